@@ -1,0 +1,110 @@
+//! The global options, resolved: which queue, how to print.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use anyhow::Result;
+use etcetera::BaseStrategy;
+use queuectl_storage::{Location, OpenMode, Store};
+
+use crate::cli::{ColorWhen, Global, LogFormat};
+use crate::exit::Usage;
+
+/// What every verb needs to know.
+pub struct Context {
+    /// The queue.
+    pub location: Location,
+    /// Whether the user named it, rather than leaving it to the default.
+    chosen: bool,
+    /// Print JSON.
+    pub json: bool,
+    /// Print control characters as they are.
+    pub raw: bool,
+    /// Folders for plugins, absolute.
+    pub plugin_dirs: Vec<PathBuf>,
+    log_options: Vec<OsString>,
+}
+
+impl Context {
+    /// Resolves the global options.
+    pub fn resolve(global: &Global) -> Result<Context> {
+        let named = global
+            .db
+            .clone()
+            .or_else(|| std::env::var_os("QUEUECTL_DB").filter(|value| !value.is_empty()));
+        let chosen = named.is_some();
+        let location = match named {
+            Some(named) => {
+                let text = named.into_string().map_err(|named| {
+                    Usage::new(format!("the queue's path {} is not valid UTF-8", named.display()))
+                })?;
+                text.parse()?
+            }
+            None => default_location()?,
+        };
+        let mut plugin_dirs = Vec::new();
+        for dir in &global.plugin_dir {
+            let absolute = std::path::absolute(dir)
+                .map_err(|error| Usage::new(format!("--plugin-dir {}: {error}", dir.display())))?;
+            plugin_dirs.push(absolute);
+        }
+        Ok(Context {
+            location,
+            chosen,
+            json: global.json,
+            raw: global.raw,
+            plugin_dirs,
+            log_options: log_options(global),
+        })
+    }
+
+    /// Opens the queue for reading or changing what is there. The default queue is always there; one that the user
+    /// named must exist, for a mistyped path should not look like an empty queue.
+    pub fn open(&self) -> Result<Store> {
+        let mode = if self.chosen {
+            OpenMode::MustExist
+        } else {
+            OpenMode::Create
+        };
+        Ok(Store::open(&self.location, mode)?)
+    }
+
+    /// The global options that other processes of the same node need, as arguments.
+    pub fn shared_options(&self) -> Vec<OsString> {
+        let mut options = self.log_options.clone();
+        for dir in &self.plugin_dirs {
+            options.extend(["--plugin-dir".into(), dir.into()]);
+        }
+        options
+    }
+
+    /// Opens the queue and creates it if need be.
+    pub fn open_or_create(&self) -> Result<Store> {
+        Ok(Store::open(&self.location, OpenMode::Create)?)
+    }
+}
+
+fn default_location() -> Result<Location> {
+    let folders = etcetera::choose_base_strategy().map_err(|_| {
+        Usage::new("the user's data folder is not known, because there is no home folder")
+            .hint("choose a file with --db PATH")
+    })?;
+    Ok(Location::Sqlite(
+        folders.data_dir().join("queuectl").join("queue.db"),
+    ))
+}
+
+fn log_options(global: &Global) -> Vec<OsString> {
+    let mut options: Vec<OsString> = Vec::new();
+    options.extend(std::iter::repeat_n("-v".into(), global.verbose.into()));
+    options.extend(std::iter::repeat_n("-q".into(), global.quiet.into()));
+    if global.log_format == LogFormat::Json {
+        options.push("--log-format=json".into());
+    }
+    match global.color {
+        ColorWhen::Auto => {}
+        ColorWhen::Always => options.push("--color=always".into()),
+        ColorWhen::Never => options.push("--color=never".into()),
+    }
+    options
+}

@@ -1,0 +1,210 @@
+//! How a run ends: exit statuses, and what is said about an error. The only place that maps one to the other.
+
+use std::io;
+use std::process::ExitCode;
+
+use anyhow::Error;
+use queuectl_core::settings::SettingError;
+use queuectl_core::{IdError, JobError};
+use queuectl_storage::{Location, Problem, StoreError};
+use queuectl_worker::{NodeError, WorkerError};
+
+use crate::output::say;
+
+/// The status with which the process ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Exit(pub u8);
+
+impl Exit {
+    /// All went well.
+    pub const OK: Exit = Exit(0);
+    /// It ran, with a negative result.
+    pub const NEGATIVE: Exit = Exit(1);
+    /// A mistake in the command line, a job or a setting.
+    pub const USAGE: Exit = Exit(2);
+    /// No such job or node.
+    pub const NOT_FOUND: Exit = Exit(3);
+    /// The id exists already, or the job's state does not allow it.
+    pub const CONFLICT: Exit = Exit(4);
+    /// The queue cannot be used.
+    pub const STORE_UNUSABLE: Exit = Exit(5);
+    /// The queue cannot be served right now.
+    pub const STORE_UNAVAILABLE: Exit = Exit(6);
+    /// An executor plugin could not be found or loaded.
+    pub const EXECUTOR: Exit = Exit(7);
+    /// A fault in queuectl itself.
+    pub const INTERNAL: Exit = Exit(70);
+    /// A timeout of `wait` or `worker:stop --wait` ran out, as with timeout(1).
+    pub const TIMEOUT: Exit = Exit(124);
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> ExitCode {
+        ExitCode::from(exit.0)
+    }
+}
+
+/// Something the user should have said differently.
+#[derive(Debug, thiserror::Error)]
+#[error("{message}")]
+pub struct Usage {
+    message: String,
+    hint: Option<String>,
+}
+
+impl Usage {
+    pub fn new(message: impl Into<String>) -> Usage {
+        Usage {
+            message: message.into(),
+            hint: None,
+        }
+    }
+
+    /// Adds what to do instead.
+    #[must_use]
+    pub fn hint(mut self, hint: impl Into<String>) -> Usage {
+        self.hint = Some(hint.into());
+        self
+    }
+}
+
+/// Something that ended with a status of its own, already described.
+#[derive(Debug, thiserror::Error)]
+#[error("{message}")]
+pub struct Ended {
+    /// What happened.
+    pub message: String,
+    /// The status.
+    pub exit: Exit,
+}
+
+/// Says what went wrong on standard error, and returns the exit status for it. Errors about the queue as a whole
+/// name its location.
+pub fn report(error: &Error, location: Option<&Location>) -> ExitCode {
+    if is_closed_pipe(error) {
+        // Whoever read our output has seen enough, as with `queuectl list | head`.
+        return Exit::OK.into();
+    }
+    let exit = classify(error);
+    if error.is::<io::Error>() {
+        // Other input and output says what it was about.
+        say::error(&format!("cannot write to standard output: {error}"));
+        return exit.into();
+    }
+    let about_store = exit == Exit::STORE_UNUSABLE || exit == Exit::STORE_UNAVAILABLE;
+    match location.filter(|_| about_store) {
+        Some(location) => say::error(&format!("{location}: {}", in_words(error))),
+        None => say::error(&in_words(error)),
+    }
+    let hint = error
+        .chain()
+        .find_map(|cause| cause.downcast_ref::<Usage>()?.hint.as_deref());
+    if let Some(hint) = hint {
+        say::hint(hint);
+    }
+    exit.into()
+}
+
+/// The error and its causes in one line. Many errors quote their cause already; those are not said twice.
+pub fn in_words(error: &Error) -> String {
+    let mut words = String::new();
+    for cause in error.chain().map(ToString::to_string) {
+        if words.is_empty() {
+            words = cause;
+        } else if !words.contains(&cause) {
+            words = format!("{words}: {cause}");
+        }
+    }
+    words
+}
+
+/// The exit status for an error.
+pub fn classify(error: &Error) -> Exit {
+    error.chain().find_map(classify_cause).unwrap_or(Exit::INTERNAL)
+}
+
+fn classify_cause(cause: &(dyn std::error::Error + 'static)) -> Option<Exit> {
+    if let Some(error) = cause.downcast_ref::<StoreError>() {
+        return Some(classify_store(error));
+    }
+    if let Some(error) = cause.downcast_ref::<NodeError>() {
+        return Some(match error {
+            NodeError::Store(error) | NodeError::Unrecorded { source: error, .. } => classify_store(error),
+            NodeError::Fenced(_) => Exit::STORE_UNAVAILABLE,
+            NodeError::Setup { .. } => Exit::INTERNAL,
+        });
+    }
+    if let Some(ended) = cause.downcast_ref::<Ended>() {
+        return Some(ended.exit);
+    }
+    if cause.is::<WorkerError>() {
+        return Some(Exit::EXECUTOR);
+    }
+    let usage =
+        cause.is::<Usage>() || cause.is::<SettingError>() || cause.is::<JobError>() || cause.is::<IdError>();
+    if usage {
+        return Some(Exit::USAGE);
+    }
+    // Input and output of the command itself, such as a full disk under a redirected standard output.
+    cause.is::<io::Error>().then_some(Exit::NEGATIVE)
+}
+
+fn classify_store(error: &StoreError) -> Exit {
+    match error {
+        StoreError::BadLocation(_) | StoreError::BadJob { .. } => Exit::USAGE,
+        StoreError::NoSuchJob(_) | StoreError::NoSuchNode(_) => Exit::NOT_FOUND,
+        StoreError::NameTaken { .. } | StoreError::Refused { .. } => Exit::CONFLICT,
+        StoreError::Missing
+        | StoreError::NotADatabase
+        | StoreError::Foreign
+        | StoreError::NewerSchema { .. }
+        | StoreError::Unreadable { .. } => Exit::STORE_UNUSABLE,
+        StoreError::File { .. } => Exit::STORE_UNAVAILABLE,
+        StoreError::SqliteTooOld { .. } | StoreError::Migration(_) => Exit::INTERNAL,
+        StoreError::Database { problem, .. } => match problem {
+            Problem::Corrupt => Exit::STORE_UNUSABLE,
+            Problem::DiskFull | Problem::ReadOnly | Problem::Io | Problem::Busy => Exit::STORE_UNAVAILABLE,
+            Problem::Other => Exit::INTERNAL,
+        },
+    }
+}
+
+fn is_closed_pipe(error: &Error) -> bool {
+    let mut io_errors = error
+        .chain()
+        .filter_map(|cause| cause.downcast_ref::<io::Error>());
+    io_errors.any(|error| error.kind() == io::ErrorKind::BrokenPipe)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn status(error: impl Into<Error>) -> u8 {
+        classify(&error.into()).0
+    }
+
+    #[test]
+    fn every_kind_of_error_has_its_status() {
+        let database = |problem| StoreError::Database {
+            problem,
+            detail: String::new(),
+        };
+        assert_eq!(status(Usage::new("x")), 2);
+        assert_eq!(status(JobError::EmptyCommand), 2);
+        assert_eq!(status(StoreError::NoSuchJob("x".into())), 3);
+        assert_eq!(status(StoreError::NoSuchNode(1)), 3);
+        let taken = StoreError::NameTaken {
+            name: "x".into(),
+            index: 0,
+        };
+        assert_eq!(status(Error::from(taken).context("line 3")), 4);
+        assert_eq!(status(StoreError::Missing), 5);
+        assert_eq!(status(StoreError::Foreign), 5);
+        assert_eq!(status(database(Problem::Corrupt)), 5);
+        assert_eq!(status(database(Problem::DiskFull)), 6);
+        assert_eq!(status(NodeError::Store(database(Problem::Busy))), 6);
+        assert_eq!(status(io::Error::from(io::ErrorKind::StorageFull)), 1);
+        assert_eq!(status(anyhow::anyhow!("surprise")), 70);
+    }
+}

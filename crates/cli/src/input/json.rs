@@ -1,0 +1,266 @@
+//! A job written as JSON: `{"id":"job1","command":"sleep 2"}`, or just a command line in quotes.
+//!
+//! Read field by field rather than derived, so that every mistake is named in the user's terms.
+
+use std::fmt::Display;
+use std::str::FromStr;
+
+use jiff::ZonedDateTime;
+use queuectl_core::Command;
+use serde_json::{Map, Value};
+
+use super::job::JobSpec;
+use super::time::{Start, duration, milliseconds, point};
+
+/// Every field there is.
+pub const FIELDS: [&str; 14] = [
+    "id",
+    "command",
+    "queue",
+    "priority",
+    "delay",
+    "run_at",
+    "timeout",
+    "max_retries",
+    "backoff_base",
+    "executor",
+    "env",
+    "cwd",
+    "stdin",
+    "payload",
+];
+
+/// Reads a job from a JSON object, or from a JSON string that is a command line.
+pub fn job(text: &str, now: &ZonedDateTime) -> Result<JobSpec, String> {
+    match serde_json::from_str(text) {
+        Ok(Value::Object(fields)) => object(fields, now),
+        Ok(Value::String(line)) => Ok(JobSpec::line(line)),
+        Ok(other) => Err(format!(
+            "a job is an object or a command line in quotes, not {}",
+            kind(&other)
+        )),
+        Err(error) => Err(format!("this is no valid JSON: {error}")),
+    }
+}
+
+fn object(fields: Map<String, Value>, now: &ZonedDateTime) -> Result<JobSpec, String> {
+    let mut spec = JobSpec::default();
+    for (name, value) in fields {
+        // Null says nothing, as if the field were not there.
+        if value.is_null() && FIELDS.contains(&name.as_str()) {
+            continue;
+        }
+        let bad = |wanted: &str| format!("\"{name}\" must be {wanted}, not {}", kind(&value));
+        match name.as_str() {
+            "id" => spec.id = Some(parse(&name, text(&value).ok_or_else(|| bad("text"))?)?),
+            "command" => spec.command = Some(command(&value).ok_or_else(|| bad(COMMAND))?),
+            "queue" => spec.queue = Some(parse(&name, text(&value).ok_or_else(|| bad("text"))?)?),
+            "executor" => spec.executor = Some(parse(&name, text(&value).ok_or_else(|| bad("text"))?)?),
+            "priority" => spec.priority = Some(whole(&value).ok_or_else(|| bad("a whole number"))?),
+            "max_retries" => {
+                spec.max_retries = Some(whole(&value).ok_or_else(|| bad("a whole number, 0 or more"))?)
+            }
+            "backoff_base" => {
+                spec.backoff_base = Some(value.as_f64().ok_or_else(|| bad("a number of seconds"))?)
+            }
+            "timeout" => {
+                spec.timeout_ms = Some(named(
+                    &name,
+                    milliseconds(text(&value).ok_or_else(|| bad(TIME))?),
+                )?)
+            }
+            "delay" | "run_at" if spec.start.is_some() => {
+                return Err("\"delay\" and \"run_at\" exclude each other".to_owned());
+            }
+            "delay" => {
+                let delay = named(&name, duration(text(&value).ok_or_else(|| bad(TIME))?))?;
+                spec.start = Some(Start::After(delay));
+            }
+            "run_at" => {
+                let time = named(
+                    &name,
+                    point(text(&value).ok_or_else(|| bad("a time as text"))?, now),
+                )?;
+                spec.start = Some(Start::At(time));
+            }
+            "env" => {
+                let Value::Object(pairs) = &value else {
+                    return Err(bad("an object of texts"));
+                };
+                for (variable, value) in pairs {
+                    let value = text(value).ok_or_else(|| {
+                        format!(
+                            "\"env\": the value of {variable:?} must be text, not {}",
+                            kind(value)
+                        )
+                    })?;
+                    spec.env.insert(variable.clone(), value.to_owned());
+                }
+            }
+            "cwd" => spec.cwd = Some(text(&value).ok_or_else(|| bad("text"))?.to_owned()),
+            "stdin" => spec.stdin = Some(text(&value).ok_or_else(|| bad("text"))?.to_owned()),
+            "payload" => spec.payload = Some(value.as_object().ok_or_else(|| bad("an object"))?.clone()),
+            unknown => return Err(unknown_field(unknown)),
+        }
+    }
+    Ok(spec)
+}
+
+const COMMAND: &str = "text (a shell command line) or an array of texts (a program and its arguments)";
+const TIME: &str = "a time with its unit, such as \"30s\"";
+
+fn unknown_field(name: &str) -> String {
+    let similarity = |field: &&&str| strsim::jaro_winkler(field, name);
+    let nearest = FIELDS
+        .iter()
+        .max_by(|a, b| similarity(a).total_cmp(&similarity(b)))
+        .filter(|field| similarity(field) > 0.7);
+    match nearest {
+        Some(nearest) => format!("there is no field {name:?}; did you mean \"{nearest}\"?"),
+        None => format!("there is no field {name:?}; the fields are {}", FIELDS.join(", ")),
+    }
+}
+
+fn command(value: &Value) -> Option<Command> {
+    match value {
+        Value::String(line) => Some(Command::Line(line.clone())),
+        Value::Array(words) => {
+            let words: Option<Vec<String>> = words.iter().map(|word| text(word).map(str::to_owned)).collect();
+            words.map(Command::Argv)
+        }
+        _ => None,
+    }
+}
+
+fn text(value: &Value) -> Option<&str> {
+    value.as_str()
+}
+
+fn whole<T: TryFrom<i64>>(value: &Value) -> Option<T> {
+    value.as_i64().and_then(|number| T::try_from(number).ok())
+}
+
+fn parse<T: FromStr<Err: Display>>(field: &str, text: &str) -> Result<T, String> {
+    named(field, text.parse())
+}
+
+fn named<T, E: Display>(field: &str, result: Result<T, E>) -> Result<T, String> {
+    result.map_err(|error| format!("\"{field}\": {error}"))
+}
+
+fn kind(value: &Value) -> String {
+    match value {
+        Value::Null => "null".to_owned(),
+        Value::Bool(_) | Value::Number(_) => value.to_string(),
+        Value::String(text) if text.chars().count() <= 40 => format!("{text:?}"),
+        Value::String(_) => "text".to_owned(),
+        Value::Array(_) => "an array".to_owned(),
+        Value::Object(_) => "an object".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use queuectl_core::Timestamp;
+    use std::time::Duration;
+
+    fn read(text: &str) -> Result<JobSpec, String> {
+        job(text, &"2026-11-24T16:05:00+00:00[UTC]".parse().unwrap())
+    }
+
+    #[test]
+    fn a_full_job() {
+        let spec = read(
+            r#"{"id":"job1","command":["echo","a b"],"queue":"mail","priority":-3,"delay":"5m","timeout":"1500ms",
+                "max_retries":0,"backoff_base":1.5,"executor":"shell","env":{"A":"1"},"cwd":"/tmp","stdin":"in",
+                "payload":{"x":[1]}}"#,
+        )
+        .unwrap();
+        assert_eq!(spec.id.unwrap().as_str(), "job1");
+        assert_eq!(
+            spec.command,
+            Some(Command::Argv(vec!["echo".into(), "a b".into()]))
+        );
+        assert_eq!(spec.queue.unwrap().as_str(), "mail");
+        assert_eq!(spec.start, Some(Start::After(Duration::from_secs(300))));
+        assert_eq!(
+            (spec.priority, spec.timeout_ms, spec.max_retries),
+            (Some(-3), Some(1500), Some(0))
+        );
+        assert_eq!(spec.env["A"], "1");
+        assert_eq!(spec.payload.unwrap()["x"], serde_json::json!([1]));
+        assert_eq!(read(r#""exit 1""#), Ok(JobSpec::line("exit 1")));
+        let at = read(r#"{"command":"x","run_at":"2026-12-24T18:00:00Z","id":null}"#).unwrap();
+        assert_eq!(at.start, Some(Start::At(Timestamp(1_798_135_200_000))));
+        assert_eq!(at.id, None);
+    }
+
+    #[test]
+    fn every_mistake_is_named() {
+        let cases = [
+            ("{", "no valid JSON"),
+            ("5", "a job is an object or a command line in quotes, not 5"),
+            (r#"["a"]"#, "not an array"),
+            (
+                r#"{"comand":"x"}"#,
+                "there is no field \"comand\"; did you mean \"command\"?",
+            ),
+            (
+                r#"{"zzz":null}"#,
+                "there is no field \"zzz\"; the fields are id, command",
+            ),
+            (r#"{"id":5}"#, "\"id\" must be text, not 5"),
+            (r#"{"id":"5"}"#, "\"id\": job id '5' is all digits"),
+            (r#"{"id":"a b"}"#, "\"id\": job id 'a b' has ' '"),
+            (
+                r#"{"command":5}"#,
+                "\"command\" must be text (a shell command line) or an array",
+            ),
+            (r#"{"command":["a",5]}"#, "\"command\" must be"),
+            (r#"{"queue":""}"#, "\"queue\": a queue name cannot be empty"),
+            (
+                r#"{"priority":"high"}"#,
+                "\"priority\" must be a whole number, not \"high\"",
+            ),
+            (
+                r#"{"priority":99999999999}"#,
+                "\"priority\" must be a whole number",
+            ),
+            (
+                r#"{"max_retries":-1}"#,
+                "\"max_retries\" must be a whole number, 0 or more, not -1",
+            ),
+            (
+                r#"{"backoff_base":"2"}"#,
+                "\"backoff_base\" must be a number of seconds",
+            ),
+            (
+                r#"{"timeout":30}"#,
+                "\"timeout\" must be a time with its unit, such as \"30s\", not 30",
+            ),
+            (r#"{"timeout":"30"}"#, "\"timeout\": '30' is no length of time"),
+            (r#"{"delay":"5m","run_at":"18:00"}"#, "exclude each other"),
+            (r#"{"run_at":"soon"}"#, "\"run_at\": 'soon' is no time"),
+            (
+                r#"{"env":["A"]}"#,
+                "\"env\" must be an object of texts, not an array",
+            ),
+            (
+                r#"{"env":{"A":1}}"#,
+                "\"env\": the value of \"A\" must be text, not 1",
+            ),
+            (r#"{"cwd":1}"#, "\"cwd\" must be text"),
+            (r#"{"stdin":{}}"#, "\"stdin\" must be text, not an object"),
+            (r#"{"payload":"x"}"#, "\"payload\" must be an object"),
+            (r#"{"executor":"../x"}"#, "\"executor\": executor name"),
+        ];
+        for (text, wanted) in cases {
+            let error = read(text).unwrap_err();
+            assert!(
+                error.contains(wanted),
+                "{text}\n  said: {error}\n  want: {wanted}"
+            );
+        }
+    }
+}

@@ -1,0 +1,151 @@
+//! Durations (`5m`) and points in time (`18:00`, `2026-12-24 18:00`, RFC 3339).
+
+use std::time::Duration;
+
+use jiff::{ToSpan, ZonedDateTime, civil};
+use queuectl_core::Timestamp;
+use queuectl_core::limits::SCHEDULE_DAYS;
+
+/// A length of time with its unit, such as `500ms`, `30s` or `1h 5m`.
+pub fn duration(text: &str) -> Result<Duration, String> {
+    let text = text.trim();
+    // A bare number would leave the unit to be guessed; only zero needs none.
+    if text == "0" {
+        return Ok(Duration::ZERO);
+    }
+    humantime::parse_duration(text).map_err(|_| {
+        format!(
+            "'{}' is no length of time; write it with a unit, such as 500ms, 30s or 1h 5m",
+            text.escape_debug()
+        )
+    })
+}
+
+/// A duration as whole milliseconds, not less than one unless it is zero.
+pub fn milliseconds(text: &str) -> Result<u64, String> {
+    let time = duration(text)?;
+    let ms = time.as_nanos().div_ceil(1_000_000);
+    u64::try_from(ms).map_err(|_| format!("'{text}' is too long"))
+}
+
+/// When a job may start.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Start {
+    /// So long after it was enqueued.
+    After(Duration),
+    /// At that time.
+    At(Timestamp),
+}
+
+impl Start {
+    /// The time, for a job enqueued now.
+    pub fn resolve(self, now: Timestamp) -> Result<Timestamp, String> {
+        let time = match self {
+            Start::After(delay) => now.after(delay),
+            Start::At(time) => time,
+        };
+        if time.since(now).as_secs() > SCHEDULE_DAYS.unsigned_abs() * 86_400 {
+            return Err(format!(
+                "jobs can be scheduled at most {} years ahead",
+                SCHEDULE_DAYS / 365
+            ));
+        }
+        Ok(time)
+    }
+}
+
+/// A point in time: RFC 3339 with its offset, or on the local clock with or without a date. A time of day means the
+/// next time that the clock shows it.
+pub fn point(text: &str, now: &ZonedDateTime) -> Result<Timestamp, String> {
+    let text = text.trim();
+    if let Ok(time) = text.parse::<jiff::Timestamp>() {
+        return Ok(time.into());
+    }
+    let zone = now.time_zone().clone();
+    let nonsense = || {
+        format!(
+            "'{}' is no time; write 18:00, '2026-12-24 18:00' (local) or 2026-12-24T18:00:00Z",
+            text.escape_debug()
+        )
+    };
+    if let Ok(time) = text.parse::<civil::DateTime>() {
+        return time
+            .to_zoned_datetime(zone)
+            .map(|time| time.timestamp().into())
+            .map_err(|_| nonsense());
+    }
+    // The text of a date and time would also parse as a time, without its date.
+    let time: civil::Time = match text.parse() {
+        Ok(time) if text.len() <= "18:00:00".len() => time,
+        _ => return Err(nonsense()),
+    };
+    let mut next = now
+        .date()
+        .to_datetime(time)
+        .to_zoned_datetime(zone.clone())
+        .map_err(|_| nonsense())?;
+    if next <= *now {
+        let tomorrow = now.date().checked_add(1.day()).map_err(|_| nonsense())?;
+        next = tomorrow
+            .to_datetime(time)
+            .to_zoned_datetime(zone)
+            .map_err(|_| nonsense())?;
+    }
+    Ok(next.timestamp().into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(text: &str) -> Result<String, String> {
+        let now: ZonedDateTime = "2026-11-24T16:05:00+01:00[+01:00]".parse().unwrap();
+        point(text, &now).map(|time| time.to_string())
+    }
+
+    #[test]
+    fn points_in_time() {
+        assert_eq!(at("2026-12-24T18:00:00Z").unwrap(), "2026-12-24T18:00:00.000Z");
+        assert_eq!(
+            at("2026-12-24T18:00:00.5+02:00").unwrap(),
+            "2026-12-24T16:00:00.500Z"
+        );
+        assert_eq!(at("2026-12-24 18:00").unwrap(), "2026-12-24T17:00:00.000Z");
+        assert_eq!(at("2026-12-24 18:00:30").unwrap(), "2026-12-24T17:00:30.000Z");
+        assert_eq!(at("18:00").unwrap(), "2026-11-24T17:00:00.000Z");
+        assert_eq!(
+            at("16:05").unwrap(),
+            "2026-11-25T15:05:00.000Z",
+            "now has passed; tomorrow"
+        );
+        for nonsense in [
+            "",
+            "soon",
+            "25:00",
+            "2026-13-01 10:00",
+            "5m",
+            "2026-12-24 18:00 tomorrow",
+        ] {
+            assert!(at(nonsense).unwrap_err().contains("is no time"), "{nonsense}");
+        }
+    }
+
+    #[test]
+    fn durations_need_their_unit() {
+        assert_eq!(duration("1h 5m"), Ok(Duration::from_secs(3900)));
+        assert_eq!(duration("0"), Ok(Duration::ZERO));
+        assert!(duration("30").unwrap_err().contains("with a unit"));
+        assert_eq!(milliseconds("1us"), Ok(1), "a timeout never becomes none");
+    }
+
+    #[test]
+    fn the_far_future_is_refused() {
+        let now = Timestamp(0);
+        assert_eq!(
+            Start::After(Duration::from_secs(5)).resolve(now),
+            Ok(Timestamp(5000))
+        );
+        assert_eq!(Start::At(Timestamp(-5)).resolve(now), Ok(Timestamp(-5)));
+        assert!(Start::After(Duration::MAX).resolve(now).is_err());
+    }
+}

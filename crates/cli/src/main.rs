@@ -1,0 +1,38 @@
+//! The `queuectl` binary: reads the command line, runs one verb, reports how it went.
+//!
+//! - `cli`: the command line as it is typed.
+//! - `context`: the global options, resolved.
+//! - `verbs/`: one file per verb or family of verbs. A verb calls the store, the DLQ or the node and prints.
+//! - `input/`: texts that users write (times, job JSON, lines) into types of the core.
+//! - `output/`: types of the core into tables, JSON and escaped text.
+//! - `exit`: errors into messages and exit statuses. `logging`: log events onto standard error.
+//!
+//! No decision about jobs is made here; those belong to the crates below.
+
+mod cli;
+mod context;
+mod exit;
+mod input;
+mod logging;
+mod output;
+mod verbs;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+fn main() -> ExitCode {
+    let command_line = cli::CommandLine::parse();
+    command_line.global.choose_color();
+    let context = match context::Context::resolve(&command_line.global) {
+        Ok(context) => context,
+        Err(error) => return exit::report(&error, None),
+    };
+    if let Err(error) = logging::start(&command_line.global, command_line.verb.is_node()) {
+        return exit::report(&error, None);
+    }
+    match command_line.verb.run(&context) {
+        Ok(status) => status.into(),
+        Err(error) => exit::report(&error, Some(&context.location)),
+    }
+}

@@ -1,0 +1,165 @@
+//! Making control characters visible, so that names and output cannot command the terminal.
+//!
+//! C0 and C1 controls, DEL and the characters that change the direction of writing are shown as escapes. Line feed
+//! and tab stay in output, and become escapes where text must stay on one line.
+
+use std::borrow::Cow;
+use std::io::{self, Write};
+
+/// Whether a terminal, or the reader's eye, could be fooled by it.
+pub fn is_unsafe(c: char) -> bool {
+    c.is_control() || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{200e}' | '\u{200f}')
+}
+
+/// Text for one line: every unsafe character escaped, line feeds and tabs too.
+pub fn line(text: &str) -> Cow<'_, str> {
+    if !text.contains(is_unsafe) {
+        return Cow::Borrowed(text);
+    }
+    let mut escaped = String::with_capacity(text.len() + 16);
+    for c in text.chars() {
+        if is_unsafe(c) {
+            escaped.push_str(&visible(c));
+        } else {
+            escaped.push(c);
+        }
+    }
+    Cow::Owned(escaped)
+}
+
+fn visible(c: char) -> String {
+    match c {
+        '\n' | '\r' | '\t' => c.escape_default().to_string(),
+        '\0'..='\x7f' => format!("\\x{:02x}", u32::from(c)),
+        _ => format!("\\u{{{:x}}}", u32::from(c)),
+    }
+}
+
+/// Writes bytes of any kind: as they are, or with what is unsafe or no UTF-8 escaped. A character may be split over
+/// two writes.
+pub struct BytesWriter<W> {
+    out: W,
+    raw: bool,
+    /// The beginning of a character whose rest has not come yet; at most three bytes.
+    partial: Vec<u8>,
+}
+
+impl<W: Write> BytesWriter<W> {
+    pub fn new(out: W, raw: bool) -> BytesWriter<W> {
+        BytesWriter {
+            out,
+            raw,
+            partial: Vec::new(),
+        }
+    }
+
+    /// Writes some bytes.
+    pub fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
+        if self.raw {
+            return self.out.write_all(bytes);
+        }
+        let joined;
+        let mut rest = if self.partial.is_empty() {
+            bytes
+        } else {
+            let mut start = std::mem::take(&mut self.partial);
+            start.extend_from_slice(bytes);
+            joined = start;
+            &joined
+        };
+        while !rest.is_empty() {
+            let (valid, bad) = match std::str::from_utf8(rest) {
+                Ok(text) => (text, 0),
+                Err(error) => {
+                    let (valid, after) = rest.split_at(error.valid_up_to());
+                    // `valid_up_to` says that this much is valid.
+                    let valid = std::str::from_utf8(valid).unwrap_or_default();
+                    let Some(bad) = error.error_len() else {
+                        self.write_text(valid)?;
+                        self.partial = after.to_vec();
+                        return Ok(());
+                    };
+                    (valid, bad)
+                }
+            };
+            self.write_text(valid)?;
+            let (wrong, after) = rest[valid.len()..].split_at(bad);
+            self.write_wrong(wrong)?;
+            rest = after;
+        }
+        Ok(())
+    }
+
+    /// Passes on what is written; the beginning of a split character stays for its rest to come.
+    pub fn flush(&mut self) -> io::Result<()> {
+        self.out.flush()
+    }
+
+    /// Writes what is left of a split character, and flushes.
+    pub fn finish(&mut self) -> io::Result<()> {
+        let partial = std::mem::take(&mut self.partial);
+        self.write_wrong(&partial)?;
+        self.out.flush()
+    }
+
+    fn write_text(&mut self, text: &str) -> io::Result<()> {
+        let mut rest = text;
+        while let Some(at) = rest.find(|c| is_unsafe(c) && c != '\n' && c != '\t') {
+            let (plain, after) = rest.split_at(at);
+            self.out.write_all(plain.as_bytes())?;
+            let mut chars = after.chars();
+            if let Some(c) = chars.next() {
+                self.out.write_all(visible(c).as_bytes())?;
+            }
+            rest = chars.as_str();
+        }
+        self.out.write_all(rest.as_bytes())
+    }
+
+    fn write_wrong(&mut self, bytes: &[u8]) -> io::Result<()> {
+        bytes
+            .iter()
+            .try_for_each(|byte| write!(self.out, "\\x{byte:02x}"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn written(chunks: &[&[u8]], raw: bool) -> Vec<u8> {
+        let mut out = Vec::new();
+        let mut writer = BytesWriter::new(&mut out, raw);
+        for chunk in chunks {
+            writer.write(chunk).unwrap();
+        }
+        writer.finish().unwrap();
+        out
+    }
+
+    #[test]
+    fn lines_stay_one_line() {
+        assert_eq!(line("plain ä"), "plain ä");
+        assert_eq!(line("a\nb\t\u{1b}[31m"), r"a\nb\t\x1b[31m");
+        assert_eq!(line("\u{9b}2J\u{202e}x\u{7f}"), r"\u{9b}2J\u{202e}x\x7f");
+    }
+
+    #[test]
+    fn output_keeps_line_feeds_and_tabs_only() {
+        assert_eq!(
+            written(&[b"a\n\tb\r\x1b]0;x\x07"], false),
+            br"a
+	b\r\x1b]0;x\x07"
+        );
+        assert_eq!(written(&[b"\x1b\xff"], true), b"\x1b\xff");
+    }
+
+    #[test]
+    fn characters_may_be_split_and_bytes_may_be_wrong() {
+        assert_eq!(written(&[b"\xe2\x82", b"\xac!"], false), "€!".as_bytes());
+        assert_eq!(written(&[b"\xe2\x82"], false), br"\xe2\x82");
+        assert_eq!(written(&[b"\xff\xfea\x80"], false), br"\xff\xfea\x80");
+        // A control character in two bytes, split in the middle.
+        assert_eq!(written(&[b"\xc2", b"\x9b"], false), br"\u{9b}");
+    }
+}

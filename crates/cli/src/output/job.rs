@@ -1,0 +1,161 @@
+//! A job as JSON: the documented schema, and the one place that makes it.
+
+use std::collections::BTreeMap;
+
+use queuectl_core::{Command, ExecutorName, Job, JobId, NodeId, QueueName, Settings, State, Timestamp};
+use queuectl_storage::{Store, StoreError};
+use serde::Serialize;
+
+/// A job as `list --json` and the other verbs print it. Every key is always there; what does not apply is null.
+/// Times are RFC 3339 in UTC. Keys are added over time, and none changes its meaning.
+#[derive(Debug, Serialize)]
+pub struct JobView {
+    /// The id the user chose, else the number as text.
+    pub id: String,
+    /// The number that the queue gave.
+    pub number: JobId,
+    /// The command as one line, for people.
+    pub command: String,
+    /// The exact program and arguments, for a command without a shell.
+    pub argv: Option<Vec<String>>,
+    pub queue: QueueName,
+    pub state: State,
+    pub priority: i32,
+    /// Attempts since it was enqueued or last retried by hand.
+    pub attempts: u32,
+    /// The job's own, else the setting's.
+    pub max_retries: u32,
+    /// The job's own, else the setting's.
+    pub backoff_base: f64,
+    /// The job's own, else the setting's; null for no limit.
+    pub timeout_ms: Option<u64>,
+    pub executor: ExecutorName,
+    pub env: BTreeMap<String, String>,
+    pub cwd: Option<String>,
+    /// Text for standard input.
+    pub stdin: Option<String>,
+    /// The executor's own object.
+    pub payload: Option<serde_json::Map<String, serde_json::Value>>,
+    /// When it is due, while it waits for that.
+    pub run_at: Option<Timestamp>,
+    /// The node that runs it, while one does.
+    pub node: Option<NodeId>,
+    pub cancel_requested: bool,
+    pub created_at: Timestamp,
+    pub updated_at: Timestamp,
+    /// When its newest attempt started.
+    pub started_at: Option<Timestamp>,
+    /// When it reached its final state.
+    pub finished_at: Option<Timestamp>,
+    /// Why its newest attempt failed.
+    pub error: Option<String>,
+}
+
+impl JobView {
+    /// The view of a job under the current settings.
+    pub fn new(job: Job, error: Option<String>, settings: &Settings) -> JobView {
+        let command = job.payload.display();
+        let argv = match &job.payload.command {
+            Some(Command::Argv(argv)) => Some(argv.clone()),
+            _ => None,
+        };
+        let default_timeout = settings
+            .job_timeout
+            .and_then(|time| u64::try_from(time.as_millis()).ok());
+        JobView {
+            id: job.public_id(),
+            number: job.id,
+            command,
+            argv,
+            queue: job.queue,
+            state: job.state,
+            priority: job.priority,
+            attempts: job.attempts,
+            max_retries: job.max_retries.unwrap_or(settings.max_retries),
+            backoff_base: job.backoff_base.unwrap_or(settings.backoff_base),
+            timeout_ms: job.timeout_ms.or(default_timeout),
+            executor: job.executor,
+            env: job.payload.env,
+            cwd: job.payload.cwd,
+            stdin: job.payload.stdin,
+            payload: job.payload.payload,
+            run_at: job.due_at,
+            node: job.node,
+            cancel_requested: job.cancel_requested,
+            created_at: job.created_at,
+            updated_at: job.updated_at,
+            started_at: job.started_at,
+            finished_at: job.finished_at,
+            error,
+        }
+    }
+
+    /// The same, with the error looked up.
+    pub fn load(store: &mut Store, job: Job, settings: &Settings) -> Result<JobView, StoreError> {
+        let error = last_error(store, &job)?;
+        Ok(JobView::new(job, error, settings))
+    }
+}
+
+/// Why the job's newest attempt failed. Asks the store only where there can be an answer.
+fn last_error(store: &mut Store, job: &Job) -> Result<Option<String>, StoreError> {
+    if job.fence == 0 || job.state == State::Completed {
+        return Ok(None);
+    }
+    let attempt = store.last_attempt(job.id)?;
+    Ok(attempt
+        .map(|attempt| attempt.outcome.message)
+        .filter(|message| !message.is_empty()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use queuectl_core::Payload;
+
+    fn job() -> Job {
+        Job {
+            id: JobId(7),
+            name: None,
+            queue: QueueName::default(),
+            state: State::Failed,
+            priority: 0,
+            attempts: 1,
+            fence: 1,
+            system_failures: 0,
+            max_retries: None,
+            backoff_base: None,
+            timeout_ms: None,
+            executor: ExecutorName::default(),
+            due_at: Some(Timestamp(1_700_000_000_000)),
+            node: None,
+            cancel_requested: false,
+            created_at: Timestamp(0),
+            updated_at: Timestamp(0),
+            started_at: None,
+            finished_at: None,
+            payload: Payload {
+                command: Some(Command::Argv(vec!["echo".into(), "a b".into()])),
+                ..Payload::default()
+            },
+        }
+    }
+
+    /// Others parse this. A key may be added here; none may go or be renamed without a new major version.
+    #[test]
+    fn the_schema_does_not_change_silently() {
+        let view = JobView::new(job(), Some("exit status 1".into()), &Settings::default());
+        let json = serde_json::to_string(&view).unwrap();
+        assert_eq!(
+            json,
+            concat!(
+                r#"{"id":"7","number":7,"command":"echo 'a b'","argv":["echo","a b"],"queue":"default","#,
+                r#""state":"failed","priority":0,"attempts":1,"max_retries":4,"backoff_base":2.0,"#,
+                r#""timeout_ms":604800000,"executor":"shell","env":{},"cwd":null,"stdin":null,"payload":null,"#,
+                r#""run_at":"2023-11-14T22:13:20.000Z","node":null,"cancel_requested":false,"#,
+                r#""created_at":"1970-01-01T00:00:00.000Z","updated_at":"1970-01-01T00:00:00.000Z","#,
+                r#""started_at":null,"finished_at":null,"error":"exit status 1"}"#
+            )
+        );
+    }
+}

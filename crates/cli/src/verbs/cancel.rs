@@ -1,0 +1,68 @@
+//! `cancel`: giving jobs up, running ones too.
+
+use anyhow::Result;
+use clap::Args;
+use queuectl_core::{Clock, JobRef, State, SystemClock};
+use queuectl_storage::{Cancelled, Store};
+
+use super::each::each;
+use super::wait::Patience;
+use crate::context::Context;
+use crate::exit::Exit;
+use crate::output::say;
+
+/// Give jobs up; running ones are stopped
+#[derive(Debug, Args)]
+pub struct CancelArgs {
+    /// The jobs' ids or numbers
+    #[arg(value_name = "JOB", required = true)]
+    jobs: Vec<JobRef>,
+    /// Wait until running jobs have stopped
+    #[arg(long)]
+    wait: bool,
+}
+
+pub fn run(args: &CancelArgs, context: &Context) -> Result<Exit> {
+    let mut store = context.open()?;
+    let mut stopping = Vec::new();
+    let exit = each(&args.jobs, context, |job| {
+        Ok(match store.cancel(job, SystemClock.now())? {
+            Cancelled::Now => "cancelled",
+            Cancelled::Requested => {
+                stopping.push(job.clone());
+                "is being stopped"
+            }
+        })
+    })?;
+    if !args.wait {
+        return Ok(exit);
+    }
+    let mut all_cancelled = true;
+    for job in &stopping {
+        all_cancelled &= wait_until_stopped(&mut store, job)?;
+    }
+    Ok(if exit == Exit::OK && !all_cancelled {
+        Exit::NEGATIVE
+    } else {
+        exit
+    })
+}
+
+/// Waits until the job runs no more. False if it ended by itself before it could be stopped.
+fn wait_until_stopped(store: &mut Store, job: &JobRef) -> Result<bool> {
+    loop {
+        let marker = store.change_marker()?;
+        let found = store.job(job)?;
+        if found.state != State::Processing {
+            let cancelled = found.state == State::Cancelled;
+            if !cancelled {
+                say::note(&format!(
+                    "job '{job}' is {}: it ended before it could be stopped",
+                    found.state
+                ));
+            }
+            return Ok(cancelled);
+        }
+        Patience::new(None).wait_for_change(store, marker)?;
+    }
+}

@@ -1,0 +1,206 @@
+//! `dlq:list`, `dlq:show`, `dlq:retry`, `dlq:purge`: the dead letter queue.
+
+use std::io::{self, BufRead, BufWriter, IsTerminal, Write};
+use std::time::Duration;
+
+use anyhow::Result;
+use clap::Args;
+use queuectl_core::limits::LIST_ROWS;
+use queuectl_core::{Clock, JobRef, QueueName, State, SystemClock};
+use queuectl_dlq::DeadLetter;
+use queuectl_storage::ListFilter;
+use serde::Serialize;
+
+use super::each::{each, ignore_closed};
+use super::list::{TABLE_ROWS, pages};
+use crate::context::Context;
+use crate::exit::{Exit, Usage};
+use crate::input::time::duration;
+use crate::output::attempt::{AttemptView, ending};
+use crate::output::job::JobView;
+use crate::output::json::{self, ArrayPrinter};
+use crate::output::say;
+use crate::output::table::Table;
+use crate::output::time::relative;
+
+/// List jobs that are out of attempts, and why
+#[derive(Debug, Args)]
+pub struct ListArgs {
+    /// Only jobs of this queue
+    #[arg(long, value_name = "NAME")]
+    queue: Option<QueueName>,
+    /// Only the newest N [default: 100, with --json all]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=i64::from(LIST_ROWS)))]
+    limit: Option<u32>,
+}
+
+/// Show a dead job with its attempts
+#[derive(Debug, Args)]
+pub struct ShowArgs {
+    /// The job's id or number
+    #[arg(value_name = "JOB")]
+    job: JobRef,
+}
+
+/// Run dead jobs again, now and with fresh attempts; their history stays
+#[derive(Debug, Args)]
+pub struct RetryArgs {
+    /// The jobs' ids or numbers
+    #[arg(value_name = "JOB", required_unless_present = "all", conflicts_with = "all")]
+    jobs: Vec<JobRef>,
+    /// All dead jobs
+    #[arg(long)]
+    all: bool,
+    /// With --all: only jobs of this queue
+    #[arg(long, value_name = "NAME", requires = "all")]
+    queue: Option<QueueName>,
+}
+
+/// Remove dead jobs for good, with their attempts and output
+#[derive(Debug, Args)]
+pub struct PurgeArgs {
+    /// The jobs' ids or numbers
+    #[arg(value_name = "JOB", required_unless_present = "all", conflicts_with = "all")]
+    jobs: Vec<JobRef>,
+    /// All dead jobs; asks first when standard input is a terminal
+    #[arg(long)]
+    all: bool,
+    /// With --all: only jobs of this queue
+    #[arg(long, value_name = "NAME", requires = "all")]
+    queue: Option<QueueName>,
+    /// With --all: only jobs that have been dead for longer
+    #[arg(long, value_name = "DURATION", value_parser = duration, requires = "all")]
+    older_than: Option<Duration>,
+    /// Do not ask
+    #[arg(long)]
+    yes: bool,
+}
+
+/// A dead job: the fields of every job, and its last attempt.
+#[derive(Serialize)]
+struct LetterView {
+    #[serde(flatten)]
+    job: JobView,
+    last_attempt: Option<AttemptView>,
+}
+
+/// How many jobs were meant by --all.
+#[derive(Serialize)]
+struct Counted {
+    jobs: u64,
+}
+
+pub fn list(args: &ListArgs, context: &Context) -> Result<Exit> {
+    let mut store = context.open()?;
+    let filter = ListFilter {
+        state: Some(State::Dead),
+        queue: args.queue.clone(),
+        ..ListFilter::default()
+    };
+    if context.json {
+        let settings = store.settings()?;
+        let mut array = ArrayPrinter::start(BufWriter::new(io::stdout().lock()))?;
+        pages(&mut store, filter, args.limit, |store, job| {
+            let letter = DeadLetter::of(store, job)?;
+            let error = Some(letter.reason().to_owned()).filter(|reason| !reason.is_empty());
+            let last_attempt = letter.last_attempt.as_ref().map(AttemptView::from);
+            let job = JobView::new(letter.job, error, &settings);
+            array.item(&LetterView { job, last_attempt })?;
+            Ok(())
+        })?;
+        array.end()?;
+        return Ok(Exit::OK);
+    }
+    let now = SystemClock.now();
+    let limit = args.limit.unwrap_or(TABLE_ROWS);
+    let mut table = Table::new(
+        &["ID", "QUEUE", "ATTEMPTS", "DIED", "ENDED BY", "COMMAND", "REASON"],
+        context.raw,
+    );
+    table.bound_column(5, 40);
+    let more = pages(&mut store, filter, Some(limit), |store, job| {
+        let letter = DeadLetter::of(store, job)?;
+        let job = &letter.job;
+        table.row([
+            job.public_id(),
+            job.queue.to_string(),
+            job.attempts.to_string(),
+            relative(job.finished_at.unwrap_or(job.updated_at), now),
+            letter
+                .last_attempt
+                .as_ref()
+                .map_or_else(|| "-".to_owned(), |attempt| ending(&attempt.outcome)),
+            job.payload.display(),
+            letter.reason().to_owned(),
+        ]);
+        Ok(())
+    })?;
+    table.print()?;
+    if more {
+        say::note(&format!(
+            "these are the newest {limit} dead jobs; --limit N shows more"
+        ));
+    }
+    Ok(Exit::OK)
+}
+
+pub fn show(args: &ShowArgs, context: &Context) -> Result<Exit> {
+    let mut store = context.open()?;
+    let settings = store.settings()?;
+    let (job, attempts) = queuectl_dlq::show(&mut store, &args.job)?;
+    super::show::print(job, &attempts, &settings, context)?;
+    Ok(Exit::OK)
+}
+
+pub fn retry(args: &RetryArgs, context: &Context) -> Result<Exit> {
+    let mut store = context.open()?;
+    let now = SystemClock.now();
+    if args.all {
+        let jobs = queuectl_dlq::retry_all(&mut store, args.queue.as_ref(), now)?;
+        return count(jobs, "pending", context);
+    }
+    each(&args.jobs, context, |job| {
+        queuectl_dlq::retry(&mut store, job, now)?;
+        Ok("pending")
+    })
+}
+
+pub fn purge(args: &PurgeArgs, context: &Context) -> Result<Exit> {
+    let mut store = context.open()?;
+    if !args.all {
+        return each(&args.jobs, context, |job| {
+            queuectl_dlq::purge(&mut store, job)?;
+            Ok("purged")
+        });
+    }
+    if !args.yes && io::stdin().is_terminal() && !confirmed(args, context)? {
+        return Err(Usage::new("nothing was purged").into());
+    }
+    let age = args.older_than.unwrap_or_default();
+    let jobs = queuectl_dlq::purge_all(&mut store, args.queue.as_ref(), age, SystemClock.now())?;
+    count(jobs, "purged", context)
+}
+
+fn confirmed(args: &PurgeArgs, context: &Context) -> Result<bool> {
+    let queue = args
+        .queue
+        .as_ref()
+        .map_or_else(|| "all queues".to_owned(), |queue| format!("queue '{queue}'"));
+    say::ask(&format!(
+        "remove the dead jobs of {queue} in {} for good? [y/N] ",
+        context.location
+    ));
+    let mut answer = String::new();
+    io::stdin().lock().read_line(&mut answer)?;
+    Ok(matches!(answer.trim(), "y" | "Y" | "yes"))
+}
+
+fn count(jobs: u64, what: &str, context: &Context) -> Result<Exit> {
+    let printed = if context.json {
+        json::print(&Counted { jobs })
+    } else {
+        writeln!(io::stdout(), "{jobs} jobs {what}")
+    };
+    ignore_closed(printed)?;
+    Ok(Exit::OK)
+}

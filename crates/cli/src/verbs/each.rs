@@ -1,0 +1,54 @@
+//! Doing the same to several jobs: a job that refuses does not keep the others from their turn.
+
+use std::io::{self, Write};
+
+use anyhow::Error;
+use queuectl_core::JobRef;
+use queuectl_storage::StoreError;
+use serde::Serialize;
+
+use crate::context::Context;
+use crate::exit::{Exit, classify};
+use crate::output::{json, say};
+
+/// What became of one job.
+#[derive(Serialize)]
+struct Done<'a> {
+    id: String,
+    result: &'a str,
+}
+
+/// Does something to each job, and says for each what became of it. The exit status is that of the first job that
+/// refused; when the store itself is in trouble, the rest is left alone.
+pub fn each(
+    jobs: &[JobRef],
+    context: &Context,
+    mut act: impl FnMut(&JobRef) -> Result<&'static str, StoreError>,
+) -> anyhow::Result<Exit> {
+    let mut exit = Exit::OK;
+    for job in jobs {
+        match act(job) {
+            Ok(result) if context.json => {
+                let id = job.to_string();
+                ignore_closed(json::print(&Done { id, result }))?;
+            }
+            Ok(result) => ignore_closed(writeln!(io::stdout(), "{job} {result}"))?,
+            Err(error @ (StoreError::NoSuchJob(_) | StoreError::Refused { .. })) => {
+                say::error(&error.to_string());
+                if exit == Exit::OK {
+                    exit = classify(&Error::from(error));
+                }
+            }
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(exit)
+}
+
+/// Work that was asked for is done even if nobody reads what is said about it.
+pub fn ignore_closed(printed: io::Result<()>) -> io::Result<()> {
+    match printed {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        other => other,
+    }
+}

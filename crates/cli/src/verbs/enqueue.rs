@@ -1,0 +1,262 @@
+//! `enqueue`: storing one job, or many from a file.
+
+mod bulk;
+
+use std::io::{self, Read, Write};
+use std::time::Duration;
+
+use anyhow::{Context as _, Result};
+use clap::Args;
+use jiff::ZonedDateTime;
+use queuectl_core::limits::PAYLOAD_BYTES;
+use queuectl_core::{Clock, Command, ExecutorName, JobName, JobRef, QueueName, SystemClock, Timestamp};
+use serde::Serialize;
+
+use super::each::ignore_closed;
+use super::wait::wait_for;
+use crate::context::Context;
+use crate::exit::{Exit, Usage};
+use crate::input::job::JobSpec;
+use crate::input::json;
+use crate::input::time::{Start, duration, milliseconds, point};
+use crate::output::json as json_out;
+
+/// Store a job; print its id
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub struct EnqueueArgs {
+    /// One word: a shell command line. Several words: a program and its exact arguments, no shell. One word that is
+    /// a JSON object: a whole job. Options of queuectl go before it
+    #[arg(
+        value_name = "COMMAND",
+        trailing_var_arg = true,
+        required_unless_present = "from",
+        conflicts_with = "from"
+    )]
+    command: Vec<String>,
+    /// An id of your own for the job, unique in the queue; not only digits
+    #[arg(long, value_name = "ID", conflicts_with = "from")]
+    id: Option<JobName>,
+    /// The queue it goes to [default: default]
+    #[arg(long, value_name = "NAME")]
+    queue: Option<QueueName>,
+    /// Higher runs first [default: 0]
+    #[arg(long, value_name = "N", allow_negative_numbers = true)]
+    priority: Option<i32>,
+    /// Start it so long from now, such as 30s or 1h 5m
+    #[arg(long, value_name = "DURATION", value_parser = duration, conflicts_with = "run_at")]
+    delay: Option<Duration>,
+    /// Start it at that time: 18:00 (the next), '2026-12-24 18:00' (local) or RFC 3339; at once if past
+    #[arg(long, value_name = "TIME", value_parser = point_from_now)]
+    run_at: Option<Timestamp>,
+    /// Stop an attempt that runs longer [default: the setting job_timeout]
+    #[arg(long, value_name = "DURATION", value_parser = milliseconds)]
+    timeout: Option<u64>,
+    /// Retries after the first attempt [default: the setting max_retries]
+    #[arg(long, value_name = "N")]
+    max_retries: Option<u32>,
+    /// The n-th retry waits BASE^n seconds [default: the setting backoff_base]
+    #[arg(long, value_name = "BASE")]
+    backoff_base: Option<f64>,
+    /// The executor plugin that runs it [default: shell]
+    #[arg(long, value_name = "NAME")]
+    executor: Option<ExecutorName>,
+    /// Set an environment variable for it; repeatable
+    #[arg(long, value_name = "NAME=VALUE", value_parser = variable)]
+    env: Vec<(String, String)>,
+    /// The folder it runs in [default: the current folder]
+    #[arg(long, value_name = "DIR")]
+    cwd: Option<String>,
+    /// Text for its standard input; - takes it from standard input now
+    #[arg(long, value_name = "TEXT", allow_hyphen_values = true)]
+    stdin: Option<String>,
+    /// Wait for the job to end, and end with its status
+    #[arg(long, conflicts_with = "from")]
+    wait: bool,
+    /// Store many jobs: JSON lines, each an object as above or a command line in quotes; - is standard input
+    #[arg(long, value_name = "FILE")]
+    from: Option<String>,
+}
+
+const EXAMPLES: &str = "\
+Fields of a JSON job: id, command (text or an array of texts), queue, priority, delay, run_at, timeout, \
+max_retries, backoff_base, executor, env, cwd, stdin, payload (an object for the executor). Options given as well \
+win over fields.
+
+With --from, jobs are stored in batches of 1000 lines, each completely or not at all. Bad lines are named, their batch \
+is not stored, earlier batches stay, and the last message says from which line to go on.
+
+Examples:
+  queuectl enqueue echo \"Hello Queue\"
+  queuectl enqueue --max-retries 0 'exit 1'
+  queuectl enqueue '{\"id\":\"job1\",\"command\":\"sleep 2\"}'
+  queuectl enqueue --queue mail --from jobs.jsonl";
+
+/// A stored job.
+#[derive(Serialize)]
+struct Stored<'a> {
+    id: &'a str,
+}
+
+pub fn run(args: EnqueueArgs, context: &Context) -> Result<Exit> {
+    let wait = args.wait;
+    let (from, words, options) = resolve(args)?;
+    if let Some(source) = from {
+        return bulk::run(&source, &options, context);
+    }
+    let spec = options.or(command(words)?);
+    let mut store = context.open_or_create()?;
+    let now = SystemClock.now();
+    let job = spec.into_new_job(now).map_err(Usage::new)?;
+    let numbers = store.enqueue(std::slice::from_ref(&job), now)?;
+    let number = numbers
+        .first()
+        .copied()
+        .ok_or_else(|| anyhow::anyhow!("the store gave no number"))?;
+    let id = job
+        .name
+        .map_or_else(|| number.to_string(), |name| name.to_string());
+    ignore_closed(print_id(&mut io::stdout(), &id, context.json))?;
+    if wait {
+        return wait_for(&mut store, &[JobRef::Number(number)], None);
+    }
+    Ok(Exit::OK)
+}
+
+fn print_id(out: &mut impl Write, id: &str, json: bool) -> io::Result<()> {
+    if json {
+        writeln!(out, "{}", json_out::to_line(&Stored { id })?)?;
+    } else {
+        writeln!(out, "{id}")?;
+    }
+    out.flush()
+}
+
+/// The source of many jobs, or the words of one command; and what the options say.
+fn resolve(args: EnqueueArgs) -> Result<(Option<String>, Vec<String>, JobSpec)> {
+    let stdin = match args.stdin {
+        Some(dash) if dash == "-" => {
+            if args.from.as_deref() == Some("-") {
+                return Err(Usage::new("--stdin - and --from - cannot both read standard input").into());
+            }
+            Some(read_stdin()?)
+        }
+        other => other,
+    };
+    let start = args.delay.map(Start::After).or(args.run_at.map(Start::At));
+    let options = JobSpec {
+        id: args.id,
+        command: None,
+        queue: args.queue,
+        priority: args.priority,
+        start,
+        timeout_ms: args.timeout,
+        max_retries: args.max_retries,
+        backoff_base: args.backoff_base,
+        executor: args.executor,
+        env: args.env.into_iter().collect(),
+        cwd: args.cwd,
+        stdin,
+        payload: None,
+    };
+    Ok((args.from, args.command, options))
+}
+
+/// What the words on the command line ask for.
+fn command(mut words: Vec<String>) -> Result<JobSpec, Usage> {
+    let is_json = |word: &str| word.trim_start().starts_with('{');
+    if let [first, second, ..] = words.as_slice()
+        && second.starts_with("--")
+        && (is_json(first) || first.contains(char::is_whitespace))
+    {
+        let message = format!(
+            "{second} comes after the command, so it would be an argument of a program named {first:?}"
+        );
+        return Err(Usage::new(message).hint(
+            "options go before the command: queuectl enqueue [OPTIONS] COMMAND; a program with spaces in its name \
+             can be given as '{\"command\":[\"the program\",\"--option\"]}'",
+        ));
+    }
+    if words.len() > 1 {
+        return Ok(JobSpec {
+            command: Some(Command::Argv(words)),
+            ..JobSpec::default()
+        });
+    }
+    let word = words.pop().unwrap_or_default();
+    if !is_json(&word) {
+        return Ok(JobSpec::line(word));
+    }
+    json::job(&word, &ZonedDateTime::now()).map_err(|error| {
+        Usage::new(error).hint("a shell command line that starts with { can be given as: sh -c '{ ...; }'")
+    })
+}
+
+fn read_stdin() -> Result<String> {
+    let mut text = Vec::new();
+    io::stdin()
+        .lock()
+        .take(PAYLOAD_BYTES as u64 + 1)
+        .read_to_end(&mut text)
+        .context("cannot read standard input")?;
+    if text.len() > PAYLOAD_BYTES {
+        let message = format!("standard input is longer than the {PAYLOAD_BYTES} bytes that a job may have");
+        return Err(Usage::new(message)
+            .hint("put it into a file that the job reads")
+            .into());
+    }
+    let utf8 = String::from_utf8(text).map_err(|_| {
+        Usage::new("standard input is not valid UTF-8").hint("put it into a file that the job reads")
+    })?;
+    Ok(utf8)
+}
+
+fn point_from_now(text: &str) -> Result<Timestamp, String> {
+    point(text, &ZonedDateTime::now())
+}
+
+fn variable(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((name, value)) if !name.is_empty() => Ok((name.to_owned(), value.to_owned())),
+        _ => Err("write it as NAME=VALUE".to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn words(words: &[&str]) -> Result<Command, Usage> {
+        let spec = command(words.iter().map(|word| (*word).to_owned()).collect())?;
+        Ok(spec.command.expect("a command"))
+    }
+
+    #[test]
+    fn one_word_is_a_line_and_several_are_an_argv() {
+        assert_eq!(words(&["exit 1"]).unwrap(), Command::Line("exit 1".into()));
+        let argv = Command::Argv(vec!["echo".into(), "-n".into(), "--x".into()]);
+        assert_eq!(words(&["echo", "-n", "--x"]).unwrap(), argv);
+        assert_eq!(
+            words(&[r#" {"command":"x"}"#]).unwrap(),
+            Command::Line("x".into())
+        );
+        assert_eq!(
+            words(&["a b", "c"]).unwrap(),
+            Command::Argv(vec!["a b".into(), "c".into()])
+        );
+    }
+
+    #[test]
+    fn options_behind_the_command_are_refused() {
+        assert!(words(&["exit 1", "--max-retries", "0"]).is_err());
+        assert!(words(&[r#"{"command":"x"}"#, "--wait"]).is_err());
+        assert!(words(&["{ echo a; }"]).is_err());
+    }
+
+    #[test]
+    fn variables_have_a_name() {
+        assert_eq!(variable("A=b=c"), Ok(("A".into(), "b=c".into())));
+        assert!(variable("A").is_err());
+        assert!(variable("=b").is_err());
+    }
+}

@@ -1,0 +1,234 @@
+//! `enqueue --from`: many jobs, one JSON document a line, stored batch by batch with bounded memory.
+
+use std::fs::File;
+use std::io::{self, BufReader, BufWriter, Read, Write};
+
+use anyhow::{Context as _, Result};
+use jiff::ZonedDateTime;
+use queuectl_core::limits::{ENQUEUE_BATCH, PAYLOAD_BYTES};
+use queuectl_core::{Clock, NewJob, SystemClock};
+use queuectl_storage::{Store, StoreError};
+
+use super::{ignore_closed, print_id};
+use crate::context::Context;
+use crate::exit::{Exit, Usage};
+use crate::input::job::JobSpec;
+use crate::input::json;
+use crate::input::lines::{Line, Lines};
+use crate::output::say;
+
+/// Longest line: the largest payload, and room for a job's other fields.
+const LINE_BYTES: usize = PAYLOAD_BYTES + 64 * 1024;
+/// A batch is full with so many bytes, too: jobs can be large.
+const BATCH_BYTES: usize = 16 * 1024 * 1024;
+/// Bad lines that are named; the rest is counted.
+const NAMED: u64 = 50;
+
+pub fn run(source: &str, options: &JobSpec, context: &Context) -> Result<Exit> {
+    let (input, finite): (Box<dyn Read>, bool) = if source == "-" {
+        (Box::new(io::stdin().lock()), false)
+    } else {
+        let file =
+            File::open(source).map_err(|error| Usage::new(format!("cannot open {source}: {error}")))?;
+        let finite = file.metadata().is_ok_and(|data| data.is_file());
+        (Box::new(file), finite)
+    };
+    let mut bulk = Bulk {
+        store: context.open_or_create()?,
+        lines: Lines::new(BufReader::with_capacity(64 * 1024, input), LINE_BYTES),
+        options,
+        json: context.json,
+        batch: Batch::default(),
+        stored: 0,
+        go_on_from: 1,
+        bad: 0,
+    };
+    let done = bulk.store_all();
+    if let Err(error) = done {
+        say::note(&bulk.summary());
+        return Err(error);
+    }
+    if bulk.bad == 0 {
+        return Ok(Exit::OK);
+    }
+    if finite {
+        // Nothing more is stored, but all mistakes can be corrected at once.
+        bulk.check_rest()?;
+    }
+    Err(bulk.refuse().into())
+}
+
+#[derive(Default)]
+struct Batch {
+    jobs: Vec<NewJob>,
+    /// The line of each job.
+    lines: Vec<u64>,
+    bytes: usize,
+}
+
+struct Bulk<'a> {
+    store: Store,
+    lines: Lines<BufReader<Box<dyn Read>>>,
+    options: &'a JobSpec,
+    json: bool,
+    batch: Batch,
+    /// Jobs stored so far.
+    stored: u64,
+    /// The first line of which nothing is stored.
+    go_on_from: u64,
+    /// Bad lines so far.
+    bad: u64,
+}
+
+impl Bulk<'_> {
+    /// Stores batch after batch, until the end or the end of a batch with a bad line.
+    fn store_all(&mut self) -> Result<()> {
+        let mut seen = 0;
+        loop {
+            let more = match self.next_job()? {
+                None => false,
+                Some(None) => true,
+                Some(Some((job, bytes))) => {
+                    self.batch.jobs.push(job);
+                    self.batch.lines.push(self.lines.number);
+                    self.batch.bytes += bytes;
+                    true
+                }
+            };
+            seen += usize::from(more);
+            if !more || seen >= ENQUEUE_BATCH || self.batch.bytes >= BATCH_BYTES {
+                if self.bad > 0 {
+                    return Ok(());
+                }
+                self.store_batch()?;
+                seen = 0;
+            }
+            if !more {
+                return Ok(());
+            }
+        }
+    }
+
+    /// The job of the next line and the line's length. Nothing inside: the line has none, or is bad. Nothing at all:
+    /// the end.
+    fn next_job(&mut self) -> Result<Option<Option<(NewJob, usize)>>> {
+        let Some(line) = self.lines.next().context("cannot read the jobs")? else {
+            return Ok(None);
+        };
+        let bytes = match &line {
+            Line::Text(bytes) if bytes.trim_ascii().is_empty() => return Ok(Some(None)),
+            Line::Text(bytes) => bytes.len(),
+            Line::TooLong => 0,
+        };
+        match read_job(line, self.options) {
+            Ok(job) => Ok(Some(Some((job, bytes)))),
+            Err(reason) => {
+                self.bad += 1;
+                if self.bad <= NAMED {
+                    say::error(&format!("line {}: {reason}", self.lines.number));
+                }
+                Ok(Some(None))
+            }
+        }
+    }
+
+    fn check_rest(&mut self) -> Result<()> {
+        while self.next_job()?.is_some() {}
+        Ok(())
+    }
+
+    fn store_batch(&mut self) -> Result<()> {
+        let batch = std::mem::take(&mut self.batch);
+        if !batch.jobs.is_empty() {
+            let numbers = self
+                .store
+                .enqueue(&batch.jobs, SystemClock.now())
+                .map_err(|error| name_line(error, &batch))?;
+            self.stored += numbers.len() as u64;
+            // Before printing can fail: the summary must know what is stored.
+            self.go_on_from = self.lines.number + 1;
+            let mut out = BufWriter::new(io::stdout().lock());
+            let mut print = || -> io::Result<()> {
+                for (job, number) in batch.jobs.iter().zip(&numbers) {
+                    match &job.name {
+                        Some(name) => print_id(&mut Unflushed(&mut out), name.as_str(), self.json)?,
+                        None => print_id(&mut Unflushed(&mut out), &number.to_string(), self.json)?,
+                    }
+                }
+                out.flush()
+            };
+            let printed = print();
+            ignore_closed(printed)?;
+        }
+        self.go_on_from = self.lines.number + 1;
+        Ok(())
+    }
+
+    fn summary(&self) -> String {
+        let from = self.go_on_from;
+        match self.stored {
+            0 => "no job was stored".to_owned(),
+            stored => format!(
+                "{stored} jobs were stored, from lines 1 to {}; nothing from line {from} on",
+                from - 1
+            ),
+        }
+    }
+
+    fn refuse(&self) -> Usage {
+        let (bad, from) = (self.bad, self.go_on_from);
+        let lines = if bad == 1 {
+            "1 bad line".to_owned()
+        } else {
+            format!("{bad} bad lines")
+        };
+        let first = if bad > NAMED {
+            format!(" (the first {NAMED} are named)")
+        } else {
+            String::new()
+        };
+        let refused = Usage::new(format!("{lines}{first}; {}", self.summary()));
+        if self.stored == 0 {
+            refused.hint("correct what was named and start again")
+        } else {
+            refused.hint(format!(
+                "correct what was named and go on from line {from}: tail -n +{from} FILE"
+            ))
+        }
+    }
+}
+
+/// Ids are flushed once a batch.
+struct Unflushed<'a, W>(&'a mut W);
+
+impl<W: Write> Write for Unflushed<'_, W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.write(bytes)
+    }
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+fn read_job(line: Line, options: &JobSpec) -> Result<NewJob, String> {
+    let Line::Text(bytes) = line else {
+        return Err(format!(
+            "the line is longer than {LINE_BYTES} bytes; put larger input into a file"
+        ));
+    };
+    let text = std::str::from_utf8(&bytes).map_err(|_| "the line is not valid UTF-8")?;
+    let spec = json::job(text, &ZonedDateTime::now())?;
+    options.clone().or(spec).into_new_job(SystemClock.now())
+}
+
+/// The error, with the line that is to blame.
+fn name_line(error: StoreError, batch: &Batch) -> anyhow::Error {
+    let index = match &error {
+        StoreError::NameTaken { index, .. } | StoreError::BadJob { index, .. } => Some(*index),
+        _ => None,
+    };
+    match index.and_then(|index| batch.lines.get(index)) {
+        Some(line) => anyhow::Error::from(error).context(format!("line {line}")),
+        None => error.into(),
+    }
+}

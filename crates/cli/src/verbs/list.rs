@@ -1,0 +1,124 @@
+//! `list`: the jobs there are, oldest first; the newest of them if there are many.
+
+use std::io::{self, BufWriter};
+
+use anyhow::Result;
+use clap::Args;
+use queuectl_core::limits::LIST_ROWS;
+use queuectl_core::{Clock, Job, QueueName, Settings, State, SystemClock, Timestamp};
+use queuectl_storage::{ListFilter, Store};
+
+use crate::context::Context;
+use crate::exit::Exit;
+use crate::output::job::JobView;
+use crate::output::json::ArrayPrinter;
+use crate::output::say;
+use crate::output::table::{self, Table};
+use crate::output::time::relative;
+
+/// List jobs
+#[derive(Debug, Args)]
+#[command(after_help = "With --json, one array of all jobs that fit; its schema is in docs/json.md.")]
+pub struct ListArgs {
+    /// Only jobs in this state: pending, scheduled, processing, failed (waiting for a retry), completed, dead or
+    /// cancelled
+    #[arg(long, value_name = "STATE")]
+    state: Option<State>,
+    /// Only jobs of this queue
+    #[arg(long, value_name = "NAME")]
+    queue: Option<QueueName>,
+    /// Only the newest N [default: 100, with --json all]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=i64::from(LIST_ROWS)))]
+    limit: Option<u32>,
+}
+
+/// Rows of a table, unless the user says otherwise.
+pub const TABLE_ROWS: u32 = 100;
+/// Jobs read at a time; each can be as large as a payload may be.
+const PAGE: u32 = 100;
+
+pub fn run(args: &ListArgs, context: &Context) -> Result<Exit> {
+    let mut store = context.open()?;
+    let settings = store.settings()?;
+    let filter = ListFilter {
+        state: args.state,
+        queue: args.queue.clone(),
+        ..ListFilter::default()
+    };
+    if context.json {
+        let mut array = ArrayPrinter::start(BufWriter::new(io::stdout().lock()))?;
+        pages(&mut store, filter, args.limit, |store, job| {
+            array.item(&JobView::load(store, job, &settings)?)?;
+            Ok(())
+        })?;
+        array.end()?;
+        return Ok(Exit::OK);
+    }
+    let now = SystemClock.now();
+    let mut table = Table::new(
+        &["ID", "STATE", "QUEUE", "ATTEMPTS", "WHEN", "COMMAND"],
+        context.raw,
+    );
+    let limit = args.limit.unwrap_or(TABLE_ROWS);
+    let more = pages(&mut store, filter, Some(limit), |_, job| {
+        add_row(&mut table, &job, &settings, now);
+        Ok(())
+    })?;
+    table.print()?;
+    if more {
+        say::note(&format!(
+            "these are the newest {limit} jobs; --limit N shows more"
+        ));
+    }
+    Ok(Exit::OK)
+}
+
+/// Visits the jobs that fit page by page, oldest first; with a limit only the newest. Returns whether there are
+/// older ones that were left out.
+pub fn pages(
+    store: &mut Store,
+    filter: ListFilter,
+    limit: Option<u32>,
+    mut visit: impl FnMut(&mut Store, Job) -> Result<()>,
+) -> Result<bool> {
+    let mut left = limit.map_or(u64::MAX, u64::from);
+    let first = match limit {
+        Some(limit) => store.newest_from(&ListFilter {
+            limit,
+            ..filter.clone()
+        })?,
+        None => None,
+    };
+    let mut page = ListFilter {
+        above: first.map(|first| first - 1),
+        oldest_first: true,
+        ..filter
+    };
+    loop {
+        page.limit = u32::try_from(left).unwrap_or(PAGE).min(PAGE);
+        let jobs = store.list(&page)?;
+        let full = jobs.len() as u64 == u64::from(page.limit);
+        left -= jobs.len() as u64;
+        page.above = jobs.last().map(|job| job.id.0).or(page.above);
+        for job in jobs {
+            visit(store, job)?;
+        }
+        if !full || left == 0 {
+            return Ok(first.is_some());
+        }
+    }
+}
+
+fn add_row(table: &mut Table, job: &Job, settings: &Settings, now: Timestamp) {
+    let retries = job.max_retries.unwrap_or(settings.max_retries);
+    let when = relative(job.due_at.unwrap_or(job.updated_at), now);
+    let cells = vec![
+        table.cell(&job.public_id()),
+        table::state(job.state),
+        table.cell(job.queue.as_str()),
+        table.cell(&format!("{}/{}", job.attempts, retries.saturating_add(1))),
+        table.cell(&when),
+        table.cell(&job.payload.display()),
+    ];
+    table.cells(cells);
+}

@@ -1,0 +1,262 @@
+//! `logs`: what a job printed, from the store and from the file of a long output; also while it runs.
+//!
+//! An attempt's output is one stream of bytes. Its start is in the output file, if there is one; its first and last
+//! bytes are in the store once the attempt has ended. [`Printer`] knows how far it has printed and takes what follows
+//! from whichever source has it, so nothing is repeated and what is missing is counted.
+
+use std::fs::File;
+use std::io::{self, Read, Seek, SeekFrom, StdoutLock};
+use std::path::PathBuf;
+
+use anyhow::Result;
+use clap::Args;
+use queuectl_core::{Attempt, Job, JobRef, State};
+use queuectl_storage::Store;
+use serde::Serialize;
+
+use super::wait::Patience;
+use crate::context::Context;
+use crate::exit::{Ended, Exit, Usage};
+use crate::output::attempt::AttemptView;
+use crate::output::escape::BytesWriter;
+use crate::output::{json, say};
+
+/// Print what a job printed
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Control characters other than line feed and tab are escaped; --raw prints the bytes as they are. Of a very long output \
+the middle is left out, which a line on standard error says (settings output_limit and output_file_limit).")]
+pub struct LogsArgs {
+    /// The job's id or number
+    #[arg(value_name = "JOB")]
+    job: JobRef,
+    /// Of this attempt [default: the newest, the running one if there is one]
+    #[arg(long, value_name = "N")]
+    attempt: Option<u32>,
+    /// Follow the output until the job has ended, over all its attempts
+    #[arg(short, long)]
+    follow: bool,
+}
+
+/// The output of an ended attempt. Bytes that are no UTF-8 are replaced by U+FFFD.
+#[derive(Serialize)]
+struct LogView {
+    id: String,
+    #[serde(flatten)]
+    attempt: AttemptView,
+    /// The first bytes that were kept.
+    head: String,
+    /// The last bytes that were kept, if some between were left out.
+    tail: String,
+    /// Bytes between head and tail.
+    omitted_bytes: u64,
+    /// The file with a longer part of the output, if there is one.
+    file: Option<PathBuf>,
+}
+
+pub fn run(args: &LogsArgs, context: &Context) -> Result<Exit> {
+    let mut store = context.open()?;
+    let job = store.job(&args.job)?;
+    if context.json {
+        if args.follow {
+            return Err(Usage::new("--json prints one document, so it cannot follow; leave -f out").into());
+        }
+        return print_json(&mut store, &job, args);
+    }
+    match args.attempt {
+        Some(_) => {
+            let fence = choose(&mut store, &job, args.attempt)?;
+            print_attempt(&mut store, &args.job, fence, args.follow, context)?;
+        }
+        None if args.follow => follow(&mut store, &args.job, context)?,
+        None if job.fence == 0 => say::note(&not_started(&job)),
+        None => {
+            print_attempt(&mut store, &args.job, job.fence, false, context)?;
+        }
+    }
+    Ok(Exit::OK)
+}
+
+fn not_started(job: &Job) -> String {
+    format!("job '{}' is {} and has not run yet", job.public_id(), job.state)
+}
+
+/// The fencing token of the attempt that is meant. Numbers start again after a retry by hand; the newest counts.
+fn choose(store: &mut Store, job: &Job, attempt: Option<u32>) -> Result<i64> {
+    let Some(wanted) = attempt else {
+        return Ok(job.fence);
+    };
+    if job.state == State::Processing && job.attempts == wanted {
+        return Ok(job.fence);
+    }
+    let attempts = store.attempts_without_output(job.id)?;
+    let found = attempts.iter().rev().find(|attempt| attempt.attempt == wanted);
+    found.map(|attempt| attempt.fence).ok_or_else(|| {
+        let message = format!("job '{}' has no attempt {wanted}", job.public_id());
+        let exit = Exit::NOT_FOUND;
+        Ended { message, exit }.into()
+    })
+}
+
+fn print_json(store: &mut Store, job: &Job, args: &LogsArgs) -> Result<Exit> {
+    let mut fence = choose(store, job, args.attempt)?;
+    if args.attempt.is_none() {
+        // The running attempt has no ending to report yet; the newest that ended has.
+        fence = store.last_attempt(job.id)?.map_or(fence, |attempt| attempt.fence);
+    }
+    let Some(attempt) = store.attempt(job.id, fence)? else {
+        return Err(Ended {
+            message: format!("job '{}' has no ended attempt yet", job.public_id()),
+            exit: Exit::NOT_FOUND,
+        }
+        .into());
+    };
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    json::print(&LogView {
+        id: job.public_id(),
+        head: text(&attempt.output.head),
+        tail: text(&attempt.output.tail),
+        omitted_bytes: attempt.output.omitted_bytes(),
+        file: Some(store.location().output_file(job.id.0, fence)).filter(|file| file.exists()),
+        attempt: AttemptView::from(&attempt),
+    })?;
+    Ok(Exit::OK)
+}
+
+/// Prints the attempts of a job from the newest on, until it has ended for good.
+fn follow(store: &mut Store, job: &JobRef, context: &Context) -> Result<()> {
+    let mut printed = 0;
+    loop {
+        let marker = store.change_marker()?;
+        let found = store.job(job)?;
+        // A job that waits for its next attempt shows the last one; one that is given back has none to show.
+        if found.fence > printed {
+            printed = found.fence;
+            if let Some(attempt) = print_attempt(store, job, found.fence, true, context)? {
+                let after = store.job(job)?;
+                if after.fence == printed && !after.state.is_final() {
+                    let reason = &attempt.outcome.message;
+                    say::note(&format!(
+                        "attempt {} ended ({reason}); the job is {}",
+                        attempt.attempt, after.state
+                    ));
+                }
+            }
+            continue;
+        }
+        if found.state.is_final() {
+            return Ok(());
+        }
+        Patience::new(None).wait_for_change(store, marker)?;
+    }
+}
+
+/// Prints one attempt; with `follow`, until it has ended. Returns the attempt if it has.
+fn print_attempt(
+    store: &mut Store,
+    job: &JobRef,
+    fence: i64,
+    follow: bool,
+    context: &Context,
+) -> Result<Option<Attempt>> {
+    let mut found = store.job(job)?;
+    let mut printer = Printer::new(store.location().output_file(found.id.0, fence), context.raw);
+    let mut patience = Patience::new(None);
+    loop {
+        let marker = store.change_marker()?;
+        let ended = store.attempt(found.id, fence)?;
+        let running = found.state == State::Processing && found.fence == fence;
+        printer.print_file()?;
+        if let Some(attempt) = ended {
+            printer.print_rest(&attempt)?;
+            return Ok(Some(attempt));
+        }
+        if !running || !follow {
+            printer.finish()?;
+            if running {
+                say::note(&format!("job '{job}' is still running; -f follows it"));
+            }
+            return Ok(None);
+        }
+        // The file grows without the store changing.
+        while store.change_marker()? == marker {
+            patience.pause();
+            printer.print_file()?;
+        }
+        found = store.job(job)?;
+    }
+}
+
+/// Prints the stream of one attempt.
+struct Printer {
+    path: PathBuf,
+    /// Kept open: what is read from it stays readable when the file is removed.
+    file: Option<File>,
+    out: BytesWriter<StdoutLock<'static>>,
+    /// Bytes of the stream that are printed or were left out.
+    position: u64,
+}
+
+impl Printer {
+    fn new(path: PathBuf, raw: bool) -> Printer {
+        Printer {
+            path,
+            file: None,
+            out: BytesWriter::new(io::stdout().lock(), raw),
+            position: 0,
+        }
+    }
+
+    /// Prints what the file has beyond what is printed.
+    fn print_file(&mut self) -> io::Result<()> {
+        if self.file.is_none() {
+            self.file = match File::open(&self.path) {
+                Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+                other => Some(other?),
+            };
+        }
+        let Some(file) = &mut self.file else {
+            return Ok(());
+        };
+        file.seek(SeekFrom::Start(self.position))?;
+        let mut buffer = vec![0; 64 * 1024];
+        loop {
+            let read = match file.read(&mut buffer) {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                other => other?,
+            };
+            if read == 0 {
+                return self.out.flush();
+            }
+            self.out.write(&buffer[..read])?;
+            self.position += read as u64;
+        }
+    }
+
+    /// Prints what the store has beyond what is printed.
+    fn print_rest(&mut self, attempt: &Attempt) -> io::Result<()> {
+        let output = &attempt.output;
+        let tail_start = output.total_bytes.saturating_sub(output.tail.len() as u64);
+        self.print_part(0, &output.head)?;
+        if self.position < tail_start {
+            let omitted = tail_start - self.position;
+            self.out.finish()?;
+            say::note(&format!("… {omitted} bytes left out …"));
+            self.position = tail_start;
+        }
+        self.print_part(tail_start, &output.tail)?;
+        self.finish()
+    }
+
+    /// Prints what lies beyond the position in a part of the stream that begins at `start`.
+    fn print_part(&mut self, start: u64, part: &[u8]) -> io::Result<()> {
+        let skip = self.position.saturating_sub(start).min(part.len() as u64);
+        let rest = &part[usize::try_from(skip).unwrap_or(part.len())..];
+        self.position = self.position.max(start + part.len() as u64);
+        self.out.write(rest)
+    }
+
+    fn finish(&mut self) -> io::Result<()> {
+        self.out.finish()
+    }
+}

@@ -1,0 +1,16 @@
+//! The verbs, one file per verb or family of verbs. Each has its `*Args`, as they are typed, and a function that
+//! resolves them, does the work through the store and prints.
+
+pub mod cancel;
+pub mod config;
+pub mod db;
+pub mod dlq;
+pub mod each;
+pub mod enqueue;
+pub mod list;
+pub mod logs;
+pub mod retry;
+pub mod show;
+pub mod status;
+pub mod wait;
+pub mod worker;

@@ -1,0 +1,25 @@
+//! `retry`: sending jobs round again, with fresh attempts.
+
+use anyhow::Result;
+use clap::Args;
+use queuectl_core::{Clock, JobRef, SystemClock};
+
+use super::each::each;
+use crate::context::Context;
+use crate::exit::Exit;
+
+/// Run dead, cancelled or failed jobs again, now and with fresh attempts
+#[derive(Debug, Args)]
+pub struct RetryArgs {
+    /// The jobs' ids or numbers
+    #[arg(value_name = "JOB", required = true)]
+    jobs: Vec<JobRef>,
+}
+
+pub fn run(args: &RetryArgs, context: &Context) -> Result<Exit> {
+    let mut store = context.open()?;
+    each(&args.jobs, context, |job| {
+        store.retry(job, None, SystemClock.now())?;
+        Ok("pending")
+    })
+}

@@ -1,0 +1,153 @@
+//! `show`: everything about one job.
+
+use std::io::{self, Write};
+use std::time::Duration;
+
+use anyhow::Result;
+use clap::Args;
+use queuectl_core::{Attempt, Job, JobRef, Settings, Timestamp};
+use serde::Serialize;
+
+use crate::context::Context;
+use crate::exit::Exit;
+use crate::output::attempt::{AttemptView, ending};
+use crate::output::job::JobView;
+use crate::output::table::Table;
+use crate::output::time::{exact, local};
+use crate::output::{escape, json};
+
+/// Show one job with its attempts
+#[derive(Debug, Args)]
+pub struct ShowArgs {
+    /// The job's id or number
+    #[arg(value_name = "JOB")]
+    job: JobRef,
+}
+
+#[derive(Serialize)]
+struct Shown {
+    #[serde(flatten)]
+    job: JobView,
+    /// The ended attempts, oldest first.
+    attempt_history: Vec<AttemptView>,
+}
+
+pub fn run(args: &ShowArgs, context: &Context) -> Result<Exit> {
+    let mut store = context.open()?;
+    let settings = store.settings()?;
+    let job = store.job(&args.job)?;
+    let attempts = store.attempts_without_output(job.id)?;
+    print(job, &attempts, &settings, context)?;
+    Ok(Exit::OK)
+}
+
+/// Prints a job and its attempts.
+pub fn print(job: Job, attempts: &[Attempt], settings: &Settings, context: &Context) -> Result<()> {
+    let error = attempts.last().map(|attempt| attempt.outcome.message.clone());
+    let view = JobView::new(job, error.filter(|message| !message.is_empty()), settings);
+    if context.json {
+        let attempt_history = attempts.iter().map(AttemptView::from).collect();
+        json::print(&Shown {
+            job: view,
+            attempt_history,
+        })?;
+        return Ok(());
+    }
+    let mut out = anstream::stdout().lock();
+    for (name, value) in fields(&view) {
+        let value = if context.raw {
+            value
+        } else {
+            escape::line(&value).into_owned()
+        };
+        writeln!(out, "{name:<13} {value}")?;
+    }
+    drop(out);
+    if !attempts.is_empty() {
+        writeln!(io::stdout())?;
+        print_attempts(attempts, context.raw)?;
+    }
+    Ok(())
+}
+
+/// What there is to say about a job; what does not apply is left out.
+fn fields(view: &JobView) -> Vec<(&'static str, String)> {
+    let time = |time: Option<Timestamp>| time.map(local);
+    let timeout = match view.timeout_ms {
+        Some(ms) => exact(Duration::from_millis(ms)),
+        None => "none".to_owned(),
+    };
+    let id = if view.id == view.number.to_string() {
+        view.id.clone()
+    } else {
+        format!("{} (number {})", view.id, view.number)
+    };
+    let payload = view
+        .payload
+        .as_ref()
+        .and_then(|payload| serde_json::to_string(payload).ok());
+    let mut all = vec![
+        ("job", Some(id)),
+        ("state", Some(view.state.to_string())),
+        ("error", view.error.clone()),
+        ("command", Some(view.command.clone())),
+        ("queue", Some(view.queue.to_string())),
+        ("priority", Some(view.priority.to_string())),
+        (
+            "attempts",
+            Some(format!(
+                "{} of {}",
+                view.attempts,
+                view.max_retries.saturating_add(1)
+            )),
+        ),
+        ("backoff base", Some(format!("{} s", view.backoff_base))),
+        ("timeout", Some(timeout)),
+        ("executor", Some(view.executor.to_string())),
+        ("folder", view.cwd.clone()),
+        ("payload", payload),
+        ("run at", time(view.run_at)),
+        ("node", view.node.map(|node| node.to_string())),
+        (
+            "cancelling",
+            view.cancel_requested.then(|| "yes, its node stops it".to_owned()),
+        ),
+        ("enqueued", time(Some(view.created_at))),
+        ("updated", time(Some(view.updated_at))),
+        ("started", time(view.started_at)),
+        ("finished", time(view.finished_at)),
+    ];
+    all.extend(
+        view.env
+            .iter()
+            .map(|(name, value)| ("environment", Some(format!("{name}={value}")))),
+    );
+    all.push((
+        "input",
+        view.stdin.as_ref().map(|text| format!("{} bytes", text.len())),
+    ));
+    all.into_iter()
+        .filter_map(|(name, value)| Some((name, value?)))
+        .collect()
+}
+
+fn print_attempts(attempts: &[Attempt], raw: bool) -> io::Result<()> {
+    let headings = [
+        "ATTEMPT", "OUTCOME", "ENDED BY", "STARTED", "TOOK", "NODE", "WORKER", "OUTPUT", "REASON",
+    ];
+    let mut table = Table::new(&headings, raw);
+    for attempt in attempts {
+        table.row([
+            attempt.attempt.to_string(),
+            attempt.outcome.kind.to_string(),
+            ending(&attempt.outcome),
+            local(attempt.started_at),
+            exact(attempt.finished_at.since(attempt.started_at)),
+            attempt.node.to_string(),
+            attempt.worker.to_string(),
+            format!("{} B", attempt.output.total_bytes),
+            attempt.outcome.message.clone(),
+        ]);
+    }
+    table.print()
+}

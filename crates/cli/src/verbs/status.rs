@@ -1,0 +1,112 @@
+//! `status`: how many jobs are in which state, which nodes run, how large the queue is.
+
+use std::collections::BTreeMap;
+use std::io::{self, Write};
+use std::path::Path;
+
+use anyhow::Result;
+use clap::Args;
+use queuectl_core::{Clock, QueueName, State, SystemClock, Timestamp};
+use serde::Serialize;
+
+use crate::context::Context;
+use crate::exit::Exit;
+use crate::output::node::{self, NodeView};
+use crate::output::table::Table;
+use crate::output::time::relative;
+use crate::output::{escape, json};
+
+/// Count jobs by queue and state, and show the nodes
+#[derive(Debug, Args)]
+pub struct StatusArgs {
+    /// Only jobs of this queue
+    #[arg(long, value_name = "NAME")]
+    queue: Option<QueueName>,
+}
+
+#[derive(Serialize)]
+struct StatusView {
+    /// The queue's file.
+    db: String,
+    /// Its size with its write-ahead log.
+    bytes: u64,
+    /// When the next waiting job is due.
+    next_due: Option<Timestamp>,
+    /// Jobs by state, over all queues; every state is there.
+    total: BTreeMap<&'static str, u64>,
+    /// Jobs by queue, then by state.
+    queues: BTreeMap<String, BTreeMap<&'static str, u64>>,
+    nodes: Vec<NodeView>,
+}
+
+pub fn run(args: &StatusArgs, context: &Context) -> Result<Exit> {
+    let mut store = context.open()?;
+    let none: BTreeMap<&str, u64> = State::ALL.into_iter().map(|state| (state.name(), 0)).collect();
+    let mut total = none.clone();
+    let mut queues: BTreeMap<String, BTreeMap<&str, u64>> = BTreeMap::new();
+    for count in store.counts(args.queue.as_ref())? {
+        *total.entry(count.state.name()).or_default() += count.jobs;
+        let queue = queues.entry(count.queue).or_insert_with(|| none.clone());
+        queue.insert(count.state.name(), count.jobs);
+    }
+    let view = StatusView {
+        db: context.location.to_string(),
+        bytes: size(context.location.path()),
+        next_due: store.next_due()?,
+        total,
+        queues,
+        nodes: NodeView::load_all(&mut store)?,
+    };
+    if context.json {
+        json::print(&view)?;
+    } else {
+        print(&view, context.raw)?;
+    }
+    Ok(Exit::OK)
+}
+
+/// The file and its write-ahead log.
+fn size(path: &Path) -> u64 {
+    let mut log = path.as_os_str().to_owned();
+    log.push("-wal");
+    let length = |path: &Path| std::fs::metadata(path).map_or(0, |data| data.len());
+    length(path) + length(Path::new(&log))
+}
+
+fn print(view: &StatusView, raw: bool) -> Result<()> {
+    let now = SystemClock.now();
+    let mut out = io::stdout();
+    let db = if raw {
+        view.db.as_str().into()
+    } else {
+        escape::line(&view.db)
+    };
+    writeln!(out, "{db} ({} KiB)", view.bytes.div_ceil(1024))?;
+    if let Some(due) = view.next_due {
+        writeln!(out, "next job due {}", relative(due, now))?;
+    }
+    writeln!(out)?;
+    let headings: Vec<String> = State::ALL
+        .iter()
+        .map(|state| state.name().to_uppercase())
+        .collect();
+    let mut columns = vec!["QUEUE"];
+    columns.extend(headings.iter().map(String::as_str));
+    let mut table = Table::new(&columns, raw);
+    let rows = view.queues.iter().map(|(name, counts)| (name.as_str(), counts));
+    let total = (view.queues.len() != 1).then_some(("all", &view.total));
+    for (name, counts) in rows.chain(total) {
+        let counts = State::ALL
+            .iter()
+            .map(|state| counts.get(state.name()).copied().unwrap_or(0).to_string());
+        table.row(std::iter::once(name.to_owned()).chain(counts));
+    }
+    table.print()?;
+    writeln!(out)?;
+    if view.nodes.is_empty() {
+        writeln!(out, "no node is running; `queuectl worker:start` starts one")?;
+        return Ok(());
+    }
+    node::print_table(&view.nodes, now, raw)?;
+    Ok(())
+}

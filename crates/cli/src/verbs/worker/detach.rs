@@ -1,0 +1,129 @@
+//! `worker:start --detach`: the same binary again, in the background.
+//!
+//! The new process logs to a file, and says that it is ready by one line on its standard output, which is a pipe to
+//! the one who started it. It leaves the terminal's session by itself, so nothing has to run between fork and exec.
+
+use std::ffi::OsString;
+use std::fs::{DirBuilder, File, OpenOptions};
+use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom, Write};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+
+use anyhow::{Context as _, Result};
+use serde::Serialize;
+
+use crate::context::Context;
+use crate::exit::{Ended, Exit};
+use crate::output::escape::{self, BytesWriter};
+use crate::output::json;
+use crate::verbs::each::ignore_closed;
+
+/// Most of the log that is shown if the node did not start.
+const SHOWN: u64 = 64 * 1024;
+
+/// A node in the background.
+#[derive(Serialize)]
+struct Started {
+    node: i64,
+    pid: u32,
+    log_file: String,
+}
+
+/// Starts the node and waits until it is ready.
+pub fn start(args: &[OsString], log_file: Option<&Path>, context: &Context) -> Result<Exit> {
+    // A queue that cannot be used is said here and now, not in a log file.
+    drop(context.open_or_create()?);
+    let log_file = match log_file {
+        Some(path) => path.to_owned(),
+        None => {
+            let folder = context.location.beside();
+            create_private_dir(&folder).with_context(|| format!("cannot create {}", folder.display()))?;
+            folder.join("node.log")
+        }
+    };
+    let log =
+        open_log(&log_file).with_context(|| format!("cannot open the log file {}", log_file.display()))?;
+    let log_start = log.metadata()?.len();
+    let mut child = Command::new(std::env::current_exe()?)
+        .args(args)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(log)
+        .spawn()
+        .context("cannot start the node")?;
+    match node_number(&mut child)? {
+        Some(node) => {
+            let log_file = log_file.display().to_string();
+            let pid = child.id();
+            let printed = if context.json {
+                json::print(&Started { node, pid, log_file })
+            } else {
+                let log_file = escape::line(&log_file);
+                writeln!(
+                    io::stdout(),
+                    "node {node} runs in the background, process {pid}, log {log_file}"
+                )
+            };
+            ignore_closed(printed)?;
+            Ok(Exit::OK)
+        }
+        None => {
+            show_log(&log_file, log_start, context.raw)?;
+            let status = child.wait()?;
+            let exit = status
+                .code()
+                .and_then(|code| u8::try_from(code).ok())
+                .filter(|code| *code != 0);
+            let message = format!("the node did not start ({status}); what it logged is above");
+            Err(Ended {
+                message,
+                exit: exit.map_or(Exit::INTERNAL, Exit),
+            }
+            .into())
+        }
+    }
+}
+
+/// The number that the node tells when it is ready; none if it ended before.
+fn node_number(child: &mut Child) -> Result<Option<i64>> {
+    let Some(pipe) = child.stdout.take() else {
+        return Ok(None);
+    };
+    let mut line = String::new();
+    BufReader::new(pipe.take(64)).read_line(&mut line)?;
+    Ok(line.trim().parse().ok())
+}
+
+fn show_log(path: &Path, start: u64, raw: bool) -> Result<()> {
+    let mut log = File::open(path)?;
+    log.seek(SeekFrom::Start(start))?;
+    let mut text = Vec::new();
+    log.take(SHOWN).read_to_end(&mut text)?;
+    let mut err = BytesWriter::new(io::stderr(), raw);
+    // Nobody listening is no reason to fail.
+    let _ = err.write(&text).and_then(|()| err.finish());
+    Ok(())
+}
+
+fn open_log(path: &Path) -> io::Result<File> {
+    let mut options = OpenOptions::new();
+    options.append(true).create(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options.open(path)
+}
+
+fn create_private_dir(path: &Path) -> io::Result<()> {
+    let mut builder = DirBuilder::new();
+    builder.recursive(true);
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.create(path)
+}
+
+/// Leaves the terminal's session, so that neither Ctrl-C nor closing the terminal ends this process.
+pub fn leave_session() -> Result<()> {
+    #[cfg(unix)]
+    nix::unistd::setsid().context("cannot leave the terminal's session")?;
+    Ok(())
+}

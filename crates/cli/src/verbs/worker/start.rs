@@ -1,0 +1,106 @@
+//! `worker:start`: a node in the foreground, or in the background with `--detach`.
+
+use std::ffi::OsString;
+use std::io::{self, Write};
+use std::path::PathBuf;
+
+use anyhow::Result;
+use clap::Args;
+use queuectl_core::QueueName;
+use queuectl_core::limits::{CONCURRENCY, NODE_QUEUES, WORKERS};
+use queuectl_storage::Queues;
+use queuectl_worker::{NodeEnd, NodeOptions, run_node};
+
+use super::detach;
+use crate::context::Context;
+use crate::exit::{Exit, Usage};
+
+/// Run jobs: start a node with worker processes
+#[derive(Debug, Args)]
+#[command(after_help = "\
+The first SIGINT (Ctrl-C) or SIGTERM: no new jobs, running ones may finish within the setting shutdown_grace. The \
+second: running jobs are stopped. Jobs that were cut off go back to the queue without losing an attempt.
+
+Exit status with --drain: 0 if every job completed, 1 if one ended dead or cancelled.")]
+pub struct StartArgs {
+    /// Worker processes
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=i64::from(WORKERS)))]
+    count: u32,
+    /// Jobs that each worker process runs at a time
+    #[arg(long, value_name = "M", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=i64::from(CONCURRENCY)))]
+    concurrency: u32,
+    /// Only run jobs of this queue; repeatable [default: all queues]
+    #[arg(long, value_name = "NAME")]
+    queue: Vec<QueueName>,
+    /// End when nothing is left to run, also nothing that waits for a retry
+    #[arg(long)]
+    drain: bool,
+    /// Run in the background; print the node's number
+    #[arg(long)]
+    detach: bool,
+    /// With --detach: log to this file [default: node.log in the folder beside the queue's file]
+    #[arg(long, value_name = "FILE", requires = "detach")]
+    log_file: Option<PathBuf>,
+    /// Set for the process in the background
+    #[arg(long, hide = true, conflicts_with = "detach")]
+    detached: bool,
+}
+
+pub fn run(args: StartArgs, context: &Context) -> Result<Exit> {
+    if args.queue.len() > NODE_QUEUES {
+        let message = format!("a node can serve at most {NODE_QUEUES} queues by name");
+        return Err(Usage::new(message)
+            .hint("leave --queue out to serve all queues")
+            .into());
+    }
+    if args.detach {
+        return detach::start(&node_args(&args, context), args.log_file.as_deref(), context);
+    }
+    if args.detached {
+        detach::leave_session()?;
+    }
+    let options = NodeOptions {
+        location: context.location.clone(),
+        workers: args.count,
+        concurrency: args.concurrency,
+        queues: if args.queue.is_empty() {
+            Queues::All
+        } else {
+            Queues::Only(args.queue)
+        },
+        drain: args.drain,
+        worker_args: worker_args(context),
+    };
+    let end = run_node(options, |node| {
+        if args.detached {
+            // The one who started us waits for this line; if it is gone, the node runs all the same.
+            let mut out = io::stdout();
+            let _ = writeln!(out, "{node}").and_then(|()| out.flush());
+        }
+    })?;
+    Ok(match end {
+        NodeEnd::Stopped | NodeEnd::Drained { all_completed: true } => Exit::OK,
+        NodeEnd::Drained { all_completed: false } => Exit::NEGATIVE,
+    })
+}
+
+/// The arguments with which this binary becomes a worker process.
+fn worker_args(context: &Context) -> Vec<OsString> {
+    let mut args = vec![OsString::from("worker:run")];
+    args.extend(context.shared_options());
+    args
+}
+
+/// The arguments with which this binary becomes the node in the background.
+fn node_args(args: &StartArgs, context: &Context) -> Vec<OsString> {
+    let mut node: Vec<OsString> = vec!["worker:start".into(), "--detached".into()];
+    node.extend(["--db".into(), context.location.path().into()]);
+    node.push(format!("--count={}", args.count).into());
+    node.push(format!("--concurrency={}", args.concurrency).into());
+    node.extend(args.queue.iter().map(|queue| format!("--queue={queue}").into()));
+    if args.drain {
+        node.push("--drain".into());
+    }
+    node.extend(context.shared_options());
+    node
+}

@@ -1,0 +1,117 @@
+//! `worker:stop`: asking nodes to stop, from anywhere that sees the queue.
+
+use std::io::{self, Write};
+use std::time::Duration;
+
+use anyhow::Result;
+use clap::Args;
+use queuectl_core::NodeId;
+use queuectl_storage::{StopRequest, Store};
+use serde::Serialize;
+
+use crate::context::Context;
+use crate::exit::{Ended, Exit};
+use crate::input::time::duration;
+use crate::output::{json, say};
+use crate::verbs::each::ignore_closed;
+use crate::verbs::wait::Patience;
+
+/// Ask nodes to stop
+#[derive(Debug, Args)]
+pub struct StopArgs {
+    /// The nodes' numbers [default: all nodes]
+    #[arg(value_name = "NODE", value_parser = node)]
+    nodes: Vec<NodeId>,
+    /// Stop running jobs now instead of letting them finish; they go back to the queue without losing an attempt
+    #[arg(long)]
+    now: bool,
+    /// Wait until the nodes have stopped
+    #[arg(long)]
+    wait: bool,
+    /// With --wait: no longer than this
+    #[arg(long, value_name = "DURATION", value_parser = duration, requires = "wait")]
+    timeout: Option<Duration>,
+}
+
+fn node(text: &str) -> Result<NodeId, String> {
+    text.parse()
+        .map(NodeId)
+        .map_err(|_| "a node is a number; `queuectl worker:list` shows them".to_owned())
+}
+
+/// The nodes that were asked.
+#[derive(Serialize)]
+struct Asked<'a> {
+    nodes: &'a [NodeId],
+}
+
+pub fn run(args: &StopArgs, context: &Context) -> Result<Exit> {
+    let mut store = context.open()?;
+    let request = if args.now {
+        StopRequest::Now
+    } else {
+        StopRequest::Gracefully
+    };
+    let mut asked = Vec::new();
+    if args.nodes.is_empty() {
+        asked = store.request_stop(None, request)?;
+    }
+    for node in &args.nodes {
+        asked.extend(store.request_stop(Some(*node), request)?);
+    }
+    let mut living = Vec::new();
+    for node in &asked {
+        if store.node_lives(*node)? {
+            living.push(*node);
+        } else {
+            say_dead(*node);
+        }
+    }
+    if context.json {
+        ignore_closed(json::print(&Asked { nodes: &living }))?;
+    } else {
+        for node in &living {
+            ignore_closed(writeln!(io::stdout(), "node {node} is asked to stop"))?;
+        }
+    }
+    if asked.is_empty() {
+        say::note("no node is running");
+    }
+    if args.wait {
+        wait_until_gone(&mut store, living, args.timeout)?;
+    }
+    Ok(Exit::OK)
+}
+
+fn say_dead(node: NodeId) {
+    say::note(&format!(
+        "node {node} is dead; the next node to run rescues what it left behind"
+    ));
+}
+
+fn wait_until_gone(store: &mut Store, mut nodes: Vec<NodeId>, timeout: Option<Duration>) -> Result<()> {
+    let mut patience = Patience::new(timeout);
+    loop {
+        let mut left = Vec::new();
+        for node in nodes {
+            if store.node_lives(node)? {
+                left.push(node);
+            } else if store.nodes()?.iter().any(|other| other.id == node) {
+                // A node that stops leaves the store before it lets go of its lock; this one was killed.
+                say_dead(node);
+            }
+        }
+        nodes = left;
+        let Some(node) = nodes.first() else {
+            return Ok(());
+        };
+        if !patience.pause() {
+            let message = format!("the time is up: node {node} has not stopped yet; --now stops its jobs");
+            return Err(Ended {
+                message,
+                exit: Exit::TIMEOUT,
+            }
+            .into());
+        }
+    }
+}

@@ -1,0 +1,267 @@
+//! Names and numbers by which jobs, queues, executors and nodes are known.
+//!
+//! Parsing here is the only validation of names; the store trusts these types.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+use crate::limits::NAME_BYTES;
+
+/// The number that the queue gave a job. Never reused, even after the job was purged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct JobId(pub i64);
+
+impl fmt::Display for JobId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// The number of a node (one dispatcher and its worker processes). Never reused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct NodeId(pub i64);
+
+impl fmt::Display for NodeId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// Why a name was refused.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum IdError {
+    /// The name is empty.
+    #[error("a {what} cannot be empty")]
+    Empty {
+        /// What the name was for.
+        what: &'static str,
+    },
+    /// The name is longer than [`NAME_BYTES`].
+    #[error("{what} is {bytes} bytes long; at most {NAME_BYTES} are allowed")]
+    TooLong {
+        /// What the name was for.
+        what: &'static str,
+        /// Its length.
+        bytes: usize,
+    },
+    /// The name has a character outside letters, digits, `-`, `_`, `.`, `:` and `/`.
+    #[error(
+        "{what} '{name}' has {found:?}; letters, digits and - _ . : / are allowed, and the first must be a letter or digit"
+    )]
+    Character {
+        /// What the name was for.
+        what: &'static str,
+        /// The name, escaped.
+        name: String,
+        /// The offending character.
+        found: char,
+    },
+    /// A job name of digits only would be taken for a number that the queue gives.
+    #[error(
+        "job id '{name}' is all digits; such ids are given by the queue itself, choose one with a letter"
+    )]
+    Digits {
+        /// The name.
+        name: String,
+    },
+}
+
+fn check(what: &'static str, name: &str) -> Result<(), IdError> {
+    if name.is_empty() {
+        return Err(IdError::Empty { what });
+    }
+    if name.len() > NAME_BYTES {
+        return Err(IdError::TooLong {
+            what,
+            bytes: name.len(),
+        });
+    }
+    let mut chars = name.chars();
+    let bad_first = chars.next().filter(|c| !c.is_alphanumeric());
+    let bad_rest = chars.find(|c| !(c.is_alphanumeric() || "-_.:/".contains(*c)));
+    match bad_first.or(bad_rest) {
+        Some(found) => Err(IdError::Character {
+            what,
+            name: name.escape_debug().to_string(),
+            found,
+        }),
+        None => Ok(()),
+    }
+}
+
+macro_rules! name_type {
+    ($(#[$doc:meta])* $name:ident, $what:literal) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+        #[serde(try_from = "String", into = "String")]
+        pub struct $name(String);
+
+        impl $name {
+            /// The name as text.
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl TryFrom<String> for $name {
+            type Error = IdError;
+            fn try_from(name: String) -> Result<Self, IdError> {
+                Self::check(&name)?;
+                Ok(Self(name))
+            }
+        }
+
+        impl FromStr for $name {
+            type Err = IdError;
+            fn from_str(name: &str) -> Result<Self, IdError> {
+                Self::try_from(name.to_owned())
+            }
+        }
+
+        impl From<$name> for String {
+            fn from(name: $name) -> String {
+                name.0
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.pad(&self.0)
+            }
+        }
+    };
+}
+
+name_type! {
+    /// A job id that the user chose. Unique in the store; never all digits.
+    JobName, "job id"
+}
+name_type! {
+    /// The name of a queue. Queues come into being with their first job.
+    QueueName, "queue name"
+}
+name_type! {
+    /// The name of an executor plugin, such as `shell`. Also part of a file name, so it has no `/`, `:` or `.`.
+    ExecutorName, "executor name"
+}
+
+impl JobName {
+    fn check(name: &str) -> Result<(), IdError> {
+        check("job id", name)?;
+        if name.bytes().all(|b| b.is_ascii_digit()) {
+            return Err(IdError::Digits {
+                name: name.to_owned(),
+            });
+        }
+        Ok(())
+    }
+}
+
+impl QueueName {
+    fn check(name: &str) -> Result<(), IdError> {
+        check("queue name", name)
+    }
+}
+
+impl Default for QueueName {
+    /// The queue named `default`.
+    fn default() -> Self {
+        Self("default".to_owned())
+    }
+}
+
+impl ExecutorName {
+    fn check(name: &str) -> Result<(), IdError> {
+        check("executor name", name)?;
+        match name
+            .chars()
+            .find(|c| !(c.is_ascii_alphanumeric() || "-_".contains(*c)))
+        {
+            Some(found) => Err(IdError::Character {
+                what: "executor name",
+                name: name.to_owned(),
+                found,
+            }),
+            None => Ok(()),
+        }
+    }
+}
+
+impl Default for ExecutorName {
+    /// The executor named `shell`.
+    fn default() -> Self {
+        Self("shell".to_owned())
+    }
+}
+
+/// How a user points at a job: by the queue's number or by the name they chose.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum JobRef {
+    /// The number that the queue gave.
+    Number(JobId),
+    /// The name that the user chose.
+    Name(JobName),
+}
+
+impl FromStr for JobRef {
+    type Err = IdError;
+    fn from_str(text: &str) -> Result<Self, IdError> {
+        match text.parse::<i64>() {
+            Ok(number) if text.bytes().all(|b| b.is_ascii_digit()) => Ok(Self::Number(JobId(number))),
+            _ => text.parse().map(Self::Name),
+        }
+    }
+}
+
+impl fmt::Display for JobRef {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Number(id) => id.fmt(f),
+            Self::Name(name) => name.fmt(f),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_checked() {
+        assert!("job1".parse::<JobName>().is_ok());
+        assert!("mail/2026:a-b_c.d".parse::<QueueName>().is_ok());
+        assert_eq!(
+            "".parse::<QueueName>(),
+            Err(IdError::Empty { what: "queue name" })
+        );
+        assert!(matches!("42".parse::<JobName>(), Err(IdError::Digits { .. })));
+        assert!(matches!(
+            "a\u{1b}[31m".parse::<JobName>(),
+            Err(IdError::Character { .. })
+        ));
+        assert!(matches!(
+            "-x".parse::<JobName>(),
+            Err(IdError::Character { found: '-', .. })
+        ));
+        assert!(matches!(
+            "../shell".parse::<ExecutorName>(),
+            Err(IdError::Character { .. })
+        ));
+        assert!(matches!(
+            "x".repeat(129).parse::<QueueName>(),
+            Err(IdError::TooLong { bytes: 129, .. })
+        ));
+    }
+
+    #[test]
+    fn a_reference_is_a_number_or_a_name() {
+        assert_eq!("7".parse(), Ok(JobRef::Number(JobId(7))));
+        assert_eq!("job7".parse(), Ok(JobRef::Name(JobName("job7".into()))));
+        // Too large for a number that the queue could have given, and no name either.
+        assert!("99999999999999999999".parse::<JobRef>().is_err());
+    }
+}

@@ -1,0 +1,328 @@
+//! A job: as it is asked for ([`NewJob`]), what it runs ([`Payload`]), and as the store knows it ([`Job`]).
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::limits::{PAYLOAD_BYTES, PAYLOAD_ITEMS, PRIORITY};
+use crate::{ExecutorName, JobId, JobName, NodeId, QueueName, State, Timestamp, quote_argv};
+
+/// What the user asked to run.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum Command {
+    /// One line, given to a shell.
+    Line(String),
+    /// A program and its exact arguments, no shell.
+    Argv(Vec<String>),
+}
+
+impl Command {
+    /// The command as one line, for people to read.
+    pub fn display(&self) -> String {
+        match self {
+            Command::Line(line) => line.clone(),
+            Command::Argv(argv) => quote_argv(argv),
+        }
+    }
+}
+
+/// What a job runs: everything its executor gets to see.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Payload {
+    /// The command. Optional only where `payload` says what to do.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub command: Option<Command>,
+    /// Environment variables set for the job, on top of the worker's own.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub env: BTreeMap<String, String>,
+    /// Working directory; the worker's own if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cwd: Option<String>,
+    /// Text for standard input; empty if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stdin: Option<String>,
+    /// An object whose meaning is the executor's own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub payload: Option<serde_json::Map<String, serde_json::Value>>,
+}
+
+/// Why a job was refused before it was stored.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum JobError {
+    /// There is nothing to run.
+    #[error("the command is empty; give a command line or a program with arguments")]
+    EmptyCommand,
+    /// Neither command nor payload.
+    #[error("a job needs a \"command\" (or a \"payload\" for its executor)")]
+    NothingToRun,
+    /// A NUL byte, which no operating system accepts there.
+    #[error("the {0} contains a NUL byte, which cannot be passed to a process")]
+    Nul(&'static str),
+    /// An environment name that cannot be set.
+    #[error("'{0}' is no environment variable name; use NAME=VALUE")]
+    EnvName(String),
+    /// Over [`PAYLOAD_BYTES`].
+    #[error(
+        "the job's payload is {0} bytes; at most {PAYLOAD_BYTES} are allowed, put larger input into a file"
+    )]
+    TooLarge(usize),
+    /// Over [`PAYLOAD_ITEMS`].
+    #[error("the {0} has more than {PAYLOAD_ITEMS} entries")]
+    TooMany(&'static str),
+    /// Outside the range of priorities.
+    #[error("priority {0} is out of range; use {min} to {max}", min = -PRIORITY, max = PRIORITY)]
+    Priority(i64),
+    /// Back-off base outside its range.
+    #[error("backoff_base {0} is out of range; use 1 to 3600 (seconds)")]
+    BackoffBase(String),
+    /// More retries than a job may have.
+    #[error("max_retries {0} is out of range; use 0 to 1000")]
+    MaxRetries(u32),
+    /// Timeout outside its range.
+    #[error("a timeout of {0} ms is out of range; use 1 ms to 365 days")]
+    Timeout(u64),
+}
+
+impl Payload {
+    /// Checks what can be checked without the executor, and returns the JSON that is stored.
+    ///
+    /// # Errors
+    /// [`JobError`] names the part that is wrong.
+    pub fn to_stored(&self) -> Result<String, JobError> {
+        match &self.command {
+            Some(Command::Line(line)) if line.trim().is_empty() => return Err(JobError::EmptyCommand),
+            Some(Command::Line(line)) if line.contains('\0') => return Err(JobError::Nul("command")),
+            Some(Command::Argv(argv)) => {
+                if argv.first().is_none_or(String::is_empty) {
+                    return Err(JobError::EmptyCommand);
+                }
+                if argv.len() > PAYLOAD_ITEMS {
+                    return Err(JobError::TooMany("command"));
+                }
+                if argv.iter().any(|word| word.contains('\0')) {
+                    return Err(JobError::Nul("command"));
+                }
+            }
+            None if self.payload.is_none() => return Err(JobError::NothingToRun),
+            _ => {}
+        }
+        if self.env.len() > PAYLOAD_ITEMS {
+            return Err(JobError::TooMany("environment"));
+        }
+        for (name, value) in &self.env {
+            if name.is_empty() || name.contains(['=', '\0']) {
+                return Err(JobError::EnvName(name.escape_debug().to_string()));
+            }
+            if value.contains('\0') {
+                return Err(JobError::Nul("environment"));
+            }
+        }
+        if self.cwd.as_ref().is_some_and(|cwd| cwd.contains('\0')) {
+            return Err(JobError::Nul("working directory"));
+        }
+        // Maps with text keys and plain values always serialise.
+        let json = serde_json::to_string(self).unwrap_or_default();
+        if json.len() > PAYLOAD_BYTES {
+            return Err(JobError::TooLarge(json.len()));
+        }
+        Ok(json)
+    }
+
+    /// What lists and logs show for the job.
+    pub fn display(&self) -> String {
+        match (&self.command, &self.payload) {
+            (Some(command), _) => command.display(),
+            (None, Some(payload)) => serde_json::Value::Object(payload.clone()).to_string(),
+            (None, None) => String::new(),
+        }
+    }
+}
+
+/// A job to be stored.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct NewJob {
+    /// The id the user chose, if any.
+    pub name: Option<JobName>,
+    /// The queue it goes to.
+    pub queue: QueueName,
+    /// Higher runs first; within a priority, first in first out.
+    pub priority: i32,
+    /// When it may start; at once if absent or past.
+    pub run_at: Option<Timestamp>,
+    /// Retries after the first attempt; the `max_retries` setting if absent.
+    pub max_retries: Option<u32>,
+    /// Base of the back-off in seconds; the `backoff_base` setting if absent.
+    pub backoff_base: Option<f64>,
+    /// Longest an attempt may run, in ms; the `job_timeout` setting if absent.
+    pub timeout_ms: Option<u64>,
+    /// The executor that runs it.
+    pub executor: ExecutorName,
+    /// What it runs.
+    pub payload: Payload,
+}
+
+impl NewJob {
+    /// Checks the job's own numbers; the payload is checked by [`Payload::to_stored`].
+    ///
+    /// # Errors
+    /// [`JobError`] names the value that is out of range.
+    pub fn check(&self) -> Result<(), JobError> {
+        if self.priority.abs() > PRIORITY {
+            return Err(JobError::Priority(self.priority.into()));
+        }
+        if let Some(retries) = self.max_retries.filter(|retries| *retries > 1000) {
+            return Err(JobError::MaxRetries(retries));
+        }
+        if let Some(base) = self.backoff_base.filter(|base| !(1.0..=3600.0).contains(base)) {
+            return Err(JobError::BackoffBase(base.to_string()));
+        }
+        let year_ms = 365 * 24 * 3600 * 1000;
+        if let Some(timeout) = self.timeout_ms.filter(|ms| *ms == 0 || *ms > year_ms) {
+            return Err(JobError::Timeout(timeout));
+        }
+        Ok(())
+    }
+}
+
+/// A job as the store knows it. Fields that follow a setting while they are absent stay absent here.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Job {
+    /// The number that the queue gave.
+    pub id: JobId,
+    /// The id the user chose, if any.
+    pub name: Option<JobName>,
+    /// Its queue.
+    pub queue: QueueName,
+    /// Its state.
+    pub state: State,
+    /// Its priority.
+    pub priority: i32,
+    /// Attempts since it was enqueued or last retried by hand.
+    pub attempts: u32,
+    /// The fencing token of its newest claim; 0 before the first.
+    pub fence: i64,
+    /// Times in a row that the executor could not run it.
+    pub system_failures: u32,
+    /// Its own number of retries, if it has one.
+    pub max_retries: Option<u32>,
+    /// Its own back-off base in seconds, if it has one.
+    pub backoff_base: Option<f64>,
+    /// Its own timeout in ms, if it has one.
+    pub timeout_ms: Option<u64>,
+    /// Its executor.
+    pub executor: ExecutorName,
+    /// When it is due, while it waits.
+    pub due_at: Option<Timestamp>,
+    /// The node that runs it, while one does.
+    pub node: Option<NodeId>,
+    /// Whether the user asked for its cancellation while it ran.
+    pub cancel_requested: bool,
+    /// When it was enqueued.
+    pub created_at: Timestamp,
+    /// When its state last changed.
+    pub updated_at: Timestamp,
+    /// When its newest attempt started, if it had one.
+    pub started_at: Option<Timestamp>,
+    /// When it reached its final state.
+    pub finished_at: Option<Timestamp>,
+    /// What it runs.
+    pub payload: Payload,
+}
+
+impl Job {
+    /// The id that users see: the name they chose, else the number.
+    pub fn public_id(&self) -> String {
+        match &self.name {
+            Some(name) => name.to_string(),
+            None => self.id.to_string(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn line(text: &str) -> Payload {
+        Payload {
+            command: Some(Command::Line(text.into())),
+            ..Payload::default()
+        }
+    }
+
+    #[test]
+    fn payloads_round_trip() {
+        let mut payload = line("exit 1");
+        payload.env.insert("A".into(), "b=c".into());
+        let stored = payload.to_stored().unwrap();
+        assert_eq!(serde_json::from_str::<Payload>(&stored).unwrap(), payload);
+        let argv = Payload {
+            command: Some(Command::Argv(vec!["a".into(), "b c".into()])),
+            ..line("")
+        };
+        assert_eq!(argv.to_stored().unwrap(), r#"{"command":["a","b c"]}"#);
+        assert_eq!(argv.display(), "a 'b c'");
+    }
+
+    #[test]
+    fn bad_payloads_are_named() {
+        assert_eq!(line("  ").to_stored(), Err(JobError::EmptyCommand));
+        assert_eq!(line("a\0b").to_stored(), Err(JobError::Nul("command")));
+        assert_eq!(Payload::default().to_stored(), Err(JobError::NothingToRun));
+        let mut env = line("x");
+        env.env.insert("A=B".into(), String::new());
+        assert_eq!(env.to_stored(), Err(JobError::EnvName("A=B".into())));
+        assert!(matches!(
+            line(&"x".repeat(PAYLOAD_BYTES)).to_stored(),
+            Err(JobError::TooLarge(_))
+        ));
+        let empty = Payload {
+            command: Some(Command::Argv(vec![])),
+            ..Payload::default()
+        };
+        assert_eq!(empty.to_stored(), Err(JobError::EmptyCommand));
+    }
+
+    #[test]
+    fn numbers_have_ranges() {
+        let job = NewJob {
+            payload: line("true"),
+            ..NewJob::default()
+        };
+        assert_eq!(job.check(), Ok(()));
+        assert!(
+            NewJob {
+                priority: 1_000_001,
+                ..job.clone()
+            }
+            .check()
+            .is_err()
+        );
+        assert!(
+            NewJob {
+                max_retries: Some(1001),
+                ..job.clone()
+            }
+            .check()
+            .is_err()
+        );
+        assert!(
+            NewJob {
+                backoff_base: Some(f64::NAN),
+                ..job.clone()
+            }
+            .check()
+            .is_err()
+        );
+        assert!(
+            NewJob {
+                timeout_ms: Some(0),
+                ..job
+            }
+            .check()
+            .is_err()
+        );
+    }
+}

@@ -1,0 +1,24 @@
+//! The job model of queuectl: ids, states and their transitions, outcomes, settings, time and limits.
+//!
+//! Everything here is plain data and pure functions. This crate deliberately does no I/O: no SQL, no files, no
+//! processes, no clocks other than the one behind [`Clock`]. Every other crate builds on these types, so that a
+//! job means the same thing in the store, in a worker process and in the JSON that a user reads.
+
+mod id;
+mod job;
+pub mod limits;
+mod outcome;
+mod quote;
+pub mod settings;
+mod state;
+mod time;
+pub mod transition;
+
+pub use id::{ExecutorName, IdError, JobId, JobName, JobRef, NodeId, QueueName};
+pub use job::{Command, Job, JobError, NewJob, Payload};
+pub use outcome::{Attempt, Outcome, OutcomeKind, Output};
+pub use quote::quote_argv;
+pub use settings::Settings;
+pub use state::{State, UnknownState};
+pub use time::{Clock, SystemClock, Timestamp};
+pub use transition::{Event, Refused, Transition, transition};

@@ -1,0 +1,297 @@
+//! The one place that decides a job's next state.
+//!
+//! [`transition`] is a pure function of where the job stands and what happened. It does not touch the store: the
+//! store applies a [`Transition`] guarded on the state (and, for a running job, the fencing token) it was made
+//! from, so that a change made from an outdated view changes nothing.
+
+use crate::{State, Timestamp};
+
+/// What can happen to a job.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Event {
+    /// Its due time has come.
+    Due,
+    /// A node claims it; this starts an attempt.
+    Claim,
+    /// The attempt succeeded.
+    Complete,
+    /// The attempt failed. `retry_at` is when to try again; none means that no attempts are left.
+    Fail {
+        /// When the next attempt is due.
+        retry_at: Option<Timestamp>,
+    },
+    /// The executor could not run the job at all; the attempt does not count. `retry_at` as in `Fail`.
+    SystemFail {
+        /// When to try again.
+        retry_at: Option<Timestamp>,
+    },
+    /// The node gives the job back unfinished (shutdown, or never started); the attempt does not count.
+    Return,
+    /// The user cancels it. For a running job this is recorded once it has stopped.
+    Cancel,
+    /// The user sends it round again with fresh attempts.
+    Retry,
+}
+
+impl Event {
+    fn name(self) -> &'static str {
+        match self {
+            Event::Due => "due",
+            Event::Claim => "claim",
+            Event::Complete => "complete",
+            Event::Fail { .. } => "fail",
+            Event::SystemFail { .. } => "system failure",
+            Event::Return => "return",
+            Event::Cancel => "cancel",
+            Event::Retry => "retry",
+        }
+    }
+}
+
+/// The part of a job that decides what happens next.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Standing {
+    /// Its state.
+    pub state: State,
+    /// Attempts made since it was enqueued or last retried by hand.
+    pub attempts: u32,
+    /// Attempts in a row that the executor could not run at all.
+    pub system_failures: u32,
+}
+
+/// A decided change. Only [`transition`] makes one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Transition {
+    from: State,
+    to: State,
+    attempts: u32,
+    system_failures: u32,
+    due_at: Option<Timestamp>,
+}
+
+impl Transition {
+    /// The state the job must still be in for the change to apply.
+    pub fn from(&self) -> State {
+        self.from
+    }
+    /// The state the job gets.
+    pub fn to(&self) -> State {
+        self.to
+    }
+    /// The number of attempts it then has.
+    pub fn attempts(&self) -> u32 {
+        self.attempts
+    }
+    /// The number of system failures it then has.
+    pub fn system_failures(&self) -> u32 {
+        self.system_failures
+    }
+    /// When it is due, for a job that then waits.
+    pub fn due_at(&self) -> Option<Timestamp> {
+        self.due_at
+    }
+}
+
+/// The event does not apply to a job in this state.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("a {state} job cannot take the event '{event}'")]
+pub struct Refused {
+    /// The state the job is in.
+    pub state: State,
+    /// The event's name.
+    pub event: &'static str,
+}
+
+/// The next state of a job, or why there is none.
+///
+/// # Errors
+/// [`Refused`] when the event has no meaning in that state.
+pub fn transition(job: Standing, event: Event) -> Result<Transition, Refused> {
+    use State::{Cancelled, Completed, Dead, Failed, Pending, Processing, Scheduled};
+    let Standing {
+        state,
+        attempts,
+        system_failures,
+    } = job;
+    let next = |to, attempts, system_failures, due_at| {
+        Ok(Transition {
+            from: state,
+            to,
+            attempts,
+            system_failures,
+            due_at,
+        })
+    };
+    match (state, event) {
+        (Scheduled | Failed, Event::Due) => next(Pending, attempts, system_failures, None),
+        (Pending, Event::Claim) => next(Processing, attempts + 1, system_failures, None),
+        (Processing, Event::Complete) => next(Completed, attempts, 0, None),
+        (Processing, Event::Fail { retry_at: Some(due) }) => next(Failed, attempts, 0, Some(due)),
+        (Processing, Event::Fail { retry_at: None }) => next(Dead, attempts, 0, None),
+        (Processing, Event::SystemFail { retry_at: Some(due) }) => {
+            next(Failed, attempts.saturating_sub(1), system_failures + 1, Some(due))
+        }
+        (Processing, Event::SystemFail { retry_at: None }) => next(Dead, attempts, system_failures + 1, None),
+        (Processing, Event::Return) => next(Pending, attempts.saturating_sub(1), system_failures, None),
+        (Pending | Scheduled | Failed | Processing, Event::Cancel) => {
+            next(Cancelled, attempts, system_failures, None)
+        }
+        (Dead | Cancelled | Failed, Event::Retry) => next(Pending, 0, 0, None),
+        _ => Err(Refused {
+            state,
+            event: event.name(),
+        }),
+    }
+}
+
+/// Every transition there is, as `(from, event, to)`: the source of the diagram in `design.md`.
+pub fn table() -> Vec<(State, &'static str, State)> {
+    let later = Some(Timestamp(0));
+    let events = [
+        Event::Due,
+        Event::Claim,
+        Event::Complete,
+        Event::Fail { retry_at: later },
+        Event::Fail { retry_at: None },
+        Event::SystemFail { retry_at: later },
+        Event::SystemFail { retry_at: None },
+        Event::Return,
+        Event::Cancel,
+        Event::Retry,
+    ];
+    let mut rows = Vec::new();
+    for state in State::ALL {
+        for event in events {
+            let job = Standing {
+                state,
+                attempts: 1,
+                system_failures: 0,
+            };
+            if let Ok(change) = transition(job, event) {
+                rows.push((state, event.name(), change.to()));
+            }
+        }
+    }
+    rows
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(state: State) -> Standing {
+        Standing {
+            state,
+            attempts: 3,
+            system_failures: 1,
+        }
+    }
+
+    /// Every pair of state and event, spelled out: what is not in the list must be refused.
+    #[test]
+    fn every_pair_of_state_and_event() {
+        use State::*;
+        let due = Timestamp(99);
+        let (later, never) = (Some(due), None);
+        type Row = (State, Event, State, u32, u32, Option<Timestamp>);
+        let allowed: &[Row] = &[
+            (Scheduled, Event::Due, Pending, 3, 1, None),
+            (Failed, Event::Due, Pending, 3, 1, None),
+            (Pending, Event::Claim, Processing, 4, 1, None),
+            (Processing, Event::Complete, Completed, 3, 0, None),
+            (Processing, Event::Fail { retry_at: later }, Failed, 3, 0, later),
+            (Processing, Event::Fail { retry_at: never }, Dead, 3, 0, None),
+            (
+                Processing,
+                Event::SystemFail { retry_at: later },
+                Failed,
+                2,
+                2,
+                later,
+            ),
+            (
+                Processing,
+                Event::SystemFail { retry_at: never },
+                Dead,
+                3,
+                2,
+                None,
+            ),
+            (Processing, Event::Return, Pending, 2, 1, None),
+            (Pending, Event::Cancel, Cancelled, 3, 1, None),
+            (Scheduled, Event::Cancel, Cancelled, 3, 1, None),
+            (Failed, Event::Cancel, Cancelled, 3, 1, None),
+            (Processing, Event::Cancel, Cancelled, 3, 1, None),
+            (Dead, Event::Retry, Pending, 0, 0, None),
+            (Cancelled, Event::Retry, Pending, 0, 0, None),
+            (Failed, Event::Retry, Pending, 0, 0, None),
+        ];
+        let events = [
+            Event::Due,
+            Event::Claim,
+            Event::Complete,
+            Event::Fail { retry_at: later },
+            Event::Fail { retry_at: never },
+            Event::SystemFail { retry_at: later },
+            Event::SystemFail { retry_at: never },
+            Event::Return,
+            Event::Cancel,
+            Event::Retry,
+        ];
+        for state in State::ALL {
+            for event in events {
+                let got = transition(at(state), event);
+                match allowed.iter().find(|row| row.0 == state && row.1 == event) {
+                    Some(&(from, _, to, attempts, system_failures, due_at)) => {
+                        assert_eq!(
+                            got,
+                            Ok(Transition {
+                                from,
+                                to,
+                                attempts,
+                                system_failures,
+                                due_at
+                            })
+                        );
+                    }
+                    None => assert_eq!(
+                        got,
+                        Err(Refused {
+                            state,
+                            event: event.name()
+                        })
+                    ),
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn nothing_leaves_completed() {
+        assert!(table().iter().all(|(from, _, _)| *from != State::Completed));
+    }
+
+    /// The lifecycle table in design.md lists exactly the transitions that exist.
+    #[test]
+    fn design_page_shows_this_table() {
+        let page = include_str!("../../../design.md");
+        let (_, rest) = page
+            .split_once("<!-- transitions -->")
+            .expect("start marker in design.md");
+        let (shown, _) = rest
+            .split_once("<!-- /transitions -->")
+            .expect("end marker in design.md");
+        let mut rows: Vec<String> = shown
+            .lines()
+            .filter(|line| line.starts_with("| `"))
+            .map(|line| line.trim().to_owned())
+            .collect();
+        let mut want: Vec<String> = table()
+            .iter()
+            .map(|(from, event, to)| format!("| `{from}` | {event} | `{to}` |"))
+            .collect();
+        rows.sort();
+        want.sort();
+        assert_eq!(rows, want, "design.md must hold these rows:\n{}", want.join("\n"));
+    }
+}

@@ -1,0 +1,69 @@
+//! What an operator does with dead letters: send them round again, or remove them for good.
+//!
+//! What concerns all of them goes in batches, so that no transaction grows with their number and running nodes get
+//! their turns in between.
+
+use std::time::Duration;
+
+use queuectl_core::{JobId, JobRef, QueueName, State, Timestamp};
+use queuectl_storage::{PurgeFilter, Store, StoreError};
+
+/// Jobs changed by one transaction.
+const BATCH: u32 = 500;
+
+/// Makes a dead job ready again at once, with fresh attempts. Its history stays.
+///
+/// # Errors
+/// [`StoreError::NoSuchJob`]; [`StoreError::Refused`] if the job is not dead.
+pub fn retry(store: &mut Store, job: &JobRef, now: Timestamp) -> Result<JobId, StoreError> {
+    store.retry(job, Some(State::Dead), now)
+}
+
+/// Does the same with all jobs that are dead by now, of one queue or of all. Returns how many.
+///
+/// # Errors
+/// [`StoreError::Database`]; earlier batches stay retried.
+pub fn retry_all(store: &mut Store, queue: Option<&QueueName>, now: Timestamp) -> Result<u64, StoreError> {
+    batches(|| store.retry_dead(queue, BATCH, now))
+}
+
+/// Removes a dead job for good, with its attempts and output.
+///
+/// # Errors
+/// [`StoreError::NoSuchJob`]; [`StoreError::Refused`] if the job is not dead.
+pub fn purge(store: &mut Store, job: &JobRef) -> Result<(), StoreError> {
+    store.purge_one(job, State::Dead)
+}
+
+/// Does the same with all jobs that have been dead for `age` by now, of one queue or of all. Returns how many.
+///
+/// # Errors
+/// [`StoreError::Database`]; earlier batches stay purged.
+pub fn purge_all(
+    store: &mut Store,
+    queue: Option<&QueueName>,
+    age: Duration,
+    now: Timestamp,
+) -> Result<u64, StoreError> {
+    let age = i64::try_from(age.as_millis()).unwrap_or(i64::MAX);
+    let filter = PurgeFilter {
+        state: State::Dead,
+        queue: queue.cloned(),
+        // "Before" is meant strictly, and a job that died in this very moment is dead.
+        ended_before: Some(Timestamp(now.0.saturating_sub(age).saturating_add(1))),
+        limit: BATCH,
+    };
+    batches(|| store.purge(&filter))
+}
+
+/// Repeats a step until it finds less than a whole batch. Returns the sum.
+fn batches(mut step: impl FnMut() -> Result<u64, StoreError>) -> Result<u64, StoreError> {
+    let mut sum = 0;
+    loop {
+        let done = step()?;
+        sum += done;
+        if done < u64::from(BATCH) {
+            return Ok(sum);
+        }
+    }
+}

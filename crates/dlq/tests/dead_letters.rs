@@ -1,0 +1,202 @@
+//! The dead letter queue over a real store, with jobs that died without a node's help.
+
+#![expect(clippy::unwrap_used, reason = "a panic is how a test fails")]
+
+use std::time::Duration;
+
+use queuectl_core::transition::Standing;
+use queuectl_core::{
+    Attempt, Command, Event, JobId, JobRef, NewJob, NodeId, Outcome, OutcomeKind, Output, Payload, QueueName,
+    State, Timestamp, transition,
+};
+use queuectl_storage::{ListFilter, Location, NewNode, OpenMode, Queues, Record, Store, StoreError, Turn};
+
+const DEATH: Timestamp = Timestamp(10_000);
+
+fn store() -> (tempfile::TempDir, Store) {
+    let folder = tempfile::tempdir().unwrap();
+    let location = Location::Sqlite(folder.path().join("queue.db"));
+    let store = Store::open(&location, OpenMode::Create).unwrap();
+    (folder, store)
+}
+
+fn enqueue(store: &mut Store, queue: &str, count: usize) -> Vec<JobId> {
+    let job = NewJob {
+        queue: queue.parse().unwrap(),
+        max_retries: Some(0),
+        payload: Payload {
+            command: Some(Command::Line("exit 3".into())),
+            ..Payload::default()
+        },
+        ..NewJob::default()
+    };
+    store.enqueue(&vec![job; count], Timestamp(1000)).unwrap()
+}
+
+/// Claims everything that is ready and lets it fail for good.
+fn let_die(store: &mut Store, at: Timestamp) {
+    let node = NewNode {
+        cookie: format!("{}-{}", at.0, std::process::id()),
+        host: "here".into(),
+        pid: std::process::id(),
+        version: "0".into(),
+        workers: 1,
+        concurrency: 1,
+        queues: Queues::All,
+    };
+    let (node, _guard, _listener) = store.enter_node(&node, at).unwrap();
+    let claimed = turn(store, node, &[], at);
+    let records: Vec<Record> = claimed
+        .iter()
+        .map(|(job, fence)| record(*job, *fence, node, at))
+        .collect();
+    turn(store, node, &records, at);
+    store.leave_node(node).unwrap();
+}
+
+fn turn(store: &mut Store, node: NodeId, records: &[Record], now: Timestamp) -> Vec<(i64, i64)> {
+    let turn = Turn {
+        node,
+        records,
+        claim: if records.is_empty() { 10_000 } else { 0 },
+        queues: &Queues::All,
+        now,
+    };
+    let result = store.turn(&turn).unwrap();
+    assert!(result.stale.is_empty());
+    result
+        .claimed
+        .into_iter()
+        .map(|job| (job.id, job.fence))
+        .collect()
+}
+
+fn record(job: i64, fence: i64, node: NodeId, at: Timestamp) -> Record {
+    let running = Standing {
+        state: State::Processing,
+        attempts: 1,
+        system_failures: 0,
+    };
+    let attempt = Attempt {
+        job: JobId(job),
+        fence,
+        attempt: 1,
+        node,
+        worker: 1,
+        started_at: Timestamp(at.0 - 500),
+        finished_at: at,
+        outcome: Outcome {
+            exit_code: Some(3),
+            ..Outcome::new(OutcomeKind::Failed, "exit status 3")
+        },
+        output: Output::default(),
+    };
+    Record {
+        job: JobId(job),
+        fence,
+        node,
+        change: transition(running, Event::Fail { retry_at: None }).unwrap(),
+        attempt: Some(attempt),
+    }
+}
+
+fn all() -> ListFilter {
+    ListFilter {
+        limit: 10_000,
+        ..ListFilter::default()
+    }
+}
+
+fn by_number(id: JobId) -> JobRef {
+    JobRef::Number(id)
+}
+
+#[test]
+fn a_letter_says_why() {
+    let (_folder, mut store) = store();
+    let ids = enqueue(&mut store, "mail", 1);
+    let_die(&mut store, DEATH);
+    enqueue(&mut store, "mail", 1);
+    let letters = queuectl_dlq::list(&mut store, &all()).unwrap();
+    let [letter] = letters.as_slice() else {
+        panic!("one letter, found {}", letters.len());
+    };
+    assert_eq!(letter.job.id, ids[0]);
+    assert_eq!(letter.reason(), "exit status 3");
+    assert_eq!(letter.job.finished_at, Some(DEATH));
+    assert_eq!(letter.last_attempt.as_ref().unwrap().outcome.exit_code, Some(3));
+    let (job, attempts) = queuectl_dlq::show(&mut store, &by_number(ids[0])).unwrap();
+    assert_eq!((job.id, attempts.len()), (ids[0], 1));
+}
+
+#[test]
+fn only_dead_jobs_are_touched() {
+    let (_folder, mut store) = store();
+    let pending = by_number(enqueue(&mut store, "mail", 1)[0]);
+    let refused = |result: Result<(), StoreError>| matches!(result, Err(StoreError::Refused { .. }));
+    assert!(refused(queuectl_dlq::show(&mut store, &pending).map(drop)));
+    assert!(refused(
+        queuectl_dlq::retry(&mut store, &pending, DEATH).map(drop)
+    ));
+    assert!(refused(queuectl_dlq::purge(&mut store, &pending)));
+    let missing = by_number(JobId(99));
+    assert!(matches!(
+        queuectl_dlq::purge(&mut store, &missing),
+        Err(StoreError::NoSuchJob(_))
+    ));
+    assert_eq!(queuectl_dlq::retry_all(&mut store, None, DEATH).unwrap(), 0);
+    assert_eq!(
+        queuectl_dlq::purge_all(&mut store, None, Duration::ZERO, DEATH).unwrap(),
+        0
+    );
+    assert_eq!(store.job(&pending).unwrap().state, State::Pending);
+}
+
+#[test]
+fn a_retry_gives_fresh_attempts_and_keeps_the_history() {
+    let (_folder, mut store) = store();
+    let job = by_number(enqueue(&mut store, "mail", 1)[0]);
+    let_die(&mut store, DEATH);
+    queuectl_dlq::retry(&mut store, &job, DEATH).unwrap();
+    let found = store.job(&job).unwrap();
+    assert_eq!((found.state, found.attempts), (State::Pending, 0));
+    let_die(&mut store, Timestamp(20_000));
+    let (found, attempts) = queuectl_dlq::show(&mut store, &job).unwrap();
+    assert_eq!(attempts.len(), 2);
+    assert_eq!(found.attempts, 1);
+}
+
+#[test]
+fn all_means_every_batch_of_one_queue() {
+    let (_folder, mut store) = store();
+    enqueue(&mut store, "mail", 1203);
+    enqueue(&mut store, "video", 2);
+    let_die(&mut store, DEATH);
+    let mail: QueueName = "mail".parse().unwrap();
+    assert_eq!(
+        queuectl_dlq::retry_all(&mut store, Some(&mail), DEATH).unwrap(),
+        1203
+    );
+    assert_eq!(queuectl_dlq::list(&mut store, &all()).unwrap().len(), 2);
+    let_die(&mut store, Timestamp(20_000));
+    // Those that died after the moment that is meant are not.
+    assert_eq!(
+        queuectl_dlq::retry_all(&mut store, Some(&mail), Timestamp(19_999)).unwrap(),
+        0
+    );
+    let day = Duration::from_secs(86_400);
+    assert_eq!(
+        queuectl_dlq::purge_all(&mut store, None, day, Timestamp(20_000)).unwrap(),
+        0
+    );
+    let between = Duration::from_millis(5000);
+    assert_eq!(
+        queuectl_dlq::purge_all(&mut store, None, between, Timestamp(20_000)).unwrap(),
+        2
+    );
+    assert_eq!(
+        queuectl_dlq::purge_all(&mut store, Some(&mail), Duration::ZERO, Timestamp(20_000)).unwrap(),
+        1203
+    );
+    assert!(queuectl_dlq::list(&mut store, &all()).unwrap().is_empty());
+}

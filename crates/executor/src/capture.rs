@@ -1,0 +1,270 @@
+//! What a run prints, in bounded memory: the first bytes, the last bytes, and a capped file for the rest.
+//!
+//! Bytes are kept as they come; nothing here knows about lines or encodings. Reading goes on whatever happens to the
+//! file, so that a full disk never blocks a job.
+
+use std::fs::{self, File};
+use std::io::{self, Write};
+use std::path::PathBuf;
+
+use queuectl_core::Output;
+
+use crate::os;
+use crate::outcome::os_text;
+
+/// The output of one run while it runs.
+pub(crate) struct Capture {
+    /// Everything so far, up to `limit`; once that is exceeded, only the head.
+    head: Vec<u8>,
+    /// The newest bytes once `limit` is exceeded: a ring that is written at `tail_at`.
+    tail: Vec<u8>,
+    tail_at: usize,
+    limit: usize,
+    total: u64,
+    /// Whether output goes to the file even while it fits into memory.
+    live: bool,
+    file: Copy,
+    file_path: PathBuf,
+    file_limit: u64,
+    /// The output was reported; what still comes is nobody's.
+    over: bool,
+}
+
+/// The file that output is copied to.
+enum Copy {
+    Unused,
+    Open {
+        file: File,
+        written: u64,
+    },
+    /// It could not be opened or written, or its limit is reached.
+    Closed {
+        exists: bool,
+    },
+}
+
+impl Capture {
+    pub(crate) fn new(limit: u64, file_path: PathBuf, file_limit: u64) -> Capture {
+        // What cannot be addressed cannot be printed either.
+        let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+        Capture {
+            head: Vec::new(),
+            tail: Vec::new(),
+            tail_at: 0,
+            limit,
+            total: 0,
+            live: false,
+            file: Copy::Unused,
+            file_path,
+            file_limit,
+            over: false,
+        }
+    }
+
+    /// Takes in what the run printed.
+    pub(crate) fn push(&mut self, bytes: &[u8]) {
+        if bytes.is_empty() || self.over {
+            return;
+        }
+        let fits = self.total + bytes.len() as u64 <= self.limit as u64;
+        if self.live || !fits {
+            self.copy_so_far();
+            self.copy(bytes);
+        }
+        let before = self.total;
+        self.total += bytes.len() as u64;
+        if fits {
+            self.head.extend_from_slice(bytes);
+            return;
+        }
+        if before <= self.limit as u64 {
+            // The first byte too many: from here on there is a head and a tail.
+            let half = self.limit.div_ceil(2);
+            let taken = half.saturating_sub(self.head.len()).min(bytes.len());
+            self.head.extend_from_slice(&bytes[..taken]);
+            let rest = self.head.split_off(half.min(self.head.len()));
+            self.keep_last(&rest);
+            self.keep_last(&bytes[taken..]);
+        } else {
+            self.keep_last(bytes);
+        }
+    }
+
+    fn keep_last(&mut self, bytes: &[u8]) {
+        let room = self.limit - self.limit.div_ceil(2);
+        let bytes = &bytes[bytes.len().saturating_sub(room)..];
+        let grow = bytes.len().min(room - self.tail.len());
+        self.tail.extend_from_slice(&bytes[..grow]);
+        let mut rest = &bytes[grow..];
+        while !rest.is_empty() {
+            let n = rest.len().min(room - self.tail_at);
+            self.tail[self.tail_at..self.tail_at + n].copy_from_slice(&rest[..n]);
+            self.tail_at = (self.tail_at + n) % room;
+            rest = &rest[n..];
+        }
+    }
+
+    /// From now on output can be followed in the file.
+    pub(crate) fn go_live(&mut self) {
+        self.live = true;
+        if self.total > 0 {
+            self.copy_so_far();
+        }
+    }
+
+    /// Opens the file and puts into it what came before, which is still in memory whenever the file is not open yet.
+    fn copy_so_far(&mut self) {
+        if !matches!(self.file, Copy::Unused) {
+            return;
+        }
+        if self.file_limit == 0 {
+            self.file = Copy::Closed { exists: false };
+            return;
+        }
+        if let Some(folder) = self.file_path.parent()
+            && let Err(error) = os::create_private_folders(folder)
+        {
+            return self.give_up(&error, false);
+        }
+        match os::create_private_file(&self.file_path) {
+            Ok(file) => {
+                self.file = Copy::Open { file, written: 0 };
+                let head = std::mem::take(&mut self.head);
+                self.copy(&head);
+                self.head = head;
+            }
+            Err(error) => self.give_up(&error, false),
+        }
+    }
+
+    fn copy(&mut self, bytes: &[u8]) {
+        let Copy::Open { file, written } = &mut self.file else {
+            return;
+        };
+        let room = usize::try_from(self.file_limit - *written).unwrap_or(usize::MAX);
+        let taken = &bytes[..bytes.len().min(room)];
+        match file.write_all(taken) {
+            Ok(()) => {
+                *written += taken.len() as u64;
+                if *written == self.file_limit {
+                    self.file = Copy::Closed { exists: true };
+                }
+            }
+            Err(error) => self.give_up(&error, true),
+        }
+    }
+
+    fn give_up(&mut self, error: &io::Error, exists: bool) {
+        let path = self.file_path.display();
+        tracing::warn!(
+            "output is kept in memory only, {path} cannot be written: {}",
+            os_text(error)
+        );
+        self.file = Copy::Closed { exists };
+    }
+
+    /// The end: what is reported. The file stays only if it holds more than that.
+    pub(crate) fn finish(&mut self) -> Output {
+        self.over = true;
+        let exists = match std::mem::replace(&mut self.file, Copy::Closed { exists: false }) {
+            Copy::Open { .. } => true,
+            Copy::Closed { exists } => exists,
+            Copy::Unused => false,
+        };
+        if exists
+            && self.total <= self.limit as u64
+            && let Err(error) = fs::remove_file(&self.file_path)
+        {
+            tracing::warn!(
+                "{} cannot be removed: {}",
+                self.file_path.display(),
+                os_text(&error)
+            );
+        }
+        self.tail.rotate_left(self.tail_at);
+        Output {
+            head: std::mem::take(&mut self.head),
+            tail: std::mem::take(&mut self.tail),
+            total_bytes: self.total,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Pushes `bytes` in pieces of `piece` and returns the output and the file's content.
+    fn run(bytes: &[u8], piece: usize, limit: u64, file_limit: u64) -> (Output, Option<Vec<u8>>) {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a").join("out");
+        let mut capture = Capture::new(limit, path.clone(), file_limit);
+        bytes.chunks(piece).for_each(|piece| capture.push(piece));
+        let output = capture.finish();
+        (output, fs::read(path).ok())
+    }
+
+    #[test]
+    fn head_and_tail_are_exact_at_every_size_and_in_every_piece() {
+        let bytes: Vec<u8> = (0..200u8).collect();
+        for limit in [0, 1, 2, 7, 16] {
+            for len in 0..40usize {
+                for piece in [1, 3, 16, 64] {
+                    let (output, file) = run(&bytes[..len], piece, limit, 1000);
+                    let limit = limit as usize;
+                    assert_eq!(output.total_bytes, len as u64);
+                    if len <= limit {
+                        assert_eq!((output.head.as_slice(), output.tail.len()), (&bytes[..len], 0));
+                        assert_eq!(file, None);
+                    } else {
+                        let half = limit.div_ceil(2);
+                        assert_eq!(
+                            output.head,
+                            bytes[..half],
+                            "limit {limit} len {len} piece {piece}"
+                        );
+                        assert_eq!(output.tail, bytes[len - (limit - half)..len]);
+                        assert_eq!(file.as_deref(), Some(&bytes[..len]));
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn the_file_has_a_limit() {
+        let bytes = vec![7u8; 100];
+        let (output, file) = run(&bytes, 9, 10, 25);
+        assert_eq!((output.total_bytes, file.map(|f| f.len())), (100, Some(25)));
+        assert_eq!(run(&bytes, 9, 10, 0).1, None);
+    }
+
+    #[test]
+    fn live_output_is_in_the_file_at_once_and_removed_if_small() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("out");
+        let mut capture = Capture::new(100, path.clone(), 1000);
+        capture.push(b"one ");
+        assert!(!path.exists());
+        capture.go_live();
+        assert_eq!(fs::read(&path).unwrap(), b"one ");
+        capture.push(b"two");
+        assert_eq!(fs::read(&path).unwrap(), b"one two");
+        assert_eq!(capture.finish().head, b"one two");
+        assert!(!path.exists());
+    }
+
+    #[test]
+    fn a_file_that_cannot_be_written_does_not_matter() {
+        let folder = tempfile::tempdir().unwrap();
+        let blocked = folder.path().join("file");
+        fs::write(&blocked, "x").unwrap();
+        let mut capture = Capture::new(4, blocked.join("out"), 1000);
+        capture.push(b"abcdefgh");
+        let output = capture.finish();
+        assert_eq!(
+            (output.head, output.tail, output.total_bytes),
+            (b"ab".to_vec(), b"gh".to_vec(), 8)
+        );
+    }
+}

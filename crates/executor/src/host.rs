@@ -1,0 +1,114 @@
+//! The host: the handle by which the rest of a worker process starts and stops runs.
+//!
+//! Every method returns at once; what becomes of a run is told through the callback.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
+
+use crate::os::Reactor;
+use crate::supervisor::{Message, Shared, Supervisor};
+use crate::{Finished, HostError, Run, RunKey, SearchPath, StopReason};
+
+/// Whether this process has a host: it waits for any child of the process, so there is room for one only.
+static EXISTS: AtomicBool = AtomicBool::new(false);
+
+/// What a host is made from.
+#[derive(Debug, Clone)]
+pub struct HostConfig {
+    /// Where plugins are looked for.
+    pub search: SearchPath,
+    /// The shell that plugins use for command lines.
+    pub shell: String,
+    /// The value of `QUEUECTL_COOKIE` in the environment of every process: by it they are found again when this
+    /// process dies. Unique to this worker process.
+    pub cookie: String,
+}
+
+/// Runs jobs in this process. At most one per process. Dropping it is the same as [`Host::shut_down`].
+pub struct Host {
+    shared: Arc<Shared>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Host {
+    /// Starts the supervisor thread. `finished` is called on that thread, once per started run; it must not block.
+    ///
+    /// Call [`become_subreaper`](crate::processes::become_subreaper) before, or processes that leave their job's
+    /// process group cannot be found when the job ends.
+    ///
+    /// # Errors
+    /// [`HostError`], when there is a host already or the operating system lacks something.
+    pub fn new(
+        config: HostConfig,
+        finished: impl Fn(Finished) + Send + Sync + 'static,
+    ) -> Result<Host, HostError> {
+        if EXISTS.swap(true, Ordering::SeqCst) {
+            return Err(HostError::Exists);
+        }
+        Host::start_thread(config, Box::new(finished)).inspect_err(|_| EXISTS.store(false, Ordering::SeqCst))
+    }
+
+    fn start_thread(
+        config: HostConfig,
+        finished: Box<dyn Fn(Finished) + Send + Sync>,
+    ) -> Result<Host, HostError> {
+        let io = |what| move |source| HostError::Io { what, source };
+        let (reactor, waker) = Reactor::new().map_err(io("watch for the end of processes"))?;
+        let shared = Arc::new(Shared::new(waker));
+        let supervisor = Supervisor::new(config, Arc::clone(&shared), reactor, finished);
+        let thread = std::thread::Builder::new().name("supervisor".to_owned());
+        let thread = thread
+            .spawn(move || supervisor.run())
+            .map_err(io("start the supervisor thread"))?;
+        Ok(Host {
+            shared,
+            thread: Some(thread),
+        })
+    }
+
+    /// Starts a run. Whatever is wrong with it is reported as its outcome.
+    pub fn start(&self, run: Run) {
+        self.shared.post(Message::Start(Box::new(run)));
+    }
+
+    /// Stops a run: SIGTERM, its grace period, SIGKILL. Unknown runs and repetitions are ignored.
+    pub fn stop(&self, key: RunKey, reason: StopReason) {
+        self.shared.post(Message::Stop {
+            key,
+            reason,
+            kill: false,
+        });
+    }
+
+    /// Stops a run without grace.
+    pub fn kill(&self, key: RunKey, reason: StopReason) {
+        self.shared.post(Message::Stop {
+            key,
+            reason,
+            kill: true,
+        });
+    }
+
+    /// Runs started from now on use this shell for command lines.
+    pub fn set_shell(&self, shell: String) {
+        self.shared.post(Message::Shell(shell));
+    }
+
+    /// Kills everything that is left, reports it as given back, and ends the supervisor thread.
+    pub fn shut_down(self) {
+        drop(self);
+    }
+}
+
+impl Drop for Host {
+    fn drop(&mut self) {
+        self.shared.post(Message::ShutDown);
+        if let Some(thread) = self.thread.take()
+            && thread.join().is_err()
+        {
+            tracing::error!("the supervisor thread ended in a panic");
+        }
+        EXISTS.store(false, Ordering::SeqCst);
+    }
+}

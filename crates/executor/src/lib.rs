@@ -1,0 +1,23 @@
+//! Runs jobs: finds, checks and loads executor plugins, and spawns, captures and stops processes on their behalf.
+//!
+//! A worker process has one [`Host`]. It is told to [`start`](Host::start) and [`stop`](Host::stop) runs, and reports
+//! each one exactly once as [`Finished`]. With `leftovers = kill` the report comes only after every process of the run
+//! is dead. [`processes`] holds the sweeps for what a worker that died left behind.
+//!
+//! This crate deliberately knows no database, no retries and no nodes: what an outcome means is decided elsewhere.
+
+mod capture;
+mod error;
+mod host;
+mod os;
+mod outcome;
+mod plugin;
+pub mod processes;
+mod run;
+mod spawn;
+mod supervisor;
+
+pub use error::{HostError, PluginError};
+pub use host::{Host, HostConfig};
+pub use plugin::{Found, PluginInfo, SearchPath, inspect};
+pub use run::{Finished, Run, RunKey, StopReason};

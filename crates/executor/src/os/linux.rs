@@ -1,0 +1,269 @@
+//! What only Linux offers: being the subreaper of one's descendants, and `/proc` to find those that got away.
+
+use std::collections::{HashMap, HashSet};
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::FileExt;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use nix::libc;
+use nix::unistd::getpgrp;
+
+use super::Marks;
+use super::process_unix::reap;
+use super::procfs::{Environment, Stat, all};
+
+/// How long the blocking sweeps go on for processes that do not die (in an uninterruptible wait, or not ours to kill).
+const SWEEP: Duration = Duration::from_secs(10);
+/// Looks at an environment that is never whole (a process may unmap its own) before it counts as it is. Starting a
+/// program is over after one or two.
+const LOOKS: u32 = 100;
+
+/// Orphans of this process's descendants are handed to this process from now on.
+pub(crate) fn become_subreaper() -> io::Result<()> {
+    nix::sys::prctl::set_child_subreaper(true).map_err(Into::into)
+}
+
+/// Descendants that left their process group and came to this process as orphans.
+pub(crate) struct Orphans {
+    /// The main thread's list of children: the kernel hands orphans to the first thread, and the supervisor's own
+    /// children are in the list of another.
+    children: Option<File>,
+    own_group: u32,
+    /// Orphans whose environment could not be seen as a whole, and how often it was tried.
+    unsettled: HashMap<(u32, u64), u32>,
+}
+
+impl Orphans {
+    pub(crate) fn new() -> Orphans {
+        let pid = std::process::id();
+        // Absent on kernels without CONFIG_PROC_CHILDREN.
+        let children = File::open(format!("/proc/{pid}/task/{pid}/children")).ok();
+        Orphans {
+            children,
+            own_group: getpgrp().as_raw().cast_unsigned(),
+            unsettled: HashMap::new(),
+        }
+    }
+
+    /// Whether a group has living members beside its leader, which ended.
+    pub(crate) fn group_lives(leader: u32) -> bool {
+        all().any(|stat| stat.group == leader && stat.pid != leader && !stat.is_dead())
+    }
+
+    /// Kills the orphans that carry `marks`, and with `unmarked` all others, too. `is_main` tells the main processes of
+    /// runs. Says whether none was left to kill.
+    pub(crate) fn sweep(&mut self, marks: Marks, unmarked: bool, is_main: &dyn Fn(u32) -> bool) -> bool {
+        if unmarked && !has_children() {
+            return true;
+        }
+        loop {
+            let (mut clean, mut reaped) = (true, false);
+            for stat in self
+                .list()
+                .into_iter()
+                .filter(|pid| !is_main(*pid))
+                .filter_map(Stat::of)
+            {
+                let foreign = stat.group == self.own_group;
+                if stat.is_dead() {
+                    reaped |= !foreign && reap(stat.pid);
+                    continue;
+                }
+                let environment = Environment::of(stat.pid);
+                // Without others running, whatever carries no or other marks has no living owner. A plugin's own
+                // process shares our group, which an orphan of a job does not.
+                if carries(&environment, marks) || (unmarked && !foreign) {
+                    stat.kill();
+                    clean = false;
+                }
+                if environment.unsettled {
+                    let looks = self.unsettled.entry((stat.pid, stat.start)).or_default();
+                    *looks += 1;
+                    clean &= *looks > LOOKS;
+                }
+            }
+            // What a dead one had started may have come to us after the list was made.
+            if !reaped {
+                if clean && self.unsettled.len() > 1000 {
+                    self.unsettled.clear();
+                }
+                return clean;
+            }
+        }
+    }
+
+    fn list(&self) -> Vec<u32> {
+        let Some(file) = &self.children else {
+            return children_by_parent();
+        };
+        let mut text = vec![0; 4096];
+        let mut len = 0;
+        // A positioned read from the start makes the kernel list them afresh.
+        while let Ok(n) = file.read_at(&mut text[len..], len as u64) {
+            len += n;
+            if n == 0 {
+                break;
+            }
+            if len == text.len() {
+                text.resize(len * 2, 0);
+            }
+        }
+        let text = String::from_utf8_lossy(&text[..len]);
+        text.split_ascii_whitespace()
+            .filter_map(|pid| pid.parse().ok())
+            .collect()
+    }
+}
+
+/// Whether a process belongs to the run with these marks.
+fn carries(environment: &Environment, marks: Marks) -> bool {
+    let fence = marks.fence.to_string();
+    [("COOKIE", marks.cookie), ("JOB_ID", marks.job), ("FENCE", &fence)]
+        .into_iter()
+        .all(|(name, value)| environment.get(&format!("QUEUECTL_{name}")) == Some(value.as_bytes()))
+}
+
+fn has_children() -> bool {
+    // SAFETY: all-zero is a valid siginfo_t.
+    let mut info: libc::siginfo_t = unsafe { std::mem::zeroed() };
+    // SAFETY: `info` may be written; no child is waited for for good, and the call does not block.
+    unsafe {
+        libc::waitid(
+            libc::P_ALL,
+            0,
+            &raw mut info,
+            libc::WEXITED | libc::WNOWAIT | libc::WNOHANG,
+        ) == 0
+    }
+}
+
+fn children_by_parent() -> Vec<u32> {
+    let own = std::process::id();
+    all()
+        .filter(|stat| stat.parent == own)
+        .map(|stat| stat.pid)
+        .collect()
+}
+
+/// Kills every child of this process that is not `known`, and theirs as they come to us. Returns how many.
+pub(crate) fn kill_adopted(known: &[u32]) -> usize {
+    let own = std::process::id();
+    let unknown = |stat: &Stat| stat.parent == own && !known.contains(&stat.pid);
+    sweep("adopted", || (all().filter(unknown).collect(), true))
+}
+
+/// Kills every process whose cookie starts with `prefix`, and their descendants. Returns how many.
+pub(crate) fn kill_marked(prefix: &str) -> usize {
+    let own = std::process::id();
+    sweep("marked", || {
+        let others: Vec<Stat> = all().filter(|stat| stat.pid != own).collect();
+        let (mut found, mut settled) = (Vec::new(), true);
+        for stat in &others {
+            let environment = Environment::of(stat.pid);
+            settled &= !environment.unsettled || stat.is_dead();
+            if environment
+                .get("QUEUECTL_COOKIE")
+                .is_some_and(|cookie| cookie.starts_with(prefix.as_bytes()))
+            {
+                found.push(*stat);
+            }
+        }
+        let mut at = 0;
+        while let Some(parent) = found.get(at).map(|stat| stat.pid) {
+            for stat in others.iter().filter(|stat| stat.parent == parent) {
+                if found.iter().all(|known| known.pid != stat.pid) {
+                    found.push(*stat);
+                }
+            }
+            at += 1;
+        }
+        (found, settled)
+    })
+}
+
+/// Kills what `find` finds until two looks in a row find nothing alive. `find` also says whether it could see
+/// everything. Returns how many processes it was.
+fn sweep(what: &str, find: impl Fn() -> (Vec<Stat>, bool)) -> usize {
+    let (mut killed, mut quiet, begun) = (HashSet::new(), 0, Instant::now());
+    let own = std::process::id();
+    let mut blind = 0;
+    while quiet < 2 {
+        let (mut alive, mut reaped) = (0, 0);
+        let (found, settled) = find();
+        for stat in found {
+            if !stat.is_dead() {
+                stat.kill();
+                killed.insert((stat.pid, stat.start));
+                alive += 1;
+            } else if stat.parent == own {
+                reaped += usize::from(reap(stat.pid));
+            }
+        }
+        // What a dead one had started may have come to us after the look.
+        blind = if settled { 0 } else { blind + 1 };
+        let settled = settled || blind > LOOKS;
+        let nothing = alive + reaped == 0 && settled;
+        quiet = if nothing { quiet + 1 } else { 0 };
+        if begun.elapsed() > SWEEP {
+            tracing::error!("{alive} {what} processes do not die; they may be in an uninterruptible wait");
+            break;
+        }
+        if alive > 0 || !settled {
+            // Dying, or starting another program, takes the kernel a moment.
+            std::thread::sleep(Duration::from_millis(1));
+        }
+    }
+    killed.len()
+}
+
+/// Whether the file is a whole library of this machine's word size. The dynamic loader itself maps a truncated one and
+/// dies of SIGBUS.
+pub(crate) fn check_library(path: &Path) -> Result<(), String> {
+    let file = File::open(path).map_err(|error| crate::outcome::os_text(&error))?;
+    let len = file
+        .metadata()
+        .map_err(|error| crate::outcome::os_text(&error))?
+        .len();
+    let mut head = [0u8; 64];
+    let read = file.read_at(&mut head, 0).unwrap_or(0);
+    if read < head.len() || head[..4] != *b"\x7fELF" {
+        return Err("it is no library (no ELF header)".to_owned());
+    }
+    if cfg!(not(target_pointer_width = "64")) {
+        return Ok(());
+    }
+    if head[4] != 2 {
+        return Err("it is built for a 32-bit machine".to_owned());
+    }
+    let number = |bytes: &[u8], at: usize, size: usize| -> u64 {
+        let digits = bytes[at..at + size].iter();
+        let fold = |n: u64, b: &u8| n << 8 | u64::from(*b);
+        if head[5] == 1 {
+            digits.rev().fold(0, fold)
+        } else {
+            digits.fold(0, fold)
+        }
+    };
+    // e_phoff, e_phnum, e_shoff, e_shentsize, e_shnum
+    let (segments, count) = (number(&head, 32, 8), number(&head, 56, 2));
+    let sections_end =
+        number(&head, 40, 8).saturating_add(number(&head, 58, 2).saturating_mul(number(&head, 60, 2)));
+    let mut end = sections_end;
+    for i in 0..count {
+        let mut entry = [0u8; 56];
+        let at = segments.saturating_add(i * 56);
+        if file.read_exact_at(&mut entry, at).is_err() {
+            end = u64::MAX;
+            break;
+        }
+        // p_offset + p_filesz
+        end = end.max(number(&entry, 8, 8).saturating_add(number(&entry, 32, 8)));
+    }
+    if end > len {
+        Err("the file is truncated".to_owned())
+    } else {
+        Ok(())
+    }
+}

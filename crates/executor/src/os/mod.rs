@@ -1,0 +1,46 @@
+//! Everything that differs between operating systems, behind one set of names.
+//!
+//! Each half offers: `Reactor` (waits for what happens to processes) with its `Waker`, `Process` (a child with
+//! whatever it starts, and its output), and the small functions listed in the `use` lines below. No policy here:
+//! when to stop what is the supervisor's business.
+
+#[cfg(target_os = "linux")]
+mod linux;
+#[cfg(not(target_os = "linux"))]
+mod portable;
+#[cfg(unix)]
+mod process_unix;
+#[cfg(target_os = "linux")]
+mod procfs;
+#[cfg(unix)]
+mod unix;
+#[cfg(windows)]
+mod windows;
+
+#[cfg(target_os = "linux")]
+pub(crate) use linux::{Orphans, become_subreaper, check_library, kill_adopted, kill_marked};
+#[cfg(not(target_os = "linux"))]
+pub(crate) use portable::{Orphans, become_subreaper, check_library, kill_adopted, kill_marked};
+#[cfg(unix)]
+pub(crate) use process_unix::{Process, Reactor, Waker};
+#[cfg(unix)]
+pub(crate) use unix::{
+    arguments, check_trust, create_private_file, create_private_folders, data_folder, find_program,
+    open_library, out_of_resources, signal_name,
+};
+#[cfg(windows)]
+pub(crate) use windows::{
+    Process, Reactor, Waker, arguments, check_trust, create_private_file, create_private_folders,
+    data_folder, find_program, open_library, out_of_resources, signal_name,
+};
+
+/// By what the processes of a run are told from those of others: two variables in their environment, and the cookie.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Marks<'a> {
+    /// `QUEUECTL_COOKIE`.
+    pub(crate) cookie: &'a str,
+    /// `QUEUECTL_JOB_ID`.
+    pub(crate) job: &'a str,
+    /// `QUEUECTL_FENCE`.
+    pub(crate) fence: i64,
+}

@@ -1,0 +1,113 @@
+//! Sweeps for systems other than Linux, on top of `sysinfo`. There are no subreapers there, so orphans cannot be told
+//! from other processes unless they carry the cookie.
+
+use std::collections::HashSet;
+use std::io;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use sysinfo::{Pid, Process, ProcessRefreshKind, ProcessesToUpdate, System, UpdateKind};
+
+use super::Marks;
+
+/// How long the sweeps go on for processes that do not die.
+const SWEEP: Duration = Duration::from_secs(10);
+
+/// Not offered by this system.
+pub(crate) fn become_subreaper() -> io::Result<()> {
+    Ok(())
+}
+
+/// The system's own loader checks libraries well enough.
+pub(crate) fn check_library(_path: &Path) -> Result<(), String> {
+    Ok(())
+}
+
+/// Descendants that got away; here those that carry the run's marks.
+pub(crate) struct Orphans;
+
+impl Orphans {
+    pub(crate) fn new() -> Orphans {
+        Orphans
+    }
+
+    /// Whether a group has living members beside its leader, which ended. Zombies do not count for `kill` here.
+    #[cfg(unix)]
+    pub(crate) fn group_lives(leader: u32) -> bool {
+        nix::sys::signal::kill(nix::unistd::Pid::from_raw(-leader.cast_signed()), None).is_ok()
+    }
+
+    /// Looking at every process after every job would cost more than it finds: orphans are left to [`kill_marked`],
+    /// before a rescue.
+    pub(crate) fn sweep(&mut self, _marks: Marks, _unmarked: bool, _is_main: &dyn Fn(u32) -> bool) -> bool {
+        true
+    }
+}
+
+/// Kills every child of this process that is not `known`. Returns how many.
+pub(crate) fn kill_adopted(known: &[u32]) -> usize {
+    let own = Pid::from_u32(std::process::id());
+    sweep(|system| {
+        let children = system.processes().values().filter(|p| p.parent() == Some(own));
+        children
+            .map(Process::pid)
+            .filter(|pid| !known.contains(&pid.as_u32()))
+            .collect()
+    })
+}
+
+/// Kills every process whose cookie starts with `prefix`, and their descendants. Returns how many.
+pub(crate) fn kill_marked(prefix: &str) -> usize {
+    let own = Pid::from_u32(std::process::id());
+    let start = format!("QUEUECTL_COOKIE={prefix}");
+    sweep(|system| {
+        let marked = |p: &&Process| {
+            p.environ()
+                .iter()
+                .any(|entry| entry.to_string_lossy().starts_with(&start))
+        };
+        let all = system.processes();
+        let mut found: Vec<Pid> = all
+            .values()
+            .filter(marked)
+            .map(Process::pid)
+            .filter(|pid| *pid != own)
+            .collect();
+        let mut at = 0;
+        while let Some(parent) = found.get(at).copied() {
+            let children = all
+                .values()
+                .filter(|p| p.parent() == Some(parent))
+                .map(Process::pid);
+            let more: Vec<Pid> = children
+                .filter(|pid| *pid != own && !found.contains(pid))
+                .collect();
+            found.extend(more);
+            at += 1;
+        }
+        found
+    })
+}
+
+/// Kills what `find` finds until two looks in a row find nothing. Returns how many processes it was.
+fn sweep(find: impl Fn(&System) -> Vec<Pid>) -> usize {
+    let (mut killed, mut quiet, begun) = (HashSet::new(), 0, Instant::now());
+    while quiet < 2 && begun.elapsed() < SWEEP {
+        let mut system = System::new();
+        let kind = ProcessRefreshKind::nothing().with_environ(UpdateKind::Always);
+        system.refresh_processes_specifics(ProcessesToUpdate::All, true, kind);
+        let dead = [sysinfo::ProcessStatus::Zombie, sysinfo::ProcessStatus::Dead];
+        let alive = |pid: &Pid| system.process(*pid).filter(|p| !dead.contains(&p.status()));
+        let found: Vec<Pid> = find(&system);
+        let found: Vec<&Process> = found.iter().filter_map(alive).collect();
+        for process in &found {
+            process.kill();
+            killed.insert((process.pid(), process.start_time()));
+        }
+        quiet = if found.is_empty() { quiet + 1 } else { 0 };
+        if !found.is_empty() {
+            std::thread::sleep(Duration::from_millis(10));
+        }
+    }
+    killed.len()
+}

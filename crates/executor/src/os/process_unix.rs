@@ -1,0 +1,364 @@
+//! Children on unix: one process group each, one pipe for everything they print, one `poll(2)` for all of them.
+//!
+//! The leader of a group stays a zombie until the group has been signalled for the last time, so that its number
+//! cannot mean anything else. Whatever left the group is found by `Orphans`.
+
+use std::io::{self, PipeReader, Read};
+use std::os::fd::{AsFd, AsRawFd};
+use std::os::unix::net::UnixStream;
+use std::os::unix::process::ExitStatusExt;
+use std::process::{Child, Command};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use nix::errno::Errno;
+use nix::fcntl::{FcntlArg, OFlag, fcntl};
+use nix::libc;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::{Pid, getpgid, getpgrp};
+use queuectl_core::settings::Leftovers;
+use signal_hook::SigId;
+use signal_hook::consts::SIGCHLD;
+
+use crate::capture::Capture;
+use crate::outcome::Exit;
+
+/// One read: as much as a pipe usually holds.
+const READ_BYTES: usize = 64 * 1024;
+
+/// Wakes the reactor from another thread.
+pub(crate) struct Waker(UnixStream);
+
+impl Waker {
+    pub(crate) fn wake(&self) {
+        use std::io::Write;
+        // A full buffer means that a wake-up is already waiting.
+        let _ = (&self.0).write(&[1]);
+    }
+}
+
+/// Waits until a child prints, a child ends, somebody wakes us, or time is up.
+pub(crate) struct Reactor {
+    wake: UnixStream,
+    signal: SigId,
+    buffer: Box<[u8]>,
+    own_group: Pid,
+}
+
+impl Reactor {
+    pub(crate) fn new() -> io::Result<(Reactor, Waker)> {
+        let (wake, waker) = UnixStream::pair()?;
+        wake.set_nonblocking(true)?;
+        waker.set_nonblocking(true)?;
+        let signal = signal_hook::low_level::pipe::register(SIGCHLD, waker.try_clone()?)?;
+        let buffer = vec![0; READ_BYTES].into_boxed_slice();
+        Ok((
+            Reactor {
+                wake,
+                signal,
+                buffer,
+                own_group: getpgrp(),
+            },
+            Waker(waker),
+        ))
+    }
+
+    /// Waits at most `timeout`, then takes in what children printed and notes which ended.
+    pub(crate) fn wait<'a>(
+        &mut self,
+        processes: impl Iterator<Item = &'a mut Process>,
+        timeout: Option<Duration>,
+    ) {
+        let mut processes: Vec<&mut Process> = processes.collect();
+        // Rounded up: waking early would only mean going round once more.
+        let ms = timeout.map(|t| i32::try_from(t.as_micros().div_ceil(1000)).unwrap_or(i32::MAX));
+        let timeout = ms.map_or(PollTimeout::NONE, |ms| {
+            PollTimeout::try_from(ms).unwrap_or(PollTimeout::MAX)
+        });
+        let (mut woken, mut ready) = (true, Vec::new());
+        {
+            let mut fds = Vec::with_capacity(processes.len() + 1);
+            fds.push(PollFd::new(self.wake.as_fd(), PollFlags::POLLIN));
+            let pipes = processes
+                .iter()
+                .enumerate()
+                .filter_map(|(i, p)| p.pipe.as_ref().map(|pipe| (i, pipe)));
+            let owners: Vec<usize> = pipes
+                .map(|(i, pipe)| {
+                    fds.push(PollFd::new(pipe.as_fd(), PollFlags::POLLIN));
+                    i
+                })
+                .collect();
+            // EINTR is the only error that can come here; looking at everything is right after that, too.
+            if poll(&mut fds, timeout).is_ok() {
+                let any = |fd: &PollFd| fd.revents().is_none_or(|events| !events.is_empty());
+                woken = any(&fds[0]);
+                ready.extend(
+                    owners
+                        .into_iter()
+                        .zip(&fds[1..])
+                        .filter(|(_, fd)| any(fd))
+                        .map(|(i, _)| i),
+                );
+            }
+        }
+        for i in ready {
+            processes[i].read(&mut self.buffer);
+        }
+        if woken {
+            while matches!((&self.wake).read(&mut self.buffer), Ok(n) if n == self.buffer.len()) {}
+            self.note_ended(&mut processes);
+        }
+    }
+
+    /// Starts `command` with everything it prints going to `capture`.
+    pub(crate) fn spawn(
+        &self,
+        mut command: Command,
+        capture: Arc<Mutex<Capture>>,
+        leftovers: Leftovers,
+    ) -> io::Result<Process> {
+        let (pipe, writer) = io::pipe()?;
+        fcntl(&pipe, FcntlArg::F_SETFL(OFlag::O_NONBLOCK))?;
+        command.stdout(writer.try_clone()?).stderr(writer);
+        let child = command.spawn()?;
+        Ok(Process {
+            child,
+            stage: Stage::Running,
+            pipe: Some(pipe),
+            capture,
+            leftovers,
+            grace: false,
+        })
+    }
+
+    /// Finds out which children ended. Usually one system call per child that did, however many there are.
+    fn note_ended(&self, processes: &mut [&mut Process]) {
+        while let Some(pid) = ended_child(libc::P_ALL, 0) {
+            let known = processes.iter_mut().find(|p| p.pid() == pid && p.is_child());
+            let gone = match known {
+                // It is kept for its group's sake, and seen again and again.
+                Some(process) if process.is_lingering() => false,
+                Some(process) => {
+                    process.main_ended();
+                    !process.is_lingering()
+                }
+                // An orphan that was handed to us, unless a plugin started it, which then waits for it itself.
+                None => self.is_orphan(pid) && reap(pid),
+            };
+            if !gone {
+                // This one stays a zombie for now and hides the others from the question asked above.
+                for process in processes.iter_mut().filter(|p| p.is_running()) {
+                    if ended_child(libc::P_PID, process.pid()).is_some() {
+                        process.main_ended();
+                    }
+                }
+                return;
+            }
+        }
+    }
+
+    /// Whether a child that is no main process came to us as an orphan of a job.
+    fn is_orphan(&self, pid: u32) -> bool {
+        getpgid(Some(as_pid(pid))).is_ok_and(|group| group != self.own_group)
+    }
+}
+
+impl Drop for Reactor {
+    fn drop(&mut self) {
+        signal_hook::low_level::unregister(self.signal);
+    }
+}
+
+fn as_pid(pid: u32) -> Pid {
+    // Process numbers are positive and far below i32::MAX.
+    Pid::from_raw(pid.cast_signed())
+}
+
+/// A child that ended and was not waited for yet. It stays so.
+fn ended_child(kind: libc::idtype_t, id: u32) -> Option<u32> {
+    // SAFETY: all-zero is a valid siginfo_t.
+    let mut info: libc::siginfo_t = unsafe { std::mem::zeroed() };
+    // SAFETY: `info` may be written; the flags keep the child waitable and the call from blocking.
+    let result = unsafe {
+        libc::waitid(
+            kind,
+            id,
+            &raw mut info,
+            libc::WEXITED | libc::WNOWAIT | libc::WNOHANG,
+        )
+    };
+    // SAFETY: waitid filled in the fields of SIGCHLD, or left zeros when there is nothing to tell.
+    let pid = unsafe { info.si_pid() };
+    (result == 0 && pid > 0).then_some(pid.cast_unsigned())
+}
+
+/// Lets go of a child that ended. Says whether that worked.
+pub(super) fn reap(pid: u32) -> bool {
+    // SAFETY: no status is asked for; the call does not block.
+    unsafe { libc::waitpid(pid.cast_signed(), std::ptr::null_mut(), libc::WNOHANG) > 0 }
+}
+
+/// Where the main process of a group stands.
+#[derive(Debug)]
+enum Stage {
+    Running,
+    /// It ended and is still a zombie; its group has the rest of the grace period.
+    Lingering,
+    /// It ended, and the group got its last signal.
+    Ended(Exit),
+}
+
+/// A child with its process group.
+pub(crate) struct Process {
+    child: Child,
+    stage: Stage,
+    pipe: Option<PipeReader>,
+    capture: Arc<Mutex<Capture>>,
+    leftovers: Leftovers,
+    /// The group was asked to end and has time to do so.
+    grace: bool,
+}
+
+impl Process {
+    /// Number of the main process.
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Whether the main process has not ended.
+    pub(crate) fn is_running(&self) -> bool {
+        matches!(self.stage, Stage::Running)
+    }
+
+    /// Whether the main process has not been waited for.
+    pub(crate) fn is_child(&self) -> bool {
+        !matches!(self.stage, Stage::Ended(_))
+    }
+
+    fn is_lingering(&self) -> bool {
+        matches!(self.stage, Stage::Lingering)
+    }
+
+    /// How the main process ended, once its group has had its last signal.
+    pub(crate) fn ended(&self) -> Option<&Exit> {
+        match &self.stage {
+            Stage::Ended(exit) => Some(exit),
+            _ => None,
+        }
+    }
+
+    /// Asks the group to end.
+    pub(crate) fn terminate(&mut self) {
+        self.grace = true;
+        self.signal_group(Signal::SIGTERM);
+        // A stopped process would see the signal only when somebody continues it.
+        self.signal_group(Signal::SIGCONT);
+    }
+
+    /// Ends the group at once.
+    pub(crate) fn kill(&mut self) {
+        self.grace = false;
+        self.signal_group(Signal::SIGKILL);
+        self.look_again();
+    }
+
+    /// Signals the group; only while its leader is there, running or not, so that the number means this group.
+    fn signal_group(&self, signal: Signal) {
+        if self.is_child() {
+            let _ = kill(Pid::from_raw(-as_pid(self.pid()).as_raw()), signal);
+        }
+    }
+
+    /// The main process ended: closes the matter unless the rest of its group still has time.
+    fn main_ended(&mut self) {
+        self.stage = Stage::Lingering;
+        self.look_again();
+    }
+
+    /// Ends the grace of a group whose leader ended, if it is over or nobody is left to use it.
+    pub(crate) fn look_again(&mut self) {
+        if !self.is_lingering() {
+            return;
+        }
+        let kill_rest = self.leftovers == Leftovers::Kill;
+        if self.grace && kill_rest && super::Orphans::group_lives(self.pid()) {
+            return;
+        }
+        if kill_rest {
+            self.signal_group(Signal::SIGKILL);
+        }
+        self.stage = Stage::Ended(match self.child.wait() {
+            Ok(status) => match (status.code(), status.signal()) {
+                (Some(code), _) => Exit::Code(code),
+                (None, signal) => Exit::Signal(signal.unwrap_or_default()),
+            },
+            // Only if somebody else waited for our child, which is then gone for good.
+            Err(error) => Exit::NotStarted(crate::spawn::cannot_start("(unknown)", &error)),
+        });
+    }
+
+    /// Whether nothing is left of the group after its last signal.
+    pub(crate) fn group_is_gone(&self) -> bool {
+        match kill(Pid::from_raw(-as_pid(self.pid()).as_raw()), None) {
+            Err(Errno::EPERM) => {
+                // On Linux: members that became another user and that we may not signal.
+                if cfg!(target_os = "linux") {
+                    tracing::error!(
+                        group = self.pid(),
+                        "a job left processes of another user, which cannot be killed"
+                    );
+                }
+                true
+            }
+            Err(_) => true,
+            Ok(()) => false,
+        }
+    }
+
+    /// Reads once.
+    fn read(&mut self, buffer: &mut [u8]) -> bool {
+        let Some(pipe) = &mut self.pipe else { return false };
+        match pipe.read(buffer) {
+            Ok(0) => self.pipe = None,
+            Ok(n) => {
+                self.capture
+                    .lock()
+                    .unwrap_or_else(PoisonError::into_inner)
+                    .push(&buffer[..n]);
+                return true;
+            }
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => return true,
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+            Err(_) => self.pipe = None,
+        }
+        false
+    }
+
+    /// Takes in what is still in the pipe and closes it. Processes that live on get SIGPIPE when they print.
+    pub(crate) fn close(&mut self, reactor: &mut Reactor) {
+        // One that is left behind may print faster than this reads: no more than a pipe can hold.
+        let mut rounds = self
+            .pipe
+            .as_ref()
+            .map_or(0, |pipe| pipe_bytes(pipe).div_ceil(READ_BYTES) + 1);
+        while rounds > 0 && self.read(&mut reactor.buffer) {
+            rounds -= 1;
+        }
+        self.pipe = None;
+    }
+}
+
+/// How much fits into a pipe.
+fn pipe_bytes(pipe: &PipeReader) -> usize {
+    #[cfg(target_os = "linux")]
+    // SAFETY: the descriptor is open; the call only asks.
+    let size = unsafe { libc::fcntl(pipe.as_raw_fd(), libc::F_GETPIPE_SZ) };
+    #[cfg(not(target_os = "linux"))]
+    let size = {
+        let _ = pipe.as_raw_fd();
+        READ_BYTES as i32
+    };
+    usize::try_from(size).unwrap_or(READ_BYTES)
+}

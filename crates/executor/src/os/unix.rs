@@ -1,0 +1,192 @@
+//! The small unix functions: files, folders, programs, libraries. Processes are in `process_unix`.
+
+use std::env;
+use std::ffi::{OsStr, OsString};
+use std::fs::{DirBuilder, File, OpenOptions};
+use std::io;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use libloading::os::unix::{Library, RTLD_LOCAL, RTLD_NOW};
+use nix::errno::Errno;
+use nix::libc;
+use nix::sys::signal::Signal;
+use nix::unistd::{AccessFlags, access, geteuid};
+
+use crate::PluginError;
+use crate::spawn::SpawnRequest;
+
+/// The user's own data folder.
+pub(crate) fn data_folder() -> Option<PathBuf> {
+    let absolute = |path: OsString| Some(PathBuf::from(path)).filter(|path| path.is_absolute());
+    let home = env::var_os("HOME").and_then(absolute);
+    if cfg!(target_os = "macos") {
+        return home.map(|home| home.join("Library/Application Support"));
+    }
+    env::var_os("XDG_DATA_HOME")
+        .and_then(absolute)
+        .or_else(|| home.map(|home| home.join(".local/share")))
+}
+
+/// Creates or empties a file that only its owner may read. Follows no symbolic link.
+pub(crate) fn create_private_file(path: &Path) -> io::Result<File> {
+    let mut options = OpenOptions::new();
+    options
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .mode(0o600)
+        .custom_flags(libc::O_NOFOLLOW)
+        .open(path)
+}
+
+/// Creates the folders that are missing, for their owner only.
+pub(crate) fn create_private_folders(path: &Path) -> io::Result<()> {
+    DirBuilder::new().recursive(true).mode(0o700).create(path)
+}
+
+/// Opens a library with all symbols resolved at once and none offered to others.
+///
+/// # Safety
+/// The library's initialisers run.
+pub(crate) unsafe fn open_library(path: &Path) -> Result<libloading::Library, libloading::Error> {
+    // SAFETY: the caller vouches for the library.
+    unsafe { Library::open(Some(path), RTLD_NOW | RTLD_LOCAL) }.map(Into::into)
+}
+
+/// Whether nobody but root and the current user could have put code into `path`.
+pub(crate) fn check_trust(path: &Path) -> Result<(), PluginError> {
+    let refuse = |cause: String, fix: String| PluginError::Untrusted {
+        path: path.to_owned(),
+        cause,
+        fix,
+    };
+    let look = |error: io::Error| {
+        refuse(
+            crate::outcome::os_text(&error),
+            "check that it exists and may be read".to_owned(),
+        )
+    };
+    let real = path.canonicalize().map_err(look)?;
+    let user = geteuid().as_raw();
+    // The path as it is written counts as well: whoever can change a link on the way chooses the file.
+    for part in real
+        .ancestors()
+        .chain(path.ancestors().skip(1))
+        .filter(|part| !part.as_os_str().is_empty())
+    {
+        let found = part.metadata().map_err(look)?;
+        let shown = part.display();
+        if found.uid() != 0 && found.uid() != user {
+            let cause = format!(
+                "{shown} belongs to user {}, neither to root nor to you",
+                found.uid()
+            );
+            return Err(refuse(cause, format!("fix with: chown {user} '{shown}'")));
+        }
+        let mode = found.permissions().mode();
+        let sticky_folder = found.is_dir() && mode & u32::from(libc::S_ISVTX as u16) != 0;
+        if mode & 0o022 != 0 && !sticky_folder {
+            let who = if mode & 0o002 != 0 {
+                "everybody"
+            } else {
+                "its group"
+            };
+            let cause = format!("{shown} is writable by {who}");
+            return Err(refuse(cause, format!("fix with: chmod go-w '{shown}'")));
+        }
+    }
+    Ok(())
+}
+
+/// Gives the command its arguments, and the name it is called by.
+pub(crate) fn arguments(command: &mut Command, request: &SpawnRequest) {
+    command
+        .arg0(&request.argv[0])
+        .args(&request.argv[1..])
+        .process_group(0);
+}
+
+/// The absolute path of a program: a name is looked for in the folders of `search`, a path is taken from `base`.
+pub(crate) fn find_program(program: &str, base: &Path, search: &OsStr) -> io::Result<PathBuf> {
+    if program.contains('/') {
+        return Ok(base.join(program));
+    }
+    let mut denied = false;
+    for folder in env::split_paths(search) {
+        // An empty entry is the working directory, by POSIX; joining makes it so.
+        let path = base.join(folder).join(program);
+        match access(&path, AccessFlags::X_OK) {
+            Ok(()) if path.is_file() => return Ok(path),
+            Err(Errno::EACCES) => denied |= path.is_file(),
+            _ => {}
+        }
+    }
+    Err(if denied { Errno::EACCES } else { Errno::ENOENT }.into())
+}
+
+/// Whether the machine lacked something that it may have again later.
+pub(crate) fn out_of_resources(error: &io::Error) -> bool {
+    let codes = [
+        Errno::EAGAIN,
+        Errno::EMFILE,
+        Errno::ENFILE,
+        Errno::ENOMEM,
+        Errno::ENOSPC,
+    ];
+    error
+        .raw_os_error()
+        .is_some_and(|code| codes.contains(&Errno::from_raw(code)))
+}
+
+/// The name of a signal, such as `SIGKILL`.
+pub(crate) fn signal_name(signal: i32) -> Option<&'static str> {
+    Signal::try_from(signal).ok().map(Signal::as_str)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn programs_are_found_in_the_search_path_only() {
+        let folder = tempfile::tempdir().unwrap();
+        let program = folder.path().join("tool");
+        std::fs::write(&program, "").unwrap();
+        let base = Path::new("/");
+        // Everybody may run everything as root that anybody may run; here nobody may.
+        let denied = find_program("tool", base, folder.path().as_os_str()).unwrap_err();
+        assert_eq!(denied.raw_os_error(), Some(libc::EACCES));
+        std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755)).unwrap();
+        assert_eq!(
+            find_program("tool", base, folder.path().as_os_str()).unwrap(),
+            program
+        );
+        let missing = find_program("tool", base, OsStr::new("/nonexistent")).unwrap_err();
+        assert_eq!(missing.raw_os_error(), Some(libc::ENOENT));
+        assert_eq!(
+            find_program("./x", Path::new("/work"), OsStr::new("")).unwrap(),
+            Path::new("/work/./x")
+        );
+    }
+
+    #[test]
+    fn what_others_can_write_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("lib");
+        std::fs::write(&file, "").unwrap();
+        assert_eq!(check_trust(&file), Ok(()));
+        std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o664)).unwrap();
+        assert!(
+            check_trust(&file)
+                .unwrap_err()
+                .to_string()
+                .contains("writable by its group")
+        );
+        std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o644)).unwrap();
+        std::fs::set_permissions(folder.path(), std::fs::Permissions::from_mode(0o777)).unwrap();
+        assert!(check_trust(&file).unwrap_err().to_string().contains("chmod go-w"));
+    }
+}

@@ -1,0 +1,336 @@
+//! Processes and files on Windows: a Job Object for each run's tree, one thread that reads and one that waits.
+//!
+//! A process is put into its Job Object right after its start; what it starts in that instant is outside. Files get
+//! the permissions of their folder, and plugin folders are trusted as their access lists have them.
+
+use std::env;
+use std::ffi::OsStr;
+use std::fs::File;
+use std::io::{self, PipeReader, Read};
+use std::os::windows::io::{AsHandle, AsRawHandle, FromRawHandle, OwnedHandle};
+use std::os::windows::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use queuectl_core::settings::Leftovers;
+use windows_sys::Win32::System::Console::{CTRL_BREAK_EVENT, GenerateConsoleCtrlEvent};
+use windows_sys::Win32::System::JobObjects::{
+    AssignProcessToJobObject, CreateJobObjectW, JOB_OBJECT_LIMIT_KILL_ON_JOB_CLOSE,
+    JOBOBJECT_BASIC_ACCOUNTING_INFORMATION, JOBOBJECT_EXTENDED_LIMIT_INFORMATION,
+    JobObjectBasicAccountingInformation, JobObjectExtendedLimitInformation, QueryInformationJobObject,
+    SetInformationJobObject, TerminateJobObject,
+};
+use windows_sys::Win32::System::Threading::{CREATE_NEW_PROCESS_GROUP, INFINITE, WaitForSingleObject};
+
+use crate::PluginError;
+use crate::capture::Capture;
+use crate::outcome::Exit;
+use crate::spawn::SpawnRequest;
+
+/// One read.
+const READ_BYTES: usize = 64 * 1024;
+
+/// A flag that can be waited for.
+#[derive(Default)]
+struct Bell {
+    rung: Mutex<bool>,
+    changed: Condvar,
+}
+
+impl Bell {
+    fn ring(&self) {
+        *self.rung.lock().unwrap_or_else(PoisonError::into_inner) = true;
+        self.changed.notify_one();
+    }
+}
+
+/// Wakes the reactor from another thread.
+pub(crate) struct Waker(Arc<Bell>);
+
+impl Waker {
+    pub(crate) fn wake(&self) {
+        self.0.ring();
+    }
+}
+
+/// Waits until a child ends, somebody wakes us, or time is up. Output is read by threads.
+pub(crate) struct Reactor(Arc<Bell>);
+
+impl Reactor {
+    pub(crate) fn new() -> io::Result<(Reactor, Waker)> {
+        let bell = Arc::new(Bell::default());
+        Ok((Reactor(Arc::clone(&bell)), Waker(bell)))
+    }
+
+    /// Waits at most `timeout`, then notes which children ended.
+    pub(crate) fn wait<'a>(
+        &mut self,
+        processes: impl Iterator<Item = &'a mut Process>,
+        timeout: Option<Duration>,
+    ) {
+        let mut rung = self.0.rung.lock().unwrap_or_else(PoisonError::into_inner);
+        if !*rung {
+            let timeout = timeout.unwrap_or(Duration::from_secs(3600));
+            let (guard, _) = self
+                .0
+                .changed
+                .wait_timeout(rung, timeout)
+                .unwrap_or_else(PoisonError::into_inner);
+            rung = guard;
+        }
+        *rung = false;
+        drop(rung);
+        processes.for_each(Process::note_ended);
+    }
+
+    /// Starts `command` with everything it prints going to `capture`.
+    pub(crate) fn spawn(
+        &self,
+        mut command: Command,
+        capture: Arc<Mutex<Capture>>,
+        leftovers: Leftovers,
+    ) -> io::Result<Process> {
+        let job = job_object(leftovers)?;
+        let (pipe, writer) = io::pipe()?;
+        command.stdout(writer.try_clone()?).stderr(writer);
+        let mut child = command.spawn()?;
+        // The command holds the writing ends; while it lives the pipe has no end.
+        drop(command);
+        let waiter = child.as_handle().try_clone_to_owned();
+        // SAFETY: both handles are open. A child that is over already cannot be assigned, which does not matter.
+        unsafe { AssignProcessToJobObject(job.as_raw_handle(), child.as_raw_handle()) };
+        let bell = Arc::clone(&self.0);
+        let started = waiter.and_then(|handle| {
+            thread::Builder::new().name("wait".to_owned()).spawn(move || {
+                // SAFETY: the handle is open and this thread's own.
+                unsafe { WaitForSingleObject(handle.as_raw_handle(), INFINITE) };
+                bell.ring();
+            })?;
+            thread::Builder::new()
+                .name("read".to_owned())
+                .spawn(move || read_all(pipe, &capture))
+        });
+        match started {
+            Ok(reader) => Ok(Process {
+                child,
+                job,
+                exit: None,
+                reader: Some(reader),
+                leftovers,
+            }),
+            Err(error) => {
+                let _ = child.kill();
+                let _ = child.wait();
+                Err(error)
+            }
+        }
+    }
+}
+
+fn job_object(leftovers: Leftovers) -> io::Result<OwnedHandle> {
+    // SAFETY: no attributes and no name.
+    let handle = unsafe { CreateJobObjectW(std::ptr::null(), std::ptr::null()) };
+    if handle.is_null() {
+        return Err(io::Error::last_os_error());
+    }
+    // SAFETY: the handle is new and nobody else's.
+    let job = unsafe { OwnedHandle::from_raw_handle(handle) };
+    if leftovers == Leftovers::Kill {
+        let mut limits = JOBOBJECT_EXTENDED_LIMIT_INFORMATION::default();
+        limits.BasicLimitInformation.LimitFlags = JOB_OBJECT_LIMIT_KILL_ON_JOB_CLOSE;
+        // SAFETY: the handle is open, and the struct is the one this class of information wants.
+        let set = unsafe {
+            SetInformationJobObject(
+                job.as_raw_handle(),
+                JobObjectExtendedLimitInformation,
+                (&raw const limits).cast(),
+                size_of_val(&limits) as u32,
+            )
+        };
+        if set == 0 {
+            return Err(io::Error::last_os_error());
+        }
+    }
+    Ok(job)
+}
+
+fn read_all(mut pipe: PipeReader, capture: &Mutex<Capture>) {
+    let mut buffer = vec![0; READ_BYTES];
+    loop {
+        match pipe.read(&mut buffer) {
+            Ok(0) => return,
+            Ok(n) => capture
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .push(&buffer[..n]),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(_) => return,
+        }
+    }
+}
+
+/// A child with everything it starts.
+pub(crate) struct Process {
+    child: Child,
+    job: OwnedHandle,
+    exit: Option<Exit>,
+    reader: Option<JoinHandle<()>>,
+    leftovers: Leftovers,
+}
+
+impl Process {
+    /// Number of the main process.
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Whether the main process has not ended.
+    pub(crate) fn is_running(&self) -> bool {
+        self.exit.is_none()
+    }
+
+    /// The same: there are no zombies here.
+    pub(crate) fn is_child(&self) -> bool {
+        self.is_running()
+    }
+
+    /// How the main process ended.
+    pub(crate) fn ended(&self) -> Option<&Exit> {
+        self.exit.as_ref()
+    }
+
+    fn note_ended(&mut self) {
+        if self.exit.is_none()
+            && let Ok(Some(status)) = self.child.try_wait()
+        {
+            self.exit = Some(Exit::Code(status.code().unwrap_or(1)));
+        }
+    }
+
+    /// Asks the tree to end, by Ctrl-Break. Without a console nobody hears it, and the grace period just passes.
+    pub(crate) fn terminate(&mut self) {
+        if self.is_running() {
+            // SAFETY: two numbers; the process was made the leader of a process group of that number.
+            unsafe { GenerateConsoleCtrlEvent(CTRL_BREAK_EVENT, self.pid()) };
+        }
+    }
+
+    /// Ends the tree at once.
+    pub(crate) fn kill(&mut self) {
+        // SAFETY: the handle is open.
+        unsafe { TerminateJobObject(self.job.as_raw_handle(), 1) };
+        if self.is_running() {
+            // Also where the process could not be put into the Job Object.
+            let _ = self.child.kill();
+        }
+    }
+
+    /// Nothing here waits for its group.
+    pub(crate) fn look_again(&mut self) {}
+
+    /// Whether nothing is left of the tree, which is killed for that.
+    pub(crate) fn group_is_gone(&self) -> bool {
+        // SAFETY: the handle is open.
+        unsafe { TerminateJobObject(self.job.as_raw_handle(), 1) };
+        let mut counts = JOBOBJECT_BASIC_ACCOUNTING_INFORMATION::default();
+        // SAFETY: the handle is open, and the struct is the one this class of information wants.
+        let told = unsafe {
+            QueryInformationJobObject(
+                self.job.as_raw_handle(),
+                JobObjectBasicAccountingInformation,
+                (&raw mut counts).cast(),
+                size_of_val(&counts) as u32,
+                std::ptr::null_mut(),
+            )
+        };
+        told == 0 || counts.ActiveProcesses == 0
+    }
+
+    /// Takes in the rest of the output, where it is known to have an end.
+    pub(crate) fn close(&mut self, _reactor: &mut Reactor) {
+        if let Some(reader) = self.reader.take().filter(|_| self.leftovers == Leftovers::Kill) {
+            let _ = reader.join();
+        }
+    }
+}
+
+/// The user's own data folder.
+pub(crate) fn data_folder() -> Option<PathBuf> {
+    env::var_os("LOCALAPPDATA")
+        .map(PathBuf::from)
+        .filter(|path| path.is_absolute())
+}
+
+/// Creates or empties a file.
+pub(crate) fn create_private_file(path: &Path) -> io::Result<File> {
+    File::create(path)
+}
+
+/// Creates the folders that are missing.
+pub(crate) fn create_private_folders(path: &Path) -> io::Result<()> {
+    std::fs::create_dir_all(path)
+}
+
+/// Opens a library.
+///
+/// # Safety
+/// The library's initialisers run.
+pub(crate) unsafe fn open_library(path: &Path) -> Result<libloading::Library, libloading::Error> {
+    // SAFETY: the caller vouches for the library.
+    unsafe { libloading::Library::new(path) }
+}
+
+/// Access lists are not examined: an installation folder is as safe as its installer made it.
+pub(crate) fn check_trust(_path: &Path) -> Result<(), PluginError> {
+    Ok(())
+}
+
+/// Gives the command its arguments, and a process group of its own for Ctrl-Break.
+pub(crate) fn arguments(command: &mut Command, request: &SpawnRequest) {
+    let words = &request.argv[1..];
+    match words.split_last() {
+        Some((last, first)) if request.raw_last => command.args(first).raw_arg(last),
+        _ => command.args(words),
+    };
+    command.creation_flags(CREATE_NEW_PROCESS_GROUP);
+}
+
+/// The absolute path of a program: a name is looked for in the folders of `search`, a path is taken from `base`.
+pub(crate) fn find_program(program: &str, base: &Path, search: &OsStr) -> io::Result<PathBuf> {
+    let endings = env::var("PATHEXT").unwrap_or_else(|_| ".COM;.EXE;.BAT;.CMD".to_owned());
+    let complete = |path: PathBuf| -> Option<PathBuf> {
+        if path.extension().is_some() && path.is_file() {
+            return Some(path);
+        }
+        let with = |ending: &str| PathBuf::from(format!("{}{ending}", path.display()));
+        endings
+            .split(';')
+            .filter(|ending| !ending.is_empty())
+            .map(with)
+            .find(|path| path.is_file())
+    };
+    let found = if program.contains(['/', '\\']) {
+        complete(base.join(program))
+    } else {
+        // Unlike in the shell, the working folder is not searched: only what PATH names.
+        let folders = env::split_paths(search).filter(|folder| folder.is_absolute());
+        folders.map(|folder| folder.join(program)).find_map(complete)
+    };
+    found.ok_or_else(|| io::Error::from(io::ErrorKind::NotFound))
+}
+
+/// Whether the machine lacked something that it may have again later.
+pub(crate) fn out_of_resources(error: &io::Error) -> bool {
+    // ERROR_TOO_MANY_OPEN_FILES, _NOT_ENOUGH_MEMORY, _OUTOFMEMORY, _DISK_FULL, _COMMITMENT_LIMIT, _NOT_ENOUGH_QUOTA
+    error
+        .raw_os_error()
+        .is_some_and(|code| [4, 8, 14, 112, 1455, 1816].contains(&code))
+}
+
+/// There are no signals here.
+pub(crate) fn signal_name(_signal: i32) -> Option<&'static str> {
+    None
+}

@@ -1,0 +1,172 @@
+//! From the way a process ended, and who stopped it, to the outcome of the attempt.
+//!
+//! Pure functions; what follows from an outcome (retry or not) is not decided in this crate.
+
+use std::io;
+use std::time::Duration;
+
+use queuectl_core::limits::MESSAGE_BYTES;
+use queuectl_core::{Outcome, OutcomeKind};
+
+use crate::{StopReason, os};
+
+/// How the main process of a run ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Exit {
+    /// It exited with this status.
+    Code(i32),
+    /// This signal ended it.
+    Signal(i32),
+    /// It never ran; this is the outcome.
+    NotStarted(Outcome),
+}
+
+/// Why the host stopped a run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Stopped {
+    /// Somebody asked for it.
+    ByRequest(StopReason),
+    /// It took longer than this.
+    TimedOut(Duration),
+}
+
+/// What an exit means when nobody interfered.
+pub(crate) fn of_exit(exit: &Exit) -> Outcome {
+    match exit {
+        Exit::Code(0) => Outcome {
+            exit_code: Some(0),
+            ..Outcome::new(OutcomeKind::Succeeded, String::new())
+        },
+        Exit::Code(code) => {
+            let hint = match code {
+                126 => " (command not executable)",
+                127 => " (command not found)",
+                _ => "",
+            };
+            let message = format!("exit status {code}{hint}");
+            Outcome {
+                exit_code: Some(*code),
+                ..Outcome::new(OutcomeKind::Failed, message)
+            }
+        }
+        Exit::Signal(signal) => {
+            let name = os::signal_name(*signal)
+                .map(|name| format!(" ({name})"))
+                .unwrap_or_default();
+            let message = format!("killed by signal {signal}{name}");
+            Outcome {
+                signal: Some(*signal),
+                ..Outcome::new(OutcomeKind::Failed, message)
+            }
+        }
+        Exit::NotStarted(outcome) => outcome.clone(),
+    }
+}
+
+/// The outcome to report, given what the run itself came to and why the host stopped it.
+pub(crate) fn after_stop(outcome: Outcome, stopped: Option<Stopped>) -> Outcome {
+    let (kind, message) = match stopped {
+        None => return outcome,
+        Some(Stopped::ByRequest(StopReason::Returned)) if outcome.kind == OutcomeKind::Succeeded => {
+            return outcome;
+        }
+        Some(Stopped::ByRequest(StopReason::Returned)) => (
+            OutcomeKind::Returned,
+            "given back: the node shuts down".to_owned(),
+        ),
+        Some(Stopped::ByRequest(StopReason::Cancelled)) => {
+            (OutcomeKind::Cancelled, "cancelled while it ran".to_owned())
+        }
+        Some(Stopped::TimedOut(limit)) => (OutcomeKind::TimedOut, format!("timed out after {}", span(limit))),
+    };
+    Outcome {
+        kind,
+        message,
+        ..outcome
+    }
+}
+
+/// A length of time in words: `5s`, `1.5s`, `250ms`, `1h 30m`.
+fn span(time: Duration) -> String {
+    let ms = time.as_millis();
+    let seconds = time.as_secs();
+    if ms < 1000 {
+        return format!("{ms}ms");
+    }
+    if seconds < 60 && !ms.is_multiple_of(1000) {
+        return format!("{}s", ms as f64 / 1000.0);
+    }
+    let parts = [
+        (seconds / 3600, "h"),
+        (seconds / 60 % 60, "m"),
+        (seconds % 60, "s"),
+    ];
+    let parts: Vec<String> = parts
+        .iter()
+        .filter(|(n, _)| *n > 0)
+        .map(|(n, unit)| format!("{n}{unit}"))
+        .collect();
+    parts.join(" ")
+}
+
+/// An operating system error as a person expects it: without Rust's " (os error 2)".
+pub(crate) fn os_text(error: &io::Error) -> String {
+    let text = error.to_string();
+    match text.rfind(" (os error ") {
+        Some(end) => text[..end].to_owned(),
+        None => text,
+    }
+}
+
+/// Cuts a message to what is stored with an attempt.
+pub(crate) fn clip(mut message: String) -> String {
+    if message.len() > MESSAGE_BYTES {
+        message.truncate(message.floor_char_boundary(MESSAGE_BYTES));
+    }
+    message
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn exits_become_outcomes() {
+        assert_eq!(of_exit(&Exit::Code(0)).kind, OutcomeKind::Succeeded);
+        assert_eq!(of_exit(&Exit::Code(3)).message, "exit status 3");
+        assert_eq!(
+            of_exit(&Exit::Code(127)).message,
+            "exit status 127 (command not found)"
+        );
+        assert_eq!(of_exit(&Exit::Code(3)).exit_code, Some(3));
+        #[cfg(unix)]
+        assert_eq!(of_exit(&Exit::Signal(9)).message, "killed by signal 9 (SIGKILL)");
+    }
+
+    #[test]
+    fn a_stop_decides_the_kind() {
+        let good = || of_exit(&Exit::Code(0));
+        let bad = || of_exit(&Exit::Signal(15));
+        let cancelled = Some(Stopped::ByRequest(StopReason::Cancelled));
+        let returned = Some(Stopped::ByRequest(StopReason::Returned));
+        assert_eq!(after_stop(good(), cancelled).kind, OutcomeKind::Cancelled);
+        assert_eq!(after_stop(good(), returned).kind, OutcomeKind::Succeeded);
+        assert_eq!(after_stop(bad(), returned).kind, OutcomeKind::Returned);
+        let late = after_stop(bad(), Some(Stopped::TimedOut(Duration::from_secs(5))));
+        assert_eq!(
+            (late.kind, late.message.as_str()),
+            (OutcomeKind::TimedOut, "timed out after 5s")
+        );
+        assert_eq!(late.signal, Some(15));
+        assert_eq!(after_stop(bad(), None), bad());
+    }
+
+    #[test]
+    fn spans_read_well() {
+        let text = |ms| span(Duration::from_millis(ms));
+        assert_eq!(
+            [text(250), text(1500), text(5000), text(5_400_000)],
+            ["250ms", "1.5s", "5s", "1h 30m"]
+        );
+    }
+}

@@ -1,0 +1,187 @@
+//! One instance of a plugin, and the calls into it.
+//!
+//! This is where owned Rust values become C structs for the length of one call. What the answers mean is decided by
+//! the supervisor.
+
+use std::ffi::c_void;
+use std::sync::Arc;
+
+use queuectl_plugin_api::abi::{
+    QC_EXIT_CODE, QC_EXIT_NOT_STARTED, QC_EXIT_SIGNAL, QC_INVALID, QC_OK, QC_STOP_GRACEFUL, QC_STOP_KILL,
+    QC_UNHANDLED, qc_error, qc_exit_v1, qc_run_v1, qc_str,
+};
+
+use super::callbacks::{self, Context};
+use super::load::{Plugin, Slots};
+use crate::outcome::Exit;
+use crate::supervisor::Shared;
+use crate::{PluginError, Run};
+
+/// A made instance. Destroyed when the last run that uses it is over.
+pub(crate) struct Instance {
+    slots: Slots,
+    instance: *mut c_void,
+}
+
+// SAFETY: the ABI lets the host call a plugin from any of its threads.
+unsafe impl Send for Instance {}
+// SAFETY: as above, also at the same time.
+unsafe impl Sync for Instance {}
+
+/// What `start` said.
+pub(crate) enum Started {
+    /// The run is under way.
+    Running,
+    /// The request makes no sense to the executor.
+    Invalid(String),
+    /// The executor could not run it.
+    SystemFailure(String),
+}
+
+/// What `exited` said.
+pub(crate) enum Exited {
+    /// The plugin reports the end.
+    ByPlugin,
+    /// The host does.
+    ByHost,
+    /// The plugin failed over it.
+    Broken,
+}
+
+/// Room for a plugin's error message.
+struct ErrorText {
+    bytes: [u8; queuectl_core::limits::MESSAGE_BYTES],
+}
+
+impl ErrorText {
+    /// Calls `f` with a buffer, and returns what was written next to the answer.
+    fn with<R>(f: impl FnOnce(*mut qc_error) -> R) -> (R, String) {
+        let mut text = ErrorText {
+            bytes: [0; queuectl_core::limits::MESSAGE_BYTES],
+        };
+        let mut error = qc_error {
+            ptr: text.bytes.as_mut_ptr(),
+            cap: text.bytes.len(),
+            len: 0,
+        };
+        let answer = f(&raw mut error);
+        let written = &text.bytes[..error.len.min(text.bytes.len())];
+        (answer, String::from_utf8_lossy(written).into_owned())
+    }
+}
+
+impl Instance {
+    /// Has the plugin make an instance. `settings` is a JSON object.
+    pub(crate) fn create(
+        plugin: &Plugin,
+        settings: &str,
+        shared: Arc<Shared>,
+    ) -> Result<Instance, PluginError> {
+        let failed = |cause: String| PluginError::Create {
+            path: plugin.path.clone(),
+            cause,
+        };
+        let create = plugin
+            .slots
+            .create
+            .ok_or_else(|| failed("it cannot make instances".to_owned()))?;
+        // Never freed: a plugin's thread that comes late must find the vtable and the context still there.
+        let context: &'static Context = Box::leak(Box::new(Context::new(&plugin.info.name, shared)));
+        let mut instance = std::ptr::null_mut();
+        let (status, text) = ErrorText::with(|error| {
+            let ctx: *const Context = context;
+            // SAFETY: vtable and context are never freed; everything else outlives the call.
+            unsafe {
+                create(
+                    &callbacks::VTABLE,
+                    ctx.cast_mut().cast(),
+                    qc_str::new(settings.as_bytes()),
+                    &raw mut instance,
+                    error,
+                )
+            }
+        });
+        match status {
+            QC_OK => Ok(Instance {
+                slots: plugin.slots,
+                instance,
+            }),
+            _ => Err(failed(if text.is_empty() {
+                format!("it gave status {status}")
+            } else {
+                text
+            })),
+        }
+    }
+
+    /// Starts a run.
+    pub(crate) fn start(&self, handle: u64, run: &Run) -> Started {
+        let Some(start) = self.slots.start else {
+            return Started::SystemFailure("it cannot start runs".into());
+        };
+        let view = qc_run_v1 {
+            size: size_of::<qc_run_v1>() as u32,
+            attempt: run.attempt,
+            run: handle,
+            job_number: run.key.job.0,
+            fence: run.key.fence,
+            timeout_ms: run
+                .timeout
+                .map_or(0, |t| u64::try_from(t.as_millis()).unwrap_or(u64::MAX)),
+            job_id: qc_str::new(run.public_id.as_bytes()),
+            queue: qc_str::new(run.queue.as_bytes()),
+            request: qc_str::new(run.payload.as_bytes()),
+        };
+        // SAFETY: the instance is alive, and the view and what it points to outlive the call.
+        let (status, text) = ErrorText::with(|error| unsafe { start(self.instance, &raw const view, error) });
+        match status {
+            QC_OK => Started::Running,
+            QC_INVALID => Started::Invalid(text),
+            _ if text.is_empty() => Started::SystemFailure(format!("it gave status {status}")),
+            _ => Started::SystemFailure(text),
+        }
+    }
+
+    /// Tells the plugin that the process of a run ended.
+    pub(crate) fn exited(&self, handle: u64, exit: &Exit, stopped: bool) -> Exited {
+        let Some(exited) = self.slots.exited else {
+            return Exited::ByHost;
+        };
+        let (kind, code, message) = match exit {
+            Exit::Code(code) => (QC_EXIT_CODE, *code, ""),
+            Exit::Signal(signal) => (QC_EXIT_SIGNAL, *signal, ""),
+            Exit::NotStarted(outcome) => (QC_EXIT_NOT_STARTED, 0, outcome.message.as_str()),
+        };
+        let view = qc_exit_v1 {
+            size: size_of::<qc_exit_v1>() as u32,
+            kind,
+            code,
+            stopped: stopped.into(),
+            message: qc_str::new(message.as_bytes()),
+        };
+        // SAFETY: the instance is alive, and the view outlives the call.
+        match unsafe { exited(self.instance, handle, &raw const view) } {
+            QC_OK => Exited::ByPlugin,
+            QC_UNHANDLED => Exited::ByHost,
+            _ => Exited::Broken,
+        }
+    }
+
+    /// Asks the plugin to stop a run. Says whether the plugin takes care of it.
+    pub(crate) fn stop(&self, handle: u64, kill: bool) -> bool {
+        let mode = if kill { QC_STOP_KILL } else { QC_STOP_GRACEFUL };
+        // SAFETY: the instance is alive.
+        self.slots
+            .stop
+            .is_some_and(|stop| unsafe { stop(self.instance, handle, mode) } == QC_OK)
+    }
+}
+
+impl Drop for Instance {
+    fn drop(&mut self) {
+        if let Some(destroy) = self.slots.destroy {
+            // SAFETY: the instance is alive and no run uses it any more; this is the only call.
+            unsafe { destroy(self.instance) }
+        }
+    }
+}

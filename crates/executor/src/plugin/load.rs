@@ -1,0 +1,180 @@
+//! Opening a plugin's library and agreeing on a version with it.
+//!
+//! Libraries are never closed: a plugin may have threads and static data that outlive every run.
+
+use std::path::{Path, PathBuf};
+
+use libloading::Library;
+use queuectl_plugin_api::abi::{
+    ENTRY_SYMBOL_STEM, EntryFn, MAGIC, MAGIC_SYMBOL, MAJOR, MINOR, MagicFn, qc_plugin_v1, qc_str,
+};
+use serde::Deserialize;
+
+use crate::{PluginError, os};
+
+/// What a plugin says about itself.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(default)]
+pub struct PluginInfo {
+    /// The executor's name.
+    pub name: String,
+    /// The plugin's own version.
+    pub version: String,
+    /// What it does, in one line.
+    pub about: String,
+    /// Words for what it can do.
+    pub capabilities: Vec<String>,
+}
+
+/// Loads a plugin, after checking it, and asks what it is. Its code runs in this process.
+///
+/// # Errors
+/// [`PluginError`] names the file, the cause and what to do.
+pub fn inspect(path: &Path) -> Result<PluginInfo, PluginError> {
+    load(path).map(|plugin| plugin.info)
+}
+
+/// A plugin that is loaded and speaks our version. Required slots are present.
+#[derive(Clone)]
+pub(crate) struct Plugin {
+    pub(crate) path: PathBuf,
+    pub(crate) info: PluginInfo,
+    pub(crate) slots: Slots,
+}
+
+macro_rules! slots {
+    ($($slot:ident: ($($arg:ty),*) $(-> $ret:ty)?;)*) => {
+        /// The vtable's slots, read once; none for what the plugin does not have.
+        #[derive(Clone, Copy)]
+        pub(crate) struct Slots {
+            $(pub(crate) $slot: Option<unsafe extern "C" fn($($arg),*) $(-> $ret)?>,)*
+        }
+
+        impl Slots {
+            /// Reads the vtable up to the size it states.
+            ///
+            /// # Safety
+            /// `vtable` points to a vtable that is readable up to its `size`.
+            unsafe fn read(vtable: *const qc_plugin_v1) -> Slots {
+                // SAFETY: every vtable has at least its size.
+                let size = unsafe { (*vtable).size } as usize;
+                Slots {$(
+                    $slot: if size >= std::mem::offset_of!(qc_plugin_v1, $slot) + size_of::<usize>() {
+                        // SAFETY: the slot is within the size.
+                        unsafe { (*vtable).$slot }
+                    } else {
+                        None
+                    },
+                )*}
+            }
+        }
+    };
+}
+
+use std::ffi::c_void;
+
+use queuectl_plugin_api::abi::{qc_error, qc_exit_v1, qc_host_v1, qc_run_v1, qc_status};
+
+slots! {
+    describe: (*mut qc_str);
+    create: (*const qc_host_v1, *mut c_void, qc_str, *mut *mut c_void, *mut qc_error) -> qc_status;
+    destroy: (*mut c_void);
+    start: (*mut c_void, *const qc_run_v1, *mut qc_error) -> qc_status;
+    exited: (*mut c_void, u64, *const qc_exit_v1) -> qc_status;
+    stop: (*mut c_void, u64, u32) -> qc_status;
+}
+
+/// Checks and loads the plugin at `path`.
+pub(crate) fn load(path: &Path) -> Result<Plugin, PluginError> {
+    os::check_trust(path)?;
+    let not_loadable = |cause: String| PluginError::NotLoadable {
+        path: path.to_owned(),
+        cause,
+    };
+    os::check_library(path).map_err(not_loadable)?;
+    // SAFETY: loading runs the library's initialisers; the file is trusted, which was checked just before.
+    let library = unsafe { os::open_library(path) }.map_err(|error| not_loadable(text_of(&error)))?;
+    let no_plugin = |cause: String| PluginError::NoPlugin {
+        path: path.to_owned(),
+        cause,
+    };
+
+    // SAFETY: the symbol has this type in every plugin, and the magic tells plugins from other libraries.
+    let magic = unsafe { library.get::<MagicFn>(MAGIC_SYMBOL) }
+        .map_err(|_| no_plugin(format!("it has no function {MAGIC_SYMBOL}")))?;
+    // SAFETY: it takes nothing and returns a number.
+    let magic = unsafe { magic() };
+    if magic != MAGIC {
+        return Err(no_plugin(format!(
+            "{MAGIC_SYMBOL} returns {magic:#018x} instead of {MAGIC:#018x}"
+        )));
+    }
+
+    // SAFETY: the symbol's name carries the version that fixes its type.
+    let entry = unsafe { library.get::<EntryFn>(format!("{ENTRY_SYMBOL_STEM}{MAJOR}")) };
+    let entry = entry.map_err(|_| {
+        newer_major(&library, path)
+            .unwrap_or_else(|| no_plugin(format!("it has no function {ENTRY_SYMBOL_STEM}{MAJOR}")))
+    })?;
+    // SAFETY: the type is that of the symbol; the result is checked.
+    let vtable = unsafe { entry(MINOR) };
+    if vtable.is_null() {
+        let cause =
+            format!("does not work with ABI {MAJOR}.{MINOR}, which this queuectl speaks; update one of them");
+        return Err(PluginError::Incompatible {
+            path: path.to_owned(),
+            cause,
+        });
+    }
+    // SAFETY: the entry function returns a static vtable that states its size.
+    let slots = unsafe { Slots::read(vtable) };
+    let required = [
+        ("describe", slots.describe.is_some()),
+        ("create", slots.create.is_some()),
+        ("destroy", slots.destroy.is_some()),
+        ("start", slots.start.is_some()),
+    ];
+    if let Some((slot, _)) = required.iter().find(|(_, present)| !present) {
+        return Err(no_plugin(format!("its vtable lacks the required slot '{slot}'")));
+    }
+    let info =
+        describe(&slots).map_err(|cause| no_plugin(format!("its description cannot be read: {cause}")))?;
+    // Dropping the handle would unload the library.
+    std::mem::forget(library);
+    Ok(Plugin {
+        path: path.to_owned(),
+        info,
+        slots,
+    })
+}
+
+fn newer_major(library: &Library, path: &Path) -> Option<PluginError> {
+    // SAFETY: the symbol is only looked for, never called.
+    let has = |major: &u32| unsafe { library.get::<EntryFn>(format!("{ENTRY_SYMBOL_STEM}{major}")) }.is_ok();
+    let major = (MAJOR + 1..=9).find(has)?;
+    let cause =
+        format!("needs ABI {major}, this queuectl speaks {MAJOR}; update queuectl, or use an older plugin");
+    Some(PluginError::Incompatible {
+        path: path.to_owned(),
+        cause,
+    })
+}
+
+fn describe(slots: &Slots) -> Result<PluginInfo, String> {
+    let mut text = qc_str::NULL;
+    if let Some(describe) = slots.describe {
+        // SAFETY: the place may be written for the length of the call.
+        unsafe { describe(&raw mut text) }
+    }
+    // SAFETY: the description is static, says the header.
+    let bytes = unsafe { text.bytes() }.ok_or("it is missing")?;
+    serde_json::from_slice(bytes).map_err(|error| error.to_string())
+}
+
+/// The loader's own words: libloading's say only which call failed.
+fn text_of(error: &libloading::Error) -> String {
+    use std::error::Error;
+    error
+        .source()
+        .map_or_else(|| error.to_string(), ToString::to_string)
+}

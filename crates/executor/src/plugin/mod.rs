@@ -1,0 +1,12 @@
+//! Executor plugins: where they are ([`SearchPath`]), whether they may be loaded, and how they are called.
+
+mod callbacks;
+mod instance;
+mod load;
+mod loader;
+mod search;
+
+pub(crate) use instance::{Exited, Instance, Started};
+pub use load::{PluginInfo, inspect};
+pub(crate) use loader::Loader;
+pub use search::{Found, SearchPath};

@@ -1,0 +1,34 @@
+//! Sweeps for processes that nobody owns any more: what a worker process that died had started.
+//!
+//! These block for as long as the dying takes, at most ten seconds; they are for the dispatcher and for rescues. What
+//! a live worker's own jobs leave behind is the business of its [`Host`](crate::Host).
+
+use std::io;
+
+use crate::os;
+
+/// Orphans among this process's descendants become its own children from now on. Linux only; elsewhere nothing
+/// happens.
+///
+/// # Errors
+/// What the operating system says.
+pub fn become_subreaper() -> io::Result<()> {
+    os::become_subreaper()
+}
+
+/// Kills every child of this process whose number is not in `known_children`, waits for it, and goes on with the
+/// orphans that come from that until none is left. Returns how many processes it killed.
+pub fn kill_adopted(known_children: &[u32]) -> usize {
+    os::kill_adopted(known_children)
+}
+
+/// Kills every process on this machine that has `QUEUECTL_COOKIE` starting with `cookie_prefix` in its environment,
+/// and all descendants of those, until two looks in a row find none. Never this process itself. Returns how many
+/// processes it killed. An empty prefix kills nothing.
+pub fn kill_marked(cookie_prefix: &str) -> usize {
+    if cookie_prefix.is_empty() {
+        0
+    } else {
+        os::kill_marked(cookie_prefix)
+    }
+}

@@ -1,0 +1,72 @@
+//! What goes into the host and what comes out: plain data that crosses the pipe between dispatcher and worker.
+//!
+//! Field order is the wire format (the pipe's encoding is not self-describing), and both ends are the same binary.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use queuectl_core::settings::Leftovers;
+use queuectl_core::{ExecutorName, JobId, Outcome, Output, Timestamp};
+use serde::{Deserialize, Serialize};
+
+/// Which attempt of which job: the job and the fencing token of the claim.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+pub struct RunKey {
+    /// The job.
+    pub job: JobId,
+    /// The fencing token; never repeats for a job.
+    pub fence: i64,
+}
+
+/// One attempt to be run.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct Run {
+    /// Which attempt.
+    pub key: RunKey,
+    /// The job's id as users see it.
+    pub public_id: String,
+    /// The attempt's number, from 1.
+    pub attempt: u32,
+    /// The job's queue.
+    pub queue: String,
+    /// The executor that runs it.
+    pub executor: ExecutorName,
+    /// The stored payload: a JSON object.
+    pub payload: String,
+    /// Longest it may run, counted from its start.
+    pub timeout: Option<Duration>,
+    /// How long a stopped process may take before it is killed.
+    pub kill_grace: Duration,
+    /// What happens to processes it leaves behind.
+    pub leftovers: Leftovers,
+    /// Bytes of output kept in memory and reported.
+    pub output_limit: u64,
+    /// Most bytes written to `output_file`.
+    pub output_file_limit: u64,
+    /// Where output goes that is larger than `output_limit`, or that is being followed.
+    pub output_file: PathBuf,
+}
+
+/// Why a run is stopped from outside.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub enum StopReason {
+    /// The user cancelled the job.
+    Cancelled,
+    /// The node gives the job back, because it shuts down.
+    Returned,
+}
+
+/// The report on one run. Each started run gets exactly one.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct Finished {
+    /// Which attempt.
+    pub key: RunKey,
+    /// How it ended.
+    pub outcome: Outcome,
+    /// What it printed.
+    pub output: Output,
+    /// When it started, by the wall clock.
+    pub started_at: Timestamp,
+    /// When it ended, by the wall clock.
+    pub finished_at: Timestamp,
+}

@@ -1,0 +1,157 @@
+//! One run while it is alive: its process, its timers, and how far its end has come.
+//!
+//! This is bookkeeping only; what other runs have to do with it (whose orphan is whose) is the supervisor's business.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use queuectl_core::{Outcome, Timestamp};
+
+use crate::capture::Capture;
+use crate::os::Process;
+use crate::outcome::{Exit, Stopped};
+use crate::plugin::Instance;
+use crate::{Run, StopReason};
+
+/// Age at which a run's output goes to its file, so that it can be followed.
+const LIVE_AFTER: Duration = Duration::from_millis(300);
+/// Longest pause between two looks at what a run left behind.
+const LOOK_AT_MOST: Duration = Duration::from_millis(50);
+
+/// A run that is not reported yet.
+pub(super) struct Active {
+    pub(super) handle: u64,
+    pub(super) run: Run,
+    pub(super) capture: Arc<Mutex<Capture>>,
+    /// None only while the plugin is being loaded, or if it could not be.
+    pub(super) instance: Option<Arc<Instance>>,
+    pub(super) process: Option<Process>,
+    /// How the process ended, once everything it left is dealt with and until the plugin was told.
+    pub(super) exit: Option<Exit>,
+    /// What to report, as soon as no process is left.
+    pub(super) outcome: Option<Outcome>,
+    pub(super) stopped: Option<Stopped>,
+    pub(super) started_at: Timestamp,
+    /// The stop has gone as far as it can.
+    killed: bool,
+    flush_at: Option<Instant>,
+    timeout_at: Option<Instant>,
+    kill_at: Option<Instant>,
+    look_at: Option<Instant>,
+    look_after: Duration,
+}
+
+impl Active {
+    pub(super) fn new(handle: u64, run: Run, now: Instant, started_at: Timestamp) -> Active {
+        let capture = Capture::new(run.output_limit, run.output_file.clone(), run.output_file_limit);
+        Active {
+            handle,
+            capture: Arc::new(Mutex::new(capture)),
+            instance: None,
+            process: None,
+            exit: None,
+            outcome: None,
+            stopped: None,
+            started_at,
+            killed: false,
+            flush_at: now.checked_add(LIVE_AFTER),
+            // A limit beyond what the clock can say is no limit.
+            timeout_at: run.timeout.and_then(|limit| now.checked_add(limit)),
+            kill_at: None,
+            look_at: None,
+            look_after: Duration::ZERO,
+            run,
+        }
+    }
+
+    pub(super) fn capture(&self) -> MutexGuard<'_, Capture> {
+        self.capture.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether the process, if there is one, has still to end.
+    pub(super) fn has_main(&self) -> bool {
+        self.process.as_ref().is_some_and(Process::is_child)
+    }
+
+    /// Begins or hastens the end of the run. Repeating it changes nothing.
+    pub(super) fn stop(&mut self, why: Stopped, kill: bool, now: Instant) {
+        // Cancelling wins over giving back; else the first reason counts.
+        let cancelled = Stopped::ByRequest(StopReason::Cancelled);
+        let returned = Stopped::ByRequest(StopReason::Returned);
+        if self.stopped.is_none() || (self.stopped == Some(returned) && why == cancelled) {
+            self.stopped = Some(why);
+        }
+        if kill { self.kill() } else { self.terminate(now) }
+    }
+
+    /// Asks the run to end, once; its grace period begins.
+    pub(super) fn terminate(&mut self, now: Instant) {
+        if self.killed || self.kill_at.is_some() {
+            return;
+        }
+        self.kill_at = Some(now.checked_add(self.run.kill_grace).unwrap_or(now));
+        let by_plugin =
+            self.outcome.is_none() && self.instance.as_ref().is_some_and(|i| i.stop(self.handle, false));
+        if let Some(process) = self.process.as_mut().filter(|_| !by_plugin) {
+            process.terminate();
+        }
+    }
+
+    /// Ends the run's process now, and tells the plugin.
+    pub(super) fn kill(&mut self) {
+        let first = !std::mem::replace(&mut self.killed, true);
+        self.kill_at = None;
+        if let Some(process) = &mut self.process {
+            process.kill();
+        }
+        if first && self.outcome.is_none() {
+            let by_plugin = self.instance.as_ref().is_some_and(|i| i.stop(self.handle, true));
+            if self.process.is_none() && self.exit.is_none() && !by_plugin {
+                let (job, executor) = (self.run.public_id.as_str(), self.run.executor.as_str());
+                tracing::error!(
+                    job,
+                    executor,
+                    "the executor has no way to stop this run; waiting for its end"
+                );
+            }
+        }
+    }
+
+    /// Does what is due.
+    pub(super) fn timers(&mut self, now: Instant) {
+        let due = |at: &mut Option<Instant>| at.take_if(|at| *at <= now).is_some();
+        if due(&mut self.flush_at) {
+            self.capture().go_live();
+        }
+        if due(&mut self.timeout_at) && self.outcome.is_none() && self.exit.is_none() {
+            let over = self.process.as_ref().is_some_and(|process| !process.is_running());
+            if let Some(limit) = self.run.timeout.filter(|_| !over) {
+                self.stop(Stopped::TimedOut(limit), false, now);
+            }
+        }
+        if due(&mut self.kill_at) {
+            self.kill();
+        }
+        if due(&mut self.look_at)
+            && let Some(process) = &mut self.process
+        {
+            process.look_again();
+        }
+    }
+
+    /// Has the supervisor look again soon, less and less often.
+    pub(super) fn look_again_soon(&mut self, now: Instant) {
+        if self.look_at.is_none() {
+            self.look_after = (self.look_after * 2).clamp(Duration::from_millis(1), LOOK_AT_MOST);
+            self.look_at = Some(now + self.look_after);
+        }
+    }
+
+    /// When something is due next.
+    pub(super) fn deadline(&self) -> Option<Instant> {
+        [self.flush_at, self.timeout_at, self.kill_at, self.look_at]
+            .into_iter()
+            .flatten()
+            .min()
+    }
+}

@@ -1,0 +1,147 @@
+//! What the supervisor shares with other threads: its inbox, and the runs that are alive.
+//!
+//! A plugin's output is taken in on the plugin's own thread, so that a plugin that prints fast waits for itself and
+//! not for others. Everything else is a message.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use queuectl_core::Outcome;
+
+use crate::capture::Capture;
+use crate::os::Waker;
+use crate::spawn::SpawnRequest;
+use crate::{Run, RunKey, StopReason};
+
+/// Something for the supervisor to do.
+pub(crate) enum Message {
+    /// Start a run.
+    Start(Box<Run>),
+    /// Stop a run, at once if `kill`.
+    Stop {
+        key: RunKey,
+        reason: StopReason,
+        kill: bool,
+    },
+    /// Give plugins this shell from now on.
+    Shell(String),
+    /// A plugin wants a process for its run.
+    Spawn(u64, Box<SpawnRequest>),
+    /// A plugin reports the end of its run.
+    Finished(u64, Outcome),
+    /// Kill what is left and end.
+    ShutDown,
+}
+
+#[derive(Default)]
+struct Inbox {
+    messages: Vec<Message>,
+    /// The supervisor waits or is about to: a message must wake it.
+    asleep: bool,
+}
+
+/// What plugins may still do for a run.
+struct Live {
+    capture: Arc<Mutex<Capture>>,
+    spawned: bool,
+    finished: bool,
+}
+
+/// The shared part of a host.
+pub(crate) struct Shared {
+    waker: Waker,
+    inbox: Mutex<Inbox>,
+    live: Mutex<HashMap<u64, Live>>,
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    // Nothing here is ever left half done.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Shared {
+    pub(crate) fn new(waker: Waker) -> Shared {
+        Shared {
+            waker,
+            inbox: Mutex::default(),
+            live: Mutex::default(),
+        }
+    }
+
+    /// Leaves a message for the supervisor.
+    pub(crate) fn post(&self, message: Message) {
+        let mut inbox = lock(&self.inbox);
+        inbox.messages.push(message);
+        if std::mem::take(&mut inbox.asleep) {
+            drop(inbox);
+            self.waker.wake();
+        }
+    }
+
+    /// Swaps the waiting messages with `batch`, which is empty.
+    pub(crate) fn take(&self, batch: &mut Vec<Message>) {
+        std::mem::swap(&mut lock(&self.inbox).messages, batch);
+    }
+
+    /// The supervisor is about to wait. Says whether it may: not while messages are there.
+    pub(crate) fn may_sleep(&self) -> bool {
+        let mut inbox = lock(&self.inbox);
+        inbox.asleep = inbox.messages.is_empty();
+        inbox.asleep
+    }
+
+    /// The supervisor looks into its inbox by itself again.
+    pub(crate) fn awake(&self) {
+        lock(&self.inbox).asleep = false;
+    }
+
+    /// A run begins.
+    pub(crate) fn begin(&self, handle: u64, capture: Arc<Mutex<Capture>>) {
+        lock(&self.live).insert(
+            handle,
+            Live {
+                capture,
+                spawned: false,
+                finished: false,
+            },
+        );
+    }
+
+    /// A run is over: plugins cannot do anything for it any more.
+    pub(crate) fn end(&self, handle: u64) {
+        lock(&self.live).remove(&handle);
+    }
+
+    /// A plugin prints for its run.
+    pub(crate) fn output(&self, handle: u64, bytes: &[u8]) {
+        let capture = lock(&self.live)
+            .get(&handle)
+            .map(|live| Arc::clone(&live.capture));
+        if let Some(capture) = capture {
+            lock(&capture).push(bytes);
+        }
+    }
+
+    /// A plugin wants a process for its run.
+    pub(crate) fn spawn(&self, handle: u64, request: SpawnRequest) -> Result<(), String> {
+        match lock(&self.live).get_mut(&handle) {
+            None => return Err("there is no such run".to_owned()),
+            Some(live) if live.finished => return Err("the run is finished".to_owned()),
+            Some(live) if live.spawned => return Err("the run has a process already".to_owned()),
+            Some(live) => live.spawned = true,
+        }
+        self.post(Message::Spawn(handle, Box::new(request)));
+        Ok(())
+    }
+
+    /// A plugin reports the end of its run.
+    pub(crate) fn finished(&self, handle: u64, outcome: Outcome) -> Result<(), &'static str> {
+        match lock(&self.live).get_mut(&handle) {
+            None => return Err("there is no such run"),
+            Some(live) if live.finished => return Err("the run was reported before"),
+            Some(live) => live.finished = true,
+        }
+        self.post(Message::Finished(handle, outcome));
+        Ok(())
+    }
+}

@@ -1,0 +1,330 @@
+//! The supervisor's loop: messages, timers, endings, wait.
+//!
+//! It never blocks except in the reactor and in the plugins' own functions, which must return promptly.
+
+use std::io::{self, ErrorKind};
+use std::sync::Arc;
+use std::time::Instant;
+
+use queuectl_core::settings::Leftovers;
+use queuectl_core::{Clock, Outcome, OutcomeKind, SystemClock};
+
+use super::active::Active;
+use super::{Message, Shared};
+use crate::os::{Marks, Orphans, Process, Reactor};
+use crate::outcome::{Exit, Stopped, after_stop, clip, of_exit};
+use crate::plugin::{Exited, Loader, Started};
+use crate::spawn::{Builder, SpawnRequest, cannot_start};
+use crate::{Finished, HostConfig, Run, StopReason};
+
+/// Why a process was not started.
+enum SpawnError {
+    /// It was clear beforehand.
+    Outcome(Outcome),
+    /// The operating system refused it.
+    Os(io::Error),
+}
+
+impl From<Outcome> for SpawnError {
+    fn from(outcome: Outcome) -> Self {
+        SpawnError::Outcome(outcome)
+    }
+}
+
+impl From<io::Error> for SpawnError {
+    fn from(error: io::Error) -> Self {
+        SpawnError::Os(error)
+    }
+}
+
+/// Everything the supervisor's thread owns.
+pub(crate) struct Supervisor {
+    shared: Arc<Shared>,
+    reactor: Reactor,
+    loader: Loader,
+    builder: Builder,
+    orphans: Orphans,
+    cookie: String,
+    report: Box<dyn Fn(Finished) + Send + Sync>,
+    runs: Vec<Active>,
+    next_handle: u64,
+    shutting_down: bool,
+    /// Some run was allowed to leave processes behind: an orphan without marks may be one of those.
+    left_some: bool,
+}
+
+impl Supervisor {
+    pub(crate) fn new(
+        config: HostConfig,
+        shared: Arc<Shared>,
+        reactor: Reactor,
+        report: Box<dyn Fn(Finished) + Send + Sync>,
+    ) -> Supervisor {
+        Supervisor {
+            loader: Loader::new(config.search, &config.shell, Arc::clone(&shared)),
+            builder: Builder::new(config.cookie.clone()),
+            orphans: Orphans::new(),
+            cookie: config.cookie,
+            shared,
+            reactor,
+            report,
+            runs: Vec::new(),
+            next_handle: 1,
+            shutting_down: false,
+            left_some: false,
+        }
+    }
+
+    /// Runs until it is told to shut down and nothing is left.
+    pub(crate) fn run(mut self) {
+        let mut batch = Vec::new();
+        loop {
+            self.shared.take(&mut batch);
+            for message in batch.drain(..) {
+                self.handle(message);
+            }
+            let now = Instant::now();
+            for run in &mut self.runs {
+                run.timers(now);
+            }
+            self.advance_all(now);
+            if self.shutting_down && self.runs.is_empty() {
+                return;
+            }
+            let deadline = self.runs.iter().filter_map(Active::deadline).min();
+            let may_sleep = self.shared.may_sleep();
+            let timeout = match deadline {
+                _ if !may_sleep => Some(std::time::Duration::ZERO),
+                deadline => deadline.map(|at| at.saturating_duration_since(now)),
+            };
+            self.reactor.wait(
+                self.runs.iter_mut().filter_map(|run| run.process.as_mut()),
+                timeout,
+            );
+            self.shared.awake();
+        }
+    }
+
+    fn by_handle(&mut self, handle: u64) -> Option<&mut Active> {
+        self.runs.iter_mut().find(|run| run.handle == handle)
+    }
+
+    fn handle(&mut self, message: Message) {
+        let now = Instant::now();
+        match message {
+            Message::Start(run) => self.start(*run, now),
+            Message::Stop { key, reason, kill } => {
+                if let Some(run) = self.runs.iter_mut().find(|run| run.run.key == key) {
+                    run.stop(Stopped::ByRequest(reason), kill, now);
+                }
+            }
+            Message::Shell(shell) => self.loader.set_shell(&shell),
+            Message::Spawn(handle, request) => self.spawn(handle, &request),
+            Message::Finished(handle, outcome) => {
+                if let Some(run) = self.by_handle(handle) {
+                    run.outcome.get_or_insert(outcome);
+                    if run.process.as_ref().is_some_and(Process::is_running) {
+                        run.terminate(now);
+                    }
+                }
+            }
+            Message::ShutDown => {
+                self.shutting_down = true;
+                for run in &mut self.runs {
+                    run.stop(Stopped::ByRequest(StopReason::Returned), true, now);
+                    // Nobody can end a run inside a plugin but the plugin; the process is about to go anyway.
+                    if run.process.is_none() && run.exit.is_none() {
+                        run.outcome
+                            .get_or_insert_with(|| Outcome::new(OutcomeKind::Failed, "shut down"));
+                    }
+                }
+            }
+        }
+    }
+
+    fn start(&mut self, run: Run, now: Instant) {
+        if self.runs.iter().any(|other| other.run.key == run.key) {
+            tracing::error!(
+                job = run.public_id,
+                "this attempt runs already; the second start is ignored"
+            );
+            return;
+        }
+        let handle = self.next_handle;
+        self.next_handle += 1;
+        let mut active = Active::new(handle, run, now, SystemClock.now());
+        self.shared.begin(handle, Arc::clone(&active.capture));
+        let run = &active.run;
+        active.outcome = match self.loader.get(&run.executor) {
+            Err(error) => Some(Outcome::new(OutcomeKind::SystemFailure, clip(error.to_string()))),
+            Ok(instance) => {
+                let outcome = match instance.start(handle, run) {
+                    Started::Running => None,
+                    Started::Invalid(text) => Some(Outcome::new(OutcomeKind::Failed, text)),
+                    Started::SystemFailure(text) => {
+                        let text = format!("the executor '{}' could not run the job: {text}", run.executor);
+                        Some(Outcome::new(OutcomeKind::SystemFailure, clip(text)))
+                    }
+                };
+                active.instance = Some(instance);
+                outcome
+            }
+        };
+        self.runs.push(active);
+    }
+
+    fn spawn(&mut self, handle: u64, request: &SpawnRequest) {
+        let Self {
+            runs,
+            builder,
+            reactor,
+            ..
+        } = self;
+        let Some(run) = runs.iter_mut().find(|run| run.handle == handle) else {
+            return;
+        };
+        if run.outcome.is_some() {
+            return;
+        }
+        if run.stopped.is_some() {
+            let outcome = Outcome::new(OutcomeKind::Failed, "stopped before it started");
+            run.exit = Some(Exit::NotStarted(outcome));
+            return;
+        }
+        let attempt = |builder: &mut Builder| -> Result<Process, SpawnError> {
+            let command = builder.command(&run.run, request)?;
+            reactor
+                .spawn(command, Arc::clone(&run.capture), run.run.leftovers)
+                .map_err(Into::into)
+        };
+        let mut started = attempt(builder);
+        // A program that was remembered may have moved since.
+        if matches!(&started, Err(SpawnError::Os(error)) if error.kind() == ErrorKind::NotFound) {
+            builder.forget(request);
+            started = attempt(builder);
+        }
+        match started {
+            Ok(process) => run.process = Some(process),
+            Err(SpawnError::Outcome(outcome)) => run.exit = Some(Exit::NotStarted(outcome)),
+            Err(SpawnError::Os(error)) => {
+                run.exit = Some(Exit::NotStarted(cannot_start(&request.argv[0], &error)));
+            }
+        }
+    }
+
+    /// Brings every run as far as it can go, and reports those that are over.
+    fn advance_all(&mut self, now: Instant) {
+        let mut i = 0;
+        while i < self.runs.len() {
+            if self.advance(i, now) {
+                self.conclude(i)
+            } else {
+                i += 1
+            }
+        }
+    }
+
+    /// Brings a run as far as it can go. Says whether it is over.
+    fn advance(&mut self, i: usize, now: Instant) -> bool {
+        if self.runs[i].process.is_some() && !self.process_is_over(i, now) {
+            return false;
+        }
+        let run = &mut self.runs[i];
+        if let Some(exit) = run.exit.take()
+            && run.outcome.is_none()
+        {
+            let told = run
+                .instance
+                .as_ref()
+                .map(|plugin| plugin.exited(run.handle, &exit, run.stopped.is_some()));
+            run.outcome = match told {
+                Some(Exited::ByPlugin) => None,
+                Some(Exited::ByHost) | None => Some(of_exit(&exit)),
+                Some(Exited::Broken) => {
+                    let text = format!(
+                        "the executor '{}' failed when its process had ended",
+                        run.run.executor
+                    );
+                    Some(Outcome::new(OutcomeKind::SystemFailure, text))
+                }
+            };
+        }
+        run.outcome.is_some()
+    }
+
+    /// Whether the process of a run ended and everything it left is dealt with.
+    fn process_is_over(&mut self, i: usize, now: Instant) -> bool {
+        let Some(process) = &self.runs[i].process else {
+            return true;
+        };
+        if process.is_running() {
+            return false;
+        }
+        let done = process.ended().is_some()
+            && (self.runs[i].run.leftovers == Leftovers::Leave || self.leftovers_are_gone(i));
+        if !done {
+            self.runs[i].look_again_soon(now);
+            return false;
+        }
+        let run = &mut self.runs[i];
+        if let Some(mut process) = run.process.take() {
+            process.close(&mut self.reactor);
+            run.exit = process.ended().cloned();
+        }
+        self.left_some |= run.run.leftovers == Leftovers::Leave;
+        true
+    }
+
+    /// Kills what a run left behind. Says whether nothing is left.
+    fn leftovers_are_gone(&mut self, i: usize) -> bool {
+        let Self {
+            runs,
+            orphans,
+            cookie,
+            left_some,
+            ..
+        } = self;
+        let Some(process) = &runs[i].process else {
+            return true;
+        };
+        let run = &runs[i].run;
+        let marks = Marks {
+            cookie,
+            job: &run.public_id,
+            fence: run.key.fence,
+        };
+        // While others run, an orphan without marks could be theirs. It waits until it can only be ours.
+        let alone = !runs.iter().any(Active::has_main);
+        let is_main = |pid| {
+            runs.iter().any(|run| {
+                run.process
+                    .as_ref()
+                    .is_some_and(|p| p.is_child() && p.pid() == pid)
+            })
+        };
+        // In this order: what a member of the group had started is ours only once that member is gone.
+        let group_gone = process.group_is_gone();
+        let orphans_gone = orphans.sweep(marks, alone && !*left_some, &is_main);
+        group_gone && orphans_gone
+    }
+
+    fn conclude(&mut self, i: usize) {
+        let run = self.runs.swap_remove(i);
+        self.shared.end(run.handle);
+        let outcome = run
+            .outcome
+            .unwrap_or_else(|| Outcome::new(OutcomeKind::SystemFailure, "no outcome"));
+        let output = run
+            .capture
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner)
+            .finish();
+        (self.report)(Finished {
+            key: run.run.key,
+            outcome: after_stop(outcome, run.stopped),
+            output,
+            started_at: run.started_at,
+            finished_at: SystemClock.now(),
+        });
+    }
+}

@@ -1,0 +1,145 @@
+/* A plugin that does what the request's "do" says, for tests of the host. */
+#define _POSIX_C_SOURCE 200809L
+#include <pthread.h>
+#include <string.h>
+
+#include "queuectl_plugin.h"
+
+static const qc_host_v1 *host;
+static void *host_ctx;
+
+static qc_str str(const char *text) {
+    qc_str s = {(const uint8_t *)text, strlen(text)};
+    return s;
+}
+
+static void report(uint64_t run, uint32_t kind, int code, const char *message) {
+    qc_outcome_v1 outcome;
+    memset(&outcome, 0, sizeof outcome);
+    outcome.size = sizeof outcome;
+    outcome.kind = kind;
+    if (code >= 0) {
+        outcome.fields = QC_HAS_EXIT_CODE;
+        outcome.exit_code = code;
+    }
+    if (message) outcome.message = str(message);
+    host->finished(host_ctx, run, &outcome);
+}
+
+static qc_status spawn(uint64_t run, size_t argc, const char **argv, qc_error *error) {
+    qc_str words[8];
+    qc_spawn_v1 s;
+    for (size_t i = 0; i < argc; i++) words[i] = str(argv[i]);
+    memset(&s, 0, sizeof s);
+    s.size = sizeof s;
+    s.argv = words;
+    s.argv_len = argc;
+    return host->spawn(host_ctx, run, &s, error);
+}
+
+static qc_status line(uint64_t run, const char *text, qc_error *error) {
+    const char *argv[] = {"sh", "-c", text};
+    return spawn(run, 3, argv, error);
+}
+
+static void fail(qc_error *error, const char *text) {
+    error->len = strlen(text);
+    memcpy(error->ptr, text, error->len);
+}
+
+static void *later(void *run) {
+    report((uint64_t)(uintptr_t)run, QC_FAILED, 5, "from a thread");
+    return NULL;
+}
+
+/* The runs whose exit this plugin turns into an outcome itself. */
+static uint64_t watched;
+
+static void describe(qc_str *out) {
+    *out = str("{\"name\":\"odd\",\"version\":\"1\",\"about\":\"for tests\",\"unknown\":[]}");
+}
+
+static qc_status create(const qc_host_v1 *h, void *ctx, qc_str settings, void **instance, qc_error *error) {
+    (void)settings;
+    (void)error;
+    host = h;
+    host_ctx = ctx;
+    *instance = NULL;
+    return QC_OK;
+}
+
+static void destroy(void *instance) { (void)instance; }
+
+static qc_status start(void *instance, const qc_run_v1 *run, qc_error *error) {
+    char request[512] = {0};
+    const char *todo;
+    (void)instance;
+    if (run->request.len >= sizeof request) return QC_INVALID;
+    memcpy(request, run->request.ptr, run->request.len);
+    todo = strstr(request, "\"do\":\"");
+    if (!todo) return QC_INVALID;
+    todo += 6;
+    *strchr(todo, '"') = 0;
+    if (!strcmp(todo, "at-once")) {
+        host->output(host_ctx, run->run, QC_STDOUT, str("printed by the plugin\n"));
+        host->log(host_ctx, QC_LOG_INFO, str("at once"));
+        report(run->run, QC_SUCCEEDED, -1, NULL);
+    } else if (!strcmp(todo, "thread")) {
+        pthread_t thread;
+        if (pthread_create(&thread, NULL, later, (void *)(uintptr_t)run->run)) return QC_SYSTEM_FAILURE;
+        pthread_detach(thread);
+    } else if (!strcmp(todo, "twice")) {
+        report(run->run, QC_FAILED, -1, "first");
+        report(run->run, QC_SUCCEEDED, -1, NULL);
+        report(run->run + 1000000, QC_SUCCEEDED, -1, NULL);
+    } else if (!strcmp(todo, "spawn")) {
+        return line(run->run, "echo spawned", error);
+    } else if (!strcmp(todo, "exited")) {
+        watched = run->run;
+        return line(run->run, "exit 9", error);
+    } else if (!strcmp(todo, "not-started")) {
+        const char *argv[] = {"no-such-program"};
+        return spawn(run->run, 1, argv, error);
+    } else if (!strcmp(todo, "two-processes")) {
+        qc_status status = line(run->run, "sleep 1000", error);
+        return status == QC_OK ? line(run->run, "true", error) : status;
+    } else if (!strcmp(todo, "bad-argv")) {
+        return spawn(run->run, 0, NULL, error);
+    } else if (!strcmp(todo, "invalid")) {
+        fail(error, "not for me");
+        return QC_INVALID;
+    } else if (!strcmp(todo, "broken")) {
+        fail(error, "out of order");
+        return QC_SYSTEM_FAILURE;
+    } else if (!strcmp(todo, "early")) {
+        qc_status status = line(run->run, "sleep 1000", error);
+        report(run->run, QC_SUCCEEDED, -1, NULL);
+        return status;
+    }
+    return QC_OK;
+}
+
+static qc_status exited(void *instance, uint64_t run, const qc_exit_v1 *exit) {
+    (void)instance;
+    if (run != watched) return QC_UNHANDLED;
+    report(run, QC_FAILED, exit->code, exit->code == 9 ? "the plugin saw status 9" : "the plugin saw another status");
+    return QC_OK;
+}
+
+static qc_status stop(void *instance, uint64_t run, uint32_t mode) {
+    (void)instance;
+    (void)mode;
+    report(run, QC_FAILED, -1, "stopped");
+    return QC_OK;
+}
+
+static const qc_plugin_v1 plugin = {
+    sizeof(qc_plugin_v1), QC_ABI_MINOR, describe, create, destroy, start, exited, stop,
+};
+
+uint64_t queuectl_plugin_magic(void) { return QC_MAGIC; }
+
+const qc_plugin_v1 *queuectl_plugin_v1(uint32_t host_minor) {
+    (void)host_minor;
+    return &plugin;
+}

@@ -1,0 +1,208 @@
+//! Which plugins are loaded and which are refused, and what the host makes of the odder ones. The plugins here are
+//! written in C, against the header that authors get.
+#![cfg(unix)]
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod support;
+
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+
+use queuectl_core::ExecutorName;
+use queuectl_core::OutcomeKind::{Cancelled, Failed, Succeeded, SystemFailure};
+use queuectl_executor::{Finished, PluginError, SearchPath, inspect};
+use serde_json::json;
+use support::{Bench, compile_plugin, plugin_file, plugins, text, told};
+
+fn name(name: &str) -> ExecutorName {
+    name.parse().unwrap()
+}
+
+fn mode(path: &Path, mode: u32) {
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).unwrap();
+}
+
+/// Runs a job on the executor `odd` in a fresh host with that folder.
+fn report(folder: &Path, executor: &str) -> Finished {
+    let mut bench = Bench::with_folders([folder.to_owned()]);
+    let mut run = bench.line("true");
+    run.executor = name(executor);
+    bench.finish(run)
+}
+
+fn refusal(folder: &Path, executor: &str) -> String {
+    let report = report(folder, executor);
+    assert_eq!(report.outcome.kind, SystemFailure);
+    report.outcome.message
+}
+
+#[test]
+fn the_shell_plugin_describes_itself() {
+    let path = SearchPath::new([plugins().to_owned()]);
+    let info = inspect(&path.find(&name("shell")).unwrap()).unwrap();
+    assert_eq!((info.name.as_str(), info.version.is_empty()), ("shell", false));
+    let list = path.list();
+    assert_eq!(list.len(), 1);
+    assert_eq!((list[0].name.as_str(), &list[0].refused), ("shell", &None));
+}
+
+#[test]
+fn what_others_could_have_written_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join(plugin_file("shell"));
+    std::fs::copy(plugins().join(plugin_file("shell")), &file).unwrap();
+    let path = SearchPath::new([folder.path().to_owned()]);
+    mode(&file, 0o775);
+    assert!(matches!(
+        path.find(&name("shell")),
+        Err(PluginError::Untrusted { .. })
+    ));
+    assert!(path.list()[0].refused.is_some());
+    assert!(refusal(folder.path(), "shell").contains("chmod go-w"));
+    mode(&file, 0o755);
+    mode(folder.path(), 0o777);
+    assert!(refusal(folder.path(), "shell").contains("writable by everybody"));
+    mode(folder.path(), 0o755);
+    assert_eq!(report(folder.path(), "shell").outcome.kind, Succeeded);
+}
+
+#[test]
+fn what_is_no_library_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = |name: &str| folder.path().join(plugin_file(name));
+    std::fs::write(file("text"), "just text").unwrap();
+    assert!(refusal(folder.path(), "text").contains("cannot be loaded"));
+    std::fs::write(file("empty"), "").unwrap();
+    assert!(refusal(folder.path(), "empty").contains("cannot be loaded"));
+    let whole = std::fs::read(plugins().join(plugin_file("shell"))).unwrap();
+    for part in [whole.len() - 1, whole.len() / 2, 5000, 100] {
+        let cut = folder.path().join(plugin_file(&format!("cut{part}")));
+        std::fs::write(&cut, &whole[..part]).unwrap();
+        assert!(
+            refusal(folder.path(), &format!("cut{part}")).contains("cannot be loaded"),
+            "{part}"
+        );
+    }
+}
+
+#[test]
+fn what_is_no_plugin_or_for_another_version_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let magic = "#include <stdint.h>\nuint64_t queuectl_plugin_magic(void) { return UINT64_C(0x5143544c504c5547); }\n";
+    let cases = [
+        (
+            "plain",
+            "int something;\n".to_owned(),
+            "no function queuectl_plugin_magic",
+        ),
+        (
+            "magic",
+            magic.replace("5547", "5548"),
+            "instead of 0x5143544c504c5547",
+        ),
+        ("bare", magic.to_owned(), "no function queuectl_plugin_v1"),
+        (
+            "newer",
+            format!("{magic}void *queuectl_plugin_v2(uint32_t m) {{ (void)m; return 0; }}\n"),
+            "needs ABI 2, this queuectl speaks 1",
+        ),
+        (
+            "unwilling",
+            format!("{magic}void *queuectl_plugin_v1(uint32_t m) {{ (void)m; return 0; }}\n"),
+            "does not work with ABI 1.0",
+        ),
+        (
+            "short",
+            format!(
+                "{magic}static uint32_t v[2] = {{8, 0}};\nvoid *queuectl_plugin_v1(uint32_t m) {{ (void)m; return v; }}\n"
+            ),
+            "lacks the required slot 'describe'",
+        ),
+    ];
+    for (name, source, message) in cases {
+        if !compile_plugin(folder.path(), name, &source) {
+            return;
+        }
+        let text = refusal(folder.path(), name);
+        assert!(
+            text.contains(message) && text.contains(&plugin_file(name)),
+            "{name}: {text}"
+        );
+    }
+}
+
+#[test]
+fn a_failure_to_load_is_forgotten_soon() {
+    let folder = tempfile::tempdir().unwrap();
+    assert!(refusal(folder.path(), "shell").contains("none of the folders"));
+    std::fs::copy(
+        plugins().join(plugin_file("shell")),
+        folder.path().join(plugin_file("shell")),
+    )
+    .unwrap();
+    // A fresh host remembers nothing; within one host it is a matter of seconds.
+    assert_eq!(report(folder.path(), "shell").outcome.kind, Succeeded);
+}
+
+#[test]
+fn a_plugin_in_c_does_everything_the_header_says() {
+    let folder = tempfile::tempdir().unwrap();
+    if !compile_plugin(folder.path(), "odd", include_str!("odd.c")) {
+        return;
+    }
+    let mut bench = Bench::with_folders([folder.path().to_owned()]);
+    let mut odd = |what: &str| {
+        let mut run = bench.run(json!({"payload": {"do": what}}));
+        run.executor = name("odd");
+        bench.finish(run)
+    };
+    let at_once = odd("at-once");
+    assert_eq!(
+        (told(&at_once), text(&at_once).as_str()),
+        ((Succeeded, ""), "printed by the plugin\n")
+    );
+    let thread = odd("thread");
+    assert_eq!(
+        (told(&thread), thread.outcome.exit_code),
+        ((Failed, "from a thread"), Some(5))
+    );
+    // The second report, and the one for a run that does not exist, are ignored.
+    assert_eq!(told(&odd("twice")), (Failed, "first"));
+    let spawned = odd("spawn");
+    assert_eq!(
+        (told(&spawned), text(&spawned).as_str()),
+        ((Succeeded, ""), "spawned\n")
+    );
+    assert_eq!(told(&odd("exited")), (Failed, "the plugin saw status 9"));
+    assert_eq!(
+        told(&odd("not-started")),
+        (
+            Failed,
+            "cannot start 'no-such-program': No such file or directory"
+        )
+    );
+    assert_eq!(
+        told(&odd("two-processes")),
+        (Failed, "the run has a process already")
+    );
+    assert_eq!(told(&odd("bad-argv")), (Failed, "the command is empty"));
+    assert_eq!(told(&odd("invalid")), (Failed, "not for me"));
+    assert_eq!(
+        told(&odd("broken")),
+        (
+            SystemFailure,
+            "the executor 'odd' could not run the job: out of order"
+        )
+    );
+    // Reported while its process still runs: the process is stopped first.
+    assert_eq!(told(&odd("early")), (Succeeded, ""));
+
+    // A run without a process ends when the plugin stops it.
+    let mut run = bench.run(json!({"payload": {"do": "wait"}}));
+    run.executor = name("odd");
+    let key = run.key;
+    bench.host().start(run);
+    bench.stop(key);
+    assert_eq!(bench.next().outcome.kind, Cancelled);
+    assert_eq!(bench.shut_down(), []);
+}

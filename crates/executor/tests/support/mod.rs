@@ -1,0 +1,216 @@
+//! A host with the real shell plugin, for tests that run real processes.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+#![allow(dead_code, reason = "each test file uses its part of this")]
+#![allow(
+    clippy::allow_attributes,
+    reason = "an expectation would fail where a file uses everything"
+)]
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::mpsc::{Receiver, channel};
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::Duration;
+
+use queuectl_core::settings::Leftovers;
+use queuectl_core::{JobId, OutcomeKind};
+use queuectl_executor::{Finished, Host, HostConfig, Run, RunKey, SearchPath, StopReason, processes};
+use serde_json::{Value, json};
+
+/// A process has one host, so tests take turns.
+static TURN: Mutex<()> = Mutex::new(());
+
+/// Longest that anything here may take before the test fails instead of hanging.
+pub const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Builds the shell plugin once and returns a folder that holds nothing else.
+pub fn plugins() -> &'static Path {
+    static FOLDER: OnceLock<tempfile::TempDir> = OnceLock::new();
+    let made = FOLDER.get_or_init(|| {
+        let exe = std::env::current_exe().unwrap();
+        let profile = exe.parent().and_then(Path::parent).unwrap();
+        let mut build = Command::new(env!("CARGO"));
+        build.args(["build", "--quiet", "--package", "queuectl-plugin-shell"]);
+        build.arg("--target-dir").arg(profile.parent().unwrap());
+        if profile.ends_with("release") {
+            build.arg("--release");
+        }
+        assert!(
+            build
+                .current_dir(env!("CARGO_MANIFEST_DIR"))
+                .status()
+                .unwrap()
+                .success()
+        );
+        let folder = tempfile::tempdir().unwrap();
+        let name = plugin_file("shell");
+        std::fs::copy(profile.join(&name), folder.path().join(name)).unwrap();
+        folder
+    });
+    made.path()
+}
+
+pub fn plugin_file(name: &str) -> String {
+    use std::env::consts::{DLL_PREFIX, DLL_SUFFIX};
+    format!("{DLL_PREFIX}queuectl_plugin_{name}{DLL_SUFFIX}")
+}
+
+/// Compiles a C source into a plugin in `folder`; false where there is no C compiler.
+pub fn compile_plugin(folder: &Path, name: &str, source: &str) -> bool {
+    if Command::new("cc").arg("--version").output().is_err() {
+        assert!(
+            std::env::var_os("CI").is_none(),
+            "no C compiler, and CI must not skip this test"
+        );
+        println!("skipped: {name} (no C compiler named cc)");
+        return false;
+    }
+    let file = folder.join(format!("{name}.c"));
+    std::fs::write(&file, source).unwrap();
+    let include = concat!(env!("CARGO_MANIFEST_DIR"), "/../plugin-api/include");
+    let output = Command::new("cc")
+        .args([
+            "-std=c99", "-Wall", "-Wextra", "-Werror", "-fPIC", "-shared", "-pthread", "-I", include, "-o",
+        ])
+        .args([&folder.join(plugin_file(name)), &file])
+        .output()
+        .unwrap();
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    true
+}
+
+/// A host and what it reports.
+pub struct Bench {
+    host: Option<Host>,
+    finished: Receiver<Finished>,
+    pub folder: tempfile::TempDir,
+    next: i64,
+    pub cookie: String,
+    _turn: MutexGuard<'static, ()>,
+}
+
+impl Bench {
+    pub fn new() -> Bench {
+        Bench::with_folders([plugins().to_owned()])
+    }
+
+    pub fn with_folders(folders: impl IntoIterator<Item = PathBuf>) -> Bench {
+        let turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
+        processes::become_subreaper().unwrap();
+        let (send, finished) = channel();
+        let folder = tempfile::tempdir().unwrap();
+        let cookie = format!("test-{}-{}", std::process::id(), folder.path().display());
+        let config = HostConfig {
+            search: SearchPath::new(folders),
+            shell: "sh".to_owned(),
+            cookie: cookie.clone(),
+        };
+        let host = Host::new(config, move |report| drop(send.send(report))).unwrap();
+        Bench {
+            host: Some(host),
+            finished,
+            folder,
+            next: 1,
+            cookie,
+            _turn: turn,
+        }
+    }
+
+    pub fn host(&self) -> &Host {
+        self.host.as_ref().unwrap()
+    }
+
+    /// A run of a payload, to be adjusted.
+    pub fn run(&mut self, payload: Value) -> Run {
+        let number = self.next;
+        self.next += 1;
+        Run {
+            key: RunKey {
+                job: JobId(number),
+                fence: 100 + number,
+            },
+            public_id: format!("job{number}"),
+            attempt: 1,
+            queue: "default".to_owned(),
+            executor: "shell".parse().unwrap(),
+            payload: payload.to_string(),
+            timeout: None,
+            kill_grace: Duration::from_secs(30),
+            leftovers: Leftovers::Kill,
+            output_limit: 64 * 1024,
+            output_file_limit: 1024 * 1024,
+            output_file: self.folder.path().join("out").join(number.to_string()),
+        }
+    }
+
+    pub fn line(&mut self, line: &str) -> Run {
+        self.run(json!({ "command": line }))
+    }
+
+    /// Starts a run and waits for the report.
+    pub fn finish(&mut self, run: Run) -> Finished {
+        let key = run.key;
+        self.host().start(run);
+        let report = self.next();
+        assert_eq!(report.key, key);
+        report
+    }
+
+    /// Runs a command line to its end.
+    pub fn sh(&mut self, line: &str) -> Finished {
+        let run = self.line(line);
+        self.finish(run)
+    }
+
+    pub fn next(&self) -> Finished {
+        self.finished.recv_timeout(PATIENCE).expect("a report")
+    }
+
+    pub fn stop(&self, key: RunKey) {
+        self.host().stop(key, StopReason::Cancelled);
+    }
+
+    /// Ends the host; returns what it still reported.
+    pub fn shut_down(mut self) -> Vec<Finished> {
+        self.host.take().unwrap().shut_down();
+        self.finished.try_iter().collect()
+    }
+
+    /// A named pipe by which a job tells the test how far it is.
+    #[cfg(unix)]
+    pub fn fifo(&self, name: &str) -> PathBuf {
+        let path = self.folder.path().join(name);
+        nix::unistd::mkfifo(&path, nix::sys::stat::Mode::S_IRWXU).unwrap();
+        path
+    }
+}
+
+/// What a job wrote into a named pipe: blocks until it opened and closed it.
+pub fn hear(fifo: &Path) -> String {
+    std::fs::read_to_string(fifo).unwrap().trim().to_owned()
+}
+
+/// Whether a process is there and alive.
+#[cfg(unix)]
+pub fn lives(pid: i32) -> bool {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat"));
+    match stat {
+        Ok(stat) => !stat.rsplit(") ").next().unwrap().starts_with('Z'),
+        Err(_) if cfg!(target_os = "linux") => false,
+        Err(_) => nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), None).is_ok(),
+    }
+}
+
+/// The report's kind and message.
+pub fn told(report: &Finished) -> (OutcomeKind, &str) {
+    (report.outcome.kind, report.outcome.message.as_str())
+}
+
+pub fn text(report: &Finished) -> String {
+    String::from_utf8_lossy(&report.output.head).into_owned()
+}

@@ -1,0 +1,294 @@
+//! The C ABI between queuectl and an executor plugin, as `repr(C)` types.
+//!
+//! `include/queuectl_plugin.h` says the same in C and is the normative text on ownership, threads and return values;
+//! a test compares the two. Plugin authors who write Rust use [`crate::Executor`] instead and never see this module.
+//! There is no code here beyond conversions: calling across the boundary belongs to the SDK and to the host.
+
+#![expect(non_camel_case_types, reason = "the names are those of the C header")]
+
+use std::ffi::c_void;
+
+/// What [`MAGIC_SYMBOL`] returns: the bytes `QCTLPLUG`, most significant first.
+pub const MAGIC: u64 = u64::from_be_bytes(*b"QCTLPLUG");
+/// Name of the function that returns [`MAGIC`].
+pub const MAGIC_SYMBOL: &str = "queuectl_plugin_magic";
+/// Name of the versioned entry function, without the major version that follows.
+pub const ENTRY_SYMBOL_STEM: &str = "queuectl_plugin_v";
+/// The major version described here.
+pub const MAJOR: u32 = 1;
+/// The newest minor version described here. A minor version only ever appends.
+pub const MINOR: u32 = 0;
+
+/// What a plugin function returns.
+pub type qc_status = i32;
+/// It worked; from `exited` and `stop`: the plugin takes care of it.
+pub const QC_OK: qc_status = 0;
+/// The request makes no sense to the plugin: the job's own failure.
+pub const QC_INVALID: qc_status = 1;
+/// The executor could not run the job: not the job's failure.
+pub const QC_SYSTEM_FAILURE: qc_status = 2;
+/// From `exited` and `stop`: the host shall do what it does by itself.
+pub const QC_UNHANDLED: qc_status = 3;
+
+/// Level of a log line: something failed.
+pub const QC_LOG_ERROR: u32 = 1;
+/// Level of a log line: something is odd.
+pub const QC_LOG_WARN: u32 = 2;
+/// Level of a log line: worth knowing.
+pub const QC_LOG_INFO: u32 = 3;
+/// Level of a log line: for people who look for a fault.
+pub const QC_LOG_DEBUG: u32 = 4;
+
+/// Stream of output: standard output.
+pub const QC_STDOUT: u32 = 1;
+/// Stream of output: standard error.
+pub const QC_STDERR: u32 = 2;
+
+/// Stop mode: ask the job to end; it has its grace period.
+pub const QC_STOP_GRACEFUL: u32 = 1;
+/// Stop mode: end it now.
+pub const QC_STOP_KILL: u32 = 2;
+
+/// Exit kind: the process exited; `code` is its status.
+pub const QC_EXIT_CODE: u32 = 1;
+/// Exit kind: a signal ended the process; `code` is its number.
+pub const QC_EXIT_SIGNAL: u32 = 2;
+/// Exit kind: the process could not be started; `message` says why.
+pub const QC_EXIT_NOT_STARTED: u32 = 3;
+
+/// Outcome kind: the job did what it should.
+pub const QC_SUCCEEDED: u32 = 1;
+/// Outcome kind: the job ran and failed.
+pub const QC_FAILED: u32 = 2;
+/// Outcome kind: the executor could not run the job.
+pub const QC_FAILED_SYSTEM: u32 = 3;
+
+/// Bit of [`qc_outcome_v1::fields`]: `exit_code` is set.
+pub const QC_HAS_EXIT_CODE: u32 = 1;
+/// Bit of [`qc_outcome_v1::fields`]: `signal` is set.
+pub const QC_HAS_SIGNAL: u32 = 2;
+
+/// Bit of [`qc_spawn_v1::flags`]: on Windows the last argument is put on the command line as it is, unquoted.
+pub const QC_SPAWN_RAW_LAST: u32 = 1;
+
+/// Bytes with a length. UTF-8 where it stands for text. `ptr` may be NULL only where the field's text says so.
+#[repr(C)]
+#[derive(Debug, Clone, Copy)]
+pub struct qc_str {
+    /// First byte; not NUL-terminated.
+    pub ptr: *const u8,
+    /// Number of bytes.
+    pub len: usize,
+}
+
+impl qc_str {
+    /// Absent.
+    pub const NULL: qc_str = qc_str {
+        ptr: std::ptr::null(),
+        len: 0,
+    };
+
+    /// A view of `bytes`, valid as long as they are.
+    pub const fn new(bytes: &[u8]) -> qc_str {
+        qc_str {
+            ptr: bytes.as_ptr(),
+            len: bytes.len(),
+        }
+    }
+
+    /// The bytes, or none when absent.
+    ///
+    /// # Safety
+    /// `ptr` is NULL or points to `len` readable bytes that nobody changes while `'a` lasts.
+    pub unsafe fn bytes<'a>(self) -> Option<&'a [u8]> {
+        // SAFETY: the caller vouches for pointer and length.
+        unsafe { slice(self.ptr, self.len) }
+    }
+}
+
+/// A view of a C array, or none when `ptr` is NULL or the length cannot be one.
+///
+/// # Safety
+/// `ptr` is NULL or points to `len` initialised values that nobody changes while `'a` lasts.
+pub unsafe fn slice<'a, T>(ptr: *const T, len: usize) -> Option<&'a [T]> {
+    let fits = len
+        .checked_mul(size_of::<T>())
+        .is_some_and(|bytes| isize::try_from(bytes).is_ok());
+    // SAFETY: not NULL, the size is checked, and the caller vouches for the rest.
+    (!ptr.is_null() && fits).then(|| unsafe { std::slice::from_raw_parts(ptr, len) })
+}
+
+/// A buffer for an error message. The host owns it; the plugin writes at most `cap` bytes and sets `len`.
+#[repr(C)]
+#[derive(Debug)]
+pub struct qc_error {
+    /// Where to write UTF-8.
+    pub ptr: *mut u8,
+    /// Room, in bytes.
+    pub cap: usize,
+    /// Bytes written.
+    pub len: usize,
+}
+
+/// A name and a value.
+#[repr(C)]
+#[derive(Debug, Clone, Copy)]
+pub struct qc_pair {
+    /// The name.
+    pub name: qc_str,
+    /// The value.
+    pub value: qc_str,
+}
+
+/// One attempt of a job, as handed to `start`.
+#[repr(C)]
+#[derive(Debug, Clone, Copy)]
+pub struct qc_run_v1 {
+    /// Size of this struct as the host compiled it.
+    pub size: u32,
+    /// Number of the attempt, from 1.
+    pub attempt: u32,
+    /// The handle by which host and plugin speak of this run; never 0, never reused in a process.
+    pub run: u64,
+    /// The job's number.
+    pub job_number: i64,
+    /// Grows with every attempt of the job.
+    pub fence: i64,
+    /// Longest it may run, in ms; 0 for no limit. The host enforces it.
+    pub timeout_ms: u64,
+    /// The job's id as users see it.
+    pub job_id: qc_str,
+    /// The job's queue.
+    pub queue: qc_str,
+    /// The request: a JSON object.
+    pub request: qc_str,
+}
+
+/// A process to start on behalf of a run.
+#[repr(C)]
+#[derive(Debug, Clone, Copy)]
+pub struct qc_spawn_v1 {
+    /// Size of this struct as the plugin compiled it.
+    pub size: u32,
+    /// Bits `QC_SPAWN_*`.
+    pub flags: u32,
+    /// Program and arguments.
+    pub argv: *const qc_str,
+    /// Number of `argv`; at least 1.
+    pub argv_len: usize,
+    /// Environment variables to set.
+    pub env: *const qc_pair,
+    /// Number of `env`.
+    pub env_len: usize,
+    /// Names of inherited variables to remove.
+    pub env_remove: *const qc_str,
+    /// Number of `env_remove`.
+    pub env_remove_len: usize,
+    /// Working directory; absent for the worker's own.
+    pub cwd: qc_str,
+    /// Standard input; absent for none.
+    pub stdin_bytes: qc_str,
+}
+
+/// How a process that the host spawned ended.
+#[repr(C)]
+#[derive(Debug, Clone, Copy)]
+pub struct qc_exit_v1 {
+    /// Size of this struct as the host compiled it.
+    pub size: u32,
+    /// One of `QC_EXIT_*`.
+    pub kind: u32,
+    /// Exit status or signal number.
+    pub code: i32,
+    /// Whether the host had asked it to stop (0 or 1).
+    pub stopped: u32,
+    /// In words, for `QC_EXIT_NOT_STARTED`; else empty.
+    pub message: qc_str,
+}
+
+/// How a run ended, as the plugin reports it.
+#[repr(C)]
+#[derive(Debug, Clone, Copy)]
+pub struct qc_outcome_v1 {
+    /// Size of this struct as the plugin compiled it.
+    pub size: u32,
+    /// One of `QC_SUCCEEDED`, `QC_FAILED`, `QC_FAILED_SYSTEM`.
+    pub kind: u32,
+    /// Bits `QC_HAS_*`: which of the following numbers are set.
+    pub fields: u32,
+    /// Exit status.
+    pub exit_code: i32,
+    /// Signal number.
+    pub signal: i32,
+    /// 0.
+    pub reserved: u32,
+    /// Why, in words; may be absent.
+    pub message: qc_str,
+}
+
+/// What the host offers a plugin. Every function may be called from any thread.
+#[repr(C)]
+#[derive(Debug)]
+pub struct qc_host_v1 {
+    /// Size of this struct as the host compiled it.
+    pub size: u32,
+    /// The host's minor version.
+    pub minor: u32,
+    /// Writes a line to the worker's log.
+    pub log: Option<unsafe extern "C" fn(ctx: *mut c_void, level: u32, text: qc_str)>,
+    /// Appends to the captured output of a run.
+    pub output: Option<unsafe extern "C" fn(ctx: *mut c_void, run: u64, stream: u32, bytes: qc_str)>,
+    /// Asks for a process to be started. `QC_OK` means that it was accepted.
+    pub spawn: Option<
+        unsafe extern "C" fn(
+            ctx: *mut c_void,
+            run: u64,
+            spawn: *const qc_spawn_v1,
+            error: *mut qc_error,
+        ) -> qc_status,
+    >,
+    /// Reports how a run ended. Once per run.
+    pub finished: Option<unsafe extern "C" fn(ctx: *mut c_void, run: u64, outcome: *const qc_outcome_v1)>,
+}
+
+/// What a plugin offers the host. A slot beyond `size`, or NULL, is not supported.
+#[repr(C)]
+#[derive(Debug)]
+pub struct qc_plugin_v1 {
+    /// Size of this struct as the plugin compiled it.
+    pub size: u32,
+    /// The minor version the plugin was written for.
+    pub minor: u32,
+    /// Fills in a static JSON object: `name`, `version`, `about`, `capabilities`. Required.
+    pub describe: Option<unsafe extern "C" fn(out: *mut qc_str)>,
+    /// Makes an instance. Required.
+    pub create: Option<
+        unsafe extern "C" fn(
+            host: *const qc_host_v1,
+            ctx: *mut c_void,
+            settings: qc_str,
+            instance: *mut *mut c_void,
+            error: *mut qc_error,
+        ) -> qc_status,
+    >,
+    /// Frees an instance that has no runs any more. Required.
+    pub destroy: Option<unsafe extern "C" fn(instance: *mut c_void)>,
+    /// Starts a run and returns at once. Required.
+    pub start: Option<
+        unsafe extern "C" fn(instance: *mut c_void, run: *const qc_run_v1, error: *mut qc_error) -> qc_status,
+    >,
+    /// The process spawned for a run ended. Optional.
+    pub exited:
+        Option<unsafe extern "C" fn(instance: *mut c_void, run: u64, exit: *const qc_exit_v1) -> qc_status>,
+    /// A run shall stop. Optional, idempotent.
+    pub stop: Option<unsafe extern "C" fn(instance: *mut c_void, run: u64, mode: u32) -> qc_status>,
+}
+
+/// The type of the magic function.
+pub type MagicFn = unsafe extern "C" fn() -> u64;
+/// The type of the entry function `queuectl_plugin_v1`: a static vtable, or NULL when the plugin cannot serve a host
+/// of that minor version.
+pub type EntryFn = unsafe extern "C" fn(host_minor: u32) -> *const qc_plugin_v1;
+
+// SAFETY: a vtable is read-only data and function pointers, which any thread may use.
+unsafe impl Sync for qc_plugin_v1 {}

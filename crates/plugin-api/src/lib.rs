@@ -1,0 +1,47 @@
+//! How an executor plugin and queuectl talk: the C ABI ([`abi`], also as `include/queuectl_plugin.h`) and the Rust
+//! SDK on top of it.
+//!
+//! A plugin in Rust is a `cdylib` with one type that implements [`Executor`] and one line
+//! [`export_executor!`]`(TheType);`. It needs no `unsafe`: pointers, panics and the rule that every run ends exactly
+//! once are taken care of here. This crate deliberately knows nothing of queuectl's own types, so that a plugin does
+//! not have to be rebuilt when those change.
+//!
+//! ```
+//! use queuectl_plugin_api::{Description, Error, Executor, Host, Outcome, Run, StartError, export_executor};
+//!
+//! /// Succeeds with a greeting.
+//! struct Hello;
+//!
+//! impl Executor for Hello {
+//!     const DESCRIPTION: Description =
+//!         Description { name: "hello", version: "1.0.0", about: "Says hello", capabilities: &[] };
+//!
+//!     fn create(_host: Host, _settings: &str) -> Result<Self, Error> {
+//!         Ok(Hello)
+//!     }
+//!
+//!     fn start(&self, run: Run) -> Result<(), StartError> {
+//!         run.output(b"hello\n");
+//!         run.finish(Outcome::succeeded());
+//!         Ok(())
+//!     }
+//! }
+//!
+//! export_executor!(Hello);
+//! # fn main() {}
+//! ```
+
+pub mod abi;
+mod executor;
+#[doc(hidden)]
+pub mod glue;
+mod host;
+mod outcome;
+mod run;
+mod spawn;
+
+pub use executor::{Description, Error, Executor, Handled, StartError, StopMode};
+pub use host::{Host, Level};
+pub use outcome::{Exit, ExitKind, Outcome};
+pub use run::{Command, Run, RunHandle};
+pub use spawn::Spawn;

@@ -1,0 +1,133 @@
+//! How a run ended, as the plugin reports it, and how a spawned process ended, as the host reports it.
+
+use crate::abi::{
+    QC_EXIT_CODE, QC_EXIT_SIGNAL, QC_FAILED, QC_FAILED_SYSTEM, QC_HAS_EXIT_CODE, QC_HAS_SIGNAL, QC_SUCCEEDED,
+    qc_exit_v1, qc_outcome_v1, qc_str,
+};
+
+/// How a run ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Outcome {
+    kind: u32,
+    exit_code: Option<i32>,
+    signal: Option<i32>,
+    message: String,
+}
+
+impl Outcome {
+    fn new(kind: u32, message: String) -> Self {
+        Self {
+            kind,
+            exit_code: None,
+            signal: None,
+            message,
+        }
+    }
+
+    /// The job did what it should.
+    pub fn succeeded() -> Self {
+        Self::new(QC_SUCCEEDED, String::new())
+    }
+
+    /// The job ran and failed.
+    pub fn failed(message: impl Into<String>) -> Self {
+        Self::new(QC_FAILED, message.into())
+    }
+
+    /// The executor could not run the job; it is tried again later.
+    pub fn system_failure(message: impl Into<String>) -> Self {
+        Self::new(QC_FAILED_SYSTEM, message.into())
+    }
+
+    /// Adds an exit status.
+    #[must_use]
+    pub fn with_exit_code(self, code: i32) -> Self {
+        Self {
+            exit_code: Some(code),
+            ..self
+        }
+    }
+
+    /// Adds the number of the signal that ended the job.
+    #[must_use]
+    pub fn with_signal(self, signal: i32) -> Self {
+        Self {
+            signal: Some(signal),
+            ..self
+        }
+    }
+
+    /// The C form; valid as long as `self` is.
+    pub(crate) fn as_abi(&self) -> qc_outcome_v1 {
+        let bit = |present: bool, bit: u32| if present { bit } else { 0 };
+        qc_outcome_v1 {
+            size: size_of::<qc_outcome_v1>() as u32,
+            kind: self.kind,
+            fields: bit(self.exit_code.is_some(), QC_HAS_EXIT_CODE)
+                | bit(self.signal.is_some(), QC_HAS_SIGNAL),
+            exit_code: self.exit_code.unwrap_or(0),
+            signal: self.signal.unwrap_or(0),
+            reserved: 0,
+            message: qc_str::new(self.message.as_bytes()),
+        }
+    }
+}
+
+/// How a process that the host spawned ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Exit {
+    /// In which way.
+    pub kind: ExitKind,
+    /// Whether the host had asked it to stop (cancelled, timed out, shutdown).
+    pub stopped: bool,
+}
+
+/// In which way a process ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ExitKind {
+    /// It exited with this status.
+    Code(i32),
+    /// This signal ended it.
+    Signal(i32),
+    /// It could not be started, for this reason.
+    NotStarted(String),
+}
+
+impl Exit {
+    /// Reads the C form.
+    ///
+    /// # Safety
+    /// `exit.message` is absent or valid for the call.
+    pub(crate) unsafe fn from_abi(exit: &qc_exit_v1) -> Exit {
+        let kind = match exit.kind {
+            QC_EXIT_CODE => ExitKind::Code(exit.code),
+            QC_EXIT_SIGNAL => ExitKind::Signal(exit.code),
+            _ => {
+                // SAFETY: the caller vouches for the message.
+                let message = unsafe { exit.message.bytes() }.unwrap_or_default();
+                ExitKind::NotStarted(String::from_utf8_lossy(message).into_owned())
+            }
+        };
+        Exit {
+            kind,
+            stopped: exit.stopped != 0,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_outcome_says_which_numbers_it_has() {
+        let outcome = Outcome::failed("no").with_exit_code(7);
+        let abi = outcome.as_abi();
+        assert_eq!(
+            (abi.kind, abi.fields, abi.exit_code),
+            (QC_FAILED, QC_HAS_EXIT_CODE, 7)
+        );
+        assert_eq!(Outcome::succeeded().as_abi().fields, 0);
+        assert_eq!(Outcome::failed("x").with_signal(9).as_abi().fields, QC_HAS_SIGNAL);
+    }
+}

@@ -1,0 +1,92 @@
+//! The header and the Rust types describe the same memory.
+
+use std::mem::offset_of;
+use std::process::Command;
+
+use queuectl_plugin_api::abi::{self, *};
+
+/// Pairs of a C expression and the value that Rust has for it.
+fn expectations() -> Vec<(String, u64)> {
+    let mut list = Vec::new();
+    macro_rules! layout {
+        ($($name:ident { $($field:ident),* })*) => {$(
+            list.push((format!("sizeof({})", stringify!($name)), size_of::<$name>() as u64));
+            $(list.push((
+                format!("offsetof({}, {})", stringify!($name), stringify!($field)),
+                offset_of!($name, $field) as u64,
+            ));)*
+        )*};
+    }
+    macro_rules! constants {
+        ($($name:ident)*) => { $(list.push((stringify!($name).to_owned(), $name as u64));)* };
+    }
+    layout! {
+        qc_str { ptr, len }
+        qc_error { ptr, cap, len }
+        qc_pair { name, value }
+        qc_run_v1 { size, attempt, run, job_number, fence, timeout_ms, job_id, queue, request }
+        qc_spawn_v1 { size, flags, argv, argv_len, env, env_len, env_remove, env_remove_len, cwd, stdin_bytes }
+        qc_exit_v1 { size, kind, code, stopped, message }
+        qc_outcome_v1 { size, kind, fields, exit_code, signal, reserved, message }
+        qc_host_v1 { size, minor, log, output, spawn, finished }
+        qc_plugin_v1 { size, minor, describe, create, destroy, start, exited, stop }
+    }
+    constants! {
+        QC_OK QC_INVALID QC_SYSTEM_FAILURE QC_UNHANDLED
+        QC_LOG_ERROR QC_LOG_WARN QC_LOG_INFO QC_LOG_DEBUG QC_STDOUT QC_STDERR
+        QC_STOP_GRACEFUL QC_STOP_KILL QC_EXIT_CODE QC_EXIT_SIGNAL QC_EXIT_NOT_STARTED
+        QC_SUCCEEDED QC_FAILED QC_FAILED_SYSTEM QC_HAS_EXIT_CODE QC_HAS_SIGNAL QC_SPAWN_RAW_LAST
+    }
+    list.push(("QC_MAGIC".to_owned(), abi::MAGIC));
+    list.push(("QC_ABI_MAJOR".to_owned(), abi::MAJOR.into()));
+    list.push(("QC_ABI_MINOR".to_owned(), abi::MINOR.into()));
+    list.push(("sizeof(qc_status)".to_owned(), size_of::<qc_status>() as u64));
+    list
+}
+
+#[test]
+fn header_and_rust_types_agree() {
+    if Command::new("cc").arg("--version").output().is_err() {
+        assert!(
+            std::env::var_os("CI").is_none(),
+            "no C compiler, and CI must not skip this test"
+        );
+        println!("skipped: header_and_rust_types_agree (no C compiler named cc)");
+        return;
+    }
+    let expectations = expectations();
+    let folder = tempfile::tempdir().unwrap();
+    let (source, program) = (folder.path().join("layout.c"), folder.path().join("layout"));
+    let mut text = String::from("#include <stdio.h>\n#include \"queuectl_plugin.h\"\nint main(void) {\n");
+    for (expression, _) in &expectations {
+        text += &format!("  printf(\"%llu\\n\", (unsigned long long)({expression}));\n");
+    }
+    text += "  return 0;\n}\n";
+    std::fs::write(&source, text).unwrap();
+    let include = concat!(env!("CARGO_MANIFEST_DIR"), "/include");
+    let compiled = Command::new("cc")
+        .args([
+            "-std=c99",
+            "-Wall",
+            "-Wextra",
+            "-Werror",
+            "-pedantic",
+            "-I",
+            include,
+            "-o",
+        ])
+        .args([&program, &source])
+        .output()
+        .unwrap();
+    assert!(
+        compiled.status.success(),
+        "{}",
+        String::from_utf8_lossy(&compiled.stderr)
+    );
+    let printed = String::from_utf8(Command::new(&program).output().unwrap().stdout).unwrap();
+    let values: Vec<u64> = printed.lines().map(|line| line.parse().unwrap()).collect();
+    assert_eq!(values.len(), expectations.len());
+    for ((expression, rust), c) in expectations.iter().zip(values) {
+        assert_eq!(*rust, c, "{expression}");
+    }
+}

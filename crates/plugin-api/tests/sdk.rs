@@ -1,0 +1,321 @@
+//! The SDK's side of the boundary, driven through the C ABI by a host that only takes notes.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use std::ffi::c_void;
+use std::sync::{Mutex, PoisonError};
+
+use queuectl_plugin_api::abi::*;
+use queuectl_plugin_api::{
+    Description, Error, Executor, Exit, ExitKind, Handled, Host, Outcome, Run, RunHandle, Spawn, StartError,
+    StopMode, export_executor,
+};
+
+/// Does what the job's command line says.
+struct Parrot {
+    kept: Mutex<Vec<Run>>,
+}
+
+impl Executor for Parrot {
+    const DESCRIPTION: Description = Description {
+        name: "parrot",
+        version: "1.2.3",
+        about: "Does as told",
+        capabilities: &["command"],
+    };
+
+    fn create(_host: Host, settings: &str) -> Result<Self, Error> {
+        match settings {
+            "panic" => panic!("no settings like that"),
+            "refuse" => Err(Error::new("refused")),
+            _ => Ok(Parrot {
+                kept: Mutex::default(),
+            }),
+        }
+    }
+
+    fn start(&self, run: Run) -> Result<(), StartError> {
+        let queuectl_plugin_api::Command::Line(line) = run.command().unwrap().clone() else {
+            return Err(StartError::Invalid("a line, please".to_owned()));
+        };
+        match line.as_str() {
+            "panic" => panic!("told to"),
+            "invalid" => return Err(StartError::Invalid("ä".repeat(100))),
+            "forget" => drop(run),
+            "keep" => self.kept.lock().unwrap().push(run),
+            "spawn" => run.spawn(
+                &Spawn::argv(["a", "b"])
+                    .env("K", "V")
+                    .cwd(run.cwd())
+                    .stdin(run.stdin()),
+            )?,
+            "payload" => {
+                let numbers: Vec<u32> = run
+                    .payload()
+                    .map_err(|error| StartError::Invalid(error.to_string()))?;
+                run.output(format!("{numbers:?}").as_bytes());
+                run.finish(Outcome::succeeded());
+            }
+            _ => run.finish(Outcome::failed("unknown").with_exit_code(2)),
+        }
+        Ok(())
+    }
+
+    fn exited(&self, run: RunHandle, exit: Exit) -> Handled {
+        match exit.kind {
+            ExitKind::Code(0) => Handled::ByHost,
+            ExitKind::Code(_) => {
+                run.finish(Outcome::failed("exited"));
+                Handled::ByPlugin
+            }
+            _ => panic!("no signals here"),
+        }
+    }
+
+    fn stop(&self, _run: RunHandle, mode: StopMode) -> Handled {
+        self.kept.lock().unwrap().clear();
+        if mode == StopMode::Kill {
+            Handled::ByPlugin
+        } else {
+            Handled::ByHost
+        }
+    }
+}
+
+export_executor!(Parrot);
+
+/// What the host was told, in order. Tests take turns.
+static NOTES: Mutex<Vec<String>> = Mutex::new(Vec::new());
+static TURN: Mutex<()> = Mutex::new(());
+
+fn note(text: String) {
+    NOTES.lock().unwrap_or_else(PoisonError::into_inner).push(text);
+}
+
+fn notes() -> Vec<String> {
+    std::mem::take(&mut NOTES.lock().unwrap_or_else(PoisonError::into_inner))
+}
+
+fn text(value: qc_str) -> String {
+    // SAFETY: the SDK passes bytes that are valid for the call.
+    String::from_utf8(unsafe { value.bytes() }.unwrap_or_default().to_vec()).unwrap()
+}
+
+unsafe extern "C" fn log(_: *mut c_void, level: u32, line: qc_str) {
+    note(format!("log {level} {}", text(line)));
+}
+
+unsafe extern "C" fn output(_: *mut c_void, run: u64, stream: u32, bytes: qc_str) {
+    note(format!("output {run} {stream} {}", text(bytes)));
+}
+
+unsafe extern "C" fn spawn(
+    _: *mut c_void,
+    run: u64,
+    spawn: *const qc_spawn_v1,
+    error: *mut qc_error,
+) -> qc_status {
+    // SAFETY: the SDK passes a whole description and an error buffer.
+    let (spawn, error) = unsafe { (&*spawn, &mut *error) };
+    assert!(error.cap > 100 && error.len == 0);
+    // SAFETY: pointers and lengths belong together.
+    let (argv, env) = unsafe {
+        (
+            slice(spawn.argv, spawn.argv_len).unwrap(),
+            slice(spawn.env, spawn.env_len).unwrap(),
+        )
+    };
+    let argv: Vec<String> = argv.iter().map(|word| text(*word)).collect();
+    note(format!(
+        "spawn {run} {argv:?} {}={} cwd {}",
+        text(env[0].name),
+        text(env[0].value),
+        text(spawn.cwd)
+    ));
+    QC_OK
+}
+
+unsafe extern "C" fn finished(_: *mut c_void, run: u64, outcome: *const qc_outcome_v1) {
+    // SAFETY: the SDK passes a whole outcome.
+    let outcome = unsafe { &*outcome };
+    note(format!(
+        "finished {run} {} {}",
+        outcome.kind,
+        text(outcome.message)
+    ));
+}
+
+static HOST: qc_host_v1 = qc_host_v1 {
+    size: size_of::<qc_host_v1>() as u32,
+    minor: 0,
+    log: Some(log),
+    output: Some(output),
+    spawn: Some(spawn),
+    finished: Some(finished),
+};
+
+unsafe extern "C" {
+    fn queuectl_plugin_magic() -> u64;
+    fn queuectl_plugin_v1(host_minor: u32) -> *const qc_plugin_v1;
+}
+
+struct Plugin {
+    vtable: &'static qc_plugin_v1,
+    instance: *mut c_void,
+}
+
+fn with_error(call: impl FnOnce(*mut qc_error) -> qc_status, cap: usize) -> (qc_status, String) {
+    let mut bytes = vec![0u8; cap];
+    let mut error = qc_error {
+        ptr: bytes.as_mut_ptr(),
+        cap,
+        len: 0,
+    };
+    let status = call(&raw mut error);
+    (status, String::from_utf8(bytes[..error.len].to_vec()).unwrap())
+}
+
+impl Plugin {
+    fn create(settings: &str) -> Result<Plugin, (qc_status, String)> {
+        // SAFETY: these are the functions that the macro exported.
+        let vtable = unsafe {
+            assert_eq!(queuectl_plugin_magic(), MAGIC);
+            &*queuectl_plugin_v1(0)
+        };
+        let mut instance = std::ptr::null_mut();
+        let settings = qc_str::new(settings.as_bytes());
+        // SAFETY: the vtable is static, everything else lives during the call.
+        let create = |error| unsafe {
+            vtable.create.unwrap()(&HOST, std::ptr::null_mut(), settings, &raw mut instance, error)
+        };
+        match with_error(create, 200) {
+            (QC_OK, _) => Ok(Plugin { vtable, instance }),
+            other => Err(other),
+        }
+    }
+
+    fn start(&self, request: &str, cap: usize) -> (qc_status, String) {
+        let run = qc_run_v1 {
+            size: size_of::<qc_run_v1>() as u32,
+            attempt: 1,
+            run: 7,
+            job_number: 1,
+            fence: 1,
+            timeout_ms: 0,
+            job_id: qc_str::new(b"job"),
+            queue: qc_str::new(b"default"),
+            request: qc_str::new(request.as_bytes()),
+        };
+        // SAFETY: the run lives during the call.
+        with_error(
+            |error| unsafe { self.vtable.start.unwrap()(self.instance, &raw const run, error) },
+            cap,
+        )
+    }
+
+    fn line(&self, line: &str) -> (qc_status, String) {
+        self.start(&format!(r#"{{"command":"{line}","cwd":"/x","future":1}}"#), 200)
+    }
+
+    fn exited(&self, kind: u32, code: i32) -> qc_status {
+        let exit = qc_exit_v1 {
+            size: size_of::<qc_exit_v1>() as u32,
+            kind,
+            code,
+            stopped: 0,
+            message: qc_str::NULL,
+        };
+        // SAFETY: the exit lives during the call.
+        unsafe { self.vtable.exited.unwrap()(self.instance, 7, &raw const exit) }
+    }
+
+    fn stop(&self, mode: u32) -> qc_status {
+        // SAFETY: the instance is alive.
+        unsafe { self.vtable.stop.unwrap()(self.instance, 7, mode) }
+    }
+}
+
+impl Drop for Plugin {
+    fn drop(&mut self) {
+        // SAFETY: the instance is alive and not used after this.
+        unsafe { self.vtable.destroy.unwrap()(self.instance) }
+    }
+}
+
+#[test]
+fn every_run_ends_exactly_once_and_panics_stay_inside() {
+    let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
+    let plugin = Plugin::create("{}").unwrap();
+    assert_eq!(
+        plugin.line("panic"),
+        (
+            QC_SYSTEM_FAILURE,
+            "the executor plugin panicked: told to".to_owned()
+        )
+    );
+    let forgotten = "the executor neither spawned a process nor finished the run";
+    assert_eq!(plugin.line("forget"), (QC_SYSTEM_FAILURE, forgotten.to_owned()));
+    assert_eq!(plugin.start("no json", 200).0, QC_INVALID);
+    assert_eq!(
+        plugin.start(r#"{"command":["x"]}"#, 200),
+        (QC_INVALID, "a line, please".to_owned())
+    );
+    // A message is cut between characters.
+    assert_eq!(
+        plugin.start(r#"{"command":"invalid"}"#, 5),
+        (QC_INVALID, "ää".to_owned())
+    );
+    assert_eq!(notes(), Vec::<String>::new());
+
+    assert_eq!(plugin.line("what").0, QC_OK);
+    assert_eq!(notes(), ["finished 7 2 unknown"]);
+    assert_eq!(plugin.line("spawn").0, QC_OK);
+    assert_eq!(notes(), [r#"spawn 7 ["a", "b"] K=V cwd /x"#]);
+    assert_eq!(
+        plugin.start(r#"{"command":"payload","payload":[1,2]}"#, 200).0,
+        QC_OK
+    );
+    assert_eq!(notes(), ["output 7 1 [1, 2]", "finished 7 1 "]);
+    assert_eq!(
+        plugin.start(r#"{"command":"payload","payload":"x"}"#, 200).0,
+        QC_INVALID
+    );
+
+    // A run that was kept and then dropped is told to the host.
+    assert_eq!(plugin.line("keep").0, QC_OK);
+    assert_eq!(notes(), Vec::<String>::new());
+    assert_eq!(
+        (plugin.stop(QC_STOP_GRACEFUL), plugin.stop(QC_STOP_KILL)),
+        (QC_UNHANDLED, QC_OK)
+    );
+    assert_eq!(notes(), [format!("finished 7 3 {forgotten}")]);
+
+    assert_eq!(plugin.exited(QC_EXIT_CODE, 0), QC_UNHANDLED);
+    assert_eq!(plugin.exited(QC_EXIT_CODE, 1), QC_OK);
+    assert_eq!(notes(), ["finished 7 2 exited"]);
+    assert_eq!(plugin.exited(QC_EXIT_SIGNAL, 9), QC_SYSTEM_FAILURE);
+    assert_eq!(notes().len(), 2, "a line in the log, and the end of the run");
+}
+
+#[test]
+fn instances_and_descriptions() {
+    let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
+    let message = |made: Result<Plugin, (qc_status, String)>| made.err().unwrap();
+    assert_eq!(
+        message(Plugin::create("refuse")),
+        (QC_SYSTEM_FAILURE, "refused".to_owned())
+    );
+    assert!(
+        message(Plugin::create("panic"))
+            .1
+            .contains("panicked: no settings like that")
+    );
+    let plugin = Plugin::create("{}").unwrap();
+    let mut out = qc_str::NULL;
+    // SAFETY: the place may be written.
+    unsafe { plugin.vtable.describe.unwrap()(&raw mut out) };
+    assert_eq!(
+        text(out),
+        r#"{"name":"parrot","version":"1.2.3","about":"Does as told","capabilities":["command"]}"#
+    );
+}

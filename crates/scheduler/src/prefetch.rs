@@ -1,0 +1,87 @@
+//! How many jobs a node claims beyond its free slots, so that short jobs do not wait for a commit.
+
+use std::time::Duration;
+
+/// A claimed job should not wait longer than about this for a slot.
+const AHEAD: Duration = Duration::from_millis(25);
+/// Most jobs claimed ahead per slot.
+const MOST_PER_SLOT: u32 = 64;
+
+/// A moving average of how long jobs take.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Pace {
+    average_us: Option<f64>,
+}
+
+impl Pace {
+    /// Takes a finished job's run time into account. A long job counts at once; a short one only bit by bit, so that
+    /// a mix of both is treated as long.
+    pub fn finished(&mut self, took: Duration) {
+        let us = took.as_secs_f64() * 1e6;
+        self.average_us = Some(match self.average_us {
+            Some(average) if us < average => average + (us - average) / 8.0,
+            _ => us,
+        });
+    }
+
+    /// Jobs worth claiming ahead per slot; none before anything was measured and none while jobs are long.
+    pub fn ahead_per_slot(&self) -> u32 {
+        match self.average_us {
+            Some(us) => ((AHEAD.as_secs_f64() * 1e6 / us.max(1.0)) as u32).min(MOST_PER_SLOT),
+            None => 0,
+        }
+    }
+}
+
+/// How many jobs to claim: enough to fill the free slots and the stock claimed ahead, but no refill of the stock
+/// alone before half of it is used, so that claims come in batches.
+pub fn claim_count(slots: u32, running: u32, in_stock: u32, pace: &Pace) -> u32 {
+    let free = slots.saturating_sub(running);
+    let stock = slots.saturating_mul(pace.ahead_per_slot());
+    let want = free.saturating_add(stock).saturating_sub(in_stock);
+    if free <= in_stock && in_stock * 2 > stock {
+        0
+    } else {
+        want
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn pace(times_ms: &[u64]) -> Pace {
+        let mut pace = Pace::default();
+        for ms in times_ms {
+            pace.finished(Duration::from_millis(*ms));
+        }
+        pace
+    }
+
+    #[test]
+    fn nothing_ahead_for_long_or_unknown_jobs() {
+        assert_eq!(Pace::default().ahead_per_slot(), 0);
+        assert_eq!(pace(&[1000]).ahead_per_slot(), 0);
+        assert_eq!(
+            pace(&[1, 1, 1, 500]).ahead_per_slot(),
+            0,
+            "one long job ends claiming ahead at once"
+        );
+        assert_eq!(claim_count(4, 1, 0, &Pace::default()), 3);
+        assert_eq!(claim_count(4, 4, 0, &pace(&[1000])), 0);
+    }
+
+    #[test]
+    fn short_jobs_are_claimed_ahead_in_batches() {
+        let short = pace(&[1]);
+        assert_eq!(short.ahead_per_slot(), 25);
+        assert_eq!(claim_count(2, 0, 0, &short), 52);
+        assert_eq!(
+            claim_count(2, 2, 30, &short),
+            0,
+            "more than half of the stock is left"
+        );
+        assert_eq!(claim_count(2, 2, 20, &short), 30);
+        assert_eq!(pace(&[0]).ahead_per_slot(), MOST_PER_SLOT);
+    }
+}

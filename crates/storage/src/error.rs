@@ -1,0 +1,207 @@
+//! What can go wrong with a store, sorted by what the user can do about it.
+
+use std::io;
+use std::path::PathBuf;
+
+use diesel::result::{ConnectionError, DatabaseErrorKind, Error as DieselError};
+use queuectl_core::{JobError, Refused};
+
+/// Why the database could not do what it was asked. These can pass: the caller may try again later.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Problem {
+    /// No space left for the database or its log.
+    DiskFull,
+    /// The file or its file system cannot be written.
+    ReadOnly,
+    /// Reading or writing failed.
+    Io,
+    /// Another program kept the database locked for longer than the busy timeout.
+    Busy,
+    /// The file's content is damaged.
+    Corrupt,
+    /// Anything else the database said.
+    Other,
+}
+
+impl Problem {
+    fn advice(self) -> &'static str {
+        match self {
+            Problem::DiskFull => "the disk is full; free some space and try again",
+            Problem::ReadOnly => {
+                "the database cannot be written; check the permissions of the file and its folder"
+            }
+            Problem::Io => "the disk reported an error; check it before you go on",
+            Problem::Busy => "another program keeps the database locked; try again when it is done",
+            Problem::Corrupt => {
+                "the database is damaged; stop all nodes, keep a copy, then restore a backup or try `sqlite3 FILE .recover`"
+            }
+            Problem::Other => "the database refused",
+        }
+    }
+
+    /// SQLite's own words are all that Diesel passes on, so they are what is matched.
+    fn from_message(message: &str) -> Problem {
+        let known = [
+            ("database or disk is full", Problem::DiskFull),
+            ("readonly database", Problem::ReadOnly),
+            ("disk I/O error", Problem::Io),
+            ("unable to open database file", Problem::Io),
+            ("is locked", Problem::Busy),
+            ("malformed", Problem::Corrupt),
+            ("file is not a database", Problem::Corrupt),
+        ];
+        known
+            .iter()
+            .find(|(text, _)| message.contains(text))
+            .map_or(Problem::Other, |(_, problem)| *problem)
+    }
+}
+
+/// An error of the store. Messages do not repeat the store's location; the caller knows it.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// The location is not one this version can open.
+    #[error(
+        "'{0}' is no queue location; give a file path or sqlite:PATH (PostgreSQL is not supported by this version)"
+    )]
+    BadLocation(String),
+    /// There is nothing at the location and nothing was to be created.
+    #[error("there is no queue here yet; `queuectl enqueue` or `queuectl worker:start` creates it")]
+    Missing,
+    /// A file or folder of the store could not be used.
+    #[error("cannot {what} {}: {source}", path.display())]
+    File {
+        /// What was tried.
+        what: &'static str,
+        /// On which file.
+        path: PathBuf,
+        /// Why it failed.
+        source: io::Error,
+    },
+    /// Not a database at all.
+    #[error("this is not an SQLite database; choose another file with --db, this one was left untouched")]
+    NotADatabase,
+    /// A database, but not one of queuectl.
+    #[error(
+        "this database belongs to another program; choose another file with --db, this one was left untouched"
+    )]
+    Foreign,
+    /// Written by a newer queuectl.
+    #[error(
+        "this queue has schema version {found}, and this queuectl knows versions up to {known}; install a newer queuectl"
+    )]
+    NewerSchema {
+        /// The version found.
+        found: i32,
+        /// The newest version known.
+        known: i32,
+    },
+    /// The linked SQLite is too old to be safe.
+    #[error("the linked SQLite is {found}; queuectl needs 3.51.3 or newer, earlier ones can corrupt a WAL")]
+    SqliteTooOld {
+        /// The version found.
+        found: &'static str,
+    },
+    /// The schema could not be brought up to date.
+    #[error("the schema could not be brought up to date: {0}")]
+    Migration(String),
+    /// The database could not do it.
+    #[error("{} ({detail})", problem.advice())]
+    Database {
+        /// The sort of problem.
+        problem: Problem,
+        /// The database's own words.
+        detail: String,
+    },
+    /// No such job.
+    #[error("there is no job '{0}'; `queuectl list` shows the jobs there are")]
+    NoSuchJob(String),
+    /// No such node.
+    #[error("there is no node {0}; `queuectl worker:list` shows the nodes there are")]
+    NoSuchNode(i64),
+    /// The id is in use.
+    #[error("there is already a job with the id '{name}'; ids are unique, choose another or leave it out")]
+    NameTaken {
+        /// The id.
+        name: String,
+        /// Which of the jobs handed over had it, from 0.
+        index: usize,
+    },
+    /// The job cannot be stored as it is.
+    #[error("{error}")]
+    BadJob {
+        /// What is wrong.
+        error: JobError,
+        /// Which of the jobs handed over it is, from 0.
+        index: usize,
+    },
+    /// The job's state does not allow it.
+    #[error("job '{job}': {refused}")]
+    Refused {
+        /// The job.
+        job: String,
+        /// Its state and the event.
+        refused: Refused,
+    },
+    /// A row holds a value that this version cannot read.
+    #[error("job {job} has a {what} that this version cannot read; was it written by another version?")]
+    Unreadable {
+        /// The job's number.
+        job: i64,
+        /// What could not be read.
+        what: &'static str,
+    },
+}
+
+impl StoreError {
+    /// Whether the cause lies in the database's surroundings, so that the same call can succeed later.
+    pub fn problem(&self) -> Option<Problem> {
+        match self {
+            StoreError::Database { problem, .. } => Some(*problem),
+            _ => None,
+        }
+    }
+
+    pub(crate) fn file(what: &'static str, path: impl Into<PathBuf>) -> impl FnOnce(io::Error) -> StoreError {
+        let path = path.into();
+        move |source| StoreError::File { what, path, source }
+    }
+}
+
+impl From<DieselError> for StoreError {
+    fn from(error: DieselError) -> Self {
+        // A failed rollback hides what made it necessary; the cause is what matters.
+        let error = match error {
+            DieselError::RollbackErrorOnCommit { commit_error, .. } => *commit_error,
+            error => error,
+        };
+        let detail = match &error {
+            DieselError::DatabaseError(DatabaseErrorKind::Unknown, info) => info.message().to_owned(),
+            other => other.to_string(),
+        };
+        StoreError::Database {
+            problem: Problem::from_message(&detail),
+            detail,
+        }
+    }
+}
+
+impl From<ConnectionError> for StoreError {
+    fn from(error: ConnectionError) -> Self {
+        let detail = error.to_string();
+        StoreError::Database {
+            problem: Problem::from_message(&detail),
+            detail,
+        }
+    }
+}
+
+impl From<rusqlite::Error> for StoreError {
+    fn from(error: rusqlite::Error) -> Self {
+        let detail = error.to_string();
+        StoreError::Database {
+            problem: Problem::from_message(&detail),
+            detail,
+        }
+    }
+}

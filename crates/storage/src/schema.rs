@@ -1,0 +1,84 @@
+//! The tables as Diesel knows them; the migrations are what makes them.
+
+diesel::table! {
+    jobs (id) {
+        id -> BigInt,
+        name -> Nullable<Text>,
+        queue -> Text,
+        state -> SmallInt,
+        priority -> Integer,
+        attempts -> Integer,
+        fence -> BigInt,
+        system_failures -> Integer,
+        max_retries -> Nullable<Integer>,
+        backoff_base -> Nullable<Double>,
+        timeout_ms -> Nullable<BigInt>,
+        executor -> Text,
+        due_at -> Nullable<BigInt>,
+        node_id -> Nullable<BigInt>,
+        cancel_requested -> Bool,
+        created_at -> BigInt,
+        updated_at -> BigInt,
+        started_at -> Nullable<BigInt>,
+        finished_at -> Nullable<BigInt>,
+    }
+}
+
+diesel::table! {
+    payloads (job_id) {
+        job_id -> BigInt,
+        payload -> Text,
+    }
+}
+
+diesel::table! {
+    attempts (job_id, fence) {
+        job_id -> BigInt,
+        fence -> BigInt,
+        attempt -> Integer,
+        node_id -> BigInt,
+        worker -> Integer,
+        outcome -> SmallInt,
+        exit_code -> Nullable<Integer>,
+        signal -> Nullable<Integer>,
+        message -> Text,
+        started_at -> BigInt,
+        finished_at -> BigInt,
+        output_bytes -> BigInt,
+    }
+}
+
+diesel::table! {
+    outputs (job_id, fence) {
+        job_id -> BigInt,
+        fence -> BigInt,
+        head -> Binary,
+        tail -> Binary,
+    }
+}
+
+diesel::table! {
+    nodes (id) {
+        id -> BigInt,
+        cookie -> Text,
+        host -> Text,
+        pid -> BigInt,
+        version -> Text,
+        workers -> Integer,
+        concurrency -> Integer,
+        queues -> Text,
+        started_at -> BigInt,
+        heartbeat_at -> BigInt,
+        stop_requested -> SmallInt,
+    }
+}
+
+diesel::table! {
+    settings (key) {
+        key -> Text,
+        value -> Text,
+    }
+}
+
+diesel::joinable!(payloads -> jobs (job_id));
+diesel::allow_tables_to_appear_in_same_query!(jobs, payloads);

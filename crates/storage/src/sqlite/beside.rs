@@ -1,0 +1,165 @@
+//! The folder beside the database file: which nodes live, how they are woken, and whose turn it is to write.
+//!
+//! A node holds an operating-system lock on `nodes/ID.lock` while it lives; the kernel lets go of it when the node
+//! dies, however it dies, so no clock is needed to tell the living from the dead. `nodes/ID.wake` wakes it.
+//! `turn` is the lock at which writers take turns. `output/` holds long outputs.
+
+use std::fs::{File, OpenOptions};
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use queuectl_core::NodeId;
+
+use super::os::{self, WakePipe};
+use crate::{Location, StoreError};
+
+pub struct Beside {
+    folder: PathBuf,
+    turn: Option<Arc<File>>,
+}
+
+/// Held by a living node; the locks and pipes go when it is dropped or the process ends.
+pub struct NodeGuard {
+    _lock: File,
+    lock_path: PathBuf,
+    wake_path: PathBuf,
+}
+
+impl Drop for NodeGuard {
+    fn drop(&mut self) {
+        // What cannot be removed is removed by whoever finds the node gone.
+        let _ = std::fs::remove_file(&self.wake_path);
+        let _ = std::fs::remove_file(&self.lock_path);
+    }
+}
+
+/// Waits for the wake-ups of one node.
+pub struct WakeListener(WakePipe);
+
+impl WakeListener {
+    /// Blocks until the node is woken.
+    ///
+    /// # Errors
+    /// The pipe broke; the node's poll interval is then its only way to notice work.
+    pub fn wait(&mut self) -> io::Result<()> {
+        self.0.wait()
+    }
+}
+
+/// A writer's turn, until it is dropped.
+pub struct TurnGuard(Arc<File>);
+
+impl Drop for TurnGuard {
+    fn drop(&mut self) {
+        let _ = self.0.unlock();
+    }
+}
+
+impl Beside {
+    pub fn new(location: &Location) -> Beside {
+        Beside {
+            folder: location.beside(),
+            turn: None,
+        }
+    }
+
+    fn node_file(&self, node: NodeId, kind: &str) -> PathBuf {
+        self.folder.join("nodes").join(format!("{node}.{kind}"))
+    }
+
+    /// Waits for this writer's turn. Taking turns is a courtesy between writers; SQLite's own lock is what keeps
+    /// them apart, so whoever cannot take part (a read-only folder) simply goes ahead.
+    pub fn take_turn(&mut self) -> Option<TurnGuard> {
+        if self.turn.is_none() {
+            os::create_private_dir(&self.folder).ok()?;
+            let mut options = OpenOptions::new();
+            options.read(true).write(true).create(true).truncate(false);
+            os::private(&mut options);
+            self.turn = options.open(self.folder.join("turn")).ok().map(Arc::new);
+        }
+        let file = self.turn.as_ref()?;
+        file.lock().ok()?;
+        Some(TurnGuard(Arc::clone(file)))
+    }
+
+    /// Takes the lock of a node that is being registered, and makes its wake-up pipe.
+    pub fn enter(&self, node: NodeId) -> Result<(NodeGuard, WakeListener), StoreError> {
+        let nodes = self.folder.join("nodes");
+        os::create_private_dir(&nodes).map_err(StoreError::file("create the folder", &nodes))?;
+        let lock_path = self.node_file(node, "lock");
+        let lock = File::create(&lock_path).map_err(StoreError::file("create", &lock_path))?;
+        lock.try_lock()
+            .map_err(|error| StoreError::file("lock", &lock_path)(error.into()))?;
+        let wake_path = self.node_file(node, "wake");
+        let pipe = WakePipe::create(&wake_path).map_err(StoreError::file("create", &wake_path))?;
+        Ok((
+            NodeGuard {
+                _lock: lock,
+                lock_path,
+                wake_path,
+            },
+            WakeListener(pipe),
+        ))
+    }
+
+    /// Takes over the lock of a node if its owner is gone; none while the owner lives. Whoever holds the guard is
+    /// the only one to rescue that node's jobs.
+    pub fn take_over(&self, node: NodeId) -> Result<Option<NodeGuard>, StoreError> {
+        let lock_path = self.node_file(node, "lock");
+        // Created if it is missing: a store that was copied or restored without its folder has no living nodes.
+        let mut options = OpenOptions::new();
+        options.write(true).create(true).truncate(false);
+        let nodes = self.folder.join("nodes");
+        os::create_private_dir(&nodes).map_err(StoreError::file("create the folder", &nodes))?;
+        let lock = options
+            .open(&lock_path)
+            .map_err(StoreError::file("open", &lock_path))?;
+        match lock.try_lock() {
+            Ok(()) => {
+                let wake_path = self.node_file(node, "wake");
+                Ok(Some(NodeGuard {
+                    _lock: lock,
+                    lock_path,
+                    wake_path,
+                }))
+            }
+            Err(std::fs::TryLockError::WouldBlock) => Ok(None),
+            Err(std::fs::TryLockError::Error(error)) => Err(StoreError::file("lock", &lock_path)(error)),
+        }
+    }
+
+    /// Whether a node holds its lock. Asks for a shared lock, for a moment: several may look at the same time, and
+    /// unlike a take-over nothing is created or removed.
+    pub fn lives(&self, node: NodeId) -> Result<bool, StoreError> {
+        let lock_path = self.node_file(node, "lock");
+        let lock = match File::open(&lock_path) {
+            Ok(lock) => lock,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
+            Err(error) => return Err(StoreError::file("open", &lock_path)(error)),
+        };
+        match lock.try_lock_shared() {
+            Ok(()) => Ok(false),
+            Err(std::fs::TryLockError::WouldBlock) => Ok(true),
+            Err(std::fs::TryLockError::Error(error)) => Err(StoreError::file("lock", &lock_path)(error)),
+        }
+    }
+
+    /// Wakes every node of this store.
+    pub fn wake_all(&self) {
+        let Ok(entries) = std::fs::read_dir(self.folder.join("nodes")) else {
+            return;
+        };
+        for entry in entries.flatten() {
+            if entry.path().extension().is_some_and(|kind| kind == "wake") {
+                os::wake(&entry.path());
+            }
+        }
+    }
+
+    /// Removes the long outputs of a job.
+    pub fn remove_outputs(&self, job: i64) {
+        // Most jobs have none. A folder that cannot be removed now is harmless: job numbers are never reused.
+        let _ = std::fs::remove_dir_all(self.folder.join("output").join(job.to_string()));
+    }
+}

@@ -1,0 +1,9 @@
+//! What only SQLite has.
+//!
+//! The verbs are written against the schema; what differs from another database is here: opening and checking the
+//! file, the statements of the hot path in SQLite's words, and the folder beside the file.
+
+pub mod beside;
+pub mod open;
+mod os;
+pub mod statements;

@@ -1,0 +1,167 @@
+//! Opening an SQLite file: is it ours, is it safe, is its schema current.
+//!
+//! Checks come before changes, and one read of the file's header answers all of them for a current store. Nothing
+//! is written to a file that fails a check.
+
+use std::fs::OpenOptions;
+use std::io;
+use std::path::Path;
+
+use diesel::connection::SimpleConnection;
+use diesel::prelude::*;
+use diesel::sql_types::BigInt;
+use diesel::sqlite::SqliteConnection;
+use diesel_migrations::{EmbeddedMigrations, MigrationHarness, embed_migrations};
+use queuectl_core::settings::Durability;
+
+use crate::error::Problem;
+use crate::{Location, OpenMode, StoreError};
+
+const MIGRATIONS: EmbeddedMigrations = embed_migrations!("../../migrations/sqlite");
+/// "QCTL", big endian: marks a file as ours.
+const APPLICATION_ID: i64 = 0x5143_544c;
+/// The newest schema that this version knows; each migration sets `user_version`.
+pub const SCHEMA_VERSION: i32 = 1;
+/// The first SQLite without the bug that could corrupt a WAL with several writers and checkpointers.
+const SQLITE_MIN: i32 = 3_051_003;
+/// How long a statement waits for another program's lock, in ms.
+const BUSY_TIMEOUT_MS: u32 = 30_000;
+
+pub fn open(location: &Location, mode: OpenMode) -> Result<SqliteConnection, StoreError> {
+    if rusqlite::version_number() < SQLITE_MIN {
+        return Err(StoreError::SqliteTooOld {
+            found: rusqlite::version(),
+        });
+    }
+    let path = location.path();
+    match mode {
+        OpenMode::Create => create_file(path)?,
+        OpenMode::MustExist if !path.exists() => return Err(StoreError::Missing),
+        OpenMode::MustExist => {}
+    }
+    if path.is_dir() {
+        let source = io::Error::from(io::ErrorKind::IsADirectory);
+        return Err(StoreError::File {
+            what: "open",
+            path: path.to_owned(),
+            source,
+        });
+    }
+    let mut conn = SqliteConnection::establish(&uri(path))?;
+    conn.batch_execute(&format!("PRAGMA busy_timeout = {BUSY_TIMEOUT_MS};"))?;
+    if !is_current(&mut conn)? {
+        migrate(&mut conn)?;
+    }
+    conn.batch_execute("PRAGMA foreign_keys = ON;")?;
+    // Temporary structures of large reports stay in memory; the page cache is bounded to 8 MiB.
+    conn.batch_execute("PRAGMA temp_store = MEMORY; PRAGMA cache_size = -8192;")?;
+    set_durability(&mut conn, Durability::Full)?;
+    Ok(conn)
+}
+
+/// SQLite would make the file readable for everybody; commands and their output are nobody else's business.
+fn create_file(path: &Path) -> Result<(), StoreError> {
+    if path.exists() {
+        return Ok(());
+    }
+    if let Some(folder) = path.parent() {
+        super::os::create_private_dir(folder).map_err(StoreError::file("create the folder", folder))?;
+    }
+    match create_new_private(path) {
+        Err(StoreError::File { source, .. }) if source.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+        other => other,
+    }
+}
+
+/// Creates an empty file for the owner only; an error if it exists.
+pub fn create_new_private(path: &Path) -> Result<(), StoreError> {
+    let mut options = OpenOptions::new();
+    options.write(true).create_new(true);
+    super::os::private(&mut options);
+    options
+        .open(path)
+        .map(drop)
+        .map_err(StoreError::file("create", path))
+}
+
+/// A `file:` URI, so that no character of the path has a meaning to SQLite and nothing is created by accident.
+fn uri(path: &Path) -> String {
+    let mut text = String::from("file:");
+    for byte in path.to_string_lossy().bytes() {
+        match byte {
+            b'\\' if cfg!(windows) => text.push('/'),
+            b'?' | b'#' | b'%' | b' ' | 0x7f.. | 0..0x20 => text.push_str(&format!("%{byte:02X}")),
+            _ => text.push(char::from(byte)),
+        }
+    }
+    text + "?mode=rw"
+}
+
+/// Whether the schema is current; an error if the file is not ours or is newer. `false`: empty or older.
+fn is_current(conn: &mut SqliteConnection) -> Result<bool, StoreError> {
+    let application_id: i64 = match pragma(conn, "application_id") {
+        Err(StoreError::Database {
+            problem: Problem::Corrupt,
+            detail,
+        }) if detail.contains("not a database") => {
+            return Err(StoreError::NotADatabase);
+        }
+        other => other?,
+    };
+    let found = i32::try_from(pragma(conn, "user_version")?).unwrap_or(i32::MAX);
+    if application_id == APPLICATION_ID {
+        if found > SCHEMA_VERSION {
+            return Err(StoreError::NewerSchema {
+                found,
+                known: SCHEMA_VERSION,
+            });
+        }
+        return Ok(found == SCHEMA_VERSION);
+    }
+    // Neither marked as ours nor empty: somebody else's.
+    if application_id != 0 || found != 0 || count(conn, "SELECT count(*) AS value FROM sqlite_master")? != 0 {
+        return Err(StoreError::Foreign);
+    }
+    Ok(false)
+}
+
+/// Brings an empty or older schema up to date. Another process may be doing the same: the loser of the race finds
+/// the schema current.
+fn migrate(conn: &mut SqliteConnection) -> Result<(), StoreError> {
+    conn.batch_execute("PRAGMA journal_mode = WAL;")?;
+    conn.immediate_transaction(|conn| {
+        if is_current(conn)? {
+            return Ok(());
+        }
+        match conn.run_pending_migrations(MIGRATIONS) {
+            Ok(_) => Ok(()),
+            Err(error) => match error.downcast::<diesel::result::Error>() {
+                Ok(error) => Err(StoreError::from(*error)),
+                Err(error) => Err(StoreError::Migration(error.to_string())),
+            },
+        }
+    })
+}
+
+pub fn set_durability(conn: &mut SqliteConnection, durability: Durability) -> Result<(), StoreError> {
+    conn.batch_execute(match durability {
+        Durability::Full => "PRAGMA synchronous = FULL;",
+        Durability::Normal => "PRAGMA synchronous = NORMAL;",
+    })?;
+    Ok(())
+}
+
+#[derive(QueryableByName)]
+struct Number {
+    #[diesel(sql_type = BigInt)]
+    value: i64,
+}
+
+/// The value of a pragma that yields one integer.
+pub fn pragma(conn: &mut SqliteConnection, name: &str) -> Result<i64, StoreError> {
+    count(conn, &format!("SELECT {name} AS value FROM pragma_{name}"))
+}
+
+fn count(conn: &mut SqliteConnection, sql: &str) -> Result<i64, StoreError> {
+    Ok(diesel::sql_query(sql).get_result::<Number>(conn)?.value)
+}

@@ -1,0 +1,97 @@
+//! What differs between operating systems: private files and folders, and pipes to wake a node.
+
+#[cfg(unix)]
+pub use unix::*;
+#[cfg(windows)]
+pub use windows::*;
+
+#[cfg(unix)]
+mod unix {
+    use std::fs::{DirBuilder, File, OpenOptions};
+    use std::io::{self, Read, Write};
+    use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+    use std::path::Path;
+
+    use nix::libc::O_NONBLOCK;
+    use nix::sys::stat::Mode;
+    use nix::unistd::mkfifo;
+
+    /// Readable and writable for the owner only.
+    pub fn private(options: &mut OpenOptions) {
+        options.mode(0o600);
+    }
+
+    /// Makes the folder and its parents, for the owner only; those that exist stay as they are.
+    pub fn create_private_dir(path: &Path) -> io::Result<()> {
+        DirBuilder::new().recursive(true).mode(0o700).create(path)
+    }
+
+    /// The receiving end of a wake-up: a named pipe, for unlike a socket its path may have any length.
+    pub struct WakePipe(File);
+
+    impl WakePipe {
+        pub fn create(path: &Path) -> io::Result<WakePipe> {
+            match std::fs::remove_file(path) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+                _ => {}
+            }
+            mkfifo(path, Mode::S_IRUSR | Mode::S_IWUSR)?;
+            // Opened for writing as well, so that reading never meets the end of the file.
+            OpenOptions::new().read(true).write(true).open(path).map(WakePipe)
+        }
+
+        /// Waits for a wake-up; several that came meanwhile are one.
+        pub fn wait(&mut self) -> io::Result<()> {
+            self.0.read(&mut [0; 4096]).map(drop)
+        }
+    }
+
+    /// Wakes whoever waits at `path`. A full pipe has wake-ups enough; a pipe without reader has nobody to wake.
+    pub fn wake(path: &Path) {
+        if let Ok(mut pipe) = OpenOptions::new().write(true).custom_flags(O_NONBLOCK).open(path) {
+            let _ = pipe.write(&[1]);
+        }
+    }
+}
+
+#[cfg(windows)]
+mod windows {
+    use std::fs::{DirBuilder, OpenOptions};
+    use std::io;
+    use std::net::{Ipv4Addr, UdpSocket};
+    use std::path::Path;
+
+    /// Files inherit the permissions of their folder, which is the user's own.
+    pub fn private(_: &mut OpenOptions) {}
+
+    /// Makes the folder and its parents.
+    pub fn create_private_dir(path: &Path) -> io::Result<()> {
+        DirBuilder::new().recursive(true).create(path)
+    }
+
+    /// The receiving end of a wake-up: a loopback socket whose port is in the file.
+    pub struct WakePipe(UdpSocket);
+
+    impl WakePipe {
+        pub fn create(path: &Path) -> io::Result<WakePipe> {
+            let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0))?;
+            std::fs::write(path, socket.local_addr()?.port().to_string())?;
+            Ok(WakePipe(socket))
+        }
+
+        /// Waits for a wake-up.
+        pub fn wait(&mut self) -> io::Result<()> {
+            self.0.recv(&mut [0; 1]).map(drop)
+        }
+    }
+
+    /// Wakes whoever waits at `path`.
+    pub fn wake(path: &Path) {
+        let port = std::fs::read_to_string(path)
+            .ok()
+            .and_then(|text| text.parse::<u16>().ok());
+        if let (Some(port), Ok(socket)) = (port, UdpSocket::bind((Ipv4Addr::LOCALHOST, 0))) {
+            let _ = socket.send_to(&[1], (Ipv4Addr::LOCALHOST, port));
+        }
+    }
+}

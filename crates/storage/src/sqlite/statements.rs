@@ -1,0 +1,200 @@
+//! The statements that run for every job, as SQLite likes them.
+//!
+//! They are written out by hand because Diesel's query builder does not cache `UPDATE` statements, and because a
+//! partial index is only used when its condition stands in the statement literally. Diesel prepares each once per
+//! connection, binds and reads the values.
+
+use diesel::prelude::*;
+use diesel::query_builder::{AstPass, Query, QueryFragment, QueryId};
+use diesel::sql_types::{BigInt, Binary, Bool, Double, Integer, Nullable, SmallInt, Text};
+use diesel::sqlite::{Sqlite, SqliteConnection};
+
+/// Declares a statement: its parameters in the order of the `?` in its text, and the columns it yields.
+macro_rules! statements {
+    ($($(#[$doc:meta])* $name:ident { $($field:ident: $rust:ty as $sql:ty),* $(,)? } -> $columns:ty { $text:expr })*) => {
+        $(
+            $(#[$doc])*
+            #[derive(Debug, QueryId)]
+            pub struct $name {
+                $(pub $field: $rust,)*
+            }
+
+            impl $name {
+                pub const SQL: &str = $text;
+            }
+
+            impl Query for $name {
+                type SqlType = $columns;
+            }
+
+            impl RunQueryDsl<SqliteConnection> for $name {}
+
+            impl QueryFragment<Sqlite> for $name {
+                fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Sqlite>) -> QueryResult<()> {
+                    let mut parts = Self::SQL.split('?');
+                    out.push_sql(parts.next().unwrap_or_default());
+                    $(
+                        out.push_bind_param::<$sql, _>(&self.$field)?;
+                        out.push_sql(parts.next().unwrap_or_default());
+                    )*
+                    Ok(())
+                }
+            }
+        )*
+
+        /// Name and text of every statement.
+        pub fn all() -> Vec<(&'static str, &'static str)> {
+            vec![$((stringify!($name), $name::SQL)),*]
+        }
+    };
+}
+
+/// What a claim yields per job.
+pub type ClaimedColumns = (
+    BigInt,
+    Nullable<Text>,
+    Text,
+    Integer,
+    Integer,
+    BigInt,
+    Integer,
+    Nullable<Integer>,
+    Nullable<Double>,
+    Nullable<BigInt>,
+    Text,
+    Text,
+);
+
+statements! {
+    /// Stores a job.
+    InsertJob {
+        name: Option<String> as Nullable<Text>,
+        queue: String as Text,
+        state: i16 as SmallInt,
+        priority: i32 as Integer,
+        max_retries: Option<i32> as Nullable<Integer>,
+        backoff_base: Option<f64> as Nullable<Double>,
+        timeout_ms: Option<i64> as Nullable<BigInt>,
+        executor: String as Text,
+        due_at: Option<i64> as Nullable<BigInt>,
+        created_at: i64 as BigInt,
+        updated_at: i64 as BigInt,
+    } -> (BigInt,) {
+        "INSERT INTO jobs (name, queue, state, priority, max_retries, backoff_base, timeout_ms, executor, due_at, \
+         created_at, updated_at, attempts, fence, system_failures, cancel_requested) \
+         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0, 0, 0, 0) RETURNING id"
+    }
+
+    /// Stores what a job runs.
+    InsertPayload { job_id: i64 as BigInt, payload: String as Text } -> () {
+        "INSERT INTO payloads (job_id, payload) VALUES (?, ?)"
+    }
+
+    /// The queues that have a job ready, found by hopping from one to the next in the index.
+    ReadyQueues {} -> (Text,) {
+        "WITH RECURSIVE ready (queue) AS (\
+         SELECT (SELECT queue FROM jobs WHERE state = 1 ORDER BY queue LIMIT 1) \
+         UNION ALL \
+         SELECT (SELECT jobs.queue FROM jobs WHERE state = 1 AND jobs.queue > ready.queue ORDER BY jobs.queue LIMIT 1) \
+         FROM ready WHERE ready.queue IS NOT NULL) \
+         SELECT queue FROM ready WHERE queue IS NOT NULL"
+    }
+
+    /// The priorities and numbers of the jobs a queue would hand out next.
+    ReadyHead { queue: String as Text, limit: i64 as BigInt } -> (Integer, BigInt) {
+        "SELECT priority, id FROM jobs WHERE state = 1 AND queue = ? ORDER BY priority DESC, id LIMIT ?"
+    }
+
+    /// Claims the next jobs of a queue: the event `claim` of `transition`, for many at once.
+    Claim {
+        node_id: i64 as BigInt,
+        started_at: i64 as BigInt,
+        updated_at: i64 as BigInt,
+        queue: String as Text,
+        limit: i64 as BigInt,
+    } -> ClaimedColumns {
+        "UPDATE jobs SET state = 3, attempts = attempts + 1, fence = fence + 1, node_id = ?, started_at = ?, \
+         updated_at = ? WHERE state = 1 AND id IN (\
+         SELECT id FROM jobs WHERE state = 1 AND queue = ? ORDER BY priority DESC, id LIMIT ?) \
+         RETURNING id, name, queue, priority, attempts, fence, system_failures, max_retries, backoff_base, \
+         timeout_ms, executor, (SELECT payload FROM payloads WHERE job_id = jobs.id)"
+    }
+
+    /// Makes due jobs ready: the event `due` of `transition`, for many at once.
+    Promote { updated_at: i64 as BigInt, now: i64 as BigInt, limit: i64 as BigInt } -> () {
+        "UPDATE jobs SET state = 1, due_at = NULL, updated_at = ? WHERE id IN (\
+         SELECT id FROM jobs WHERE due_at <= ? ORDER BY due_at LIMIT ?)"
+    }
+
+    /// When the next waiting job is due.
+    NextDue {} -> (BigInt,) {
+        "SELECT due_at FROM jobs WHERE due_at IS NOT NULL ORDER BY due_at LIMIT 1"
+    }
+
+    /// Applies a decision to a running job, if the fencing token still holds.
+    Release {
+        state: i16 as SmallInt,
+        attempts: i32 as Integer,
+        system_failures: i32 as Integer,
+        due_at: Option<i64> as Nullable<BigInt>,
+        finished_at: Option<i64> as Nullable<BigInt>,
+        cancel_requested: bool as Bool,
+        updated_at: i64 as BigInt,
+        id: i64 as BigInt,
+        fence: i64 as BigInt,
+        node_id: i64 as BigInt,
+    } -> () {
+        "UPDATE jobs SET state = ?, attempts = ?, system_failures = ?, due_at = ?, finished_at = ?, \
+         cancel_requested = ?, updated_at = ?, node_id = NULL WHERE id = ? AND state = 3 AND fence = ? AND node_id = ?"
+    }
+
+    /// Keeps an ended attempt.
+    InsertAttempt {
+        job_id: i64 as BigInt,
+        fence: i64 as BigInt,
+        attempt: i32 as Integer,
+        node_id: i64 as BigInt,
+        worker: i32 as Integer,
+        outcome: i16 as SmallInt,
+        exit_code: Option<i32> as Nullable<Integer>,
+        signal: Option<i32> as Nullable<Integer>,
+        message: String as Text,
+        started_at: i64 as BigInt,
+        finished_at: i64 as BigInt,
+        output_bytes: i64 as BigInt,
+    } -> () {
+        "INSERT INTO attempts (job_id, fence, attempt, node_id, worker, outcome, exit_code, signal, message, \
+         started_at, finished_at, output_bytes) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+    }
+
+    /// Keeps what an attempt printed.
+    InsertOutput {
+        job_id: i64 as BigInt,
+        fence: i64 as BigInt,
+        head: Vec<u8> as Binary,
+        tail: Vec<u8> as Binary,
+    } -> () {
+        "INSERT INTO outputs (job_id, fence, head, tail) VALUES (?, ?, ?, ?)"
+    }
+
+    /// Applies a decision to a job that is not running, if it still stands where the decision saw it.
+    Change {
+        state: i16 as SmallInt,
+        attempts: i32 as Integer,
+        system_failures: i32 as Integer,
+        due_at: Option<i64> as Nullable<BigInt>,
+        finished_at: Option<i64> as Nullable<BigInt>,
+        updated_at: i64 as BigInt,
+        id: i64 as BigInt,
+        from: i16 as SmallInt,
+        fence: i64 as BigInt,
+    } -> () {
+        "UPDATE jobs SET state = ?, attempts = ?, system_failures = ?, due_at = ?, finished_at = ?, updated_at = ?, \
+         cancel_requested = 0 WHERE id = ? AND state = ? AND fence = ?"
+    }
+
+    /// Running jobs of a node that the user wants cancelled.
+    CancelRequested { node_id: i64 as BigInt } -> (BigInt, BigInt) {
+        "SELECT id, fence FROM jobs WHERE node_id = ? AND cancel_requested = 1"
+    }
+}

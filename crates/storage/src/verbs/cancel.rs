@@ -1,0 +1,59 @@
+//! Giving a job up.
+
+use diesel::prelude::*;
+use queuectl_core::transition::Standing;
+use queuectl_core::{Event, JobRef, State, Timestamp, transition};
+
+use super::show::find;
+use super::turn::change;
+use crate::rows::{JobRow, count};
+use crate::schema::jobs;
+use crate::{Store, StoreError};
+
+/// What became of a request to cancel.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Cancelled {
+    /// The job is cancelled.
+    Now,
+    /// The job runs; its node was asked to stop it and records the rest.
+    Requested,
+}
+
+pub(crate) fn standing(row: &JobRow) -> Result<Standing, StoreError> {
+    let state = State::from_code(row.state).ok_or(StoreError::Unreadable {
+        job: row.id,
+        what: "state",
+    })?;
+    Ok(Standing {
+        state,
+        attempts: count(row.attempts),
+        system_failures: count(row.system_failures),
+    })
+}
+
+impl Store {
+    /// Cancels a job that waits, or asks the node that runs it to stop it.
+    ///
+    /// # Errors
+    /// [`StoreError::NoSuchJob`]; [`StoreError::Refused`] if the job has ended already.
+    pub fn cancel(&mut self, job: &JobRef, now: Timestamp) -> Result<Cancelled, StoreError> {
+        let done = self.write(|conn| {
+            let row = find(conn, job)?;
+            let decided =
+                transition(standing(&row)?, Event::Cancel).map_err(|refused| StoreError::Refused {
+                    job: job.to_string(),
+                    refused,
+                })?;
+            if decided.from() == State::Processing {
+                diesel::update(jobs::table.find(row.id))
+                    .set((jobs::cancel_requested.eq(true), jobs::updated_at.eq(now.0)))
+                    .execute(conn)?;
+                return Ok(Cancelled::Requested);
+            }
+            change(conn, row.id, row.fence, &decided, now)?;
+            Ok(Cancelled::Now)
+        })?;
+        self.beside.wake_all();
+        Ok(done)
+    }
+}

@@ -1,0 +1,64 @@
+//! Looking after the file itself: integrity check and online backup. This is where rusqlite does what Diesel does
+//! not offer.
+
+use std::path::Path;
+use std::time::Duration;
+
+use rusqlite::backup::Backup;
+use rusqlite::{Connection, OpenFlags};
+
+use crate::{Store, StoreError};
+
+/// What a check found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CheckReport {
+    /// What is wrong with the file's structure; empty if nothing is.
+    pub damage: Vec<String>,
+    /// Rows that point at rows that are not there.
+    pub dangling: u64,
+    /// The file's pages.
+    pub pages: u64,
+    /// Pages that are free for reuse.
+    pub free_pages: u64,
+}
+
+impl Store {
+    /// Checks the file's structure, its indexes and the links between its rows. Reads the whole file.
+    ///
+    /// # Errors
+    /// [`StoreError::Database`] if it cannot even be read.
+    pub fn check(&self) -> Result<CheckReport, StoreError> {
+        let conn = self.second_connection()?;
+        let mut statement = conn.prepare("PRAGMA integrity_check(100)")?;
+        let found = statement.query_map([], |row| row.get::<_, String>(0))?;
+        let lines = found.collect::<Result<Vec<_>, _>>()?;
+        let damage = lines.into_iter().filter(|line| line != "ok").collect();
+        let number = |sql: &str| conn.query_row(sql, [], |row| row.get::<_, i64>(0));
+        let count = |sql| number(sql).map(|value| u64::try_from(value).unwrap_or(0));
+        Ok(CheckReport {
+            damage,
+            dangling: count("SELECT count(*) FROM pragma_foreign_key_check")?,
+            pages: count("PRAGMA page_count")?,
+            free_pages: count("PRAGMA freelist_count")?,
+        })
+    }
+
+    /// Copies the store to a new file while nodes go on working. The copy is one consistent moment.
+    ///
+    /// # Errors
+    /// [`StoreError::File`] if the target exists already.
+    pub fn backup(&self, target: &Path) -> Result<(), StoreError> {
+        crate::sqlite::open::create_new_private(target)?;
+        let from = self.second_connection()?;
+        let mut to = Connection::open(target)?;
+        Backup::new(&from, &mut to)?.run_to_completion(1000, Duration::ZERO, None)?;
+        Ok(())
+    }
+
+    fn second_connection(&self) -> Result<Connection, StoreError> {
+        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let conn = Connection::open_with_flags(self.location().path(), flags)?;
+        conn.busy_timeout(Duration::from_secs(30))?;
+        Ok(conn)
+    }
+}

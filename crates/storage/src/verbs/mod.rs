@@ -1,0 +1,13 @@
+//! What can be done with a store, one verb a file. Each adds methods to [`crate::Store`].
+
+pub mod cancel;
+pub mod enqueue;
+pub mod list;
+pub mod maintenance;
+pub mod nodes;
+pub mod purge;
+pub mod retry;
+pub mod settings;
+pub mod show;
+pub mod status;
+pub mod turn;

@@ -1,0 +1,290 @@
+//! Nodes: entering, heartbeats, being asked to stop, leaving, and finding the dead.
+
+use diesel::prelude::*;
+use queuectl_core::{JobId, NodeId, QueueName, Timestamp};
+
+use super::turn::Queues;
+use crate::rows::{JobRow, count};
+use crate::schema::{jobs, nodes};
+use crate::sqlite::beside::{NodeGuard, WakeListener};
+use crate::{Store, StoreError};
+
+/// A node about to enter.
+#[derive(Debug, Clone)]
+pub struct NewNode {
+    /// Marks every process that the node starts; unique in the world.
+    pub cookie: String,
+    /// The machine's name.
+    pub host: String,
+    /// The dispatcher's process id.
+    pub pid: u32,
+    /// The version of queuectl.
+    pub version: String,
+    /// Worker processes.
+    pub workers: u32,
+    /// Jobs per worker process.
+    pub concurrency: u32,
+    /// The queues it serves.
+    pub queues: Queues,
+}
+
+/// How urgently a node was asked to stop.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum StopRequest {
+    /// Not at all.
+    None = 0,
+    /// Let running jobs finish.
+    Gracefully = 1,
+    /// Stop running jobs.
+    Now = 2,
+}
+
+/// A node as the store knows it.
+#[derive(Debug, Clone)]
+pub struct Node {
+    /// Its number.
+    pub id: NodeId,
+    /// Marks every process that it started.
+    pub cookie: String,
+    /// The machine's name.
+    pub host: String,
+    /// The dispatcher's process id.
+    pub pid: i64,
+    /// The version of queuectl.
+    pub version: String,
+    /// Worker processes.
+    pub workers: u32,
+    /// Jobs per worker process.
+    pub concurrency: u32,
+    /// The queues it serves; empty for all.
+    pub queues: Vec<String>,
+    /// When it entered.
+    pub started_at: Timestamp,
+    /// Its newest heartbeat.
+    pub heartbeat_at: Timestamp,
+    /// Whether it was asked to stop.
+    pub stop: StopRequest,
+}
+
+#[derive(Queryable, Selectable)]
+#[diesel(table_name = nodes)]
+struct NodeRow {
+    id: i64,
+    cookie: String,
+    host: String,
+    pid: i64,
+    version: String,
+    workers: i32,
+    concurrency: i32,
+    queues: String,
+    started_at: i64,
+    heartbeat_at: i64,
+    stop_requested: i16,
+}
+
+impl From<NodeRow> for Node {
+    fn from(row: NodeRow) -> Node {
+        Node {
+            id: NodeId(row.id),
+            cookie: row.cookie,
+            host: row.host,
+            pid: row.pid,
+            version: row.version,
+            workers: count(row.workers),
+            concurrency: count(row.concurrency),
+            queues: serde_json::from_str(&row.queues).unwrap_or_default(),
+            started_at: Timestamp(row.started_at),
+            heartbeat_at: Timestamp(row.heartbeat_at),
+            stop: stop_request(row.stop_requested),
+        }
+    }
+}
+
+fn stop_request(code: i16) -> StopRequest {
+    match code {
+        0 => StopRequest::None,
+        1 => StopRequest::Gracefully,
+        _ => StopRequest::Now,
+    }
+}
+
+impl Store {
+    /// Enters a node. It counts as alive while the guard is held.
+    ///
+    /// # Errors
+    /// [`StoreError::Database`] or [`StoreError::File`]; the node did not enter then.
+    pub fn enter_node(
+        &mut self,
+        node: &NewNode,
+        now: Timestamp,
+    ) -> Result<(NodeId, NodeGuard, WakeListener), StoreError> {
+        let names: &[QueueName] = match &node.queues {
+            Queues::All => &[],
+            Queues::Only(names) => names,
+        };
+        let queues = serde_json::to_string(names).unwrap_or_default();
+        let _turn = self.beside.take_turn();
+        let beside = &self.beside;
+        self.conn.immediate_transaction(|conn| {
+            let id: i64 = diesel::insert_into(nodes::table)
+                .values((
+                    nodes::cookie.eq(&node.cookie),
+                    nodes::host.eq(&node.host),
+                    nodes::pid.eq(i64::from(node.pid)),
+                    nodes::version.eq(&node.version),
+                    nodes::workers.eq(i32::try_from(node.workers).unwrap_or(i32::MAX)),
+                    nodes::concurrency.eq(i32::try_from(node.concurrency).unwrap_or(i32::MAX)),
+                    nodes::queues.eq(&queues),
+                    nodes::started_at.eq(now.0),
+                    nodes::heartbeat_at.eq(now.0),
+                    nodes::stop_requested.eq(0),
+                ))
+                .returning(nodes::id)
+                .get_result(conn)?;
+            // Locked before the row can be seen, so that nobody takes the newborn for dead.
+            let (guard, listener) = beside.enter(NodeId(id))?;
+            Ok((NodeId(id), guard, listener))
+        })
+    }
+
+    /// Renews a node's heartbeat. False if the node was declared dead meanwhile.
+    ///
+    /// # Errors
+    /// [`StoreError::Database`].
+    pub fn heartbeat(&mut self, node: NodeId, now: Timestamp) -> Result<bool, StoreError> {
+        self.write(|conn| {
+            let row = diesel::update(nodes::table.find(node.0));
+            Ok(row.set(nodes::heartbeat_at.eq(now.0)).execute(conn)? == 1)
+        })
+    }
+
+    /// How urgently the node was asked to stop; `None` also if it is not in the store any more.
+    ///
+    /// # Errors
+    /// [`StoreError::Database`].
+    pub fn stop_requested(&mut self, node: NodeId) -> Result<StopRequest, StoreError> {
+        let code: Option<i16> = nodes::table
+            .find(node.0)
+            .select(nodes::stop_requested)
+            .get_result(&mut self.conn)
+            .optional()?;
+        Ok(stop_request(code.unwrap_or(0)))
+    }
+
+    /// Asks one node, or all, to stop. A request is never softened. Returns the nodes that were asked.
+    ///
+    /// # Errors
+    /// [`StoreError::NoSuchNode`].
+    pub fn request_stop(
+        &mut self,
+        node: Option<NodeId>,
+        request: StopRequest,
+    ) -> Result<Vec<NodeId>, StoreError> {
+        let code = request as i16;
+        let asked: Vec<i64> = self.write(|conn| {
+            let mut query = nodes::table.select(nodes::id).into_boxed();
+            if let Some(node) = node {
+                query = query.filter(nodes::id.eq(node.0));
+            }
+            let ids: Vec<i64> = query.order(nodes::id).load(conn)?;
+            diesel::update(
+                nodes::table
+                    .filter(nodes::id.eq_any(&ids))
+                    .filter(nodes::stop_requested.lt(code)),
+            )
+            .set(nodes::stop_requested.eq(code))
+            .execute(conn)?;
+            Ok(ids)
+        })?;
+        match node {
+            Some(node) if asked.is_empty() => return Err(StoreError::NoSuchNode(node.0)),
+            _ => self.beside.wake_all(),
+        }
+        Ok(asked.into_iter().map(NodeId).collect())
+    }
+
+    /// All nodes in the store, the dead ones too.
+    ///
+    /// # Errors
+    /// [`StoreError::Database`].
+    pub fn nodes(&mut self) -> Result<Vec<Node>, StoreError> {
+        let rows: Vec<NodeRow> = nodes::table
+            .order(nodes::id)
+            .select(NodeRow::as_select())
+            .load(&mut self.conn)?;
+        Ok(rows.into_iter().map(Node::from).collect())
+    }
+
+    /// Takes over a node if it is dead; none while it lives. Its jobs are the caller's to rescue while the guard
+    /// is held.
+    ///
+    /// # Errors
+    /// [`StoreError::File`].
+    pub fn take_over(&mut self, node: NodeId) -> Result<Option<NodeGuard>, StoreError> {
+        self.beside.take_over(node)
+    }
+
+    /// Whether a node lives. Looks only; what a dead node left behind is for [`Store::take_over`].
+    ///
+    /// # Errors
+    /// [`StoreError::File`].
+    pub fn node_lives(&self, node: NodeId) -> Result<bool, StoreError> {
+        self.beside.lives(node)
+    }
+
+    /// The jobs that a node has claimed and not given back, with the flag whether cancellation was asked for.
+    ///
+    /// # Errors
+    /// [`StoreError::Database`].
+    pub fn jobs_of_node(&mut self, node: NodeId) -> Result<Vec<RunningJob>, StoreError> {
+        let rows: Vec<JobRow> = jobs::table
+            .filter(jobs::node_id.eq(node.0))
+            .order(jobs::id)
+            .select(JobRow::as_select())
+            .load(&mut self.conn)?;
+        Ok(rows.into_iter().map(RunningJob::from).collect())
+    }
+
+    /// Removes a node that has given back all its jobs.
+    ///
+    /// # Errors
+    /// [`StoreError::Database`].
+    pub fn leave_node(&mut self, node: NodeId) -> Result<(), StoreError> {
+        self.write(|conn| {
+            diesel::delete(nodes::table.find(node.0)).execute(conn)?;
+            Ok(())
+        })?;
+        // Others may wait for this node's end.
+        self.beside.wake_all();
+        Ok(())
+    }
+}
+
+/// A job that a node has claimed: what is needed to decide what becomes of it.
+#[derive(Debug, Clone, PartialEq)]
+#[expect(missing_docs, reason = "the fields are those of queuectl_core::Job")]
+pub struct RunningJob {
+    pub id: JobId,
+    pub fence: i64,
+    pub attempts: u32,
+    pub system_failures: u32,
+    pub max_retries: Option<u32>,
+    pub backoff_base: Option<f64>,
+    pub cancel_requested: bool,
+    pub started_at: Option<Timestamp>,
+}
+
+impl From<JobRow> for RunningJob {
+    fn from(row: JobRow) -> RunningJob {
+        RunningJob {
+            id: JobId(row.id),
+            fence: row.fence,
+            attempts: count(row.attempts),
+            system_failures: count(row.system_failures),
+            max_retries: row.max_retries.map(count),
+            backoff_base: row.backoff_base,
+            cancel_requested: row.cancel_requested,
+            started_at: row.started_at.map(Timestamp),
+        }
+    }
+}

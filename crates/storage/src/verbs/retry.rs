@@ -1,0 +1,79 @@
+//! Sending jobs round again by hand, with fresh attempts.
+
+use diesel::prelude::*;
+use queuectl_core::{Event, JobId, JobRef, QueueName, State, Timestamp, transition};
+
+use super::cancel::standing;
+use super::show::find;
+use super::turn::change;
+use crate::rows::JobRow;
+use crate::schema::jobs;
+use crate::{Store, StoreError};
+
+impl Store {
+    /// Makes one job ready again at once, with fresh attempts; its history stays. If `only` is given, the job must
+    /// be in that state.
+    ///
+    /// # Errors
+    /// [`StoreError::NoSuchJob`]; [`StoreError::Refused`] if the job's state does not allow it.
+    pub fn retry(&mut self, job: &JobRef, only: Option<State>, now: Timestamp) -> Result<JobId, StoreError> {
+        let id = self.write(|conn| {
+            let row = find(conn, job)?;
+            let refuse = |refused| StoreError::Refused {
+                job: job.to_string(),
+                refused,
+            };
+            let at = standing(&row)?;
+            if only.is_some_and(|only| only != at.state) {
+                return Err(refuse(queuectl_core::Refused {
+                    state: at.state,
+                    event: "retry",
+                }));
+            }
+            let decided = transition(at, Event::Retry).map_err(refuse)?;
+            change(conn, row.id, row.fence, &decided, now)?;
+            Ok(JobId(row.id))
+        })?;
+        self.beside.wake_all();
+        Ok(id)
+    }
+
+    /// Makes up to `limit` dead jobs ready again, of one queue or all, oldest first. Returns how many. Jobs that
+    /// died after `now` are left alone: repeated with the same `now`, it ends even if the jobs die again at once.
+    ///
+    /// # Errors
+    /// [`StoreError::Database`].
+    pub fn retry_dead(
+        &mut self,
+        queue: Option<&QueueName>,
+        limit: u32,
+        now: Timestamp,
+    ) -> Result<u64, StoreError> {
+        let retried = self.write(|conn| {
+            let mut query = jobs::table
+                .filter(jobs::state.eq(State::Dead.code()))
+                .filter(jobs::finished_at.le(now.0))
+                .into_boxed();
+            if let Some(queue) = queue {
+                query = query.filter(jobs::queue.eq(queue.as_str()));
+            }
+            let rows: Vec<JobRow> = query
+                .order(jobs::id)
+                .limit(i64::from(limit))
+                .select(JobRow::as_select())
+                .load(conn)?;
+            let mut retried = 0;
+            for row in rows {
+                let decided =
+                    transition(standing(&row)?, Event::Retry).map_err(|refused| StoreError::Refused {
+                        job: row.id.to_string(),
+                        refused,
+                    })?;
+                retried += u64::from(change(conn, row.id, row.fence, &decided, now)?);
+            }
+            Ok(retried)
+        })?;
+        self.beside.wake_all();
+        Ok(retried)
+    }
+}

@@ -1,0 +1,119 @@
+//! Reading one job and its attempts.
+
+use diesel::prelude::*;
+use diesel::sqlite::SqliteConnection;
+use queuectl_core::{Attempt, Job, JobId, JobRef};
+
+use crate::rows::{AttemptRow, JobRow};
+use crate::schema::{attempts, jobs, outputs, payloads};
+use crate::{Store, StoreError};
+
+impl Store {
+    /// The job of that number or name.
+    ///
+    /// # Errors
+    /// [`StoreError::NoSuchJob`].
+    pub fn job(&mut self, job: &JobRef) -> Result<Job, StoreError> {
+        let (row, payload): (JobRow, String) = match job {
+            JobRef::Number(id) => jobs::table
+                .inner_join(payloads::table)
+                .filter(jobs::id.eq(id.0))
+                .select((JobRow::as_select(), payloads::payload))
+                .get_result(&mut self.conn)
+                .optional()?,
+            JobRef::Name(name) => jobs::table
+                .inner_join(payloads::table)
+                .filter(jobs::name.eq(name.as_str()))
+                .select((JobRow::as_select(), payloads::payload))
+                .get_result(&mut self.conn)
+                .optional()?,
+        }
+        .ok_or_else(|| StoreError::NoSuchJob(job.to_string()))?;
+        row.into_job(&payload)
+    }
+
+    /// The job's ended attempts with what they printed, oldest first.
+    ///
+    /// # Errors
+    /// [`StoreError::Database`].
+    pub fn attempts(&mut self, job: JobId) -> Result<Vec<Attempt>, StoreError> {
+        let rows: Vec<AttemptRow> = attempts::table
+            .filter(attempts::job_id.eq(job.0))
+            .order(attempts::fence)
+            .select(AttemptRow::as_select())
+            .load(&mut self.conn)?;
+        rows.into_iter()
+            .map(|row| with_output(&mut self.conn, row))
+            .collect()
+    }
+
+    /// The job's ended attempts without what they printed, oldest first.
+    ///
+    /// # Errors
+    /// [`StoreError::Database`].
+    pub fn attempts_without_output(&mut self, job: JobId) -> Result<Vec<Attempt>, StoreError> {
+        let rows: Vec<AttemptRow> = attempts::table
+            .filter(attempts::job_id.eq(job.0))
+            .order(attempts::fence)
+            .select(AttemptRow::as_select())
+            .load(&mut self.conn)?;
+        rows.into_iter()
+            .map(|row| row.into_attempt(Vec::new(), Vec::new()))
+            .collect()
+    }
+
+    /// The attempt that was made under that fencing token, with what it printed; none if it has not ended.
+    ///
+    /// # Errors
+    /// [`StoreError::Database`].
+    pub fn attempt(&mut self, job: JobId, fence: i64) -> Result<Option<Attempt>, StoreError> {
+        let row: Option<AttemptRow> = attempts::table
+            .find((job.0, fence))
+            .select(AttemptRow::as_select())
+            .get_result(&mut self.conn)
+            .optional()?;
+        row.map(|row| with_output(&mut self.conn, row)).transpose()
+    }
+
+    /// The job's newest ended attempt, without its output.
+    ///
+    /// # Errors
+    /// [`StoreError::Database`].
+    pub fn last_attempt(&mut self, job: JobId) -> Result<Option<Attempt>, StoreError> {
+        let row: Option<AttemptRow> = attempts::table
+            .filter(attempts::job_id.eq(job.0))
+            .order(attempts::fence.desc())
+            .select(AttemptRow::as_select())
+            .first(&mut self.conn)
+            .optional()?;
+        row.map(|row| row.into_attempt(Vec::new(), Vec::new()))
+            .transpose()
+    }
+}
+
+fn with_output(conn: &mut SqliteConnection, row: AttemptRow) -> Result<Attempt, StoreError> {
+    let (head, tail) = outputs::table
+        .filter(outputs::job_id.eq(row.job_id).and(outputs::fence.eq(row.fence)))
+        .select((outputs::head, outputs::tail))
+        .get_result(conn)
+        .optional()?
+        .unwrap_or_default();
+    row.into_attempt(head, tail)
+}
+
+/// The row of that job, without its payload.
+pub(crate) fn find(conn: &mut SqliteConnection, job: &JobRef) -> Result<JobRow, StoreError> {
+    let row = match job {
+        JobRef::Number(id) => jobs::table
+            .filter(jobs::id.eq(id.0))
+            .select(JobRow::as_select())
+            .get_result(conn)
+            .optional()?,
+        JobRef::Name(name) => jobs::table
+            .filter(jobs::name.eq(name.as_str()))
+            .select(JobRow::as_select())
+            .get_result(conn)
+            .optional()?,
+    };
+    row.ok_or_else(|| StoreError::NoSuchJob(job.to_string()))
+}

@@ -1,0 +1,134 @@
+//! What every backend of the store must do. A backend's tests call [`conformance_suite!`] with how to make a fresh,
+//! empty store; each check becomes a test of its own.
+//!
+//! Every check that changes a job keeps a bystander: a job that must not change.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use queuectl_core::settings::Key;
+use queuectl_core::{Event, Job, JobId, JobRef, NewJob, NodeId, OutcomeKind, State, Timestamp};
+use queuectl_storage::{
+    Cancelled, Claimed, ListFilter, NewNode, NodeGuard, PurgeFilter, Queues, Record, StopRequest, Store,
+    StoreError, Turn, TurnResult,
+};
+
+use crate::{TempStore, job, record};
+
+/// Makes a test of every check.
+#[macro_export]
+macro_rules! conformance_suite {
+    ($fresh:expr; $($check:ident),* $(,)?) => {
+        $(
+            #[test]
+            fn $check() {
+                $crate::conformance::$check($fresh);
+            }
+        )*
+    };
+    ($fresh:expr) => {
+        $crate::conformance_suite! { $fresh;
+            enqueued_jobs_are_stored_as_given,
+            a_batch_is_stored_whole_or_not_at_all,
+            numbers_are_never_reused,
+            claims_go_by_priority_then_age,
+            claims_respect_queues_and_limits,
+            two_nodes_never_claim_the_same_job,
+            a_claim_counts_an_attempt_and_moves_the_fence,
+            an_outcome_is_recorded_once,
+            stale_outcomes_change_nothing,
+            a_failed_job_waits_and_becomes_due,
+            scheduled_jobs_wait_for_their_time,
+            a_job_given_back_keeps_its_attempt,
+            cancelling_depends_on_the_state,
+            retrying_gives_fresh_attempts_and_keeps_history,
+            dead_jobs_are_retried_together,
+            purging_removes_only_what_fits,
+            settings_are_stored_and_checked,
+            nodes_live_while_their_guard_is_held,
+            stop_requests_reach_the_node_and_never_soften,
+            counts_and_drain_questions,
+            every_stored_change_matches_the_transition_table,
+        }
+    };
+}
+
+mod claim;
+mod enqueue;
+mod nodes;
+mod operate;
+mod outcome;
+
+pub use claim::*;
+pub use enqueue::*;
+pub use nodes::*;
+pub use operate::*;
+pub use outcome::*;
+
+const NOW: Timestamp = Timestamp(1_000_000);
+
+fn later(ms: u64) -> Timestamp {
+    NOW.after(Duration::from_millis(ms))
+}
+
+fn enqueue(store: &mut Store, jobs: &[NewJob]) -> Vec<JobId> {
+    store.enqueue(jobs, NOW).expect("jobs are stored")
+}
+
+fn get(store: &mut Store, id: JobId) -> Job {
+    store.job(&JobRef::Number(id)).expect("the job is there")
+}
+
+/// Cookies are unique in the world.
+static COOKIES: AtomicUsize = AtomicUsize::new(0);
+
+fn node(store: &mut Store) -> (NodeId, NodeGuard) {
+    let new = NewNode {
+        cookie: format!("cookie-{}", COOKIES.fetch_add(1, Ordering::Relaxed)),
+        host: "test".into(),
+        pid: 1,
+        version: "0".into(),
+        workers: 1,
+        concurrency: 1,
+        queues: Queues::All,
+    };
+    let (id, guard, _) = store.enter_node(&new, NOW).expect("a node enters");
+    (id, guard)
+}
+
+fn turn(store: &mut Store, node: NodeId, records: &[Record], claim: u32, now: Timestamp) -> TurnResult {
+    store
+        .turn(&Turn {
+            node,
+            records,
+            claim,
+            queues: &Queues::All,
+            now,
+        })
+        .expect("a turn")
+}
+
+fn claim(store: &mut Store, node: NodeId, limit: u32) -> Vec<Claimed> {
+    turn(store, node, &[], limit, NOW).claimed
+}
+
+fn claim_one(store: &mut Store, node: NodeId) -> Claimed {
+    claim(store, node, 1).pop().expect("a job to claim")
+}
+
+/// A store with one dead job, and the node that ran it.
+fn dead_job(store: &mut Store) -> (JobId, NodeId, NodeGuard) {
+    let id = enqueue(store, &[job("exit 1")])[0];
+    let (node, guard) = node(store);
+    let claimed = claim_one(store, node);
+    let died = record(
+        &claimed,
+        node,
+        Event::Fail { retry_at: None },
+        OutcomeKind::Failed,
+        NOW,
+    );
+    turn(store, node, &[died], 0, NOW);
+    assert_eq!(get(store, id).state, State::Dead);
+    (id, node, guard)
+}

@@ -1,0 +1,148 @@
+//! What operators do: cancel, retry, purge, settings.
+
+use super::*;
+
+/// Waiting jobs are cancelled at once, running ones by their node, ended ones not at all.
+pub fn cancelling_depends_on_the_state(mut temp: TempStore) {
+    let store = &mut temp.store;
+    let ids = enqueue(store, &[job("runs"), job("waits"), job("bystander")]);
+    let (node, _guard) = node(store);
+    let running = claim_one(store, node);
+    let number = |id| JobRef::Number(id);
+    assert_eq!(
+        store.cancel(&number(ids[1]), NOW).expect("cancelled"),
+        Cancelled::Now
+    );
+    assert_eq!(store.cancel_requested(node).expect("requests"), []);
+    assert_eq!(
+        store.cancel(&number(ids[0]), NOW).expect("requested"),
+        Cancelled::Requested
+    );
+    assert_eq!(store.cancel_requested(node).expect("requests"), [(ids[0], 1)]);
+    let stopped = record(&running, node, Event::Cancel, OutcomeKind::Cancelled, NOW);
+    turn(store, node, &[stopped], 0, NOW);
+    for (id, state) in [
+        (ids[0], State::Cancelled),
+        (ids[1], State::Cancelled),
+        (ids[2], State::Pending),
+    ] {
+        assert_eq!(get(store, id).state, state);
+    }
+    assert!(!get(store, ids[0]).cancel_requested);
+    assert!(matches!(
+        store.cancel(&number(ids[0]), NOW),
+        Err(StoreError::Refused { .. })
+    ));
+}
+
+/// A dead job goes round again with attempts from one, and its history stays.
+pub fn retrying_gives_fresh_attempts_and_keeps_history(mut temp: TempStore) {
+    let store = &mut temp.store;
+    let (id, node, _guard) = dead_job(store);
+    let bystander = enqueue(
+        store,
+        &[NewJob {
+            priority: -1,
+            ..job("bystander")
+        }],
+    )[0];
+    let number = JobRef::Number(id);
+    assert!(matches!(
+        store.retry(&JobRef::Number(bystander), None, NOW),
+        Err(StoreError::Refused { .. })
+    ));
+    assert!(matches!(
+        store.retry(&number, Some(State::Failed), NOW),
+        Err(StoreError::Refused { .. })
+    ));
+    store
+        .retry(&number, Some(State::Dead), later(1))
+        .expect("retried");
+    let job = get(store, id);
+    assert_eq!(
+        (job.state, job.attempts, job.finished_at),
+        (State::Pending, 0, None)
+    );
+    let claimed = claim_one(store, node);
+    assert_eq!((claimed.id, claimed.attempt, claimed.fence), (id.0, 1, 2));
+    let done = record(&claimed, node, Event::Complete, OutcomeKind::Succeeded, NOW);
+    turn(store, node, &[done], 0, NOW);
+    let history: Vec<(i64, u32)> = store
+        .attempts(id)
+        .expect("attempts")
+        .iter()
+        .map(|attempt| (attempt.fence, attempt.attempt))
+        .collect();
+    assert_eq!(history, [(1, 1), (2, 1)]);
+    assert_eq!(get(store, bystander).state, State::Pending);
+}
+
+/// All dead jobs of a queue, in steps.
+pub fn dead_jobs_are_retried_together(mut temp: TempStore) {
+    let store = &mut temp.store;
+    let guards: Vec<_> = (0..3).map(|_| dead_job(store)).collect();
+    let other = "other".parse().expect("a queue");
+    assert_eq!(store.retry_dead(Some(&other), 10, NOW).expect("none"), 0);
+    assert_eq!(store.retry_dead(None, 2, NOW).expect("a step"), 2);
+    assert_eq!(get(store, guards[2].0).state, State::Dead);
+    assert_eq!(store.retry_dead(None, 2, NOW).expect("a step"), 1);
+}
+
+/// Only ended jobs, only those old enough, no more than asked for; attempts and outputs go along.
+pub fn purging_removes_only_what_fits(mut temp: TempStore) {
+    let store = &mut temp.store;
+    let (dead, _, _guard) = dead_job(store);
+    let waiting = enqueue(store, &[job("true")])[0];
+    let purge = |store: &mut Store, state, before: Option<Timestamp>| {
+        store
+            .purge(&PurgeFilter {
+                state,
+                queue: None,
+                ended_before: before,
+                limit: 10,
+            })
+            .expect("a purge")
+    };
+    assert_eq!(
+        purge(store, State::Pending, None),
+        0,
+        "a job that has not ended is never removed"
+    );
+    assert_eq!(purge(store, State::Completed, None), 0);
+    assert_eq!(purge(store, State::Dead, Some(NOW)), 0);
+    assert!(matches!(
+        store.purge_one(&JobRef::Number(waiting), State::Dead),
+        Err(StoreError::Refused { .. })
+    ));
+    assert_eq!(purge(store, State::Dead, Some(later(1))), 1);
+    assert!(matches!(
+        store.job(&JobRef::Number(dead)),
+        Err(StoreError::NoSuchJob(_))
+    ));
+    assert_eq!(store.attempts(dead).expect("attempts"), []);
+    assert_eq!(get(store, waiting).state, State::Pending);
+    assert_eq!(store.check().expect("a check").dangling, 0);
+}
+
+/// Set, read, replace, unset.
+pub fn settings_are_stored_and_checked(mut temp: TempStore) {
+    let store = &mut temp.store;
+    let key = Key::find("max_retries").expect("a key");
+    assert_eq!(store.settings().expect("settings").max_retries, 4);
+    store
+        .set_setting(Key::find("lease").expect("a key"), "1m")
+        .expect("stored")
+        .expect("valid");
+    assert_eq!(store.set_setting(key, "5").expect("stored").expect("valid"), "5");
+    assert_eq!(store.set_setting(key, " 6").expect("stored").expect("valid"), "6");
+    assert!(store.set_setting(key, "lots").expect("answered").is_err());
+    assert_eq!(temp.another().settings().expect("settings").max_retries, 6);
+    let store = &mut temp.store;
+    assert!(store.unset_setting(key).expect("unset"));
+    assert!(!store.unset_setting(key).expect("unset"));
+    let settings = store.settings().expect("settings");
+    assert_eq!(
+        (settings.max_retries, settings.lease),
+        (4, Duration::from_secs(60))
+    );
+}

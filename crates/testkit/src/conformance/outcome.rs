@@ -1,0 +1,136 @@
+//! Recording how attempts ended, once, and only for whoever holds the token.
+
+use super::*;
+
+/// An outcome is applied once; the attempt and its output are kept.
+pub fn an_outcome_is_recorded_once(mut temp: TempStore) {
+    let store = &mut temp.store;
+    let ids = enqueue(store, &[job("true"), job("bystander")]);
+    let (node, _guard) = node(store);
+    let claimed = claim(store, node, 2);
+    let done = record(&claimed[0], node, Event::Complete, OutcomeKind::Succeeded, NOW);
+    assert_eq!(
+        turn(store, node, std::slice::from_ref(&done), 0, later(5)).stale,
+        []
+    );
+    let again = turn(store, node, &[done], 0, later(9));
+    assert_eq!(again.stale, [(ids[0], 1)]);
+    let job = get(store, ids[0]);
+    assert_eq!(
+        (job.state, job.finished_at, job.node),
+        (State::Completed, Some(later(5)), None)
+    );
+    let attempts = store.attempts(ids[0]).expect("attempts");
+    assert_eq!(attempts.len(), 1);
+    assert_eq!(
+        (attempts[0].attempt, attempts[0].output.head.as_slice()),
+        (1, &b"out\xff"[..])
+    );
+    assert_eq!(get(store, ids[1]).state, State::Processing);
+}
+
+/// A wrong node or an old fence is refused.
+pub fn stale_outcomes_change_nothing(mut temp: TempStore) {
+    let store = &mut temp.store;
+    let ids = enqueue(store, &[job("true")]);
+    let (one, _guard) = node(store);
+    let (two, _guard2) = node(store);
+    let first = claim_one(store, one);
+    // The first node's claim ends as lost; the second node claims the job anew.
+    let lost = record(
+        &first,
+        one,
+        Event::Fail { retry_at: Some(NOW) },
+        OutcomeKind::Lost,
+        NOW,
+    );
+    let second = turn(store, two, &[lost], 1, later(1))
+        .claimed
+        .pop()
+        .expect("claimed anew");
+    assert_eq!((second.attempt, second.fence), (2, 2));
+    let late = record(&first, one, Event::Complete, OutcomeKind::Succeeded, NOW);
+    let impostor = record(&second, one, Event::Complete, OutcomeKind::Succeeded, NOW);
+    let stale = turn(store, one, &[late, impostor], 0, later(2)).stale;
+    assert_eq!(stale, [(ids[0], 1), (ids[0], 2)]);
+    let job = get(store, ids[0]);
+    assert_eq!((job.state, job.node), (State::Processing, Some(two)));
+    assert_eq!(
+        store.attempts(ids[0]).expect("attempts").len(),
+        1,
+        "only the lost attempt is kept"
+    );
+}
+
+/// A failed job becomes ready when its retry is due, not before.
+pub fn a_failed_job_waits_and_becomes_due(mut temp: TempStore) {
+    let store = &mut temp.store;
+    let ids = enqueue(store, &[job("exit 1"), job("bystander")]);
+    let (node, _guard) = node(store);
+    let claimed = claim_one(store, node);
+    let due = later(2000);
+    let failed = record(
+        &claimed,
+        node,
+        Event::Fail { retry_at: Some(due) },
+        OutcomeKind::Failed,
+        NOW,
+    );
+    let result = turn(store, node, &[failed], 0, NOW);
+    assert_eq!(result.next_due, Some(due));
+    assert_eq!(
+        (get(store, ids[0]).state, get(store, ids[0]).due_at),
+        (State::Failed, Some(due))
+    );
+    let early = turn(store, node, &[], 5, later(1999));
+    assert_eq!(
+        early.claimed.iter().map(|job| job.id).collect::<Vec<_>>(),
+        [ids[1].0]
+    );
+    let on_time = turn(store, node, &[], 5, due);
+    assert_eq!(
+        (
+            on_time.claimed.len(),
+            on_time.claimed[0].attempt,
+            on_time.next_due
+        ),
+        (1, 2, None)
+    );
+}
+
+/// A start time in the future is kept; one in the past is now.
+pub fn scheduled_jobs_wait_for_their_time(mut temp: TempStore) {
+    let store = &mut temp.store;
+    let at = |run_at| NewJob {
+        run_at: Some(run_at),
+        ..job("true")
+    };
+    let ids = enqueue(store, &[at(later(500)), at(Timestamp(1))]);
+    assert_eq!(
+        (get(store, ids[0]).state, get(store, ids[1]).state),
+        (State::Scheduled, State::Pending)
+    );
+    assert_eq!(store.next_due().expect("an answer"), Some(later(500)));
+    assert!(store.any_unfinished(&Queues::All).expect("an answer"));
+    let (node, _guard) = node(store);
+    assert_eq!(turn(store, node, &[], 9, later(499)).claimed.len(), 1);
+    assert_eq!(turn(store, node, &[], 9, later(500)).claimed.len(), 1);
+}
+
+/// Giving back does not cost an attempt, but the fence moves on.
+pub fn a_job_given_back_keeps_its_attempt(mut temp: TempStore) {
+    let store = &mut temp.store;
+    let id = enqueue(store, &[job("true")])[0];
+    let (node, _guard) = node(store);
+    let claimed = claim_one(store, node);
+    let mut back = record(&claimed, node, Event::Return, OutcomeKind::Returned, NOW);
+    back.attempt = None;
+    turn(store, node, &[back], 0, NOW);
+    assert_eq!(
+        (get(store, id).state, get(store, id).attempts),
+        (State::Pending, 0)
+    );
+    let again = claim_one(store, node);
+    assert_eq!((again.attempt, again.fence), (1, 2));
+    assert_eq!(store.attempts(id).expect("attempts"), []);
+}

@@ -1,0 +1,16 @@
+//! The node: one dispatcher and its worker processes. The only place where the store meets the executor.
+//!
+//! - `node/` is the dispatcher: the outside world (store, signals, clock) and the books of what runs where.
+//! - `process/` is the worker process: it receives jobs, runs them through the executor and reports how they ended.
+//!   It never sees the store.
+//! - `protocol` is all that the two say to each other.
+//!
+//! Commands that run inside a worker process belong to the executor crate; verbs of the command line to the cli.
+
+mod node;
+mod os;
+mod process;
+mod protocol;
+
+pub use node::{NodeEnd, NodeError, NodeOptions, run_node};
+pub use process::{WorkerError, WorkerOptions, run_worker};

@@ -1,0 +1,78 @@
+//! What other processes ask of a node through the store: stop, cancel a job, use other settings. Also the node's
+//! heartbeat.
+
+use std::time::{Duration, Instant};
+
+use queuectl_core::{JobId, NodeId, Settings, Timestamp};
+use queuectl_storage::{StopRequest, Store, StoreError};
+
+/// Requests are read at most this often, however many wake-ups come.
+const LEAST_PAUSE: Duration = Duration::from_millis(20);
+
+/// What was asked since the last look.
+#[derive(Debug)]
+pub struct Requests {
+    pub stop: StopRequest,
+    pub cancel: Vec<(JobId, i64)>,
+    /// The settings, if they changed.
+    pub settings: Option<Settings>,
+    /// Whether the node is still in the store.
+    pub fenced: bool,
+}
+
+/// When the node last looked and last gave a sign of life.
+pub struct Control {
+    node: NodeId,
+    looked: Option<Instant>,
+    beat: Instant,
+    asked: bool,
+}
+
+impl Control {
+    pub fn new(node: NodeId) -> Control {
+        Control {
+            node,
+            looked: None,
+            beat: Instant::now(),
+            asked: true,
+        }
+    }
+
+    /// Somebody changed the store: look soon.
+    pub fn ask(&mut self) {
+        self.asked = true;
+    }
+
+    /// When to look again: soon if something was asked, else after the poll interval.
+    pub fn next(&self, poll: Duration) -> Instant {
+        let pause = if self.asked { LEAST_PAUSE } else { poll };
+        self.looked.map_or_else(Instant::now, |looked| looked + pause)
+    }
+
+    /// Looks if it is time. The heartbeat is renewed three times per lease.
+    pub fn look(
+        &mut self,
+        store: &mut Store,
+        settings: &Settings,
+        now: Timestamp,
+    ) -> Result<Option<Requests>, StoreError> {
+        if Instant::now() < self.next(settings.poll_interval) {
+            return Ok(None);
+        }
+        let mut fenced = false;
+        if self.beat.elapsed() >= settings.lease / 3 {
+            fenced = !store.heartbeat(self.node, now)?;
+            self.beat = Instant::now();
+        }
+        let current = store.settings()?;
+        let requests = Requests {
+            stop: store.stop_requested(self.node)?,
+            cancel: store.cancel_requested(self.node)?,
+            settings: (current != *settings).then_some(current),
+            fenced,
+        };
+        self.looked = Some(Instant::now());
+        self.asked = false;
+        Ok(Some(requests))
+    }
+}

@@ -1,0 +1,240 @@
+//! The worker processes of a node: starting them, talking to them, replacing those that die.
+//!
+//! Which job goes where is the dispatcher's business; here a worker is a process and two streams.
+
+use std::ffi::OsString;
+use std::io::{self, BufReader, Write};
+use std::process::{Child, ChildStdin, Command, Stdio};
+use std::sync::mpsc::{self, Receiver, Sender};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use queuectl_executor::processes;
+
+use super::events::Event;
+use crate::os;
+use crate::process::COOKIE;
+use crate::protocol::{self, FromWorker, ToWorker};
+
+/// A worker process that lived this long starts again without delay.
+const HEALTHY: Duration = Duration::from_secs(10);
+/// The first and the longest wait before a worker process that died at once is started again.
+const RESTART_FIRST: Duration = Duration::from_millis(50);
+const RESTART_MOST: Duration = Duration::from_secs(5);
+
+pub struct Crew {
+    program: std::path::PathBuf,
+    args: Vec<OsString>,
+    cookie: String,
+    events: Sender<Event>,
+    workers: Vec<Worker>,
+    started: u64,
+}
+
+struct Worker {
+    process: Option<Process>,
+    started_at: Instant,
+    restart_wait: Duration,
+    restart_at: Option<Instant>,
+}
+
+struct Process {
+    pid: u32,
+    cookie: String,
+    frames: Sender<Vec<u8>>,
+}
+
+impl Crew {
+    /// Starts `count` worker processes.
+    pub fn start(count: u32, args: Vec<OsString>, cookie: String, events: Sender<Event>) -> io::Result<Crew> {
+        let program = std::env::current_exe()?;
+        let mut crew = Crew {
+            program,
+            args,
+            cookie,
+            events,
+            workers: Vec::new(),
+            started: 0,
+        };
+        for index in 0..count as usize {
+            let process = Some(crew.spawn(index)?);
+            crew.workers.push(Worker {
+                process,
+                started_at: Instant::now(),
+                restart_wait: RESTART_FIRST,
+                restart_at: None,
+            });
+        }
+        Ok(crew)
+    }
+
+    /// The workers that have a process, counted from 0.
+    pub fn present(&self) -> impl Iterator<Item = usize> + '_ {
+        (0..self.workers.len()).filter(|index| self.workers[*index].process.is_some())
+    }
+
+    /// Sends a message. A worker that is gone is reported by its own event, so a failure here needs no answer.
+    pub fn send(&self, worker: usize, message: &ToWorker) {
+        let Some(process) = self
+            .workers
+            .get(worker)
+            .and_then(|worker| worker.process.as_ref())
+        else {
+            return;
+        };
+        let mut frame = Vec::new();
+        match protocol::encode(message, &mut frame) {
+            Ok(()) => drop(process.frames.send(frame)),
+            Err(error) => tracing::error!(worker = worker + 1, %error, "cannot send to the worker"),
+        }
+    }
+
+    /// Takes note that a worker's process ended, kills what it left behind, and plans its replacement.
+    pub fn gone(&mut self, worker: usize) {
+        let Some(process) = self.workers[worker].process.take() else {
+            return;
+        };
+        // What the worker started is now a child of this process, or still carries its mark.
+        let known: Vec<u32> = self
+            .workers
+            .iter()
+            .flat_map(|w| w.process.as_ref().map(|p| p.pid))
+            .collect();
+        let killed = processes::kill_adopted(&known) + processes::kill_marked(&process.cookie);
+        if killed > 0 {
+            tracing::info!(
+                worker = worker + 1,
+                processes = killed,
+                "killed what the worker left behind"
+            );
+        }
+        let gone = &mut self.workers[worker];
+        if gone.started_at.elapsed() > HEALTHY {
+            gone.restart_wait = RESTART_FIRST;
+        }
+        gone.restart_at = Some(Instant::now() + gone.restart_wait);
+        gone.restart_wait = (gone.restart_wait * 2).min(RESTART_MOST);
+    }
+
+    /// Starts the processes whose time has come. Returns whether any was started.
+    pub fn replace(&mut self) -> bool {
+        let now = Instant::now();
+        let due: Vec<usize> = (0..self.workers.len())
+            .filter(|index| self.workers[*index].restart_at.is_some_and(|at| at <= now))
+            .collect();
+        for index in &due {
+            let spawned = self.spawn(*index);
+            let worker = &mut self.workers[*index];
+            match spawned {
+                Ok(process) => {
+                    tracing::info!(
+                        worker = index + 1,
+                        pid = process.pid,
+                        "worker process started again"
+                    );
+                    worker.process = Some(process);
+                    worker.started_at = now;
+                    worker.restart_at = None;
+                }
+                Err(error) => {
+                    tracing::error!(worker = index + 1, %error, "cannot start a worker process");
+                    worker.restart_at = Some(now + worker.restart_wait);
+                    worker.restart_wait = (worker.restart_wait * 2).min(RESTART_MOST);
+                }
+            }
+        }
+        !due.is_empty()
+    }
+
+    /// When the next process is to be started.
+    pub fn next_restart(&self) -> Option<Instant> {
+        self.workers.iter().filter_map(|worker| worker.restart_at).min()
+    }
+
+    /// Ends all worker processes by ending their input. Their jobs, if any, get their grace. Returns when the
+    /// processes are gone; those that hang are killed at the deadline.
+    pub fn dismiss(&mut self, inbox: &Receiver<Event>, deadline: Instant) {
+        let mut left = Vec::new();
+        for worker in &mut self.workers {
+            worker.restart_at = None;
+            // Dropping the sender ends the writer thread, which closes the stream.
+            left.push(worker.process.take().map(|process| process.pid));
+        }
+        while left.iter().any(Option::is_some) {
+            match inbox.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
+                Ok(Event::WorkerGone { worker, .. }) => left[worker] = None,
+                Ok(_) => {}
+                Err(_) => {
+                    left.iter().flatten().for_each(|pid| os::kill_child_group(*pid));
+                    break;
+                }
+            }
+        }
+        processes::kill_adopted(&[]);
+    }
+
+    fn spawn(&mut self, index: usize) -> io::Result<Process> {
+        self.started += 1;
+        // The trailing dot keeps the mark of worker 1 from being a prefix of that of worker 10.
+        let cookie = format!("{}.{}.", self.cookie, self.started);
+        let mut command = Command::new(&self.program);
+        command
+            .args(&self.args)
+            .env(COOKIE, &cookie)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped());
+        os::own_group(&mut command);
+        let mut child = command.spawn()?;
+        let pid = child.id();
+        let (Some(stdin), Some(stdout)) = (child.stdin.take(), child.stdout.take()) else {
+            return Err(io::Error::other("the worker process has no streams"));
+        };
+        let (frames, outbox) = mpsc::channel();
+        let write = move || write_frames(stdin, &outbox);
+        thread::Builder::new()
+            .name(format!("to worker {}", index + 1))
+            .spawn(write)?;
+        let events = self.events.clone();
+        let read = move || read_frames(index, child, BufReader::with_capacity(64 * 1024, stdout), &events);
+        thread::Builder::new()
+            .name(format!("from worker {}", index + 1))
+            .spawn(read)?;
+        Ok(Process { pid, cookie, frames })
+    }
+}
+
+/// Frames that pile up while one is written go out together.
+fn write_frames(mut to: ChildStdin, outbox: &Receiver<Vec<u8>>) {
+    while let Ok(mut bytes) = outbox.recv() {
+        while bytes.len() < 64 * 1024
+            && let Ok(more) = outbox.try_recv()
+        {
+            bytes.extend_from_slice(&more);
+        }
+        if to.write_all(&bytes).is_err() {
+            return;
+        }
+    }
+}
+
+fn read_frames(worker: usize, mut child: Child, mut from: impl io::Read, events: &Sender<Event>) {
+    loop {
+        match protocol::read(&mut from) {
+            Ok(Some(FromWorker::Finished(finished))) => {
+                let finished = Box::new(finished);
+                if events.send(Event::Finished { worker, finished }).is_err() {
+                    return;
+                }
+            }
+            Ok(None) => break,
+            Err(error) => {
+                tracing::error!(worker = worker + 1, %error, "the worker process talks nonsense; killing it");
+                os::kill_child_group(child.id());
+                let _ = child.kill();
+                break;
+            }
+        }
+    }
+    let status = child.wait();
+    let _ = events.send(Event::WorkerGone { worker, status });
+}

@@ -1,0 +1,125 @@
+//! From the end of an attempt to the record that the store applies.
+
+use queuectl_core::transition::Standing;
+use queuectl_core::{
+    Attempt, Event, JobId, NodeId, Outcome, OutcomeKind, Output, Settings, State, Timestamp, transition,
+};
+use queuectl_scheduler::{RetryPolicy, after};
+use queuectl_storage::{Claimed, Record, RunningJob};
+
+/// The part of a running job that decides what becomes of it.
+pub struct Subject {
+    pub id: JobId,
+    pub fence: i64,
+    pub attempt: u32,
+    pub system_failures: u32,
+    pub max_retries: Option<u32>,
+    pub backoff_base: Option<f64>,
+}
+
+impl From<&Claimed> for Subject {
+    fn from(job: &Claimed) -> Subject {
+        Subject {
+            id: JobId(job.id),
+            fence: job.fence,
+            attempt: job.attempt,
+            system_failures: job.system_failures,
+            max_retries: job.max_retries.map(|n| u32::try_from(n).unwrap_or(0)),
+            backoff_base: job.backoff_base,
+        }
+    }
+}
+
+impl From<&RunningJob> for Subject {
+    fn from(job: &RunningJob) -> Subject {
+        Subject {
+            id: job.id,
+            fence: job.fence,
+            attempt: job.attempts,
+            system_failures: job.system_failures,
+            max_retries: job.max_retries,
+            backoff_base: job.backoff_base,
+        }
+    }
+}
+
+/// How an attempt ended, and where and when.
+pub struct Ending {
+    pub node: NodeId,
+    /// From 1; 0 if it is not known.
+    pub worker: u32,
+    pub started_at: Timestamp,
+    pub finished_at: Timestamp,
+    pub outcome: Outcome,
+    pub output: Output,
+}
+
+/// The record for an attempt that ended.
+pub fn ended(job: &Subject, ending: Ending, settings: &Settings, now: Timestamp) -> Record {
+    let policy = RetryPolicy::new(settings, job.max_retries, job.backoff_base);
+    let kind = ending.outcome.kind;
+    let event = after(
+        kind,
+        &policy,
+        job.attempt,
+        job.system_failures,
+        now,
+        fastrand::f64(),
+    );
+    let attempt = Attempt {
+        job: job.id,
+        fence: job.fence,
+        attempt: job.attempt,
+        node: ending.node,
+        worker: ending.worker,
+        started_at: ending.started_at,
+        finished_at: ending.finished_at,
+        outcome: ending.outcome,
+        output: ending.output,
+    };
+    record(job, ending.node, event, Some(attempt))
+}
+
+/// The record for a job that is given back before it started.
+pub fn given_back(job: &Claimed, node: NodeId) -> Record {
+    record(&Subject::from(job), node, Event::Return, None)
+}
+
+/// The ending of a job whose worker process or node died under it.
+pub fn died(
+    kind: OutcomeKind,
+    message: String,
+    node: NodeId,
+    worker: u32,
+    started_at: Timestamp,
+    now: Timestamp,
+) -> Ending {
+    Ending {
+        node,
+        worker,
+        started_at: started_at.min(now),
+        finished_at: now,
+        outcome: Outcome::new(kind, message),
+        output: Output::default(),
+    }
+}
+
+fn record(job: &Subject, node: NodeId, event: Event, attempt: Option<Attempt>) -> Record {
+    let standing = Standing {
+        state: State::Processing,
+        attempts: job.attempt,
+        system_failures: job.system_failures,
+    };
+    let change = match transition(standing, event) {
+        Ok(change) => change,
+        // Every event that `after` yields is one that a running job takes; the tests of both go through all of them.
+        Err(refused) => unreachable!("{refused}"),
+    };
+    Record {
+        job: job.id,
+        fence: job.fence,
+        node,
+        change,
+        attempt,
+    }
+}

@@ -1,0 +1,511 @@
+//! The dispatcher's loop: events in, one store transaction per turn, jobs out to the workers.
+//!
+//! A turn records what ended, makes due what is due and claims for the free slots. A claimed job goes to a worker
+//! only after the commit has returned. If the store cannot be written, outcomes stay in hand and are tried again;
+//! nothing new is claimed meanwhile. What an outcome means is decided in `decide`.
+
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
+use std::time::{Duration, Instant};
+
+use queuectl_core::{Clock, JobId, NodeId, OutcomeKind, Settings, SystemClock, Timestamp};
+use queuectl_executor::{Finished, Run, RunKey, StopReason};
+use queuectl_scheduler::{Pace, claim_count};
+use queuectl_storage::{Claimed, StopRequest, Store, StoreError, Turn, TurnResult};
+
+use super::control::{Control, Requests};
+use super::crew::Crew;
+use super::decide::{self, Ending, Subject};
+use super::events::Event;
+use super::hand::{self, Hand};
+use super::shutdown::{Phase, Step};
+use super::{NodeEnd, NodeError, NodeOptions, housekeeping, report, rescue};
+use crate::os;
+use crate::protocol::ToWorker;
+
+/// How long outcomes may wait for company while the stock keeps the workers busy, and how many wait at most.
+const LINGER: Duration = Duration::from_millis(5);
+const LINGER_MOST: usize = 64;
+/// How long to wait before a store that failed is tried again.
+const STORE_RETRY: Duration = Duration::from_secs(1);
+/// How often dead nodes are looked for.
+const RESCUE_EVERY: Duration = Duration::from_secs(1);
+/// How often expired jobs are removed.
+const PURGE_EVERY: Duration = Duration::from_secs(60);
+/// How long worker processes without jobs may take to leave.
+const DISMISS: Duration = Duration::from_secs(5);
+
+pub struct Dispatcher {
+    store: Store,
+    node: NodeId,
+    options: NodeOptions,
+    settings: Settings,
+    clock: SystemClock,
+    started_at: Timestamp,
+    inbox: Receiver<Event>,
+    crew: Crew,
+    hand: Hand,
+    pace: Pace,
+    control: Control,
+    phase: Phase,
+    /// Whether the store may have jobs to claim.
+    maybe_work: bool,
+    next_due: Option<Timestamp>,
+    /// Since when outcomes wait to be recorded.
+    ended_since: Option<Instant>,
+    /// When a failed store is tried again, and whether that failure was reported.
+    store_retry: Option<Instant>,
+    next_rescue: Instant,
+    next_purge: Instant,
+}
+
+impl Dispatcher {
+    pub fn new(
+        mut store: Store,
+        node: NodeId,
+        cookie: String,
+        options: NodeOptions,
+        events: Sender<Event>,
+        inbox: Receiver<Event>,
+    ) -> Result<Dispatcher, NodeError> {
+        let settings = store.settings()?;
+        store.set_durability(settings.durability)?;
+        let crew = Crew::start(options.workers, options.worker_args.clone(), cookie, events)
+            .map_err(NodeError::setup("start worker processes"))?;
+        let now = Instant::now();
+        Ok(Dispatcher {
+            store,
+            node,
+            options,
+            settings,
+            clock: SystemClock,
+            started_at: SystemClock.now(),
+            inbox,
+            crew,
+            hand: Hand::default(),
+            pace: Pace::default(),
+            control: Control::new(node),
+            phase: Phase::Working,
+            maybe_work: true,
+            next_due: None,
+            ended_since: None,
+            store_retry: None,
+            next_rescue: now,
+            next_purge: now + PURGE_EVERY,
+        })
+    }
+
+    /// Runs until the node is stopped or drained.
+    pub fn run(&mut self, on_ready: impl FnOnce()) -> Result<NodeEnd, NodeError> {
+        tracing::info!(
+            node = self.node.0,
+            workers = self.options.workers,
+            concurrency = self.options.concurrency,
+            store = %self.options.location,
+            "node started"
+        );
+        on_ready();
+        let result = self.work();
+        // Whatever the reason to end: nothing that this node started stays behind.
+        let deadline = Instant::now()
+            + DISMISS
+            + if result.is_err() {
+                self.settings.kill_grace
+            } else {
+                Duration::ZERO
+            };
+        self.crew.dismiss(&self.inbox, deadline);
+        if result.is_ok() {
+            self.store.leave_node(self.node)?;
+            tracing::info!(node = self.node.0, "node stopped");
+        }
+        result
+    }
+
+    fn work(&mut self) -> Result<NodeEnd, NodeError> {
+        loop {
+            self.take_events()?;
+            let step = self.phase.on_time();
+            self.take_step(step);
+            if self.store_retry.is_none_or(|at| at <= Instant::now()) {
+                match self.tend_store() {
+                    Ok(()) => self.store_came_back(),
+                    Err(NodeError::Store(error)) => self.store_failed(error)?,
+                    Err(error) => return Err(error),
+                }
+            }
+            self.crew.replace();
+            self.hand_out();
+            if !self.phase.is_working() && self.hand.is_empty() {
+                return Ok(NodeEnd::Stopped);
+            }
+            if self.options.drain && self.phase.is_working() && self.is_drained() {
+                match self.drained() {
+                    Ok(Some(end)) => return Ok(end),
+                    Ok(None) => {}
+                    Err(error) => self.store_failed(error)?,
+                }
+            }
+        }
+    }
+
+    /// Waits for the next event or the next thing to do, and takes all events that are there.
+    fn take_events(&mut self) -> Result<(), NodeError> {
+        let wait = self.next_wake_up().saturating_duration_since(Instant::now());
+        match self.inbox.recv_timeout(wait) {
+            Ok(event) => self.take_event(event),
+            // This side holds a sender, so the channel never closes.
+            Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => {}
+        }
+        while let Ok(event) = self.inbox.try_recv() {
+            self.take_event(event);
+        }
+        Ok(())
+    }
+
+    fn next_wake_up(&self) -> Instant {
+        let now = Instant::now();
+        let mut at = self
+            .control
+            .next(self.settings.poll_interval)
+            .min(self.next_rescue);
+        let mut sooner = |other: Option<Instant>| at = at.min(other.unwrap_or(at));
+        sooner(self.crew.next_restart());
+        sooner(self.phase.deadline());
+        if let Some(retry) = self.store_retry {
+            // Nothing else that needs the store can happen before.
+            return retry
+                .min(self.crew.next_restart().unwrap_or(retry))
+                .min(self.phase.deadline().unwrap_or(retry));
+        }
+        sooner(
+            self.ended_since
+                .map(|since| if self.may_linger() { since + LINGER } else { since }),
+        );
+        if self.wants() > 0 {
+            sooner(self.maybe_work.then_some(now));
+            sooner(self.next_due.map(|due| now + due.since(self.clock.now())));
+        }
+        at
+    }
+
+    fn take_event(&mut self, event: Event) {
+        match event {
+            Event::Wake => {
+                self.maybe_work = true;
+                self.control.ask();
+            }
+            Event::StopSignal => {
+                let step = self.phase.on_signal(self.settings.shutdown_grace);
+                self.take_step(step);
+            }
+            Event::Finished { worker, finished } => self.job_finished(worker, *finished),
+            Event::WorkerGone { worker, status } => {
+                let how = status.map_or_else(|error| error.to_string(), os::describe);
+                self.worker_gone(worker, &how);
+            }
+        }
+    }
+
+    fn job_finished(&mut self, worker: usize, finished: Finished) {
+        let Finished {
+            key,
+            outcome,
+            output,
+            started_at,
+            finished_at,
+        } = finished;
+        let Some(job) = self.hand.finish(worker, key) else {
+            return;
+        };
+        self.pace.finished(finished_at.since(started_at));
+        let ending = Ending {
+            node: self.node,
+            worker: worker as u32 + 1,
+            started_at,
+            finished_at,
+            outcome,
+            output,
+        };
+        self.ended(&job, ending);
+        // Keep the worker busy across the commit.
+        self.hand_out();
+    }
+
+    fn worker_gone(&mut self, worker: usize, how: &str) {
+        tracing::warn!(worker = worker + 1, "worker process died: {how}");
+        self.crew.gone(worker);
+        let now = self.clock.now();
+        for job in self.hand.take_from(worker) {
+            let message = format!("worker process died: {how}");
+            let number = worker as u32 + 1;
+            let ending = decide::died(OutcomeKind::Crashed, message, self.node, number, now, now);
+            self.ended(&job, ending);
+        }
+    }
+
+    fn ended(&mut self, job: &Claimed, ending: Ending) {
+        report::ended(job, &ending);
+        let record = decide::ended(&Subject::from(job), ending, &self.settings, self.clock.now());
+        report::next(job, &record);
+        self.hand.ended.push(record);
+        self.ended_since.get_or_insert_with(Instant::now);
+    }
+
+    fn take_step(&mut self, step: Step) {
+        if matches!(step, Step::GiveBack | Step::Stop) {
+            for job in std::mem::take(&mut self.hand.stock) {
+                self.hand.ended.push(decide::given_back(&job, self.node));
+                self.ended_since.get_or_insert_with(Instant::now);
+            }
+        }
+        match step {
+            Step::None => {}
+            Step::GiveBack => {
+                let running = self.hand.running();
+                tracing::info!(
+                    running,
+                    "stopping: no more claims, running jobs may finish; once more stops them"
+                );
+            }
+            Step::Stop => {
+                tracing::info!(
+                    running = self.hand.running(),
+                    "stopping running jobs; once more kills them"
+                );
+                for (worker, key) in self.hand.stop_all() {
+                    self.crew.send(worker, &ToWorker::Stop(key, StopReason::Returned));
+                }
+            }
+            Step::Kill => {
+                tracing::info!(running = self.hand.running(), "killing running jobs");
+                for (worker, key) in self.hand.all() {
+                    self.crew.send(worker, &ToWorker::Kill(key, StopReason::Returned));
+                }
+            }
+        }
+    }
+
+    /// Everything that needs the store.
+    fn tend_store(&mut self) -> Result<(), NodeError> {
+        let now = self.clock.now();
+        if let Some(requests) = self.control.look(&mut self.store, &self.settings, now)? {
+            self.take_requests(requests)?;
+        }
+        if Instant::now() >= self.next_rescue {
+            self.next_rescue = Instant::now() + RESCUE_EVERY;
+            if rescue::rescue(&mut self.store, self.node, &self.settings, now)? > 0 {
+                self.maybe_work = true;
+            }
+            // The net for lost wake-ups.
+            self.maybe_work = self.maybe_work || self.store.has_work(&self.options.queues, now)?;
+        }
+        if Instant::now() >= self.next_purge && self.phase.is_working() {
+            let more = housekeeping::purge_expired(&mut self.store, &self.settings, now)?;
+            self.next_purge = Instant::now() + if more { STORE_RETRY } else { PURGE_EVERY };
+        }
+        self.turn(now)?;
+        Ok(())
+    }
+
+    fn take_requests(&mut self, requests: Requests) -> Result<(), NodeError> {
+        if requests.fenced {
+            return Err(NodeError::Fenced(self.node));
+        }
+        if let Some(settings) = requests.settings {
+            tracing::info!("settings changed");
+            self.store.set_durability(settings.durability)?;
+            self.settings = settings;
+        }
+        let step = match requests.stop {
+            StopRequest::None => Step::None,
+            StopRequest::Gracefully => self.phase.finish(self.settings.shutdown_grace),
+            StopRequest::Now => self.phase.stop(),
+        };
+        self.take_step(step);
+        for (job, fence) in requests.cancel {
+            self.cancel(job, fence);
+        }
+        Ok(())
+    }
+
+    fn cancel(&mut self, job: JobId, fence: i64) {
+        let key = RunKey { job, fence };
+        if let Some(place) = self
+            .hand
+            .stock
+            .iter()
+            .position(|claimed| hand::key(claimed) == key)
+        {
+            if let Some(claimed) = self.hand.stock.remove(place) {
+                let now = self.clock.now();
+                let message = "cancelled before it started".to_owned();
+                let ending = decide::died(OutcomeKind::Cancelled, message, self.node, 0, now, now);
+                self.ended(&claimed, ending);
+            }
+        } else if let Some((worker, key)) = self.hand.stop(job, fence) {
+            self.crew
+                .send(worker, &ToWorker::Stop(key, StopReason::Cancelled));
+        }
+    }
+
+    /// How many jobs the node would claim now.
+    fn wants(&self) -> u32 {
+        if !self.phase.is_working() || self.store_retry.is_some() {
+            return 0;
+        }
+        let slots = self.crew.present().count() as u32 * self.options.concurrency;
+        claim_count(
+            slots,
+            self.hand.running() as u32,
+            self.hand.stock.len() as u32,
+            &self.pace,
+        )
+    }
+
+    /// Whether outcomes can wait a little for others: only while the workers have enough to do.
+    fn may_linger(&self) -> bool {
+        let enough = self.hand.stock.len() >= self.crew.present().count() * self.options.concurrency as usize;
+        enough && self.hand.ended.len() < LINGER_MOST && self.phase.is_working()
+    }
+
+    /// One turn, if there is reason for one.
+    fn turn(&mut self, now: Timestamp) -> Result<(), StoreError> {
+        let due = self.next_due.is_some_and(|due| due <= now);
+        let claim = if self.maybe_work || due { self.wants() } else { 0 };
+        let record = self
+            .ended_since
+            .is_some_and(|since| !self.may_linger() || since.elapsed() >= LINGER);
+        if !record && claim == 0 {
+            return Ok(());
+        }
+        let turn = Turn {
+            node: self.node,
+            records: &self.hand.ended,
+            claim,
+            queues: &self.options.queues,
+            now,
+        };
+        let TurnResult {
+            stale,
+            claimed,
+            next_due,
+        } = self.store.turn(&turn)?;
+        for (job, fence) in stale {
+            tracing::warn!(
+                job = job.0,
+                fence,
+                "a stale outcome was refused: the job is not this node's any more"
+            );
+        }
+        for record in self.hand.ended.drain(..) {
+            self.maybe_work |= record.change.to() == queuectl_core::State::Pending;
+        }
+        self.ended_since = None;
+        if claim > 0 {
+            self.maybe_work = claimed.len() as u32 == claim;
+        }
+        self.next_due = next_due;
+        self.hand.stock.extend(claimed);
+        Ok(())
+    }
+
+    /// Gives jobs in stock to workers with a free slot, the least busy first.
+    fn hand_out(&mut self) {
+        while let Some(worker) = self.free_worker() {
+            let Some(job) = self.hand.stock.pop_front() else {
+                return;
+            };
+            match self.run_of(&job) {
+                Ok(run) => {
+                    report::started(&job, worker);
+                    self.crew.send(
+                        worker,
+                        &ToWorker::Start {
+                            run,
+                            shell: self.settings.shell.clone(),
+                        },
+                    );
+                    self.hand.start(worker, job);
+                }
+                Err(message) => {
+                    let now = self.clock.now();
+                    let ending = decide::died(OutcomeKind::SystemFailure, message, self.node, 0, now, now);
+                    self.ended(&job, ending);
+                }
+            }
+        }
+    }
+
+    fn free_worker(&self) -> Option<usize> {
+        if self.hand.stock.is_empty() {
+            return None;
+        }
+        let load = |worker: &usize| self.hand.running_on(*worker);
+        self.crew
+            .present()
+            .min_by_key(load)
+            .filter(|worker| load(worker) < self.options.concurrency as usize)
+    }
+
+    fn run_of(&self, job: &Claimed) -> Result<Run, String> {
+        let own_timeout = job
+            .timeout_ms
+            .map(|ms| Duration::from_millis(u64::try_from(ms).unwrap_or(0)));
+        Ok(Run {
+            key: hand::key(job),
+            public_id: job.name.clone().unwrap_or_else(|| job.id.to_string()),
+            attempt: job.attempt,
+            queue: job.queue.clone(),
+            executor: job.executor.parse().map_err(|error| format!("{error}"))?,
+            payload: job.payload.clone(),
+            timeout: own_timeout.or(self.settings.job_timeout),
+            kill_grace: self.settings.kill_grace,
+            leftovers: self.settings.leftovers,
+            output_limit: self.settings.output_limit,
+            output_file_limit: self.settings.output_file_limit,
+            output_file: self.options.location.output_file(job.id, job.fence),
+        })
+    }
+
+    fn store_came_back(&mut self) {
+        if self.store_retry.take().is_some() {
+            tracing::info!("the store can be used again; going on");
+            self.maybe_work = true;
+        }
+    }
+
+    fn store_failed(&mut self, error: StoreError) -> Result<(), NodeError> {
+        // Anything but the database's surroundings is not going to pass.
+        if error.problem().is_none() {
+            return Err(error.into());
+        }
+        if self.store_retry.is_none() {
+            let waiting = self.hand.ended.len();
+            tracing::error!(waiting, store = %self.options.location, "cannot use the store, trying again: {error}");
+        }
+        self.store_retry = Some(Instant::now() + STORE_RETRY);
+        // Whoever asks a second time does not want to wait for a disk that may never come back.
+        if matches!(self.phase, Phase::Stopping | Phase::Killing) && self.hand.running() == 0 {
+            return Err(NodeError::Unrecorded {
+                count: self.hand.ended.len(),
+                source: error,
+            });
+        }
+        Ok(())
+    }
+
+    /// Whether this node itself has nothing left to do.
+    fn is_drained(&self) -> bool {
+        self.hand.is_empty() && !self.maybe_work && self.store_retry.is_none()
+    }
+
+    fn drained(&mut self) -> Result<Option<NodeEnd>, StoreError> {
+        if self.store.any_unfinished(&self.options.queues)? {
+            return Ok(None);
+        }
+        let all_completed = !self
+            .store
+            .any_ended_badly(&self.options.queues, self.started_at)?;
+        Ok(Some(NodeEnd::Drained { all_completed }))
+    }
+}

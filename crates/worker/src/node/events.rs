@@ -1,0 +1,48 @@
+//! What can happen to a dispatcher. Every source has a thread that does nothing but pass events on; the dispatcher
+//! handles them one after the other.
+
+use std::io;
+use std::process::ExitStatus;
+use std::sync::mpsc::Sender;
+use std::thread;
+
+use queuectl_executor::Finished;
+use queuectl_storage::WakeListener;
+
+use crate::os;
+
+/// An event.
+pub enum Event {
+    /// Another process changed the store.
+    Wake,
+    /// The user asked the node to stop.
+    StopSignal,
+    /// A job ended.
+    Finished {
+        /// The worker process, counted from 0.
+        worker: usize,
+        /// How it ended.
+        finished: Box<Finished>,
+    },
+    /// A worker process ended.
+    WorkerGone {
+        /// The worker process, counted from 0.
+        worker: usize,
+        /// How it ended, if that could be learned.
+        status: io::Result<ExitStatus>,
+    },
+}
+
+/// Starts passing on signals and wake-ups.
+pub fn listen(events: &Sender<Event>, mut listener: WakeListener) -> io::Result<()> {
+    let signals = events.clone();
+    os::on_stop_signal(move || {
+        let _ = signals.send(Event::StopSignal);
+    })?;
+    let wakes = events.clone();
+    thread::Builder::new().name("wake-ups".into()).spawn(move || {
+        // Without wake-ups the poll interval remains.
+        while listener.wait().is_ok() && wakes.send(Event::Wake).is_ok() {}
+    })?;
+    Ok(())
+}

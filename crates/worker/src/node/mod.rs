@@ -1,0 +1,116 @@
+//! The dispatcher's process: enters the node into the store, starts the worker processes and runs the loop.
+
+mod control;
+mod crew;
+mod decide;
+mod dispatcher;
+mod events;
+mod hand;
+mod housekeeping;
+mod report;
+mod rescue;
+mod shutdown;
+
+use std::ffi::OsString;
+use std::io;
+use std::sync::mpsc;
+
+use queuectl_core::{Clock, NodeId, SystemClock};
+use queuectl_executor::processes;
+use queuectl_storage::{Location, NewNode, OpenMode, Queues, Store, StoreError};
+
+use crate::os;
+use dispatcher::Dispatcher;
+use events::Event;
+
+/// What a node is to do.
+#[derive(Debug, Clone)]
+pub struct NodeOptions {
+    /// The store.
+    pub location: Location,
+    /// Worker processes, 1 to [`queuectl_core::limits::WORKERS`].
+    pub workers: u32,
+    /// Jobs per worker process at a time, 1 to [`queuectl_core::limits::CONCURRENCY`].
+    pub concurrency: u32,
+    /// The queues to serve.
+    pub queues: Queues,
+    /// Whether to end when nothing is left to run.
+    pub drain: bool,
+    /// The arguments with which this binary becomes a worker process.
+    pub worker_args: Vec<OsString>,
+}
+
+/// How a node ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NodeEnd {
+    /// It was asked to stop, and did.
+    Stopped,
+    /// Nothing was left to run.
+    Drained {
+        /// Whether no job of its queues ended dead or cancelled meanwhile.
+        all_completed: bool,
+    },
+}
+
+/// Why a node could not start or go on.
+#[derive(Debug, thiserror::Error)]
+pub enum NodeError {
+    /// The store could not be used.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// A process, thread or signal handler could not be set up.
+    #[error("cannot {what}: {source}")]
+    Setup {
+        /// What was tried.
+        what: &'static str,
+        /// Why it failed.
+        source: io::Error,
+    },
+    /// Another node took this one for dead.
+    #[error("node {0} was declared dead by another node; its jobs were stopped, start it again")]
+    Fenced(NodeId),
+    /// The node was told to stop while the store could not be written.
+    #[error("{count} outcomes could not be recorded ({source}); their jobs will run again")]
+    Unrecorded {
+        /// How many.
+        count: usize,
+        /// Why.
+        source: StoreError,
+    },
+}
+
+impl NodeError {
+    fn setup(what: &'static str) -> impl FnOnce(io::Error) -> NodeError {
+        move |source| NodeError::Setup { what, source }
+    }
+}
+
+/// Runs a node in the foreground until it is stopped or drained. `on_ready` is called once it is entered and its
+/// worker processes run.
+///
+/// # Errors
+/// [`NodeError`]; whatever was running is stopped first.
+pub fn run_node(options: NodeOptions, on_ready: impl FnOnce(NodeId)) -> Result<NodeEnd, NodeError> {
+    let clock = SystemClock;
+    let mut store = Store::open(&options.location, OpenMode::Create)?;
+    let cookie = format!("{:016x}{:016x}", fastrand::u64(..), fastrand::u64(..));
+    let node = NewNode {
+        cookie: cookie.clone(),
+        host: os::host_name(),
+        pid: std::process::id(),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        workers: options.workers,
+        concurrency: options.concurrency,
+        queues: options.queues.clone(),
+    };
+    let (id, guard, listener) = store.enter_node(&node, clock.now())?;
+    let (events, inbox) = mpsc::channel::<Event>();
+    events::listen(&events, listener).map_err(NodeError::setup("listen for signals"))?;
+    // Children of a worker process that dies become children of this process, where they are found.
+    processes::become_subreaper().map_err(NodeError::setup("become a subreaper"))?;
+
+    let end = Dispatcher::new(store, id, cookie, options, events, inbox)
+        .and_then(|mut dispatcher| dispatcher.run(|| on_ready(id)));
+    drop(guard);
+    end
+}

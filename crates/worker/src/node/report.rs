@@ -1,0 +1,62 @@
+//! The node's log: one line per job event.
+
+use queuectl_core::{OutcomeKind, State};
+use queuectl_storage::{Claimed, Record};
+
+use super::decide::Ending;
+
+fn id(job: &Claimed) -> String {
+    job.name.clone().unwrap_or_else(|| job.id.to_string())
+}
+
+pub fn started(job: &Claimed, worker: usize) {
+    tracing::info!(
+        job = id(job),
+        attempt = job.attempt,
+        worker = worker + 1,
+        "job started"
+    );
+}
+
+pub fn ended(job: &Claimed, ending: &Ending) {
+    let took = ending.finished_at.since(ending.started_at);
+    let duration = format!("{:.3}s", took.as_secs_f64());
+    let (job, attempt, worker) = (id(job), job.attempt, ending.worker);
+    let outcome = &ending.outcome;
+    match outcome.kind {
+        OutcomeKind::Succeeded => tracing::info!(job, attempt, worker, duration, "job succeeded"),
+        OutcomeKind::Cancelled => tracing::info!(job, attempt, worker, duration, "job cancelled"),
+        OutcomeKind::Returned => tracing::info!(job, attempt, worker, duration, "job given back"),
+        kind => tracing::warn!(
+            job,
+            attempt,
+            worker,
+            duration,
+            "job {}: {}",
+            words(kind),
+            outcome.message
+        ),
+    }
+}
+
+fn words(kind: OutcomeKind) -> String {
+    kind.name().replace('_', " ")
+}
+
+pub fn next(job: &Claimed, record: &Record) {
+    let (id, attempt) = (id(job), job.attempt);
+    match (record.change.to(), record.change.due_at(), &record.attempt) {
+        (State::Failed, Some(due), Some(ended)) => {
+            let wait = format!("{:.3}s", due.since(ended.finished_at).as_secs_f64());
+            tracing::info!(job = id, attempt, wait, "job will be retried");
+        }
+        (State::Dead, _, _) => {
+            tracing::error!(
+                job = id,
+                attempt,
+                "job is dead: no attempts left; see `queuectl dlq:show {id}`"
+            );
+        }
+        _ => {}
+    }
+}

@@ -1,0 +1,73 @@
+//! Finding dead nodes and giving their jobs a new chance.
+//!
+//! A node is dead when its lock can be taken. Whoever takes it first kills whatever the dead node had started on
+//! this machine, then records its jobs as lost attempts, then removes it. The lock is held throughout, so only one
+//! node rescues another.
+
+use queuectl_core::{NodeId, OutcomeKind, Settings, Timestamp};
+use queuectl_executor::processes;
+use queuectl_storage::{Node, Queues, Record, Store, StoreError, Turn};
+
+use super::decide::{self, Subject};
+
+/// Rescues the jobs of every dead node but `own`. Returns how many jobs there were.
+pub fn rescue(
+    store: &mut Store,
+    own: NodeId,
+    settings: &Settings,
+    now: Timestamp,
+) -> Result<usize, StoreError> {
+    let mut rescued = 0;
+    for node in store.nodes()? {
+        if node.id == own {
+            continue;
+        }
+        if let Some(_guard) = store.take_over(node.id)? {
+            rescued += rescue_one(store, &node, settings, now)?;
+        }
+    }
+    Ok(rescued)
+}
+
+fn rescue_one(
+    store: &mut Store,
+    dead: &Node,
+    settings: &Settings,
+    now: Timestamp,
+) -> Result<usize, StoreError> {
+    // Before anything of it can run again.
+    let killed = processes::kill_marked(&dead.cookie);
+    let jobs = store.jobs_of_node(dead.id)?;
+    let records: Vec<Record> = jobs
+        .iter()
+        .map(|job| {
+            let (kind, message) = if job.cancel_requested {
+                (OutcomeKind::Cancelled, "cancelled while its node died".to_owned())
+            } else {
+                (
+                    OutcomeKind::Lost,
+                    format!("node {} died while it had the job", dead.id),
+                )
+            };
+            let ending = decide::died(kind, message, dead.id, 0, job.started_at.unwrap_or(now), now);
+            decide::ended(&Subject::from(job), ending, settings, now)
+        })
+        .collect();
+    let turn = Turn {
+        node: dead.id,
+        records: &records,
+        claim: 0,
+        queues: &Queues::All,
+        now,
+    };
+    store.turn(&turn)?;
+    store.leave_node(dead.id)?;
+    tracing::warn!(
+        node = dead.id.0,
+        pid = dead.pid,
+        jobs = records.len(),
+        processes = killed,
+        "rescued a dead node's jobs"
+    );
+    Ok(records.len())
+}

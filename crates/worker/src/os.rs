@@ -1,0 +1,142 @@
+//! What differs between operating systems: signals, process groups of worker processes, and taking the standard
+//! streams away from plugins.
+
+#[cfg(unix)]
+pub use unix::*;
+#[cfg(windows)]
+pub use windows::*;
+
+#[cfg(unix)]
+mod unix {
+    use std::fs::File;
+    use std::io;
+    use std::os::unix::process::{CommandExt, ExitStatusExt};
+    use std::process::{Command, ExitStatus};
+
+    use nix::sys::signal::{Signal, kill};
+    use nix::unistd::{Pid, dup, dup2_stdin, dup2_stdout};
+    use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+    use signal_hook::iterator::Signals;
+
+    /// Calls `stop` from a thread of its own for every SIGINT, SIGTERM and SIGHUP.
+    pub fn on_stop_signal(mut stop: impl FnMut() + Send + 'static) -> io::Result<()> {
+        let mut signals = Signals::new([SIGINT, SIGTERM, SIGHUP])?;
+        std::thread::Builder::new()
+            .name("signals".into())
+            .spawn(move || {
+                for _ in signals.forever() {
+                    stop();
+                }
+            })?;
+        Ok(())
+    }
+
+    /// A worker process gets a process group of its own, so that Ctrl-C reaches the dispatcher alone.
+    pub fn own_group(command: &mut Command) {
+        command.process_group(0);
+    }
+
+    /// Kills a process that is a child of this one and was not waited for yet, and every process of its group.
+    pub fn kill_child_group(pid: u32) {
+        if let Ok(pid) = i32::try_from(pid) {
+            let _ = kill(Pid::from_raw(-pid), Signal::SIGKILL);
+            let _ = kill(Pid::from_raw(pid), Signal::SIGKILL);
+        }
+    }
+
+    /// How a process ended, in words.
+    pub fn describe(status: ExitStatus) -> String {
+        match (status.code(), status.signal()) {
+            (Some(code), _) => format!("exit status {code}"),
+            (None, Some(number)) => match Signal::try_from(number) {
+                Ok(signal) => format!("killed by signal {number} ({signal})"),
+                Err(_) => format!("killed by signal {number}"),
+            },
+            (None, None) => "ended".to_owned(),
+        }
+    }
+
+    /// Moves standard input and output to private handles, and gives what is left of them to nobody: a plugin that
+    /// prints reaches the log, not the dispatcher.
+    pub fn take_standard_streams() -> io::Result<(File, File)> {
+        let input = File::from(dup(io::stdin())?);
+        let output = File::from(dup(io::stdout())?);
+        for file in [&input, &output] {
+            nix::fcntl::fcntl(
+                file,
+                nix::fcntl::FcntlArg::F_SETFD(nix::fcntl::FdFlag::FD_CLOEXEC),
+            )?;
+        }
+        dup2_stdin(File::open("/dev/null")?)?;
+        dup2_stdout(io::stderr())?;
+        Ok((input, output))
+    }
+
+    /// The machine's name.
+    pub fn host_name() -> String {
+        nix::unistd::gethostname()
+            .map_or_else(|_| "unknown".into(), |name| name.to_string_lossy().into_owned())
+    }
+}
+
+#[cfg(windows)]
+mod windows {
+    use std::fs::File;
+    use std::io;
+    use std::os::windows::io::{AsHandle, OwnedHandle};
+    use std::os::windows::process::CommandExt;
+    use std::process::{Command, ExitStatus};
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicBool, Ordering};
+    use std::time::Duration;
+
+    const CREATE_NEW_PROCESS_GROUP: u32 = 0x200;
+
+    /// Calls `stop` from a thread of its own for every Ctrl-C and Ctrl-Break.
+    pub fn on_stop_signal(mut stop: impl FnMut() + Send + 'static) -> io::Result<()> {
+        let pressed = Arc::new(AtomicBool::new(false));
+        for signal in [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM] {
+            signal_hook::flag::register(signal, Arc::clone(&pressed))?;
+        }
+        std::thread::Builder::new()
+            .name("signals".into())
+            .spawn(move || {
+                loop {
+                    // The C runtime's handlers can do no more than set a flag.
+                    std::thread::sleep(Duration::from_millis(50));
+                    if pressed.swap(false, Ordering::SeqCst) {
+                        stop();
+                    }
+                }
+            })?;
+        Ok(())
+    }
+
+    /// A worker process gets a group of its own, so that Ctrl-C reaches the dispatcher alone.
+    pub fn own_group(command: &mut Command) {
+        command.creation_flags(CREATE_NEW_PROCESS_GROUP);
+    }
+
+    /// The worker's job object ends with it; nothing else is left to kill here.
+    pub fn kill_child_group(_: u32) {}
+
+    /// How a process ended, in words.
+    pub fn describe(status: ExitStatus) -> String {
+        status
+            .code()
+            .map_or_else(|| "ended".to_owned(), |code| format!("exit status {code}"))
+    }
+
+    /// Copies the handles of standard input and output.
+    pub fn take_standard_streams() -> io::Result<(File, File)> {
+        let own = |handle: io::Result<OwnedHandle>| handle.map(File::from);
+        let input = own(io::stdin().as_handle().try_clone_to_owned())?;
+        let output = own(io::stdout().as_handle().try_clone_to_owned())?;
+        Ok((input, output))
+    }
+
+    /// The machine's name.
+    pub fn host_name() -> String {
+        std::env::var("COMPUTERNAME").unwrap_or_else(|_| "unknown".into())
+    }
+}

@@ -1,0 +1,123 @@
+//! What a dispatcher and a worker process say to each other, over the worker's standard input and output.
+//!
+//! A frame is its length in bytes (32 bits, little endian) and a message in postcard's format. Both ends are the
+//! same binary, so there is no version. A frame over [`FRAME_BYTES`] is refused before it is read.
+
+use std::io::{self, Read, Write};
+
+use queuectl_executor::{Finished, Run, RunKey, StopReason};
+use serde::Deserialize;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+/// Longest frame: the largest output that can be kept in the store, the largest payload, and room to spare.
+pub const FRAME_BYTES: usize = 32 * 1024 * 1024;
+
+/// From the dispatcher to a worker process. The end of the stream means that the dispatcher is gone.
+#[derive(Debug, Serialize, Deserialize)]
+pub enum ToWorker {
+    /// Start a job.
+    Start {
+        /// The job.
+        run: Run,
+        /// The shell for command lines.
+        shell: String,
+    },
+    /// Ask a job to stop, kill it after its grace.
+    Stop(RunKey, StopReason),
+    /// Kill a job.
+    Kill(RunKey, StopReason),
+}
+
+/// From a worker process to its dispatcher.
+#[derive(Debug, Serialize, Deserialize)]
+pub enum FromWorker {
+    /// A job ended, and so did everything it started.
+    Finished(Finished),
+}
+
+/// Appends a frame to `buffer`.
+///
+/// # Errors
+/// The message is too large.
+pub fn encode<T: Serialize>(message: &T, buffer: &mut Vec<u8>) -> io::Result<()> {
+    let start = buffer.len();
+    buffer.extend_from_slice(&[0; 4]);
+    let mut filled = postcard::to_extend(message, std::mem::take(buffer)).map_err(io::Error::other)?;
+    let bytes = filled.len() - start - 4;
+    if bytes > FRAME_BYTES {
+        return Err(io::Error::new(io::ErrorKind::InvalidData, "a frame is too large"));
+    }
+    filled[start..start + 4].copy_from_slice(&(bytes as u32).to_le_bytes());
+    *buffer = filled;
+    Ok(())
+}
+
+/// Writes one frame.
+///
+/// # Errors
+/// The other end is gone, or the message is too large.
+pub fn write<T: Serialize>(mut to: impl Write, message: &T) -> io::Result<()> {
+    let mut buffer = Vec::new();
+    encode(message, &mut buffer)?;
+    to.write_all(&buffer)
+}
+
+/// Reads one frame; none at the end of the stream.
+///
+/// # Errors
+/// The stream broke inside a frame, or what came is no frame.
+pub fn read<T: DeserializeOwned>(mut from: impl Read) -> io::Result<Option<T>> {
+    let mut length = [0; 4];
+    // The end of the stream is regular only between frames.
+    match from.read(&mut length[..1])? {
+        0 => return Ok(None),
+        _ => from.read_exact(&mut length[1..])?,
+    }
+    let length = u32::from_le_bytes(length) as usize;
+    if length > FRAME_BYTES {
+        return Err(io::Error::new(io::ErrorKind::InvalidData, "a frame is too large"));
+    }
+    let mut bytes = vec![0; length];
+    from.read_exact(&mut bytes)?;
+    postcard::from_bytes(&bytes).map(Some).map_err(io::Error::other)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use queuectl_core::JobId;
+
+    #[test]
+    fn frames_round_trip_and_end_cleanly() {
+        let mut bytes = Vec::new();
+        let key = RunKey {
+            job: JobId(7),
+            fence: 3,
+        };
+        encode(&ToWorker::Stop(key, StopReason::Cancelled), &mut bytes).unwrap();
+        encode(&ToWorker::Kill(key, StopReason::Returned), &mut bytes).unwrap();
+        let mut from = bytes.as_slice();
+        assert!(
+            matches!(read(&mut from).unwrap(), Some(ToWorker::Stop(k, StopReason::Cancelled)) if k == key)
+        );
+        assert!(
+            matches!(read(&mut from).unwrap(), Some(ToWorker::Kill(k, StopReason::Returned)) if k == key)
+        );
+        assert!(read::<ToWorker>(&mut from).unwrap().is_none());
+    }
+
+    #[test]
+    fn broken_streams_are_errors() {
+        assert!(read::<ToWorker>(&[1u8, 0][..]).is_err(), "ends inside the length");
+        assert!(
+            read::<ToWorker>(&[9u8, 0, 0, 0, 1][..]).is_err(),
+            "ends inside the message"
+        );
+        assert!(
+            read::<ToWorker>(&[255u8; 8][..]).is_err(),
+            "longer than any frame"
+        );
+        assert!(read::<ToWorker>(&[1u8, 0, 0, 0, 77][..]).is_err(), "no message");
+    }
+}

@@ -1,0 +1,3 @@
+Push-Location $PSScriptRoot
+try { cargo xtask test @args } finally { Pop-Location }
+exit $LASTEXITCODE

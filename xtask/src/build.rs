@@ -1,0 +1,104 @@
+//! `build`: the binary and every plugin, in one call of cargo.
+//!
+//! Where the files are is taken from what cargo reports, not guessed from the profile's name: a target folder or
+//! platform chosen by the user's own cargo settings is followed.
+
+use std::env::consts::DLL_SUFFIX;
+use std::io::BufReader;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+
+use anyhow::{Context, bail};
+use cargo_metadata::{CrateType, Message};
+
+use crate::workspace::Workspace;
+
+/// Which cargo profile to build with.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Profile {
+    /// Quick to build; what tests and the demo use.
+    Dev,
+    /// Optimised; what gets installed.
+    Release,
+}
+
+impl Profile {
+    /// The profile that a `--release` flag asks for.
+    pub fn from_release_flag(release: bool) -> Self {
+        if release { Profile::Release } else { Profile::Dev }
+    }
+}
+
+/// What a build made.
+pub struct Built {
+    /// The `queuectl` binary.
+    pub binary: PathBuf,
+    /// The plugins' shared libraries.
+    pub plugins: Vec<PathBuf>,
+}
+
+impl Built {
+    /// The folder that the binary and the plugins are in.
+    pub fn folder(&self) -> &Path {
+        self.binary.parent().unwrap_or(&self.binary)
+    }
+}
+
+/// Builds and says where the results are.
+pub fn run(workspace: &Workspace, profile: Profile) -> anyhow::Result<()> {
+    let built = build(workspace, profile)?;
+    println!("{}", built.binary.display());
+    for plugin in &built.plugins {
+        println!("{}", plugin.display());
+    }
+    Ok(())
+}
+
+/// Builds, with cargo's progress and diagnostics on standard error.
+pub fn build(workspace: &Workspace, profile: Profile) -> anyhow::Result<Built> {
+    let mut cargo = workspace.cargo(["build", "--message-format=json-render-diagnostics"]);
+    for package in workspace.shipped() {
+        cargo.args(["--package", package.name.as_str()]);
+    }
+    if profile == Profile::Release {
+        cargo.arg("--release");
+    }
+    let mut child = cargo
+        .stdout(Stdio::piped())
+        .spawn()
+        .context("cannot start cargo")?;
+    let output = child.stdout.take().context("cargo has no output")?;
+    let messages: Result<Vec<Message>, _> = Message::parse_stream(BufReader::new(output)).collect();
+    if !child.wait()?.success() {
+        bail!("the build failed");
+    }
+    collect(workspace, &messages.context("cannot read what cargo reported")?)
+}
+
+/// Picks the binary and the plugins out of everything that was compiled.
+fn collect(workspace: &Workspace, messages: &[Message]) -> anyhow::Result<Built> {
+    let shipped = workspace.shipped();
+    let mut binary = None;
+    let mut plugins = Vec::new();
+    for message in messages {
+        let Message::CompilerArtifact(artifact) = message else {
+            continue;
+        };
+        if !shipped.iter().any(|package| package.id == artifact.package_id) {
+            continue;
+        }
+        if let Some(executable) = &artifact.executable {
+            binary = Some(executable.as_std_path().to_owned());
+        }
+        if artifact.target.crate_types.contains(&CrateType::CDyLib) {
+            let libraries = artifact
+                .filenames
+                .iter()
+                .filter(|file| file.as_str().ends_with(DLL_SUFFIX));
+            plugins.extend(libraries.map(|file| file.as_std_path().to_owned()));
+        }
+    }
+    plugins.sort();
+    let binary = binary.context("cargo reported no binary")?;
+    Ok(Built { binary, plugins })
+}

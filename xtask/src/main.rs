@@ -1,0 +1,93 @@
+//! `cargo xtask`: the tasks around the code, one module per task.
+//!
+//! This file parses arguments and hands over. No task depends on a tool that is not part of a Rust installation.
+
+mod build;
+mod demo;
+mod install;
+mod report;
+mod suite;
+mod tidy;
+mod workspace;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anstyle::AnsiColor;
+use clap::{Parser, Subcommand};
+
+use crate::build::Profile;
+use crate::workspace::Workspace;
+
+/// Tasks for building, checking, trying and installing queuectl
+#[derive(Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask")]
+struct Arguments {
+    #[command(subcommand)]
+    task: Task,
+}
+
+#[derive(Subcommand)]
+enum Task {
+    /// Build the `queuectl` binary and every plugin
+    Build {
+        /// Build with optimisations, as `install` does
+        #[arg(long)]
+        release: bool,
+    },
+    /// Build for release and install the binary and the plugins
+    Install {
+        /// Install into DIR/bin and DIR/lib/queuectl/plugins [default: ~/.local]
+        #[arg(long, value_name = "DIR")]
+        prefix: Option<PathBuf>,
+    },
+    /// Check what the compiler does not: crate dependencies, file lengths, migrations, headers, manifests
+    Tidy,
+    /// Run every check and every test: format, tidy, clippy, build, unit, integration and end-to-end tests
+    Test {
+        /// Run only the tests whose name contains this; the other steps run in any case
+        filter: Option<String>,
+    },
+    /// Run what CI runs: `test`, where a skipped test is a failure
+    Ci,
+    /// Drive the real binary through a short story, in a temporary queue
+    Demo {
+        /// Keep the temporary queue, to look around in it afterwards
+        #[arg(long)]
+        keep: bool,
+    },
+}
+
+fn main() -> ExitCode {
+    match run(Arguments::parse().task) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            let red = AnsiColor::Red.on_default().bold();
+            anstream::eprintln!("{red}error{red:#}: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(task: Task) -> anyhow::Result<()> {
+    let workspace = Workspace::load()?;
+    match task {
+        Task::Build { release } => build::run(&workspace, Profile::from_release_flag(release)),
+        Task::Install { prefix } => install::run(&workspace, prefix),
+        Task::Tidy => tidy::run(&workspace),
+        Task::Test { filter } => suite::run(&workspace, filter.as_deref(), suite::in_ci()),
+        Task::Ci => suite::run(&workspace, None, true),
+        Task::Demo { keep } => demo::run(&workspace, keep),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_arguments_are_well_formed() {
+        Arguments::command().debug_assert();
+    }
+}

@@ -1,0 +1,226 @@
+//! `test` and `ci`: every check and every test, in order, with a table at the end.
+//!
+//! A failed step does not hide the later ones; only the tests need a build. Nothing is parsed out of the steps'
+//! output: it streams through unchanged.
+//!
+//! # Skipped tests
+//!
+//! The test harness captures what a passing test prints, so a test that has to give up because a tool is missing
+//! (`cc`, say) could not be told from one that ran. It therefore **appends one line** to the file that the environment
+//! variable `QUEUECTL_TEST_SKIPS` names:
+//!
+//! ```text
+//! skipped: NAME: REASON
+//! ```
+//!
+//! in one write to a file opened for appending, since tests run in parallel. Without the variable (plain
+//! `cargo test`) there is nothing to write to, and the test prints the line instead. The lines are shown here after
+//! the table, and with `CI=true` they are failures.
+//!
+//! Tests that drive the real binary find it and the plugins in the folder `QUEUECTL_TEST_BIN_DIR`.
+
+use std::env;
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, bail};
+
+use crate::build::{self, Profile};
+use crate::report::{self, Step, Table, Verdict};
+use crate::tidy;
+use crate::workspace::Workspace;
+
+/// Names the file that tests append their `skipped:` lines to.
+const SKIPS: &str = "QUEUECTL_TEST_SKIPS";
+/// Names the folder with the binary and the plugins.
+const BIN_DIR: &str = "QUEUECTL_TEST_BIN_DIR";
+
+/// Whether the environment says that this is CI.
+pub fn in_ci() -> bool {
+    env::var("CI").is_ok_and(|value| matches!(value.as_str(), "true" | "1"))
+}
+
+/// Runs every step; an error names those that failed.
+pub fn run(workspace: &Workspace, filter: Option<&str>, ci: bool) -> anyhow::Result<()> {
+    let scratch = tempfile::tempdir().context("cannot make a temporary folder")?;
+    let skips_file = scratch.path().join("skips");
+    let mut steps = Vec::new();
+    let mut step = |name, work: &mut dyn FnMut() -> anyhow::Result<()>| steps.push(timed(name, work));
+
+    step("format", &mut || {
+        succeed(&mut workspace.cargo(["fmt", "--all", "--", "--check"]))
+    });
+    step("tidy", &mut || tidy::run(workspace));
+    step("clippy", &mut || {
+        succeed(&mut workspace.cargo(["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"]))
+    });
+    let mut built = None;
+    step("build", &mut || {
+        built = Some(build::build(workspace, Profile::Dev)?);
+        Ok(())
+    });
+    // The tasks are tested apart: together, their dependencies' features would reach the binary under test.
+    let test_runs = [
+        (
+            "tests",
+            &["test", "--workspace", "--exclude", "xtask", "--no-fail-fast"][..],
+        ),
+        (
+            "task tests",
+            &["test", "--package", "xtask", "--no-fail-fast"][..],
+        ),
+    ];
+    for (name, arguments) in test_runs {
+        let Some(built) = &built else {
+            steps.push(Step {
+                name,
+                verdict: Verdict::NotRun("the build failed"),
+                time: Duration::ZERO,
+            });
+            continue;
+        };
+        steps.push(timed(name, &mut || {
+            let mut cargo = workspace.cargo(arguments.iter().copied());
+            cargo
+                .args(filter)
+                .env(SKIPS, &skips_file)
+                .env(BIN_DIR, built.folder());
+            if ci {
+                cargo.env("CI", "true");
+            }
+            succeed(&mut cargo)
+        }));
+    }
+    conclude(&steps, &read_skips(&skips_file)?, ci)
+}
+
+/// Runs one step under its heading; its error is shown at once.
+fn timed(name: &'static str, work: &mut dyn FnMut() -> anyhow::Result<()>) -> Step {
+    report::heading(name);
+    let start = Instant::now();
+    let verdict = match work() {
+        Ok(()) => Verdict::Passed,
+        Err(error) => {
+            anstream::eprintln!("{name}: {error:#}");
+            Verdict::Failed
+        }
+    };
+    Step {
+        name,
+        verdict,
+        time: start.elapsed(),
+    }
+}
+
+/// Runs a command to its end; anything but success is an error.
+fn succeed(command: &mut Command) -> anyhow::Result<()> {
+    let status = command
+        .status()
+        .with_context(|| format!("cannot start {}", command.get_program().display()))?;
+    if !status.success() {
+        bail!("{status}");
+    }
+    Ok(())
+}
+
+/// The lines that tests left, in a stable order.
+fn read_skips(file: &Path) -> anyhow::Result<Vec<String>> {
+    // No test was skipped if none made the file.
+    if !file.exists() {
+        return Ok(Vec::new());
+    }
+    let text = fs::read_to_string(file).context("cannot read the list of skipped tests")?;
+    let mut lines: Vec<String> = text
+        .lines()
+        .filter(|line| !line.trim().is_empty())
+        .map(str::to_owned)
+        .collect();
+    lines.sort();
+    lines.dedup();
+    Ok(lines)
+}
+
+/// Shows the table and the skipped tests, and decides.
+fn conclude(steps: &[Step], skips: &[String], ci: bool) -> anyhow::Result<()> {
+    report::heading("summary");
+    anstream::print!("{}", Table(steps));
+    let style = report::warning();
+    for line in skips {
+        anstream::println!("  {style}{line}{style:#}");
+    }
+    println!("  {} skipped", skips.len());
+    let failures = failures(steps, skips, ci);
+    if !failures.is_empty() {
+        bail!("failed: {}", failures.join(", "));
+    }
+    Ok(())
+}
+
+/// What keeps the whole from being a success.
+fn failures(steps: &[Step], skips: &[String], ci: bool) -> Vec<String> {
+    let failed = steps.iter().filter(|step| step.verdict == Verdict::Failed);
+    let mut names: Vec<String> = failed.map(|step| step.name.to_owned()).collect();
+    let not_run = steps
+        .iter()
+        .filter(|step| matches!(step.verdict, Verdict::NotRun(_)));
+    names.extend(not_run.map(|step| format!("{} (not run)", step.name)));
+    if ci && !skips.is_empty() {
+        names.push(format!("{} skipped (in CI nothing may be skipped)", skips.len()));
+    }
+    names
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn step(name: &'static str, verdict: Verdict) -> Step {
+        Step {
+            name,
+            verdict,
+            time: Duration::ZERO,
+        }
+    }
+
+    #[test]
+    fn failed_and_missing_steps_are_failures() {
+        let steps = [
+            step("format", Verdict::Failed),
+            step("tidy", Verdict::Passed),
+            step("tests", Verdict::NotRun("no build")),
+        ];
+        assert_eq!(failures(&steps, &[], false), ["format", "tests (not run)"]);
+        assert_eq!(
+            conclude(&steps, &[], false).unwrap_err().to_string(),
+            "failed: format, tests (not run)"
+        );
+        assert!(conclude(&steps[1..2], &[], true).is_ok());
+    }
+
+    #[test]
+    fn skipped_tests_fail_in_ci_only() {
+        let skips = ["skipped: c_plugin: no C compiler".to_owned()];
+        assert!(failures(&[], &skips, false).is_empty());
+        assert_eq!(
+            failures(&[], &skips, true),
+            ["1 skipped (in CI nothing may be skipped)"]
+        );
+    }
+
+    #[test]
+    fn skips_are_read_sorted_once_each_and_may_be_absent() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("skips");
+        assert!(read_skips(&file).unwrap().is_empty());
+        fs::write(&file, "skipped: b: x\n\nskipped: a: x\nskipped: b: x\n").unwrap();
+        assert_eq!(read_skips(&file).unwrap(), ["skipped: a: x", "skipped: b: x"]);
+    }
+
+    #[test]
+    fn a_step_reports_the_error_of_its_work() {
+        assert_eq!(timed("good", &mut || Ok(())).verdict, Verdict::Passed);
+        assert_eq!(timed("bad", &mut || bail!("on purpose")).verdict, Verdict::Failed);
+    }
+}
