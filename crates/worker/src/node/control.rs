@@ -46,7 +46,8 @@ impl Control {
     /// When to look again: soon if something was asked, else after the poll interval.
     pub fn next(&self, poll: Duration) -> Instant {
         let pause = if self.asked { LEAST_PAUSE } else { poll };
-        self.looked.map_or_else(Instant::now, |looked| looked + pause)
+        // Before the first look, a moment that has passed.
+        self.looked.map_or(self.beat, |looked| looked + pause)
     }
 
     /// Looks if it is time. The heartbeat is renewed three times per lease.
