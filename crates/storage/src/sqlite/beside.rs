@@ -4,15 +4,20 @@
 //! dies, however it dies, so no clock is needed to tell the living from the dead. `nodes/ID.wake` wakes it.
 //! `turn` is the lock at which writers take turns. `output/` holds long outputs.
 
-use std::fs::{File, OpenOptions};
+use std::fs::{File, OpenOptions, TryLockError};
 use std::io;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, mpsc};
+use std::thread;
+use std::time::Duration;
 
 use queuectl_core::NodeId;
 
 use super::os::{self, WakePipe};
 use crate::{Location, StoreError};
+
+/// Longest wait for one's turn: as long as SQLite waits for its own lock.
+const TURN_MOST: Duration = Duration::from_secs(30);
 
 pub struct Beside {
     folder: PathBuf,
@@ -56,6 +61,20 @@ impl Drop for TurnGuard {
     }
 }
 
+/// Waits for a lock, queued by the kernel among the others, at most for so long. The kernel knows no such limit, so
+/// a thread does the waiting.
+fn lock_in_time(file: &Arc<File>, most: Duration) -> bool {
+    let (locked, wait) = mpsc::sync_channel(0);
+    let waiting = Arc::clone(file);
+    let waiter = thread::Builder::new().name("turn".into()).spawn(move || {
+        // Handed over in person: if nobody is there to take it any more, the lock goes with the error.
+        if waiting.lock().is_ok() && locked.send(()).is_err() {
+            let _ = waiting.unlock();
+        }
+    });
+    waiter.is_ok() && wait.recv_timeout(most).is_ok()
+}
+
 impl Beside {
     pub fn new(location: &Location) -> Beside {
         Beside {
@@ -69,7 +88,8 @@ impl Beside {
     }
 
     /// Waits for this writer's turn. Taking turns is a courtesy between writers; SQLite's own lock is what keeps
-    /// them apart, so whoever cannot take part (a read-only folder) simply goes ahead.
+    /// them apart, so whoever cannot take part (a read-only folder) simply goes ahead, and so does whoever waited
+    /// for longer than [`TURN_MOST`], behind a process that was stopped in its turn.
     pub fn take_turn(&mut self) -> Option<TurnGuard> {
         if self.turn.is_none() {
             os::create_private_dir(&self.folder).ok()?;
@@ -78,9 +98,18 @@ impl Beside {
             os::private(&mut options);
             self.turn = options.open(self.folder.join("turn")).ok().map(Arc::new);
         }
-        let file = self.turn.as_ref()?;
-        file.lock().ok()?;
-        Some(TurnGuard(Arc::clone(file)))
+        let file = Arc::clone(self.turn.as_ref()?);
+        let taken = match file.try_lock() {
+            Ok(()) => true,
+            Err(TryLockError::WouldBlock) => lock_in_time(&file, TURN_MOST),
+            Err(TryLockError::Error(_)) => return None,
+        };
+        if !taken {
+            // The wait goes on behind our back; what it locks in the end must not be taken for ours.
+            self.turn = None;
+            return None;
+        }
+        Some(TurnGuard(file))
     }
 
     /// Takes the lock of a node that is being registered, and makes its wake-up pipe.
@@ -124,8 +153,8 @@ impl Beside {
                     wake_path,
                 }))
             }
-            Err(std::fs::TryLockError::WouldBlock) => Ok(None),
-            Err(std::fs::TryLockError::Error(error)) => Err(StoreError::file("lock", &lock_path)(error)),
+            Err(TryLockError::WouldBlock) => Ok(None),
+            Err(TryLockError::Error(error)) => Err(StoreError::file("lock", &lock_path)(error)),
         }
     }
 
@@ -140,8 +169,8 @@ impl Beside {
         };
         match lock.try_lock_shared() {
             Ok(()) => Ok(false),
-            Err(std::fs::TryLockError::WouldBlock) => Ok(true),
-            Err(std::fs::TryLockError::Error(error)) => Err(StoreError::file("lock", &lock_path)(error)),
+            Err(TryLockError::WouldBlock) => Ok(true),
+            Err(TryLockError::Error(error)) => Err(StoreError::file("lock", &lock_path)(error)),
         }
     }
 
@@ -161,5 +190,27 @@ impl Beside {
     pub fn remove_outputs(&self, job: i64) {
         // Most jobs have none. A folder that cannot be removed now is harmless: job numbers are never reused.
         let _ = std::fs::remove_dir_all(self.folder.join("output").join(job.to_string()));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_turn_is_waited_for_but_not_for_ever() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("turn");
+        let open = || Arc::new(File::create(&path).unwrap());
+        let (first, second) = (open(), open());
+        first.lock().unwrap();
+        assert!(
+            !lock_in_time(&second, Duration::from_millis(1)),
+            "the first has it"
+        );
+        first.unlock().unwrap();
+        // The waiter that was given up lets go of it again, so a third gets it.
+        let third = open();
+        assert!(lock_in_time(&third, TURN_MOST));
     }
 }

@@ -77,3 +77,44 @@ impl Control {
         Ok(Some(requests))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use queuectl_core::settings::Key;
+    use queuectl_storage::{NewNode, Queues};
+    use queuectl_testkit::TempStore;
+
+    #[test]
+    fn the_first_look_is_at_once_and_requests_are_found() {
+        let mut temp = TempStore::sqlite();
+        let (now, settings) = (Timestamp(1000), Settings::default());
+        let new = NewNode {
+            cookie: "c".into(),
+            host: "h".into(),
+            pid: 1,
+            version: "0".into(),
+            workers: 1,
+            concurrency: 1,
+            queues: Queues::All,
+        };
+        let (node, _guard, _listener) = temp.store.enter_node(&new, now).unwrap();
+        let key = Key::find("max_retries").unwrap();
+        temp.store.set_setting(key, "7").unwrap().unwrap();
+        temp.store.request_stop(None, StopRequest::Gracefully).unwrap();
+
+        let mut control = Control::new(node);
+        assert!(control.next(Duration::from_secs(3600)) <= Instant::now());
+        let requests = control.look(&mut temp.store, &settings, now).unwrap().unwrap();
+        assert_eq!(requests.stop, StopRequest::Gracefully);
+        assert_eq!(requests.settings.unwrap().max_retries, 7);
+        assert!(!requests.fenced);
+        // Looked just now, and nobody asked: not again before the poll interval is over.
+        let slow = Settings {
+            poll_interval: Duration::from_secs(3600),
+            ..settings
+        };
+        assert!(control.look(&mut temp.store, &slow, now).unwrap().is_none());
+        assert!(control.next(slow.poll_interval) > Instant::now());
+    }
+}

@@ -16,7 +16,7 @@ use super::control::{Control, Requests};
 use super::crew::Crew;
 use super::decide::{self, Ending, Subject};
 use super::events::Event;
-use super::hand::{self, Hand};
+use super::hand::{self, Hand, Running};
 use super::shutdown::{Phase, Step};
 use super::{NodeEnd, NodeError, NodeOptions, housekeeping, report, rescue};
 use crate::os;
@@ -25,6 +25,8 @@ use crate::protocol::ToWorker;
 /// How long outcomes may wait for company while the stock keeps the workers busy, and how many wait at most.
 const LINGER: Duration = Duration::from_millis(5);
 const LINGER_MOST: usize = 64;
+/// How long jobs may sit in stock while no slot gets free before they are given back for other nodes to take.
+const STALLED: Duration = Duration::from_millis(250);
 /// How long to wait before a store that failed is tried again.
 const STORE_RETRY: Duration = Duration::from_secs(1);
 /// How often dead nodes are looked for.
@@ -50,6 +52,8 @@ pub struct Dispatcher {
     /// Whether the store may have jobs to claim.
     maybe_work: bool,
     next_due: Option<Timestamp>,
+    /// When a job was last handed to a worker.
+    moved_at: Instant,
     /// Since when outcomes wait to be recorded.
     ended_since: Option<Instant>,
     /// When a failed store is tried again, and whether that failure was reported.
@@ -87,6 +91,7 @@ impl Dispatcher {
             phase: Phase::Working,
             maybe_work: true,
             next_due: None,
+            moved_at: now,
             ended_since: None,
             store_retry: None,
             next_rescue: now,
@@ -126,6 +131,7 @@ impl Dispatcher {
             self.take_events()?;
             let step = self.phase.on_time();
             self.take_step(step);
+            self.give_back_stalled();
             if self.store_retry.is_none_or(|at| at <= Instant::now()) {
                 match self.tend_store() {
                     Ok(()) => self.store_came_back(),
@@ -171,6 +177,7 @@ impl Dispatcher {
         let mut sooner = |other: Option<Instant>| at = at.min(other.unwrap_or(at));
         sooner(self.crew.next_restart());
         sooner(self.phase.deadline());
+        sooner(self.stalls_at());
         if let Some(retry) = self.store_retry {
             // Nothing else that needs the store can happen before.
             return retry
@@ -214,7 +221,7 @@ impl Dispatcher {
             started_at,
             finished_at,
         } = finished;
-        let Some(job) = self.hand.finish(worker, key) else {
+        let Some(Running { job, .. }) = self.hand.finish(worker, key) else {
             return;
         };
         self.pace.finished(finished_at.since(started_at));
@@ -235,10 +242,10 @@ impl Dispatcher {
         tracing::warn!(worker = worker + 1, "worker process died: {how}");
         self.crew.gone(worker);
         let now = self.clock.now();
-        for job in self.hand.take_from(worker) {
+        for Running { job, sent_at, .. } in self.hand.take_from(worker) {
             let message = format!("worker process died: {how}");
             let number = worker as u32 + 1;
-            let ending = decide::died(OutcomeKind::Crashed, message, self.node, number, now, now);
+            let ending = decide::died(OutcomeKind::Crashed, message, self.node, number, sent_at, now);
             self.ended(&job, ending);
         }
     }
@@ -251,12 +258,33 @@ impl Dispatcher {
         self.ended_since.get_or_insert_with(Instant::now);
     }
 
+    fn give_back_stock(&mut self) {
+        for job in std::mem::take(&mut self.hand.stock) {
+            self.hand.ended.push(decide::given_back(&job, self.node));
+            self.ended_since.get_or_insert_with(Instant::now);
+        }
+    }
+
+    /// When the stock counts as stalled: the jobs in front of it have turned long, so others shall have it.
+    fn stalls_at(&self) -> Option<Instant> {
+        (!self.hand.stock.is_empty()).then(|| self.moved_at + STALLED)
+    }
+
+    fn give_back_stalled(&mut self) {
+        if self.stalls_at().is_some_and(|at| at <= Instant::now()) {
+            // A job this long is running already; its end would be too late a hint not to claim ahead.
+            self.pace.finished(STALLED);
+            tracing::debug!(
+                jobs = self.hand.stock.len(),
+                "jobs turned long; giving back what was claimed ahead"
+            );
+            self.give_back_stock();
+        }
+    }
+
     fn take_step(&mut self, step: Step) {
         if matches!(step, Step::GiveBack | Step::Stop) {
-            for job in std::mem::take(&mut self.hand.stock) {
-                self.hand.ended.push(decide::given_back(&job, self.node));
-                self.ended_since.get_or_insert_with(Instant::now);
-            }
+            self.give_back_stock();
         }
         match step {
             Step::None => {}
@@ -425,7 +453,8 @@ impl Dispatcher {
                             shell: self.settings.shell.clone(),
                         },
                     );
-                    self.hand.start(worker, job);
+                    self.hand.start(worker, job, self.clock.now());
+                    self.moved_at = Instant::now();
                 }
                 Err(message) => {
                     let now = self.clock.now();

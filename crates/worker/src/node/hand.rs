@@ -3,7 +3,7 @@
 
 use std::collections::{HashMap, VecDeque};
 
-use queuectl_core::JobId;
+use queuectl_core::{JobId, Timestamp};
 use queuectl_executor::RunKey;
 use queuectl_storage::{Claimed, Record};
 
@@ -24,41 +24,41 @@ pub struct Running {
     pub job: Claimed,
     /// The worker process, counted from 0.
     pub worker: usize,
+    /// When it was sent there.
+    pub sent_at: Timestamp,
     /// Whether it was told to stop.
     pub stopping: bool,
 }
 
 impl Hand {
-    pub fn start(&mut self, worker: usize, job: Claimed) {
-        self.running.insert(
-            key(&job),
-            Running {
-                job,
-                worker,
-                stopping: false,
-            },
-        );
+    /// Notes a job as sent to a worker.
+    pub fn start(&mut self, worker: usize, job: Claimed, sent_at: Timestamp) {
+        let running = Running {
+            job,
+            worker,
+            sent_at,
+            stopping: false,
+        };
+        self.running.insert(key(&running.job), running);
     }
 
     /// Takes a job off its worker; none if it is not there, because the worker was given up meanwhile.
-    pub fn finish(&mut self, worker: usize, key: RunKey) -> Option<Claimed> {
+    pub fn finish(&mut self, worker: usize, key: RunKey) -> Option<Running> {
         if self.running.get(&key)?.worker != worker {
             return None;
         }
-        self.running.remove(&key).map(|running| running.job)
+        self.running.remove(&key)
     }
 
     /// Takes all jobs off a worker.
-    pub fn take_from(&mut self, worker: usize) -> Vec<Claimed> {
-        let keys: Vec<RunKey> = self
+    pub fn take_from(&mut self, worker: usize) -> Vec<Running> {
+        let mut there: Vec<Running> = self
             .running
-            .iter()
-            .filter(|(_, running)| running.worker == worker)
-            .map(|(key, _)| *key)
+            .extract_if(|_, running| running.worker == worker)
+            .map(|(_, running)| running)
             .collect();
-        keys.into_iter()
-            .filter_map(|key| self.finish(worker, key))
-            .collect()
+        there.sort_by_key(|running| running.job.id);
+        there
     }
 
     pub fn running(&self) -> usize {
@@ -109,5 +109,53 @@ pub fn key(job: &Claimed) -> RunKey {
     RunKey {
         job: JobId(job.id),
         fence: job.fence,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn claimed(id: i64) -> Claimed {
+        Claimed {
+            id,
+            name: None,
+            queue: "q".into(),
+            priority: 0,
+            attempt: 1,
+            fence: 1,
+            system_failures: 0,
+            max_retries: None,
+            backoff_base: None,
+            timeout_ms: None,
+            executor: "shell".into(),
+            payload: "{}".into(),
+        }
+    }
+
+    #[test]
+    fn a_report_of_a_worker_that_lost_the_job_is_nobodys() {
+        let mut hand = Hand::default();
+        let (job, bystander) = (claimed(1), claimed(2));
+        hand.start(0, job.clone(), Timestamp(1));
+        hand.start(1, bystander.clone(), Timestamp(1));
+        assert!(hand.finish(1, key(&job)).is_none(), "it runs elsewhere");
+        let taken: Vec<i64> = hand.take_from(0).iter().map(|running| running.job.id).collect();
+        assert_eq!(taken, [1]);
+        assert!(hand.finish(0, key(&job)).is_none(), "it was taken off");
+        assert_eq!((hand.running(), hand.running_on(1)), (1, 1));
+        assert!(hand.finish(1, key(&bystander)).is_some());
+        assert!(hand.is_empty());
+    }
+
+    #[test]
+    fn a_job_is_told_to_stop_once() {
+        let mut hand = Hand::default();
+        hand.start(3, claimed(1), Timestamp(1));
+        assert_eq!(hand.stop(JobId(1), 2), None, "another attempt");
+        assert_eq!(hand.stop(JobId(1), 1), Some((3, key(&claimed(1)))));
+        assert_eq!(hand.stop(JobId(1), 1), None);
+        assert_eq!(hand.stop_all(), []);
+        assert_eq!(hand.all(), [(3, key(&claimed(1)))]);
     }
 }
