@@ -24,6 +24,14 @@
  * a plugin function, as long as its instance is not destroyed. A plugin function must return promptly (aim for
  * under a millisecond): long work belongs on the plugin's own threads or, better, in a process that the host spawns.
  *
+ * Growth. What came with a later minor version is marked "since 1.N". A plugin compiled with an older header simply has
+ * a smaller size; a host that is older than the plugin's header has one, too, so check size (or the minor passed to
+ * the entry function) before you use a host slot that came later. Slots and fields are never removed or reordered.
+ *   1.0  describe, create, destroy, start, exited, stop; log, output, spawn, finished
+ *   1.1  fingerprint, validate, signal, reattach, recorded, reap, stats, shutdown, features; event, save_handle,
+ *        features; qc_run_v1.mark; qc_outcome_v1.retry_after_ms; "schema" and "settings_schema" in the description;
+ *        "settings" in the settings
+ *
  * Neither side may let an exception, a panic or a longjmp cross the boundary.
  *
  * Libraries are never unloaded. Threads and static data may live until the process ends. Signal handlers and the
@@ -41,7 +49,7 @@ extern "C" {
 
 #define QC_MAGIC UINT64_C(0x5143544c504c5547) /* "QCTLPLUG" */
 #define QC_ABI_MAJOR 1
-#define QC_ABI_MINOR 0
+#define QC_ABI_MINOR 1
 
 #if defined(_WIN32)
 #define QC_EXPORT __declspec(dllexport)
@@ -77,6 +85,14 @@ typedef int32_t qc_status;
 
 #define QC_HAS_EXIT_CODE 1
 #define QC_HAS_SIGNAL 2
+#define QC_HAS_RETRY_AFTER 4 /* since 1.1 */
+
+/* qc_host_v1.features, since 1.1. A bit that is not set means that the host does not do it (a test bench, say). */
+#define QC_HOST_ADOPTS UINT64_C(1)      /* saved handles outlive the worker process, and reattach is called */
+#define QC_HOST_RECORDS UINT64_C(2)     /* recorded is called */
+#define QC_HOST_RETRY_AFTER UINT64_C(4) /* retry_after_ms is honoured */
+
+#define QC_HANDLE_BYTES 4096 /* longest handle for save_handle */
 
 #define QC_SPAWN_RAW_LAST 1 /* Windows: put the last argument on the command line as it is, unquoted */
 
@@ -117,6 +133,9 @@ typedef struct qc_run_v1 {
      *   "payload": {...}                     whatever the executor wants to know
      * Unknown members must be ignored. */
     qc_str request;
+    /* Since 1.1. The mark of the node that runs this: "STORE.NODE", text without white space. What a plugin starts
+     * outside of the worker process (a container, say) should carry it, so that reap can tell whose it is. */
+    qc_str mark;
 } qc_run_v1;
 
 /* A process for the host to start. It inherits the worker's environment, then gets QUEUECTL_* variables and `env`. */
@@ -149,10 +168,12 @@ typedef struct qc_outcome_v1 {
     int32_t signal;
     uint32_t reserved; /* 0 */
     qc_str message;    /* why, for people; may be absent */
+    uint64_t retry_after_ms; /* since 1.1; with QC_HAS_RETRY_AFTER: shortest wait before the next attempt, if one follows.
+                                At most the setting backoff_cap is honoured. */
 } qc_outcome_v1;
 
 /* The host's functions. LASTING: this vtable and ctx are valid until the instance they were given to is destroyed.
- * Pass ctx back as it is. Every slot that is listed here is present in every host of ABI 1. */
+ * Pass ctx back as it is. Slots of 1.0 are present in every host of ABI 1. */
 typedef struct qc_host_v1 {
     uint32_t size;
     uint32_t minor;
@@ -169,6 +190,15 @@ typedef struct qc_host_v1 {
      * (see exited). A second report, or one for an unknown run, is ignored and logged. If the run's process is still
      * alive it is stopped first. When the run was cancelled or timed out, that is what gets recorded. */
     void (*finished)(void *ctx, uint64_t run, const qc_outcome_v1 *outcome);
+    uint64_t features; /* since 1.1: QC_HOST_* */
+    /* Since 1.1. Tells of something that happened in the run ("pulling", "started", "progress"), for the worker's log.
+     * name is one word; detail is text or JSON and may be absent. */
+    void (*event)(void *ctx, uint64_t run, qc_str name, qc_str detail);
+    /* Since 1.1. Saves up to QC_HANDLE_BYTES from which the run's work can be found again after this worker process has
+     * died; a later call replaces it. Only for work that lives outside of the worker process and of processes spawned by
+     * the host. The host copies it out of this process before anything that happens later is reported; where
+     * QC_HOST_ADOPTS is not set, it does nothing. QC_INVALID: no such run, or too long. */
+    qc_status (*save_handle)(void *ctx, uint64_t run, qc_str handle);
 } qc_host_v1;
 
 /* The plugin's functions. LASTING: the vtable is static, valid for the rest of the process. */
@@ -176,11 +206,14 @@ typedef struct qc_plugin_v1 {
     uint32_t size;
     uint32_t minor;
     /* Required. Sets *out to a static (LASTING: for the rest of the process) JSON object:
-     *   {"name": "...", "version": "...", "about": "one line", "capabilities": ["..."]} */
+     *   {"name": "...", "version": "...", "about": "one line", "capabilities": ["..."]}
+     * and since 1.1, both optional JSON Schemas (an object each): "schema" of the member "payload" of a request, and
+     * "settings_schema" of the member "settings" of the settings. */
     void (*describe)(qc_str *out);
     /* Required. Makes an instance and stores it in *instance (may be NULL if the plugin needs none). settings is a
      * JSON object; unknown members must be ignored:
      *   "shell": "sh"      the shell that the user chose for command lines
+     *   "settings": {"key": "value", ...}   since 1.1: what was set with `config:set EXECUTOR.key value`, all texts
      * On anything but QC_OK no instance exists and destroy is not called. */
     qc_status (*create)(const qc_host_v1 *host, void *ctx, qc_str settings, void **instance, qc_error *error);
     /* Required. Frees the instance. Called at most once, when none of its runs is left. After it returns the plugin
@@ -198,6 +231,32 @@ typedef struct qc_plugin_v1 {
      * then kills it. QC_UNHANDLED (or NULL slot): the host stops the spawned process. A run without a process ends
      * only by the plugin's report, so a plugin with such runs should have this. */
     qc_status (*stop)(void *instance, uint64_t run, uint32_t mode);
+    uint64_t features; /* since 1.1: no bits are defined yet; 0 */
+    /* Since 1.1, optional. Could jobs run now? QC_OK, or QC_SYSTEM_FAILURE with the reason in *error (no engine, say).
+     * May take up to a few seconds: it is not called while jobs wait for it. */
+    qc_status (*fingerprint)(void *instance, qc_error *error);
+    /* Since 1.1, optional. Is this request (as in qc_run_v1) one that start could take? QC_OK, or QC_INVALID with the
+     * reason. Called before a job is stored, in a process of its own; must not need anything but the request. */
+    qc_status (*validate)(void *instance, qc_str request, qc_error *error);
+    /* Since 1.1, optional. Passes a signal (its number on this platform) on to a run. QC_UNHANDLED (or NULL slot): the
+     * host signals the process it spawned. */
+    qc_status (*signal)(void *instance, uint64_t run, int32_t signal);
+    /* Since 1.1, optional. Like start, for a run whose worker process died: the work goes on where it was, found by
+     * the handle that was saved for it. Without this slot such a run is a crashed attempt. Output that was captured
+     * before is lost with the old process: give all of it again if you can. */
+    qc_status (*reattach)(void *instance, const qc_run_v1 *run, qc_str handle, qc_error *error);
+    /* Since 1.1, optional. The run's outcome, which finished had reported, is durable now, or is not wanted any more:
+     * what was kept for reattaching can be removed. Not called if the worker process dies before; see reap. */
+    void (*recorded)(void *instance, uint64_t run);
+    /* Since 1.1, optional. Ends and removes whatever carries a mark "STORE.NODE" of this store whose node is not among
+     * alive (marks as in qc_run_v1). Called before the first run and whenever nodes have gone; must return at once, and
+     * runs that are started later must not overlap with what is being removed for the same job. Where several worker
+     * processes do it at the same time, each must live with the others being faster. */
+    void (*reap)(void *instance, qc_str store, const qc_str *alive, size_t alive_len);
+    /* Since 1.1, optional. Sets *out to a JSON object of numbers, valid until the next call for this instance. */
+    void (*stats)(void *instance, qc_str *out);
+    /* Since 1.1, optional. No run is left, none will come, destroy follows: end threads, flush. */
+    void (*shutdown)(void *instance);
 } qc_plugin_v1;
 
 /* To be exported by the plugin. */

@@ -17,7 +17,7 @@ pub const ENTRY_SYMBOL_STEM: &str = "queuectl_plugin_v";
 /// The major version described here.
 pub const MAJOR: u32 = 1;
 /// The newest minor version described here. A minor version only ever appends.
-pub const MINOR: u32 = 0;
+pub const MINOR: u32 = 1;
 
 /// What a plugin function returns.
 pub type qc_status = i32;
@@ -67,6 +67,19 @@ pub const QC_FAILED_SYSTEM: u32 = 3;
 pub const QC_HAS_EXIT_CODE: u32 = 1;
 /// Bit of [`qc_outcome_v1::fields`]: `signal` is set.
 pub const QC_HAS_SIGNAL: u32 = 2;
+
+/// Bit of [`qc_outcome_v1::fields`]: `retry_after_ms` is set. Since 1.1.
+pub const QC_HAS_RETRY_AFTER: u32 = 4;
+
+/// Bit of [`qc_host_v1::features`]: handles that are saved outlive the worker process, and `reattach` is called.
+pub const QC_HOST_ADOPTS: u64 = 1;
+/// Bit of [`qc_host_v1::features`]: `recorded` is called once a run's outcome is durable.
+pub const QC_HOST_RECORDS: u64 = 2;
+/// Bit of [`qc_host_v1::features`]: `retry_after_ms` is honoured.
+pub const QC_HOST_RETRY_AFTER: u64 = 4;
+
+/// Longest handle that can be saved, in bytes.
+pub const HANDLE_BYTES: usize = 4096;
 
 /// Bit of [`qc_spawn_v1::flags`]: on Windows the last argument is put on the command line as it is, unquoted.
 pub const QC_SPAWN_RAW_LAST: u32 = 1;
@@ -162,6 +175,8 @@ pub struct qc_run_v1 {
     pub queue: qc_str,
     /// The request: a JSON object.
     pub request: qc_str,
+    /// The mark of the node that runs it: `STORE.NODE`, both unique. Since 1.1.
+    pub mark: qc_str,
 }
 
 /// A process to start on behalf of a run.
@@ -224,6 +239,8 @@ pub struct qc_outcome_v1 {
     pub reserved: u32,
     /// Why, in words; may be absent.
     pub message: qc_str,
+    /// Shortest wait before the next attempt, in ms. Since 1.1.
+    pub retry_after_ms: u64,
 }
 
 /// What the host offers a plugin. Every function may be called from any thread.
@@ -249,6 +266,12 @@ pub struct qc_host_v1 {
     >,
     /// Reports how a run ended. Once per run.
     pub finished: Option<unsafe extern "C" fn(ctx: *mut c_void, run: u64, outcome: *const qc_outcome_v1)>,
+    /// Bits `QC_HOST_*`. Since 1.1.
+    pub features: u64,
+    /// Tells of progress, for the log. Since 1.1.
+    pub event: Option<unsafe extern "C" fn(ctx: *mut c_void, run: u64, name: qc_str, detail: qc_str)>,
+    /// Saves what is needed to find the run's work again after this process died. Since 1.1.
+    pub save_handle: Option<unsafe extern "C" fn(ctx: *mut c_void, run: u64, handle: qc_str) -> qc_status>,
 }
 
 /// What a plugin offers the host. A slot beyond `size`, or NULL, is not supported.
@@ -282,6 +305,87 @@ pub struct qc_plugin_v1 {
         Option<unsafe extern "C" fn(instance: *mut c_void, run: u64, exit: *const qc_exit_v1) -> qc_status>,
     /// A run shall stop. Optional, idempotent.
     pub stop: Option<unsafe extern "C" fn(instance: *mut c_void, run: u64, mode: u32) -> qc_status>,
+    /// Bits; none are defined yet. Since 1.1.
+    pub features: u64,
+    /// Says whether jobs could run now. Optional. Since 1.1.
+    pub fingerprint: Option<unsafe extern "C" fn(instance: *mut c_void, error: *mut qc_error) -> qc_status>,
+    /// Checks a request before it is stored. Optional. Since 1.1.
+    pub validate: Option<
+        unsafe extern "C" fn(instance: *mut c_void, request: qc_str, error: *mut qc_error) -> qc_status,
+    >,
+    /// Passes a signal on to a run. Optional. Since 1.1.
+    pub signal: Option<unsafe extern "C" fn(instance: *mut c_void, run: u64, signal: i32) -> qc_status>,
+    /// Takes over a run whose worker process died, from the handle it had saved. Optional. Since 1.1.
+    pub reattach: Option<
+        unsafe extern "C" fn(
+            instance: *mut c_void,
+            run: *const qc_run_v1,
+            handle: qc_str,
+            error: *mut qc_error,
+        ) -> qc_status,
+    >,
+    /// The outcome of a run is durable; what was kept for it may go. Optional. Since 1.1.
+    pub recorded: Option<unsafe extern "C" fn(instance: *mut c_void, run: u64)>,
+    /// Ends and removes whatever carries the mark of a node of this store that is not among the living. Optional.
+    /// Since 1.1.
+    pub reap: Option<
+        unsafe extern "C" fn(instance: *mut c_void, store: qc_str, alive: *const qc_str, alive_len: usize),
+    >,
+    /// Fills in a JSON object of numbers, valid until the next call. Optional. Since 1.1.
+    pub stats: Option<unsafe extern "C" fn(instance: *mut c_void, out: *mut qc_str)>,
+    /// No run will be started any more and none is left; `destroy` follows. Optional. Since 1.1.
+    pub shutdown: Option<unsafe extern "C" fn(instance: *mut c_void)>,
+}
+
+/// A struct that starts with its size and grew since the first minor version.
+///
+/// # Safety
+/// The first field is a `u32`, the size as its maker compiled it, and all-zero bytes are a valid value.
+pub unsafe trait Growing: Copy {
+    /// Its size in minor version 0, below which nothing is accepted.
+    const FIRST_SIZE: usize;
+
+    /// Reads such a struct: what its maker did not know yet is zero. None for NULL, or when the size is too small.
+    ///
+    /// # Safety
+    /// `ptr` is NULL or points to a struct that is readable up to the size it states.
+    unsafe fn read(ptr: *const Self) -> Option<Self> {
+        if ptr.is_null() {
+            return None;
+        }
+        // SAFETY: the struct starts with its size, says the trait.
+        let size = unsafe { ptr.cast::<u32>().read() } as usize;
+        if size < Self::FIRST_SIZE {
+            return None;
+        }
+        let mut value = std::mem::MaybeUninit::<Self>::zeroed();
+        let known = size.min(size_of::<Self>());
+        // SAFETY: both sides have `known` bytes, and all-zero is valid for the rest.
+        unsafe {
+            std::ptr::copy_nonoverlapping(ptr.cast::<u8>(), value.as_mut_ptr().cast(), known);
+            Some(value.assume_init())
+        }
+    }
+}
+
+// SAFETY: `size` comes first; all fields are numbers and pointers.
+unsafe impl Growing for qc_run_v1 {
+    const FIRST_SIZE: usize = std::mem::offset_of!(qc_run_v1, mark);
+}
+
+// SAFETY: as above.
+unsafe impl Growing for qc_spawn_v1 {
+    const FIRST_SIZE: usize = size_of::<qc_spawn_v1>();
+}
+
+// SAFETY: as above.
+unsafe impl Growing for qc_exit_v1 {
+    const FIRST_SIZE: usize = size_of::<qc_exit_v1>();
+}
+
+// SAFETY: as above.
+unsafe impl Growing for qc_outcome_v1 {
+    const FIRST_SIZE: usize = std::mem::offset_of!(qc_outcome_v1, retry_after_ms);
 }
 
 /// The type of the magic function.

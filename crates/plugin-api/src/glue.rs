@@ -5,21 +5,25 @@
 
 use std::any::Any;
 use std::ffi::c_void;
-use std::mem::offset_of;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::OnceLock;
+use std::sync::{Mutex, OnceLock, PoisonError};
 
 use crate::abi::{
-    MINOR, QC_INVALID, QC_OK, QC_STOP_KILL, QC_SYSTEM_FAILURE, QC_UNHANDLED, qc_error, qc_exit_v1,
-    qc_host_v1, qc_plugin_v1, qc_run_v1, qc_status, qc_str,
+    Growing, MINOR, QC_INVALID, QC_OK, QC_STOP_KILL, QC_SYSTEM_FAILURE, QC_UNHANDLED, qc_error, qc_exit_v1,
+    qc_host_v1, qc_plugin_v1, qc_run_v1, qc_status, qc_str, slice,
 };
-use crate::run::{FORGOTTEN, Request, Tracker};
-use crate::{Executor, Exit, Handled, Host, Level, Outcome, Run, RunHandle, StartError, StopMode};
+use crate::run::{FORGOTTEN, Tracker};
+use crate::{
+    Error, Executor, Exit, Handled, Host, Level, Outcome, Request, Run, RunHandle, Settings, StartError,
+    StopMode,
+};
 
 /// What an instance pointer points to.
 struct Instance<T> {
     executor: T,
     host: Host,
+    /// What `stats` filled in last.
+    stats: Mutex<String>,
 }
 
 /// The vtable for `T`.
@@ -33,6 +37,15 @@ pub const fn vtable<T: Executor>(describe: unsafe extern "C" fn(*mut qc_str)) ->
         start: Some(start::<T>),
         exited: Some(exited::<T>),
         stop: Some(stop::<T>),
+        features: 0,
+        fingerprint: Some(fingerprint::<T>),
+        validate: Some(validate::<T>),
+        signal: Some(signal::<T>),
+        reattach: if T::KEEPS { Some(reattach::<T>) } else { None },
+        recorded: if T::KEEPS { Some(recorded::<T>) } else { None },
+        reap: if T::KEEPS { Some(reap::<T>) } else { None },
+        stats: Some(stats::<T>),
+        shutdown: Some(shutdown::<T>),
     }
 }
 
@@ -97,9 +110,14 @@ unsafe extern "C" fn create<T: Executor>(
         // SAFETY: the header promises that both stay valid until `destroy`.
         let host = unsafe { Host::new(vtable, ctx) };
         // SAFETY: the settings are valid for this call.
-        let settings = unsafe { text(settings) };
+        let settings = Settings::from_json(&unsafe { text(settings) }).map_err(|error| error.to_string())?;
         let executor = T::create(host.clone(), &settings).map_err(|error| error.to_string())?;
-        Ok(Box::new(Instance { executor, host }))
+        let stats = Mutex::default();
+        Ok(Box::new(Instance {
+            executor,
+            host,
+            stats,
+        }))
     }))
     .unwrap_or_else(|panic| Err(panic_text(&*panic)));
     match made {
@@ -132,22 +150,18 @@ unsafe extern "C" fn destroy<T: Executor>(instance: *mut c_void) {
 /// `run` is NULL or as the header describes it.
 unsafe fn read_run(run: *const qc_run_v1, host: &Host, tracker: Tracker) -> Result<Run, StartError> {
     // SAFETY: the caller vouches for it.
-    let known = !run.is_null() && unsafe { (*run).size } as usize >= size_of::<qc_run_v1>();
-    if !known {
+    let Some(run) = (unsafe { qc_run_v1::read(run) }) else {
         return Err(StartError::System(
             "the host passed no run that this plugin understands".to_owned(),
         ));
-    }
-    // SAFETY: the size was checked, and the host keeps the struct valid for this call.
-    let run = unsafe { &*run };
+    };
     // SAFETY: the request is valid for this call.
     let request = unsafe { run.request.bytes() }.unwrap_or_default();
-    let request: Request = serde_json::from_slice(request)
-        .map_err(|error| StartError::Invalid(format!("the job's payload cannot be read: {error}")))?;
+    let request = read_request(request).map_err(StartError::Invalid)?;
     let handle = RunHandle::new(host.clone(), run.run);
     let mut made = Run::new(handle, tracker, request);
-    // SAFETY: both texts are valid for this call.
-    (made.job_id, made.queue) = unsafe { (text(run.job_id), text(run.queue)) };
+    // SAFETY: the texts are valid for this call.
+    (made.job_id, made.queue, made.mark) = unsafe { (text(run.job_id), text(run.queue), text(run.mark)) };
     made.job_number = run.job_number;
     made.attempt = run.attempt;
     made.fence = run.fence;
@@ -155,10 +169,19 @@ unsafe fn read_run(run: *const qc_run_v1, host: &Host, tracker: Tracker) -> Resu
     Ok(made)
 }
 
-unsafe extern "C" fn start<T: Executor>(
+fn read_request(bytes: &[u8]) -> Result<Request, String> {
+    serde_json::from_slice(bytes).map_err(|error| format!("the job's payload cannot be read: {error}"))
+}
+
+/// Begins a run by `begin`, which is the executor's `start` or `reattach`.
+///
+/// # Safety
+/// All pointers are as the header describes them.
+unsafe fn begin_run<T: Executor>(
     instance: *mut c_void,
     run: *const qc_run_v1,
     error: *mut qc_error,
+    begin: impl FnOnce(&T, Run) -> Result<(), StartError>,
 ) -> qc_status {
     // SAFETY: the pointer came from `create::<T>` and is not destroyed while runs are started.
     let instance = unsafe { &*instance.cast::<Instance<T>>() };
@@ -166,7 +189,7 @@ unsafe extern "C" fn start<T: Executor>(
     let result = catch_unwind(AssertUnwindSafe(|| {
         // SAFETY: `run` is as the header describes it.
         let run = unsafe { read_run(run, &instance.host, tracker.clone()) }?;
-        instance.executor.start(run)
+        begin(&instance.executor, run)
     }))
     .unwrap_or_else(|panic| Err(StartError::System(panic_text(&*panic))));
     let result = match result {
@@ -180,6 +203,31 @@ unsafe extern "C" fn start<T: Executor>(
     match problem {
         StartError::Invalid(_) => QC_INVALID,
         StartError::System(_) => QC_SYSTEM_FAILURE,
+    }
+}
+
+unsafe extern "C" fn start<T: Executor>(
+    instance: *mut c_void,
+    run: *const qc_run_v1,
+    error: *mut qc_error,
+) -> qc_status {
+    // SAFETY: the host passes everything as the header describes it.
+    unsafe { begin_run(instance, run, error, T::start) }
+}
+
+unsafe extern "C" fn reattach<T: Executor>(
+    instance: *mut c_void,
+    run: *const qc_run_v1,
+    handle: qc_str,
+    error: *mut qc_error,
+) -> qc_status {
+    // SAFETY: the handle is valid for this call.
+    let handle = unsafe { handle.bytes() }.unwrap_or_default();
+    // SAFETY: the host passes everything as the header describes it.
+    unsafe {
+        begin_run(instance, run, error, |executor: &T, run| {
+            executor.reattach(run, handle)
+        })
     }
 }
 
@@ -203,16 +251,15 @@ unsafe extern "C" fn exited<T: Executor>(
     run: u64,
     exit: *const qc_exit_v1,
 ) -> qc_status {
-    let needed = offset_of!(qc_exit_v1, message) + size_of::<qc_str>();
     // SAFETY: the host passes an exit that states its size and is valid for this call.
-    if exit.is_null() || unsafe { (*exit).size as usize } < needed {
+    let Some(exit) = (unsafe { qc_exit_v1::read(exit) }) else {
         return QC_UNHANDLED;
-    }
+    };
     // SAFETY: the pointer came from `create::<T>` and is not destroyed while it has runs.
     let instance = unsafe { &*instance.cast::<Instance<T>>() };
     handled(instance, run, |executor, handle| {
-        // SAFETY: checked above.
-        let exit = unsafe { Exit::from_abi(&*exit) };
+        // SAFETY: what it points to is valid for this call.
+        let exit = unsafe { Exit::from_abi(&exit) };
         executor.exited(handle, exit)
     })
 }
@@ -226,6 +273,104 @@ unsafe extern "C" fn stop<T: Executor>(instance: *mut c_void, run: u64, mode: u3
         StopMode::Graceful
     };
     handled(instance, run, |executor, handle| executor.stop(handle, mode))
+}
+
+unsafe extern "C" fn signal<T: Executor>(instance: *mut c_void, run: u64, signal: i32) -> qc_status {
+    // SAFETY: the pointer came from `create::<T>` and is not destroyed while it has runs.
+    let instance = unsafe { &*instance.cast::<Instance<T>>() };
+    handled(instance, run, |executor, handle| executor.signal(handle, signal))
+}
+
+/// Calls `f`; an error and a panic are the given status, with their text.
+///
+/// # Safety
+/// `error` is NULL or points to a buffer as the header describes it.
+unsafe fn answered(error: *mut qc_error, bad: qc_status, f: impl FnOnce() -> Result<(), Error>) -> qc_status {
+    let (status, text) = match catch_unwind(AssertUnwindSafe(f)) {
+        Ok(Ok(())) => return QC_OK,
+        Ok(Err(problem)) => (bad, problem.to_string()),
+        Err(panic) => (QC_SYSTEM_FAILURE, panic_text(&*panic)),
+    };
+    // SAFETY: the caller vouches for the buffer.
+    unsafe { write_error(error, &text) }
+    status
+}
+
+unsafe extern "C" fn fingerprint<T: Executor>(instance: *mut c_void, error: *mut qc_error) -> qc_status {
+    // SAFETY: the pointer came from `create::<T>` and is not destroyed during this call.
+    let instance = unsafe { &*instance.cast::<Instance<T>>() };
+    // SAFETY: the buffer is the host's, as the header describes it.
+    unsafe { answered(error, QC_SYSTEM_FAILURE, || instance.executor.fingerprint()) }
+}
+
+unsafe extern "C" fn validate<T: Executor>(
+    instance: *mut c_void,
+    request: qc_str,
+    error: *mut qc_error,
+) -> qc_status {
+    // SAFETY: the pointer came from `create::<T>` and is not destroyed during this call.
+    let instance = unsafe { &*instance.cast::<Instance<T>>() };
+    // SAFETY: the request is valid for this call.
+    let request = unsafe { request.bytes() }.unwrap_or_default();
+    let check = || {
+        let request = read_request(request).map_err(Error::new)?;
+        instance.executor.validate(&request)
+    };
+    // SAFETY: the buffer is the host's, as the header describes it.
+    unsafe { answered(error, QC_INVALID, check) }
+}
+
+/// Calls `f`, which has no way to fail; a panic goes to the log.
+fn quiet<T>(instance: &Instance<T>, f: impl FnOnce(&T)) {
+    if let Err(panic) = catch_unwind(AssertUnwindSafe(|| f(&instance.executor))) {
+        instance.host.log(Level::Error, &panic_text(&*panic));
+    }
+}
+
+unsafe extern "C" fn recorded<T: Executor>(instance: *mut c_void, run: u64) {
+    // SAFETY: the pointer came from `create::<T>` and is not destroyed during this call.
+    let instance = unsafe { &*instance.cast::<Instance<T>>() };
+    quiet(instance, |executor| {
+        executor.recorded(RunHandle::new(instance.host.clone(), run))
+    });
+}
+
+unsafe extern "C" fn reap<T: Executor>(
+    instance: *mut c_void,
+    store: qc_str,
+    alive: *const qc_str,
+    alive_len: usize,
+) {
+    // SAFETY: the pointer came from `create::<T>` and is not destroyed during this call.
+    let instance = unsafe { &*instance.cast::<Instance<T>>() };
+    // SAFETY: the texts and their array are valid for this call.
+    let (store, alive) = unsafe {
+        let alive = slice(alive, alive_len).unwrap_or_default();
+        (
+            text(store),
+            alive.iter().map(|mark| text(*mark)).collect::<Vec<_>>(),
+        )
+    };
+    quiet(instance, |executor| executor.reap(&store, &alive));
+}
+
+unsafe extern "C" fn stats<T: Executor>(instance: *mut c_void, out: *mut qc_str) {
+    // SAFETY: the pointer came from `create::<T>` and is not destroyed during this call.
+    let instance = unsafe { &*instance.cast::<Instance<T>>() };
+    let mut kept = instance.stats.lock().unwrap_or_else(PoisonError::into_inner);
+    quiet(instance, |executor| {
+        *kept = serde_json::to_string(&executor.stats()).unwrap_or_default();
+    });
+    if !out.is_null() {
+        // SAFETY: not NULL, and the host lets us write there. The text stays until the next call.
+        unsafe { *out = qc_str::new(kept.as_bytes()) }
+    }
+}
+
+unsafe extern "C" fn shutdown<T: Executor>(instance: *mut c_void) {
+    // SAFETY: the pointer came from `create::<T>` and is not destroyed during this call.
+    let instance = unsafe { &*instance.cast::<Instance<T>>() };
+    quiet(instance, T::shutdown);
 }
 
 /// Exports an [`Executor`](crate::Executor) as this library's plugin. Once per `cdylib`.

@@ -6,7 +6,9 @@ use std::ffi::c_void;
 use std::mem::offset_of;
 
 use crate::Error;
-use crate::abi::{QC_INVALID, QC_OK, qc_error, qc_host_v1, qc_outcome_v1, qc_spawn_v1, qc_str};
+use crate::abi::{
+    QC_HOST_ADOPTS, QC_INVALID, QC_OK, qc_error, qc_host_v1, qc_outcome_v1, qc_spawn_v1, qc_str,
+};
 
 /// How much a log line matters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -96,6 +98,43 @@ impl Host {
         if let Some(finished) = slot!(self, finished) {
             // SAFETY: the outcome outlives the call; the pointers are those the host gave.
             unsafe { finished(self.ctx, run, outcome) }
+        }
+    }
+
+    /// What the host offers beyond the functions: bits `QC_HOST_*`.
+    fn features(&self) -> u64 {
+        let end = offset_of!(qc_host_v1, features) + size_of::<u64>();
+        // SAFETY: as for the slots.
+        unsafe {
+            if (*self.vtable).size as usize >= end {
+                (*self.vtable).features
+            } else {
+                0
+            }
+        }
+    }
+
+    /// Whether handles that are saved outlive this process, so that [`crate::Executor::reattach`] can be called.
+    pub fn adopts(&self) -> bool {
+        self.features() & QC_HOST_ADOPTS != 0
+    }
+
+    pub(crate) fn event(&self, run: u64, name: &str, detail: &str) {
+        if let Some(event) = slot!(self, event) {
+            let (name, detail) = (qc_str::new(name.as_bytes()), qc_str::new(detail.as_bytes()));
+            // SAFETY: the texts outlive the call; the pointers are those the host gave.
+            unsafe { event(self.ctx, run, name, detail) }
+        }
+    }
+
+    pub(crate) fn save_handle(&self, run: u64, handle: &[u8]) -> Result<(), Error> {
+        let Some(save) = slot!(self, save_handle) else {
+            return Ok(());
+        };
+        // SAFETY: the bytes outlive the call; the pointers are those the host gave.
+        match unsafe { save(self.ctx, run, qc_str::new(handle)) } {
+            QC_OK => Ok(()),
+            _ => Err(Error::new("the handle is too long, or the run is over")),
         }
     }
 }

@@ -7,16 +7,16 @@
 //! not have to be rebuilt when those change.
 //!
 //! ```
-//! use queuectl_plugin_api::{Description, Error, Executor, Host, Outcome, Run, StartError, export_executor};
+//! use queuectl_plugin_api::{Description, Error, Executor, Host, Outcome, Run, Settings, StartError, export_executor};
 //!
 //! /// Succeeds with a greeting.
 //! struct Hello;
 //!
 //! impl Executor for Hello {
 //!     const DESCRIPTION: Description =
-//!         Description { name: "hello", version: "1.0.0", about: "Says hello", capabilities: &[] };
+//!         Description { name: "hello", version: "1.0.0", about: "Says hello", ..Description::EMPTY };
 //!
-//!     fn create(_host: Host, _settings: &str) -> Result<Self, Error> {
+//!     fn create(_host: Host, _settings: &Settings) -> Result<Self, Error> {
 //!         Ok(Hello)
 //!     }
 //!
@@ -30,6 +30,8 @@
 //! export_executor!(Hello);
 //! # fn main() {}
 //! ```
+//!
+//! Plugins whose work is asynchronous take the feature `tasks`, which has a runtime and a task per run.
 
 pub mod abi;
 mod executor;
@@ -39,9 +41,13 @@ mod host;
 mod outcome;
 mod run;
 mod spawn;
+#[cfg(feature = "tasks")]
+mod tasks;
 
-pub use executor::{Description, Error, Executor, Handled, StartError, StopMode};
+pub use executor::{Description, Error, Executor, Handled, Settings, StartError, StopMode};
 pub use host::{Host, Level};
 pub use outcome::{Exit, ExitKind, Outcome};
-pub use run::{Command, Run, RunHandle};
+pub use run::{Command, Request, Run, RunHandle};
 pub use spawn::Spawn;
+#[cfg(feature = "tasks")]
+pub use tasks::{StopSignal, Tasks};

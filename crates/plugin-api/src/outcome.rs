@@ -1,8 +1,8 @@
 //! How a run ended, as the plugin reports it, and how a spawned process ended, as the host reports it.
 
 use crate::abi::{
-    QC_EXIT_CODE, QC_EXIT_SIGNAL, QC_FAILED, QC_FAILED_SYSTEM, QC_HAS_EXIT_CODE, QC_HAS_SIGNAL, QC_SUCCEEDED,
-    qc_exit_v1, qc_outcome_v1, qc_str,
+    QC_EXIT_CODE, QC_EXIT_SIGNAL, QC_FAILED, QC_FAILED_SYSTEM, QC_HAS_EXIT_CODE, QC_HAS_RETRY_AFTER,
+    QC_HAS_SIGNAL, QC_SUCCEEDED, qc_exit_v1, qc_outcome_v1, qc_str,
 };
 
 /// How a run ended.
@@ -12,6 +12,7 @@ pub struct Outcome {
     exit_code: Option<i32>,
     signal: Option<i32>,
     message: String,
+    retry_after_ms: Option<u64>,
 }
 
 impl Outcome {
@@ -21,6 +22,7 @@ impl Outcome {
             exit_code: None,
             signal: None,
             message,
+            retry_after_ms: None,
         }
     }
 
@@ -57,6 +59,15 @@ impl Outcome {
         }
     }
 
+    /// Adds the shortest wait before the next attempt, should one follow.
+    #[must_use]
+    pub fn with_retry_after(self, wait: std::time::Duration) -> Self {
+        Self {
+            retry_after_ms: Some(u64::try_from(wait.as_millis()).unwrap_or(u64::MAX)),
+            ..self
+        }
+    }
+
     /// The C form; valid as long as `self` is.
     pub(crate) fn as_abi(&self) -> qc_outcome_v1 {
         let bit = |present: bool, bit: u32| if present { bit } else { 0 };
@@ -64,11 +75,13 @@ impl Outcome {
             size: size_of::<qc_outcome_v1>() as u32,
             kind: self.kind,
             fields: bit(self.exit_code.is_some(), QC_HAS_EXIT_CODE)
-                | bit(self.signal.is_some(), QC_HAS_SIGNAL),
+                | bit(self.signal.is_some(), QC_HAS_SIGNAL)
+                | bit(self.retry_after_ms.is_some(), QC_HAS_RETRY_AFTER),
             exit_code: self.exit_code.unwrap_or(0),
             signal: self.signal.unwrap_or(0),
             reserved: 0,
             message: qc_str::new(self.message.as_bytes()),
+            retry_after_ms: self.retry_after_ms.unwrap_or(0),
         }
     }
 }

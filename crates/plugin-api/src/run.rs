@@ -23,8 +23,8 @@ pub enum Command {
 }
 
 /// The request of a job, as JSON. Members this version does not know are ignored.
-#[derive(Debug, Default, Deserialize)]
-pub(crate) struct Request {
+#[derive(Debug, Default, Clone, Deserialize)]
+pub struct Request {
     #[serde(default)]
     command: Option<Command>,
     #[serde(default)]
@@ -35,6 +35,35 @@ pub(crate) struct Request {
     stdin: Option<String>,
     #[serde(default)]
     payload: Option<serde_json::Value>,
+}
+
+impl Request {
+    /// The command, if the job has one.
+    pub fn command(&self) -> Option<&Command> {
+        self.command.as_ref()
+    }
+    /// Environment variables to set for the job.
+    pub fn env(&self) -> &BTreeMap<String, String> {
+        &self.env
+    }
+    /// The working directory, if the job asks for one.
+    pub fn cwd(&self) -> Option<&str> {
+        self.cwd.as_deref()
+    }
+    /// Text for standard input, if the job has some.
+    pub fn stdin(&self) -> Option<&str> {
+        self.stdin.as_deref()
+    }
+
+    /// The executor's own part of the request, read as `T`. Where the job has none, `T` is read from `{}`.
+    ///
+    /// # Errors
+    /// What does not fit `T`, in words.
+    pub fn payload<T: DeserializeOwned>(&self) -> Result<T, Error> {
+        let empty = || serde_json::Value::Object(serde_json::Map::new());
+        let value = self.payload.clone().unwrap_or_else(empty);
+        T::deserialize(value).map_err(|error| Error::new(format!("payload: {error}")))
+    }
 }
 
 /// Where a run stands between `start` and its end, as the plugin's side sees it.
@@ -117,6 +146,20 @@ impl RunHandle {
         self.host.output(self.id, QC_STDERR, bytes);
     }
 
+    /// Tells of something that happened in the run, for the worker's log. `name` is one word.
+    pub fn event(&self, name: &str, detail: &str) {
+        self.host.event(self.id, name, detail);
+    }
+
+    /// Saves what [`crate::Executor::reattach`] needs to find the run's work again after this process has died; a later
+    /// call replaces it. At most 4096 bytes.
+    ///
+    /// # Errors
+    /// It is too long, or the run is over.
+    pub fn save_handle(&self, handle: &[u8]) -> Result<(), Error> {
+        self.host.save_handle(self.id, handle)
+    }
+
     /// Reports how the run ended. A process that still runs is stopped first. A second report is ignored.
     pub fn finish(&self, outcome: Outcome) {
         self.host.finished(self.id, &outcome.as_abi());
@@ -134,6 +177,7 @@ pub struct Run {
     pub(crate) fence: i64,
     pub(crate) timeout_ms: u64,
     pub(crate) queue: String,
+    pub(crate) mark: String,
     pub(crate) request: Request,
 }
 
@@ -148,6 +192,7 @@ impl Run {
             fence: 0,
             timeout_ms: 0,
             queue: String::new(),
+            mark: String::new(),
             request,
         }
     }
@@ -176,31 +221,15 @@ impl Run {
     pub fn timeout(&self) -> Option<std::time::Duration> {
         (self.timeout_ms > 0).then(|| std::time::Duration::from_millis(self.timeout_ms))
     }
-    /// The command, if the job has one.
-    pub fn command(&self) -> Option<&Command> {
-        self.request.command.as_ref()
-    }
-    /// Environment variables to set for the job.
-    pub fn env(&self) -> &BTreeMap<String, String> {
-        &self.request.env
-    }
-    /// The working directory, if the job asks for one.
-    pub fn cwd(&self) -> Option<&str> {
-        self.request.cwd.as_deref()
-    }
-    /// Text for standard input, if the job has some.
-    pub fn stdin(&self) -> Option<&str> {
-        self.request.stdin.as_deref()
+    /// The mark of the node that runs this: `STORE.NODE`. What is started outside of the worker process should carry
+    /// it; see [`crate::Executor::reap`]. Empty if the host has none.
+    pub fn mark(&self) -> &str {
+        &self.mark
     }
 
-    /// The executor's own part of the request, read as `T`. Where the job has none, `T` is read from `{}`.
-    ///
-    /// # Errors
-    /// What does not fit `T`, in words.
-    pub fn payload<T: DeserializeOwned>(&self) -> Result<T, Error> {
-        let empty = || serde_json::Value::Object(serde_json::Map::new());
-        let value = self.request.payload.clone().unwrap_or_else(empty);
-        T::deserialize(value).map_err(|error| Error::new(format!("payload: {error}")))
+    /// What the job wants to run.
+    pub fn request(&self) -> &Request {
+        &self.request
     }
 
     /// What callbacks get of this run: for output and a report from other places. A run without a process must be kept

@@ -24,20 +24,25 @@ fn expectations() -> Vec<(String, u64)> {
         qc_str { ptr, len }
         qc_error { ptr, cap, len }
         qc_pair { name, value }
-        qc_run_v1 { size, attempt, run, job_number, fence, timeout_ms, job_id, queue, request }
+        qc_run_v1 { size, attempt, run, job_number, fence, timeout_ms, job_id, queue, request, mark }
         qc_spawn_v1 { size, flags, argv, argv_len, env, env_len, env_remove, env_remove_len, cwd, stdin_bytes }
         qc_exit_v1 { size, kind, code, stopped, message }
-        qc_outcome_v1 { size, kind, fields, exit_code, signal, reserved, message }
-        qc_host_v1 { size, minor, log, output, spawn, finished }
-        qc_plugin_v1 { size, minor, describe, create, destroy, start, exited, stop }
+        qc_outcome_v1 { size, kind, fields, exit_code, signal, reserved, message, retry_after_ms }
+        qc_host_v1 { size, minor, log, output, spawn, finished, features, event, save_handle }
+        qc_plugin_v1 {
+            size, minor, describe, create, destroy, start, exited, stop, features, fingerprint, validate, signal,
+            reattach, recorded, reap, stats, shutdown
+        }
     }
     constants! {
         QC_OK QC_INVALID QC_SYSTEM_FAILURE QC_UNHANDLED
         QC_LOG_ERROR QC_LOG_WARN QC_LOG_INFO QC_LOG_DEBUG QC_STDOUT QC_STDERR
         QC_STOP_GRACEFUL QC_STOP_KILL QC_EXIT_CODE QC_EXIT_SIGNAL QC_EXIT_NOT_STARTED
-        QC_SUCCEEDED QC_FAILED QC_FAILED_SYSTEM QC_HAS_EXIT_CODE QC_HAS_SIGNAL QC_SPAWN_RAW_LAST
+        QC_SUCCEEDED QC_FAILED QC_FAILED_SYSTEM QC_HAS_EXIT_CODE QC_HAS_SIGNAL QC_HAS_RETRY_AFTER QC_SPAWN_RAW_LAST
+        QC_HOST_ADOPTS QC_HOST_RECORDS QC_HOST_RETRY_AFTER
     }
     list.push(("QC_MAGIC".to_owned(), abi::MAGIC));
+    list.push(("QC_HANDLE_BYTES".to_owned(), abi::HANDLE_BYTES as u64));
     list.push(("QC_ABI_MAJOR".to_owned(), abi::MAJOR.into()));
     list.push(("QC_ABI_MINOR".to_owned(), abi::MINOR.into()));
     list.push(("sizeof(qc_status)".to_owned(), size_of::<qc_status>() as u64));

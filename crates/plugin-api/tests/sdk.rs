@@ -2,13 +2,14 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+use std::collections::BTreeMap;
 use std::ffi::c_void;
 use std::sync::{Mutex, PoisonError};
 
 use queuectl_plugin_api::abi::*;
 use queuectl_plugin_api::{
-    Description, Error, Executor, Exit, ExitKind, Handled, Host, Outcome, Run, RunHandle, Spawn, StartError,
-    StopMode, export_executor,
+    Description, Error, Executor, Exit, ExitKind, Handled, Host, Outcome, Request, Run, RunHandle, Settings,
+    Spawn, StartError, StopMode, export_executor,
 };
 
 /// Does what the job's command line says.
@@ -22,10 +23,13 @@ impl Executor for Parrot {
         version: "1.2.3",
         about: "Does as told",
         capabilities: &["command"],
+        ..Description::EMPTY
     };
 
-    fn create(_host: Host, settings: &str) -> Result<Self, Error> {
-        match settings {
+    const KEEPS: bool = true;
+
+    fn create(_host: Host, settings: &Settings) -> Result<Self, Error> {
+        match settings.shell.as_str() {
             "panic" => panic!("no settings like that"),
             "refuse" => Err(Error::new("refused")),
             _ => Ok(Parrot {
@@ -35,22 +39,29 @@ impl Executor for Parrot {
     }
 
     fn start(&self, run: Run) -> Result<(), StartError> {
-        let queuectl_plugin_api::Command::Line(line) = run.command().unwrap().clone() else {
+        let queuectl_plugin_api::Command::Line(line) = run.request().command().unwrap().clone() else {
             return Err(StartError::Invalid("a line, please".to_owned()));
         };
         match line.as_str() {
             "panic" => panic!("told to"),
             "invalid" => return Err(StartError::Invalid("ä".repeat(100))),
             "forget" => drop(run),
+            "save" => {
+                run.handle().save_handle(b"where").unwrap();
+                assert!(run.handle().save_handle(&[b'x'; HANDLE_BYTES + 1]).is_err());
+                run.output(run.mark().as_bytes());
+                run.finish(Outcome::succeeded());
+            }
             "keep" => self.kept.lock().unwrap().push(run),
             "spawn" => run.spawn(
                 &Spawn::argv(["a", "b"])
                     .env("K", "V")
-                    .cwd(run.cwd())
-                    .stdin(run.stdin()),
+                    .cwd(run.request().cwd())
+                    .stdin(run.request().stdin()),
             )?,
             "payload" => {
                 let numbers: Vec<u32> = run
+                    .request()
                     .payload()
                     .map_err(|error| StartError::Invalid(error.to_string()))?;
                 run.output(format!("{numbers:?}").as_bytes());
@@ -70,6 +81,45 @@ impl Executor for Parrot {
             }
             _ => panic!("no signals here"),
         }
+    }
+
+    fn fingerprint(&self) -> Result<(), Error> {
+        Err(Error::new("no crackers"))
+    }
+
+    fn validate(&self, request: &Request) -> Result<(), Error> {
+        match request.payload::<Vec<u32>>() {
+            Ok(numbers) if numbers.is_empty() => panic!("an empty list"),
+            other => other.map(drop),
+        }
+    }
+
+    fn signal(&self, _run: RunHandle, signal: i32) -> Handled {
+        assert!(signal > 0, "no such signal");
+        Handled::ByPlugin
+    }
+
+    fn reattach(&self, run: Run, handle: &[u8]) -> Result<(), StartError> {
+        run.output(handle);
+        run.finish(Outcome::failed("later").with_retry_after(std::time::Duration::from_secs(3)));
+        Ok(())
+    }
+
+    fn recorded(&self, run: RunHandle) {
+        run.event("recorded", "by the store");
+    }
+
+    fn reap(&self, store: &str, alive: &[String]) {
+        assert!(!alive.is_empty(), "nobody lives");
+        note(format!("reap {store} {alive:?}"));
+    }
+
+    fn stats(&self) -> BTreeMap<String, u64> {
+        BTreeMap::from([("runs".to_owned(), 3)])
+    }
+
+    fn shutdown(&self) {
+        panic!("not yet");
     }
 
     fn stop(&self, _run: RunHandle, mode: StopMode) -> Handled {
@@ -139,20 +189,41 @@ unsafe extern "C" fn finished(_: *mut c_void, run: u64, outcome: *const qc_outco
     // SAFETY: the SDK passes a whole outcome.
     let outcome = unsafe { &*outcome };
     note(format!(
-        "finished {run} {} {}",
+        "finished {run} {} {}{}",
         outcome.kind,
-        text(outcome.message)
+        text(outcome.message),
+        if outcome.fields & QC_HAS_RETRY_AFTER == 0 {
+            String::new()
+        } else {
+            format!(" after {}", outcome.retry_after_ms)
+        }
     ));
 }
 
 static HOST: qc_host_v1 = qc_host_v1 {
     size: size_of::<qc_host_v1>() as u32,
-    minor: 0,
+    minor: MINOR,
     log: Some(log),
     output: Some(output),
     spawn: Some(spawn),
     finished: Some(finished),
+    features: QC_HOST_ADOPTS,
+    event: Some(event),
+    save_handle: Some(save_handle),
 };
+
+unsafe extern "C" fn event(_: *mut c_void, run: u64, name: qc_str, detail: qc_str) {
+    note(format!("event {run} {} {}", text(name), text(detail)));
+}
+
+unsafe extern "C" fn save_handle(_: *mut c_void, run: u64, handle: qc_str) -> qc_status {
+    note(format!("handle {run} {}", text(handle)));
+    if handle.len > HANDLE_BYTES {
+        QC_INVALID
+    } else {
+        QC_OK
+    }
+}
 
 unsafe extern "C" {
     fn queuectl_plugin_magic() -> u64;
@@ -194,8 +265,8 @@ impl Plugin {
         }
     }
 
-    fn start(&self, request: &str, cap: usize) -> (qc_status, String) {
-        let run = qc_run_v1 {
+    fn run(&self, request: &str) -> qc_run_v1 {
+        qc_run_v1 {
             size: size_of::<qc_run_v1>() as u32,
             attempt: 1,
             run: 7,
@@ -205,7 +276,12 @@ impl Plugin {
             job_id: qc_str::new(b"job"),
             queue: qc_str::new(b"default"),
             request: qc_str::new(request.as_bytes()),
-        };
+            mark: qc_str::new(b"store.node"),
+        }
+    }
+
+    fn start(&self, request: &str, cap: usize) -> (qc_status, String) {
+        let run = self.run(request);
         // SAFETY: the run lives during the call.
         with_error(
             |error| unsafe { self.vtable.start.unwrap()(self.instance, &raw const run, error) },
@@ -227,6 +303,22 @@ impl Plugin {
         };
         // SAFETY: the exit lives during the call.
         unsafe { self.vtable.exited.unwrap()(self.instance, 7, &raw const exit) }
+    }
+
+    fn validate(&self, request: &str) -> (qc_status, String) {
+        let request = qc_str::new(request.as_bytes());
+        // SAFETY: the request lives during the call.
+        with_error(
+            |error| unsafe { self.vtable.validate.unwrap()(self.instance, request, error) },
+            200,
+        )
+    }
+
+    fn reap(&self, alive: &[&str]) {
+        let alive: Vec<qc_str> = alive.iter().map(|mark| qc_str::new(mark.as_bytes())).collect();
+        let store = qc_str::new(b"store");
+        // SAFETY: the texts live during the call.
+        unsafe { self.vtable.reap.unwrap()(self.instance, store, alive.as_ptr(), alive.len()) }
     }
 
     fn stop(&self, mode: u32) -> qc_status {
@@ -302,11 +394,11 @@ fn instances_and_descriptions() {
     let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
     let message = |made: Result<Plugin, (qc_status, String)>| made.err().unwrap();
     assert_eq!(
-        message(Plugin::create("refuse")),
+        message(Plugin::create(r#"{"shell":"refuse"}"#)),
         (QC_SYSTEM_FAILURE, "refused".to_owned())
     );
     assert!(
-        message(Plugin::create("panic"))
+        message(Plugin::create(r#"{"shell":"panic"}"#))
             .1
             .contains("panicked: no settings like that")
     );
@@ -318,4 +410,92 @@ fn instances_and_descriptions() {
         text(out),
         r#"{"name":"parrot","version":"1.2.3","about":"Does as told","capabilities":["command"]}"#
     );
+}
+
+#[test]
+fn slots_of_the_second_minor_version() {
+    let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
+    let plugin = Plugin::create("{}").unwrap();
+    let (vtable, instance) = (plugin.vtable, plugin.instance);
+    // SAFETY: the instance is alive in all of these calls, and what is passed lives during each.
+    let fingerprint = with_error(
+        |error| unsafe { vtable.fingerprint.unwrap()(instance, error) },
+        200,
+    );
+    assert_eq!(fingerprint, (QC_SYSTEM_FAILURE, "no crackers".to_owned()));
+
+    assert_eq!(plugin.validate(r#"{"payload":[1]}"#), (QC_OK, String::new()));
+    assert_eq!(plugin.validate(r#"{"payload":["x"]}"#).0, QC_INVALID);
+    assert_eq!(plugin.validate("no json").0, QC_INVALID);
+    let panicked = plugin.validate(r#"{"payload":[]}"#);
+    assert_eq!(panicked.0, QC_SYSTEM_FAILURE);
+    assert!(panicked.1.contains("an empty list"), "{}", panicked.1);
+
+    // SAFETY: as above.
+    let signal = |number| unsafe { vtable.signal.unwrap()(instance, 7, number) };
+    assert_eq!(signal(15), QC_OK);
+    assert_eq!(notes(), Vec::<String>::new());
+    assert_eq!(signal(0), QC_SYSTEM_FAILURE);
+    assert_eq!(notes().len(), 2, "a line in the log, and the end of the run");
+
+    assert_eq!(plugin.line("save").0, QC_OK);
+    let saved = notes();
+    assert_eq!(saved[0], "handle 7 where");
+    assert_eq!(saved[2..], ["output 7 1 store.node", "finished 7 1 "]);
+
+    let mut run = plugin.run(r#"{"command":"x"}"#);
+    let reattach = |run: &qc_run_v1| {
+        // SAFETY: as above.
+        with_error(
+            |error| unsafe { vtable.reattach.unwrap()(instance, run, qc_str::new(b"where"), error) },
+            200,
+        )
+    };
+    assert_eq!(reattach(&run).0, QC_OK);
+    assert_eq!(notes(), ["output 7 1 where", "finished 7 2 later after 3000"]);
+    // A host of the first minor version passes a shorter run.
+    run.size = std::mem::offset_of!(qc_run_v1, mark) as u32;
+    assert_eq!(reattach(&run).0, QC_OK);
+    run.size -= 1;
+    assert_eq!(reattach(&run).0, QC_SYSTEM_FAILURE, "shorter than any version's");
+    notes();
+
+    // SAFETY: as above.
+    unsafe { vtable.recorded.unwrap()(instance, 7) };
+    assert_eq!(notes(), ["event 7 recorded by the store"]);
+    plugin.reap(&["store.a", "store.b"]);
+    assert_eq!(notes(), [r#"reap store ["store.a", "store.b"]"#]);
+    plugin.reap(&[]);
+    assert_eq!(notes().len(), 1, "the panic is in the log");
+    let mut out = qc_str::NULL;
+    // SAFETY: the place may be written.
+    unsafe { vtable.stats.unwrap()(instance, &raw mut out) };
+    assert_eq!(text(out), r#"{"runs":3}"#);
+    // SAFETY: as above.
+    unsafe { vtable.shutdown.unwrap()(instance) };
+    assert_eq!(notes().len(), 1, "the panic is in the log");
+}
+
+#[test]
+fn settings_are_typed() {
+    #[derive(Debug, PartialEq, serde::Deserialize)]
+    struct Mine {
+        limit: u32,
+        open: bool,
+        name: String,
+    }
+    let text = r#"{"shell":"sh","settings":{"limit":"3","open":"true","name":"x"},"future":1}"#;
+    let settings = Settings::from_json(text).unwrap();
+    assert_eq!((settings.shell.as_str(), settings.get("name")), ("sh", Some("x")));
+    let mine: Mine = settings.typed().unwrap();
+    assert_eq!(
+        mine,
+        Mine {
+            limit: 3,
+            open: true,
+            name: "x".to_owned()
+        }
+    );
+    let missing = Settings::from_json("{}").unwrap().typed::<Mine>();
+    assert!(missing.unwrap_err().to_string().contains("limit"));
 }

@@ -4,24 +4,8 @@
 //! host's work.
 
 use queuectl_plugin_api::{
-    Command, Description, Error, Executor, Host, Run, Spawn, StartError, export_executor,
+    Command, Description, Error, Executor, Host, Run, Settings, Spawn, StartError, export_executor,
 };
-use serde::Deserialize;
-
-/// The part of the settings that matters here.
-#[derive(Deserialize)]
-#[serde(default)]
-struct Settings {
-    shell: String,
-}
-
-impl Default for Settings {
-    fn default() -> Self {
-        Settings {
-            shell: if cfg!(windows) { "cmd" } else { "sh" }.to_owned(),
-        }
-    }
-}
 
 struct Shell {
     shell: String,
@@ -48,15 +32,20 @@ impl Executor for Shell {
         version: env!("CARGO_PKG_VERSION"),
         about: env!("CARGO_PKG_DESCRIPTION"),
         capabilities: &["command", "argv", "env", "cwd", "stdin"],
+        ..Description::EMPTY
     };
 
-    fn create(_host: Host, settings: &str) -> Result<Self, Error> {
-        let Settings { shell } = serde_json::from_str(settings)?;
-        Ok(Shell { shell })
+    fn create(_host: Host, settings: &Settings) -> Result<Self, Error> {
+        let default = if cfg!(windows) { "cmd" } else { "sh" };
+        let shell = Some(settings.shell.as_str()).filter(|shell| !shell.is_empty());
+        Ok(Shell {
+            shell: shell.unwrap_or(default).to_owned(),
+        })
     }
 
     fn start(&self, run: Run) -> Result<(), StartError> {
-        let spawn = match run.command() {
+        let request = run.request();
+        let spawn = match request.command() {
             Some(Command::Argv(argv)) => Spawn::argv(argv),
             Some(Command::Line(line)) => {
                 let (flags, raw) = dialect(&self.shell);
@@ -77,7 +66,12 @@ impl Executor for Shell {
                 ));
             }
         };
-        run.spawn(&spawn.envs(run.env()).cwd(run.cwd()).stdin(run.stdin()))?;
+        run.spawn(
+            &spawn
+                .envs(request.env())
+                .cwd(request.cwd())
+                .stdin(request.stdin()),
+        )?;
         Ok(())
     }
 }
@@ -97,11 +91,5 @@ mod tests {
             Some(&"-Command")
         );
         assert_eq!(dialect("cmd.exe").1, cfg!(windows));
-    }
-
-    #[test]
-    fn the_shell_has_a_default() {
-        let settings: Settings = serde_json::from_str("{}").unwrap();
-        assert!(!settings.shell.is_empty());
     }
 }
