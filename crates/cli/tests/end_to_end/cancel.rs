@@ -121,7 +121,8 @@ fn a_job_can_be_cancelled_while_its_node_stops_it() {
     queue.ok(["worker:stop", "--now"]);
     node.wait_log("stopping running jobs");
     assert_eq!(queue.ok(["cancel", &id]), "1 is being stopped");
-    send(pid, Signal::SIGKILL);
+    // Its whole group, or what is left of it would have its grace.
+    send(-pid, Signal::SIGKILL);
     assert_eq!(node.wait_exit(), 0);
     let job = queue.job(&id);
     assert_eq!(job["state"], "cancelled", "{job}");

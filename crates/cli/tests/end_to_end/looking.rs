@@ -203,7 +203,7 @@ fn control_characters_do_not_reach_the_terminal() {
         let done = queue.run(args);
         assert!(!is_control(&done), "{args:?}: {}", done.text());
     }
-    assert!(is_control(&queue.run(["list", "--raw"])), "the control");
+    assert!(is_control(&raw), "the control");
     let kept: Value = queue.job(&id);
     assert!(
         kept["command"].as_str().unwrap().contains('\u{1b}'),

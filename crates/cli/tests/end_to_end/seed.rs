@@ -1,6 +1,6 @@
 //! The story that the product is made for, to the letter and with all settings at their defaults.
 
-use crate::support::{Queue, history, time_ms, wait_for};
+use crate::support::{Node, Queue, history, time_ms, wait_for};
 
 /// Takes half a minute, because the back-off does: 2, 4, 8 and 16 seconds.
 #[test]
@@ -77,21 +77,7 @@ fn the_same_verbs_in_two_words() {
     let queue = Queue::quick();
     let id = queue.enqueue(["--max-retries", "0", "exit 1"]);
     queue.enqueue(["true"]);
-    let node = queue.start(&[]);
-    drop(node);
-    let mut node = crate::support::Node::start_as(&queue, &[], |command| {
-        // The same start, spelled `worker start`.
-        let spaced = queue.command(["worker", "start", "--count", "2", "--drain"]);
-        let mark = command
-            .get_envs()
-            .find(|(name, _)| *name == crate::support::MARK)
-            .unwrap()
-            .1
-            .unwrap()
-            .to_owned();
-        *command = spaced;
-        command.env(crate::support::MARK, mark);
-    });
+    let mut node = Node::start_verb(&queue, &["worker", "start", "--count", "2", "--drain"], |_| {});
     assert_eq!(node.wait_exit(), 1, "one job is dead");
     assert_eq!(queue.ok(["dlq", "list"]), queue.ok(["dlq:list"]));
     assert!(queue.ok(["dlq", "show", &id]).contains("exit status 1"));

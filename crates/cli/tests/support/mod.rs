@@ -197,8 +197,8 @@ impl Queue {
 
     /// Runs a command with `--json`; it must print exactly one document and nothing else.
     pub fn json<S: AsRef<OsStr>>(&self, args: impl IntoIterator<Item = S>) -> Value {
-        let mut command = self.command(args);
-        command.arg("--json");
+        let mut command = self.command(["--json"]);
+        command.args(args);
         finish(command, None).json()
     }
 
@@ -243,12 +243,6 @@ impl Queue {
     pub fn drain(&self, args: &[&str]) -> i32 {
         let mut node = Node::start(self, &[&["--drain"], args].concat());
         node.wait_exit()
-    }
-
-    /// Runs a node until nothing is left to do, and then shows a job.
-    pub fn drained(&self, id: &str) -> Value {
-        self.drain(&[]);
-        self.job(id)
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::fs::{self, File};
 use std::path::PathBuf;
-use std::process::Child;
+use std::process::{Child, Command};
 
 use super::done::wait_exit;
 use super::{MARK, Queue, kill_marked, wait_until};
@@ -17,18 +17,17 @@ pub struct Node {
 impl Node {
     /// Starts a node, and does not wait until it runs.
     pub fn start(queue: &Queue, args: &[&str]) -> Node {
-        Node::start_as(queue, args, |_| {})
+        Node::start_verb(queue, &[&["worker:start"], args].concat(), |_| {})
     }
 
-    /// The same, with changes to how it is started.
-    pub fn start_as(queue: &Queue, args: &[&str], adjust: impl FnOnce(&mut std::process::Command)) -> Node {
+    /// The same with the verb spelled out, and with changes to how it is started.
+    pub fn start_verb(queue: &Queue, words: &[&str], adjust: impl FnOnce(&mut Command)) -> Node {
         let mark = queue.next_mark();
         let number = mark.rsplit('#').nth(1).unwrap().to_owned();
         let log = queue.path(&format!("node{number}.log"));
         let file = File::create(&log).unwrap();
-        let mut command = queue.command(["worker:start"]);
+        let mut command = queue.command(words);
         command
-            .args(args)
             .env(MARK, &mark)
             .stdout(file.try_clone().unwrap())
             .stderr(file);
