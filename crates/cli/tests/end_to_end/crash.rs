@@ -11,12 +11,15 @@ use crate::support::{Node, Queue, history, wait_until};
 /// Whatever dies, its jobs run again within this.
 const SOON: Duration = Duration::from_secs(5);
 
-/// Each attempt looks whether anything of the earlier ones is alive, and says so in `overlap`. It starts a child in its
+/// Each attempt looks whether anything of the earlier ones is alive, and says so in `overlap` (a process that is dead
+/// and only waits to be waited for is not). It starts a child in its
 /// own group and one that escapes from it, and waits at the gate.
 const JOB: &str = "\
 me=pids-$QUEUECTL_JOB_ID
 if [ -e $me ]; then
-    while read pid; do kill -0 $pid 2>> /dev/null && echo $QUEUECTL_JOB_ID $pid >> overlap; done < $me
+    while read pid; do
+        grep -q '^State:.[^ZX]' /proc/$pid/status 2> /dev/null && echo $QUEUECTL_JOB_ID $pid >> overlap
+    done < $me
 fi
 echo $$ >> $me
 sleep 1000 & echo $! >> $me

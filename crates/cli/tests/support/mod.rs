@@ -14,6 +14,7 @@ use std::ffi::OsStr;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
@@ -69,7 +70,7 @@ pub fn wait_until(what: &str, mut holds: impl FnMut() -> bool) {
 
 /// A queue in a folder of its own, which is also the working folder of every command and so of every job.
 pub struct Queue {
-    folder: tempfile::TempDir,
+    folder: Arc<tempfile::TempDir>,
     db: PathBuf,
     started: AtomicU32,
 }
@@ -77,7 +78,7 @@ pub struct Queue {
 impl Queue {
     /// No queue yet, with all settings at their defaults.
     pub fn new() -> Queue {
-        let folder = tempfile::tempdir().unwrap();
+        let folder = Arc::new(tempfile::tempdir().unwrap());
         let db = folder.path().join("queue.db");
         Queue {
             folder,

@@ -3,6 +3,7 @@
 use std::fs::{self, File};
 use std::path::PathBuf;
 use std::process::{Child, Command};
+use std::sync::Arc;
 
 use super::done::wait_exit;
 use super::{MARK, Queue, kill_marked, wait_until};
@@ -12,6 +13,8 @@ pub struct Node {
     child: Child,
     log: PathBuf,
     mark: String,
+    /// The queue's folder stays as long as the log is of interest.
+    _folder: Arc<tempfile::TempDir>,
 }
 
 impl Node {
@@ -36,6 +39,7 @@ impl Node {
             child: command.spawn().unwrap(),
             log,
             mark,
+            _folder: Arc::clone(&queue.folder),
         }
     }
 
