@@ -3,10 +3,10 @@
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
-use crate::support::{Queue, wait_until};
+use crate::support::{Node, Queue, wait_until};
 
-const BEFORE: usize = 1000;
-const MEANWHILE: usize = 1000;
+const BEFORE: usize = 2000;
+const MEANWHILE: usize = 3000;
 
 #[test]
 fn every_job_runs_exactly_once() {
@@ -20,10 +20,7 @@ fn every_job_runs_exactly_once() {
     queue
         .run_with(["enqueue", "--from", "-"], lines(BEFORE).as_bytes())
         .ok();
-    let nodes = [
-        queue.start(&["-q", "--count", "4"]),
-        queue.start(&["-q", "--count", "4"]),
-    ];
+    let nodes = [(); 2].map(|()| Node::start(&queue, &["-q", "--count", "4"]));
     for _ in 0..10 {
         queue
             .run_with(["enqueue", "--from", "-"], lines(MEANWHILE / 10).as_bytes())

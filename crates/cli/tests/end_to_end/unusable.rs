@@ -87,19 +87,33 @@ fn a_damaged_header() {
     refused(&queue, 5, "not an SQLite database");
 }
 
+/// Everything but the header: not even the schema can be read.
+#[test]
+fn a_damaged_schema() {
+    let queue = changed(|bytes| bytes[4096..].fill(0x5a));
+    refused(&queue, 5, "the database is damaged");
+    assert!(queue.fails(5, ["list"]).contains("backup"), "what to do about it");
+}
+
 #[test]
 fn a_damaged_page() {
-    // All pages but the first, which has the header and the schema.
-    let queue = changed(|bytes| bytes[4096..].fill(0x5a));
+    // The jobs are in the middle; the schema comes before them.
+    let queue = changed(|bytes| {
+        let middle = bytes.len() / 2 / 4096 * 4096;
+        bytes[middle..middle + 8 * 4096].fill(0x5a);
+    });
     let before = std::fs::read(queue.db()).unwrap();
-    for verb in [&["list"][..], &["status"], &["show", "1"], &["enqueue", "true"]] {
-        let said = queue.fails(5, verb);
-        assert!(said.contains("the database is damaged"), "{verb:?}: {said}");
-        assert!(said.contains("backup"), "what to do: {said}");
-    }
+    let done = queue.run(["list", "--json"]);
+    assert_eq!(done.status, 5, "{}", done.err);
+    assert!(done.err.contains("the database is damaged"), "{}", done.err);
     let done = queue.run(["db:check"]);
-    assert_eq!(done.status, 1, "{}", done.err);
+    done.expect(1);
     assert!(done.text().contains("damaged: "), "{}", done.text());
+    assert!(done.text().contains("backup"), "{}", done.text());
+    let done = queue.run(["db:check", "--json"]);
+    done.expect(1);
+    let report: serde_json::Value = serde_json::from_str(&done.text()).unwrap();
+    assert_eq!(report["ok"], false);
     assert!(std::fs::read(queue.db()).unwrap() == before);
     // The control.
     assert_eq!(changed(|_| {}).run(["db:check"]).status, 0);
