@@ -107,7 +107,12 @@ fn both_worker_processes_can_be_killed() {
     scene.workers.iter().for_each(|pid| send(*pid, Signal::SIGKILL));
     let why = "worker process died: killed by signal 9 (SIGKILL)";
     let queue = scene.check(killed, 4, "crashed");
-    assert_eq!(queue.job("1")["attempt_history"][0]["error"], why);
+    let attempt = &queue.job("1")["attempt_history"][0];
+    assert_eq!(attempt["error"], why);
+    assert!(
+        crate::support::time_ms(&attempt["started_at"]) < crate::support::time_ms(&attempt["finished_at"]),
+        "it ran for a while: {attempt}"
+    );
 }
 
 #[test]
@@ -224,4 +229,24 @@ fn a_job_that_kills_its_node_ends_in_the_dead_letter_queue() {
     let job = queue.wait_state(&id, "dead");
     assert_eq!(history(&job), ["1 lost", "2 lost"]);
     queue.wait_state(&bystander, "completed");
+}
+
+#[test]
+fn a_job_can_be_cancelled_after_its_node_died() {
+    let mut scene = scene();
+    scene.node.kill_dispatcher();
+    let queue = &scene.queue;
+    assert_eq!(queue.ok(["cancel", "1"]), "1 is being stopped");
+    let _other = queue.start(&["--count", "4"]);
+    let job = queue.wait_state("1", "cancelled");
+    assert_eq!(history(&job), ["1 cancelled"]);
+    queue.wait_lines("started", JOBS + 3);
+    for pid in queue.lines("pids-1") {
+        assert!(!lives(pid.parse().unwrap()));
+    }
+    (1..JOBS).for_each(|_| scene.gate.open());
+    for id in 2..=JOBS {
+        let job = queue.wait_state(&id.to_string(), "completed");
+        assert_eq!(history(&job), ["1 lost", "2 succeeded"]);
+    }
 }

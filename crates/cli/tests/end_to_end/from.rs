@@ -96,3 +96,32 @@ fn a_taken_id_refuses_its_batch_and_names_its_line() {
     let jobs = queue.jobs();
     assert_eq!((jobs.len(), jobs[0]["command"].as_str()), (1, Some("first")));
 }
+
+/// What an enqueue has said to be stored is stored, even if it is killed in the middle.
+#[test]
+#[cfg(unix)]
+fn a_killed_enqueue_has_stored_what_it_said() {
+    use std::io::{BufRead, BufReader, Write};
+    use std::process::Stdio;
+
+    let queue = Queue::new();
+    let mut enqueue = queue
+        .command(["enqueue", "--from", "-"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut to = enqueue.stdin.take().unwrap();
+    to.write_all("\"true\"\n".repeat(1500).as_bytes()).unwrap();
+    let said = BufReader::new(enqueue.stdout.take().unwrap());
+    let said: Vec<String> = said.lines().take(1000).map(Result::unwrap).collect();
+    // The second batch is not full, so it waits for the rest of its lines.
+    enqueue.kill().unwrap();
+    enqueue.wait().unwrap();
+    let stored: Vec<String> = queue
+        .jobs()
+        .iter()
+        .map(|job| job["id"].as_str().unwrap().to_owned())
+        .collect();
+    assert_eq!(stored, said);
+}

@@ -113,10 +113,14 @@ fn output_without_end_costs_neither_memory_nor_database() {
         let kib: u64 = peak.split_whitespace().nth(1).unwrap().parse().unwrap();
         assert!(kib < 64 * 1024, "the worker process: {peak}");
     }
-    drop(node);
     // The file goes with its job.
-    queue.ok(["config:set", "retention", "0"]);
-    assert!(file.exists());
+    let dead = queue.enqueue(["--max-retries", "0", "yes | head -c 100000; exit 1"]);
+    queue.wait_state(&dead, "dead");
+    let file_of_dead = queue.json(["logs", &dead])["file"].as_str().unwrap().to_owned();
+    assert!(std::path::Path::new(&file_of_dead).exists());
+    queue.ok(["dlq:purge", &dead]);
+    assert!(!std::path::Path::new(&file_of_dead).exists());
+    assert!(file.exists(), "that of the bystander");
 }
 
 #[test]

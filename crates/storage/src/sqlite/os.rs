@@ -32,7 +32,15 @@ mod unix {
             }
         }
         let disk = statvfs(folder).ok()?;
-        let free = u64::from(disk.blocks_available()).saturating_mul(disk.fragment_size());
+        #[cfg_attr(
+            target_os = "linux",
+            expect(
+                clippy::useless_conversion,
+                reason = "the number of blocks has 32 bits elsewhere"
+            )
+        )]
+        let blocks = u64::from(disk.blocks_available());
+        let free = blocks.saturating_mul(disk.fragment_size());
         let no_files = disk.files() > 0 && disk.files_available() == 0;
         (free < LEAST_FREE_BYTES || no_files).then_some(Problem::DiskFull)
     }
