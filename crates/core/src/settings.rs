@@ -221,7 +221,7 @@ impl fmt::Display for Kind {
 
 /// A length of time in days and smaller units, whose sum is exact. Months and years have no length that people
 /// agree on.
-fn show_time(ms: u64) -> String {
+pub fn show_time(ms: u64) -> String {
     let (days, rest) = (ms / DAY, Duration::from_millis(ms % DAY));
     let unit = if days == 1 { "day" } else { "days" };
     match (days, rest.is_zero()) {
