@@ -98,6 +98,9 @@ fn log_options(global: &Global) -> Vec<OsString> {
     let mut options: Vec<OsString> = Vec::new();
     options.extend(std::iter::repeat_n("-v".into(), global.verbose.into()));
     options.extend(std::iter::repeat_n("-q".into(), global.quiet.into()));
+    if global.raw {
+        options.push("--raw".into());
+    }
     if global.log_format == LogFormat::Json {
         options.push("--log-format=json".into());
     }

@@ -126,7 +126,7 @@ pub const KEYS: &[Key] = &[
         name: "lease",
         kind: time(5 * SECOND, HOUR),
         default: "15s",
-        about: "how long a node counts as alive without a heartbeat; three heartbeats fit in it",
+        about: "a node renews its heartbeat three times in this time (its lock tells whether it lives, not the heartbeat)",
     },
     Key {
         name: "leftovers",
@@ -219,8 +219,16 @@ impl fmt::Display for Kind {
     }
 }
 
-fn show_time(ms: u64) -> String {
-    humantime::format_duration(Duration::from_millis(ms)).to_string()
+/// A length of time in days and smaller units, whose sum is exact. Months and years have no length that people
+/// agree on.
+pub fn show_time(ms: u64) -> String {
+    let (days, rest) = (ms / DAY, Duration::from_millis(ms % DAY));
+    let unit = if days == 1 { "day" } else { "days" };
+    match (days, rest.is_zero()) {
+        (0, _) => humantime::format_duration(rest).to_string(),
+        (days, true) => format!("{days}{unit}"),
+        (days, false) => format!("{days}{unit} {}", humantime::format_duration(rest)),
+    }
 }
 
 fn show_bytes(bytes: u64) -> String {
@@ -451,6 +459,9 @@ mod tests {
         assert!(parse("max_retries", "1001").is_err());
         assert!(parse("max_retries", "5.5").is_err());
         assert_eq!(parse("lease", "60s").as_deref(), Ok("1m"));
+        assert_eq!(parse("retention", "1month").as_deref(), Ok("30days 10h 33m 36s"));
+        assert_eq!(parse("retention", "52weeks").as_deref(), Ok("364days"));
+        assert_eq!(parse("retention", "24h").as_deref(), Ok("1day"));
         assert!(parse("lease", "1s").is_err());
         assert!(parse("lease", "30").is_err(), "a time needs its unit");
         assert_eq!(parse("kill_grace", "0").as_deref(), Ok("0s"));

@@ -171,21 +171,24 @@ impl Capture {
             Copy::Closed { exists } => exists,
             Copy::Unused => false,
         };
-        if exists
-            && self.total <= self.limit as u64
-            && let Err(error) = fs::remove_file(&self.file_path)
-        {
-            tracing::warn!(
-                "{} cannot be removed: {}",
-                self.file_path.display(),
-                os_text(&error)
-            );
+        if exists && self.total <= self.limit as u64 {
+            self.remove_file();
         }
         self.tail.rotate_left(self.tail_at);
         Output {
             head: std::mem::take(&mut self.head),
             tail: std::mem::take(&mut self.tail),
             total_bytes: self.total,
+        }
+    }
+
+    fn remove_file(&self) {
+        if let Err(error) = fs::remove_file(&self.file_path) {
+            let path = self.file_path.display();
+            tracing::warn!("{path} cannot be removed: {}", os_text(&error));
+        } else if let Some(folder) = self.file_path.parent() {
+            // Not while another attempt's file is in it.
+            let _ = fs::remove_dir(folder);
         }
     }
 }
@@ -242,7 +245,8 @@ mod tests {
     #[test]
     fn live_output_is_in_the_file_at_once_and_removed_if_small() {
         let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("out");
+        let job = folder.path().join("7");
+        let path = job.join("out");
         let mut capture = Capture::new(100, path.clone(), 1000);
         capture.push(b"one ");
         assert!(!path.exists());
@@ -251,7 +255,7 @@ mod tests {
         capture.push(b"two");
         assert_eq!(fs::read(&path).unwrap(), b"one two");
         assert_eq!(capture.finish().head, b"one two");
-        assert!(!path.exists());
+        assert!(!job.exists(), "nor is its folder left");
     }
 
     #[test]

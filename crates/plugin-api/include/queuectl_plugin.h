@@ -138,7 +138,8 @@ typedef struct qc_run_v1 {
     qc_str mark;
 } qc_run_v1;
 
-/* A process for the host to start. It inherits the worker's environment, then gets QUEUECTL_* variables and `env`. */
+/* A process for the host to start. It inherits the worker's environment, then gets `env`, then the QUEUECTL_* variables
+ * of the run, which win. */
 typedef struct qc_spawn_v1 {
     uint32_t size;
     uint32_t flags;          /* QC_SPAWN_*; unknown bits must be 0 */

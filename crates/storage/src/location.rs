@@ -41,7 +41,7 @@ impl FromStr for Location {
     type Err = StoreError;
 
     /// A path, or `sqlite:PATH`. Relative paths are made absolute, for a node may outlive the folder it was
-    /// started in.
+    /// started in. A symbolic link stands for the file it points to.
     fn from_str(text: &str) -> Result<Self, StoreError> {
         let bad = || StoreError::BadLocation(text.escape_debug().to_string());
         let path = match text.split_once(':') {
@@ -51,6 +51,13 @@ impl FromStr for Location {
         };
         if path.is_empty() || path.contains('\0') {
             return Err(bad());
+        }
+        // A link is followed now: the folder beside the file must be the same under every name of the file, or a
+        // living node's lock would be looked for where it is not.
+        if Path::new(path).is_symlink()
+            && let Ok(real) = std::fs::canonicalize(path)
+        {
+            return Ok(Location::Sqlite(real));
         }
         std::path::absolute(path).map(Location::Sqlite).map_err(|_| bad())
     }
@@ -65,6 +72,20 @@ impl fmt::Display for Location {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[cfg(unix)]
+    #[test]
+    fn a_link_is_the_file_it_points_to() {
+        let folder = tempfile::tempdir().unwrap();
+        let real = folder.path().canonicalize().unwrap().join("real.db");
+        let link = folder.path().join("link.db");
+        std::os::unix::fs::symlink(&real, &link).unwrap();
+        let location = || link.to_str().unwrap().parse::<Location>().unwrap();
+        assert_eq!(location().path(), link, "it points to nothing yet");
+        std::fs::write(&real, "").unwrap();
+        assert_eq!(location().path(), real);
+        assert_eq!(location().beside(), Location::Sqlite(real).beside());
+    }
 
     #[test]
     fn locations_are_paths_or_sqlite_urls() {

@@ -3,7 +3,8 @@
 use diesel::sqlite::SqliteConnection;
 use queuectl_core::settings::Durability;
 
-use crate::sqlite::{beside::Beside, open};
+use crate::error::Problem;
+use crate::sqlite::{beside::Beside, open, os};
 use crate::{Location, StoreError};
 
 /// What to do if there is no store at the location.
@@ -29,7 +30,7 @@ impl Store {
     /// [`StoreError`] says what stands in the way; nothing is changed in a file that is not a store of queuectl,
     /// is newer than this version, or is damaged.
     pub fn open(location: &Location, mode: OpenMode) -> Result<Store, StoreError> {
-        let conn = open::open(location, mode)?;
+        let conn = open::open(location, mode).map_err(|error| explain(error, location))?;
         Ok(Store {
             conn,
             beside: Beside::new(location),
@@ -67,6 +68,22 @@ impl Store {
         body: impl FnOnce(&mut SqliteConnection) -> Result<T, StoreError>,
     ) -> Result<T, StoreError> {
         let _turn = self.beside.take_turn();
-        self.conn.immediate_transaction(body)
+        self.conn
+            .immediate_transaction(body)
+            .map_err(|error| explain(error, &self.location))
+    }
+}
+
+/// SQLite calls much an I/O error that has a plain cause in the file system; where there is one, the error names it.
+fn explain(error: StoreError, location: &Location) -> StoreError {
+    match error {
+        StoreError::Database {
+            problem: Problem::Io,
+            detail,
+        } => StoreError::Database {
+            problem: os::cause_of_io_error(location.path()).unwrap_or(Problem::Io),
+            detail,
+        },
+        error => error,
     }
 }

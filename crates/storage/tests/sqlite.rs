@@ -175,6 +175,16 @@ fn a_backup_is_a_store_of_its_own() {
     temp.store
         .enqueue(&[job("echo kept")], queuectl_core::Timestamp(1))
         .unwrap();
+    let node = queuectl_storage::NewNode {
+        cookie: "mark".into(),
+        host: "h".into(),
+        pid: 1,
+        version: "0".into(),
+        workers: 1,
+        concurrency: 1,
+        queues: queuectl_storage::Queues::All,
+    };
+    let _alive = temp.store.enter_node(&node, queuectl_core::Timestamp(1)).unwrap();
     let target = temp.location.path().with_file_name("copy.db");
     temp.store.backup(&target).unwrap();
     assert!(
@@ -186,4 +196,7 @@ fn a_backup_is_a_store_of_its_own() {
         copy.job(&"1".parse().unwrap()).unwrap().payload.display(),
         "echo kept"
     );
+    // A node on the copy takes the original's nodes for dead; by this mark it would find and kill their processes.
+    assert_eq!(temp.store.nodes().unwrap()[0].cookie, "mark");
+    assert!(!copy.nodes().unwrap()[0].cookie.contains("mark"));
 }

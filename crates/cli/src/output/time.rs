@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use jiff::tz::TimeZone;
 use queuectl_core::Timestamp;
+use queuectl_core::settings::show_time;
 
 /// The time on the user's clock: `2026-11-24 16:05:09`.
 pub fn local(time: Timestamp) -> String {
@@ -37,7 +38,7 @@ pub fn exact(duration: Duration) -> String {
     match ms {
         0..1000 => format!("{ms}ms"),
         1000..60_000 => format!("{}.{}s", ms / 1000, ms % 1000 / 100),
-        _ => humantime::format_duration(Duration::from_secs(duration.as_secs())).to_string(),
+        _ => show_time(duration.as_secs().saturating_mul(1000)),
     }
 }
 
@@ -54,5 +55,6 @@ mod tests {
         assert_eq!(exact(Duration::from_millis(850)), "850ms");
         assert_eq!(exact(Duration::from_millis(12_345)), "12.3s");
         assert_eq!(exact(Duration::from_secs(3903)), "1h 5m 3s");
+        assert_eq!(exact(Duration::from_secs(365 * 86_400 + 60)), "365days 1m");
     }
 }

@@ -105,9 +105,10 @@ pub fn run(args: EnqueueArgs, context: &Context) -> Result<Exit> {
         return bulk::run(&source, &options, context);
     }
     let spec = options.or(command(words)?);
-    let mut store = context.open_or_create()?;
     let now = SystemClock.now();
+    // Before the queue is opened: a mistake must not create one.
     let job = spec.into_new_job(now).map_err(Usage::new)?;
+    let mut store = context.open_or_create()?;
     let numbers = store.enqueue(std::slice::from_ref(&job), now)?;
     let number = numbers
         .first()

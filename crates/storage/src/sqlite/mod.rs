@@ -5,5 +5,5 @@
 
 pub mod beside;
 pub mod open;
-mod os;
+pub mod os;
 pub mod statements;

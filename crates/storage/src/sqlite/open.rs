@@ -47,7 +47,12 @@ pub fn open(location: &Location, mode: OpenMode) -> Result<SqliteConnection, Sto
             source,
         });
     }
-    let mut conn = SqliteConnection::establish(&uri(path))?;
+    let mut conn =
+        SqliteConnection::establish(&uri(path)).map_err(|error| match std::fs::File::open(path) {
+            // SQLite says only that it could not; the operating system says why.
+            Err(why) => StoreError::file("open", path)(why),
+            Ok(_) => error.into(),
+        })?;
     conn.batch_execute(&format!("PRAGMA busy_timeout = {BUSY_TIMEOUT_MS};"))?;
     if !is_current(&mut conn)? {
         migrate(&mut conn)?;

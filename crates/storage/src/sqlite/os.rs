@@ -12,9 +12,38 @@ mod unix {
     use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
     use std::path::Path;
 
+    use nix::errno::Errno;
     use nix::libc::O_NONBLOCK;
     use nix::sys::stat::Mode;
-    use nix::unistd::mkfifo;
+    use nix::sys::statvfs::statvfs;
+    use nix::unistd::{AccessFlags, access, mkfifo};
+
+    use crate::error::Problem;
+
+    /// Less free space than this, and SQLite cannot even make its shared memory.
+    const LEAST_FREE_BYTES: u64 = 64 * 1024;
+
+    /// What about the file and its file system explains that SQLite could not read or write, if anything does.
+    pub fn cause_of_io_error(path: &Path) -> Option<Problem> {
+        let folder = path.parent()?;
+        for place in [path, folder] {
+            if let Err(Errno::EROFS | Errno::EACCES | Errno::EPERM) = access(place, AccessFlags::W_OK) {
+                return Some(Problem::ReadOnly);
+            }
+        }
+        let disk = statvfs(folder).ok()?;
+        #[cfg_attr(
+            target_os = "linux",
+            expect(
+                clippy::useless_conversion,
+                reason = "the number of blocks has 32 bits elsewhere"
+            )
+        )]
+        let blocks = u64::from(disk.blocks_available());
+        let free = blocks.saturating_mul(disk.fragment_size());
+        let no_files = disk.files() > 0 && disk.files_available() == 0;
+        (free < LEAST_FREE_BYTES || no_files).then_some(Problem::DiskFull)
+    }
 
     /// Readable and writable for the owner only.
     pub fn private(options: &mut OpenOptions) {
@@ -60,6 +89,13 @@ mod windows {
     use std::io;
     use std::net::{Ipv4Addr, UdpSocket};
     use std::path::Path;
+
+    use crate::error::Problem;
+
+    /// Windows says more precisely by itself what is wrong.
+    pub fn cause_of_io_error(_: &Path) -> Option<Problem> {
+        None
+    }
 
     /// Files inherit the permissions of their folder, which is the user's own.
     pub fn private(_: &mut OpenOptions) {}

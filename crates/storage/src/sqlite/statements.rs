@@ -131,7 +131,8 @@ statements! {
         "SELECT due_at FROM jobs WHERE due_at IS NOT NULL ORDER BY due_at LIMIT 1"
     }
 
-    /// Applies a decision to a running job, if the fencing token still holds.
+    /// Applies a decision to a running job, if the fencing token still holds and, with `cancel_at_most` 0, nobody asked
+    /// to cancel it.
     Release {
         state: i16 as SmallInt,
         attempts: i32 as Integer,
@@ -143,9 +144,11 @@ statements! {
         id: i64 as BigInt,
         fence: i64 as BigInt,
         node_id: i64 as BigInt,
+        cancel_at_most: bool as Bool,
     } -> () {
         "UPDATE jobs SET state = ?, attempts = ?, system_failures = ?, due_at = ?, finished_at = ?, \
-         cancel_requested = ?, updated_at = ?, node_id = NULL WHERE id = ? AND state = 3 AND fence = ? AND node_id = ?"
+         cancel_requested = ?, updated_at = ?, node_id = NULL WHERE id = ? AND state = 3 AND fence = ? AND node_id = ? \
+         AND cancel_requested <= ?"
     }
 
     /// Keeps an ended attempt.

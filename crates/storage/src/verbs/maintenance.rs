@@ -7,6 +7,7 @@ use std::time::Duration;
 use rusqlite::backup::Backup;
 use rusqlite::{Connection, OpenFlags};
 
+use crate::error::Problem;
 use crate::{Store, StoreError};
 
 /// What a check found.
@@ -26,20 +27,20 @@ impl Store {
     /// Checks the file's structure, its indexes and the links between its rows. Reads the whole file.
     ///
     /// # Errors
-    /// [`StoreError::Database`] if it cannot even be read.
+    /// [`StoreError::Database`] if it cannot be read for another reason than damage.
     pub fn check(&self) -> Result<CheckReport, StoreError> {
         let conn = self.second_connection()?;
-        let mut statement = conn.prepare("PRAGMA integrity_check(100)")?;
-        let found = statement.query_map([], |row| row.get::<_, String>(0))?;
-        let lines = found.collect::<Result<Vec<_>, _>>()?;
-        let damage = lines.into_iter().filter(|line| line != "ok").collect();
-        let number = |sql: &str| conn.query_row(sql, [], |row| row.get::<_, i64>(0));
-        let count = |sql| number(sql).map(|value| u64::try_from(value).unwrap_or(0));
+        let damage = damage(&conn)?;
+        // Neither links between rows nor numbers can be trusted, or even read, in a damaged file.
+        let count = |sql: &str| match conn.query_row(sql, [], |row| row.get::<_, i64>(0)) {
+            Err(_) if !damage.is_empty() => Ok(0),
+            other => other.map(|value| u64::try_from(value).unwrap_or(0)),
+        };
         Ok(CheckReport {
-            damage,
             dangling: count("SELECT count(*) FROM pragma_foreign_key_check")?,
             pages: count("PRAGMA page_count")?,
             free_pages: count("PRAGMA freelist_count")?,
+            damage,
         })
     }
 
@@ -52,6 +53,9 @@ impl Store {
         let from = self.second_connection()?;
         let mut to = Connection::open(target)?;
         Backup::new(&from, &mut to)?.run_to_completion(1000, Duration::ZERO, None)?;
+        // To a node on the copy, the nodes of the original look dead. It shall rescue their jobs, but not kill the
+        // processes that live on for the original: marks that no process carries see to that.
+        to.execute_batch("UPDATE nodes SET cookie = 'copied-' || lower(hex(randomblob(16)))")?;
         Ok(())
     }
 
@@ -61,4 +65,27 @@ impl Store {
         conn.busy_timeout(Duration::from_secs(30))?;
         Ok(conn)
     }
+}
+
+/// What is wrong with the file's structure. Damage that keeps the check from going on is damage, too.
+fn damage(conn: &Connection) -> Result<Vec<String>, StoreError> {
+    let mut damage = Vec::new();
+    let mut look = || -> Result<(), rusqlite::Error> {
+        let mut statement = conn.prepare("PRAGMA integrity_check(100)")?;
+        let mut rows = statement.query([])?;
+        while let Some(row) = rows.next()? {
+            damage.push(row.get::<_, String>(0)?);
+        }
+        Ok(())
+    };
+    match look().map_err(StoreError::from) {
+        Ok(()) => {}
+        Err(StoreError::Database {
+            problem: Problem::Corrupt,
+            detail,
+        }) => damage.push(detail),
+        Err(error) => return Err(error),
+    }
+    damage.retain(|line| line != "ok");
+    Ok(damage)
 }

@@ -5,7 +5,8 @@
 
 use diesel::prelude::*;
 use diesel::sqlite::SqliteConnection;
-use queuectl_core::{Attempt, JobId, NodeId, QueueName, State, Timestamp, Transition};
+use queuectl_core::transition::Standing;
+use queuectl_core::{Attempt, Event, JobId, NodeId, QueueName, State, Timestamp, Transition, transition};
 
 use crate::rows::count;
 use crate::sqlite::statements::{
@@ -181,9 +182,33 @@ fn next_due(conn: &mut SqliteConnection) -> Result<Option<Timestamp>, StoreError
     Ok(row.map(|(due,)| Timestamp(due)))
 }
 
-/// Applies a record; false if its token no longer holds.
+/// Applies a record; false if its token no longer holds. A job that would run again although somebody asked to cancel
+/// it is cancelled: it may have ended by itself before the request could reach it.
 fn release(conn: &mut SqliteConnection, record: &Record, now: Timestamp) -> Result<bool, StoreError> {
-    let change = &record.change;
+    let change = record.change;
+    if !apply(conn, record, change, now)? {
+        let standing = Standing {
+            state: change.from(),
+            attempts: change.attempts(),
+            system_failures: change.system_failures(),
+        };
+        match transition(standing, Event::Cancel) {
+            Ok(cancel) if !change.to().is_final() && apply(conn, record, cancel, now)? => {}
+            _ => return Ok(false),
+        }
+    }
+    if let Some(attempt) = &record.attempt {
+        insert_attempt(conn, attempt)?;
+    }
+    Ok(true)
+}
+
+fn apply(
+    conn: &mut SqliteConnection,
+    record: &Record,
+    change: Transition,
+    now: Timestamp,
+) -> Result<bool, StoreError> {
     let changed = Release {
         state: change.to().code(),
         attempts: i32::try_from(change.attempts()).unwrap_or(i32::MAX),
@@ -195,15 +220,10 @@ fn release(conn: &mut SqliteConnection, record: &Record, now: Timestamp) -> Resu
         id: record.job.0,
         fence: record.fence,
         node_id: record.node.0,
+        cancel_at_most: change.to().is_final(),
     }
     .execute(conn)?;
-    if changed == 0 {
-        return Ok(false);
-    }
-    if let Some(attempt) = &record.attempt {
-        insert_attempt(conn, attempt)?;
-    }
-    Ok(true)
+    Ok(changed == 1)
 }
 
 fn insert_attempt(conn: &mut SqliteConnection, attempt: &Attempt) -> Result<(), StoreError> {

@@ -40,6 +40,7 @@ macro_rules! conformance_suite {
             a_failed_job_waits_and_becomes_due,
             scheduled_jobs_wait_for_their_time,
             a_job_given_back_keeps_its_attempt,
+            a_cancelled_job_does_not_run_again,
             cancelling_depends_on_the_state,
             retrying_gives_fresh_attempts_and_keeps_history,
             dead_jobs_are_retried_together,

@@ -117,6 +117,40 @@ pub fn scheduled_jobs_wait_for_their_time(mut temp: TempStore) {
     assert_eq!(turn(store, node, &[], 9, later(500)).claimed.len(), 1);
 }
 
+/// A job that ends by itself after somebody asked to cancel it does not run again, whichever way it would have.
+pub fn a_cancelled_job_does_not_run_again(mut temp: TempStore) {
+    let store = &mut temp.store;
+    let ids = enqueue(store, &[job("a"), job("b"), job("c"), job("bystander")]);
+    let (node, _guard) = node(store);
+    let claimed = turn(store, node, &[], 4, NOW).claimed;
+    for id in &ids[..3] {
+        let asked = store.cancel(&JobRef::Number(*id), NOW).expect("asked");
+        assert_eq!(asked, Cancelled::Requested);
+    }
+    let again = Event::Fail {
+        retry_at: Some(later(1)),
+    };
+    let records = [
+        record(&claimed[0], node, again, OutcomeKind::Failed, NOW),
+        record(&claimed[1], node, Event::Return, OutcomeKind::Returned, NOW),
+        record(&claimed[2], node, Event::Complete, OutcomeKind::Succeeded, NOW),
+        record(&claimed[3], node, again, OutcomeKind::Failed, NOW),
+    ];
+    assert_eq!(turn(store, node, &records, 0, NOW).stale, []);
+    let states: Vec<State> = ids.iter().map(|id| get(store, *id).state).collect();
+    assert_eq!(
+        states,
+        [
+            State::Cancelled,
+            State::Cancelled,
+            State::Completed,
+            State::Failed
+        ]
+    );
+    assert_eq!(get(store, ids[0]).due_at, None);
+    assert_eq!(store.attempts(ids[0]).expect("attempts").len(), 1);
+}
+
 /// Giving back does not cost an attempt, but the fence moves on.
 pub fn a_job_given_back_keeps_its_attempt(mut temp: TempStore) {
     let store = &mut temp.store;

@@ -9,6 +9,7 @@ use std::sync::mpsc::{self, Receiver, Sender};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use queuectl_core::settings::Leftovers;
 use queuectl_executor::processes;
 
 use super::events::Event;
@@ -29,6 +30,8 @@ pub struct Crew {
     events: Sender<Event>,
     workers: Vec<Worker>,
     started: u64,
+    /// Some job was allowed to leave processes behind.
+    left_some: bool,
 }
 
 struct Worker {
@@ -55,6 +58,7 @@ impl Crew {
             events,
             workers: Vec::new(),
             started: 0,
+            left_some: false,
         };
         for index in 0..count as usize {
             let process = Some(crew.spawn(index)?);
@@ -74,7 +78,10 @@ impl Crew {
     }
 
     /// Sends a message. A worker that is gone is reported by its own event, so a failure here needs no answer.
-    pub fn send(&self, worker: usize, message: &ToWorker) {
+    pub fn send(&mut self, worker: usize, message: &ToWorker) {
+        if let ToWorker::Start { run, .. } = message {
+            self.left_some |= run.leftovers == Leftovers::Leave;
+        }
         let Some(process) = self
             .workers
             .get(worker)
@@ -166,11 +173,15 @@ impl Crew {
                 Ok(_) => {}
                 Err(_) => {
                     left.iter().flatten().for_each(|pid| os::kill_child_group(*pid));
-                    break;
+                    processes::kill_adopted(&[]);
+                    return;
                 }
             }
         }
-        processes::kill_adopted(&[]);
+        // Workers that leave by themselves have seen to their jobs; what is left then may be meant to stay.
+        if !self.left_some {
+            processes::kill_adopted(&[]);
+        }
     }
 
     fn spawn(&mut self, index: usize) -> io::Result<Process> {

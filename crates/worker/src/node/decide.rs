@@ -54,8 +54,8 @@ pub struct Ending {
     pub output: Output,
 }
 
-/// The record for an attempt that ended.
-pub fn ended(job: &Subject, ending: Ending, settings: &Settings, now: Timestamp) -> Record {
+/// The record for an attempt that ended. Its retry is due so long after its end, whenever the end is dealt with.
+pub fn ended(job: &Subject, ending: Ending, settings: &Settings) -> Record {
     let policy = RetryPolicy::new(settings, job.max_retries, job.backoff_base);
     let kind = ending.outcome.kind;
     let event = after(
@@ -63,7 +63,7 @@ pub fn ended(job: &Subject, ending: Ending, settings: &Settings, now: Timestamp)
         &policy,
         job.attempt,
         job.system_failures,
-        now,
+        ending.finished_at,
         fastrand::f64(),
     );
     let attempt = Attempt {

@@ -252,7 +252,7 @@ impl Dispatcher {
 
     fn ended(&mut self, job: &Claimed, ending: Ending) {
         report::ended(job, &ending);
-        let record = decide::ended(&Subject::from(job), ending, &self.settings, self.clock.now());
+        let record = decide::ended(&Subject::from(job), ending, &self.settings);
         report::next(job, &record);
         self.hand.ended.push(record);
         self.ended_since.get_or_insert_with(Instant::now);

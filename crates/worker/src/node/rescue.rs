@@ -50,7 +50,7 @@ fn rescue_one(
                 )
             };
             let ending = decide::died(kind, message, dead.id, 0, job.started_at.unwrap_or(now), now);
-            decide::ended(&Subject::from(job), ending, settings, now)
+            decide::ended(&Subject::from(job), ending, settings)
         })
         .collect();
     let turn = Turn {

@@ -1,0 +1,252 @@
+//! kill -9 of worker processes and dispatchers while jobs run: nothing is lost, nothing is recorded twice, and nothing
+//! of an attempt is alive when the next one starts.
+
+use std::time::{Duration, Instant};
+
+use nix::sys::signal::Signal;
+
+use crate::support::unix::{Gate, lives, send};
+use crate::support::{Node, Queue, history, wait_until};
+
+/// Whatever dies, its jobs run again within this.
+const SOON: Duration = Duration::from_secs(5);
+
+/// Each attempt looks whether anything of the earlier ones is alive, and says so in `overlap` (a process that is dead
+/// and only waits to be waited for is not). It starts a child in its
+/// own group and one that escapes from it, and waits at the gate.
+const JOB: &str = "\
+me=pids-$QUEUECTL_JOB_ID
+if [ -e $me ]; then
+    while read pid; do
+        grep -q '^State:.[^ZX]' /proc/$pid/status 2> /dev/null && echo $QUEUECTL_JOB_ID $pid >> overlap
+    done < $me
+fi
+echo $$ >> $me
+sleep 1000 & echo $! >> $me
+setsid sh -c 'echo $$ >> $0; exec sleep 1000' $me &
+while [ $(grep -c . $me) -lt $((3 * QUEUECTL_FENCE)) ]; do :; done
+echo $QUEUECTL_JOB_ID $QUEUECTL_ATTEMPT >> started
+read x < gate
+";
+
+const JOBS: usize = 4;
+
+/// A queue with four jobs that run on the two worker processes of a node.
+struct Scene {
+    queue: Queue,
+    gate: Gate,
+    node: Node,
+    workers: Vec<i32>,
+}
+
+fn scene() -> Scene {
+    let queue = Queue::quick();
+    let gate = queue.gate("gate");
+    queue.write("job.sh", JOB);
+    let node = queue.start(&["--count", "2", "--concurrency", "2"]);
+    for _ in 0..JOBS {
+        queue.enqueue(["sh", "job.sh"]);
+    }
+    queue.wait_lines("started", JOBS);
+    let workers = node.workers(2);
+    Scene {
+        queue,
+        gate,
+        node,
+        workers,
+    }
+}
+
+impl Scene {
+    /// Waits until so many attempts have started in all, which must be soon after `killed`; lets all jobs finish; and
+    /// checks what was recorded: so many jobs with one failed attempt of that kind, the others with none.
+    fn check(self, killed: Instant, again: usize, kind: &str) -> Queue {
+        let queue = self.queue;
+        queue.wait_lines("started", JOBS + again);
+        let took = killed.elapsed();
+        assert!(took < SOON, "the jobs ran again only after {took:?}");
+        (0..JOBS).for_each(|_| self.gate.open());
+        wait_until("all jobs to complete", || {
+            queue.json(["status"])["total"]["completed"] == JOBS
+        });
+        let mut hit = 0;
+        for job in queue.jobs() {
+            let history = history(&queue.job(job["id"].as_str().unwrap()));
+            if history != ["1 succeeded"] {
+                assert_eq!(history, [format!("1 {kind}"), "2 succeeded".to_owned()], "{job}");
+                hit += 1;
+            }
+        }
+        assert_eq!(hit, again);
+        assert_eq!(queue.read("overlap"), "", "alive when the next attempt started");
+        assert_eq!(queue.lines("started").len(), JOBS + again);
+        for id in 1..=JOBS {
+            for pid in queue.lines(&format!("pids-{id}")) {
+                assert!(!lives(pid.parse().unwrap()), "job {id} left {pid} behind");
+            }
+        }
+        queue
+    }
+}
+
+#[test]
+fn a_killed_worker_process_costs_its_own_jobs_one_attempt() {
+    let scene = scene();
+    let killed = Instant::now();
+    send(scene.workers[0], Signal::SIGKILL);
+    let queue = scene.check(killed, 2, "crashed");
+    let jobs = queue.jobs();
+    let crashed = jobs.iter().filter(|job| job["attempts"] == 2).count();
+    assert_eq!(crashed, 2);
+}
+
+#[test]
+fn both_worker_processes_can_be_killed() {
+    let scene = scene();
+    let killed = Instant::now();
+    scene.workers.iter().for_each(|pid| send(*pid, Signal::SIGKILL));
+    let why = "worker process died: killed by signal 9 (SIGKILL)";
+    let queue = scene.check(killed, 4, "crashed");
+    let attempt = &queue.job("1")["attempt_history"][0];
+    assert_eq!(attempt["error"], why);
+    assert!(
+        crate::support::time_ms(&attempt["started_at"]) < crate::support::time_ms(&attempt["finished_at"]),
+        "it ran for a while: {attempt}"
+    );
+}
+
+#[test]
+fn a_live_node_takes_over_from_a_killed_dispatcher() {
+    let mut scene = scene();
+    let other = scene.queue.start(&["--count", "4"]);
+    let killed = Instant::now();
+    scene.node.kill_dispatcher();
+    let queue = scene.check(killed, 4, "lost");
+    assert!(other.log().contains("rescued a dead node's jobs"));
+    assert_eq!(queue.job("1")["attempt_history"][1]["node"], 2);
+    assert_eq!(queue.json(["worker:list"]).as_array().unwrap().len(), 1);
+}
+
+#[test]
+fn a_live_node_takes_over_when_everything_is_killed_at_once() {
+    let mut scene = scene();
+    let _other = scene.queue.start(&["--count", "4"]);
+    let killed = Instant::now();
+    // The worker processes first: they cannot clean up any more.
+    scene.workers.iter().for_each(|pid| send(*pid, Signal::SIGKILL));
+    scene.node.kill_dispatcher();
+    let kinds: Vec<String> = {
+        let queue = &scene.queue;
+        queue.wait_lines("started", 2 * JOBS);
+        (1..=JOBS)
+            .map(|id| history(&queue.job(&id.to_string())).remove(0))
+            .collect()
+    };
+    // Whether the dispatcher still recorded the end of a worker is a matter of luck; that it is once is not.
+    let kind = kinds[0].strip_prefix("1 ").unwrap().to_owned();
+    assert!(kind == "lost" || kind == "crashed", "{kinds:?}");
+    scene.check(killed, 4, &kind);
+}
+
+#[test]
+fn the_next_start_takes_over_from_a_killed_dispatcher() {
+    let mut scene = scene();
+    scene.node.kill_dispatcher();
+    assert_eq!(scene.queue.json(["worker:list"])[0]["state"], "dead");
+    let killed = Instant::now();
+    let _other = scene.queue.start(&["--count", "4"]);
+    scene.check(killed, 4, "lost");
+}
+
+#[test]
+fn the_next_start_takes_over_when_everything_was_killed() {
+    let mut scene = scene();
+    // Held still, the dispatcher cannot see its workers die.
+    scene.node.signal(Signal::SIGSTOP);
+    scene.workers.iter().for_each(|pid| send(*pid, Signal::SIGKILL));
+    scene.node.kill_dispatcher();
+    // The jobs are orphans now, and alive: the control that there is something to kill.
+    assert!(lives(scene.queue.wait_pid("pids-1")));
+    let killed = Instant::now();
+    let _other = scene.queue.start(&["--count", "4"]);
+    scene.check(killed, 4, "lost");
+}
+
+/// A node that only hangs is alive: its jobs are nobody else's, however long it takes.
+#[test]
+fn a_node_that_is_held_still_keeps_its_jobs() {
+    let scene = scene();
+    let other = scene.queue.start(&[]);
+    scene.node.signal(Signal::SIGSTOP);
+    // Meanwhile the other node works, and looks for dead nodes once a second.
+    let id = scene.queue.enqueue(["--delay", "2500ms", "true"]);
+    let bystander = scene.queue.wait_state(&id, "completed");
+    assert_eq!(bystander["attempt_history"][0]["node"], 2);
+    scene.node.signal(Signal::SIGCONT);
+    assert!(!other.log().contains("rescued"), "{}", other.log());
+    scene.queue.ok(["dlq:purge", "--all", "--yes"]);
+    (0..JOBS).for_each(|_| scene.gate.open());
+    for id in 1..=JOBS {
+        let job = scene.queue.wait_state(&id.to_string(), "completed");
+        assert_eq!(history(&job), ["1 succeeded"]);
+    }
+}
+
+#[test]
+fn a_job_that_kills_its_worker_process_ends_in_the_dead_letter_queue() {
+    let queue = Queue::quick();
+    let gate = queue.gate("gate");
+    let _node = queue.start(&["--count", "2"]);
+    let bystander = queue.enqueue([crate::life::GATED]);
+    queue.wait_lines("started", 1);
+    let id = queue.enqueue(["--max-retries", "2", "kill -9 $PPID; sleep 1000"]);
+    let job = queue.wait_state(&id, "dead");
+    assert_eq!(history(&job), ["1 crashed", "2 crashed", "3 crashed"]);
+    let letter = &queue.json(["dlq:list"])[0];
+    assert_eq!(
+        letter["error"],
+        "worker process died: killed by signal 9 (SIGKILL)"
+    );
+    gate.open();
+    let job = queue.wait_state(&bystander, "completed");
+    assert_eq!(history(&job), ["1 succeeded"]);
+}
+
+/// A job that takes its whole node with it does so at most as often as it has attempts.
+#[test]
+fn a_job_that_kills_its_node_ends_in_the_dead_letter_queue() {
+    let queue = Queue::quick();
+    let id = queue.enqueue([
+        "--max-retries",
+        "1",
+        "kill -9 $(cut -d' ' -f4 /proc/$PPID/stat); sleep 1000",
+    ]);
+    let bystander = queue.enqueue(["--delay", "100ms", "true"]);
+    for _ in 0..2 {
+        assert_eq!(Node::start(&queue, &[]).wait_exit(), -1);
+    }
+    let _node = queue.start(&[]);
+    let job = queue.wait_state(&id, "dead");
+    assert_eq!(history(&job), ["1 lost", "2 lost"]);
+    queue.wait_state(&bystander, "completed");
+}
+
+#[test]
+fn a_job_can_be_cancelled_after_its_node_died() {
+    let mut scene = scene();
+    scene.node.kill_dispatcher();
+    let queue = &scene.queue;
+    assert_eq!(queue.ok(["cancel", "1"]), "1 is being stopped");
+    let _other = queue.start(&["--count", "4"]);
+    let job = queue.wait_state("1", "cancelled");
+    assert_eq!(history(&job), ["1 cancelled"]);
+    queue.wait_lines("started", JOBS + 3);
+    for pid in queue.lines("pids-1") {
+        assert!(!lives(pid.parse().unwrap()));
+    }
+    (1..JOBS).for_each(|_| scene.gate.open());
+    for id in 2..=JOBS {
+        let job = queue.wait_state(&id.to_string(), "completed");
+        assert_eq!(history(&job), ["1 lost", "2 succeeded"]);
+    }
+}

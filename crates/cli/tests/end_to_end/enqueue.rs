@@ -1,0 +1,207 @@
+//! Storing one job: the forms of a command, and every option.
+
+#[cfg(unix)]
+use crate::support::history;
+use crate::support::{Queue, time_ms};
+
+#[test]
+#[cfg(unix)]
+fn a_command_is_an_argv_a_line_or_an_object() {
+    let queue = Queue::quick();
+    let argv = queue.enqueue(["printf", "[%s]", "a  b", "$HOME", "*", "--help", "; exit 3"]);
+    let line = queue.enqueue(["printf '[%s]' \"a  b\" $((6 * 7)) | tr a A"]);
+    let object = queue.enqueue([r#"{"id":"job1","command":["printf","[%s]","x  y"],"max_retries":7}"#]);
+    let object_line =
+        queue.enqueue([r#" {"command":"echo $QUEUECTL_JOB_ID/$QUEUECTL_ATTEMPT/$QUEUECTL_QUEUE"}"#]);
+    assert_eq!((argv.as_str(), object.as_str()), ("1", "job1"));
+    assert_eq!(queue.drain(&["--count", "2"]), 0);
+    assert_eq!(queue.ok(["logs", &argv]), "[a  b][$HOME][*][--help][; exit 3]");
+    assert_eq!(queue.ok(["logs", &line]), "[A  b][42]");
+    assert_eq!(queue.ok(["logs", "job1"]), "[x  y]");
+    assert_eq!(
+        queue.ok(["logs", &object_line]),
+        format!("{object_line}/1/default")
+    );
+    let job = queue.job("job1");
+    assert_eq!(
+        (&job["max_retries"], &job["argv"][2]),
+        (&7.into(), &"x  y".into())
+    );
+    assert!(queue.job(&line)["argv"].is_null());
+}
+
+#[test]
+fn an_id_is_taken_once() {
+    let queue = Queue::new();
+    assert_eq!(queue.enqueue(["--id", "mine", "first"]), "mine");
+    let said = queue.fails(4, ["enqueue", "--id", "mine", "second"]);
+    assert!(said.contains("already a job with the id 'mine'"), "{said}");
+    let jobs = queue.jobs();
+    assert_eq!((jobs.len(), jobs[0]["command"].as_str()), (1, Some("first")));
+    // The number stands for the same job.
+    let number = jobs[0]["number"].to_string();
+    assert_eq!(queue.job(&number)["id"], "mine");
+    queue.fails(3, ["show", "other"]);
+    queue.fails(3, ["show", "999"]);
+}
+
+#[test]
+#[cfg(unix)]
+fn higher_priorities_run_first_and_equal_ones_by_age() {
+    let queue = Queue::quick();
+    for (id, priority) in [("a", "0"), ("b", "-5"), ("c", "10"), ("d", "0"), ("e", "10")] {
+        queue.enqueue([
+            "--id",
+            id,
+            "--priority",
+            priority,
+            "echo $QUEUECTL_JOB_ID >> order",
+        ]);
+    }
+    // Priority counts across queues as well.
+    queue.enqueue([
+        "--id",
+        "f",
+        "--queue",
+        "other",
+        "--priority",
+        "5",
+        "echo f >> order",
+    ]);
+    assert_eq!(queue.drain(&[]), 0);
+    assert_eq!(queue.lines("order"), ["c", "e", "f", "a", "d", "b"]);
+}
+
+#[test]
+fn delays_and_times_schedule_a_job() {
+    let queue = Queue::new();
+    let delayed = queue.enqueue(["--delay", "1h 5m", "true"]);
+    let at = queue.enqueue(["--run-at", "2099-01-01T00:00:00Z", "true"]);
+    let past = queue.enqueue(["--run-at", "2020-01-01T00:00:00Z", "true"]);
+    let now = queue.enqueue(["true"]);
+    let job = queue.job(&delayed);
+    assert_eq!(job["state"], "scheduled");
+    assert_eq!(time_ms(&job["run_at"]) - time_ms(&job["created_at"]), 3_900_000);
+    let job = queue.job(&at);
+    assert_eq!(
+        (job["state"].as_str(), job["run_at"].as_str()),
+        (Some("scheduled"), Some("2099-01-01T00:00:00.000Z"))
+    );
+    for id in [past, now] {
+        let job = queue.job(&id);
+        assert_eq!(
+            (job["state"].as_str(), job["run_at"].is_null()),
+            (Some("pending"), true),
+            "{job}"
+        );
+    }
+    let said = queue.ok(["status"]);
+    assert!(said.contains("next job due in 1h"), "{said}");
+}
+
+#[test]
+#[cfg(unix)]
+fn a_scheduled_job_runs_when_it_is_due_and_not_before() {
+    let queue = Queue::quick();
+    let id = queue.enqueue(["--delay", "400ms", "true"]);
+    let scheduled = queue.job(&id);
+    assert_eq!(scheduled["state"], "scheduled");
+    let bystander = queue.enqueue(["--delay", "1day", "true"]);
+    let _node = queue.start(&[]);
+    let job = queue.wait_state(&id, "completed");
+    let started = time_ms(&job["attempt_history"][0]["started_at"]);
+    assert!(started >= time_ms(&scheduled["run_at"]), "{job}");
+    assert_eq!(queue.state(&bystander), "scheduled");
+}
+
+#[test]
+#[cfg(unix)]
+fn options_of_a_job_hold() {
+    let queue = Queue::quick();
+    let sub = queue.path("sub");
+    std::fs::create_dir(&sub).unwrap();
+    let place = queue.enqueue([
+        "--cwd",
+        "sub",
+        "--env",
+        "A=1 2",
+        "--env",
+        "B=x=y",
+        "--stdin",
+        "-from\nme",
+        "pwd -P; echo $A,$B; cat",
+    ]);
+    let piped = queue
+        .run_with(["enqueue", "--stdin", "-", "cat"], b"piped\n")
+        .ok();
+    let nothing = queue.enqueue(["cat; echo end"]);
+    let once = queue.enqueue(["--max-retries", "0", "exit 9"]);
+    let twice = queue.enqueue(["--max-retries", "1", "exit 9"]);
+    let late = queue.enqueue(["--timeout", "150ms", "--max-retries", "0", "sleep 1000"]);
+    assert_eq!(queue.drain(&["--concurrency", "4"]), 1);
+    assert_eq!(
+        queue.ok(["logs", &place]),
+        format!("{}\n1 2,x=y\n-from\nme", sub.canonicalize().unwrap().display())
+    );
+    assert_eq!(queue.ok(["logs", &piped]), "piped");
+    assert_eq!(queue.ok(["logs", &nothing]), "end", "no input means an empty one");
+    assert_eq!(history(&queue.job(&once)), ["1 failed"]);
+    assert_eq!(history(&queue.job(&twice)), ["1 failed", "2 failed"]);
+    let late = queue.job(&late);
+    assert_eq!(
+        (history(&late), late["error"].as_str()),
+        (vec!["1 timed_out".to_owned()], Some("timed out after 150ms"))
+    );
+    assert!(late["attempt_history"][0]["duration_ms"].as_u64() >= Some(150));
+}
+
+#[test]
+#[cfg(unix)]
+fn a_job_may_have_its_own_back_off() {
+    let queue = Queue::new();
+    queue.ok(["config:set", "backoff_base", "3"]);
+    let own = queue.enqueue(["--backoff-base", "7.5", "exit 1"]);
+    let common = queue.enqueue(["exit 1"]);
+    let _node = queue.start(&[]);
+    for (id, wait) in [(own, 7500), (common, 3000)] {
+        let job = queue.wait_state(&id, "failed");
+        let ended = time_ms(&job["attempt_history"][0]["finished_at"]);
+        assert_eq!(time_ms(&job["run_at"]) - ended, wait, "{job}");
+    }
+}
+
+#[test]
+#[cfg(unix)]
+fn waiting_ends_with_the_status_of_the_job() {
+    let queue = Queue::quick();
+    let _node = queue.start(&["--count", "2"]);
+    let wait = |options: &[&str], command: &str| {
+        let mut all = vec!["enqueue", "--wait", "--max-retries", "0"];
+        all.extend(options);
+        all.push(command);
+        queue.run(all)
+    };
+    let done = wait(&["--id", "good"], "exit 0");
+    assert_eq!((done.status, done.text().as_str()), (0, "good\n"));
+    assert_eq!(wait(&[], "exit 42").status, 42);
+    assert_eq!(wait(&[], "kill -9 $$").status, 137);
+    assert_eq!(
+        wait(&["--timeout", "100ms"], "trap 'exit 0' TERM; sleep 1000 & wait").status,
+        1
+    );
+    assert_eq!(
+        queue
+            .run([
+                "enqueue",
+                "--wait",
+                "--max-retries",
+                "1",
+                "exit $((6 - QUEUECTL_ATTEMPT))"
+            ])
+            .status,
+        4
+    );
+    assert_eq!(queue.run(["wait", "good"]).status, 0);
+    assert_eq!(queue.run(["wait", "good", "2", "3"]).status, 42);
+    queue.fails(3, ["wait", "nobody"]);
+}

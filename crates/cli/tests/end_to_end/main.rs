@@ -1,0 +1,37 @@
+//! End-to-end tests: the real binary, real worker processes, real jobs.
+//!
+//! One test program, so that it links once; one module per subject. What a crate can test by itself is tested there.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod config;
+mod enqueue;
+mod from;
+mod refused;
+mod unusable;
+
+#[cfg(unix)]
+mod cancel;
+#[cfg(target_os = "linux")]
+mod crash;
+#[cfg(target_os = "linux")]
+mod disk;
+#[cfg(unix)]
+mod hard;
+#[cfg(target_os = "linux")]
+mod leftovers;
+#[cfg(unix)]
+mod life;
+#[cfg(unix)]
+mod looking;
+#[cfg(unix)]
+mod many;
+#[cfg(target_os = "linux")]
+mod plugin;
+#[cfg(unix)]
+mod seed;
+#[cfg(unix)]
+mod signals;

@@ -1,0 +1,80 @@
+//! Executors that misbehave: what they cost, and whom.
+
+use std::path::Path;
+
+use crate::support::unix::compile;
+use crate::support::{Queue, history};
+
+/// A queue with the plugin `fatal` in the folder `plugins`; none if it cannot be compiled here.
+fn with_plugin(test: &str) -> Option<Queue> {
+    let queue = Queue::quick();
+    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let include = here.join("../plugin-api/include");
+    std::fs::create_dir(queue.path("plugins")).unwrap();
+    let compiled = compile(
+        &here.join("tests/end_to_end/fatal.c"),
+        &queue.path("plugins/libqueuectl_plugin_fatal.so"),
+        &["-shared", "-fPIC", "-I", include.to_str().unwrap()],
+    );
+    if !compiled {
+        queuectl_testkit::skipped(test, "there is no C compiler `cc`");
+    }
+    compiled.then_some(queue)
+}
+
+#[test]
+fn a_plugin_that_crashes_takes_no_other_job_with_it() {
+    let Some(queue) = with_plugin("a_plugin_that_crashes_takes_no_other_job_with_it") else {
+        return;
+    };
+    let gate = queue.gate("gate");
+    let plugins = queue.path("plugins");
+    let node = queue.start(&["--count", "2", "--plugin-dir", plugins.to_str().unwrap()]);
+    let bystander = queue.enqueue([crate::life::GATED]);
+    queue.wait_lines("started", 1);
+    let fatal = |how: &str| {
+        let job = format!(r#"{{"executor":"fatal","max_retries":1,"payload":{{"do":"{how}"}}}}"#);
+        queue.enqueue([job])
+    };
+    let (good, segfault, exit, abort) = (fatal("succeed"), fatal("segfault"), fatal("exit"), fatal("abort"));
+    let after = queue.enqueue(["true"]);
+    for (id, why) in [
+        (&segfault, "worker process died: killed by signal 11 (SIGSEGV)"),
+        (&exit, "worker process died: exit status 0"),
+        (&abort, "worker process died: killed by signal 6 (SIGABRT)"),
+    ] {
+        let job = queue.wait_state(id, "dead");
+        assert_eq!(history(&job), ["1 crashed", "2 crashed"], "{job}");
+        assert_eq!(job["error"], why);
+    }
+    assert_eq!(queue.json(["dlq:list"]).as_array().unwrap().len(), 3);
+    assert_eq!(history(&queue.job(&good)), ["1 succeeded"]);
+    assert_eq!(history(&queue.wait_state(&after, "completed")), ["1 succeeded"]);
+    gate.open();
+    assert_eq!(
+        history(&queue.wait_state(&bystander, "completed")),
+        ["1 succeeded"]
+    );
+    assert_eq!(node.workers(2).len(), 2, "what died was replaced");
+}
+
+#[test]
+fn an_executor_that_is_not_there_is_named() {
+    let queue = Queue::quick();
+    let id = queue.enqueue(["--executor", "nowhere", "--max-retries", "0", "x"]);
+    let bystander = queue.enqueue(["true"]);
+    assert_eq!(queue.drain(&[]), 1);
+    let job = queue.job(&id);
+    let why = job["error"].as_str().unwrap();
+    assert!(
+        why.contains("'nowhere'") && why.contains("libqueuectl_plugin_nowhere.so"),
+        "{why}"
+    );
+    assert_eq!(history(&job).len(), 5, "{job}");
+    assert!(
+        history(&job)
+            .iter()
+            .all(|attempt| attempt.ends_with("system_failure"))
+    );
+    assert_eq!(queue.state(&bystander), "completed");
+}

@@ -1,0 +1,101 @@
+//! What is refused before anything is stored: mistakes in the command line, and what is beyond the limits.
+
+use crate::support::Queue;
+
+/// Options and words that make no job, and what is said about them.
+const REFUSED: &[(&[&str], &str)] = &[
+    (&[], "required"),
+    (&[""], "command"),
+    (&["--id", "5", "x"], "all digits"),
+    (&["--id", "a b", "x"], "' '"),
+    (&["--id", "", "x"], "empty"),
+    (&["--queue", "a b", "x"], "' '"),
+    (&["--executor", "../x", "x"], "executor name"),
+    (&["--priority", "1000001", "x"], "1000000"),
+    (&["--priority", "high", "x"], "high"),
+    (&["--max-retries", "1001", "x"], "1000"),
+    (&["--max-retries", "-1", "x"], "-1"),
+    (&["--backoff-base", "0.5", "x"], "1 to 3600"),
+    (&["--backoff-base", "nan", "x"], "1 to 3600"),
+    (&["--timeout", "30", "x"], "with a unit"),
+    (&["--timeout", "0", "x"], "timeout"),
+    (&["--delay", "5", "x"], "with a unit"),
+    (
+        &["--delay", "1s", "--run-at", "18:00", "x"],
+        "cannot be used with",
+    ),
+    (&["--delay", "101years", "x"], "100 years"),
+    (&["--run-at", "soon", "x"], "is no time"),
+    (&["--env", "A", "x"], "NAME=VALUE"),
+    (&["{\"command\":5}"], "must be text"),
+    (&["{\"command\":[]}"], "command"),
+    (&["{ echo a; }"], "JSON"),
+    (&["exit 1", "--max-retries", "0"], "options go before the command"),
+    (&["--nonsense", "x"], "--nonsense"),
+];
+
+#[test]
+fn mistakes_are_named_and_leave_no_queue_behind() {
+    let queue = Queue::new();
+    let mut wrong = Vec::new();
+    for (words, wanted) in REFUSED {
+        let done = queue.run([&["enqueue"], *words].concat());
+        if done.status != 2 || !done.err.contains(wanted) || !done.out.is_empty() || queue.db().exists() {
+            let exists = queue.db().exists();
+            wrong.push(format!(
+                "{words:?}: wanted {wanted:?}, status {}, queue made: {exists}, said: {}{}",
+                done.status,
+                done.text(),
+                done.err
+            ));
+            let _ = std::fs::remove_file(queue.db());
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn what_is_too_large_is_refused() {
+    let queue = Queue::new();
+    let bystander = queue.enqueue(["small"]);
+    let megabyte = vec![b'x'; 1024 * 1024];
+    let said = queue
+        .run_with(["enqueue", "--stdin", "-", "cat"], &megabyte)
+        .fails(2);
+    assert!(
+        said.contains("1048576"),
+        "the payload is what counts, not its parts: {said}"
+    );
+    let more = vec![b'x'; 3 * 1024 * 1024];
+    let said = queue.run_with(["enqueue", "--stdin", "-", "cat"], &more).fails(2);
+    assert!(said.contains("longer than"), "{said}");
+    let long = "n".repeat(129);
+    for option in ["--id", "--queue", "--executor"] {
+        let said = queue.fails(2, ["enqueue", option, &long, "x"]);
+        assert!(said.contains("128"), "{option}: {said}");
+    }
+    // The largest that fits: control.
+    queue
+        .run_with(
+            ["enqueue", "--stdin", "-", "cat"],
+            &megabyte[..1024 * 1024 - 1000],
+        )
+        .ok();
+    queue.enqueue(["--id", &long[..128], "x"]);
+    assert_eq!(queue.jobs().len(), 3);
+    assert_eq!(queue.state(&bystander), "pending");
+}
+
+#[test]
+fn unknown_verbs_and_no_verb_are_mistakes() {
+    let queue = Queue::new();
+    queue.fails(2, ["enqeue", "x"]);
+    queue.fails(2, ["list", "--state", "lost"]);
+    queue.fails(2, ["list", "--limit", "0"]);
+    queue.fails(2, ["worker:start", "--count", "0"]);
+    queue.fails(2, ["worker:start", "--count", "1025"]);
+    assert_eq!(crate::support::finish(queue.bare(), None).status, 2);
+    assert!(!queue.db().exists());
+    let said = queue.fails(7, ["worker:run"]);
+    assert!(said.contains("worker:start"), "{said}");
+}

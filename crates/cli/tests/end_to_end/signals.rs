@@ -1,0 +1,140 @@
+//! Signals to a node: the first lets jobs finish, the second gives them back, the third kills them; and none of them
+//! reaches a job by way of the terminal.
+
+use std::os::unix::process::CommandExt;
+
+use nix::sys::signal::Signal;
+
+use crate::life::GATED;
+use crate::support::unix::{lives, send};
+use crate::support::{Node, Queue, history};
+
+#[test]
+fn the_first_signal_lets_running_jobs_finish() {
+    for signal in [Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP] {
+        let queue = Queue::quick();
+        let gate = queue.gate("gate");
+        let mut node = queue.start(&[]);
+        let running = queue.enqueue([GATED]);
+        queue.wait_lines("started", 1);
+        node.signal(signal);
+        node.wait_log("stopping: no more claims");
+        let new = queue.enqueue(["true"]);
+        gate.open();
+        assert_eq!(node.wait_exit(), 0, "{signal}");
+        assert_eq!(history(&queue.job(&running)), ["1 succeeded"], "{signal}");
+        let new = queue.job(&new);
+        assert_eq!(
+            (&new["state"], &new["attempts"]),
+            (&"pending".into(), &0.into()),
+            "{signal}"
+        );
+    }
+}
+
+#[test]
+fn the_second_signal_gives_running_jobs_back() {
+    let queue = Queue::quick();
+    let _gate = queue.gate("gate");
+    let mut node = queue.start(&[]);
+    let id = queue.enqueue(["--max-retries", "0", "echo $$ > pid; read x < gate"]);
+    let pid = queue.wait_pid("pid");
+    node.signal(Signal::SIGTERM);
+    node.wait_log("stopping: no more claims");
+    assert!(lives(pid), "the first signal stops nothing");
+    node.signal(Signal::SIGTERM);
+    assert_eq!(node.wait_exit(), 0);
+    assert!(!lives(pid));
+    let job = queue.job(&id);
+    assert_eq!(
+        (&job["state"], &job["attempts"], history(&job)),
+        (&"pending".into(), &0.into(), vec!["1 returned".to_owned()])
+    );
+}
+
+#[test]
+fn the_third_signal_kills_what_does_not_want_to_stop() {
+    let queue = Queue::quick();
+    queue.ok(["config:set", "kill_grace", "1h"]);
+    let mut node = queue.start(&[]);
+    let id = queue.enqueue(["trap '' TERM INT; echo $$ > pid; while :; do sleep 1000; done"]);
+    let pid = queue.wait_pid("pid");
+    node.signal(Signal::SIGINT);
+    node.wait_log("stopping: no more claims");
+    node.signal(Signal::SIGINT);
+    node.wait_log("stopping running jobs");
+    node.signal(Signal::SIGINT);
+    assert_eq!(node.wait_exit(), 0);
+    assert!(!lives(pid));
+    let job = queue.job(&id);
+    assert_eq!(
+        (&job["state"], &job["attempts"]),
+        (&"pending".into(), &0.into()),
+        "{job}"
+    );
+}
+
+/// Ctrl-C reaches every process of the terminal's foreground group. The node leads that group here.
+#[test]
+fn ctrl_c_does_not_kill_jobs() {
+    let queue = Queue::quick();
+    let gate = queue.gate("gate");
+    let mut node = Node::start_verb(&queue, &["worker:start", "--count", "2"], |command| {
+        command.process_group(0);
+    });
+    let ids = [queue.enqueue([GATED]), queue.enqueue([GATED])];
+    queue.wait_lines("started", 2);
+    send(-node.pid(), Signal::SIGINT);
+    node.wait_log("stopping: no more claims");
+    gate.open();
+    gate.open();
+    assert_eq!(node.wait_exit(), 0);
+    for id in ids {
+        assert_eq!(history(&queue.job(&id)), ["1 succeeded"]);
+    }
+    assert!(!node.log().contains("died"), "{}", node.log());
+}
+
+/// A terminal with a shell in it: the node is a job of that shell, and Ctrl-C comes from the terminal's driver.
+#[test]
+#[cfg(target_os = "linux")]
+fn ctrl_c_in_a_terminal_does_not_kill_jobs() {
+    use std::io::Write;
+    use std::process::{Command, Stdio};
+
+    let queue = Queue::quick();
+    let gate = queue.gate("gate");
+    let start = queue.command(["worker:start"]);
+    let mut terminal = Command::new("script");
+    let words: Vec<String> = std::iter::once(start.get_program())
+        .chain(start.get_args())
+        .map(|word| format!("'{}'", word.to_str().unwrap()))
+        .collect();
+    terminal
+        .args(["-q", "-f", "-e", "-c", &words.join(" "), "typescript"])
+        .current_dir(queue.path(""))
+        .env(crate::support::MARK, queue.next_mark())
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null());
+    for (name, value) in start.get_envs() {
+        match value {
+            _ if name == crate::support::MARK => {}
+            Some(value) => drop(terminal.env(name, value)),
+            None => drop(terminal.env_remove(name)),
+        }
+    }
+    let Ok(mut terminal) = terminal.spawn() else {
+        queuectl_testkit::skipped("ctrl_c_in_a_terminal_does_not_kill_jobs", "there is no script(1)");
+        return;
+    };
+    let id = queue.enqueue([GATED]);
+    queue.wait_lines("started", 1);
+    terminal.stdin.as_mut().unwrap().write_all(b"\x03").unwrap();
+    crate::support::wait_until("the node to hear of Ctrl-C", || {
+        queue.read("typescript").contains("stopping")
+    });
+    gate.open();
+    let status = crate::support::wait_for("the end of the terminal", || terminal.try_wait().unwrap());
+    assert_eq!(status.code(), Some(0), "{}", queue.read("typescript"));
+    assert_eq!(history(&queue.job(&id)), ["1 succeeded"]);
+}

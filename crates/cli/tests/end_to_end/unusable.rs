@@ -1,0 +1,179 @@
+//! Files that are no usable queue: each is refused with its reason and its status, and stays as it was.
+
+use crate::support::Queue;
+
+/// Verbs that read, that write, and that run jobs.
+const VERBS: &[&[&str]] = &[
+    &["list"],
+    &["status"],
+    &["show", "1"],
+    &["dlq:list"],
+    &["config:get", "max_retries"],
+    &["config:set", "max_retries", "3"],
+    &["enqueue", "true"],
+    &["cancel", "1"],
+    &["db:check"],
+    &["worker:list"],
+    &["worker:start", "--drain"],
+];
+
+/// Every verb must refuse the file with that status and that text, and leave it as it is.
+fn refused(queue: &Queue, status: i32, text: &str) {
+    let before = std::fs::read(queue.db()).unwrap();
+    for verb in VERBS {
+        let said = queue.fails(status, *verb);
+        assert!(said.contains(text), "{verb:?}: {said}");
+        assert!(said.contains(queue.db().to_str().unwrap()), "{verb:?}: {said}");
+        assert!(
+            std::fs::read(queue.db()).unwrap() == before,
+            "{verb:?} changed the file"
+        );
+    }
+}
+
+/// A queue with some jobs whose file is then changed.
+fn changed(change: impl FnOnce(&mut Vec<u8>)) -> Queue {
+    let queue = Queue::new();
+    let lines = "\"echo something that takes some room, so that there are several pages\"\n".repeat(500);
+    queue.run_with(["enqueue", "--from", "-"], lines.as_bytes()).ok();
+    assert!(
+        !queue.path("queue.db-wal").exists(),
+        "the last one out empties the log"
+    );
+    let mut bytes = std::fs::read(queue.db()).unwrap();
+    change(&mut bytes);
+    std::fs::write(queue.db(), bytes).unwrap();
+    queue
+}
+
+/// Where SQLite keeps `user_version` and `application_id` in the file's header.
+const USER_VERSION: usize = 60;
+const APPLICATION_ID: usize = 68;
+
+#[test]
+fn another_programs_database() {
+    let queue = changed(|bytes| bytes[APPLICATION_ID..APPLICATION_ID + 4].copy_from_slice(b"MINE"));
+    refused(&queue, 5, "this database belongs to another program");
+}
+
+#[test]
+fn a_database_without_a_mark_that_is_not_empty() {
+    let queue = changed(|bytes| {
+        bytes[APPLICATION_ID..APPLICATION_ID + 4].fill(0);
+        bytes[USER_VERSION..USER_VERSION + 4].fill(0);
+    });
+    refused(&queue, 5, "this database belongs to another program");
+}
+
+#[test]
+fn a_newer_schema() {
+    let queue = changed(|bytes| bytes[USER_VERSION + 3] = 99);
+    refused(&queue, 5, "schema version 99");
+}
+
+#[test]
+fn a_file_that_is_no_database() {
+    let queue = Queue::new();
+    queue.write(
+        "queue.db",
+        "My shopping list. Bread, butter, and so on. ".repeat(100),
+    );
+    refused(&queue, 5, "not an SQLite database");
+}
+
+#[test]
+fn a_damaged_header() {
+    let queue = changed(|bytes| bytes[..16].fill(b'x'));
+    refused(&queue, 5, "not an SQLite database");
+}
+
+/// Everything but the header: not even the schema can be read.
+#[test]
+fn a_damaged_schema() {
+    let queue = changed(|bytes| bytes[4096..].fill(0x5a));
+    refused(&queue, 5, "the database is damaged");
+    assert!(queue.fails(5, ["list"]).contains("backup"), "what to do about it");
+}
+
+#[test]
+fn a_damaged_page() {
+    // The jobs are in the middle; the schema comes before them.
+    let queue = changed(|bytes| {
+        let middle = bytes.len() / 2 / 4096 * 4096;
+        bytes[middle..middle + 8 * 4096].fill(0x5a);
+    });
+    let before = std::fs::read(queue.db()).unwrap();
+    let done = queue.run(["list", "--json"]);
+    assert_eq!(done.status, 5, "{}", done.err);
+    assert!(done.err.contains("the database is damaged"), "{}", done.err);
+    let done = queue.run(["db:check"]);
+    done.expect(1);
+    assert!(done.text().contains("damaged: "), "{}", done.text());
+    assert!(done.text().contains("backup"), "{}", done.text());
+    let done = queue.run(["db:check", "--json"]);
+    done.expect(1);
+    let report: serde_json::Value = serde_json::from_str(&done.text()).unwrap();
+    assert_eq!(report["ok"], false);
+    assert!(std::fs::read(queue.db()).unwrap() == before);
+    // The control.
+    assert_eq!(changed(|_| {}).run(["db:check"]).status, 0);
+}
+
+#[test]
+fn a_truncated_file() {
+    let queue = changed(|bytes| bytes.truncate(3 * 4096 + 100));
+    let before = std::fs::read(queue.db()).unwrap();
+    let said = queue.fails(5, ["list"]);
+    assert!(said.contains("the database is damaged"), "{said}");
+    queue.fails(5, ["enqueue", "true"]);
+    assert!(std::fs::read(queue.db()).unwrap() == before);
+}
+
+#[test]
+fn a_folder() {
+    let queue = Queue::new();
+    std::fs::create_dir(queue.db()).unwrap();
+    for verb in VERBS {
+        let said = queue.fails(6, *verb);
+        assert!(said.to_lowercase().contains("is a directory"), "{verb:?}: {said}");
+    }
+    assert_eq!(std::fs::read_dir(queue.db()).unwrap().count(), 0);
+}
+
+#[test]
+fn nothing_there() {
+    let queue = Queue::new();
+    for verb in VERBS {
+        if matches!(verb[0], "enqueue" | "config:set" | "worker:start") {
+            continue;
+        }
+        let said = queue.fails(5, *verb);
+        assert!(said.contains("there is no queue here yet"), "{verb:?}: {said}");
+        assert!(!queue.db().exists(), "{verb:?}");
+    }
+    assert!(!queue.path("queue.db.d").exists());
+    // The default queue is always there, though.
+    let mut list = queue.bare();
+    list.args(["list", "--json"]);
+    assert_eq!(crate::support::finish(list, None).json(), serde_json::json!([]));
+    let mut set = queue.bare();
+    set.env("QUEUECTL_DB", queue.db()).args(["enqueue", "true"]);
+    assert_eq!(crate::support::finish(set, None).ok(), "1");
+    assert_eq!(queue.jobs().len(), 1, "QUEUECTL_DB is the same as --db");
+}
+
+#[test]
+fn locations_that_are_none() {
+    for location in ["", "postgres://host/db", "sqlite:"] {
+        let queue = Queue::new();
+        let mut list = queue.bare();
+        list.args(["--db", location, "list"]);
+        let said = crate::support::finish(list, None).fails(2);
+        assert!(said.contains("no queue location"), "{location}: {said}");
+    }
+    // Characters with a meaning to SQLite's URIs have none here.
+    let queue = Queue::new().with_db("odd ?#%41 name&mode=ro.db");
+    queue.enqueue(["true"]);
+    assert!(queue.db().exists());
+    assert_eq!(queue.jobs().len(), 1);
+}

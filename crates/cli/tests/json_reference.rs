@@ -1,0 +1,153 @@
+//! docs/json.md names exactly the fields that `--json` prints.
+//!
+//! The jobs here name an executor that does not exist, so that attempts come about without any plugin.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+fn binary() -> PathBuf {
+    match std::env::var_os("QUEUECTL_TEST_BIN_DIR") {
+        Some(folder) => Path::new(&folder).join(format!("queuectl{}", std::env::consts::EXE_SUFFIX)),
+        None => env!("CARGO_BIN_EXE_queuectl").into(),
+    }
+}
+
+/// A queue of this test's own. A node that it started ends with it.
+struct Queue {
+    folder: TempDir,
+}
+
+impl Queue {
+    fn new() -> Queue {
+        let folder = tempfile::tempdir().expect("a folder");
+        Queue { folder }
+    }
+
+    fn command(&self, words: &[&str]) -> Command {
+        let mut command = Command::new(binary());
+        command
+            .arg("--db")
+            .arg(self.folder.path().join("queue.db"))
+            .args(words)
+            .current_dir(self.folder.path())
+            .stdin(Stdio::null());
+        command
+    }
+
+    /// The JSON document that a verb prints; null if it prints nothing.
+    fn json(&self, words: &[&str], status: i32) -> Value {
+        let mut command = self.command(&[&["--json"], words].concat());
+        let output = command.output().expect("queuectl runs");
+        let text = String::from_utf8_lossy(&output.stdout);
+        let errors = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(status), "{words:?}: {text}{errors}");
+        if text.is_empty() {
+            return Value::Null;
+        }
+        serde_json::from_str(&text).unwrap_or_else(|error| panic!("{words:?}: {error}: {text}"))
+    }
+}
+
+impl Drop for Queue {
+    fn drop(&mut self) {
+        let _ = self
+            .command(&["worker:stop", "--now", "--wait", "--timeout", "60s"])
+            .output();
+    }
+}
+
+fn keys(value: &Value) -> BTreeSet<&str> {
+    let object = value.as_object().unwrap_or_else(|| panic!("no object: {value}"));
+    object.keys().map(String::as_str).collect()
+}
+
+/// The fields in the table below a heading.
+fn documented<'a>(page: &'a str, heading: &str) -> BTreeSet<&'a str> {
+    let mut lines = page.lines().skip_while(|line| *line != heading);
+    assert!(lines.next().is_some(), "docs/json.md has no heading {heading:?}");
+    let rows = lines
+        .take_while(|line| !line.starts_with('#'))
+        .filter_map(|line| line.strip_prefix("| `")?.split('`').next());
+    rows.collect()
+}
+
+#[test]
+fn the_page_names_exactly_the_fields_that_are_printed() {
+    let page = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/json.md"))
+        .expect("docs/json.md can be read");
+    let check = |heading: &str, with: &[&str], printed: &Value| {
+        let mut fields = documented(&page, heading);
+        for other in with {
+            fields.extend(documented(&page, other));
+        }
+        assert_eq!(fields, keys(printed), "docs/json.md, {heading}");
+    };
+    let queue = Queue::new();
+
+    let setting = queue.json(&["config:set", "backoff_cap", "0"], 0);
+    check("## The setting object", &[], &setting);
+    let settings = queue.json(&["config:list"], 0);
+    check("## The setting object", &[], &settings[0]);
+
+    let stored = queue.json(&["enqueue", "--executor", "none", "true"], 0);
+    check("### `enqueue`", &[], &stored);
+    let jobs = queue.json(&["list"], 0);
+    check("## The job object", &[], &jobs[0]);
+
+    let started = queue.json(&["worker:start", "--detach"], 0);
+    check("### `worker:start --detach`", &[], &started);
+    // The node cannot run it, and gives it up.
+    queue.json(&["wait", "1", "--timeout", "60s"], 1);
+    let nodes = queue.json(&["worker:list"], 0);
+    check("## The node object", &[], &nodes[0]);
+    let status = queue.json(&["status"], 0);
+    check("### `status`", &[], &status);
+    check("## The node object", &[], &status["nodes"][0]);
+    assert_eq!(keys(&status["total"]), documented(&page, "## States"));
+    let asked = queue.json(&["worker:stop", "--wait", "--timeout", "60s"], 0);
+    check("### `worker:stop`", &[], &asked);
+
+    let shown = queue.json(&["show", "1"], 0);
+    check("### `show` and `dlq:show`", &["## The job object"], &shown);
+    check("## The attempt object", &[], &shown["attempt_history"][0]);
+    assert_eq!(keys(&queue.json(&["dlq:show", "1"], 0)), keys(&shown));
+    let letters = queue.json(&["dlq:list"], 0);
+    check("### `dlq:list`", &["## The job object"], &letters[0]);
+    check("## The attempt object", &[], &letters[0]["last_attempt"]);
+    let logs = queue.json(&["logs", "1"], 0);
+    check("### `logs`", &["## The attempt object"], &logs);
+
+    let heading = "### `cancel`, `retry`, `dlq:retry JOB...` and `dlq:purge JOB...`";
+    check(heading, &[], &queue.json(&["retry", "1"], 0));
+    check(heading, &[], &queue.json(&["cancel", "1"], 0));
+    let counted = queue.json(&["dlq:purge", "--all"], 0);
+    check("### `dlq:retry --all` and `dlq:purge --all`", &[], &counted);
+    check("### `db:check`", &[], &queue.json(&["db:check"], 0));
+    check("### `db:backup`", &[], &queue.json(&["db:backup", "copy.db"], 0));
+}
+
+/// Every field that the page says a job may be given is taken, and no other.
+#[test]
+fn enqueue_takes_the_fields_that_the_page_names() {
+    let page = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/json.md"))
+        .expect("docs/json.md can be read");
+    let queue = Queue::new();
+    let output = queue
+        .command(&["enqueue", r#"{"qqqq": 1}"#])
+        .output()
+        .expect("queuectl runs");
+    let message = String::from_utf8_lossy(&output.stderr);
+    let (_, list) = message.split_once("the fields are ").expect("a list of fields");
+    let taken: BTreeSet<&str> = list
+        .lines()
+        .next()
+        .unwrap_or_default()
+        .split(", ")
+        .map(str::trim)
+        .collect();
+    assert_eq!(documented(&page, "## What `enqueue` takes"), taken);
+}
