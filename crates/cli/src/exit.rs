@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use anyhow::Error;
 use queuectl_core::settings::SettingError;
-use queuectl_core::{IdError, JobError};
+use queuectl_core::{ExecutorSettingError, IdError, JobError};
 use queuectl_storage::{Location, Problem, StoreError};
 use queuectl_worker::{NodeError, WorkerError};
 
@@ -140,8 +140,11 @@ fn classify_cause(cause: &(dyn std::error::Error + 'static)) -> Option<Exit> {
     if cause.is::<WorkerError>() {
         return Some(Exit::EXECUTOR);
     }
-    let usage =
-        cause.is::<Usage>() || cause.is::<SettingError>() || cause.is::<JobError>() || cause.is::<IdError>();
+    let usage = cause.is::<Usage>()
+        || cause.is::<SettingError>()
+        || cause.is::<ExecutorSettingError>()
+        || cause.is::<JobError>()
+        || cause.is::<IdError>();
     if usage {
         return Some(Exit::USAGE);
     }

@@ -15,6 +15,8 @@ pub const SCHEDULE_DAYS: i64 = 36_525;
 pub const SYSTEM_FAILURES: u32 = 5;
 /// Longest error message stored with an attempt, in bytes.
 pub const MESSAGE_BYTES: usize = 4096;
+/// Longest value of an executor's own setting, in bytes.
+pub const SETTING_BYTES: usize = 4096;
 /// Most worker processes in one node.
 pub const WORKERS: u32 = 1024;
 /// Most jobs that one worker process runs at a time.

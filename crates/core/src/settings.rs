@@ -3,11 +3,14 @@
 //! Values are kept as text in the store, in the canonical form that [`Key::parse`] returns; [`Settings`] is the
 //! same with types. This module does not read or write them.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
 
 use bytesize::ByteSize;
 use serde::{Deserialize, Serialize};
+
+use crate::ExecutorSetting;
 
 /// What kind of value a setting takes.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -367,6 +370,8 @@ pub struct Settings {
     pub retention: Option<Duration>,
     pub shell: String,
     pub shutdown_grace: Duration,
+    /// What was set for single executors: by executor, then by key.
+    pub executors: BTreeMap<String, BTreeMap<String, String>>,
 }
 
 impl Settings {
@@ -374,7 +379,14 @@ impl Settings {
     /// default: a node must not fail because another version wrote a setting.
     pub fn from_stored<'a>(pairs: impl IntoIterator<Item = (&'a str, &'a str)>) -> Settings {
         let mut texts: Vec<(&str, &str)> = KEYS.iter().map(|key| (key.name, key.default)).collect();
+        let mut executors: BTreeMap<String, BTreeMap<String, String>> = BTreeMap::new();
         for (name, value) in pairs {
+            if let Ok(ExecutorSetting { executor, key }) = name.parse() {
+                executors
+                    .entry(executor.into())
+                    .or_default()
+                    .insert(key, value.to_owned());
+            }
             if let Some(slot) = texts.iter_mut().find(|slot| slot.0 == name)
                 && Key::find(name).is_ok_and(|key| key.parse(value).is_ok())
             {
@@ -425,6 +437,7 @@ impl Settings {
             retention: time("retention"),
             shell: text("shell").to_owned(),
             shutdown_grace: time("shutdown_grace").unwrap_or_default(),
+            executors,
         }
     }
 }

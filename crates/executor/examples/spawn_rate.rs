@@ -29,7 +29,7 @@ mod unix {
 
     use queuectl_core::JobId;
     use queuectl_core::settings::Leftovers;
-    use queuectl_executor::{Host, HostConfig, Run, RunKey, SearchPath, processes};
+    use queuectl_executor::{Host, HostConfig, PluginSettings, Report, Run, RunKey, SearchPath, processes};
 
     /// Runs `jobs` jobs on two sides and prints both rates.
     pub fn compare(jobs: u32) -> Result<(), Box<dyn Error>> {
@@ -86,10 +86,18 @@ mod unix {
         let (send, finished) = channel();
         let config = HostConfig {
             search: SearchPath::new([folder.to_owned()]),
-            shell: "sh".to_owned(),
+            settings: PluginSettings {
+                shell: "sh".to_owned(),
+                ..PluginSettings::default()
+            },
+            mark: "rate.1".to_owned(),
             cookie: format!("rate-{}", std::process::id()),
         };
-        let host = Host::new(config, move |report| drop(send.send(report.outcome)))?;
+        let host = Host::new(config, move |report| {
+            if let Report::Finished(finished) = report {
+                let _ = send.send(finished.outcome);
+            }
+        })?;
         for number in 0..jobs {
             host.start(run(number)?);
             let outcome = finished.recv()?;

@@ -8,7 +8,7 @@ use std::thread::JoinHandle;
 
 use crate::os::Reactor;
 use crate::supervisor::{Message, Shared, Supervisor};
-use crate::{Finished, HostError, Run, RunKey, SearchPath, StopReason};
+use crate::{HostError, PluginSettings, Report, Run, RunKey, SearchPath, StopReason};
 
 /// Whether this process has a host: it waits for any child of the process, so there is room for one only.
 static EXISTS: AtomicBool = AtomicBool::new(false);
@@ -18,11 +18,13 @@ static EXISTS: AtomicBool = AtomicBool::new(false);
 pub struct HostConfig {
     /// Where plugins are looked for.
     pub search: SearchPath,
-    /// The shell that plugins use for command lines.
-    pub shell: String,
+    /// What plugins are told about the user's choices.
+    pub settings: PluginSettings,
     /// The value of `QUEUECTL_COOKIE` in the environment of every process: by it they are found again when this
     /// process dies. Unique to this worker process.
     pub cookie: String,
+    /// The mark of the node, `STORE.NODE`: executors put it onto what they start outside of this process.
+    pub mark: String,
 }
 
 /// Runs jobs in this process. At most one per process. Dropping it is the same as [`Host::shut_down`].
@@ -32,7 +34,8 @@ pub struct Host {
 }
 
 impl Host {
-    /// Starts the supervisor thread. `finished` is called on that thread, once per started run; it must not block.
+    /// Starts the supervisor thread. `report` is called with [`Report::Finished`] on that thread, once per started run,
+    /// and with [`Report::Handle`] on any thread; it must not block.
     ///
     /// Call [`become_subreaper`](crate::processes::become_subreaper) before, or processes that leave their job's
     /// process group cannot be found when the job ends.
@@ -41,22 +44,22 @@ impl Host {
     /// [`HostError`], when there is a host already or the operating system lacks something.
     pub fn new(
         config: HostConfig,
-        finished: impl Fn(Finished) + Send + Sync + 'static,
+        report: impl Fn(Report) + Send + Sync + 'static,
     ) -> Result<Host, HostError> {
         if EXISTS.swap(true, Ordering::SeqCst) {
             return Err(HostError::Exists);
         }
-        Host::start_thread(config, Box::new(finished)).inspect_err(|_| EXISTS.store(false, Ordering::SeqCst))
+        Host::start_thread(config, Box::new(report)).inspect_err(|_| EXISTS.store(false, Ordering::SeqCst))
     }
 
     fn start_thread(
         config: HostConfig,
-        finished: Box<dyn Fn(Finished) + Send + Sync>,
+        report: Box<dyn Fn(Report) + Send + Sync>,
     ) -> Result<Host, HostError> {
         let io = |what| move |source| HostError::Io { what, source };
         let (reactor, waker) = Reactor::new().map_err(io("watch for the end of processes"))?;
-        let shared = Arc::new(Shared::new(waker));
-        let supervisor = Supervisor::new(config, Arc::clone(&shared), reactor, finished);
+        let shared = Arc::new(Shared::new(waker, report));
+        let supervisor = Supervisor::new(config, Arc::clone(&shared), reactor);
         let thread = std::thread::Builder::new().name("supervisor".to_owned());
         let thread = thread
             .spawn(move || supervisor.run())
@@ -90,9 +93,30 @@ impl Host {
         });
     }
 
-    /// Runs started from now on use this shell for command lines.
-    pub fn set_shell(&self, shell: String) {
-        self.shared.post(Message::Shell(shell));
+    /// Takes over a run whose worker process died, by the handle that its executor had saved. Reported like a run that
+    /// was started.
+    pub fn adopt(&self, run: Run, handle: Vec<u8>) {
+        self.shared.post(Message::Adopt(Box::new(run), handle));
+    }
+
+    /// Passes a signal on to a run.
+    pub fn signal(&self, key: RunKey, signal: i32) {
+        self.shared.post(Message::Signal(key, signal));
+    }
+
+    /// Runs started from now on see these settings.
+    pub fn set_settings(&self, settings: PluginSettings) {
+        self.shared.post(Message::Settings(settings));
+    }
+
+    /// The outcomes of these runs are durable, or nobody wants them any more.
+    pub fn recorded(&self, keys: Vec<RunKey>) {
+        self.shared.post(Message::Recorded(keys));
+    }
+
+    /// These are the marks of the nodes of this store that live; executors end what others of them left behind.
+    pub fn alive(&self, marks: Vec<String>) {
+        self.shared.post(Message::Alive(marks));
     }
 
     /// Kills everything that is left, reports it as given back, and ends the supervisor thread.

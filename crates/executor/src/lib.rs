@@ -19,5 +19,5 @@ mod supervisor;
 
 pub use error::{HostError, PluginError};
 pub use host::{Host, HostConfig};
-pub use plugin::{Found, PluginInfo, SearchPath, inspect};
-pub use run::{Finished, Run, RunKey, StopReason};
+pub use plugin::{Found, Offline, PluginInfo, SearchPath, inspect};
+pub use run::{Finished, PluginSettings, Report, Run, RunKey, StopReason};

@@ -2,6 +2,7 @@
 //!
 //! Field order is the wire format (the pipe's encoding is not self-describing), and both ends are the same binary.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -69,4 +70,31 @@ pub struct Finished {
     pub started_at: Timestamp,
     /// When it ended, by the wall clock.
     pub finished_at: Timestamp,
+    /// The shortest wait before the next attempt, if the executor asks for one.
+    pub retry_after: Option<Duration>,
+    /// Whether the executor wants to be told when the outcome is durable; see [`crate::Host::recorded`].
+    pub confirm: bool,
+}
+
+/// What a host tells.
+#[derive(Clone, PartialEq, Debug)]
+pub enum Report {
+    /// A run is over.
+    Finished(Finished),
+    /// An executor saved what it needs to take a run over should this process die.
+    Handle {
+        /// Which attempt.
+        key: RunKey,
+        /// The executor's own bytes.
+        handle: Vec<u8>,
+    },
+}
+
+/// What executors are told about the user's choices.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub struct PluginSettings {
+    /// The shell for command lines.
+    pub shell: String,
+    /// What was set for single executors: by executor, then by key.
+    pub executors: BTreeMap<String, BTreeMap<String, String>>,
 }

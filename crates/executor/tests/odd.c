@@ -1,4 +1,4 @@
-/* A plugin that does what the request's "do" says, for tests of the host. */
+/* A plugin that does what the request's "do" says, for tests of the host. Compiles with every header of ABI 1. */
 #define _POSIX_C_SOURCE 200809L
 #include <pthread.h>
 #include <string.h>
@@ -70,6 +70,10 @@ static qc_status create(const qc_host_v1 *h, void *ctx, qc_str settings, void **
 
 static void destroy(void *instance) { (void)instance; }
 
+#if QC_ABI_MINOR >= 1
+static qc_status start_1_1(uint64_t run, const char *todo);
+#endif
+
 static qc_status start(void *instance, const qc_run_v1 *run, qc_error *error) {
     char request[512] = {0};
     const char *todo;
@@ -116,7 +120,11 @@ static qc_status start(void *instance, const qc_run_v1 *run, qc_error *error) {
         report(run->run, QC_SUCCEEDED, -1, NULL);
         return status;
     }
+#if QC_ABI_MINOR >= 1
+    return start_1_1(run->run, todo);
+#else
     return QC_OK;
+#endif
 }
 
 static qc_status exited(void *instance, uint64_t run, const qc_exit_v1 *exit) {
@@ -133,8 +141,107 @@ static qc_status stop(void *instance, uint64_t run, uint32_t mode) {
     return QC_OK;
 }
 
+#if QC_ABI_MINOR >= 1
+static int recorded_runs;
+static char reaped[256];
+
+static qc_status fingerprint(void *instance, qc_error *error) {
+    (void)instance;
+    fail(error, "the engine is away");
+    return QC_SYSTEM_FAILURE;
+}
+
+static qc_status validate(void *instance, qc_str request, qc_error *error) {
+    (void)instance;
+    for (size_t i = 0; i + 4 <= request.len; i++)
+        if (!memcmp(request.ptr + i, "\"do\"", 4)) return QC_OK;
+    fail(error, "nothing to do");
+    return QC_INVALID;
+}
+
+static qc_status on_signal(void *instance, uint64_t run, int32_t signal) {
+    (void)instance;
+    report(run, QC_FAILED, signal, "signalled");
+    return QC_OK;
+}
+
+static qc_status reattach(void *instance, const qc_run_v1 *run, qc_str handle, qc_error *error) {
+    (void)instance;
+    (void)error;
+    host->output(host_ctx, run->run, QC_STDOUT, handle);
+    host->output(host_ctx, run->run, QC_STDOUT, run->mark);
+    report(run->run, QC_SUCCEEDED, -1, NULL);
+    return QC_OK;
+}
+
+static void recorded(void *instance, uint64_t run) {
+    (void)instance;
+    (void)run;
+    recorded_runs++;
+}
+
+static void reap(void *instance, qc_str store, const qc_str *alive, size_t alive_len) {
+    size_t at = 0;
+    (void)instance;
+    memcpy(reaped, store.ptr, store.len);
+    at += store.len;
+    for (size_t i = 0; i < alive_len; i++) {
+        reaped[at++] = ' ';
+        memcpy(reaped + at, alive[i].ptr, alive[i].len);
+        at += alive[i].len;
+    }
+    reaped[at] = 0;
+}
+
+static void stats(void *instance, qc_str *out) {
+    (void)instance;
+    *out = str("{\"odd\":1}");
+}
+
+static void shut_down(void *instance) { (void)instance; }
+
+static qc_status start_1_1(uint64_t run, const char *todo) {
+    if (!strcmp(todo, "keep")) {
+        host->event(host_ctx, run, str("saved"), str("for later"));
+        return host->save_handle(host_ctx, run, str("over there"));
+    }
+    if (!strcmp(todo, "busy")) {
+        qc_outcome_v1 outcome;
+        memset(&outcome, 0, sizeof outcome);
+        outcome.size = sizeof outcome;
+        outcome.kind = QC_FAILED;
+        outcome.fields = QC_HAS_RETRY_AFTER;
+        outcome.retry_after_ms = 1500;
+        host->finished(host_ctx, run, &outcome);
+    }
+    if (!strcmp(todo, "reaped")) {
+        host->output(host_ctx, run, QC_STDOUT, str(reaped));
+        report(run, QC_SUCCEEDED, -1, NULL);
+    }
+    if (!strcmp(todo, "recorded")) report(run, QC_FAILED, recorded_runs, "so many");
+    return QC_OK;
+}
+#endif
+
 static const qc_plugin_v1 plugin = {
-    sizeof(qc_plugin_v1), QC_ABI_MINOR, describe, create, destroy, start, exited, stop,
+    .size = sizeof(qc_plugin_v1),
+    .minor = QC_ABI_MINOR,
+    .describe = describe,
+    .create = create,
+    .destroy = destroy,
+    .start = start,
+    .exited = exited,
+    .stop = stop,
+#if QC_ABI_MINOR >= 1
+    .fingerprint = fingerprint,
+    .validate = validate,
+    .signal = on_signal,
+    .reattach = reattach,
+    .recorded = recorded,
+    .reap = reap,
+    .stats = stats,
+    .shutdown = shut_down,
+#endif
 };
 
 uint64_t queuectl_plugin_magic(void) { return QC_MAGIC; }

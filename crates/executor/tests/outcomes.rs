@@ -8,7 +8,7 @@ use std::time::Duration;
 use queuectl_core::OutcomeKind::{Cancelled, Failed, Returned, Succeeded, SystemFailure, TimedOut};
 use queuectl_executor::{RunKey, StopReason};
 use serde_json::json;
-use support::{Bench, hear, text, told};
+use support::{Bench, hear, shell, text, told};
 
 #[test]
 fn exit_statuses() {
@@ -238,8 +238,9 @@ fn a_process_has_one_host() {
     let bench = Bench::new();
     let config = queuectl_executor::HostConfig {
         search: queuectl_executor::SearchPath::default(),
-        shell: "sh".to_owned(),
+        settings: shell("sh"),
         cookie: "c".to_owned(),
+        mark: "s.n".to_owned(),
     };
     assert!(queuectl_executor::Host::new(config, |_| ()).is_err());
     drop(bench);
@@ -249,9 +250,9 @@ fn a_process_has_one_host() {
 fn the_shell_can_change() {
     let mut bench = Bench::new();
     assert_eq!(text(&bench.sh("echo $0")), "sh\n");
-    bench.host().set_shell("/bin/bash".to_owned());
+    bench.host().set_settings(shell("/bin/bash"));
     assert_eq!(text(&bench.sh("echo $0")), "/bin/bash\n");
-    bench.host().set_shell("no-such-shell".to_owned());
+    bench.host().set_settings(shell("no-such-shell"));
     let report = bench.sh("true");
     assert_eq!(
         told(&report),

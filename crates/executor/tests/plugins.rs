@@ -7,12 +7,13 @@ mod support;
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
+use std::time::Duration;
 
 use queuectl_core::ExecutorName;
 use queuectl_core::OutcomeKind::{Cancelled, Failed, Succeeded, SystemFailure};
-use queuectl_executor::{Finished, PluginError, SearchPath, inspect};
+use queuectl_executor::{Finished, Offline, PluginError, RunKey, SearchPath, inspect};
 use serde_json::json;
-use support::{Bench, compile_plugin, plugin_file, plugins, text, told};
+use support::{Bench, HEADERS, compile_plugin, compile_plugin_with, plugin_file, plugins, shell, text, told};
 
 fn name(name: &str) -> ExecutorName {
     name.parse().unwrap()
@@ -109,7 +110,7 @@ fn what_is_no_plugin_or_for_another_version_is_refused() {
         (
             "unwilling",
             format!("{magic}void *queuectl_plugin_v1(uint32_t m) {{ (void)m; return 0; }}\n"),
-            "does not work with ABI 1.0",
+            "does not work with ABI 1.1",
         ),
         (
             "short",
@@ -146,8 +147,15 @@ fn a_failure_to_load_is_forgotten_soon() {
 
 #[test]
 fn a_plugin_in_c_does_everything_the_header_says() {
+    for header in HEADERS {
+        a_plugin_in_c_works(header);
+    }
+}
+
+/// What a plugin has done since the first version of the ABI, built with that header.
+fn a_plugin_in_c_works(header: &str) {
     let folder = tempfile::tempdir().unwrap();
-    if !compile_plugin(folder.path(), "odd", include_str!("odd.c")) {
+    if !compile_plugin_with(folder.path(), "odd", include_str!("odd.c"), header) {
         return;
     }
     let mut bench = Bench::with_folders([folder.path().to_owned()]);
@@ -204,5 +212,65 @@ fn a_plugin_in_c_does_everything_the_header_says() {
     bench.host().start(run);
     bench.stop(key);
     assert_eq!(bench.next().outcome.kind, Cancelled);
+    assert_eq!(bench.shut_down(), []);
+}
+
+#[test]
+fn what_came_with_the_second_minor_version() {
+    let folder = tempfile::tempdir().unwrap();
+    if !compile_plugin(folder.path(), "odd", include_str!("odd.c")) {
+        return;
+    }
+    let offline = Offline::open(&folder.path().join(plugin_file("odd")), &shell("sh")).unwrap();
+    assert_eq!(offline.info().minor, 1);
+    assert!(offline.info().slots.contains(&"reattach"));
+    assert_eq!(offline.fingerprint(), Err("the engine is away".to_owned()));
+    assert_eq!(offline.validate(r#"{"payload":{"do":"x"}}"#), Ok(()));
+    assert_eq!(offline.validate("{}"), Err("nothing to do".to_owned()));
+    drop(offline);
+
+    let mut bench = Bench::with_folders([folder.path().to_owned()]);
+    bench
+        .host()
+        .alive(vec!["store.a".to_owned(), "store.bench".to_owned()]);
+    let run = |bench: &mut Bench, what: &str| {
+        let mut run = bench.run(json!({"payload": {"do": what}}));
+        run.executor = name("odd");
+        run
+    };
+    let reaped = run(&mut bench, "reaped");
+    assert_eq!(
+        text(&bench.finish(reaped)),
+        "store store.a store.bench",
+        "before the first run"
+    );
+    let busy = run(&mut bench, "busy");
+    assert_eq!(bench.finish(busy).retry_after, Some(Duration::from_millis(1500)));
+
+    // Saved, and taken over by what could be another process.
+    let kept = run(&mut bench, "keep");
+    bench.host().start(kept.clone());
+    let (key, handle) = bench.handles.recv_timeout(support::PATIENCE).unwrap();
+    assert_eq!((key, handle.as_slice()), (kept.key, b"over there".as_slice()));
+    bench.host().signal(kept.key, 10);
+    let signalled = bench.next();
+    assert_eq!(
+        (told(&signalled), signalled.outcome.exit_code),
+        ((Failed, "signalled"), Some(10))
+    );
+    bench.host().adopt(kept.clone(), handle);
+    let adopted = bench.next();
+    assert_eq!(text(&adopted), "over therestore.bench");
+    assert!(adopted.confirm);
+    // Told once per run, and only for runs that ended here.
+    for (keys, told_so_far) in [
+        (vec![], 0),
+        (vec![kept.key, RunKey { fence: 1, ..kept.key }], 1),
+        (vec![kept.key], 1),
+    ] {
+        bench.host().recorded(keys);
+        let asked = run(&mut bench, "recorded");
+        assert_eq!(bench.finish(asked).outcome.exit_code, Some(told_so_far));
+    }
     assert_eq!(bench.shut_down(), []);
 }

@@ -39,9 +39,18 @@ pub fn after(
     attempt: u32,
     system_failures: u32,
     now: Timestamp,
+    retry_after: Option<Duration>,
     random: f64,
 ) -> Event {
-    let wait = |n| now.after(delay(&policy.backoff, n, random).max(Duration::from_millis(1)));
+    // What the executor asks for can lengthen the wait, not shorten it, and never beyond the cap.
+    let asked = retry_after.unwrap_or_default().min(policy.backoff.cap);
+    let wait = |n| {
+        now.after(
+            delay(&policy.backoff, n, random)
+                .max(asked)
+                .max(Duration::from_millis(1)),
+        )
+    };
     match kind {
         OutcomeKind::Succeeded => Event::Complete,
         OutcomeKind::Returned => Event::Return,
@@ -65,7 +74,7 @@ mod tests {
     use super::*;
 
     fn fails(policy: &RetryPolicy, attempt: u32) -> Event {
-        after(OutcomeKind::Failed, policy, attempt, 0, Timestamp(0), 0.0)
+        after(OutcomeKind::Failed, policy, attempt, 0, Timestamp(0), None, 0.0)
     }
 
     #[test]
@@ -92,7 +101,7 @@ mod tests {
         let policy = RetryPolicy::new(&Settings::default(), Some(0), None);
         for kind in [OutcomeKind::Crashed, OutcomeKind::Lost, OutcomeKind::TimedOut] {
             assert_eq!(
-                after(kind, &policy, 1, 0, Timestamp(0), 0.0),
+                after(kind, &policy, 1, 0, Timestamp(0), None, 0.0),
                 Event::Fail { retry_at: None }
             );
         }
@@ -108,6 +117,7 @@ mod tests {
                 1,
                 failures,
                 Timestamp(0),
+                None,
                 0.0,
             )
         };
@@ -136,5 +146,25 @@ mod tests {
             }
         );
         assert_eq!(fails(&policy, 2), Event::Fail { retry_at: None });
+    }
+
+    #[test]
+    fn an_executor_can_ask_for_more_time_but_not_for_less() {
+        let policy = RetryPolicy::new(&Settings::default(), None, None);
+        let due = |attempt, asked_s| {
+            let asked = Some(Duration::from_secs(asked_s));
+            after(OutcomeKind::Failed, &policy, attempt, 0, Timestamp(0), asked, 0.0)
+        };
+        let at = |ms| Event::Fail {
+            retry_at: Some(Timestamp(ms)),
+        };
+        assert_eq!(due(1, 30), at(30_000));
+        assert_eq!(due(3, 1), at(8000));
+        assert_eq!(due(1, 10_000_000), at(86_400_000), "no more than backoff_cap");
+        assert_eq!(
+            due(5, 30),
+            Event::Fail { retry_at: None },
+            "asking gives no more attempts"
+        );
     }
 }

@@ -5,7 +5,7 @@
 
 use std::io::{self, Read, Write};
 
-use queuectl_executor::{Finished, Run, RunKey, StopReason};
+use queuectl_executor::{Finished, PluginSettings, Run, RunKey, StopReason};
 use serde::Deserialize;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -17,16 +17,19 @@ pub const FRAME_BYTES: usize = 32 * 1024 * 1024;
 #[derive(Debug, Serialize, Deserialize)]
 pub enum ToWorker {
     /// Start a job.
-    Start {
-        /// The job.
-        run: Run,
-        /// The shell for command lines.
-        shell: String,
-    },
+    Start(Run),
+    /// Take over a job whose worker process died, by the handle that its executor had saved.
+    Adopt(Run, Vec<u8>),
     /// Ask a job to stop, kill it after its grace.
     Stop(RunKey, StopReason),
     /// Kill a job.
     Kill(RunKey, StopReason),
+    /// What executors are told of the user's settings from now on.
+    Settings(PluginSettings),
+    /// These outcomes are durable, or nobody wants them any more.
+    Recorded(Vec<RunKey>),
+    /// The marks of the nodes that live.
+    Alive(Vec<String>),
 }
 
 /// From a worker process to its dispatcher.
@@ -34,6 +37,8 @@ pub enum ToWorker {
 pub enum FromWorker {
     /// A job ended, and so did everything it started.
     Finished(Finished),
+    /// An executor saved what is needed to take its job over, should this process die.
+    Handle(RunKey, Vec<u8>),
 }
 
 /// Appends a frame to `buffer`.

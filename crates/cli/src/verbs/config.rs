@@ -4,6 +4,7 @@ use std::io::{self, Write};
 
 use anyhow::Result;
 use clap::Args;
+use queuectl_core::ExecutorSetting;
 use queuectl_core::settings::{KEYS, Key};
 use queuectl_storage::Store;
 use serde::Serialize;
@@ -11,8 +12,8 @@ use serde::Serialize;
 use super::each::ignore_closed;
 use crate::context::Context;
 use crate::exit::Exit;
-use crate::output::json;
 use crate::output::table::Table;
+use crate::output::{escape, json, say};
 
 /// List all settings with their values and ranges
 #[derive(Debug, Args)]
@@ -21,14 +22,14 @@ pub struct ListArgs {}
 /// Print the value of a setting
 #[derive(Debug, Args)]
 pub struct GetArgs {
-    /// The setting; - and _ are the same
+    /// The setting; - and _ are the same. EXECUTOR.key is a setting of that executor
     key: String,
 }
 
 /// Change a setting; running nodes take it up
 #[derive(Debug, Args)]
 pub struct SetArgs {
-    /// The setting; - and _ are the same
+    /// The setting; - and _ are the same. EXECUTOR.key is a setting of that executor
     key: String,
     /// Its new value; `config:list` shows the range
     #[arg(allow_negative_numbers = true)]
@@ -38,26 +39,83 @@ pub struct SetArgs {
 /// Give a setting its default again
 #[derive(Debug, Args)]
 pub struct UnsetArgs {
-    /// The setting; - and _ are the same
+    /// The setting; - and _ are the same. EXECUTOR.key is a setting of that executor
     key: String,
+}
+
+/// A setting of queuectl itself, or of one executor.
+enum Setting {
+    Own(&'static Key),
+    Executor(ExecutorSetting),
+}
+
+impl Setting {
+    /// Names with a dot are those of executors.
+    fn find(name: &str) -> Result<Setting> {
+        if name.contains('.') {
+            return Ok(Setting::Executor(name.parse()?));
+        }
+        Ok(Setting::Own(Key::find(name)?))
+    }
+
+    fn name(&self) -> String {
+        match self {
+            Setting::Own(key) => key.name.to_owned(),
+            Setting::Executor(setting) => setting.to_string(),
+        }
+    }
+
+    /// The setting as it is in force: a stored value that is no longer valid counts for nothing.
+    fn view(&self, stored: &[(String, String)]) -> SettingView {
+        let name = self.name();
+        let found = stored
+            .iter()
+            .find(|(key, _)| *key == name)
+            .map(|(_, value)| value);
+        match self {
+            Setting::Own(key) => {
+                let set = found.and_then(|value| key.parse(value).ok());
+                SettingView {
+                    key: name,
+                    set: set.is_some(),
+                    value: Some(set.unwrap_or_else(|| key.default.to_owned())),
+                    default: Some(key.default),
+                    allowed: key.kind.to_string(),
+                    about: key.about.to_owned(),
+                }
+            }
+            Setting::Executor(setting) => SettingView {
+                key: name,
+                set: found.is_some(),
+                value: found.cloned(),
+                default: None,
+                allowed: "what the executor takes; see `queuectl plugin:info`".to_owned(),
+                about: format!("setting of the executor '{}'", setting.executor),
+            },
+        }
+    }
 }
 
 #[derive(Serialize)]
 struct SettingView {
-    key: &'static str,
-    /// The value in force.
-    value: String,
-    default: &'static str,
+    key: String,
+    /// The value in force; none for an executor's setting that is not set.
+    value: Option<String>,
+    /// None for an executor's setting: its plugin knows.
+    default: Option<&'static str>,
     /// Whether it was set, rather than left at its default.
     set: bool,
     allowed: String,
-    about: &'static str,
+    about: String,
 }
 
 pub fn list(_: &ListArgs, context: &Context) -> Result<Exit> {
-    let mut store = context.open()?;
-    let stored = store.stored_settings()?;
-    let settings: Vec<SettingView> = KEYS.iter().map(|key| view(key, &stored)).collect();
+    let stored = context.open()?.stored_settings()?;
+    let executors = stored
+        .iter()
+        .filter_map(|(name, _)| name.parse().ok().map(Setting::Executor));
+    let all = KEYS.iter().map(Setting::Own).chain(executors);
+    let settings: Vec<SettingView> = all.map(|setting| setting.view(&stored)).collect();
     if context.json {
         json::print(&settings)?;
         return Ok(Exit::OK);
@@ -69,66 +127,72 @@ pub fn list(_: &ListArgs, context: &Context) -> Result<Exit> {
     for setting in settings {
         let set = if setting.set { "yes" } else { "" };
         let about = format!("{} ({})", setting.about, setting.allowed);
-        table.row([setting.key, &setting.value, setting.default, set, &about]);
+        let value = setting.value.unwrap_or_default();
+        table.row([
+            &setting.key,
+            &value,
+            setting.default.unwrap_or_default(),
+            set,
+            &about,
+        ]);
     }
     table.print()?;
     Ok(Exit::OK)
 }
 
 pub fn get(args: &GetArgs, context: &Context) -> Result<Exit> {
-    let key = Key::find(&args.key)?;
-    print(key, &mut context.open()?, context)?;
+    let setting = Setting::find(&args.key)?;
+    let view = setting.view(&context.open()?.stored_settings()?);
+    if context.json {
+        json::print(&view)?;
+    } else if let Some(value) = view.value {
+        let value = if context.raw {
+            value.into()
+        } else {
+            escape::line(&value)
+        };
+        writeln!(io::stdout(), "{value}")?;
+    } else {
+        say::note(&format!("{} is not set", view.key));
+    }
     Ok(Exit::OK)
 }
 
 pub fn set(args: &SetArgs, context: &Context) -> Result<Exit> {
-    let key = Key::find(&args.key)?;
+    let setting = Setting::find(&args.key)?;
     // Before the queue is opened: a mistake must not create one.
-    key.parse(&args.value)?;
+    match &setting {
+        Setting::Own(key) => drop(key.parse(&args.value)?),
+        Setting::Executor(setting) => setting.check(&args.value)?,
+    }
     let mut store = context.open_or_create()?;
-    let value = store.set_setting(key, &args.value)??;
-    say(key, &value, &mut store, context)
+    match &setting {
+        Setting::Own(key) => drop(store.set_setting(key, &args.value)??),
+        Setting::Executor(setting) => store.set_executor_setting(setting, &args.value)??,
+    }
+    print_change(&setting, &mut store, context)
 }
 
 pub fn unset(args: &UnsetArgs, context: &Context) -> Result<Exit> {
-    let key = Key::find(&args.key)?;
+    let setting = Setting::find(&args.key)?;
     let mut store = context.open()?;
-    store.unset_setting(key)?;
-    say(key, key.default, &mut store, context)
+    match &setting {
+        Setting::Own(key) => store.unset_setting(key)?,
+        Setting::Executor(setting) => store.unset_executor_setting(setting)?,
+    };
+    print_change(&setting, &mut store, context)
 }
 
-fn say(key: &'static Key, value: &str, store: &mut Store, context: &Context) -> Result<Exit> {
-    if context.json {
-        let stored = store.stored_settings()?;
-        ignore_closed(json::print(&view(key, &stored)))?;
+fn print_change(setting: &Setting, store: &mut Store, context: &Context) -> Result<Exit> {
+    let view = setting.view(&store.stored_settings()?);
+    let printed = if context.json {
+        json::print(&view)
     } else {
-        ignore_closed(writeln!(io::stdout(), "{} = {value}", key.name))?;
-    }
+        match view.value {
+            Some(value) => writeln!(io::stdout(), "{} = {}", view.key, escape::line(&value)),
+            None => writeln!(io::stdout(), "{} is not set", view.key),
+        }
+    };
+    ignore_closed(printed)?;
     Ok(Exit::OK)
-}
-
-fn print(key: &'static Key, store: &mut Store, context: &Context) -> Result<()> {
-    let setting = view(key, &store.stored_settings()?);
-    if context.json {
-        json::print(&setting)?;
-    } else {
-        writeln!(io::stdout(), "{}", setting.value)?;
-    }
-    Ok(())
-}
-
-/// The setting as it is in force: a stored value that is no longer valid counts for nothing.
-fn view(key: &'static Key, stored: &[(String, String)]) -> SettingView {
-    let set = stored
-        .iter()
-        .find(|(name, _)| name == key.name)
-        .and_then(|(_, value)| key.parse(value).ok());
-    SettingView {
-        key: key.name,
-        set: set.is_some(),
-        value: set.unwrap_or_else(|| key.default.to_owned()),
-        default: key.default,
-        allowed: key.kind.to_string(),
-        about: key.about,
-    }
 }

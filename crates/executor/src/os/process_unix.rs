@@ -257,6 +257,13 @@ impl Process {
         self.signal_group(Signal::SIGCONT);
     }
 
+    /// Sends the group a signal, if there is one of that number.
+    pub(crate) fn signal(&self, signal: i32) {
+        if let Ok(signal) = Signal::try_from(signal) {
+            self.signal_group(signal);
+        }
+    }
+
     /// Ends the group at once.
     pub(crate) fn kill(&mut self) {
         self.grace = false;

@@ -218,6 +218,9 @@ impl Process {
         }
     }
 
+    /// There are no signals here.
+    pub(crate) fn signal(&self, _signal: i32) {}
+
     /// Ends the tree at once.
     pub(crate) fn kill(&mut self) {
         // SAFETY: the handle is open.

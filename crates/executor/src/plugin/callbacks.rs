@@ -5,12 +5,14 @@
 
 use std::ffi::c_void;
 use std::sync::Arc;
+use std::time::Duration;
 
 use queuectl_core::{Outcome, OutcomeKind};
 use queuectl_plugin_api::abi::{
-    MINOR, QC_FAILED, QC_HAS_EXIT_CODE, QC_HAS_SIGNAL, QC_INVALID, QC_LOG_ERROR, QC_LOG_INFO, QC_LOG_WARN,
-    QC_OK, QC_SPAWN_RAW_LAST, QC_SUCCEEDED, qc_error, qc_host_v1, qc_outcome_v1, qc_pair, qc_spawn_v1,
-    qc_status, qc_str, slice,
+    Growing, MINOR, QC_FAILED, QC_HAS_EXIT_CODE, QC_HAS_RETRY_AFTER, QC_HAS_SIGNAL, QC_HOST_ADOPTS,
+    QC_HOST_RECORDS, QC_HOST_RETRY_AFTER, QC_INVALID, QC_LOG_ERROR, QC_LOG_INFO, QC_LOG_WARN, QC_OK,
+    QC_SPAWN_RAW_LAST, QC_SUCCEEDED, qc_error, qc_host_v1, qc_outcome_v1, qc_pair, qc_spawn_v1, qc_status,
+    qc_str, slice,
 };
 
 use crate::outcome::clip;
@@ -40,6 +42,9 @@ pub(crate) static VTABLE: qc_host_v1 = qc_host_v1 {
     output: Some(output),
     spawn: Some(spawn),
     finished: Some(finished),
+    features: QC_HOST_ADOPTS | QC_HOST_RECORDS | QC_HOST_RETRY_AFTER,
+    event: Some(event),
+    save_handle: Some(save_handle),
 };
 
 /// The context behind the pointer, or none for NULL.
@@ -82,23 +87,59 @@ unsafe extern "C" fn output(ctx: *mut c_void, run: u64, _stream: u32, bytes: qc_
     context.shared.output(run, bytes);
 }
 
+unsafe extern "C" fn event(ctx: *mut c_void, run: u64, name: qc_str, detail: qc_str) {
+    // SAFETY: as the header has the plugin pass them.
+    let (Some(context), name, detail) = (unsafe { (context(ctx), lossy(name), lossy(detail)) }) else {
+        return;
+    };
+    if let Some(job) = context.shared.job_of(run) {
+        tracing::info!(
+            job,
+            plugin = context.plugin,
+            detail = clip(detail),
+            "job {}",
+            clip(name)
+        );
+    }
+}
+
+unsafe extern "C" fn save_handle(ctx: *mut c_void, run: u64, handle: qc_str) -> qc_status {
+    // SAFETY: as the header has the plugin pass them.
+    let (Some(context), Some(bytes)) = (unsafe { (context(ctx), handle.bytes()) }) else {
+        return QC_INVALID;
+    };
+    match context.shared.save_handle(run, bytes) {
+        Ok(()) => QC_OK,
+        Err(why) => {
+            tracing::warn!(
+                plugin = context.plugin,
+                run,
+                "a plugin's handle is not saved: {why}"
+            );
+            QC_INVALID
+        }
+    }
+}
+
 unsafe extern "C" fn finished(ctx: *mut c_void, run: u64, outcome: *const qc_outcome_v1) {
     // SAFETY: as the header has the plugin pass it.
     let Some(context) = (unsafe { context(ctx) }) else {
         return;
     };
     // SAFETY: the outcome is NULL or a struct that states its size.
-    let whole = !outcome.is_null() && unsafe { (*outcome).size } as usize >= size_of::<qc_outcome_v1>();
-    let outcome = if whole {
-        // SAFETY: not NULL, large enough, and valid for the call.
-        unsafe { read_outcome(&*outcome) }
-    } else {
-        Outcome::new(
-            OutcomeKind::SystemFailure,
-            "the executor reported no readable outcome",
-        )
+    let (outcome, retry_after) = match unsafe { qc_outcome_v1::read(outcome) } {
+        Some(outcome) => {
+            let asked = outcome.fields & QC_HAS_RETRY_AFTER != 0;
+            let retry_after = asked.then(|| Duration::from_millis(outcome.retry_after_ms));
+            // SAFETY: what it points to is valid for the call.
+            (unsafe { read_outcome(&outcome) }, retry_after)
+        }
+        None => {
+            let text = "the executor reported no readable outcome";
+            (Outcome::new(OutcomeKind::SystemFailure, text), None)
+        }
     };
-    if let Err(why) = context.shared.finished(run, outcome) {
+    if let Err(why) = context.shared.finished(run, outcome, retry_after) {
         tracing::warn!(
             plugin = context.plugin,
             run,
@@ -155,12 +196,9 @@ unsafe extern "C" fn spawn(
 /// # Safety
 /// `spawn` is NULL or a description as the header has it.
 unsafe fn read_spawn(spawn: *const qc_spawn_v1) -> Result<SpawnRequest, String> {
-    // SAFETY: every description has at least its size.
-    if spawn.is_null() || (unsafe { (*spawn).size } as usize) < size_of::<qc_spawn_v1>() {
-        return Err("the process description is missing or too short".to_owned());
-    }
-    // SAFETY: not NULL, large enough, and valid for the call.
-    let spawn = unsafe { &*spawn };
+    // SAFETY: NULL, or a description that states its size.
+    let spawn =
+        unsafe { qc_spawn_v1::read(spawn) }.ok_or("the process description is missing or too short")?;
     if spawn.flags & !QC_SPAWN_RAW_LAST != 0 {
         return Err(format!(
             "the process description has unknown flags {:#x}",

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use queuectl_plugin_api::abi::{
     QC_EXIT_CODE, QC_EXIT_NOT_STARTED, QC_EXIT_SIGNAL, QC_INVALID, QC_OK, QC_STOP_GRACEFUL, QC_STOP_KILL,
-    QC_UNHANDLED, qc_error, qc_exit_v1, qc_run_v1, qc_str,
+    QC_UNHANDLED, qc_error, qc_exit_v1, qc_run_v1, qc_status, qc_str,
 };
 
 use super::callbacks::{self, Context};
@@ -21,6 +21,8 @@ use crate::{PluginError, Run};
 pub(crate) struct Instance {
     slots: Slots,
     instance: *mut c_void,
+    /// The executor's name, for the log.
+    name: String,
 }
 
 // SAFETY: the ABI lets the host call a plugin from any of its threads.
@@ -105,6 +107,7 @@ impl Instance {
             QC_OK => Ok(Instance {
                 slots: plugin.slots,
                 instance,
+                name: plugin.info.name.clone(),
             }),
             _ => Err(failed(if text.is_empty() {
                 format!("it gave status {status}")
@@ -114,11 +117,8 @@ impl Instance {
         }
     }
 
-    /// Starts a run.
-    pub(crate) fn start(&self, handle: u64, run: &Run) -> Started {
-        let Some(start) = self.slots.start else {
-            return Started::SystemFailure("it cannot start runs".into());
-        };
+    /// Starts a run, or takes it over by the handle it had saved.
+    pub(crate) fn start(&self, handle: u64, run: &Run, mark: &str, adopt: Option<&[u8]>) -> Started {
         let view = qc_run_v1 {
             size: size_of::<qc_run_v1>() as u32,
             attempt: run.attempt,
@@ -131,9 +131,21 @@ impl Instance {
             job_id: qc_str::new(run.public_id.as_bytes()),
             queue: qc_str::new(run.queue.as_bytes()),
             request: qc_str::new(run.payload.as_bytes()),
+            mark: qc_str::new(mark.as_bytes()),
         };
-        // SAFETY: the instance is alive, and the view and what it points to outlive the call.
-        let (status, text) = ErrorText::with(|error| unsafe { start(self.instance, &raw const view, error) });
+        let (status, text) = match (adopt, self.slots.start, self.slots.reattach) {
+            (None, Some(start), _) => {
+                // SAFETY: the instance is alive, and the view and what it points to outlive the call.
+                ErrorText::with(|error| unsafe { start(self.instance, &raw const view, error) })
+            }
+            (Some(saved), _, Some(reattach)) => {
+                let saved = qc_str::new(saved);
+                // SAFETY: as above.
+                ErrorText::with(|error| unsafe { reattach(self.instance, &raw const view, saved, error) })
+            }
+            (None, None, _) => return Started::SystemFailure("it cannot start runs".into()),
+            (Some(_), _, None) => return Started::SystemFailure("it cannot take over runs".into()),
+        };
         match status {
             QC_OK => Started::Running,
             QC_INVALID => Started::Invalid(text),
@@ -167,6 +179,78 @@ impl Instance {
         }
     }
 
+    /// Could jobs run now? The reason, if not.
+    pub(crate) fn fingerprint(&self) -> Result<(), String> {
+        let Some(fingerprint) = self.slots.fingerprint else {
+            return Ok(());
+        };
+        // SAFETY: the instance is alive.
+        answer(ErrorText::with(|error| unsafe {
+            fingerprint(self.instance, error)
+        }))
+    }
+
+    /// Is this a request it could start? The reason, if not.
+    pub(crate) fn validate(&self, request: &str) -> Result<(), String> {
+        let Some(validate) = self.slots.validate else {
+            return Ok(());
+        };
+        let request = qc_str::new(request.as_bytes());
+        // SAFETY: the instance is alive, and the request outlives the call.
+        answer(ErrorText::with(|error| unsafe {
+            validate(self.instance, request, error)
+        }))
+    }
+
+    /// Passes a signal on to a run. Says whether the plugin takes care of it.
+    pub(crate) fn signal(&self, handle: u64, signal: i32) -> bool {
+        // SAFETY: the instance is alive.
+        self.slots
+            .signal
+            .is_some_and(|slot| unsafe { slot(self.instance, handle, signal) } == QC_OK)
+    }
+
+    /// Whether it wants to know when an outcome is durable.
+    pub(crate) fn wants_recorded(&self) -> bool {
+        self.slots.recorded.is_some()
+    }
+
+    /// The outcome of a run is durable.
+    pub(crate) fn recorded(&self, handle: u64) {
+        if let Some(recorded) = self.slots.recorded {
+            // SAFETY: the instance is alive.
+            unsafe { recorded(self.instance, handle) }
+        }
+    }
+
+    /// Has it end what carries the mark of a node of `store` that is not among `alive`.
+    pub(crate) fn reap(&self, store: &str, alive: &[String]) {
+        if let Some(reap) = self.slots.reap {
+            let marks: Vec<qc_str> = alive.iter().map(|mark| qc_str::new(mark.as_bytes())).collect();
+            // SAFETY: the instance is alive, and the texts outlive the call.
+            unsafe {
+                reap(
+                    self.instance,
+                    qc_str::new(store.as_bytes()),
+                    marks.as_ptr(),
+                    marks.len(),
+                )
+            }
+        }
+    }
+
+    /// Its numbers, as JSON; none if it has none.
+    pub(crate) fn stats(&self) -> Option<String> {
+        let stats = self.slots.stats?;
+        let mut text = qc_str::NULL;
+        // SAFETY: the instance is alive, the place may be written, and the text lives until the next call.
+        let bytes = unsafe {
+            stats(self.instance, &raw mut text);
+            text.bytes()
+        };
+        bytes.map(|bytes| String::from_utf8_lossy(bytes).into_owned())
+    }
+
     /// Asks the plugin to stop a run. Says whether the plugin takes care of it.
     pub(crate) fn stop(&self, handle: u64, kill: bool) -> bool {
         let mode = if kill { QC_STOP_KILL } else { QC_STOP_GRACEFUL };
@@ -177,8 +261,24 @@ impl Instance {
     }
 }
 
+/// What a plugin answered, with its reason if it was not `QC_OK`.
+fn answer((status, text): (qc_status, String)) -> Result<(), String> {
+    match status {
+        QC_OK => Ok(()),
+        _ if text.is_empty() => Err(format!("it gave status {status}")),
+        _ => Err(text),
+    }
+}
+
 impl Drop for Instance {
     fn drop(&mut self) {
+        if let Some(stats) = self.stats().filter(|stats| stats != "{}") {
+            tracing::debug!(plugin = self.name, stats, "the plugin's numbers");
+        }
+        if let Some(shutdown) = self.slots.shutdown {
+            // SAFETY: the instance is alive and no run uses it any more.
+            unsafe { shutdown(self.instance) }
+        }
         if let Some(destroy) = self.slots.destroy {
             // SAFETY: the instance is alive and no run uses it any more; this is the only call.
             unsafe { destroy(self.instance) }

@@ -13,7 +13,7 @@ use serde::Deserialize;
 use crate::{PluginError, os};
 
 /// What a plugin says about itself.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
 #[serde(default)]
 pub struct PluginInfo {
     /// The executor's name.
@@ -24,6 +24,16 @@ pub struct PluginInfo {
     pub about: String,
     /// Words for what it can do.
     pub capabilities: Vec<String>,
+    /// JSON Schema of the job's own `payload` object, if the plugin has one.
+    pub schema: Option<serde_json::Value>,
+    /// JSON Schema of the settings that are the plugin's own, if it has one.
+    pub settings_schema: Option<serde_json::Value>,
+    /// The minor version of the ABI that it was written for.
+    #[serde(skip)]
+    pub minor: u32,
+    /// The optional functions that it has.
+    #[serde(skip)]
+    pub slots: Vec<&'static str>,
 }
 
 /// Loads a plugin, after checking it, and asks what it is. Its code runs in this process.
@@ -51,6 +61,14 @@ macro_rules! slots {
         }
 
         impl Slots {
+            /// The names of those that are there.
+            fn names(&self) -> Vec<&'static str> {
+                [$((stringify!($slot), self.$slot.is_some())),*]
+                    .into_iter()
+                    .filter_map(|(name, present)| present.then_some(name))
+                    .collect()
+            }
+
             /// Reads the vtable up to the size it states.
             ///
             /// # Safety
@@ -82,6 +100,14 @@ slots! {
     start: (*mut c_void, *const qc_run_v1, *mut qc_error) -> qc_status;
     exited: (*mut c_void, u64, *const qc_exit_v1) -> qc_status;
     stop: (*mut c_void, u64, u32) -> qc_status;
+    fingerprint: (*mut c_void, *mut qc_error) -> qc_status;
+    validate: (*mut c_void, qc_str, *mut qc_error) -> qc_status;
+    signal: (*mut c_void, u64, i32) -> qc_status;
+    reattach: (*mut c_void, *const qc_run_v1, qc_str, *mut qc_error) -> qc_status;
+    recorded: (*mut c_void, u64);
+    reap: (*mut c_void, qc_str, *const qc_str, usize);
+    stats: (*mut c_void, *mut qc_str);
+    shutdown: (*mut c_void);
 }
 
 /// Checks and loads the plugin at `path`.
@@ -137,8 +163,13 @@ pub(crate) fn load(path: &Path) -> Result<Plugin, PluginError> {
     if let Some((slot, _)) = required.iter().find(|(_, present)| !present) {
         return Err(no_plugin(format!("its vtable lacks the required slot '{slot}'")));
     }
-    let info =
+    let mut info =
         describe(&slots).map_err(|cause| no_plugin(format!("its description cannot be read: {cause}")))?;
+    // SAFETY: every vtable has its size and its minor version.
+    info.minor = unsafe { (*vtable).minor };
+    info.slots = slots.names();
+    info.slots
+        .retain(|slot| !required.iter().any(|(name, _)| name == slot));
     // Dropping the handle would unload the library.
     std::mem::forget(library);
     Ok(Plugin {

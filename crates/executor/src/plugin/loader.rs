@@ -11,7 +11,7 @@ use queuectl_core::ExecutorName;
 use super::Instance;
 use super::load::{Plugin, load};
 use crate::supervisor::Shared;
-use crate::{PluginError, SearchPath};
+use crate::{PluginError, PluginSettings, SearchPath};
 
 /// How long a failure to load is remembered.
 const REMEMBER_FAILURE: Duration = Duration::from_secs(3);
@@ -19,23 +19,24 @@ const REMEMBER_FAILURE: Duration = Duration::from_secs(3);
 /// The executors of this process.
 pub(crate) struct Loader {
     search: SearchPath,
-    settings: String,
+    settings: PluginSettings,
     shared: Arc<Shared>,
     plugins: HashMap<ExecutorName, Plugin>,
     instances: HashMap<ExecutorName, Arc<Instance>>,
     failures: HashMap<ExecutorName, (Instant, PluginError)>,
 }
 
-/// The settings that plugins get, as JSON.
-fn settings(shell: &str) -> String {
-    serde_json::json!({ "shell": shell }).to_string()
+/// The settings that an executor gets, as JSON.
+pub(super) fn settings_of(settings: &PluginSettings, executor: &str) -> String {
+    let own = settings.executors.get(executor);
+    serde_json::json!({ "shell": settings.shell, "settings": own.cloned().unwrap_or_default() }).to_string()
 }
 
 impl Loader {
-    pub(crate) fn new(search: SearchPath, shell: &str, shared: Arc<Shared>) -> Loader {
+    pub(crate) fn new(search: SearchPath, settings: PluginSettings, shared: Arc<Shared>) -> Loader {
         Loader {
             search,
-            settings: settings(shell),
+            settings,
             shared,
             plugins: HashMap::new(),
             instances: HashMap::new(),
@@ -43,18 +44,28 @@ impl Loader {
         }
     }
 
-    /// From now on plugins are told to use this shell. Runs under way keep their instance.
-    pub(crate) fn set_shell(&mut self, shell: &str) {
-        let settings = settings(shell);
-        if settings != self.settings {
-            self.settings = settings;
-            self.instances.clear();
-            self.failures.clear();
-        }
+    /// From now on plugins are given these settings. Executors whose own changed get a new instance; runs under way keep
+    /// theirs.
+    pub(crate) fn set_settings(&mut self, settings: PluginSettings) {
+        let before = std::mem::replace(&mut self.settings, settings);
+        let unchanged = |name: &ExecutorName| {
+            settings_of(&before, name.as_str()) == settings_of(&self.settings, name.as_str())
+        };
+        self.instances.retain(|name, _| unchanged(name));
+        self.failures.retain(|name, _| unchanged(name));
     }
 
-    /// The instance of an executor.
-    pub(crate) fn get(&mut self, name: &ExecutorName) -> Result<Arc<Instance>, PluginError> {
+    /// Visits the instances.
+    pub(crate) fn each(&self, visit: impl Fn(&Instance)) {
+        self.instances.values().for_each(|instance| visit(instance));
+    }
+
+    /// The instance of an executor; `made_new` sees it first if it is new.
+    pub(crate) fn get(
+        &mut self,
+        name: &ExecutorName,
+        made_new: impl Fn(&Instance),
+    ) -> Result<Arc<Instance>, PluginError> {
         if let Some(instance) = self.instances.get(name) {
             return Ok(Arc::clone(instance));
         }
@@ -66,6 +77,7 @@ impl Loader {
         let made = self.make(name);
         match &made {
             Ok(instance) => {
+                made_new(instance);
                 self.failures.remove(name);
                 self.instances.insert(name.clone(), Arc::clone(instance));
             }
@@ -87,6 +99,7 @@ impl Loader {
             self.plugins.insert(name.clone(), plugin);
         }
         let plugin = &self.plugins[name];
-        Instance::create(plugin, &self.settings, Arc::clone(&self.shared)).map(Arc::new)
+        let settings = settings_of(&self.settings, name.as_str());
+        Instance::create(plugin, &settings, Arc::clone(&self.shared)).map(Arc::new)
     }
 }

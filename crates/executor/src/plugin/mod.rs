@@ -4,9 +4,11 @@ mod callbacks;
 mod instance;
 mod load;
 mod loader;
+mod offline;
 mod search;
 
 pub(crate) use instance::{Exited, Instance, Started};
 pub use load::{PluginInfo, inspect};
 pub(crate) use loader::Loader;
+pub use offline::Offline;
 pub use search::{Found, SearchPath};

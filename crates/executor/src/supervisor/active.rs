@@ -30,6 +30,8 @@ pub(super) struct Active {
     pub(super) exit: Option<Exit>,
     /// What to report, as soon as no process is left.
     pub(super) outcome: Option<Outcome>,
+    /// The shortest wait before the next attempt, as the plugin asked.
+    pub(super) retry_after: Option<Duration>,
     pub(super) stopped: Option<Stopped>,
     pub(super) started_at: Timestamp,
     /// The stop has gone as far as it can.
@@ -51,6 +53,7 @@ impl Active {
             process: None,
             exit: None,
             outcome: None,
+            retry_after: None,
             stopped: None,
             started_at,
             killed: false,
@@ -82,6 +85,19 @@ impl Active {
             self.stopped = Some(why);
         }
         if kill { self.kill() } else { self.terminate(now) }
+    }
+
+    /// Passes a signal on, to the plugin or else to the process.
+    pub(super) fn signal(&mut self, signal: i32) {
+        let over = self.outcome.is_some() || self.exit.is_some();
+        let by_plugin = !over
+            && self
+                .instance
+                .as_ref()
+                .is_some_and(|i| i.signal(self.handle, signal));
+        if let Some(process) = self.process.as_ref().filter(|_| !by_plugin) {
+            process.signal(signal);
+        }
     }
 
     /// Asks the run to end, once; its grace period begins.

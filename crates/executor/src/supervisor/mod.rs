@@ -4,6 +4,7 @@
 //! by it. Other threads put messages into its inbox.
 
 mod active;
+mod keep;
 mod shared;
 mod thread;
 

@@ -5,13 +5,15 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use queuectl_core::Outcome;
+use queuectl_plugin_api::abi::HANDLE_BYTES;
 
 use crate::capture::Capture;
 use crate::os::Waker;
 use crate::spawn::SpawnRequest;
-use crate::{Run, RunKey, StopReason};
+use crate::{PluginSettings, Report, Run, RunKey, StopReason};
 
 /// Something for the supervisor to do.
 pub(crate) enum Message {
@@ -23,12 +25,20 @@ pub(crate) enum Message {
         reason: StopReason,
         kill: bool,
     },
-    /// Give plugins this shell from now on.
-    Shell(String),
+    /// Take over a run by its handle.
+    Adopt(Box<Run>, Vec<u8>),
+    /// Pass a signal on to a run.
+    Signal(RunKey, i32),
+    /// Give plugins these settings from now on.
+    Settings(PluginSettings),
+    /// The outcomes of these runs are durable.
+    Recorded(Vec<RunKey>),
+    /// The marks of the nodes that live.
+    Alive(Vec<String>),
     /// A plugin wants a process for its run.
     Spawn(u64, Box<SpawnRequest>),
     /// A plugin reports the end of its run.
-    Finished(u64, Outcome),
+    Finished(u64, Outcome, Option<Duration>),
     /// Kill what is left and end.
     ShutDown,
 }
@@ -42,6 +52,8 @@ struct Inbox {
 
 /// What plugins may still do for a run.
 struct Live {
+    key: RunKey,
+    job: String,
     capture: Arc<Mutex<Capture>>,
     spawned: bool,
     finished: bool,
@@ -49,6 +61,7 @@ struct Live {
 
 /// The shared part of a host.
 pub(crate) struct Shared {
+    report: Box<dyn Fn(Report) + Send + Sync>,
     waker: Waker,
     inbox: Mutex<Inbox>,
     live: Mutex<HashMap<u64, Live>>,
@@ -60,8 +73,9 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl Shared {
-    pub(crate) fn new(waker: Waker) -> Shared {
+    pub(crate) fn new(waker: Waker, report: Box<dyn Fn(Report) + Send + Sync>) -> Shared {
         Shared {
+            report,
             waker,
             inbox: Mutex::default(),
             live: Mutex::default(),
@@ -96,10 +110,12 @@ impl Shared {
     }
 
     /// A run begins.
-    pub(crate) fn begin(&self, handle: u64, capture: Arc<Mutex<Capture>>) {
+    pub(crate) fn begin(&self, handle: u64, run: &Run, capture: Arc<Mutex<Capture>>) {
         lock(&self.live).insert(
             handle,
             Live {
+                key: run.key,
+                job: run.public_id.clone(),
                 capture,
                 spawned: false,
                 finished: false,
@@ -134,14 +150,48 @@ impl Shared {
         Ok(())
     }
 
+    /// Tells whoever started the host.
+    pub(crate) fn report(&self, report: Report) {
+        (self.report)(report);
+    }
+
+    /// A plugin saves what it needs to take its run over. When this returns, the bytes are out of this process.
+    pub(crate) fn save_handle(&self, handle: u64, bytes: &[u8]) -> Result<(), &'static str> {
+        if bytes.len() > HANDLE_BYTES {
+            return Err("the handle is too long");
+        }
+        let Some(key) = lock(&self.live)
+            .get(&handle)
+            .filter(|live| !live.finished)
+            .map(|live| live.key)
+        else {
+            return Err("there is no such run");
+        };
+        self.report(Report::Handle {
+            key,
+            handle: bytes.to_vec(),
+        });
+        Ok(())
+    }
+
+    /// The id of a run's job, for the log.
+    pub(crate) fn job_of(&self, handle: u64) -> Option<String> {
+        lock(&self.live).get(&handle).map(|live| live.job.clone())
+    }
+
     /// A plugin reports the end of its run.
-    pub(crate) fn finished(&self, handle: u64, outcome: Outcome) -> Result<(), &'static str> {
+    pub(crate) fn finished(
+        &self,
+        handle: u64,
+        outcome: Outcome,
+        retry_after: Option<Duration>,
+    ) -> Result<(), &'static str> {
         match lock(&self.live).get_mut(&handle) {
             None => return Err("there is no such run"),
             Some(live) if live.finished => return Err("the run was reported before"),
             Some(live) => live.finished = true,
         }
-        self.post(Message::Finished(handle, outcome));
+        self.post(Message::Finished(handle, outcome, retry_after));
         Ok(())
     }
 }

@@ -10,12 +10,13 @@ use queuectl_core::settings::Leftovers;
 use queuectl_core::{Clock, Outcome, OutcomeKind, SystemClock};
 
 use super::active::Active;
+use super::keep::Keep;
 use super::{Message, Shared};
 use crate::os::{Marks, Orphans, Process, Reactor};
 use crate::outcome::{Exit, Stopped, after_stop, clip, of_exit};
 use crate::plugin::{Exited, Loader, Started};
 use crate::spawn::{Builder, SpawnRequest, cannot_start};
-use crate::{Finished, HostConfig, Run, StopReason};
+use crate::{Finished, HostConfig, Report, Run, StopReason};
 
 /// Why a process was not started.
 enum SpawnError {
@@ -45,7 +46,7 @@ pub(crate) struct Supervisor {
     builder: Builder,
     orphans: Orphans,
     cookie: String,
-    report: Box<dyn Fn(Finished) + Send + Sync>,
+    keep: Keep,
     runs: Vec<Active>,
     next_handle: u64,
     shutting_down: bool,
@@ -54,20 +55,15 @@ pub(crate) struct Supervisor {
 }
 
 impl Supervisor {
-    pub(crate) fn new(
-        config: HostConfig,
-        shared: Arc<Shared>,
-        reactor: Reactor,
-        report: Box<dyn Fn(Finished) + Send + Sync>,
-    ) -> Supervisor {
+    pub(crate) fn new(config: HostConfig, shared: Arc<Shared>, reactor: Reactor) -> Supervisor {
         Supervisor {
-            loader: Loader::new(config.search, &config.shell, Arc::clone(&shared)),
+            loader: Loader::new(config.search, config.settings, Arc::clone(&shared)),
             builder: Builder::new(config.cookie.clone()),
             orphans: Orphans::new(),
             cookie: config.cookie,
+            keep: Keep::new(config.mark),
             shared,
             reactor,
-            report,
             runs: Vec::new(),
             next_handle: 1,
             shutting_down: false,
@@ -112,17 +108,30 @@ impl Supervisor {
     fn handle(&mut self, message: Message) {
         let now = Instant::now();
         match message {
-            Message::Start(run) => self.start(*run, now),
+            Message::Start(run) => self.start(*run, None, now),
             Message::Stop { key, reason, kill } => {
                 if let Some(run) = self.runs.iter_mut().find(|run| run.run.key == key) {
                     run.stop(Stopped::ByRequest(reason), kill, now);
                 }
             }
-            Message::Shell(shell) => self.loader.set_shell(&shell),
+            Message::Adopt(run, handle) => self.start(*run, Some(&handle), now),
+            Message::Signal(key, signal) => {
+                if let Some(run) = self.runs.iter_mut().find(|run| run.run.key == key) {
+                    run.signal(signal);
+                }
+            }
+            Message::Settings(settings) => self.loader.set_settings(settings),
+            Message::Recorded(keys) => self.keep.recorded(&keys),
+            Message::Alive(marks) => {
+                self.keep.set_alive(marks);
+                self.loader.each(|instance| self.keep.reap(instance));
+            }
             Message::Spawn(handle, request) => self.spawn(handle, &request),
-            Message::Finished(handle, outcome) => {
+            Message::Finished(handle, outcome, retry_after) => {
                 if let Some(run) = self.by_handle(handle) {
-                    run.outcome.get_or_insert(outcome);
+                    if run.outcome.is_none() {
+                        (run.outcome, run.retry_after) = (Some(outcome), retry_after);
+                    }
                     if run.process.as_ref().is_some_and(Process::is_running) {
                         run.terminate(now);
                     }
@@ -142,7 +151,8 @@ impl Supervisor {
         }
     }
 
-    fn start(&mut self, run: Run, now: Instant) {
+    /// Starts a run, or takes it over by its handle.
+    fn start(&mut self, run: Run, adopt: Option<&[u8]>, now: Instant) {
         if self.runs.iter().any(|other| other.run.key == run.key) {
             tracing::error!(
                 job = run.public_id,
@@ -153,12 +163,14 @@ impl Supervisor {
         let handle = self.next_handle;
         self.next_handle += 1;
         let mut active = Active::new(handle, run, now, SystemClock.now());
-        self.shared.begin(handle, Arc::clone(&active.capture));
+        self.shared
+            .begin(handle, &active.run, Arc::clone(&active.capture));
         let run = &active.run;
-        active.outcome = match self.loader.get(&run.executor) {
+        let keep = &self.keep;
+        active.outcome = match self.loader.get(&run.executor, |made| keep.reap(made)) {
             Err(error) => Some(Outcome::new(OutcomeKind::SystemFailure, clip(error.to_string()))),
             Ok(instance) => {
-                let outcome = match instance.start(handle, run) {
+                let outcome = match instance.start(handle, run, &self.keep.mark, adopt) {
                     Started::Running => None,
                     Started::Invalid(text) => Some(Outcome::new(OutcomeKind::Failed, text)),
                     Started::SystemFailure(text) => {
@@ -319,12 +331,17 @@ impl Supervisor {
             .lock()
             .unwrap_or_else(std::sync::PoisonError::into_inner)
             .finish();
-        (self.report)(Finished {
+        let confirm = run
+            .instance
+            .is_some_and(|instance| self.keep.await_recorded(run.run.key, run.handle, instance));
+        self.shared.report(Report::Finished(Finished {
             key: run.run.key,
             outcome: after_stop(outcome, run.stopped),
             output,
             started_at: run.started_at,
             finished_at: SystemClock.now(),
-        });
+            retry_after: run.retry_after,
+            confirm,
+        }));
     }
 }

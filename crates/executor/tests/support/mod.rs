@@ -15,7 +15,9 @@ use std::time::Duration;
 
 use queuectl_core::settings::Leftovers;
 use queuectl_core::{JobId, OutcomeKind};
-use queuectl_executor::{Finished, Host, HostConfig, Run, RunKey, SearchPath, StopReason, processes};
+use queuectl_executor::{
+    Finished, Host, HostConfig, PluginSettings, Report, Run, RunKey, SearchPath, StopReason, processes,
+};
 use serde_json::{Value, json};
 
 /// A process has one host, so tests take turns.
@@ -51,13 +53,32 @@ pub fn plugins() -> &'static Path {
     made.path()
 }
 
+/// Settings with this shell.
+pub fn shell(shell: &str) -> PluginSettings {
+    PluginSettings {
+        shell: shell.to_owned(),
+        ..PluginSettings::default()
+    }
+}
+
 pub fn plugin_file(name: &str) -> String {
     use std::env::consts::{DLL_PREFIX, DLL_SUFFIX};
     format!("{DLL_PREFIX}queuectl_plugin_{name}{DLL_SUFFIX}")
 }
 
+/// The header of today, and the first that there was.
+pub const HEADERS: [&str; 2] = [
+    concat!(env!("CARGO_MANIFEST_DIR"), "/../plugin-api/include"),
+    concat!(env!("CARGO_MANIFEST_DIR"), "/../plugin-api/tests/headers/1.0"),
+];
+
 /// Compiles a C source into a plugin in `folder`; false where there is no C compiler.
 pub fn compile_plugin(folder: &Path, name: &str, source: &str) -> bool {
+    compile_plugin_with(folder, name, source, HEADERS[0])
+}
+
+/// The same with the header in the folder `include`.
+pub fn compile_plugin_with(folder: &Path, name: &str, source: &str, include: &str) -> bool {
     if Command::new("cc").arg("--version").output().is_err() {
         assert!(
             std::env::var_os("CI").is_none(),
@@ -68,7 +89,6 @@ pub fn compile_plugin(folder: &Path, name: &str, source: &str) -> bool {
     }
     let file = folder.join(format!("{name}.c"));
     std::fs::write(&file, source).unwrap();
-    let include = concat!(env!("CARGO_MANIFEST_DIR"), "/../plugin-api/include");
     let output = Command::new("cc")
         .args([
             "-std=c99", "-Wall", "-Wextra", "-Werror", "-fPIC", "-shared", "-pthread", "-I", include, "-o",
@@ -88,6 +108,7 @@ pub fn compile_plugin(folder: &Path, name: &str, source: &str) -> bool {
 pub struct Bench {
     host: Option<Host>,
     finished: Receiver<Finished>,
+    pub handles: Receiver<(RunKey, Vec<u8>)>,
     pub folder: tempfile::TempDir,
     next: i64,
     pub cookie: String,
@@ -107,13 +128,20 @@ impl Bench {
         let cookie = format!("test-{}-{}", std::process::id(), folder.path().display());
         let config = HostConfig {
             search: SearchPath::new(folders),
-            shell: "sh".to_owned(),
+            settings: shell("sh"),
             cookie: cookie.clone(),
+            mark: "store.bench".to_owned(),
         };
-        let host = Host::new(config, move |report| drop(send.send(report))).unwrap();
+        let (save, handles) = channel();
+        let host = Host::new(config, move |report| match report {
+            Report::Finished(finished) => drop(send.send(finished)),
+            Report::Handle { key, handle } => drop(save.send((key, handle))),
+        })
+        .unwrap();
         Bench {
             host: Some(host),
             finished,
+            handles,
             folder,
             next: 1,
             cookie,

@@ -1,8 +1,8 @@
 //! Reading and changing settings.
 
 use diesel::prelude::*;
-use queuectl_core::Settings;
 use queuectl_core::settings::{Key, SettingError};
+use queuectl_core::{ExecutorSetting, ExecutorSettingError, Settings};
 
 use crate::schema::settings;
 use crate::{Store, StoreError};
@@ -43,17 +43,46 @@ impl Store {
             Ok(value) => value,
             Err(error) => return Ok(Err(error)),
         };
+        self.store_setting(key.name, &value)?;
+        Ok(Ok(value))
+    }
+
+    /// Sets an executor's own setting and wakes the nodes, which take it up.
+    ///
+    /// # Errors
+    /// The inner error says why the value was refused; nothing changed then.
+    pub fn set_executor_setting(
+        &mut self,
+        setting: &ExecutorSetting,
+        value: &str,
+    ) -> Result<Result<(), ExecutorSettingError>, StoreError> {
+        if let Err(error) = setting.check(value) {
+            return Ok(Err(error));
+        }
+        self.store_setting(&setting.to_string(), value)?;
+        Ok(Ok(()))
+    }
+
+    fn store_setting(&mut self, key: &str, value: &str) -> Result<(), StoreError> {
         self.write(|conn| {
             diesel::insert_into(settings::table)
-                .values((settings::key.eq(key.name), settings::value.eq(&value)))
+                .values((settings::key.eq(key), settings::value.eq(value)))
                 .on_conflict(settings::key)
                 .do_update()
-                .set(settings::value.eq(&value))
+                .set(settings::value.eq(value))
                 .execute(conn)?;
             Ok(())
         })?;
         self.beside.wake_all();
-        Ok(Ok(value))
+        Ok(())
+    }
+
+    /// Removes an executor's own setting. False if there was none.
+    ///
+    /// # Errors
+    /// [`StoreError::Database`].
+    pub fn unset_executor_setting(&mut self, setting: &ExecutorSetting) -> Result<bool, StoreError> {
+        self.remove_setting(&setting.to_string())
     }
 
     /// Gives a setting its default again. False if it had it already.
@@ -61,7 +90,11 @@ impl Store {
     /// # Errors
     /// [`StoreError::Database`].
     pub fn unset_setting(&mut self, key: &Key) -> Result<bool, StoreError> {
-        let removed = self.write(|conn| Ok(diesel::delete(settings::table.find(key.name)).execute(conn)?))?;
+        self.remove_setting(key.name)
+    }
+
+    fn remove_setting(&mut self, key: &str) -> Result<bool, StoreError> {
+        let removed = self.write(|conn| Ok(diesel::delete(settings::table.find(key)).execute(conn)?))?;
         self.beside.wake_all();
         Ok(removed > 0)
     }

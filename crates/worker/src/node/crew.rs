@@ -10,7 +10,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use queuectl_core::settings::Leftovers;
-use queuectl_executor::processes;
+use queuectl_executor::{PluginSettings, processes};
 
 use super::events::Event;
 use crate::os;
@@ -32,6 +32,23 @@ pub struct Crew {
     started: u64,
     /// Some job was allowed to leave processes behind.
     left_some: bool,
+    greeting: Greeting,
+}
+
+/// What every worker process is told before anything else, and again when it changes.
+#[derive(Default)]
+struct Greeting {
+    settings: PluginSettings,
+    alive: Vec<String>,
+}
+
+impl Greeting {
+    fn messages(&self) -> [ToWorker; 2] {
+        [
+            ToWorker::Settings(self.settings.clone()),
+            ToWorker::Alive(self.alive.clone()),
+        ]
+    }
 }
 
 struct Worker {
@@ -48,8 +65,18 @@ struct Process {
 }
 
 impl Crew {
-    /// Starts `count` worker processes.
-    pub fn start(count: u32, args: Vec<OsString>, cookie: String, events: Sender<Event>) -> io::Result<Crew> {
+    /// Starts `count` worker processes. `cookie` is the node's mark.
+    pub fn start(
+        count: u32,
+        args: Vec<OsString>,
+        cookie: String,
+        settings: PluginSettings,
+        events: Sender<Event>,
+    ) -> io::Result<Crew> {
+        let greeting = Greeting {
+            settings,
+            alive: vec![cookie.clone()],
+        };
         let program = std::env::current_exe()?;
         let mut crew = Crew {
             program,
@@ -59,6 +86,7 @@ impl Crew {
             workers: Vec::new(),
             started: 0,
             left_some: false,
+            greeting,
         };
         for index in 0..count as usize {
             let process = Some(crew.spawn(index)?);
@@ -79,7 +107,7 @@ impl Crew {
 
     /// Sends a message. A worker that is gone is reported by its own event, so a failure here needs no answer.
     pub fn send(&mut self, worker: usize, message: &ToWorker) {
-        if let ToWorker::Start { run, .. } = message {
+        if let ToWorker::Start(run) | ToWorker::Adopt(run, _) = message {
             self.left_some |= run.leftovers == Leftovers::Leave;
         }
         let Some(process) = self
@@ -93,6 +121,28 @@ impl Crew {
         match protocol::encode(message, &mut frame) {
             Ok(()) => drop(process.frames.send(frame)),
             Err(error) => tracing::error!(worker = worker + 1, %error, "cannot send to the worker"),
+        }
+    }
+
+    /// From now on executors are told these settings.
+    pub fn set_settings(&mut self, settings: PluginSettings) {
+        if settings != self.greeting.settings {
+            self.greeting.settings = settings.clone();
+            self.send_all(&ToWorker::Settings(settings));
+        }
+    }
+
+    /// These are the marks of the nodes that live.
+    pub fn set_alive(&mut self, alive: Vec<String>) {
+        if alive != self.greeting.alive {
+            self.greeting.alive.clone_from(&alive);
+            self.send_all(&ToWorker::Alive(alive));
+        }
+    }
+
+    fn send_all(&mut self, message: &ToWorker) {
+        for worker in self.present().collect::<Vec<_>>() {
+            self.send(worker, message);
         }
     }
 
@@ -210,6 +260,11 @@ impl Crew {
         thread::Builder::new()
             .name(format!("from worker {}", index + 1))
             .spawn(read)?;
+        for message in self.greeting.messages() {
+            let mut frame = Vec::new();
+            protocol::encode(&message, &mut frame)?;
+            let _ = frames.send(frame);
+        }
         Ok(Process { pid, cookie, frames })
     }
 }
@@ -234,6 +289,11 @@ fn read_frames(worker: usize, mut child: Child, mut from: impl io::Read, events:
             Ok(Some(FromWorker::Finished(finished))) => {
                 let finished = Box::new(finished);
                 if events.send(Event::Finished { worker, finished }).is_err() {
+                    return;
+                }
+            }
+            Ok(Some(FromWorker::Handle(key, handle))) => {
+                if events.send(Event::Handle { key, handle }).is_err() {
                     return;
                 }
             }

@@ -8,7 +8,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
 use std::time::{Duration, Instant};
 
 use queuectl_core::{Clock, JobId, NodeId, OutcomeKind, Settings, SystemClock, Timestamp};
-use queuectl_executor::{Finished, Run, RunKey, StopReason};
+use queuectl_executor::{Finished, PluginSettings, RunKey, StopReason};
 use queuectl_scheduler::{Pace, claim_count};
 use queuectl_storage::{Claimed, StopRequest, Store, StoreError, Turn, TurnResult};
 
@@ -38,28 +38,30 @@ const DISMISS: Duration = Duration::from_secs(5);
 
 pub struct Dispatcher {
     store: Store,
-    node: NodeId,
-    options: NodeOptions,
-    settings: Settings,
-    clock: SystemClock,
+    pub(super) node: NodeId,
+    pub(super) options: NodeOptions,
+    pub(super) settings: Settings,
+    pub(super) clock: SystemClock,
     started_at: Timestamp,
     inbox: Receiver<Event>,
-    crew: Crew,
-    hand: Hand,
+    pub(super) crew: Crew,
+    pub(super) hand: Hand,
     pace: Pace,
     control: Control,
-    phase: Phase,
+    pub(super) phase: Phase,
     /// Whether the store may have jobs to claim.
     maybe_work: bool,
     next_due: Option<Timestamp>,
     /// When a job was last handed to a worker.
-    moved_at: Instant,
+    pub(super) moved_at: Instant,
     /// Since when outcomes wait to be recorded.
     ended_since: Option<Instant>,
     /// When a failed store is tried again, and whether that failure was reported.
     store_retry: Option<Instant>,
     next_rescue: Instant,
     next_purge: Instant,
+    /// Ended runs, on their workers, whose executor wants to know when that is durable.
+    pub(super) confirm: Vec<(usize, RunKey)>,
 }
 
 impl Dispatcher {
@@ -73,8 +75,14 @@ impl Dispatcher {
     ) -> Result<Dispatcher, NodeError> {
         let settings = store.settings()?;
         store.set_durability(settings.durability)?;
-        let crew = Crew::start(options.workers, options.worker_args.clone(), cookie, events)
-            .map_err(NodeError::setup("start worker processes"))?;
+        let crew = Crew::start(
+            options.workers,
+            options.worker_args.clone(),
+            cookie,
+            plugin_settings(&settings),
+            events,
+        )
+        .map_err(NodeError::setup("start worker processes"))?;
         let now = Instant::now();
         Ok(Dispatcher {
             store,
@@ -96,6 +104,7 @@ impl Dispatcher {
             store_retry: None,
             next_rescue: now,
             next_purge: now + PURGE_EVERY,
+            confirm: Vec::new(),
         })
     }
 
@@ -206,6 +215,7 @@ impl Dispatcher {
                 self.take_step(step);
             }
             Event::Finished { worker, finished } => self.job_finished(worker, *finished),
+            Event::Handle { key, handle } => self.hand.save(key, handle),
             Event::WorkerGone { worker, status } => {
                 let how = status.map_or_else(|error| error.to_string(), os::describe);
                 self.worker_gone(worker, &how);
@@ -220,6 +230,8 @@ impl Dispatcher {
             output,
             started_at,
             finished_at,
+            retry_after,
+            confirm,
         } = finished;
         let Some(Running { job, .. }) = self.hand.finish(worker, key) else {
             return;
@@ -232,8 +244,12 @@ impl Dispatcher {
             finished_at,
             outcome,
             output,
+            retry_after,
         };
         self.ended(&job, ending);
+        if confirm {
+            self.confirm.push((worker, key));
+        }
         // Keep the worker busy across the commit.
         self.hand_out();
     }
@@ -250,7 +266,7 @@ impl Dispatcher {
         }
     }
 
-    fn ended(&mut self, job: &Claimed, ending: Ending) {
+    pub(super) fn ended(&mut self, job: &Claimed, ending: Ending) {
         report::ended(job, &ending);
         let record = decide::ended(&Subject::from(job), ending, &self.settings);
         report::next(job, &record);
@@ -300,7 +316,7 @@ impl Dispatcher {
                     running = self.hand.running(),
                     "stopping running jobs; once more kills them"
                 );
-                for (worker, key) in self.hand.stop_all() {
+                for (worker, key) in self.hand.stop_all(StopReason::Returned) {
                     self.crew.send(worker, &ToWorker::Stop(key, StopReason::Returned));
                 }
             }
@@ -321,9 +337,10 @@ impl Dispatcher {
         }
         if Instant::now() >= self.next_rescue {
             self.next_rescue = Instant::now() + RESCUE_EVERY;
-            if rescue::rescue(&mut self.store, self.node, &self.settings, now)? > 0 {
-                self.maybe_work = true;
-            }
+            let found = rescue::rescue(&mut self.store, self.node, &self.settings, now)?;
+            self.maybe_work |= found.rescued > 0;
+            // Before any rescued job can go to a worker.
+            self.crew.set_alive(found.alive);
             // The net for lost wake-ups.
             self.maybe_work = self.maybe_work || self.store.has_work(&self.options.queues, now)?;
         }
@@ -342,6 +359,7 @@ impl Dispatcher {
         if let Some(settings) = requests.settings {
             tracing::info!("settings changed");
             self.store.set_durability(settings.durability)?;
+            self.crew.set_settings(plugin_settings(&settings));
             self.settings = settings;
         }
         let step = match requests.stop {
@@ -370,7 +388,7 @@ impl Dispatcher {
                 let ending = decide::died(OutcomeKind::Cancelled, message, self.node, 0, now, now);
                 self.ended(&claimed, ending);
             }
-        } else if let Some((worker, key)) = self.hand.stop(job, fence) {
+        } else if let Some((worker, key)) = self.hand.stop(job, fence, StopReason::Cancelled) {
             self.crew
                 .send(worker, &ToWorker::Stop(key, StopReason::Cancelled));
         }
@@ -425,6 +443,7 @@ impl Dispatcher {
                 "a stale outcome was refused: the job is not this node's any more"
             );
         }
+        self.confirm_recorded();
         for record in self.hand.ended.drain(..) {
             self.maybe_work |= record.change.to() == queuectl_core::State::Pending;
         }
@@ -435,65 +454,6 @@ impl Dispatcher {
         self.next_due = next_due;
         self.hand.stock.extend(claimed);
         Ok(())
-    }
-
-    /// Gives jobs in stock to workers with a free slot, the least busy first.
-    fn hand_out(&mut self) {
-        while let Some(worker) = self.free_worker() {
-            let Some(job) = self.hand.stock.pop_front() else {
-                return;
-            };
-            match self.run_of(&job) {
-                Ok(run) => {
-                    report::started(&job, worker);
-                    self.crew.send(
-                        worker,
-                        &ToWorker::Start {
-                            run,
-                            shell: self.settings.shell.clone(),
-                        },
-                    );
-                    self.hand.start(worker, job, self.clock.now());
-                    self.moved_at = Instant::now();
-                }
-                Err(message) => {
-                    let now = self.clock.now();
-                    let ending = decide::died(OutcomeKind::SystemFailure, message, self.node, 0, now, now);
-                    self.ended(&job, ending);
-                }
-            }
-        }
-    }
-
-    fn free_worker(&self) -> Option<usize> {
-        if self.hand.stock.is_empty() {
-            return None;
-        }
-        let load = |worker: &usize| self.hand.running_on(*worker);
-        self.crew
-            .present()
-            .min_by_key(load)
-            .filter(|worker| load(worker) < self.options.concurrency as usize)
-    }
-
-    fn run_of(&self, job: &Claimed) -> Result<Run, String> {
-        let own_timeout = job
-            .timeout_ms
-            .map(|ms| Duration::from_millis(u64::try_from(ms).unwrap_or(0)));
-        Ok(Run {
-            key: hand::key(job),
-            public_id: job.name.clone().unwrap_or_else(|| job.id.to_string()),
-            attempt: job.attempt,
-            queue: job.queue.clone(),
-            executor: job.executor.parse().map_err(|error| format!("{error}"))?,
-            payload: job.payload.clone(),
-            timeout: own_timeout.or(self.settings.job_timeout),
-            kill_grace: self.settings.kill_grace,
-            leftovers: self.settings.leftovers,
-            output_limit: self.settings.output_limit,
-            output_file_limit: self.settings.output_file_limit,
-            output_file: self.options.location.output_file(job.id, job.fence),
-        })
     }
 
     fn store_came_back(&mut self) {
@@ -536,5 +496,13 @@ impl Dispatcher {
             .store
             .any_ended_badly(&self.options.queues, self.started_at)?;
         Ok(Some(NodeEnd::Drained { all_completed }))
+    }
+}
+
+/// The part of the settings that executors are told.
+fn plugin_settings(settings: &Settings) -> PluginSettings {
+    PluginSettings {
+        shell: settings.shell.clone(),
+        executors: settings.executors.clone(),
     }
 }

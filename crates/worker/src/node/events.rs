@@ -6,7 +6,7 @@ use std::process::ExitStatus;
 use std::sync::mpsc::Sender;
 use std::thread;
 
-use queuectl_executor::Finished;
+use queuectl_executor::{Finished, RunKey};
 use queuectl_storage::WakeListener;
 
 use crate::os;
@@ -23,6 +23,13 @@ pub enum Event {
         worker: usize,
         /// How it ended.
         finished: Box<Finished>,
+    },
+    /// An executor saved what is needed to take a job over.
+    Handle {
+        /// The job.
+        key: RunKey,
+        /// The executor's own bytes.
+        handle: Vec<u8>,
     },
     /// A worker process ended.
     WorkerGone {

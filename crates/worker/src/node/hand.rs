@@ -4,7 +4,7 @@
 use std::collections::{HashMap, VecDeque};
 
 use queuectl_core::{JobId, Timestamp};
-use queuectl_executor::RunKey;
+use queuectl_executor::{RunKey, StopReason};
 use queuectl_storage::{Claimed, Record};
 
 /// Everything that the node has claimed and the store does not yet have back.
@@ -26,9 +26,18 @@ pub struct Running {
     pub worker: usize,
     /// When it was sent there.
     pub sent_at: Timestamp,
-    /// Whether it was told to stop.
-    pub stopping: bool,
+    /// Why it was told to stop, if it was.
+    pub stopping: Option<StopReason>,
+    /// What its executor saved, by which it can be taken over should its worker process die.
+    pub handle: Option<Vec<u8>>,
+    /// How often it was taken over.
+    pub adoptions: u32,
 }
+
+/// The worker of a job that waits to be taken over.
+pub const NOBODY: usize = usize::MAX;
+/// Most times that a job is taken over: one that kills every worker process must end some time.
+const ADOPTIONS: u32 = 3;
 
 impl Hand {
     /// Notes a job as sent to a worker.
@@ -37,7 +46,9 @@ impl Hand {
             job,
             worker,
             sent_at,
-            stopping: false,
+            stopping: None,
+            handle: None,
+            adoptions: 0,
         };
         self.running.insert(key(&running.job), running);
     }
@@ -50,8 +61,18 @@ impl Hand {
         self.running.remove(&key)
     }
 
-    /// Takes all jobs off a worker.
+    /// Takes all jobs off a worker that died, except those that can be taken over: these wait for another.
     pub fn take_from(&mut self, worker: usize) -> Vec<Running> {
+        for running in self
+            .running
+            .values_mut()
+            .filter(|running| running.worker == worker)
+        {
+            if running.handle.is_some() && running.adoptions < ADOPTIONS {
+                running.adoptions += 1;
+                running.worker = NOBODY;
+            }
+        }
         let mut there: Vec<Running> = self
             .running
             .extract_if(|_, running| running.worker == worker)
@@ -59,6 +80,26 @@ impl Hand {
             .collect();
         there.sort_by_key(|running| running.job.id);
         there
+    }
+
+    /// Notes what an executor saved for a job.
+    pub fn save(&mut self, key: RunKey, handle: Vec<u8>) {
+        if let Some(running) = self.running.get_mut(&key) {
+            running.handle = Some(handle);
+        }
+    }
+
+    /// The next job that waits to be taken over; it goes to that worker.
+    pub fn adopt(&mut self, worker: usize) -> Option<&Running> {
+        let mut waiting = self.running.values_mut();
+        let running = waiting.find(|running| running.worker == NOBODY)?;
+        running.worker = worker;
+        Some(running)
+    }
+
+    /// Whether a job waits to be taken over.
+    pub fn any_adrift(&self) -> bool {
+        self.running.values().any(|running| running.worker == NOBODY)
     }
 
     pub fn running(&self) -> usize {
@@ -73,10 +114,13 @@ impl Hand {
     }
 
     /// The running jobs that were not told to stop yet, which marks them as told.
-    pub fn stop_all(&mut self) -> Vec<(usize, RunKey)> {
-        let told = self.running.iter_mut().filter(|(_, running)| !running.stopping);
+    pub fn stop_all(&mut self, reason: StopReason) -> Vec<(usize, RunKey)> {
+        let told = self
+            .running
+            .iter_mut()
+            .filter(|(_, running)| running.stopping.is_none());
         told.map(|(key, running)| {
-            running.stopping = true;
+            running.stopping = Some(reason);
             (running.worker, *key)
         })
         .collect()
@@ -91,10 +135,13 @@ impl Hand {
     }
 
     /// The worker of a running job that was not told to stop yet, which marks it as told.
-    pub fn stop(&mut self, job: JobId, fence: i64) -> Option<(usize, RunKey)> {
+    pub fn stop(&mut self, job: JobId, fence: i64, reason: StopReason) -> Option<(usize, RunKey)> {
         let key = RunKey { job, fence };
-        let running = self.running.get_mut(&key).filter(|running| !running.stopping)?;
-        running.stopping = true;
+        let running = self
+            .running
+            .get_mut(&key)
+            .filter(|running| running.stopping.is_none())?;
+        running.stopping = Some(reason);
         Some((running.worker, key))
     }
 
@@ -152,10 +199,31 @@ mod tests {
     fn a_job_is_told_to_stop_once() {
         let mut hand = Hand::default();
         hand.start(3, claimed(1), Timestamp(1));
-        assert_eq!(hand.stop(JobId(1), 2), None, "another attempt");
-        assert_eq!(hand.stop(JobId(1), 1), Some((3, key(&claimed(1)))));
-        assert_eq!(hand.stop(JobId(1), 1), None);
-        assert_eq!(hand.stop_all(), []);
+        let cancelled = StopReason::Cancelled;
+        assert_eq!(hand.stop(JobId(1), 2, cancelled), None, "another attempt");
+        assert_eq!(hand.stop(JobId(1), 1, cancelled), Some((3, key(&claimed(1)))));
+        assert_eq!(hand.stop(JobId(1), 1, cancelled), None);
+        assert_eq!(hand.stop_all(StopReason::Returned), []);
         assert_eq!(hand.all(), [(3, key(&claimed(1)))]);
+    }
+
+    #[test]
+    fn only_what_was_saved_is_taken_over_and_not_for_ever() {
+        let mut hand = Hand::default();
+        let (kept, crashed) = (claimed(1), claimed(2));
+        hand.start(0, kept.clone(), Timestamp(1));
+        hand.start(0, crashed, Timestamp(1));
+        hand.save(key(&kept), b"there".to_vec());
+        for _ in 0..ADOPTIONS {
+            let gone = hand.take_from(0);
+            assert!(gone.iter().all(|running| running.job.id == 2));
+            assert!(hand.any_adrift() && hand.running_on(0) == 0);
+            assert!(hand.finish(0, key(&kept)).is_none(), "the dead have no say");
+            assert_eq!(hand.adopt(0).map(|running| running.job.id), Some(1));
+            assert!(hand.adopt(0).is_none());
+        }
+        let gone = hand.take_from(0);
+        assert_eq!(gone.iter().map(|running| running.job.id).collect::<Vec<_>>(), [1]);
+        assert!(hand.is_empty());
     }
 }

@@ -6,6 +6,7 @@ mod decide;
 mod dispatcher;
 mod events;
 mod hand;
+mod handout;
 mod housekeeping;
 mod report;
 mod rescue;
@@ -93,7 +94,13 @@ impl NodeError {
 pub fn run_node(options: NodeOptions, on_ready: impl FnOnce(NodeId)) -> Result<NodeEnd, NodeError> {
     let clock = SystemClock;
     let mut store = Store::open(&options.location, OpenMode::Create)?;
-    let cookie = format!("{:016x}{:016x}", fastrand::u64(..), fastrand::u64(..));
+    // The node's mark: first the store's, so that nodes of other stores on the machine are told apart.
+    let cookie = format!(
+        "{:016x}.{:016x}{:016x}",
+        options.location.fingerprint(),
+        fastrand::u64(..),
+        fastrand::u64(..)
+    );
     let node = NewNode {
         cookie: cookie.clone(),
         host: os::host_name(),

@@ -18,6 +18,15 @@ pub fn started(job: &Claimed, worker: usize) {
     );
 }
 
+pub fn adopted(job: &Claimed, worker: usize) {
+    tracing::info!(
+        job = id(job),
+        attempt = job.attempt,
+        worker = worker + 1,
+        "job taken over by another worker process"
+    );
+}
+
 pub fn ended(job: &Claimed, ending: &Ending) {
     let took = ending.finished_at.since(ending.started_at);
     let duration = format!("{:.3}s", took.as_secs_f64());

@@ -10,23 +10,37 @@ use queuectl_storage::{Node, Queues, Record, Store, StoreError, Turn};
 
 use super::decide::{self, Subject};
 
-/// Rescues the jobs of every dead node but `own`. Returns how many jobs there were.
+/// What a look at the nodes found.
+pub struct Found {
+    /// Jobs that were rescued.
+    pub rescued: usize,
+    /// The marks of the nodes that live.
+    pub alive: Vec<String>,
+}
+
+/// Rescues the jobs of every dead node but `own`.
 pub fn rescue(
     store: &mut Store,
     own: NodeId,
     settings: &Settings,
     now: Timestamp,
-) -> Result<usize, StoreError> {
-    let mut rescued = 0;
+) -> Result<Found, StoreError> {
+    let mut found = Found {
+        rescued: 0,
+        alive: Vec::new(),
+    };
     for node in store.nodes()? {
-        if node.id == own {
-            continue;
-        }
-        if let Some(_guard) = store.take_over(node.id)? {
-            rescued += rescue_one(store, &node, settings, now)?;
+        let dead = if node.id == own {
+            None
+        } else {
+            store.take_over(node.id)?
+        };
+        match dead {
+            Some(_guard) => found.rescued += rescue_one(store, &node, settings, now)?,
+            None => found.alive.push(node.cookie),
         }
     }
-    Ok(rescued)
+    Ok(found)
 }
 
 fn rescue_one(

@@ -8,7 +8,9 @@ use std::io::{self, BufReader};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use queuectl_executor::{Finished, Host, HostConfig, HostError, RunKey, SearchPath, StopReason, processes};
+use queuectl_executor::{
+    Host, HostConfig, HostError, PluginSettings, Report, RunKey, SearchPath, StopReason, processes,
+};
 
 use crate::os;
 use crate::protocol::{self, FromWorker, ToWorker};
@@ -110,29 +112,46 @@ fn start_host(
     output: File,
     running: Arc<Running>,
 ) -> Result<Host, HostError> {
+    // The cookie is the node's mark, which has two parts, and the process's own number.
+    let mark = cookie.splitn(3, '.').take(2).collect::<Vec<_>>().join(".");
     let config = HostConfig {
         search: options.search,
-        shell: String::new(),
+        settings: PluginSettings::default(),
         cookie,
+        mark,
     };
     let output = Mutex::new(output);
-    Host::new(config, move |finished: Finished| {
-        let key = finished.key;
+    Host::new(config, move |report| {
+        let (message, over) = match report {
+            Report::Finished(finished) => {
+                let key = finished.key;
+                (FromWorker::Finished(finished), Some(key))
+            }
+            Report::Handle { key, handle } => (FromWorker::Handle(key, handle), None),
+        };
         let to = output.lock().unwrap_or_else(PoisonError::into_inner);
         // If the dispatcher is gone, the end of the input says so; the outcome is lost and the job is rescued.
-        let _ = protocol::write(&*to, &FromWorker::Finished(finished));
+        let _ = protocol::write(&*to, &message);
         drop(to);
-        running.remove(key);
+        if let Some(key) = over {
+            running.remove(key);
+        }
     })
 }
 
 fn handle(host: &Host, running: &Running, message: ToWorker) {
     match message {
-        ToWorker::Start { run, shell } => {
+        ToWorker::Start(run) => {
             running.add(run.key, run.kill_grace);
-            host.set_shell(shell);
             host.start(run);
         }
+        ToWorker::Adopt(run, handle) => {
+            running.add(run.key, run.kill_grace);
+            host.adopt(run, handle);
+        }
+        ToWorker::Settings(settings) => host.set_settings(settings),
+        ToWorker::Recorded(keys) => host.recorded(keys),
+        ToWorker::Alive(marks) => host.alive(marks),
         ToWorker::Stop(key, reason) => host.stop(key, reason),
         ToWorker::Kill(key, reason) => host.kill(key, reason),
     }
