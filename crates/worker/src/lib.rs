@@ -3,14 +3,17 @@
 //! - `node/` is the dispatcher: the outside world (store, signals, clock) and the books of what runs where.
 //! - `process/` is the worker process: it receives jobs, runs them through the executor and reports how they ended.
 //!   It never sees the store.
+//! - `bench` is a worker process without a node, for trying plugins.
 //! - `protocol` is all that the two say to each other.
 //!
 //! Commands that run inside a worker process belong to the executor crate; verbs of the command line to the cli.
 
+mod bench;
 mod node;
 mod os;
 mod process;
 mod protocol;
 
+pub use bench::{Bench, BenchError};
 pub use node::{NodeEnd, NodeError, NodeOptions, run_node};
 pub use process::{WorkerError, WorkerOptions, run_worker};

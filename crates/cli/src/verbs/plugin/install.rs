@@ -1,0 +1,95 @@
+//! `plugin:install`: a plugin's file into the user's own plugin folder, where nodes find it.
+
+use std::fs;
+use std::io::{self, Write};
+use std::path::PathBuf;
+
+use anyhow::{Context as _, Result};
+use clap::Args;
+use serde::Serialize;
+
+use super::run::executor_of;
+use super::{ask, search};
+use crate::context::Context;
+use crate::exit::{Exit, Usage};
+use crate::output::{escape, json, say};
+use crate::verbs::each::ignore_closed;
+
+/// Check a plugin and copy it to where nodes find it
+#[derive(Debug, Args)]
+pub struct InstallArgs {
+    /// The plugin's file
+    file: PathBuf,
+    /// Into this folder [default: queuectl/plugins in the user's data folder]
+    #[arg(long, value_name = "DIR")]
+    to: Option<PathBuf>,
+}
+
+#[derive(Serialize)]
+struct Installed {
+    name: String,
+    version: String,
+    file: String,
+}
+
+pub fn run(args: &InstallArgs, context: &Context) -> Result<Exit> {
+    let source = std::path::absolute(&args.file)?;
+    let (executor, _) = executor_of(&source)?;
+    // A file that cannot be loaded is not installed.
+    let probe = ask(&source, context)?;
+    let said = probe.info().name.replace('-', "_");
+    if said != executor.as_str().replace('-', "_") {
+        let message = format!("the plugin says that its name is '{}', its file says '{executor}'", probe.info().name);
+        return Err(Usage::new(message).hint("rename the file; jobs name the executor by it").into());
+    }
+    let to = match &args.to {
+        Some(to) => std::path::absolute(to)?,
+        None => search(context).folders().last().cloned().context("there is no data folder; use --to DIR")?,
+    };
+    make_folder(&to).with_context(|| format!("cannot make the folder {}", to.display()))?;
+    let target = to.join(source.file_name().unwrap_or_default());
+    let fail = || format!("cannot install {}", target.display());
+    // Under another name first: a node may load the file at any moment, and has the old one mapped.
+    let temporary = target.with_extension("new");
+    fs::copy(&source, &temporary).with_context(fail)?;
+    make_private(&temporary).with_context(fail)?;
+    fs::rename(&temporary, &target).with_context(fail)?;
+    let view = Installed {
+        name: probe.info().name.clone(),
+        version: probe.info().version.clone(),
+        file: target.display().to_string(),
+    };
+    let printed = if context.json {
+        json::print(&view)
+    } else {
+        let file = escape::line(&view.file).into_owned();
+        writeln!(io::stdout(), "installed {} {} as {file}", escape::line(&view.name), escape::line(&view.version))
+    };
+    ignore_closed(printed)?;
+    let first = search(context).find(&executor).ok();
+    match first {
+        Some(first) if first == target => {}
+        Some(first) => say::note(&format!("but {} comes first in the search path", first.display())),
+        None => say::note("but that folder is not in the search path; see `queuectl plugin:list --help`"),
+    }
+    Ok(Exit::OK)
+}
+
+/// Others may read and execute, only the owner may write: anything else would be refused when it is loaded.
+#[cfg(unix)]
+fn make_private(path: &std::path::Path) -> io::Result<()> {
+    use std::os::unix::fs::PermissionsExt;
+    fs::set_permissions(path, fs::Permissions::from_mode(0o755))
+}
+
+#[cfg(not(unix))]
+fn make_private(_: &std::path::Path) -> io::Result<()> {
+    Ok(())
+}
+
+fn make_folder(path: &std::path::Path) -> io::Result<()> {
+    let mut builder = fs::DirBuilder::new();
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o755);
+    builder.recursive(true).create(path)
+}

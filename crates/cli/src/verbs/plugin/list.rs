@@ -1,0 +1,68 @@
+//! `plugin:list`: the executors there are.
+
+use anyhow::Result;
+use clap::Args;
+use queuectl_executor::Found;
+use serde::Serialize;
+
+use super::{ask, search};
+use crate::context::Context;
+use crate::exit::Exit;
+use crate::output::json;
+use crate::output::table::Table;
+
+/// List the executor plugins that are found
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Looked for in this order: --plugin-dir, the folders in QUEUECTL_PLUGIN_PATH, the folder of queuectl itself, \
+../lib/queuectl/plugins beside it, and queuectl/plugins in the user's data folder. The first file of a name counts.")]
+pub struct ListArgs {}
+
+#[derive(Serialize)]
+struct PluginView {
+    name: String,
+    version: String,
+    about: String,
+    file: String,
+    /// Why it cannot be used, if it cannot.
+    error: Option<String>,
+}
+
+pub fn run(_: &ListArgs, context: &Context) -> Result<Exit> {
+    let plugins: Vec<PluginView> = search(context).list().into_iter().map(|found| view(found, context)).collect();
+    if context.json {
+        json::print(&plugins)?;
+        return Ok(Exit::OK);
+    }
+    let mut table = Table::new(&["NAME", "VERSION", "FILE", "ABOUT"], context.raw);
+    for plugin in plugins {
+        let about = plugin.error.map_or(plugin.about, |error| format!("unusable: {error}"));
+        table.row([plugin.name, plugin.version, plugin.file, about]);
+    }
+    table.print()?;
+    Ok(Exit::OK)
+}
+
+fn view(found: Found, context: &Context) -> PluginView {
+    let asked = match found.refused {
+        Some(refused) => Err(refused.to_string()),
+        None => ask(&found.path, context).map_err(|error| error.to_string()),
+    };
+    let file = found.path.display().to_string();
+    match asked {
+        Ok(probe) => PluginView {
+            name: found.name,
+            version: probe.info().version.clone(),
+            about: probe.info().about.clone(),
+            file,
+            error: None,
+        },
+        Err(error) => PluginView {
+            name: found.name,
+            version: String::new(),
+            about: String::new(),
+            file,
+            error: Some(error),
+        },
+    }
+}

@@ -1,0 +1,52 @@
+//! `plugin:list`, `plugin:info`, `plugin:run`, `plugin:install`, `plugin:new`, and the hidden `plugin:probe` in which
+//! plugins are asked questions.
+
+pub mod info;
+pub mod install;
+pub mod list;
+pub mod new;
+pub mod probe;
+pub mod run;
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use anyhow::Result;
+use queuectl_core::ExecutorName;
+use queuectl_executor::{PluginSettings, SearchPath};
+use queuectl_worker::Probe;
+
+use crate::context::Context;
+use crate::exit::{Exit, Failed};
+
+/// Where plugins are looked for.
+pub fn search(context: &Context) -> SearchPath {
+    SearchPath::standard(&context.plugin_dirs)
+}
+
+/// The file that is meant: a path, or the name of an executor that is found along the search path.
+pub fn file(text: &str, context: &Context) -> Result<PathBuf> {
+    if text.contains(std::path::is_separator) || text.ends_with(std::env::consts::DLL_SUFFIX) {
+        return Ok(std::path::absolute(text)?);
+    }
+    let name: ExecutorName = text.parse()?;
+    Ok(search(context).find(&name).map_err(Failed::executor)?)
+}
+
+/// What plugins are told of the settings; the defaults where there is no queue.
+pub fn settings(context: &Context) -> Result<PluginSettings> {
+    let settings = context.settings_if_any()?;
+    Ok(PluginSettings {
+        shell: settings.shell,
+        executors: settings.executors,
+    })
+}
+
+/// A helper process with that plugin.
+pub fn ask(file: &std::path::Path, context: &Context) -> Result<Probe> {
+    let args: Vec<OsString> = vec!["plugin:probe".into()];
+    Ok(Probe::start(&args, file, &settings(context)?).map_err(Failed::executor)?)
+}
+
+/// The exit status when a plugin says no.
+pub const UNHEALTHY: Exit = Exit::NEGATIVE;

@@ -1,0 +1,21 @@
+//! `plugin:probe`: the helper process in which a plugin is asked questions. Other verbs start it.
+
+use std::path::PathBuf;
+
+use anyhow::Result;
+use clap::Args;
+
+use crate::context::Context;
+use crate::exit::Exit;
+
+/// Answer questions about a plugin; other commands start this themselves
+#[derive(Debug, Args)]
+pub struct ProbeArgs {
+    /// The plugin's file
+    file: PathBuf,
+}
+
+pub fn run(args: &ProbeArgs, _: &Context) -> Result<Exit> {
+    queuectl_worker::serve_probe(&args.file)?;
+    Ok(Exit::OK)
+}

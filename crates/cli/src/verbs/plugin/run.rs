@@ -1,0 +1,124 @@
+//! `plugin:run`: one job on a plugin, without a queue: for authors of plugins.
+
+use std::ffi::OsString;
+use std::fs;
+use std::io;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result};
+use clap::Args;
+use jiff::ZonedDateTime;
+use queuectl_core::{Clock, ExecutorName, JobId, Outcome, SystemClock};
+use queuectl_executor::{Report, Run, RunKey};
+use queuectl_worker::Bench;
+use serde::Serialize;
+
+use super::{file, settings};
+use crate::context::Context;
+use crate::exit::{Exit, Failed, Usage};
+use crate::input::json;
+use crate::input::time::duration;
+use crate::output::escape::BytesWriter;
+use crate::output::{json as json_out, say};
+
+/// Run one job on a plugin, without a queue, and print what it prints
+#[derive(Debug, Args)]
+#[command(after_help = "\
+The job runs in a worker process, as in a node, once and without retries. Exit status: the job's own, as a shell would \
+report it; 124 if --timeout ran out.")]
+pub struct RunArgs {
+    /// The plugin's file, or an executor's name
+    #[arg(value_name = "FILE|NAME")]
+    plugin: String,
+    /// A file with a job as JSON, as `enqueue` takes it
+    #[arg(value_name = "JOB.json")]
+    job: String,
+    /// Stop the job when it runs longer
+    #[arg(long, value_name = "DURATION", value_parser = duration, default_value = "10m")]
+    timeout: Duration,
+}
+
+#[derive(Serialize)]
+struct Ran<'a> {
+    outcome: &'a Outcome,
+    output: String,
+    output_bytes: u64,
+    retry_after_ms: Option<u128>,
+}
+
+/// What is allowed beyond the job's own timeout, its grace included, before the plugin counts as hanging.
+const MARGIN: Duration = Duration::from_secs(15);
+
+pub fn run(args: &RunArgs, context: &Context) -> Result<Exit> {
+    let plugin = file(&args.plugin, context)?;
+    let text = fs::read_to_string(&args.job).with_context(|| format!("cannot read {}", args.job))?;
+    let spec = json::job(&text, &ZonedDateTime::now()).map_err(Usage::new)?;
+    let job = spec.into_new_job(SystemClock.now()).map_err(Usage::new)?;
+    let (executor, folder) = executor_of(&plugin)?;
+    let mut worker: Vec<OsString> = vec!["worker:run".into(), "--plugin-dir".into(), folder.into()];
+    worker.extend(context.shared_options());
+    let mut bench = Bench::start(&worker, settings(context)?).map_err(Failed::executor)?;
+    let scratch = std::env::temp_dir().join(format!("queuectl-run-{}", std::process::id()));
+    bench
+        .run(Run {
+            key: RunKey { job: JobId(1), fence: 1 },
+            public_id: job.name.map_or_else(|| "1".to_owned(), |name| name.to_string()),
+            attempt: 1,
+            queue: job.queue.to_string(),
+            executor,
+            payload: job.payload.to_stored()?,
+            timeout: Some(job.timeout_ms.map_or(args.timeout, Duration::from_millis)),
+            kill_grace: Duration::from_secs(5),
+            leftovers: queuectl_core::settings::Leftovers::Kill,
+            output_limit: 16 * 1024 * 1024,
+            output_file_limit: 0,
+            output_file: scratch,
+        })
+        .map_err(Failed::executor)?;
+    let finished = loop {
+        match bench.next(args.timeout.saturating_add(MARGIN)).map_err(Failed::executor)? {
+            Report::Finished(finished) => break finished,
+            Report::Handle { handle, .. } => say::note(&format!("saved a handle of {} bytes", handle.len())),
+        }
+    };
+    let (outcome, output) = (&finished.outcome, &finished.output);
+    if context.json {
+        let bytes = [output.head.as_slice(), output.tail.as_slice()].concat();
+        json_out::print(&Ran {
+            outcome,
+            output: String::from_utf8_lossy(&bytes).into_owned(),
+            output_bytes: output.total_bytes,
+            retry_after_ms: finished.retry_after.map(|wait| wait.as_millis()),
+        })?;
+    } else {
+        let mut out = BytesWriter::new(io::stdout().lock(), context.raw);
+        out.write(&output.head)?;
+        out.write(&output.tail)?;
+        out.finish()?;
+        let wait = finished.retry_after.map(|wait| format!(", asks to wait {} ms", wait.as_millis()));
+        say::note(&format!("{}: {}{}", outcome.kind, outcome.message, wait.unwrap_or_default()));
+    }
+    bench.recorded(finished.key).map_err(Failed::executor)?;
+    let status = bench.leave().map_err(Failed::executor)?;
+    if !status.success() {
+        return Err(Failed::executor(format!("the worker process ended badly after the job: {status}")).into());
+    }
+    Ok(match outcome.kind {
+        queuectl_core::OutcomeKind::TimedOut => Exit::TIMEOUT,
+        queuectl_core::OutcomeKind::Succeeded => Exit::OK,
+        _ => Exit(outcome.shell_status().max(1)),
+    })
+}
+
+/// The executor's name, as the file says it, and the file's folder.
+pub fn executor_of(plugin: &std::path::Path) -> Result<(ExecutorName, std::path::PathBuf)> {
+    let folder = plugin.parent().unwrap_or(plugin).to_owned();
+    let name = queuectl_executor::SearchPath::new([folder.clone()]).list();
+    let found = name.into_iter().find(|found| found.path == *plugin);
+    let found = found.ok_or_else(|| {
+        let (prefix, suffix) = (std::env::consts::DLL_PREFIX, std::env::consts::DLL_SUFFIX);
+        Usage::new(format!("{} is no file that is named like a plugin", plugin.display()))
+            .hint(format!("name it {prefix}queuectl_plugin_NAME{suffix}"))
+    })?;
+    Ok((found.name.parse()?, folder))
+}
