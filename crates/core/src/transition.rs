@@ -294,4 +294,28 @@ mod tests {
         want.sort();
         assert_eq!(rows, want, "design.md must hold these rows:\n{}", want.join("\n"));
     }
+
+    /// The diagram in design.md has exactly the arrows that exist.
+    #[test]
+    fn design_page_draws_this_table() {
+        let page = include_str!("../../../design.md");
+        let (_, rest) = page.split_once("```mermaid\n").expect("a diagram in design.md");
+        let (diagram, _) = rest.split_once("```").expect("its end");
+        let arrows = diagram.lines().filter_map(|line| line.split_once(": "));
+        let mut drawn: Vec<String> = arrows
+            .map(|(arrow, event)| format!("{}: {}", arrow.trim(), event.trim()))
+            .collect();
+        let mut want: Vec<String> = table()
+            .iter()
+            .map(|(from, event, to)| format!("{from} --> {to}: {event}"))
+            .collect();
+        drawn.sort();
+        want.sort();
+        assert_eq!(
+            drawn,
+            want,
+            "design.md must draw these arrows:\n{}",
+            want.join("\n")
+        );
+    }
 }
