@@ -10,7 +10,7 @@ use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 
 use crate::context::Context;
 use crate::exit::Exit;
-use crate::verbs::{cancel, config, db, dlq, enqueue, list, logs, retry, show, status, wait, worker};
+use crate::verbs::{cancel, config, db, dlq, enqueue, list, logs, plugin, retry, show, status, wait, worker};
 
 /// A durable background job queue: jobs are kept in one file, so they survive crashes and power cuts
 #[derive(Debug, Parser)]
@@ -153,6 +153,18 @@ pub enum Verb {
     DbCheck(db::CheckArgs),
     #[command(name = "db:backup")]
     DbBackup(db::BackupArgs),
+    #[command(name = "plugin:list")]
+    PluginList(plugin::list::ListArgs),
+    #[command(name = "plugin:info")]
+    PluginInfo(plugin::info::InfoArgs),
+    #[command(name = "plugin:run")]
+    PluginRun(plugin::run::RunArgs),
+    #[command(name = "plugin:install")]
+    PluginInstall(plugin::install::InstallArgs),
+    #[command(name = "plugin:new")]
+    PluginNew(plugin::new::NewArgs),
+    #[command(name = "plugin:probe", hide = true)]
+    PluginProbe(plugin::probe::ProbeArgs),
     /// Same as worker:start, worker:stop and worker:list
     #[command(hide = true, subcommand)]
     Worker(WorkerVerb),
@@ -162,6 +174,9 @@ pub enum Verb {
     /// Same as config:list, config:get, config:set and config:unset
     #[command(hide = true, subcommand)]
     Config(ConfigVerb),
+    /// Same as plugin:list, plugin:info, plugin:run, plugin:install and plugin:new
+    #[command(hide = true, subcommand)]
+    Plugin(PluginVerb),
     /// Same as db:check and db:backup
     #[command(hide = true, subcommand)]
     Db(DbVerb),
@@ -188,6 +203,15 @@ pub enum ConfigVerb {
     Get(config::GetArgs),
     Set(config::SetArgs),
     Unset(config::UnsetArgs),
+}
+
+#[derive(Debug, Subcommand)]
+pub enum PluginVerb {
+    List(plugin::list::ListArgs),
+    Info(plugin::info::InfoArgs),
+    Run(plugin::run::RunArgs),
+    Install(plugin::install::InstallArgs),
+    New(plugin::new::NewArgs),
 }
 
 #[derive(Debug, Subcommand)]
@@ -233,6 +257,18 @@ impl Verb {
             Verb::ConfigGet(args) | Verb::Config(ConfigVerb::Get(args)) => config::get(&args, context),
             Verb::ConfigSet(args) | Verb::Config(ConfigVerb::Set(args)) => config::set(&args, context),
             Verb::ConfigUnset(args) | Verb::Config(ConfigVerb::Unset(args)) => config::unset(&args, context),
+            Verb::PluginList(args) | Verb::Plugin(PluginVerb::List(args)) => {
+                plugin::list::run(&args, context)
+            }
+            Verb::PluginInfo(args) | Verb::Plugin(PluginVerb::Info(args)) => {
+                plugin::info::run(&args, context)
+            }
+            Verb::PluginRun(args) | Verb::Plugin(PluginVerb::Run(args)) => plugin::run::run(&args, context),
+            Verb::PluginInstall(args) | Verb::Plugin(PluginVerb::Install(args)) => {
+                plugin::install::run(&args, context)
+            }
+            Verb::PluginNew(args) | Verb::Plugin(PluginVerb::New(args)) => plugin::new::run(&args, context),
+            Verb::PluginProbe(args) => plugin::probe::run(&args, context),
             Verb::DbCheck(args) | Verb::Db(DbVerb::Check(args)) => db::check(&args, context),
             Verb::DbBackup(args) | Verb::Db(DbVerb::Backup(args)) => db::backup(&args, context),
         }

@@ -5,7 +5,8 @@ use std::path::PathBuf;
 
 use anyhow::Result;
 use etcetera::BaseStrategy;
-use queuectl_storage::{Location, OpenMode, Store};
+use queuectl_core::Settings;
+use queuectl_storage::{Location, OpenMode, Store, StoreError};
 
 use crate::cli::{ColorWhen, Global, LogFormat};
 use crate::exit::Usage;
@@ -67,6 +68,15 @@ impl Context {
             OpenMode::Create
         };
         Ok(Store::open(&self.location, mode)?)
+    }
+
+    /// The settings of the queue; the defaults where there is no queue yet.
+    pub fn settings_if_any(&self) -> Result<Settings> {
+        match Store::open(&self.location, OpenMode::MustExist) {
+            Ok(mut store) => Ok(store.settings()?),
+            Err(StoreError::Missing) => Ok(Settings::default()),
+            Err(error) => Err(error.into()),
+        }
     }
 
     /// The global options that other processes of the same node need, as arguments.

@@ -7,7 +7,7 @@ use anyhow::Error;
 use queuectl_core::settings::SettingError;
 use queuectl_core::{ExecutorSettingError, IdError, JobError};
 use queuectl_storage::{Location, Problem, StoreError};
-use queuectl_worker::{NodeError, WorkerError};
+use queuectl_worker::{NodeError, ProbeError, WorkerError};
 
 use crate::output::say;
 
@@ -65,6 +65,18 @@ impl Usage {
     pub fn hint(mut self, hint: impl Into<String>) -> Usage {
         self.hint = Some(hint.into());
         self
+    }
+}
+
+/// A plugin that could not be used, or did not do what it should.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct Failed(String);
+
+impl Failed {
+    /// The text names the plugin and the cause.
+    pub fn executor(error: impl std::fmt::Display) -> Failed {
+        Failed(error.to_string())
     }
 }
 
@@ -136,6 +148,9 @@ fn classify_cause(cause: &(dyn std::error::Error + 'static)) -> Option<Exit> {
     }
     if let Some(ended) = cause.downcast_ref::<Ended>() {
         return Some(ended.exit);
+    }
+    if cause.is::<Failed>() || cause.is::<ProbeError>() {
+        return Some(Exit::EXECUTOR);
     }
     if cause.is::<WorkerError>() {
         return Some(Exit::EXECUTOR);

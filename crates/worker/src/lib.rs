@@ -4,6 +4,7 @@
 //! - `process/` is the worker process: it receives jobs, runs them through the executor and reports how they ended.
 //!   It never sees the store.
 //! - `bench` is a worker process without a node, for trying plugins.
+//! - `probe` asks a plugin questions, in a helper process.
 //! - `protocol` is all that the two say to each other.
 //!
 //! Commands that run inside a worker process belong to the executor crate; verbs of the command line to the cli.
@@ -11,9 +12,11 @@
 mod bench;
 mod node;
 mod os;
+mod probe;
 mod process;
 mod protocol;
 
 pub use bench::{Bench, BenchError};
 pub use node::{NodeEnd, NodeError, NodeOptions, run_node};
+pub use probe::{Probe, ProbeError, serve_probe};
 pub use process::{WorkerError, WorkerOptions, run_worker};

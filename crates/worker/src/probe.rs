@@ -39,8 +39,11 @@ pub enum ProbeError {
     #[error("{0}")]
     Unusable(String),
     /// It did not answer in time.
-    #[error("the plugin {0} hangs: no answer within {} s; it was given up", PATIENCE.as_secs())]
-    Hangs(String),
+    #[error("the plugin {path} hangs: no answer within {} s; it was given up", PATIENCE.as_secs())]
+    Hangs {
+        /// The plugin.
+        path: String,
+    },
     /// Its process ended.
     #[error("the plugin {path} crashed: {how}")]
     Crashed {
@@ -71,33 +74,48 @@ impl Probe {
     /// [`ProbeError`] names the file and the cause.
     pub fn start(args: &[OsString], path: &Path, settings: &PluginSettings) -> Result<Probe, ProbeError> {
         let mut command = Command::new(std::env::current_exe()?);
-        command.args(args).arg(path).stdin(Stdio::piped()).stdout(Stdio::piped());
+        command
+            .args(args)
+            .arg(path)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped());
         os::own_group(&mut command);
         let mut child = command.spawn()?;
         let (Some(mut input), Some(output)) = (child.stdin.take(), child.stdout.take()) else {
             return Err(io::Error::other("the helper process has no streams").into());
         };
         let (sender, answers) = channel();
-        std::thread::Builder::new().name("from plugin".into()).spawn(move || {
-            let lines = BufReader::new(output).lines().map_while(Result::ok);
-            for answer in lines.map_while(|line| serde_json::from_str(&line).ok()) {
-                if sender.send(answer).is_err() {
-                    return;
+        std::thread::Builder::new()
+            .name("from plugin".into())
+            .spawn(move || {
+                let lines = BufReader::new(output).lines().map_while(Result::ok);
+                for answer in lines.map_while(|line| serde_json::from_str(&line).ok()) {
+                    if sender.send(answer).is_err() {
+                        return;
+                    }
                 }
-            }
-        })?;
+            })?;
         // If it is gone already, the missing answer says so.
         let _ = say(&mut input, settings);
         let path = path.display().to_string();
         let info = PluginInfo::default();
-        let mut probe = Probe { child, input, answers, path, info };
+        let mut probe = Probe {
+            child,
+            input,
+            answers,
+            path,
+            info,
+        };
         match probe.answer()? {
             Answer::Loaded(info) => {
                 probe.info = *info;
                 Ok(probe)
             }
             Answer::No(cause) => Err(ProbeError::Unusable(cause)),
-            Answer::Yes => Err(ProbeError::Unusable(format!("the plugin {} gave no description", probe.path))),
+            Answer::Yes => Err(ProbeError::Unusable(format!(
+                "the plugin {} gave no description",
+                probe.path
+            ))),
         }
     }
 
@@ -133,10 +151,15 @@ impl Probe {
     fn answer(&mut self) -> Result<Answer, ProbeError> {
         match self.answers.recv_timeout(PATIENCE) {
             Ok(answer) => Ok(answer),
-            Err(RecvTimeoutError::Timeout) => Err(ProbeError::Hangs(self.path.clone())),
+            Err(RecvTimeoutError::Timeout) => Err(ProbeError::Hangs {
+                path: self.path.clone(),
+            }),
             Err(RecvTimeoutError::Disconnected) => {
                 let how = os::describe(self.child.wait()?);
-                Err(ProbeError::Crashed { path: self.path.clone(), how })
+                Err(ProbeError::Crashed {
+                    path: self.path.clone(),
+                    how,
+                })
             }
         }
     }

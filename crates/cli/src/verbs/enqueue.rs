@@ -1,6 +1,7 @@
 //! `enqueue`: storing one job, or many from a file.
 
 mod bulk;
+mod validate;
 
 use std::io::{self, Read, Write};
 use std::time::Duration;
@@ -12,6 +13,7 @@ use queuectl_core::limits::PAYLOAD_BYTES;
 use queuectl_core::{Clock, Command, ExecutorName, JobName, JobRef, QueueName, SystemClock, Timestamp};
 use serde::Serialize;
 
+use self::validate::Validator;
 use super::each::ignore_closed;
 use super::wait::wait_for;
 use crate::context::Context;
@@ -108,6 +110,7 @@ pub fn run(args: EnqueueArgs, context: &Context) -> Result<Exit> {
     let now = SystemClock.now();
     // Before the queue is opened: a mistake must not create one.
     let job = spec.into_new_job(now).map_err(Usage::new)?;
+    Validator::new(context).check(&job).map_err(Usage::new)?;
     let mut store = context.open_or_create()?;
     let numbers = store.enqueue(std::slice::from_ref(&job), now)?;
     let number = numbers

@@ -9,6 +9,7 @@ pub mod each;
 pub mod enqueue;
 pub mod list;
 pub mod logs;
+pub mod plugin;
 pub mod retry;
 pub mod show;
 pub mod status;

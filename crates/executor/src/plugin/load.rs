@@ -8,12 +8,12 @@ use libloading::Library;
 use queuectl_plugin_api::abi::{
     ENTRY_SYMBOL_STEM, EntryFn, MAGIC, MAGIC_SYMBOL, MAJOR, MINOR, MagicFn, qc_plugin_v1, qc_str,
 };
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use crate::{PluginError, os};
 
 /// What a plugin says about itself.
-#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct PluginInfo {
     /// The executor's name.
@@ -29,11 +29,9 @@ pub struct PluginInfo {
     /// JSON Schema of the settings that are the plugin's own, if it has one.
     pub settings_schema: Option<serde_json::Value>,
     /// The minor version of the ABI that it was written for.
-    #[serde(skip)]
     pub minor: u32,
     /// The optional functions that it has.
-    #[serde(skip)]
-    pub slots: Vec<&'static str>,
+    pub slots: Vec<String>,
 }
 
 /// Loads a plugin, after checking it, and asks what it is. Its code runs in this process.
@@ -62,10 +60,10 @@ macro_rules! slots {
 
         impl Slots {
             /// The names of those that are there.
-            fn names(&self) -> Vec<&'static str> {
+            fn names(&self) -> Vec<String> {
                 [$((stringify!($slot), self.$slot.is_some())),*]
                     .into_iter()
-                    .filter_map(|(name, present)| present.then_some(name))
+                    .filter_map(|(name, present)| present.then(|| String::from(name)))
                     .collect()
             }
 
@@ -169,7 +167,7 @@ pub(crate) fn load(path: &Path) -> Result<Plugin, PluginError> {
     info.minor = unsafe { (*vtable).minor };
     info.slots = slots.names();
     info.slots
-        .retain(|slot| !required.iter().any(|(name, _)| name == slot));
+        .retain(|slot| !required.iter().any(|(name, _)| *name == *slot));
     // Dropping the handle would unload the library.
     std::mem::forget(library);
     Ok(Plugin {

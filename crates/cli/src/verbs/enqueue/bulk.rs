@@ -9,6 +9,7 @@ use queuectl_core::limits::{ENQUEUE_BATCH, PAYLOAD_BYTES};
 use queuectl_core::{Clock, NewJob, SystemClock};
 use queuectl_storage::{Store, StoreError};
 
+use super::validate::Validator;
 use super::{ignore_closed, print_id};
 use crate::context::Context;
 use crate::exit::{Exit, Usage};
@@ -37,6 +38,7 @@ pub fn run(source: &str, options: &JobSpec, context: &Context) -> Result<Exit> {
         store: context.open_or_create()?,
         lines: Lines::new(BufReader::with_capacity(64 * 1024, input), LINE_BYTES),
         options,
+        validator: Validator::new(context),
         json: context.json,
         batch: Batch::default(),
         stored: 0,
@@ -70,6 +72,7 @@ struct Bulk<'a> {
     store: Store,
     lines: Lines<BufReader<Box<dyn Read>>>,
     options: &'a JobSpec,
+    validator: Validator<'a>,
     json: bool,
     batch: Batch,
     /// Jobs stored so far.
@@ -120,7 +123,8 @@ impl Bulk<'_> {
             Line::Text(bytes) => bytes.len(),
             Line::TooLong => 0,
         };
-        match read_job(line, self.options) {
+        let read = read_job(line, self.options).and_then(|job| self.validator.check(&job).map(|()| job));
+        match read {
             Ok(job) => Ok(Some(Some((job, bytes)))),
             Err(reason) => {
                 self.bad += 1;

@@ -14,7 +14,9 @@ use crate::output::{escape, json};
 
 /// Show what a plugin is, and whether jobs could run on it now
 #[derive(Debug, Args)]
-#[command(after_help = "Exit status: 1 if the plugin says that it cannot run jobs now, 7 if it cannot be loaded.")]
+#[command(
+    after_help = "Exit status: 1 if the plugin says that it cannot run jobs now, 7 if it cannot be loaded."
+)]
 pub struct InfoArgs {
     /// An executor's name, or a plugin's file
     #[arg(value_name = "NAME|FILE")]
@@ -27,8 +29,6 @@ struct InfoView<'a> {
     info: &'a PluginInfo,
     file: String,
     abi: String,
-    /// Optional functions that it has.
-    slots: &'a [&'static str],
     healthy: bool,
     /// Why it is not.
     reason: Option<String>,
@@ -43,7 +43,6 @@ pub fn run(args: &InfoArgs, context: &Context) -> Result<Exit> {
         info,
         file: file.display().to_string(),
         abi: format!("1.{}", info.minor),
-        slots: &info.slots,
         healthy: health.is_ok(),
         reason: health.err(),
     };
@@ -69,15 +68,22 @@ fn print(view: &InfoView, context: &Context) -> Result<()> {
         ("file", Some(view.file.clone())),
         ("abi", Some(view.abi.clone())),
         ("capabilities", Some(info.capabilities.join(", "))),
-        ("functions", Some(view.slots.join(", "))),
+        ("functions", Some(info.slots.join(", "))),
         ("can run jobs", Some(health)),
         ("payload", schema(&info.schema)),
         ("settings", schema(&info.settings_schema)),
     ];
     let mut out = io::stdout().lock();
-    for (name, value) in fields.into_iter().filter_map(|(name, value)| Some((name, value?))) {
+    for (name, value) in fields
+        .into_iter()
+        .filter_map(|(name, value)| Some((name, value?)))
+    {
         for (at, line) in value.lines().enumerate() {
-            let line = if context.raw { line.into() } else { escape::line(line) };
+            let line = if context.raw {
+                line.into()
+            } else {
+                escape::line(line)
+            };
             writeln!(out, "{:<13} {line}", if at == 0 { name } else { "" })?;
         }
     }

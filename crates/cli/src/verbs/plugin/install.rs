@@ -39,12 +39,21 @@ pub fn run(args: &InstallArgs, context: &Context) -> Result<Exit> {
     let probe = ask(&source, context)?;
     let said = probe.info().name.replace('-', "_");
     if said != executor.as_str().replace('-', "_") {
-        let message = format!("the plugin says that its name is '{}', its file says '{executor}'", probe.info().name);
-        return Err(Usage::new(message).hint("rename the file; jobs name the executor by it").into());
+        let message = format!(
+            "the plugin says that its name is '{}', its file says '{executor}'",
+            probe.info().name
+        );
+        return Err(Usage::new(message)
+            .hint("rename the file; jobs name the executor by it")
+            .into());
     }
     let to = match &args.to {
         Some(to) => std::path::absolute(to)?,
-        None => search(context).folders().last().cloned().context("there is no data folder; use --to DIR")?,
+        None => search(context)
+            .folders()
+            .last()
+            .cloned()
+            .context("there is no data folder; use --to DIR")?,
     };
     make_folder(&to).with_context(|| format!("cannot make the folder {}", to.display()))?;
     let target = to.join(source.file_name().unwrap_or_default());
@@ -63,7 +72,12 @@ pub fn run(args: &InstallArgs, context: &Context) -> Result<Exit> {
         json::print(&view)
     } else {
         let file = escape::line(&view.file).into_owned();
-        writeln!(io::stdout(), "installed {} {} as {file}", escape::line(&view.name), escape::line(&view.version))
+        writeln!(
+            io::stdout(),
+            "installed {} {} as {file}",
+            escape::line(&view.name),
+            escape::line(&view.version)
+        )
     };
     ignore_closed(printed)?;
     let first = search(context).find(&executor).ok();

@@ -29,14 +29,20 @@ struct PluginView {
 }
 
 pub fn run(_: &ListArgs, context: &Context) -> Result<Exit> {
-    let plugins: Vec<PluginView> = search(context).list().into_iter().map(|found| view(found, context)).collect();
+    let plugins: Vec<PluginView> = search(context)
+        .list()
+        .into_iter()
+        .map(|found| view(found, context))
+        .collect();
     if context.json {
         json::print(&plugins)?;
         return Ok(Exit::OK);
     }
     let mut table = Table::new(&["NAME", "VERSION", "FILE", "ABOUT"], context.raw);
     for plugin in plugins {
-        let about = plugin.error.map_or(plugin.about, |error| format!("unusable: {error}"));
+        let about = plugin
+            .error
+            .map_or(plugin.about, |error| format!("unusable: {error}"));
         table.row([plugin.name, plugin.version, plugin.file, about]);
     }
     table.print()?;

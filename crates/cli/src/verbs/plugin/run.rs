@@ -61,7 +61,10 @@ pub fn run(args: &RunArgs, context: &Context) -> Result<Exit> {
     let scratch = std::env::temp_dir().join(format!("queuectl-run-{}", std::process::id()));
     bench
         .run(Run {
-            key: RunKey { job: JobId(1), fence: 1 },
+            key: RunKey {
+                job: JobId(1),
+                fence: 1,
+            },
             public_id: job.name.map_or_else(|| "1".to_owned(), |name| name.to_string()),
             attempt: 1,
             queue: job.queue.to_string(),
@@ -76,7 +79,10 @@ pub fn run(args: &RunArgs, context: &Context) -> Result<Exit> {
         })
         .map_err(Failed::executor)?;
     let finished = loop {
-        match bench.next(args.timeout.saturating_add(MARGIN)).map_err(Failed::executor)? {
+        match bench
+            .next(args.timeout.saturating_add(MARGIN))
+            .map_err(Failed::executor)?
+        {
             Report::Finished(finished) => break finished,
             Report::Handle { handle, .. } => say::note(&format!("saved a handle of {} bytes", handle.len())),
         }
@@ -95,13 +101,22 @@ pub fn run(args: &RunArgs, context: &Context) -> Result<Exit> {
         out.write(&output.head)?;
         out.write(&output.tail)?;
         out.finish()?;
-        let wait = finished.retry_after.map(|wait| format!(", asks to wait {} ms", wait.as_millis()));
-        say::note(&format!("{}: {}{}", outcome.kind, outcome.message, wait.unwrap_or_default()));
+        let wait = finished
+            .retry_after
+            .map(|wait| format!(", asks to wait {} ms", wait.as_millis()));
+        say::note(&format!(
+            "{}: {}{}",
+            outcome.kind,
+            outcome.message,
+            wait.unwrap_or_default()
+        ));
     }
     bench.recorded(finished.key).map_err(Failed::executor)?;
     let status = bench.leave().map_err(Failed::executor)?;
     if !status.success() {
-        return Err(Failed::executor(format!("the worker process ended badly after the job: {status}")).into());
+        return Err(
+            Failed::executor(format!("the worker process ended badly after the job: {status}")).into(),
+        );
     }
     Ok(match outcome.kind {
         queuectl_core::OutcomeKind::TimedOut => Exit::TIMEOUT,
@@ -117,8 +132,11 @@ pub fn executor_of(plugin: &std::path::Path) -> Result<(ExecutorName, std::path:
     let found = name.into_iter().find(|found| found.path == *plugin);
     let found = found.ok_or_else(|| {
         let (prefix, suffix) = (std::env::consts::DLL_PREFIX, std::env::consts::DLL_SUFFIX);
-        Usage::new(format!("{} is no file that is named like a plugin", plugin.display()))
-            .hint(format!("name it {prefix}queuectl_plugin_NAME{suffix}"))
+        Usage::new(format!(
+            "{} is no file that is named like a plugin",
+            plugin.display()
+        ))
+        .hint(format!("name it {prefix}queuectl_plugin_NAME{suffix}"))
     })?;
     Ok((found.name.parse()?, folder))
 }
