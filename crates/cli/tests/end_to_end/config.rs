@@ -13,11 +13,8 @@ fn settings_are_set_read_and_given_back() {
     );
     let all = queue.json(["config:list"]);
     let of = |key: &str| {
-        let all = all.as_array().unwrap().iter();
-        all.filter(|setting| setting["key"] == key)
-            .next_back()
-            .unwrap()
-            .clone()
+        let mut all = all.as_array().unwrap().iter();
+        all.find(|setting| setting["key"] == key).unwrap().clone()
     };
     assert_eq!(
         (&of("max_retries")["value"], &of("max_retries")["set"]),

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
 
-use crate::support::unix::{Gate, lives, send};
+use crate::support::unix::{Gate, lives, send, wait_gone};
 use crate::support::{Node, Queue, history, wait_until};
 
 /// Whatever dies, its jobs run again within this.
@@ -170,6 +170,31 @@ fn the_next_start_takes_over_when_everything_was_killed() {
     let killed = Instant::now();
     let _other = scene.queue.start(&["--count", "4"]);
     scene.check(killed, 4, "lost");
+}
+
+/// Nobody else is there to clean up: the worker processes see that their dispatcher is gone, stop their jobs, also one
+/// that does not want to, and leave.
+#[test]
+fn worker_processes_follow_their_dispatcher() {
+    let mut scene = scene();
+    let queue = &scene.queue;
+    queue.ok(["config:set", "kill_grace", "200ms"]);
+    scene.node.wait_log("settings changed");
+    // Make room on a worker for the stubborn one.
+    scene.gate.open();
+    let id = queue.enqueue(["trap '' TERM; echo $$ > stubborn; while :; do sleep 1000; done"]);
+    let stubborn = queue.wait_pid("stubborn");
+    scene.node.kill_dispatcher();
+    for pid in &scene.workers {
+        wait_gone(*pid, "a worker process");
+    }
+    assert!(!lives(stubborn));
+    for id in 1..=JOBS {
+        for pid in queue.lines(&format!("pids-{id}")) {
+            assert!(!lives(pid.parse().unwrap()), "process {pid} of job {id}");
+        }
+    }
+    assert_eq!(queue.state(&id), "processing", "until a node finds it");
 }
 
 /// A node that only hangs is alive: its jobs are nobody else's, however long it takes.

@@ -1,7 +1,11 @@
-//! A disk that is full or read-only: clear errors, no false success, and work goes on when the cause is gone.
+//! A disk that is full or read-only, or a file that is: clear errors, no false success, and work goes on when the cause is gone.
 
-use crate::support::unix::SmallDisk;
-use crate::support::{Queue, history};
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::process::Command;
+
+use crate::support::unix::{SmallDisk, within};
+use crate::support::{Done, Queue, finish, history};
 
 /// A queue on a small disk of its own; none, reported as skipped, where no disk can be mounted.
 fn on_small_disk(test: &str) -> Option<(SmallDisk, Queue)> {
@@ -136,4 +140,48 @@ fn a_read_only_disk_is_named() {
         assert!(said.contains("cannot be written"), "{verb:?}: {said}");
     }
     assert!(std::fs::read(queue.db()).unwrap() == before);
+}
+
+/// Runs the binary without the right of root to write everywhere; none if that is not possible here.
+fn as_anybody(queue: &Queue, args: &[&str]) -> Option<Done> {
+    let command = queue.command(args);
+    if !nix::unistd::geteuid().is_root() {
+        return Some(finish(command, None));
+    }
+    let mut outer = Command::new("setpriv");
+    outer.args(["--bounding-set=-dac_override", "--inh-caps=-dac_override"]);
+    let able = Command::new("setpriv").arg("--version").output();
+    able.ok().map(|_| finish(within(outer, &command), None))
+}
+
+#[test]
+fn a_read_only_file_can_be_looked_at_and_written_again_when_it_may_be() {
+    let queue = Queue::new();
+    queue.enqueue(["--id", "mine", "true"]);
+    let mode = |path: &Path, mode| std::fs::set_permissions(path, PermissionsExt::from_mode(mode)).unwrap();
+    let run = |args: &[&str]| as_anybody(&queue, args);
+    mode(queue.db(), 0o400);
+    let before = std::fs::read(queue.db()).unwrap();
+    let Some(listed) = run(&["list"]) else {
+        let test = "a_read_only_file_can_be_looked_at_and_written_again_when_it_may_be";
+        queuectl_testkit::skipped(test, "there is no setpriv(1)");
+        return;
+    };
+    assert!(listed.ok().contains("mine"));
+    for verb in [
+        &["enqueue", "true"][..],
+        &["cancel", "mine"],
+        &["config:set", "max_retries", "3"],
+        &["worker:start", "--drain"],
+        &["worker:start", "--detach"],
+    ] {
+        let said = run(verb).unwrap().fails(6);
+        assert!(said.contains("cannot be written"), "{verb:?}: {said}");
+    }
+    assert!(std::fs::read(queue.db()).unwrap() == before);
+    // Who looked has left files of SQLite's with the mode of then.
+    mode(queue.db(), 0o600);
+    run(&["enqueue", "true"]).unwrap().ok();
+    run(&["worker:start", "--drain"]).unwrap().ok();
+    assert_eq!(queue.state("mine"), "completed");
 }

@@ -205,3 +205,39 @@ fn waiting_ends_with_the_status_of_the_job() {
     assert_eq!(queue.run(["wait", "good", "2", "3"]).status, 42);
     queue.fails(3, ["wait", "nobody"]);
 }
+
+/// Whoever comes first makes the queue; the others find it.
+#[test]
+#[cfg(unix)]
+fn a_queue_can_be_made_by_many_at_once() {
+    let queue = Queue::new();
+    let started: Vec<_> = (0..12)
+        .map(|_| {
+            queue
+                .command(["enqueue", "true"])
+                .stdout(std::process::Stdio::piped())
+                .spawn()
+                .unwrap()
+        })
+        .collect();
+    let mut ids: Vec<u32> = started
+        .into_iter()
+        .map(|enqueue| {
+            let output = enqueue.wait_with_output().unwrap();
+            assert!(output.status.success());
+            String::from_utf8(output.stdout).unwrap().trim().parse().unwrap()
+        })
+        .collect();
+    ids.sort_unstable();
+    assert_eq!(ids, (1..=12).collect::<Vec<_>>());
+    assert_eq!(queue.jobs().len(), 12);
+    // What jobs are told is for their owner only.
+    let mode = |path: &std::path::Path| {
+        let data = std::fs::metadata(path).unwrap();
+        std::os::unix::fs::PermissionsExt::mode(&data.permissions()) & 0o777
+    };
+    assert_eq!(
+        (mode(queue.db()), mode(&queue.path("queue.db.d"))),
+        (0o600, 0o700)
+    );
+}

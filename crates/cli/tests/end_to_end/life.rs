@@ -209,6 +209,13 @@ fn draining_waits_for_retries_and_reports_what_went_wrong() {
     assert_eq!(queue.drain(&[]), 1);
     queue.enqueue(["true"]);
     assert_eq!(queue.drain(&[]), 0, "dead jobs of before do not count");
+    let gate = queue.gate("gate");
+    let cancelled = queue.enqueue([GATED]);
+    let mut node = Node::start(&queue, &["--drain"]);
+    queue.wait_lines("started", 1);
+    queue.ok(["cancel", "--wait", &cancelled]);
+    assert_eq!(node.wait_exit(), 1, "a cancelled job did not complete");
+    drop(gate);
 }
 
 #[test]
@@ -284,4 +291,29 @@ fn a_second_node_takes_half_of_the_work() {
         })
     });
     assert_ne!(nodes[0], nodes[1]);
+}
+
+#[test]
+fn a_log_can_be_for_machines() {
+    let queue = Queue::quick();
+    queue.enqueue(["--id", "mine", "--max-retries", "0", "exit 1"]);
+    let mut node = Node::start(&queue, &["--drain", "--log-format", "json"]);
+    assert_eq!(node.wait_exit(), 1);
+    let events: Vec<Value> = node
+        .log()
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap_or_else(|_| panic!("no JSON: {line}")))
+        .collect();
+    let dead = events.iter().find(|event| event["level"] == "error").unwrap();
+    assert_eq!((&dead["job"], &dead["attempt"]), (&"mine".into(), &1.into()));
+    assert!(
+        dead["message"].as_str().unwrap().contains("dlq:show mine"),
+        "{dead}"
+    );
+    let said = queue
+        .command(["list"])
+        .env("QUEUECTL_LOG", "a=b=c")
+        .output()
+        .unwrap();
+    assert_eq!(said.status.code(), Some(2));
 }

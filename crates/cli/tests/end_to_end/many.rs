@@ -65,7 +65,7 @@ fn a_storm_of_kills_loses_and_doubles_nothing() {
     let lines = format!("{BUSY}\n").repeat(JOBS);
     queue.run_with(["enqueue", "--from", "-"], lines.as_bytes()).ok();
     let start = || queue.start(&["--count", "2", "--concurrency", "2"]);
-    let mut nodes = vec![start(), start()];
+    let mut nodes = [start(), start()];
     for round in 1..=8 {
         // Not before something was done since the last kill.
         queue.wait_lines("ran", round * 10);
@@ -116,7 +116,7 @@ fn a_storm_of_kills_loses_and_doubles_nothing() {
     assert_eq!(queue.json(["db:check"])["ok"], true);
     // Nothing of the dead is left beside the database.
     queue.ok(["worker:stop", "--wait"]);
-    nodes.iter_mut().for_each(|node| drop(node.wait_exit()));
+    nodes.iter_mut().for_each(|node| assert_eq!(node.wait_exit(), 0));
     let left = std::fs::read_dir(queue.path("queue.db.d/nodes")).unwrap().count();
     assert_eq!(left, 0);
 }

@@ -6,7 +6,7 @@ use std::os::unix::process::CommandExt;
 use nix::sys::signal::Signal;
 
 use crate::life::GATED;
-use crate::support::unix::{lives, send};
+use crate::support::unix::{lives, send, surroundings};
 use crate::support::{Node, Queue, history};
 
 #[test]
@@ -105,24 +105,14 @@ fn ctrl_c_in_a_terminal_does_not_kill_jobs() {
     let queue = Queue::quick();
     let gate = queue.gate("gate");
     let start = queue.command(["worker:start"]);
-    let mut terminal = Command::new("script");
     let words: Vec<String> = std::iter::once(start.get_program())
         .chain(start.get_args())
         .map(|word| format!("'{}'", word.to_str().unwrap()))
         .collect();
-    terminal
-        .args(["-q", "-f", "-e", "-c", &words.join(" "), "typescript"])
-        .current_dir(queue.path(""))
-        .env(crate::support::MARK, queue.next_mark())
-        .stdin(Stdio::piped())
-        .stdout(Stdio::null());
-    for (name, value) in start.get_envs() {
-        match value {
-            _ if name == crate::support::MARK => {}
-            Some(value) => drop(terminal.env(name, value)),
-            None => drop(terminal.env_remove(name)),
-        }
-    }
+    let mut terminal = Command::new("script");
+    terminal.args(["-q", "-f", "-e", "-c", &words.join(" "), "typescript"]);
+    surroundings(&mut terminal, &start);
+    terminal.stdin(Stdio::piped()).stdout(Stdio::null());
     let Ok(mut terminal) = terminal.spawn() else {
         queuectl_testkit::skipped("ctrl_c_in_a_terminal_does_not_kill_jobs", "there is no script(1)");
         return;

@@ -4,6 +4,10 @@
 //! Nothing here waits for time: [`wait_until`] looks for a state, a file or a line, and gives up after [`PATIENCE`].
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+#![cfg_attr(
+    not(target_os = "linux"),
+    allow(dead_code, unused_imports, reason = "some tests are for Linux only")
+)]
 
 mod done;
 mod node;

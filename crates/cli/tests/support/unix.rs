@@ -115,6 +115,26 @@ pub fn kill_marked(mark: &str) {
     }
 }
 
+/// The command inside another one, such as `setpriv OPTIONS`: its words follow the other's, and its environment and
+/// folder are the other's.
+pub fn within(mut outer: Command, inner: &Command) -> Command {
+    outer.arg(inner.get_program()).args(inner.get_args());
+    surroundings(&mut outer, inner);
+    outer
+}
+
+/// Gives a command the environment and the folder of another one.
+pub fn surroundings(to: &mut Command, from: &Command) {
+    for (name, value) in from.get_envs() {
+        match value {
+            Some(value) => to.env(name, value),
+            None => to.env_remove(name),
+        };
+    }
+    to.current_dir(from.get_current_dir().unwrap());
+    to.stdin(std::process::Stdio::null());
+}
+
 /// Compiles C with `cc`; false if there is none, which the caller reports as a skipped test.
 pub fn compile(source: &Path, to: &Path, options: &[&str]) -> bool {
     let output = match Command::new("cc")

@@ -47,6 +47,7 @@ pub fn open(location: &Location, mode: OpenMode) -> Result<SqliteConnection, Sto
             source,
         });
     }
+    super::os::free_companions(path);
     let mut conn =
         SqliteConnection::establish(&uri(path)).map_err(|error| match std::fs::File::open(path) {
             // SQLite says only that it could not; the operating system says why.

@@ -7,9 +7,9 @@ pub use windows::*;
 
 #[cfg(unix)]
 mod unix {
-    use std::fs::{DirBuilder, File, OpenOptions};
+    use std::fs::{DirBuilder, File, OpenOptions, Permissions};
     use std::io::{self, Read, Write};
-    use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+    use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
     use std::path::Path;
 
     use nix::errno::Errno;
@@ -48,6 +48,30 @@ mod unix {
     /// Readable and writable for the owner only.
     pub fn private(options: &mut OpenOptions) {
         options.mode(0o600);
+    }
+
+    /// Makes SQLite's companions of a file writable if the file itself is: made by somebody who looked while it was
+    /// read-only, they have its mode of then, and would keep everybody from writing for good.
+    pub fn free_companions(path: &Path) {
+        let Some(mode) = mode_of(path).filter(|mode| mode & 0o200 != 0) else {
+            return;
+        };
+        for suffix in ["-shm", "-wal"] {
+            let mut name = path.as_os_str().to_owned();
+            name.push(suffix);
+            let companion = Path::new(&name);
+            if mode_of(companion).is_some_and(|mode| mode & 0o200 == 0) {
+                // Who may not do it will hear what stands in the way.
+                let _ = std::fs::set_permissions(companion, Permissions::from_mode(mode));
+            }
+        }
+    }
+
+    fn mode_of(path: &Path) -> Option<u32> {
+        std::fs::symlink_metadata(path)
+            .ok()
+            .filter(std::fs::Metadata::is_file)
+            .map(|data| data.permissions().mode() & 0o777)
     }
 
     /// Makes the folder and its parents, for the owner only; those that exist stay as they are.
@@ -91,6 +115,9 @@ mod windows {
     use std::path::Path;
 
     use crate::error::Problem;
+
+    /// Permissions are inherited from the folder.
+    pub fn free_companions(_: &Path) {}
 
     /// Windows says more precisely by itself what is wrong.
     pub fn cause_of_io_error(_: &Path) -> Option<Problem> {
