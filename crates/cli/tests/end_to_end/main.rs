@@ -13,6 +13,9 @@ mod from;
 mod refused;
 mod unusable;
 
+// The longest test is in here; tests start in alphabetical order.
+#[cfg(unix)]
+mod acceptance;
 #[cfg(unix)]
 mod cancel;
 #[cfg(target_os = "linux")]
@@ -31,7 +34,5 @@ mod looking;
 mod many;
 #[cfg(target_os = "linux")]
 mod plugin;
-#[cfg(unix)]
-mod seed;
 #[cfg(unix)]
 mod signals;
