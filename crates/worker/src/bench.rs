@@ -3,7 +3,7 @@
 
 use std::ffi::OsString;
 use std::io::{self, BufReader, Write};
-use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
+use std::process::{Child, ChildStdin, ExitStatus, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::Duration;
 
@@ -42,7 +42,7 @@ impl Bench {
     /// It cannot be started.
     pub fn start(args: &[OsString], settings: PluginSettings) -> Result<Bench, BenchError> {
         let cookie = format!("bench.{:016x}{:016x}.1.", fastrand::u64(..), fastrand::u64(..));
-        let mut command = Command::new(std::env::current_exe()?);
+        let mut command = os::own_program()?;
         command
             .args(args)
             .env(COOKIE, &cookie)

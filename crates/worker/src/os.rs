@@ -12,11 +12,41 @@ mod unix {
     use std::io;
     use std::os::unix::process::{CommandExt, ExitStatusExt};
     use std::process::{Command, ExitStatus};
+    use std::sync::Arc;
+    use std::sync::atomic::AtomicBool;
 
     use nix::sys::signal::{Signal, kill};
     use nix::unistd::{Pid, dup, dup2_stdin, dup2_stdout};
     use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
     use signal_hook::iterator::Signals;
+
+    /// This program, to be started again. On Linux it is the very file that runs, even if another version was installed
+    /// over it meanwhile: a node and its worker processes are always of one version.
+    pub fn own_program() -> io::Result<Command> {
+        let path = std::env::current_exe()?;
+        if cfg!(target_os = "linux") {
+            let mut command = Command::new("/proc/self/exe");
+            command.arg0(path);
+            return Ok(command);
+        }
+        Ok(Command::new(path))
+    }
+
+    /// Lets SIGINT, SIGTERM and SIGHUP pass by: a worker process ends when its node says so, and a service manager may
+    /// signal all processes of a node at once. Handled rather than ignored, for jobs would inherit an ignored signal.
+    pub fn outlive_stop_signals() -> io::Result<()> {
+        let nobody_looks = Arc::new(AtomicBool::new(false));
+        for signal in [SIGINT, SIGTERM, SIGHUP] {
+            signal_hook::flag::register(signal, Arc::clone(&nobody_looks))?;
+        }
+        Ok(())
+    }
+
+    /// Gives this process the program's name in process lists, where it was started by way of [`own_program`].
+    pub fn name_process() {
+        #[cfg(target_os = "linux")]
+        let _ = nix::sys::prctl::set_name(c"queuectl");
+    }
 
     /// Calls `stop` from a thread of its own for every SIGINT, SIGTERM and SIGHUP.
     pub fn on_stop_signal(mut stop: impl FnMut() + Send + 'static) -> io::Result<()> {
@@ -91,6 +121,19 @@ mod windows {
     use std::time::Duration;
 
     const CREATE_NEW_PROCESS_GROUP: u32 = 0x200;
+
+    /// This program, to be started again.
+    pub fn own_program() -> io::Result<Command> {
+        std::env::current_exe().map(Command::new)
+    }
+
+    /// The program's file names its processes.
+    pub fn name_process() {}
+
+    /// Worker processes are in a group of their own, which nobody sends Ctrl-C.
+    pub fn outlive_stop_signals() -> io::Result<()> {
+        Ok(())
+    }
 
     /// Calls `stop` from a thread of its own for every Ctrl-C and Ctrl-Break.
     pub fn on_stop_signal(mut stop: impl FnMut() + Send + 'static) -> io::Result<()> {

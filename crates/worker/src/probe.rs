@@ -6,7 +6,7 @@
 use std::ffi::OsString;
 use std::io::{self, BufRead, BufReader, Write};
 use std::path::Path;
-use std::process::{Child, ChildStdin, Command, Stdio};
+use std::process::{Child, ChildStdin, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::Duration;
 
@@ -73,7 +73,7 @@ impl Probe {
     /// # Errors
     /// [`ProbeError`] names the file and the cause.
     pub fn start(args: &[OsString], path: &Path, settings: &PluginSettings) -> Result<Probe, ProbeError> {
-        let mut command = Command::new(std::env::current_exe()?);
+        let mut command = os::own_program()?;
         command
             .args(args)
             .arg(path)

@@ -100,6 +100,18 @@ fn a_killed_worker_process_costs_its_own_jobs_one_attempt() {
     assert_eq!(crashed, 2);
 }
 
+/// A service manager may signal every process of a node; only the dispatcher may act on it.
+#[test]
+fn worker_processes_leave_signals_to_their_dispatcher() {
+    let scene = scene();
+    let signalled = Instant::now();
+    for signal in [Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP] {
+        scene.workers.iter().for_each(|pid| send(*pid, signal));
+    }
+    let queue = scene.check(signalled, 0, "crashed");
+    assert!(queue.jobs().iter().all(|job| job["attempts"] == 1));
+}
+
 #[test]
 fn both_worker_processes_can_be_killed() {
     let scene = scene();

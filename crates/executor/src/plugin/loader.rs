@@ -82,7 +82,8 @@ impl Loader {
                 self.instances.insert(name.clone(), Arc::clone(instance));
             }
             Err(error) => {
-                tracing::error!(executor = %name, "{error}");
+                // The job's outcome says it to the user.
+                tracing::debug!(executor = %name, "{error}");
                 // Names come from users: what is remembered must not grow without end.
                 self.failures.retain(|_, (at, _)| at.elapsed() < REMEMBER_FAILURE);
                 self.failures

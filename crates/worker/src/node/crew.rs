@@ -4,7 +4,7 @@
 
 use std::ffi::OsString;
 use std::io::{self, BufReader, Write};
-use std::process::{Child, ChildStdin, Command, Stdio};
+use std::process::{Child, ChildStdin, Stdio};
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -24,7 +24,6 @@ const RESTART_FIRST: Duration = Duration::from_millis(50);
 const RESTART_MOST: Duration = Duration::from_secs(5);
 
 pub struct Crew {
-    program: std::path::PathBuf,
     args: Vec<OsString>,
     cookie: String,
     events: Sender<Event>,
@@ -77,9 +76,7 @@ impl Crew {
             settings,
             alive: vec![cookie.clone()],
         };
-        let program = std::env::current_exe()?;
         let mut crew = Crew {
-            program,
             args,
             cookie,
             events,
@@ -238,7 +235,7 @@ impl Crew {
         self.started += 1;
         // The trailing dot keeps the mark of worker 1 from being a prefix of that of worker 10.
         let cookie = format!("{}.{}.", self.cookie, self.started);
-        let mut command = Command::new(&self.program);
+        let mut command = os::own_program()?;
         command
             .args(&self.args)
             .env(COOKIE, &cookie)

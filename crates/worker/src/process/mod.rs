@@ -88,6 +88,8 @@ impl Running {
 /// [`WorkerError`]; the dispatcher sees the process end and starts another.
 pub fn run_worker(options: WorkerOptions) -> Result<(), WorkerError> {
     let cookie = std::env::var(COOKIE).map_err(|_| WorkerError::NotAWorker)?;
+    os::outlive_stop_signals()?;
+    os::name_process();
     let (input, output) = os::take_standard_streams()?;
     // Orphans of a job become children of this process, where they are found at the job's end.
     processes::become_subreaper()?;
