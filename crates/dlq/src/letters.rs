@@ -8,9 +8,12 @@ use queuectl_storage::{ListFilter, Store, StoreError};
 pub struct DeadLetter {
     /// The job; `attempts` says how many it had, `finished_at` when it died.
     pub job: Job,
-    /// Its last attempt, without output: message, exit status or signal, and when.
+    /// Its last attempt: message, exit status or signal, when, and what it printed.
     pub last_attempt: Option<Attempt>,
 }
+
+/// Longest last line that is shown, in characters.
+const LINE_CHARS: usize = 200;
 
 impl DeadLetter {
     /// Reads what is known about a dead job's end.
@@ -18,7 +21,7 @@ impl DeadLetter {
     /// # Errors
     /// [`StoreError::Database`].
     pub fn of(store: &mut Store, job: Job) -> Result<DeadLetter, StoreError> {
-        let last_attempt = store.last_attempt(job.id)?;
+        let last_attempt = store.attempt(job.id, job.fence)?;
         Ok(DeadLetter { job, last_attempt })
     }
 
@@ -27,6 +30,22 @@ impl DeadLetter {
         self.last_attempt
             .as_ref()
             .map_or("", |attempt| &attempt.outcome.message)
+    }
+
+    /// The last line that the last attempt printed, which often says more than its exit status; none if it printed
+    /// nothing. What is no UTF-8 is replaced.
+    pub fn last_line(&self) -> Option<String> {
+        let output = &self.last_attempt.as_ref()?.output;
+        let end = if output.tail.is_empty() {
+            &output.head
+        } else {
+            &output.tail
+        };
+        let line = end
+            .split(|byte| *byte == b'\n')
+            .map(<[u8]>::trim_ascii)
+            .rfind(|line| !line.is_empty())?;
+        Some(String::from_utf8_lossy(line).chars().take(LINE_CHARS).collect())
     }
 }
 

@@ -89,7 +89,11 @@ fn record(job: i64, fence: i64, node: NodeId, at: Timestamp) -> Record {
             exit_code: Some(3),
             ..Outcome::new(OutcomeKind::Failed, "exit status 3")
         },
-        output: Output::default(),
+        output: Output {
+            head: b"it began\nand so it ended\n\n".to_vec(),
+            tail: Vec::new(),
+            total_bytes: 26,
+        },
     };
     Record {
         job: JobId(job),
@@ -123,6 +127,7 @@ fn a_letter_says_why() {
     };
     assert_eq!(letter.job.id, ids[0]);
     assert_eq!(letter.reason(), "exit status 3");
+    assert_eq!(letter.last_line().as_deref(), Some("and so it ended"));
     assert_eq!(letter.job.finished_at, Some(DEATH));
     assert_eq!(letter.last_attempt.as_ref().unwrap().outcome.exit_code, Some(3));
     let (job, attempts) = queuectl_dlq::show(&mut store, &by_number(ids[0])).unwrap();

@@ -21,8 +21,10 @@ impl Table {
         let mut table = comfy_table::Table::new();
         table.load_style(TableStyle::new());
         table.set_truncation_indicator("…");
-        // Colours are decided where the text is written, by anstream.
-        table.enforce_styling();
+        // Colours are decided where the text is written, by anstream; raw text goes round it.
+        if !raw {
+            table.enforce_styling();
+        }
         table.style_text_only();
         if io::stdout().is_terminal() {
             table.set_content_arrangement(ContentArrangement::Dynamic);
@@ -85,8 +87,14 @@ impl Table {
                 _ => {}
             }
         }
-        let mut out = anstream::stdout().lock();
-        for line in self.table.lines() {
+        let lines: Vec<String> = self.table.lines().collect();
+        let mut out: Box<dyn Write> = if self.raw {
+            // Anstream would take out what a name or command brought along, too.
+            Box::new(io::stdout().lock())
+        } else {
+            Box::new(anstream::stdout().lock())
+        };
+        for line in lines {
             writeln!(out, "{}", line.trim_end())?;
         }
         out.flush()

@@ -131,7 +131,10 @@ pub fn list(args: &ListArgs, context: &Context) -> Result<Exit> {
                 .as_ref()
                 .map_or_else(|| "-".to_owned(), |attempt| ending(&attempt.outcome)),
             job.payload.display(),
-            letter.reason().to_owned(),
+            match letter.last_line() {
+                Some(line) => format!("{}: {line}", letter.reason()),
+                None => letter.reason().to_owned(),
+            },
         ]);
         Ok(())
     })?;
