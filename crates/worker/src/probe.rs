@@ -21,7 +21,7 @@ const PATIENCE: Duration = Duration::from_secs(15);
 #[derive(Serialize, Deserialize)]
 enum Question {
     Fingerprint,
-    Validate(String),
+    Validate(Vec<String>),
 }
 
 /// What the helper process says. The first answer is about loading; the others are to the questions.
@@ -30,6 +30,8 @@ enum Answer {
     Loaded(Box<PluginInfo>),
     Yes,
     No(String),
+    /// For each request, the plugin's reason if it would not start it.
+    Validated(Vec<Option<String>>),
 }
 
 /// Why a plugin could not be asked.
@@ -112,7 +114,7 @@ impl Probe {
                 Ok(probe)
             }
             Answer::No(cause) => Err(ProbeError::Unusable(cause)),
-            Answer::Yes => Err(ProbeError::Unusable(format!(
+            Answer::Yes | Answer::Validated(_) => Err(ProbeError::Unusable(format!(
                 "the plugin {} gave no description",
                 probe.path
             ))),
@@ -132,19 +134,24 @@ impl Probe {
         self.ask(&Question::Fingerprint)
     }
 
-    /// Whether it could start a job with this stored payload: the plugin's reason, if not.
+    /// Whether it could start jobs with these stored payloads: for each the plugin's reason, if not.
     ///
     /// # Errors
     /// [`ProbeError`]: it gave no answer.
-    pub fn validate(&mut self, payload: &str) -> Result<Result<(), String>, ProbeError> {
-        self.ask(&Question::Validate(payload.to_owned()))
+    pub fn validate(&mut self, payloads: Vec<String>) -> Result<Vec<Option<String>>, ProbeError> {
+        let asked = payloads.len();
+        let _ = say(&mut self.input, &Question::Validate(payloads));
+        match self.answer()? {
+            Answer::Validated(reasons) if reasons.len() == asked => Ok(reasons),
+            _ => Err(io::Error::other("it answered something else").into()),
+        }
     }
 
     fn ask(&mut self, question: &Question) -> Result<Result<(), String>, ProbeError> {
         let _ = say(&mut self.input, question);
         Ok(match self.answer()? {
             Answer::No(reason) => Err(reason),
-            Answer::Yes | Answer::Loaded(_) => Ok(()),
+            Answer::Yes | Answer::Loaded(_) | Answer::Validated(_) => Ok(()),
         })
     }
 
@@ -198,11 +205,16 @@ pub fn serve_probe(path: &Path) -> io::Result<()> {
     };
     say(&mut output, &Answer::Loaded(Box::new(plugin.info().clone())))?;
     for line in lines {
-        let answered = match serde_json::from_str(&line?)? {
-            Question::Fingerprint => plugin.fingerprint(),
-            Question::Validate(payload) => plugin.validate(&payload),
+        let answer = match serde_json::from_str(&line?)? {
+            Question::Fingerprint => plugin.fingerprint().map_or_else(Answer::No, |()| Answer::Yes),
+            Question::Validate(payloads) => Answer::Validated(
+                payloads
+                    .iter()
+                    .map(|payload| plugin.validate(payload).err())
+                    .collect(),
+            ),
         };
-        say(&mut output, &answered.map_or_else(Answer::No, |()| Answer::Yes))?;
+        say(&mut output, &answer)?;
     }
     Ok(())
 }

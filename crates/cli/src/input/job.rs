@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::OnceLock;
 
 use queuectl_core::{Command, ExecutorName, JobName, NewJob, Payload, QueueName, Timestamp};
 
@@ -83,12 +84,24 @@ impl JobSpec {
 }
 
 fn folder(named: Option<String>) -> Result<String, String> {
-    let absolute: PathBuf = match named {
-        Some(named) => std::path::absolute(&named).map_err(|error| format!("cwd '{named}': {error}"))?,
-        None => std::env::current_dir().map_err(|error| {
-            format!("the current folder cannot be used ({error}); choose one with --cwd DIR")
-        })?,
-    };
+    // The current folder does not change while a command runs; of a million jobs only the first asks for it.
+    static HERE: OnceLock<Result<String, String>> = OnceLock::new();
+    match named {
+        Some(named) => {
+            let absolute = std::path::absolute(&named).map_err(|error| format!("cwd '{named}': {error}"))?;
+            text_of(absolute)
+        }
+        None => HERE.get_or_init(here).clone(),
+    }
+}
+
+fn here() -> Result<String, String> {
+    let here = std::env::current_dir()
+        .map_err(|error| format!("the current folder cannot be used ({error}); choose one with --cwd DIR"))?;
+    text_of(here)
+}
+
+fn text_of(absolute: PathBuf) -> Result<String, String> {
     absolute.into_os_string().into_string().map_err(|folder| {
         format!(
             "the folder {} is not valid UTF-8; choose another with --cwd DIR",

@@ -88,18 +88,10 @@ impl Bulk<'_> {
     fn store_all(&mut self) -> Result<()> {
         let mut seen = 0;
         loop {
-            let more = match self.next_job()? {
-                None => false,
-                Some(None) => true,
-                Some(Some((job, bytes))) => {
-                    self.batch.jobs.push(job);
-                    self.batch.lines.push(self.lines.number);
-                    self.batch.bytes += bytes;
-                    true
-                }
-            };
+            let more = self.take_line()?;
             seen += usize::from(more);
             if !more || seen >= ENQUEUE_BATCH || self.batch.bytes >= BATCH_BYTES {
+                self.check_batch();
                 if self.bad > 0 {
                     return Ok(());
                 }
@@ -110,6 +102,20 @@ impl Bulk<'_> {
                 return Ok(());
             }
         }
+    }
+
+    /// Takes the next line into the batch. False at the end.
+    fn take_line(&mut self) -> Result<bool> {
+        match self.next_job()? {
+            None => return Ok(false),
+            Some(None) => {}
+            Some(Some((job, bytes))) => {
+                self.batch.jobs.push(job);
+                self.batch.lines.push(self.lines.number);
+                self.batch.bytes += bytes;
+            }
+        }
+        Ok(true)
     }
 
     /// The job of the next line and the line's length. Nothing inside: the line has none, or is bad. Nothing at all:
@@ -123,21 +129,39 @@ impl Bulk<'_> {
             Line::Text(bytes) => bytes.len(),
             Line::TooLong => 0,
         };
-        let read = read_job(line, self.options).and_then(|job| self.validator.check(&job).map(|()| job));
-        match read {
+        match read_job(line, self.options) {
             Ok(job) => Ok(Some(Some((job, bytes)))),
             Err(reason) => {
-                self.bad += 1;
-                if self.bad <= NAMED {
-                    say::error(&format!("line {}: {reason}", self.lines.number));
-                }
+                self.name_bad(self.lines.number, &reason);
                 Ok(Some(None))
             }
         }
     }
 
+    fn name_bad(&mut self, line: u64, reason: &str) {
+        self.bad += 1;
+        if self.bad <= NAMED {
+            say::error(&format!("line {line}: {reason}"));
+        }
+    }
+
+    /// Asks the executors about the jobs of the batch.
+    fn check_batch(&mut self) {
+        for (place, reason) in self.validator.check_all(&self.batch.jobs) {
+            let line = self.batch.lines[place];
+            self.name_bad(line, &reason);
+        }
+    }
+
     fn check_rest(&mut self) -> Result<()> {
-        while self.next_job()?.is_some() {}
+        self.batch = Batch::default();
+        while self.take_line()? {
+            if self.batch.jobs.len() >= ENQUEUE_BATCH || self.batch.bytes >= BATCH_BYTES {
+                self.check_batch();
+                self.batch = Batch::default();
+            }
+        }
+        self.check_batch();
         Ok(())
     }
 

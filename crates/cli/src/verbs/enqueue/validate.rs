@@ -3,7 +3,7 @@
 //! A job for a plugin that is not on this machine is stored all the same: a node elsewhere, or later, may have it.
 //! The shell executor takes every job that the core takes, so it is not asked, and enqueueing stays fast.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use queuectl_core::{ExecutorName, NewJob};
 use queuectl_worker::Probe;
@@ -29,25 +29,60 @@ impl<'a> Validator<'a> {
 
     /// The executor's reason, if it would not run the job.
     pub fn check(&mut self, job: &NewJob) -> Result<(), String> {
-        if job.executor == ExecutorName::default() {
-            return Ok(());
+        match self.check_all(std::slice::from_ref(job)).pop() {
+            Some((_, reason)) => Err(reason),
+            None => Ok(()),
         }
+    }
+
+    /// The jobs that their executors would not run, by their place, with the reasons.
+    pub fn check_all(&mut self, jobs: &[NewJob]) -> Vec<(usize, String)> {
+        let mut by_executor: BTreeMap<&ExecutorName, Vec<usize>> = BTreeMap::new();
+        for (index, job) in jobs
+            .iter()
+            .enumerate()
+            .filter(|(_, job)| job.executor != ExecutorName::default())
+        {
+            by_executor.entry(&job.executor).or_default().push(index);
+        }
+        let mut refused: Vec<(usize, String)> = by_executor
+            .into_iter()
+            .flat_map(|(executor, places)| self.ask(executor, &places, jobs))
+            .collect();
+        refused.sort_unstable();
+        refused
+    }
+
+    fn ask(&mut self, executor: &ExecutorName, places: &[usize], jobs: &[NewJob]) -> Vec<(usize, String)> {
         let context = self.context;
         let probe = self
             .probes
-            .entry(job.executor.clone())
-            .or_insert_with(|| start(&job.executor, context));
-        let (Some(asked), Ok(payload)) = (probe.as_mut(), job.payload.to_stored()) else {
-            return Ok(());
+            .entry(executor.clone())
+            .or_insert_with(|| start(executor, context));
+        let Some(asked) = probe.as_mut() else {
+            return Vec::new();
         };
-        match asked.validate(&payload) {
-            Ok(answer) => {
-                answer.map_err(|reason| format!("the executor '{}' refuses the job: {reason}", job.executor))
+        // What has no stored form was refused before.
+        let payload = |place: &usize| jobs[*place].payload.to_stored().unwrap_or_default();
+        match asked.validate(places.iter().map(payload).collect()) {
+            Ok(reasons) => {
+                let refused = places
+                    .iter()
+                    .zip(reasons)
+                    .filter_map(|(place, reason)| Some((*place, reason?)));
+                refused
+                    .map(|(place, reason)| {
+                        (
+                            place,
+                            format!("the executor '{executor}' refuses the job: {reason}"),
+                        )
+                    })
+                    .collect()
             }
             Err(error) => {
-                say::note(&format!("the job is stored unchecked: {error}"));
+                say::note(&format!("jobs for '{executor}' are stored unchecked: {error}"));
                 *probe = None;
-                Ok(())
+                Vec::new()
             }
         }
     }
