@@ -79,10 +79,15 @@ statements! {
         due_at: Option<i64> as Nullable<BigInt>,
         created_at: i64 as BigInt,
         updated_at: i64 as BigInt,
-    } -> (BigInt,) {
+    } -> () {
         "INSERT INTO jobs (name, queue, state, priority, max_retries, backoff_base, timeout_ms, executor, due_at, \
          created_at, updated_at, attempts, fence, system_failures, cancel_requested) \
-         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0, 0, 0, 0) RETURNING id"
+         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0, 0, 0, 0)"
+    }
+
+    /// The number of the job stored last. RETURNING would have SQLite collect it in a table of its own, each time.
+    LastNumber {} -> (BigInt,) {
+        "SELECT last_insert_rowid()"
     }
 
     /// Stores what a job runs.

@@ -5,7 +5,7 @@ use diesel::result::{DatabaseErrorKind, Error as DieselError};
 use diesel::sqlite::SqliteConnection;
 use queuectl_core::{JobId, NewJob, State, Timestamp};
 
-use crate::sqlite::statements::{InsertJob, InsertPayload};
+use crate::sqlite::statements::{InsertJob, InsertPayload, LastNumber};
 use crate::{Store, StoreError};
 
 impl Store {
@@ -60,17 +60,16 @@ fn insert(
         created_at: now.0,
         updated_at: now.0,
     };
-    let (id,) = row
-        .get_result::<(i64,)>(conn)
-        .map_err(|error| match (error, &job.name) {
-            (DieselError::DatabaseError(DatabaseErrorKind::UniqueViolation, _), Some(name)) => {
-                StoreError::NameTaken {
-                    name: name.to_string(),
-                    index,
-                }
+    row.execute(conn).map_err(|error| match (error, &job.name) {
+        (DieselError::DatabaseError(DatabaseErrorKind::UniqueViolation, _), Some(name)) => {
+            StoreError::NameTaken {
+                name: name.to_string(),
+                index,
             }
-            (error, _) => error.into(),
-        })?;
+        }
+        (error, _) => error.into(),
+    })?;
+    let (id,) = LastNumber {}.get_result::<(i64,)>(conn)?;
     InsertPayload { job_id: id, payload }.execute(conn)?;
     Ok(JobId(id))
 }
