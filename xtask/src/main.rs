@@ -2,6 +2,8 @@
 //!
 //! This file parses arguments and hands over. No task depends on a tool that is not part of a Rust installation.
 
+#[cfg(target_os = "linux")]
+mod bench;
 mod build;
 mod demo;
 mod install;
@@ -50,6 +52,17 @@ enum Task {
     },
     /// Run what CI runs: `test`, where a skipped test is a failure
     Ci,
+    /// Measure the release build: figures with their spread, against peers in the same run (Linux)
+    Bench {
+        /// Only these measurements: drain, noop, enqueue, latency, idle [default: all]
+        names: Vec<String>,
+        /// How often each is measured
+        #[arg(long, value_name = "N", default_value_t = 5)]
+        runs: u32,
+        /// Write the figures to this file as JSON, too
+        #[arg(long, value_name = "FILE")]
+        json: Option<PathBuf>,
+    },
     /// Drive the real binary through a short story, in a temporary queue
     Demo {
         /// Keep the temporary queue, to look around in it afterwards
@@ -77,6 +90,10 @@ fn run(task: Task) -> anyhow::Result<()> {
         Task::Tidy => tidy::run(&workspace),
         Task::Test { filter } => suite::run(&workspace, filter.as_deref(), suite::in_ci()),
         Task::Ci => suite::run(&workspace, None, true),
+        #[cfg(target_os = "linux")]
+        Task::Bench { names, runs, json } => bench::run(&workspace, &names, runs, json),
+        #[cfg(not(target_os = "linux"))]
+        Task::Bench { .. } => anyhow::bail!("the measurements read /proc, which only Linux has"),
         Task::Demo { keep } => demo::run(&workspace, keep),
     }
 }
