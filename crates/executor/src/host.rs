@@ -2,8 +2,8 @@
 //!
 //! Every method returns at once; what becomes of a run is told through the callback.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Weak};
 use std::thread::JoinHandle;
 
 use crate::os::Reactor;
@@ -75,6 +75,11 @@ impl Host {
         self.shared.post(Message::Start(Box::new(run)));
     }
 
+    /// The means to start runs from elsewhere.
+    pub fn starter(&self) -> Starter {
+        Starter(Arc::downgrade(&self.shared))
+    }
+
     /// Stops a run: SIGTERM, its grace period, SIGKILL. Unknown runs and repetitions are ignored.
     pub fn stop(&self, key: RunKey, reason: StopReason) {
         self.shared.post(Message::Stop {
@@ -122,6 +127,19 @@ impl Host {
     /// Kills everything that is left, reports it as given back, and ends the supervisor thread.
     pub fn shut_down(self) {
         drop(self);
+    }
+}
+
+/// Starts runs on a host from places that cannot own it, such as its own reports.
+#[derive(Debug, Clone)]
+pub struct Starter(Weak<Shared>);
+
+impl Starter {
+    /// Starts a run, unless the host is gone.
+    pub fn start(&self, run: Run) {
+        if let Some(shared) = self.0.upgrade() {
+            shared.post(Message::Start(Box::new(run)));
+        }
     }
 }
 

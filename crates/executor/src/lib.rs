@@ -18,6 +18,6 @@ mod spawn;
 mod supervisor;
 
 pub use error::{HostError, PluginError};
-pub use host::{Host, HostConfig};
+pub use host::{Host, HostConfig, Starter};
 pub use plugin::{Found, Offline, PluginInfo, SearchPath, inspect};
 pub use run::{Finished, PluginSettings, Report, Run, RunKey, StopReason};

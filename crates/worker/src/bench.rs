@@ -62,6 +62,8 @@ impl Bench {
                     let report = match message {
                         FromWorker::Finished(finished) => Report::Finished(finished),
                         FromWorker::Handle(key, handle) => Report::Handle { key, handle },
+                        // Only where slots are bounded, which they are not here.
+                        FromWorker::NotStarted(_) => continue,
                     };
                     if sender.send(report).is_err() {
                         return;

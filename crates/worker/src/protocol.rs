@@ -16,7 +16,9 @@ pub const FRAME_BYTES: usize = 32 * 1024 * 1024;
 /// From the dispatcher to a worker process. The end of the stream means that the dispatcher is gone.
 #[derive(Debug, Serialize, Deserialize)]
 pub enum ToWorker {
-    /// Start a job.
+    /// How many jobs to run at a time; without it, all that come. Before any job.
+    Slots(u32),
+    /// Start a job, as soon as there is a slot for it; first come, first served.
     Start(Run),
     /// Take over a job whose worker process died, by the handle that its executor had saved.
     Adopt(Run, Vec<u8>),
@@ -24,6 +26,8 @@ pub enum ToWorker {
     Stop(RunKey, StopReason),
     /// Kill a job.
     Kill(RunKey, StopReason),
+    /// Give back those of these jobs that have not started.
+    Recall(Vec<RunKey>),
     /// What executors are told of the user's settings from now on.
     Settings(PluginSettings),
     /// These outcomes are durable, or nobody wants them any more.
@@ -32,11 +36,14 @@ pub enum ToWorker {
     Alive(Vec<String>),
 }
 
-/// From a worker process to its dispatcher.
+/// From a worker process to its dispatcher. The end of a job is told before another takes its slot: so the dispatcher
+/// knows of a process that died which of its jobs may have started, namely the first ones of those whose end was not told.
 #[derive(Debug, Serialize, Deserialize)]
 pub enum FromWorker {
     /// A job ended, and so did everything it started.
     Finished(Finished),
+    /// A job that was stopped or recalled had not started, and will not.
+    NotStarted(RunKey),
     /// An executor saved what is needed to take its job over, should this process die.
     Handle(RunKey, Vec<u8>),
 }
@@ -44,17 +51,16 @@ pub enum FromWorker {
 /// Appends a frame to `buffer`.
 ///
 /// # Errors
-/// The message is too large.
+/// The message is too large; what is in the buffer then beyond its former length is no frame.
 pub fn encode<T: Serialize>(message: &T, buffer: &mut Vec<u8>) -> io::Result<()> {
     let start = buffer.len();
     buffer.extend_from_slice(&[0; 4]);
-    let mut filled = postcard::to_extend(message, std::mem::take(buffer)).map_err(io::Error::other)?;
-    let bytes = filled.len() - start - 4;
+    postcard::to_io(message, &mut *buffer).map_err(io::Error::other)?;
+    let bytes = buffer.len() - start - 4;
     if bytes > FRAME_BYTES {
         return Err(io::Error::new(io::ErrorKind::InvalidData, "a frame is too large"));
     }
-    filled[start..start + 4].copy_from_slice(&(bytes as u32).to_le_bytes());
-    *buffer = filled;
+    buffer[start..start + 4].copy_from_slice(&(bytes as u32).to_le_bytes());
     Ok(())
 }
 

@@ -6,6 +6,7 @@
 use std::fs::OpenOptions;
 use std::io;
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 use diesel::connection::SimpleConnection;
 use diesel::prelude::*;
@@ -105,7 +106,10 @@ fn uri(path: &Path) -> String {
 
 /// Whether the schema is current; an error if the file is not ours or is newer. `false`: empty or older.
 fn is_current(conn: &mut SqliteConnection) -> Result<bool, StoreError> {
-    let application_id: i64 = match pragma(conn, "application_id") {
+    let stamp = match diesel::sql_query(STAMP)
+        .get_result::<Stamp>(conn)
+        .map_err(StoreError::from)
+    {
         Err(StoreError::Database {
             problem: Problem::Corrupt,
             detail,
@@ -114,8 +118,8 @@ fn is_current(conn: &mut SqliteConnection) -> Result<bool, StoreError> {
         }
         other => other?,
     };
-    let found = i32::try_from(pragma(conn, "user_version")?).unwrap_or(i32::MAX);
-    if application_id == APPLICATION_ID {
+    let found = i32::try_from(stamp.user_version).unwrap_or(i32::MAX);
+    if stamp.application_id == APPLICATION_ID {
         if found > SCHEMA_VERSION {
             return Err(StoreError::NewerSchema {
                 found,
@@ -125,16 +129,33 @@ fn is_current(conn: &mut SqliteConnection) -> Result<bool, StoreError> {
         return Ok(found == SCHEMA_VERSION);
     }
     // Neither marked as ours nor empty: somebody else's.
-    if application_id != 0 || found != 0 || count(conn, "SELECT count(*) AS value FROM sqlite_master")? != 0 {
+    if stamp.application_id != 0 || found != 0 || stamp.objects != 0 {
         return Err(StoreError::Foreign);
     }
     Ok(false)
 }
 
+/// Switches to the write-ahead log. For that, SQLite wants the file for itself and does not wait as it does otherwise:
+/// others that look at a file which is just being made would have it fail.
+fn enter_wal_mode(conn: &mut SqliteConnection) -> Result<(), StoreError> {
+    let until = Instant::now() + Duration::from_millis(BUSY_TIMEOUT_MS.into());
+    loop {
+        match conn
+            .batch_execute("PRAGMA journal_mode = WAL;")
+            .map_err(StoreError::from)
+        {
+            Err(error) if error.problem() == Some(Problem::Busy) && Instant::now() < until => {
+                std::thread::sleep(Duration::from_millis(2));
+            }
+            other => return other,
+        }
+    }
+}
+
 /// Brings an empty or older schema up to date. Another process may be doing the same: the loser of the race finds
 /// the schema current.
 fn migrate(conn: &mut SqliteConnection) -> Result<(), StoreError> {
-    conn.batch_execute("PRAGMA journal_mode = WAL;")?;
+    enter_wal_mode(conn)?;
     conn.immediate_transaction(|conn| {
         if is_current(conn)? {
             return Ok(());
@@ -157,6 +178,22 @@ pub fn set_durability(conn: &mut SqliteConnection, durability: Durability) -> Re
     Ok(())
 }
 
+/// Whose file this is, and of which version. One statement, and so one moment: another process may be making the
+/// schema right now, and half of it would look like somebody else's.
+const STAMP: &str = "SELECT (SELECT count(*) FROM sqlite_master) AS objects, \
+                     (SELECT application_id FROM pragma_application_id) AS application_id, \
+                     (SELECT user_version FROM pragma_user_version) AS user_version";
+
+#[derive(QueryableByName)]
+struct Stamp {
+    #[diesel(sql_type = BigInt)]
+    objects: i64,
+    #[diesel(sql_type = BigInt)]
+    application_id: i64,
+    #[diesel(sql_type = BigInt)]
+    user_version: i64,
+}
+
 #[derive(QueryableByName)]
 struct Number {
     #[diesel(sql_type = BigInt)]
@@ -165,9 +202,6 @@ struct Number {
 
 /// The value of a pragma that yields one integer.
 pub fn pragma(conn: &mut SqliteConnection, name: &str) -> Result<i64, StoreError> {
-    count(conn, &format!("SELECT {name} AS value FROM pragma_{name}"))
-}
-
-fn count(conn: &mut SqliteConnection, sql: &str) -> Result<i64, StoreError> {
+    let sql = format!("SELECT {name} AS value FROM pragma_{name}");
     Ok(diesel::sql_query(sql).get_result::<Number>(conn)?.value)
 }

@@ -35,15 +35,16 @@ pub struct Crew {
 }
 
 /// What every worker process is told before anything else, and again when it changes.
-#[derive(Default)]
 struct Greeting {
+    slots: u32,
     settings: PluginSettings,
     alive: Vec<String>,
 }
 
 impl Greeting {
-    fn messages(&self) -> [ToWorker; 2] {
+    fn messages(&self) -> [ToWorker; 3] {
         [
+            ToWorker::Slots(self.slots),
             ToWorker::Settings(self.settings.clone()),
             ToWorker::Alive(self.alive.clone()),
         ]
@@ -61,6 +62,8 @@ struct Process {
     pid: u32,
     cookie: String,
     frames: Sender<Vec<u8>>,
+    /// Frames that go out together at the next flush.
+    unsent: Vec<u8>,
 }
 
 impl Crew {
@@ -69,10 +72,12 @@ impl Crew {
         count: u32,
         args: Vec<OsString>,
         cookie: String,
+        slots: u32,
         settings: PluginSettings,
         events: Sender<Event>,
     ) -> io::Result<Crew> {
         let greeting = Greeting {
+            slots,
             settings,
             alive: vec![cookie.clone()],
         };
@@ -102,22 +107,35 @@ impl Crew {
         (0..self.workers.len()).filter(|index| self.workers[*index].process.is_some())
     }
 
-    /// Sends a message. A worker that is gone is reported by its own event, so a failure here needs no answer.
+    /// Sends a message, with the next [`Crew::flush`]. A worker that is gone is reported by its own event, so a failure here needs no answer.
     pub fn send(&mut self, worker: usize, message: &ToWorker) {
         if let ToWorker::Start(run) | ToWorker::Adopt(run, _) = message {
             self.left_some |= run.leftovers == Leftovers::Leave;
         }
         let Some(process) = self
             .workers
-            .get(worker)
-            .and_then(|worker| worker.process.as_ref())
+            .get_mut(worker)
+            .and_then(|worker| worker.process.as_mut())
         else {
             return;
         };
-        let mut frame = Vec::new();
-        match protocol::encode(message, &mut frame) {
-            Ok(()) => drop(process.frames.send(frame)),
-            Err(error) => tracing::error!(worker = worker + 1, %error, "cannot send to the worker"),
+        let sent = process.unsent.len();
+        if let Err(error) = protocol::encode(message, &mut process.unsent) {
+            process.unsent.truncate(sent);
+            tracing::error!(worker = worker + 1, %error, "cannot send to the worker");
+        }
+    }
+
+    /// Lets go what was sent, to each worker at once.
+    pub fn flush(&mut self) {
+        for process in self
+            .workers
+            .iter_mut()
+            .filter_map(|worker| worker.process.as_mut())
+        {
+            if !process.unsent.is_empty() {
+                let _ = process.frames.send(std::mem::take(&mut process.unsent));
+            }
         }
     }
 
@@ -208,6 +226,7 @@ impl Crew {
     /// Ends all worker processes by ending their input. Their jobs, if any, get their grace. Returns when the
     /// processes are gone; those that hang are killed at the deadline.
     pub fn dismiss(&mut self, inbox: &Receiver<Event>, deadline: Instant) {
+        self.flush();
         let mut left = Vec::new();
         for worker in &mut self.workers {
             worker.restart_at = None;
@@ -262,7 +281,12 @@ impl Crew {
             protocol::encode(&message, &mut frame)?;
             let _ = frames.send(frame);
         }
-        Ok(Process { pid, cookie, frames })
+        Ok(Process {
+            pid,
+            cookie,
+            frames,
+            unsent: Vec::new(),
+        })
     }
 }
 
@@ -286,6 +310,11 @@ fn read_frames(worker: usize, mut child: Child, mut from: impl io::Read, events:
             Ok(Some(FromWorker::Finished(finished))) => {
                 let finished = Box::new(finished);
                 if events.send(Event::Finished { worker, finished }).is_err() {
+                    return;
+                }
+            }
+            Ok(Some(FromWorker::NotStarted(key))) => {
+                if events.send(Event::NotStarted { worker, key }).is_err() {
                     return;
                 }
             }

@@ -25,8 +25,6 @@ use crate::protocol::ToWorker;
 /// How long outcomes may wait for company while the stock keeps the workers busy, and how many wait at most.
 const LINGER: Duration = Duration::from_millis(5);
 const LINGER_MOST: usize = 64;
-/// How long jobs may sit in stock while no slot gets free before they are given back for other nodes to take.
-const STALLED: Duration = Duration::from_millis(250);
 /// How long to wait before a store that failed is tried again.
 const STORE_RETRY: Duration = Duration::from_secs(1);
 /// How often dead nodes are looked for.
@@ -46,14 +44,15 @@ pub struct Dispatcher {
     inbox: Receiver<Event>,
     pub(super) crew: Crew,
     pub(super) hand: Hand,
-    pace: Pace,
+    pub(super) pace: Pace,
     control: Control,
     pub(super) phase: Phase,
     /// Whether the store may have jobs to claim.
     maybe_work: bool,
     next_due: Option<Timestamp>,
-    /// When a job was last handed to a worker.
+    /// When a slot was last filled or became free, on any worker and on each.
     pub(super) moved_at: Instant,
+    pub(super) workers_moved_at: Vec<Instant>,
     /// Since when outcomes wait to be recorded.
     ended_since: Option<Instant>,
     /// When a failed store is tried again, and whether that failure was reported.
@@ -79,6 +78,7 @@ impl Dispatcher {
             options.workers,
             options.worker_args.clone(),
             cookie,
+            options.concurrency,
             plugin_settings(&settings),
             events,
         )
@@ -100,6 +100,7 @@ impl Dispatcher {
             maybe_work: true,
             next_due: None,
             moved_at: now,
+            workers_moved_at: Vec::new(),
             ended_since: None,
             store_retry: None,
             next_rescue: now,
@@ -137,7 +138,8 @@ impl Dispatcher {
 
     fn work(&mut self) -> Result<NodeEnd, NodeError> {
         loop {
-            self.take_events()?;
+            self.take_events();
+            self.crew.flush();
             let step = self.phase.on_time();
             self.take_step(step);
             self.give_back_stalled();
@@ -150,6 +152,7 @@ impl Dispatcher {
             }
             self.crew.replace();
             self.hand_out();
+            self.crew.flush();
             if !self.phase.is_working() && self.hand.is_empty() {
                 return Ok(NodeEnd::Stopped);
             }
@@ -164,7 +167,7 @@ impl Dispatcher {
     }
 
     /// Waits for the next event or the next thing to do, and takes all events that are there.
-    fn take_events(&mut self) -> Result<(), NodeError> {
+    fn take_events(&mut self) {
         let wait = self.next_wake_up().saturating_duration_since(Instant::now());
         match self.inbox.recv_timeout(wait) {
             Ok(event) => self.take_event(event),
@@ -174,7 +177,6 @@ impl Dispatcher {
         while let Ok(event) = self.inbox.try_recv() {
             self.take_event(event);
         }
-        Ok(())
     }
 
     fn next_wake_up(&self) -> Instant {
@@ -215,6 +217,7 @@ impl Dispatcher {
                 self.take_step(step);
             }
             Event::Finished { worker, finished } => self.job_finished(worker, *finished),
+            Event::NotStarted { worker, key } => self.not_started(worker, key),
             Event::Handle { key, handle } => self.hand.save(key, handle),
             Event::WorkerGone { worker, status } => {
                 let how = status.map_or_else(|error| error.to_string(), os::describe);
@@ -237,6 +240,7 @@ impl Dispatcher {
             return;
         };
         self.pace.finished(finished_at.since(started_at));
+        self.slot_freed(worker);
         let ending = Ending {
             node: self.node,
             worker: worker as u32 + 1,
@@ -254,11 +258,42 @@ impl Dispatcher {
         self.hand_out();
     }
 
+    /// A job comes back that was stopped or recalled before it had started.
+    fn not_started(&mut self, worker: usize, key: RunKey) {
+        let Some(Running { job, stopping, .. }) = self.hand.finish(worker, key) else {
+            return;
+        };
+        if stopping == Some(StopReason::Cancelled) {
+            self.cancelled_before_start(&job);
+        } else {
+            self.back_to_stock(job);
+        }
+    }
+
+    /// Puts a job that has not started in front of the stock, or gives it back when nothing is to start any more.
+    fn back_to_stock(&mut self, job: Claimed) {
+        self.hand.stock.push_front(job);
+        if !self.phase.is_working() {
+            self.give_back_stock();
+        }
+    }
+
+    fn cancelled_before_start(&mut self, job: &Claimed) {
+        let now = self.clock.now();
+        let message = "cancelled before it started".to_owned();
+        let ending = decide::died(OutcomeKind::Cancelled, message, self.node, 0, now, now);
+        self.ended(job, ending);
+    }
+
     fn worker_gone(&mut self, worker: usize, how: &str) {
         tracing::warn!(worker = worker + 1, "worker process died: {how}");
         self.crew.gone(worker);
         let now = self.clock.now();
-        for Running { job, sent_at, .. } in self.hand.take_from(worker) {
+        let (started, waiting) = self.hand.take_from(worker, self.slots());
+        for Running { job, .. } in waiting.into_iter().rev() {
+            self.back_to_stock(job);
+        }
+        for Running { job, sent_at, .. } in started {
             let message = format!("worker process died: {how}");
             let number = worker as u32 + 1;
             let ending = decide::died(OutcomeKind::Crashed, message, self.node, number, sent_at, now);
@@ -274,33 +309,17 @@ impl Dispatcher {
         self.ended_since.get_or_insert_with(Instant::now);
     }
 
-    fn give_back_stock(&mut self) {
+    pub(super) fn give_back_stock(&mut self) {
         for job in std::mem::take(&mut self.hand.stock) {
             self.hand.ended.push(decide::given_back(&job, self.node));
             self.ended_since.get_or_insert_with(Instant::now);
         }
     }
 
-    /// When the stock counts as stalled: the jobs in front of it have turned long, so others shall have it.
-    fn stalls_at(&self) -> Option<Instant> {
-        (!self.hand.stock.is_empty()).then(|| self.moved_at + STALLED)
-    }
-
-    fn give_back_stalled(&mut self) {
-        if self.stalls_at().is_some_and(|at| at <= Instant::now()) {
-            // A job this long is running already; its end would be too late a hint not to claim ahead.
-            self.pace.finished(STALLED);
-            tracing::debug!(
-                jobs = self.hand.stock.len(),
-                "jobs turned long; giving back what was claimed ahead"
-            );
-            self.give_back_stock();
-        }
-    }
-
     fn take_step(&mut self, step: Step) {
         if matches!(step, Step::GiveBack | Step::Stop) {
             self.give_back_stock();
+            self.recall_all();
         }
         match step {
             Step::None => {}
@@ -383,10 +402,7 @@ impl Dispatcher {
             .position(|claimed| hand::key(claimed) == key)
         {
             if let Some(claimed) = self.hand.stock.remove(place) {
-                let now = self.clock.now();
-                let message = "cancelled before it started".to_owned();
-                let ending = decide::died(OutcomeKind::Cancelled, message, self.node, 0, now, now);
-                self.ended(&claimed, ending);
+                self.cancelled_before_start(&claimed);
             }
         } else if let Some((worker, key)) = self.hand.stop(job, fence, StopReason::Cancelled) {
             self.crew
@@ -399,18 +415,16 @@ impl Dispatcher {
         if !self.phase.is_working() || self.store_retry.is_some() {
             return 0;
         }
-        let slots = self.crew.present().count() as u32 * self.options.concurrency;
-        claim_count(
-            slots,
-            self.hand.running() as u32,
-            self.hand.stock.len() as u32,
-            &self.pace,
-        )
+        let slots = self.crew.present().count() * self.slots();
+        let (running, waiting) = self.hand.running_and_waiting(self.slots());
+        let in_stock = self.hand.stock.len() + waiting;
+        claim_count(slots as u32, running as u32, in_stock as u32, &self.pace)
     }
 
     /// Whether outcomes can wait a little for others: only while the workers have enough to do.
     fn may_linger(&self) -> bool {
-        let enough = self.hand.stock.len() >= self.crew.present().count() * self.options.concurrency as usize;
+        let (_, waiting) = self.hand.running_and_waiting(self.slots());
+        let enough = self.hand.stock.len() + waiting >= self.crew.present().count() * self.slots();
         enough && self.hand.ended.len() < LINGER_MOST && self.phase.is_working()
     }
 

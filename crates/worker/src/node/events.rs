@@ -24,6 +24,13 @@ pub enum Event {
         /// How it ended.
         finished: Box<Finished>,
     },
+    /// A job that was stopped or recalled had not started.
+    NotStarted {
+        /// The worker process, counted from 0.
+        worker: usize,
+        /// The job.
+        key: RunKey,
+    },
     /// An executor saved what is needed to take a job over.
     Handle {
         /// The job.

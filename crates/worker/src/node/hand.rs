@@ -14,6 +14,8 @@ pub struct Hand {
     pub stock: VecDeque<Claimed>,
     /// Sent to a worker.
     running: HashMap<RunKey, Running>,
+    /// The jobs on each worker, in the order in which they were sent: so they start there.
+    lines: Vec<Vec<RunKey>>,
     /// Ended or given back, to be recorded with the next turn.
     pub ended: Vec<Record>,
 }
@@ -50,7 +52,21 @@ impl Hand {
             handle: None,
             adoptions: 0,
         };
-        self.running.insert(key(&running.job), running);
+        let key = key(&running.job);
+        self.running.insert(key, running);
+        self.line_mut(worker).push(key);
+    }
+
+    fn line_mut(&mut self, worker: usize) -> &mut Vec<RunKey> {
+        if self.lines.len() <= worker {
+            self.lines.resize_with(worker + 1, Vec::new);
+        }
+        &mut self.lines[worker]
+    }
+
+    /// The jobs on a worker, in the order in which they start.
+    pub fn line(&self, worker: usize) -> &[RunKey] {
+        self.lines.get(worker).map_or(&[], Vec::as_slice)
     }
 
     /// Takes a job off its worker; none if it is not there, because the worker was given up meanwhile.
@@ -58,28 +74,26 @@ impl Hand {
         if self.running.get(&key)?.worker != worker {
             return None;
         }
+        self.line_mut(worker).retain(|other| *other != key);
         self.running.remove(&key)
     }
 
-    /// Takes all jobs off a worker that died, except those that can be taken over: these wait for another.
-    pub fn take_from(&mut self, worker: usize) -> Vec<Running> {
-        for running in self
-            .running
-            .values_mut()
-            .filter(|running| running.worker == worker)
-        {
-            if running.handle.is_some() && running.adoptions < ADOPTIONS {
-                running.adoptions += 1;
-                running.worker = NOBODY;
+    /// Takes all jobs off a worker that died and had so many slots: first those that may have started, then those that
+    /// have not. Those that can be taken over stay, and wait for another worker.
+    pub fn take_from(&mut self, worker: usize, slots: usize) -> (Vec<Running>, Vec<Running>) {
+        let line = std::mem::take(self.line_mut(worker));
+        let (mut started, mut waiting) = (Vec::new(), Vec::new());
+        for (place, key) in line.into_iter().enumerate() {
+            match self.running.get_mut(&key) {
+                Some(running) if running.handle.is_some() && running.adoptions < ADOPTIONS => {
+                    running.adoptions += 1;
+                    running.worker = NOBODY;
+                }
+                _ if place < slots => started.extend(self.running.remove(&key)),
+                _ => waiting.extend(self.running.remove(&key)),
             }
         }
-        let mut there: Vec<Running> = self
-            .running
-            .extract_if(|_, running| running.worker == worker)
-            .map(|(_, running)| running)
-            .collect();
-        there.sort_by_key(|running| running.job.id);
-        there
+        (started, waiting)
     }
 
     /// Notes what an executor saved for a job.
@@ -91,10 +105,27 @@ impl Hand {
 
     /// The next job that waits to be taken over; it goes to that worker.
     pub fn adopt(&mut self, worker: usize) -> Option<&Running> {
-        let mut waiting = self.running.values_mut();
-        let running = waiting.find(|running| running.worker == NOBODY)?;
+        let mut waiting = self.running.iter_mut();
+        let (key, running) = waiting.find(|(_, running)| running.worker == NOBODY)?;
+        let key = *key;
         running.worker = worker;
-        Some(running)
+        self.line_mut(worker).push(key);
+        self.running.get(&key)
+    }
+
+    /// A job that was sent to a worker.
+    pub fn get(&self, key: RunKey) -> Option<&Running> {
+        self.running.get(&key)
+    }
+
+    /// Jobs that run on workers of so many slots each, and those that wait there for one.
+    pub fn running_and_waiting(&self, slots: usize) -> (usize, usize) {
+        let waiting = self
+            .lines
+            .iter()
+            .map(|line| line.len().saturating_sub(slots))
+            .sum();
+        (self.running.len() - waiting, waiting)
     }
 
     /// Whether a job waits to be taken over.
@@ -104,13 +135,6 @@ impl Hand {
 
     pub fn running(&self) -> usize {
         self.running.len()
-    }
-
-    pub fn running_on(&self, worker: usize) -> usize {
-        self.running
-            .values()
-            .filter(|running| running.worker == worker)
-            .count()
     }
 
     /// The running jobs that were not told to stop yet, which marks them as told.
@@ -187,10 +211,10 @@ mod tests {
         hand.start(0, job.clone(), Timestamp(1));
         hand.start(1, bystander.clone(), Timestamp(1));
         assert!(hand.finish(1, key(&job)).is_none(), "it runs elsewhere");
-        let taken: Vec<i64> = hand.take_from(0).iter().map(|running| running.job.id).collect();
-        assert_eq!(taken, [1]);
+        let (started, waiting) = hand.take_from(0, 1);
+        assert_eq!((numbers(&started), numbers(&waiting)), (vec![1], vec![]));
         assert!(hand.finish(0, key(&job)).is_none(), "it was taken off");
-        assert_eq!((hand.running(), hand.running_on(1)), (1, 1));
+        assert_eq!((hand.running(), hand.line(1).len()), (1, 1));
         assert!(hand.finish(1, key(&bystander)).is_some());
         assert!(hand.is_empty());
     }
@@ -207,6 +231,24 @@ mod tests {
         assert_eq!(hand.all(), [(3, key(&claimed(1)))]);
     }
 
+    fn numbers(jobs: &[Running]) -> Vec<i64> {
+        jobs.iter().map(|running| running.job.id).collect()
+    }
+
+    #[test]
+    fn only_the_first_of_a_line_may_have_started() {
+        let mut hand = Hand::default();
+        for id in [5, 3, 4, 1] {
+            hand.start(0, claimed(id), Timestamp(1));
+        }
+        assert_eq!(hand.running_and_waiting(2), (2, 2));
+        hand.finish(0, key(&claimed(3)));
+        assert_eq!(hand.running_and_waiting(2), (2, 1));
+        let (started, waiting) = hand.take_from(0, 2);
+        assert_eq!((numbers(&started), numbers(&waiting)), (vec![5, 4], vec![1]));
+        assert!(hand.is_empty());
+    }
+
     #[test]
     fn only_what_was_saved_is_taken_over_and_not_for_ever() {
         let mut hand = Hand::default();
@@ -215,15 +257,15 @@ mod tests {
         hand.start(0, crashed, Timestamp(1));
         hand.save(key(&kept), b"there".to_vec());
         for _ in 0..ADOPTIONS {
-            let gone = hand.take_from(0);
-            assert!(gone.iter().all(|running| running.job.id == 2));
-            assert!(hand.any_adrift() && hand.running_on(0) == 0);
+            let (gone, _) = hand.take_from(0, 2);
+            assert!(numbers(&gone).iter().all(|id| *id == 2));
+            assert!(hand.any_adrift() && hand.line(0).is_empty());
             assert!(hand.finish(0, key(&kept)).is_none(), "the dead have no say");
             assert_eq!(hand.adopt(0).map(|running| running.job.id), Some(1));
             assert!(hand.adopt(0).is_none());
         }
-        let gone = hand.take_from(0);
-        assert_eq!(gone.iter().map(|running| running.job.id).collect::<Vec<_>>(), [1]);
+        let (gone, _) = hand.take_from(0, 2);
+        assert_eq!(numbers(&gone), [1]);
         assert!(hand.is_empty());
     }
 }

@@ -14,32 +14,116 @@ use super::shutdown::Phase;
 use super::{decide, hand, report};
 use crate::protocol::ToWorker;
 
+/// Most jobs that wait at a worker process for each of its slots.
+const WAITING_MOST: u32 = 32;
+/// How long jobs may wait while no slot gets free before they are taken back for others.
+const STALLED: Duration = Duration::from_millis(250);
+
 impl Dispatcher {
-    /// Gives jobs to workers with a free slot, the least busy first: those whose worker died under them and that can be
-    /// taken over, then those in stock.
+    /// Gives jobs to workers, the least busy first: those whose worker died under them and that can be taken over, then
+    /// those in stock. While jobs are short, some wait at the workers, where a slot is filled without a way back.
     pub(super) fn hand_out(&mut self) {
         while self.hand.any_adrift()
-            && let Some(worker) = self.free_worker()
+            && let Some(worker) = self.worker_below(self.slots())
         {
             self.adopt(worker);
         }
+        let most = self.slots() * (1 + self.pace.ahead_per_slot().min(WAITING_MOST) as usize);
         while !self.hand.stock.is_empty()
-            && let Some(worker) = self.free_worker()
+            && let Some(worker) = self.worker_below(most)
             && let Some(job) = self.hand.stock.pop_front()
         {
-            match self.run_of(&job) {
-                Ok(run) => {
+            self.give(worker, job);
+        }
+    }
+
+    fn give(&mut self, worker: usize, job: Claimed) {
+        match self.run_of(&job) {
+            Ok(run) => {
+                if self.hand.line(worker).len() < self.slots() {
                     report::started(&job, worker);
-                    self.crew.send(worker, &ToWorker::Start(run));
-                    self.hand.start(worker, job, self.clock.now());
-                    self.moved_at = Instant::now();
+                    self.moved(worker);
                 }
-                Err(message) => {
-                    let now = self.clock.now();
-                    let ending = decide::died(OutcomeKind::SystemFailure, message, self.node, 0, now, now);
-                    self.ended(&job, ending);
-                }
+                self.crew.send(worker, &ToWorker::Start(run));
+                self.hand.start(worker, job, self.clock.now());
             }
+            Err(message) => {
+                let now = self.clock.now();
+                let ending = decide::died(OutcomeKind::SystemFailure, message, self.node, 0, now, now);
+                self.ended(&job, ending);
+            }
+        }
+    }
+
+    /// Jobs that a worker process runs at a time.
+    pub(super) fn slots(&self) -> usize {
+        self.options.concurrency as usize
+    }
+
+    /// A slot of that worker was filled or became free.
+    fn moved(&mut self, worker: usize) {
+        let now = Instant::now();
+        self.moved_at = now;
+        if self.workers_moved_at.len() <= worker {
+            self.workers_moved_at.resize(worker + 1, now);
+        }
+        self.workers_moved_at[worker] = now;
+    }
+
+    /// A job left its slot: the first that waits at that worker has it now.
+    pub(super) fn slot_freed(&mut self, worker: usize) {
+        let next = self.hand.line(worker).get(self.slots() - 1).copied();
+        if let Some(running) = next.and_then(|key| self.hand.get(key)) {
+            report::started(&running.job, worker);
+        }
+        self.moved(worker);
+    }
+
+    /// The jobs that wait at a worker for a slot.
+    fn waiting_at(&self, worker: usize) -> &[RunKey] {
+        self.hand.line(worker).get(self.slots()..).unwrap_or_default()
+    }
+
+    /// When what waits counts as stalled: the jobs in front of it have turned long, so others shall have it.
+    pub(super) fn stalls_at(&self) -> Option<Instant> {
+        let at_workers = self.workers_moved_at.iter().enumerate();
+        let at_workers = at_workers
+            .filter(|(worker, _)| !self.waiting_at(*worker).is_empty())
+            .map(|(_, at)| *at);
+        let in_stock = (!self.hand.stock.is_empty()).then_some(self.moved_at);
+        at_workers.chain(in_stock).min().map(|at| at + STALLED)
+    }
+
+    /// Takes back everything that waits at workers.
+    pub(super) fn recall_all(&mut self) {
+        for worker in 0..self.workers_moved_at.len() {
+            let waiting = self.waiting_at(worker).to_vec();
+            if !waiting.is_empty() {
+                self.crew.send(worker, &ToWorker::Recall(waiting));
+            }
+        }
+    }
+
+    /// Takes back what waits at a worker whose jobs have turned long, for other workers; and gives back to the store
+    /// what waits in stock while all have, for other nodes.
+    pub(super) fn give_back_stalled(&mut self) {
+        let now = Instant::now();
+        if self.stalls_at().is_none_or(|at| at > now) {
+            return;
+        }
+        // A job this long is running already; its end would be too late a hint not to claim ahead.
+        self.pace.finished(STALLED);
+        for worker in 0..self.workers_moved_at.len() {
+            let waiting = self.waiting_at(worker).to_vec();
+            if !waiting.is_empty() && self.workers_moved_at[worker] + STALLED <= now {
+                self.crew.send(worker, &ToWorker::Recall(waiting));
+                self.workers_moved_at[worker] = now;
+            }
+        }
+        if self.moved_at + STALLED <= now && !self.hand.stock.is_empty() {
+            let jobs = self.hand.stock.len();
+            tracing::debug!(jobs, "jobs turned long; giving back what was claimed ahead");
+            self.give_back_stock();
         }
     }
 
@@ -69,12 +153,13 @@ impl Dispatcher {
         }
     }
 
-    fn free_worker(&self) -> Option<usize> {
-        let load = |worker: &usize| self.hand.running_on(*worker);
+    /// The least busy worker, if it has fewer jobs than that.
+    fn worker_below(&self, most: usize) -> Option<usize> {
+        let load = |worker: &usize| self.hand.line(*worker).len();
         self.crew
             .present()
             .min_by_key(load)
-            .filter(|worker| load(worker) < self.options.concurrency as usize)
+            .filter(|worker| load(worker) < most)
     }
 
     fn run_of(&self, job: &Claimed) -> Result<Run, String> {

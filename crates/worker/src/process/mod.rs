@@ -3,15 +3,18 @@
 //! It holds no connection to the store, and decides nothing: neither what runs next nor what an outcome means. When
 //! its input ends, the dispatcher is gone; it then stops its jobs and leaves.
 
+mod jobs;
+
 use std::fs::File;
 use std::io::{self, BufReader};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use queuectl_executor::{
-    Host, HostConfig, HostError, PluginSettings, Report, RunKey, SearchPath, StopReason, processes,
+    Host, HostConfig, HostError, PluginSettings, Report, RunKey, SearchPath, Starter, StopReason, processes,
 };
 
+use self::jobs::Jobs;
 use crate::os;
 use crate::protocol::{self, FromWorker, ToWorker};
 
@@ -43,42 +46,14 @@ pub enum WorkerError {
     Host(#[from] HostError),
 }
 
-/// The jobs that this process runs, and the longest grace among them.
-#[derive(Default)]
-struct Running {
-    keys: Mutex<Vec<(RunKey, Duration)>>,
-    changed: Condvar,
-}
+/// The stream to the dispatcher.
+struct Link(Mutex<File>);
 
-impl Running {
-    fn keys(&self) -> MutexGuard<'_, Vec<(RunKey, Duration)>> {
-        // A panic elsewhere leaves the list as usable as it was.
-        self.keys.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn add(&self, key: RunKey, grace: Duration) {
-        self.keys().push((key, grace));
-    }
-
-    fn remove(&self, key: RunKey) {
-        self.keys().retain(|(running, _)| *running != key);
-        self.changed.notify_all();
-    }
-
-    /// Waits until nothing runs, at most until `deadline`.
-    fn wait_until_idle(&self, deadline: Instant) {
-        let mut keys = self.keys();
-        while !keys.is_empty() {
-            let left = deadline.saturating_duration_since(Instant::now());
-            if left.is_zero() {
-                return;
-            }
-            keys = self
-                .changed
-                .wait_timeout(keys, left)
-                .unwrap_or_else(PoisonError::into_inner)
-                .0;
-        }
+impl Link {
+    fn tell(&self, message: &FromWorker) {
+        let to = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        // If the dispatcher is gone, the end of the input says so; what is lost here is rescued.
+        let _ = protocol::write(&*to, message);
     }
 }
 
@@ -93,77 +68,106 @@ pub fn run_worker(options: WorkerOptions) -> Result<(), WorkerError> {
     let (input, output) = os::take_standard_streams()?;
     // Orphans of a job become children of this process, where they are found at the job's end.
     processes::become_subreaper()?;
-    let running = Arc::new(Running::default());
-    let host = start_host(options, cookie, output, Arc::clone(&running))?;
+    let worker = Worker::start(options, cookie, output)?;
     let mut input = BufReader::with_capacity(64 * 1024, input);
     let end = loop {
         match protocol::read(&mut input) {
-            Ok(Some(message)) => handle(&host, &running, message),
+            Ok(Some(message)) => worker.handle(message),
             Ok(None) => break Ok(()),
             Err(error) => break Err(error),
         }
     };
-    stop_all(&host, &running);
-    host.shut_down();
+    worker.shut_down();
     end.map_err(WorkerError::from)
 }
 
-fn start_host(
-    options: WorkerOptions,
-    cookie: String,
-    output: File,
-    running: Arc<Running>,
-) -> Result<Host, HostError> {
-    // The cookie is the node's mark, which has two parts, and the process's own number.
-    let mark = cookie.splitn(3, '.').take(2).collect::<Vec<_>>().join(".");
-    let config = HostConfig {
-        search: options.search,
-        settings: PluginSettings::default(),
-        cookie,
-        mark,
-    };
-    let output = Mutex::new(output);
-    Host::new(config, move |report| {
-        let (message, over) = match report {
-            Report::Finished(finished) => {
-                let key = finished.key;
-                (FromWorker::Finished(finished), Some(key))
-            }
-            Report::Handle { key, handle } => (FromWorker::Handle(key, handle), None),
+struct Worker {
+    host: Host,
+    jobs: Arc<Jobs>,
+    link: Arc<Link>,
+}
+
+impl Worker {
+    fn start(options: WorkerOptions, cookie: String, output: File) -> Result<Worker, HostError> {
+        // The cookie is the node's mark, which has two parts, and the process's own number.
+        let mark = cookie.splitn(3, '.').take(2).collect::<Vec<_>>().join(".");
+        let config = HostConfig {
+            search: options.search,
+            settings: PluginSettings::default(),
+            cookie,
+            mark,
         };
-        let to = output.lock().unwrap_or_else(PoisonError::into_inner);
-        // If the dispatcher is gone, the end of the input says so; the outcome is lost and the job is rescued.
-        let _ = protocol::write(&*to, &message);
-        drop(to);
-        if let Some(key) = over {
-            running.remove(key);
-        }
-    })
-}
-
-fn handle(host: &Host, running: &Running, message: ToWorker) {
-    match message {
-        ToWorker::Start(run) => {
-            running.add(run.key, run.kill_grace);
-            host.start(run);
-        }
-        ToWorker::Adopt(run, handle) => {
-            running.add(run.key, run.kill_grace);
-            host.adopt(run, handle);
-        }
-        ToWorker::Settings(settings) => host.set_settings(settings),
-        ToWorker::Recorded(keys) => host.recorded(keys),
-        ToWorker::Alive(marks) => host.alive(marks),
-        ToWorker::Stop(key, reason) => host.stop(key, reason),
-        ToWorker::Kill(key, reason) => host.kill(key, reason),
+        let (jobs, link) = (Arc::new(Jobs::default()), Arc::new(Link(Mutex::new(output))));
+        // Known only once there is a host; no run ends before that.
+        let starter: Arc<OnceLock<Starter>> = Arc::default();
+        let host = {
+            let (jobs, link, starter) = (Arc::clone(&jobs), Arc::clone(&link), Arc::clone(&starter));
+            Host::new(config, move |report| match report {
+                Report::Finished(finished) => {
+                    let key = finished.key;
+                    // Told before the next one starts; see the protocol.
+                    link.tell(&FromWorker::Finished(finished));
+                    if let (Some(run), Some(starter)) = (jobs.ended(key), starter.get()) {
+                        starter.start(run);
+                    }
+                }
+                Report::Handle { key, handle } => link.tell(&FromWorker::Handle(key, handle)),
+            })?
+        };
+        let _ = starter.set(host.starter());
+        Ok(Worker { host, jobs, link })
     }
-}
 
-fn stop_all(host: &Host, running: &Running) {
-    let keys = running.keys().clone();
-    let grace = keys.iter().map(|(_, grace)| *grace).max().unwrap_or_default();
-    for (key, _) in keys {
-        host.stop(key, StopReason::Returned);
+    fn handle(&self, message: ToWorker) {
+        let host = &self.host;
+        match message {
+            ToWorker::Slots(slots) => self.jobs.set_slots(slots),
+            ToWorker::Start(run) => {
+                if let Some(run) = self.jobs.add(run) {
+                    host.start(run);
+                }
+            }
+            ToWorker::Adopt(run, handle) => {
+                self.jobs.started(&run);
+                host.adopt(run, handle);
+            }
+            ToWorker::Recall(keys) => {
+                for key in keys {
+                    self.take_back(key);
+                }
+            }
+            ToWorker::Stop(key, reason) => {
+                if !self.take_back(key) {
+                    host.stop(key, reason);
+                }
+            }
+            ToWorker::Kill(key, reason) => {
+                if !self.take_back(key) {
+                    host.kill(key, reason);
+                }
+            }
+            ToWorker::Settings(settings) => host.set_settings(settings),
+            ToWorker::Recorded(keys) => host.recorded(keys),
+            ToWorker::Alive(marks) => host.alive(marks),
+        }
     }
-    running.wait_until_idle(Instant::now() + grace + ORPHAN_MARGIN);
+
+    /// Takes a job back that has not started. Says whether it did.
+    fn take_back(&self, key: RunKey) -> bool {
+        let taken = self.jobs.take_waiting(key);
+        if taken {
+            self.link.tell(&FromWorker::NotStarted(key));
+        }
+        taken
+    }
+
+    /// Stops what runs, and leaves.
+    fn shut_down(self) {
+        let (keys, grace) = self.jobs.close();
+        for key in keys {
+            self.host.stop(key, StopReason::Returned);
+        }
+        self.jobs.wait_until_idle(Instant::now() + grace + ORPHAN_MARGIN);
+        self.host.shut_down();
+    }
 }
