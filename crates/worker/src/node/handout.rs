@@ -15,7 +15,7 @@ use super::{decide, hand, report};
 use crate::protocol::ToWorker;
 
 /// Most jobs that wait at a worker process for each of its slots.
-const WAITING_MOST: u32 = 32;
+const WAITING_MOST: u32 = 64;
 /// How long jobs may wait while no slot gets free before they are taken back for others.
 const STALLED: Duration = Duration::from_millis(250);
 
