@@ -24,6 +24,8 @@ mod crash;
 mod disk;
 #[cfg(unix)]
 mod hard;
+#[cfg(unix)]
+mod http;
 #[cfg(target_os = "linux")]
 mod leftovers;
 #[cfg(unix)]
