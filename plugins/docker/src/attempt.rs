@@ -15,7 +15,7 @@ use queuectl_plugin_api::{Outcome, RunHandle, StopSignal};
 use tokio::io::{AsyncWrite, AsyncWriteExt};
 
 use crate::engine::{Engine, Patience, Problem, call};
-use crate::identity::Identity;
+use crate::identity::{Containers, Identity};
 use crate::numbers::Numbers;
 use crate::spec::Spec;
 use crate::{auth, follow, image, removal, stopping};
@@ -31,6 +31,7 @@ pub struct Attempt {
     pub identity: Identity,
     pub spec: Spec,
     pub numbers: Arc<Numbers>,
+    pub containers: Arc<Containers>,
     pub run: RunHandle,
     /// Whether somebody will say when the outcome is durable; else nobody needs the container after the end.
     pub recorded: bool,
@@ -38,6 +39,14 @@ pub struct Attempt {
 
 /// Where standard input goes.
 type Input = Pin<Box<dyn AsyncWrite + Send>>;
+
+/// What came of starting a container.
+enum Launched {
+    /// It runs, and gets this as its standard input.
+    Running(Option<(Input, String)>),
+    /// It cannot be started, which is the job's own doing.
+    Failed(Outcome),
+}
 
 impl Attempt {
     /// Makes and starts a container, and follows it to its end.
@@ -71,11 +80,17 @@ impl Attempt {
         self.run
             .save_handle(name.as_bytes())
             .map_err(|error| Problem::Other(error.to_string()))?;
+        self.containers.add(self.run.id(), &name);
         // From here on it is not given up half way: nobody would know whether there is a container.
         if let Some(failed) = self.create(&docker, &name).await? {
             return Ok(failed);
         }
-        self.start_created(&docker, &name, &mut stop).await
+        match self.launch(&docker, &name).await {
+            Ok(launched) => self.finish(&docker, &name, launched, &mut stop).await,
+            // Whether it was started is known to the engine alone, once it is back.
+            Err(Problem::Away(_)) => self.try_take_over(&name, stop).await,
+            Err(problem) => Err(problem),
+        }
     }
 
     /// Everything that takes long and leaves nothing.
@@ -115,13 +130,8 @@ impl Attempt {
         }
     }
 
-    /// Starts a container that was made, and follows it.
-    async fn start_created(
-        &self,
-        docker: &Docker,
-        name: &str,
-        stop: &mut StopSignal,
-    ) -> Result<Outcome, Problem> {
+    /// Starts a container that was made.
+    async fn launch(&self, docker: &Docker, name: &str) -> Result<Launched, Problem> {
         // Before the start, so that nothing of the input comes late.
         let input = match &self.spec.stdin {
             Some(text) => Some((self.attach(docker, name).await?, text.clone())),
@@ -129,25 +139,36 @@ impl Attempt {
         };
         match call(docker.start_container(name, None)).await {
             Ok(()) => {}
-            Err(problem) if problem.is_request() => return self.not_started(docker, name, problem).await,
+            Err(Problem::Refused(400..=499, why)) => return self.not_started(docker, name, &why).await,
             Err(problem) => return Err(problem),
         }
         self.numbers.add_started();
         self.run.event("started", name);
-        self.follow(docker, name, input, stop).await
+        Ok(Launched::Running(input))
+    }
+
+    /// The outcome of a container that was launched.
+    async fn finish(
+        &self,
+        docker: &Docker,
+        name: &str,
+        launched: Launched,
+        stop: &mut StopSignal,
+    ) -> Result<Outcome, Problem> {
+        match launched {
+            Launched::Running(input) => self.follow(docker, name, input, stop).await,
+            Launched::Failed(outcome) => Ok(outcome),
+        }
     }
 
     /// The engine refused to start the container: a command that is not there, a network that does not exist.
-    async fn not_started(&self, docker: &Docker, name: &str, problem: Problem) -> Result<Outcome, Problem> {
-        let Problem::Refused(_, message) = problem else {
-            return Err(problem);
-        };
-        let failed = Outcome::failed(format!("the container could not be started: {message}"));
+    async fn not_started(&self, docker: &Docker, name: &str, why: &str) -> Result<Launched, Problem> {
+        let failed = Outcome::failed(format!("the container could not be started: {why}"));
         let code = follow::state(docker, name).await?.exit_code.unwrap_or(0);
-        Ok(match i32::try_from(code) {
+        Ok(Launched::Failed(match i32::try_from(code) {
             Ok(code @ (126 | 127)) => failed.with_exit_code(code),
             _ => failed,
-        })
+        }))
     }
 
     async fn attach(&self, docker: &Docker, name: &str) -> Result<Input, Problem> {
@@ -188,6 +209,7 @@ impl Attempt {
 
     async fn try_take_over(&self, handle: &str, mut stop: StopSignal) -> Result<Outcome, Problem> {
         let name = self.identity.name();
+        self.containers.add(self.run.id(), &name);
         let mut kill = stop.clone();
         let docker = tokio::select! {
             docker = self.reach() => docker?,
@@ -198,7 +220,8 @@ impl Attempt {
             state => state?,
         };
         if state.status == Some(Status::CREATED) {
-            return self.start_created(&docker, &name, &mut stop).await;
+            let launched = self.launch(&docker, &name).await?;
+            return self.finish(&docker, &name, launched, &mut stop).await;
         }
         if self.spec.stdin.is_some() && !handle.ends_with(FED) {
             // It may have taken the middle of its input for the end.

@@ -35,11 +35,6 @@ impl Problem {
     pub fn is_missing(&self) -> bool {
         matches!(self, Problem::Refused(404, _))
     }
-
-    /// Whether the request itself is what it did not like.
-    pub fn is_request(&self) -> bool {
-        matches!(self, Problem::Refused(400..=499, _))
-    }
 }
 
 impl From<bollard::errors::Error> for Problem {
@@ -222,6 +217,5 @@ mod tests {
         let text = engine.explain(&Problem::Away("Permission denied (os error 13)".to_owned()));
         assert!(text.contains("group"), "{text}");
         assert!(Problem::Refused(404, String::new()).is_missing());
-        assert!(!Problem::Refused(500, String::new()).is_request());
     }
 }

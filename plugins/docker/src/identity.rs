@@ -1,6 +1,7 @@
 //! By what containers are known: a name and labels that say whose they are.
 
 use std::collections::HashMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use queuectl_plugin_api::Run;
 
@@ -51,6 +52,32 @@ impl Identity {
             label(JOB, self.job.to_string()),
             label(FENCE, self.fence.to_string()),
         ])
+    }
+}
+
+/// The containers that were made or taken over here and are not to be removed yet, by run.
+#[derive(Debug, Default)]
+pub struct Containers(Mutex<HashMap<u64, String>>);
+
+impl Containers {
+    fn lock(&self) -> MutexGuard<'_, HashMap<u64, String>> {
+        // Nothing is left half done under this lock.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A run has, or is about to have, a container of that name.
+    pub fn add(&self, run: u64, name: &str) {
+        self.lock().insert(run, name.to_owned());
+    }
+
+    /// The container of a run, if it has one.
+    pub fn find(&self, run: u64) -> Option<String> {
+        self.lock().get(&run).cloned()
+    }
+
+    /// The same, for the last time.
+    pub fn take(&self, run: u64) -> Option<String> {
+        self.lock().remove(&run)
     }
 }
 

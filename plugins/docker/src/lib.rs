@@ -17,9 +17,9 @@ mod settings;
 mod spec;
 mod stopping;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::future::Future;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use queuectl_plugin_api::{
@@ -30,7 +30,7 @@ use tokio::sync::watch;
 
 use attempt::Attempt;
 use engine::{Engine, Problem};
-use identity::Identity;
+use identity::{Containers, Identity};
 use numbers::Numbers;
 use settings::Policy;
 use spec::Spec;
@@ -48,17 +48,12 @@ struct Docker {
     engine: Engine,
     policy: Policy,
     numbers: Arc<Numbers>,
-    /// The containers of runs whose outcome is not known to be durable, by run.
-    containers: Arc<Mutex<HashMap<u64, String>>>,
+    /// Those of runs whose outcome is not known to be durable.
+    containers: Arc<Containers>,
     /// The marks of the nodes that live, as last told.
     alive: watch::Sender<Vec<String>>,
     /// How many removals are under way that belong to no run.
     removals: watch::Sender<usize>,
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    // Nothing is left half done under this lock.
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Docker {
@@ -69,6 +64,7 @@ impl Docker {
             identity: Identity::of(run),
             spec,
             numbers: Arc::clone(&self.numbers),
+            containers: Arc::clone(&self.containers),
             run: run.handle(),
             recorded: self.host.records(),
         };
@@ -82,13 +78,12 @@ impl Docker {
         let is_own = |entry: &String| own.iter().any(|(name, _)| entry.split('=').next() == Some(name));
         env.retain(|entry| !is_own(entry));
         env.extend(own.map(|(name, value)| format!("{name}={value}")));
-        lock(&self.containers).insert(attempt.run.id(), attempt.identity.name());
         Ok(attempt)
     }
 
     /// Removes the container of a run, if there is one.
     fn discard(&self, run: u64) {
-        let Some(name) = lock(&self.containers).remove(&run) else {
+        let Some(name) = self.containers.take(run) else {
             return;
         };
         let engine = self.engine.clone();
@@ -173,7 +168,7 @@ impl Executor for Docker {
     }
 
     fn signal(&self, run: RunHandle, signal: i32) -> Handled {
-        let Some(name) = lock(&self.containers).get(&run.id()).cloned() else {
+        let Some(name) = self.containers.find(run.id()) else {
             return Handled::ByHost;
         };
         let (host, engine) = (self.host.clone(), self.engine.clone());
