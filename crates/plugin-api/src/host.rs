@@ -7,7 +7,8 @@ use std::mem::offset_of;
 
 use crate::Error;
 use crate::abi::{
-    QC_HOST_ADOPTS, QC_HOST_RECORDS, QC_INVALID, QC_OK, qc_error, qc_host_v1, qc_outcome_v1, qc_spawn_v1, qc_str,
+    QC_HOST_ADOPTS, QC_HOST_RECORDS, QC_INVALID, QC_OK, qc_error, qc_host_v1, qc_outcome_v1, qc_spawn_v1,
+    qc_str,
 };
 
 /// How much a log line matters.
