@@ -181,3 +181,24 @@ fn a_restarted_engine_costs_nothing_if_containers_outlive_it() {
         engine.containers("queuectl-").is_empty()
     });
 }
+
+/// Also by a node that has no job for a container.
+#[test]
+fn the_container_of_a_job_that_does_not_run_again_goes_too() {
+    let Some(scene) = scene("the_container_of_a_job_that_does_not_run_again_goes_too") else {
+        return;
+    };
+    let queue = &scene.queue;
+    let mut node = queue.start(&[]);
+    let id = plain(queue, "echo 1 > /shared/started; sleep 1000");
+    queue.wait_lines("shared/started", 1);
+    node.signal(Signal::SIGSTOP);
+    send(node.workers(1)[0], Signal::SIGKILL);
+    node.kill_dispatcher();
+    assert_eq!(scene.containers().len(), 1);
+    queue.ok(["cancel", &id]);
+    let _other = queue.start(&[]);
+    let job = queue.wait_state(&id, "cancelled");
+    assert_eq!(history(&job), ["1 cancelled"]);
+    scene.wait_no_containers();
+}
