@@ -138,10 +138,8 @@ fn tasks_end_once_and_stop_when_told() {
             mark: qc_str::NULL,
         };
         // SAFETY: the run lives during the call.
-        assert_eq!(
-            unsafe { vtable.start.unwrap()(instance, &raw const view, no_error) },
-            QC_OK
-        );
+        let started = unsafe { vtable.start.unwrap()(instance, &raw const view, no_error) };
+        assert_eq!(started, QC_OK);
     };
     // SAFETY: the instance is alive.
     let stop = |run, mode| unsafe { vtable.stop.unwrap()(instance, run, mode) };
