@@ -25,6 +25,8 @@ const REACH: Duration = Duration::from_secs(60);
 /// What a handle has after the container's name once standard input was handed over.
 const FED: &str = " fed";
 
+const NOT_STARTED: &str = "the container could not be started";
+
 /// A run on its way.
 pub struct Attempt {
     pub engine: Engine,
@@ -140,6 +142,11 @@ impl Attempt {
         match call(docker.start_container(name, None)).await {
             Ok(()) => {}
             Err(Problem::Refused(400..=499, why)) => return self.not_started(docker, name, &why).await,
+            // Podman calls it its own error, in these words.
+            Err(Problem::Refused(_, why)) if why.contains("command that was not found") => {
+                let failed = Outcome::failed(format!("{NOT_STARTED}: {why}"));
+                return Ok(Launched::Failed(failed.with_exit_code(127)));
+            }
             Err(problem) => return Err(problem),
         }
         self.numbers.add_started();
@@ -163,7 +170,7 @@ impl Attempt {
 
     /// The engine refused to start the container: a command that is not there, a network that does not exist.
     async fn not_started(&self, docker: &Docker, name: &str, why: &str) -> Result<Launched, Problem> {
-        let failed = Outcome::failed(format!("the container could not be started: {why}"));
+        let failed = Outcome::failed(format!("{NOT_STARTED}: {why}"));
         let code = follow::state(docker, name).await?.exit_code.unwrap_or(0);
         Ok(Launched::Failed(match i32::try_from(code) {
             Ok(code @ (126 | 127)) => failed.with_exit_code(code),
