@@ -9,6 +9,7 @@ use std::thread::JoinHandle;
 use crate::os::Reactor;
 use crate::supervisor::{Message, Shared, Supervisor};
 use crate::{HostError, PluginSettings, Report, Run, RunKey, SearchPath, StopReason};
+use queuectl_core::ExecutorName;
 
 /// Whether this process has a host: it waits for any child of the process, so there is room for one only.
 static EXISTS: AtomicBool = AtomicBool::new(false);
@@ -122,6 +123,11 @@ impl Host {
     /// These are the marks of the nodes of this store that live; executors end what others of them left behind.
     pub fn alive(&self, marks: Vec<String>) {
         self.shared.post(Message::Alive(marks));
+    }
+
+    /// Dead nodes had runs of these executors: loads those that are not, so that they see to what was left behind.
+    pub fn reap(&self, executors: Vec<ExecutorName>) {
+        self.shared.post(Message::Reap(executors));
     }
 
     /// Kills everything that is left, reports it as given back, and ends the supervisor thread.

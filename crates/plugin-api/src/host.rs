@@ -7,7 +7,8 @@ use std::mem::offset_of;
 
 use crate::Error;
 use crate::abi::{
-    QC_HOST_ADOPTS, QC_INVALID, QC_OK, qc_error, qc_host_v1, qc_outcome_v1, qc_spawn_v1, qc_str,
+    QC_HOST_ADOPTS, QC_HOST_RECORDS, QC_INVALID, QC_OK, qc_error, qc_host_v1, qc_outcome_v1, qc_spawn_v1,
+    qc_str,
 };
 
 /// How much a log line matters.
@@ -117,6 +118,11 @@ impl Host {
     /// Whether handles that are saved outlive this process, so that [`crate::Executor::reattach`] can be called.
     pub fn adopts(&self) -> bool {
         self.features() & QC_HOST_ADOPTS != 0
+    }
+
+    /// Whether [`crate::Executor::recorded`] is called.
+    pub fn records(&self) -> bool {
+        self.features() & QC_HOST_RECORDS != 0
     }
 
     pub(crate) fn event(&self, run: u64, name: &str, detail: &str) {

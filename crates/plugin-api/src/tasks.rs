@@ -43,7 +43,8 @@ impl StopSignal {
         }
     }
 
-    async fn killed(&mut self) {
+    /// Waits until the run shall end at once.
+    pub async fn killed(&mut self) {
         let kill = |mode: &Option<StopMode>| *mode == Some(StopMode::Kill);
         if self.0.wait_for(kill).await.is_err() {
             std::future::pending::<()>().await;
@@ -72,6 +73,22 @@ impl Tasks {
     where
         F: Future<Output = Outcome> + Send + 'static,
     {
+        self.launch(run, true, work);
+    }
+
+    /// The same for work that keeps something outside of this process ([`crate::Executor::KEEPS`]) and so must see to
+    /// its end itself: it is never dropped, the signal says also when the run is killed. It then ends soon.
+    pub fn start_to_end<F>(&self, run: Run, work: impl FnOnce(RunHandle, StopSignal) -> F)
+    where
+        F: Future<Output = Outcome> + Send + 'static,
+    {
+        self.launch(run, false, work);
+    }
+
+    fn launch<F>(&self, run: Run, droppable: bool, work: impl FnOnce(RunHandle, StopSignal) -> F)
+    where
+        F: Future<Output = Outcome> + Send + 'static,
+    {
         let (sender, receiver) = watch::channel(None);
         let id = run.handle().id();
         lock(&self.stops).insert(id, sender);
@@ -84,7 +101,7 @@ impl Tasks {
                 ended = &mut work => ended.unwrap_or_else(|error| {
                     Outcome::system_failure(format!("the executor plugin failed: {}", panic_text(error)))
                 }),
-                () = stop.killed() => {
+                () = stop.killed(), if droppable => {
                     work.abort();
                     // Ended for good before it is reported: nothing of the run goes on behind its back.
                     let _ = work.await;

@@ -31,6 +31,13 @@ impl Executor for Sleeper {
         let Some(Command::Line(line)) = run.request().command().cloned() else {
             return Err(StartError::Invalid("a line, please".to_owned()));
         };
+        if line == "to the end" {
+            self.0.start_to_end(run, async |_handle, mut stop| {
+                stop.killed().await;
+                Outcome::failed("saw to its end")
+            });
+            return Ok(());
+        }
         self.0
             .start(run, async move |_handle, mut stop| match line.as_str() {
                 "quick" => Outcome::succeeded(),
@@ -131,10 +138,8 @@ fn tasks_end_once_and_stop_when_told() {
             mark: qc_str::NULL,
         };
         // SAFETY: the run lives during the call.
-        assert_eq!(
-            unsafe { vtable.start.unwrap()(instance, &raw const view, no_error) },
-            QC_OK
-        );
+        let started = unsafe { vtable.start.unwrap()(instance, &raw const view, no_error) };
+        assert_eq!(started, QC_OK);
     };
     // SAFETY: the instance is alive.
     let stop = |run, mode| unsafe { vtable.stop.unwrap()(instance, run, mode) };
@@ -160,6 +165,9 @@ fn tasks_end_once_and_stop_when_told() {
     assert_eq!(stop(4, QC_STOP_KILL), QC_OK);
     assert_eq!(report(), (4, QC_FAILED, "killed".to_owned()));
     assert_eq!(stop(4, QC_STOP_KILL), QC_UNHANDLED, "it is over");
+    start(6, "to the end");
+    assert_eq!((stop(6, QC_STOP_GRACEFUL), stop(6, QC_STOP_KILL)), (QC_OK, QC_OK));
+    assert_eq!(report(), (6, QC_FAILED, "saw to its end".to_owned()));
     start(5, "stubborn");
     // SAFETY: the instance is alive, and not used after this.
     unsafe {

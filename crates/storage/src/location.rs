@@ -21,14 +21,6 @@ impl Location {
         }
     }
 
-    /// A number that tells this store from others on the machine (FNV-1a of its path).
-    pub fn fingerprint(&self) -> u64 {
-        let bytes = self.path().as_os_str().as_encoded_bytes();
-        bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
-            (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3)
-        })
-    }
-
     /// The folder beside the file that holds node locks, wake-up pipes and long outputs.
     pub fn beside(&self) -> PathBuf {
         let mut name = self.path().as_os_str().to_owned();

@@ -200,3 +200,12 @@ fn a_backup_is_a_store_of_its_own() {
     assert_eq!(temp.store.nodes().unwrap()[0].cookie, "mark");
     assert!(!copy.nodes().unwrap()[0].cookie.contains("mark"));
 }
+
+#[test]
+fn a_store_keeps_its_number_and_shares_it_with_no_other() {
+    let (mut temp, mut other) = (TempStore::sqlite(), TempStore::sqlite());
+    assert_eq!(temp.store.identity(7).unwrap(), 7);
+    assert_eq!(temp.store.identity(8).unwrap(), 7);
+    assert_eq!(temp.another().identity(9).unwrap(), 7);
+    assert_eq!(other.store.identity(8).unwrap(), 8);
+}

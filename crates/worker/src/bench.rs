@@ -41,7 +41,8 @@ impl Bench {
     /// # Errors
     /// It cannot be started.
     pub fn start(args: &[OsString], settings: PluginSettings) -> Result<Bench, BenchError> {
-        let cookie = format!("bench.{:016x}{:016x}.1.", fastrand::u64(..), fastrand::u64(..));
+        // A store of its own: several at a time must not take each other's containers for left behind.
+        let cookie = format!("bench{:016x}.{:016x}.1.", fastrand::u64(..), fastrand::u64(..));
         let mut command = os::own_program()?;
         command
             .args(args)

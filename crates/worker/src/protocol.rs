@@ -5,6 +5,7 @@
 
 use std::io::{self, Read, Write};
 
+use queuectl_core::ExecutorName;
 use queuectl_executor::{Finished, PluginSettings, Run, RunKey, StopReason};
 use serde::Deserialize;
 use serde::Serialize;
@@ -34,6 +35,8 @@ pub enum ToWorker {
     Recorded(Vec<RunKey>),
     /// The marks of the nodes that live.
     Alive(Vec<String>),
+    /// Dead nodes had jobs of these executors, which see to what they left behind.
+    Reap(Vec<ExecutorName>),
 }
 
 /// From a worker process to its dispatcher. The end of a job is told before another takes its slot: so the dispatcher

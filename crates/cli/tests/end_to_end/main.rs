@@ -22,6 +22,10 @@ mod cancel;
 mod crash;
 #[cfg(target_os = "linux")]
 mod disk;
+#[cfg(target_os = "linux")]
+mod docker;
+#[cfg(target_os = "linux")]
+mod docker_crash;
 #[cfg(unix)]
 mod hard;
 #[cfg(unix)]

@@ -10,6 +10,8 @@
 )]
 
 mod done;
+#[cfg(target_os = "linux")]
+pub mod engine;
 mod node;
 #[cfg(unix)]
 pub mod unix;

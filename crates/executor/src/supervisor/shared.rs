@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use queuectl_core::Outcome;
+use queuectl_core::{ExecutorName, Outcome};
 use queuectl_plugin_api::abi::HANDLE_BYTES;
 
 use crate::capture::Capture;
@@ -35,6 +35,8 @@ pub(crate) enum Message {
     Recorded(Vec<RunKey>),
     /// The marks of the nodes that live.
     Alive(Vec<String>),
+    /// Load these executors, so that they see to what dead nodes left behind.
+    Reap(Vec<ExecutorName>),
     /// A plugin wants a process for its run.
     Spawn(u64, Box<SpawnRequest>),
     /// A plugin reports the end of its run.

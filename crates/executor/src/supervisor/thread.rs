@@ -126,6 +126,12 @@ impl Supervisor {
                 self.keep.set_alive(marks);
                 self.loader.each(|instance| self.keep.reap(instance));
             }
+            Message::Reap(executors) => {
+                for executor in executors {
+                    // Those that are loaded were told with the marks. One that cannot be loaded has nothing to end.
+                    drop(self.loader.get(&executor, |made| self.keep.reap(made)));
+                }
+            }
             Message::Spawn(handle, request) => self.spawn(handle, &request),
             Message::Finished(handle, outcome, retry_after) => {
                 if let Some(run) = self.by_handle(handle) {

@@ -2,7 +2,7 @@
 //!
 //! A node holds an operating-system lock on `nodes/ID.lock` while it lives; the kernel lets go of it when the node
 //! dies, however it dies, so no clock is needed to tell the living from the dead. `nodes/ID.wake` wakes it.
-//! `turn` is the lock at which writers take turns. `output/` holds long outputs.
+//! `turn` is the lock at which writers take turns. `id` is the store's number. `output/` holds long outputs.
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io;
@@ -110,6 +110,27 @@ impl Beside {
             return None;
         }
         Some(TurnGuard(file))
+    }
+
+    /// The store's number, which no other store has, also on another machine under the same path. `fresh` becomes it if
+    /// it has none. A copy of the database without this folder is another store.
+    pub fn identity(&mut self, fresh: u64) -> Result<u64, StoreError> {
+        let path = self.folder.join("id");
+        let read = || u64::from_str_radix(std::fs::read_to_string(&path).ok()?.trim(), 16).ok();
+        if let Some(known) = read() {
+            return Ok(known);
+        }
+        // Others may be doing the same.
+        let _turn = self.take_turn();
+        if let Some(known) = read() {
+            return Ok(known);
+        }
+        os::create_private_dir(&self.folder).map_err(StoreError::file("create the folder", &self.folder))?;
+        // Whole or not there.
+        let new = self.folder.join(format!("id.{fresh:016x}"));
+        std::fs::write(&new, format!("{fresh:016x}\n")).map_err(StoreError::file("write", &new))?;
+        std::fs::rename(&new, &path).map_err(StoreError::file("create", &path))?;
+        Ok(fresh)
     }
 
     /// Takes the lock of a node that is being registered, and makes its wake-up pipe.

@@ -109,6 +109,14 @@ fn stop_request(code: i16) -> StopRequest {
 }
 
 impl Store {
+    /// The number of this store, which no other store has; `fresh` becomes it if it has none yet.
+    ///
+    /// # Errors
+    /// [`StoreError::File`].
+    pub fn identity(&mut self, fresh: u64) -> Result<u64, StoreError> {
+        self.beside.identity(fresh)
+    }
+
     /// Enters a node. It counts as alive while the guard is held.
     ///
     /// # Errors
@@ -271,6 +279,7 @@ pub struct RunningJob {
     pub max_retries: Option<u32>,
     pub backoff_base: Option<f64>,
     pub cancel_requested: bool,
+    pub executor: String,
     pub started_at: Option<Timestamp>,
 }
 
@@ -284,6 +293,7 @@ impl From<JobRow> for RunningJob {
             max_retries: row.max_retries.map(count),
             backoff_base: row.backoff_base,
             cancel_requested: row.cancel_requested,
+            executor: row.executor,
             started_at: row.started_at.map(Timestamp),
         }
     }

@@ -9,6 +9,7 @@ use std::sync::mpsc::{self, Receiver, Sender};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use queuectl_core::ExecutorName;
 use queuectl_core::settings::Leftovers;
 use queuectl_executor::{PluginSettings, processes};
 
@@ -152,6 +153,14 @@ impl Crew {
         if alive != self.greeting.alive {
             self.greeting.alive.clone_from(&alive);
             self.send_all(&ToWorker::Alive(alive));
+        }
+    }
+
+    /// Has a worker see to what dead nodes left behind that had jobs of these executors.
+    pub fn reap(&mut self, executors: Vec<ExecutorName>) {
+        let first = self.present().next();
+        if let Some(worker) = first.filter(|_| !executors.is_empty()) {
+            self.send(worker, &ToWorker::Reap(executors));
         }
     }
 

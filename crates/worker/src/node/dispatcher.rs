@@ -360,6 +360,7 @@ impl Dispatcher {
             self.maybe_work |= found.rescued > 0;
             // Before any rescued job can go to a worker.
             self.crew.set_alive(found.alive);
+            self.crew.reap(found.executors);
             // The net for lost wake-ups.
             self.maybe_work = self.maybe_work || self.store.has_work(&self.options.queues, now)?;
         }

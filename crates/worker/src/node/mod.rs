@@ -94,10 +94,11 @@ impl NodeError {
 pub fn run_node(options: NodeOptions, on_ready: impl FnOnce(NodeId)) -> Result<NodeEnd, NodeError> {
     let clock = SystemClock;
     let mut store = Store::open(&options.location, OpenMode::Create)?;
-    // The node's mark: first the store's, so that nodes of other stores on the machine are told apart.
+    // The node's mark: first the store's, so that nodes of other stores are told apart, on this machine and wherever
+    // executors start things.
     let cookie = format!(
         "{:016x}.{:016x}{:016x}",
-        options.location.fingerprint(),
+        store.identity(fastrand::u64(..))?,
         fastrand::u64(..),
         fastrand::u64(..)
     );

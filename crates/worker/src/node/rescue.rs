@@ -4,7 +4,7 @@
 //! this machine, then records its jobs as lost attempts, then removes it. The lock is held throughout, so only one
 //! node rescues another.
 
-use queuectl_core::{NodeId, OutcomeKind, Settings, Timestamp};
+use queuectl_core::{ExecutorName, NodeId, OutcomeKind, Settings, Timestamp};
 use queuectl_executor::processes;
 use queuectl_storage::{Node, Queues, Record, Store, StoreError, Turn};
 
@@ -16,6 +16,8 @@ pub struct Found {
     pub rescued: usize,
     /// The marks of the nodes that live.
     pub alive: Vec<String>,
+    /// The executors of rescued jobs.
+    pub executors: Vec<ExecutorName>,
 }
 
 /// Rescues the jobs of every dead node but `own`.
@@ -28,6 +30,7 @@ pub fn rescue(
     let mut found = Found {
         rescued: 0,
         alive: Vec::new(),
+        executors: Vec::new(),
     };
     for node in store.nodes()? {
         let dead = if node.id == own {
@@ -36,7 +39,7 @@ pub fn rescue(
             store.take_over(node.id)?
         };
         match dead {
-            Some(_guard) => found.rescued += rescue_one(store, &node, settings, now)?,
+            Some(_guard) => rescue_one(store, &node, settings, now, &mut found)?,
             None => found.alive.push(node.cookie),
         }
     }
@@ -48,7 +51,8 @@ fn rescue_one(
     dead: &Node,
     settings: &Settings,
     now: Timestamp,
-) -> Result<usize, StoreError> {
+    found: &mut Found,
+) -> Result<(), StoreError> {
     // Before anything of it can run again.
     let killed = processes::kill_marked(&dead.cookie);
     let jobs = store.jobs_of_node(dead.id)?;
@@ -83,5 +87,11 @@ fn rescue_one(
         processes = killed,
         "rescued a dead node's jobs"
     );
-    Ok(records.len())
+    found.rescued += records.len();
+    found
+        .executors
+        .extend(jobs.iter().filter_map(|job| job.executor.parse().ok()));
+    found.executors.sort();
+    found.executors.dedup();
+    Ok(())
 }

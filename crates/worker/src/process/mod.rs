@@ -149,6 +149,7 @@ impl Worker {
             ToWorker::Settings(settings) => host.set_settings(settings),
             ToWorker::Recorded(keys) => host.recorded(keys),
             ToWorker::Alive(marks) => host.alive(marks),
+            ToWorker::Reap(executors) => host.reap(executors),
         }
     }
 

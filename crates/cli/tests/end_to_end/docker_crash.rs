@@ -1,0 +1,204 @@
+//! kill -9 of what a container does not depend on: worker processes, nodes, the engine.
+
+use nix::sys::signal::Signal;
+use serde_json::json;
+
+use crate::docker::{job, plain, queue_with, scene};
+use crate::support::engine::Engine;
+use crate::support::unix::send;
+use crate::support::{history, wait_until};
+
+/// Says that it runs, waits at the gate, and prints before and after.
+const GATED: &str = "yes 0123456789 | head -c 20000; echo; echo $QUEUECTL_FENCE >> /shared/started; \
+                     read x < /shared/gate; echo after";
+/// All that it prints.
+const PRINTED: usize = 20_000 + 1 + 6;
+
+#[test]
+fn another_worker_process_takes_a_container_over() {
+    let Some(scene) = scene("another_worker_process_takes_a_container_over") else {
+        return;
+    };
+    let queue = &scene.queue;
+    let gate = queue.gate("shared/gate");
+    let node = queue.start(&[]);
+    let id = plain(queue, GATED);
+    queue.wait_lines("shared/started", 1);
+    let before = scene.containers().remove(0);
+    let worker = node.workers(1)[0];
+    send(worker, Signal::SIGKILL);
+    node.wait_log("worker process started again");
+    gate.open();
+    wait_until("the job to end", || queue.state(&id) == "completed");
+    let job = queue.job(&id);
+    assert_eq!(history(&job), ["1 succeeded"], "{job}");
+    assert_eq!(queue.lines("shared/started"), ["1"], "it ran once");
+    assert_eq!(job["attempt_history"][0]["output_bytes"], PRINTED, "{job}");
+    assert!(queue.run(["logs", &id]).text().ends_with("\nafter\n"));
+    assert_eq!(before["Names"][0].as_str().unwrap().rsplit('-').next(), Some("1"));
+    scene.wait_no_containers();
+}
+
+#[test]
+fn a_container_that_ended_meanwhile_is_taken_over_too() {
+    let Some(scene) = scene("a_container_that_ended_meanwhile_is_taken_over_too") else {
+        return;
+    };
+    let queue = &scene.queue;
+    let gate = queue.gate("shared/gate");
+    let node = queue.start(&[]);
+    let id = plain(
+        queue,
+        "echo 1 >> /shared/started; read x < /shared/gate; echo after; exit 5",
+    );
+    queue.wait_lines("shared/started", 1);
+    // While the dispatcher is held still, nobody takes over.
+    node.signal(Signal::SIGSTOP);
+    send(node.workers(1)[0], Signal::SIGKILL);
+    gate.open();
+    wait_until("the container to end", || {
+        scene.containers()[0]["State"] == "exited"
+    });
+    node.signal(Signal::SIGCONT);
+    let job = queue.wait_state(&id, "dead");
+    assert_eq!(history(&job), ["1 failed"], "{job}");
+    assert_eq!(job["attempt_history"][0]["exit_code"], 5);
+    assert_eq!(queue.run(["logs", &id]).text(), "after\n");
+    scene.wait_no_containers();
+}
+
+#[test]
+fn a_container_that_somebody_removed_is_a_system_failure() {
+    let Some(scene) = scene("a_container_that_somebody_removed_is_a_system_failure") else {
+        return;
+    };
+    let queue = &scene.queue;
+    let gate = queue.gate("shared/gate");
+    let node = queue.start(&[]);
+    let id = plain(queue, GATED);
+    queue.wait_lines("shared/started", 1);
+    node.signal(Signal::SIGSTOP);
+    send(node.workers(1)[0], Signal::SIGKILL);
+    scene.engine.remove(scene.containers()[0]["Id"].as_str().unwrap());
+    node.signal(Signal::SIGCONT);
+    queue.wait_lines("shared/started", 2);
+    gate.open();
+    let job = queue.wait_state(&id, "completed");
+    assert_eq!(history(&job), ["1 system_failure", "1 succeeded"], "{job}");
+    let why = job["attempt_history"][0]["error"].as_str().unwrap();
+    assert!(why.contains("is not there"), "{why}");
+}
+
+#[test]
+fn containers_of_a_dead_node_are_gone_before_their_jobs_run_again() {
+    let Some(scene) = scene("containers_of_a_dead_node_are_gone_before_their_jobs_run_again") else {
+        return;
+    };
+    let queue = &scene.queue;
+    let gate = queue.gate("shared/gate");
+    let mut node = queue.start(&["--concurrency", "2"]);
+    let again = job(queue, GATED.into(), json!({}), json!({"max_retries": 1}));
+    let never = plain(queue, "echo 1 > /shared/never; sleep 1000");
+    queue.wait_lines("shared/started", 1);
+    queue.wait_lines("shared/never", 1);
+    let store = scene.containers()[0]["Labels"]["queuectl.store"]
+        .as_str()
+        .unwrap()
+        .to_owned();
+    let labels = |store: &str| {
+        format!(
+            r#""Cmd":["sleep","1000"],"Labels":{{"queuectl.store":"{store}","queuectl.mark":"{store}.dead",
+               "queuectl.job":"1","queuectl.fence":"1"}}"#
+        )
+    };
+    let bystander = scene
+        .engine
+        .create(&format!("bystander-{store}"), &labels("another"));
+    scene.engine.post(&format!("/containers/{bystander}/start"));
+    // All at once: nobody can clean up, and the containers live on.
+    node.signal(Signal::SIGSTOP);
+    node.workers(1).iter().for_each(|pid| send(*pid, Signal::SIGKILL));
+    node.kill_dispatcher();
+    assert!(
+        scene
+            .containers()
+            .iter()
+            .all(|container| container["State"] == "running")
+    );
+    assert_eq!(scene.containers().len(), 2);
+
+    let _other = queue.start(&["--concurrency", "2"]);
+    queue.wait_lines("shared/started", 2);
+    let of = |id: &str| {
+        let mut found = scene.containers();
+        found.retain(|container| container["Labels"]["queuectl.job"] == id);
+        found
+    };
+    let now = of(&again);
+    assert_eq!(now.len(), 1, "the first attempt's is gone");
+    assert_eq!(now[0]["Labels"]["queuectl.fence"], "2");
+    let dead = queue.wait_state(&never, "dead");
+    assert_eq!(history(&dead), ["1 lost"]);
+    wait_until("the orphan of a job that does not run again to go", || {
+        of(&never).is_empty()
+    });
+    assert_eq!(of(&again).len(), 1, "what lives stays");
+    gate.open();
+    let job = queue.wait_state(&again, "completed");
+    assert_eq!(history(&job), ["1 lost", "2 succeeded"]);
+    assert_eq!(
+        scene.engine.containers(&format!("bystander-{store}"))[0]["State"],
+        "running"
+    );
+    scene.engine.remove(&bystander);
+    scene.wait_no_containers();
+}
+
+#[test]
+fn a_restarted_engine_costs_nothing_if_containers_outlive_it() {
+    let test = "a_restarted_engine_costs_nothing_if_containers_outlive_it";
+    let mut engine = match Engine::start(&["--live-restore"]) {
+        Ok(engine) => engine,
+        Err(why) => return queuectl_testkit::skipped(test, &why),
+    };
+    let queue = queue_with(&engine);
+    let gate = queue.gate("shared/gate");
+    let node = queue.start(&[]);
+    let id = plain(&queue, GATED);
+    queue.wait_lines("shared/started", 1);
+    node.wait_log("job started job=1 plugin=docker");
+    engine.stop();
+    node.wait_log("job lost");
+    engine.run().unwrap();
+    gate.open();
+    let job = queue.wait_state(&id, "completed");
+    assert_eq!(history(&job), ["1 succeeded"], "{job}");
+    assert_eq!(
+        job["attempt_history"][0]["output_bytes"], PRINTED,
+        "nothing twice, nothing lost: {job}"
+    );
+    wait_until("the container to be gone", || {
+        engine.containers("queuectl-").is_empty()
+    });
+}
+
+/// Also by a node that has no job for a container.
+#[test]
+fn the_container_of_a_job_that_does_not_run_again_goes_too() {
+    let Some(scene) = scene("the_container_of_a_job_that_does_not_run_again_goes_too") else {
+        return;
+    };
+    let queue = &scene.queue;
+    let mut node = queue.start(&[]);
+    let id = plain(queue, "echo 1 > /shared/started; sleep 1000");
+    queue.wait_lines("shared/started", 1);
+    node.signal(Signal::SIGSTOP);
+    send(node.workers(1)[0], Signal::SIGKILL);
+    node.kill_dispatcher();
+    assert_eq!(scene.containers().len(), 1);
+    queue.ok(["cancel", &id]);
+    let _other = queue.start(&[]);
+    let job = queue.wait_state(&id, "cancelled");
+    assert_eq!(history(&job), ["1 cancelled"]);
+    scene.wait_no_containers();
+}

@@ -1,0 +1,257 @@
+//! One run, from its request or from its handle to its outcome.
+//!
+//! The container outlives this process if it must: its name is saved before it is made. It is removed elsewhere, once
+//! the outcome is durable.
+
+use std::convert::Infallible;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bollard::Docker;
+use bollard::models::ContainerStateStatusEnum as Status;
+use bollard::query_parameters::{AttachContainerOptionsBuilder, CreateContainerOptionsBuilder};
+use queuectl_plugin_api::{Outcome, RunHandle, StopSignal};
+use tokio::io::{AsyncWrite, AsyncWriteExt};
+
+use crate::engine::{Engine, Patience, Problem, call};
+use crate::identity::{Containers, Identity};
+use crate::numbers::Numbers;
+use crate::spec::Spec;
+use crate::{auth, follow, image, removal, stopping};
+
+/// How long a worker process that takes a run over tries to reach the engine.
+const REACH: Duration = Duration::from_secs(60);
+/// What a handle has after the container's name once standard input was handed over.
+const FED: &str = " fed";
+
+const NOT_STARTED: &str = "the container could not be started";
+
+/// A run on its way.
+pub struct Attempt {
+    pub engine: Engine,
+    pub identity: Identity,
+    pub spec: Spec,
+    pub numbers: Arc<Numbers>,
+    pub containers: Arc<Containers>,
+    pub run: RunHandle,
+    /// Whether somebody will say when the outcome is durable; else nobody needs the container after the end.
+    pub recorded: bool,
+}
+
+/// Where standard input goes.
+type Input = Pin<Box<dyn AsyncWrite + Send>>;
+
+/// What came of starting a container.
+enum Launched {
+    /// It runs, and gets this as its standard input.
+    Running(Option<(Input, String)>),
+    /// It cannot be started, which is the job's own doing.
+    Failed(Outcome),
+}
+
+impl Attempt {
+    /// Makes and starts a container, and follows it to its end.
+    pub async fn start(self, stop: StopSignal) -> Outcome {
+        let result = self.try_start(stop).await;
+        self.outcome(result).await
+    }
+
+    /// Finds the container of a run whose worker process died, and follows it to its end.
+    pub async fn take_over(self, handle: String, stop: StopSignal) -> Outcome {
+        let result = self.try_take_over(&handle, stop).await;
+        self.outcome(result).await
+    }
+
+    async fn outcome(&self, result: Result<Outcome, Problem>) -> Outcome {
+        if !self.recorded
+            && let Ok(docker) = self.engine.connect().await
+        {
+            let _ = removal::remove(&docker, &self.identity.name()).await;
+        }
+        result.unwrap_or_else(|problem| Outcome::system_failure(self.engine.explain(&problem)))
+    }
+
+    async fn try_start(&self, mut stop: StopSignal) -> Result<Outcome, Problem> {
+        let mut early = stop.clone();
+        let docker = tokio::select! {
+            docker = self.prepare() => docker?,
+            _ = early.requested() => return Ok(Outcome::failed("stopped before its container was made")),
+        };
+        let name = self.identity.name();
+        self.run
+            .save_handle(name.as_bytes())
+            .map_err(|error| Problem::Other(error.to_string()))?;
+        self.containers.add(self.run.id(), &name);
+        // From here on it is not given up half way: nobody would know whether there is a container.
+        if let Some(failed) = self.create(&docker, &name).await? {
+            return Ok(failed);
+        }
+        match self.launch(&docker, &name).await {
+            Ok(launched) => self.finish(&docker, &name, launched, &mut stop).await,
+            // Whether it was started is known to the engine alone, once it is back.
+            Err(Problem::Away(_)) => self.try_take_over(&name, stop).await,
+            Err(problem) => Err(problem),
+        }
+    }
+
+    /// Everything that takes long and leaves nothing.
+    async fn prepare(&self) -> Result<Docker, Problem> {
+        let docker = self.engine.connect().await?;
+        let removed = removal::remove_earlier(&docker, &self.identity).await?;
+        self.numbers.add_removed(removed);
+        let credentials = self.spec.auth.as_deref().map(auth::find).transpose();
+        let credentials = credentials.map_err(Problem::Other)?;
+        let tell = |image: &str| self.run.event("pulling", image);
+        let spec = &self.spec;
+        image::provide(&docker, &spec.image, &spec.pull, credentials.as_ref(), tell).await?;
+        Ok(docker)
+    }
+
+    /// Makes the container. An outcome says that it cannot be made as the job wants it.
+    async fn create(&self, docker: &Docker, name: &str) -> Result<Option<Outcome>, Problem> {
+        let mut body = self.spec.body.clone();
+        body.labels = Some(self.identity.labels());
+        let options = CreateContainerOptionsBuilder::new().name(name).build();
+        match call(docker.create_container(Some(options), body)).await {
+            Ok(made) => {
+                for warning in made.warnings {
+                    self.run.event("warned", &warning);
+                }
+                Ok(None)
+            }
+            // A missing image or a name that is taken is not the job's doing.
+            Err(Problem::Refused(status, message))
+                if (400..500).contains(&status) && ![404, 409].contains(&status) =>
+            {
+                Ok(Some(Outcome::failed(format!(
+                    "the engine makes no such container: {message}"
+                ))))
+            }
+            Err(problem) => Err(problem),
+        }
+    }
+
+    /// Starts a container that was made.
+    async fn launch(&self, docker: &Docker, name: &str) -> Result<Launched, Problem> {
+        // Before the start, so that nothing of the input comes late.
+        let input = match &self.spec.stdin {
+            Some(text) => Some((self.attach(docker, name).await?, text.clone())),
+            None => None,
+        };
+        match call(docker.start_container(name, None)).await {
+            Ok(()) => {}
+            Err(Problem::Refused(400..=499, why)) => return self.not_started(docker, name, &why).await,
+            // Podman calls it its own error, in these words.
+            Err(Problem::Refused(_, why)) if why.contains("command that was not found") => {
+                let failed = Outcome::failed(format!("{NOT_STARTED}: {why}"));
+                return Ok(Launched::Failed(failed.with_exit_code(127)));
+            }
+            Err(problem) => return Err(problem),
+        }
+        self.numbers.add_started();
+        self.run.event("started", name);
+        Ok(Launched::Running(input))
+    }
+
+    /// The outcome of a container that was launched.
+    async fn finish(
+        &self,
+        docker: &Docker,
+        name: &str,
+        launched: Launched,
+        stop: &mut StopSignal,
+    ) -> Result<Outcome, Problem> {
+        match launched {
+            Launched::Running(input) => self.follow(docker, name, input, stop).await,
+            Launched::Failed(outcome) => Ok(outcome),
+        }
+    }
+
+    /// The engine refused to start the container: a command that is not there, a network that does not exist.
+    async fn not_started(&self, docker: &Docker, name: &str, why: &str) -> Result<Launched, Problem> {
+        let failed = Outcome::failed(format!("{NOT_STARTED}: {why}"));
+        let code = follow::state(docker, name).await?.exit_code.unwrap_or(0);
+        Ok(Launched::Failed(match i32::try_from(code) {
+            Ok(code @ (126 | 127)) => failed.with_exit_code(code),
+            _ => failed,
+        }))
+    }
+
+    async fn attach(&self, docker: &Docker, name: &str) -> Result<Input, Problem> {
+        let options = AttachContainerOptionsBuilder::new()
+            .stream(true)
+            .stdin(true)
+            .build();
+        let attached = call(docker.attach_container(name, Some(options))).await?;
+        Ok(attached.input)
+    }
+
+    /// Hands over standard input, and notes that it was. Does not return: the end of the input is not that of the run.
+    async fn feed(&self, name: &str, input: Option<(Input, String)>) -> Infallible {
+        if let Some((mut input, text)) = input {
+            // A container need not read all of it.
+            let _ = input.write_all(text.as_bytes()).await;
+            let _ = input.shutdown().await;
+            let _ = self.run.save_handle(format!("{name}{FED}").as_bytes());
+        }
+        std::future::pending().await
+    }
+
+    async fn follow(
+        &self,
+        docker: &Docker,
+        name: &str,
+        input: Option<(Input, String)>,
+        stop: &mut StopSignal,
+    ) -> Result<Outcome, Problem> {
+        let _running = self.numbers.running();
+        let ended = tokio::select! {
+            ended = follow::follow(docker, name, &self.run) => ended?,
+            problem = stopping::obey(docker, name, stop) => return Err(problem),
+            never = self.feed(name, input) => match never {},
+        };
+        Ok(ended.outcome(self.spec.memory()))
+    }
+
+    async fn try_take_over(&self, handle: &str, mut stop: StopSignal) -> Result<Outcome, Problem> {
+        let name = self.identity.name();
+        self.containers.add(self.run.id(), &name);
+        let mut kill = stop.clone();
+        let docker = tokio::select! {
+            docker = self.reach() => docker?,
+            () = kill.killed() => return Ok(Outcome::failed("killed while the container engine was away")),
+        };
+        let state = match follow::state(&docker, &name).await {
+            Err(problem) if problem.is_missing() => return Err(follow::gone(&name)),
+            state => state?,
+        };
+        if state.status == Some(Status::CREATED) {
+            let launched = self.launch(&docker, &name).await?;
+            return self.finish(&docker, &name, launched, &mut stop).await;
+        }
+        if self.spec.stdin.is_some() && !handle.ends_with(FED) {
+            // It may have taken the middle of its input for the end.
+            removal::remove(&docker, &name).await?;
+            return Err(Problem::Other(
+                "the worker process died before the container had all of its standard input".to_owned(),
+            ));
+        }
+        self.follow(&docker, &name, None, &mut stop).await
+    }
+
+    /// A client of an engine that may be away for a moment.
+    async fn reach(&self) -> Result<Docker, Problem> {
+        let mut patience = Patience::new(REACH);
+        loop {
+            match self.engine.connect().await {
+                Err(Problem::Away(cause)) => {
+                    if !patience.wait().await {
+                        return Err(Problem::Away(cause));
+                    }
+                }
+                answer => return answer,
+            }
+        }
+    }
+}

@@ -1,0 +1,238 @@
+//! Following a container to its end: its output as it comes, then how it ended.
+//!
+//! The engine may be restarted or away for a while meanwhile. All of the output is asked for again then, and what was
+//! passed on before is left out.
+
+use std::time::Duration;
+
+use bollard::Docker;
+use bollard::container::LogOutput;
+use bollard::models::{ContainerState, ContainerStateStatusEnum as Status};
+use bollard::query_parameters::{LogsOptionsBuilder, WaitContainerOptionsBuilder};
+use futures_util::StreamExt;
+use queuectl_plugin_api::{Outcome, RunHandle};
+
+use crate::engine::{Patience, Problem, call};
+
+/// Longest that the engine may be away while a container runs.
+const AWAY: Duration = Duration::from_secs(120);
+/// How long to wait for the end of a container that has ended its output, before it is looked whether there is more.
+const LINGER: Duration = Duration::from_secs(1);
+
+/// How a container ended.
+pub struct Ended {
+    state: ContainerState,
+    /// The engine was lost on the way.
+    engine_was_lost: bool,
+}
+
+/// So many bytes of each stream.
+#[derive(Default, Clone)]
+struct Position {
+    out: u64,
+    err: u64,
+}
+
+/// Passes the output of a container on from its very beginning, and returns when it has ended.
+///
+/// # Errors
+/// It is not there, or the engine stayed away.
+pub async fn follow(docker: &Docker, container: &str, run: &RunHandle) -> Result<Ended, Problem> {
+    let mut patience = Patience::new(AWAY);
+    let mut passed = Position::default();
+    let mut engine_was_lost = false;
+    loop {
+        let look = async {
+            pass_output(docker, container, run, &mut passed).await?;
+            end_of(docker, container).await
+        };
+        match look.await {
+            Ok(Some(state)) => {
+                return Ok(Ended {
+                    state,
+                    engine_was_lost,
+                });
+            }
+            Ok(None) => patience.renew(),
+            // An engine that is shutting down or starting says what it likes.
+            Err(problem @ (Problem::Away(_) | Problem::Refused(500.., _))) => {
+                if !engine_was_lost {
+                    run.event("lost", "the container engine; trying to reach it again");
+                }
+                engine_was_lost = true;
+                if !patience.wait().await {
+                    return Err(problem);
+                }
+            }
+            Err(problem) if problem.is_missing() => return Err(gone(container)),
+            Err(problem) => return Err(problem),
+        }
+    }
+}
+
+/// The problem that a container is not there any more.
+pub fn gone(container: &str) -> Problem {
+    Problem::Other(format!(
+        "the container {container} is not there; somebody may have removed it, or it was never made"
+    ))
+}
+
+/// Passes on what is new until the output ends, which it does with the container.
+async fn pass_output(
+    docker: &Docker,
+    container: &str,
+    run: &RunHandle,
+    passed: &mut Position,
+) -> Result<(), Problem> {
+    let options = LogsOptionsBuilder::new()
+        .follow(true)
+        .stdout(true)
+        .stderr(true)
+        .build();
+    let mut skip = passed.clone();
+    let mut output = docker.logs(container, Some(options));
+    while let Some(piece) = output.next().await {
+        match piece? {
+            LogOutput::StdErr { message } => {
+                let new = new_part(&message, &mut skip.err);
+                passed.err += new.len() as u64;
+                run.error_output(new);
+            }
+            piece => {
+                let message = piece.into_bytes();
+                let new = new_part(&message, &mut skip.out);
+                passed.out += new.len() as u64;
+                run.output(new);
+            }
+        }
+    }
+    Ok(())
+}
+
+/// The bytes without those that are still to be skipped.
+fn new_part<'a>(bytes: &'a [u8], skip: &mut u64) -> &'a [u8] {
+    let old = usize::try_from(*skip).unwrap_or(usize::MAX).min(bytes.len());
+    *skip -= old as u64;
+    &bytes[old..]
+}
+
+/// How the container ended; none if it still runs after a moment.
+async fn end_of(docker: &Docker, container: &str) -> Result<Option<ContainerState>, Problem> {
+    let options = WaitContainerOptionsBuilder::new()
+        .condition("not-running")
+        .build();
+    let mut waiting = docker.wait_container(container, Some(options));
+    // Whatever comes of it, the state says more.
+    let _ = tokio::time::timeout(LINGER, waiting.next()).await;
+    let state = state(docker, container).await?;
+    Ok(has_ended(&state).then_some(state))
+}
+
+/// The state of a container.
+///
+/// # Errors
+/// It is not there, or the engine is away.
+pub async fn state(docker: &Docker, container: &str) -> Result<ContainerState, Problem> {
+    let found = call(docker.inspect_container(container, None)).await?;
+    Ok(found.state.unwrap_or_default())
+}
+
+fn has_ended(state: &ContainerState) -> bool {
+    use Status::{DEAD, EXITED, REMOVING};
+    matches!(state.status, Some(EXITED | DEAD | REMOVING))
+}
+
+impl Ended {
+    /// What that means for the job. `memory` is its limit.
+    pub fn outcome(&self, memory: Option<i64>) -> Outcome {
+        let code = self.state.exit_code.unwrap_or(-1);
+        let code = i32::try_from(code).unwrap_or(-1);
+        let out_of_memory = self.state.oom_killed == Some(true);
+        let limit = || match memory {
+            Some(bytes) => format!("its limit of {}", bytesize::ByteSize(bytes.unsigned_abs())),
+            None => "what the engine's host has".to_owned(),
+        };
+        match code {
+            0 => Outcome::succeeded().with_exit_code(0),
+            137 if out_of_memory => Outcome::failed(format!(
+                "out of memory (OOM): the container needed more than {}",
+                limit()
+            ))
+            .with_exit_code(code),
+            // What a container is left with when its engine goes down with it, or cannot tell any more.
+            137 | 143 | 255 if self.engine_was_lost => Outcome::system_failure(format!(
+                "the container engine went away and the container ended with it (exit status {code})"
+            ))
+            .with_exit_code(code),
+            _ => {
+                let hint = match code {
+                    _ if out_of_memory => " (a process in the container ran out of memory: OOM)",
+                    126 => " (command not executable)",
+                    127 => " (command not found)",
+                    137 => " (killed)",
+                    _ => "",
+                };
+                Outcome::failed(format!("exit status {code}{hint}")).with_exit_code(code)
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_passed_on_is_left_out() {
+        let mut skip = 4;
+        assert_eq!(new_part(b"abc", &mut skip), b"");
+        assert_eq!(new_part(b"def", &mut skip), b"ef");
+        assert_eq!((new_part(b"g", &mut skip), skip), (&b"g"[..], 0));
+    }
+
+    fn outcome(exit_code: i64, oom_killed: bool, engine_was_lost: bool) -> Outcome {
+        let state = ContainerState {
+            exit_code: Some(exit_code),
+            oom_killed: Some(oom_killed),
+            ..ContainerState::default()
+        };
+        let ended = Ended {
+            state,
+            engine_was_lost,
+        };
+        ended.outcome(Some(16 << 20))
+    }
+
+    #[test]
+    fn an_end_is_an_outcome() {
+        assert_eq!(outcome(0, false, true), Outcome::succeeded().with_exit_code(0));
+        assert_eq!(
+            outcome(0, true, false),
+            Outcome::succeeded().with_exit_code(0),
+            "it lived on"
+        );
+        assert_eq!(
+            outcome(3, false, false),
+            Outcome::failed("exit status 3").with_exit_code(3)
+        );
+        assert_eq!(
+            outcome(137, true, false),
+            Outcome::failed("out of memory (OOM): the container needed more than its limit of 16.0 MiB")
+                .with_exit_code(137)
+        );
+        assert_eq!(
+            outcome(137, false, false),
+            Outcome::failed("exit status 137 (killed)").with_exit_code(137)
+        );
+        let lost = "the container engine went away and the container ended with it (exit status 137)";
+        assert_eq!(
+            outcome(137, false, true),
+            Outcome::system_failure(lost).with_exit_code(137)
+        );
+        assert_eq!(
+            outcome(3, false, true),
+            Outcome::failed("exit status 3").with_exit_code(3),
+            "its own doing"
+        );
+    }
+}
