@@ -29,6 +29,21 @@ impl Profile {
     }
 }
 
+/// How much to build.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Scope {
+    /// The binary and every plugin.
+    Everything,
+    /// The binary and the default executor: what somebody needs who wants to see it run, in a fraction of the time.
+    Shell,
+}
+
+impl Scope {
+    fn takes(self, folder: &str) -> bool {
+        self == Scope::Everything || !folder.starts_with("plugins/") || folder == "plugins/shell"
+    }
+}
+
 /// What a build made.
 pub struct Built {
     /// The `queuectl` binary.
@@ -46,7 +61,7 @@ impl Built {
 
 /// Builds and says where the results are.
 pub fn run(workspace: &Workspace, profile: Profile) -> anyhow::Result<()> {
-    let built = build(workspace, profile)?;
+    let built = build(workspace, profile, Scope::Everything)?;
     println!("{}", built.binary.display());
     for plugin in &built.plugins {
         println!("{}", plugin.display());
@@ -55,9 +70,13 @@ pub fn run(workspace: &Workspace, profile: Profile) -> anyhow::Result<()> {
 }
 
 /// Builds, with cargo's progress and diagnostics on standard error.
-pub fn build(workspace: &Workspace, profile: Profile) -> anyhow::Result<Built> {
+pub fn build(workspace: &Workspace, profile: Profile, scope: Scope) -> anyhow::Result<Built> {
     let mut cargo = workspace.cargo(["build", "--message-format=json-render-diagnostics"]);
-    for package in workspace.shipped() {
+    let wanted = workspace
+        .shipped()
+        .into_iter()
+        .filter(|package| scope.takes(&workspace.folder(package)));
+    for package in wanted {
         cargo.args(["--package", package.name.as_str()]);
     }
     if profile == Profile::Release {

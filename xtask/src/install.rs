@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 
-use crate::build::{self, Built, Profile};
+use crate::build::{self, Built, Profile, Scope};
 use crate::workspace::Workspace;
 
 /// Where a prefix keeps the binary.
@@ -28,7 +28,7 @@ pub fn run(workspace: &Workspace, prefix: Option<PathBuf>) -> anyhow::Result<()>
             .context("cannot tell your home folder; use --prefix")?
             .join(".local"),
     };
-    let built = build::build(workspace, Profile::Release)?;
+    let built = build::build(workspace, Profile::Release, Scope::Everything)?;
     for file in place(&built, &prefix)? {
         println!("installed {}", file.display());
     }

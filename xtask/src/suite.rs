@@ -27,7 +27,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
 
-use crate::build::{self, Profile};
+use crate::build::{self, Profile, Scope};
 use crate::report::{self, Step, Table, Verdict};
 use crate::tidy;
 use crate::workspace::Workspace;
@@ -65,7 +65,7 @@ pub fn run(workspace: &Workspace, filter: Option<&str>, ci: bool) -> anyhow::Res
     });
     let mut built = None;
     step("build", &mut || {
-        built = Some(build::build(workspace, Profile::Dev)?);
+        built = Some(build::build(workspace, Profile::Dev, Scope::Everything)?);
         Ok(())
     });
     // The tasks are tested apart: together, their dependencies' features would reach the binary under test.

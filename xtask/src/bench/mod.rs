@@ -12,7 +12,7 @@ use std::path::PathBuf;
 
 use anyhow::{Context, bail};
 
-use crate::build::{self, Profile};
+use crate::build::{self, Profile, Scope};
 use crate::report::heading;
 use crate::workspace::Workspace;
 use figures::{Figures, machine};
@@ -63,7 +63,7 @@ pub fn run(workspace: &Workspace, names: &[String], runs: u32, json: Option<Path
         );
     }
     heading("Building for release");
-    let built = build::build(workspace, Profile::Release)?;
+    let built = build::build(workspace, Profile::Release, Scope::Shell)?;
     let rig = Rig::new(workspace, &built, runs)?;
     let mut figures = Figures::new(machine(workspace, &rig)?);
     for (name, about, measure) in SCENARIOS {

@@ -11,7 +11,7 @@ use std::path::PathBuf;
 
 use anyhow::Context;
 
-use crate::build::{self, Profile};
+use crate::build::{self, Profile, Scope};
 use crate::demo::shell::Shell;
 use crate::demo::verify::{Expected, verify};
 use crate::install;
@@ -20,8 +20,8 @@ use crate::workspace::Workspace;
 
 /// Plays the story; an error says what came out differently.
 pub fn run(workspace: &Workspace, keep: bool) -> anyhow::Result<()> {
-    heading("Building queuectl and its plugins");
-    let built = build::build(workspace, Profile::Dev)?;
+    heading("Building queuectl and its default executor");
+    let built = build::build(workspace, Profile::Dev, Scope::Shell)?;
     let mut folder = tempfile::Builder::new()
         .prefix("queuectl-demo-")
         .tempdir()
