@@ -5,7 +5,7 @@ use std::ffi::OsString;
 use std::io::{self, BufReader, Write};
 use std::process::{Child, ChildStdin, ExitStatus, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use queuectl_executor::{PluginSettings, Report, Run, RunKey, StopReason, processes};
 
@@ -13,8 +13,22 @@ use crate::os;
 use crate::process::COOKIE;
 use crate::protocol::{self, FromWorker, ToWorker};
 
+/// How worker processes are started.
+#[derive(Debug, Clone)]
+pub struct BenchOptions {
+    /// The arguments to this program that make it one.
+    pub args: Vec<OsString>,
+    /// What plugins are told of the settings.
+    pub settings: PluginSettings,
+    /// Whether what they log, and what plugins print, is wanted by nobody.
+    pub silent: bool,
+}
+
 /// A worker process.
 pub struct Bench {
+    options: BenchOptions,
+    /// The mark of the node that it believes to belong to.
+    mark: String,
     child: Child,
     input: Option<ChildStdin>,
     reports: Receiver<Report>,
@@ -27,6 +41,9 @@ pub enum BenchError {
     /// It took too long.
     #[error("nothing was reported within {} s", .0.as_secs())]
     TimedOut(Duration),
+    /// It was told to leave and did not.
+    #[error("the worker process did not end within {} s after it was told to leave", .0.as_secs())]
+    Stays(Duration),
     /// The process ended.
     #[error("the worker process died: {0}")]
     Died(String),
@@ -36,19 +53,36 @@ pub enum BenchError {
 }
 
 impl Bench {
-    /// Starts a worker process: this program with these arguments.
+    /// Starts a worker process.
     ///
     /// # Errors
     /// It cannot be started.
-    pub fn start(args: &[OsString], settings: PluginSettings) -> Result<Bench, BenchError> {
+    pub fn start(options: BenchOptions) -> Result<Bench, BenchError> {
         // A store of its own: several at a time must not take each other's containers for left behind.
-        let cookie = format!("bench{:016x}.{:016x}.1.", fastrand::u64(..), fastrand::u64(..));
+        let mark = format!("bench-{:016x}{:016x}.1", fastrand::u64(..), fastrand::u64(..));
+        Bench::start_as(options, mark, 1)
+    }
+
+    /// Kills the process, as a crash would, and starts another of the same node.
+    ///
+    /// # Errors
+    /// It cannot be started.
+    pub fn replace(mut self) -> Result<Bench, BenchError> {
+        self.kill()?;
+        Bench::start_as(self.options.clone(), self.mark.clone(), 2)
+    }
+
+    fn start_as(options: BenchOptions, mark: String, number: u32) -> Result<Bench, BenchError> {
+        let cookie = format!("{mark}.{number}.");
         let mut command = os::own_program()?;
         command
-            .args(args)
+            .args(&options.args)
             .env(COOKIE, &cookie)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped());
+        if options.silent {
+            command.stderr(Stdio::null());
+        }
         os::own_group(&mut command);
         let mut child = command.spawn()?;
         let (Some(input), Some(output)) = (child.stdin.take(), child.stdout.take()) else {
@@ -71,13 +105,16 @@ impl Bench {
                     }
                 }
             })?;
+        let settings = options.settings.clone();
         let mut bench = Bench {
+            options,
+            mark,
             child,
             input: Some(input),
             reports,
             cookie,
         };
-        let mark = bench.cookie.splitn(3, '.').take(2).collect::<Vec<_>>().join(".");
+        let mark = bench.mark.clone();
         bench.send(&ToWorker::Settings(settings))?;
         bench.send(&ToWorker::Alive(vec![mark]))?;
         Ok(bench)
@@ -158,13 +195,21 @@ impl Bench {
         Ok(())
     }
 
-    /// Ends the process as a node does, and says how it ended.
+    /// Ends the process as a node does, and says how it ended. What it still reports is dropped.
     ///
     /// # Errors
-    /// It cannot be waited for.
-    pub fn leave(mut self) -> Result<ExitStatus, BenchError> {
+    /// It does not end in time, or cannot be waited for.
+    pub fn leave(mut self, patience: Duration) -> Result<ExitStatus, BenchError> {
         self.input = None;
-        Ok(self.child.wait()?)
+        let deadline = Instant::now() + patience;
+        loop {
+            let left = deadline.saturating_duration_since(Instant::now());
+            match self.reports.recv_timeout(left) {
+                Ok(_) => {}
+                Err(RecvTimeoutError::Disconnected) => return Ok(self.child.wait()?),
+                Err(RecvTimeoutError::Timeout) => return Err(BenchError::Stays(patience)),
+            }
+        }
     }
 }
 

@@ -16,7 +16,7 @@ mod probe;
 mod process;
 mod protocol;
 
-pub use bench::{Bench, BenchError};
+pub use bench::{Bench, BenchError, BenchOptions};
 pub use node::{NodeEnd, NodeError, NodeOptions, run_node};
 pub use probe::{Probe, ProbeError, serve_probe};
 pub use process::{WorkerError, WorkerOptions, run_worker};

@@ -10,7 +10,7 @@ use clap::Args;
 use jiff::ZonedDateTime;
 use queuectl_core::{Clock, ExecutorName, JobId, Outcome, SystemClock};
 use queuectl_executor::{Report, Run, RunKey};
-use queuectl_worker::Bench;
+use queuectl_worker::{Bench, BenchOptions};
 use serde::Serialize;
 
 use super::{file, settings};
@@ -57,7 +57,12 @@ pub fn run(args: &RunArgs, context: &Context) -> Result<Exit> {
     let (executor, folder) = executor_of(&plugin)?;
     let mut worker: Vec<OsString> = vec!["worker:run".into(), "--plugin-dir".into(), folder.into()];
     worker.extend(context.shared_options());
-    let mut bench = Bench::start(&worker, settings(context)?).map_err(Failed::executor)?;
+    let mut bench = Bench::start(BenchOptions {
+        args: worker,
+        settings: settings(context)?,
+        silent: false,
+    })
+    .map_err(Failed::executor)?;
     let scratch = std::env::temp_dir().join(format!("queuectl-run-{}", std::process::id()));
     bench
         .run(Run {
@@ -112,7 +117,7 @@ pub fn run(args: &RunArgs, context: &Context) -> Result<Exit> {
         ));
     }
     bench.recorded(finished.key).map_err(Failed::executor)?;
-    let status = bench.leave().map_err(Failed::executor)?;
+    let status = bench.leave(MARGIN).map_err(Failed::executor)?;
     if !status.success() {
         return Err(
             Failed::executor(format!("the worker process ended badly after the job: {status}")).into(),
