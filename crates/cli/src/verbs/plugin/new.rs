@@ -137,12 +137,16 @@ export_executor!(Greeter);
 "##;
 
 const C_SOURCE: &str = r##"/* The @name@ executor: greets whom the job's payload names. */
+#include <stdlib.h>
 #include <string.h>
 
 #include "queuectl_plugin.h"
 
-static const qc_host_v1 *host;
-static void *host_ctx;
+/* There may be several instances at a time, each with a host of its own. */
+struct greeter {
+    const qc_host_v1 *host;
+    void *ctx;
+};
 
 static qc_str str(const char *text) {
     qc_str s = {(const uint8_t *)text, strlen(text)};
@@ -177,13 +181,15 @@ static void describe(qc_str *out) {
                "\"schema\":{\"type\":\"object\",\"required\":[\"name\"]}}");
 }
 
-static qc_status create(const qc_host_v1 *h, void *ctx, qc_str settings, void **instance, qc_error *error) {
+static qc_status create(const qc_host_v1 *host, void *ctx, qc_str settings, void **instance, qc_error *error) {
+    struct greeter *greeter = malloc(sizeof *greeter);
     (void)settings, (void)error;
-    host = h, host_ctx = ctx, *instance = NULL;
+    if (!greeter) return QC_SYSTEM_FAILURE;
+    greeter->host = host, greeter->ctx = ctx, *instance = greeter;
     return QC_OK;
 }
 
-static void destroy(void *instance) { (void)instance; }
+static void destroy(void *instance) { free(instance); }
 
 static qc_status validate(void *instance, qc_str request, qc_error *error) {
     (void)instance;
@@ -191,12 +197,13 @@ static qc_status validate(void *instance, qc_str request, qc_error *error) {
 }
 
 static qc_status start(void *instance, const qc_run_v1 *run, qc_error *error) {
+    struct greeter *g = instance;
     qc_outcome_v1 outcome = {.size = sizeof outcome, .kind = QC_SUCCEEDED};
     if (validate(instance, run->request, error) != QC_OK) return QC_INVALID;
-    host->output(host_ctx, run->run, QC_STDOUT, str("hello, "));
-    host->output(host_ctx, run->run, QC_STDOUT, name_of(run->request));
-    host->output(host_ctx, run->run, QC_STDOUT, str("\n"));
-    host->finished(host_ctx, run->run, &outcome);
+    g->host->output(g->ctx, run->run, QC_STDOUT, str("hello, "));
+    g->host->output(g->ctx, run->run, QC_STDOUT, name_of(run->request));
+    g->host->output(g->ctx, run->run, QC_STDOUT, str("\n"));
+    g->host->finished(g->ctx, run->run, &outcome);
     return QC_OK;
 }
 
