@@ -159,6 +159,10 @@ pub enum Verb {
     PluginInfo(plugin::info::InfoArgs),
     #[command(name = "plugin:run")]
     PluginRun(plugin::run::RunArgs),
+    #[command(name = "plugin:check")]
+    PluginCheck(plugin::check::CheckArgs),
+    #[command(name = "plugin:check-case", hide = true)]
+    PluginCheckCase(plugin::check::CaseArgs),
     #[command(name = "plugin:install")]
     PluginInstall(plugin::install::InstallArgs),
     #[command(name = "plugin:new")]
@@ -174,7 +178,7 @@ pub enum Verb {
     /// Same as config:list, config:get, config:set and config:unset
     #[command(hide = true, subcommand)]
     Config(ConfigVerb),
-    /// Same as plugin:list, plugin:info, plugin:run, plugin:install and plugin:new
+    /// Same as plugin:list, plugin:info, plugin:run, plugin:check, plugin:install and plugin:new
     #[command(hide = true, subcommand)]
     Plugin(PluginVerb),
     /// Same as db:check and db:backup
@@ -210,6 +214,7 @@ pub enum PluginVerb {
     List(plugin::list::ListArgs),
     Info(plugin::info::InfoArgs),
     Run(plugin::run::RunArgs),
+    Check(plugin::check::CheckArgs),
     Install(plugin::install::InstallArgs),
     New(plugin::new::NewArgs),
 }
@@ -264,6 +269,10 @@ impl Verb {
                 plugin::info::run(&args, context)
             }
             Verb::PluginRun(args) | Verb::Plugin(PluginVerb::Run(args)) => plugin::run::run(&args, context),
+            Verb::PluginCheck(args) | Verb::Plugin(PluginVerb::Check(args)) => {
+                plugin::check::run(&args, context)
+            }
+            Verb::PluginCheckCase(args) => plugin::check::run_case(&args, context),
             Verb::PluginInstall(args) | Verb::Plugin(PluginVerb::Install(args)) => {
                 plugin::install::run(&args, context)
             }

@@ -79,6 +79,11 @@ impl Context {
         }
     }
 
+    /// Whether the user wants to see more than usual.
+    pub fn is_verbose(&self) -> bool {
+        self.log_options.iter().any(|option| option == "-v")
+    }
+
     /// The global options that other processes of the same node need, as arguments.
     pub fn shared_options(&self) -> Vec<OsString> {
         let mut options = self.log_options.clone();

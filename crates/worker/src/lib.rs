@@ -4,12 +4,14 @@
 //! - `process/` is the worker process: it receives jobs, runs them through the executor and reports how they ended.
 //!   It never sees the store.
 //! - `bench` is a worker process without a node, for trying plugins.
+//! - `kit` checks plugins by the rules, in processes of their own.
 //! - `probe` asks a plugin questions, in a helper process.
 //! - `protocol` is all that the two say to each other.
 //!
 //! Commands that run inside a worker process belong to the executor crate; verbs of the command line to the cli.
 
 mod bench;
+mod kit;
 mod node;
 mod os;
 mod probe;
@@ -17,6 +19,7 @@ mod process;
 mod protocol;
 
 pub use bench::{Bench, BenchError, BenchOptions};
+pub use kit::{Checked, KitError, KitOptions, Verdict, check_plugin, serve_case};
 pub use node::{NodeEnd, NodeError, NodeOptions, run_node};
 pub use probe::{Probe, ProbeError, serve_probe};
 pub use process::{WorkerError, WorkerOptions, run_worker};

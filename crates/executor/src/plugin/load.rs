@@ -60,7 +60,7 @@ macro_rules! slots {
 
         impl Slots {
             /// The names of those that are there.
-            fn names(&self) -> Vec<String> {
+            pub(super) fn names(&self) -> Vec<String> {
                 [$((stringify!($slot), self.$slot.is_some())),*]
                     .into_iter()
                     .filter_map(|(name, present)| present.then(|| String::from(name)))
@@ -71,7 +71,7 @@ macro_rules! slots {
             ///
             /// # Safety
             /// `vtable` points to a vtable that is readable up to its `size`.
-            unsafe fn read(vtable: *const qc_plugin_v1) -> Slots {
+            pub(super) unsafe fn read(vtable: *const qc_plugin_v1) -> Slots {
                 // SAFETY: every vtable has at least its size.
                 let size = unsafe { (*vtable).size } as usize;
                 Slots {$(
@@ -108,8 +108,21 @@ slots! {
     shutdown: (*mut c_void);
 }
 
-/// Checks and loads the plugin at `path`.
-pub(crate) fn load(path: &Path) -> Result<Plugin, PluginError> {
+/// The slots that every plugin has.
+const REQUIRED: [&str; 4] = ["describe", "create", "destroy", "start"];
+
+impl Slots {
+    /// A required slot that is not there.
+    pub(super) fn missing(&self) -> Option<&'static str> {
+        let names = self.names();
+        REQUIRED
+            .into_iter()
+            .find(|slot| !names.iter().any(|name| name == slot))
+    }
+}
+
+/// Checks the library at `path`, loads it for the rest of the process, and says how it is entered.
+pub(super) fn open(path: &Path) -> Result<EntryFn, PluginError> {
     os::check_trust(path)?;
     let not_loadable = |cause: String| PluginError::NotLoadable {
         path: path.to_owned(),
@@ -140,6 +153,19 @@ pub(crate) fn load(path: &Path) -> Result<Plugin, PluginError> {
         newer_major(&library, path)
             .unwrap_or_else(|| no_plugin(format!("it has no function {ENTRY_SYMBOL_STEM}{MAJOR}")))
     })?;
+    let entry = *entry;
+    // Dropping the handle would unload the library.
+    std::mem::forget(library);
+    Ok(entry)
+}
+
+/// Checks and loads the plugin at `path`.
+pub(crate) fn load(path: &Path) -> Result<Plugin, PluginError> {
+    let entry = open(path)?;
+    let no_plugin = |cause: String| PluginError::NoPlugin {
+        path: path.to_owned(),
+        cause,
+    };
     // SAFETY: the type is that of the symbol; the result is checked.
     let vtable = unsafe { entry(MINOR) };
     if vtable.is_null() {
@@ -152,13 +178,7 @@ pub(crate) fn load(path: &Path) -> Result<Plugin, PluginError> {
     }
     // SAFETY: the entry function returns a static vtable that states its size.
     let slots = unsafe { Slots::read(vtable) };
-    let required = [
-        ("describe", slots.describe.is_some()),
-        ("create", slots.create.is_some()),
-        ("destroy", slots.destroy.is_some()),
-        ("start", slots.start.is_some()),
-    ];
-    if let Some((slot, _)) = required.iter().find(|(_, present)| !present) {
+    if let Some(slot) = slots.missing() {
         return Err(no_plugin(format!("its vtable lacks the required slot '{slot}'")));
     }
     let mut info =
@@ -166,10 +186,7 @@ pub(crate) fn load(path: &Path) -> Result<Plugin, PluginError> {
     // SAFETY: every vtable has its size and its minor version.
     info.minor = unsafe { (*vtable).minor };
     info.slots = slots.names();
-    info.slots
-        .retain(|slot| !required.iter().any(|(name, _)| *name == *slot));
-    // Dropping the handle would unload the library.
-    std::mem::forget(library);
+    info.slots.retain(|slot| !REQUIRED.contains(&slot.as_str()));
     Ok(Plugin {
         path: path.to_owned(),
         info,

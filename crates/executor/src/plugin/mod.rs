@@ -2,6 +2,7 @@
 
 mod callbacks;
 mod instance;
+pub mod kit;
 mod load;
 mod loader;
 mod offline;

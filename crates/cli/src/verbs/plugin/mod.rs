@@ -1,6 +1,7 @@
-//! `plugin:list`, `plugin:info`, `plugin:run`, `plugin:install`, `plugin:new`, and the hidden `plugin:probe` in which
-//! plugins are asked questions.
+//! `plugin:list`, `plugin:info`, `plugin:run`, `plugin:check`, `plugin:install`, `plugin:new`, and the hidden
+//! `plugin:probe` in which plugins are asked questions.
 
+pub mod check;
 pub mod info;
 pub mod install;
 pub mod list;

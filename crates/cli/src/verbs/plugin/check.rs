@@ -1,0 +1,169 @@
+//! `plugin:check`: whether a plugin keeps the rules, case by case; and the hidden `plugin:check-case`, the process in
+//! which a single case is tried.
+
+use std::ffi::OsString;
+use std::fs;
+use std::io::{self, Write};
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result};
+use clap::Args;
+use jiff::ZonedDateTime;
+use queuectl_core::Clock as _;
+use queuectl_core::SystemClock;
+use queuectl_worker::{Checked, KitOptions, Verdict, check_plugin, serve_case};
+use serde::Serialize;
+
+use super::run::executor_of;
+use super::{file, settings};
+use crate::context::Context;
+use crate::exit::{Exit, Failed, Usage};
+use crate::input::json;
+use crate::input::time::duration;
+use crate::output::{escape, json as json_out};
+use crate::verbs::each::ignore_closed;
+
+/// Check whether a plugin keeps the rules of the plugin ABI
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Each case runs in a process of its own, so a plugin may crash or hang. Cases that run jobs need one that succeeds; for \
+a plugin with the capability \"command\" that is `true`, unless --job says otherwise. The rules are those of \
+queuectl_plugin.h; docs/plugins.md explains them.
+
+Exit status: 0 if every case that was tried is ok, 1 if one failed, 7 if the plugin cannot be loaded at all.")]
+pub struct CheckArgs {
+    /// The plugin's file, or an executor's name
+    #[arg(value_name = "FILE|NAME")]
+    plugin: String,
+    /// A file with a job as JSON, as `enqueue` takes it, that must succeed
+    #[arg(long, value_name = "JOB.json")]
+    job: Option<String>,
+    /// Longest that a case may take; a few may take three times as long
+    #[arg(long, value_name = "DURATION", value_parser = duration, default_value = "10s")]
+    timeout: Duration,
+    /// Jobs at a time, in the cases that run many
+    #[arg(long, value_name = "N", default_value_t = 1000, value_parser = clap::value_parser!(u16).range(1..=10_000))]
+    many: u16,
+}
+
+/// Try one case of a plugin's check; plugin:check starts this itself
+#[derive(Debug, Args)]
+pub struct CaseArgs {
+    /// The plugin's file
+    file: PathBuf,
+    /// The name of the case
+    case: String,
+}
+
+#[derive(Serialize)]
+struct CheckView {
+    file: String,
+    ok: bool,
+    passed: usize,
+    failed: usize,
+    skipped: usize,
+    cases: Vec<CaseView>,
+}
+
+#[derive(Serialize)]
+struct CaseView {
+    name: &'static str,
+    rule: &'static str,
+    result: &'static str,
+    /// What happened, or why it was not tried.
+    detail: Option<String>,
+    duration_ms: u128,
+}
+
+impl CaseView {
+    fn new(checked: &Checked) -> CaseView {
+        let (result, detail) = match &checked.verdict {
+            Verdict::Ok => ("ok", None),
+            Verdict::Failed(what) => ("failed", Some(what.clone())),
+            Verdict::Skipped(why) => ("skipped", Some(why.clone())),
+        };
+        CaseView {
+            name: checked.name,
+            rule: checked.rule,
+            result,
+            detail,
+            duration_ms: checked.took.as_millis(),
+        }
+    }
+}
+
+pub fn run_case(args: &CaseArgs, _: &Context) -> Result<Exit> {
+    serve_case(&args.file, &args.case)?;
+    Ok(Exit::OK)
+}
+
+pub fn run(args: &CheckArgs, context: &Context) -> Result<Exit> {
+    let plugin = file(&args.plugin, context)?;
+    let (executor, folder) = executor_of(&plugin)?;
+    let silent = !context.is_verbose();
+    let mut worker: Vec<OsString> = vec!["worker:run".into(), "--plugin-dir".into(), folder.into()];
+    worker.extend(context.shared_options());
+    let options = KitOptions {
+        file: plugin.clone(),
+        executor,
+        helper: vec!["plugin:check-case".into()],
+        worker,
+        settings: settings(context)?,
+        sample: args.job.as_deref().map(sample).transpose()?,
+        limit: args.timeout,
+        many: args.many.into(),
+        silent,
+    };
+    let begun = Instant::now();
+    let mut cases = Vec::new();
+    let mut printed = Ok(());
+    check_plugin(&options, |checked| {
+        let case = CaseView::new(checked);
+        if !context.json && printed.is_ok() {
+            printed = print(&case);
+        }
+        cases.push(case);
+    })
+    .map_err(Failed::executor)?;
+    ignore_closed(printed)?;
+    let count = |result| cases.iter().filter(|case| case.result == result).count();
+    let (passed, failed, skipped) = (count("ok"), count("failed"), count("skipped"));
+    if context.json {
+        json_out::print(&CheckView {
+            file: plugin.display().to_string(),
+            ok: failed == 0,
+            passed,
+            failed,
+            skipped,
+            cases,
+        })?;
+    } else {
+        let took = begun.elapsed().as_secs_f32();
+        let summary = format!("{passed} ok, {failed} failed, {skipped} skipped in {took:.1} s");
+        ignore_closed(writeln!(io::stdout(), "\n{summary}"))?;
+    }
+    Ok(if failed == 0 { Exit::OK } else { Exit::NEGATIVE })
+}
+
+fn print(case: &CaseView) -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    let detail = escape::line(case.detail.as_deref().unwrap_or_default());
+    match case.result {
+        "failed" => writeln!(
+            out,
+            "FAILED   {:<17} expected: {}\n{:26} happened: {detail}",
+            case.name, case.rule, ""
+        ),
+        "skipped" => writeln!(out, "skipped  {:<17} {detail}", case.name),
+        _ => writeln!(out, "ok       {:<17} {}", case.name, case.rule),
+    }
+}
+
+/// The stored payload of the job in that file.
+fn sample(path: &str) -> Result<String> {
+    let text = fs::read_to_string(path).with_context(|| format!("cannot read {path}"))?;
+    let spec = json::job(&text, &ZonedDateTime::now()).map_err(Usage::new)?;
+    let job = spec.into_new_job(SystemClock.now()).map_err(Usage::new)?;
+    Ok(job.payload.to_stored()?)
+}

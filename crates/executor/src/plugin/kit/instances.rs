@@ -1,0 +1,160 @@
+//! Cases about instances: how they are made and ended, and in what hosts.
+
+use std::time::Duration;
+
+use queuectl_plugin_api::abi::MINOR;
+
+use super::Case;
+use super::fake::{Age, Breach};
+use super::stage::{Passed, QUIET, Stage, broken, skipped};
+use super::target::{Instance, PLENTY};
+
+pub(super) const CASES: &[Case] = &[
+    Case {
+        name: "create",
+        rule: "create makes an instance with the queue's settings",
+        needs: &["vtable"],
+        patience: 1,
+        run: |stage| stage.instance(Age::Present).map(drop),
+    },
+    Case {
+        name: "destroy",
+        rule: "an instance can be destroyed, several in any order, and new ones made after that",
+        needs: &["create"],
+        patience: 1,
+        run: destroy,
+    },
+    Case {
+        name: "bad-settings",
+        rule: "create takes or refuses any settings, and answers",
+        needs: &["create"],
+        patience: 1,
+        run: bad_settings,
+    },
+    Case {
+        name: "fingerprint",
+        rule: "fingerprint says QC_OK or QC_SYSTEM_FAILURE",
+        needs: &["create"],
+        patience: 1,
+        run: fingerprint,
+    },
+    Case {
+        name: "reap",
+        rule: "reap returns when no node lives and nothing is there",
+        needs: &["create"],
+        patience: 1,
+        run: reap,
+    },
+];
+
+/// Cases about instances that are tried with runs.
+pub(super) fn older_host(stage: &Stage) -> Passed {
+    let instance = stage.instance(Age::Older)?;
+    if stage.order.sample.is_some() {
+        stage.play_sample(&instance)?;
+    }
+    stage.obeys(&instance, Breach::Beyond)
+}
+
+pub(super) fn newer_host(stage: &Stage) -> Passed {
+    let instance = stage.instance(Age::Newer)?;
+    if stage.order.sample.is_some() {
+        stage.play_sample(&instance)?;
+    }
+    Ok(())
+}
+
+/// Two at a time, as when settings change while runs are under way.
+pub(super) fn own_host(stage: &Stage) -> Passed {
+    let (first, second) = (stage.instance(Age::Present)?, stage.instance(Age::Present)?);
+    // A call that went to the wrong host explains more than one that did not come.
+    let strays = |ended: Passed| match second.fake.breach_within(Breach::UnknownRun, Duration::ZERO) {
+        Some(_) => broken("a run of one instance was reported to the host of another instance"),
+        None => ended,
+    };
+    strays(stage.play_sample(&first).map(drop))?;
+    strays(stage.play_sample(&second).map(drop))?;
+    strays(stage.play_sample(&first).map(drop))?;
+    stage.step("destroy of the newer of two instances");
+    second.destroy();
+    stage.play_sample(&first).map(drop)
+}
+
+pub(super) fn silence(stage: &Stage) -> Passed {
+    let instance = stage.instance(Age::Present)?;
+    stage.play_sample(&instance)?;
+    stage.step("shutdown and destroy");
+    let fake = instance.destroy();
+    fake.breach_within(Breach::AfterDestroy, QUIET)
+        .map_or(Ok(()), broken)
+}
+
+fn destroy(stage: &Stage) -> Passed {
+    stage.step("destroy of an instance");
+    stage.instance(Age::Present)?.destroy();
+    let three = || -> Result<Vec<Instance>, _> { (0..3).map(|_| stage.instance(Age::Present)).collect() };
+    let instances = three()?;
+    stage.step("destroy of three instances, the oldest first");
+    for instance in instances {
+        instance.destroy();
+    }
+    let instances = three()?;
+    stage.step("destroy of three instances, the newest first");
+    for instance in instances.into_iter().rev() {
+        instance.destroy();
+    }
+    stage.instance(Age::Present).map(drop)
+}
+
+fn bad_settings(stage: &Stage) -> Passed {
+    let deep = "[".repeat(10_000);
+    let bad: &[&[u8]] = &[
+        b"{}",
+        b"",
+        b"[]",
+        b"\"text\"",
+        b"null",
+        b"{",
+        b"garbage",
+        b"\xff\xfe\x00\x01",
+        br#"{"shell":"sh","settings":{},"unknown":{"a":[1,2]}}"#,
+        br#"{"shell":7,"settings":[]}"#,
+        br#"{"shell":"sh","settings":{"no-such-key":"no such value"}}"#,
+        deep.as_bytes(),
+    ];
+    let slots = stage.slots(MINOR)?;
+    for settings in bad {
+        let shown: String = settings.escape_ascii().to_string().chars().take(40).collect();
+        stage.step(format!("create with the settings `{shown}`"));
+        if let (Some(instance), _) = Instance::make(slots, Age::Present, settings, PLENTY) {
+            stage.step(format!("destroy of the instance with the settings `{shown}`"));
+            instance.destroy();
+        }
+    }
+    Ok(())
+}
+
+fn fingerprint(stage: &Stage) -> Passed {
+    let instance = stage.instance(Age::Present)?;
+    stage.step("fingerprint");
+    match instance.fingerprint(PLENTY) {
+        None => skipped("it has no function fingerprint"),
+        Some(answer) if matches!(answer.status, 0 | 2) => Ok(()),
+        Some(answer) => broken(format!("fingerprint gave {}", answer.reason())),
+    }
+}
+
+fn reap(stage: &Stage) -> Passed {
+    let instance = stage.instance(Age::Present)?;
+    // A store that nobody has: whatever the plugin keeps for others must not be touched.
+    let store = format!("kit-{}", std::process::id());
+    for _ in 0..2 {
+        stage.step("reap with an empty list of nodes");
+        if instance.reap(&store).is_none() {
+            return skipped("it has no function reap");
+        }
+    }
+    stage.step("destroy after reap");
+    instance.destroy();
+    Ok(())
+}

@@ -1,0 +1,250 @@
+//! Cases about runs: how they start and end, what is reported, many at a time.
+
+use std::collections::HashSet;
+use std::time::Instant;
+
+use queuectl_plugin_api::abi::{
+    QC_EXIT_CODE, QC_EXIT_NOT_STARTED, QC_EXIT_SIGNAL, QC_INVALID, QC_OK, QC_SUCCEEDED, QC_SYSTEM_FAILURE,
+    QC_UNHANDLED,
+};
+use serde_json::Value;
+
+use super::Case;
+use super::fake::{Age, Breach, Event};
+use super::instances::{newer_host, older_host, own_host, silence};
+use super::stage::{Ended, PROMPT, Passed, Stage, broken, skipped};
+
+pub(super) const CASES: &[Case] = &[
+    Case {
+        name: "start",
+        rule: "start takes the job that must succeed and returns within a second",
+        needs: &["create"],
+        patience: 1,
+        run: start,
+    },
+    Case {
+        name: "ends",
+        rule: "a run that was started ends, and the job that must succeed does",
+        needs: &["start"],
+        patience: 1,
+        run: ends,
+    },
+    Case {
+        name: "finished-once",
+        rule: "the end of a run is reported once",
+        needs: &["ends"],
+        patience: 1,
+        run: |stage| after_a_run(stage, Breach::Again),
+    },
+    Case {
+        name: "output",
+        rule: "there is no output after the end of a run",
+        needs: &["ends"],
+        patience: 1,
+        run: |stage| after_a_run(stage, Breach::LateOutput),
+    },
+    Case {
+        name: "own-host",
+        rule: "an instance calls the host and the context that it was given itself, also beside others",
+        needs: &["ends", "destroy"],
+        patience: 2,
+        run: own_host,
+    },
+    Case {
+        name: "silence",
+        rule: "an instance that is destroyed calls nobody",
+        needs: &["ends", "destroy"],
+        patience: 1,
+        run: silence,
+    },
+    Case {
+        name: "older-host",
+        rule: "it works in a host of version 1.0, and uses nothing beyond the sizes that this host states",
+        needs: &["ends"],
+        patience: 1,
+        run: older_host,
+    },
+    Case {
+        name: "newer-host",
+        rule: "it works in a host that is newer, with larger structs and features that nobody knows yet",
+        needs: &["ends"],
+        patience: 1,
+        run: newer_host,
+    },
+    Case {
+        name: "exited",
+        rule: "exited says QC_OK and the end is reported, or QC_UNHANDLED, however the process ended; only a process \
+               that exits with status 0 is taken for a success",
+        needs: &["ends"],
+        patience: 1,
+        run: exited,
+    },
+    Case {
+        name: "reattach",
+        rule: "a run that is taken over by whatever handle is refused, or ends",
+        needs: &["ends"],
+        patience: 2,
+        run: reattach,
+    },
+    Case {
+        name: "stats",
+        rule: "stats fills in a JSON object of numbers",
+        needs: &["create", "ends"],
+        patience: 1,
+        run: stats,
+    },
+    Case {
+        name: "many",
+        rule: "many runs at a time each end once",
+        needs: &["ends", "finished-once"],
+        patience: 3,
+        run: many,
+    },
+];
+
+fn start(stage: &Stage) -> Passed {
+    let sample = stage.sample()?;
+    let instance = stage.instance(Age::Present)?;
+    stage.step("start with the job that must succeed");
+    let (answer, took) = stage.start(&instance, stage.run(), sample);
+    if answer.status != QC_OK {
+        return broken(format!("start gave {}", answer.reason()));
+    }
+    if took > PROMPT {
+        return broken(format!("start took {:.1} s", took.as_secs_f32()));
+    }
+    Ok(())
+}
+
+fn ends(stage: &Stage) -> Passed {
+    stage.sample()?;
+    let instance = stage.instance(Age::Present)?;
+    stage.play_sample(&instance)?;
+    stage.obeys(&instance, Breach::Unreadable)
+}
+
+fn after_a_run(stage: &Stage, breach: Breach) -> Passed {
+    stage.sample()?;
+    let instance = stage.instance(Age::Present)?;
+    stage.play_sample(&instance)?;
+    stage.obeys(&instance, breach)
+}
+
+fn exited(stage: &Stage) -> Passed {
+    stage.sample()?;
+    let ways = [
+        (QC_EXIT_CODE, 0, false, "exit status 0"),
+        (QC_EXIT_CODE, 3, false, "exit status 3"),
+        (QC_EXIT_SIGNAL, 9, false, "signal 9"),
+        (QC_EXIT_SIGNAL, 15, true, "signal 15 after a stop"),
+        (
+            QC_EXIT_NOT_STARTED,
+            0,
+            false,
+            "a process that could not be started",
+        ),
+    ];
+    let instance = stage.instance(Age::Present)?;
+    for (kind, code, stopped, words) in ways {
+        let run = stage.start_sample(&instance)?;
+        match instance.fake.next(Instant::now() + stage.patience()) {
+            Some((_, Event::Spawn)) => {}
+            _ => return skipped("the job that must succeed has no process"),
+        }
+        stage.step(format!("exited with {words}"));
+        match instance.exited(run, kind, code, stopped) {
+            None => return skipped("it has no function exited"),
+            Some(QC_UNHANDLED) => instance.fake.end(run),
+            Some(QC_OK) => {
+                let ended = stage.ends(&instance, &HashSet::from([run]), stage.patience())?;
+                match ended.get(&run) {
+                    None => return broken(format!("the end was not reported after {words}")),
+                    Some(Ended::Reported(QC_SUCCEEDED)) if (kind, code) != (QC_EXIT_CODE, 0) => {
+                        return broken(format!("it reported success after {words}"));
+                    }
+                    Some(_) => {}
+                }
+            }
+            Some(status) => return broken(format!("exited gave status {status} for {words}")),
+        }
+    }
+    stage.obeys(&instance, Breach::Again)
+}
+
+fn reattach(stage: &Stage) -> Passed {
+    let sample = stage.sample()?;
+    let instance = stage.instance(Age::Present)?;
+    if instance.slots.reattach.is_none() {
+        return skipped("it has no function reattach");
+    }
+    let long = [b'x'; 4096];
+    for handle in [&b""[..], b"no such thing", b"{}", b"\xff\x00\xfe", &long] {
+        let shown: String = handle.escape_ascii().to_string().chars().take(20).collect();
+        stage.step(format!("reattach with the handle `{shown}`"));
+        let run = stage.run();
+        if let Some(answer) = instance.reattach(run, sample, handle)
+            && answer.status == QC_OK
+        {
+            stage.end_somehow(&instance, run)?;
+        }
+    }
+    stage.obeys(&instance, Breach::Again)
+}
+
+fn stats(stage: &Stage) -> Passed {
+    let instance = stage.instance(Age::Present)?;
+    if instance.slots.stats.is_none() {
+        return skipped("it has no function stats");
+    }
+    for when in ["first", "second"] {
+        stage.step(format!("stats, the {when} time"));
+        let Some(bytes) = instance.stats() else {
+            return broken("stats filled in nothing");
+        };
+        let number = |value: &Value| value.is_number();
+        match serde_json::from_slice(&bytes) {
+            Ok(Value::Object(numbers)) if numbers.values().all(number) => {}
+            _ => {
+                let text = String::from_utf8_lossy(&bytes);
+                return broken(format!("stats filled in `{text}`"));
+            }
+        }
+        if when == "first" && stage.order.sample.is_some() {
+            // What it says of a run that is under way must be as good.
+            let run = stage.start_sample(&instance)?;
+            instance.stats();
+            stage.end_somehow(&instance, run)?;
+        }
+    }
+    Ok(())
+}
+
+fn many(stage: &Stage) -> Passed {
+    let (sample, count) = (stage.sample()?, stage.order.many);
+    let instance = stage.instance(Age::Present)?;
+    stage.step(format!("start of {count} runs at a time"));
+    let mut runs = HashSet::new();
+    for _ in 0..count {
+        let run = stage.run();
+        let answer = stage.start(&instance, run, sample).0;
+        match answer.status {
+            QC_OK => drop(runs.insert(run)),
+            QC_INVALID | QC_SYSTEM_FAILURE => {
+                return broken(format!(
+                    "run {} of {count} was refused: {}",
+                    runs.len() + 1,
+                    answer.reason()
+                ));
+            }
+            status => return broken(format!("start gave status {status}")),
+        }
+    }
+    stage.step(format!("the end of {count} runs"));
+    let ended = stage.ends(&instance, &runs, stage.patience() * 3)?;
+    let good = |ended: &&Ended| matches!(ended, Ended::ByHost | Ended::Reported(QC_SUCCEEDED));
+    let good = ended.values().filter(good).count();
+    if good < count {
+        return broken(format!("{good} of {count} runs succeeded, {} ended", ended.len()));
+    }
+    stage.obeys(&instance, Breach::Again)
+}

@@ -1,0 +1,287 @@
+//! Cases with real jobs in a real worker process: they run, stop, come in numbers, and survive what they should.
+
+use std::collections::HashSet;
+use std::time::{Duration, Instant};
+
+use queuectl_core::settings::Leftovers;
+use queuectl_core::{JobId, OutcomeKind};
+use queuectl_executor::kit::Verdict;
+use queuectl_executor::{Finished, PluginInfo, Report, Run, RunKey};
+use serde_json::{Map, Value};
+
+use super::{KitOptions, has};
+use crate::bench::{Bench, BenchError, BenchOptions};
+
+/// How a case ends that does not end well is its verdict.
+pub(super) type Passed = Result<(), Verdict>;
+/// A case: its name, its rule, and what tries it.
+pub(super) type JobCase = (&'static str, &'static str, fn(&Ground) -> Passed);
+
+pub(super) const CASES: &[JobCase] = &[
+    (
+        "worker-job",
+        "the job that must succeed does so in a worker process, which then leaves in order",
+        job,
+    ),
+    (
+        "worker-stop",
+        "a job that is stopped while it runs has ended when its grace is over",
+        |ground| stopped(ground, false),
+    ),
+    (
+        "worker-kill",
+        "a job that is killed while it runs ends at once",
+        |ground| stopped(ground, true),
+    ),
+    (
+        "worker-leave",
+        "a worker process that loses its node while a job runs stops it and leaves",
+        leave,
+    ),
+    (
+        "worker-many",
+        "many jobs at a time in one worker process each succeed once",
+        many,
+    ),
+    (
+        "worker-reattach",
+        "a job whose worker process was killed goes on in another one, by the handle that was saved",
+        reattach,
+    ),
+];
+
+/// A broken rule.
+pub(super) fn failed<T>(what: impl Into<String>) -> Result<T, Verdict> {
+    Err(Verdict::Failed(what.into()))
+}
+
+/// A case that cannot be tried.
+pub(super) fn skipped<T>(why: impl Into<String>) -> Result<T, Verdict> {
+    Err(Verdict::Skipped(why.into()))
+}
+
+impl From<BenchError> for Verdict {
+    /// Whatever becomes of the worker process is the plugin's doing.
+    fn from(error: BenchError) -> Verdict {
+        Verdict::Failed(error.to_string())
+    }
+}
+
+/// The grace of a job that is stopped.
+pub(super) const GRACE: Duration = Duration::from_secs(1);
+
+/// Where the cases play.
+pub(super) struct Ground<'a> {
+    options: &'a KitOptions,
+    sample: Option<String>,
+    info: PluginInfo,
+}
+
+impl<'a> Ground<'a> {
+    pub(super) fn new(options: &'a KitOptions, sample: Option<String>, info: PluginInfo) -> Ground<'a> {
+        Ground {
+            options,
+            sample,
+            info,
+        }
+    }
+
+    /// Longest that a job may take.
+    pub(super) fn limit(&self) -> Duration {
+        self.options.limit
+    }
+
+    pub(super) fn bench(&self) -> Result<Bench, Verdict> {
+        Ok(Bench::start(BenchOptions {
+            args: self.options.worker.clone(),
+            settings: self.options.settings.clone(),
+            silent: self.options.silent,
+        })?)
+    }
+
+    /// The payload of the job that must succeed.
+    pub(super) fn sample(&self) -> Result<String, Verdict> {
+        match &self.sample {
+            Some(sample) => Ok(sample.clone()),
+            None => skipped("it needs a job that succeeds: --job JOB.json"),
+        }
+    }
+
+    /// Skips the case if the plugin does not say that it can do that.
+    pub(super) fn needs(&self, capability: &str) -> Passed {
+        if has(&self.info, capability) {
+            Ok(())
+        } else {
+            skipped(format!("it does not have the capability '{capability}'"))
+        }
+    }
+
+    /// The payload of the job that must succeed, with these members replaced.
+    pub(super) fn with(&self, members: Value) -> Result<String, Verdict> {
+        let sample = self.sample()?;
+        let mut payload: Map<String, Value> = serde_json::from_str(&sample).unwrap_or_default();
+        if let Value::Object(members) = members {
+            payload.extend(members);
+        }
+        Ok(Value::Object(payload).to_string())
+    }
+
+    /// A run of that payload.
+    pub(super) fn run(&self, number: i64, payload: String) -> Run {
+        Run {
+            key: RunKey {
+                job: JobId(number),
+                fence: 1,
+            },
+            public_id: format!("kit-{number}"),
+            attempt: 1,
+            queue: "default".to_owned(),
+            executor: self.options.executor.clone(),
+            payload,
+            timeout: None,
+            kill_grace: GRACE,
+            leftovers: Leftovers::Kill,
+            output_limit: 64 * 1024,
+            output_file_limit: 0,
+            output_file: std::env::temp_dir().join(format!("queuectl-check-{}", std::process::id())),
+        }
+    }
+
+    /// Runs one job in a worker process of its own.
+    pub(super) fn finish(&self, payload: String) -> Result<Finished, Verdict> {
+        let mut bench = self.bench()?;
+        bench.run(self.run(1, payload))?;
+        next(&mut bench, self.limit())
+    }
+
+    /// A long job if the plugin runs commands, else the one that must succeed; and whether it is a long one.
+    fn long(&self) -> Result<(String, bool), Verdict> {
+        match self.needs("command") {
+            Ok(()) => Ok((self.with(serde_json::json!({ "command": "sleep 600" }))?, true)),
+            Err(_) => Ok((self.sample()?, false)),
+        }
+    }
+}
+
+/// The next report about a job's end.
+pub(super) fn next(bench: &mut Bench, patience: Duration) -> Result<Finished, Verdict> {
+    let deadline = Instant::now() + patience;
+    loop {
+        let left = deadline.saturating_duration_since(Instant::now());
+        match bench.next(left) {
+            Ok(Report::Finished(finished)) => return Ok(finished),
+            Ok(Report::Handle { .. }) => {}
+            Err(BenchError::TimedOut(_)) => {
+                return failed(format!(
+                    "the job was not reported within {:.1} s",
+                    patience.as_secs_f32()
+                ));
+            }
+            Err(error) => return Err(error.into()),
+        }
+    }
+}
+
+/// Fails unless the job succeeded.
+pub(super) fn succeeded(finished: &Finished) -> Passed {
+    match finished.outcome.kind {
+        OutcomeKind::Succeeded => Ok(()),
+        kind => failed(format!("the job ended {kind}: {}", finished.outcome.message)),
+    }
+}
+
+fn leaves(bench: Bench, patience: Duration) -> Passed {
+    let status = bench.leave(patience)?;
+    if status.success() {
+        Ok(())
+    } else {
+        failed(format!("the worker process ended badly: {status}"))
+    }
+}
+
+fn job(ground: &Ground) -> Passed {
+    let mut bench = ground.bench()?;
+    bench.run(ground.run(1, ground.sample()?))?;
+    let finished = next(&mut bench, ground.limit())?;
+    succeeded(&finished)?;
+    bench.recorded(finished.key)?;
+    leaves(bench, ground.limit())
+}
+
+/// Starts a job that shall be ended from outside. When this returns, a long one runs.
+fn start_long(ground: &Ground) -> Result<(Bench, RunKey, bool), Verdict> {
+    let (payload, long) = ground.long()?;
+    let mut bench = ground.bench()?;
+    let run = ground.run(1, payload);
+    let key = run.key;
+    bench.run(run)?;
+    if long {
+        // A worker process starts jobs in order: when the second has ended, the first has started.
+        bench.run(ground.run(2, ground.sample()?))?;
+        let second = next(&mut bench, ground.limit())?;
+        if second.key == key {
+            return failed(format!(
+                "`sleep 600` ended at once: {}: {}",
+                second.outcome.kind, second.outcome.message
+            ));
+        }
+    }
+    Ok((bench, key, long))
+}
+
+fn stopped(ground: &Ground, kill: bool) -> Passed {
+    let (mut bench, key, long) = start_long(ground)?;
+    bench.stop(key, kill)?;
+    let finished = next(&mut bench, GRACE + ground.limit())?;
+    match finished.outcome.kind {
+        OutcomeKind::Cancelled => {}
+        // A short one may have been faster.
+        _ if !long => {}
+        kind => return failed(format!("the job ended {kind}: {}", finished.outcome.message)),
+    }
+    leaves(bench, ground.limit())
+}
+
+fn leave(ground: &Ground) -> Passed {
+    let (bench, ..) = start_long(ground)?;
+    leaves(bench, GRACE + ground.limit())
+}
+
+fn many(ground: &Ground) -> Passed {
+    let (sample, count) = (ground.sample()?, ground.options.many);
+    let mut bench = ground.bench()?;
+    for number in 0..count {
+        let number = i64::try_from(number).unwrap_or(i64::MAX);
+        bench.run(ground.run(number, sample.clone()))?;
+    }
+    let mut seen = HashSet::new();
+    while seen.len() < count {
+        let finished = next(&mut bench, ground.limit())?;
+        if let Err(Verdict::Failed(what)) = succeeded(&finished) {
+            return failed(format!("after {} of {count} jobs, {what}", seen.len()));
+        }
+        if !seen.insert(finished.key) {
+            return failed(format!("job {} was reported twice", finished.key.job));
+        }
+    }
+    leaves(bench, ground.limit())
+}
+
+fn reattach(ground: &Ground) -> Passed {
+    if !ground.info.slots.iter().any(|slot| slot == "reattach") {
+        return skipped("it has no function reattach");
+    }
+    let mut bench = ground.bench()?;
+    let run = ground.run(1, ground.sample()?);
+    bench.run(run.clone())?;
+    let handle = match bench.next(ground.limit())? {
+        Report::Handle { handle, .. } => handle,
+        Report::Finished(_) => return skipped("the job saved no handle before it ended"),
+    };
+    let mut bench = bench.replace()?;
+    bench.adopt(run, handle)?;
+    let finished = next(&mut bench, ground.limit())?;
+    succeeded(&finished)?;
+    bench.recorded(finished.key)?;
+    leaves(bench, ground.limit())
+}

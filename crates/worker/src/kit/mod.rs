@@ -1,0 +1,140 @@
+//! The conformance kit for executor plugins: runs every case in a process of its own and says which rules hold.
+//!
+//! First come the cases of the executor crate, which drive the plugin through the bare C ABI in a helper process. If
+//! they hold, real jobs run on it in a real worker process. Nothing is printed here.
+
+mod commands;
+mod helper;
+mod jobs;
+
+use std::collections::HashSet;
+use std::ffi::OsString;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+pub use queuectl_executor::kit::Verdict;
+use queuectl_executor::kit::{self, Order};
+use queuectl_executor::{PluginInfo, PluginSettings};
+
+pub use helper::serve_case;
+use jobs::Ground;
+
+/// What is checked, and how.
+#[derive(Debug, Clone)]
+pub struct KitOptions {
+    /// The plugin's file.
+    pub file: PathBuf,
+    /// The executor's name, as the file says it.
+    pub executor: queuectl_core::ExecutorName,
+    /// The arguments to this program that make it a helper; the file and the case follow.
+    pub helper: Vec<OsString>,
+    /// The arguments to this program that make it a worker process which finds the plugin.
+    pub worker: Vec<OsString>,
+    /// What the plugin is told of the settings.
+    pub settings: PluginSettings,
+    /// The stored payload of a job that must succeed.
+    pub sample: Option<String>,
+    /// Longest that a case may take.
+    pub limit: Duration,
+    /// Jobs at a time, in the cases of many.
+    pub many: usize,
+    /// Whether the logs of the processes, and what the plugin prints, are wanted by nobody.
+    pub silent: bool,
+}
+
+/// A case that was tried, or was not.
+#[derive(Debug, Clone)]
+pub struct Checked {
+    /// Its name.
+    pub name: &'static str,
+    /// What must hold.
+    pub rule: &'static str,
+    /// Whether it does.
+    pub verdict: Verdict,
+    /// How long that took.
+    pub took: Duration,
+}
+
+/// Why a plugin cannot be checked.
+#[derive(Debug, thiserror::Error)]
+pub enum KitError {
+    /// It is not there, not trusted, or no plugin.
+    #[error("{0}")]
+    Unloadable(String),
+    /// A helper process could not be used.
+    #[error("cannot start the helper process: {0}")]
+    Io(#[from] io::Error),
+}
+
+/// Tries every case; `each` sees it as soon as it is decided.
+///
+/// # Errors
+/// [`KitError`]: no case could be tried.
+pub fn check_plugin(options: &KitOptions, mut each: impl FnMut(&Checked)) -> Result<(), KitError> {
+    let mut order = Order::new(
+        options.executor.as_str(),
+        &options.settings,
+        options.limit,
+        options.many,
+    );
+    order.sample.clone_from(&options.sample);
+    let mut info = PluginInfo::default();
+    // Those that failed, and those that mean nothing because of them.
+    let mut lost = HashSet::new();
+    for case in kit::cases() {
+        let begun = Instant::now();
+        let missing = case.needs.iter().find(|needed| lost.contains(*needed));
+        let verdict = match missing {
+            Some(needed) => Verdict::Skipped(format!("it means nothing without the case '{needed}'")),
+            None => {
+                let told = helper::try_case(options, case, &order)?;
+                if let Some(about) = told.info {
+                    info = about;
+                }
+                told.verdict
+            }
+        };
+        if let (kit::LOAD, Verdict::Failed(why)) = (case.name, &verdict) {
+            return Err(KitError::Unloadable(why.clone()));
+        }
+        if missing.is_some() || matches!(verdict, Verdict::Failed(_)) {
+            lost.insert(case.name);
+        }
+        // What a plugin for commands must be able to run needs not be told.
+        if case.name == kit::DESCRIBE && order.sample.is_none() && has(&info, "command") {
+            order.sample = Some(r#"{"command":"true"}"#.to_owned());
+        }
+        each(&Checked {
+            name: case.name,
+            rule: case.rule,
+            verdict,
+            took: begun.elapsed(),
+        });
+    }
+    let ground = Ground::new(options, order.sample, info);
+    for (name, rule, run) in jobs::CASES.iter().chain(commands::CASES) {
+        let begun = Instant::now();
+        let verdict = if lost.is_empty() {
+            run(&ground).map_or_else(|verdict| verdict, |()| Verdict::Ok)
+        } else {
+            Verdict::Skipped("no real jobs are run as long as a case above fails".to_owned())
+        };
+        each(&Checked {
+            name,
+            rule,
+            verdict,
+            took: begun.elapsed(),
+        });
+    }
+    Ok(())
+}
+
+fn has(info: &PluginInfo, capability: &str) -> bool {
+    info.capabilities.iter().any(|word| word == capability)
+}
+
+/// A plugin's file as a path, for messages.
+fn shown(path: &Path) -> String {
+    path.display().to_string()
+}
