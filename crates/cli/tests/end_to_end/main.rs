@@ -31,6 +31,8 @@ mod hard;
 #[cfg(unix)]
 mod http;
 #[cfg(target_os = "linux")]
+mod kit;
+#[cfg(target_os = "linux")]
 mod leftovers;
 #[cfg(unix)]
 mod life;

@@ -7,7 +7,7 @@ use std::io::{self, Write};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 use clap::Args;
 use jiff::ZonedDateTime;
 use queuectl_core::Clock as _;
@@ -162,7 +162,8 @@ fn print(case: &CaseView) -> io::Result<()> {
 
 /// The stored payload of the job in that file.
 fn sample(path: &str) -> Result<String> {
-    let text = fs::read_to_string(path).with_context(|| format!("cannot read {path}"))?;
+    let text = fs::read_to_string(path)
+        .map_err(|error| Usage::new(format!("cannot read the job's file {path}: {error}")))?;
     let spec = json::job(&text, &ZonedDateTime::now()).map_err(Usage::new)?;
     let job = spec.into_new_job(SystemClock.now()).map_err(Usage::new)?;
     Ok(job.payload.to_stored()?)

@@ -27,7 +27,7 @@ pub(super) const CASES: &[Case] = &[
     Case {
         name: "bad-settings",
         rule: "create takes or refuses any settings, and answers",
-        needs: &["create"],
+        needs: &["create", "destroy"],
         patience: 1,
         run: bad_settings,
     },
@@ -41,7 +41,7 @@ pub(super) const CASES: &[Case] = &[
     Case {
         name: "reap",
         rule: "reap returns when no node lives and nothing is there",
-        needs: &["create"],
+        needs: &["create", "destroy"],
         patience: 1,
         run: reap,
     },
