@@ -5,6 +5,7 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use crate::os::Reactor;
 use crate::supervisor::{Message, Shared, Supervisor};
@@ -21,6 +22,9 @@ pub struct HostConfig {
     pub search: SearchPath,
     /// What plugins are told about the user's choices.
     pub settings: PluginSettings,
+    /// How long a plugin may take to be loaded and to make an instance. If it takes longer, this process ends with
+    /// [`HANGING_STATUS`](crate::HANGING_STATUS): the thread that calls plugins cannot be had back.
+    pub load_limit: Duration,
     /// The value of `QUEUECTL_COOKIE` in the environment of every process: by it they are found again when this
     /// process dies. Unique to this worker process.
     pub cookie: String,

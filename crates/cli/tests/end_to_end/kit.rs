@@ -93,7 +93,7 @@ const TAMPERING: &[Fault] = &[
 ];
 
 /// The plugin with that fault, in a folder of its own; none where there is no C compiler.
-fn faulty(queue: &Queue, name: &str, fault: &str) -> Option<PathBuf> {
+pub fn faulty(queue: &Queue, name: &str, fault: &str) -> Option<PathBuf> {
     let here = Path::new(env!("CARGO_MANIFEST_DIR"));
     let folder = queue.path(&format!("{name}-{fault}"));
     std::fs::create_dir(&folder).unwrap();

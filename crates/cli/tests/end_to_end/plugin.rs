@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use crate::support::unix::compile;
-use crate::support::{Queue, history};
+use crate::support::{Node, Queue, history};
 
 /// A queue with the plugin `fatal` in the folder `plugins`; none if it cannot be compiled here.
 fn with_plugin(test: &str) -> Option<Queue> {
@@ -56,6 +56,36 @@ fn a_plugin_that_crashes_takes_no_other_job_with_it() {
         ["1 succeeded"]
     );
     assert_eq!(node.workers(2).len(), 2, "what died was replaced");
+}
+
+#[test]
+fn a_plugin_that_hangs_while_it_is_loaded_costs_its_worker_alone() {
+    let queue = Queue::quick();
+    let Some(file) = crate::kit::faulty(&queue, "faults", "HANG_CREATE") else {
+        let test = "a_plugin_that_hangs_while_it_is_loaded_costs_its_worker_alone";
+        queuectl_testkit::skipped(test, "there is no C compiler `cc`");
+        return;
+    };
+    let gate = queue.gate("gate");
+    let words = ["worker:start", "--count", "2", "--plugin-dir"];
+    let folder = file.parent().unwrap().to_str().unwrap();
+    let node = Node::start_verb(&queue, &[&words[..], &[folder]].concat(), |command| {
+        command.env("QUEUECTL_PLUGIN_LOAD_LIMIT", "300ms");
+    });
+    let bystander = queue.enqueue([crate::life::GATED]);
+    queue.wait_lines("started", 1);
+    let hanging = queue.enqueue([r#"{"executor":"faults","max_retries":1,"payload":{"do":"it"}}"#]);
+    let job = queue.wait_state(&hanging, "dead");
+    assert_eq!(history(&job), ["1 crashed", "2 crashed"], "{job}");
+    assert_eq!(job["error"], "worker process died: exit status 71");
+    node.wait_log("hangs: it did not return from being loaded within 0.3 s");
+    assert!(node.log().contains(file.to_str().unwrap()), "{}", node.log());
+    assert_eq!(history(&queue.job(&bystander)), [] as [&str; 0]);
+    gate.open();
+    assert_eq!(
+        history(&queue.wait_state(&bystander, "completed")),
+        ["1 succeeded"]
+    );
 }
 
 #[test]

@@ -25,13 +25,13 @@ pub(crate) use portable::{Orphans, become_subreaper, check_library, kill_adopted
 pub(crate) use process_unix::{Process, Reactor, Waker};
 #[cfg(unix)]
 pub(crate) use unix::{
-    arguments, check_trust, create_private_file, create_private_folders, data_folder, find_program,
-    open_library, out_of_resources, signal_name,
+    arguments, check_trust, create_private_file, create_private_folders, data_folder, exit_at_once,
+    find_program, open_library, out_of_resources, signal_name,
 };
 #[cfg(windows)]
 pub(crate) use windows::{
     Process, Reactor, Waker, arguments, check_trust, create_private_file, create_private_folders,
-    data_folder, find_program, open_library, out_of_resources, signal_name,
+    data_folder, exit_at_once, find_program, open_library, out_of_resources, signal_name,
 };
 
 /// By what the processes of a run are told from those of others: two variables in their environment, and the cookie.

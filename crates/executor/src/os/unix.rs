@@ -47,6 +47,13 @@ pub(crate) fn create_private_folders(path: &Path) -> io::Result<()> {
     DirBuilder::new().recursive(true).mode(0o700).create(path)
 }
 
+/// Ends this process without any of the functions that are registered for its end: one of them may wait for the thread
+/// that hangs.
+pub(crate) fn exit_at_once(status: u8) -> ! {
+    // SAFETY: it takes a number and does not return.
+    unsafe { libc::_exit(status.into()) }
+}
+
 /// Opens a library with all symbols resolved at once and none offered to others.
 ///
 /// # Safety

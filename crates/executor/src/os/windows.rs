@@ -23,7 +23,9 @@ use windows_sys::Win32::System::JobObjects::{
     JobObjectBasicAccountingInformation, JobObjectExtendedLimitInformation, QueryInformationJobObject,
     SetInformationJobObject, TerminateJobObject,
 };
-use windows_sys::Win32::System::Threading::{CREATE_NEW_PROCESS_GROUP, INFINITE, WaitForSingleObject};
+use windows_sys::Win32::System::Threading::{
+    CREATE_NEW_PROCESS_GROUP, GetCurrentProcess, INFINITE, TerminateProcess, WaitForSingleObject,
+};
 
 use crate::PluginError;
 use crate::capture::Capture;
@@ -32,6 +34,14 @@ use crate::spawn::SpawnRequest;
 
 /// One read.
 const READ_BYTES: usize = 64 * 1024;
+
+/// Ends this process without telling any library: one of them may wait for the thread that hangs.
+pub(crate) fn exit_at_once(status: u8) -> ! {
+    // SAFETY: the handle always stands for this process.
+    unsafe { TerminateProcess(GetCurrentProcess(), status.into()) };
+    // Not reached; it says the same to the compiler.
+    std::process::abort()
+}
 
 /// A flag that can be waited for.
 #[derive(Default)]

@@ -10,6 +10,7 @@ use queuectl_core::ExecutorName;
 
 use super::Instance;
 use super::load::{Plugin, load};
+use super::watchdog::Watchdog;
 use crate::supervisor::Shared;
 use crate::{PluginError, PluginSettings, SearchPath};
 
@@ -20,6 +21,7 @@ const REMEMBER_FAILURE: Duration = Duration::from_secs(3);
 pub(crate) struct Loader {
     search: SearchPath,
     settings: PluginSettings,
+    load_limit: Duration,
     shared: Arc<Shared>,
     plugins: HashMap<ExecutorName, Plugin>,
     instances: HashMap<ExecutorName, Arc<Instance>>,
@@ -33,10 +35,16 @@ pub(super) fn settings_of(settings: &PluginSettings, executor: &str) -> String {
 }
 
 impl Loader {
-    pub(crate) fn new(search: SearchPath, settings: PluginSettings, shared: Arc<Shared>) -> Loader {
+    pub(crate) fn new(
+        search: SearchPath,
+        settings: PluginSettings,
+        load_limit: Duration,
+        shared: Arc<Shared>,
+    ) -> Loader {
         Loader {
             search,
             settings,
+            load_limit,
             shared,
             plugins: HashMap::new(),
             instances: HashMap::new(),
@@ -95,12 +103,15 @@ impl Loader {
 
     fn make(&mut self, name: &ExecutorName) -> Result<Arc<Instance>, PluginError> {
         if !self.plugins.contains_key(name) {
-            let plugin = load(&self.search.find(name)?)?;
+            let path = self.search.find(name)?;
+            let _watchdog = Watchdog::start(&path, self.load_limit);
+            let plugin = load(&path)?;
             tracing::info!(executor = %name, path = %plugin.path.display(), version = plugin.info.version, "plugin loaded");
             self.plugins.insert(name.clone(), plugin);
         }
         let plugin = &self.plugins[name];
         let settings = settings_of(&self.settings, name.as_str());
+        let _watchdog = Watchdog::start(&plugin.path, self.load_limit);
         Instance::create(plugin, &settings, Arc::clone(&self.shared)).map(Arc::new)
     }
 }

@@ -7,9 +7,11 @@ mod load;
 mod loader;
 mod offline;
 mod search;
+mod watchdog;
 
 pub(crate) use instance::{Exited, Instance, Started};
 pub use load::{PluginInfo, inspect};
 pub(crate) use loader::Loader;
 pub use offline::Offline;
 pub use search::{Found, SearchPath};
+pub use watchdog::{HANGING_STATUS, LOAD_LIMIT};

@@ -57,7 +57,12 @@ pub(crate) struct Supervisor {
 impl Supervisor {
     pub(crate) fn new(config: HostConfig, shared: Arc<Shared>, reactor: Reactor) -> Supervisor {
         Supervisor {
-            loader: Loader::new(config.search, config.settings, Arc::clone(&shared)),
+            loader: Loader::new(
+                config.search,
+                config.settings,
+                config.load_limit,
+                Arc::clone(&shared),
+            ),
             builder: Builder::new(config.cookie.clone()),
             orphans: Orphans::new(),
             cookie: config.cookie,
