@@ -254,14 +254,19 @@ fn many(ground: &Ground) -> Passed {
         let number = i64::try_from(number).unwrap_or(i64::MAX);
         bench.run(ground.run(number, sample.clone()))?;
     }
+    // Together they may all be slow for a while.
+    let deadline = Instant::now() + ground.limit() * 6;
     let mut seen = HashSet::new();
     while seen.len() < count {
-        let finished = next(&mut bench, ground.limit())?;
-        if let Err(Verdict::Failed(what)) = succeeded(&finished) {
-            return failed(format!("after {} of {count} jobs, {what}", seen.len()));
-        }
-        if !seen.insert(finished.key) {
-            return failed(format!("job {} was reported twice", finished.key.job));
+        let left = deadline.saturating_duration_since(Instant::now());
+        let ended = next(&mut bench, left).and_then(|finished| succeeded(&finished).map(|()| finished.key));
+        match ended {
+            Ok(key) if seen.insert(key) => {}
+            Ok(key) => return failed(format!("job {} was reported twice", key.job)),
+            Err(Verdict::Failed(what)) => {
+                return failed(format!("after {} of {count} jobs: {what}", seen.len()));
+            }
+            Err(other) => return Err(other),
         }
     }
     leaves(bench, ground.limit())
