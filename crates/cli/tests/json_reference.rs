@@ -126,8 +126,35 @@ fn the_page_names_exactly_the_fields_that_are_printed() {
     check(heading, &[], &queue.json(&["cancel", "1"], 0));
     let counted = queue.json(&["dlq:purge", "--all"], 0);
     check("### `dlq:retry --all` and `dlq:purge --all`", &[], &counted);
+    plugins(&queue, &check);
     check("### `db:check`", &[], &queue.json(&["db:check"], 0));
     check("### `db:backup`", &[], &queue.json(&["db:backup", "copy.db"], 0));
+}
+
+/// What the verbs about plugins print of the shell executor.
+fn plugins(queue: &Queue, check: &dyn Fn(&str, &[&str], &Value)) {
+    let (prefix, suffix) = (std::env::consts::DLL_PREFIX, std::env::consts::DLL_SUFFIX);
+    let plugin = binary().with_file_name(format!("{prefix}queuectl_plugin_shell{suffix}"));
+    let file = plugin.to_str().expect("a path that is text");
+    assert!(
+        plugin.exists(),
+        "{file} is missing; build it first: cargo xtask build"
+    );
+    check("### `plugin:list`", &[], &queue.json(&["plugin:list"], 0)[0]);
+    check("### `plugin:info`", &[], &queue.json(&["plugin:info", file], 0));
+    let job = queue.folder.path().join("job.json");
+    std::fs::write(&job, r#"{"command":"exit 0"}"#).expect("a file for a job");
+    let job = job.to_str().expect("a path that is text");
+    check(
+        "### `plugin:run`",
+        &[],
+        &queue.json(&["plugin:run", file, job], 0),
+    );
+    let checked = queue.json(&["plugin:check", file, "--many", "10"], 0);
+    check("### `plugin:check`", &[], &checked);
+    check("#### A case of `plugin:check`", &[], &checked["cases"][0]);
+    let to = ["plugin:install", file, "--to", "plugins"];
+    check("### `plugin:install`", &[], &queue.json(&to, 0));
 }
 
 /// Every field that the page says a job may be given is taken, and no other.

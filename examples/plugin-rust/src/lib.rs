@@ -21,9 +21,8 @@ impl Executor for Scripts {
         ..Description::EMPTY
     };
     fn create(_host: Host, settings: &Settings) -> Result<Self, Error> {
-        Ok(Scripts(
-            settings.get("interpreter").unwrap_or("python3").to_owned(),
-        ))
+        let name = settings.get("interpreter").unwrap_or("python3");
+        Ok(Scripts(name.to_owned()))
     }
     fn validate(&self, request: &Request) -> Result<(), Error> {
         request.payload::<Script>().map(drop)
@@ -31,13 +30,9 @@ impl Executor for Scripts {
     fn start(&self, run: Run) -> Result<(), StartError> {
         let request = run.request();
         let script = request.payload::<Script>()?.script;
-        let spawn = Spawn::argv([self.0.as_str(), "-c", &script]);
-        run.spawn(
-            &spawn
-                .envs(request.env())
-                .cwd(request.cwd())
-                .stdin(request.stdin()),
-        )?;
+        let words = [self.0.as_str(), "-c", &script];
+        let spawn = Spawn::argv(words).envs(request.env());
+        run.spawn(&spawn.cwd(request.cwd()).stdin(request.stdin()))?;
         Ok(())
     }
 }

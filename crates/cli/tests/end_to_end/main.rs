@@ -42,5 +42,7 @@ mod looking;
 mod many;
 #[cfg(target_os = "linux")]
 mod plugin;
+#[cfg(target_os = "linux")]
+mod projects;
 #[cfg(unix)]
 mod signals;
