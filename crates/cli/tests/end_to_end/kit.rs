@@ -176,7 +176,7 @@ fn each_rule_is_failed_by_the_plugin_that_breaks_it() {
 
 #[test]
 fn each_rule_about_commands_is_failed_by_the_plugin_that_breaks_it() {
-    let more = ["--timeout", "4s", "--many", "100"];
+    let more = ["--timeout", "3s", "--many", "100"];
     each_fault_fails_its_rule(
         "each_rule_about_commands_is_failed_by_the_plugin_that_breaks_it",
         "tamper",

@@ -159,7 +159,7 @@ impl Instance {
             },
             None => -1,
         });
-        let made = (answer.status == 0).then(|| Instance {
+        let made = (answer.status == 0).then_some(Instance {
             slots,
             fake,
             raw,
