@@ -159,6 +159,8 @@ fn is_whole(pid: u32, len: u64) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::io::Write;
+
     use super::*;
 
     #[test]
@@ -183,8 +185,13 @@ mod tests {
         let mut child = std::process::Command::new("cat")
             .env_clear()
             .stdin(std::process::Stdio::piped())
+            .stdout(std::process::Stdio::piped())
             .spawn()
             .unwrap();
+        // It is there a moment before its environment is; what it copies says that it runs.
+        let mut copied = [0];
+        child.stdin.as_mut().unwrap().write_all(b"x").unwrap();
+        child.stdout.as_mut().unwrap().read_exact(&mut copied).unwrap();
         let environment = Environment::of(child.id());
         assert!(!environment.unsettled && environment.get("PATH").is_none());
         drop(child.stdin.take());
