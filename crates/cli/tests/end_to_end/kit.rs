@@ -244,6 +244,28 @@ fn a_crash_and_a_hang_are_named_and_cost_only_their_case() {
 }
 
 #[test]
+fn only_listed_plugins_are_loaded_where_there_is_a_list() {
+    let queue = Queue::new();
+    let shell = binary().with_file_name("libqueuectl_plugin_shell.so");
+    let list = queue.write("plugins.sha256", "");
+    let info = || {
+        let mut command = queue.command(["plugin:info"]);
+        command.arg(&shell).env("QUEUECTL_PLUGIN_SHA256", &list);
+        finish(command, None)
+    };
+    let message = info().fails(7);
+    let sum = message
+        .split("SHA-256 ")
+        .nth(1)
+        .and_then(|rest| rest.split(' ').next());
+    queue.write(
+        "plugins.sha256",
+        format!("{}  the shell executor\n", sum.unwrap()),
+    );
+    assert!(info().ok().contains("shell"));
+}
+
+#[test]
 fn what_is_no_plugin_cannot_be_checked() {
     let queue = Queue::new();
     let text = queue.write("libqueuectl_plugin_text.so", "just text");

@@ -10,6 +10,7 @@ use queuectl_plugin_api::abi::{
 };
 use serde::{Deserialize, Serialize};
 
+use super::allowed;
 use crate::{PluginError, os};
 
 /// What a plugin says about itself.
@@ -128,9 +129,11 @@ pub(super) fn open(path: &Path) -> Result<EntryFn, PluginError> {
         path: path.to_owned(),
         cause,
     };
-    os::check_library(path).map_err(not_loadable)?;
+    let allowed = allowed::check(path)?;
+    os::check_library(&allowed.path).map_err(not_loadable)?;
     // SAFETY: loading runs the library's initialisers; the file is trusted, which was checked just before.
-    let library = unsafe { os::open_library(path) }.map_err(|error| not_loadable(text_of(&error)))?;
+    let library =
+        unsafe { os::open_library(&allowed.path) }.map_err(|error| not_loadable(text_of(&error)))?;
     let no_plugin = |cause: String| PluginError::NoPlugin {
         path: path.to_owned(),
         cause,

@@ -1,5 +1,6 @@
 //! Executor plugins: where they are ([`SearchPath`]), whether they may be loaded, and how they are called.
 
+mod allowed;
 mod callbacks;
 mod instance;
 pub mod kit;
