@@ -101,8 +101,7 @@ pub fn check_plugin(options: &KitOptions, mut each: impl FnMut(&Checked)) -> Res
         if missing.is_some() || matches!(verdict, Verdict::Failed(_)) {
             lost.insert(case.name);
         }
-        // What a plugin for commands must be able to run needs not be told.
-        if case.name == kit::DESCRIBE && order.sample.is_none() && has(&info, "command") {
+        if case.name == kit::DESCRIBE && order.sample.is_none() && runs_any_command(&info) {
             order.sample = Some(r#"{"command":"true"}"#.to_owned());
         }
         each(&Checked {
@@ -128,6 +127,15 @@ pub fn check_plugin(options: &KitOptions, mut each: impl FnMut(&Checked)) -> Res
         });
     }
     Ok(())
+}
+
+/// Whether a job may be a command and nothing else, so that one that succeeds needs not be told.
+fn runs_any_command(info: &PluginInfo) -> bool {
+    let required = info
+        .schema
+        .as_ref()
+        .and_then(|schema| schema["required"].as_array());
+    has(info, "command") && required.is_none_or(Vec::is_empty)
 }
 
 fn has(info: &PluginInfo, capability: &str) -> bool {

@@ -28,7 +28,7 @@ use crate::verbs::each::ignore_closed;
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Each case runs in a process of its own, so a plugin may crash or hang. Cases that run jobs need one that succeeds; for \
-a plugin with the capability \"command\" that is `true`, unless --job says otherwise. The rules are those of \
+a plugin with the capability \"command\" that needs no payload that is `true`, unless --job says otherwise. The rules are those of \
 queuectl_plugin.h; docs/plugins.md explains them.
 
 Exit status: 0 if every case that was tried is ok, 1 if one failed, 7 if the plugin cannot be loaded at all.")]
