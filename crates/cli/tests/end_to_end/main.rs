@@ -42,3 +42,5 @@ mod many;
 mod plugin;
 #[cfg(unix)]
 mod signals;
+#[cfg(target_os = "linux")]
+mod wasm;
