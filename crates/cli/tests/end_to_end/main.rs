@@ -46,3 +46,5 @@ mod plugin;
 mod projects;
 #[cfg(unix)]
 mod signals;
+#[cfg(target_os = "linux")]
+mod wasm;
