@@ -43,8 +43,13 @@ pub async fn follow(docker: &Docker, container: &str, run: &RunHandle) -> Result
     let mut engine_was_lost = false;
     loop {
         let look = async {
-            pass_output(docker, container, run, &mut passed).await?;
-            end_of(docker, container).await
+            pass_output(docker, container, run, &mut passed, true).await?;
+            let ended = end_of(docker, container).await?;
+            if ended.is_some() {
+                // A last line without its end is in the log only once the container has ended.
+                pass_output(docker, container, run, &mut passed, false).await?;
+            }
+            Ok(ended)
         };
         match look.await {
             Ok(Some(state)) => {
@@ -77,15 +82,16 @@ pub fn gone(container: &str) -> Problem {
     ))
 }
 
-/// Passes on what is new until the output ends, which it does with the container.
+/// Passes on what is new: with `follow` until the output ends, which it does with the container.
 async fn pass_output(
     docker: &Docker,
     container: &str,
     run: &RunHandle,
     passed: &mut Position,
+    follow: bool,
 ) -> Result<(), Problem> {
     let options = LogsOptionsBuilder::new()
-        .follow(true)
+        .follow(follow)
         .stdout(true)
         .stderr(true)
         .build();

@@ -95,6 +95,7 @@ fn a_container_runs_with_its_output_and_exit_status() {
     let failed = scene.job("echo to out; exit 3".into(), json!({}));
     let good = scene.job(json!(["echo", "a  b", "$HOME"]), json!({}));
     let much = scene.job("yes 0123456789 | head -c 300000; echo err >&2".into(), json!({}));
+    let unended = scene.job("echo one; echo -n two".into(), json!({}));
     let absent = scene.job(json!(["/no/such/program"]), json!({}));
     assert_eq!(scene.queue.drain(&[]), 1);
     let job = scene.queue.job(&failed);
@@ -107,6 +108,7 @@ fn a_container_runs_with_its_output_and_exit_status() {
     assert_eq!(scene.output(&good), "a  b $HOME\n");
     let job = scene.queue.job(&much);
     assert_eq!(job["attempt_history"][0]["output_bytes"], 300_004, "{job}");
+    assert_eq!(scene.output(&unended), "one\ntwo");
     let job = scene.queue.job(&absent);
     assert_eq!(job["attempt_history"][0]["exit_code"], 127, "{job}");
     assert_eq!(history(&job), ["1 failed"]);
