@@ -60,7 +60,7 @@ pub struct Modules {
     host: Host,
     remembered: Mutex<Vec<Remembered>>,
     /// Compiling is the machine's work, so there is one permit per processor.
-    compiling: Semaphore,
+    compiling: Arc<Semaphore>,
     counts: [AtomicU64; 3],
     refused: AtomicU64,
 }
@@ -88,7 +88,7 @@ impl Modules {
             disk,
             host,
             remembered: Mutex::default(),
-            compiling: Semaphore::new(processors),
+            compiling: Arc::new(Semaphore::new(processors)),
             counts: Default::default(),
             refused: AtomicU64::new(0),
         }
@@ -105,9 +105,14 @@ impl Modules {
         let mut source = Source::Memory;
         let made = program
             .get_or_try_init(async || {
-                let _permit = self.compiling.acquire().await;
+                let permit = Arc::clone(&self.compiling).acquire_owned().await;
                 let (modules, name) = (Arc::clone(self), path.to_owned());
-                let (made, from) = blocking(move || modules.make(&name, key, &bytes)).await?;
+                let make = move || {
+                    // Compiling goes on when its run is stopped, and until it is done it counts.
+                    let _permit = permit;
+                    modules.make(&name, key, &bytes)
+                };
+                let (made, from) = blocking(make).await?;
                 source = from;
                 Ok::<_, Outcome>(made)
             })
