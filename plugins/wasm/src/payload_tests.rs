@@ -12,14 +12,14 @@ fn plan(request: serde_json::Value) -> Result<Plan, String> {
 }
 
 fn of_payload(payload: serde_json::Value) -> Result<Plan, String> {
-    plan(serde_json::json!({"payload": payload, "cwd": "/work"}))
+    plan(serde_json::json!({"payload": payload, "cwd": "/srv"}))
 }
 
 #[test]
 fn nothing_is_granted_that_was_not_asked_for() {
     let plan = of_payload(serde_json::json!({"module": "a.wasm"})).unwrap();
     let expected = Plan {
-        module: PathBuf::from("/work/a.wasm"),
+        module: PathBuf::from("/srv/a.wasm"),
         argv: vec!["a.wasm".to_owned()],
         env: Vec::new(),
         stdin: String::new(),
@@ -34,7 +34,7 @@ fn nothing_is_granted_that_was_not_asked_for() {
 #[test]
 fn everything_can_be_asked_for() {
     let plan = plan(serde_json::json!({
-        "cwd": "/work", "env": {"A": "job", "B": "job"}, "stdin": "in",
+        "cwd": "/srv", "env": {"A": "job", "B": "job"}, "stdin": "in",
         "payload": {
             "module": "/m.wasm", "args": ["x"], "env": {"A": "own"},
             "dirs": [{"host": "out", "guest": "/out", "read_only": false}, {"host": "/in", "guest": "/in"}],
@@ -52,7 +52,7 @@ fn everything_can_be_asked_for() {
     };
     assert_eq!(
         plan.dirs,
-        [dir("/work/out", "/out", false), dir("/in", "/in", true)]
+        [dir("/srv/out", "/out", false), dir("/in", "/in", true)]
     );
     assert_eq!((plan.fuel, plan.memory), (Some(7), 1 << 20));
     assert_eq!(plan.deadline, Some(Duration::from_millis(1500)));
