@@ -110,7 +110,15 @@ fn ctrl_c_in_a_terminal_does_not_kill_jobs() {
         .map(|word| format!("'{}'", word.to_str().unwrap()))
         .collect();
     let mut terminal = Command::new("script");
-    terminal.args(["-q", "-f", "-e", "-c", &words.join(" "), "typescript"]);
+    // `exec`, or a shell that waits for its last command (dash) would say 130, and not what the node said.
+    terminal.args([
+        "-q",
+        "-f",
+        "-e",
+        "-c",
+        &format!("exec {}", words.join(" ")),
+        "typescript",
+    ]);
     surroundings(&mut terminal, &start);
     terminal.stdin(Stdio::piped()).stdout(Stdio::null());
     let Ok(mut terminal) = terminal.spawn() else {
