@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::io::{self, Write};
-use std::path::Path;
 
 use anyhow::Result;
 use clap::Args;
@@ -26,9 +25,9 @@ pub struct StatusArgs {
 
 #[derive(Serialize)]
 struct StatusView {
-    /// The queue's file.
+    /// The queue's file, or where it is on PostgreSQL.
     db: String,
-    /// Its size with its write-ahead log.
+    /// Its size: the file with its write-ahead log, or the tables with their indexes.
     bytes: u64,
     /// When the next waiting job is due.
     next_due: Option<Timestamp>,
@@ -51,7 +50,7 @@ pub fn run(args: &StatusArgs, context: &Context) -> Result<Exit> {
     }
     let view = StatusView {
         db: context.location.to_string(),
-        bytes: size(context.location.path()),
+        bytes: store.bytes()?,
         next_due: store.next_due()?,
         total,
         queues,
@@ -63,14 +62,6 @@ pub fn run(args: &StatusArgs, context: &Context) -> Result<Exit> {
         print(&view, context.raw)?;
     }
     Ok(Exit::OK)
-}
-
-/// The file and its write-ahead log.
-fn size(path: &Path) -> u64 {
-    let mut log = path.as_os_str().to_owned();
-    log.push("-wal");
-    let length = |path: &Path| std::fs::metadata(path).map_or(0, |data| data.len());
-    length(path) + length(Path::new(&log))
 }
 
 fn print(view: &StatusView, raw: bool) -> Result<()> {

@@ -16,7 +16,7 @@ use diesel_migrations::{EmbeddedMigrations, MigrationHarness, embed_migrations};
 use queuectl_core::settings::Durability;
 
 use crate::error::Problem;
-use crate::{Location, OpenMode, StoreError};
+use crate::{OpenMode, StoreError};
 
 const MIGRATIONS: EmbeddedMigrations = embed_migrations!("../../migrations/sqlite");
 /// "QCTL", big endian: marks a file as ours.
@@ -28,13 +28,12 @@ const SQLITE_MIN: i32 = 3_051_003;
 /// How long a statement waits for another program's lock, in ms.
 const BUSY_TIMEOUT_MS: u32 = 30_000;
 
-pub fn open(location: &Location, mode: OpenMode) -> Result<SqliteConnection, StoreError> {
+pub fn open(path: &Path, mode: OpenMode) -> Result<SqliteConnection, StoreError> {
     if rusqlite::version_number() < SQLITE_MIN {
         return Err(StoreError::SqliteTooOld {
             found: rusqlite::version(),
         });
     }
-    let path = location.path();
     match mode {
         OpenMode::Create => create_file(path)?,
         OpenMode::MustExist if !path.exists() => return Err(StoreError::Missing),

@@ -1,53 +1,9 @@
 //! The statements that run for every job, as SQLite likes them.
-//!
-//! They are written out by hand because Diesel's query builder does not cache `UPDATE` statements, and because a
-//! partial index is only used when its condition stands in the statement literally. Diesel prepares each once per
-//! connection, binds and reads the values.
 
-use diesel::prelude::*;
-use diesel::query_builder::{AstPass, Query, QueryFragment, QueryId};
 use diesel::sql_types::{BigInt, Binary, Bool, Double, Integer, Nullable, SmallInt, Text};
 use diesel::sqlite::{Sqlite, SqliteConnection};
 
-/// Declares a statement: its parameters in the order of the `?` in its text, and the columns it yields.
-macro_rules! statements {
-    ($($(#[$doc:meta])* $name:ident { $($field:ident: $rust:ty as $sql:ty),* $(,)? } -> $columns:ty { $text:expr })*) => {
-        $(
-            $(#[$doc])*
-            #[derive(Debug, QueryId)]
-            pub struct $name {
-                $(pub $field: $rust,)*
-            }
-
-            impl $name {
-                pub const SQL: &str = $text;
-            }
-
-            impl Query for $name {
-                type SqlType = $columns;
-            }
-
-            impl RunQueryDsl<SqliteConnection> for $name {}
-
-            impl QueryFragment<Sqlite> for $name {
-                fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Sqlite>) -> QueryResult<()> {
-                    let mut parts = Self::SQL.split('?');
-                    out.push_sql(parts.next().unwrap_or_default());
-                    $(
-                        out.push_bind_param::<$sql, _>(&self.$field)?;
-                        out.push_sql(parts.next().unwrap_or_default());
-                    )*
-                    Ok(())
-                }
-            }
-        )*
-
-        /// Name and text of every statement.
-        pub fn all() -> Vec<(&'static str, &'static str)> {
-            vec![$((stringify!($name), $name::SQL)),*]
-        }
-    };
-}
+use crate::statements::statements;
 
 /// What a claim yields per job.
 pub type ClaimedColumns = (
@@ -65,7 +21,7 @@ pub type ClaimedColumns = (
     Text,
 );
 
-statements! {
+statements! { Sqlite, SqliteConnection;
     /// Stores a job.
     InsertJob {
         name: Option<String> as Nullable<Text>,
@@ -183,26 +139,5 @@ statements! {
         tail: Vec<u8> as Binary,
     } -> () {
         "INSERT INTO outputs (job_id, fence, head, tail) VALUES (?, ?, ?, ?)"
-    }
-
-    /// Applies a decision to a job that is not running, if it still stands where the decision saw it.
-    Change {
-        state: i16 as SmallInt,
-        attempts: i32 as Integer,
-        system_failures: i32 as Integer,
-        due_at: Option<i64> as Nullable<BigInt>,
-        finished_at: Option<i64> as Nullable<BigInt>,
-        updated_at: i64 as BigInt,
-        id: i64 as BigInt,
-        from: i16 as SmallInt,
-        fence: i64 as BigInt,
-    } -> () {
-        "UPDATE jobs SET state = ?, attempts = ?, system_failures = ?, due_at = ?, finished_at = ?, updated_at = ?, \
-         cancel_requested = 0 WHERE id = ? AND state = ? AND fence = ?"
-    }
-
-    /// Running jobs of a node that the user wants cancelled.
-    CancelRequested { node_id: i64 as BigInt } -> (BigInt, BigInt) {
-        "SELECT id, fence FROM jobs WHERE node_id = ? AND cancel_requested = 1"
     }
 }

@@ -51,7 +51,7 @@ impl Store {
         let rows: Vec<(JobRow, String)> = query
             .limit(i64::from(filter.limit))
             .select((JobRow::as_select(), payloads::payload))
-            .load(&mut self.conn)?;
+            .load(self.conn()?)?;
         rows.into_iter()
             .map(|(row, payload)| row.into_job(&payload))
             .collect()
@@ -74,7 +74,7 @@ impl Store {
             .order(jobs::id.desc())
             .offset(i64::from(filter.limit).saturating_sub(1))
             .limit(2)
-            .load(&mut self.conn)?;
+            .load(self.conn()?)?;
         Ok(match last_two.as_slice() {
             [first, _] => Some(*first),
             _ => None,

@@ -5,10 +5,11 @@ use std::path::Path;
 use std::time::Duration;
 
 use rusqlite::backup::Backup;
-use rusqlite::{Connection, OpenFlags};
+use rusqlite::OpenFlags;
 
+use crate::connection::Db;
 use crate::error::Problem;
-use crate::{Store, StoreError};
+use crate::{Store, StoreError, postgres};
 
 /// What a check found.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -28,7 +29,10 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError::Database`] if it cannot be read for another reason than damage.
-    pub fn check(&self) -> Result<CheckReport, StoreError> {
+    pub fn check(&mut self) -> Result<CheckReport, StoreError> {
+        if let Db::Postgres(conn) = self.conn()? {
+            return postgres::check::check(conn);
+        }
         let conn = self.second_connection()?;
         let damage = damage(&conn)?;
         // Neither links between rows nor numbers can be trusted, or even read, in a damaged file.
@@ -44,14 +48,33 @@ impl Store {
         })
     }
 
+    /// How much the store takes on the disk.
+    ///
+    /// # Errors
+    /// [`StoreError::Database`].
+    pub fn bytes(&mut self) -> Result<u64, StoreError> {
+        if let Db::Postgres(conn) = self.conn()? {
+            return postgres::check::bytes(conn);
+        }
+        // With its write-ahead log.
+        let file = self.location().file().ok_or(StoreError::NoFile)?;
+        let mut log = file.as_os_str().to_owned();
+        log.push("-wal");
+        let length = |path: &Path| std::fs::metadata(path).map_or(0, |data| data.len());
+        Ok(length(file) + length(Path::new(&log)))
+    }
+
     /// Copies the store to a new file while nodes go on working. The copy is one consistent moment.
     ///
     /// # Errors
-    /// [`StoreError::File`] if the target exists already.
+    /// [`StoreError::File`] if the target exists already; [`StoreError::NoFile`] on PostgreSQL.
     pub fn backup(&self, target: &Path) -> Result<(), StoreError> {
+        if self.location().file().is_none() {
+            return Err(StoreError::NoFile);
+        }
         crate::sqlite::open::create_new_private(target)?;
         let from = self.second_connection()?;
-        let mut to = Connection::open(target)?;
+        let mut to = rusqlite::Connection::open(target)?;
         Backup::new(&from, &mut to)?.run_to_completion(1000, Duration::ZERO, None)?;
         // To a node on the copy, the nodes of the original look dead. It shall rescue their jobs, but not kill the
         // processes that live on for the original: marks that no process carries see to that.
@@ -59,16 +82,17 @@ impl Store {
         Ok(())
     }
 
-    fn second_connection(&self) -> Result<Connection, StoreError> {
+    fn second_connection(&self) -> Result<rusqlite::Connection, StoreError> {
         let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-        let conn = Connection::open_with_flags(self.location().path(), flags)?;
+        let file = self.location().file().ok_or(StoreError::NoFile)?;
+        let conn = rusqlite::Connection::open_with_flags(file, flags)?;
         conn.busy_timeout(Duration::from_secs(30))?;
         Ok(conn)
     }
 }
 
 /// What is wrong with the file's structure. Damage that keeps the check from going on is damage, too.
-fn damage(conn: &Connection) -> Result<Vec<String>, StoreError> {
+fn damage(conn: &rusqlite::Connection) -> Result<Vec<String>, StoreError> {
     let mut damage = Vec::new();
     let mut look = || -> Result<(), rusqlite::Error> {
         let mut statement = conn.prepare("PRAGMA integrity_check(100)")?;

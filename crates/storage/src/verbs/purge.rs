@@ -5,6 +5,8 @@ use queuectl_core::{JobRef, QueueName, State, Timestamp};
 
 use super::cancel::standing;
 use super::show::find;
+use crate::connection::Db;
+use crate::postgres::statements::RemoveJobs;
 use crate::schema::jobs;
 use crate::{Store, StoreError};
 
@@ -44,7 +46,7 @@ impl Store {
                 .limit(i64::from(filter.limit))
                 .select(jobs::id)
                 .load(conn)?;
-            diesel::delete(jobs::table.filter(jobs::id.eq_any(&ids))).execute(conn)?;
+            remove(conn, &ids)?;
             Ok(ids)
         })?;
         for id in &ids {
@@ -71,10 +73,20 @@ impl Store {
                     refused,
                 });
             }
-            diesel::delete(jobs::table.find(row.id)).execute(conn)?;
+            remove(conn, &[row.id])?;
             Ok(row.id)
         })?;
         self.beside.remove_outputs(id);
         Ok(())
     }
+}
+
+/// Removes jobs with all that belongs to them.
+fn remove(conn: &mut Db, ids: &[i64]) -> Result<(), StoreError> {
+    match conn {
+        // The rest goes with them, by the foreign keys.
+        Db::Sqlite(conn) => diesel::delete(jobs::table.filter(jobs::id.eq_any(ids))).execute(conn)?,
+        Db::Postgres(conn) => RemoveJobs { id: ids.to_vec() }.execute(conn)?,
+    };
+    Ok(())
 }

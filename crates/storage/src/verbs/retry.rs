@@ -34,7 +34,7 @@ impl Store {
             change(conn, row.id, row.fence, &decided, now)?;
             Ok(JobId(row.id))
         })?;
-        self.beside.wake_all();
+        self.wake_all();
         Ok(id)
     }
 
@@ -73,7 +73,7 @@ impl Store {
             }
             Ok(retried)
         })?;
-        self.beside.wake_all();
+        self.wake_all();
         Ok(retried)
     }
 }

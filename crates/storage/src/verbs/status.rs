@@ -1,10 +1,11 @@
 //! Counting jobs.
 
-use diesel::dsl::{count_star, exists, select};
+use diesel::dsl::count_star;
 use diesel::prelude::*;
 use queuectl_core::{QueueName, State, Timestamp};
 
 use super::turn::Queues;
+use crate::connection::{Backend, Db};
 use crate::schema::jobs;
 use crate::{Store, StoreError};
 
@@ -33,7 +34,7 @@ impl Store {
         if let Some(queue) = queue {
             query = query.filter(jobs::queue.eq(queue.as_str()));
         }
-        let rows: Vec<(String, i16, i64)> = query.load(&mut self.conn)?;
+        let rows: Vec<(String, i16, i64)> = query.load(self.conn()?)?;
         let counts = rows.into_iter().filter_map(|(queue, state, jobs)| {
             Some(QueueCount {
                 queue,
@@ -52,9 +53,7 @@ impl Store {
         // One question per partial index, so that none walks over ended jobs.
         let waiting = served(queues).filter(jobs::due_at.is_not_null());
         let running = served(queues).filter(jobs::node_id.is_not_null());
-        Ok(self.has_ready(queues)?
-            || select(exists(waiting)).get_result(&mut self.conn)?
-            || select(exists(running)).get_result(&mut self.conn)?)
+        Ok(self.has_ready(queues)? || any(self.conn()?, waiting)? || any(self.conn()?, running)?)
     }
 
     /// Whether any job of these queues ended dead or cancelled since then.
@@ -67,7 +66,7 @@ impl Store {
                 .filter(jobs::state.eq(state.code()))
                 .filter(jobs::finished_at.ge(since.0))
                 .filter(jobs::finished_at.is_not_null());
-            if select(exists(bad)).get_result(&mut self.conn)? {
+            if any(self.conn()?, bad)? {
                 return Ok(true);
             }
         }
@@ -75,7 +74,13 @@ impl Store {
     }
 }
 
-fn served(queues: &Queues) -> jobs::BoxedQuery<'static, diesel::sqlite::Sqlite> {
+/// Whether a query finds anything.
+fn any(conn: &mut Db, query: jobs::BoxedQuery<'_, Backend>) -> Result<bool, StoreError> {
+    let first: Option<i64> = query.select(jobs::id).limit(1).get_result(conn).optional()?;
+    Ok(first.is_some())
+}
+
+fn served(queues: &Queues) -> jobs::BoxedQuery<'static, Backend> {
     match queues {
         Queues::All => jobs::table.into_boxed(),
         Queues::Only(names) => {

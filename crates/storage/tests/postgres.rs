@@ -1,0 +1,5 @@
+//! The conformance suite on PostgreSQL, and what only PostgreSQL has.
+
+use queuectl_testkit::{TempStore, conformance_suite};
+
+conformance_suite!(TempStore::postgres());
