@@ -9,6 +9,7 @@
 //! - `sqlite/`: what only SQLite has: opening, statements of the hot path, the folder beside the file.
 //! - `postgres/`: what only PostgreSQL has: connecting, statements of the hot path, leases, notifications.
 
+mod clock;
 mod connection;
 mod error;
 mod location;
@@ -20,6 +21,7 @@ mod statements;
 mod store;
 mod verbs;
 
+pub use clock::StoreClock;
 pub use error::{Problem, StoreError};
 pub use location::{Location, PostgresLocation};
 pub use postgres::server::BadServer;

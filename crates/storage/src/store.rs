@@ -4,8 +4,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use queuectl_core::settings::Durability;
-use queuectl_core::{Clock, SystemClock, Timestamp};
+use queuectl_core::{Clock, Timestamp};
 
+use crate::clock::StoreClock;
 use crate::connection::Db;
 use crate::error::Problem;
 use crate::sqlite::{beside::Beside, os};
@@ -78,15 +79,23 @@ impl Store {
         }
     }
 
-    /// The time that due times and leases go by: on SQLite this machine's, on PostgreSQL the server's.
+    /// The clock that due times go by.
+    ///
+    /// # Errors
+    /// [`StoreError::Database`].
+    pub fn clock(&mut self) -> Result<StoreClock, StoreError> {
+        Ok(match self.conn()? {
+            Db::Sqlite(_) => StoreClock::system(),
+            Db::Postgres(conn) => StoreClock::server(Timestamp(postgres::open::number(conn, "now_ms()")?)),
+        })
+    }
+
+    /// The time by that clock.
     ///
     /// # Errors
     /// [`StoreError::Database`].
     pub fn now(&mut self) -> Result<Timestamp, StoreError> {
-        match self.conn()? {
-            Db::Sqlite(_) => Ok(SystemClock.now()),
-            Db::Postgres(conn) => Ok(Timestamp(postgres::open::number(conn, "now_ms()")?)),
-        }
+        Ok(self.clock()?.now())
     }
 
     /// The connection. One to a server that failed is made anew.

@@ -5,7 +5,7 @@ use std::io::{self, Write};
 
 use anyhow::Result;
 use clap::Args;
-use queuectl_core::{Clock, QueueName, State, SystemClock, Timestamp};
+use queuectl_core::{QueueName, State, Timestamp};
 use serde::Serialize;
 
 use crate::context::Context;
@@ -59,13 +59,12 @@ pub fn run(args: &StatusArgs, context: &Context) -> Result<Exit> {
     if context.json {
         json::print(&view)?;
     } else {
-        print(&view, context.raw)?;
+        print(&view, store.now()?, context.raw)?;
     }
     Ok(Exit::OK)
 }
 
-fn print(view: &StatusView, raw: bool) -> Result<()> {
-    let now = SystemClock.now();
+fn print(view: &StatusView, now: Timestamp, raw: bool) -> Result<()> {
     let mut out = io::stdout();
     let db = if raw {
         view.db.as_str().into()

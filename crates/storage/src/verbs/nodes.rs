@@ -121,7 +121,10 @@ impl Store {
     /// # Errors
     /// [`StoreError::File`].
     pub fn identity(&mut self, fresh: u64) -> Result<u64, StoreError> {
-        self.beside.identity(fresh)
+        match self.conn()? {
+            Db::Sqlite(_) => self.beside.identity(fresh),
+            Db::Postgres(conn) => Ok(postgres::open::number(conn, "SELECT identity FROM store")?.unsigned_abs()),
+        }
     }
 
     /// Enters a node. It counts as alive while the guard is held.
