@@ -2,12 +2,28 @@
 //!
 //! They are written out by hand because Diesel's query builder does not cache `UPDATE` statements, and because a
 //! partial index is only used when its condition stands in the statement literally. Diesel prepares each once per
-//! connection, binds and reads the values.
+//! connection, binds and reads the values. They say `LIMIT ? + 0` because for a bare `LIMIT ?` SQLite looks at the value
+//! while planning, and prepares the statement anew whenever one is bound.
 
 use diesel::prelude::*;
 use diesel::query_builder::{AstPass, Query, QueryFragment, QueryId};
 use diesel::sql_types::{BigInt, Binary, Bool, Double, Integer, Nullable, SmallInt, Text};
 use diesel::sqlite::{Sqlite, SqliteConnection};
+
+/// Where the parameters stand in a statement. Diesel walks a statement several times for each use, so this is done once,
+/// by the compiler, which also refuses a statement with more or fewer of them than fields.
+const fn marks<const N: usize>(sql: &str) -> [usize; N] {
+    let (mut marks, mut found, mut at) = ([0; N], 0, 0);
+    while at < sql.len() {
+        if sql.as_bytes()[at] == b'?' {
+            marks[found] = at;
+            found += 1;
+        }
+        at += 1;
+    }
+    assert!(found == N, "as many parameters as fields");
+    marks
+}
 
 /// Declares a statement: its parameters in the order of the `?` in its text, and the columns it yields.
 macro_rules! statements {
@@ -31,11 +47,17 @@ macro_rules! statements {
 
             impl QueryFragment<Sqlite> for $name {
                 fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Sqlite>) -> QueryResult<()> {
-                    let mut parts = Self::SQL.split('?');
-                    out.push_sql(parts.next().unwrap_or_default());
+                    const FIELDS: &[&str] = &[$(stringify!($field)),*];
+                    const MARKS: [usize; FIELDS.len()] = marks(<$name>::SQL);
+                    let (mut from, mut ends) = (0, MARKS.into_iter());
+                    let mut text = || {
+                        let end = ends.next().unwrap_or(Self::SQL.len());
+                        &Self::SQL[std::mem::replace(&mut from, end + 1)..end]
+                    };
+                    out.push_sql(text());
                     $(
                         out.push_bind_param::<$sql, _>(&self.$field)?;
-                        out.push_sql(parts.next().unwrap_or_default());
+                        out.push_sql(text());
                     )*
                     Ok(())
                 }
@@ -107,7 +129,7 @@ statements! {
 
     /// The priorities and numbers of the jobs a queue would hand out next.
     ReadyHead { queue: String as Text, limit: i64 as BigInt } -> (Integer, BigInt) {
-        "SELECT priority, id FROM jobs WHERE state = 1 AND queue = ? ORDER BY priority DESC, id LIMIT ?"
+        "SELECT priority, id FROM jobs WHERE state = 1 AND queue = ? ORDER BY priority DESC, id LIMIT ? + 0"
     }
 
     /// Claims the next jobs of a queue: the event `claim` of `transition`, for many at once.
@@ -120,7 +142,7 @@ statements! {
     } -> ClaimedColumns {
         "UPDATE jobs SET state = 3, attempts = attempts + 1, fence = fence + 1, node_id = ?, started_at = ?, \
          updated_at = ? WHERE state = 1 AND id IN (\
-         SELECT id FROM jobs WHERE state = 1 AND queue = ? ORDER BY priority DESC, id LIMIT ?) \
+         SELECT id FROM jobs WHERE state = 1 AND queue = ? ORDER BY priority DESC, id LIMIT ? + 0) \
          RETURNING id, name, queue, priority, attempts, fence, system_failures, max_retries, backoff_base, \
          timeout_ms, executor, (SELECT payload FROM payloads WHERE job_id = jobs.id)"
     }
@@ -128,7 +150,7 @@ statements! {
     /// Makes due jobs ready: the event `due` of `transition`, for many at once.
     Promote { updated_at: i64 as BigInt, now: i64 as BigInt, limit: i64 as BigInt } -> () {
         "UPDATE jobs SET state = 1, due_at = NULL, updated_at = ? WHERE id IN (\
-         SELECT id FROM jobs WHERE due_at <= ? ORDER BY due_at LIMIT ?)"
+         SELECT id FROM jobs WHERE due_at <= ? ORDER BY due_at LIMIT ? + 0)"
     }
 
     /// When the next waiting job is due.
