@@ -7,6 +7,21 @@ use diesel::sql_types::{BigInt, Integer, Nullable, SmallInt, Text};
 
 use crate::connection::{Backend, Db};
 
+/// Where the parameters stand in a statement. Diesel walks a statement several times for each use, so this is done once,
+/// by the compiler, which also refuses a statement with more or fewer of them than fields.
+pub(crate) const fn marks<const N: usize>(sql: &str) -> [usize; N] {
+    let (mut marks, mut found, mut at) = ([0; N], 0, 0);
+    while at < sql.len() {
+        if sql.as_bytes()[at] == b'?' {
+            marks[found] = at;
+            found += 1;
+        }
+        at += 1;
+    }
+    assert!(found == N, "as many parameters as fields");
+    marks
+}
+
 /// Declares statements of a backend: their parameters in the order of the `?` in their text, and the columns they
 /// yield.
 macro_rules! statements {
@@ -34,11 +49,17 @@ macro_rules! statements {
                     &'b self,
                     mut out: diesel::query_builder::AstPass<'_, 'b, $backend>,
                 ) -> diesel::QueryResult<()> {
-                    let mut parts = Self::SQL.split('?');
-                    out.push_sql(parts.next().unwrap_or_default());
+                    const FIELDS: &[&str] = &[$(stringify!($field)),*];
+                    const MARKS: [usize; FIELDS.len()] = $crate::statements::marks(<$name>::SQL);
+                    let (mut from, mut ends) = (0, MARKS.into_iter());
+                    let mut text = || {
+                        let end = ends.next().unwrap_or(Self::SQL.len());
+                        &Self::SQL[std::mem::replace(&mut from, end + 1)..end]
+                    };
+                    out.push_sql(text());
                     $(
                         out.push_bind_param::<$sql, _>(&self.$field)?;
-                        out.push_sql(parts.next().unwrap_or_default());
+                        out.push_sql(text());
                     )*
                     Ok(())
                 }

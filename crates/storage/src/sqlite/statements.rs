@@ -1,4 +1,5 @@
-//! The statements that run for every job, as SQLite likes them.
+//! The statements that run for every job, as SQLite likes them. They say `LIMIT ? + 0` because for a bare `LIMIT ?`
+//! SQLite looks at the value while planning, and prepares the statement anew whenever one is bound.
 
 use diesel::sql_types::{BigInt, Binary, Bool, Double, Integer, Nullable, SmallInt, Text};
 use diesel::sqlite::{Sqlite, SqliteConnection};
@@ -63,7 +64,7 @@ statements! { Sqlite, SqliteConnection;
 
     /// The priorities and numbers of the jobs a queue would hand out next.
     ReadyHead { queue: String as Text, limit: i64 as BigInt } -> (Integer, BigInt) {
-        "SELECT priority, id FROM jobs WHERE state = 1 AND queue = ? ORDER BY priority DESC, id LIMIT ?"
+        "SELECT priority, id FROM jobs WHERE state = 1 AND queue = ? ORDER BY priority DESC, id LIMIT ? + 0"
     }
 
     /// Claims the next jobs of a queue: the event `claim` of `transition`, for many at once.
@@ -76,7 +77,7 @@ statements! { Sqlite, SqliteConnection;
     } -> ClaimedColumns {
         "UPDATE jobs SET state = 3, attempts = attempts + 1, fence = fence + 1, node_id = ?, started_at = ?, \
          updated_at = ? WHERE state = 1 AND id IN (\
-         SELECT id FROM jobs WHERE state = 1 AND queue = ? ORDER BY priority DESC, id LIMIT ?) \
+         SELECT id FROM jobs WHERE state = 1 AND queue = ? ORDER BY priority DESC, id LIMIT ? + 0) \
          RETURNING id, name, queue, priority, attempts, fence, system_failures, max_retries, backoff_base, \
          timeout_ms, executor, (SELECT payload FROM payloads WHERE job_id = jobs.id)"
     }
@@ -84,7 +85,7 @@ statements! { Sqlite, SqliteConnection;
     /// Makes due jobs ready: the event `due` of `transition`, for many at once.
     Promote { updated_at: i64 as BigInt, now: i64 as BigInt, limit: i64 as BigInt } -> () {
         "UPDATE jobs SET state = 1, due_at = NULL, updated_at = ? WHERE id IN (\
-         SELECT id FROM jobs WHERE due_at <= ? ORDER BY due_at LIMIT ?)"
+         SELECT id FROM jobs WHERE due_at <= ? ORDER BY due_at LIMIT ? + 0)"
     }
 
     /// When the next waiting job is due.
