@@ -43,6 +43,18 @@ impl Location {
         }
     }
 
+    /// What of the environment a process must not get that has no business with the store, a job for example: which
+    /// variable, and its harmless value if it has one.
+    pub fn hidden_environment(&self) -> Vec<(&'static str, Option<String>)> {
+        match self {
+            Location::Sqlite(_) => Vec::new(),
+            Location::Postgres(place) => vec![
+                ("PGPASSWORD", None),
+                ("QUEUECTL_DB", Some(place.server.without_secrets())),
+            ],
+        }
+    }
+
     /// The folder on this machine that holds node locks, wake-up pipes and long outputs: beside an SQLite file, else
     /// in the user's data folder.
     pub fn beside(&self) -> PathBuf {

@@ -23,6 +23,15 @@ const DEFAULTS: &[(&str, &str, Option<&str>)] = &[
     ("fallback_application_name", "queuectl", None),
 ];
 
+/// Parameters whose values are nobody's business.
+const SECRETS: &[&str] = &[
+    "password",
+    "sslpassword",
+    "scram_client_key",
+    "scram_server_key",
+    "oauth_client_secret",
+];
+
 /// A database server, a database and a schema in it.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Server {
@@ -79,6 +88,23 @@ impl Server {
     /// same node.
     pub fn secret(&self) -> &str {
         &self.url
+    }
+
+    /// The location without what may be a password, for processes that have no business with it.
+    pub fn without_secrets(&self) -> String {
+        let (place, query) = self.url.split_once('?').unwrap_or((&self.url, ""));
+        let (scheme, rest) = place.split_once("://").unwrap_or(("postgres", place));
+        let rest = match rest.rsplit_once('@') {
+            Some((user, rest)) => format!("{}@{rest}", user.split(':').next().unwrap_or_default()),
+            None => rest.to_owned(),
+        };
+        let harmless = |pair: &&str| {
+            let key = pair.split('=').next().unwrap_or_default();
+            !pair.is_empty() && !SECRETS.contains(&key)
+        };
+        let query: Vec<&str> = query.split('&').filter(harmless).collect();
+        let mark = if query.is_empty() { "" } else { "?" };
+        format!("{scheme}://{rest}{mark}{}", query.join("&"))
     }
 
     /// The channel on which nodes are woken.
@@ -184,6 +210,10 @@ mod tests {
         let server = Server::parse(url).unwrap();
         assert_eq!(server.to_string(), "postgres://me@db.example:5433/app?schema=work");
         assert_eq!(format!("{server:?}"), server.to_string());
+        assert_eq!(
+            server.without_secrets(),
+            "postgres://me@db.example:5433/app?sslmode=require&schema=work"
+        );
         assert_eq!(server.folder_name(), "db.example+5433+app+work");
         assert_eq!((server.schema(), server.channel().as_str()), ("work", "queuectl.work"));
         let conninfo = server.conninfo();

@@ -81,6 +81,7 @@ impl<'a> Dispatcher<'a> {
         let crew = Crew::start(
             options.workers,
             options.worker_args.clone(),
+            options.location.hidden_environment(),
             cookie,
             options.concurrency,
             plugin_settings(&settings),
