@@ -20,10 +20,10 @@ use super::hand::{self, Hand, Running};
 use super::shutdown::{Phase, Step};
 use super::{NodeEnd, NodeError, NodeOptions, housekeeping, report, rescue};
 use crate::os;
-use crate::protocol::ToWorker;
+use crate::protocol::{FromWorker, ToWorker};
 
 /// How long outcomes may wait for company while the stock keeps the workers busy, and how many wait at most.
-const LINGER: Duration = Duration::from_millis(5);
+const LINGER: Duration = Duration::from_millis(20);
 const LINGER_MOST: usize = 256;
 /// How long to wait before a store that failed is tried again.
 const STORE_RETRY: Duration = Duration::from_secs(1);
@@ -138,6 +138,7 @@ impl Dispatcher {
 
     fn work(&mut self) -> Result<NodeEnd, NodeError> {
         loop {
+            self.set_pauses();
             self.take_events();
             self.crew.flush();
             let step = self.phase.on_time();
@@ -216,9 +217,17 @@ impl Dispatcher {
                 let step = self.phase.on_signal(self.settings.shutdown_grace);
                 self.take_step(step);
             }
-            Event::Finished { worker, finished } => self.job_finished(worker, *finished),
-            Event::NotStarted { worker, key } => self.not_started(worker, key),
-            Event::Handle { key, handle } => self.hand.save(key, handle),
+            Event::Told { worker, messages } => {
+                for message in messages {
+                    match message {
+                        FromWorker::Finished(finished) => self.job_finished(worker, finished),
+                        FromWorker::NotStarted(key) => self.not_started(worker, key),
+                        FromWorker::Handle(key, handle) => self.hand.save(key, handle),
+                    }
+                }
+                // Keep the worker busy across the commit.
+                self.hand_out();
+            }
             Event::WorkerGone { worker, status } => {
                 let how = status.map_or_else(|error| error.to_string(), os::describe);
                 self.worker_gone(worker, &how);
@@ -254,8 +263,6 @@ impl Dispatcher {
         if confirm {
             self.confirm.push((worker, key));
         }
-        // Keep the worker busy across the commit.
-        self.hand_out();
     }
 
     /// A job comes back that was stopped or recalled before it had started.
