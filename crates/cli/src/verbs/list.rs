@@ -6,7 +6,7 @@ use anyhow::Result;
 use clap::Args;
 use queuectl_core::limits::LIST_ROWS;
 use queuectl_core::{Clock, Job, QueueName, Settings, State, SystemClock, Timestamp};
-use queuectl_storage::{ListFilter, Store};
+use queuectl_storage::{ListFilter, Position, Store};
 
 use crate::context::Context;
 use crate::exit::Exit;
@@ -90,7 +90,7 @@ pub fn pages(
         None => None,
     };
     let mut page = ListFilter {
-        above: first.map(|first| first - 1),
+        above: first.map(Position::before),
         oldest_first: true,
         ..filter
     };
@@ -99,7 +99,7 @@ pub fn pages(
         let jobs = store.list(&page)?;
         let full = jobs.len() as u64 == u64::from(page.limit);
         left -= jobs.len() as u64;
-        page.above = jobs.last().map(|job| job.id.0).or(page.above);
+        page.above = jobs.last().map(|job| page.position(job)).or(page.above);
         for job in jobs {
             visit(store, job)?;
         }
