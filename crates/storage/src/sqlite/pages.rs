@@ -278,3 +278,114 @@ pub fn any_ended_since(
     .optional()?;
     Ok(row.is_some_and(|row| row.one == 1))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{Arc, Mutex};
+
+    use diesel::connection::InstrumentationEvent;
+
+    use super::*;
+    use crate::sqlite::open;
+    use crate::{Location, OpenMode};
+
+    /// What SQLite plans for every statement that `body` runs.
+    fn plans(
+        conn: &mut SqliteConnection,
+        location: &Location,
+        body: impl FnOnce(&mut SqliteConnection),
+    ) -> Vec<(String, String)> {
+        let texts = Arc::new(Mutex::new(Vec::new()));
+        let into = Arc::clone(&texts);
+        conn.set_instrumentation(move |event: InstrumentationEvent<'_>| {
+            if let InstrumentationEvent::StartQuery { query, .. } = event {
+                let text = query.to_string();
+                let sql = text.split(" -- binds").next().unwrap_or_default();
+                into.lock().unwrap().push(sql.to_owned());
+            }
+        });
+        body(conn);
+        let other = rusqlite::Connection::open(location.path()).unwrap();
+        let texts = texts.lock().unwrap();
+        let plan = |sql: &String| {
+            let mut statement = other.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).unwrap();
+            let values = rusqlite::params_from_iter((0..statement.parameter_count()).map(|_| 1));
+            let lines = statement
+                .query_map(values, |row| row.get::<_, String>(3))
+                .unwrap();
+            let plan = lines.collect::<Result<Vec<_>, _>>().unwrap().join("\n");
+            (sql.clone(), plan)
+        };
+        texts.iter().map(plan).collect()
+    }
+
+    /// No list walks over jobs that are not on it, and none is sorted but the running jobs, who are few.
+    #[test]
+    fn every_list_comes_from_its_index() {
+        let folder = tempfile::tempdir().unwrap();
+        let location = Location::Sqlite(folder.path().join("queue.db"));
+        let mut conn = open::open(&location, OpenMode::Create).unwrap();
+        diesel::sql_query(
+            "INSERT INTO jobs (queue, state, priority, attempts, fence, system_failures, executor, cancel_requested, \
+             created_at, updated_at) VALUES ('a', 1, 0, 0, 0, 0, 'shell', 0, 0, 0)",
+        )
+        .execute(&mut conn)
+        .unwrap();
+        let finished =
+            "USING COVERING INDEX jobs_finished (queue=? AND state=? AND finished_at>? AND finished_at<?)";
+        let ready = "USING COVERING INDEX jobs_ready (queue=? AND priority=? AND id>? AND id<?)";
+        let waiting = "USING INDEX jobs_waiting (queue=? AND state=? AND rowid>? AND rowid<?)";
+        for (state, with_queue, without) in [
+            (
+                None,
+                "jobs_queue (queue=? AND rowid>? AND rowid<?)",
+                "INTEGER PRIMARY KEY (rowid>? AND rowid<?)",
+            ),
+            (Some(State::Pending), ready, ready),
+            (
+                Some(State::Processing),
+                "jobs_running (node_id>?)",
+                "jobs_running (node_id>?)",
+            ),
+            (Some(State::Scheduled), waiting, waiting),
+            (Some(State::Failed), waiting, waiting),
+            (Some(State::Completed), finished, finished),
+            (Some(State::Dead), finished, finished),
+            (Some(State::Cancelled), finished, finished),
+        ] {
+            for (queue, wanted) in [(Some("a"), with_queue), (None, without)] {
+                for oldest_first in [true, false] {
+                    let filter = ListFilter {
+                        state,
+                        queue: queue.map(|queue| queue.parse().unwrap()),
+                        oldest_first,
+                        limit: 10,
+                        ..ListFilter::default()
+                    };
+                    let plans = plans(&mut conn, &location, |conn| {
+                        positions(conn, &filter).unwrap();
+                    });
+                    let (sql, plan) = plans.last().unwrap();
+                    assert!(plan.contains(wanted), "{sql}\n{plan}");
+                    let may_sort = state == Some(State::Processing);
+                    for (sql, plan) in &plans {
+                        assert!(may_sort || !plan.contains("TEMP B-TREE"), "{sql}\n{plan}");
+                    }
+                }
+            }
+        }
+        let asked = plans(&mut conn, &location, |conn| {
+            let queue = "a".parse().unwrap();
+            any_waiting(conn, &queue).unwrap();
+            any_ended_since(conn, "a", State::Dead, Timestamp(1)).unwrap();
+            ended(conn, State::Dead, Some(&queue), None, 1).unwrap();
+            count_ended(conn, State::Dead, Some(&queue), None).unwrap();
+        });
+        for (sql, plan) in asked {
+            assert!(
+                plan.contains("(queue=?") && !plan.contains("TEMP B-TREE"),
+                "{sql}\n{plan}"
+            );
+        }
+    }
+}
