@@ -53,14 +53,7 @@ pub fn purge_all(
         ended_before: Some(Timestamp(now.0.saturating_sub(age).saturating_add(1))),
         limit: BATCH,
     };
-    let mut sum = 0;
-    loop {
-        let step = store.purge(&filter)?;
-        sum += step.jobs;
-        if !step.more {
-            return Ok(sum);
-        }
-    }
+    store.purge_all(&filter)
 }
 
 /// Repeats a step until it finds less than a whole batch. Returns the sum.

@@ -225,7 +225,7 @@ fn wrong_counts_are_found_and_counted_anew() {
         .unwrap()
         .execute_batch(
             "UPDATE counts SET jobs = 5 WHERE state = 1;
-             INSERT INTO counts VALUES ('nowhere', 0, 1), ('empty', 0, 0);",
+             INSERT INTO counts VALUES ('nowhere', -1, 1), ('empty', -1, 0);",
         )
         .unwrap();
     assert_eq!(temp.store.check().unwrap().miscounted, 2);
@@ -264,7 +264,15 @@ fn compacting_gives_space_back_and_waits_for_no_node() {
     let alive = temp.store.enter_node(&node, queuectl_core::Timestamp(1)).unwrap();
     assert!(matches!(temp.store.compact(), Err(StoreError::NodesLive)));
     drop(alive);
+    let output = |job: &str| temp.location.beside().join("output").join(job);
+    for job in ["1", "2"] {
+        fs::create_dir_all(output(job)).unwrap();
+    }
     temp.store.compact().unwrap();
+    assert!(
+        output("1").exists() && !output("2").exists(),
+        "only job 1 is left"
+    );
     let after = temp.store.check().unwrap();
     assert_eq!(after.free_pages, 0);
     assert_eq!(

@@ -1,4 +1,5 @@
-//! `list`: the jobs there are, oldest first; the newest of them if there are many.
+//! `list`: the jobs there are, oldest first; the newest of them if there are many. The oldest is the one with the
+//! smallest number, in a list of ended jobs the one that ended first.
 
 use std::io::{self, BufWriter};
 
@@ -21,7 +22,7 @@ use crate::output::time::relative;
 #[command(after_help = "With --json, one array of all jobs that fit; its schema is in docs/json.md.")]
 pub struct ListArgs {
     /// Only jobs in this state: pending, scheduled, processing, failed (waiting for a retry), completed, dead or
-    /// cancelled
+    /// cancelled; ended jobs are then in the order in which they ended
     #[arg(long, value_name = "STATE")]
     state: Option<State>,
     /// Only jobs of this queue

@@ -14,7 +14,7 @@ use crate::StoreError;
 use crate::verbs::status::QueueCount;
 
 /// Stands for all jobs of a queue, in the column for the state.
-const ALL: i16 = 0;
+const ALL: i16 = -1;
 
 /// Differences that a transaction has made so far.
 #[derive(Debug, Default)]
@@ -53,7 +53,7 @@ impl Deltas {
 /// Forgets queues without jobs.
 pub fn forget_empty(conn: &mut SqliteConnection) -> Result<(), StoreError> {
     diesel::sql_query(
-        "DELETE FROM counts WHERE queue IN (SELECT queue FROM counts WHERE state = 0 AND jobs = 0)",
+        "DELETE FROM counts WHERE queue IN (SELECT queue FROM counts WHERE state = -1 AND jobs = 0)",
     )
     .execute(conn)?;
     Ok(())
@@ -113,7 +113,7 @@ pub fn read(conn: &mut SqliteConnection, queue: Option<&QueueName>) -> Result<Ve
 
 /// Counts the jobs and compares: how many pairs of queue and state have a wrong count. Reads every job.
 pub const WRONG: &str = "WITH counted (queue, state, jobs) AS (\
-     SELECT queue, 0, count(*) FROM jobs GROUP BY queue \
+     SELECT queue, -1, count(*) FROM jobs GROUP BY queue \
      UNION ALL \
      SELECT queue, state, count(*) FROM jobs WHERE state IN (1, 2, 4, 6, 7) GROUP BY queue, state), \
      kept (queue, state, jobs) AS (SELECT queue, state, jobs FROM counts WHERE jobs <> 0) \
@@ -124,5 +124,5 @@ pub const WRONG: &str = "WITH counted (queue, state, jobs) AS (\
 
 /// Counts the jobs anew. Reads every job.
 pub const RECOUNT: &str = "DELETE FROM counts; \
-     INSERT INTO counts SELECT queue, 0, count(*) FROM jobs GROUP BY queue; \
+     INSERT INTO counts SELECT queue, -1, count(*) FROM jobs GROUP BY queue; \
      INSERT INTO counts SELECT queue, state, count(*) FROM jobs WHERE state IN (1, 2, 4, 6, 7) GROUP BY queue, state;";

@@ -5,9 +5,11 @@ use std::path::Path;
 use std::time::Duration;
 
 use diesel::connection::SimpleConnection;
+use queuectl_core::{JobId, JobRef};
 use rusqlite::backup::Backup;
 use rusqlite::{Connection, OpenFlags};
 
+use super::show::find;
 use crate::error::Problem;
 use crate::sqlite::counts;
 use crate::{Store, StoreError};
@@ -64,8 +66,8 @@ impl Store {
         Ok(())
     }
 
-    /// Writes the file anew without free pages, which gives their space back to the file system, and counts the jobs
-    /// anew. Nobody else can write meanwhile, and the disk must have room for a second copy.
+    /// Writes the file anew without free pages, which gives their space back to the file system; counts the jobs
+    /// anew, and removes outputs of jobs that are gone. Nobody else can write meanwhile, and the disk must have room for a second copy.
     ///
     /// # Errors
     /// [`StoreError::NodesLive`] while a node runs, for its jobs' outcomes would wait for too long.
@@ -73,6 +75,13 @@ impl Store {
         for node in self.nodes()? {
             if self.node_lives(node.id)? {
                 return Err(StoreError::NodesLive);
+            }
+        }
+        // Left over from a purge that was killed between its commit and the removal of the files.
+        for job in self.beside.jobs_with_outputs() {
+            let id = JobRef::Number(JobId(job));
+            if matches!(find(&mut self.conn, &id), Err(StoreError::NoSuchJob(_))) {
+                self.beside.remove_outputs(job);
             }
         }
         self.write(|conn| Ok(conn.batch_execute(counts::RECOUNT)?))?;

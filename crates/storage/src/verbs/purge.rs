@@ -76,6 +76,24 @@ impl Store {
         Ok(Purged { jobs, more })
     }
 
+    /// Removes all ended jobs that fit, whatever the filter's limit says, step by step and with a pause as long as the
+    /// step after each, so that others get their turns. Returns how many.
+    ///
+    /// # Errors
+    /// [`StoreError::Database`]; earlier steps stay done.
+    pub fn purge_all(&mut self, filter: &PurgeFilter) -> Result<u64, StoreError> {
+        let mut sum = 0;
+        loop {
+            let start = Instant::now();
+            let step = self.purge(filter)?;
+            sum += step.jobs;
+            if !step.more {
+                return Ok(sum);
+            }
+            std::thread::sleep(start.elapsed());
+        }
+    }
+
     /// How many ended jobs fit: what steps of [`Store::purge`] would remove. Reads an index over all of them.
     ///
     /// # Errors
