@@ -21,10 +21,10 @@ pub use location::Location;
 pub use sqlite::beside::{NodeGuard, WakeListener};
 pub use store::{OpenMode, Store};
 pub use verbs::cancel::Cancelled;
-pub use verbs::list::ListFilter;
+pub use verbs::list::{ListFilter, Position};
 pub use verbs::maintenance::CheckReport;
 pub use verbs::nodes::{NewNode, Node, RunningJob, StopRequest};
-pub use verbs::purge::PurgeFilter;
+pub use verbs::purge::{PurgeFilter, Purged};
 pub use verbs::status::QueueCount;
 pub use verbs::turn::{Claimed, Queues, Record, Turn, TurnResult};
 

@@ -66,7 +66,7 @@ pub fn run(args: &StatusArgs, context: &Context) -> Result<Exit> {
 }
 
 /// The file and its write-ahead log.
-fn size(path: &Path) -> u64 {
+pub fn size(path: &Path) -> u64 {
     let mut log = path.as_os_str().to_owned();
     log.push("-wal");
     let length = |path: &Path| std::fs::metadata(path).map_or(0, |data| data.len());

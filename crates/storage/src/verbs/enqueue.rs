@@ -5,6 +5,7 @@ use diesel::result::{DatabaseErrorKind, Error as DieselError};
 use diesel::sqlite::SqliteConnection;
 use queuectl_core::{JobId, NewJob, State, Timestamp};
 
+use crate::sqlite::counts::Deltas;
 use crate::sqlite::statements::{InsertJob, InsertPayload, LastNumber};
 use crate::{Store, StoreError};
 
@@ -23,9 +24,11 @@ impl Store {
         }
         let ids = self.write(|conn| {
             let mut ids = Vec::with_capacity(checked.len());
+            let mut deltas = Deltas::default();
             for (index, (job, payload)) in checked.into_iter().enumerate() {
-                ids.push(insert(conn, job, payload, index, now)?);
+                ids.push(insert(conn, job, payload, index, now, &mut deltas)?);
             }
+            deltas.store(conn)?;
             Ok(ids)
         })?;
         self.beside.wake_all();
@@ -39,6 +42,7 @@ fn insert(
     payload: String,
     index: usize,
     now: Timestamp,
+    deltas: &mut Deltas,
 ) -> Result<JobId, StoreError> {
     let due_at = job.run_at.filter(|due| *due > now);
     let state = if due_at.is_some() {
@@ -71,5 +75,6 @@ fn insert(
     })?;
     let (id,) = LastNumber {}.get_result::<(i64,)>(conn)?;
     InsertPayload { job_id: id, payload }.execute(conn)?;
+    deltas.came(job.queue.as_str(), state, 1);
     Ok(JobId(id))
 }

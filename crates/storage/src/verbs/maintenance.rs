@@ -4,10 +4,14 @@
 use std::path::Path;
 use std::time::Duration;
 
+use diesel::connection::SimpleConnection;
+use queuectl_core::{JobId, JobRef};
 use rusqlite::backup::Backup;
 use rusqlite::{Connection, OpenFlags};
 
+use super::show::find;
 use crate::error::Problem;
+use crate::sqlite::counts;
 use crate::{Store, StoreError};
 
 /// What a check found.
@@ -17,6 +21,8 @@ pub struct CheckReport {
     pub damage: Vec<String>,
     /// Rows that point at rows that are not there.
     pub dangling: u64,
+    /// Pairs of queue and state whose kept count is not that of the jobs.
+    pub miscounted: u64,
     /// The file's pages.
     pub pages: u64,
     /// Pages that are free for reuse.
@@ -38,6 +44,7 @@ impl Store {
         };
         Ok(CheckReport {
             dangling: count("SELECT count(*) FROM pragma_foreign_key_check")?,
+            miscounted: count(counts::WRONG)?,
             pages: count("PRAGMA page_count")?,
             free_pages: count("PRAGMA freelist_count")?,
             damage,
@@ -56,6 +63,32 @@ impl Store {
         // To a node on the copy, the nodes of the original look dead. It shall rescue their jobs, but not kill the
         // processes that live on for the original: marks that no process carries see to that.
         to.execute_batch("UPDATE nodes SET cookie = 'copied-' || lower(hex(randomblob(16)))")?;
+        Ok(())
+    }
+
+    /// Writes the file anew without free pages, which gives their space back to the file system; counts the jobs
+    /// anew, and removes outputs of jobs that are gone. Nobody else can write meanwhile, and the disk must have room for a second copy.
+    ///
+    /// # Errors
+    /// [`StoreError::NodesLive`] while a node runs, for its jobs' outcomes would wait for too long.
+    pub fn compact(&mut self) -> Result<(), StoreError> {
+        for node in self.nodes()? {
+            if self.node_lives(node.id)? {
+                return Err(StoreError::NodesLive);
+            }
+        }
+        // Left over from a purge that was killed between its commit and the removal of the files.
+        for job in self.beside.jobs_with_outputs() {
+            let id = JobRef::Number(JobId(job));
+            if matches!(find(&mut self.conn, &id), Err(StoreError::NoSuchJob(_))) {
+                self.beside.remove_outputs(job);
+            }
+        }
+        self.write(|conn| Ok(conn.batch_execute(counts::RECOUNT)?))?;
+        let _turn = self.beside.take_turn();
+        self.conn.batch_execute("VACUUM")?;
+        // The new content is in the write-ahead log; this is what moves it over, and cuts the file.
+        self.conn.batch_execute("PRAGMA wal_checkpoint(TRUNCATE)")?;
         Ok(())
     }
 

@@ -1,11 +1,10 @@
-//! Counting jobs.
+//! Counting jobs, and whether there are any.
 
-use diesel::dsl::{count_star, exists, select};
 use diesel::prelude::*;
 use queuectl_core::{QueueName, State, Timestamp};
 
 use super::turn::Queues;
-use crate::schema::jobs;
+use crate::sqlite::{counts, pages};
 use crate::{Store, StoreError};
 
 /// How many jobs a queue has in a state.
@@ -25,23 +24,8 @@ impl Store {
     /// # Errors
     /// [`StoreError::Database`].
     pub fn counts(&mut self, queue: Option<&QueueName>) -> Result<Vec<QueueCount>, StoreError> {
-        let mut query = jobs::table
-            .group_by((jobs::queue, jobs::state))
-            .select((jobs::queue, jobs::state, count_star()))
-            .order((jobs::queue, jobs::state))
-            .into_boxed();
-        if let Some(queue) = queue {
-            query = query.filter(jobs::queue.eq(queue.as_str()));
-        }
-        let rows: Vec<(String, i16, i64)> = query.load(&mut self.conn)?;
-        let counts = rows.into_iter().filter_map(|(queue, state, jobs)| {
-            Some(QueueCount {
-                queue,
-                state: State::from_code(state)?,
-                jobs: u64::try_from(jobs).ok()?,
-            })
-        });
-        Ok(counts.collect())
+        // One moment for all of them.
+        self.conn.transaction(|conn| counts::read(conn, queue))
     }
 
     /// Whether any job of these queues has not ended: ready, running, scheduled or waiting for its retry.
@@ -49,12 +33,22 @@ impl Store {
     /// # Errors
     /// [`StoreError::Database`].
     pub fn any_unfinished(&mut self, queues: &Queues) -> Result<bool, StoreError> {
-        // One question per partial index, so that none walks over ended jobs.
-        let waiting = served(queues).filter(jobs::due_at.is_not_null());
-        let running = served(queues).filter(jobs::node_id.is_not_null());
-        Ok(self.has_ready(queues)?
-            || select(exists(waiting)).get_result(&mut self.conn)?
-            || select(exists(running)).get_result(&mut self.conn)?)
+        if self.has_ready(queues)? {
+            return Ok(true);
+        }
+        match queues {
+            Queues::All => Ok(self.next_due()?.is_some() || pages::any_running(&mut self.conn, None)?),
+            Queues::Only(names) => {
+                for name in names {
+                    if pages::any_waiting(&mut self.conn, name)?
+                        || pages::any_running(&mut self.conn, Some(name))?
+                    {
+                        return Ok(true);
+                    }
+                }
+                Ok(false)
+            }
+        }
     }
 
     /// Whether any job of these queues ended dead or cancelled since then.
@@ -62,25 +56,17 @@ impl Store {
     /// # Errors
     /// [`StoreError::Database`].
     pub fn any_ended_badly(&mut self, queues: &Queues, since: Timestamp) -> Result<bool, StoreError> {
-        for state in [State::Dead, State::Cancelled] {
-            let bad = served(queues)
-                .filter(jobs::state.eq(state.code()))
-                .filter(jobs::finished_at.ge(since.0))
-                .filter(jobs::finished_at.is_not_null());
-            if select(exists(bad)).get_result(&mut self.conn)? {
-                return Ok(true);
+        let names = match queues {
+            Queues::All => pages::queues(&mut self.conn, None)?,
+            Queues::Only(names) => names.iter().map(ToString::to_string).collect(),
+        };
+        for name in names {
+            for state in [State::Dead, State::Cancelled] {
+                if pages::any_ended_since(&mut self.conn, &name, state, since)? {
+                    return Ok(true);
+                }
             }
         }
         Ok(false)
-    }
-}
-
-fn served(queues: &Queues) -> jobs::BoxedQuery<'static, diesel::sqlite::Sqlite> {
-    match queues {
-        Queues::All => jobs::table.into_boxed(),
-        Queues::Only(names) => {
-            let names: Vec<String> = names.iter().map(ToString::to_string).collect();
-            jobs::table.filter(jobs::queue.eq_any(names)).into_boxed()
-        }
     }
 }

@@ -8,9 +8,11 @@ use diesel::sqlite::SqliteConnection;
 use queuectl_core::transition::Standing;
 use queuectl_core::{Attempt, Event, JobId, NodeId, QueueName, State, Timestamp, Transition, transition};
 
-use crate::rows::count;
+use crate::rows::{JobRow, count};
+use crate::sqlite::counts::Deltas;
 use crate::sqlite::statements::{
-    CancelRequested, Claim, InsertAttempt, InsertOutput, NextDue, Promote, ReadyHead, ReadyQueues, Release,
+    CancelRequested, Claim, InsertAttempt, InsertOutput, NextDue, Promote, QueueOf, ReadyHead, ReadyQueues,
+    Release,
 };
 use crate::{Store, StoreError};
 
@@ -122,23 +124,19 @@ impl Store {
     pub fn turn(&mut self, turn: &Turn<'_>) -> Result<TurnResult, StoreError> {
         self.write(|conn| {
             let mut stale = Vec::new();
+            let mut deltas = Deltas::default();
             for record in turn.records {
-                if !release(conn, record, turn.now)? {
+                if !release(conn, record, turn.now, &mut deltas)? {
                     stale.push((record.job, record.fence));
                 }
             }
-            let now = turn.now.0;
-            Promote {
-                updated_at: now,
-                now,
-                limit: PROMOTE_BATCH,
-            }
-            .execute(conn)?;
+            promote(conn, turn.now, &mut deltas)?;
             let claimed = if turn.claim > 0 {
-                claim(conn, turn)?
+                claim(conn, turn, &mut deltas)?
             } else {
                 Vec::new()
             };
+            deltas.store(conn)?;
             Ok(TurnResult {
                 stale,
                 claimed,
@@ -182,10 +180,33 @@ fn next_due(conn: &mut SqliteConnection) -> Result<Option<Timestamp>, StoreError
     Ok(row.map(|(due,)| Timestamp(due)))
 }
 
+fn promote(conn: &mut SqliteConnection, now: Timestamp, deltas: &mut Deltas) -> Result<(), StoreError> {
+    let statement = Promote {
+        updated_at: now.0,
+        now: now.0,
+        limit: PROMOTE_BATCH,
+    };
+    for (queue, fence) in statement.load::<(String, i64)>(conn)? {
+        let from = if fence == 0 {
+            State::Scheduled
+        } else {
+            State::Failed
+        };
+        deltas.entered(&queue, from, -1);
+        deltas.entered(&queue, State::Pending, 1);
+    }
+    Ok(())
+}
+
 /// Applies a record; false if its token no longer holds. A job that would run again although somebody asked to cancel
 /// it is cancelled: it may have ended by itself before the request could reach it.
-fn release(conn: &mut SqliteConnection, record: &Record, now: Timestamp) -> Result<bool, StoreError> {
-    let change = record.change;
+fn release(
+    conn: &mut SqliteConnection,
+    record: &Record,
+    now: Timestamp,
+    deltas: &mut Deltas,
+) -> Result<bool, StoreError> {
+    let mut change = record.change;
     if !apply(conn, record, change, now)? {
         let standing = Standing {
             state: change.from(),
@@ -193,9 +214,13 @@ fn release(conn: &mut SqliteConnection, record: &Record, now: Timestamp) -> Resu
             system_failures: change.system_failures(),
         };
         match transition(standing, Event::Cancel) {
-            Ok(cancel) if !change.to().is_final() && apply(conn, record, cancel, now)? => {}
+            Ok(cancel) if !change.to().is_final() && apply(conn, record, cancel, now)? => change = cancel,
             _ => return Ok(false),
         }
+    }
+    if change.to() != State::Completed {
+        let (queue,) = QueueOf { id: record.job.0 }.get_result::<(String,)>(conn)?;
+        deltas.entered(&queue, change.to(), 1);
     }
     if let Some(attempt) = &record.attempt {
         insert_attempt(conn, attempt)?;
@@ -267,7 +292,11 @@ fn ready_queues(conn: &mut SqliteConnection, queues: &Queues) -> Result<Vec<Stri
 }
 
 /// Claims by priority, then by age, over all served queues.
-fn claim(conn: &mut SqliteConnection, turn: &Turn<'_>) -> Result<Vec<Claimed>, StoreError> {
+fn claim(
+    conn: &mut SqliteConnection,
+    turn: &Turn<'_>,
+    deltas: &mut Deltas,
+) -> Result<Vec<Claimed>, StoreError> {
     let queues = ready_queues(conn, turn.queues)?;
     let shares = match queues.as_slice() {
         [] => return Ok(Vec::new()),
@@ -284,10 +313,12 @@ fn claim(conn: &mut SqliteConnection, turn: &Turn<'_>) -> Result<Vec<Claimed>, S
             node_id: turn.node.0,
             started_at: now,
             updated_at: now,
-            queue,
+            queue: queue.clone(),
             limit,
         };
-        claimed.extend(statement.load::<Claimed>(conn)?);
+        let jobs = statement.load::<Claimed>(conn)?;
+        deltas.entered(&queue, State::Pending, -(jobs.len() as i64));
+        claimed.extend(jobs);
     }
     // RETURNING promises no order.
     claimed.sort_by_key(|job| (-i64::from(job.priority), job.id));
@@ -319,8 +350,7 @@ fn shares(conn: &mut SqliteConnection, queues: &[String], total: u32) -> Result<
 /// Applies a decision to a job that is not running; false if it no longer stands where the decision saw it.
 pub(crate) fn change(
     conn: &mut SqliteConnection,
-    id: i64,
-    fence: i64,
+    row: &JobRow,
     change: &Transition,
     now: Timestamp,
 ) -> Result<bool, StoreError> {
@@ -335,10 +365,16 @@ pub(crate) fn change(
         due_at: change.due_at().map(|due| due.0),
         finished_at: change.to().is_final().then_some(now.0),
         updated_at: now.0,
-        id,
+        id: row.id,
         from: change.from().code(),
-        fence,
+        fence: row.fence,
     }
     .execute(conn)?;
+    if changed == 1 {
+        let mut deltas = Deltas::default();
+        deltas.entered(&row.queue, change.from(), -1);
+        deltas.entered(&row.queue, change.to(), 1);
+        deltas.store(conn)?;
+    }
     Ok(changed == 1)
 }

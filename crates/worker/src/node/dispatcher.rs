@@ -31,6 +31,9 @@ const STORE_RETRY: Duration = Duration::from_secs(1);
 const RESCUE_EVERY: Duration = Duration::from_secs(1);
 /// How often expired jobs are removed.
 const PURGE_EVERY: Duration = Duration::from_secs(60);
+/// While more of them are left, how much longer than a step the pause after it is: clean-up keeps pace with the jobs of a
+/// busy node and leaves most of the time to them.
+const PURGE_PAUSE: u32 = 3;
 /// How long worker processes without jobs may take to leave.
 const DISMISS: Duration = Duration::from_secs(5);
 
@@ -190,6 +193,7 @@ impl Dispatcher {
         sooner(self.crew.next_restart());
         sooner(self.phase.deadline());
         sooner(self.stalls_at());
+        sooner(self.phase.is_working().then_some(self.next_purge));
         if let Some(retry) = self.store_retry {
             // Nothing else that needs the store can happen before.
             return retry
@@ -372,8 +376,14 @@ impl Dispatcher {
             self.maybe_work = self.maybe_work || self.store.has_work(&self.options.queues, now)?;
         }
         if Instant::now() >= self.next_purge && self.phase.is_working() {
+            let start = Instant::now();
             let more = housekeeping::purge_expired(&mut self.store, &self.settings, now)?;
-            self.next_purge = Instant::now() + if more { STORE_RETRY } else { PURGE_EVERY };
+            let pause = if more {
+                start.elapsed() * PURGE_PAUSE
+            } else {
+                PURGE_EVERY
+            };
+            self.next_purge = Instant::now() + pause;
         }
         self.turn(now)?;
         Ok(())
