@@ -10,7 +10,9 @@ use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 
 use crate::context::Context;
 use crate::exit::Exit;
-use crate::verbs::{cancel, config, db, dlq, enqueue, list, logs, plugin, retry, show, status, wait, worker};
+use crate::verbs::{
+    cancel, config, db, dlq, enqueue, list, logs, plugin, purge, retry, show, status, wait, worker,
+};
 
 /// A durable background job queue: jobs are kept in one file, so they survive crashes and power cuts
 #[derive(Debug, Parser)]
@@ -125,6 +127,7 @@ pub enum Verb {
     Wait(wait::WaitArgs),
     Cancel(cancel::CancelArgs),
     Retry(retry::RetryArgs),
+    Purge(purge::PurgeArgs),
     #[command(name = "worker:start")]
     WorkerStart(worker::start::StartArgs),
     #[command(name = "worker:stop")]
@@ -153,6 +156,8 @@ pub enum Verb {
     DbCheck(db::CheckArgs),
     #[command(name = "db:backup")]
     DbBackup(db::BackupArgs),
+    #[command(name = "db:compact")]
+    DbCompact(db::CompactArgs),
     #[command(name = "plugin:list")]
     PluginList(plugin::list::ListArgs),
     #[command(name = "plugin:info")]
@@ -181,7 +186,7 @@ pub enum Verb {
     /// Same as plugin:list, plugin:info, plugin:run, plugin:check, plugin:install and plugin:new
     #[command(hide = true, subcommand)]
     Plugin(PluginVerb),
-    /// Same as db:check and db:backup
+    /// Same as db:check, db:backup and db:compact
     #[command(hide = true, subcommand)]
     Db(DbVerb),
 }
@@ -223,6 +228,7 @@ pub enum PluginVerb {
 pub enum DbVerb {
     Check(db::CheckArgs),
     Backup(db::BackupArgs),
+    Compact(db::CompactArgs),
 }
 
 impl Verb {
@@ -244,6 +250,7 @@ impl Verb {
             Verb::Wait(args) => wait::run(&args, context),
             Verb::Cancel(args) => cancel::run(&args, context),
             Verb::Retry(args) => retry::run(&args, context),
+            Verb::Purge(args) => purge::run(&args, context),
             Verb::WorkerStart(args) | Verb::Worker(WorkerVerb::Start(args)) => {
                 worker::start::run(args, context)
             }
@@ -280,6 +287,7 @@ impl Verb {
             Verb::PluginProbe(args) => plugin::probe::run(&args, context),
             Verb::DbCheck(args) | Verb::Db(DbVerb::Check(args)) => db::check(&args, context),
             Verb::DbBackup(args) | Verb::Db(DbVerb::Backup(args)) => db::backup(&args, context),
+            Verb::DbCompact(args) | Verb::Db(DbVerb::Compact(args)) => db::compact(&args, context),
         }
     }
 }

@@ -171,7 +171,7 @@ fn classify_store(error: &StoreError) -> Exit {
     match error {
         StoreError::BadLocation(_) | StoreError::BadServer(_) | StoreError::NoFile | StoreError::BadJob { .. } => Exit::USAGE,
         StoreError::NoSuchJob(_) | StoreError::NoSuchNode(_) => Exit::NOT_FOUND,
-        StoreError::NameTaken { .. } | StoreError::Refused { .. } => Exit::CONFLICT,
+        StoreError::NameTaken { .. } | StoreError::Refused { .. } | StoreError::NodesLive => Exit::CONFLICT,
         StoreError::Missing
         | StoreError::NotADatabase
         | StoreError::Foreign

@@ -125,10 +125,13 @@ fn the_page_names_exactly_the_fields_that_are_printed() {
     check(heading, &[], &queue.json(&["retry", "1"], 0));
     check(heading, &[], &queue.json(&["cancel", "1"], 0));
     let counted = queue.json(&["dlq:purge", "--all"], 0);
-    check("### `dlq:retry --all` and `dlq:purge --all`", &[], &counted);
+    let heading = "### `dlq:retry --all`, `dlq:purge --all` and `purge`";
+    check(heading, &[], &counted);
+    check(heading, &[], &queue.json(&["purge", "--dry-run"], 0));
     plugins(&queue, &check);
     check("### `db:check`", &[], &queue.json(&["db:check"], 0));
     check("### `db:backup`", &[], &queue.json(&["db:backup", "copy.db"], 0));
+    check("### `db:compact`", &[], &queue.json(&["db:compact"], 0));
 }
 
 /// What the verbs about plugins print of the shell executor.

@@ -53,7 +53,7 @@ pub fn purge_all(
         ended_before: Some(Timestamp(now.0.saturating_sub(age).saturating_add(1))),
         limit: BATCH,
     };
-    batches(|| store.purge(&filter))
+    store.purge_all(&filter)
 }
 
 /// Repeats a step until it finds less than a whole batch. Returns the sum.

@@ -16,6 +16,15 @@ pub fn become_subreaper() -> io::Result<()> {
     os::become_subreaper()
 }
 
+/// Has the operating system tell the host's own thread, and not this one or those that it starts, when a child ends: so
+/// nobody is woken in vain. Before the host is there, in a process whose other threads start no children.
+///
+/// # Errors
+/// What the operating system says.
+pub fn leave_children_to_host() -> io::Result<()> {
+    os::leave_child_signals()
+}
+
 /// Kills every child of this process whose number is not in `known_children`, waits for it, and goes on with the
 /// orphans that come from that until none is left. Returns how many processes it killed.
 pub fn kill_adopted(known_children: &[u32]) -> usize {

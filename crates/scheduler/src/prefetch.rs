@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 /// A claimed job should not wait longer than about this for a slot.
-const AHEAD: Duration = Duration::from_millis(25);
+const AHEAD: Duration = Duration::from_millis(50);
 /// Most jobs claimed ahead per slot.
 const MOST_PER_SLOT: u32 = 256;
 
@@ -22,6 +22,12 @@ impl Pace {
             Some(average) if us < average => average + (us - average) / 8.0,
             _ => us,
         });
+    }
+
+    /// How long so many jobs will keep so many slots busy; nothing before anything was measured.
+    pub fn time_for(&self, jobs: usize, slots: u32) -> Duration {
+        let us = self.average_us.unwrap_or(0.0) * jobs as f64 / f64::from(slots.max(1));
+        Duration::from_micros(us as u64)
     }
 
     /// Jobs worth claiming ahead per slot; none before anything was measured and none while jobs are long.
@@ -74,14 +80,16 @@ mod tests {
     #[test]
     fn short_jobs_are_claimed_ahead_in_batches() {
         let short = pace(&[1]);
-        assert_eq!(short.ahead_per_slot(), 25);
-        assert_eq!(claim_count(2, 0, 0, &short), 52);
+        assert_eq!(short.ahead_per_slot(), 50);
+        assert_eq!(claim_count(2, 0, 0, &short), 102);
+        assert_eq!(short.time_for(30, 2), Duration::from_millis(15));
+        assert_eq!(Pace::default().time_for(30, 2), Duration::ZERO);
         assert_eq!(
-            claim_count(2, 2, 30, &short),
+            claim_count(2, 2, 60, &short),
             0,
             "more than half of the stock is left"
         );
-        assert_eq!(claim_count(2, 2, 20, &short), 30);
+        assert_eq!(claim_count(2, 2, 40, &short), 60);
         assert_eq!(pace(&[0]).ahead_per_slot(), MOST_PER_SLOT);
     }
 }

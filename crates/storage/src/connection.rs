@@ -22,16 +22,35 @@ pub enum Db {
 pub type Backend = multi_connection_impl::MultiBackend;
 
 impl Db {
+    /// Runs `body`, which only reads, in one moment: it sees nothing that is stored meanwhile.
+    pub fn snapshot<T>(
+        &mut self,
+        body: impl FnOnce(&mut Db) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        self.transaction(
+            "BEGIN",
+            "BEGIN TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY",
+            body,
+        )
+    }
+
     /// Runs `body` in one transaction: all of it is stored, or nothing. On SQLite it is the only writer.
     pub fn write<T>(
         &mut self,
         body: impl FnOnce(&mut Db) -> Result<T, StoreError>,
     ) -> Result<T, StoreError> {
+        self.transaction("BEGIN IMMEDIATE", "BEGIN", body)
+    }
+
+    fn transaction<T>(
+        &mut self,
+        on_sqlite: &str,
+        on_postgres: &str,
+        body: impl FnOnce(&mut Db) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
         match self {
-            Db::Sqlite(conn) => {
-                AnsiTransactionManager::begin_transaction_sql(conn, "BEGIN IMMEDIATE")?;
-            }
-            Db::Postgres(conn) => AnsiTransactionManager::begin_transaction(conn)?,
+            Db::Sqlite(conn) => AnsiTransactionManager::begin_transaction_sql(conn, on_sqlite)?,
+            Db::Postgres(conn) => AnsiTransactionManager::begin_transaction_sql(conn, on_postgres)?,
         }
         match body(self) {
             Ok(value) => {

@@ -154,6 +154,11 @@ pub enum StoreError {
     /// No such job.
     #[error("there is no job '{0}'; `queuectl list` shows the jobs there are")]
     NoSuchJob(String),
+    /// Not while nodes run.
+    #[error(
+        "a node is running on this queue; stop it first (`queuectl worker:stop`), its jobs would wait for too long"
+    )]
+    NodesLive,
     /// No such node.
     #[error("there is no node {0}; `queuectl worker:list` shows the nodes there are")]
     NoSuchNode(i64),

@@ -11,8 +11,10 @@
 
 mod clock;
 mod connection;
+mod counts;
 mod error;
 mod location;
+mod pages;
 mod postgres;
 mod rows;
 mod schema;
@@ -28,10 +30,10 @@ pub use postgres::server::BadServer;
 pub use sqlite::beside::NodeGuard;
 pub use store::{OpenMode, Store};
 pub use verbs::cancel::Cancelled;
-pub use verbs::list::ListFilter;
+pub use verbs::list::{ListFilter, Position};
 pub use verbs::maintenance::CheckReport;
 pub use verbs::nodes::{NewNode, Node, RunningJob, StopRequest, WakeListener};
-pub use verbs::purge::PurgeFilter;
+pub use verbs::purge::{PurgeFilter, Purged};
 pub use verbs::status::QueueCount;
 pub use verbs::turn::{Claimed, Queues, Record, Turn, TurnResult};
 

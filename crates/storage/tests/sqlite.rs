@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use queuectl_storage::{Location, OpenMode, Problem, Store, StoreError};
+use queuectl_storage::{ListFilter, Location, OpenMode, Problem, PurgeFilter, Store, StoreError};
 use queuectl_testkit::{TempStore, conformance_suite, job};
 use rusqlite::Connection;
 
@@ -36,6 +36,8 @@ fn hot_statements_use_their_indexes() {
         ("CancelRequested", "jobs_running"),
         ("Release", "INTEGER PRIMARY KEY"),
         ("Change", "INTEGER PRIMARY KEY"),
+        ("QueueOf", "INTEGER PRIMARY KEY"),
+        ("RemoveJob", "INTEGER PRIMARY KEY"),
     ];
     let statements = queuectl_storage::hot_statements();
     for (name, index) in wanted {
@@ -166,6 +168,145 @@ fn a_newer_schema_is_refused_and_left_alone() {
         matches!(error, StoreError::NewerSchema { found: 99, .. }),
         "{error}"
     );
+}
+
+/// A store as the first schema made it, with a job in every state, in two queues.
+fn store_of_the_first_schema(path: &Path) {
+    let conn = Connection::open(path).expect("a file");
+    conn.execute_batch(include_str!(
+        "../../../migrations/sqlite/2026-11-24-000001_initial/up.sql"
+    ))
+    .expect("the first schema");
+    conn.execute_batch(
+        "PRAGMA journal_mode = WAL;
+         CREATE TABLE __diesel_schema_migrations (version VARCHAR(50) PRIMARY KEY NOT NULL,
+             run_on TIMESTAMP NOT NULL DEFAULT CURRENT_TIMESTAMP);
+         INSERT INTO __diesel_schema_migrations (version) VALUES ('20261124000001');
+         INSERT INTO nodes VALUES (1, 'mark', 'h', 1, '0', 1, 1, '[]', 1, 1, 0);
+         INSERT INTO jobs (queue, state, priority, attempts, fence, system_failures, executor, cancel_requested,
+             created_at, updated_at, due_at, node_id, finished_at)
+         SELECT queue, state, 0, 1, 1, 0, 'shell', 0, 1, 1, iif(state IN (2, 4), 5, NULL), iif(state = 3, 1, NULL),
+             iif(state > 4, 9, NULL)
+         FROM (SELECT column1 AS state FROM (VALUES (1), (2), (3), (4), (5), (6), (7))), (SELECT 'a' AS queue UNION ALL SELECT 'b' UNION ALL SELECT 'b');
+         INSERT INTO payloads SELECT id, '{\"command\":\"true\"}' FROM jobs;
+         INSERT INTO attempts SELECT id, 1, 1, 1, 1, 1, 0, NULL, '', 1, 2, 3 FROM jobs WHERE state > 4;
+         INSERT INTO outputs SELECT job_id, fence, x'6f7574', x'' FROM attempts;
+         INSERT INTO settings VALUES ('max_retries', '7');",
+    )
+    .expect("rows");
+}
+
+#[test]
+fn a_store_of_the_first_schema_is_brought_up_to_date() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("old.db");
+    store_of_the_first_schema(&path);
+    let mut store = open(&path).unwrap();
+    let everything = ListFilter {
+        limit: 100,
+        ..ListFilter::default()
+    };
+    assert_eq!(store.list(&everything).unwrap().len(), 21);
+    let counts = store.counts(None).unwrap();
+    assert_eq!(counts.len(), 14);
+    for count in counts {
+        assert_eq!(count.jobs, if count.queue == "a" { 1 } else { 2 }, "{count:?}");
+        let filter = ListFilter {
+            state: Some(count.state),
+            queue: Some(count.queue.parse().unwrap()),
+            limit: 100,
+            ..ListFilter::default()
+        };
+        assert_eq!(store.list(&filter).unwrap().len() as u64, count.jobs);
+    }
+    assert_eq!(store.settings().unwrap().max_retries, 7);
+    assert_eq!(
+        store.attempts(queuectl_core::JobId(21)).unwrap()[0].output.head,
+        b"out"
+    );
+    let report = store.check().unwrap();
+    assert_eq!(
+        (report.damage, report.dangling, report.miscounted),
+        (vec![], 0, 0)
+    );
+    // What is made now is what a new store has.
+    let schema = |path: &Path| -> Vec<String> {
+        let conn = Connection::open(path).unwrap();
+        let mut statement = conn
+            .prepare("SELECT sql FROM sqlite_master WHERE name NOT LIKE '\\_\\_diesel%' ESCAPE '\\' AND sql NOT NULL ORDER BY name")
+            .unwrap();
+        let rows = statement.query_map([], |row| row.get(0)).unwrap();
+        rows.collect::<Result<_, _>>().unwrap()
+    };
+    assert_eq!(schema(&path), schema(TempStore::sqlite().path()));
+}
+
+#[test]
+fn wrong_counts_are_found_and_counted_anew() {
+    let mut temp = TempStore::sqlite();
+    temp.store
+        .enqueue(&[job("true"), job("true")], queuectl_core::Timestamp(1))
+        .unwrap();
+    assert_eq!(temp.store.check().unwrap().miscounted, 0);
+    Connection::open(temp.path())
+        .unwrap()
+        .execute_batch(
+            "UPDATE counts SET jobs = 5 WHERE state = 1;
+             INSERT INTO counts VALUES ('nowhere', -1, 1), ('empty', -1, 0);",
+        )
+        .unwrap();
+    assert_eq!(temp.store.check().unwrap().miscounted, 2);
+    temp.store.compact().unwrap();
+    assert_eq!(temp.store.check().unwrap().miscounted, 0);
+    assert_eq!(temp.store.counts(None).unwrap()[0].jobs, 2);
+}
+
+#[test]
+fn compacting_gives_space_back_and_waits_for_no_node() {
+    let mut temp = TempStore::sqlite();
+    let jobs: Vec<_> = (0..2000).map(|n| job(&format!("echo {n}"))).collect();
+    let ids = temp.store.enqueue(&jobs, queuectl_core::Timestamp(1)).unwrap();
+    for id in &ids[1..] {
+        let id = queuectl_core::JobRef::Number(*id);
+        temp.store.cancel(&id, queuectl_core::Timestamp(2)).unwrap();
+    }
+    let filter = PurgeFilter {
+        state: queuectl_core::State::Cancelled,
+        queue: None,
+        ended_before: None,
+        limit: 500,
+    };
+    while temp.store.purge(&filter).unwrap().more {}
+    let before = temp.store.check().unwrap();
+    assert!(before.free_pages > 50, "{before:?}");
+    let node = queuectl_storage::NewNode {
+        cookie: "mark".into(),
+        host: "h".into(),
+        pid: 1,
+        version: "0".into(),
+        workers: 1,
+        concurrency: 1,
+        queues: queuectl_storage::Queues::All,
+    };
+    let alive = temp.store.enter_node(&node, queuectl_core::Timestamp(1)).unwrap();
+    assert!(matches!(temp.store.compact(), Err(StoreError::NodesLive)));
+    drop(alive);
+    let output = |job: &str| temp.location.beside().join("output").join(job);
+    for job in ["1", "2"] {
+        fs::create_dir_all(output(job)).unwrap();
+    }
+    temp.store.compact().unwrap();
+    assert!(
+        output("1").exists() && !output("2").exists(),
+        "only job 1 is left"
+    );
+    let after = temp.store.check().unwrap();
+    assert_eq!(after.free_pages, 0);
+    assert_eq!(
+        fs::metadata(temp.path()).unwrap().len(),
+        after.pages * 4096
+    );
+    assert_eq!(temp.store.counts(None).unwrap()[0].jobs, 1);
 }
 
 #[test]

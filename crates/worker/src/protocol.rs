@@ -97,6 +97,13 @@ pub fn read<T: DeserializeOwned>(mut from: impl Read) -> io::Result<Option<T>> {
     postcard::from_bytes(&bytes).map(Some).map_err(io::Error::other)
 }
 
+/// Whether there is a whole frame at the start of `bytes`.
+pub fn is_there(bytes: &[u8]) -> bool {
+    bytes
+        .first_chunk()
+        .is_some_and(|length| bytes.len() - 4 >= u32::from_le_bytes(*length) as usize)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -111,6 +118,9 @@ mod tests {
         };
         encode(&ToWorker::Stop(key, StopReason::Cancelled), &mut bytes).unwrap();
         encode(&ToWorker::Kill(key, StopReason::Returned), &mut bytes).unwrap();
+        let first = 4 + bytes[0] as usize;
+        assert!(is_there(&bytes) && is_there(&bytes[..first]));
+        assert!(!is_there(&bytes[..first - 1]) && !is_there(&bytes[..3]) && !is_there(&[]));
         let mut from = bytes.as_slice();
         assert!(
             matches!(read(&mut from).unwrap(), Some(ToWorker::Stop(k, StopReason::Cancelled)) if k == key)

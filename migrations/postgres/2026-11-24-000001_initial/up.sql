@@ -102,7 +102,7 @@ CREATE TABLE nodes (
     heartbeat_at   BIGINT   NOT NULL,
     stop_requested SMALLINT NOT NULL CHECK (stop_requested BETWEEN 0 AND 2), -- 1: finish running jobs, 2: stop them
     -- Only on PostgreSQL: until when the node lives, by the database's clock, and whether another rescues its jobs.
-    lease_ms       BIGINT   NOT NULL DEFAULT 0,
+    lease_ms       BIGINT   NOT NULL DEFAULT 15000,
     lease_until    BIGINT   NOT NULL DEFAULT 0,
     taken_over     BOOLEAN  NOT NULL DEFAULT FALSE
 );

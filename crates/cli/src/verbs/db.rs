@@ -1,4 +1,4 @@
-//! `db:check` and `db:backup`: looking after the queue's file.
+//! `db:check`, `db:backup` and `db:compact`: looking after the queue's file.
 
 use std::io::{self, Write};
 use std::path::PathBuf;
@@ -24,6 +24,14 @@ pub struct BackupArgs {
     file: PathBuf,
 }
 
+/// Write the queue's file anew without free space
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Free space is used again by new jobs, so this is only worth while after a large purge. No node may run, \
+                  and the disk must have room for a second copy of the file."
+)]
+pub struct CompactArgs {}
+
 #[derive(Serialize)]
 struct CheckView {
     ok: bool,
@@ -31,6 +39,8 @@ struct CheckView {
     damage: Vec<String>,
     /// Rows that point at rows that are not there.
     dangling: u64,
+    /// Numbers of jobs, by queue and state, that are wrong.
+    miscounted: u64,
     pages: u64,
     free_pages: u64,
 }
@@ -43,9 +53,10 @@ struct BackupView {
 pub fn check(_: &CheckArgs, context: &Context) -> Result<Exit> {
     let report = context.open()?.check()?;
     let view = CheckView {
-        ok: report.damage.is_empty() && report.dangling == 0,
+        ok: report.damage.is_empty() && report.dangling == 0 && report.miscounted == 0,
         damage: report.damage,
         dangling: report.dangling,
+        miscounted: report.miscounted,
         pages: report.pages,
         free_pages: report.free_pages,
     };
@@ -69,9 +80,16 @@ fn print(view: &CheckView) -> io::Result<()> {
             view.dangling
         )?;
     }
+    if view.miscounted > 0 {
+        writeln!(
+            out,
+            "{} numbers in `queuectl status` are wrong; `queuectl db:compact` counts the jobs anew",
+            view.miscounted
+        )?;
+    }
     if view.ok {
         writeln!(out, "ok: {} pages, {} of them free", view.pages, view.free_pages)?;
-    } else {
+    } else if !view.damage.is_empty() || view.dangling > 0 {
         writeln!(
             out,
             "stop all nodes, keep a copy, then restore a backup or try `sqlite3 FILE .recover`"
@@ -87,6 +105,32 @@ pub fn backup(args: &BackupArgs, context: &Context) -> Result<Exit> {
         json::print(&BackupView { file })
     } else {
         writeln!(io::stdout(), "copied to {}", escape::line(&file))
+    };
+    ignore_closed(printed)?;
+    Ok(Exit::OK)
+}
+
+#[derive(Serialize)]
+struct CompactView {
+    bytes_before: u64,
+    bytes: u64,
+}
+
+pub fn compact(_: &CompactArgs, context: &Context) -> Result<Exit> {
+    let mut store = context.open()?;
+    let bytes_before = store.bytes()?;
+    store.compact()?;
+    let bytes = store.bytes()?;
+    let printed = if context.json {
+        json::print(&CompactView { bytes_before, bytes })
+    } else {
+        let kib = |bytes: u64| bytes.div_ceil(1024);
+        writeln!(
+            io::stdout(),
+            "{} KiB, {} KiB before",
+            kib(bytes),
+            kib(bytes_before)
+        )
     };
     ignore_closed(printed)?;
     Ok(Exit::OK)

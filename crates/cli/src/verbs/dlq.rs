@@ -190,16 +190,18 @@ fn confirmed(args: &PurgeArgs, context: &Context) -> Result<bool> {
         .queue
         .as_ref()
         .map_or_else(|| "all queues".to_owned(), |queue| format!("queue '{queue}'"));
-    say::ask(&format!(
-        "remove the dead jobs of {queue} in {} for good? [y/N] ",
-        context.location
-    ));
+    confirm(&format!("the dead jobs of {queue}"), context)
+}
+
+/// Whether the user, at a terminal, wants it.
+pub fn confirm(what: &str, context: &Context) -> Result<bool> {
+    say::ask(&format!("remove {what} in {} for good? [y/N] ", context.location));
     let mut answer = String::new();
     io::stdin().lock().read_line(&mut answer)?;
     Ok(matches!(answer.trim(), "y" | "Y" | "yes"))
 }
 
-fn count(jobs: u64, what: &str, context: &Context) -> Result<Exit> {
+pub fn count(jobs: u64, what: &str, context: &Context) -> Result<Exit> {
     let printed = if context.json {
         json::print(&Counted { jobs })
     } else {

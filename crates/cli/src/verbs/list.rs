@@ -1,4 +1,5 @@
-//! `list`: the jobs there are, oldest first; the newest of them if there are many.
+//! `list`: the jobs there are, oldest first; the newest of them if there are many. The oldest is the one with the
+//! smallest number, in a list of ended jobs the one that ended first.
 
 use std::io::{self, BufWriter};
 
@@ -6,7 +7,7 @@ use anyhow::Result;
 use clap::Args;
 use queuectl_core::limits::LIST_ROWS;
 use queuectl_core::{Job, QueueName, Settings, State, Timestamp};
-use queuectl_storage::{ListFilter, Store};
+use queuectl_storage::{ListFilter, Position, Store};
 
 use crate::context::Context;
 use crate::exit::Exit;
@@ -21,7 +22,7 @@ use crate::output::time::relative;
 #[command(after_help = "With --json, one array of all jobs that fit; its schema is in docs/json.md.")]
 pub struct ListArgs {
     /// Only jobs in this state: pending, scheduled, processing, failed (waiting for a retry), completed, dead or
-    /// cancelled
+    /// cancelled; ended jobs are then in the order in which they ended
     #[arg(long, value_name = "STATE")]
     state: Option<State>,
     /// Only jobs of this queue
@@ -90,7 +91,7 @@ pub fn pages(
         None => None,
     };
     let mut page = ListFilter {
-        above: first.map(|first| first - 1),
+        above: first.map(Position::before),
         oldest_first: true,
         ..filter
     };
@@ -99,7 +100,7 @@ pub fn pages(
         let jobs = store.list(&page)?;
         let full = jobs.len() as u64 == u64::from(page.limit);
         left -= jobs.len() as u64;
-        page.above = jobs.last().map(|job| job.id.0).or(page.above);
+        page.above = jobs.last().map(|job| page.position(job)).or(page.above);
         for job in jobs {
             visit(store, job)?;
         }

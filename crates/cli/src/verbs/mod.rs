@@ -10,6 +10,7 @@ pub mod enqueue;
 pub mod list;
 pub mod logs;
 pub mod plugin;
+pub mod purge;
 pub mod retry;
 pub mod show;
 pub mod status;

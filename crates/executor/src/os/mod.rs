@@ -22,7 +22,7 @@ pub(crate) use linux::{Orphans, become_subreaper, check_library, kill_adopted, k
 #[cfg(not(target_os = "linux"))]
 pub(crate) use portable::{Orphans, become_subreaper, check_library, kill_adopted, kill_marked};
 #[cfg(unix)]
-pub(crate) use process_unix::{Process, Reactor, Waker};
+pub(crate) use process_unix::{Process, Reactor, Waker, leave_child_signals};
 #[cfg(unix)]
 pub(crate) use unix::{
     arguments, check_trust, create_private_file, create_private_folders, data_folder, exit_at_once,
@@ -31,7 +31,8 @@ pub(crate) use unix::{
 #[cfg(windows)]
 pub(crate) use windows::{
     Process, Reactor, Waker, arguments, check_trust, create_private_file, create_private_folders,
-    data_folder, exit_at_once, find_program, open_library, out_of_resources, signal_name,
+    data_folder, exit_at_once, find_program, leave_child_signals, open_library, out_of_resources,
+    signal_name,
 };
 
 /// By what the processes of a run are told from those of others: two variables in their environment, and the cookie.

@@ -9,13 +9,13 @@ use std::os::unix::net::UnixStream;
 use std::os::unix::process::ExitStatusExt;
 use std::process::{Child, Command};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::libc;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use nix::sys::signal::{Signal, kill};
+use nix::sys::signal::{SigSet, Signal, kill};
 use nix::unistd::{Pid, getpgid, getpgrp};
 use queuectl_core::settings::Leftovers;
 use signal_hook::SigId;
@@ -26,6 +26,26 @@ use crate::outcome::Exit;
 
 /// One read: as much as a pipe usually holds.
 const READ_BYTES: usize = 64 * 1024;
+
+/// How long a new child's output is left in its pipe. Most short jobs are over by then, and cost one look instead of
+/// two: one that sees the pipe's end and, a moment later, one that sees the child's.
+const QUIET: Duration = Duration::from_millis(2);
+
+/// Has SIGCHLD delivered to other threads than this one and those that it starts.
+pub(crate) fn leave_child_signals() -> io::Result<()> {
+    child_signal().thread_block().map_err(Into::into)
+}
+
+/// Undoes [`leave_child_signals`] for this thread. Children are started with the mask of the thread that starts them.
+fn take_child_signals() -> io::Result<()> {
+    child_signal().thread_unblock().map_err(Into::into)
+}
+
+fn child_signal() -> SigSet {
+    let mut set = SigSet::empty();
+    set.add(Signal::SIGCHLD);
+    set
+}
 
 /// Wakes the reactor from another thread.
 pub(crate) struct Waker(UnixStream);
@@ -64,6 +84,13 @@ impl Reactor {
         ))
     }
 
+    /// The calling thread will wait from now on.
+    pub(crate) fn move_in(&self) {
+        if let Err(error) = take_child_signals() {
+            tracing::error!(%error, "cannot choose the thread that hears of children; others will wake this one");
+        }
+    }
+
     /// Waits at most `timeout`, then takes in what children printed and notes which ended.
     pub(crate) fn wait<'a>(
         &mut self,
@@ -71,6 +98,10 @@ impl Reactor {
         timeout: Option<Duration>,
     ) {
         let mut processes: Vec<&mut Process> = processes.collect();
+        let now = Instant::now();
+        let quiet = processes.iter().filter_map(|p| p.quiet_until);
+        let quiet = quiet.filter(|until| *until > now).min();
+        let timeout = timeout.into_iter().chain(quiet.map(|until| until - now)).min();
         // Rounded up: waking early would only mean going round once more.
         let ms = timeout.map(|t| i32::try_from(t.as_micros().div_ceil(1000)).unwrap_or(i32::MAX));
         let timeout = ms.map_or(PollTimeout::NONE, |ms| {
@@ -83,6 +114,7 @@ impl Reactor {
             let pipes = processes
                 .iter()
                 .enumerate()
+                .filter(|(_, p)| p.quiet_until.is_none_or(|until| until <= now))
                 .filter_map(|(i, p)| p.pipe.as_ref().map(|pipe| (i, pipe)));
             let owners: Vec<usize> = pipes
                 .map(|(i, pipe)| {
@@ -127,6 +159,7 @@ impl Reactor {
             child,
             stage: Stage::Running,
             pipe: Some(pipe),
+            quiet_until: Instant::now().checked_add(QUIET),
             capture,
             leftovers,
             grace: false,
@@ -215,6 +248,7 @@ pub(crate) struct Process {
     child: Child,
     stage: Stage,
     pipe: Option<PipeReader>,
+    quiet_until: Option<Instant>,
     capture: Arc<Mutex<Capture>>,
     leftovers: Leftovers,
     /// The group was asked to end and has time to do so.

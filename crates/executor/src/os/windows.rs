@@ -43,6 +43,11 @@ pub(crate) fn exit_at_once(status: u8) -> ! {
     std::process::abort()
 }
 
+/// There are no signals here.
+pub(crate) fn leave_child_signals() -> io::Result<()> {
+    Ok(())
+}
+
 /// A flag that can be waited for.
 #[derive(Default)]
 struct Bell {
@@ -74,6 +79,9 @@ impl Reactor {
         let bell = Arc::new(Bell::default());
         Ok((Reactor(Arc::clone(&bell)), Waker(bell)))
     }
+
+    /// The calling thread will wait from now on: all the same here.
+    pub(crate) fn move_in(&self) {}
 
     /// Waits at most `timeout`, then notes which children ended.
     pub(crate) fn wait<'a>(

@@ -7,6 +7,7 @@ use diesel::prelude::*;
 
 use super::open::number;
 use crate::StoreError;
+use crate::counts::WRONG;
 use crate::verbs::maintenance::CheckReport;
 
 /// Tables that hold rows of jobs.
@@ -35,6 +36,7 @@ pub fn check(conn: &mut PgConnection) -> Result<CheckReport, StoreError> {
         Ok(CheckReport {
             damage: Vec::new(),
             dangling: unsigned(dangling),
+            miscounted: unsigned(number(conn, WRONG)?),
             pages: unsigned(pages),
             free_pages: 0,
         })
@@ -44,6 +46,17 @@ pub fn check(conn: &mut PgConnection) -> Result<CheckReport, StoreError> {
 /// What the tables of the schema take, with their indexes.
 const SIZE: &str = "SELECT coalesce(sum(pg_total_relation_size(pg_class.oid)), 0) FROM pg_class \
                     JOIN pg_namespace AS ns ON ns.oid = relnamespace WHERE relkind = 'r' AND nspname = current_schema()";
+
+/// Writes the tables anew without what was removed or changed. Each is locked meanwhile.
+pub fn compact(conn: &mut PgConnection) -> Result<(), StoreError> {
+    // One statement at a time: it cannot be part of a transaction, and several at once would be one.
+    conn.batch_execute("SET statement_timeout = 0")?;
+    for table in ["jobs", "payloads", "attempts", "outputs", "nodes", "settings", "counts"] {
+        conn.batch_execute(&format!("VACUUM (FULL, ANALYZE) {table}"))?;
+    }
+    conn.batch_execute("RESET statement_timeout")?;
+    Ok(())
+}
 
 /// The size of the tables and their indexes.
 pub fn bytes(conn: &mut PgConnection) -> Result<u64, StoreError> {

@@ -7,6 +7,7 @@ use queuectl_core::{JobId, Timestamp};
 
 use super::statements::{InsertJobs, NextNumbers};
 use crate::StoreError;
+use crate::counts::Deltas;
 use crate::verbs::enqueue::{Checked, first_state};
 
 /// Stores jobs; their numbers, in their order.
@@ -40,8 +41,10 @@ pub fn insert_all(
         payload: Vec::new(),
         created_at: now.0,
     };
+    let mut deltas = Deltas::default();
     for Checked { job, payload } in jobs {
         let (state, due_at) = first_state(job, now);
+        deltas.came(job.queue.as_str(), state, 1);
         rows.queue.push(job.queue.to_string());
         rows.state.push(state.code());
         rows.priority.push(job.priority);
@@ -61,5 +64,6 @@ pub fn insert_all(
         let name = names[index].clone().unwrap_or_default();
         return Err(StoreError::NameTaken { name, index });
     }
+    deltas.store_postgres(conn)?;
     Ok(ids.into_iter().map(JobId).collect())
 }

@@ -93,10 +93,12 @@ statements! { Pg, PgConnection;
          timeout_ms, executor, payload"
     }
 
-    /// Makes due jobs ready: the event `due` of `transition`, for many at once.
-    Promote { updated_at: i64 as BigInt, now: i64 as BigInt, limit: i64 as BigInt } -> () {
+    /// Makes due jobs ready: the event `due` of `transition`, for many at once. Yields their queues, and the fences by
+    /// which scheduled jobs, never claimed, are told from failed ones.
+    Promote { updated_at: i64 as BigInt, now: i64 as BigInt, limit: i64 as BigInt } -> (Text, BigInt) {
         "UPDATE jobs SET state = 1, due_at = NULL, updated_at = ? WHERE id IN (\
-         SELECT id FROM jobs WHERE due_at <= ? ORDER BY due_at LIMIT ? FOR UPDATE SKIP LOCKED)"
+         SELECT id FROM jobs WHERE due_at <= ? ORDER BY due_at LIMIT ? FOR UPDATE SKIP LOCKED) \
+         RETURNING queue, fence"
     }
 
     /// When the next waiting job is due.
@@ -105,7 +107,7 @@ statements! { Pg, PgConnection;
     }
 
     /// Applies decisions to running jobs, where the fencing token still holds and, with `cancel_at_most` false, nobody
-    /// asked to cancel it. Yields the tokens of those that it was applied to.
+    /// asked to cancel it. Yields the tokens of those that it was applied to, and their queues.
     Release {
         id: Vec<i64> as Array<BigInt>,
         fence: Vec<i64> as Array<BigInt>,
@@ -117,13 +119,13 @@ statements! { Pg, PgConnection;
         finished_at: Vec<Option<i64>> as Array<Nullable<BigInt>>,
         cancel_at_most: Vec<bool> as Array<Bool>,
         updated_at: i64 as BigInt,
-    } -> (BigInt, BigInt) {
+    } -> (BigInt, BigInt, Text) {
         "UPDATE jobs SET state = ended.state, attempts = ended.attempts, system_failures = ended.system_failures, \
          due_at = ended.due_at, finished_at = ended.finished_at, cancel_requested = FALSE, updated_at = ended.now, \
          node_id = NULL FROM (SELECT * FROM unnest(?, ?, ?, ?, ?, ?, ?, ?, ?) AS new (id, fence, node_id, state, \
          attempts, system_failures, due_at, finished_at, cancel_at_most), (SELECT ?::BIGINT AS now) AS at) AS ended \
          WHERE jobs.id = ended.id AND jobs.state = 3 AND jobs.fence = ended.fence AND jobs.node_id = ended.node_id \
-         AND jobs.cancel_requested <= ended.cancel_at_most RETURNING jobs.id, jobs.fence"
+         AND jobs.cancel_requested <= ended.cancel_at_most RETURNING jobs.id, jobs.fence, jobs.queue"
     }
 
     /// Keeps ended attempts.
@@ -165,13 +167,31 @@ statements! { Pg, PgConnection;
         "SELECT id FROM jobs WHERE name = ? FOR UPDATE"
     }
 
-    /// Removes jobs with all that belongs to them.
-    RemoveJobs { id: Vec<i64> as Array<BigInt> } -> () {
-        "WITH gone AS (SELECT unnest(?) AS id), \
+    /// Removes jobs that are in that state, with all that belongs to them.
+    RemoveJobs { id: Vec<i64> as Array<BigInt>, state: i16 as SmallInt } -> (BigInt, Text) {
+        "WITH gone AS (DELETE FROM jobs USING unnest(?) AS ended (id) WHERE jobs.id = ended.id AND jobs.state = ? \
+         RETURNING jobs.id, jobs.queue), \
          no_outputs AS (DELETE FROM outputs USING gone WHERE outputs.job_id = gone.id), \
          no_attempts AS (DELETE FROM attempts USING gone WHERE attempts.job_id = gone.id), \
          no_payloads AS (DELETE FROM payloads USING gone WHERE payloads.job_id = gone.id) \
-         DELETE FROM jobs USING gone WHERE jobs.id = gone.id"
+         SELECT id, queue FROM gone"
+    }
+
+    /// Adds to the numbers of jobs that queues have in states.
+    AddCounts {
+        queue: Vec<String> as Array<Text>,
+        state: Vec<i16> as Array<SmallInt>,
+        jobs: Vec<i64> as Array<BigInt>,
+    } -> () {
+        "INSERT INTO counts (queue, state, jobs) SELECT * FROM unnest(?, ?, ?)"
+    }
+
+    /// Makes one row for each queue and state of what was added, and none where that is nothing.
+    FoldCounts {} -> () {
+        "WITH added AS (DELETE FROM counts WHERE ctid = ANY (ARRAY (\
+         SELECT ctid FROM counts FOR UPDATE SKIP LOCKED)) RETURNING queue, state, jobs) \
+         INSERT INTO counts (queue, state, jobs) \
+         SELECT queue, state, sum(jobs) FROM added GROUP BY queue, state HAVING sum(jobs) <> 0"
     }
 
     /// Enters a node, with its lease.

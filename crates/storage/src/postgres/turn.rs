@@ -5,32 +5,34 @@
 use std::collections::{HashMap, HashSet};
 
 use diesel::prelude::*;
-use queuectl_core::{Attempt, Timestamp, Transition};
+use queuectl_core::{Attempt, JobId, State, Timestamp, Transition};
 
 use super::statements::{
     Claim, HoldNode, InsertAttempts, InsertOutputs, NextDue, Promote, ReadyQueues, Release, Shares,
 };
 use super::storable;
 use crate::StoreError;
+use crate::counts::Deltas;
 use crate::verbs::turn::{Claimed, PROMOTE_BATCH, Queues, Record, Turn, TurnResult, cancelled_instead};
 
 /// Runs one turn; the transaction is the caller's.
 pub fn turn(conn: &mut PgConnection, turn: &Turn<'_>) -> Result<TurnResult, StoreError> {
     // First of all: a node that was taken over must not claim, and one that claims must not be taken over meanwhile.
     let taken_over = HoldNode { node_id: turn.node.0 }.get_result::<(bool,)>(conn).optional()?;
-    let stale = record(conn, turn.records, turn.now)?;
-    let now = turn.now.0;
-    Promote {
-        updated_at: now,
-        now,
+    let mut deltas = Deltas::default();
+    let stale = record(conn, turn.records, turn.now, &mut deltas)?;
+    let statement = Promote {
+        updated_at: turn.now.0,
+        now: turn.now.0,
         limit: PROMOTE_BATCH,
-    }
-    .execute(conn)?;
+    };
+    deltas.promoted(&statement.load::<(String, i64)>(conn)?);
     let claimed = if turn.claim > 0 && taken_over == Some((false,)) {
-        claim(conn, turn)?
+        claim(conn, turn, &mut deltas)?
     } else {
         Vec::new()
     };
+    deltas.store_postgres(conn)?;
     Ok(TurnResult {
         stale,
         claimed,
@@ -55,14 +57,16 @@ fn record(
     conn: &mut PgConnection,
     records: &[Record],
     now: Timestamp,
-) -> Result<Vec<(queuectl_core::JobId, i64)>, StoreError> {
-    let mut applied = release(conn, records.iter().map(|record| (record, record.change)), now)?;
+    deltas: &mut Deltas,
+) -> Result<Vec<(JobId, i64)>, StoreError> {
+    let all: Vec<(&Record, Transition)> = records.iter().map(|record| (record, record.change)).collect();
+    let mut applied = release(conn, &all, now, deltas)?;
     let left: Vec<(&Record, Transition)> = records
         .iter()
         .filter(|record| !applied.contains(&(record.job.0, record.fence)))
         .filter_map(|record| Some((record, cancelled_instead(record.change)?)))
         .collect();
-    applied.extend(release(conn, left.into_iter(), now)?);
+    applied.extend(release(conn, &left, now, deltas)?);
     let mut stale = Vec::new();
     let mut attempts = Vec::new();
     for record in records {
@@ -78,10 +82,11 @@ fn record(
 }
 
 /// Applies decisions to running jobs; the tokens of those that it was applied to.
-fn release<'a>(
+fn release(
     conn: &mut PgConnection,
-    decided: impl Iterator<Item = (&'a Record, Transition)>,
+    decided: &[(&Record, Transition)],
     now: Timestamp,
+    deltas: &mut Deltas,
 ) -> Result<HashSet<(i64, i64)>, StoreError> {
     let mut rows = Release {
         id: Vec::new(),
@@ -112,7 +117,16 @@ fn release<'a>(
     if rows.id.is_empty() {
         return Ok(HashSet::new());
     }
-    Ok(rows.load::<(i64, i64)>(conn)?.into_iter().collect())
+    let mut applied = HashMap::new();
+    for (id, fence, queue) in rows.load::<(i64, i64, String)>(conn)? {
+        applied.insert((id, fence), queue);
+    }
+    for (record, change) in decided {
+        if let Some(queue) = applied.get(&(record.job.0, record.fence)) {
+            deltas.entered(queue, change.to(), 1);
+        }
+    }
+    Ok(applied.into_keys().collect())
 }
 
 /// Keeps attempts and what they printed.
@@ -162,7 +176,11 @@ fn keep(conn: &mut PgConnection, attempts: &[&Attempt]) -> Result<(), StoreError
 }
 
 /// Claims by priority, then by age, over all served queues.
-fn claim(conn: &mut PgConnection, turn: &Turn<'_>) -> Result<Vec<Claimed>, StoreError> {
+fn claim(
+    conn: &mut PgConnection,
+    turn: &Turn<'_>,
+    deltas: &mut Deltas,
+) -> Result<Vec<Claimed>, StoreError> {
     let queues = ready_queues(conn, turn.queues)?;
     let total = i64::from(turn.claim);
     let shares: HashMap<String, i64> = match queues.as_slice() {
@@ -181,13 +199,15 @@ fn claim(conn: &mut PgConnection, turn: &Turn<'_>) -> Result<Vec<Claimed>, Store
     for (queue, limit) in shares {
         let now = turn.now.0;
         let statement = Claim {
-            queue,
+            queue: queue.clone(),
             limit,
             node_id: turn.node.0,
             started_at: now,
             updated_at: now,
         };
-        claimed.extend(statement.load::<Claimed>(conn)?);
+        let jobs = statement.load::<Claimed>(conn)?;
+        deltas.entered(&queue, State::Pending, -(jobs.len() as i64));
+        claimed.extend(jobs);
     }
     // RETURNING promises no order.
     claimed.sort_by_key(|job| (-i64::from(job.priority), job.id));

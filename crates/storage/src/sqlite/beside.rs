@@ -235,6 +235,17 @@ impl Beside {
         }
     }
 
+    /// The jobs that have long outputs.
+    pub fn jobs_with_outputs(&self) -> Vec<i64> {
+        let entries = std::fs::read_dir(self.folder.join("output"))
+            .into_iter()
+            .flatten()
+            .flatten();
+        entries
+            .filter_map(|entry| entry.file_name().to_str()?.parse().ok())
+            .collect()
+    }
+
     /// Removes the long outputs of a job.
     pub fn remove_outputs(&self, job: i64) {
         // Most jobs have none. A folder that cannot be removed now is harmless: job numbers are never reused.

@@ -7,6 +7,7 @@ use queuectl_core::{JobId, Timestamp};
 
 use super::statements::{InsertJob, InsertPayload, LastNumber};
 use crate::StoreError;
+use crate::counts::Deltas;
 use crate::verbs::enqueue::{Checked, first_state};
 
 /// Stores jobs; their numbers, in their order.
@@ -16,9 +17,12 @@ pub fn insert_all(
     now: Timestamp,
 ) -> Result<Vec<JobId>, StoreError> {
     let mut ids = Vec::with_capacity(jobs.len());
-    for (index, job) in jobs.into_iter().enumerate() {
-        ids.push(insert(conn, job, index, now)?);
+    let mut deltas = Deltas::default();
+    for (index, new) in jobs.into_iter().enumerate() {
+        deltas.came(new.job.queue.as_str(), first_state(new.job, now).0, 1);
+        ids.push(insert(conn, new, index, now)?);
     }
+    deltas.store_sqlite(conn)?;
     Ok(ids)
 }
 

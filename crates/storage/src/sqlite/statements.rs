@@ -82,10 +82,28 @@ statements! { Sqlite, SqliteConnection;
          timeout_ms, executor, (SELECT payload FROM payloads WHERE job_id = jobs.id)"
     }
 
-    /// Makes due jobs ready: the event `due` of `transition`, for many at once.
-    Promote { updated_at: i64 as BigInt, now: i64 as BigInt, limit: i64 as BigInt } -> () {
+    /// Makes due jobs ready: the event `due` of `transition`, for many at once. Yields their queues, and the fences by
+    /// which scheduled jobs, never claimed, are told from failed ones.
+    Promote { updated_at: i64 as BigInt, now: i64 as BigInt, limit: i64 as BigInt } -> (Text, BigInt) {
         "UPDATE jobs SET state = 1, due_at = NULL, updated_at = ? WHERE id IN (\
-         SELECT id FROM jobs WHERE due_at <= ? ORDER BY due_at LIMIT ? + 0)"
+         SELECT id FROM jobs WHERE due_at <= ? ORDER BY due_at LIMIT ? + 0) \
+         RETURNING queue, fence"
+    }
+
+    /// Adds to the number of jobs that a queue has in a state.
+    AddToCount { queue: String as Text, state: i16 as SmallInt, jobs: i64 as BigInt } -> () {
+        "INSERT INTO counts (queue, state, jobs) VALUES (?, ?, ?) \
+         ON CONFLICT (queue, state) DO UPDATE SET jobs = jobs + excluded.jobs"
+    }
+
+    /// The queue of a job.
+    QueueOf { id: i64 as BigInt } -> (Text,) {
+        "SELECT queue FROM jobs WHERE id = ?"
+    }
+
+    /// Removes a job with all that belongs to it.
+    RemoveJob { id: i64 as BigInt } -> () {
+        "DELETE FROM jobs WHERE id = ?"
     }
 
     /// When the next waiting job is due.

@@ -2,32 +2,34 @@
 
 use diesel::prelude::*;
 use diesel::sqlite::SqliteConnection;
-use queuectl_core::{Attempt, Timestamp, Transition};
+use queuectl_core::{Attempt, State, Timestamp, Transition};
 
-use super::statements::{Claim, InsertAttempt, InsertOutput, NextDue, Promote, ReadyHead, ReadyQueues, Release};
+use super::statements::{Claim, InsertAttempt, InsertOutput, NextDue, Promote, QueueOf, ReadyHead, ReadyQueues, Release};
 use crate::StoreError;
+use crate::counts::Deltas;
 use crate::verbs::turn::{Claimed, PROMOTE_BATCH, Queues, Record, Turn, TurnResult, cancelled_instead};
 
 /// Runs one turn; the transaction is the caller's.
 pub fn turn(conn: &mut SqliteConnection, turn: &Turn<'_>) -> Result<TurnResult, StoreError> {
     let mut stale = Vec::new();
+    let mut deltas = Deltas::default();
     for record in turn.records {
-        if !release(conn, record, turn.now)? {
+        if !release(conn, record, turn.now, &mut deltas)? {
             stale.push((record.job, record.fence));
         }
     }
-    let now = turn.now.0;
-    Promote {
-        updated_at: now,
-        now,
+    let statement = Promote {
+        updated_at: turn.now.0,
+        now: turn.now.0,
         limit: PROMOTE_BATCH,
-    }
-    .execute(conn)?;
+    };
+    deltas.promoted(&statement.load::<(String, i64)>(conn)?);
     let claimed = if turn.claim > 0 {
-        claim(conn, turn)?
+        claim(conn, turn, &mut deltas)?
     } else {
         Vec::new()
     };
+    deltas.store_sqlite(conn)?;
     Ok(TurnResult {
         stale,
         claimed,
@@ -42,13 +44,22 @@ pub fn next_due(conn: &mut SqliteConnection) -> Result<Option<Timestamp>, StoreE
 }
 
 /// Applies a record; false if its token no longer holds.
-fn release(conn: &mut SqliteConnection, record: &Record, now: Timestamp) -> Result<bool, StoreError> {
-    let change = record.change;
+fn release(
+    conn: &mut SqliteConnection,
+    record: &Record,
+    now: Timestamp,
+    deltas: &mut Deltas,
+) -> Result<bool, StoreError> {
+    let mut change = record.change;
     if !apply(conn, record, change, now)? {
         match cancelled_instead(change) {
-            Some(cancel) if apply(conn, record, cancel, now)? => {}
+            Some(cancel) if apply(conn, record, cancel, now)? => change = cancel,
             _ => return Ok(false),
         }
+    }
+    if change.to() != State::Completed {
+        let (queue,) = QueueOf { id: record.job.0 }.get_result::<(String,)>(conn)?;
+        deltas.entered(&queue, change.to(), 1);
     }
     if let Some(attempt) = &record.attempt {
         insert_attempt(conn, attempt)?;
@@ -116,7 +127,11 @@ pub fn ready_queues(conn: &mut SqliteConnection, queues: &Queues) -> Result<Vec<
 }
 
 /// Claims by priority, then by age, over all served queues.
-fn claim(conn: &mut SqliteConnection, turn: &Turn<'_>) -> Result<Vec<Claimed>, StoreError> {
+fn claim(
+    conn: &mut SqliteConnection,
+    turn: &Turn<'_>,
+    deltas: &mut Deltas,
+) -> Result<Vec<Claimed>, StoreError> {
     let queues = ready_queues(conn, turn.queues)?;
     let shares = match queues.as_slice() {
         [] => return Ok(Vec::new()),
@@ -133,10 +148,12 @@ fn claim(conn: &mut SqliteConnection, turn: &Turn<'_>) -> Result<Vec<Claimed>, S
             node_id: turn.node.0,
             started_at: now,
             updated_at: now,
-            queue,
+            queue: queue.clone(),
             limit,
         };
-        claimed.extend(statement.load::<Claimed>(conn)?);
+        let jobs = statement.load::<Claimed>(conn)?;
+        deltas.entered(&queue, State::Pending, -(jobs.len() as i64));
+        claimed.extend(jobs);
     }
     // RETURNING promises no order.
     claimed.sort_by_key(|job| (-i64::from(job.priority), job.id));

@@ -50,7 +50,7 @@ impl Store {
                     .execute(conn)?;
                 return Ok(Cancelled::Requested);
             }
-            change(conn, row.id, row.fence, &decided, now)?;
+            change(conn, &row, &decided, now)?;
             Ok(Cancelled::Now)
         })?;
         self.wake_all();

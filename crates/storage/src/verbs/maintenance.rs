@@ -4,12 +4,15 @@
 use std::path::Path;
 use std::time::Duration;
 
+use diesel::connection::SimpleConnection;
+use queuectl_core::{JobId, JobRef};
 use rusqlite::backup::Backup;
 use rusqlite::OpenFlags;
 
+use super::show::find;
 use crate::connection::Db;
 use crate::error::Problem;
-use crate::{Store, StoreError, postgres};
+use crate::{Store, StoreError, counts, postgres};
 
 /// What a check found.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -18,6 +21,8 @@ pub struct CheckReport {
     pub damage: Vec<String>,
     /// Rows that point at rows that are not there.
     pub dangling: u64,
+    /// Pairs of queue and state whose kept count is not that of the jobs.
+    pub miscounted: u64,
     /// The file's pages.
     pub pages: u64,
     /// Pages that are free for reuse.
@@ -42,6 +47,7 @@ impl Store {
         };
         Ok(CheckReport {
             dangling: count("SELECT count(*) FROM pragma_foreign_key_check")?,
+            miscounted: count(counts::WRONG)?,
             pages: count("PRAGMA page_count")?,
             free_pages: count("PRAGMA freelist_count")?,
             damage,
@@ -82,9 +88,46 @@ impl Store {
         Ok(())
     }
 
+    /// Writes the file anew without free pages, which gives their space back to the file system; counts the jobs
+    /// anew, and removes outputs of jobs that are gone. Nobody else can write meanwhile, and the disk must have room for a second copy.
+    ///
+    /// # Errors
+    /// [`StoreError::NodesLive`] while a node runs, for its jobs' outcomes would wait for too long.
+    pub fn compact(&mut self) -> Result<(), StoreError> {
+        for node in self.nodes()? {
+            if self.node_lives(node.id)? {
+                return Err(StoreError::NodesLive);
+            }
+        }
+        // Left over from a purge that was killed between its commit and the removal of the files.
+        for job in self.beside.jobs_with_outputs() {
+            let id = JobRef::Number(JobId(job));
+            if matches!(find(self.conn()?, &id), Err(StoreError::NoSuchJob(_))) {
+                self.beside.remove_outputs(job);
+            }
+        }
+        self.write(|conn| {
+            if let Db::Postgres(conn) = conn {
+                // Whoever stores a job now waits, so that none is forgotten.
+                conn.batch_execute("SET LOCAL statement_timeout = 0; LOCK TABLE jobs IN SHARE MODE")?;
+            }
+            Ok(conn.batch_execute(counts::RECOUNT)?)
+        })?;
+        let _turn = self.beside.take_turn();
+        match self.conn()? {
+            Db::Sqlite(conn) => {
+                conn.batch_execute("VACUUM")?;
+                // The new content is in the write-ahead log; this is what moves it over, and cuts the file.
+                conn.batch_execute("PRAGMA wal_checkpoint(TRUNCATE)")?;
+            }
+            Db::Postgres(conn) => postgres::check::compact(conn)?,
+        }
+        Ok(())
+    }
+
     fn second_connection(&self) -> Result<rusqlite::Connection, StoreError> {
-        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let file = self.location().file().ok_or(StoreError::NoFile)?;
+        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let conn = rusqlite::Connection::open_with_flags(file, flags)?;
         conn.busy_timeout(Duration::from_secs(30))?;
         Ok(conn)

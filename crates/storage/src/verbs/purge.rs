@@ -1,14 +1,21 @@
 //! Removing ended jobs for good, in small steps.
 
+use std::time::{Duration, Instant};
+
 use diesel::prelude::*;
 use queuectl_core::{JobRef, QueueName, State, Timestamp};
 
 use super::cancel::standing;
 use super::show::find;
 use crate::connection::Db;
+use crate::counts::{self, Deltas};
 use crate::postgres::statements::RemoveJobs;
-use crate::schema::jobs;
-use crate::{Store, StoreError};
+use crate::rows::JobRow;
+use crate::sqlite::statements::{QueueOf, RemoveJob};
+use crate::{Store, StoreError, pages};
+
+/// No step goes on for longer: others want to write, too, and a job's output can be large.
+const STEP_MOST: Duration = Duration::from_millis(10);
 
 /// Which ended jobs to remove.
 #[derive(Debug, Clone)]
@@ -23,36 +30,67 @@ pub struct PurgeFilter {
     pub limit: u32,
 }
 
+/// What a step of a purge did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Purged {
+    /// Jobs removed.
+    pub jobs: u64,
+    /// Whether there may be more; if not, there was none left.
+    pub more: bool,
+}
+
 impl Store {
-    /// Removes up to `limit` ended jobs with their attempts and outputs, those that ended first first. Returns how
-    /// many; fewer than the limit means that none are left.
+    /// Removes up to `limit` ended jobs with their attempts and outputs, queue by queue, those that ended first first.
+    /// Ends early when it has taken long enough.
     ///
     /// # Errors
     /// [`StoreError::Database`].
-    pub fn purge(&mut self, filter: &PurgeFilter) -> Result<u64, StoreError> {
-        let ids: Vec<i64> = self.write(|conn| {
-            let mut query = jobs::table
-                .filter(jobs::state.eq(filter.state.code()))
-                .filter(jobs::finished_at.is_not_null())
-                .into_boxed();
-            if let Some(queue) = &filter.queue {
-                query = query.filter(jobs::queue.eq(queue.as_str()));
-            }
-            if let Some(before) = filter.ended_before {
-                query = query.filter(jobs::finished_at.lt(before.0));
-            }
-            let ids: Vec<i64> = query
-                .order(jobs::finished_at)
-                .limit(i64::from(filter.limit))
-                .select(jobs::id)
-                .load(conn)?;
-            remove(conn, &ids)?;
-            Ok(ids)
+    pub fn purge(&mut self, filter: &PurgeFilter) -> Result<Purged, StoreError> {
+        let (ids, more) = self.write(|conn| {
+            let queue = filter.queue.as_ref();
+            let ids = pages::ended(conn, filter.state, queue, filter.ended_before, filter.limit)?;
+            let all = ids.len() as u64 == u64::from(filter.limit);
+            let found = ids.len();
+            let removed = remove(conn, ids, filter.state)?;
+            let more = all || removed.len() < found;
+            Ok((removed, more))
         })?;
         for id in &ids {
             self.beside.remove_outputs(*id);
         }
-        Ok(ids.len() as u64)
+        let jobs = ids.len() as u64;
+        Ok(Purged { jobs, more })
+    }
+
+    /// Removes all ended jobs that fit, whatever the filter's limit says, step by step and with a pause as long as the
+    /// step after each, so that others get their turns. Returns how many.
+    ///
+    /// # Errors
+    /// [`StoreError::Database`]; earlier steps stay done.
+    pub fn purge_all(&mut self, filter: &PurgeFilter) -> Result<u64, StoreError> {
+        let mut sum = 0;
+        loop {
+            let start = Instant::now();
+            let step = self.purge(filter)?;
+            sum += step.jobs;
+            if !step.more {
+                return Ok(sum);
+            }
+            std::thread::sleep(start.elapsed());
+        }
+    }
+
+    /// How many ended jobs fit: what steps of [`Store::purge`] would remove. Reads an index over all of them.
+    ///
+    /// # Errors
+    /// [`StoreError::Database`].
+    pub fn count_purgeable(&mut self, filter: &PurgeFilter) -> Result<u64, StoreError> {
+        pages::count_ended(
+            self.conn()?,
+            filter.state,
+            filter.queue.as_ref(),
+            filter.ended_before,
+        )
     }
 
     /// Removes one job that must be in state `only`.
@@ -61,7 +99,7 @@ impl Store {
     /// [`StoreError::NoSuchJob`]; [`StoreError::Refused`] if it is in another state.
     pub fn purge_one(&mut self, job: &JobRef, only: State) -> Result<(), StoreError> {
         let id = self.write(|conn| {
-            let row = find(conn, job)?;
+            let row: JobRow = find(conn, job)?;
             let at = standing(&row)?;
             if at.state != only {
                 let refused = queuectl_core::Refused {
@@ -73,7 +111,7 @@ impl Store {
                     refused,
                 });
             }
-            remove(conn, &[row.id])?;
+            remove(conn, vec![row.id], only)?;
             Ok(row.id)
         })?;
         self.beside.remove_outputs(id);
@@ -81,12 +119,39 @@ impl Store {
     }
 }
 
-/// Removes jobs with all that belongs to them.
-fn remove(conn: &mut Db, ids: &[i64]) -> Result<(), StoreError> {
-    match conn {
-        // The rest goes with them, by the foreign keys.
-        Db::Sqlite(conn) => diesel::delete(jobs::table.filter(jobs::id.eq_any(ids))).execute(conn)?,
-        Db::Postgres(conn) => RemoveJobs { id: ids.to_vec() }.execute(conn)?,
+/// Removes jobs that ended in that state with all that belongs to them, as many as there is time for. Returns those.
+fn remove(conn: &mut Db, ids: Vec<i64>, state: State) -> Result<Vec<i64>, StoreError> {
+    let mut deltas = Deltas::default();
+    let removed = match conn {
+        Db::Sqlite(conn) => {
+            let until = Instant::now() + STEP_MOST;
+            let mut removed = Vec::with_capacity(ids.len());
+            for id in ids {
+                let (queue,) = QueueOf { id }.get_result::<(String,)>(conn)?;
+                // The rest goes with it, by the foreign keys.
+                RemoveJob { id }.execute(conn)?;
+                deltas.came(&queue, state, -1);
+                removed.push(id);
+                if Instant::now() >= until {
+                    break;
+                }
+            }
+            removed
+        }
+        // Nobody waits for this one but who wants the same jobs.
+        Db::Postgres(conn) => {
+            let statement = RemoveJobs {
+                id: ids,
+                state: state.code(),
+            };
+            let gone = statement.load::<(i64, String)>(conn)?;
+            gone.iter().for_each(|(_, queue)| deltas.came(queue, state, -1));
+            gone.into_iter().map(|(id, _)| id).collect()
+        }
     };
-    Ok(())
+    deltas.store(conn)?;
+    if !removed.is_empty() {
+        counts::forget_empty(conn)?;
+    }
+    Ok(removed)
 }

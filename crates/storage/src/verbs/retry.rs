@@ -8,7 +8,7 @@ use super::show::find;
 use super::turn::change;
 use crate::rows::JobRow;
 use crate::schema::jobs;
-use crate::{Store, StoreError};
+use crate::{Store, StoreError, pages};
 
 impl Store {
     /// Makes one job ready again at once, with fresh attempts; its history stays. If `only` is given, the job must
@@ -31,14 +31,15 @@ impl Store {
                 }));
             }
             let decided = transition(at, Event::Retry).map_err(refuse)?;
-            change(conn, row.id, row.fence, &decided, now)?;
+            change(conn, &row, &decided, now)?;
             Ok(JobId(row.id))
         })?;
         self.wake_all();
         Ok(id)
     }
 
-    /// Makes up to `limit` dead jobs ready again, of one queue or all, oldest first. Returns how many. Jobs that
+    /// Makes up to `limit` dead jobs ready again, of one queue or all, queue by queue, those that died
+    /// first first. Returns how many. Jobs that
     /// died after `now` are left alone: repeated with the same `now`, it ends even if the jobs die again at once.
     ///
     /// # Errors
@@ -50,16 +51,15 @@ impl Store {
         now: Timestamp,
     ) -> Result<u64, StoreError> {
         let retried = self.write(|conn| {
-            let mut query = jobs::table
-                .filter(jobs::state.eq(State::Dead.code()))
-                .filter(jobs::finished_at.le(now.0))
-                .into_boxed();
-            if let Some(queue) = queue {
-                query = query.filter(jobs::queue.eq(queue.as_str()));
-            }
-            let rows: Vec<JobRow> = query
-                .order(jobs::id)
-                .limit(i64::from(limit))
+            let ids = pages::ended(
+                conn,
+                State::Dead,
+                queue,
+                Some(Timestamp(now.0.saturating_add(1))),
+                limit,
+            )?;
+            let rows: Vec<JobRow> = jobs::table
+                .filter(jobs::id.eq_any(ids))
                 .select(JobRow::as_select())
                 .load(conn)?;
             let mut retried = 0;
@@ -69,7 +69,7 @@ impl Store {
                         job: row.id.to_string(),
                         refused,
                     })?;
-                retried += u64::from(change(conn, row.id, row.fence, &decided, now)?);
+                retried += u64::from(change(conn, &row, &decided, now)?);
             }
             Ok(retried)
         })?;

@@ -1,13 +1,9 @@
-//! Counting jobs.
+//! Counting jobs, and whether there are any.
 
-use diesel::dsl::count_star;
-use diesel::prelude::*;
 use queuectl_core::{QueueName, State, Timestamp};
 
 use super::turn::Queues;
-use crate::connection::{Backend, Db};
-use crate::schema::jobs;
-use crate::{Store, StoreError};
+use crate::{Store, StoreError, counts, pages};
 
 /// How many jobs a queue has in a state.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -26,23 +22,8 @@ impl Store {
     /// # Errors
     /// [`StoreError::Database`].
     pub fn counts(&mut self, queue: Option<&QueueName>) -> Result<Vec<QueueCount>, StoreError> {
-        let mut query = jobs::table
-            .group_by((jobs::queue, jobs::state))
-            .select((jobs::queue, jobs::state, count_star()))
-            .order((jobs::queue, jobs::state))
-            .into_boxed();
-        if let Some(queue) = queue {
-            query = query.filter(jobs::queue.eq(queue.as_str()));
-        }
-        let rows: Vec<(String, i16, i64)> = query.load(self.conn()?)?;
-        let counts = rows.into_iter().filter_map(|(queue, state, jobs)| {
-            Some(QueueCount {
-                queue,
-                state: State::from_code(state)?,
-                jobs: u64::try_from(jobs).ok()?,
-            })
-        });
-        Ok(counts.collect())
+        // One moment for all of them.
+        self.conn()?.snapshot(|conn| counts::read(conn, queue))
     }
 
     /// Whether any job of these queues has not ended: ready, running, scheduled or waiting for its retry.
@@ -50,10 +31,22 @@ impl Store {
     /// # Errors
     /// [`StoreError::Database`].
     pub fn any_unfinished(&mut self, queues: &Queues) -> Result<bool, StoreError> {
-        // One question per partial index, so that none walks over ended jobs.
-        let waiting = served(queues).filter(jobs::due_at.is_not_null());
-        let running = served(queues).filter(jobs::node_id.is_not_null());
-        Ok(self.has_ready(queues)? || any(self.conn()?, waiting)? || any(self.conn()?, running)?)
+        if self.has_ready(queues)? {
+            return Ok(true);
+        }
+        match queues {
+            Queues::All => Ok(self.next_due()?.is_some() || pages::any_running(self.conn()?, None)?),
+            Queues::Only(names) => {
+                for name in names {
+                    if pages::any_waiting(self.conn()?, name)?
+                        || pages::any_running(self.conn()?, Some(name))?
+                    {
+                        return Ok(true);
+                    }
+                }
+                Ok(false)
+            }
+        }
     }
 
     /// Whether any job of these queues ended dead or cancelled since then.
@@ -61,31 +54,17 @@ impl Store {
     /// # Errors
     /// [`StoreError::Database`].
     pub fn any_ended_badly(&mut self, queues: &Queues, since: Timestamp) -> Result<bool, StoreError> {
-        for state in [State::Dead, State::Cancelled] {
-            let bad = served(queues)
-                .filter(jobs::state.eq(state.code()))
-                .filter(jobs::finished_at.ge(since.0))
-                .filter(jobs::finished_at.is_not_null());
-            if any(self.conn()?, bad)? {
-                return Ok(true);
+        let names = match queues {
+            Queues::All => pages::queues(self.conn()?, None)?,
+            Queues::Only(names) => names.iter().map(ToString::to_string).collect(),
+        };
+        for name in names {
+            for state in [State::Dead, State::Cancelled] {
+                if pages::any_ended_since(self.conn()?, &name, state, since)? {
+                    return Ok(true);
+                }
             }
         }
         Ok(false)
-    }
-}
-
-/// Whether a query finds anything.
-fn any(conn: &mut Db, query: jobs::BoxedQuery<'_, Backend>) -> Result<bool, StoreError> {
-    let first: Option<i64> = query.select(jobs::id).limit(1).get_result(conn).optional()?;
-    Ok(first.is_some())
-}
-
-fn served(queues: &Queues) -> jobs::BoxedQuery<'static, Backend> {
-    match queues {
-        Queues::All => jobs::table.into_boxed(),
-        Queues::Only(names) => {
-            let names: Vec<String> = names.iter().map(ToString::to_string).collect();
-            jobs::table.filter(jobs::queue.eq_any(names)).into_boxed()
-        }
     }
 }

@@ -8,7 +8,8 @@ use queuectl_core::transition::Standing;
 use queuectl_core::{Attempt, Event, JobId, NodeId, QueueName, State, Timestamp, Transition, transition};
 
 use crate::connection::Db;
-use crate::rows::count;
+use crate::counts::Deltas;
+use crate::rows::{JobRow, count};
 use crate::statements::CancelRequested;
 use crate::{Store, StoreError, postgres, sqlite};
 
@@ -191,8 +192,7 @@ pub(crate) fn cancelled_instead(change: Transition) -> Option<Transition> {
 /// Applies a decision to a job that is not running; false if it no longer stands where the decision saw it.
 pub(crate) fn change(
     conn: &mut Db,
-    id: i64,
-    fence: i64,
+    row: &JobRow,
     change: &Transition,
     now: Timestamp,
 ) -> Result<bool, StoreError> {
@@ -207,10 +207,16 @@ pub(crate) fn change(
         due_at: change.due_at().map(|due| due.0),
         finished_at: change.to().is_final().then_some(now.0),
         updated_at: now.0,
-        id,
+        id: row.id,
         from: change.from().code(),
-        fence,
+        fence: row.fence,
     }
     .execute(conn)?;
+    if changed == 1 {
+        let mut deltas = Deltas::default();
+        deltas.entered(&row.queue, change.from(), -1);
+        deltas.entered(&row.queue, change.to(), 1);
+        deltas.store(conn)?;
+    }
     Ok(changed == 1)
 }

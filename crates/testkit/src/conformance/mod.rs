@@ -51,6 +51,9 @@ macro_rules! conformance_suite {
             retrying_gives_fresh_attempts_and_keeps_history,
             dead_jobs_are_retried_together,
             purging_removes_only_what_fits,
+            purging_goes_in_steps,
+            counts_follow_every_change,
+            lists_are_in_order_and_have_pages,
             settings_are_stored_and_checked,
             nodes_live_while_their_guard_is_held,
             stop_requests_reach_the_node_and_never_soften,
@@ -68,12 +71,14 @@ mod enqueue;
 mod nodes;
 mod operate;
 mod outcome;
+mod scale;
 
 pub use claim::*;
 pub use enqueue::*;
 pub use nodes::*;
 pub use operate::*;
 pub use outcome::*;
+pub use scale::*;
 
 const NOW: Timestamp = Timestamp(1_000_000);
 

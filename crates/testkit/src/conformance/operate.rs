@@ -102,6 +102,7 @@ pub fn purging_removes_only_what_fits(mut temp: TempStore) {
                 limit: 10,
             })
             .expect("a purge")
+            .jobs
     };
     assert_eq!(
         purge(store, State::Pending, None),

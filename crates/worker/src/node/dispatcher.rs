@@ -21,10 +21,10 @@ use super::lease::Lease;
 use super::shutdown::{Phase, Step};
 use super::{NodeEnd, NodeError, NodeOptions, housekeeping, report, rescue};
 use crate::os;
-use crate::protocol::ToWorker;
+use crate::protocol::{FromWorker, ToWorker};
 
 /// How long outcomes may wait for company while the stock keeps the workers busy, and how many wait at most.
-const LINGER: Duration = Duration::from_millis(5);
+const LINGER: Duration = Duration::from_millis(20);
 const LINGER_MOST: usize = 256;
 /// How long to wait before a store that failed is tried again.
 const STORE_RETRY: Duration = Duration::from_secs(1);
@@ -32,6 +32,9 @@ const STORE_RETRY: Duration = Duration::from_secs(1);
 const RESCUE_EVERY: Duration = Duration::from_secs(1);
 /// How often expired jobs are removed.
 const PURGE_EVERY: Duration = Duration::from_secs(60);
+/// While more of them are left, how much longer than a step the pause after it is: clean-up keeps pace with the jobs of a
+/// busy node and leaves most of the time to them.
+const PURGE_PAUSE: u32 = 3;
 /// How long worker processes without jobs may take to leave.
 const DISMISS: Duration = Duration::from_secs(5);
 
@@ -144,6 +147,7 @@ impl<'a> Dispatcher<'a> {
 
     fn work(&mut self) -> Result<NodeEnd, NodeError> {
         loop {
+            self.set_pauses();
             self.take_events();
             self.crew.flush();
             let step = self.phase.on_time();
@@ -196,6 +200,7 @@ impl<'a> Dispatcher<'a> {
         sooner(self.crew.next_restart());
         sooner(self.phase.deadline());
         sooner(self.stalls_at());
+        sooner(self.phase.is_working().then_some(self.next_purge));
         if let Some(retry) = self.store_retry {
             // Nothing else that needs the store can happen before.
             return retry
@@ -224,9 +229,17 @@ impl<'a> Dispatcher<'a> {
                 let step = self.phase.on_signal(self.settings.shutdown_grace);
                 self.take_step(step);
             }
-            Event::Finished { worker, finished } => self.job_finished(worker, *finished),
-            Event::NotStarted { worker, key } => self.not_started(worker, key),
-            Event::Handle { key, handle } => self.hand.save(key, handle),
+            Event::Told { worker, messages } => {
+                for message in messages {
+                    match message {
+                        FromWorker::Finished(finished) => self.job_finished(worker, finished),
+                        FromWorker::NotStarted(key) => self.not_started(worker, key),
+                        FromWorker::Handle(key, handle) => self.hand.save(key, handle),
+                    }
+                }
+                // Keep the worker busy across the commit.
+                self.hand_out();
+            }
             Event::WorkerGone { worker, status } => {
                 let how = status.map_or_else(|error| error.to_string(), os::describe);
                 self.worker_gone(worker, &how);
@@ -262,8 +275,6 @@ impl<'a> Dispatcher<'a> {
         if confirm {
             self.confirm.push((worker, key));
         }
-        // Keep the worker busy across the commit.
-        self.hand_out();
     }
 
     /// A job comes back that was stopped or recalled before it had started.
@@ -377,8 +388,14 @@ impl<'a> Dispatcher<'a> {
             self.maybe_work = self.maybe_work || self.store.has_work(&self.options.queues, now)?;
         }
         if Instant::now() >= self.next_purge && self.phase.is_working() {
+            let start = Instant::now();
             let more = housekeeping::purge_expired(&mut self.store, &self.settings, now)?;
-            self.next_purge = Instant::now() + if more { STORE_RETRY } else { PURGE_EVERY };
+            let pause = if more {
+                start.elapsed() * PURGE_PAUSE
+            } else {
+                PURGE_EVERY
+            };
+            self.next_purge = Instant::now() + pause;
         }
         self.turn(now)?;
         Ok(())

@@ -6,10 +6,10 @@ use std::process::ExitStatus;
 use std::sync::mpsc::Sender;
 use std::thread;
 
-use queuectl_executor::{Finished, RunKey};
 use queuectl_storage::WakeListener;
 
 use crate::os;
+use crate::protocol::FromWorker;
 
 /// An event.
 pub enum Event {
@@ -19,26 +19,12 @@ pub enum Event {
     Lease,
     /// The user asked the node to stop.
     StopSignal,
-    /// A job ended.
-    Finished {
+    /// What a worker process told, in that order.
+    Told {
         /// The worker process, counted from 0.
         worker: usize,
-        /// How it ended.
-        finished: Box<Finished>,
-    },
-    /// A job that was stopped or recalled had not started.
-    NotStarted {
-        /// The worker process, counted from 0.
-        worker: usize,
-        /// The job.
-        key: RunKey,
-    },
-    /// An executor saved what is needed to take a job over.
-    Handle {
-        /// The job.
-        key: RunKey,
-        /// The executor's own bytes.
-        handle: Vec<u8>,
+        /// All that was there.
+        messages: Vec<FromWorker>,
     },
     /// A worker process ended.
     WorkerGone {

@@ -16,6 +16,8 @@ pub struct Hand {
     running: HashMap<RunKey, Running>,
     /// The jobs on each worker, in the order in which they were sent: so they start there.
     lines: Vec<Vec<RunKey>>,
+    /// How many of the running ones wait to be taken over.
+    adrift: usize,
     /// Ended or given back, to be recorded with the next turn.
     pub ended: Vec<Record>,
 }
@@ -74,7 +76,10 @@ impl Hand {
         if self.running.get(&key)?.worker != worker {
             return None;
         }
-        self.line_mut(worker).retain(|other| *other != key);
+        let line = self.line_mut(worker);
+        if let Some(place) = line.iter().position(|other| *other == key) {
+            line.remove(place);
+        }
         self.running.remove(&key)
     }
 
@@ -88,6 +93,7 @@ impl Hand {
                 Some(running) if running.handle.is_some() && running.adoptions < ADOPTIONS => {
                     running.adoptions += 1;
                     running.worker = NOBODY;
+                    self.adrift += 1;
                 }
                 _ if place < slots => started.extend(self.running.remove(&key)),
                 _ => waiting.extend(self.running.remove(&key)),
@@ -109,6 +115,7 @@ impl Hand {
         let (key, running) = waiting.find(|(_, running)| running.worker == NOBODY)?;
         let key = *key;
         running.worker = worker;
+        self.adrift -= 1;
         self.line_mut(worker).push(key);
         self.running.get(&key)
     }
@@ -130,7 +137,7 @@ impl Hand {
 
     /// Whether a job waits to be taken over.
     pub fn any_adrift(&self) -> bool {
-        self.running.values().any(|running| running.worker == NOBODY)
+        self.adrift > 0
     }
 
     pub fn running(&self) -> usize {

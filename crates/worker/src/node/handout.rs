@@ -16,6 +16,9 @@ use crate::protocol::ToWorker;
 
 /// Most jobs that wait at a worker process for each of its slots.
 const WAITING_MOST: u32 = 64;
+/// How long a worker that has enough to do is not listened to, at most and at least.
+const UNHEARD_MOST: Duration = Duration::from_millis(10);
+const UNHEARD_LEAST: Duration = Duration::from_millis(1);
 /// How long jobs may wait while no slot gets free before they are taken back for others.
 const STALLED: Duration = Duration::from_millis(250);
 
@@ -37,6 +40,19 @@ impl Dispatcher<'_> {
             && let Some(job) = self.hand.stock.pop_front()
         {
             self.give(worker, job);
+        }
+    }
+
+    /// Workers that have enough to do for a while are listened to only now and then.
+    pub(super) fn set_pauses(&mut self) {
+        for worker in self.crew.present() {
+            let busy = self
+                .pace
+                .time_for(self.waiting_at(worker).len(), self.options.concurrency);
+            let pause = (busy / 2).min(UNHEARD_MOST);
+            let listen = pause < UNHEARD_LEAST || !self.phase.is_working();
+            self.crew
+                .set_pause(worker, if listen { Duration::ZERO } else { pause });
         }
     }
 

@@ -25,10 +25,10 @@ pub fn purge_expired(store: &mut Store, settings: &Settings, now: Timestamp) -> 
             limit: STEP,
         };
         let purged = store.purge(&filter)?;
-        if purged > 0 {
-            tracing::debug!(jobs = purged, %state, "removed jobs whose retention is over");
+        if purged.jobs > 0 {
+            tracing::debug!(jobs = purged.jobs, %state, "removed jobs whose retention is over");
         }
-        more |= purged == u64::from(STEP);
+        more |= purged.more;
     }
     Ok(more)
 }

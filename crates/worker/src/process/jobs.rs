@@ -22,6 +22,8 @@ struct Books {
     waiting: VecDeque<Run>,
     /// None: as many as come.
     slots: Option<usize>,
+    /// Somebody waits for the end, or is about to.
+    closed: bool,
 }
 
 impl Books {
@@ -62,7 +64,9 @@ impl Jobs {
     pub fn ended(&self, key: RunKey) -> Option<Run> {
         let mut books = self.books();
         books.running.retain(|(running, _)| *running != key);
-        self.changed.notify_all();
+        if books.closed {
+            self.changed.notify_all();
+        }
         books.next()
     }
 
@@ -78,6 +82,7 @@ impl Jobs {
     pub fn close(&self) -> (Vec<RunKey>, Duration) {
         let mut books = self.books();
         books.waiting.clear();
+        books.closed = true;
         let grace = books.running.iter().map(|(_, grace)| *grace).max();
         (
             books.running.iter().map(|(key, _)| *key).collect(),
@@ -85,7 +90,7 @@ impl Jobs {
         )
     }
 
-    /// Waits until nothing runs, at most until `deadline`.
+    /// Waits until nothing runs, at most until `deadline`. After [`Jobs::close`].
     pub fn wait_until_idle(&self, deadline: Instant) {
         let mut books = self.books();
         while !books.running.is_empty() {

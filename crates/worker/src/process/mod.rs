@@ -66,6 +66,7 @@ impl Link {
 pub fn run_worker(options: WorkerOptions) -> Result<(), WorkerError> {
     let cookie = std::env::var(COOKIE).map_err(|_| WorkerError::NotAWorker)?;
     os::outlive_stop_signals()?;
+    processes::leave_children_to_host()?;
     os::name_process();
     let (input, output) = os::take_standard_streams()?;
     // Orphans of a job become children of this process, where they are found at the job's end.

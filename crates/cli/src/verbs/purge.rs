@@ -1,0 +1,102 @@
+//! `purge`: removing ended jobs for good, by state and age.
+
+use std::io::{self, IsTerminal};
+use std::time::Duration;
+
+use anyhow::Result;
+use clap::Args;
+use queuectl_core::{QueueName, State, Timestamp};
+use queuectl_storage::PurgeFilter;
+
+use super::dlq::{confirm, count};
+use crate::context::Context;
+use crate::exit::{Exit, Usage};
+use crate::input::time::duration;
+
+/// Remove ended jobs for good, with their attempts and output
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Asks first when standard input is a terminal. Jobs that have not ended are never removed. Nodes remove \
+                  completed and cancelled jobs by themselves after the setting `retention`; this is for what shall go \
+                  sooner. The file does not shrink, but new jobs use its space again; see db:compact."
+)]
+pub struct PurgeArgs {
+    /// Jobs in this state: completed, cancelled or dead; may be repeated [default: completed and cancelled]
+    #[arg(long = "state", value_name = "STATE", value_parser = final_state)]
+    states: Vec<State>,
+    /// Only jobs of this queue
+    #[arg(long, value_name = "NAME")]
+    queue: Option<QueueName>,
+    /// Only jobs that ended longer ago
+    #[arg(long, value_name = "DURATION", value_parser = duration)]
+    older_than: Option<Duration>,
+    /// Only say how many jobs that would be
+    #[arg(long)]
+    dry_run: bool,
+    /// Do not ask
+    #[arg(long)]
+    yes: bool,
+}
+
+/// Jobs removed by one transaction, which other writers have to wait for.
+const STEP: u32 = 500;
+
+fn final_state(text: &str) -> Result<State, String> {
+    let state: State = text.parse().map_err(|error| format!("{error}"))?;
+    if state.is_final() {
+        Ok(state)
+    } else {
+        Err(format!(
+            "jobs in state {state} have not ended; cancel them first if they shall go"
+        ))
+    }
+}
+
+pub fn run(args: &PurgeArgs, context: &Context) -> Result<Exit> {
+    let mut store = context.open()?;
+    let mut states = args.states.clone();
+    if states.is_empty() {
+        states = vec![State::Completed, State::Cancelled];
+    }
+    states.sort_unstable();
+    states.dedup();
+    if !args.dry_run && !args.yes && io::stdin().is_terminal() && !confirm(&meant(args, &states), context)? {
+        return Err(Usage::new("nothing was purged").into());
+    }
+    let age = args.older_than.unwrap_or_default();
+    let age = i64::try_from(age.as_millis()).unwrap_or(i64::MAX);
+    // "Before" is meant strictly, and a job that ended in this very moment has ended.
+    let before = Timestamp(store.now()?.0.saturating_sub(age).saturating_add(1));
+    let mut jobs = 0;
+    for state in states {
+        let filter = PurgeFilter {
+            state,
+            queue: args.queue.clone(),
+            ended_before: Some(before),
+            limit: STEP,
+        };
+        jobs += if args.dry_run {
+            store.count_purgeable(&filter)?
+        } else {
+            store.purge_all(&filter)?
+        };
+    }
+    count(
+        jobs,
+        if args.dry_run { "would be purged" } else { "purged" },
+        context,
+    )
+}
+
+/// The jobs that are meant, in words.
+fn meant(args: &PurgeArgs, states: &[State]) -> String {
+    let states: Vec<&str> = states.iter().map(|state| state.name()).collect();
+    let queue = args
+        .queue
+        .as_ref()
+        .map_or_else(|| "all queues".to_owned(), |queue| format!("queue '{queue}'"));
+    let age = args.older_than.map_or_else(String::new, |age| {
+        format!(" that ended more than {} ago", humantime::format_duration(age))
+    });
+    format!("the {} jobs of {queue}{age}", states.join(" and "))
+}

@@ -1,0 +1,414 @@
+//! Which jobs are on a page of a list, found without walking over others.
+//!
+//! There is no index from states to numbers: it would cost at every change of a job. Instead each state has a partial
+//! index that begins with the queue, and a page is merged from what the queues have. `INDEXED BY` keeps the planner from
+//! choosing otherwise, and makes a missing index an error and not a slow answer. On PostgreSQL, which has no such words,
+//! sessions are told to prefer indexes.
+
+use diesel::prelude::*;
+use diesel::sql_types::{BigInt, Integer, SmallInt, Text};
+use queuectl_core::{QueueName, State, Timestamp};
+
+use crate::StoreError;
+use crate::connection::Db;
+use crate::verbs::list::{ListFilter, Position};
+
+/// A statement in the words of the connection's database: PostgreSQL knows no `INDEXED BY`, and its parameters are
+/// `$1`.
+pub fn in_words_of(conn: &Db, sql: &str) -> String {
+    if let Db::Sqlite(_) = conn {
+        return sql.to_owned();
+    }
+    let sql = sql.replace("NOT INDEXED", "").replace('?', "$");
+    let mut parts = sql.split("INDEXED BY ");
+    let mut text = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        text.push_str(part.split_once(' ').map_or("", |(_, rest)| rest));
+    }
+    text
+}
+
+/// Different priorities of a queue's ready jobs that are merged; if there are more, the queue's ready jobs are sorted.
+const PRIORITIES_MOST: usize = 1000;
+
+#[derive(QueryableByName)]
+struct Place {
+    #[diesel(sql_type = BigInt)]
+    ended: i64,
+    #[diesel(sql_type = BigInt)]
+    id: i64,
+}
+
+#[derive(QueryableByName)]
+struct Name {
+    #[diesel(sql_type = Text)]
+    queue: String,
+}
+
+#[derive(QueryableByName)]
+struct Priority {
+    #[diesel(sql_type = Integer)]
+    priority: i32,
+}
+
+/// A page in the making: the first `limit` positions of all that were offered.
+struct Page<'a> {
+    filter: &'a ListFilter,
+    places: Vec<Position>,
+}
+
+impl Page<'_> {
+    /// Offers the first jobs of a part of an index: which index, what is looked for in it, and further conditions.
+    fn offer(
+        &mut self,
+        conn: &mut Db,
+        index: &str,
+        part: &str,
+        queue: &str,
+        number: i32,
+    ) -> Result<(), StoreError> {
+        let ended = self.filter.state.is_some_and(State::is_final);
+        let (key, order) = match (ended, self.filter.oldest_first) {
+            (true, true) => ("finished_at", "finished_at, id"),
+            (true, false) => ("finished_at", "finished_at DESC, id DESC"),
+            (false, true) => ("CAST(0 AS BIGINT)", "id"),
+            (false, false) => ("CAST(0 AS BIGINT)", "id DESC"),
+        };
+        let bounds = if ended {
+            "(finished_at, id) > (?3, ?4) AND (finished_at, id) < (?5, ?6)"
+        } else {
+            "id > ?4 AND id < ?6 AND ?3 <= ?5"
+        };
+        let sql = format!(
+            "SELECT {key} AS ended, id FROM jobs {index} WHERE {part} AND {bounds} ORDER BY {order} LIMIT ?7"
+        );
+        let above = self.filter.above.unwrap_or(Position::FIRST);
+        let below = self.filter.below.unwrap_or(Position::LAST);
+        let places: Vec<Place> = diesel::sql_query(in_words_of(conn, &sql))
+            .bind::<Text, _>(queue)
+            .bind::<Integer, _>(number)
+            .bind::<BigInt, _>(above.ended)
+            .bind::<BigInt, _>(above.id)
+            .bind::<BigInt, _>(below.ended)
+            .bind::<BigInt, _>(below.id)
+            .bind::<BigInt, _>(i64::from(self.filter.limit))
+            .load(conn)?;
+        let places = places.into_iter();
+        self.places
+            .extend(places.map(|Place { ended, id }| Position { ended, id }));
+        self.cut();
+        Ok(())
+    }
+
+    fn cut(&mut self) {
+        self.places.sort_unstable();
+        if !self.filter.oldest_first {
+            self.places.reverse();
+        }
+        self.places.truncate(self.filter.limit as usize);
+    }
+
+    /// Ready jobs are ordered by priority, so each priority of a queue is a part of its own.
+    fn offer_ready(&mut self, conn: &mut Db, queue: &str) -> Result<(), StoreError> {
+        const INDEX: &str = "INDEXED BY jobs_ready";
+        let mut priorities: Vec<i32> = Vec::new();
+        let mut below = i64::MAX;
+        while let Some(next) = diesel::sql_query(in_words_of(
+            conn,
+            "SELECT priority FROM jobs INDEXED BY jobs_ready WHERE state = 1 AND queue = ?1 AND priority < ?2 \
+             ORDER BY priority DESC LIMIT 1",
+        ))
+        .bind::<Text, _>(queue)
+        .bind::<BigInt, _>(below)
+        .get_result::<Priority>(conn)
+        .optional()?
+        {
+            below = i64::from(next.priority);
+            priorities.push(next.priority);
+            if priorities.len() > PRIORITIES_MOST {
+                return self.offer(conn, INDEX, "state = 1 AND queue = ?1 AND ?2 = ?2", queue, 0);
+            }
+        }
+        for priority in priorities {
+            let part = "state = 1 AND queue = ?1 AND priority = ?2";
+            self.offer(conn, INDEX, part, queue, priority)?;
+        }
+        Ok(())
+    }
+}
+
+/// The positions of the first jobs that fit, in the order that is asked for.
+pub fn positions(conn: &mut Db, filter: &ListFilter) -> Result<Vec<Position>, StoreError> {
+    let mut page = Page {
+        filter,
+        places: Vec::new(),
+    };
+    let one = filter.queue.as_ref().map_or("", |queue| queue.as_str());
+    match (filter.state, one) {
+        (None, "") => page.offer(conn, "NOT INDEXED", "?1 = ?1 AND ?2 = ?2", "", 0)?,
+        (None, queue) => page.offer(conn, "INDEXED BY jobs_queue", "queue = ?1 AND ?2 = ?2", queue, 0)?,
+        // Never more than the nodes can hold.
+        (Some(State::Processing), queue) => {
+            let part = "node_id IS NOT NULL AND (?1 = '' OR queue = ?1) AND ?2 = ?2";
+            page.offer(conn, "INDEXED BY jobs_running", part, queue, 0)?;
+        }
+        (Some(state), _) => {
+            for queue in queues(conn, filter.queue.as_ref())? {
+                let code = i32::from(state.code());
+                match state {
+                    State::Pending => page.offer_ready(conn, &queue)?,
+                    State::Scheduled | State::Failed => {
+                        let part = "due_at IS NOT NULL AND queue = ?1 AND state = ?2";
+                        page.offer(conn, "INDEXED BY jobs_waiting", part, &queue, code)?;
+                    }
+                    _ => {
+                        let part = "finished_at IS NOT NULL AND queue = ?1 AND state = ?2";
+                        page.offer(conn, "INDEXED BY jobs_finished", part, &queue, code)?;
+                    }
+                }
+            }
+        }
+    }
+    Ok(page.places)
+}
+
+/// The queues that have jobs, found by hopping from one to the next; or the one that is meant.
+pub fn queues(conn: &mut Db, only: Option<&QueueName>) -> Result<Vec<String>, StoreError> {
+    if let Some(queue) = only {
+        return Ok(vec![queue.to_string()]);
+    }
+    let names: Vec<Name> = diesel::sql_query(in_words_of(
+        conn,
+        "WITH RECURSIVE known (queue) AS (\
+         SELECT (SELECT queue FROM jobs INDEXED BY jobs_queue ORDER BY queue LIMIT 1) \
+         UNION ALL \
+         SELECT (SELECT jobs.queue FROM jobs INDEXED BY jobs_queue WHERE jobs.queue > known.queue \
+         ORDER BY jobs.queue LIMIT 1) FROM known WHERE known.queue IS NOT NULL) \
+         SELECT queue FROM known WHERE queue IS NOT NULL",
+    ))
+    .load(conn)?;
+    Ok(names.into_iter().map(|name| name.queue).collect())
+}
+
+/// Jobs that ended in that state before some time, queue by queue, those that ended first first.
+pub fn ended(
+    conn: &mut Db,
+    state: State,
+    queue: Option<&QueueName>,
+    before: Option<Timestamp>,
+    limit: u32,
+) -> Result<Vec<i64>, StoreError> {
+    #[derive(QueryableByName)]
+    struct Ended {
+        #[diesel(sql_type = BigInt)]
+        id: i64,
+    }
+    let mut ids: Vec<i64> = Vec::new();
+    for queue in queues(conn, queue)? {
+        let missing = i64::from(limit) - ids.len() as i64;
+        if missing <= 0 {
+            break;
+        }
+        let found: Vec<Ended> = diesel::sql_query(in_words_of(
+            conn,
+            "SELECT id FROM jobs INDEXED BY jobs_finished WHERE finished_at IS NOT NULL AND queue = ?1 AND state = ?2 \
+             AND finished_at < ?3 ORDER BY finished_at LIMIT ?4",
+        ))
+        .bind::<Text, _>(&queue)
+        .bind::<SmallInt, _>(state.code())
+        .bind::<BigInt, _>(before.map_or(i64::MAX, |before| before.0))
+        .bind::<BigInt, _>(missing)
+        .load(conn)?;
+        ids.extend(found.into_iter().map(|row| row.id));
+    }
+    Ok(ids)
+}
+
+/// How many jobs ended in that state before some time.
+pub fn count_ended(
+    conn: &mut Db,
+    state: State,
+    queue: Option<&QueueName>,
+    before: Option<Timestamp>,
+) -> Result<u64, StoreError> {
+    #[derive(QueryableByName)]
+    struct Sum {
+        #[diesel(sql_type = BigInt)]
+        jobs: i64,
+    }
+    let mut sum = 0;
+    for queue in queues(conn, queue)? {
+        let found: Sum = diesel::sql_query(in_words_of(
+            conn,
+            "SELECT count(*) AS jobs FROM jobs INDEXED BY jobs_finished WHERE finished_at IS NOT NULL AND queue = ?1 \
+             AND state = ?2 AND finished_at < ?3",
+        ))
+        .bind::<Text, _>(&queue)
+        .bind::<SmallInt, _>(state.code())
+        .bind::<BigInt, _>(before.map_or(i64::MAX, |before| before.0))
+        .get_result(conn)?;
+        sum += u64::try_from(found.jobs).unwrap_or(0);
+    }
+    Ok(sum)
+}
+
+#[derive(QueryableByName)]
+struct One {
+    #[diesel(sql_type = Integer)]
+    one: i32,
+}
+
+/// Whether a job of the queue, or any, runs.
+pub fn any_running(conn: &mut Db, queue: Option<&QueueName>) -> Result<bool, StoreError> {
+    let row = diesel::sql_query(in_words_of(
+        conn,
+        "SELECT 1 AS one FROM jobs INDEXED BY jobs_running WHERE node_id IS NOT NULL AND (?1 = '' OR queue = ?1) LIMIT 1",
+    ))
+    .bind::<Text, _>(queue.map_or("", |queue| queue.as_str()))
+    .get_result::<One>(conn)
+    .optional()?;
+    Ok(row.is_some_and(|row| row.one == 1))
+}
+
+/// Whether a job of the queue is scheduled or waits for its retry.
+pub fn any_waiting(conn: &mut Db, queue: &QueueName) -> Result<bool, StoreError> {
+    let row = diesel::sql_query(in_words_of(
+        conn,
+        "SELECT 1 AS one FROM jobs INDEXED BY jobs_waiting WHERE due_at IS NOT NULL AND queue = ?1 LIMIT 1",
+    ))
+    .bind::<Text, _>(queue.as_str())
+    .get_result::<One>(conn)
+    .optional()?;
+    Ok(row.is_some_and(|row| row.one == 1))
+}
+
+/// Whether a job of the queue ended in that state since then.
+pub fn any_ended_since(
+    conn: &mut Db,
+    queue: &str,
+    state: State,
+    since: Timestamp,
+) -> Result<bool, StoreError> {
+    let row = diesel::sql_query(in_words_of(
+        conn,
+        "SELECT 1 AS one FROM jobs INDEXED BY jobs_finished WHERE finished_at IS NOT NULL AND queue = ?1 \
+         AND state = ?2 AND finished_at >= ?3 LIMIT 1",
+    ))
+    .bind::<Text, _>(queue)
+    .bind::<SmallInt, _>(state.code())
+    .bind::<BigInt, _>(since.0)
+    .get_result::<One>(conn)
+    .optional()?;
+    Ok(row.is_some_and(|row| row.one == 1))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{Arc, Mutex};
+
+    use diesel::connection::InstrumentationEvent;
+
+    use super::*;
+    use crate::sqlite::open;
+    use crate::{Location, OpenMode};
+
+    /// What SQLite plans for every statement that `body` runs.
+    fn plans(
+        conn: &mut Db,
+        location: &Location,
+        body: impl FnOnce(&mut Db),
+    ) -> Vec<(String, String)> {
+        let texts = Arc::new(Mutex::new(Vec::new()));
+        let into = Arc::clone(&texts);
+        conn.set_instrumentation(move |event: InstrumentationEvent<'_>| {
+            if let InstrumentationEvent::StartQuery { query, .. } = event {
+                let text = query.to_string();
+                let sql = text.split(" -- binds").next().unwrap_or_default();
+                into.lock().unwrap().push(sql.to_owned());
+            }
+        });
+        body(conn);
+        let other = rusqlite::Connection::open(location.file().unwrap()).unwrap();
+        let texts = texts.lock().unwrap();
+        let plan = |sql: &String| {
+            let mut statement = other.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).unwrap();
+            let values = rusqlite::params_from_iter((0..statement.parameter_count()).map(|_| 1));
+            let lines = statement
+                .query_map(values, |row| row.get::<_, String>(3))
+                .unwrap();
+            let plan = lines.collect::<Result<Vec<_>, _>>().unwrap().join("\n");
+            (sql.clone(), plan)
+        };
+        texts.iter().map(plan).collect()
+    }
+
+    /// No list walks over jobs that are not on it, and none is sorted but the running jobs, who are few.
+    #[test]
+    fn every_list_comes_from_its_index() {
+        let folder = tempfile::tempdir().unwrap();
+        let location = Location::Sqlite(folder.path().join("queue.db"));
+        let mut conn = Db::Sqlite(open::open(location.file().unwrap(), OpenMode::Create).unwrap());
+        diesel::sql_query(
+            "INSERT INTO jobs (queue, state, priority, attempts, fence, system_failures, executor, cancel_requested, \
+             created_at, updated_at) VALUES ('a', 1, 0, 0, 0, 0, 'shell', 0, 0, 0)",
+        )
+        .execute(&mut conn)
+        .unwrap();
+        let finished =
+            "USING COVERING INDEX jobs_finished (queue=? AND state=? AND finished_at>? AND finished_at<?)";
+        let ready = "USING COVERING INDEX jobs_ready (queue=? AND priority=? AND id>? AND id<?)";
+        let waiting = "USING INDEX jobs_waiting (queue=? AND state=? AND rowid>? AND rowid<?)";
+        for (state, with_queue, without) in [
+            (
+                None,
+                "jobs_queue (queue=? AND rowid>? AND rowid<?)",
+                "INTEGER PRIMARY KEY (rowid>? AND rowid<?)",
+            ),
+            (Some(State::Pending), ready, ready),
+            (
+                Some(State::Processing),
+                "jobs_running (node_id>?)",
+                "jobs_running (node_id>?)",
+            ),
+            (Some(State::Scheduled), waiting, waiting),
+            (Some(State::Failed), waiting, waiting),
+            (Some(State::Completed), finished, finished),
+            (Some(State::Dead), finished, finished),
+            (Some(State::Cancelled), finished, finished),
+        ] {
+            for (queue, wanted) in [(Some("a"), with_queue), (None, without)] {
+                for oldest_first in [true, false] {
+                    let filter = ListFilter {
+                        state,
+                        queue: queue.map(|queue| queue.parse().unwrap()),
+                        oldest_first,
+                        limit: 10,
+                        ..ListFilter::default()
+                    };
+                    let plans = plans(&mut conn, &location, |conn| {
+                        positions(conn, &filter).unwrap();
+                    });
+                    let (sql, plan) = plans.last().unwrap();
+                    assert!(plan.contains(wanted), "{sql}\n{plan}");
+                    let may_sort = state == Some(State::Processing);
+                    for (sql, plan) in &plans {
+                        assert!(may_sort || !plan.contains("TEMP B-TREE"), "{sql}\n{plan}");
+                    }
+                }
+            }
+        }
+        let asked = plans(&mut conn, &location, |conn| {
+            let queue = "a".parse().unwrap();
+            any_waiting(conn, &queue).unwrap();
+            any_ended_since(conn, "a", State::Dead, Timestamp(1)).unwrap();
+            ended(conn, State::Dead, Some(&queue), None, 1).unwrap();
+            count_ended(conn, State::Dead, Some(&queue), None).unwrap();
+        });
+        for (sql, plan) in asked {
+            assert!(
+                plan.contains("(queue=?") && !plan.contains("TEMP B-TREE"),
+                "{sql}\n{plan}"
+            );
+        }
+    }
+}
