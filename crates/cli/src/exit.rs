@@ -169,14 +169,21 @@ fn classify_cause(cause: &(dyn std::error::Error + 'static)) -> Option<Exit> {
 
 fn classify_store(error: &StoreError) -> Exit {
     match error {
-        StoreError::BadLocation(_) | StoreError::BadServer(_) | StoreError::NoFile | StoreError::BadJob { .. } => Exit::USAGE,
+        StoreError::BadLocation(_)
+        | StoreError::BadServer(_)
+        | StoreError::NoFile
+        | StoreError::BadJob { .. } => Exit::USAGE,
         StoreError::NoSuchJob(_) | StoreError::NoSuchNode(_) => Exit::NOT_FOUND,
-        StoreError::NameTaken { .. } | StoreError::Refused { .. } | StoreError::NodesLive => Exit::CONFLICT,
+        StoreError::NameTaken { .. }
+        | StoreError::Refused { .. }
+        | StoreError::NodesLive
+        | StoreError::NotEmpty => Exit::CONFLICT,
         StoreError::Missing
         | StoreError::NotADatabase
         | StoreError::Foreign
         | StoreError::NewerSchema { .. }
         | StoreError::OlderSchema { .. }
+        | StoreError::CopyDiffers
         | StoreError::Unreadable { .. } => Exit::STORE_UNUSABLE,
         StoreError::File { .. } => Exit::STORE_UNAVAILABLE,
         StoreError::SqliteTooOld { .. } | StoreError::Migration(_) => Exit::INTERNAL,

@@ -132,8 +132,14 @@ pub enum StoreError {
         known: i32,
     },
     /// What was asked for is done with a file.
-    #[error("this queue is no file but a schema of a PostgreSQL database; back it up with `pg_dump --schema`")]
+    #[error("this queue is no file but a schema of a PostgreSQL database")]
     NoFile,
+    /// The store to copy to has something in it.
+    #[error("the queue to copy to is not empty; choose a new file, or a schema that is not there yet")]
+    NotEmpty,
+    /// A copy is not like the original.
+    #[error("the copy was not like the original, so it was taken back; `queuectl db:check` looks for damage")]
+    CopyDiffers,
     /// The linked SQLite is too old to be safe.
     #[error("the linked SQLite is {found}; queuectl needs 3.51.3 or newer, earlier ones can corrupt a WAL")]
     SqliteTooOld {

@@ -30,8 +30,10 @@ pub use postgres::server::BadServer;
 pub use sqlite::beside::NodeGuard;
 pub use store::{OpenMode, Store};
 pub use verbs::cancel::Cancelled;
+pub use verbs::copy::Copied;
 pub use verbs::list::{ListFilter, Position};
 pub use verbs::maintenance::CheckReport;
+pub use verbs::migrate::{Migrated, Migration, migrate, migrations};
 pub use verbs::nodes::{NewNode, Node, RunningJob, StopRequest, WakeListener};
 pub use verbs::purge::{PurgeFilter, Purged};
 pub use verbs::status::QueueCount;
@@ -41,6 +43,12 @@ pub use verbs::turn::{Claimed, Queues, Record, Turn, TurnResult};
 #[doc(hidden)]
 pub fn hot_statements() -> Vec<(&'static str, &'static str)> {
     [sqlite::statements::all(), statements::all()].concat()
+}
+
+/// The same on PostgreSQL.
+#[doc(hidden)]
+pub fn hot_statements_on_postgres() -> Vec<(&'static str, &'static str)> {
+    postgres::statements::all()
 }
 
 /// Removes a store on PostgreSQL with everything in it, for tests.

@@ -55,16 +55,20 @@ pub fn open(server: &Server, mode: OpenMode, broken: &Arc<AtomicBool>) -> Result
     Ok(conn)
 }
 
-/// Makes the schema or brings it up to date. Returns the version it had; none if there was none.
-pub fn migrate(server: &Server) -> Result<Option<i32>, StoreError> {
+/// Makes the schema or brings it up to date; not while a node runs.
+pub fn migrate(server: &Server) -> Result<(), StoreError> {
     let mut conn = connect(server)?;
-    let before = match look(&mut conn, server)? {
-        Found::Nothing => None,
-        Found::Older(found) => Some(found),
-        Found::Current => return Ok(Some(SCHEMA_VERSION)),
-    };
-    migrate_in(&mut conn, server)?;
-    Ok(before)
+    match look(&mut conn, server)? {
+        Found::Current => return Ok(()),
+        Found::Nothing => {}
+        Found::Older(_) => {
+            let living = "SELECT count(*) FROM nodes WHERE lease_until > now_ms()";
+            if number(&mut conn, living)? > 0 {
+                return Err(StoreError::NodesLive);
+            }
+        }
+    }
+    migrate_in(&mut conn, server)
 }
 
 /// The version of the schema; none if there is no store.
@@ -74,11 +78,6 @@ pub fn version(server: &Server) -> Result<Option<i32>, StoreError> {
         Found::Older(found) => Some(found),
         Found::Current => Some(SCHEMA_VERSION),
     })
-}
-
-/// The text of the migrations that make the schema from nothing, for people to read.
-pub fn schema_sql() -> &'static str {
-    include_str!("../../../../migrations/postgres/2026-11-24-000001_initial/up.sql")
 }
 
 fn connect(server: &Server) -> Result<PgConnection, StoreError> {

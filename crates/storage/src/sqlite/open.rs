@@ -103,6 +103,26 @@ fn uri(path: &Path) -> String {
     text + "?mode=rw"
 }
 
+/// The version of the schema, looked at without changing anything; none if there is no store.
+pub fn version(path: &Path) -> Result<Option<i32>, StoreError> {
+    if !path.exists() {
+        return Ok(None);
+    }
+    let flags = rusqlite::OpenFlags::SQLITE_OPEN_READ_ONLY;
+    let conn = rusqlite::Connection::open_with_flags(path, flags)?;
+    let number = |name: &str| conn.query_row(&format!("PRAGMA {name}"), [], |row| row.get::<_, i64>(0));
+    let version = i32::try_from(number("user_version")?).unwrap_or(i32::MAX);
+    match (number("application_id")?, version) {
+        (APPLICATION_ID, found) if found > SCHEMA_VERSION => Err(StoreError::NewerSchema {
+            found,
+            known: SCHEMA_VERSION,
+        }),
+        (APPLICATION_ID, found) => Ok(Some(found)),
+        (0, 0) => Ok(None),
+        _ => Err(StoreError::Foreign),
+    }
+}
+
 /// Whether the schema is current; an error if the file is not ours or is newer. `false`: empty or older.
 fn is_current(conn: &mut SqliteConnection) -> Result<bool, StoreError> {
     let stamp = match diesel::sql_query(STAMP)

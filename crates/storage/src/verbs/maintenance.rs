@@ -12,7 +12,7 @@ use rusqlite::OpenFlags;
 use super::show::find;
 use crate::connection::Db;
 use crate::error::Problem;
-use crate::{Store, StoreError, counts, postgres};
+use crate::{Location, OpenMode, Store, StoreError, counts, postgres};
 
 /// What a check found.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -73,10 +73,10 @@ impl Store {
     /// Copies the store to a new file while nodes go on working. The copy is one consistent moment.
     ///
     /// # Errors
-    /// [`StoreError::File`] if the target exists already; [`StoreError::NoFile`] on PostgreSQL.
-    pub fn backup(&self, target: &Path) -> Result<(), StoreError> {
+    /// [`StoreError::File`] if the target exists already.
+    pub fn backup(&mut self, target: &Path) -> Result<(), StoreError> {
         if self.location().file().is_none() {
-            return Err(StoreError::NoFile);
+            return self.backup_of_server(target);
         }
         crate::sqlite::open::create_new_private(target)?;
         let from = self.second_connection()?;
@@ -123,6 +123,19 @@ impl Store {
             Db::Postgres(conn) => postgres::check::compact(conn)?,
         }
         Ok(())
+    }
+
+    /// From PostgreSQL, the copy is a queue on SQLite.
+    fn backup_of_server(&mut self, target: &Path) -> Result<(), StoreError> {
+        crate::sqlite::open::create_new_private(target)?;
+        let file = std::path::absolute(target).map_err(StoreError::file("find", target))?;
+        let copied = Store::open(&Location::Sqlite(file), OpenMode::Create)
+            .and_then(|mut copy| self.copy_to(&mut copy));
+        if copied.is_err() {
+            // It was ours, and is none of the user's files.
+            let _ = std::fs::remove_file(target);
+        }
+        copied.map(drop)
     }
 
     fn second_connection(&self) -> Result<rusqlite::Connection, StoreError> {

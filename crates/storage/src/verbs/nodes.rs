@@ -73,12 +73,12 @@ pub struct Node {
     pub stop: StopRequest,
 }
 
-#[derive(Queryable, Selectable)]
-#[diesel(table_name = nodes)]
-struct NodeRow {
-    id: i64,
-    cookie: String,
-    host: String,
+#[derive(Queryable, Selectable, Insertable)]
+#[diesel(table_name = nodes, treat_none_as_default_value = false)]
+pub(crate) struct NodeRow {
+    pub id: i64,
+    pub cookie: String,
+    pub host: String,
     pid: i64,
     version: String,
     workers: i32,

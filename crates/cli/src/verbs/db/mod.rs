@@ -1,5 +1,9 @@
 //! `db:check`, `db:backup` and `db:compact`: looking after the queue's file.
 
+pub mod copy;
+pub mod migrate;
+pub mod path;
+
 use std::io::{self, Write};
 use std::path::PathBuf;
 
@@ -7,7 +11,7 @@ use anyhow::Result;
 use clap::Args;
 use serde::Serialize;
 
-use super::each::ignore_closed;
+use crate::verbs::each::ignore_closed;
 use crate::context::Context;
 use crate::exit::Exit;
 use crate::output::{escape, json};
