@@ -17,7 +17,12 @@ use tempfile::TempDir;
 pub const VARIABLE: &str = "QUEUECTL_TEST_POSTGRES";
 
 /// Where Debian and others put the server's programs, one folder per version.
-const PLACES: &[&str] = &["/usr/lib/postgresql", "/usr/pgsql", "/opt/homebrew/opt", "/usr/local/opt"];
+const PLACES: &[&str] = &[
+    "/usr/lib/postgresql",
+    "/usr/pgsql",
+    "/opt/homebrew/opt",
+    "/usr/local/opt",
+];
 
 /// A running server.
 pub struct Server {
@@ -43,7 +48,12 @@ impl Server {
         let data = folder.path().join("data");
         let mut initdb = as_other(&programs.join("initdb"));
         initdb
-            .args(["--username=queuectl", "--auth=scram-sha-256", "--no-sync", "--encoding=UTF8"])
+            .args([
+                "--username=queuectl",
+                "--auth=scram-sha-256",
+                "--no-sync",
+                "--encoding=UTF8",
+            ])
             .args(["--locale=C", "--pwfile"])
             .arg(folder.path().join("password"))
             .arg("--pgdata")
@@ -85,7 +95,9 @@ impl Drop for Server {
 
 /// The folder with the programs of the newest version that is installed.
 fn programs() -> Option<PathBuf> {
-    let in_path = env::var_os("PATH").into_iter().flat_map(|path| env::split_paths(&path).collect::<Vec<_>>());
+    let in_path = env::var_os("PATH")
+        .into_iter()
+        .flat_map(|path| env::split_paths(&path).collect::<Vec<_>>());
     let installed = PLACES.iter().flat_map(|place| {
         let entries = fs::read_dir(place).into_iter().flatten().flatten();
         let mut versions: Vec<PathBuf> = entries.map(|entry| entry.path().join("bin")).collect();
@@ -103,7 +115,10 @@ fn other_user() -> Option<&'static str> {
         #[cfg(unix)]
         let uid = std::os::unix::fs::MetadataExt::uid(&data);
         #[cfg(not(unix))]
-        let uid = { let _ = data; 1 };
+        let uid = {
+            let _ = data;
+            1
+        };
         uid == 0
     });
     let known = |user: &&str| {

@@ -102,7 +102,9 @@ pub fn run(workspace: &Workspace, filter: Option<&str>, ci: bool) -> anyhow::Res
             &["test", "--package", "xtask", "--no-fail-fast"][..],
         ),
     ];
-    let test_runs = test_runs.into_iter().map(|(name, arguments)| (name, arguments, None));
+    let test_runs = test_runs
+        .into_iter()
+        .map(|(name, arguments)| (name, arguments, None));
     let on_postgres = has_postgres.then_some(("end to end on postgres", &on_postgres[..], Some("postgres")));
     for (name, arguments, backend) in test_runs.chain(on_postgres) {
         let Some(built) = &built else {

@@ -35,10 +35,7 @@ impl Db {
     }
 
     /// Runs `body` in one transaction: all of it is stored, or nothing. On SQLite it is the only writer.
-    pub fn write<T>(
-        &mut self,
-        body: impl FnOnce(&mut Db) -> Result<T, StoreError>,
-    ) -> Result<T, StoreError> {
+    pub fn write<T>(&mut self, body: impl FnOnce(&mut Db) -> Result<T, StoreError>) -> Result<T, StoreError> {
         self.transaction("BEGIN IMMEDIATE", "BEGIN", body)
     }
 

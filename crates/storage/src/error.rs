@@ -83,9 +83,7 @@ impl Problem {
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
     /// The location is not one this version can open.
-    #[error(
-        "'{0}' is no queue location; give a file path, sqlite:PATH or postgres://USER@HOST/DATABASE"
-    )]
+    #[error("'{0}' is no queue location; give a file path, sqlite:PATH or postgres://USER@HOST/DATABASE")]
     BadLocation(String),
     /// Not a location on PostgreSQL.
     #[error("{}", bad_server(*.0))]
@@ -255,7 +253,9 @@ impl From<ConnectionError> for StoreError {
         let detail = one_line(&error.to_string());
         let problem = match Problem::from_message(&detail) {
             // SQLite says so of a file; a server that did not let us in for any other reason is as good as away.
-            Problem::Other if detail.contains("connection to server") || detail.contains("translate host name") => {
+            Problem::Other
+                if detail.contains("connection to server") || detail.contains("translate host name") =>
+            {
                 Problem::Unreachable
             }
             problem => problem,

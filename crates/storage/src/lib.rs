@@ -27,6 +27,7 @@ pub use clock::StoreClock;
 pub use error::{Problem, StoreError};
 pub use location::{Location, PostgresLocation};
 pub use postgres::server::BadServer;
+pub use postgres::within::enqueue_within;
 pub use sqlite::beside::NodeGuard;
 pub use store::{OpenMode, Store};
 pub use verbs::cancel::Cancelled;

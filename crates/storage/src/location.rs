@@ -107,7 +107,10 @@ impl FromStr for Location {
 fn postgres(url: &str) -> Result<Location, StoreError> {
     let server = Server::parse(url).map_err(StoreError::BadServer)?;
     let data = etcetera::choose_base_strategy().map(|folders| folders.data_dir());
-    let folder = data.unwrap_or_else(|_| std::env::temp_dir()).join("queuectl").join("postgres");
+    let folder = data
+        .unwrap_or_else(|_| std::env::temp_dir())
+        .join("queuectl")
+        .join("postgres");
     Ok(Location::Postgres(PostgresLocation {
         folder: folder.join(server.folder_name()),
         server,
@@ -135,7 +138,11 @@ mod tests {
         let link = folder.path().join("link.db");
         std::os::unix::fs::symlink(&real, &link).unwrap();
         let location = || link.to_str().unwrap().parse::<Location>().unwrap();
-        assert_eq!(location().file(), Some(link.as_path()), "it points to nothing yet");
+        assert_eq!(
+            location().file(),
+            Some(link.as_path()),
+            "it points to nothing yet"
+        );
         std::fs::write(&real, "").unwrap();
         assert_eq!(location().file(), Some(real.as_path()));
         assert_eq!(location().beside(), Location::Sqlite(real).beside());

@@ -313,11 +313,7 @@ mod tests {
     use crate::{Location, OpenMode};
 
     /// What SQLite plans for every statement that `body` runs.
-    fn plans(
-        conn: &mut Db,
-        location: &Location,
-        body: impl FnOnce(&mut Db),
-    ) -> Vec<(String, String)> {
+    fn plans(conn: &mut Db, location: &Location, body: impl FnOnce(&mut Db)) -> Vec<(String, String)> {
         let texts = Arc::new(Mutex::new(Vec::new()));
         let into = Arc::clone(&texts);
         conn.set_instrumentation(move |event: InstrumentationEvent<'_>| {

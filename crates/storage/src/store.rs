@@ -143,9 +143,7 @@ fn connect(location: &Location, mode: OpenMode, broken: &Arc<AtomicBool>) -> Res
         Location::Sqlite(path) => sqlite::open::open(path, mode)
             .map(Db::Sqlite)
             .map_err(|error| explain(error, location)),
-        Location::Postgres(place) => {
-            postgres::open::open(&place.server, mode, broken).map(Db::Postgres)
-        }
+        Location::Postgres(place) => postgres::open::open(&place.server, mode, broken).map(Db::Postgres),
     }
 }
 

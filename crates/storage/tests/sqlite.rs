@@ -95,10 +95,7 @@ fn the_file_is_private_and_in_wal_mode() {
     #[cfg(unix)]
     {
         use std::os::unix::fs::PermissionsExt;
-        for path in [
-            temp.path().to_owned(),
-            temp.path().with_extension("db-wal"),
-        ] {
+        for path in [temp.path().to_owned(), temp.path().with_extension("db-wal")] {
             assert_eq!(
                 fs::metadata(&path).unwrap().permissions().mode() & 0o777,
                 0o600,
@@ -124,7 +121,10 @@ fn odd_paths_are_just_paths() {
         store
             .enqueue(&[job("true")], queuectl_core::Timestamp(1))
             .unwrap();
-        assert!(fs::metadata(location.file().unwrap()).unwrap().len() > 0, "{name}");
+        assert!(
+            fs::metadata(location.file().unwrap()).unwrap().len() > 0,
+            "{name}"
+        );
     }
 }
 
@@ -302,10 +302,7 @@ fn compacting_gives_space_back_and_waits_for_no_node() {
     );
     let after = temp.store.check().unwrap();
     assert_eq!(after.free_pages, 0);
-    assert_eq!(
-        fs::metadata(temp.path()).unwrap().len(),
-        after.pages * 4096
-    );
+    assert_eq!(fs::metadata(temp.path()).unwrap().len(), after.pages * 4096);
     assert_eq!(temp.store.counts(None).unwrap()[0].jobs, 1);
 }
 

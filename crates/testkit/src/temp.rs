@@ -27,10 +27,14 @@ static SCHEMAS: AtomicUsize = AtomicUsize::new(0);
 pub fn fresh_postgres() -> Option<String> {
     let server = std::env::var("QUEUECTL_TEST_POSTGRES").ok()?;
     let number = SCHEMAS.fetch_add(1, Ordering::Relaxed);
-    let nanos = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.subsec_nanos());
+    let nanos = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .map_or(0, |since| since.subsec_nanos());
     let separator = if server.contains('?') { '&' } else { '?' };
     let process = std::process::id();
-    Some(format!("{server}{separator}schema=test_{process}_{nanos}_{number}"))
+    Some(format!(
+        "{server}{separator}schema=test_{process}_{nanos}_{number}"
+    ))
 }
 
 impl TempStore {

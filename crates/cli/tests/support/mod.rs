@@ -161,7 +161,9 @@ impl Queue {
             return name.into();
         }
         // The only queue on a server that this test's commands know.
-        let all = fs::read_dir(self.path("data/queuectl/postgres")).into_iter().flatten();
+        let all = fs::read_dir(self.path("data/queuectl/postgres"))
+            .into_iter()
+            .flatten();
         let mut all = all.flatten().map(|entry| entry.path());
         all.next().unwrap_or_else(|| self.path("none"))
     }
@@ -219,7 +221,10 @@ impl Queue {
         let mut command = Command::new(binary());
         for (name, _) in std::env::vars_os() {
             let text = name.to_string_lossy();
-            if ["QUEUECTL_", "XDG_", "PG"].iter().any(|prefix| text.starts_with(prefix)) {
+            if ["QUEUECTL_", "XDG_", "PG"]
+                .iter()
+                .any(|prefix| text.starts_with(prefix))
+            {
                 command.env_remove(&name);
             }
         }

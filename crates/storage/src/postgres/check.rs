@@ -28,7 +28,9 @@ pub fn check(conn: &mut PgConnection) -> Result<CheckReport, StoreError> {
         for table in BELONGING {
             dangling += number(
                 conn,
-                &format!("SELECT count(*) FROM {table} WHERE NOT EXISTS (SELECT 1 FROM jobs WHERE id = job_id)"),
+                &format!(
+                    "SELECT count(*) FROM {table} WHERE NOT EXISTS (SELECT 1 FROM jobs WHERE id = job_id)"
+                ),
             )?;
         }
         let pages = number(conn, &format!("({SIZE}) / current_setting('block_size')::BIGINT"))?;
@@ -51,7 +53,9 @@ const SIZE: &str = "SELECT coalesce(sum(pg_total_relation_size(pg_class.oid)), 0
 pub fn compact(conn: &mut PgConnection) -> Result<(), StoreError> {
     // One statement at a time: it cannot be part of a transaction, and several at once would be one.
     conn.batch_execute("SET statement_timeout = 0")?;
-    for table in ["jobs", "payloads", "attempts", "outputs", "nodes", "settings", "counts"] {
+    for table in [
+        "jobs", "payloads", "attempts", "outputs", "nodes", "settings", "counts",
+    ] {
         conn.batch_execute(&format!("VACUUM (FULL, ANALYZE) {table}"))?;
     }
     conn.batch_execute("RESET statement_timeout")?;

@@ -26,7 +26,10 @@ pub fn insert_all(
         .map(|(id,)| id)
         .collect();
     ids.sort_unstable();
-    let names: Vec<Option<String>> = jobs.iter().map(|new| new.job.name.clone().map(String::from)).collect();
+    let names: Vec<Option<String>> = jobs
+        .iter()
+        .map(|new| new.job.name.clone().map(String::from))
+        .collect();
     let mut rows = InsertJobs {
         id: ids.clone(),
         name: names.clone(),

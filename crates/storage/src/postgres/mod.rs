@@ -13,6 +13,7 @@ pub mod open;
 pub mod server;
 pub mod statements;
 pub mod turn;
+pub mod within;
 
 use diesel::prelude::*;
 use queuectl_core::JobRef;

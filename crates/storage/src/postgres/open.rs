@@ -84,7 +84,7 @@ fn connect(server: &Server) -> Result<PgConnection, StoreError> {
     let mut conn = PgConnection::establish(&server.conninfo())?;
     let schema = server.schema();
     // The name is one that needs no quoting but the quotes.
-    conn.batch_execute(&format!("{SESSION} SET search_path = \"{schema}\";"))?;
+    conn.batch_execute(&format!("{SESSION} SET search_path = \"{schema}\", pg_temp;"))?;
     Ok(conn)
 }
 
@@ -198,7 +198,10 @@ struct Watch(Arc<AtomicBool>);
 
 impl Instrumentation for Watch {
     fn on_connection_event(&mut self, event: InstrumentationEvent<'_>) {
-        let InstrumentationEvent::FinishQuery { error: Some(error), .. } = event else {
+        let InstrumentationEvent::FinishQuery {
+            error: Some(error), ..
+        } = event
+        else {
             return;
         };
         let harmless = match error {

@@ -62,12 +62,7 @@ impl Server {
             .last()
             .map_or(SCHEMA, |pair| pair.trim_start_matches("schema="))
             .to_owned();
-        let mut characters = schema.chars();
-        let fits = characters
-            .next()
-            .is_some_and(|first| first.is_ascii_lowercase() || first == '_')
-            && characters.all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_');
-        if !fits || schema.len() > SCHEMA_MOST || schema.starts_with("pg_") || schema == "public" {
+        if !is_schema(&schema) {
             return Err(BadServer::Schema);
         }
         let query = theirs.join("&");
@@ -174,6 +169,16 @@ impl Server {
     }
 }
 
+/// Whether a queue may be in a schema of that name. It needs no quoting but the quotes.
+pub fn is_schema(name: &str) -> bool {
+    let mut characters = name.chars();
+    let fits = characters
+        .next()
+        .is_some_and(|first| first.is_ascii_lowercase() || first == '_')
+        && characters.all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_');
+    fits && name.len() <= SCHEMA_MOST && !name.starts_with("pg_") && name != "public"
+}
+
 impl fmt::Display for Server {
     /// Without the password, and without anything else that may be one.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -208,20 +213,29 @@ mod tests {
     fn a_password_is_used_and_never_shown() {
         let url = "postgres://me:s3cr%27t@db.example:5433/app?sslmode=require&schema=work&sslpassword=other";
         let server = Server::parse(url).unwrap();
-        assert_eq!(server.to_string(), "postgres://me@db.example:5433/app?schema=work");
+        assert_eq!(
+            server.to_string(),
+            "postgres://me@db.example:5433/app?schema=work"
+        );
         assert_eq!(format!("{server:?}"), server.to_string());
         assert_eq!(
             server.without_secrets(),
             "postgres://me@db.example:5433/app?sslmode=require&schema=work"
         );
         assert_eq!(server.folder_name(), "db.example+5433+app+work");
-        assert_eq!((server.schema(), server.channel().as_str()), ("work", "queuectl.work"));
+        assert_eq!(
+            (server.schema(), server.channel().as_str()),
+            ("work", "queuectl.work")
+        );
         let conninfo = server.conninfo();
         assert!(conninfo.contains(r"password='s3cr\'t'"), "{conninfo}");
         assert!(conninfo.contains("sslmode='require'") && !conninfo.contains("schema"));
         assert!(conninfo.contains("tcp_user_timeout='20000'"));
         let own = Server::parse("postgresql:///x?connect_timeout=3").unwrap();
-        assert!(own.conninfo().contains("connect_timeout='3'") && !own.conninfo().contains("connect_timeout='10'"));
+        assert!(
+            own.conninfo().contains("connect_timeout='3'")
+                && !own.conninfo().contains("connect_timeout='10'")
+        );
         assert_eq!(own.to_string(), "postgres:///x");
     }
 

@@ -18,7 +18,9 @@ use crate::verbs::turn::{Claimed, PROMOTE_BATCH, Queues, Record, Turn, TurnResul
 /// Runs one turn; the transaction is the caller's.
 pub fn turn(conn: &mut PgConnection, turn: &Turn<'_>) -> Result<TurnResult, StoreError> {
     // First of all: a node that was taken over must not claim, and one that claims must not be taken over meanwhile.
-    let taken_over = HoldNode { node_id: turn.node.0 }.get_result::<(bool,)>(conn).optional()?;
+    let taken_over = HoldNode { node_id: turn.node.0 }
+        .get_result::<(bool,)>(conn)
+        .optional()?;
     let mut deltas = Deltas::default();
     let stale = record(conn, turn.records, turn.now, &mut deltas)?;
     let statement = Promote {
@@ -176,11 +178,7 @@ fn keep(conn: &mut PgConnection, attempts: &[&Attempt]) -> Result<(), StoreError
 }
 
 /// Claims by priority, then by age, over all served queues.
-fn claim(
-    conn: &mut PgConnection,
-    turn: &Turn<'_>,
-    deltas: &mut Deltas,
-) -> Result<Vec<Claimed>, StoreError> {
+fn claim(conn: &mut PgConnection, turn: &Turn<'_>, deltas: &mut Deltas) -> Result<Vec<Claimed>, StoreError> {
     let queues = ready_queues(conn, turn.queues)?;
     let total = i64::from(turn.claim);
     let shares: HashMap<String, i64> = match queues.as_slice() {

@@ -4,7 +4,9 @@ use diesel::prelude::*;
 use diesel::sqlite::SqliteConnection;
 use queuectl_core::{Attempt, State, Timestamp, Transition};
 
-use super::statements::{Claim, InsertAttempt, InsertOutput, NextDue, Promote, QueueOf, ReadyHead, ReadyQueues, Release};
+use super::statements::{
+    Claim, InsertAttempt, InsertOutput, NextDue, Promote, QueueOf, ReadyHead, ReadyQueues, Release,
+};
 use crate::StoreError;
 use crate::counts::Deltas;
 use crate::verbs::turn::{Claimed, PROMOTE_BATCH, Queues, Record, Turn, TurnResult, cancelled_instead};

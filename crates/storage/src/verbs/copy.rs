@@ -105,7 +105,9 @@ impl Store {
 /// A large copy takes longer than statements otherwise may.
 fn unlimited(conn: &mut Db) -> Result<(), StoreError> {
     if let Db::Postgres(conn) = conn {
-        conn.batch_execute("SET LOCAL statement_timeout = 0; SET LOCAL idle_in_transaction_session_timeout = 0")?;
+        conn.batch_execute(
+            "SET LOCAL statement_timeout = 0; SET LOCAL idle_in_transaction_session_timeout = 0",
+        )?;
     }
     Ok(())
 }
@@ -126,7 +128,10 @@ fn copy(from: &mut Db, to: &mut Db) -> Result<(Copied, u64), StoreError> {
     copied.settings = found.len() as u64;
     // To a node on the copy, the nodes of the original look dead. It shall rescue their jobs, but not kill processes
     // that may live on for the original.
-    let mut found: Vec<NodeRow> = nodes::table.order(nodes::id).select(NodeRow::as_select()).load(from)?;
+    let mut found: Vec<NodeRow> = nodes::table
+        .order(nodes::id)
+        .select(NodeRow::as_select())
+        .load(from)?;
     for node in &mut found {
         node.cookie = format!("copied-{}-{}", node.id, node.cookie);
         node.host = storable(&node.host);
@@ -188,7 +193,9 @@ fn hash_rows(hasher: &mut DefaultHasher, rows: &Rows) {
 }
 
 fn settings_of(conn: &mut Db) -> Result<Vec<SettingRow>, StoreError> {
-    let query = settings::table.order(settings::key).select(SettingRow::as_select());
+    let query = settings::table
+        .order(settings::key)
+        .select(SettingRow::as_select());
     Ok(query.load(conn)?)
 }
 
@@ -237,7 +244,8 @@ struct Last {
 fn last_number(conn: &mut Db, table: &str) -> Result<i64, StoreError> {
     match conn {
         Db::Sqlite(conn) => {
-            let sql = format!("SELECT coalesce(max(seq), 0) AS last FROM sqlite_sequence WHERE name = '{table}'");
+            let sql =
+                format!("SELECT coalesce(max(seq), 0) AS last FROM sqlite_sequence WHERE name = '{table}'");
             Ok(diesel::sql_query(sql).get_result::<Last>(conn)?.last)
         }
         Db::Postgres(conn) => {

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use diesel::connection::SimpleConnection;
 use queuectl_core::{JobId, JobRef};
-use rusqlite::backup::Backup;
 use rusqlite::OpenFlags;
+use rusqlite::backup::Backup;
 
 use super::show::find;
 use crate::connection::Db;

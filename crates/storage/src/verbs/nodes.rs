@@ -123,7 +123,9 @@ impl Store {
     pub fn identity(&mut self, fresh: u64) -> Result<u64, StoreError> {
         match self.conn()? {
             Db::Sqlite(_) => self.beside.identity(fresh),
-            Db::Postgres(conn) => Ok(postgres::open::number(conn, "SELECT identity FROM store")?.unsigned_abs()),
+            Db::Postgres(conn) => {
+                Ok(postgres::open::number(conn, "SELECT identity FROM store")?.unsigned_abs())
+            }
         }
     }
 

@@ -171,8 +171,7 @@ impl Store {
     /// # Errors
     /// [`StoreError::Database`].
     pub fn cancel_requested(&mut self, node: NodeId) -> Result<Vec<(JobId, i64)>, StoreError> {
-        let rows: Vec<(i64, i64)> =
-            CancelRequested { node_id: node.0 }.load(self.conn()?)?;
+        let rows: Vec<(i64, i64)> = CancelRequested { node_id: node.0 }.load(self.conn()?)?;
         Ok(rows.into_iter().map(|(id, fence)| (JobId(id), fence)).collect())
     }
 }

@@ -64,7 +64,8 @@ macro_rules! conformance_suite {
 }
 
 /// Why tests are skipped for which there is no server.
-pub const NO_SERVER: &str = "no PostgreSQL server; install its binaries, or name one in QUEUECTL_TEST_POSTGRES";
+pub const NO_SERVER: &str =
+    "no PostgreSQL server; install its binaries, or name one in QUEUECTL_TEST_POSTGRES";
 
 mod claim;
 mod enqueue;

@@ -251,12 +251,17 @@ fn watch(shared: &Shared, cookie: &str, tell: &impl Fn(Event)) {
             tell(Event::Lease);
             if sweep {
                 let killed = processes::kill_marked(cookie);
-                tracing::error!(processes = killed, "the lease is as good as over; killed what was still running");
+                tracing::error!(
+                    processes = killed,
+                    "the lease is as good as over; killed what was still running"
+                );
             }
             state = shared.state();
             continue;
         }
-        let until = stage.next().map_or_else(|| Instant::now() + RETRY_MOST, |next| state.at(next));
+        let until = stage
+            .next()
+            .map_or_else(|| Instant::now() + RETRY_MOST, |next| state.at(next));
         state = shared.wait(state, until);
     }
 }
@@ -282,7 +287,10 @@ impl Dispatcher<'_> {
                 self.crew.send(worker, &ToWorker::Kill(key, reason));
             }
         } else {
-            tracing::error!(running, "the lease could not be renewed for long; stopping running jobs");
+            tracing::error!(
+                running,
+                "the lease could not be renewed for long; stopping running jobs"
+            );
             for (worker, key) in self.hand.stop_all(reason) {
                 self.crew.send(worker, &ToWorker::Stop(key, reason));
             }

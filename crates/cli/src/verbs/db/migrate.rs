@@ -77,7 +77,11 @@ fn print(view: &MigrateView) -> io::Result<()> {
     let done = if view.done { "done" } else { "to do" };
     for step in &view.migrations {
         // A comment, so that the whole is what psql takes.
-        writeln!(out, "-- {done}: {}, which makes version {}", step.name, step.version)?;
+        writeln!(
+            out,
+            "-- {done}: {}, which makes version {}",
+            step.name, step.version
+        )?;
         if let Some(sql) = step.sql {
             writeln!(out, "{sql}")?;
         }

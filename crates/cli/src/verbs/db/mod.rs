@@ -11,10 +11,10 @@ use anyhow::Result;
 use clap::Args;
 use serde::Serialize;
 
-use crate::verbs::each::ignore_closed;
 use crate::context::Context;
 use crate::exit::Exit;
 use crate::output::{escape, json};
+use crate::verbs::each::ignore_closed;
 
 /// Check the queue's file for damage
 #[derive(Debug, Args)]

@@ -3,7 +3,6 @@
 use anyhow::Result;
 use clap::Args;
 
-
 use crate::context::Context;
 use crate::exit::Exit;
 use crate::output::json;

@@ -118,7 +118,9 @@ fn a_node_goes_on_when_the_server_is_back_after_its_lease() {
         return;
     };
     let node = start(&queue, &proxy);
-    let id = queue.enqueue(["trap 'echo asked >> stopped; exit 1' TERM; echo $$ >> pids; while [ ! -e go ]; do sleep 0.01; done"]);
+    let id = queue.enqueue([
+        "trap 'echo asked >> stopped; exit 1' TERM; echo $$ >> pids; while [ ! -e go ]; do sleep 0.01; done",
+    ]);
     let pid = queue.wait_pid("pids");
     let cut_off = Instant::now();
     proxy.set(Mode::Closed);
@@ -127,11 +129,17 @@ fn a_node_goes_on_when_the_server_is_back_after_its_lease() {
     assert_eq!(queue.lines("stopped"), ["asked"]);
     queue.write("go", "");
     // Still away when the lease is over, as the server's clock has it.
-    wait_until("the end of the lease", || queue.json(["worker:list"])[0]["state"] == "dead");
+    wait_until("the end of the lease", || {
+        queue.json(["worker:list"])[0]["state"] == "dead"
+    });
     proxy.set(Mode::Open);
     node.wait_log("the lease could be renewed again");
     let job = queue.wait_state(&id, "completed");
-    assert_eq!((&job["attempts"], queue.lines("pids").len()), (&1.into(), 2), "{job}");
+    assert_eq!(
+        (&job["attempts"], queue.lines("pids").len()),
+        (&1.into(), 2),
+        "{job}"
+    );
     assert_eq!(queue.json(["worker:list"])[0]["id"], 1);
 }
 
@@ -145,9 +153,19 @@ fn queues_have_schemas_of_their_own() {
     one.enqueue(["echo one"]);
     assert_eq!(two.enqueue(["echo two"]), "1");
     assert_eq!(two.drain(&[]), 0);
-    assert_eq!((one.state("1"), two.state("1")), ("pending".to_owned(), "completed".to_owned()));
+    assert_eq!(
+        (one.state("1"), two.state("1")),
+        ("pending".to_owned(), "completed".to_owned())
+    );
     // It says where it is.
-    let schema = one.location().to_str().unwrap().split("schema=").nth(1).unwrap().to_owned();
+    let schema = one
+        .location()
+        .to_str()
+        .unwrap()
+        .split("schema=")
+        .nth(1)
+        .unwrap()
+        .to_owned();
     let db = one.json(["status"])["db"].as_str().unwrap().to_owned();
     assert!(db.contains(&schema), "{db}");
 }

@@ -97,6 +97,12 @@ fn pass(mut from: TcpStream, mut to: TcpStream, shared: &Shared) {
 
 /// Host and port of a location.
 fn authority(location: &str) -> &str {
-    let place = location.split("://").nth(1).unwrap().split(['/', '?']).next().unwrap();
+    let place = location
+        .split("://")
+        .nth(1)
+        .unwrap()
+        .split(['/', '?'])
+        .next()
+        .unwrap();
     place.rsplit('@').next().unwrap()
 }

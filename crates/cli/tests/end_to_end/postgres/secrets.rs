@@ -20,7 +20,10 @@ fn a_password_is_never_shown() {
         return;
     };
     let never = |what: &str, text: &str| {
-        assert!(!text.contains(password), "the password is shown by {what}: {text}");
+        assert!(
+            !text.contains(password),
+            "the password is shown by {what}: {text}"
+        );
     };
     let node = queue.start(&["--count", "2"]);
     queue.ok(["enqueue", "--wait", "env; cat /proc/self/cmdline"]);
@@ -35,7 +38,9 @@ fn a_password_is_never_shown() {
     // The worker processes and what they start; the dispatcher itself must know it.
     let mut seen = 0;
     for pid in node.workers(2) {
-        let read = |name| String::from_utf8_lossy(&std::fs::read(format!("/proc/{pid}/{name}")).unwrap()).into_owned();
+        let read = |name| {
+            String::from_utf8_lossy(&std::fs::read(format!("/proc/{pid}/{name}")).unwrap()).into_owned()
+        };
         never("a worker's environment", &read("environ"));
         never("a worker's arguments", &read("cmdline"));
         seen += 1;
@@ -46,7 +51,10 @@ fn a_password_is_never_shown() {
     queue.ok(["worker:start", "--detach", "--log-file", "detached.log"]);
     let pid = queue.json(["worker:list"])[1]["pid"].to_string();
     let arguments = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap();
-    never("the arguments of a node in the background", &String::from_utf8_lossy(&arguments));
+    never(
+        "the arguments of a node in the background",
+        &String::from_utf8_lossy(&arguments),
+    );
     never("its log", &queue.read("detached.log"));
     queue.ok(["worker:stop", "--wait"]);
 }
@@ -70,8 +78,15 @@ fn a_wrong_password_and_a_wrong_place_are_said_without_it() {
         assert!(text.contains("check user, password and rights"), "{text}");
     }
     let text = said("postgres://me:s3cret@127.0.0.1:1/db".into(), 6);
-    assert!(text.contains("cannot be reached") && text.contains("postgres://me@127.0.0.1:1/db"), "{text}");
-    for bad in ["postgres://me:s3cret@[::1/db", "postgres://me:s3cret@h/d?s3cret=1", "postgres://me:s3cret%zz@h/d"] {
+    assert!(
+        text.contains("cannot be reached") && text.contains("postgres://me@127.0.0.1:1/db"),
+        "{text}"
+    );
+    for bad in [
+        "postgres://me:s3cret@[::1/db",
+        "postgres://me:s3cret@h/d?s3cret=1",
+        "postgres://me:s3cret%zz@h/d",
+    ] {
         let text = said(bad.into(), 2);
         assert!(text.contains("no location on PostgreSQL"), "{text}");
     }
