@@ -7,7 +7,7 @@
 
 use diesel::prelude::*;
 use diesel::query_builder::{AstPass, Query, QueryFragment, QueryId};
-use diesel::sql_types::{BigInt, Binary, Bool, Double, Integer, Nullable, SmallInt, Text};
+use diesel::sql_types::{BigInt, Bool, Double, Integer, Nullable, SmallInt, Text};
 use diesel::sqlite::{Sqlite, SqliteConnection};
 
 /// Where the parameters stand in a statement. Diesel walks a statement several times for each use, so this is done once,
@@ -88,33 +88,9 @@ pub type ClaimedColumns = (
 );
 
 statements! {
-    /// Stores a job.
-    InsertJob {
-        name: Option<String> as Nullable<Text>,
-        queue: String as Text,
-        state: i16 as SmallInt,
-        priority: i32 as Integer,
-        max_retries: Option<i32> as Nullable<Integer>,
-        backoff_base: Option<f64> as Nullable<Double>,
-        timeout_ms: Option<i64> as Nullable<BigInt>,
-        executor: String as Text,
-        due_at: Option<i64> as Nullable<BigInt>,
-        created_at: i64 as BigInt,
-        updated_at: i64 as BigInt,
-    } -> () {
-        "INSERT INTO jobs (name, queue, state, priority, max_retries, backoff_base, timeout_ms, executor, due_at, \
-         created_at, updated_at, attempts, fence, system_failures, cancel_requested) \
-         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0, 0, 0, 0)"
-    }
-
     /// The number of the job stored last. RETURNING would have SQLite collect it in a table of its own, each time.
     LastNumber {} -> (BigInt,) {
         "SELECT last_insert_rowid()"
-    }
-
-    /// Stores what a job runs.
-    InsertPayload { job_id: i64 as BigInt, payload: String as Text } -> () {
-        "INSERT INTO payloads (job_id, payload) VALUES (?, ?)"
     }
 
     /// The queues that have a job ready, found by hopping from one to the next in the index.
@@ -194,35 +170,6 @@ statements! {
         "UPDATE jobs SET state = ?, attempts = ?, system_failures = ?, due_at = ?, finished_at = ?, \
          cancel_requested = ?, updated_at = ?, node_id = NULL WHERE id = ? AND state = 3 AND fence = ? AND node_id = ? \
          AND cancel_requested <= ?"
-    }
-
-    /// Keeps an ended attempt.
-    InsertAttempt {
-        job_id: i64 as BigInt,
-        fence: i64 as BigInt,
-        attempt: i32 as Integer,
-        node_id: i64 as BigInt,
-        worker: i32 as Integer,
-        outcome: i16 as SmallInt,
-        exit_code: Option<i32> as Nullable<Integer>,
-        signal: Option<i32> as Nullable<Integer>,
-        message: String as Text,
-        started_at: i64 as BigInt,
-        finished_at: i64 as BigInt,
-        output_bytes: i64 as BigInt,
-    } -> () {
-        "INSERT INTO attempts (job_id, fence, attempt, node_id, worker, outcome, exit_code, signal, message, \
-         started_at, finished_at, output_bytes) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
-    }
-
-    /// Keeps what an attempt printed.
-    InsertOutput {
-        job_id: i64 as BigInt,
-        fence: i64 as BigInt,
-        head: Vec<u8> as Binary,
-        tail: Vec<u8> as Binary,
-    } -> () {
-        "INSERT INTO outputs (job_id, fence, head, tail) VALUES (?, ?, ?, ?)"
     }
 
     /// Applies a decision to a job that is not running, if it still stands where the decision saw it.

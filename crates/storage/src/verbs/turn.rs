@@ -10,9 +10,9 @@ use queuectl_core::{Attempt, Event, JobId, NodeId, QueueName, State, Timestamp, 
 
 use crate::rows::{JobRow, count};
 use crate::sqlite::counts::Deltas;
+use crate::sqlite::inserts::{self, AttemptRow, OutputRow};
 use crate::sqlite::statements::{
-    CancelRequested, Claim, InsertAttempt, InsertOutput, NextDue, Promote, QueueOf, ReadyHead, ReadyQueues,
-    Release,
+    CancelRequested, Claim, NextDue, Promote, QueueOf, ReadyHead, ReadyQueues, Release,
 };
 use crate::{Store, StoreError};
 
@@ -125,11 +125,15 @@ impl Store {
         self.write(|conn| {
             let mut stale = Vec::new();
             let mut deltas = Deltas::default();
+            let mut attempts = Vec::with_capacity(turn.records.len());
             for record in turn.records {
-                if !release(conn, record, turn.now, &mut deltas)? {
+                if release(conn, record, turn.now, &mut deltas)? {
+                    attempts.extend(&record.attempt);
+                } else {
                     stale.push((record.job, record.fence));
                 }
             }
+            insert_attempts(conn, &attempts)?;
             promote(conn, turn.now, &mut deltas)?;
             let claimed = if turn.claim > 0 {
                 claim(conn, turn, &mut deltas)?
@@ -222,9 +226,6 @@ fn release(
         let (queue,) = QueueOf { id: record.job.0 }.get_result::<(String,)>(conn)?;
         deltas.entered(&queue, change.to(), 1);
     }
-    if let Some(attempt) = &record.attempt {
-        insert_attempt(conn, attempt)?;
-    }
     Ok(true)
 }
 
@@ -251,32 +252,37 @@ fn apply(
     Ok(changed == 1)
 }
 
-fn insert_attempt(conn: &mut SqliteConnection, attempt: &Attempt) -> Result<(), StoreError> {
-    InsertAttempt {
-        job_id: attempt.job.0,
-        fence: attempt.fence,
-        attempt: i32::try_from(attempt.attempt).unwrap_or(i32::MAX),
-        node_id: attempt.node.0,
-        worker: i32::try_from(attempt.worker).unwrap_or(i32::MAX),
-        outcome: attempt.outcome.kind.code(),
-        exit_code: attempt.outcome.exit_code,
-        signal: attempt.outcome.signal,
-        message: attempt.outcome.message.clone(),
-        started_at: attempt.started_at.0,
-        finished_at: attempt.finished_at.0,
-        output_bytes: i64::try_from(attempt.output.total_bytes).unwrap_or(i64::MAX),
-    }
-    .execute(conn)?;
-    let output = &attempt.output;
-    if !(output.head.is_empty() && output.tail.is_empty()) {
-        let (head, tail) = (output.head.clone(), output.tail.clone());
-        InsertOutput {
+/// Keeps ended attempts and what they printed.
+fn insert_attempts(conn: &mut SqliteConnection, attempts: &[&Attempt]) -> Result<(), StoreError> {
+    let rows: Vec<AttemptRow<'_>> = attempts
+        .iter()
+        .map(|attempt| AttemptRow {
             job_id: attempt.job.0,
             fence: attempt.fence,
-            head,
-            tail,
+            attempt: i32::try_from(attempt.attempt).unwrap_or(i32::MAX),
+            node_id: attempt.node.0,
+            worker: i32::try_from(attempt.worker).unwrap_or(i32::MAX),
+            outcome: attempt.outcome.kind.code(),
+            exit_code: attempt.outcome.exit_code,
+            signal: attempt.outcome.signal,
+            message: &attempt.outcome.message,
+            started_at: attempt.started_at.0,
+            finished_at: attempt.finished_at.0,
+            output_bytes: i64::try_from(attempt.output.total_bytes).unwrap_or(i64::MAX),
+        })
+        .collect();
+    inserts::insert(conn, &rows, |_, _| Ok(())).map_err(|(_, error)| error)?;
+    for attempt in attempts {
+        let output = &attempt.output;
+        if !(output.head.is_empty() && output.tail.is_empty()) {
+            let row = OutputRow {
+                job_id: attempt.job.0,
+                fence: attempt.fence,
+                head: &output.head,
+                tail: &output.tail,
+            };
+            inserts::insert_one(conn, &row)?;
         }
-        .execute(conn)?;
     }
     Ok(())
 }
