@@ -56,7 +56,7 @@ pub fn a_large_batch_keeps_its_order(mut temp: TempStore) {
     jobs[21].name = Some("same".parse().expect("a name"));
     for (second, index) in [(3, 21), (22, 22), (31, 31), (32, 32), (99, 99)] {
         let mut jobs = jobs.clone();
-        jobs[second].name.clone_from(&jobs[21].name);
+        jobs[second].name = jobs[21].name.clone();
         let refused = store.enqueue(&jobs, NOW);
         assert!(
             matches!(&refused, Err(StoreError::NameTaken { index: at, .. }) if *at == index),
