@@ -46,14 +46,7 @@ fn drain(rig: &Rig, file: &str, nodes: usize, workers: usize) -> anyhow::Result<
     let workers = workers.to_string();
     let nodes: Vec<Child> = (0..nodes)
         .map(|_| {
-            let mut node = rig.queuectl(&[
-                "worker:start",
-                "--log-level",
-                "warn",
-                "--count",
-                &workers,
-                "--drain",
-            ]);
+            let mut node = rig.queuectl(&["worker:start", "-q", "--count", &workers, "--drain"]);
             node.stderr(Stdio::piped()).spawn().context("cannot start a node")
         })
         .collect::<Result<_, _>>()?;
