@@ -107,7 +107,8 @@ impl Dispatcher {
             ended_since: None,
             store_retry: None,
             next_rescue: now,
-            next_purge: now + PURGE_EVERY,
+            // At once: nodes that live for less than a minute must clean up, too.
+            next_purge: now,
             confirm: Vec::new(),
         })
     }
