@@ -91,7 +91,7 @@ mod unix {
                 ..PluginSettings::default()
             },
             mark: "rate.1".to_owned(),
-            load_limit: queuectl_executor::LOAD_LIMIT,
+            call_limit: queuectl_executor::CALL_LIMIT,
             cookie: format!("rate-{}", std::process::id()),
         };
         let host = Host::new(config, move |report| {

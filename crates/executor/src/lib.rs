@@ -19,5 +19,5 @@ mod supervisor;
 
 pub use error::{HostError, PluginError};
 pub use host::{Host, HostConfig, Starter};
-pub use plugin::{Found, HANGING_STATUS, LOAD_LIMIT, Offline, PluginInfo, SearchPath, inspect, kit};
+pub use plugin::{CALL_LIMIT, Found, HANGING_STATUS, Offline, PluginInfo, SearchPath, inspect, kit};
 pub use run::{Finished, PluginSettings, Report, Run, RunKey, StopReason};

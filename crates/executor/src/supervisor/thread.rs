@@ -63,7 +63,7 @@ impl Supervisor {
             loader: Loader::new(
                 config.search,
                 config.settings,
-                config.load_limit,
+                config.call_limit,
                 Arc::clone(&shared),
             ),
             builder: Builder::new(config.cookie.clone()),

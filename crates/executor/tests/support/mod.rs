@@ -129,7 +129,7 @@ impl Bench {
         let config = HostConfig {
             search: SearchPath::new(folders),
             settings: shell("sh"),
-            load_limit: queuectl_executor::LOAD_LIMIT,
+            call_limit: queuectl_executor::CALL_LIMIT,
             cookie: cookie.clone(),
             mark: "store.bench".to_owned(),
         };
