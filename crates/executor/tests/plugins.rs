@@ -110,7 +110,7 @@ fn what_is_no_plugin_or_for_another_version_is_refused() {
         (
             "unwilling",
             format!("{magic}void *queuectl_plugin_v1(uint32_t m) {{ (void)m; return 0; }}\n"),
-            "does not work with ABI 1.1",
+            "does not work with ABI 1.2",
         ),
         (
             "short",
