@@ -159,7 +159,7 @@ mod tests {
         );
         let both = chosen.limits.with(&job.unwrap()).unwrap();
         assert_eq!(
-            (both.env, both.umask, both.nice),
+            (both.env.clone(), both.umask, both.nice),
             (Inherit::All, Some(Umask(0)), Some(Nice(0)))
         );
         assert_eq!(
