@@ -298,6 +298,51 @@ mod tests {
         assert!(keep.check().unwrap_err().contains("A=*"));
     }
 
+    /// Whatever is prepared between fork and exec costs a third of the rate at which processes are started.
+    #[test]
+    #[cfg(unix)]
+    fn only_a_process_with_limits_leaves_the_fast_path() {
+        let run = Run {
+            key: crate::RunKey {
+                job: queuectl_core::JobId(1),
+                fence: 1,
+            },
+            public_id: "1".to_owned(),
+            attempt: 1,
+            queue: "q".to_owned(),
+            executor: queuectl_core::ExecutorName::default(),
+            payload: String::new(),
+            timeout: None,
+            kill_grace: std::time::Duration::ZERO,
+            leftovers: queuectl_core::settings::Leftovers::Kill,
+            output_limit: 0,
+            output_file_limit: 0,
+            output_file: PathBuf::new(),
+        };
+        let request = || SpawnRequest {
+            argv: vec!["sh".into()],
+            stdin: Some(b"x".to_vec()),
+            cwd: Some("/".into()),
+            ..SpawnRequest::default()
+        };
+        let mut builder = Builder::new("c.".to_owned());
+        let mut confined = |request: SpawnRequest| {
+            builder
+                .command(&run, &request)
+                .is_ok_and(|(_, made)| made.is_some())
+        };
+        assert!(!confined(request()));
+        assert!(!confined(SpawnRequest {
+            env_keep: Some(vec![]),
+            ..request()
+        }));
+        let limits = Limits {
+            nice: Some(1),
+            ..Limits::default()
+        };
+        assert!(confined(SpawnRequest { limits, ..request() }));
+    }
+
     #[test]
     fn names_are_inherited_whole_or_by_their_beginning() {
         let keep = |names: Option<&[&str]>| SpawnRequest {

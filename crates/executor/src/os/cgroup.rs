@@ -272,32 +272,35 @@ impl Tree {
         {
             return Err(format!("the controller '{missing}' is not there in {shown}"));
         }
-        let passed = words("cgroup.subtree_control");
-        if wanted
-            .iter()
-            .all(|name| passed.split_whitespace().any(|word| word == *name))
-        {
-            return Ok(base.to_owned());
-        }
         let ask: Vec<String> = wanted.iter().map(|name| format!("+{name}")).collect();
-        let mut moved = Ok(());
+        // The root of all groups is the only one that has both processes and groups with limits below it.
+        let is_root = !base.join("cgroup.type").exists();
         for _ in 0..MOVES {
+            // As long as there are processes in it, `memory` is refused, and `pids` comes in a form that no group of a
+            // run can use.
+            if !is_root && !members(base).is_empty() {
+                make_room(base)?;
+                continue;
+            }
+            let passed = words("cgroup.subtree_control");
+            if wanted
+                .iter()
+                .all(|name| passed.split_whitespace().any(|word| word == *name))
+            {
+                return Ok(base.to_owned());
+            }
             match fs::write(base.join("cgroup.subtree_control"), ask.join(" ")) {
-                Ok(()) => return Ok(base.to_owned()),
-                Err(error) if error.kind() == ErrorKind::ResourceBusy => {}
-                Err(error) => {
+                Err(error) if error.kind() != ErrorKind::ResourceBusy => {
                     return Err(format!(
                         "the node may not use {shown}: {}; run it as a service with Delegate=yes",
                         os_text(&error)
                     ));
                 }
-            }
-            moved = make_room(base);
-            if moved.is_err() {
-                break;
+                // Looked at once more: a process may have come in between.
+                _ => {}
             }
         }
-        moved.and(Err(format!("processes keep coming into {shown}")))
+        Err(format!("processes keep coming into {shown}"))
     }
 }
 
@@ -314,7 +317,13 @@ fn make_room(base: &Path) -> Result<(), String> {
         ));
     }
     let room = base.join(NODE);
-    let failed = |error: &io::Error| format!("the node may not use {}: {}", room.display(), os_text(error));
+    let failed = |error: &io::Error| {
+        format!(
+            "the node may not use {}: {}; run it as a service with Delegate=yes",
+            room.display(),
+            os_text(error)
+        )
+    };
     match fs::create_dir(&room) {
         Err(error) if error.kind() != ErrorKind::AlreadyExists => return Err(failed(&error)),
         _ => {}
