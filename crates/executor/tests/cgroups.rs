@@ -108,7 +108,7 @@ fn a_hog_is_killed_and_its_outcome_says_why() {
         "",
         "the whole job is killed, not one process of it"
     );
-    assert_eq!(groups(&base, &bench), [PathBuf::new(); 0]);
+    assert!(groups(&base, &bench).is_empty());
     // With room it is no hog, and nor is it without a limit.
     for payload in [json!({ "memory": "256MiB" }), json!({})] {
         let run = job(&mut bench, HOG, payload);
@@ -132,7 +132,7 @@ fn processes_are_counted() {
     assert!(said.ends_with(": its limit of 5 processes was reached"), "{said}");
     let run = job(&mut bench, line, json!({ "pids": 20 }));
     assert_eq!(text(&bench.finish(run)), "all\n");
-    assert_eq!(groups(&base, &bench), [PathBuf::new(); 0]);
+    assert!(groups(&base, &bench).is_empty());
 }
 
 /// A line that leaves a process of another session and without marks behind, and says its number.
@@ -177,7 +177,7 @@ fn who_wiped_its_marks_is_found_while_others_run() {
     );
     fs::write(&done, "x\n").unwrap();
     assert_eq!(bench.next().outcome.kind, Succeeded);
-    assert_eq!(groups(&base, &bench), [PathBuf::new(); 0]);
+    assert!(groups(&base, &bench).is_empty());
 }
 
 #[test]
@@ -196,7 +196,7 @@ fn a_kill_reaches_the_whole_group() {
     bench.stop(key);
     assert_eq!(bench.next().outcome.kind, Cancelled);
     assert!(!lives(pid));
-    assert_eq!(groups(&base, &bench), [PathBuf::new(); 0]);
+    assert!(groups(&base, &bench).is_empty());
 }
 
 #[test]
@@ -218,5 +218,5 @@ fn what_a_dead_worker_left_is_found_by_its_group() {
     assert!(lives(pid), "control: another cookie");
     assert_eq!(processes::kill_marked(&bench.cookie), 1);
     assert!(!lives(pid));
-    assert_eq!(groups(&base, &bench), [PathBuf::new(); 0]);
+    assert!(groups(&base, &bench).is_empty());
 }

@@ -46,6 +46,8 @@ mod plugin;
 mod projects;
 #[cfg(unix)]
 mod shell;
+#[cfg(target_os = "linux")]
+mod shell_groups;
 #[cfg(unix)]
 mod signals;
 #[cfg(target_os = "linux")]
