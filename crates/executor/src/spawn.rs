@@ -298,7 +298,7 @@ mod tests {
         assert!(keep.check().unwrap_err().contains("A=*"));
     }
 
-    /// Whatever is prepared between fork and exec costs a third of the rate at which processes are started.
+    /// A fork costs a fifth of the rate at which processes are started, and more the larger the heap is.
     #[test]
     #[cfg(unix)]
     fn only_a_process_with_limits_leaves_the_fast_path() {
