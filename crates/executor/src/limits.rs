@@ -30,6 +30,7 @@ pub(crate) struct Rlimit {
 }
 
 impl Rlimit {
+    #[cfg_attr(windows, expect(dead_code, reason = "there are no such limits on Windows"))]
     pub(crate) const UNLIMITED: u64 = QC_RLIM_UNLIMITED;
 
     pub(crate) fn from_abi(limit: &qc_rlimit) -> Rlimit {

@@ -258,7 +258,7 @@ impl Tree {
 
     /// The group in which runs get theirs, with these controllers passed on.
     fn base(&self, wanted: &[&str]) -> Result<PathBuf, String> {
-        let base = if named(&self.own, NODE) {
+        let base = if self.own.ends_with(NODE) {
             self.own.parent().unwrap_or(&self.own)
         } else {
             &self.own
