@@ -1,7 +1,6 @@
 //! What a job asks for is put on before its program starts, or it does not start. Each with its control: the same job
 //! without the limit.
 #![cfg(target_os = "linux")]
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod support;
 
