@@ -42,6 +42,8 @@ const BIN_DIR: &str = "QUEUECTL_TEST_BIN_DIR";
 const EXCUSES: &[&str] = &[
     "no container engine can run here",
     "no container engine could be installed here",
+    "no control groups can be used here",
+    "only root can run jobs as other users",
 ];
 
 /// Whether the environment says that this is CI.

@@ -9,6 +9,7 @@
 mod capture;
 mod error;
 mod host;
+mod limits;
 mod os;
 mod outcome;
 mod plugin;

@@ -45,6 +45,10 @@ mod plugin;
 #[cfg(target_os = "linux")]
 mod projects;
 #[cfg(unix)]
+mod shell;
+#[cfg(target_os = "linux")]
+mod shell_groups;
+#[cfg(unix)]
 mod signals;
 #[cfg(target_os = "linux")]
 mod wasm;

@@ -166,14 +166,14 @@ impl Instance {
         }
     }
 
-    /// Tells the plugin that the process of a run ended.
-    pub(crate) fn exited(&self, handle: u64, exit: &Exit, stopped: bool) -> Exited {
+    /// Tells the plugin that the process of a run ended, and which limit it hit.
+    pub(crate) fn exited(&self, handle: u64, exit: &Exit, hit: Option<&str>, stopped: bool) -> Exited {
         let Some(exited) = self.slots.exited else {
             return Exited::ByHost;
         };
         let (kind, code, message) = match exit {
-            Exit::Code(code) => (QC_EXIT_CODE, *code, ""),
-            Exit::Signal(signal) => (QC_EXIT_SIGNAL, *signal, ""),
+            Exit::Code(code) => (QC_EXIT_CODE, *code, hit.unwrap_or_default()),
+            Exit::Signal(signal) => (QC_EXIT_SIGNAL, *signal, hit.unwrap_or_default()),
             Exit::NotStarted(outcome) => (QC_EXIT_NOT_STARTED, 0, outcome.message.as_str()),
         };
         let view = qc_exit_v1 {

@@ -28,6 +28,8 @@ pub(super) struct Active {
     pub(super) process: Option<Process>,
     /// How the process ended, once everything it left is dealt with and until the plugin was told.
     pub(super) exit: Option<Exit>,
+    /// Which limit the process hit, in words.
+    pub(super) hit: Option<String>,
     /// What to report, as soon as no process is left.
     pub(super) outcome: Option<Outcome>,
     /// The shortest wait before the next attempt, as the plugin asked.
@@ -52,6 +54,7 @@ impl Active {
             instance: None,
             process: None,
             exit: None,
+            hit: None,
             outcome: None,
             retry_after: None,
             stopped: None,
