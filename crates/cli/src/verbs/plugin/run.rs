@@ -10,7 +10,7 @@ use clap::Args;
 use jiff::ZonedDateTime;
 use queuectl_core::{Clock, ExecutorName, JobId, Outcome, SystemClock};
 use queuectl_executor::{Report, Run, RunKey};
-use queuectl_worker::{Bench, BenchOptions};
+use queuectl_worker::{Bench, BenchOptions, new_store};
 use serde::Serialize;
 
 use super::{file, settings};
@@ -60,6 +60,7 @@ pub fn run(args: &RunArgs, context: &Context) -> Result<Exit> {
     let mut bench = Bench::start(BenchOptions {
         args: worker,
         settings: settings(context)?,
+        store: new_store(),
         silent: false,
     })
     .map_err(Failed::executor)?;
