@@ -9,10 +9,10 @@ use crate::support::unix::send;
 use crate::support::{history, wait_until};
 
 /// Says that it runs, waits at the gate, and prints before and after.
-const GATED: &str = "yes 0123456789 | head -c 20000; echo; echo $QUEUECTL_FENCE >> /shared/started; \
+const GATED: &str = "yes 0123456789 | head -c 20000; echo; printf '\\377\\n'; echo $QUEUECTL_FENCE >> /shared/started; \
                      read x < /shared/gate; echo after";
-/// All that it prints.
-const PRINTED: usize = 20_000 + 1 + 6;
+/// All that it prints, also what is no text.
+const PRINTED: usize = 20_000 + 1 + 2 + 6;
 
 #[test]
 fn another_worker_process_takes_a_container_over() {

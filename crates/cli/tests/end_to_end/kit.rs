@@ -10,6 +10,8 @@ use crate::support::unix::compile;
 use crate::support::{Queue, binary, finish};
 
 const JOB: &str = r#"{"executor":"faults","payload":{"do":"it"}}"#;
+/// It takes a while for this one.
+const LONG_JOB: &str = r#"{"executor":"faults","payload":{"do":"it","slowly":true}}"#;
 
 /// What a fault must make fail; nothing where the host is to bear it. Those that take longest come first.
 type Fault = (&'static str, &'static [&'static str]);
@@ -73,6 +75,7 @@ const FAULTS: &[Fault] = &[
     ("WORKER_JOB", &["worker-job", "worker-many"]),
     ("WORKER_MANY", &["worker-many"]),
     ("REATTACH", &["worker-reattach"]),
+    ("TAKEOVER", &["worker-takeover"]),
 ];
 
 /// Faults between the shell executor and its host.
@@ -117,7 +120,7 @@ pub fn faulty(queue: &Queue, name: &str, fault: &str) -> Option<PathBuf> {
 }
 
 /// The results of every case, by name.
-fn check(queue: &Queue, file: &Path, more: &[&str]) -> (i32, BTreeMap<String, Value>) {
+pub fn check(queue: &Queue, file: &Path, more: &[&str]) -> (i32, BTreeMap<String, Value>) {
     let mut command = queue.command(["--json", "plugin:check"]);
     command.arg(file).args(more);
     let done = finish(command, None);
@@ -165,7 +168,17 @@ fn each_fault_fails_its_rule(test: &str, name: &str, faults: &[Fault], more: &[&
 fn each_rule_is_failed_by_the_plugin_that_breaks_it() {
     let queue = Queue::new();
     let job = queue.write("job.json", JOB);
-    let more = ["--job", job.to_str().unwrap(), "--timeout", "2s", "--many", "100"];
+    let long = queue.write("long.json", LONG_JOB);
+    let more = [
+        "--job",
+        job.to_str().unwrap(),
+        "--long-job",
+        long.to_str().unwrap(),
+        "--timeout",
+        "2s",
+        "--many",
+        "100",
+    ];
     each_fault_fails_its_rule(
         "each_rule_is_failed_by_the_plugin_that_breaks_it",
         "faults",
@@ -201,7 +214,7 @@ fn the_shell_plugin_keeps_every_rule() {
     assert_eq!(status, 0, "{cases:#?}");
     assert_eq!(
         skipped,
-        ["reap", "reattach", "worker-reattach"],
+        ["reap", "reattach", "worker-reattach", "worker-takeover"],
         "it keeps nothing, so there is nothing to ask"
     );
 }
