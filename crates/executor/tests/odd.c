@@ -200,6 +200,16 @@ static void stats(void *instance, qc_str *out) {
 
 static void shut_down(void *instance) { (void)instance; }
 
+#if QC_ABI_MINOR >= 2
+static char discarded[256];
+
+static void discard(void *instance, qc_str handle) {
+    (void)instance;
+    strncat(discarded, " ", 2);
+    strncat(discarded, (const char *)handle.ptr, handle.len);
+}
+#endif
+
 static qc_status start_1_1(uint64_t run, const char *todo) {
     if (!strcmp(todo, "keep")) {
         host->event(host_ctx, run, str("saved"), str("for later"));
@@ -214,6 +224,21 @@ static qc_status start_1_1(uint64_t run, const char *todo) {
         outcome.retry_after_ms = 1500;
         host->finished(host_ctx, run, &outcome);
     }
+#if QC_ABI_MINOR >= 2
+    if (!strcmp(todo, "final")) {
+        qc_outcome_v1 outcome;
+        memset(&outcome, 0, sizeof outcome);
+        outcome.size = sizeof outcome;
+        outcome.kind = QC_FAILED;
+        outcome.fields = QC_IS_FINAL;
+        outcome.message = str("never");
+        host->finished(host_ctx, run, &outcome);
+    }
+    if (!strcmp(todo, "discarded")) {
+        host->output(host_ctx, run, QC_STDOUT, str(discarded));
+        report(run, QC_SUCCEEDED, -1, NULL);
+    }
+#endif
     if (!strcmp(todo, "reaped")) {
         host->output(host_ctx, run, QC_STDOUT, str(reaped));
         report(run, QC_SUCCEEDED, -1, NULL);
@@ -241,6 +266,9 @@ static const qc_plugin_v1 plugin = {
     .reap = reap,
     .stats = stats,
     .shutdown = shut_down,
+#endif
+#if QC_ABI_MINOR >= 2
+    .discard = discard,
 #endif
 };
 

@@ -17,7 +17,7 @@ pub const ENTRY_SYMBOL_STEM: &str = "queuectl_plugin_v";
 /// The major version described here.
 pub const MAJOR: u32 = 1;
 /// The newest minor version described here. A minor version only ever appends.
-pub const MINOR: u32 = 1;
+pub const MINOR: u32 = 2;
 
 /// What a plugin function returns.
 pub type qc_status = i32;
@@ -70,6 +70,8 @@ pub const QC_HAS_SIGNAL: u32 = 2;
 
 /// Bit of [`qc_outcome_v1::fields`]: `retry_after_ms` is set. Since 1.1.
 pub const QC_HAS_RETRY_AFTER: u32 = 4;
+/// Bit of [`qc_outcome_v1::fields`], with [`QC_FAILED`]: another attempt cannot succeed. Since 1.2.
+pub const QC_IS_FINAL: u32 = 8;
 
 /// Bit of [`qc_host_v1::features`]: handles that are saved outlive the worker process, and `reattach` is called.
 pub const QC_HOST_ADOPTS: u64 = 1;
@@ -77,6 +79,8 @@ pub const QC_HOST_ADOPTS: u64 = 1;
 pub const QC_HOST_RECORDS: u64 = 2;
 /// Bit of [`qc_host_v1::features`]: `retry_after_ms` is honoured.
 pub const QC_HOST_RETRY_AFTER: u64 = 4;
+/// Bit of [`qc_host_v1::features`]: [`QC_IS_FINAL`] is honoured. Since 1.2.
+pub const QC_HOST_FINAL: u64 = 8;
 
 /// Longest handle that can be saved, in bytes.
 pub const HANDLE_BYTES: usize = 4096;
@@ -335,6 +339,8 @@ pub struct qc_plugin_v1 {
     pub stats: Option<unsafe extern "C" fn(instance: *mut c_void, out: *mut qc_str)>,
     /// No run will be started any more and none is left; `destroy` follows. Optional. Since 1.1.
     pub shutdown: Option<unsafe extern "C" fn(instance: *mut c_void)>,
+    /// A run of a worker process that died is not wanted any more; what was kept for it may go. Optional. Since 1.2.
+    pub discard: Option<unsafe extern "C" fn(instance: *mut c_void, handle: qc_str)>,
 }
 
 /// A struct that starts with its size and grew since the first minor version.

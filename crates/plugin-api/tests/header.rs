@@ -31,15 +31,15 @@ fn expectations() -> Vec<(String, u64)> {
         qc_host_v1 { size, minor, log, output, spawn, finished, features, event, save_handle }
         qc_plugin_v1 {
             size, minor, describe, create, destroy, start, exited, stop, features, fingerprint, validate, signal,
-            reattach, recorded, reap, stats, shutdown
+            reattach, recorded, reap, stats, shutdown, discard
         }
     }
     constants! {
         QC_OK QC_INVALID QC_SYSTEM_FAILURE QC_UNHANDLED
         QC_LOG_ERROR QC_LOG_WARN QC_LOG_INFO QC_LOG_DEBUG QC_STDOUT QC_STDERR
         QC_STOP_GRACEFUL QC_STOP_KILL QC_EXIT_CODE QC_EXIT_SIGNAL QC_EXIT_NOT_STARTED
-        QC_SUCCEEDED QC_FAILED QC_FAILED_SYSTEM QC_HAS_EXIT_CODE QC_HAS_SIGNAL QC_HAS_RETRY_AFTER QC_SPAWN_RAW_LAST
-        QC_HOST_ADOPTS QC_HOST_RECORDS QC_HOST_RETRY_AFTER
+        QC_SUCCEEDED QC_FAILED QC_FAILED_SYSTEM QC_HAS_EXIT_CODE QC_HAS_SIGNAL QC_HAS_RETRY_AFTER QC_IS_FINAL QC_SPAWN_RAW_LAST
+        QC_HOST_ADOPTS QC_HOST_RECORDS QC_HOST_RETRY_AFTER QC_HOST_FINAL
     }
     list.push(("QC_MAGIC".to_owned(), abi::MAGIC));
     list.push(("QC_HANDLE_BYTES".to_owned(), abi::HANDLE_BYTES as u64));

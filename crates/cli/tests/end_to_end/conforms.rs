@@ -17,7 +17,13 @@ use crate::wasm::programs;
 /// What only plugins with processes of the host have.
 const PROCESSES: [&str; 1] = ["exited"];
 /// What only plugins have whose work outlives a worker process.
-const KEEPING: [&str; 4] = ["reap", "reattach", "worker-reattach", "worker-takeover"];
+const KEEPING: [&str; 5] = [
+    "discard",
+    "reap",
+    "reattach",
+    "worker-reattach",
+    "worker-takeover",
+];
 /// What only plugins have that run commands.
 const COMMANDS: [&str; 10] = [
     "command-argv",

@@ -59,6 +59,7 @@ const FAULTS: &[Fault] = &[
     ("EXITED_SUCCESS", &["exited"]),
     ("EXITED_STATUS", &["exited"]),
     ("CRASH_REATTACH", &["reattach"]),
+    ("CRASH_DISCARD", &["discard"]),
     ("CRASH_STATS", &["stats"]),
     ("STATS_NO_JSON", &["stats"]),
     ("STATS_TEXTS", &["stats"]),
@@ -214,7 +215,13 @@ fn the_shell_plugin_keeps_every_rule() {
     assert_eq!(status, 0, "{cases:#?}");
     assert_eq!(
         skipped,
-        ["reap", "reattach", "worker-reattach", "worker-takeover"],
+        [
+            "discard",
+            "reap",
+            "reattach",
+            "worker-reattach",
+            "worker-takeover"
+        ],
         "it keeps nothing, so there is nothing to ask"
     );
 }

@@ -340,9 +340,12 @@ fn start_kept(ground: &Ground, payload: String) -> Result<(Bench, Run, Vec<u8>),
     let mut bench = ground.bench()?;
     let run = ground.run(1, payload);
     bench.run(run.clone())?;
-    match bench.next(ground.limit())? {
-        Report::Handle { handle, .. } => Ok((bench, run, handle)),
-        Report::Finished(_) => skipped("the job saved no handle before it ended"),
+    match bench.next(ground.limit()) {
+        Ok(Report::Handle { handle, .. }) => Ok((bench, run, handle)),
+        Ok(Report::Finished(_)) | Err(BenchError::TimedOut(_)) => {
+            skipped("the job saved no handle before it ended")
+        }
+        Err(error) => Err(error.into()),
     }
 }
 

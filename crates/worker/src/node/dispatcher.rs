@@ -17,6 +17,7 @@ use super::crew::Crew;
 use super::decide::{self, Ending, Subject};
 use super::events::Event;
 use super::hand::{self, Hand, Running};
+use super::kept::Kept;
 use super::shutdown::{Phase, Step};
 use super::{NodeEnd, NodeError, NodeOptions, housekeeping, report, rescue};
 use crate::os;
@@ -59,8 +60,8 @@ pub struct Dispatcher {
     store_retry: Option<Instant>,
     next_rescue: Instant,
     next_purge: Instant,
-    /// Ended runs, on their workers, whose executor wants to know when that is durable.
-    pub(super) confirm: Vec<(usize, RunKey)>,
+    /// Ended runs of which executors still keep something.
+    pub(super) kept: Kept,
 }
 
 impl Dispatcher {
@@ -105,7 +106,7 @@ impl Dispatcher {
             store_retry: None,
             next_rescue: now,
             next_purge: now + PURGE_EVERY,
-            confirm: Vec::new(),
+            kept: Kept::default(),
         })
     }
 
@@ -233,10 +234,10 @@ impl Dispatcher {
             output,
             started_at,
             finished_at,
-            retry_after,
+            advice,
             confirm,
         } = finished;
-        let Some(Running { job, .. }) = self.hand.finish(worker, key) else {
+        let Some(Running { job, handle, .. }) = self.hand.finish(worker, key) else {
             return;
         };
         self.pace.finished(finished_at.since(started_at));
@@ -248,11 +249,11 @@ impl Dispatcher {
             finished_at,
             outcome,
             output,
-            retry_after,
+            advice,
         };
         self.ended(&job, ending);
         if confirm {
-            self.confirm.push((worker, key));
+            self.kept.ended(Some(worker), &job, handle);
         }
         // Keep the worker busy across the commit.
         self.hand_out();
@@ -293,11 +294,16 @@ impl Dispatcher {
         for Running { job, .. } in waiting.into_iter().rev() {
             self.back_to_stock(job);
         }
-        for Running { job, sent_at, .. } in started {
+        self.kept.worker_gone(worker);
+        for Running {
+            job, sent_at, handle, ..
+        } in started
+        {
             let message = format!("worker process died: {how}");
             let number = worker as u32 + 1;
             let ending = decide::died(OutcomeKind::Crashed, message, self.node, number, sent_at, now);
             self.ended(&job, ending);
+            self.kept.ended(None, &job, handle);
         }
     }
 
@@ -458,7 +464,7 @@ impl Dispatcher {
                 "a stale outcome was refused: the job is not this node's any more"
             );
         }
-        self.confirm_recorded();
+        self.tell_recorded();
         for record in self.hand.ended.drain(..) {
             self.maybe_work |= record.change.to() == queuectl_core::State::Pending;
         }

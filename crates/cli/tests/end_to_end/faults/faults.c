@@ -287,6 +287,13 @@ static qc_status reattach(void *instance, const qc_run_v1 *run, qc_str handle, q
 }
 #endif
 
+#ifdef CRASH_DISCARD
+static void discard(void *instance, qc_str handle) {
+    (void)instance;
+    if (!handle.len) CRASH();
+}
+#endif
+
 static const qc_plugin_v1 plugin = {
     .size = sizeof plugin, .minor = QC_ABI_MINOR, .describe = describe, .create = create,
 #ifndef NO_DESTROY
@@ -296,6 +303,9 @@ static const qc_plugin_v1 plugin = {
     .stats = stats,
 #if defined CRASH_REATTACH || defined REATTACH || defined TAKEOVER
     .reattach = reattach,
+#endif
+#ifdef CRASH_DISCARD
+    .discard = discard,
 #endif
 };
 

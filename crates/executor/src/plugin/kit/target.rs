@@ -284,6 +284,14 @@ impl Instance {
         }
     }
 
+    /// Says that nobody wants the run of a dead process with that handle.
+    pub(super) fn discard(&self, handle: &[u8]) -> Option<()> {
+        let discard = self.slots.discard?;
+        // SAFETY: the instance is alive, and the handle outlives the call.
+        unsafe { discard(self.raw, qc_str::new(handle)) };
+        Some(())
+    }
+
     /// Whether it could start that request.
     pub(super) fn validate(&self, request: qc_str, room: Room) -> Option<Answer> {
         let validate = self.slots.validate?;
