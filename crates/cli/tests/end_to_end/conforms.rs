@@ -49,7 +49,7 @@ fn keeps_every_rule(queue: &Queue, executor: &str, quick: &Value, long: Option<&
     }
     let mut more: Vec<&str> = more.iter().map(|path| path.to_str().unwrap()).collect();
     // A machine that runs many tests at a time is slow.
-    more.extend(["--many", "40", "--timeout", "60s"]);
+    more.extend(["--many", "20", "--timeout", "60s"]);
     let file = binary().with_file_name(format!("libqueuectl_plugin_{executor}.so"));
     let (status, cases) = check(queue, &file, &more);
     let with = |result: &str| {

@@ -238,10 +238,11 @@ fn a_container_whose_worker_process_died_after_its_end_was_told_goes_too() {
     };
     let queue = &scene.queue;
     let gate = queue.gate("shared/gate");
-    let node = queue.start(&[]);
+    let node = queue.start(&["--concurrency", "2"]);
     let id = plain(queue, "echo 1 > /shared/started; read x < /shared/gate");
     let bystander = plain(queue, "echo 1 > /shared/bystander; sleep 1000");
     queue.wait_lines("shared/started", 1);
+    queue.wait_lines("shared/bystander", 1);
     let worker = node.workers(1)[0];
     let reports = reports_of(worker, node.pid());
     let is_told = || {
@@ -256,7 +257,6 @@ fn a_container_whose_worker_process_died_after_its_end_was_told_goes_too() {
     node.signal(Signal::SIGCONT);
     let job = queue.wait_state(&id, "completed");
     assert_eq!(history(&job), ["1 succeeded"], "{job}");
-    queue.wait_lines("shared/bystander", 1);
     wait_until("the container to be gone", || {
         let containers = scene.containers();
         containers

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::process::Stdio;
 use std::sync::Mutex;
 
 use serde_json::Value;
@@ -120,17 +121,17 @@ pub fn faulty(queue: &Queue, name: &str, fault: &str) -> Option<PathBuf> {
     compile(&source, &file, &options).then_some(file)
 }
 
-/// The results of every case, by name.
+/// The results of every case, by name. The kit has limits of its own, so it is waited for as long as it takes.
 pub fn check(queue: &Queue, file: &Path, more: &[&str]) -> (i32, BTreeMap<String, Value>) {
     let mut command = queue.command(["--json", "plugin:check"]);
     command.arg(file).args(more);
-    let done = finish(command, None);
-    let report: Value = serde_json::from_slice(&done.out)
-        .unwrap_or_else(|error| panic!("{error}: {}{}", done.text(), done.err));
+    let done = command.stdin(Stdio::null()).output().unwrap();
+    let report: Value = serde_json::from_slice(&done.stdout)
+        .unwrap_or_else(|error| panic!("{error}: {}", String::from_utf8_lossy(&done.stderr)));
     let cases = report["cases"].as_array().unwrap();
     let name = |case: &Value| case["name"].as_str().unwrap().to_owned();
     (
-        done.status,
+        done.status.code().unwrap(),
         cases.iter().map(|case| (name(case), case.clone())).collect(),
     )
 }

@@ -309,8 +309,9 @@ impl Dispatcher {
 
     pub(super) fn ended(&mut self, job: &Claimed, ending: Ending) {
         report::ended(job, &ending);
+        let is_final = ending.advice.is_final;
         let record = decide::ended(&Subject::from(job), ending, &self.settings);
-        report::next(job, &record);
+        report::next(job, &record, is_final);
         self.hand.ended.push(record);
         self.ended_since.get_or_insert_with(Instant::now);
     }
