@@ -230,7 +230,7 @@ fn what_came_with_the_third_minor_version() {
     let last = odd(&mut bench, "final");
     assert_eq!(
         told(&last),
-        (Failed, "never (final: another attempt could not succeed)")
+        (Failed, "final, another attempt could not succeed: never")
     );
     assert!(last.advice.is_final);
     assert!(!odd(&mut bench, "busy").advice.is_final);

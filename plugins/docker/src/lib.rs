@@ -156,6 +156,8 @@ impl Executor for Docker {
     }
 
     fn reattach(&self, run: Run, handle: &[u8]) -> Result<(), StartError> {
+        // Also if it is refused, because the settings have changed: it is removed then.
+        self.containers.add(run.handle().id(), &Identity::of(&run).name());
         let attempt = self.attempt(&run)?;
         let handle = String::from_utf8_lossy(handle).into_owned();
         self.tasks

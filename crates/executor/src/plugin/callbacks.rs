@@ -122,7 +122,7 @@ unsafe extern "C" fn save_handle(ctx: *mut c_void, run: u64, handle: qc_str) -> 
 }
 
 /// What the message of a final failure says besides.
-const FINAL: &str = " (final: another attempt could not succeed)";
+const FINAL: &str = "final, another attempt could not succeed: ";
 
 unsafe extern "C" fn finished(ctx: *mut c_void, run: u64, outcome: *const qc_outcome_v1) {
     // SAFETY: as the header has the plugin pass it.
@@ -140,7 +140,8 @@ unsafe extern "C" fn finished(ctx: *mut c_void, run: u64, outcome: *const qc_out
             // SAFETY: what it points to is valid for the call.
             let mut outcome = unsafe { read_outcome(&outcome) };
             if advice.is_final {
-                outcome.message += FINAL;
+                // At its beginning, because a long message is cut at its end.
+                outcome.message = clip(format!("{FINAL}{}", outcome.message));
             }
             (outcome, advice)
         }
