@@ -124,6 +124,11 @@ impl Host {
         self.shared.post(Message::Recorded(keys));
     }
 
+    /// Nobody wants the runs of dead worker processes any more that an executor had saved these handles for.
+    pub fn discard(&self, executor: ExecutorName, handles: Vec<Vec<u8>>) {
+        self.shared.post(Message::Discard(executor, handles));
+    }
+
     /// These are the marks of the nodes of this store that live; executors end what others of them left behind.
     pub fn alive(&self, marks: Vec<String>) {
         self.shared.post(Message::Alive(marks));

@@ -218,6 +218,14 @@ static qc_status limited(uint64_t run, size_t size, uint32_t flags, qc_error *er
     s.file_bytes = str("from the plugin\n");
     return host->spawn(host_ctx, run, &s, error);
 }
+
+static char discarded[256];
+
+static void discard(void *instance, qc_str handle) {
+    (void)instance;
+    strncat(discarded, " ", 2);
+    strncat(discarded, (const char *)handle.ptr, handle.len);
+}
 #endif
 
 static qc_status start_1_1(uint64_t run, const char *todo, qc_error *error) {
@@ -243,6 +251,21 @@ static qc_status start_1_1(uint64_t run, const char *todo, qc_error *error) {
         outcome.retry_after_ms = 1500;
         host->finished(host_ctx, run, &outcome);
     }
+#if QC_ABI_MINOR >= 2
+    if (!strcmp(todo, "final")) {
+        qc_outcome_v1 outcome;
+        memset(&outcome, 0, sizeof outcome);
+        outcome.size = sizeof outcome;
+        outcome.kind = QC_FAILED;
+        outcome.fields = QC_IS_FINAL;
+        outcome.message = str("never");
+        host->finished(host_ctx, run, &outcome);
+    }
+    if (!strcmp(todo, "discarded")) {
+        host->output(host_ctx, run, QC_STDOUT, str(discarded));
+        report(run, QC_SUCCEEDED, -1, NULL);
+    }
+#endif
     if (!strcmp(todo, "reaped")) {
         host->output(host_ctx, run, QC_STDOUT, str(reaped));
         report(run, QC_SUCCEEDED, -1, NULL);
@@ -270,6 +293,9 @@ static const qc_plugin_v1 plugin = {
     .reap = reap,
     .stats = stats,
     .shutdown = shut_down,
+#endif
+#if QC_ABI_MINOR >= 2
+    .discard = discard,
 #endif
 };
 

@@ -244,9 +244,35 @@ fn a_plugin_in_c_works(header: &str) {
 }
 
 #[test]
-fn what_came_with_the_second_minor_version() {
+fn what_came_with_the_third_minor_version() {
     let folder = tempfile::tempdir().unwrap();
     if !compile_plugin(folder.path(), "odd", include_str!("odd.c")) {
+        return;
+    }
+    let mut bench = Bench::with_folders([folder.path().to_owned()]);
+    let odd = |bench: &mut Bench, what: &str| {
+        let mut run = bench.run(json!({"payload": {"do": what}}));
+        run.executor = name("odd");
+        bench.finish(run)
+    };
+    let last = odd(&mut bench, "final");
+    assert_eq!(
+        told(&last),
+        (Failed, "final, another attempt could not succeed: never")
+    );
+    assert!(last.advice.is_final);
+    assert!(!odd(&mut bench, "busy").advice.is_final);
+    bench
+        .host()
+        .discard(name("odd"), vec![b"one".to_vec(), b"two".to_vec()]);
+    assert_eq!(text(&odd(&mut bench, "discarded")), " one two");
+    assert_eq!(bench.shut_down(), []);
+}
+
+#[test]
+fn what_came_with_the_second_minor_version() {
+    let folder = tempfile::tempdir().unwrap();
+    if !compile_plugin_with(folder.path(), "odd", include_str!("odd.c"), HEADERS[2]) {
         return;
     }
     let offline = Offline::open(&folder.path().join(plugin_file("odd")), &shell("sh")).unwrap();
@@ -273,7 +299,7 @@ fn what_came_with_the_second_minor_version() {
         "before the first run"
     );
     let busy = run(&mut bench, "busy");
-    assert_eq!(bench.finish(busy).retry_after, Some(Duration::from_millis(1500)));
+    assert_eq!(bench.finish(busy).advice.wait, Some(Duration::from_millis(1500)));
 
     // Saved, and taken over by what could be another process.
     let kept = run(&mut bench, "keep");

@@ -32,7 +32,7 @@
  *        features; qc_run_v1.mark; qc_outcome_v1.retry_after_ms; "schema" and "settings_schema" in the description;
  *        "settings" in the settings
  *   1.2  qc_spawn_v1: flags QC_SPAWN_CLEAN_ENV to QC_SPAWN_FILE with the fields from umask on; QC_HOST_SPAWN_LIMITS;
- *        qc_exit_v1.message also for a process that hit a limit
+ *        qc_exit_v1.message also for a process that hit a limit; QC_IS_FINAL, QC_HOST_FINAL; discard
  *
  * Neither side may let an exception, a panic or a longjmp cross the boundary.
  *
@@ -88,12 +88,14 @@ typedef int32_t qc_status;
 #define QC_HAS_EXIT_CODE 1
 #define QC_HAS_SIGNAL 2
 #define QC_HAS_RETRY_AFTER 4 /* since 1.1 */
+#define QC_IS_FINAL 8        /* since 1.2, with QC_FAILED: another attempt cannot succeed, so none shall follow */
 
 /* qc_host_v1.features, since 1.1. A bit that is not set means that the host does not do it (a test bench, say). */
 #define QC_HOST_ADOPTS UINT64_C(1)      /* saved handles outlive the worker process, and reattach is called */
 #define QC_HOST_RECORDS UINT64_C(2)     /* recorded is called */
 #define QC_HOST_RETRY_AFTER UINT64_C(4) /* retry_after_ms is honoured */
 #define QC_HOST_SPAWN_LIMITS UINT64_C(8) /* since 1.2: the flags of qc_spawn_v1 since 1.2 are known */
+#define QC_HOST_FINAL UINT64_C(16)      /* since 1.2: QC_IS_FINAL is honoured; else it means nothing */
 
 #define QC_HANDLE_BYTES 4096 /* longest handle for save_handle */
 
@@ -215,7 +217,7 @@ typedef struct qc_exit_v1 {
 typedef struct qc_outcome_v1 {
     uint32_t size;
     uint32_t kind;   /* QC_SUCCEEDED, QC_FAILED or QC_FAILED_SYSTEM; anything else counts as QC_FAILED_SYSTEM */
-    uint32_t fields; /* QC_HAS_* */
+    uint32_t fields; /* QC_HAS_*, QC_IS_FINAL */
     int32_t exit_code;
     int32_t signal;
     uint32_t reserved; /* 0 */
@@ -298,7 +300,7 @@ typedef struct qc_plugin_v1 {
      * before is lost with the old process: give all of it again if you can. */
     qc_status (*reattach)(void *instance, const qc_run_v1 *run, qc_str handle, qc_error *error);
     /* Since 1.1, optional. The run's outcome, which finished had reported, is durable now, or is not wanted any more:
-     * what was kept for reattaching can be removed. Not called if the worker process dies before; see reap. */
+     * what was kept for reattaching can be removed. Not called if the worker process dies before; see discard and reap. */
     void (*recorded)(void *instance, uint64_t run);
     /* Since 1.1, optional. Ends and removes whatever carries a mark "STORE.NODE" of this store whose node is not among
      * alive (marks as in qc_run_v1). Called before the first run and whenever nodes have gone; must return at once, and
@@ -309,6 +311,10 @@ typedef struct qc_plugin_v1 {
     void (*stats)(void *instance, qc_str *out);
     /* Since 1.1, optional. No run is left, none will come, destroy follows: end threads, flush. */
     void (*shutdown)(void *instance);
+    /* Since 1.2, optional. What recorded is for a run of this instance, this is for one of a worker process that died
+     * before recorded was called, or may have: nobody wants the run any more. End it if it goes on, and remove what was
+     * kept; handle is the last that was saved. It may all be gone already. Must return at once. */
+    void (*discard)(void *instance, qc_str handle);
 } qc_plugin_v1;
 
 /* To be exported by the plugin. */

@@ -70,6 +70,8 @@ pub const QC_HAS_SIGNAL: u32 = 2;
 
 /// Bit of [`qc_outcome_v1::fields`]: `retry_after_ms` is set. Since 1.1.
 pub const QC_HAS_RETRY_AFTER: u32 = 4;
+/// Bit of [`qc_outcome_v1::fields`], with [`QC_FAILED`]: another attempt cannot succeed. Since 1.2.
+pub const QC_IS_FINAL: u32 = 8;
 
 /// Bit of [`qc_host_v1::features`]: handles that are saved outlive the worker process, and `reattach` is called.
 pub const QC_HOST_ADOPTS: u64 = 1;
@@ -79,6 +81,8 @@ pub const QC_HOST_RECORDS: u64 = 2;
 pub const QC_HOST_RETRY_AFTER: u64 = 4;
 /// Bit of [`qc_host_v1::features`]: the flags of [`qc_spawn_v1`] since 1.2 are known. Since 1.2.
 pub const QC_HOST_SPAWN_LIMITS: u64 = 8;
+/// Bit of [`qc_host_v1::features`]: [`QC_IS_FINAL`] is honoured. Since 1.2.
+pub const QC_HOST_FINAL: u64 = 16;
 
 /// Longest handle that can be saved, in bytes.
 pub const HANDLE_BYTES: usize = 4096;
@@ -413,6 +417,8 @@ pub struct qc_plugin_v1 {
     pub stats: Option<unsafe extern "C" fn(instance: *mut c_void, out: *mut qc_str)>,
     /// No run will be started any more and none is left; `destroy` follows. Optional. Since 1.1.
     pub shutdown: Option<unsafe extern "C" fn(instance: *mut c_void)>,
+    /// A run of a worker process that died is not wanted any more; what was kept for it may go. Optional. Since 1.2.
+    pub discard: Option<unsafe extern "C" fn(instance: *mut c_void, handle: qc_str)>,
 }
 
 /// A struct that starts with its size and grew since the first minor version.

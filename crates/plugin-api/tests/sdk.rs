@@ -45,6 +45,7 @@ impl Executor for Parrot {
         match line.as_str() {
             "panic" => panic!("told to"),
             "invalid" => return Err(StartError::Invalid("ä".repeat(100))),
+            "final" => return Err(StartError::Final("never".to_owned())),
             "forget" => drop(run),
             "save" => {
                 run.handle().save_handle(b"where").unwrap();
@@ -131,6 +132,11 @@ impl Executor for Parrot {
 
     fn recorded(&self, run: RunHandle) {
         run.event("recorded", "by the store");
+    }
+
+    fn discard(&self, handle: &[u8]) {
+        assert!(!handle.is_empty(), "no handle");
+        note(format!("discard {}", String::from_utf8_lossy(handle)));
     }
 
     fn reap(&self, store: &str, alive: &[String]) {
@@ -238,10 +244,10 @@ unsafe extern "C" fn finished(_: *mut c_void, run: u64, outcome: *const qc_outco
         "finished {run} {} {}{}",
         outcome.kind,
         text(outcome.message),
-        if outcome.fields & QC_HAS_RETRY_AFTER == 0 {
-            String::new()
-        } else {
-            format!(" after {}", outcome.retry_after_ms)
+        match outcome.fields & (QC_HAS_RETRY_AFTER | QC_IS_FINAL) {
+            0 => String::new(),
+            QC_IS_FINAL => " for good".to_owned(),
+            _ => format!(" after {}", outcome.retry_after_ms),
         }
     ));
 }
@@ -545,6 +551,22 @@ fn slots_of_the_second_minor_version() {
     assert_eq!(text(out), r#"{"runs":3}"#);
     // SAFETY: as above.
     unsafe { vtable.shutdown.unwrap()(instance) };
+    assert_eq!(notes().len(), 1, "the panic is in the log");
+}
+
+#[test]
+fn slots_of_the_third_minor_version() {
+    let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
+    let plugin = Plugin::create("{}").unwrap();
+    assert_eq!(plugin.line("final").0, QC_OK, "its end is reported");
+    assert_eq!(notes(), ["finished 7 2 never for good"]);
+    let discard = |handle: &[u8]| {
+        // SAFETY: the instance is alive, and the handle outlives the call.
+        unsafe { plugin.vtable.discard.unwrap()(plugin.instance, qc_str::new(handle)) }
+    };
+    discard(b"where");
+    assert_eq!(notes(), ["discard where"]);
+    discard(b"");
     assert_eq!(notes().len(), 1, "the panic is in the log");
 }
 

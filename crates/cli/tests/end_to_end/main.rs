@@ -19,6 +19,8 @@ mod acceptance;
 #[cfg(unix)]
 mod cancel;
 #[cfg(target_os = "linux")]
+mod conforms;
+#[cfg(target_os = "linux")]
 mod crash;
 #[cfg(target_os = "linux")]
 mod disk;

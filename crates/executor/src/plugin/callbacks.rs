@@ -7,13 +7,13 @@ use std::ffi::c_void;
 use std::sync::Arc;
 use std::time::Duration;
 
-use queuectl_core::{Outcome, OutcomeKind};
+use queuectl_core::{Advice, Outcome, OutcomeKind};
 use queuectl_plugin_api::abi::{
     Growing, MINOR, QC_FAILED, QC_HAS_EXIT_CODE, QC_HAS_RETRY_AFTER, QC_HAS_SIGNAL, QC_HOST_ADOPTS,
-    QC_HOST_RECORDS, QC_HOST_RETRY_AFTER, QC_HOST_SPAWN_LIMITS, QC_INVALID, QC_LOG_ERROR, QC_LOG_INFO,
-    QC_LOG_WARN, QC_OK, QC_SPAWN_CLEAN_ENV, QC_SPAWN_FILE, QC_SPAWN_MEMORY, QC_SPAWN_NICE, QC_SPAWN_PIDS,
-    QC_SPAWN_RAW_LAST, QC_SPAWN_RLIMITS, QC_SPAWN_UMASK, QC_SPAWN_USER, QC_SUCCEEDED, qc_error, qc_host_v1,
-    qc_outcome_v1, qc_pair, qc_spawn_v1, qc_status, qc_str, slice,
+    QC_HOST_FINAL, QC_HOST_RECORDS, QC_HOST_RETRY_AFTER, QC_HOST_SPAWN_LIMITS, QC_INVALID, QC_IS_FINAL,
+    QC_LOG_ERROR, QC_LOG_INFO, QC_LOG_WARN, QC_OK, QC_SPAWN_CLEAN_ENV, QC_SPAWN_FILE, QC_SPAWN_MEMORY,
+    QC_SPAWN_NICE, QC_SPAWN_PIDS, QC_SPAWN_RAW_LAST, QC_SPAWN_RLIMITS, QC_SPAWN_UMASK, QC_SPAWN_USER,
+    QC_SUCCEEDED, qc_error, qc_host_v1, qc_outcome_v1, qc_pair, qc_spawn_v1, qc_status, qc_str, slice,
 };
 
 use crate::limits::{Limits, Rlimit};
@@ -44,7 +44,7 @@ pub(crate) static VTABLE: qc_host_v1 = qc_host_v1 {
     output: Some(output),
     spawn: Some(spawn),
     finished: Some(finished),
-    features: QC_HOST_ADOPTS | QC_HOST_RECORDS | QC_HOST_RETRY_AFTER | QC_HOST_SPAWN_LIMITS,
+    features: QC_HOST_ADOPTS | QC_HOST_RECORDS | QC_HOST_RETRY_AFTER | QC_HOST_SPAWN_LIMITS | QC_HOST_FINAL,
     event: Some(event),
     save_handle: Some(save_handle),
 };
@@ -123,25 +123,36 @@ unsafe extern "C" fn save_handle(ctx: *mut c_void, run: u64, handle: qc_str) -> 
     }
 }
 
+/// What the message of a final failure says besides.
+const FINAL: &str = "final, another attempt could not succeed: ";
+
 unsafe extern "C" fn finished(ctx: *mut c_void, run: u64, outcome: *const qc_outcome_v1) {
     // SAFETY: as the header has the plugin pass it.
     let Some(context) = (unsafe { context(ctx) }) else {
         return;
     };
     // SAFETY: the outcome is NULL or a struct that states its size.
-    let (outcome, retry_after) = match unsafe { qc_outcome_v1::read(outcome) } {
+    let (outcome, advice) = match unsafe { qc_outcome_v1::read(outcome) } {
         Some(outcome) => {
-            let asked = outcome.fields & QC_HAS_RETRY_AFTER != 0;
-            let retry_after = asked.then(|| Duration::from_millis(outcome.retry_after_ms));
+            let advice = Advice {
+                wait: (outcome.fields & QC_HAS_RETRY_AFTER != 0)
+                    .then(|| Duration::from_millis(outcome.retry_after_ms)),
+                is_final: outcome.kind == QC_FAILED && outcome.fields & QC_IS_FINAL != 0,
+            };
             // SAFETY: what it points to is valid for the call.
-            (unsafe { read_outcome(&outcome) }, retry_after)
+            let mut outcome = unsafe { read_outcome(&outcome) };
+            if advice.is_final {
+                // At its beginning, because a long message is cut at its end.
+                outcome.message = clip(format!("{FINAL}{}", outcome.message));
+            }
+            (outcome, advice)
         }
         None => {
             let text = "the executor reported no readable outcome";
-            (Outcome::new(OutcomeKind::SystemFailure, text), None)
+            (Outcome::new(OutcomeKind::SystemFailure, text), Advice::default())
         }
     };
-    if let Err(why) = context.shared.finished(run, outcome, retry_after) {
+    if let Err(why) = context.shared.finished(run, outcome, advice) {
         tracing::warn!(
             plugin = context.plugin,
             run,

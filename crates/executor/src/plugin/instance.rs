@@ -240,6 +240,15 @@ impl Instance {
         }
     }
 
+    /// A run of a worker process that died is not wanted any more.
+    pub(crate) fn discard(&self, handle: &[u8]) {
+        if let Some(discard) = self.slots.discard {
+            let _call = self.watched("letting go of what a dead process kept");
+            // SAFETY: the instance is alive, and the handle outlives the call.
+            unsafe { discard(self.instance, qc_str::new(handle)) }
+        }
+    }
+
     /// Has it end what carries the mark of a node of `store` that is not among `alive`.
     pub(crate) fn reap(&self, store: &str, alive: &[String]) {
         if let Some(reap) = self.slots.reap {

@@ -123,6 +123,12 @@ impl Supervisor {
             }
             Message::Settings(settings) => self.loader.set_settings(settings),
             Message::Recorded(keys) => self.keep.recorded(&keys),
+            Message::Discard(executor, handles) => {
+                // One that cannot be loaded leaves it to the next node that looks.
+                if let Ok(instance) = self.loader.get(&executor, |made| self.keep.reap(made)) {
+                    handles.iter().for_each(|handle| instance.discard(handle));
+                }
+            }
             Message::Alive(marks) => {
                 self.keep.set_alive(marks);
                 self.loader.each(|instance| self.keep.reap(instance));
@@ -134,10 +140,10 @@ impl Supervisor {
                 }
             }
             Message::Spawn(handle, request) => self.spawn(handle, &request),
-            Message::Finished(handle, outcome, retry_after) => {
+            Message::Finished(handle, outcome, advice) => {
                 if let Some(run) = self.by_handle(handle) {
                     if run.outcome.is_none() {
-                        (run.outcome, run.retry_after) = (Some(outcome), retry_after);
+                        (run.outcome, run.advice) = (Some(outcome), advice);
                     }
                     if run.process.as_ref().is_some_and(Process::is_running) {
                         run.terminate(now);
@@ -347,7 +353,7 @@ impl Supervisor {
             output,
             started_at: run.started_at,
             finished_at: SystemClock.now(),
-            retry_after: run.retry_after,
+            advice: run.advice,
             confirm,
         }));
     }

@@ -66,7 +66,7 @@ pub fn plugin_file(name: &str) -> String {
     format!("{DLL_PREFIX}queuectl_plugin_{name}{DLL_SUFFIX}")
 }
 
-/// The header of today, and the older ones.
+/// The header of today, and those that there were before.
 pub const HEADERS: [&str; 3] = [
     concat!(env!("CARGO_MANIFEST_DIR"), "/../plugin-api/include"),
     concat!(env!("CARGO_MANIFEST_DIR"), "/../plugin-api/tests/headers/1.0"),

@@ -152,6 +152,7 @@ impl Worker {
             }
             ToWorker::Settings(settings) => host.set_settings(settings),
             ToWorker::Recorded(keys) => host.recorded(keys),
+            ToWorker::Discard(executor, handles) => host.discard(executor, handles),
             ToWorker::Alive(marks) => host.alive(marks),
             ToWorker::Reap(executors) => host.reap(executors),
         }
