@@ -55,11 +55,15 @@ enum Task {
     Ci,
     /// Measure the release build: figures with their spread, against peers in the same run (Linux)
     Bench {
-        /// Only these measurements: drain, noop, enqueue, latency, idle [default: all]
+        /// Only these measurements: drain, noop, enqueue, latency, idle, scale, pages, contention, retention
+        /// [default: all]
         names: Vec<String>,
         /// How often each is measured
         #[arg(long, value_name = "N", default_value_t = 5)]
         runs: u32,
+        /// How many jobs a large queue has; ten million take 4 GB of disk and some minutes to make
+        #[arg(long, value_name = "N", default_value_t = 1_000_000, value_parser = clap::value_parser!(u64).range(10_000..))]
+        jobs: u64,
         /// Write the figures to this file as JSON, too
         #[arg(long, value_name = "FILE")]
         json: Option<PathBuf>,
@@ -92,7 +96,12 @@ fn run(task: Task) -> anyhow::Result<()> {
         Task::Test { filter } => suite::run(&workspace, filter.as_deref(), suite::in_ci()),
         Task::Ci => suite::run(&workspace, None, true),
         #[cfg(target_os = "linux")]
-        Task::Bench { names, runs, json } => bench::run(&workspace, &names, runs, json),
+        Task::Bench {
+            names,
+            runs,
+            jobs,
+            json,
+        } => bench::run(&workspace, &names, runs, jobs, json),
         #[cfg(not(target_os = "linux"))]
         Task::Bench { .. } => anyhow::bail!("the measurements read /proc, which only Linux has"),
         Task::Demo { keep } => demo::run(&workspace, keep),

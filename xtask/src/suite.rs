@@ -48,6 +48,8 @@ const NOT_ON_POSTGRES: &str = "crates/cli/tests/end_to_end/not_on_postgres.txt";
 const EXCUSES: &[&str] = &[
     "no container engine can run here",
     "no container engine could be installed here",
+    "no control groups can be used here",
+    "only root can run jobs as other users",
 ];
 
 /// Whether the environment says that this is CI.

@@ -17,12 +17,13 @@ mod logging;
 mod output;
 mod verbs;
 
+use std::mem::ManuallyDrop;
 use std::process::ExitCode;
 
-use clap::Parser;
+use clap::{CommandFactory, FromArgMatches};
 
 fn main() -> ExitCode {
-    let command_line = cli::CommandLine::parse();
+    let command_line = parse();
     command_line.global.choose_color();
     let context = match context::Context::resolve(&command_line.global) {
         Ok(context) => context,
@@ -35,4 +36,17 @@ fn main() -> ExitCode {
         Ok(status) => status.into(),
         Err(error) => exit::report(&error, Some(&context.location)),
     }
+}
+
+/// What `clap::Parser::parse` does, but for taking down the description of all verbs and options, which takes longer than
+/// many a verb; the process ends soon enough.
+fn parse() -> cli::CommandLine {
+    let mut command = ManuallyDrop::new(cli::CommandLine::command());
+    let matches = command.try_get_matches_from_mut(std::env::args_os());
+    matches
+        .and_then(|matches| {
+            let matches = ManuallyDrop::new(matches);
+            cli::CommandLine::from_arg_matches(&matches).map_err(|error| error.format(&mut command))
+        })
+        .unwrap_or_else(|error| error.exit())
 }

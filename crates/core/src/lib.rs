@@ -18,7 +18,7 @@ pub mod transition;
 pub use executor_setting::{ExecutorSetting, ExecutorSettingError};
 pub use id::{ExecutorName, IdError, JobId, JobName, JobRef, NodeId, QueueName};
 pub use job::{Command, Job, JobError, NewJob, Payload};
-pub use outcome::{Attempt, Outcome, OutcomeKind, Output};
+pub use outcome::{Advice, Attempt, Outcome, OutcomeKind, Output};
 pub use quote::quote_argv;
 pub use settings::Settings;
 pub use state::{State, UnknownState};

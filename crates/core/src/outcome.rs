@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::str::FromStr;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
@@ -120,6 +121,15 @@ impl Outcome {
         // Exit statuses above 255 exist on Windows only; what is not zero must stay not zero.
         u8::try_from(status).unwrap_or(u8::MAX)
     }
+}
+
+/// What an executor says about further attempts when one has ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Advice {
+    /// The shortest wait before the next one, if it asks for one.
+    pub wait: Option<Duration>,
+    /// Another attempt cannot succeed. Only with [`OutcomeKind::Failed`].
+    pub is_final: bool,
 }
 
 /// What an attempt printed: standard output and standard error as they arrived, bounded.

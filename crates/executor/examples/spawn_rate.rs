@@ -3,6 +3,8 @@
 //! Both sides run two at a time: two processes with a host each (a process has one), and two threads that call
 //! `Command::output`. Run with `--release`, after building the shell plugin the same way:
 //! `cargo build --release -p queuectl-plugin-shell && cargo run --release -p queuectl-executor --example spawn_rate`
+//!
+//! Words that may follow: the number of jobs, and their payload, to see what limits cost: `4000 '{"umask":"022"}'`.
 
 #[cfg(not(unix))]
 fn main() {
@@ -14,9 +16,11 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut args = std::env::args().skip(1);
     let first = args.next();
     if first.as_deref() == Some("host") {
-        return unix::host(args.next().unwrap_or_default().parse()?);
+        let jobs = args.next().unwrap_or_default().parse()?;
+        return unix::host(jobs, &args.next().unwrap_or_default());
     }
-    unix::compare(first.map_or(Ok(4000), |jobs| jobs.parse())?)
+    let payload = args.next().unwrap_or_else(|| "{}".to_owned());
+    unix::compare(first.map_or(Ok(4000), |jobs| jobs.parse())?, &payload)
 }
 
 #[cfg(unix)]
@@ -32,10 +36,10 @@ mod unix {
     use queuectl_executor::{Host, HostConfig, PluginSettings, Report, Run, RunKey, SearchPath, processes};
 
     /// Runs `jobs` jobs on two sides and prints both rates.
-    pub fn compare(jobs: u32) -> Result<(), Box<dyn Error>> {
+    pub fn compare(jobs: u32, payload: &str) -> Result<(), Box<dyn Error>> {
         for round in 1..=3 {
             let bare = rate(jobs, || bare(jobs / 2))?;
-            let hosted = rate(jobs, || hosted(jobs / 2))?;
+            let hosted = rate(jobs, || hosted(jobs / 2, payload))?;
             println!(
                 "round {round}: bare {bare:.0}/s, host {hosted:.0}/s, ratio {:.2}",
                 hosted / bare
@@ -67,9 +71,13 @@ mod unix {
         Ok(())
     }
 
-    fn hosted(each: u32) -> Result<(), Box<dyn Error>> {
+    fn hosted(each: u32, payload: &str) -> Result<(), Box<dyn Error>> {
         let exe = std::env::current_exe()?;
-        let start = || Command::new(&exe).args(["host", &each.to_string()]).spawn();
+        let start = || {
+            Command::new(&exe)
+                .args(["host", &each.to_string(), payload])
+                .spawn()
+        };
         for mut child in [start()?, start()?] {
             if !child.wait()?.success() {
                 return Err("a host failed".into());
@@ -79,7 +87,7 @@ mod unix {
     }
 
     /// One process: a host with one job at a time and one more waiting.
-    pub fn host(jobs: i64) -> Result<(), Box<dyn Error>> {
+    pub fn host(jobs: i64, payload: &str) -> Result<(), Box<dyn Error>> {
         processes::become_subreaper()?;
         let exe = std::env::current_exe()?;
         let folder = exe.ancestors().nth(2).ok_or("no target folder")?;
@@ -91,7 +99,7 @@ mod unix {
                 ..PluginSettings::default()
             },
             mark: "rate.1".to_owned(),
-            load_limit: queuectl_executor::LOAD_LIMIT,
+            call_limit: queuectl_executor::CALL_LIMIT,
             cookie: format!("rate-{}", std::process::id()),
         };
         let host = Host::new(config, move |report| {
@@ -100,7 +108,7 @@ mod unix {
             }
         })?;
         for number in 0..jobs {
-            host.start(run(number)?);
+            host.start(run(number, payload)?);
             let outcome = finished.recv()?;
             if outcome.exit_code != Some(0) {
                 return Err(outcome.message.into());
@@ -110,7 +118,7 @@ mod unix {
         Ok(())
     }
 
-    fn run(number: i64) -> Result<Run, Box<dyn Error>> {
+    fn run(number: i64, payload: &str) -> Result<Run, Box<dyn Error>> {
         Ok(Run {
             key: RunKey {
                 job: JobId(number),
@@ -120,7 +128,7 @@ mod unix {
             attempt: 1,
             queue: "default".to_owned(),
             executor: "shell".parse()?,
-            payload: r#"{"command":"true"}"#.to_owned(),
+            payload: format!(r#"{{"command":"true","payload":{payload}}}"#),
             timeout: Some(Duration::from_secs(60)),
             kill_grace: Duration::from_secs(5),
             leftovers: Leftovers::Kill,

@@ -22,9 +22,9 @@ pub struct HostConfig {
     pub search: SearchPath,
     /// What plugins are told about the user's choices.
     pub settings: PluginSettings,
-    /// How long a plugin may take to be loaded and to make an instance. If it takes longer, this process ends with
+    /// How long a call into a plugin may take, loading it included. If one takes longer, this process ends with
     /// [`HANGING_STATUS`](crate::HANGING_STATUS): the thread that calls plugins cannot be had back.
-    pub load_limit: Duration,
+    pub call_limit: Duration,
     /// The value of `QUEUECTL_COOKIE` in the environment of every process: by it they are found again when this
     /// process dies. Unique to this worker process.
     pub cookie: String,
@@ -122,6 +122,11 @@ impl Host {
     /// The outcomes of these runs are durable, or nobody wants them any more.
     pub fn recorded(&self, keys: Vec<RunKey>) {
         self.shared.post(Message::Recorded(keys));
+    }
+
+    /// Nobody wants the runs of dead worker processes any more that an executor had saved these handles for.
+    pub fn discard(&self, executor: ExecutorName, handles: Vec<Vec<u8>>) {
+        self.shared.post(Message::Discard(executor, handles));
     }
 
     /// These are the marks of the nodes of this store that live; executors end what others of them left behind.

@@ -9,6 +9,7 @@
 mod capture;
 mod error;
 mod host;
+mod limits;
 mod os;
 mod outcome;
 mod plugin;
@@ -19,5 +20,5 @@ mod supervisor;
 
 pub use error::{HostError, PluginError};
 pub use host::{Host, HostConfig, Starter};
-pub use plugin::{Found, HANGING_STATUS, LOAD_LIMIT, Offline, PluginInfo, SearchPath, inspect, kit};
+pub use plugin::{CALL_LIMIT, Found, HANGING_STATUS, Offline, PluginInfo, SearchPath, inspect, kit};
 pub use run::{Finished, PluginSettings, Report, Run, RunKey, StopReason};

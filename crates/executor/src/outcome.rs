@@ -63,6 +63,14 @@ pub(crate) fn of_exit(exit: &Exit) -> Outcome {
     }
 }
 
+/// A failure with the limit that the process hit, which is likely its reason.
+pub(crate) fn with_hit(mut outcome: Outcome, hit: Option<String>) -> Outcome {
+    if let Some(hit) = hit.filter(|_| outcome.kind != OutcomeKind::Succeeded) {
+        outcome.message = format!("{}: {hit}", outcome.message);
+    }
+    outcome
+}
+
 /// The outcome to report, given what the run itself came to and why the host stopped it.
 pub(crate) fn after_stop(outcome: Outcome, stopped: Option<Stopped>) -> Outcome {
     let (kind, message) = match stopped {
@@ -159,6 +167,17 @@ mod tests {
         );
         assert_eq!(late.signal, Some(15));
         assert_eq!(after_stop(bad(), None), bad());
+    }
+
+    #[test]
+    fn a_limit_explains_a_failure_and_no_success() {
+        let hit = || Some("out of memory".to_owned());
+        assert_eq!(
+            with_hit(of_exit(&Exit::Code(3)), hit()).message,
+            "exit status 3: out of memory"
+        );
+        assert_eq!(with_hit(of_exit(&Exit::Code(3)), None).message, "exit status 3");
+        assert_eq!(with_hit(of_exit(&Exit::Code(0)), hit()).message, "");
     }
 
     #[test]

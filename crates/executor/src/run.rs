@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use queuectl_core::settings::Leftovers;
-use queuectl_core::{ExecutorName, JobId, Outcome, Output, Timestamp};
+use queuectl_core::{Advice, ExecutorName, JobId, Outcome, Output, Timestamp};
 use serde::{Deserialize, Serialize};
 
 /// Which attempt of which job: the job and the fencing token of the claim.
@@ -70,8 +70,8 @@ pub struct Finished {
     pub started_at: Timestamp,
     /// When it ended, by the wall clock.
     pub finished_at: Timestamp,
-    /// The shortest wait before the next attempt, if the executor asks for one.
-    pub retry_after: Option<Duration>,
+    /// What the executor says about further attempts.
+    pub advice: Advice,
     /// Whether the executor wants to be told when the outcome is durable; see [`crate::Host::recorded`].
     pub confirm: bool,
 }

@@ -4,12 +4,16 @@
 //! fast path, and lets the message name what is missing. Starting and process groups are not done here.
 
 use std::collections::HashMap;
+use std::ffi::OsStr;
+use std::fs::File;
 use std::io::{self, Seek, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use queuectl_core::{Outcome, OutcomeKind};
 
+use crate::limits::Limits;
+use crate::os::{Confinement, Marks, User};
 use crate::outcome::os_text;
 use crate::{Run, os};
 
@@ -26,6 +30,29 @@ pub(crate) struct SpawnRequest {
     pub(crate) env_remove: Vec<String>,
     pub(crate) cwd: Option<String>,
     pub(crate) stdin: Option<Vec<u8>>,
+    /// The only names that are inherited; none inherits all.
+    pub(crate) env_keep: Option<Vec<String>>,
+    pub(crate) limits: Limits,
+}
+
+/// Why a process was not started.
+pub(crate) enum SpawnError {
+    /// What that means for the attempt is clear.
+    Outcome(Outcome),
+    /// The operating system refused it.
+    Os(io::Error),
+}
+
+impl From<Outcome> for SpawnError {
+    fn from(outcome: Outcome) -> Self {
+        SpawnError::Outcome(outcome)
+    }
+}
+
+impl From<io::Error> for SpawnError {
+    fn from(error: io::Error) -> Self {
+        SpawnError::Os(error)
+    }
 }
 
 impl SpawnRequest {
@@ -48,13 +75,33 @@ impl SpawnRequest {
                 name.escape_debug()
             ));
         }
-        match self.env_remove.iter().find(|name| name_is_bad(name)) {
-            Some(name) => Err(format!(
+        let names = self.env_remove.iter().chain(self.env_keep.iter().flatten());
+        if let Some(name) = names.into_iter().find(|name| name_is_bad(name)) {
+            return Err(format!(
                 "'{}' is no environment variable name",
                 name.escape_debug()
-            )),
-            None => Ok(()),
+            ));
         }
+        self.limits.check()
+    }
+
+    /// Whether a variable of this process is handed on.
+    fn inherits(&self, name: &OsStr) -> bool {
+        let same = |wanted: &str, name: &[u8]| {
+            if cfg!(windows) {
+                wanted.as_bytes().eq_ignore_ascii_case(name)
+            } else {
+                wanted.as_bytes() == name
+            }
+        };
+        let name = name.as_encoded_bytes();
+        let fits = |wanted: &String| match wanted.strip_suffix('*') {
+            Some(start) => name.get(..start.len()).is_some_and(|name| same(start, name)),
+            None => same(wanted, name),
+        };
+        // Without it hardly a program starts there.
+        let needed = cfg!(windows) && same("SystemRoot", name);
+        needed || self.env_keep.as_ref().is_none_or(|keep| keep.iter().any(fits))
     }
 }
 
@@ -72,8 +119,13 @@ impl Builder {
         }
     }
 
-    /// The command for a request, without its output.
-    pub(crate) fn command(&mut self, run: &Run, request: &SpawnRequest) -> Result<Command, Outcome> {
+    /// The command for a request, without its output, and its limits if it has any: without them std starts it by
+    /// `posix_spawn`.
+    pub(crate) fn command(
+        &mut self,
+        run: &Run,
+        request: &SpawnRequest,
+    ) -> Result<(Command, Option<Confinement>), Outcome> {
         let cannot = |error: &io::Error| cannot_start(&request.argv[0], error);
         let cwd = match &request.cwd {
             Some(cwd) => Some(working_folder(cwd)?),
@@ -84,6 +136,14 @@ impl Builder {
             .map_err(|error| cannot(&error))?;
         let mut command = Command::new(program);
         os::arguments(&mut command, request);
+        if request.env_keep.is_some() {
+            command.env_clear();
+            command.envs(std::env::vars_os().filter(|(name, _)| request.inherits(name)));
+        }
+        let limits = &request.limits;
+        let user = limits.user.as_deref().map(User::find).transpose();
+        let user = user.map_err(|why| cannot_confine(&why))?;
+        command.envs(user.iter().flat_map(User::environment));
         command.envs(request.env.iter().map(|(name, value)| (name, value)));
         for name in &request.env_remove {
             command.env_remove(name);
@@ -95,22 +155,33 @@ impl Builder {
             .env("QUEUECTL_FENCE", run.key.fence.to_string())
             .env("QUEUECTL_QUEUE", &run.queue)
             .env("QUEUECTL_COOKIE", &self.cookie);
+        let stdin = request.stdin.as_deref().filter(|bytes| !bytes.is_empty());
+        let stdin = stdin.map(nameless_file).transpose().map_err(|error| {
+            let why = os_text(&error);
+            Outcome::new(
+                OutcomeKind::SystemFailure,
+                format!("cannot write the standard input to a temporary file: {why}"),
+            )
+        })?;
+        let confinement = if limits.are_none() {
+            None
+        } else {
+            let marks = Marks {
+                cookie: &self.cookie,
+                job: &run.public_id,
+                fence: run.key.fence,
+            };
+            let made = Confinement::prepare(&mut command, limits, user, cwd.as_deref(), marks);
+            Some(made.map_err(|why| cannot_confine(&why))?)
+        };
+        if let (Some(confinement), Some(stdin)) = (&confinement, &stdin) {
+            confinement.own(stdin);
+        }
         if let Some(cwd) = cwd {
             command.current_dir(cwd);
         }
-        command.stdin(match &request.stdin {
-            Some(bytes) if !bytes.is_empty() => input(bytes).map_err(|error| {
-                Outcome::new(
-                    OutcomeKind::SystemFailure,
-                    format!(
-                        "cannot write the standard input to a temporary file: {}",
-                        os_text(&error)
-                    ),
-                )
-            })?,
-            _ => Stdio::null(),
-        });
-        Ok(command)
+        command.stdin(stdin.map_or_else(Stdio::null, Stdio::from));
+        Ok((command, confinement))
     }
 
     /// Forgets where a program was, because it is no longer there.
@@ -174,11 +245,19 @@ fn working_folder(cwd: &str) -> Result<PathBuf, Outcome> {
 }
 
 /// Bytes as a file without a name, to be read from its start.
-fn input(bytes: &[u8]) -> io::Result<Stdio> {
+pub(crate) fn nameless_file(bytes: &[u8]) -> io::Result<File> {
     let mut file = tempfile::tempfile()?;
     file.write_all(bytes)?;
     file.rewind()?;
-    Ok(file.into())
+    Ok(file)
+}
+
+/// The outcome of a process whose limits could not be put on: it does not run without them.
+pub(crate) fn cannot_confine(why: &str) -> Outcome {
+    Outcome::new(
+        OutcomeKind::SystemFailure,
+        crate::outcome::clip(format!("the job was not started: {why}")),
+    )
 }
 
 /// The outcome of a process that could not be started: the machine's fault if it lacks something, else the job's.
@@ -212,5 +291,69 @@ mod tests {
         };
         assert!(env.check().unwrap_err().contains("A=B"));
         assert!(request(&["a"]).check().is_ok());
+        let keep = SpawnRequest {
+            env_keep: Some(vec!["A=*".into()]),
+            ..request(&["a"])
+        };
+        assert!(keep.check().unwrap_err().contains("A=*"));
+    }
+
+    /// A fork costs a fifth of the rate at which processes are started, and more the larger the heap is.
+    #[test]
+    #[cfg(unix)]
+    fn only_a_process_with_limits_leaves_the_fast_path() {
+        let run = Run {
+            key: crate::RunKey {
+                job: queuectl_core::JobId(1),
+                fence: 1,
+            },
+            public_id: "1".to_owned(),
+            attempt: 1,
+            queue: "q".to_owned(),
+            executor: queuectl_core::ExecutorName::default(),
+            payload: String::new(),
+            timeout: None,
+            kill_grace: std::time::Duration::ZERO,
+            leftovers: queuectl_core::settings::Leftovers::Kill,
+            output_limit: 0,
+            output_file_limit: 0,
+            output_file: PathBuf::new(),
+        };
+        let request = || SpawnRequest {
+            argv: vec!["sh".into()],
+            stdin: Some(b"x".to_vec()),
+            cwd: Some("/".into()),
+            ..SpawnRequest::default()
+        };
+        let mut builder = Builder::new("c.".to_owned());
+        let mut confined = |request: SpawnRequest| {
+            builder
+                .command(&run, &request)
+                .is_ok_and(|(_, made)| made.is_some())
+        };
+        assert!(!confined(request()));
+        assert!(!confined(SpawnRequest {
+            env_keep: Some(vec![]),
+            ..request()
+        }));
+        let limits = Limits {
+            nice: Some(1),
+            ..Limits::default()
+        };
+        assert!(confined(SpawnRequest { limits, ..request() }));
+    }
+
+    #[test]
+    fn names_are_inherited_whole_or_by_their_beginning() {
+        let keep = |names: Option<&[&str]>| SpawnRequest {
+            env_keep: names.map(|names| names.iter().map(ToString::to_string).collect()),
+            ..SpawnRequest::default()
+        };
+        let inherits = |names, name: &str| keep(names).inherits(OsStr::new(name));
+        assert!(inherits(None, "ANY") && !inherits(Some(&[]), "ANY"));
+        let some: Option<&[&str]> = Some(&["PATH", "LC_*"]);
+        assert!(inherits(some, "PATH") && inherits(some, "LC_ALL") && inherits(some, "LC_"));
+        assert!(!inherits(some, "PATHS") && !inherits(some, "LC") && !inherits(some, "XLC_ALL"));
+        assert!(inherits(Some(&["*"]), "ANY"));
     }
 }

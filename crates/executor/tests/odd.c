@@ -1,6 +1,7 @@
 /* A plugin that does what the request's "do" says, for tests of the host. Compiles with every header of ABI 1. */
 #define _POSIX_C_SOURCE 200809L
 #include <pthread.h>
+#include <stddef.h>
 #include <string.h>
 
 #include "queuectl_plugin.h"
@@ -71,7 +72,7 @@ static qc_status create(const qc_host_v1 *h, void *ctx, qc_str settings, void **
 static void destroy(void *instance) { (void)instance; }
 
 #if QC_ABI_MINOR >= 1
-static qc_status start_1_1(uint64_t run, const char *todo);
+static qc_status start_1_1(uint64_t run, const char *todo, qc_error *error);
 #endif
 
 static qc_status start(void *instance, const qc_run_v1 *run, qc_error *error) {
@@ -121,7 +122,7 @@ static qc_status start(void *instance, const qc_run_v1 *run, qc_error *error) {
         return status;
     }
 #if QC_ABI_MINOR >= 1
-    return start_1_1(run->run, todo);
+    return start_1_1(run->run, todo, error);
 #else
     return QC_OK;
 #endif
@@ -200,7 +201,43 @@ static void stats(void *instance, qc_str *out) {
 
 static void shut_down(void *instance) { (void)instance; }
 
-static qc_status start_1_1(uint64_t run, const char *todo) {
+#if QC_ABI_MINOR >= 2
+/* Limits, described in full or too short, and flags that nobody knows. */
+static qc_status limited(uint64_t run, size_t size, uint32_t flags, qc_error *error) {
+    qc_str words[3] = {str("sh"), str("-c"), str("umask; ulimit -n; cat " QC_SPAWN_FILE_PATH)};
+    qc_rlimit files = {QC_RLIMIT_NOFILE, 0, 50, QC_RLIM_KEEP};
+    qc_spawn_v1 s;
+    memset(&s, 0, sizeof s);
+    s.size = (uint32_t)size;
+    s.flags = QC_SPAWN_UMASK | QC_SPAWN_FILE | QC_SPAWN_RLIMITS | flags;
+    s.argv = words;
+    s.argv_len = 3;
+    s.umask = 0123;
+    s.rlimits = &files;
+    s.rlimits_len = 1;
+    s.file_bytes = str("from the plugin\n");
+    return host->spawn(host_ctx, run, &s, error);
+}
+
+static char discarded[256];
+
+static void discard(void *instance, qc_str handle) {
+    (void)instance;
+    strncat(discarded, " ", 2);
+    strncat(discarded, (const char *)handle.ptr, handle.len);
+}
+#endif
+
+static qc_status start_1_1(uint64_t run, const char *todo, qc_error *error) {
+    (void)error;
+#if QC_ABI_MINOR >= 2
+    if (!strcmp(todo, "limited")) {
+        if (!(host->features & QC_HOST_SPAWN_LIMITS)) return QC_SYSTEM_FAILURE;
+        return limited(run, sizeof(qc_spawn_v1), 0, error);
+    }
+    if (!strcmp(todo, "too-short")) return limited(run, offsetof(qc_spawn_v1, umask), 0, error);
+    if (!strcmp(todo, "too-new")) return limited(run, sizeof(qc_spawn_v1), 1u << 20, error);
+#endif
     if (!strcmp(todo, "keep")) {
         host->event(host_ctx, run, str("saved"), str("for later"));
         return host->save_handle(host_ctx, run, str("over there"));
@@ -214,6 +251,21 @@ static qc_status start_1_1(uint64_t run, const char *todo) {
         outcome.retry_after_ms = 1500;
         host->finished(host_ctx, run, &outcome);
     }
+#if QC_ABI_MINOR >= 2
+    if (!strcmp(todo, "final")) {
+        qc_outcome_v1 outcome;
+        memset(&outcome, 0, sizeof outcome);
+        outcome.size = sizeof outcome;
+        outcome.kind = QC_FAILED;
+        outcome.fields = QC_IS_FINAL;
+        outcome.message = str("never");
+        host->finished(host_ctx, run, &outcome);
+    }
+    if (!strcmp(todo, "discarded")) {
+        host->output(host_ctx, run, QC_STDOUT, str(discarded));
+        report(run, QC_SUCCEEDED, -1, NULL);
+    }
+#endif
     if (!strcmp(todo, "reaped")) {
         host->output(host_ctx, run, QC_STDOUT, str(reaped));
         report(run, QC_SUCCEEDED, -1, NULL);
@@ -241,6 +293,9 @@ static const qc_plugin_v1 plugin = {
     .reap = reap,
     .stats = stats,
     .shutdown = shut_down,
+#endif
+#if QC_ABI_MINOR >= 2
+    .discard = discard,
 #endif
 };
 

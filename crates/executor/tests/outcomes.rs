@@ -239,7 +239,7 @@ fn a_process_has_one_host() {
     let config = queuectl_executor::HostConfig {
         search: queuectl_executor::SearchPath::default(),
         settings: shell("sh"),
-        load_limit: queuectl_executor::LOAD_LIMIT,
+        call_limit: queuectl_executor::CALL_LIMIT,
         cookie: "c".to_owned(),
         mark: "s.n".to_owned(),
     };

@@ -110,7 +110,7 @@ fn what_is_no_plugin_or_for_another_version_is_refused() {
         (
             "unwilling",
             format!("{magic}void *queuectl_plugin_v1(uint32_t m) {{ (void)m; return 0; }}\n"),
-            "does not work with ABI 1.1",
+            "does not work with ABI 1.2",
         ),
         (
             "short",
@@ -150,6 +150,34 @@ fn a_plugin_in_c_does_everything_the_header_says() {
     for header in HEADERS {
         a_plugin_in_c_works(header);
     }
+}
+
+#[test]
+fn a_plugin_in_c_limits_its_process() {
+    let folder = tempfile::tempdir().unwrap();
+    if !compile_plugin_with(folder.path(), "odd", include_str!("odd.c"), HEADERS[0]) {
+        return;
+    }
+    let mut bench = Bench::with_folders([folder.path().to_owned()]);
+    let mut odd = |what: &str| {
+        let mut run = bench.run(json!({"payload": {"do": what}}));
+        run.executor = name("odd");
+        bench.finish(run)
+    };
+    let limited = odd("limited");
+    assert_eq!(told(&limited), (Succeeded, ""));
+    assert_eq!(text(&limited), "0123\n50\nfrom the plugin\n");
+    // What is asked for and cannot be read, or is not known, is not ignored.
+    let short = odd("too-short");
+    assert_eq!(
+        told(&short),
+        (Failed, "the process description is too short for its flags")
+    );
+    let new = odd("too-new");
+    assert_eq!(
+        told(&new),
+        (Failed, "the process description has unknown flags 0x100114")
+    );
 }
 
 /// What a plugin has done since the first version of the ABI, built with that header.
@@ -216,13 +244,39 @@ fn a_plugin_in_c_works(header: &str) {
 }
 
 #[test]
-fn what_came_with_the_second_minor_version() {
+fn what_came_with_the_third_minor_version() {
     let folder = tempfile::tempdir().unwrap();
     if !compile_plugin(folder.path(), "odd", include_str!("odd.c")) {
         return;
     }
+    let mut bench = Bench::with_folders([folder.path().to_owned()]);
+    let odd = |bench: &mut Bench, what: &str| {
+        let mut run = bench.run(json!({"payload": {"do": what}}));
+        run.executor = name("odd");
+        bench.finish(run)
+    };
+    let last = odd(&mut bench, "final");
+    assert_eq!(
+        told(&last),
+        (Failed, "final, another attempt could not succeed: never")
+    );
+    assert!(last.advice.is_final);
+    assert!(!odd(&mut bench, "busy").advice.is_final);
+    bench
+        .host()
+        .discard(name("odd"), vec![b"one".to_vec(), b"two".to_vec()]);
+    assert_eq!(text(&odd(&mut bench, "discarded")), " one two");
+    assert_eq!(bench.shut_down(), []);
+}
+
+#[test]
+fn what_came_with_the_second_minor_version() {
+    let folder = tempfile::tempdir().unwrap();
+    if !compile_plugin_with(folder.path(), "odd", include_str!("odd.c"), HEADERS[2]) {
+        return;
+    }
     let offline = Offline::open(&folder.path().join(plugin_file("odd")), &shell("sh")).unwrap();
-    assert_eq!(offline.info().minor, 1);
+    assert_eq!(offline.info().minor, 2);
     assert!(offline.info().slots.iter().any(|slot| slot == "reattach"));
     assert_eq!(offline.fingerprint(), Err("the engine is away".to_owned()));
     assert_eq!(offline.validate(r#"{"payload":{"do":"x"}}"#), Ok(()));
@@ -245,7 +299,7 @@ fn what_came_with_the_second_minor_version() {
         "before the first run"
     );
     let busy = run(&mut bench, "busy");
-    assert_eq!(bench.finish(busy).retry_after, Some(Duration::from_millis(1500)));
+    assert_eq!(bench.finish(busy).advice.wait, Some(Duration::from_millis(1500)));
 
     // Saved, and taken over by what could be another process.
     let kept = run(&mut bench, "keep");

@@ -31,6 +31,8 @@
  *   1.1  fingerprint, validate, signal, reattach, recorded, reap, stats, shutdown, features; event, save_handle,
  *        features; qc_run_v1.mark; qc_outcome_v1.retry_after_ms; "schema" and "settings_schema" in the description;
  *        "settings" in the settings
+ *   1.2  qc_spawn_v1: flags QC_SPAWN_CLEAN_ENV to QC_SPAWN_FILE with the fields from umask on; QC_HOST_SPAWN_LIMITS;
+ *        qc_exit_v1.message also for a process that hit a limit; QC_IS_FINAL, QC_HOST_FINAL; discard
  *
  * Neither side may let an exception, a panic or a longjmp cross the boundary.
  *
@@ -49,7 +51,7 @@ extern "C" {
 
 #define QC_MAGIC UINT64_C(0x5143544c504c5547) /* "QCTLPLUG" */
 #define QC_ABI_MAJOR 1
-#define QC_ABI_MINOR 1
+#define QC_ABI_MINOR 2
 
 #if defined(_WIN32)
 #define QC_EXPORT __declspec(dllexport)
@@ -86,15 +88,45 @@ typedef int32_t qc_status;
 #define QC_HAS_EXIT_CODE 1
 #define QC_HAS_SIGNAL 2
 #define QC_HAS_RETRY_AFTER 4 /* since 1.1 */
+#define QC_IS_FINAL 8        /* since 1.2, with QC_FAILED: another attempt cannot succeed, so none shall follow */
 
 /* qc_host_v1.features, since 1.1. A bit that is not set means that the host does not do it (a test bench, say). */
 #define QC_HOST_ADOPTS UINT64_C(1)      /* saved handles outlive the worker process, and reattach is called */
 #define QC_HOST_RECORDS UINT64_C(2)     /* recorded is called */
 #define QC_HOST_RETRY_AFTER UINT64_C(4) /* retry_after_ms is honoured */
+#define QC_HOST_SPAWN_LIMITS UINT64_C(8) /* since 1.2: the flags of qc_spawn_v1 since 1.2 are known */
+#define QC_HOST_FINAL UINT64_C(16)      /* since 1.2: QC_IS_FINAL is honoured; else it means nothing */
 
 #define QC_HANDLE_BYTES 4096 /* longest handle for save_handle */
 
 #define QC_SPAWN_RAW_LAST 1 /* Windows: put the last argument on the command line as it is, unquoted */
+/* Since 1.2. Each makes the fields count that it names. A host that does not know a flag refuses the process, so that
+ * nothing ever runs with more rights than was asked for; with QC_HOST_SPAWN_LIMITS all of these are known. What the
+ * operating system or the node's rights do not allow is a system failure of the run, which names the step; the process
+ * does not run then. */
+#define QC_SPAWN_CLEAN_ENV 2 /* inherit only what env_keep names */
+#define QC_SPAWN_UMASK 4     /* umask */
+#define QC_SPAWN_NICE 8      /* nice */
+#define QC_SPAWN_RLIMITS 16  /* rlimits, rlimits_len */
+#define QC_SPAWN_MEMORY 32   /* memory_bytes */
+#define QC_SPAWN_PIDS 64     /* pids */
+#define QC_SPAWN_USER 128    /* user */
+#define QC_SPAWN_FILE 256    /* file_bytes */
+
+/* Since 1.2. Resources of qc_rlimit: seconds, bytes or numbers, as setrlimit(2) has them. */
+#define QC_RLIMIT_CPU 1     /* processor time, seconds: SIGXCPU at the soft limit, SIGKILL at the hard one */
+#define QC_RLIMIT_NOFILE 2  /* one more than the highest descriptor */
+#define QC_RLIMIT_CORE 3    /* core dump, bytes */
+#define QC_RLIMIT_FSIZE 4   /* a file that is written, bytes: SIGXFSZ */
+#define QC_RLIMIT_AS 5      /* address space, bytes */
+#define QC_RLIMIT_NPROC 6   /* processes of the same user on the machine, whoever started them; root has no limit */
+#define QC_RLIMIT_STACK 7   /* stack of the first thread, bytes */
+#define QC_RLIMIT_DATA 8    /* data segment, bytes */
+#define QC_RLIMIT_MEMLOCK 9 /* locked memory, bytes */
+#define QC_RLIM_UNLIMITED UINT64_MAX
+#define QC_RLIM_KEEP (UINT64_MAX - 1) /* leave this one of the two as it is; a soft limit at most at the hard one */
+
+#define QC_SPAWN_FILE_PATH "/dev/fd/3" /* where a process finds its file_bytes */
 
 /* Bytes with a length, not NUL-terminated; UTF-8 where they are text. "Absent" means ptr == NULL. */
 typedef struct qc_str {
@@ -114,6 +146,14 @@ typedef struct qc_pair {
     qc_str name;
     qc_str value;
 } qc_pair;
+
+/* Since 1.2. soft and hard: a value, QC_RLIM_UNLIMITED or QC_RLIM_KEEP. */
+typedef struct qc_rlimit {
+    uint32_t resource; /* QC_RLIMIT_*; each at most once */
+    uint32_t reserved; /* 0 */
+    uint64_t soft;
+    uint64_t hard;
+} qc_rlimit;
 
 /* One attempt of a job. */
 typedef struct qc_run_v1 {
@@ -138,7 +178,7 @@ typedef struct qc_run_v1 {
     qc_str mark;
 } qc_run_v1;
 
-/* A process for the host to start. It inherits the worker's environment, then gets `env`, then the QUEUECTL_* variables
+/* A process for the host to start. It inherits the worker's environment (or part of it), then gets `env`, then the QUEUECTL_* variables
  * of the run, which win. */
 typedef struct qc_spawn_v1 {
     uint32_t size;
@@ -151,6 +191,19 @@ typedef struct qc_spawn_v1 {
     size_t env_remove_len;
     qc_str cwd;              /* absent: the worker's own */
     qc_str stdin_bytes;      /* absent: no input */
+    /* Since 1.2, each with its flag. */
+    uint32_t umask;          /* 0 to 0777 */
+    int32_t nice;            /* -20 to 19; on Windows the nearest priority class */
+    const qc_rlimit *rlimits;
+    size_t rlimits_len;
+    uint64_t memory_bytes;   /* all processes of the run together; more: they are killed. Linux: cgroup v2, swap is not
+                                added. Windows: committed memory of the Job Object, where allocations fail */
+    uint64_t pids;           /* most processes (Linux: and threads) of the run at a time; at least 1 */
+    const qc_str *env_keep;  /* names; one that ends in '*' stands for all that begin like that */
+    size_t env_keep_len;
+    qc_str user;             /* USER, UID, USER:GROUP or UID:GID. With the user's supplementary groups. HOME, USER and
+                                LOGNAME become that user's, unless env sets them. Only root may */
+    qc_str file_bytes;       /* the process can read them as a file at QC_SPAWN_FILE_PATH */
 } qc_spawn_v1;
 
 typedef struct qc_exit_v1 {
@@ -158,13 +211,13 @@ typedef struct qc_exit_v1 {
     uint32_t kind;    /* QC_EXIT_* */
     int32_t code;
     uint32_t stopped; /* 1 if the host had asked the process to stop (cancelled, timed out, shutdown), else 0 */
-    qc_str message;   /* for QC_EXIT_NOT_STARTED; else empty */
+    qc_str message;   /* for QC_EXIT_NOT_STARTED; since 1.2 also of a process that hit a limit: which; else empty */
 } qc_exit_v1;
 
 typedef struct qc_outcome_v1 {
     uint32_t size;
     uint32_t kind;   /* QC_SUCCEEDED, QC_FAILED or QC_FAILED_SYSTEM; anything else counts as QC_FAILED_SYSTEM */
-    uint32_t fields; /* QC_HAS_* */
+    uint32_t fields; /* QC_HAS_*, QC_IS_FINAL */
     int32_t exit_code;
     int32_t signal;
     uint32_t reserved; /* 0 */
@@ -247,7 +300,7 @@ typedef struct qc_plugin_v1 {
      * before is lost with the old process: give all of it again if you can. */
     qc_status (*reattach)(void *instance, const qc_run_v1 *run, qc_str handle, qc_error *error);
     /* Since 1.1, optional. The run's outcome, which finished had reported, is durable now, or is not wanted any more:
-     * what was kept for reattaching can be removed. Not called if the worker process dies before; see reap. */
+     * what was kept for reattaching can be removed. Not called if the worker process dies before; see discard and reap. */
     void (*recorded)(void *instance, uint64_t run);
     /* Since 1.1, optional. Ends and removes whatever carries a mark "STORE.NODE" of this store whose node is not among
      * alive (marks as in qc_run_v1). Called before the first run and whenever nodes have gone; must return at once, and
@@ -258,6 +311,10 @@ typedef struct qc_plugin_v1 {
     void (*stats)(void *instance, qc_str *out);
     /* Since 1.1, optional. No run is left, none will come, destroy follows: end threads, flush. */
     void (*shutdown)(void *instance);
+    /* Since 1.2, optional. What recorded is for a run of this instance, this is for one of a worker process that died
+     * before recorded was called, or may have: nobody wants the run any more. End it if it goes on, and remove what was
+     * kept; handle is the last that was saved. It may all be gone already. Must return at once. */
+    void (*discard)(void *instance, qc_str handle);
 } qc_plugin_v1;
 
 /* To be exported by the plugin. */

@@ -17,7 +17,7 @@ pub const ENTRY_SYMBOL_STEM: &str = "queuectl_plugin_v";
 /// The major version described here.
 pub const MAJOR: u32 = 1;
 /// The newest minor version described here. A minor version only ever appends.
-pub const MINOR: u32 = 1;
+pub const MINOR: u32 = 2;
 
 /// What a plugin function returns.
 pub type qc_status = i32;
@@ -70,6 +70,8 @@ pub const QC_HAS_SIGNAL: u32 = 2;
 
 /// Bit of [`qc_outcome_v1::fields`]: `retry_after_ms` is set. Since 1.1.
 pub const QC_HAS_RETRY_AFTER: u32 = 4;
+/// Bit of [`qc_outcome_v1::fields`], with [`QC_FAILED`]: another attempt cannot succeed. Since 1.2.
+pub const QC_IS_FINAL: u32 = 8;
 
 /// Bit of [`qc_host_v1::features`]: handles that are saved outlive the worker process, and `reattach` is called.
 pub const QC_HOST_ADOPTS: u64 = 1;
@@ -77,12 +79,58 @@ pub const QC_HOST_ADOPTS: u64 = 1;
 pub const QC_HOST_RECORDS: u64 = 2;
 /// Bit of [`qc_host_v1::features`]: `retry_after_ms` is honoured.
 pub const QC_HOST_RETRY_AFTER: u64 = 4;
+/// Bit of [`qc_host_v1::features`]: the flags of [`qc_spawn_v1`] since 1.2 are known. Since 1.2.
+pub const QC_HOST_SPAWN_LIMITS: u64 = 8;
+/// Bit of [`qc_host_v1::features`]: [`QC_IS_FINAL`] is honoured. Since 1.2.
+pub const QC_HOST_FINAL: u64 = 16;
 
 /// Longest handle that can be saved, in bytes.
 pub const HANDLE_BYTES: usize = 4096;
 
 /// Bit of [`qc_spawn_v1::flags`]: on Windows the last argument is put on the command line as it is, unquoted.
 pub const QC_SPAWN_RAW_LAST: u32 = 1;
+/// Bit of [`qc_spawn_v1::flags`]: only what `env_keep` names is inherited. Since 1.2, like those that follow.
+pub const QC_SPAWN_CLEAN_ENV: u32 = 2;
+/// Bit of [`qc_spawn_v1::flags`]: `umask` counts.
+pub const QC_SPAWN_UMASK: u32 = 4;
+/// Bit of [`qc_spawn_v1::flags`]: `nice` counts.
+pub const QC_SPAWN_NICE: u32 = 8;
+/// Bit of [`qc_spawn_v1::flags`]: `rlimits` count.
+pub const QC_SPAWN_RLIMITS: u32 = 16;
+/// Bit of [`qc_spawn_v1::flags`]: `memory_bytes` counts.
+pub const QC_SPAWN_MEMORY: u32 = 32;
+/// Bit of [`qc_spawn_v1::flags`]: `pids` counts.
+pub const QC_SPAWN_PIDS: u32 = 64;
+/// Bit of [`qc_spawn_v1::flags`]: `user` counts.
+pub const QC_SPAWN_USER: u32 = 128;
+/// Bit of [`qc_spawn_v1::flags`]: `file_bytes` count.
+pub const QC_SPAWN_FILE: u32 = 256;
+
+/// Resource of [`qc_rlimit`]: processor time in seconds.
+pub const QC_RLIMIT_CPU: u32 = 1;
+/// Resource of [`qc_rlimit`]: open files.
+pub const QC_RLIMIT_NOFILE: u32 = 2;
+/// Resource of [`qc_rlimit`]: size of a core dump.
+pub const QC_RLIMIT_CORE: u32 = 3;
+/// Resource of [`qc_rlimit`]: size of a file that is written.
+pub const QC_RLIMIT_FSIZE: u32 = 4;
+/// Resource of [`qc_rlimit`]: address space.
+pub const QC_RLIMIT_AS: u32 = 5;
+/// Resource of [`qc_rlimit`]: processes of the user.
+pub const QC_RLIMIT_NPROC: u32 = 6;
+/// Resource of [`qc_rlimit`]: stack of the first thread.
+pub const QC_RLIMIT_STACK: u32 = 7;
+/// Resource of [`qc_rlimit`]: data segment.
+pub const QC_RLIMIT_DATA: u32 = 8;
+/// Resource of [`qc_rlimit`]: locked memory.
+pub const QC_RLIMIT_MEMLOCK: u32 = 9;
+/// Value of [`qc_rlimit`]: no limit.
+pub const QC_RLIM_UNLIMITED: u64 = u64::MAX;
+/// Value of [`qc_rlimit`]: as it is.
+pub const QC_RLIM_KEEP: u64 = u64::MAX - 1;
+
+/// Where a process finds the `file_bytes` of [`qc_spawn_v1`].
+pub const SPAWN_FILE_PATH: &str = "/dev/fd/3";
 
 /// Bytes with a length. UTF-8 where it stands for text. `ptr` may be NULL only where the field's text says so.
 #[repr(C)]
@@ -153,6 +201,20 @@ pub struct qc_pair {
     pub value: qc_str,
 }
 
+/// A limit of the operating system. Since 1.2.
+#[repr(C)]
+#[derive(Debug, Clone, Copy)]
+pub struct qc_rlimit {
+    /// One of `QC_RLIMIT_*`.
+    pub resource: u32,
+    /// 0.
+    pub reserved: u32,
+    /// What counts at first.
+    pub soft: u64,
+    /// How far the process may raise it.
+    pub hard: u64,
+}
+
 /// One attempt of a job, as handed to `start`.
 #[repr(C)]
 #[derive(Debug, Clone, Copy)]
@@ -203,6 +265,26 @@ pub struct qc_spawn_v1 {
     pub cwd: qc_str,
     /// Standard input; absent for none.
     pub stdin_bytes: qc_str,
+    /// File mode creation mask. Since 1.2, like those that follow; each counts only with its flag.
+    pub umask: u32,
+    /// Niceness, -20 to 19.
+    pub nice: i32,
+    /// Limits of the operating system.
+    pub rlimits: *const qc_rlimit,
+    /// Number of `rlimits`.
+    pub rlimits_len: usize,
+    /// Most memory of all processes of the run together.
+    pub memory_bytes: u64,
+    /// Most processes of the run at a time.
+    pub pids: u64,
+    /// Names of variables that are inherited; a `*` at the end stands for any ending.
+    pub env_keep: *const qc_str,
+    /// Number of `env_keep`.
+    pub env_keep_len: usize,
+    /// The user to run as, or `USER:GROUP`; names or numbers.
+    pub user: qc_str,
+    /// What the process can read at [`SPAWN_FILE_PATH`].
+    pub file_bytes: qc_str,
 }
 
 /// How a process that the host spawned ended.
@@ -217,7 +299,7 @@ pub struct qc_exit_v1 {
     pub code: i32,
     /// Whether the host had asked it to stop (0 or 1).
     pub stopped: u32,
-    /// In words, for `QC_EXIT_NOT_STARTED`; else empty.
+    /// In words: why it was not started, or which limit it hit; else empty.
     pub message: qc_str,
 }
 
@@ -335,6 +417,8 @@ pub struct qc_plugin_v1 {
     pub stats: Option<unsafe extern "C" fn(instance: *mut c_void, out: *mut qc_str)>,
     /// No run will be started any more and none is left; `destroy` follows. Optional. Since 1.1.
     pub shutdown: Option<unsafe extern "C" fn(instance: *mut c_void)>,
+    /// A run of a worker process that died is not wanted any more; what was kept for it may go. Optional. Since 1.2.
+    pub discard: Option<unsafe extern "C" fn(instance: *mut c_void, handle: qc_str)>,
 }
 
 /// A struct that starts with its size and grew since the first minor version.
@@ -375,7 +459,7 @@ unsafe impl Growing for qc_run_v1 {
 
 // SAFETY: as above.
 unsafe impl Growing for qc_spawn_v1 {
-    const FIRST_SIZE: usize = size_of::<qc_spawn_v1>();
+    const FIRST_SIZE: usize = std::mem::offset_of!(qc_spawn_v1, umask);
 }
 
 // SAFETY: as above.

@@ -121,6 +121,8 @@ impl From<serde_json::Error> for Error {
 pub enum StartError {
     /// The request makes no sense to this executor. The job's own failure, counted as an attempt.
     Invalid(String),
+    /// The same, and another attempt cannot succeed, so none follows; see [`crate::Outcome::failed_for_good`].
+    Final(String),
     /// The executor cannot run jobs at the moment. Not the job's failure; it is tried again later.
     System(String),
 }
@@ -128,7 +130,9 @@ pub enum StartError {
 impl std::fmt::Display for StartError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            StartError::Invalid(text) | StartError::System(text) => f.write_str(text),
+            StartError::Invalid(text) | StartError::Final(text) | StartError::System(text) => {
+                f.write_str(text)
+            }
         }
     }
 }
@@ -170,8 +174,8 @@ pub trait Executor: Send + Sync + Sized + 'static {
     const DESCRIPTION: Description;
 
     /// Whether runs leave something outside of the worker process and of spawned processes that must be found again
-    /// when the worker process dies (a container, say). Only then [`Executor::reattach`], [`Executor::recorded`] and
-    /// [`Executor::reap`] are called.
+    /// when the worker process dies (a container, say). Only then [`Executor::reattach`], [`Executor::recorded`],
+    /// [`Executor::discard`] and [`Executor::reap`] are called.
     const KEEPS: bool = false;
 
     /// Makes an instance.
@@ -239,6 +243,12 @@ pub trait Executor: Send + Sync + Sized + 'static {
     /// The outcome of a run is durable: what was kept for [`Executor::reattach`] can go.
     fn recorded(&self, run: RunHandle) {
         let _ = run;
+    }
+
+    /// The same for a run whose worker process died before [`Executor::recorded`] was called, or may have: by the handle
+    /// that was saved last. It may still go on, and it may all be gone already. Returns at once.
+    fn discard(&self, handle: &[u8]) {
+        let _ = handle;
     }
 
     /// Ends and removes whatever carries a mark ([`Run::mark`]) of this store, which is its part before the dot, whose

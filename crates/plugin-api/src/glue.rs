@@ -46,6 +46,7 @@ pub const fn vtable<T: Executor>(describe: unsafe extern "C" fn(*mut qc_str)) ->
         reap: if T::KEEPS { Some(reap::<T>) } else { None },
         stats: Some(stats::<T>),
         shutdown: Some(shutdown::<T>),
+        discard: if T::KEEPS { Some(discard::<T>) } else { None },
     }
 }
 
@@ -185,6 +186,8 @@ unsafe fn begin_run<T: Executor>(
 ) -> qc_status {
     // SAFETY: the pointer came from `create::<T>` and is not destroyed while runs are started.
     let instance = unsafe { &*instance.cast::<Instance<T>>() };
+    // SAFETY: `run` is as the header describes it.
+    let id = unsafe { qc_run_v1::read(run) }.map(|run| run.run);
     let tracker = Tracker::new();
     let result = catch_unwind(AssertUnwindSafe(|| {
         // SAFETY: `run` is as the header describes it.
@@ -198,10 +201,14 @@ unsafe fn begin_run<T: Executor>(
     };
     let Err(problem) = result else { return QC_OK };
     tracker.start_failed();
+    if let (StartError::Final(text), Some(id)) = (&problem, id) {
+        RunHandle::new(instance.host.clone(), id).finish(Outcome::failed_for_good(text));
+        return QC_OK;
+    }
     // SAFETY: the buffer is the host's, as the header describes it.
     unsafe { write_error(error, &problem.to_string()) }
     match problem {
-        StartError::Invalid(_) => QC_INVALID,
+        StartError::Invalid(_) | StartError::Final(_) => QC_INVALID,
         StartError::System(_) => QC_SYSTEM_FAILURE,
     }
 }
@@ -333,6 +340,14 @@ unsafe extern "C" fn recorded<T: Executor>(instance: *mut c_void, run: u64) {
     quiet(instance, |executor| {
         executor.recorded(RunHandle::new(instance.host.clone(), run))
     });
+}
+
+unsafe extern "C" fn discard<T: Executor>(instance: *mut c_void, handle: qc_str) {
+    // SAFETY: the pointer came from `create::<T>` and is not destroyed during this call.
+    let instance = unsafe { &*instance.cast::<Instance<T>>() };
+    // SAFETY: the handle is valid for this call.
+    let handle = unsafe { handle.bytes() }.unwrap_or_default();
+    quiet(instance, |executor| executor.discard(handle));
 }
 
 unsafe extern "C" fn reap<T: Executor>(

@@ -7,8 +7,8 @@ use std::mem::offset_of;
 
 use crate::Error;
 use crate::abi::{
-    QC_HOST_ADOPTS, QC_HOST_RECORDS, QC_INVALID, QC_OK, qc_error, qc_host_v1, qc_outcome_v1, qc_spawn_v1,
-    qc_str,
+    QC_HOST_ADOPTS, QC_HOST_FINAL, QC_HOST_RECORDS, QC_HOST_SPAWN_LIMITS, QC_INVALID, QC_OK, qc_error,
+    qc_host_v1, qc_outcome_v1, qc_spawn_v1, qc_str,
 };
 
 /// How much a log line matters.
@@ -123,6 +123,17 @@ impl Host {
     /// Whether [`crate::Executor::recorded`] is called.
     pub fn records(&self) -> bool {
         self.features() & QC_HOST_RECORDS != 0
+    }
+
+    /// Whether processes can be limited: everything of [`crate::Spawn`] from [`crate::Spawn::inherit_only`] on. What of
+    /// it the operating system cannot do ends the run with a system failure.
+    pub fn limits_processes(&self) -> bool {
+        self.features() & QC_HOST_SPAWN_LIMITS != 0
+    }
+
+    /// Whether [`crate::Outcome::failed_for_good`] is more than a failure.
+    pub fn heeds_final(&self) -> bool {
+        self.features() & QC_HOST_FINAL != 0
     }
 
     pub(crate) fn event(&self, run: u64, name: &str, detail: &str) {

@@ -48,6 +48,6 @@ pub use executor::{Description, Error, Executor, Handled, Settings, StartError, 
 pub use host::{Host, Level};
 pub use outcome::{Exit, ExitKind, Outcome};
 pub use run::{Command, Request, Run, RunHandle};
-pub use spawn::Spawn;
+pub use spawn::{Resource, Rlimit, Spawn};
 #[cfg(feature = "tasks")]
 pub use tasks::{StopSignal, Tasks};

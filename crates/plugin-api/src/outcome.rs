@@ -2,7 +2,7 @@
 
 use crate::abi::{
     QC_EXIT_CODE, QC_EXIT_SIGNAL, QC_FAILED, QC_FAILED_SYSTEM, QC_HAS_EXIT_CODE, QC_HAS_RETRY_AFTER,
-    QC_HAS_SIGNAL, QC_SUCCEEDED, qc_exit_v1, qc_outcome_v1, qc_str,
+    QC_HAS_SIGNAL, QC_IS_FINAL, QC_SUCCEEDED, qc_exit_v1, qc_outcome_v1, qc_str,
 };
 
 /// How a run ended.
@@ -13,6 +13,7 @@ pub struct Outcome {
     signal: Option<i32>,
     message: String,
     retry_after_ms: Option<u64>,
+    is_final: bool,
 }
 
 impl Outcome {
@@ -23,6 +24,7 @@ impl Outcome {
             signal: None,
             message,
             retry_after_ms: None,
+            is_final: false,
         }
     }
 
@@ -34,6 +36,16 @@ impl Outcome {
     /// The job ran and failed.
     pub fn failed(message: impl Into<String>) -> Self {
         Self::new(QC_FAILED, message.into())
+    }
+
+    /// The job failed, and another attempt cannot succeed either: it is dead at once. Only for what no time heals and
+    /// nobody else can change, such as a payload that makes no sense. Where the host does not know of that
+    /// ([`crate::Host::heeds_final`]), it is a failure like others.
+    pub fn failed_for_good(message: impl Into<String>) -> Self {
+        Self {
+            is_final: true,
+            ..Self::failed(message)
+        }
     }
 
     /// The executor could not run the job; it is tried again later.
@@ -76,7 +88,8 @@ impl Outcome {
             kind: self.kind,
             fields: bit(self.exit_code.is_some(), QC_HAS_EXIT_CODE)
                 | bit(self.signal.is_some(), QC_HAS_SIGNAL)
-                | bit(self.retry_after_ms.is_some(), QC_HAS_RETRY_AFTER),
+                | bit(self.retry_after_ms.is_some(), QC_HAS_RETRY_AFTER)
+                | bit(self.is_final, QC_IS_FINAL),
             exit_code: self.exit_code.unwrap_or(0),
             signal: self.signal.unwrap_or(0),
             reserved: 0,
@@ -141,6 +154,7 @@ mod tests {
             (QC_FAILED, QC_HAS_EXIT_CODE, 7)
         );
         assert_eq!(Outcome::succeeded().as_abi().fields, 0);
+        assert_eq!(Outcome::failed_for_good("x").as_abi().fields, QC_IS_FINAL);
         assert_eq!(Outcome::failed("x").with_signal(9).as_abi().fields, QC_HAS_SIGNAL);
     }
 }

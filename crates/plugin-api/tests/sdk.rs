@@ -8,8 +8,8 @@ use std::sync::{Mutex, PoisonError};
 
 use queuectl_plugin_api::abi::*;
 use queuectl_plugin_api::{
-    Description, Error, Executor, Exit, ExitKind, Handled, Host, Outcome, Request, Run, RunHandle, Settings,
-    Spawn, StartError, StopMode, export_executor,
+    Description, Error, Executor, Exit, ExitKind, Handled, Host, Outcome, Request, Resource, Rlimit, Run,
+    RunHandle, Settings, Spawn, StartError, StopMode, export_executor,
 };
 
 /// Does what the job's command line says.
@@ -45,6 +45,7 @@ impl Executor for Parrot {
         match line.as_str() {
             "panic" => panic!("told to"),
             "invalid" => return Err(StartError::Invalid("ä".repeat(100))),
+            "final" => return Err(StartError::Final("never".to_owned())),
             "forget" => drop(run),
             "save" => {
                 run.handle().save_handle(b"where").unwrap();
@@ -58,6 +59,30 @@ impl Executor for Parrot {
                     .env("K", "V")
                     .cwd(run.request().cwd())
                     .stdin(run.request().stdin()),
+            )?,
+            "limits" => run.spawn(
+                &Spawn::argv(["a"])
+                    .inherit_only(["PATH", "LC_*"])
+                    .umask(0o27)
+                    .nice(-3)
+                    .rlimit(
+                        Resource::Core,
+                        Rlimit {
+                            soft: Some(1),
+                            hard: Some(1),
+                        },
+                    )
+                    .rlimit(
+                        Resource::Core,
+                        Rlimit {
+                            soft: Some(0),
+                            hard: None,
+                        },
+                    )
+                    .memory(1 << 20)
+                    .pids(9)
+                    .user("me:us")
+                    .file("script"),
             )?,
             "payload" => {
                 let numbers: Vec<u32> = run
@@ -107,6 +132,11 @@ impl Executor for Parrot {
 
     fn recorded(&self, run: RunHandle) {
         run.event("recorded", "by the store");
+    }
+
+    fn discard(&self, handle: &[u8]) {
+        assert!(!handle.is_empty(), "no handle");
+        note(format!("discard {}", String::from_utf8_lossy(handle)));
     }
 
     fn reap(&self, store: &str, alive: &[String]) {
@@ -176,6 +206,28 @@ unsafe extern "C" fn spawn(
         )
     };
     let argv: Vec<String> = argv.iter().map(|word| text(*word)).collect();
+    if spawn.flags != 0 {
+        // SAFETY: as above.
+        let (keep, rlimits) = unsafe {
+            (
+                slice(spawn.env_keep, spawn.env_keep_len).unwrap(),
+                slice(spawn.rlimits, spawn.rlimits_len).unwrap(),
+            )
+        };
+        let keep: Vec<String> = keep.iter().map(|name| text(*name)).collect();
+        let rlimits: Vec<_> = rlimits.iter().map(|l| (l.resource, l.soft, l.hard)).collect();
+        note(format!(
+            "limited {} {keep:?} {:o} {} {rlimits:?} {} {} {} {}",
+            spawn.flags,
+            spawn.umask,
+            spawn.nice,
+            spawn.memory_bytes,
+            spawn.pids,
+            text(spawn.user),
+            text(spawn.file_bytes)
+        ));
+        return QC_OK;
+    }
     note(format!(
         "spawn {run} {argv:?} {}={} cwd {}",
         text(env[0].name),
@@ -192,15 +244,15 @@ unsafe extern "C" fn finished(_: *mut c_void, run: u64, outcome: *const qc_outco
         "finished {run} {} {}{}",
         outcome.kind,
         text(outcome.message),
-        if outcome.fields & QC_HAS_RETRY_AFTER == 0 {
-            String::new()
-        } else {
-            format!(" after {}", outcome.retry_after_ms)
+        match outcome.fields & (QC_HAS_RETRY_AFTER | QC_IS_FINAL) {
+            0 => String::new(),
+            QC_IS_FINAL => " for good".to_owned(),
+            _ => format!(" after {}", outcome.retry_after_ms),
         }
     ));
 }
 
-static HOST: qc_host_v1 = qc_host_v1 {
+const PRESENT: qc_host_v1 = qc_host_v1 {
     size: size_of::<qc_host_v1>() as u32,
     minor: MINOR,
     log: Some(log),
@@ -210,6 +262,13 @@ static HOST: qc_host_v1 = qc_host_v1 {
     features: QC_HOST_ADOPTS,
     event: Some(event),
     save_handle: Some(save_handle),
+};
+
+static HOST: qc_host_v1 = PRESENT;
+
+static LIMITING_HOST: qc_host_v1 = qc_host_v1 {
+    features: QC_HOST_ADOPTS | QC_HOST_SPAWN_LIMITS,
+    ..PRESENT
 };
 
 unsafe extern "C" fn event(_: *mut c_void, run: u64, name: qc_str, detail: qc_str) {
@@ -248,6 +307,10 @@ fn with_error(call: impl FnOnce(*mut qc_error) -> qc_status, cap: usize) -> (qc_
 
 impl Plugin {
     fn create(settings: &str) -> Result<Plugin, (qc_status, String)> {
+        Plugin::create_in(&HOST, settings)
+    }
+
+    fn create_in(host: &'static qc_host_v1, settings: &str) -> Result<Plugin, (qc_status, String)> {
         // SAFETY: these are the functions that the macro exported.
         let vtable = unsafe {
             assert_eq!(queuectl_plugin_magic(), MAGIC);
@@ -257,7 +320,7 @@ impl Plugin {
         let settings = qc_str::new(settings.as_bytes());
         // SAFETY: the vtable is static, everything else lives during the call.
         let create = |error| unsafe {
-            vtable.create.unwrap()(&HOST, std::ptr::null_mut(), settings, &raw mut instance, error)
+            vtable.create.unwrap()(host, std::ptr::null_mut(), settings, &raw mut instance, error)
         };
         match with_error(create, 200) {
             (QC_OK, _) => Ok(Plugin { vtable, instance }),
@@ -413,6 +476,21 @@ fn instances_and_descriptions() {
 }
 
 #[test]
+fn limits_are_asked_for_where_they_are_known() {
+    let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
+    // A host that does not know them could ignore them; the process is not asked for at all.
+    let (status, said) = Plugin::create("{}").unwrap().line("limits");
+    assert_eq!(status, QC_INVALID);
+    assert!(said.contains("too old"), "{said}");
+    assert_eq!(notes(), Vec::<String>::new());
+    let plugin = Plugin::create_in(&LIMITING_HOST, "{}").unwrap();
+    assert_eq!(plugin.line("limits").0, QC_OK);
+    let keep = u64::MAX - 1;
+    let limits = format!(r#"limited 510 ["PATH", "LC_*"] 27 -3 [(3, 0, {keep})] 1048576 9 me:us script"#);
+    assert_eq!(notes(), [limits]);
+}
+
+#[test]
 fn slots_of_the_second_minor_version() {
     let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
     let plugin = Plugin::create("{}").unwrap();
@@ -473,6 +551,22 @@ fn slots_of_the_second_minor_version() {
     assert_eq!(text(out), r#"{"runs":3}"#);
     // SAFETY: as above.
     unsafe { vtable.shutdown.unwrap()(instance) };
+    assert_eq!(notes().len(), 1, "the panic is in the log");
+}
+
+#[test]
+fn slots_of_the_third_minor_version() {
+    let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
+    let plugin = Plugin::create("{}").unwrap();
+    assert_eq!(plugin.line("final").0, QC_OK, "its end is reported");
+    assert_eq!(notes(), ["finished 7 2 never for good"]);
+    let discard = |handle: &[u8]| {
+        // SAFETY: the instance is alive, and the handle outlives the call.
+        unsafe { plugin.vtable.discard.unwrap()(plugin.instance, qc_str::new(handle)) }
+    };
+    discard(b"where");
+    assert_eq!(notes(), ["discard where"]);
+    discard(b"");
     assert_eq!(notes().len(), 1, "the panic is in the log");
 }
 

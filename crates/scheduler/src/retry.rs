@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use queuectl_core::{Event, OutcomeKind, Settings, Timestamp, limits};
+use queuectl_core::{Advice, Event, OutcomeKind, Settings, Timestamp, limits};
 
 use crate::{Backoff, delay};
 
@@ -39,11 +39,11 @@ pub fn after(
     attempt: u32,
     system_failures: u32,
     now: Timestamp,
-    retry_after: Option<Duration>,
+    advice: Advice,
     random: f64,
 ) -> Event {
     // What the executor asks for can lengthen the wait, not shorten it, and never beyond the cap.
-    let asked = retry_after.unwrap_or_default().min(policy.backoff.cap);
+    let asked = advice.wait.unwrap_or_default().min(policy.backoff.cap);
     let wait = |n| {
         now.after(
             delay(&policy.backoff, n, random)
@@ -61,6 +61,7 @@ pub fn after(
                 retry_at: again.then(|| wait(system_failures + 1)),
             }
         }
+        OutcomeKind::Failed if advice.is_final => Event::Fail { retry_at: None },
         OutcomeKind::Failed | OutcomeKind::TimedOut | OutcomeKind::Crashed | OutcomeKind::Lost => {
             Event::Fail {
                 retry_at: (attempt <= policy.max_retries).then(|| wait(attempt)),
@@ -74,7 +75,15 @@ mod tests {
     use super::*;
 
     fn fails(policy: &RetryPolicy, attempt: u32) -> Event {
-        after(OutcomeKind::Failed, policy, attempt, 0, Timestamp(0), None, 0.0)
+        after(
+            OutcomeKind::Failed,
+            policy,
+            attempt,
+            0,
+            Timestamp(0),
+            Advice::default(),
+            0.0,
+        )
     }
 
     #[test]
@@ -101,7 +110,7 @@ mod tests {
         let policy = RetryPolicy::new(&Settings::default(), Some(0), None);
         for kind in [OutcomeKind::Crashed, OutcomeKind::Lost, OutcomeKind::TimedOut] {
             assert_eq!(
-                after(kind, &policy, 1, 0, Timestamp(0), None, 0.0),
+                after(kind, &policy, 1, 0, Timestamp(0), Advice::default(), 0.0),
                 Event::Fail { retry_at: None }
             );
         }
@@ -117,7 +126,7 @@ mod tests {
                 1,
                 failures,
                 Timestamp(0),
-                None,
+                Advice::default(),
                 0.0,
             )
         };
@@ -149,10 +158,29 @@ mod tests {
     }
 
     #[test]
+    fn a_final_failure_is_the_last_and_nothing_else_is_final() {
+        let policy = RetryPolicy::new(&Settings::default(), None, None);
+        let advice = Advice {
+            wait: None,
+            is_final: true,
+        };
+        let event = |kind| after(kind, &policy, 1, 0, Timestamp(0), advice, 0.0);
+        assert_eq!(event(OutcomeKind::Failed), Event::Fail { retry_at: None });
+        for kind in [OutcomeKind::Crashed, OutcomeKind::TimedOut] {
+            assert!(matches!(event(kind), Event::Fail { retry_at: Some(_) }));
+        }
+        let again = event(OutcomeKind::SystemFailure);
+        assert!(matches!(again, Event::SystemFail { retry_at: Some(_) }));
+    }
+
+    #[test]
     fn an_executor_can_ask_for_more_time_but_not_for_less() {
         let policy = RetryPolicy::new(&Settings::default(), None, None);
         let due = |attempt, asked_s| {
-            let asked = Some(Duration::from_secs(asked_s));
+            let asked = Advice {
+                wait: Some(Duration::from_secs(asked_s)),
+                ..Advice::default()
+            };
             after(OutcomeKind::Failed, &policy, attempt, 0, Timestamp(0), asked, 0.0)
         };
         let at = |ms| Event::Fail {

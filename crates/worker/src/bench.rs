@@ -20,8 +20,16 @@ pub struct BenchOptions {
     pub args: Vec<OsString>,
     /// What plugins are told of the settings.
     pub settings: PluginSettings,
+    /// The store that they believe to belong to. What is of it may be taken for left behind by the next of its worker
+    /// processes; see [`new_store`].
+    pub store: String,
     /// Whether what they log, and what plugins print, is wanted by nobody.
     pub silent: bool,
+}
+
+/// A store that nobody else has: several at a time must not take each other's containers for left behind.
+pub fn new_store() -> String {
+    format!("bench-{:016x}{:016x}", fastrand::u64(..), fastrand::u64(..))
 }
 
 /// A worker process.
@@ -58,8 +66,7 @@ impl Bench {
     /// # Errors
     /// It cannot be started.
     pub fn start(options: BenchOptions) -> Result<Bench, BenchError> {
-        // A store of its own: several at a time must not take each other's containers for left behind.
-        let mark = format!("bench-{:016x}{:016x}.1", fastrand::u64(..), fastrand::u64(..));
+        let mark = format!("{}.{:016x}", options.store, fastrand::u64(..));
         Bench::start_as(options, mark, 1)
     }
 

@@ -18,7 +18,7 @@ mod probe;
 mod process;
 mod protocol;
 
-pub use bench::{Bench, BenchError, BenchOptions};
+pub use bench::{Bench, BenchError, BenchOptions, new_store};
 pub use kit::{Checked, KitError, KitOptions, Verdict, check_plugin, serve_case};
 pub use node::{NodeEnd, NodeError, NodeOptions, run_node};
 pub use probe::{Probe, ProbeError, serve_probe};

@@ -33,6 +33,8 @@ pub enum ToWorker {
     Settings(PluginSettings),
     /// These outcomes are durable, or nobody wants them any more.
     Recorded(Vec<RunKey>),
+    /// Nobody wants the runs any more that this executor saved these handles for; their worker processes died.
+    Discard(ExecutorName, Vec<Vec<u8>>),
     /// The marks of the nodes that live.
     Alive(Vec<String>),
     /// Dead nodes had jobs of these executors, which see to what they left behind.

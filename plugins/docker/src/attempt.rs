@@ -15,6 +15,7 @@ use queuectl_plugin_api::{Outcome, RunHandle, StopSignal};
 use tokio::io::{AsyncWrite, AsyncWriteExt};
 
 use crate::engine::{Engine, Patience, Problem, call};
+use crate::follow::Output;
 use crate::identity::{Containers, Identity};
 use crate::numbers::Numbers;
 use crate::spec::Spec;
@@ -22,7 +23,9 @@ use crate::{auth, follow, image, removal, stopping};
 
 /// How long a worker process that takes a run over tries to reach the engine.
 const REACH: Duration = Duration::from_secs(60);
-/// What a handle has after the container's name once standard input was handed over.
+/// What a handle has after the container's name as long as the container was not started for sure.
+const NEW: &str = " new";
+/// What it has there once standard input was handed over.
 const FED: &str = " fed";
 
 const NOT_STARTED: &str = "the container could not be started";
@@ -44,10 +47,20 @@ type Input = Pin<Box<dyn AsyncWrite + Send>>;
 
 /// What came of starting a container.
 enum Launched {
-    /// It runs, and gets this as its standard input.
-    Running(Option<(Input, String)>),
+    /// It runs, with its streams.
+    Running(Streams),
     /// It cannot be started, which is the job's own doing.
     Failed(Outcome),
+    /// The engine has no init for it.
+    NoInit,
+}
+
+/// The streams of a container that were attached before it was started.
+#[derive(Default)]
+struct Streams {
+    output: Option<Output>,
+    /// Gets this text.
+    input: Option<(Input, String)>,
 }
 
 impl Attempt {
@@ -79,20 +92,21 @@ impl Attempt {
             _ = early.requested() => return Ok(Outcome::failed("stopped before its container was made")),
         };
         let name = self.identity.name();
-        self.run
-            .save_handle(name.as_bytes())
-            .map_err(|error| Problem::Other(error.to_string()))?;
+        self.save(&name, NEW)?;
         self.containers.add(self.run.id(), &name);
         // From here on it is not given up half way: nobody would know whether there is a container.
-        if let Some(failed) = self.create(&docker, &name).await? {
-            return Ok(failed);
-        }
-        match self.launch(&docker, &name).await {
+        match self.make(&docker, &name).await {
             Ok(launched) => self.finish(&docker, &name, launched, &mut stop).await,
             // Whether it was started is known to the engine alone, once it is back.
-            Err(Problem::Away(_)) => self.try_take_over(&name, stop).await,
+            Err(Problem::Away(_)) => self.try_take_over(NEW, stop).await,
             Err(problem) => Err(problem),
         }
+    }
+
+    /// Saves the handle: the name, and how far its container has come.
+    fn save(&self, name: &str, stage: &str) -> Result<(), Problem> {
+        let saved = self.run.save_handle(format!("{name}{stage}").as_bytes());
+        saved.map_err(|error| Problem::Other(error.to_string()))
     }
 
     /// Everything that takes long and leaves nothing.
@@ -108,10 +122,51 @@ impl Attempt {
         Ok(docker)
     }
 
-    /// Makes the container. An outcome says that it cannot be made as the job wants it.
-    async fn create(&self, docker: &Docker, name: &str) -> Result<Option<Outcome>, Problem> {
+    /// Makes and starts the container; without an init if the engine has none and the job does not insist.
+    async fn make(&self, docker: &Docker, name: &str) -> Result<Launched, Problem> {
+        let launched = self
+            .make_once(docker, name, self.spec.init != Some(false))
+            .await?;
+        self.or_without_init(docker, name, launched).await
+    }
+
+    async fn or_without_init(
+        &self,
+        docker: &Docker,
+        name: &str,
+        launched: Launched,
+    ) -> Result<Launched, Problem> {
+        match launched {
+            Launched::NoInit => {
+                let why =
+                    "the container engine has no init; a signal may not end the container's first process";
+                self.run.event("warned", why);
+                removal::remove(docker, name).await?;
+                self.make_once(docker, name, false).await
+            }
+            launched => Ok(launched),
+        }
+    }
+
+    async fn make_once(&self, docker: &Docker, name: &str, init: bool) -> Result<Launched, Problem> {
+        match self.create(docker, name, init).await? {
+            Some(launched) => Ok(launched),
+            None => {
+                self.save(name, "")?;
+                self.launch(docker, name).await
+            }
+        }
+    }
+
+    /// Makes the container. If it cannot be made as the job wants it, says what comes of that.
+    async fn create(&self, docker: &Docker, name: &str, init: bool) -> Result<Option<Launched>, Problem> {
         let mut body = self.spec.body.clone();
         body.labels = Some(self.identity.labels());
+        let host = body.host_config.get_or_insert_default();
+        host.init = Some(init);
+        if !self.engine.has_local_logs(docker).await? {
+            host.log_config = None;
+        }
         let options = CreateContainerOptionsBuilder::new().name(name).build();
         match call(docker.create_container(Some(options), body)).await {
             Ok(made) => {
@@ -120,27 +175,30 @@ impl Attempt {
                 }
                 Ok(None)
             }
+            Err(problem) if self.may_do_without_init(&problem) => Ok(Some(Launched::NoInit)),
             // A missing image or a name that is taken is not the job's doing.
             Err(Problem::Refused(status, message))
                 if (400..500).contains(&status) && ![404, 409].contains(&status) =>
             {
-                Ok(Some(Outcome::failed(format!(
+                Ok(Some(Launched::Failed(Outcome::failed(format!(
                     "the engine makes no such container: {message}"
-                ))))
+                )))))
             }
             Err(problem) => Err(problem),
         }
     }
 
+    fn may_do_without_init(&self, problem: &Problem) -> bool {
+        self.spec.init.is_none() && problem.is_without_init()
+    }
+
     /// Starts a container that was made.
     async fn launch(&self, docker: &Docker, name: &str) -> Result<Launched, Problem> {
-        // Before the start, so that nothing of the input comes late.
-        let input = match &self.spec.stdin {
-            Some(text) => Some((self.attach(docker, name).await?, text.clone())),
-            None => None,
-        };
+        // Before the start, so that nothing of the input comes late and nothing of the output is missed.
+        let streams = self.attach(docker, name).await?;
         match call(docker.start_container(name, None)).await {
             Ok(()) => {}
+            Err(problem) if self.may_do_without_init(&problem) => return Ok(Launched::NoInit),
             Err(Problem::Refused(400..=499, why)) => return self.not_started(docker, name, &why).await,
             // Podman calls it its own error, in these words.
             Err(Problem::Refused(_, why)) if why.contains("command that was not found") => {
@@ -151,7 +209,7 @@ impl Attempt {
         }
         self.numbers.add_started();
         self.run.event("started", name);
-        Ok(Launched::Running(input))
+        Ok(Launched::Running(streams))
     }
 
     /// The outcome of a container that was launched.
@@ -163,8 +221,9 @@ impl Attempt {
         stop: &mut StopSignal,
     ) -> Result<Outcome, Problem> {
         match launched {
-            Launched::Running(input) => self.follow(docker, name, input, stop).await,
+            Launched::Running(streams) => self.follow(docker, name, streams, stop).await,
             Launched::Failed(outcome) => Ok(outcome),
+            Launched::NoInit => Err(Problem::Other("the container engine has no init".to_owned())),
         }
     }
 
@@ -178,13 +237,18 @@ impl Attempt {
         }))
     }
 
-    async fn attach(&self, docker: &Docker, name: &str) -> Result<Input, Problem> {
+    async fn attach(&self, docker: &Docker, name: &str) -> Result<Streams, Problem> {
         let options = AttachContainerOptionsBuilder::new()
             .stream(true)
-            .stdin(true)
+            .stdin(self.spec.stdin.is_some())
+            .stdout(true)
+            .stderr(true)
             .build();
         let attached = call(docker.attach_container(name, Some(options))).await?;
-        Ok(attached.input)
+        Ok(Streams {
+            output: Some(attached.output),
+            input: self.spec.stdin.clone().map(|text| (attached.input, text)),
+        })
     }
 
     /// Hands over standard input, and notes that it was. Does not return: the end of the input is not that of the run.
@@ -193,7 +257,7 @@ impl Attempt {
             // A container need not read all of it.
             let _ = input.write_all(text.as_bytes()).await;
             let _ = input.shutdown().await;
-            let _ = self.run.save_handle(format!("{name}{FED}").as_bytes());
+            let _ = self.save(name, FED);
         }
         std::future::pending().await
     }
@@ -202,14 +266,14 @@ impl Attempt {
         &self,
         docker: &Docker,
         name: &str,
-        input: Option<(Input, String)>,
+        streams: Streams,
         stop: &mut StopSignal,
     ) -> Result<Outcome, Problem> {
         let _running = self.numbers.running();
         let ended = tokio::select! {
-            ended = follow::follow(docker, name, &self.run) => ended?,
+            ended = follow::follow(docker, name, &self.run, streams.output) => ended?,
             problem = stopping::obey(docker, name, stop) => return Err(problem),
-            never = self.feed(name, input) => match never {},
+            never = self.feed(name, streams.input) => match never {},
         };
         Ok(ended.outcome(self.spec.memory()))
     }
@@ -223,11 +287,19 @@ impl Attempt {
             () = kill.killed() => return Ok(Outcome::failed("killed while the container engine was away")),
         };
         let state = match follow::state(&docker, &name).await {
+            Err(problem) if problem.is_missing() && handle.ends_with(NEW) => {
+                match self.make(&docker, &name).await {
+                    // What the other process had asked for was on its way.
+                    Err(Problem::Refused(409, _)) => follow::state(&docker, &name).await?,
+                    launched => return self.finish(&docker, &name, launched?, &mut stop).await,
+                }
+            }
             Err(problem) if problem.is_missing() => return Err(follow::gone(&name)),
             state => state?,
         };
         if state.status == Some(Status::CREATED) {
             let launched = self.launch(&docker, &name).await?;
+            let launched = self.or_without_init(&docker, &name, launched).await?;
             return self.finish(&docker, &name, launched, &mut stop).await;
         }
         if self.spec.stdin.is_some() && !handle.ends_with(FED) {
@@ -237,7 +309,7 @@ impl Attempt {
                 "the worker process died before the container had all of its standard input".to_owned(),
             ));
         }
-        self.follow(&docker, &name, None, &mut stop).await
+        self.follow(&docker, &name, Streams::default(), &mut stop).await
     }
 
     /// A client of an engine that may be away for a moment.

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use bollard::{API_DEFAULT_VERSION, Docker};
 use queuectl_plugin_api::Error;
+use tokio::sync::OnceCell;
 
 /// Where an engine is unless something else is said.
 const DEFAULT_HOST: &str = "unix:///var/run/docker.sock";
@@ -31,6 +32,13 @@ pub enum Problem {
 }
 
 impl Problem {
+    /// Whether the engine says that it lacks the program which it puts into a container as process 1. Docker's is
+    /// called docker-init; Podman speaks of a container-init, or names the one that it has.
+    pub fn is_without_init(&self) -> bool {
+        let names = ["docker-init", "container-init", "catatonit"];
+        matches!(self, Problem::Refused(_, why) if names.iter().any(|name| why.contains(name)))
+    }
+
     /// Whether it said that there is no such thing.
     pub fn is_missing(&self) -> bool {
         matches!(self, Problem::Refused(404, _))
@@ -68,7 +76,12 @@ fn innermost(error: &dyn std::error::Error) -> String {
 #[derive(Debug, Clone)]
 pub struct Engine {
     host: Arc<str>,
+    /// Whether it has the log driver [`LOCAL`]; asked for once.
+    local_logs: Arc<OnceCell<bool>>,
 }
+
+/// The log driver that keeps output byte for byte, and not without end.
+pub const LOCAL: &str = "local";
 
 impl Engine {
     /// The engine at `host`, else at `$DOCKER_HOST`, else at the usual socket. It is not contacted.
@@ -97,7 +110,10 @@ impl Engine {
                  executor does not have; use a socket, for example one that ssh forwards"
             )));
         }
-        Ok(Engine { host: host.into() })
+        Ok(Engine {
+            host: host.into(),
+            local_logs: Arc::default(),
+        })
     }
 
     /// A client that speaks the newest version that both sides know.
@@ -117,6 +133,18 @@ impl Engine {
             docker
         };
         within(CONNECT, docker?.negotiate_version()).await
+    }
+
+    /// Whether it has the log driver [`LOCAL`]. Podman has not; what it has instead keeps every byte, too.
+    ///
+    /// # Errors
+    /// It gave no answer.
+    pub async fn has_local_logs(&self, docker: &Docker) -> Result<bool, Problem> {
+        let ask = || async {
+            let drivers = call(docker.info()).await?.plugins.and_then(|plugins| plugins.log);
+            Ok(drivers.is_some_and(|names| names.iter().any(|name| name == LOCAL)))
+        };
+        self.local_logs.get_or_try_init(ask).await.copied()
     }
 
     /// A problem in words, with what to do about it.

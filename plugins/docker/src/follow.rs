@@ -1,15 +1,17 @@
 //! Following a container to its end: its output as it comes, then how it ended.
 //!
-//! The engine may be restarted or away for a while meanwhile. All of the output is asked for again then, and what was
-//! passed on before is left out.
+//! Output comes from the streams that were attached before the start, which have every byte. Where there are none (the
+//! run was taken over, or the engine was away for a while) it is read from the engine's log from its beginning, and what
+//! was passed on before is left out.
 
+use std::pin::Pin;
 use std::time::Duration;
 
 use bollard::Docker;
 use bollard::container::LogOutput;
 use bollard::models::{ContainerState, ContainerStateStatusEnum as Status};
 use bollard::query_parameters::{LogsOptionsBuilder, WaitContainerOptionsBuilder};
-use futures_util::StreamExt;
+use futures_util::{Stream, StreamExt};
 use queuectl_plugin_api::{Outcome, RunHandle};
 
 use crate::engine::{Patience, Problem, call};
@@ -33,21 +35,34 @@ struct Position {
     err: u64,
 }
 
-/// Passes the output of a container on from its very beginning, and returns when it has ended.
+/// What a container prints.
+pub type Output = Pin<Box<dyn Stream<Item = Result<LogOutput, bollard::errors::Error>> + Send>>;
+
+/// Passes the output of a container on from its very beginning, and returns when it has ended. `attached` was attached
+/// before it was started.
 ///
 /// # Errors
 /// It is not there, or the engine stayed away.
-pub async fn follow(docker: &Docker, container: &str, run: &RunHandle) -> Result<Ended, Problem> {
+pub async fn follow(
+    docker: &Docker,
+    container: &str,
+    run: &RunHandle,
+    mut attached: Option<Output>,
+) -> Result<Ended, Problem> {
     let mut patience = Patience::new(AWAY);
     let mut passed = Position::default();
     let mut engine_was_lost = false;
     loop {
         let look = async {
-            pass_output(docker, container, run, &mut passed, true).await?;
+            if let Some(output) = attached.take() {
+                pass_on(output, run, &mut passed, Position::default()).await?;
+                return end_of(docker, container).await;
+            }
+            pass_log(docker, container, run, &mut passed, true).await?;
             let ended = end_of(docker, container).await?;
             if ended.is_some() {
                 // A last line without its end is in the log only once the container has ended.
-                pass_output(docker, container, run, &mut passed, false).await?;
+                pass_log(docker, container, run, &mut passed, false).await?;
             }
             Ok(ended)
         };
@@ -82,8 +97,9 @@ pub fn gone(container: &str) -> Problem {
     ))
 }
 
-/// Passes on what is new: with `follow` until the output ends, which it does with the container.
-async fn pass_output(
+/// Passes on what is new in the log: with `follow` until the output ends, which it does with the container. A log that
+/// the engine cannot read costs output, not the job.
+async fn pass_log(
     docker: &Docker,
     container: &str,
     run: &RunHandle,
@@ -95,8 +111,24 @@ async fn pass_output(
         .stdout(true)
         .stderr(true)
         .build();
-    let mut skip = passed.clone();
-    let mut output = docker.logs(container, Some(options));
+    let skip = passed.clone();
+    let output = Box::pin(docker.logs(container, Some(options)));
+    match pass_on(output, run, passed, skip).await {
+        Err(Problem::Other(why)) => {
+            run.event("unreadable", &why);
+            Ok(())
+        }
+        other => other,
+    }
+}
+
+/// Passes a stream on, but for what is to be skipped.
+async fn pass_on(
+    mut output: Output,
+    run: &RunHandle,
+    passed: &mut Position,
+    mut skip: Position,
+) -> Result<(), Problem> {
     while let Some(piece) = output.next().await {
         match piece? {
             LogOutput::StdErr { message } => {
@@ -104,15 +136,30 @@ async fn pass_output(
                 passed.err += new.len() as u64;
                 run.error_output(new);
             }
-            piece => {
-                let message = piece.into_bytes();
+            LogOutput::StdOut { message } | LogOutput::StdIn { message } => {
                 let new = new_part(&message, &mut skip.out);
                 passed.out += new.len() as u64;
                 run.output(new);
             }
+            LogOutput::Console { message } => return Err(no_output(&message)),
         }
     }
     Ok(())
+}
+
+/// What is among the output and is none: words of the engine, which begin with a stream's number of their own, or a
+/// piece whose end is missing.
+fn no_output(message: &[u8]) -> Problem {
+    match message.split_at_checked(8) {
+        Some(([3, ..], words)) => {
+            let words = String::from_utf8_lossy(words);
+            Problem::Other(format!(
+                "the container engine cannot read the output: {}",
+                words.trim()
+            ))
+        }
+        _ => Problem::Away("the output was cut off".to_owned()),
+    }
 }
 
 /// The bytes without those that are still to be skipped.
@@ -158,30 +205,61 @@ impl Ended {
             Some(bytes) => format!("its limit of {}", bytesize::ByteSize(bytes.unsigned_abs())),
             None => "what the engine's host has".to_owned(),
         };
+        let signal = signal_of(code);
+        let failed = |message: String| {
+            let failed = Outcome::failed(message).with_exit_code(code);
+            match signal {
+                Some((number, _)) => failed.with_signal(number),
+                None => failed,
+            }
+        };
         match code {
             0 => Outcome::succeeded().with_exit_code(0),
-            137 if out_of_memory => Outcome::failed(format!(
+            137 if out_of_memory => failed(format!(
                 "out of memory (OOM): the container needed more than {}",
                 limit()
-            ))
-            .with_exit_code(code),
+            )),
             // What a container is left with when its engine goes down with it, or cannot tell any more.
             137 | 143 | 255 if self.engine_was_lost => Outcome::system_failure(format!(
                 "the container engine went away and the container ended with it (exit status {code})"
             ))
             .with_exit_code(code),
             _ => {
-                let hint = match code {
+                let hint = match (code, signal) {
                     _ if out_of_memory => " (a process in the container ran out of memory: OOM)",
-                    126 => " (command not executable)",
-                    127 => " (command not found)",
-                    137 => " (killed)",
+                    (126, _) => " (command not executable)",
+                    (127, _) => " (command not found)",
+                    (_, Some((number, name))) => &format!(" (killed by signal {number}, {name})"),
                     _ => "",
                 };
-                Outcome::failed(format!("exit status {code}{hint}")).with_exit_code(code)
+                failed(format!("exit status {code}{hint}"))
             }
         }
     }
+}
+
+/// The signal that an exit status stands for, which is all that an engine tells of one: 128 and its number. Only those
+/// that end a process as a rule; 129, which would be SIGHUP, is an exit status that programs give.
+fn signal_of(code: i32) -> Option<(i32, &'static str)> {
+    const SIGNALS: [(i32, &str); 16] = [
+        (2, "SIGINT"),
+        (3, "SIGQUIT"),
+        (4, "SIGILL"),
+        (5, "SIGTRAP"),
+        (6, "SIGABRT"),
+        (7, "SIGBUS"),
+        (8, "SIGFPE"),
+        (9, "SIGKILL"),
+        (10, "SIGUSR1"),
+        (11, "SIGSEGV"),
+        (12, "SIGUSR2"),
+        (13, "SIGPIPE"),
+        (14, "SIGALRM"),
+        (15, "SIGTERM"),
+        (24, "SIGXCPU"),
+        (31, "SIGSYS"),
+    ];
+    SIGNALS.into_iter().find(|(number, _)| 128 + number == code)
 }
 
 #[cfg(test)]
@@ -194,6 +272,19 @@ mod tests {
         assert_eq!(new_part(b"abc", &mut skip), b"");
         assert_eq!(new_part(b"def", &mut skip), b"ef");
         assert_eq!((new_part(b"g", &mut skip), skip), (&b"g"[..], 0));
+    }
+
+    #[test]
+    fn what_is_no_output_is_told_apart() {
+        let words = no_output(b"\x03\0\0\0\0\0\0\x05Error grabbing logs: bad\n");
+        assert_eq!(
+            words,
+            Problem::Other(
+                "the container engine cannot read the output: Error grabbing logs: bad".to_owned()
+            )
+        );
+        assert!(matches!(no_output(b"\x01\0\0\0\0\0\0\x05ab"), Problem::Away(_)));
+        assert!(matches!(no_output(b"\x03"), Problem::Away(_)));
     }
 
     fn outcome(exit_code: i64, oom_killed: bool, engine_was_lost: bool) -> Outcome {
@@ -225,10 +316,18 @@ mod tests {
             outcome(137, true, false),
             Outcome::failed("out of memory (OOM): the container needed more than its limit of 16.0 MiB")
                 .with_exit_code(137)
+                .with_signal(9)
         );
         assert_eq!(
-            outcome(137, false, false),
-            Outcome::failed("exit status 137 (killed)").with_exit_code(137)
+            outcome(139, false, false),
+            Outcome::failed("exit status 139 (killed by signal 11, SIGSEGV)")
+                .with_exit_code(139)
+                .with_signal(11)
+        );
+        assert_eq!(
+            outcome(129, false, false),
+            Outcome::failed("exit status 129").with_exit_code(129),
+            "git says so when it is used wrongly"
         );
         let lost = "the container engine went away and the container ended with it (exit status 137)";
         assert_eq!(

@@ -55,6 +55,18 @@ impl Identity {
     }
 }
 
+/// The name of a container in a handle; none if that is no handle of this executor's.
+pub fn name_in(handle: &str) -> Option<&str> {
+    let name = handle.split(' ').next()?;
+    let is_name = |part: &str| {
+        part.bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte))
+    };
+    name.strip_prefix("queuectl-")
+        .filter(|rest| is_name(rest))
+        .map(|_| name)
+}
+
 /// The containers that were made or taken over here and are not to be removed yet, by run.
 #[derive(Debug, Default)]
 pub struct Containers(Mutex<HashMap<u64, String>>);
@@ -95,5 +107,9 @@ mod tests {
         assert_eq!(identity("ab.cd", 7, 2).name(), "queuectl-ab-7-2");
         assert_eq!(identity("", 7, 2).name(), "queuectl-unknown-7-2");
         assert_eq!(identity("ab.cd", 7, 2).labels()[MARK], "ab.cd");
+        assert_eq!(name_in("queuectl-ab-7-2 fed"), Some("queuectl-ab-7-2"));
+        for other in ["", "web", "queuectl-/../x", "{}"] {
+            assert_eq!(name_in(other), None);
+        }
     }
 }

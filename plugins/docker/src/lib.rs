@@ -58,7 +58,7 @@ struct Docker {
 
 impl Docker {
     fn attempt(&self, run: &Run) -> Result<Attempt, StartError> {
-        let spec = Spec::new(run.request(), &self.policy).map_err(StartError::Invalid)?;
+        let spec = Spec::new(run.request(), &self.policy).map_err(StartError::Final)?;
         let mut attempt = Attempt {
             engine: self.engine.clone(),
             identity: Identity::of(run),
@@ -156,6 +156,8 @@ impl Executor for Docker {
     }
 
     fn reattach(&self, run: Run, handle: &[u8]) -> Result<(), StartError> {
+        // Also if it is refused, because the settings have changed: it is removed then.
+        self.containers.add(run.handle().id(), &Identity::of(&run).name());
         let attempt = self.attempt(&run)?;
         let handle = String::from_utf8_lossy(handle).into_owned();
         self.tasks
@@ -200,6 +202,18 @@ impl Executor for Docker {
 
     fn recorded(&self, run: RunHandle) {
         self.discard(run.id());
+    }
+
+    fn discard(&self, handle: &[u8]) {
+        let handle = String::from_utf8_lossy(handle).into_owned();
+        let Some(name) = identity::name_in(&handle).map(str::to_owned) else {
+            return;
+        };
+        let engine = self.engine.clone();
+        self.remove_with(async move {
+            removal::remove(&engine.connect().await?, &name).await?;
+            Ok(1)
+        });
     }
 
     fn reap(&self, store: &str, alive: &[String]) {

@@ -29,6 +29,7 @@ pub struct Payload {
     pub pids: Option<u32>,
     #[serde(default)]
     pub read_only: bool,
+    pub init: Option<bool>,
     #[serde(default)]
     pub cap_add: Vec<String>,
     #[serde(default)]

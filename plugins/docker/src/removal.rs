@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use bollard::Docker;
 use bollard::query_parameters::{ListContainersOptionsBuilder, RemoveContainerOptionsBuilder};
+use futures_util::{StreamExt, stream};
 use tokio::sync::watch;
 
 use crate::engine::{Engine, Patience, Problem, call};
@@ -76,13 +77,24 @@ pub async fn reap(
     }
     tokio::time::sleep(DOUBT).await;
     found.retain(is_dead);
-    let mut removed = 0;
-    for found in found {
-        remove(&docker, &found.id).await?;
-        removed += 1;
+    // One that cannot be removed keeps nobody from removing the others.
+    let removal = |found: Found| {
+        let docker = docker.clone();
+        async move { remove(&docker, &found.id).await }
+    };
+    let mut removals = stream::iter(found).map(removal).buffer_unordered(REMOVALS);
+    let (mut removed, mut trouble) = (0, None);
+    while let Some(result) = removals.next().await {
+        match result {
+            Ok(()) => removed += 1,
+            Err(problem) => trouble = Some(problem),
+        }
     }
-    Ok(removed)
+    trouble.map_or(Ok(removed), Err)
 }
+
+/// Containers that are removed at a time.
+const REMOVALS: usize = 8;
 
 struct Found {
     id: String,

@@ -2,10 +2,13 @@
 //!
 //! Nothing here talks to an engine: the same is used to check a job before it is stored.
 
-use bollard::models::{ContainerCreateBody, HostConfig, Mount, MountType};
+use std::collections::HashMap;
+
+use bollard::models::{ContainerCreateBody, HostConfig, HostConfigLogConfig, Mount, MountType};
 use queuectl_plugin_api::{Command, Request};
 
 use crate::auth;
+use crate::engine::LOCAL;
 use crate::image::Image;
 use crate::payload::{self, Payload, Pull};
 use crate::settings::{Policy, is_source};
@@ -28,6 +31,10 @@ const USUAL_CAPABILITIES: &[&str] = &[
     "SYS_CHROOT",
 ];
 
+/// What the engine keeps of a container's output, for somebody who takes it over: the newest gibibyte, or half of it.
+/// Not compressed, because it is read at most once.
+const LOG_OPTIONS: [(&str, &str); 3] = [("max-size", "512m"), ("max-file", "2"), ("compress", "false")];
+
 /// What a job asks for.
 #[derive(Debug)]
 pub struct Spec {
@@ -38,6 +45,8 @@ pub struct Spec {
     /// The container, without name and labels.
     pub body: ContainerCreateBody,
     pub stdin: Option<String>,
+    /// Whether the engine's own process 1 is wanted; none: if it has one.
+    pub init: Option<bool>,
 }
 
 impl Spec {
@@ -85,6 +94,7 @@ impl Spec {
             pull: payload.pull,
             auth: payload.auth,
             body,
+            init: payload.init,
             stdin: request.stdin().map(str::to_owned),
         })
     }
@@ -144,6 +154,12 @@ fn host_config(payload: &Payload, policy: &Policy) -> Result<HostConfig, String>
         cap_add: some(&payload.cap_add),
         cap_drop: some(&payload.cap_drop),
         mounts: Some(mounts),
+        log_config: Some(HostConfigLogConfig {
+            typ: Some(LOCAL.to_owned()),
+            config: Some(HashMap::from(
+                LOG_OPTIONS.map(|(name, value)| (name.to_owned(), value.to_owned())),
+            )),
+        }),
         ..HostConfig::default()
     })
 }

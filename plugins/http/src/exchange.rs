@@ -117,7 +117,7 @@ impl Exchange {
             let request = hop.request().map_err(Outcome::failed)?;
             self.counters.requests.fetch_add(1, Ordering::Relaxed);
             let answer = self.client.request(request).await;
-            let answer = answer.map_err(|error| failure::unanswered(&hop.host(), &error))?;
+            let answer = answer.map_err(|error| failure::unanswered(&hop.host(), &error, followed > 0))?;
             if self.plan.redirects == 0 || self.expects(answer.status().as_u16()) {
                 return Ok((hop.host(), answer));
             }

@@ -26,14 +26,18 @@ pub fn text(error: &(dyn Error + 'static)) -> String {
     parts.join(": ")
 }
 
-/// The outcome of a request that got no head of an answer.
-pub fn unanswered(host: &str, error: &legacy::Error) -> Outcome {
+/// The outcome of a request that got no head of an answer. A redirect may lead elsewhere next time, the job does not.
+pub fn unanswered(host: &str, error: &legacy::Error, redirected: bool) -> Outcome {
     let cause = error.source().map_or_else(|| text(error), text);
     if lacks_files(error) {
         return Outcome::system_failure(format!("cannot open a connection: {cause}"));
     }
-    if find::<Refused>(error).is_some() {
+    if find::<Refused>(error).is_some() && redirected {
         return Outcome::failed(cause);
+    }
+    if find::<Refused>(error).is_some() {
+        // Only the operator can change that, who then says so with `retry`.
+        return Outcome::failed_for_good(cause);
     }
     Outcome::failed(if error.is_connect() {
         format!("cannot reach {host}: {cause}")

@@ -98,7 +98,8 @@ impl Executor for Http {
     }
 
     fn start(&self, run: Run) -> Result<(), StartError> {
-        let plan = Plan::new(run.request(), self.rule)?;
+        let plan =
+            Plan::new(run.request(), self.rule).map_err(|error| StartError::Final(error.to_string()))?;
         let (client, counters) = (self.client.clone(), Arc::clone(&self.counters));
         let exchange = Exchange::new(client, counters, self.max_output, plan, &run);
         self.tasks.start(run, |run, _stop| exchange.run(run));

@@ -3,8 +3,11 @@
 //! What is compared runs in turn, A B A B, in one go, so that a machine whose speed drifts does not decide. Each figure
 //! is the median of the runs with the smallest and the largest. Nothing is judged here; figures are for reading.
 
+mod contention;
 mod figures;
+mod retention;
 mod rig;
+mod scale;
 mod scenarios;
 
 use std::fs;
@@ -25,7 +28,7 @@ type Measure = fn(&Rig, &mut Figures) -> anyhow::Result<()>;
 const SCENARIOS: &[(&str, &str, Measure)] = &[
     (
         "drain",
-        "5,000 jobs `true`, 2 workers, against xargs and a bare loop",
+        "5,000 jobs `true`, 2 workers, against xargs, a bare loop and other queues",
         scenarios::drain,
     ),
     (
@@ -35,7 +38,7 @@ const SCENARIOS: &[(&str, &str, Measure)] = &[
     ),
     (
         "enqueue",
-        "one enqueue as a process, and 200,000 jobs from a file",
+        "one enqueue as a process, also beside 1,000,000 ended jobs, and 200,000 jobs from a file",
         scenarios::enqueue,
     ),
     (
@@ -48,10 +51,36 @@ const SCENARIOS: &[(&str, &str, Measure)] = &[
         "processor time and memory of a node without work",
         scenarios::idle,
     ),
+    (
+        "scale",
+        "a dispatcher's turn and its memory with very many jobs, against a thousand",
+        scale::turns,
+    ),
+    (
+        "pages",
+        "lists and status of very many jobs, as processes",
+        scale::pages,
+    ),
+    (
+        "contention",
+        "eight nodes on one queue against one, and enqueue beside four busy nodes",
+        contention::contention,
+    ),
+    (
+        "retention",
+        "clean-up beside running jobs, and the file's size over many cycles",
+        retention::retention,
+    ),
 ];
 
 /// Measures.
-pub fn run(workspace: &Workspace, names: &[String], runs: u32, json: Option<PathBuf>) -> anyhow::Result<()> {
+pub fn run(
+    workspace: &Workspace,
+    names: &[String],
+    runs: u32,
+    jobs: u64,
+    json: Option<PathBuf>,
+) -> anyhow::Result<()> {
     if let Some(unknown) = names
         .iter()
         .find(|name| !SCENARIOS.iter().any(|(known, ..)| known == name))
@@ -64,7 +93,7 @@ pub fn run(workspace: &Workspace, names: &[String], runs: u32, json: Option<Path
     }
     heading("Building for release");
     let built = build::build(workspace, Profile::Release, Scope::Shell)?;
-    let rig = Rig::new(workspace, &built, runs)?;
+    let rig = Rig::new(workspace, &built, runs, jobs)?;
     let mut figures = Figures::new(machine(workspace, &rig)?);
     for (name, about, measure) in SCENARIOS {
         if names.is_empty() || names.iter().any(|wanted| wanted == name) {

@@ -11,10 +11,16 @@ use crate::build::Built;
 use crate::install;
 use crate::workspace::Workspace;
 
+/// The rig's queue.
+pub const QUEUE: &str = "queue.db";
+
 /// The place where things are measured.
 pub struct Rig {
     folder: tempfile::TempDir,
     binary: PathBuf,
+    tool: PathBuf,
+    /// How many jobs a large queue has.
+    pub jobs: u64,
     /// Runs of each measurement.
     pub runs: u32,
     /// Processors.
@@ -23,7 +29,7 @@ pub struct Rig {
 
 impl Rig {
     /// Installs a build into a temporary folder beside the target folder, which is on a real disk.
-    pub fn new(workspace: &Workspace, built: &Built, runs: u32) -> anyhow::Result<Self> {
+    pub fn new(workspace: &Workspace, built: &Built, runs: u32, jobs: u64) -> anyhow::Result<Self> {
         let target = workspace.metadata.target_directory.as_std_path();
         let folder = tempfile::Builder::new()
             .prefix("bench-")
@@ -42,10 +48,24 @@ impl Rig {
             .status()
             .context("cannot start cc")?;
         ensure!(compiled.success(), "the no-op plugin does not compile");
+        let made = workspace
+            .cargo([
+                "build",
+                "--release",
+                "--package",
+                "queuectl-storage",
+                "--example",
+                "scale",
+            ])
+            .status()
+            .context("cannot start cargo")?;
+        ensure!(made.success(), "the tool that fills queues does not compile");
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         Ok(Rig {
             folder,
             binary,
+            tool: target.join("release/examples/scale"),
+            jobs,
             runs,
             cores,
         })
@@ -63,24 +83,52 @@ impl Rig {
 
     /// Takes the queue away.
     pub fn fresh(&self) -> anyhow::Result<()> {
-        for name in ["queue.db", "queue.db-wal", "queue.db-shm"] {
-            match fs::remove_file(self.path(name)) {
+        self.remove(QUEUE)
+    }
+
+    /// Takes a queue away.
+    pub fn remove(&self, queue: &str) -> anyhow::Result<()> {
+        for end in ["", "-wal", "-shm"] {
+            match fs::remove_file(self.path(&format!("{queue}{end}"))) {
                 Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error.into()),
                 _ => {}
             }
         }
-        match fs::remove_dir_all(self.path("queue.db.d")) {
+        match fs::remove_dir_all(self.path(&format!("{queue}.d"))) {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error.into()),
             _ => Ok(()),
         }
     }
 
+    /// Runs the development tool of the storage crate on a queue; returns what it printed.
+    pub fn tool(&self, verb: &str, queue: &str, arguments: &[&str]) -> anyhow::Result<String> {
+        let output = Command::new(&self.tool)
+            .arg(verb)
+            .arg(self.path(queue))
+            .args(arguments)
+            .stderr(Stdio::inherit())
+            .output()
+            .context("cannot start the tool that fills queues")?;
+        ensure!(output.status.success(), "the tool that fills queues failed");
+        Ok(String::from_utf8(output.stdout)?)
+    }
+
+    /// Makes a queue with jobs in these states, anew.
+    pub fn fill(&self, queue: &str, arguments: &[&str]) -> anyhow::Result<()> {
+        self.remove(queue)?;
+        self.tool("fill", queue, arguments).map(drop)
+    }
+
     /// A call of queuectl on the rig's queue, quiet.
     pub fn queuectl(&self, arguments: &[&str]) -> Command {
+        self.queuectl_on(QUEUE, arguments)
+    }
+
+    /// A call of queuectl on another queue, quiet.
+    pub fn queuectl_on(&self, queue: &str, arguments: &[&str]) -> Command {
         let mut command = Command::new(&self.binary);
-        let queue = self.path("queue.db");
         command
-            .env("QUEUECTL_DB", queue)
+            .env("QUEUECTL_DB", self.path(queue))
             .env_remove("QUEUECTL_PLUGIN_PATH")
             .args(arguments);
         command
@@ -99,10 +147,10 @@ impl Rig {
     pub fn node(&self, arguments: &[&str]) -> anyhow::Result<Node> {
         let mut all = vec!["worker:start", "-q"];
         all.extend(arguments);
-        let child = self.queuectl(&all).spawn().context("cannot start the node")?;
-        // A job that has run: the node and its workers are there, plugins are loaded.
-        self.timed(&["enqueue", "--wait", "true"])?;
-        Ok(Node(child))
+        let node = Node(self.queuectl(&all).spawn().context("cannot start the node")?);
+        // A job that has run, before all others: the node and its workers are there, plugins are loaded.
+        self.timed(&["enqueue", "--wait", "--priority", "1000000", "true"])?;
+        Ok(node)
     }
 
     /// Writes a file of jobs, one line each.
@@ -121,6 +169,15 @@ pub fn timed(command: &mut Command) -> anyhow::Result<f64> {
         .with_context(|| format!("cannot start {}", command.get_program().display()))?;
     ensure!(status.success(), "{command:?} ended with {status}");
     Ok(start.elapsed().as_secs_f64())
+}
+
+/// A figure in the status of a process, in MiB.
+pub fn memory(pid: u32, what: &str) -> anyhow::Result<f64> {
+    let text = fs::read_to_string(format!("/proc/{pid}/status"))?;
+    let line = text.lines().find_map(|line| line.strip_prefix(what));
+    let line = line.with_context(|| format!("no {what}"))?;
+    let number = line.trim_start_matches(':').trim().trim_end_matches(" kB");
+    Ok(number.parse::<f64>()? / 1024.0)
 }
 
 /// A node, stopped when dropped.

@@ -9,11 +9,12 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, ensure};
 
 use super::figures::Figures;
-use super::rig::{Rig, timed};
+use super::rig::{QUEUE, Rig, memory, timed};
 
 const JOBS: usize = 5000;
 const NOOP_JOBS: usize = 100_000;
 const BULK_JOBS: usize = 200_000;
+const ENDED_JOBS: usize = 1_000_000;
 /// Calls measured one by one.
 const CALLS: usize = 200;
 /// How long a node is watched doing nothing.
@@ -23,6 +24,8 @@ const IDLE: Duration = Duration::from_secs(20);
 pub fn drain(rig: &Rig, figures: &mut Figures) -> anyhow::Result<()> {
     let jobs = rig.jobs(JOBS, "\"true\"")?;
     let (mut ours, mut xargs, mut bare) = (Vec::new(), Vec::new(), Vec::new());
+    let peers: Vec<_> = PEERS.iter().filter(|peer| peer.is_there()).collect();
+    let mut others = vec![Vec::new(); peers.len()];
     for _ in 0..rig.runs {
         rig.fresh()?;
         rig.timed(&["enqueue", "--from", &jobs])?;
@@ -30,6 +33,13 @@ pub fn drain(rig: &Rig, figures: &mut Figures) -> anyhow::Result<()> {
         let line = format!("seq {JOBS} | xargs -P2 -n1 sh -c true");
         xargs.push(JOBS as f64 / timed(Command::new("sh").args(["-c", &line]))?);
         bare.push(JOBS as f64 / bare_loop()?);
+        for (peer, rates) in peers.iter().zip(&mut others) {
+            rates.push(peer.rate(rig)?);
+        }
+    }
+    for (peer, rates) in peers.iter().zip(others) {
+        figures.ratio(&format!("queuectl / {}", peer.name), &ours, &rates);
+        figures.add(peer.name, "jobs/s", rates);
     }
     figures.ratio("queuectl / bare loop", &ours, &bare);
     figures.ratio("queuectl / xargs -P2", &ours, &xargs);
@@ -37,6 +47,63 @@ pub fn drain(rig: &Rig, figures: &mut Figures) -> anyhow::Result<()> {
     figures.add("xargs -P2 -n1 sh -c true", "jobs/s", xargs);
     figures.add("bare loop of Command::output, 2 threads", "jobs/s", bare);
     Ok(())
+}
+
+/// A program that does something like it, where it is installed.
+struct Peer {
+    program: &'static str,
+    name: &'static str,
+    /// Jobs, fewer for those that take a process to store one.
+    jobs: usize,
+    /// What runs that many jobs, for a shell.
+    line: &'static str,
+}
+
+const PEERS: &[Peer] = &[
+    Peer {
+        program: "parallel",
+        name: "GNU parallel -j2",
+        jobs: 1000,
+        line: "seq $N | parallel -j2 -n1 true",
+    },
+    Peer {
+        program: "tsp",
+        name: "task-spooler, 2 slots, stored one by one",
+        jobs: 500,
+        line: "export TS_SOCKET=\"$D/tsp\"; tsp -S 2; for i in $(seq $N); do tsp -n sh -c true; done; tsp -w; tsp -K",
+    },
+    Peer {
+        program: "nq",
+        name: "nq, one at a time, stored one by one",
+        jobs: 500,
+        line: "export NQDIR=\"$D/nq\"; mkdir -p \"$D/nq\"; for i in $(seq $N); do nq -c -q sh -c true; done; nq -w",
+    },
+];
+
+impl Peer {
+    fn is_there(&self) -> bool {
+        let line = format!("command -v {} >/dev/null", self.program);
+        let there = Command::new("sh")
+            .args(["-c", &line])
+            .status()
+            .is_ok_and(|status| status.success());
+        if !there {
+            println!("{} is not installed; it is left out", self.program);
+        }
+        there
+    }
+
+    fn rate(&self, rig: &Rig) -> anyhow::Result<f64> {
+        let mut command = Command::new("sh");
+        command
+            .args(["-c", self.line])
+            .env("N", self.jobs.to_string())
+            .env("D", rig.folder())
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null());
+        Ok(self.jobs as f64 / timed(&mut command)?)
+    }
 }
 
 /// Nothing but starting processes and taking in their output, on two threads.
@@ -98,7 +165,33 @@ pub fn enqueue(rig: &Rig, figures: &mut Figures) -> anyhow::Result<()> {
     };
     calls(&format!("enqueue as a process, {BULK_JOBS} jobs there"))?;
     rig.fresh()?;
-    calls("enqueue as a process, new queue")
+    calls("enqueue as a process, new queue")?;
+    // In turn: what ended long ago must not matter.
+    rig.fresh()?;
+    rig.timed(&["enqueue", "true"])?;
+    rig.fill("ended.db", &[&format!("completed={ENDED_JOBS}")])?;
+    let mut times = [Vec::new(), Vec::new()];
+    for _ in 0..CALLS {
+        for (queue, times) in ["ended.db", QUEUE].into_iter().zip(&mut times) {
+            times.push(timed(&mut rig.queuectl_on(queue, &["enqueue", "true"]))? * 1000.0);
+        }
+    }
+    rig.remove("ended.db")?;
+    let [ended, empty] = times;
+    let median = |times: &[f64]| {
+        let mut sorted = times.to_vec();
+        sorted.sort_by(f64::total_cmp);
+        sorted[sorted.len() / 2]
+    };
+    let what = format!("enqueue, {ENDED_JOBS} ended jobs / empty queue, of medians");
+    figures.ratio(&what, &[median(&ended)], &[median(&empty)]);
+    figures.add(
+        &format!("enqueue as a process, {ENDED_JOBS} ended jobs"),
+        "ms",
+        ended,
+    );
+    figures.add("enqueue as a process, empty queue", "ms", empty);
+    Ok(())
 }
 
 /// From calling `enqueue` until the job gives its first sign, on a node that waits.
@@ -138,19 +231,18 @@ pub fn idle(rig: &Rig, figures: &mut Figures) -> anyhow::Result<()> {
     thread::sleep(IDLE);
     let used = (ticks(&pids)? - before) as f64 / 100.0 / IDLE.as_secs_f64();
     figures.add("idle node with 2 workers, of one core", "%", vec![used * 100.0]);
-    let memory = |pid: &u32| -> anyhow::Result<f64> {
-        let text = fs::read_to_string(format!("/proc/{pid}/status"))?;
-        let line = text
-            .lines()
-            .find_map(|line| line.strip_prefix("VmRSS:"))
-            .context("no VmRSS")?;
-        Ok(line.trim().trim_end_matches(" kB").parse::<f64>()? / 1024.0)
-    };
-    figures.add("resident memory, dispatcher", "MiB", vec![memory(&pids[0])?]);
+    figures.add(
+        "resident memory, dispatcher",
+        "MiB",
+        vec![memory(pids[0], "VmRSS")?],
+    );
     figures.add(
         "resident memory, one worker process",
         "MiB",
-        pids[1..].iter().map(memory).collect::<Result<_, _>>()?,
+        pids[1..]
+            .iter()
+            .map(|pid| memory(*pid, "VmRSS"))
+            .collect::<Result<_, _>>()?,
     );
     Ok(())
 }

@@ -323,3 +323,60 @@ fn a_container_stays_until_its_outcome_is_durable() {
     queue.wait_state(&id, "dead");
     scene.wait_no_containers();
 }
+
+#[test]
+fn signals_end_containers_and_are_named() {
+    let Some(scene) = scene("signals_end_containers_and_are_named") else {
+        return;
+    };
+    let queue = &scene.queue;
+    queue.ok(["config:set", "kill_grace", "1h"]);
+    let _node = queue.start(&["--concurrency", "3"]);
+    let crashed = plain(queue, "kill -SEGV $$");
+    let asked = plain(queue, "echo 1 > /shared/asked; exec sleep 1000");
+    let dead = queue.wait_state(&crashed, "dead");
+    assert_eq!(dead["error"], "exit status 139 (killed by signal 11, SIGSEGV)");
+    let attempt = &dead["attempt_history"][0];
+    assert_eq!(
+        (&attempt["exit_code"], &attempt["signal"]),
+        (&139.into(), &11.into())
+    );
+    // A process 1 without an init in front of it would not even notice.
+    queue.wait_lines("shared/asked", 1);
+    queue.ok(["cancel", "--wait", &asked]);
+    let attempt = queue.job(&asked)["attempt_history"][0].clone();
+    assert_eq!(
+        (&attempt["outcome"], &attempt["exit_code"]),
+        (&"cancelled".into(), &143.into())
+    );
+    let own = job(
+        queue,
+        "read x < /proc/1/cmdline; echo $x".into(),
+        json!({"init": false}),
+        json!({}),
+    );
+    queue.wait_state(&own, "completed");
+    assert!(scene.output(&own).starts_with("sh"), "it is process 1 itself");
+}
+
+#[test]
+fn an_engine_without_init_will_do() {
+    let test = "an_engine_without_init_will_do";
+    let engine = match Engine::start(&["--init-path", "/no/such/docker-init"]) {
+        Ok(engine) => engine,
+        Err(why) => return queuectl_testkit::skipped(test, &why),
+    };
+    let queue = queue_with(&engine);
+    let node = queue.start(&[]);
+    let id = plain(&queue, "echo works");
+    queue.wait_state(&id, "completed");
+    assert_eq!(queue.run(["logs", &id]).text(), "works\n");
+    node.wait_log("has no init");
+    let insists = job(&queue, "true".into(), json!({"init": true}), json!({}));
+    let dead = queue.wait_state(&insists, "dead");
+    let why = dead["error"].as_str().unwrap();
+    assert!(why.contains("docker-init"), "{why}");
+    wait_until("the containers to be gone", || {
+        engine.containers("queuectl-").is_empty()
+    });
+}

@@ -1,5 +1,11 @@
 //! kill -9 of what a container does not depend on: worker processes, nodes, the engine.
 
+use std::collections::HashMap;
+use std::fs::{self, File};
+use std::os::fd::AsFd;
+use std::path::PathBuf;
+
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::Signal;
 use serde_json::json;
 
@@ -9,10 +15,10 @@ use crate::support::unix::send;
 use crate::support::{history, wait_until};
 
 /// Says that it runs, waits at the gate, and prints before and after.
-const GATED: &str = "yes 0123456789 | head -c 20000; echo; echo $QUEUECTL_FENCE >> /shared/started; \
+const GATED: &str = "yes 0123456789 | head -c 20000; echo; printf '\\377\\n'; echo $QUEUECTL_FENCE >> /shared/started; \
                      read x < /shared/gate; echo after";
-/// All that it prints.
-const PRINTED: usize = 20_000 + 1 + 6;
+/// All that it prints, also what is no text.
+const PRINTED: usize = 20_000 + 1 + 2 + 6;
 
 #[test]
 fn another_worker_process_takes_a_container_over() {
@@ -201,4 +207,62 @@ fn the_container_of_a_job_that_does_not_run_again_goes_too() {
     let job = queue.wait_state(&id, "cancelled");
     assert_eq!(history(&job), ["1 cancelled"]);
     scene.wait_no_containers();
+}
+
+/// The pipe through which a worker process talks to its dispatcher: another reader, who takes nothing out.
+fn reports_of(worker: i32, dispatcher: i32) -> File {
+    let pipes = |pid: i32, mode: char| {
+        let fds = fs::read_dir(format!("/proc/{pid}/fd")).unwrap();
+        let open_so = |fd: &PathBuf| {
+            let name = fd.file_name().unwrap().to_str().unwrap().to_owned();
+            let info = fs::read_to_string(format!("/proc/{pid}/fdinfo/{name}")).unwrap_or_default();
+            let flags = info.lines().find_map(|line| line.strip_prefix("flags:"));
+            flags.is_some_and(|flags| flags.trim().ends_with(mode))
+        };
+        let fds = fds.map(|fd| fd.unwrap().path()).filter(open_so);
+        fds.filter_map(|fd| Some((fs::read_link(&fd).ok()?, fd)))
+            .filter(|(link, _)| link.to_string_lossy().starts_with("pipe:"))
+            .collect::<HashMap<PathBuf, PathBuf>>()
+    };
+    let written = pipes(worker, '1');
+    let read = pipes(dispatcher, '0');
+    let mut both = read.iter().filter(|(link, _)| written.contains_key(*link));
+    File::open(both.next().unwrap().1).unwrap()
+}
+
+/// The worker process dies after it told how its job ended, and before it is told that this is durable.
+#[test]
+fn a_container_whose_worker_process_died_after_its_end_was_told_goes_too() {
+    let Some(scene) = scene("a_container_whose_worker_process_died_after_its_end_was_told_goes_too") else {
+        return;
+    };
+    let queue = &scene.queue;
+    let gate = queue.gate("shared/gate");
+    let node = queue.start(&["--concurrency", "2"]);
+    let id = plain(queue, "echo 1 > /shared/started; read x < /shared/gate");
+    let bystander = plain(queue, "echo 1 > /shared/bystander; sleep 1000");
+    queue.wait_lines("shared/started", 1);
+    queue.wait_lines("shared/bystander", 1);
+    let worker = node.workers(1)[0];
+    let reports = reports_of(worker, node.pid());
+    let is_told = || {
+        let mut fds = [PollFd::new(reports.as_fd(), PollFlags::POLLIN)];
+        poll(&mut fds, PollTimeout::ZERO).unwrap() > 0
+    };
+    wait_until("the dispatcher to have read all", || !is_told());
+    node.signal(Signal::SIGSTOP);
+    gate.open();
+    wait_until("the end to be told", is_told);
+    send(worker, Signal::SIGKILL);
+    node.signal(Signal::SIGCONT);
+    let job = queue.wait_state(&id, "completed");
+    assert_eq!(history(&job), ["1 succeeded"], "{job}");
+    wait_until("the container to be gone", || {
+        let containers = scene.containers();
+        containers
+            .iter()
+            .all(|one| one["Labels"]["queuectl.job"] != id.as_str())
+    });
+    assert_eq!(queue.state(&bystander), "processing");
+    assert_eq!(scene.containers().len(), 1);
 }

@@ -39,6 +39,8 @@ static qc_status start(void *instance, const qc_run_v1 *run, qc_error *error) {
     if (strstr(request, "segfault")) *(volatile int *)NULL = 1;
     if (strstr(request, "abort")) abort();
     if (strstr(request, "exit")) _exit(0);
+    if (strstr(request, "hang")) for (;;) pause();
+    if (strstr(request, "stay")) return QC_OK;
     memset(&outcome, 0, sizeof outcome);
     outcome.size = sizeof outcome;
     outcome.kind = QC_SUCCEEDED;
@@ -46,8 +48,22 @@ static qc_status start(void *instance, const qc_run_v1 *run, qc_error *error) {
     return QC_OK;
 }
 
+/* Only a run that stays is ever stopped. */
+static qc_status stop(void *instance, uint64_t run, uint32_t mode) {
+    (void)instance;
+    (void)run;
+    (void)mode;
+    for (;;) pause();
+}
+
 static const qc_plugin_v1 plugin = {
-    sizeof(qc_plugin_v1), QC_ABI_MINOR, describe, create, destroy, start, NULL, NULL,
+    .size = sizeof(qc_plugin_v1),
+    .minor = QC_ABI_MINOR,
+    .describe = describe,
+    .create = create,
+    .destroy = destroy,
+    .start = start,
+    .stop = stop,
 };
 
 uint64_t queuectl_plugin_magic(void) { return QC_MAGIC; }

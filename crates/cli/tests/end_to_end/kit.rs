@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::process::Stdio;
 use std::sync::Mutex;
 
 use serde_json::Value;
@@ -10,6 +11,8 @@ use crate::support::unix::compile;
 use crate::support::{Queue, binary, finish};
 
 const JOB: &str = r#"{"executor":"faults","payload":{"do":"it"}}"#;
+/// It takes a while for this one.
+const LONG_JOB: &str = r#"{"executor":"faults","payload":{"do":"it","slowly":true}}"#;
 
 /// What a fault must make fail; nothing where the host is to bear it. Those that take longest come first.
 type Fault = (&'static str, &'static [&'static str]);
@@ -57,6 +60,7 @@ const FAULTS: &[Fault] = &[
     ("EXITED_SUCCESS", &["exited"]),
     ("EXITED_STATUS", &["exited"]),
     ("CRASH_REATTACH", &["reattach"]),
+    ("CRASH_DISCARD", &["discard"]),
     ("CRASH_STATS", &["stats"]),
     ("STATS_NO_JSON", &["stats"]),
     ("STATS_TEXTS", &["stats"]),
@@ -73,6 +77,7 @@ const FAULTS: &[Fault] = &[
     ("WORKER_JOB", &["worker-job", "worker-many"]),
     ("WORKER_MANY", &["worker-many"]),
     ("REATTACH", &["worker-reattach"]),
+    ("TAKEOVER", &["worker-takeover"]),
 ];
 
 /// Faults between the shell executor and its host.
@@ -116,17 +121,17 @@ pub fn faulty(queue: &Queue, name: &str, fault: &str) -> Option<PathBuf> {
     compile(&source, &file, &options).then_some(file)
 }
 
-/// The results of every case, by name.
-fn check(queue: &Queue, file: &Path, more: &[&str]) -> (i32, BTreeMap<String, Value>) {
+/// The results of every case, by name. The kit has limits of its own, so it is waited for as long as it takes.
+pub fn check(queue: &Queue, file: &Path, more: &[&str]) -> (i32, BTreeMap<String, Value>) {
     let mut command = queue.command(["--json", "plugin:check"]);
     command.arg(file).args(more);
-    let done = finish(command, None);
-    let report: Value = serde_json::from_slice(&done.out)
-        .unwrap_or_else(|error| panic!("{error}: {}{}", done.text(), done.err));
+    let done = command.stdin(Stdio::null()).output().unwrap();
+    let report: Value = serde_json::from_slice(&done.stdout)
+        .unwrap_or_else(|error| panic!("{error}: {}", String::from_utf8_lossy(&done.stderr)));
     let cases = report["cases"].as_array().unwrap();
     let name = |case: &Value| case["name"].as_str().unwrap().to_owned();
     (
-        done.status,
+        done.status.code().unwrap(),
         cases.iter().map(|case| (name(case), case.clone())).collect(),
     )
 }
@@ -165,7 +170,17 @@ fn each_fault_fails_its_rule(test: &str, name: &str, faults: &[Fault], more: &[&
 fn each_rule_is_failed_by_the_plugin_that_breaks_it() {
     let queue = Queue::new();
     let job = queue.write("job.json", JOB);
-    let more = ["--job", job.to_str().unwrap(), "--timeout", "2s", "--many", "100"];
+    let long = queue.write("long.json", LONG_JOB);
+    let more = [
+        "--job",
+        job.to_str().unwrap(),
+        "--long-job",
+        long.to_str().unwrap(),
+        "--timeout",
+        "2s",
+        "--many",
+        "100",
+    ];
     each_fault_fails_its_rule(
         "each_rule_is_failed_by_the_plugin_that_breaks_it",
         "faults",
@@ -201,7 +216,13 @@ fn the_shell_plugin_keeps_every_rule() {
     assert_eq!(status, 0, "{cases:#?}");
     assert_eq!(
         skipped,
-        ["reap", "reattach", "worker-reattach"],
+        [
+            "discard",
+            "reap",
+            "reattach",
+            "worker-reattach",
+            "worker-takeover"
+        ],
         "it keeps nothing, so there is nothing to ask"
     );
 }

@@ -19,6 +19,8 @@ mod acceptance;
 #[cfg(unix)]
 mod cancel;
 #[cfg(target_os = "linux")]
+mod conforms;
+#[cfg(target_os = "linux")]
 mod crash;
 #[cfg(target_os = "linux")]
 mod disk;
@@ -46,6 +48,10 @@ mod plugin;
 mod postgres;
 #[cfg(target_os = "linux")]
 mod projects;
+#[cfg(unix)]
+mod shell;
+#[cfg(target_os = "linux")]
+mod shell_groups;
 #[cfg(unix)]
 mod signals;
 #[cfg(target_os = "linux")]

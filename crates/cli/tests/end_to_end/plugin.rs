@@ -70,7 +70,7 @@ fn a_plugin_that_hangs_while_it_is_loaded_costs_its_worker_alone() {
     let words = ["worker:start", "--count", "2", "--plugin-dir"];
     let folder = file.parent().unwrap().to_str().unwrap();
     let node = Node::start_verb(&queue, &[&words[..], &[folder]].concat(), |command| {
-        command.env("QUEUECTL_PLUGIN_LOAD_LIMIT", "300ms");
+        command.env("QUEUECTL_PLUGIN_CALL_LIMIT", "300ms");
     });
     let bystander = queue.enqueue([crate::life::GATED]);
     queue.wait_lines("started", 1);
@@ -78,9 +78,55 @@ fn a_plugin_that_hangs_while_it_is_loaded_costs_its_worker_alone() {
     let job = queue.wait_state(&hanging, "dead");
     assert_eq!(history(&job), ["1 crashed", "2 crashed"], "{job}");
     assert_eq!(job["error"], "worker process died: exit status 71");
-    node.wait_log("hangs: it did not return from being loaded within 0.3 s");
+    node.wait_log("hangs: it did not return from making an instance within 0.3 s");
     assert!(node.log().contains(file.to_str().unwrap()), "{}", node.log());
     assert_eq!(history(&queue.job(&bystander)), [] as [&str; 0]);
+    gate.open();
+    assert_eq!(
+        history(&queue.wait_state(&bystander, "completed")),
+        ["1 succeeded"]
+    );
+}
+
+#[test]
+fn a_plugin_that_hangs_with_a_job_costs_its_worker_alone() {
+    let Some(queue) = with_plugin("a_plugin_that_hangs_with_a_job_costs_its_worker_alone") else {
+        return;
+    };
+    let gate = queue.gate("gate");
+    let plugins = queue.path("plugins");
+    let words = [
+        "worker:start",
+        "--count",
+        "2",
+        "--plugin-dir",
+        plugins.to_str().unwrap(),
+    ];
+    let node = Node::start_verb(&queue, &words, |command| {
+        command.env("QUEUECTL_PLUGIN_CALL_LIMIT", "300ms");
+    });
+    let bystander = queue.enqueue([crate::life::GATED]);
+    queue.wait_lines("started", 1);
+    for (what, timeout, words) in [
+        (
+            "hang",
+            "1h",
+            "hangs: it did not return from starting a run within 0.3 s",
+        ),
+        (
+            "stay",
+            "100ms",
+            "hangs: it did not return from stopping a run within 0.3 s",
+        ),
+    ] {
+        let id = queue.enqueue([format!(
+            r#"{{"executor":"fatal","max_retries":0,"timeout":"{timeout}","payload":{{"do":"{what}"}}}}"#
+        )]);
+        let job = queue.wait_state(&id, "dead");
+        assert_eq!(history(&job), ["1 crashed"], "{job}");
+        assert_eq!(job["error"], "worker process died: exit status 71");
+        node.wait_log(words);
+    }
     gate.open();
     assert_eq!(
         history(&queue.wait_state(&bystander, "completed")),

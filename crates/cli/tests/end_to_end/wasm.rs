@@ -1,6 +1,6 @@
 //! The wasm executor: real programs, written as text, on real worker processes.
 
-mod programs;
+pub mod programs;
 
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;

@@ -11,6 +11,7 @@ use nix::libc;
 use nix::unistd::getpgrp;
 
 use super::Marks;
+use super::cgroup::Marked;
 use super::process_unix::reap;
 use super::procfs::{Environment, Stat, all};
 
@@ -157,15 +158,18 @@ pub(crate) fn kill_adopted(known: &[u32]) -> usize {
 /// Kills every process whose cookie starts with `prefix`, and their descendants. Returns how many.
 pub(crate) fn kill_marked(prefix: &str) -> usize {
     let own = std::process::id();
-    sweep("marked", || {
+    let groups = Marked::find(prefix);
+    let killed = sweep("marked", || {
         let others: Vec<Stat> = all().filter(|stat| stat.pid != own).collect();
-        let (mut found, mut settled) = (Vec::new(), true);
+        // Whatever their environment says by now.
+        let (mut found, mut settled) = (groups.kill(), true);
         for stat in &others {
             let environment = Environment::of(stat.pid);
             settled &= !environment.unsettled || stat.is_dead();
             if environment
                 .get("QUEUECTL_COOKIE")
                 .is_some_and(|cookie| cookie.starts_with(prefix.as_bytes()))
+                && found.iter().all(|known| known.pid != stat.pid)
             {
                 found.push(*stat);
             }
@@ -180,7 +184,9 @@ pub(crate) fn kill_marked(prefix: &str) -> usize {
             at += 1;
         }
         (found, settled)
-    })
+    });
+    groups.remove();
+    killed
 }
 
 /// Kills what `find` finds until two looks in a row find nothing alive. `find` also says whether it could see

@@ -1,9 +1,16 @@
 //! Everything that differs between operating systems, behind one set of names.
 //!
 //! Each half offers: `Reactor` (waits for what happens to processes) with its `Waker`, `Process` (a child with
-//! whatever it starts, and its output), and the small functions listed in the `use` lines below. No policy here:
+//! whatever it starts, and its output), `Confinement` (limits of a process, put on before its program starts) with
+//! `User`, and the small functions listed in the `use` lines below. No policy here:
 //! when to stop what is the supervisor's business.
 
+#[cfg(target_os = "linux")]
+mod cgroup;
+#[cfg(unix)]
+mod confine_unix;
+#[cfg(windows)]
+mod confine_windows;
 #[cfg(target_os = "linux")]
 mod linux;
 #[cfg(not(target_os = "linux"))]
@@ -14,9 +21,20 @@ mod process_unix;
 mod procfs;
 #[cfg(unix)]
 mod unix;
+#[cfg(unix)]
+mod user;
 #[cfg(windows)]
 mod windows;
 
+#[cfg(target_os = "linux")]
+use cgroup::Group;
+#[cfg(all(unix, not(target_os = "linux")))]
+use portable::Group;
+
+#[cfg(unix)]
+pub(crate) use confine_unix::Confinement;
+#[cfg(windows)]
+pub(crate) use confine_windows::{Confinement, User};
 #[cfg(target_os = "linux")]
 pub(crate) use linux::{Orphans, become_subreaper, check_library, kill_adopted, kill_marked};
 #[cfg(not(target_os = "linux"))]
@@ -28,6 +46,8 @@ pub(crate) use unix::{
     arguments, check_trust, create_private_file, create_private_folders, data_folder, exit_at_once,
     find_program, open_library, out_of_resources, signal_name,
 };
+#[cfg(unix)]
+pub(crate) use user::User;
 #[cfg(windows)]
 pub(crate) use windows::{
     Process, Reactor, Waker, arguments, check_trust, create_private_file, create_private_folders,

@@ -23,6 +23,31 @@ pub(crate) fn check_library(_path: &Path) -> Result<(), String> {
     Ok(())
 }
 
+/// A group of processes with limits of its own, which unix systems other than Linux do not have.
+#[cfg(unix)]
+pub(crate) struct Group;
+
+#[cfg(unix)]
+impl Group {
+    pub(crate) fn create(_marks: Marks, _memory: Option<u64>, _pids: Option<u64>) -> Result<Group, String> {
+        Err("this system cannot limit the memory or the number of all processes of a job".to_owned())
+    }
+
+    pub(super) fn entrance(&self) -> Result<std::os::fd::OwnedFd, String> {
+        Err("there is no such group".to_owned())
+    }
+
+    pub(super) fn kill(&self) {}
+
+    pub(super) fn is_empty(&self) -> bool {
+        true
+    }
+
+    pub(super) fn hit(&self) -> Option<String> {
+        None
+    }
+}
+
 /// Descendants that got away; here those that carry the run's marks.
 pub(crate) struct Orphans;
 

@@ -21,8 +21,10 @@ use queuectl_core::settings::Leftovers;
 use signal_hook::SigId;
 use signal_hook::consts::SIGCHLD;
 
+use super::{Confinement, Group};
 use crate::capture::Capture;
-use crate::outcome::Exit;
+use crate::outcome::{Exit, os_text};
+use crate::spawn::{SpawnError, cannot_confine};
 
 /// One read: as much as a pipe usually holds.
 const READ_BYTES: usize = 64 * 1024;
@@ -148,15 +150,28 @@ impl Reactor {
     pub(crate) fn spawn(
         &self,
         mut command: Command,
+        mut confinement: Option<Confinement>,
         capture: Arc<Mutex<Capture>>,
         leftovers: Leftovers,
-    ) -> io::Result<Process> {
+    ) -> Result<Process, SpawnError> {
         let (pipe, writer) = io::pipe()?;
-        fcntl(&pipe, FcntlArg::F_SETFL(OFlag::O_NONBLOCK))?;
+        fcntl(&pipe, FcntlArg::F_SETFL(OFlag::O_NONBLOCK)).map_err(io::Error::from)?;
+        if let Some(confinement) = &confinement {
+            confinement.own(&writer);
+        }
         command.stdout(writer.try_clone()?).stderr(writer);
-        let child = command.spawn()?;
+        let child = command.spawn().map_err(|error| {
+            match confinement.as_mut().and_then(Confinement::failed_step) {
+                Some(step) => SpawnError::Outcome(cannot_confine(&format!(
+                    "it could not {step}: {}",
+                    os_text(&error)
+                ))),
+                None => error.into(),
+            }
+        })?;
         Ok(Process {
             child,
+            group: confinement.and_then(Confinement::into_group),
             stage: Stage::Running,
             pipe: Some(pipe),
             quiet_until: Instant::now().checked_add(QUIET),
@@ -246,6 +261,8 @@ enum Stage {
 /// A child with its process group.
 pub(crate) struct Process {
     child: Child,
+    /// Where the run has limits of its own.
+    group: Option<Group>,
     stage: Stage,
     pipe: Option<PipeReader>,
     quiet_until: Option<Instant>,
@@ -302,6 +319,9 @@ impl Process {
     pub(crate) fn kill(&mut self) {
         self.grace = false;
         self.signal_group(Signal::SIGKILL);
+        if let Some(group) = self.group.as_ref().filter(|_| self.is_child()) {
+            group.kill();
+        }
         self.look_again();
     }
 
@@ -340,8 +360,18 @@ impl Process {
         });
     }
 
-    /// Whether nothing is left of the group after its last signal.
+    /// Which limit the run hit, if it did.
+    pub(crate) fn hit(&self) -> Option<String> {
+        self.group.as_ref().and_then(Group::hit)
+    }
+
+    /// Whether nothing is left of the group after its last signal; nor of the run's control group, which is killed for
+    /// that.
     pub(crate) fn group_is_gone(&self) -> bool {
+        if let Some(group) = self.group.as_ref().filter(|group| !group.is_empty()) {
+            group.kill();
+            return false;
+        }
         match kill(Pid::from_raw(-as_pid(self.pid()).as_raw()), None) {
             Err(Errno::EPERM) => {
                 // On Linux: members that became another user and that we may not signal.

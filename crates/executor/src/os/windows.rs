@@ -27,10 +27,11 @@ use windows_sys::Win32::System::Threading::{
     CREATE_NEW_PROCESS_GROUP, GetCurrentProcess, INFINITE, TerminateProcess, WaitForSingleObject,
 };
 
+use super::Confinement;
 use crate::PluginError;
 use crate::capture::Capture;
 use crate::outcome::Exit;
-use crate::spawn::SpawnRequest;
+use crate::spawn::{SpawnError, SpawnRequest};
 
 /// One read.
 const READ_BYTES: usize = 64 * 1024;
@@ -108,10 +109,11 @@ impl Reactor {
     pub(crate) fn spawn(
         &self,
         mut command: Command,
+        confinement: Option<Confinement>,
         capture: Arc<Mutex<Capture>>,
         leftovers: Leftovers,
-    ) -> io::Result<Process> {
-        let job = job_object(leftovers)?;
+    ) -> Result<Process, SpawnError> {
+        let job = job_object(leftovers, confinement.as_ref())?;
         let (pipe, writer) = io::pipe()?;
         command.stdout(writer.try_clone()?).stderr(writer);
         let mut child = command.spawn()?;
@@ -142,13 +144,13 @@ impl Reactor {
             Err(error) => {
                 let _ = child.kill();
                 let _ = child.wait();
-                Err(error)
+                Err(error.into())
             }
         }
     }
 }
 
-fn job_object(leftovers: Leftovers) -> io::Result<OwnedHandle> {
+fn job_object(leftovers: Leftovers, confinement: Option<&Confinement>) -> io::Result<OwnedHandle> {
     // SAFETY: no attributes and no name.
     let handle = unsafe { CreateJobObjectW(std::ptr::null(), std::ptr::null()) };
     if handle.is_null() {
@@ -156,9 +158,14 @@ fn job_object(leftovers: Leftovers) -> io::Result<OwnedHandle> {
     }
     // SAFETY: the handle is new and nobody else's.
     let job = unsafe { OwnedHandle::from_raw_handle(handle) };
+    let mut limits = JOBOBJECT_EXTENDED_LIMIT_INFORMATION::default();
     if leftovers == Leftovers::Kill {
-        let mut limits = JOBOBJECT_EXTENDED_LIMIT_INFORMATION::default();
         limits.BasicLimitInformation.LimitFlags = JOB_OBJECT_LIMIT_KILL_ON_JOB_CLOSE;
+    }
+    if let Some(confinement) = confinement {
+        confinement.extend(&mut limits)?;
+    }
+    if limits.BasicLimitInformation.LimitFlags != 0 {
         // SAFETY: the handle is open, and the struct is the one this class of information wants.
         let set = unsafe {
             SetInformationJobObject(
@@ -251,6 +258,11 @@ impl Process {
 
     /// Nothing here waits for its group.
     pub(crate) fn look_again(&mut self) {}
+
+    /// Which limit the run hit: a process is told by failing calls here, and nothing counts them.
+    pub(crate) fn hit(&self) -> Option<String> {
+        None
+    }
 
     /// Whether nothing is left of the tree, which is killed for that.
     pub(crate) fn group_is_gone(&self) -> bool {

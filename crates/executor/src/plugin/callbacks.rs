@@ -7,14 +7,16 @@ use std::ffi::c_void;
 use std::sync::Arc;
 use std::time::Duration;
 
-use queuectl_core::{Outcome, OutcomeKind};
+use queuectl_core::{Advice, Outcome, OutcomeKind};
 use queuectl_plugin_api::abi::{
     Growing, MINOR, QC_FAILED, QC_HAS_EXIT_CODE, QC_HAS_RETRY_AFTER, QC_HAS_SIGNAL, QC_HOST_ADOPTS,
-    QC_HOST_RECORDS, QC_HOST_RETRY_AFTER, QC_INVALID, QC_LOG_ERROR, QC_LOG_INFO, QC_LOG_WARN, QC_OK,
-    QC_SPAWN_RAW_LAST, QC_SUCCEEDED, qc_error, qc_host_v1, qc_outcome_v1, qc_pair, qc_spawn_v1, qc_status,
-    qc_str, slice,
+    QC_HOST_FINAL, QC_HOST_RECORDS, QC_HOST_RETRY_AFTER, QC_HOST_SPAWN_LIMITS, QC_INVALID, QC_IS_FINAL,
+    QC_LOG_ERROR, QC_LOG_INFO, QC_LOG_WARN, QC_OK, QC_SPAWN_CLEAN_ENV, QC_SPAWN_FILE, QC_SPAWN_MEMORY,
+    QC_SPAWN_NICE, QC_SPAWN_PIDS, QC_SPAWN_RAW_LAST, QC_SPAWN_RLIMITS, QC_SPAWN_UMASK, QC_SPAWN_USER,
+    QC_SUCCEEDED, qc_error, qc_host_v1, qc_outcome_v1, qc_pair, qc_spawn_v1, qc_status, qc_str, slice,
 };
 
+use crate::limits::{Limits, Rlimit};
 use crate::outcome::clip;
 use crate::spawn::SpawnRequest;
 use crate::supervisor::Shared;
@@ -42,7 +44,7 @@ pub(crate) static VTABLE: qc_host_v1 = qc_host_v1 {
     output: Some(output),
     spawn: Some(spawn),
     finished: Some(finished),
-    features: QC_HOST_ADOPTS | QC_HOST_RECORDS | QC_HOST_RETRY_AFTER,
+    features: QC_HOST_ADOPTS | QC_HOST_RECORDS | QC_HOST_RETRY_AFTER | QC_HOST_SPAWN_LIMITS | QC_HOST_FINAL,
     event: Some(event),
     save_handle: Some(save_handle),
 };
@@ -121,25 +123,36 @@ unsafe extern "C" fn save_handle(ctx: *mut c_void, run: u64, handle: qc_str) -> 
     }
 }
 
+/// What the message of a final failure says besides.
+const FINAL: &str = "final, another attempt could not succeed: ";
+
 unsafe extern "C" fn finished(ctx: *mut c_void, run: u64, outcome: *const qc_outcome_v1) {
     // SAFETY: as the header has the plugin pass it.
     let Some(context) = (unsafe { context(ctx) }) else {
         return;
     };
     // SAFETY: the outcome is NULL or a struct that states its size.
-    let (outcome, retry_after) = match unsafe { qc_outcome_v1::read(outcome) } {
+    let (outcome, advice) = match unsafe { qc_outcome_v1::read(outcome) } {
         Some(outcome) => {
-            let asked = outcome.fields & QC_HAS_RETRY_AFTER != 0;
-            let retry_after = asked.then(|| Duration::from_millis(outcome.retry_after_ms));
+            let advice = Advice {
+                wait: (outcome.fields & QC_HAS_RETRY_AFTER != 0)
+                    .then(|| Duration::from_millis(outcome.retry_after_ms)),
+                is_final: outcome.kind == QC_FAILED && outcome.fields & QC_IS_FINAL != 0,
+            };
             // SAFETY: what it points to is valid for the call.
-            (unsafe { read_outcome(&outcome) }, retry_after)
+            let mut outcome = unsafe { read_outcome(&outcome) };
+            if advice.is_final {
+                // At its beginning, because a long message is cut at its end.
+                outcome.message = clip(format!("{FINAL}{}", outcome.message));
+            }
+            (outcome, advice)
         }
         None => {
             let text = "the executor reported no readable outcome";
-            (Outcome::new(OutcomeKind::SystemFailure, text), None)
+            (Outcome::new(OutcomeKind::SystemFailure, text), Advice::default())
         }
     };
-    if let Err(why) = context.shared.finished(run, outcome, retry_after) {
+    if let Err(why) = context.shared.finished(run, outcome, advice) {
         tracing::warn!(
             plugin = context.plugin,
             run,
@@ -193,13 +206,26 @@ unsafe extern "C" fn spawn(
     QC_INVALID
 }
 
+/// The flags of a process description that make fields of version 1.2 count.
+const LIMIT_FLAGS: u32 = QC_SPAWN_CLEAN_ENV
+    | QC_SPAWN_UMASK
+    | QC_SPAWN_NICE
+    | QC_SPAWN_RLIMITS
+    | QC_SPAWN_MEMORY
+    | QC_SPAWN_PIDS
+    | QC_SPAWN_USER
+    | QC_SPAWN_FILE;
+
 /// # Safety
 /// `spawn` is NULL or a description as the header has it.
 unsafe fn read_spawn(spawn: *const qc_spawn_v1) -> Result<SpawnRequest, String> {
     // SAFETY: NULL, or a description that states its size.
     let spawn =
         unsafe { qc_spawn_v1::read(spawn) }.ok_or("the process description is missing or too short")?;
-    if spawn.flags & !QC_SPAWN_RAW_LAST != 0 {
+    if spawn.flags & LIMIT_FLAGS != 0 && (spawn.size as usize) < size_of::<qc_spawn_v1>() {
+        return Err("the process description is too short for its flags".to_owned());
+    }
+    if spawn.flags & !(QC_SPAWN_RAW_LAST | LIMIT_FLAGS) != 0 {
         return Err(format!(
             "the process description has unknown flags {:#x}",
             spawn.flags
@@ -217,6 +243,11 @@ unsafe fn read_spawn(spawn: *const qc_spawn_v1) -> Result<SpawnRequest, String> 
     };
     // SAFETY: as above.
     let (cwd, stdin) = unsafe { (spawn.cwd.bytes(), spawn.stdin_bytes.bytes()) };
+    let env_keep = match flag(&spawn, QC_SPAWN_CLEAN_ENV) {
+        // SAFETY: as above.
+        Some(()) => Some(unsafe { texts(spawn.env_keep, spawn.env_keep_len) }?),
+        None => None,
+    };
     let request = SpawnRequest {
         argv,
         raw_last: spawn.flags & QC_SPAWN_RAW_LAST != 0,
@@ -225,8 +256,38 @@ unsafe fn read_spawn(spawn: *const qc_spawn_v1) -> Result<SpawnRequest, String> 
         // SAFETY: as above.
         cwd: cwd.map(|_| unsafe { text(spawn.cwd) }).transpose()?,
         stdin: stdin.map(<[u8]>::to_vec),
+        env_keep,
+        // SAFETY: as above.
+        limits: unsafe { read_limits(&spawn) }?,
     };
     request.check().map(|()| request)
+}
+
+/// Whether a flag is set, to go on from.
+fn flag(spawn: &qc_spawn_v1, flag: u32) -> Option<()> {
+    (spawn.flags & flag != 0).then_some(())
+}
+
+/// # Safety
+/// Pointers, lengths and texts are as the header has them.
+unsafe fn read_limits(spawn: &qc_spawn_v1) -> Result<Limits, String> {
+    // SAFETY: the caller vouches for the pointers.
+    let (rlimits, file) = unsafe { (slice(spawn.rlimits, spawn.rlimits_len), spawn.file_bytes.bytes()) };
+    let rlimits = flag(spawn, QC_SPAWN_RLIMITS).and(rlimits).unwrap_or_default();
+    let user = match flag(spawn, QC_SPAWN_USER) {
+        // SAFETY: as above.
+        Some(()) => Some(unsafe { text(spawn.user) }?),
+        None => None,
+    };
+    Ok(Limits {
+        umask: flag(spawn, QC_SPAWN_UMASK).map(|()| spawn.umask),
+        nice: flag(spawn, QC_SPAWN_NICE).map(|()| spawn.nice),
+        rlimits: rlimits.iter().map(Rlimit::from_abi).collect(),
+        memory: flag(spawn, QC_SPAWN_MEMORY).map(|()| spawn.memory_bytes),
+        pids: flag(spawn, QC_SPAWN_PIDS).map(|()| spawn.pids),
+        user,
+        file: flag(spawn, QC_SPAWN_FILE).map(|()| file.unwrap_or_default().to_vec()),
+    })
 }
 
 /// # Safety

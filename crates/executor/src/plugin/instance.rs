@@ -13,6 +13,7 @@ use queuectl_plugin_api::abi::{
 
 use super::callbacks::{self, Context};
 use super::load::{Plugin, Slots};
+use super::watchdog::{Watchdog, Watched};
 use crate::outcome::Exit;
 use crate::supervisor::Shared;
 use crate::{PluginError, Run};
@@ -21,8 +22,9 @@ use crate::{PluginError, Run};
 pub(crate) struct Instance {
     slots: Slots,
     instance: *mut c_void,
-    /// The executor's name, for the log.
-    name: String,
+    /// The plugin's file, for the log.
+    file: Arc<str>,
+    watchdog: Arc<Watchdog>,
 }
 
 // SAFETY: the ABI lets the host call a plugin from any of its threads.
@@ -78,6 +80,7 @@ impl Instance {
         plugin: &Plugin,
         settings: &str,
         shared: Arc<Shared>,
+        watchdog: Arc<Watchdog>,
     ) -> Result<Instance, PluginError> {
         let failed = |cause: String| PluginError::Create {
             path: plugin.path.clone(),
@@ -90,6 +93,8 @@ impl Instance {
         // Never freed: a plugin's thread that comes late must find the vtable and the context still there.
         let context: &'static Context = Box::leak(Box::new(Context::new(&plugin.info.name, shared)));
         let mut instance = std::ptr::null_mut();
+        let file: Arc<str> = plugin.path.display().to_string().into();
+        let call = watchdog.enter(&file, "making an instance");
         let (status, text) = ErrorText::with(|error| {
             let ctx: *const Context = context;
             // SAFETY: vtable and context are never freed; everything else outlives the call.
@@ -103,11 +108,13 @@ impl Instance {
                 )
             }
         });
+        drop(call);
         match status {
             QC_OK => Ok(Instance {
                 slots: plugin.slots,
                 instance,
-                name: plugin.info.name.clone(),
+                file,
+                watchdog,
             }),
             _ => Err(failed(if text.is_empty() {
                 format!("it gave status {status}")
@@ -115,6 +122,10 @@ impl Instance {
                 text
             })),
         }
+    }
+
+    fn watched(&self, what: &'static str) -> Watched<'_> {
+        self.watchdog.enter(&self.file, what)
     }
 
     /// Starts a run, or takes it over by the handle it had saved.
@@ -133,6 +144,7 @@ impl Instance {
             request: qc_str::new(run.payload.as_bytes()),
             mark: qc_str::new(mark.as_bytes()),
         };
+        let _call = self.watched("starting a run");
         let (status, text) = match (adopt, self.slots.start, self.slots.reattach) {
             (None, Some(start), _) => {
                 // SAFETY: the instance is alive, and the view and what it points to outlive the call.
@@ -154,14 +166,14 @@ impl Instance {
         }
     }
 
-    /// Tells the plugin that the process of a run ended.
-    pub(crate) fn exited(&self, handle: u64, exit: &Exit, stopped: bool) -> Exited {
+    /// Tells the plugin that the process of a run ended, and which limit it hit.
+    pub(crate) fn exited(&self, handle: u64, exit: &Exit, hit: Option<&str>, stopped: bool) -> Exited {
         let Some(exited) = self.slots.exited else {
             return Exited::ByHost;
         };
         let (kind, code, message) = match exit {
-            Exit::Code(code) => (QC_EXIT_CODE, *code, ""),
-            Exit::Signal(signal) => (QC_EXIT_SIGNAL, *signal, ""),
+            Exit::Code(code) => (QC_EXIT_CODE, *code, hit.unwrap_or_default()),
+            Exit::Signal(signal) => (QC_EXIT_SIGNAL, *signal, hit.unwrap_or_default()),
             Exit::NotStarted(outcome) => (QC_EXIT_NOT_STARTED, 0, outcome.message.as_str()),
         };
         let view = qc_exit_v1 {
@@ -171,6 +183,7 @@ impl Instance {
             stopped: stopped.into(),
             message: qc_str::new(message.as_bytes()),
         };
+        let _call = self.watched("hearing of a process's end");
         // SAFETY: the instance is alive, and the view outlives the call.
         match unsafe { exited(self.instance, handle, &raw const view) } {
             QC_OK => Exited::ByPlugin,
@@ -184,6 +197,7 @@ impl Instance {
         let Some(fingerprint) = self.slots.fingerprint else {
             return Ok(());
         };
+        let _call = self.watched("looking whether jobs could run");
         // SAFETY: the instance is alive.
         answer(ErrorText::with(|error| unsafe {
             fingerprint(self.instance, error)
@@ -195,6 +209,7 @@ impl Instance {
         let Some(validate) = self.slots.validate else {
             return Ok(());
         };
+        let _call = self.watched("checking a request");
         let request = qc_str::new(request.as_bytes());
         // SAFETY: the instance is alive, and the request outlives the call.
         answer(ErrorText::with(|error| unsafe {
@@ -204,6 +219,7 @@ impl Instance {
 
     /// Passes a signal on to a run. Says whether the plugin takes care of it.
     pub(crate) fn signal(&self, handle: u64, signal: i32) -> bool {
+        let _call = self.watched("passing a signal on");
         // SAFETY: the instance is alive.
         self.slots
             .signal
@@ -218,14 +234,25 @@ impl Instance {
     /// The outcome of a run is durable.
     pub(crate) fn recorded(&self, handle: u64) {
         if let Some(recorded) = self.slots.recorded {
+            let _call = self.watched("hearing of a durable outcome");
             // SAFETY: the instance is alive.
             unsafe { recorded(self.instance, handle) }
+        }
+    }
+
+    /// A run of a worker process that died is not wanted any more.
+    pub(crate) fn discard(&self, handle: &[u8]) {
+        if let Some(discard) = self.slots.discard {
+            let _call = self.watched("letting go of what a dead process kept");
+            // SAFETY: the instance is alive, and the handle outlives the call.
+            unsafe { discard(self.instance, qc_str::new(handle)) }
         }
     }
 
     /// Has it end what carries the mark of a node of `store` that is not among `alive`.
     pub(crate) fn reap(&self, store: &str, alive: &[String]) {
         if let Some(reap) = self.slots.reap {
+            let _call = self.watched("looking for what was left behind");
             let marks: Vec<qc_str> = alive.iter().map(|mark| qc_str::new(mark.as_bytes())).collect();
             // SAFETY: the instance is alive, and the texts outlive the call.
             unsafe {
@@ -242,6 +269,7 @@ impl Instance {
     /// Its numbers, as JSON; none if it has none.
     pub(crate) fn stats(&self) -> Option<String> {
         let stats = self.slots.stats?;
+        let _call = self.watched("telling its numbers");
         let mut text = qc_str::NULL;
         // SAFETY: the instance is alive, the place may be written, and the text lives until the next call.
         let bytes = unsafe {
@@ -253,6 +281,7 @@ impl Instance {
 
     /// Asks the plugin to stop a run. Says whether the plugin takes care of it.
     pub(crate) fn stop(&self, handle: u64, kill: bool) -> bool {
+        let _call = self.watched("stopping a run");
         let mode = if kill { QC_STOP_KILL } else { QC_STOP_GRACEFUL };
         // SAFETY: the instance is alive.
         self.slots
@@ -273,8 +302,9 @@ fn answer((status, text): (qc_status, String)) -> Result<(), String> {
 impl Drop for Instance {
     fn drop(&mut self) {
         if let Some(stats) = self.stats().filter(|stats| stats != "{}") {
-            tracing::debug!(plugin = self.name, stats, "the plugin's numbers");
+            tracing::debug!(plugin = &*self.file, stats, "the plugin's numbers");
         }
+        let _call = self.watched("being taken down");
         if let Some(shutdown) = self.slots.shutdown {
             // SAFETY: the instance is alive and no run uses it any more.
             unsafe { shutdown(self.instance) }

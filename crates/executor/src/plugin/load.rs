@@ -107,6 +107,7 @@ slots! {
     reap: (*mut c_void, qc_str, *const qc_str, usize);
     stats: (*mut c_void, *mut qc_str);
     shutdown: (*mut c_void);
+    discard: (*mut c_void, qc_str);
 }
 
 /// The slots that every plugin has.

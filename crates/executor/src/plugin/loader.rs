@@ -21,7 +21,7 @@ const REMEMBER_FAILURE: Duration = Duration::from_secs(3);
 pub(crate) struct Loader {
     search: SearchPath,
     settings: PluginSettings,
-    load_limit: Duration,
+    watchdog: Arc<Watchdog>,
     shared: Arc<Shared>,
     plugins: HashMap<ExecutorName, Plugin>,
     instances: HashMap<ExecutorName, Arc<Instance>>,
@@ -38,13 +38,13 @@ impl Loader {
     pub(crate) fn new(
         search: SearchPath,
         settings: PluginSettings,
-        load_limit: Duration,
+        call_limit: Duration,
         shared: Arc<Shared>,
     ) -> Loader {
         Loader {
             search,
             settings,
-            load_limit,
+            watchdog: Watchdog::start(call_limit),
             shared,
             plugins: HashMap::new(),
             instances: HashMap::new(),
@@ -104,14 +104,18 @@ impl Loader {
     fn make(&mut self, name: &ExecutorName) -> Result<Arc<Instance>, PluginError> {
         if !self.plugins.contains_key(name) {
             let path = self.search.find(name)?;
-            let _watchdog = Watchdog::start(&path, self.load_limit);
-            let plugin = load(&path)?;
+            let plugin = {
+                let _call = self
+                    .watchdog
+                    .enter(&path.display().to_string().into(), "being loaded");
+                load(&path)?
+            };
             tracing::info!(executor = %name, path = %plugin.path.display(), version = plugin.info.version, "plugin loaded");
             self.plugins.insert(name.clone(), plugin);
         }
         let plugin = &self.plugins[name];
         let settings = settings_of(&self.settings, name.as_str());
-        let _watchdog = Watchdog::start(&plugin.path, self.load_limit);
-        Instance::create(plugin, &settings, Arc::clone(&self.shared)).map(Arc::new)
+        let (watchdog, shared) = (Arc::clone(&self.watchdog), Arc::clone(&self.shared));
+        Instance::create(plugin, &settings, shared, watchdog).map(Arc::new)
     }
 }

@@ -15,4 +15,4 @@ pub use load::{PluginInfo, inspect};
 pub(crate) use loader::Loader;
 pub use offline::Offline;
 pub use search::{Found, SearchPath};
-pub use watchdog::{HANGING_STATUS, LOAD_LIMIT};
+pub use watchdog::{CALL_LIMIT, HANGING_STATUS};

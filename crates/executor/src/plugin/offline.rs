@@ -33,7 +33,10 @@ impl Offline {
         };
         let (reactor, waker) = Reactor::new().map_err(create)?;
         let shared = Arc::new(Shared::new(waker, Box::new(|_| ())));
-        let instance = Instance::create(&plugin, &settings_of(settings, &plugin.info.name), shared)?;
+        // Whoever started this process watches it.
+        let watchdog = Arc::default();
+        let settings = settings_of(settings, &plugin.info.name);
+        let instance = Instance::create(&plugin, &settings, shared, watchdog)?;
         Ok(Offline {
             info: plugin.info,
             instance,

@@ -5,7 +5,7 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use queuectl_core::{Outcome, Timestamp};
+use queuectl_core::{Advice, Outcome, Timestamp};
 
 use crate::capture::Capture;
 use crate::os::Process;
@@ -28,10 +28,12 @@ pub(super) struct Active {
     pub(super) process: Option<Process>,
     /// How the process ended, once everything it left is dealt with and until the plugin was told.
     pub(super) exit: Option<Exit>,
+    /// Which limit the process hit, in words.
+    pub(super) hit: Option<String>,
     /// What to report, as soon as no process is left.
     pub(super) outcome: Option<Outcome>,
-    /// The shortest wait before the next attempt, as the plugin asked.
-    pub(super) retry_after: Option<Duration>,
+    /// What the plugin says about further attempts.
+    pub(super) advice: Advice,
     pub(super) stopped: Option<Stopped>,
     pub(super) started_at: Timestamp,
     /// The stop has gone as far as it can.
@@ -52,8 +54,9 @@ impl Active {
             instance: None,
             process: None,
             exit: None,
+            hit: None,
             outcome: None,
-            retry_after: None,
+            advice: Advice::default(),
             stopped: None,
             started_at,
             killed: false,

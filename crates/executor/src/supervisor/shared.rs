@@ -5,9 +5,8 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
-use queuectl_core::{ExecutorName, Outcome};
+use queuectl_core::{Advice, ExecutorName, Outcome};
 use queuectl_plugin_api::abi::HANDLE_BYTES;
 
 use crate::capture::Capture;
@@ -33,6 +32,7 @@ pub(crate) enum Message {
     Settings(PluginSettings),
     /// The outcomes of these runs are durable.
     Recorded(Vec<RunKey>),
+    Discard(ExecutorName, Vec<Vec<u8>>),
     /// The marks of the nodes that live.
     Alive(Vec<String>),
     /// Load these executors, so that they see to what dead nodes left behind.
@@ -40,7 +40,7 @@ pub(crate) enum Message {
     /// A plugin wants a process for its run.
     Spawn(u64, Box<SpawnRequest>),
     /// A plugin reports the end of its run.
-    Finished(u64, Outcome, Option<Duration>),
+    Finished(u64, Outcome, Advice),
     /// Kill what is left and end.
     ShutDown,
 }
@@ -188,18 +188,13 @@ impl Shared {
     }
 
     /// A plugin reports the end of its run.
-    pub(crate) fn finished(
-        &self,
-        handle: u64,
-        outcome: Outcome,
-        retry_after: Option<Duration>,
-    ) -> Result<(), &'static str> {
+    pub(crate) fn finished(&self, handle: u64, outcome: Outcome, advice: Advice) -> Result<(), &'static str> {
         match lock(&self.live).get_mut(&handle) {
             None => return Err("there is no such run"),
             Some(live) if live.finished => return Err("the run was reported before"),
             Some(live) => live.finished = true,
         }
-        self.post(Message::Finished(handle, outcome, retry_after));
+        self.post(Message::Finished(handle, outcome, advice));
         Ok(())
     }
 }

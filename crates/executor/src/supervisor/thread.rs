@@ -2,7 +2,7 @@
 //!
 //! It never blocks except in the reactor and in the plugins' own functions, which must return promptly.
 
-use std::io::{self, ErrorKind};
+use std::io::ErrorKind;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -13,33 +13,13 @@ use super::active::Active;
 use super::keep::Keep;
 use super::{Message, Shared};
 use crate::os::{Marks, Orphans, Process, Reactor};
-use crate::outcome::{Exit, Stopped, after_stop, clip, of_exit};
+use crate::outcome::{Exit, Stopped, after_stop, clip, of_exit, with_hit};
 use crate::plugin::{Exited, Loader, Started};
-use crate::spawn::{Builder, SpawnRequest, cannot_start};
+use crate::spawn::{Builder, SpawnError, SpawnRequest, cannot_start};
 use crate::{Finished, HostConfig, Report, Run, StopReason};
 
 /// Times that the inbox is emptied before the world outside is looked at.
 const ROUNDS: u32 = 8;
-
-/// Why a process was not started.
-enum SpawnError {
-    /// It was clear beforehand.
-    Outcome(Outcome),
-    /// The operating system refused it.
-    Os(io::Error),
-}
-
-impl From<Outcome> for SpawnError {
-    fn from(outcome: Outcome) -> Self {
-        SpawnError::Outcome(outcome)
-    }
-}
-
-impl From<io::Error> for SpawnError {
-    fn from(error: io::Error) -> Self {
-        SpawnError::Os(error)
-    }
-}
 
 /// Everything the supervisor's thread owns.
 pub(crate) struct Supervisor {
@@ -63,7 +43,7 @@ impl Supervisor {
             loader: Loader::new(
                 config.search,
                 config.settings,
-                config.load_limit,
+                config.call_limit,
                 Arc::clone(&shared),
             ),
             builder: Builder::new(config.cookie.clone()),
@@ -143,6 +123,12 @@ impl Supervisor {
             }
             Message::Settings(settings) => self.loader.set_settings(settings),
             Message::Recorded(keys) => self.keep.recorded(&keys),
+            Message::Discard(executor, handles) => {
+                // One that cannot be loaded leaves it to the next node that looks.
+                if let Ok(instance) = self.loader.get(&executor, |made| self.keep.reap(made)) {
+                    handles.iter().for_each(|handle| instance.discard(handle));
+                }
+            }
             Message::Alive(marks) => {
                 self.keep.set_alive(marks);
                 self.loader.each(|instance| self.keep.reap(instance));
@@ -154,10 +140,10 @@ impl Supervisor {
                 }
             }
             Message::Spawn(handle, request) => self.spawn(handle, &request),
-            Message::Finished(handle, outcome, retry_after) => {
+            Message::Finished(handle, outcome, advice) => {
                 if let Some(run) = self.by_handle(handle) {
                     if run.outcome.is_none() {
-                        (run.outcome, run.retry_after) = (Some(outcome), retry_after);
+                        (run.outcome, run.advice) = (Some(outcome), advice);
                     }
                     if run.process.as_ref().is_some_and(Process::is_running) {
                         run.terminate(now);
@@ -231,10 +217,9 @@ impl Supervisor {
             return;
         }
         let attempt = |builder: &mut Builder| -> Result<Process, SpawnError> {
-            let command = builder.command(&run.run, request)?;
-            reactor
-                .spawn(command, Arc::clone(&run.capture), run.run.leftovers)
-                .map_err(Into::into)
+            let (command, confinement) = builder.command(&run.run, request)?;
+            let capture = Arc::clone(&run.capture);
+            reactor.spawn(command, confinement, capture, run.run.leftovers)
         };
         let mut started = attempt(builder);
         // A program that was remembered may have moved since.
@@ -275,10 +260,10 @@ impl Supervisor {
             let told = run
                 .instance
                 .as_ref()
-                .map(|plugin| plugin.exited(run.handle, &exit, run.stopped.is_some()));
+                .map(|plugin| plugin.exited(run.handle, &exit, run.hit.as_deref(), run.stopped.is_some()));
             run.outcome = match told {
                 Some(Exited::ByPlugin) => None,
-                Some(Exited::ByHost) | None => Some(of_exit(&exit)),
+                Some(Exited::ByHost) | None => Some(with_hit(of_exit(&exit), run.hit.take())),
                 Some(Exited::Broken) => {
                     let text = format!(
                         "the executor '{}' failed when its process had ended",
@@ -308,6 +293,7 @@ impl Supervisor {
         let run = &mut self.runs[i];
         if let Some(mut process) = run.process.take() {
             process.close(&mut self.reactor);
+            run.hit = process.hit();
             run.exit = process.ended().cloned();
         }
         self.left_some |= run.run.leftovers == Leftovers::Leave;
@@ -367,7 +353,7 @@ impl Supervisor {
             output,
             started_at: run.started_at,
             finished_at: SystemClock.now(),
-            retry_after: run.retry_after,
+            advice: run.advice,
             confirm,
         }));
     }

@@ -5,6 +5,7 @@
 
 pub mod beside;
 pub mod enqueue;
+pub mod inserts;
 pub mod open;
 pub mod os;
 pub mod statements;

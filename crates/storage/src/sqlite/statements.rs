@@ -1,7 +1,7 @@
 //! The statements that run for every job, as SQLite likes them. They say `LIMIT ? + 0` because for a bare `LIMIT ?`
 //! SQLite looks at the value while planning, and prepares the statement anew whenever one is bound.
 
-use diesel::sql_types::{BigInt, Binary, Bool, Double, Integer, Nullable, SmallInt, Text};
+use diesel::sql_types::{BigInt, Bool, Double, Integer, Nullable, SmallInt, Text};
 use diesel::sqlite::{Sqlite, SqliteConnection};
 
 use crate::statements::statements;
@@ -23,33 +23,9 @@ pub type ClaimedColumns = (
 );
 
 statements! { Sqlite, SqliteConnection;
-    /// Stores a job.
-    InsertJob {
-        name: Option<String> as Nullable<Text>,
-        queue: String as Text,
-        state: i16 as SmallInt,
-        priority: i32 as Integer,
-        max_retries: Option<i32> as Nullable<Integer>,
-        backoff_base: Option<f64> as Nullable<Double>,
-        timeout_ms: Option<i64> as Nullable<BigInt>,
-        executor: String as Text,
-        due_at: Option<i64> as Nullable<BigInt>,
-        created_at: i64 as BigInt,
-        updated_at: i64 as BigInt,
-    } -> () {
-        "INSERT INTO jobs (name, queue, state, priority, max_retries, backoff_base, timeout_ms, executor, due_at, \
-         created_at, updated_at, attempts, fence, system_failures, cancel_requested) \
-         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0, 0, 0, 0)"
-    }
-
     /// The number of the job stored last. RETURNING would have SQLite collect it in a table of its own, each time.
     LastNumber {} -> (BigInt,) {
         "SELECT last_insert_rowid()"
-    }
-
-    /// Stores what a job runs.
-    InsertPayload { job_id: i64 as BigInt, payload: String as Text } -> () {
-        "INSERT INTO payloads (job_id, payload) VALUES (?, ?)"
     }
 
     /// The queues that have a job ready, found by hopping from one to the next in the index.
@@ -129,34 +105,5 @@ statements! { Sqlite, SqliteConnection;
         "UPDATE jobs SET state = ?, attempts = ?, system_failures = ?, due_at = ?, finished_at = ?, \
          cancel_requested = ?, updated_at = ?, node_id = NULL WHERE id = ? AND state = 3 AND fence = ? AND node_id = ? \
          AND cancel_requested <= ?"
-    }
-
-    /// Keeps an ended attempt.
-    InsertAttempt {
-        job_id: i64 as BigInt,
-        fence: i64 as BigInt,
-        attempt: i32 as Integer,
-        node_id: i64 as BigInt,
-        worker: i32 as Integer,
-        outcome: i16 as SmallInt,
-        exit_code: Option<i32> as Nullable<Integer>,
-        signal: Option<i32> as Nullable<Integer>,
-        message: String as Text,
-        started_at: i64 as BigInt,
-        finished_at: i64 as BigInt,
-        output_bytes: i64 as BigInt,
-    } -> () {
-        "INSERT INTO attempts (job_id, fence, attempt, node_id, worker, outcome, exit_code, signal, message, \
-         started_at, finished_at, output_bytes) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
-    }
-
-    /// Keeps what an attempt printed.
-    InsertOutput {
-        job_id: i64 as BigInt,
-        fence: i64 as BigInt,
-        head: Vec<u8> as Binary,
-        tail: Vec<u8> as Binary,
-    } -> () {
-        "INSERT INTO outputs (job_id, fence, head, tail) VALUES (?, ?, ?, ?)"
     }
 }

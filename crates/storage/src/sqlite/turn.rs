@@ -4,9 +4,8 @@ use diesel::prelude::*;
 use diesel::sqlite::SqliteConnection;
 use queuectl_core::{Attempt, State, Timestamp, Transition};
 
-use super::statements::{
-    Claim, InsertAttempt, InsertOutput, NextDue, Promote, QueueOf, ReadyHead, ReadyQueues, Release,
-};
+use super::inserts::{self, AttemptRow, OutputRow};
+use super::statements::{Claim, NextDue, Promote, QueueOf, ReadyHead, ReadyQueues, Release};
 use crate::StoreError;
 use crate::counts::Deltas;
 use crate::verbs::turn::{Claimed, PROMOTE_BATCH, Queues, Record, Turn, TurnResult, cancelled_instead};
@@ -15,11 +14,15 @@ use crate::verbs::turn::{Claimed, PROMOTE_BATCH, Queues, Record, Turn, TurnResul
 pub fn turn(conn: &mut SqliteConnection, turn: &Turn<'_>) -> Result<TurnResult, StoreError> {
     let mut stale = Vec::new();
     let mut deltas = Deltas::default();
+    let mut attempts = Vec::with_capacity(turn.records.len());
     for record in turn.records {
-        if !release(conn, record, turn.now, &mut deltas)? {
+        if release(conn, record, turn.now, &mut deltas)? {
+            attempts.extend(&record.attempt);
+        } else {
             stale.push((record.job, record.fence));
         }
     }
+    insert_attempts(conn, &attempts)?;
     let statement = Promote {
         updated_at: turn.now.0,
         now: turn.now.0,
@@ -63,9 +66,6 @@ fn release(
         let (queue,) = QueueOf { id: record.job.0 }.get_result::<(String,)>(conn)?;
         deltas.entered(&queue, change.to(), 1);
     }
-    if let Some(attempt) = &record.attempt {
-        insert_attempt(conn, attempt)?;
-    }
     Ok(true)
 }
 
@@ -92,32 +92,37 @@ fn apply(
     Ok(changed == 1)
 }
 
-fn insert_attempt(conn: &mut SqliteConnection, attempt: &Attempt) -> Result<(), StoreError> {
-    InsertAttempt {
-        job_id: attempt.job.0,
-        fence: attempt.fence,
-        attempt: i32::try_from(attempt.attempt).unwrap_or(i32::MAX),
-        node_id: attempt.node.0,
-        worker: i32::try_from(attempt.worker).unwrap_or(i32::MAX),
-        outcome: attempt.outcome.kind.code(),
-        exit_code: attempt.outcome.exit_code,
-        signal: attempt.outcome.signal,
-        message: attempt.outcome.message.clone(),
-        started_at: attempt.started_at.0,
-        finished_at: attempt.finished_at.0,
-        output_bytes: i64::try_from(attempt.output.total_bytes).unwrap_or(i64::MAX),
-    }
-    .execute(conn)?;
-    let output = &attempt.output;
-    if !(output.head.is_empty() && output.tail.is_empty()) {
-        let (head, tail) = (output.head.clone(), output.tail.clone());
-        InsertOutput {
+/// Keeps ended attempts and what they printed.
+fn insert_attempts(conn: &mut SqliteConnection, attempts: &[&Attempt]) -> Result<(), StoreError> {
+    let rows: Vec<AttemptRow<'_>> = attempts
+        .iter()
+        .map(|attempt| AttemptRow {
             job_id: attempt.job.0,
             fence: attempt.fence,
-            head,
-            tail,
+            attempt: i32::try_from(attempt.attempt).unwrap_or(i32::MAX),
+            node_id: attempt.node.0,
+            worker: i32::try_from(attempt.worker).unwrap_or(i32::MAX),
+            outcome: attempt.outcome.kind.code(),
+            exit_code: attempt.outcome.exit_code,
+            signal: attempt.outcome.signal,
+            message: &attempt.outcome.message,
+            started_at: attempt.started_at.0,
+            finished_at: attempt.finished_at.0,
+            output_bytes: i64::try_from(attempt.output.total_bytes).unwrap_or(i64::MAX),
+        })
+        .collect();
+    inserts::insert(conn, &rows, |_, _| Ok(())).map_err(|(_, error)| error)?;
+    for attempt in attempts {
+        let output = &attempt.output;
+        if !(output.head.is_empty() && output.tail.is_empty()) {
+            let row = OutputRow {
+                job_id: attempt.job.0,
+                fence: attempt.fence,
+                head: &output.head,
+                tail: &output.tail,
+            };
+            inserts::insert_one(conn, &row)?;
         }
-        .execute(conn)?;
     }
     Ok(())
 }

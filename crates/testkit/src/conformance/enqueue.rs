@@ -43,6 +43,39 @@ pub fn enqueued_jobs_are_stored_as_given(mut temp: TempStore) {
     ));
 }
 
+/// Many jobs at once: each has its own payload, the numbers are in their order, and of two with one name the second is to
+/// blame, wherever it stands.
+pub fn a_large_batch_keeps_its_order(mut temp: TempStore) {
+    let store = &mut temp.store;
+    let mut jobs: Vec<NewJob> = (0..100).map(|n| job(&format!("echo {n}"))).collect();
+    let ids = enqueue(store, &jobs);
+    assert!(ids.is_sorted() && ids.len() == 100);
+    for (given, id) in jobs.iter().zip(&ids) {
+        assert_eq!(get(store, *id).payload, given.payload);
+    }
+    jobs[21].name = Some("same".parse().expect("a name"));
+    for (second, index) in [(3, 21), (22, 22), (31, 31), (32, 32), (99, 99)] {
+        let mut jobs = jobs.clone();
+        jobs[second].name = jobs[21].name.clone();
+        let refused = store.enqueue(&jobs, NOW);
+        assert!(
+            matches!(&refused, Err(StoreError::NameTaken { index: at, .. }) if *at == index),
+            "{second}: {refused:?}"
+        );
+    }
+    let after = enqueue(store, &[job("bystander")]);
+    assert!(after[0] > ids[99]);
+    let filter = ListFilter {
+        limit: 1000,
+        ..ListFilter::default()
+    };
+    assert_eq!(
+        store.list(&filter).expect("a list").len(),
+        101,
+        "nothing of those batches is left"
+    );
+}
+
 /// One bad job in a batch: nothing of it is stored, and the error says which.
 pub fn a_batch_is_stored_whole_or_not_at_all(mut temp: TempStore) {
     let store = &mut temp.store;

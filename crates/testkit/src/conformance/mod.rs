@@ -36,6 +36,7 @@ macro_rules! conformance_suite {
         $crate::conformance_suite! { $fresh;
             enqueued_jobs_are_stored_as_given,
             a_batch_is_stored_whole_or_not_at_all,
+            a_large_batch_keeps_its_order,
             numbers_are_never_reused,
             claims_go_by_priority_then_age,
             claims_respect_queues_and_limits,

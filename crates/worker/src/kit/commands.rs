@@ -8,7 +8,7 @@ use queuectl_core::OutcomeKind;
 use queuectl_executor::Finished;
 use serde_json::{Value, json};
 
-use super::jobs::{Ground, JobCase, Passed, failed, next, skipped, succeeded};
+use super::jobs::{Ground, JobCase, Passed, failed, leaves, next, skipped, succeeded};
 
 /// Most that is printed by a job here.
 const MUCH: u64 = 100_000_000;
@@ -110,6 +110,7 @@ fn stubborn(ground: &Ground) -> Passed {
     run.kill_grace = Duration::from_millis(300);
     bench.run(run)?;
     let outcome = next(&mut bench, ground.limit())?.outcome;
+    leaves(bench, ground.limit())?;
     match outcome.kind {
         OutcomeKind::TimedOut => Ok(()),
         kind => failed(format!("the job ended {kind}: {}", outcome.message)),

@@ -48,6 +48,11 @@ pub(super) const CASES: &[JobCase] = &[
         "a job whose worker process was killed goes on in another one, by the handle that was saved",
         reattach,
     ),
+    (
+        "worker-takeover",
+        "the same, if it had been running for a while",
+        takeover,
+    ),
 ];
 
 /// A broken rule.
@@ -73,14 +78,21 @@ pub(super) const GRACE: Duration = Duration::from_secs(1);
 /// Where the cases play.
 pub(super) struct Ground<'a> {
     options: &'a KitOptions,
+    store: String,
     sample: Option<String>,
     info: PluginInfo,
 }
 
 impl<'a> Ground<'a> {
-    pub(super) fn new(options: &'a KitOptions, sample: Option<String>, info: PluginInfo) -> Ground<'a> {
+    pub(super) fn new(
+        options: &'a KitOptions,
+        store: String,
+        sample: Option<String>,
+        info: PluginInfo,
+    ) -> Ground<'a> {
         Ground {
             options,
+            store,
             sample,
             info,
         }
@@ -95,6 +107,7 @@ impl<'a> Ground<'a> {
         Ok(Bench::start(BenchOptions {
             args: self.options.worker.clone(),
             settings: self.options.settings.clone(),
+            store: self.store.clone(),
             silent: self.options.silent,
         })?)
     }
@@ -151,14 +164,22 @@ impl<'a> Ground<'a> {
     pub(super) fn finish(&self, payload: String) -> Result<Finished, Verdict> {
         let mut bench = self.bench()?;
         bench.run(self.run(1, payload))?;
-        next(&mut bench, self.limit())
+        let finished = next(&mut bench, self.limit())?;
+        leaves(bench, self.limit())?;
+        Ok(finished)
     }
 
-    /// A long job if the plugin runs commands, else the one that must succeed; and whether it is a long one.
-    fn long(&self) -> Result<(String, bool), Verdict> {
+    /// A job that takes a while, if one was given, or if the plugin runs commands: then for so many seconds.
+    fn long(&self, seconds: u32) -> Result<Option<String>, Verdict> {
+        if let Some(long) = &self.options.long {
+            return Ok(Some(long.clone()));
+        }
         match self.needs("command") {
-            Ok(()) => Ok((self.with(serde_json::json!({ "command": "sleep 600" }))?, true)),
-            Err(_) => Ok((self.sample()?, false)),
+            Ok(()) => {
+                let command = format!("sleep {seconds}");
+                Ok(Some(self.with(serde_json::json!({ "command": command }))?))
+            }
+            Err(_) => Ok(None),
         }
     }
 }
@@ -169,7 +190,11 @@ pub(super) fn next(bench: &mut Bench, patience: Duration) -> Result<Finished, Ve
     loop {
         let left = deadline.saturating_duration_since(Instant::now());
         match bench.next(left) {
-            Ok(Report::Finished(finished)) => return Ok(finished),
+            Ok(Report::Finished(finished)) => {
+                // Nobody wants it any more.
+                bench.recorded(finished.key)?;
+                return Ok(finished);
+            }
             Ok(Report::Handle { .. }) => {}
             Err(BenchError::TimedOut(_)) => {
                 return failed(format!(
@@ -190,7 +215,7 @@ pub(super) fn succeeded(finished: &Finished) -> Passed {
     }
 }
 
-fn leaves(bench: Bench, patience: Duration) -> Passed {
+pub(super) fn leaves(bench: Bench, patience: Duration) -> Passed {
     let status = bench.leave(patience)?;
     if status.success() {
         Ok(())
@@ -204,29 +229,36 @@ fn job(ground: &Ground) -> Passed {
     bench.run(ground.run(1, ground.sample()?))?;
     let finished = next(&mut bench, ground.limit())?;
     succeeded(&finished)?;
-    bench.recorded(finished.key)?;
     leaves(bench, ground.limit())
 }
 
+/// What is to be done where a job would have to take a while.
+const LONG_JOB: &str = "--long-job JOB.json names one that takes a few seconds";
+
 /// Starts a job that shall be ended from outside. When this returns, a long one runs.
 fn start_long(ground: &Ground) -> Result<(Bench, RunKey, bool), Verdict> {
-    let (payload, long) = ground.long()?;
+    let long = ground.long(600)?;
+    let payload = long.clone().map_or_else(|| ground.sample(), Ok)?;
     let mut bench = ground.bench()?;
     let run = ground.run(1, payload);
     let key = run.key;
     bench.run(run)?;
-    if long {
+    if long.is_some() {
         // A worker process starts jobs in order: when the second has ended, the first has started.
         bench.run(ground.run(2, ground.sample()?))?;
         let second = next(&mut bench, ground.limit())?;
         if second.key == key {
-            return failed(format!(
-                "`sleep 600` ended at once: {}: {}",
+            let what = format!(
+                "ended at once: {}: {}",
                 second.outcome.kind, second.outcome.message
-            ));
+            );
+            return match ground.options.long {
+                Some(_) => skipped(format!("the long job {what}; {LONG_JOB}")),
+                None => failed(format!("`sleep 600` {what}")),
+            };
         }
     }
-    Ok((bench, key, long))
+    Ok((bench, key, long.is_some()))
 }
 
 fn stopped(ground: &Ground, kill: bool) -> Passed {
@@ -273,20 +305,55 @@ fn many(ground: &Ground) -> Passed {
 }
 
 fn reattach(ground: &Ground) -> Passed {
+    let (bench, run, handle) = start_kept(ground, ground.sample()?)?;
+    adopted(ground, bench, run, handle)
+}
+
+fn takeover(ground: &Ground) -> Passed {
+    let Some(long) = ground.long(3)? else {
+        return skipped(format!("it needs a job that takes a while: {LONG_JOB}"));
+    };
+    let (mut bench, run, mut handle) = start_kept(ground, long)?;
+    // When a second one has ended, the first one has come as far.
+    bench.run(ground.run(2, ground.sample()?))?;
+    loop {
+        match bench.next(ground.limit())? {
+            Report::Handle { key, handle: newer } if key == run.key => handle = newer,
+            Report::Handle { .. } => {}
+            Report::Finished(ended) if ended.key == run.key => {
+                return skipped(format!("the long job ended too early; {LONG_JOB}"));
+            }
+            Report::Finished(ended) => {
+                bench.recorded(ended.key)?;
+                break;
+            }
+        }
+    }
+    adopted(ground, bench, run, handle)
+}
+
+/// Starts a job and waits for its first handle.
+fn start_kept(ground: &Ground, payload: String) -> Result<(Bench, Run, Vec<u8>), Verdict> {
     if !ground.info.slots.iter().any(|slot| slot == "reattach") {
         return skipped("it has no function reattach");
     }
     let mut bench = ground.bench()?;
-    let run = ground.run(1, ground.sample()?);
+    let run = ground.run(1, payload);
     bench.run(run.clone())?;
-    let handle = match bench.next(ground.limit())? {
-        Report::Handle { handle, .. } => handle,
-        Report::Finished(_) => return skipped("the job saved no handle before it ended"),
-    };
+    match bench.next(ground.limit()) {
+        Ok(Report::Handle { handle, .. }) => Ok((bench, run, handle)),
+        Ok(Report::Finished(_)) | Err(BenchError::TimedOut(_)) => {
+            skipped("the job saved no handle before it ended")
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Kills the worker process; the job must succeed in another.
+fn adopted(ground: &Ground, bench: Bench, run: Run, handle: Vec<u8>) -> Passed {
     let mut bench = bench.replace()?;
     bench.adopt(run, handle)?;
     let finished = next(&mut bench, ground.limit())?;
     succeeded(&finished)?;
-    bench.recorded(finished.key)?;
     leaves(bench, ground.limit())
 }

@@ -20,6 +20,8 @@ use queuectl_executor::{PluginInfo, PluginSettings};
 pub use helper::serve_case;
 use jobs::Ground;
 
+use crate::bench::new_store;
+
 /// What is checked, and how.
 #[derive(Debug, Clone)]
 pub struct KitOptions {
@@ -35,6 +37,8 @@ pub struct KitOptions {
     pub settings: PluginSettings,
     /// The stored payload of a job that must succeed.
     pub sample: Option<String>,
+    /// The same of one that takes a while before it succeeds.
+    pub long: Option<String>,
     /// Longest that a case may take.
     pub limit: Duration,
     /// Jobs at a time, in the cases of many.
@@ -72,8 +76,10 @@ pub enum KitError {
 /// # Errors
 /// [`KitError`]: no case could be tried.
 pub fn check_plugin(options: &KitOptions, mut each: impl FnMut(&Checked)) -> Result<(), KitError> {
+    let store = new_store();
     let mut order = Order::new(
         options.executor.as_str(),
+        &store,
         &options.settings,
         options.limit,
         options.many,
@@ -111,7 +117,8 @@ pub fn check_plugin(options: &KitOptions, mut each: impl FnMut(&Checked)) -> Res
             took: begun.elapsed(),
         });
     }
-    let ground = Ground::new(options, order.sample, info);
+    let keeps = info.slots.iter().any(|slot| slot == "reap");
+    let ground = Ground::new(options, store, order.sample.clone(), info);
     for (name, rule, run) in jobs::CASES.iter().chain(commands::CASES) {
         let begun = Instant::now();
         let verdict = if lost.is_empty() {
@@ -125,6 +132,9 @@ pub fn check_plugin(options: &KitOptions, mut each: impl FnMut(&Checked)) -> Res
             verdict,
             took: begun.elapsed(),
         });
+    }
+    if keeps {
+        helper::try_case(options, &kit::CLEAN_UP, &order)?;
     }
     Ok(())
 }

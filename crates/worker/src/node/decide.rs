@@ -1,10 +1,9 @@
 //! From the end of an attempt to the record that the store applies.
 
-use std::time::Duration;
-
 use queuectl_core::transition::Standing;
 use queuectl_core::{
-    Attempt, Event, JobId, NodeId, Outcome, OutcomeKind, Output, Settings, State, Timestamp, transition,
+    Advice, Attempt, Event, JobId, NodeId, Outcome, OutcomeKind, Output, Settings, State, Timestamp,
+    transition,
 };
 use queuectl_scheduler::{RetryPolicy, after};
 use queuectl_storage::{Claimed, Record, RunningJob};
@@ -54,8 +53,8 @@ pub struct Ending {
     pub finished_at: Timestamp,
     pub outcome: Outcome,
     pub output: Output,
-    /// The shortest wait before the next attempt, if the executor asks for one.
-    pub retry_after: Option<Duration>,
+    /// What the executor says about further attempts.
+    pub advice: Advice,
 }
 
 /// The record for an attempt that ended. Its retry is due so long after its end, whenever the end is dealt with.
@@ -68,7 +67,7 @@ pub fn ended(job: &Subject, ending: Ending, settings: &Settings) -> Record {
         job.attempt,
         job.system_failures,
         ending.finished_at,
-        ending.retry_after,
+        ending.advice,
         fastrand::f64(),
     );
     let attempt = Attempt {
@@ -106,7 +105,7 @@ pub fn died(
         finished_at: now,
         outcome: Outcome::new(kind, message),
         output: Output::default(),
-        retry_after: None,
+        advice: Advice::default(),
     }
 }
 

@@ -17,6 +17,7 @@ use super::crew::Crew;
 use super::decide::{self, Ending, Subject};
 use super::events::Event;
 use super::hand::{self, Hand, Running};
+use super::kept::Kept;
 use super::lease::Lease;
 use super::shutdown::{Phase, Step};
 use super::{NodeEnd, NodeError, NodeOptions, housekeeping, report, rescue};
@@ -64,8 +65,8 @@ pub struct Dispatcher<'a> {
     store_retry: Option<Instant>,
     next_rescue: Instant,
     next_purge: Instant,
-    /// Ended runs, on their workers, whose executor wants to know when that is durable.
-    pub(super) confirm: Vec<(usize, RunKey)>,
+    /// Ended runs of which executors still keep something.
+    pub(super) kept: Kept,
 }
 
 impl<'a> Dispatcher<'a> {
@@ -113,8 +114,9 @@ impl<'a> Dispatcher<'a> {
             ended_since: None,
             store_retry: None,
             next_rescue: now,
-            next_purge: now + PURGE_EVERY,
-            confirm: Vec::new(),
+            // At once: nodes that live for less than a minute must clean up, too.
+            next_purge: now,
+            kept: Kept::default(),
         })
     }
 
@@ -254,10 +256,10 @@ impl<'a> Dispatcher<'a> {
             output,
             started_at,
             finished_at,
-            retry_after,
+            advice,
             confirm,
         } = finished;
-        let Some(Running { job, .. }) = self.hand.finish(worker, key) else {
+        let Some(Running { job, handle, .. }) = self.hand.finish(worker, key) else {
             return;
         };
         self.pace.finished(finished_at.since(started_at));
@@ -269,11 +271,11 @@ impl<'a> Dispatcher<'a> {
             finished_at: self.clock.of_local(finished_at),
             outcome,
             output,
-            retry_after,
+            advice,
         };
         self.ended(&job, ending);
         if confirm {
-            self.confirm.push((worker, key));
+            self.kept.ended(Some(worker), &job, handle);
         }
     }
 
@@ -312,18 +314,24 @@ impl<'a> Dispatcher<'a> {
         for Running { job, .. } in waiting.into_iter().rev() {
             self.back_to_stock(job);
         }
-        for Running { job, sent_at, .. } in started {
+        self.kept.worker_gone(worker);
+        for Running {
+            job, sent_at, handle, ..
+        } in started
+        {
             let message = format!("worker process died: {how}");
             let number = worker as u32 + 1;
             let ending = decide::died(OutcomeKind::Crashed, message, self.node, number, sent_at, now);
             self.ended(&job, ending);
+            self.kept.ended(None, &job, handle);
         }
     }
 
     pub(super) fn ended(&mut self, job: &Claimed, ending: Ending) {
         report::ended(job, &ending);
+        let is_final = ending.advice.is_final;
         let record = decide::ended(&Subject::from(job), ending, &self.settings);
-        report::next(job, &record);
+        report::next(job, &record, is_final);
         self.hand.ended.push(record);
         self.ended_since.get_or_insert_with(Instant::now);
     }
@@ -488,7 +496,7 @@ impl<'a> Dispatcher<'a> {
                 "a stale outcome was refused: the job is not this node's any more"
             );
         }
-        self.confirm_recorded();
+        self.tell_recorded();
         for record in self.hand.ended.drain(..) {
             self.maybe_work |= record.change.to() == queuectl_core::State::Pending;
         }

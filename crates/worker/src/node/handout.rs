@@ -2,7 +2,6 @@
 //!
 //! Nothing here touches the store; what is given out was claimed and committed before.
 
-use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use queuectl_core::{Clock, OutcomeKind};
@@ -26,6 +25,7 @@ impl Dispatcher<'_> {
     /// Gives jobs to workers, the least busy first: those whose worker died under them and that can be taken over, then
     /// those in stock. While jobs are short, some wait at the workers, where a slot is filled without a way back.
     pub(super) fn hand_out(&mut self) {
+        self.discard();
         if !self.lease.is_held() {
             return;
         }
@@ -202,13 +202,23 @@ impl Dispatcher<'_> {
     }
 
     /// Tells the executors that want to know which outcomes are durable now.
-    pub(super) fn confirm_recorded(&mut self) {
-        let mut by_worker: BTreeMap<usize, Vec<RunKey>> = BTreeMap::new();
-        for (worker, key) in self.confirm.drain(..) {
-            by_worker.entry(worker).or_default().push(key);
-        }
-        for (worker, keys) in by_worker {
+    pub(super) fn tell_recorded(&mut self) {
+        for (worker, keys) in self.kept.recorded() {
             self.crew.send(worker, &ToWorker::Recorded(keys));
+        }
+        self.discard();
+    }
+
+    /// Has some worker let go of what those kept that died.
+    fn discard(&mut self) {
+        if !self.kept.any_adrift() {
+            return;
+        }
+        let worker = self.crew.present().next();
+        if let Some(worker) = worker {
+            for (executor, handles) in self.kept.discarded_by(worker) {
+                self.crew.send(worker, &ToWorker::Discard(executor, handles));
+            }
         }
     }
 }

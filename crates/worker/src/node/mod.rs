@@ -8,6 +8,7 @@ mod events;
 mod hand;
 mod handout;
 mod housekeeping;
+mod kept;
 mod lease;
 mod report;
 mod rescue;

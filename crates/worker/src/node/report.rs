@@ -52,7 +52,7 @@ fn words(kind: OutcomeKind) -> String {
     kind.name().replace('_', " ")
 }
 
-pub fn next(job: &Claimed, record: &Record) {
+pub fn next(job: &Claimed, record: &Record, is_final: bool) {
     let (id, attempt) = (id(job), job.attempt);
     match (record.change.to(), record.change.due_at(), &record.attempt) {
         (State::Failed, Some(due), Some(ended)) => {
@@ -60,10 +60,15 @@ pub fn next(job: &Claimed, record: &Record) {
             tracing::info!(job = id, attempt, wait, "job will be retried");
         }
         (State::Dead, _, _) => {
+            let why = if is_final {
+                "another attempt could not succeed"
+            } else {
+                "no attempts left"
+            };
             tracing::error!(
                 job = id,
                 attempt,
-                "job is dead: no attempts left; see `queuectl dlq:show {id}`"
+                "job is dead: {why}; see `queuectl dlq:show {id}`"
             );
         }
         _ => {}

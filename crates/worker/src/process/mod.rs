@@ -28,8 +28,8 @@ const ORPHAN_MARGIN: Duration = Duration::from_secs(5);
 pub struct WorkerOptions {
     /// Where it finds executors.
     pub search: SearchPath,
-    /// How long an executor may take to be loaded.
-    pub load_limit: Duration,
+    /// How long a call into an executor may take.
+    pub call_limit: Duration,
 }
 
 /// Why a worker process ended early.
@@ -97,7 +97,7 @@ impl Worker {
         let config = HostConfig {
             search: options.search,
             settings: PluginSettings::default(),
-            load_limit: options.load_limit,
+            call_limit: options.call_limit,
             cookie,
             mark,
         };
@@ -152,6 +152,7 @@ impl Worker {
             }
             ToWorker::Settings(settings) => host.set_settings(settings),
             ToWorker::Recorded(keys) => host.recorded(keys),
+            ToWorker::Discard(executor, handles) => host.discard(executor, handles),
             ToWorker::Alive(marks) => host.alive(marks),
             ToWorker::Reap(executors) => host.reap(executors),
         }

@@ -1,7 +1,8 @@
 //! Asking executors whether they could run a job, before it is stored.
 //!
 //! A job for a plugin that is not on this machine is stored all the same: a node elsewhere, or later, may have it.
-//! The shell executor takes every job that the core takes, so it is not asked, and enqueueing stays fast.
+//! The shell executor takes every job without a payload that the core takes, so it is not asked about those, and
+//! enqueueing stays fast.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -41,7 +42,7 @@ impl<'a> Validator<'a> {
         for (index, job) in jobs
             .iter()
             .enumerate()
-            .filter(|(_, job)| job.executor != ExecutorName::default())
+            .filter(|(_, job)| job.executor != ExecutorName::default() || job.payload.payload.is_some())
         {
             by_executor.entry(&job.executor).or_default().push(index);
         }

@@ -28,7 +28,8 @@ use crate::verbs::each::ignore_closed;
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Each case runs in a process of its own, so a plugin may crash or hang. Cases that run jobs need one that succeeds; for \
-a plugin with the capability \"command\" that needs no payload that is `true`, unless --job says otherwise. The rules are those of \
+a plugin with the capability \"command\" that needs no payload that is `true`, unless --job says otherwise. Its long job \
+is `sleep`; other plugins need --long-job for the cases that need one. The rules are those of \
 queuectl_plugin.h; docs/plugins.md explains them.
 
 Exit status: 0 if every case that was tried is ok, 1 if one failed, 7 if the plugin cannot be loaded at all.")]
@@ -39,6 +40,9 @@ pub struct CheckArgs {
     /// A file with a job as JSON, as `enqueue` takes it, that must succeed
     #[arg(long, value_name = "JOB.json")]
     job: Option<String>,
+    /// A file with a job that takes a few seconds and then succeeds; it is stopped, killed and taken over while it runs
+    #[arg(long, value_name = "JOB.json")]
+    long_job: Option<String>,
     /// Longest that a case may take; a few may take three times as long
     #[arg(long, value_name = "DURATION", value_parser = duration, default_value = "10s")]
     timeout: Duration,
@@ -111,6 +115,7 @@ pub fn run(args: &CheckArgs, context: &Context) -> Result<Exit> {
         worker,
         settings: settings(context)?,
         sample: args.job.as_deref().map(sample).transpose()?,
+        long: args.long_job.as_deref().map(sample).transpose()?,
         limit: args.timeout,
         many: args.many.into(),
         silent,

@@ -10,7 +10,7 @@ use clap::Args;
 use jiff::ZonedDateTime;
 use queuectl_core::{Clock, ExecutorName, JobId, Outcome, SystemClock};
 use queuectl_executor::{Report, Run, RunKey};
-use queuectl_worker::{Bench, BenchOptions};
+use queuectl_worker::{Bench, BenchOptions, new_store};
 use serde::Serialize;
 
 use super::{file, settings};
@@ -44,6 +44,8 @@ struct Ran<'a> {
     output: String,
     output_bytes: u64,
     retry_after_ms: Option<u128>,
+    #[serde(rename = "final")]
+    is_final: bool,
 }
 
 /// What is allowed beyond the job's own timeout, its grace included, before the plugin counts as hanging.
@@ -60,6 +62,7 @@ pub fn run(args: &RunArgs, context: &Context) -> Result<Exit> {
     let mut bench = Bench::start(BenchOptions {
         args: worker,
         settings: settings(context)?,
+        store: new_store(),
         silent: false,
     })
     .map_err(Failed::executor)?;
@@ -99,7 +102,8 @@ pub fn run(args: &RunArgs, context: &Context) -> Result<Exit> {
             outcome,
             output: String::from_utf8_lossy(&bytes).into_owned(),
             output_bytes: output.total_bytes,
-            retry_after_ms: finished.retry_after.map(|wait| wait.as_millis()),
+            retry_after_ms: finished.advice.wait.map(|wait| wait.as_millis()),
+            is_final: finished.advice.is_final,
         })?;
     } else {
         let mut out = BytesWriter::new(io::stdout().lock(), context.raw);
@@ -107,7 +111,8 @@ pub fn run(args: &RunArgs, context: &Context) -> Result<Exit> {
         out.write(&output.tail)?;
         out.finish()?;
         let wait = finished
-            .retry_after
+            .advice
+            .wait
             .map(|wait| format!(", asks to wait {} ms", wait.as_millis()));
         say::note(&format!(
             "{}: {}{}",

@@ -2,15 +2,15 @@
 
 use anyhow::Result;
 use clap::Args;
-use queuectl_executor::LOAD_LIMIT;
+use queuectl_executor::CALL_LIMIT;
 use queuectl_worker::{WorkerOptions, run_worker};
 
 use crate::context::Context;
 use crate::exit::{Exit, Usage};
 use crate::input::time::duration;
 
-/// How long an executor plugin may take to be loaded, as a length of time.
-const LOAD_LIMIT_VARIABLE: &str = "QUEUECTL_PLUGIN_LOAD_LIMIT";
+/// How long a call into an executor plugin may take, as a length of time.
+const CALL_LIMIT_VARIABLE: &str = "QUEUECTL_PLUGIN_CALL_LIMIT";
 
 /// Run as a worker process of a node; nodes start it themselves
 #[derive(Debug, Args)]
@@ -18,10 +18,10 @@ pub struct RunArgs {}
 
 pub fn run(_: &RunArgs, context: &Context) -> Result<Exit> {
     let search = queuectl_executor::SearchPath::standard(&context.plugin_dirs);
-    let load_limit = match std::env::var(LOAD_LIMIT_VARIABLE) {
-        Ok(text) => duration(&text).map_err(|error| Usage::new(format!("{LOAD_LIMIT_VARIABLE}: {error}")))?,
-        Err(_) => LOAD_LIMIT,
+    let call_limit = match std::env::var(CALL_LIMIT_VARIABLE) {
+        Ok(text) => duration(&text).map_err(|error| Usage::new(format!("{CALL_LIMIT_VARIABLE}: {error}")))?,
+        Err(_) => CALL_LIMIT,
     };
-    run_worker(WorkerOptions { search, load_limit })?;
+    run_worker(WorkerOptions { search, call_limit })?;
     Ok(Exit::OK)
 }

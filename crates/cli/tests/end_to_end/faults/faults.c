@@ -44,11 +44,15 @@ static qc_status refuse(qc_error *error) {
     return QC_INVALID;
 }
 
-static int wanted(qc_str request) {
-    static const char key[] = "\"do\":\"it\"";
-    for (size_t i = 0; i + sizeof key - 1 <= request.len; i++)
-        if (!memcmp(request.ptr + i, key, sizeof key - 1)) return 1;
+static int has(qc_str request, const char *key) {
+    size_t len = strlen(key);
+    for (size_t i = 0; i + len <= request.len; i++)
+        if (!memcmp(request.ptr + i, key, len)) return 1;
     return 0;
+}
+
+static int wanted(qc_str request) {
+    return has(request, "\"do\":\"it\"");
 }
 
 static void report(struct faulty *f, uint64_t run, uint32_t kind) {
@@ -138,6 +142,14 @@ static qc_status start(void *instance, const qc_run_v1 *run, qc_error *error) {
         if (!run->request.len) CRASH();
 #endif
         return refuse(error);
+    }
+    if (has(run->request, "slowly")) {
+        qc_str words[] = {str("sleep"), str("30")};
+        qc_spawn_v1 spawn = {.size = sizeof spawn, .argv = words, .argv_len = 2};
+#ifdef TAKEOVER
+        f->host->save_handle(f->ctx, run->run, str("over there"));
+#endif
+        return f->host->spawn(f->ctx, run->run, &spawn, error);
     }
 #if defined CRASH_START
     CRASH();
@@ -264,7 +276,7 @@ static void stats(void *instance, qc_str *out) {
 #endif
 }
 
-#if defined CRASH_REATTACH || defined REATTACH
+#if defined CRASH_REATTACH || defined REATTACH || defined TAKEOVER
 static qc_status reattach(void *instance, const qc_run_v1 *run, qc_str handle, qc_error *error) {
     (void)instance, (void)run;
 #ifdef CRASH_REATTACH
@@ -275,6 +287,13 @@ static qc_status reattach(void *instance, const qc_run_v1 *run, qc_str handle, q
 }
 #endif
 
+#ifdef CRASH_DISCARD
+static void discard(void *instance, qc_str handle) {
+    (void)instance;
+    if (!handle.len) CRASH();
+}
+#endif
+
 static const qc_plugin_v1 plugin = {
     .size = sizeof plugin, .minor = QC_ABI_MINOR, .describe = describe, .create = create,
 #ifndef NO_DESTROY
@@ -282,8 +301,11 @@ static const qc_plugin_v1 plugin = {
 #endif
     .start = start, .exited = exited, .stop = stop, .fingerprint = fingerprint, .validate = validate, .reap = reap,
     .stats = stats,
-#if defined CRASH_REATTACH || defined REATTACH
+#if defined CRASH_REATTACH || defined REATTACH || defined TAKEOVER
     .reattach = reattach,
+#endif
+#ifdef CRASH_DISCARD
+    .discard = discard,
 #endif
 };
 

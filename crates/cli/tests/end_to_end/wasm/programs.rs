@@ -1,5 +1,7 @@
 //! Programs for the wasm executor, as text.
 
+use std::time::Duration;
+
 /// What programs import, and `$print ADDRESS LENGTH`. Addresses below 64 are for calls.
 const WASI: &str = r#"
   (import "wasi_snapshot_preview1" "fd_write" (func $fd_write (param i32 i32 i32 i32) (result i32)))
@@ -85,7 +87,11 @@ pub fn sleep() -> String {
 
 /// Sleeps for 20 ms.
 pub fn nap() -> String {
-    program("(call $sleep (i64.const 20000000))")
+    sleeps(Duration::from_millis(20))
+}
+
+pub fn sleeps(time: Duration) -> String {
+    program(&format!("(call $sleep (i64.const {}))", time.as_nanos()))
 }
 
 /// Says that it is there, and computes for ever.

@@ -126,7 +126,8 @@ fn bad_settings(stage: &Stage) -> Passed {
     for settings in bad {
         let shown: String = settings.escape_ascii().to_string().chars().take(40).collect();
         stage.step(format!("create with the settings `{shown}`"));
-        if let (Some(instance), _) = Instance::make(slots, Age::Present, settings, PLENTY) {
+        if let (Some(instance), _) = Instance::make(slots, Age::Present, &stage.order.store, settings, PLENTY)
+        {
             stage.step(format!("destroy of the instance with the settings `{shown}`"));
             instance.destroy();
         }
@@ -147,7 +148,7 @@ fn fingerprint(stage: &Stage) -> Passed {
 fn reap(stage: &Stage) -> Passed {
     let instance = stage.instance(Age::Present)?;
     // A store that nobody has: whatever the plugin keeps for others must not be touched.
-    let store = format!("kit-{}", std::process::id());
+    let store = format!("{}-nobody", stage.order.store);
     for _ in 0..2 {
         stage.step("reap with an empty list of nodes");
         if instance.reap(&store).is_none() {
@@ -155,6 +156,15 @@ fn reap(stage: &Stage) -> Passed {
         }
     }
     stage.step("destroy after reap");
+    instance.destroy();
+    Ok(())
+}
+
+pub(super) fn clean_up(stage: &Stage) -> Passed {
+    let instance = stage.instance(Age::Present)?;
+    stage.step("reap with an empty list of nodes");
+    instance.reap(&stage.order.store);
+    stage.step("shutdown and destroy after reap");
     instance.destroy();
     Ok(())
 }

@@ -40,6 +40,8 @@ pub struct Case {
 pub struct Order {
     /// The executor's name, as the plugin's file says it.
     pub executor: String,
+    /// The store that the runs belong to, which is nobody else's.
+    pub store: String,
     settings: String,
     /// The stored payload of a job that must succeed.
     pub sample: Option<String>,
@@ -51,9 +53,16 @@ pub struct Order {
 
 impl Order {
     /// An order for the plugin of that executor, with its settings.
-    pub fn new(executor: &str, settings: &PluginSettings, limit: Duration, many: usize) -> Order {
+    pub fn new(
+        executor: &str,
+        store: &str,
+        settings: &PluginSettings,
+        limit: Duration,
+        many: usize,
+    ) -> Order {
         Order {
             executor: executor.to_owned(),
+            store: store.to_owned(),
             settings: settings_of(settings, executor),
             sample: None,
             limit,
@@ -88,6 +97,15 @@ pub fn cases() -> impl Iterator<Item = &'static Case> {
     groups.into_iter().flatten()
 }
 
+/// No rule: what the runs of a check left behind is removed, as far as the plugin can do that.
+pub static CLEAN_UP: Case = Case {
+    name: "clean-up",
+    rule: "",
+    needs: &[],
+    patience: 2,
+    run: instances::clean_up,
+};
+
 /// The case after which [`about`] may be asked.
 pub const DESCRIBE: &str = "describe";
 
@@ -98,7 +116,7 @@ pub fn about(path: &Path) -> Option<PluginInfo> {
 
 /// Tries one case in this process. `step` is told what comes next, so that a crash or a hang can be named.
 pub fn run_case(path: &Path, name: &str, order: &Order, step: &dyn Fn(&str)) -> Verdict {
-    let Some(case) = cases().find(|case| case.name == name) else {
+    let Some(case) = cases().chain([&CLEAN_UP]).find(|case| case.name == name) else {
         return Verdict::Failed(format!("there is no case '{name}'"));
     };
     step("load the library");

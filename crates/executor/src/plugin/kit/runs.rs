@@ -87,6 +87,13 @@ pub(super) const CASES: &[Case] = &[
         run: reattach,
     },
     Case {
+        name: "discard",
+        rule: "discard with whatever handle does no harm",
+        needs: &["ends"],
+        patience: 1,
+        run: discard,
+    },
+    Case {
         name: "stats",
         rule: "stats fills in a JSON object of numbers",
         needs: &["create", "ends"],
@@ -171,16 +178,33 @@ fn exited(stage: &Stage) -> Passed {
     stage.obeys(&instance, Breach::Again)
 }
 
+/// Handles that no run has saved.
+const HANDLES: [&[u8]; 5] = [b"", b"no such thing", b"{}", b"\xff\x00\xfe", &[b'x'; 4096]];
+
+fn shown(handle: &[u8]) -> String {
+    handle.escape_ascii().to_string().chars().take(20).collect()
+}
+
+fn discard(stage: &Stage) -> Passed {
+    let instance = stage.instance(Age::Present)?;
+    for handle in HANDLES {
+        stage.step(format!("discard with the handle `{}`", shown(handle)));
+        if instance.discard(handle).is_none() {
+            return skipped("it has no function discard");
+        }
+    }
+    // Others are not affected.
+    stage.play_sample(&instance).map(drop)
+}
+
 fn reattach(stage: &Stage) -> Passed {
     let sample = stage.sample()?;
     let instance = stage.instance(Age::Present)?;
     if instance.slots.reattach.is_none() {
         return skipped("it has no function reattach");
     }
-    let long = [b'x'; 4096];
-    for handle in [&b""[..], b"no such thing", b"{}", b"\xff\x00\xfe", &long] {
-        let shown: String = handle.escape_ascii().to_string().chars().take(20).collect();
-        stage.step(format!("reattach with the handle `{shown}`"));
+    for handle in HANDLES {
+        stage.step(format!("reattach with the handle `{}`", shown(handle)));
         let run = stage.run();
         if let Some(answer) = instance.reattach(run, sample, handle)
             && answer.status == QC_OK

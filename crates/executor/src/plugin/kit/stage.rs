@@ -104,7 +104,7 @@ impl<'a> Stage<'a> {
         let slots = self.slots(minor)?;
         self.step("create with the queue's settings");
         let settings = self.order.settings.as_bytes();
-        let (instance, answer) = Instance::make(slots, age, settings, PLENTY);
+        let (instance, answer) = Instance::make(slots, age, &self.order.store, settings, PLENTY);
         instance.map_or_else(|| broken(format!("create gave {}", answer.reason())), Ok)
     }
 
@@ -184,7 +184,11 @@ impl<'a> Stage<'a> {
                 break;
             };
             match event {
-                Event::Finished(kind) => drop(ended.insert(run, Ended::Reported(kind))),
+                Event::Finished(kind) => {
+                    ended.insert(run, Ended::Reported(kind));
+                    // Nobody wants it any more.
+                    instance.recorded(run);
+                }
                 Event::Spawn if ended.contains_key(&run) => {}
                 Event::Spawn => match instance.exited(run, QC_EXIT_CODE, 0, false) {
                     Some(QC_OK) => {}

@@ -123,6 +123,7 @@ pub(super) struct Instance {
     pub(super) fake: Arc<Fake>,
     raw: *mut c_void,
     age: Age,
+    mark: String,
 }
 
 /// A run as a newer host has it.
@@ -143,7 +144,13 @@ const UNKNOWN: [u64; 8] = [0xAAAA_AAAA_AAAA_AAAA; 8];
 
 impl Instance {
     /// Has the plugin make an instance; the answer if it refuses.
-    pub(super) fn make(slots: Slots, age: Age, settings: &[u8], room: Room) -> (Option<Instance>, Answer) {
+    pub(super) fn make(
+        slots: Slots,
+        age: Age,
+        store: &str,
+        settings: &[u8],
+        room: Room,
+    ) -> (Option<Instance>, Answer) {
         let fake = Fake::new();
         let mut raw = std::ptr::null_mut();
         let answer = with_room(room, |error| match slots.create {
@@ -164,6 +171,7 @@ impl Instance {
             fake,
             raw,
             age,
+            mark: format!("{store}.node"),
         });
         (made, answer)
     }
@@ -180,7 +188,7 @@ impl Instance {
                 ptr: std::ptr::without_provenance(8),
                 len: 16,
             },
-            Age::Present | Age::Newer => qc_str::new(b"kit-check.node"),
+            Age::Present | Age::Newer => qc_str::new(self.mark.as_bytes()),
         };
         NewerRun {
             known: qc_run_v1 {
@@ -274,6 +282,14 @@ impl Instance {
             // SAFETY: the instance is alive.
             unsafe { recorded(self.raw, run) }
         }
+    }
+
+    /// Says that nobody wants the run of a dead process with that handle.
+    pub(super) fn discard(&self, handle: &[u8]) -> Option<()> {
+        let discard = self.slots.discard?;
+        // SAFETY: the instance is alive, and the handle outlives the call.
+        unsafe { discard(self.raw, qc_str::new(handle)) };
+        Some(())
     }
 
     /// Whether it could start that request.

@@ -137,7 +137,16 @@ fn error_text(stage: &Stage) -> Passed {
         stage.step(format!(
             "create with bad settings and room for a reason: {room:?}"
         ));
-        proper(Instance::make(instance.slots, Age::Present, b"\xffnonsense", room).1)?;
+        proper(
+            Instance::make(
+                instance.slots,
+                Age::Present,
+                &stage.order.store,
+                b"\xffnonsense",
+                room,
+            )
+            .1,
+        )?;
         stage.step(format!("fingerprint with room for a reason: {room:?}"));
         instance.fingerprint(room).map_or(Ok(()), proper)?;
         for (what, request) in bad().into_iter().filter(|(what, _)| OBJECTIONABLE.contains(what)) {
