@@ -33,8 +33,9 @@ pub struct Server {
 }
 
 impl Server {
-    /// Starts one. Nothing if the server's programs are not installed.
-    pub fn start() -> anyhow::Result<Option<Server>> {
+    /// Starts one, with the certificate for `localhost` that is in `certificates`. Nothing if the server's programs are
+    /// not installed.
+    pub fn start(certificates: &Path) -> anyhow::Result<Option<Server>> {
         let Some(programs) = programs() else {
             return Ok(None);
         };
@@ -44,6 +45,14 @@ impl Server {
             .context("cannot make a folder")?;
         let password = random_word()?;
         fs::write(folder.path().join("password"), &password)?;
+        for name in ["certificate.pem", "key.pem"] {
+            let to = folder.path().join(name);
+            fs::copy(certificates.join(name), &to)
+                .with_context(|| format!("cannot make {}", to.display()))?;
+            // The server takes no key that others could read.
+            #[cfg(unix)]
+            fs::set_permissions(&to, std::os::unix::fs::PermissionsExt::from_mode(0o600))?;
+        }
         give_away(folder.path())?;
         let data = folder.path().join("data");
         let mut initdb = as_other(&programs.join("initdb"));
@@ -62,7 +71,9 @@ impl Server {
         let port = free_port()?;
         let options = format!(
             "-p {port} -h 127.0.0.1 -k '' -c fsync=off -c synchronous_commit=off -c full_page_writes=off \
-             -c max_connections=200 -c shared_buffers=64MB -c log_min_messages=error"
+             -c max_connections=200 -c shared_buffers=64MB -c log_min_messages=error -c ssl=on \
+             -c ssl_cert_file='{folder}/certificate.pem' -c ssl_key_file='{folder}/key.pem'",
+            folder = folder.path().display()
         );
         let server = Server {
             location: format!("postgres://queuectl:{password}@127.0.0.1:{port}/postgres"),

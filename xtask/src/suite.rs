@@ -80,7 +80,7 @@ pub fn run(workspace: &Workspace, filter: Option<&str>, ci: bool) -> anyhow::Res
     let mut server = None;
     if env::var_os(postgres::VARIABLE).is_none() {
         step("postgres", &mut || {
-            server = postgres::Server::start()?;
+            server = postgres::Server::start(&workspace.root().join("plugins/http/testdata"))?;
             if server.is_none() {
                 println!("no PostgreSQL server is installed; its tests are skipped");
             }
@@ -89,7 +89,7 @@ pub fn run(workspace: &Workspace, filter: Option<&str>, ci: bool) -> anyhow::Res
     }
     let has_postgres = server.is_some() || env::var_os(postgres::VARIABLE).is_some();
     let skips_on_postgres = on_postgres(workspace)?;
-    let on_postgres: Vec<&str> = ["test", "--package", "queuectl-cli", "--test", "end_to_end"]
+    let on_postgres: Vec<&str> = ["test", "--workspace", "--exclude", "xtask", "--test", "end_to_end"]
         .into_iter()
         .chain(["--no-fail-fast"])
         .collect();

@@ -4,6 +4,7 @@
 
 mod proxy;
 mod secrets;
+mod tls;
 
 use std::time::{Duration, Instant};
 
