@@ -89,10 +89,6 @@ pub fn run(workspace: &Workspace, filter: Option<&str>, ci: bool) -> anyhow::Res
     }
     let has_postgres = server.is_some() || env::var_os(postgres::VARIABLE).is_some();
     let skips_on_postgres = on_postgres(workspace)?;
-    let on_postgres: Vec<&str> = ["test", "--workspace", "--exclude", "xtask", "--test", "end_to_end"]
-        .into_iter()
-        .chain(["--no-fail-fast"])
-        .collect();
     // The tasks are tested apart: together, their dependencies' features would reach the binary under test.
     let test_runs = [
         (
@@ -107,7 +103,19 @@ pub fn run(workspace: &Workspace, filter: Option<&str>, ci: bool) -> anyhow::Res
     let test_runs = test_runs
         .into_iter()
         .map(|(name, arguments)| (name, arguments, None));
-    let on_postgres = has_postgres.then_some(("end to end on postgres", &on_postgres[..], Some("postgres")));
+    let on_postgres = has_postgres.then_some((
+        "end to end on postgres",
+        &[
+            "test",
+            "--workspace",
+            "--exclude",
+            "xtask",
+            "--test",
+            "end_to_end",
+            "--no-fail-fast",
+        ][..],
+        Some("postgres"),
+    ));
     for (name, arguments, backend) in test_runs.chain(on_postgres) {
         let Some(built) = &built else {
             steps.push(Step {

@@ -220,6 +220,9 @@ fn bad_server(bad: BadServer) -> &'static str {
         BadServer::Url => {
             "this is no location on PostgreSQL; give postgres://USER@HOST:PORT/DATABASE, with parameters as libpq has them (special characters as %XX)"
         }
+        BadServer::Home => {
+            "the user's data folder is not known, because there is no home folder; set XDG_DATA_HOME"
+        }
         BadServer::Schema => {
             "the schema of the location is not usable; a name has up to 48 characters of a-z, 0-9 and _, begins with no digit, and is neither public nor pg_..."
         }

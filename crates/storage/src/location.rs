@@ -7,7 +7,7 @@ use std::str::FromStr;
 use etcetera::BaseStrategy;
 
 use crate::StoreError;
-use crate::postgres::server::Server;
+use crate::postgres::server::{BadServer, Server};
 
 /// Where a store is: an SQLite file, or a PostgreSQL server.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -106,11 +106,8 @@ impl FromStr for Location {
 
 fn postgres(url: &str) -> Result<Location, StoreError> {
     let server = Server::parse(url).map_err(StoreError::BadServer)?;
-    let data = etcetera::choose_base_strategy().map(|folders| folders.data_dir());
-    let folder = data
-        .unwrap_or_else(|_| std::env::temp_dir())
-        .join("queuectl")
-        .join("postgres");
+    let folders = etcetera::choose_base_strategy().map_err(|_| StoreError::BadServer(BadServer::Home))?;
+    let folder = folders.data_dir().join("queuectl").join("postgres");
     Ok(Location::Postgres(PostgresLocation {
         folder: folder.join(server.folder_name()),
         server,

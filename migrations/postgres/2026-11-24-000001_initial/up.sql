@@ -43,8 +43,7 @@ CREATE TABLE jobs (
     CHECK ((node_id IS NOT NULL) = (state = 3)),
     CHECK ((finished_at IS NOT NULL) = (state IN (5, 6, 7)))
 ) WITH (
-    -- Every job is updated twice: room for its versions, and a vacuum that keeps up however large the table is.
-    fillfactor = 80,
+    -- Every job is updated twice: a vacuum that keeps up however large the table is.
     autovacuum_vacuum_scale_factor = 0.02,
     autovacuum_vacuum_cost_delay = 0,
     autovacuum_analyze_scale_factor = 0.05

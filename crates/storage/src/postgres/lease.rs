@@ -9,7 +9,7 @@ use std::time::Duration;
 use diesel::prelude::*;
 use queuectl_core::NodeId;
 
-use super::statements::{EnterNode, Lives, Notify, Renew, RenewAsBefore, TakeOver};
+use super::statements::{EnterNode, MarkAndLease, Notify, Renew, RenewAsBefore, TakeOver};
 use super::storable;
 use crate::StoreError;
 use crate::verbs::nodes::NewNode;
@@ -58,10 +58,9 @@ pub fn take_over(conn: &mut PgConnection, node: NodeId, known_dead: bool) -> Res
     Ok(TakeOver { node_id, known_dead }.execute(conn)? == 1)
 }
 
-/// Whether a node's lease holds.
-pub fn lives(conn: &mut PgConnection, node: NodeId) -> Result<bool, StoreError> {
-    let row: Option<(bool,)> = Lives { node_id: node.0 }.get_result(conn).optional()?;
-    Ok(row.is_some_and(|(lives,)| lives))
+/// The mark of a node, and whether its lease holds; none if there is no such node.
+pub fn look(conn: &mut PgConnection, node: NodeId) -> Result<Option<(String, bool)>, StoreError> {
+    Ok(MarkAndLease { node_id: node.0 }.get_result(conn).optional()?)
 }
 
 /// Wakes the nodes that listen.

@@ -48,6 +48,8 @@ pub enum BadServer {
     Url,
     /// The name of the schema.
     Schema,
+    /// There is no place on this machine for what belongs to it.
+    Home,
 }
 
 impl Server {

@@ -231,9 +231,9 @@ statements! { Pg, PgConnection;
          WHERE nodes.id = free.id AND (lease_until <= at.now OR (?::BOOLEAN AND NOT taken_over))"
     }
 
-    /// Whether a node's lease holds.
-    Lives { node_id: i64 as BigInt } -> (Bool,) {
-        "SELECT NOT taken_over AND lease_until > now_ms() FROM nodes WHERE id = ?"
+    /// A node's mark, and whether its lease holds.
+    MarkAndLease { node_id: i64 as BigInt } -> (Text, Bool) {
+        "SELECT cookie, NOT taken_over AND lease_until > now_ms() FROM nodes WHERE id = ?"
     }
 
     /// Wakes the nodes.

@@ -23,12 +23,16 @@ pub fn turn(conn: &mut PgConnection, turn: &Turn<'_>) -> Result<TurnResult, Stor
         .optional()?;
     let mut deltas = Deltas::default();
     let stale = record(conn, turn.records, turn.now, &mut deltas)?;
-    let statement = Promote {
-        updated_at: turn.now.0,
-        now: turn.now.0,
-        limit: PROMOTE_BATCH,
-    };
-    deltas.promoted(&statement.load::<(String, i64)>(conn)?);
+    let mut due = next_due(conn)?;
+    if due.is_some_and(|due| due <= turn.now) {
+        let statement = Promote {
+            updated_at: turn.now.0,
+            now: turn.now.0,
+            limit: PROMOTE_BATCH,
+        };
+        deltas.promoted(&statement.load::<(String, i64)>(conn)?);
+        due = next_due(conn)?;
+    }
     let claimed = if turn.claim > 0 && taken_over == Some((false,)) {
         claim(conn, turn, &mut deltas)?
     } else {
@@ -38,7 +42,7 @@ pub fn turn(conn: &mut PgConnection, turn: &Turn<'_>) -> Result<TurnResult, Stor
     Ok(TurnResult {
         stale,
         claimed,
-        next_due: next_due(conn)?,
+        next_due: due,
     })
 }
 

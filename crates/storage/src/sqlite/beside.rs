@@ -33,6 +33,11 @@ pub struct NodeGuard {
 }
 
 impl NodeGuard {
+    /// Lets go of the lock and leaves its file to whoever tries next.
+    pub(crate) fn let_go(mut self) {
+        self.paths.clear();
+    }
+
     /// For a node of another machine, which has its lock there.
     pub(crate) fn without_lock() -> NodeGuard {
         NodeGuard {

@@ -5,6 +5,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use diesel::connection::SimpleConnection;
+use diesel::prelude::*;
 use queuectl_core::{JobId, JobRef};
 use rusqlite::OpenFlags;
 use rusqlite::backup::Backup;
@@ -12,6 +13,7 @@ use rusqlite::backup::Backup;
 use super::show::find;
 use crate::connection::Db;
 use crate::error::Problem;
+use crate::schema::jobs;
 use crate::{Location, OpenMode, Store, StoreError, counts, postgres};
 
 /// What a check found.
@@ -121,6 +123,26 @@ impl Store {
                 conn.batch_execute("PRAGMA wal_checkpoint(TRUNCATE)")?;
             }
             Db::Postgres(conn) => postgres::check::compact(conn)?,
+        }
+        Ok(())
+    }
+
+    /// What a node does now and then. On a server: folds what was added to the counts, and removes long outputs on this
+    /// machine of jobs that are gone, for a node of another machine may have removed those. On SQLite nothing.
+    ///
+    /// # Errors
+    /// [`StoreError::Database`].
+    pub fn tidy_up(&mut self) -> Result<(), StoreError> {
+        if let Location::Sqlite(_) = self.location() {
+            return Ok(());
+        }
+        self.write(counts::forget_empty)?;
+        for some in self.beside.jobs_with_outputs().chunks(500) {
+            let query = jobs::table.filter(jobs::id.eq_any(some)).select(jobs::id);
+            let there: Vec<i64> = query.load(self.conn()?)?;
+            for gone in some.iter().filter(|id| !there.contains(id)) {
+                self.beside.remove_outputs(*gone);
+            }
         }
         Ok(())
     }

@@ -258,15 +258,25 @@ impl Store {
         match self.location() {
             Location::Sqlite(_) => self.beside.take_over(node),
             Location::Postgres(_) => {
+                let Some((cookie, lives)) = self.mark_and_lease(node)? else {
+                    return Ok(None);
+                };
                 // A process of this machine that let go of its lock is dead, whatever its lease says.
-                let cookie = self.cookie(node)?;
                 let lock = self.beside.take_lock(node, &cookie)?;
                 let known_dead = lock.is_some();
+                if lives && !known_dead {
+                    return Ok(None);
+                }
                 let taken = self.write(|conn| match conn {
                     Db::Postgres(conn) => postgres::lease::take_over(conn, node, known_dead),
                     Db::Sqlite(_) => Ok(false),
                 })?;
-                Ok(taken.then(|| lock.unwrap_or_else(NodeGuard::without_lock)))
+                let guard = lock.unwrap_or_else(NodeGuard::without_lock);
+                if !taken {
+                    guard.let_go();
+                    return Ok(None);
+                }
+                Ok(Some(guard))
             }
         }
     }
@@ -279,20 +289,18 @@ impl Store {
         if let Location::Sqlite(_) = self.location() {
             return self.beside.lives(node);
         }
-        let cookie = self.cookie(node)?;
-        if let Db::Postgres(conn) = self.conn()?
-            && !postgres::lease::lives(conn, node)?
-        {
-            return Ok(false);
+        match self.mark_and_lease(node)? {
+            Some((cookie, true)) => Ok(!self.beside.is_gone(node, &cookie)?),
+            _ => Ok(false),
         }
-        Ok(!self.beside.is_gone(node, &cookie)?)
     }
 
-    /// The mark of a node; empty if there is no such node.
-    fn cookie(&mut self, node: NodeId) -> Result<String, StoreError> {
-        let query = nodes::table.find(node.0).select(nodes::cookie);
-        let cookie: Option<String> = query.get_result(self.conn()?).optional()?;
-        Ok(cookie.unwrap_or_default())
+    /// The mark of a node on a server, and whether its lease holds.
+    fn mark_and_lease(&mut self, node: NodeId) -> Result<Option<(String, bool)>, StoreError> {
+        match self.conn()? {
+            Db::Postgres(conn) => postgres::lease::look(conn, node),
+            Db::Sqlite(_) => Ok(None),
+        }
     }
 
     /// The jobs that a node has claimed and not given back, with the flag whether cancellation was asked for.
