@@ -25,7 +25,7 @@ use crate::protocol::{FromWorker, ToWorker};
 
 /// How long outcomes may wait for company while the stock keeps the workers busy, and how many wait at most.
 const LINGER: Duration = Duration::from_millis(20);
-const LINGER_MOST: usize = 256;
+const LINGER_MOST: usize = 512;
 /// How long to wait before a store that failed is tried again.
 const STORE_RETRY: Duration = Duration::from_secs(1);
 /// How often dead nodes are looked for.
