@@ -2,14 +2,14 @@
 //!
 //! A node holds an operating-system lock on `nodes/ID.lock` while it lives; the kernel lets go of it when the node
 //! dies, however it dies, so no clock is needed to tell the living from the dead. `nodes/ID.wake` wakes it.
-//! `turn` is the lock at which writers take turns. `id` is the store's number. `output/` holds long outputs.
+//! `turn` is the lock at which writers take turns, `next` and `next-user` the ones at which they queue for it. `id` is the store's number. `output/` holds long outputs.
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io;
 use std::path::PathBuf;
 use std::sync::{Arc, mpsc};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use queuectl_core::NodeId;
 
@@ -19,9 +19,26 @@ use crate::{Location, StoreError};
 /// Longest wait for one's turn: as long as SQLite waits for its own lock.
 const TURN_MOST: Duration = Duration::from_secs(30);
 
+/// How often the first in the queue looks whether the turn is free.
+const TURN_POLL: Duration = Duration::from_micros(150);
+
 pub struct Beside {
     folder: PathBuf,
-    turn: Option<Arc<File>>,
+    locks: Option<Locks>,
+}
+
+/// Where a writer queues.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Lane {
+    /// With those that write all the time: turns of nodes, clean-up.
+    Busy,
+    /// With those who want to write once and somebody waits for.
+    User,
+}
+
+struct Locks {
+    next: [Arc<File>; 2],
+    turn: Arc<File>,
 }
 
 /// Held by a living node; the locks and pipes go when it is dropped or the process ends.
@@ -52,7 +69,7 @@ impl WakeListener {
     }
 }
 
-/// A writer's turn, until it is dropped.
+/// A writer's turn, or its place in the queue, until it is dropped.
 pub struct TurnGuard(Arc<File>);
 
 impl Drop for TurnGuard {
@@ -79,7 +96,7 @@ impl Beside {
     pub fn new(location: &Location) -> Beside {
         Beside {
             folder: location.beside(),
-            turn: None,
+            locks: None,
         }
     }
 
@@ -90,26 +107,45 @@ impl Beside {
     /// Waits for this writer's turn. Taking turns is a courtesy between writers; SQLite's own lock is what keeps
     /// them apart, so whoever cannot take part (a read-only folder) simply goes ahead, and so does whoever waited
     /// for longer than [`TURN_MOST`], behind a process that was stopped in its turn.
-    pub fn take_turn(&mut self) -> Option<TurnGuard> {
-        if self.turn.is_none() {
+    ///
+    /// There are two queues, so that a user does not wait for every busy node's turn, nor nodes for a flood of users. Only
+    /// the first of each, who holds its lock, looks for `turn`: who is done hands over to somebody who is awake, and not to
+    /// a queue whose head has to be woken first, on processors that others keep busy.
+    pub fn take_turn(&mut self, lane: Lane) -> Option<TurnGuard> {
+        let until = Instant::now() + TURN_MOST;
+        if self.locks.is_none() {
             os::create_private_dir(&self.folder).ok()?;
             let mut options = OpenOptions::new();
             options.read(true).write(true).create(true).truncate(false);
             os::private(&mut options);
-            self.turn = options.open(self.folder.join("turn")).ok().map(Arc::new);
+            let open = |name| options.open(self.folder.join(name)).ok().map(Arc::new);
+            self.locks = Some(Locks {
+                next: [open("next")?, open("next-user")?],
+                turn: open("turn")?,
+            });
         }
-        let file = Arc::clone(self.turn.as_ref()?);
-        let taken = match file.try_lock() {
+        let Locks { next, turn } = self.locks.as_ref()?;
+        let (next, turn) = (
+            TurnGuard(Arc::clone(&next[lane as usize])),
+            TurnGuard(Arc::clone(turn)),
+        );
+        let queued = match next.0.try_lock() {
             Ok(()) => true,
-            Err(TryLockError::WouldBlock) => lock_in_time(&file, TURN_MOST),
+            Err(TryLockError::WouldBlock) => lock_in_time(&next.0, TURN_MOST),
             Err(TryLockError::Error(_)) => return None,
         };
-        if !taken {
+        if !queued {
             // The wait goes on behind our back; what it locks in the end must not be taken for ours.
-            self.turn = None;
+            self.locks = None;
             return None;
         }
-        Some(TurnGuard(file))
+        loop {
+            match turn.0.try_lock() {
+                Ok(()) => return Some(turn),
+                Err(TryLockError::WouldBlock) if Instant::now() < until => thread::sleep(TURN_POLL),
+                Err(_) => return None,
+            }
+        }
     }
 
     /// The store's number, which no other store has, also on another machine under the same path. `fresh` becomes it if
@@ -121,7 +157,7 @@ impl Beside {
             return Ok(known);
         }
         // Others may be doing the same.
-        let _turn = self.take_turn();
+        let _turn = self.take_turn(Lane::User);
         if let Some(known) = read() {
             return Ok(known);
         }
