@@ -21,6 +21,8 @@ const TURN_MOST: Duration = Duration::from_secs(30);
 
 /// How often the first in the queue looks whether the turn is free.
 const TURN_POLL: Duration = Duration::from_micros(150);
+/// For how long those that write all the time let users go first.
+const USERS_FIRST: Duration = Duration::from_millis(5);
 
 pub struct Beside {
     folder: PathBuf,
@@ -78,6 +80,17 @@ impl Drop for TurnGuard {
     }
 }
 
+/// Whether somebody holds a lock; not to be asked of one's own.
+fn is_locked(file: &File) -> bool {
+    match file.try_lock_shared() {
+        Ok(()) => {
+            let _ = file.unlock();
+            false
+        }
+        Err(error) => matches!(error, TryLockError::WouldBlock),
+    }
+}
+
 /// Waits for a lock, queued by the kernel among the others, at most for so long. The kernel knows no such limit, so
 /// a thread does the waiting.
 fn lock_in_time(file: &Arc<File>, most: Duration) -> bool {
@@ -108,7 +121,7 @@ impl Beside {
     /// them apart, so whoever cannot take part (a read-only folder) simply goes ahead, and so does whoever waited
     /// for longer than [`TURN_MOST`], behind a process that was stopped in its turn.
     ///
-    /// There are two queues, so that a user does not wait for every busy node's turn, nor nodes for a flood of users. Only
+    /// There are two queues: a user goes before the nodes that wait, and these let no more than [`USERS_FIRST`] go by. Only
     /// the first of each, who holds its lock, looks for `turn`: who is done hands over to somebody who is awake, and not to
     /// a queue whose head has to be woken first, on processors that others keep busy.
     pub fn take_turn(&mut self, lane: Lane) -> Option<TurnGuard> {
@@ -125,6 +138,7 @@ impl Beside {
             });
         }
         let Locks { next, turn } = self.locks.as_ref()?;
+        let user = Arc::clone(&next[Lane::User as usize]);
         let (next, turn) = (
             TurnGuard(Arc::clone(&next[lane as usize])),
             TurnGuard(Arc::clone(turn)),
@@ -139,7 +153,12 @@ impl Beside {
             self.locks = None;
             return None;
         }
+        let users_first = (lane == Lane::Busy).then(|| Instant::now() + USERS_FIRST);
         loop {
+            if users_first.is_some_and(|until| Instant::now() < until) && is_locked(&user) {
+                thread::sleep(TURN_POLL);
+                continue;
+            }
             match turn.0.try_lock() {
                 Ok(()) => return Some(turn),
                 Err(TryLockError::WouldBlock) if Instant::now() < until => thread::sleep(TURN_POLL),
