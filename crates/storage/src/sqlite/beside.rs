@@ -282,7 +282,35 @@ impl Beside {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
     use super::*;
+
+    /// Eight writers from both queues: all get their turns, and never two at a time.
+    #[test]
+    fn writers_of_both_queues_get_their_turns_one_at_a_time() {
+        let folder = tempfile::tempdir().unwrap();
+        let location = Location::Sqlite(folder.path().join("queue.db"));
+        let busy = AtomicBool::new(false);
+        let turns = AtomicUsize::new(0);
+        thread::scope(|scope| {
+            for number in 0..8 {
+                let (busy, turns, mut beside) = (&busy, &turns, Beside::new(&location));
+                let lane = if number % 2 == 0 { Lane::Busy } else { Lane::User };
+                scope.spawn(move || {
+                    for _ in 0..50 {
+                        let turn = beside.take_turn(lane).expect("a turn");
+                        assert!(!busy.swap(true, Ordering::SeqCst), "two at a time");
+                        turns.fetch_add(1, Ordering::SeqCst);
+                        thread::yield_now();
+                        busy.store(false, Ordering::SeqCst);
+                        drop(turn);
+                    }
+                });
+            }
+        });
+        assert_eq!(turns.into_inner(), 400);
+    }
 
     #[test]
     fn a_turn_is_waited_for_but_not_for_ever() {
