@@ -45,6 +45,8 @@ mod plugin;
 #[cfg(target_os = "linux")]
 mod projects;
 #[cfg(unix)]
+mod purge;
+#[cfg(unix)]
 mod signals;
 #[cfg(target_os = "linux")]
 mod wasm;
