@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use queuectl_executor::{PluginSettings, Report, Run, RunKey, StopReason, processes};
 
+use crate::node::unique_number;
 use crate::os;
 use crate::process::COOKIE;
 use crate::protocol::{self, FromWorker, ToWorker};
@@ -59,7 +60,7 @@ impl Bench {
     /// It cannot be started.
     pub fn start(options: BenchOptions) -> Result<Bench, BenchError> {
         // A store of its own: several at a time must not take each other's containers for left behind.
-        let mark = format!("bench-{:016x}{:016x}.1", fastrand::u64(..), fastrand::u64(..));
+        let mark = format!("bench-{:016x}{:016x}.1", unique_number(), unique_number());
         Bench::start_as(options, mark, 1)
     }
 
