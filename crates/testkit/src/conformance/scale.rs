@@ -109,7 +109,7 @@ pub fn counts_follow_every_change(mut temp: TempStore) {
         retry_at: Some(later(20)),
     };
     let failed = record(&claimed, node, retry, OutcomeKind::Failed, NOW);
-    turn(store, node, &[failed.clone()], 0, NOW);
+    turn(store, node, std::slice::from_ref(&failed), 0, NOW);
     assert_counted(store, "a retry that became a cancel");
     assert_eq!(turn(store, node, &[failed], 0, NOW).stale.len(), 1);
     assert_counted(store, "a stale record");
