@@ -4,7 +4,10 @@ use diesel::sqlite::SqliteConnection;
 use queuectl_core::settings::Durability;
 
 use crate::error::Problem;
-use crate::sqlite::{beside::Beside, open, os};
+use crate::sqlite::{
+    beside::{Beside, Lane},
+    open, os,
+};
 use crate::{Location, StoreError};
 
 /// What to do if there is no store at the location.
@@ -67,7 +70,23 @@ impl Store {
         &mut self,
         body: impl FnOnce(&mut SqliteConnection) -> Result<T, StoreError>,
     ) -> Result<T, StoreError> {
-        let _turn = self.beside.take_turn();
+        self.write_from(Lane::User, body)
+    }
+
+    /// The same for those that write all the time, who queue apart from users.
+    pub(crate) fn write_busily<T>(
+        &mut self,
+        body: impl FnOnce(&mut SqliteConnection) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        self.write_from(Lane::Busy, body)
+    }
+
+    fn write_from<T>(
+        &mut self,
+        lane: Lane,
+        body: impl FnOnce(&mut SqliteConnection) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        let _turn = self.beside.take_turn(lane);
         self.conn
             .immediate_transaction(body)
             .map_err(|error| explain(error, &self.location))

@@ -47,6 +47,8 @@ mod plugin;
 #[cfg(target_os = "linux")]
 mod projects;
 #[cfg(unix)]
+mod purge;
+#[cfg(unix)]
 mod shell;
 #[cfg(target_os = "linux")]
 mod shell_groups;

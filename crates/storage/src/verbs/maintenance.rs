@@ -11,6 +11,7 @@ use rusqlite::{Connection, OpenFlags};
 
 use super::show::find;
 use crate::error::Problem;
+use crate::sqlite::beside::Lane;
 use crate::sqlite::counts;
 use crate::{Store, StoreError};
 
@@ -85,7 +86,7 @@ impl Store {
             }
         }
         self.write(|conn| Ok(conn.batch_execute(counts::RECOUNT)?))?;
-        let _turn = self.beside.take_turn();
+        let _turn = self.beside.take_turn(Lane::User);
         self.conn.batch_execute("VACUUM")?;
         // The new content is in the write-ahead log; this is what moves it over, and cuts the file.
         self.conn.batch_execute("PRAGMA wal_checkpoint(TRUNCATE)")?;

@@ -6,7 +6,7 @@ use queuectl_core::{JobId, NodeId, QueueName, Timestamp};
 use super::turn::Queues;
 use crate::rows::{JobRow, count};
 use crate::schema::{jobs, nodes};
-use crate::sqlite::beside::{NodeGuard, WakeListener};
+use crate::sqlite::beside::{Lane, NodeGuard, WakeListener};
 use crate::{Store, StoreError};
 
 /// A node about to enter.
@@ -131,7 +131,7 @@ impl Store {
             Queues::Only(names) => names,
         };
         let queues = serde_json::to_string(names).unwrap_or_default();
-        let _turn = self.beside.take_turn();
+        let _turn = self.beside.take_turn(Lane::User);
         let beside = &self.beside;
         self.conn.immediate_transaction(|conn| {
             let id: i64 = diesel::insert_into(nodes::table)

@@ -122,7 +122,7 @@ impl Store {
     /// # Errors
     /// [`StoreError::Database`]: nothing of the turn happened; the same turn can be tried again.
     pub fn turn(&mut self, turn: &Turn<'_>) -> Result<TurnResult, StoreError> {
-        self.write(|conn| {
+        self.write_busily(|conn| {
             let mut stale = Vec::new();
             let mut deltas = Deltas::default();
             let mut attempts = Vec::with_capacity(turn.records.len());
