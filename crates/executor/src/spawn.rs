@@ -126,11 +126,11 @@ impl Builder {
         run: &Run,
         request: &SpawnRequest,
     ) -> Result<(Command, Option<Confinement>), Outcome> {
-        let cannot = |error: &io::Error| cannot_start(&request.argv[0], error);
-        let cwd = match &request.cwd {
-            Some(cwd) => Some(working_folder(cwd)?),
-            None => None,
+        let cannot = |error: &io::Error| {
+            folder_problem(request).unwrap_or_else(|| cannot_start(&request.argv[0], error))
         };
+        let cwd = request.cwd.as_ref().map(std::path::absolute).transpose();
+        let cwd = cwd.map_err(|error| cannot(&error))?;
         let program = self
             .find(request, cwd.as_deref())
             .map_err(|error| cannot(&error))?;
@@ -230,18 +230,19 @@ impl Builder {
     }
 }
 
-fn working_folder(cwd: &str) -> Result<PathBuf, Outcome> {
-    let refuse = |why: String| {
-        Outcome::new(
-            OutcomeKind::Failed,
-            format!("cannot use the working directory '{cwd}': {why}"),
-        )
+/// What is wrong with the folder that a process was to be started in, if anything is. Asked only when a start failed:
+/// nearly always nothing is.
+pub(crate) fn folder_problem(request: &SpawnRequest) -> Option<Outcome> {
+    let cwd = request.cwd.as_deref()?;
+    let why = match std::fs::metadata(cwd) {
+        Ok(found) if found.is_dir() => return None,
+        Ok(_) => "Not a directory".to_owned(),
+        Err(error) => os_text(&error),
     };
-    match std::fs::metadata(cwd) {
-        Ok(found) if found.is_dir() => std::path::absolute(cwd).map_err(|error| refuse(os_text(&error))),
-        Ok(_) => Err(refuse("Not a directory".to_owned())),
-        Err(error) => Err(refuse(os_text(&error))),
-    }
+    Some(Outcome::new(
+        OutcomeKind::Failed,
+        format!("cannot use the working directory '{cwd}': {why}"),
+    ))
 }
 
 /// Bytes as a file without a name, to be read from its start.

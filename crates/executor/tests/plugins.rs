@@ -276,7 +276,7 @@ fn what_came_with_the_second_minor_version() {
         return;
     }
     let offline = Offline::open(&folder.path().join(plugin_file("odd")), &shell("sh")).unwrap();
-    assert_eq!(offline.info().minor, 2);
+    assert_eq!(offline.info().minor, 1);
     assert!(offline.info().slots.iter().any(|slot| slot == "reattach"));
     assert_eq!(offline.fingerprint(), Err("the engine is away".to_owned()));
     assert_eq!(offline.validate(r#"{"payload":{"do":"x"}}"#), Ok(()));

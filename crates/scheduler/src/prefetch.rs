@@ -5,7 +5,7 @@ use std::time::Duration;
 /// A claimed job should not wait longer than about this for a slot.
 const AHEAD: Duration = Duration::from_millis(50);
 /// Most jobs claimed ahead per slot.
-const MOST_PER_SLOT: u32 = 256;
+const MOST_PER_SLOT: u32 = 512;
 
 /// A moving average of how long jobs take.
 #[derive(Debug, Clone, Copy, Default)]

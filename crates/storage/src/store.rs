@@ -9,7 +9,8 @@ use queuectl_core::{Clock, Timestamp};
 use crate::clock::StoreClock;
 use crate::connection::Db;
 use crate::error::Problem;
-use crate::sqlite::{beside::Beside, os};
+use crate::sqlite::beside::{Beside, Lane};
+use crate::sqlite::os;
 use crate::{Location, StoreError, postgres, sqlite};
 
 /// What to do if there is no store at the location.
@@ -117,9 +118,25 @@ impl Store {
         &mut self,
         body: impl FnOnce(&mut Db) -> Result<T, StoreError>,
     ) -> Result<T, StoreError> {
+        self.write_from(Lane::User, body)
+    }
+
+    /// The same for those that write all the time, who queue apart from users.
+    pub(crate) fn write_busily<T>(
+        &mut self,
+        body: impl FnOnce(&mut Db) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        self.write_from(Lane::Busy, body)
+    }
+
+    fn write_from<T>(
+        &mut self,
+        lane: Lane,
+        body: impl FnOnce(&mut Db) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
         self.conn()?;
         let _turn = match &self.conn {
-            Db::Sqlite(_) => self.beside.take_turn(),
+            Db::Sqlite(_) => self.beside.take_turn(lane),
             Db::Postgres(_) => None,
         };
         self.conn

@@ -3,8 +3,11 @@
 use std::fs;
 use std::path::Path;
 
-use queuectl_storage::{ListFilter, Location, OpenMode, Problem, PurgeFilter, Store, StoreError};
-use queuectl_testkit::{TempStore, conformance_suite, job};
+use queuectl_core::{Event, OutcomeKind, State, Timestamp};
+use queuectl_storage::{
+    ListFilter, Location, OpenMode, Problem, PurgeFilter, Queues, Record, Store, StoreError, Turn,
+};
+use queuectl_testkit::{TempStore, conformance_suite, job, record};
 use rusqlite::Connection;
 
 conformance_suite!(Some(TempStore::sqlite()));
@@ -304,6 +307,63 @@ fn compacting_gives_space_back_and_waits_for_no_node() {
     assert_eq!(after.free_pages, 0);
     assert_eq!(fs::metadata(temp.path()).unwrap().len(), after.pages * 4096);
     assert_eq!(temp.store.counts(None).unwrap()[0].jobs, 1);
+}
+
+/// Jobs come and go for many rounds: with clean-up the file stays as large as it became in the first, for pages are used
+/// again; the control, without, grows.
+#[test]
+fn a_file_that_is_cleaned_up_does_not_grow() {
+    let node = queuectl_storage::NewNode {
+        cookie: "mark".into(),
+        host: "h".into(),
+        pid: 1,
+        version: "0".into(),
+        workers: 1,
+        concurrency: 1,
+        queues: Queues::All,
+    };
+    let pages_after = |rounds: i64, clean_up: bool| -> u64 {
+        let mut temp = TempStore::sqlite();
+        let store = &mut temp.store;
+        let (node, _guard, _wakes) = store.enter_node(&node, Timestamp(1)).unwrap();
+        for round in 1..=rounds {
+            let now = Timestamp(round);
+            let jobs: Vec<_> = (0..500).map(|n| job(&format!("echo {round} {n}"))).collect();
+            store.enqueue(&jobs, now).unwrap();
+            let mut turn = |records: &[Record], claim| {
+                let queues = &Queues::All;
+                let turn = Turn {
+                    node,
+                    records,
+                    claim,
+                    queues,
+                    now,
+                };
+                store.turn(&turn).unwrap().claimed
+            };
+            let claimed = turn(&[], 500);
+            let ended: Vec<Record> = claimed
+                .iter()
+                .map(|job| record(job, node, Event::Complete, OutcomeKind::Succeeded, now))
+                .collect();
+            turn(&ended, 0);
+            let filter = PurgeFilter {
+                state: State::Completed,
+                queue: None,
+                ended_before: Some(now),
+                limit: 500,
+            };
+            while clean_up && store.purge(&filter).unwrap().more {}
+        }
+        store.check().unwrap().pages
+    };
+    let (few, many, control) = (
+        pages_after(4, true),
+        pages_after(24, true),
+        pages_after(24, false),
+    );
+    assert!(many <= few + few / 4, "{few} pages became {many}");
+    assert!(control > few * 3, "the control grew only to {control}");
 }
 
 #[test]

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use queuectl_executor::{PluginSettings, Report, Run, RunKey, StopReason, processes};
 
+use crate::node::unique_number;
 use crate::os;
 use crate::process::COOKIE;
 use crate::protocol::{self, FromWorker, ToWorker};
@@ -29,7 +30,7 @@ pub struct BenchOptions {
 
 /// A store that nobody else has: several at a time must not take each other's containers for left behind.
 pub fn new_store() -> String {
-    format!("bench-{:016x}{:016x}", fastrand::u64(..), fastrand::u64(..))
+    format!("bench-{:016x}{:016x}", unique_number(), unique_number())
 }
 
 /// A worker process.
@@ -66,7 +67,7 @@ impl Bench {
     /// # Errors
     /// It cannot be started.
     pub fn start(options: BenchOptions) -> Result<Bench, BenchError> {
-        let mark = format!("{}.{:016x}", options.store, fastrand::u64(..));
+        let mark = format!("{}.{:016x}", options.store, unique_number());
         Bench::start_as(options, mark, 1)
     }
 

@@ -11,7 +11,7 @@ use anyhow::{Context, ensure};
 use super::figures::Figures;
 use super::rig::{QUEUE, Rig, memory, timed};
 
-const JOBS: usize = 5000;
+const JOBS: usize = 20_000;
 const NOOP_JOBS: usize = 100_000;
 const BULK_JOBS: usize = 200_000;
 const ENDED_JOBS: usize = 1_000_000;

@@ -12,8 +12,10 @@ use serde::Serialize;
 use super::each::ignore_closed;
 use crate::context::Context;
 use crate::exit::Exit;
+use crate::exit::Usage;
 use crate::output::table::Table;
 use crate::output::{escape, json, say};
+use crate::verbs::plugin;
 
 /// List all settings with their values and ranges
 #[derive(Debug, Args)]
@@ -163,7 +165,17 @@ pub fn set(args: &SetArgs, context: &Context) -> Result<Exit> {
     // Before the queue is opened: a mistake must not create one.
     match &setting {
         Setting::Own(key) => drop(key.parse(&args.value)?),
-        Setting::Executor(setting) => setting.check(&args.value)?,
+        Setting::Executor(setting) => {
+            setting.check(&args.value)?;
+            if let Some(why) = plugin::setting::objection(setting, &args.value, context)? {
+                let executor = &setting.executor;
+                return Err(
+                    Usage::new(format!("the executor '{executor}' refuses {setting}: {why}"))
+                        .hint(format!("queuectl plugin:info {executor} shows its settings"))
+                        .into(),
+                );
+            }
+        }
     }
     let mut store = context.open_or_create()?;
     match &setting {

@@ -63,6 +63,36 @@ fn mistakes_are_named_with_what_would_be_right() {
 }
 
 #[test]
+fn executors_have_their_say_about_their_own_settings() {
+    let queue = Queue::new();
+    for (key, value, why) in [
+        ("http.alow_private", "true", "allow_private"),
+        ("http.max_output", "much", "max_output"),
+    ] {
+        let said = queue.fails(2, ["config:set", key, value]);
+        assert!(
+            said.contains(&format!("the executor 'http' refuses {key}")),
+            "{said}"
+        );
+        assert!(said.contains(why), "{said}");
+    }
+    assert!(!queue.db().exists(), "a mistake makes no queue");
+    assert_eq!(
+        queue.ok(["config:set", "http.max-output", "2MiB"]),
+        "http.max_output = 2MiB"
+    );
+    queue.fails(2, ["config:set", "http.max_output", "much"]);
+    assert_eq!(queue.ok(["config:get", "http.max_output"]), "2MiB");
+    let done = queue.run(["config:set", "elsewhere.key", "value"]);
+    done.expect(0);
+    assert!(
+        done.err.contains("elsewhere.key is stored unchecked"),
+        "{}",
+        done.err
+    );
+}
+
+#[test]
 #[cfg(unix)]
 fn a_running_node_takes_changes_up() {
     let queue = Queue::quick();

@@ -49,6 +49,8 @@ mod postgres;
 #[cfg(target_os = "linux")]
 mod projects;
 #[cfg(unix)]
+mod purge;
+#[cfg(unix)]
 mod shell;
 #[cfg(target_os = "linux")]
 mod shell_groups;

@@ -15,7 +15,7 @@ use super::{Message, Shared};
 use crate::os::{Marks, Orphans, Process, Reactor};
 use crate::outcome::{Exit, Stopped, after_stop, clip, of_exit, with_hit};
 use crate::plugin::{Exited, Loader, Started};
-use crate::spawn::{Builder, SpawnError, SpawnRequest, cannot_start};
+use crate::spawn::{Builder, SpawnError, SpawnRequest, cannot_start, folder_problem};
 use crate::{Finished, HostConfig, Report, Run, StopReason};
 
 /// Times that the inbox is emptied before the world outside is looked at.
@@ -231,7 +231,9 @@ impl Supervisor {
             Ok(process) => run.process = Some(process),
             Err(SpawnError::Outcome(outcome)) => run.exit = Some(Exit::NotStarted(outcome)),
             Err(SpawnError::Os(error)) => {
-                run.exit = Some(Exit::NotStarted(cannot_start(&request.argv[0], &error)));
+                let outcome =
+                    folder_problem(request).unwrap_or_else(|| cannot_start(&request.argv[0], &error));
+                run.exit = Some(Exit::NotStarted(outcome));
             }
         }
     }

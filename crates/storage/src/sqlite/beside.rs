@@ -2,14 +2,14 @@
 //!
 //! A node holds an operating-system lock on `nodes/ID.lock` while it lives; the kernel lets go of it when the node
 //! dies, however it dies, so no clock is needed to tell the living from the dead. `nodes/ID.wake` wakes it.
-//! `turn` is the lock at which writers take turns. `id` is the store's number. `output/` holds long outputs.
+//! `turn` is the lock at which writers take turns, `next` and `next-user` the ones at which they queue for it. `id` is the store's number. `output/` holds long outputs.
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, Read, Write};
 use std::path::PathBuf;
 use std::sync::{Arc, mpsc};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use queuectl_core::NodeId;
 
@@ -19,10 +19,30 @@ use crate::{Location, StoreError};
 /// Longest wait for one's turn: as long as SQLite waits for its own lock.
 const TURN_MOST: Duration = Duration::from_secs(30);
 
+/// How often the first in the queue looks whether the turn is free.
+const TURN_POLL: Duration = Duration::from_micros(150);
+/// For how long those that write all the time let users go first.
+const USERS_FIRST: Duration = Duration::from_millis(5);
+
 #[derive(Clone)]
 pub struct Beside {
     folder: PathBuf,
-    turn: Option<Arc<File>>,
+    locks: Option<Locks>,
+}
+
+/// Where a writer queues.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Lane {
+    /// With those that write all the time: turns of nodes, clean-up.
+    Busy,
+    /// With those who want to write once and somebody waits for.
+    User,
+}
+
+#[derive(Clone)]
+struct Locks {
+    next: [Arc<File>; 2],
+    turn: Arc<File>,
 }
 
 /// Held by a living node; the locks and pipes go when it is dropped or the process ends.
@@ -56,12 +76,23 @@ impl Drop for NodeGuard {
     }
 }
 
-/// A writer's turn, until it is dropped.
+/// A writer's turn, or its place in the queue, until it is dropped.
 pub struct TurnGuard(Arc<File>);
 
 impl Drop for TurnGuard {
     fn drop(&mut self) {
         let _ = self.0.unlock();
+    }
+}
+
+/// Whether somebody holds a lock; not to be asked of one's own.
+fn is_locked(file: &File) -> bool {
+    match file.try_lock_shared() {
+        Ok(()) => {
+            let _ = file.unlock();
+            false
+        }
+        Err(error) => matches!(error, TryLockError::WouldBlock),
     }
 }
 
@@ -83,7 +114,7 @@ impl Beside {
     pub fn new(location: &Location) -> Beside {
         Beside {
             folder: location.beside(),
-            turn: None,
+            locks: None,
         }
     }
 
@@ -94,26 +125,51 @@ impl Beside {
     /// Waits for this writer's turn. Taking turns is a courtesy between writers; SQLite's own lock is what keeps
     /// them apart, so whoever cannot take part (a read-only folder) simply goes ahead, and so does whoever waited
     /// for longer than [`TURN_MOST`], behind a process that was stopped in its turn.
-    pub fn take_turn(&mut self) -> Option<TurnGuard> {
-        if self.turn.is_none() {
+    ///
+    /// There are two queues: a user goes before the nodes that wait, and these let no more than [`USERS_FIRST`] go by. Only
+    /// the first of each, who holds its lock, looks for `turn`: who is done hands over to somebody who is awake, and not to
+    /// a queue whose head has to be woken first, on processors that others keep busy.
+    pub fn take_turn(&mut self, lane: Lane) -> Option<TurnGuard> {
+        let until = Instant::now() + TURN_MOST;
+        if self.locks.is_none() {
             os::create_private_dir(&self.folder).ok()?;
             let mut options = OpenOptions::new();
             options.read(true).write(true).create(true).truncate(false);
             os::private(&mut options);
-            self.turn = options.open(self.folder.join("turn")).ok().map(Arc::new);
+            let open = |name| options.open(self.folder.join(name)).ok().map(Arc::new);
+            self.locks = Some(Locks {
+                next: [open("next")?, open("next-user")?],
+                turn: open("turn")?,
+            });
         }
-        let file = Arc::clone(self.turn.as_ref()?);
-        let taken = match file.try_lock() {
+        let Locks { next, turn } = self.locks.as_ref()?;
+        let user = Arc::clone(&next[Lane::User as usize]);
+        let (next, turn) = (
+            TurnGuard(Arc::clone(&next[lane as usize])),
+            TurnGuard(Arc::clone(turn)),
+        );
+        let queued = match next.0.try_lock() {
             Ok(()) => true,
-            Err(TryLockError::WouldBlock) => lock_in_time(&file, TURN_MOST),
+            Err(TryLockError::WouldBlock) => lock_in_time(&next.0, TURN_MOST),
             Err(TryLockError::Error(_)) => return None,
         };
-        if !taken {
+        if !queued {
             // The wait goes on behind our back; what it locks in the end must not be taken for ours.
-            self.turn = None;
+            self.locks = None;
             return None;
         }
-        Some(TurnGuard(file))
+        let users_first = (lane == Lane::Busy).then(|| Instant::now() + USERS_FIRST);
+        loop {
+            if users_first.is_some_and(|until| Instant::now() < until) && is_locked(&user) {
+                thread::sleep(TURN_POLL);
+                continue;
+            }
+            match turn.0.try_lock() {
+                Ok(()) => return Some(turn),
+                Err(TryLockError::WouldBlock) if Instant::now() < until => thread::sleep(TURN_POLL),
+                Err(_) => return None,
+            }
+        }
     }
 
     /// The store's number, which no other store has, also on another machine under the same path. `fresh` becomes it if
@@ -125,7 +181,7 @@ impl Beside {
             return Ok(known);
         }
         // Others may be doing the same.
-        let _turn = self.take_turn();
+        let _turn = self.take_turn(Lane::User);
         if let Some(known) = read() {
             return Ok(known);
         }
@@ -271,7 +327,35 @@ fn try_lock(lock: File, path: PathBuf) -> Result<Option<NodeGuard>, StoreError> 
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
     use super::*;
+
+    /// Eight writers from both queues: all get their turns, and never two at a time.
+    #[test]
+    fn writers_of_both_queues_get_their_turns_one_at_a_time() {
+        let folder = tempfile::tempdir().unwrap();
+        let location = Location::Sqlite(folder.path().join("queue.db"));
+        let busy = AtomicBool::new(false);
+        let turns = AtomicUsize::new(0);
+        thread::scope(|scope| {
+            for number in 0..8 {
+                let (busy, turns, mut beside) = (&busy, &turns, Beside::new(&location));
+                let lane = if number % 2 == 0 { Lane::Busy } else { Lane::User };
+                scope.spawn(move || {
+                    for _ in 0..50 {
+                        let turn = beside.take_turn(lane).expect("a turn");
+                        assert!(!busy.swap(true, Ordering::SeqCst), "two at a time");
+                        turns.fetch_add(1, Ordering::SeqCst);
+                        thread::yield_now();
+                        busy.store(false, Ordering::SeqCst);
+                        drop(turn);
+                    }
+                });
+            }
+        });
+        assert_eq!(turns.into_inner(), 400);
+    }
 
     #[test]
     fn a_turn_is_waited_for_but_not_for_ever() {

@@ -14,6 +14,7 @@ use super::show::find;
 use crate::connection::Db;
 use crate::error::Problem;
 use crate::schema::jobs;
+use crate::sqlite::beside::Lane;
 use crate::{Location, OpenMode, Store, StoreError, counts, postgres};
 
 /// What a check found.
@@ -115,7 +116,7 @@ impl Store {
             }
             Ok(conn.batch_execute(counts::RECOUNT)?)
         })?;
-        let _turn = self.beside.take_turn();
+        let _turn = self.beside.take_turn(Lane::User);
         match self.conn()? {
             Db::Sqlite(conn) => {
                 conn.batch_execute("VACUUM")?;

@@ -46,7 +46,7 @@ impl Store {
     /// # Errors
     /// [`StoreError::Database`].
     pub fn purge(&mut self, filter: &PurgeFilter) -> Result<Purged, StoreError> {
-        let (ids, more) = self.write(|conn| {
+        let (ids, more) = self.write_busily(|conn| {
             let queue = filter.queue.as_ref();
             let ids = pages::ended(conn, filter.state, queue, filter.ended_before, filter.limit)?;
             let all = ids.len() as u64 == u64::from(filter.limit);

@@ -50,7 +50,7 @@ impl Store {
         limit: u32,
         now: Timestamp,
     ) -> Result<u64, StoreError> {
-        let retried = self.write(|conn| {
+        let retried = self.write_busily(|conn| {
             let ids = pages::ended(
                 conn,
                 State::Dead,

@@ -133,7 +133,7 @@ impl Store {
     /// # Errors
     /// [`StoreError::Database`]: nothing of the turn happened; the same turn can be tried again.
     pub fn turn(&mut self, turn: &Turn<'_>) -> Result<TurnResult, StoreError> {
-        self.write(|conn| match conn {
+        self.write_busily(|conn| match conn {
             Db::Sqlite(conn) => sqlite::turn::turn(conn, turn),
             Db::Postgres(conn) => postgres::turn::turn(conn, turn),
         })

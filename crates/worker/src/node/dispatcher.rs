@@ -26,16 +26,16 @@ use crate::protocol::{FromWorker, ToWorker};
 
 /// How long outcomes may wait for company while the stock keeps the workers busy, and how many wait at most.
 const LINGER: Duration = Duration::from_millis(20);
-const LINGER_MOST: usize = 256;
+const LINGER_MOST: usize = 512;
 /// How long to wait before a store that failed is tried again.
 const STORE_RETRY: Duration = Duration::from_secs(1);
 /// How often dead nodes are looked for.
 const RESCUE_EVERY: Duration = Duration::from_secs(1);
 /// How often expired jobs are removed.
 const PURGE_EVERY: Duration = Duration::from_secs(60);
-/// While more of them are left, how much longer than a step the pause after it is: clean-up keeps pace with the jobs of a
-/// busy node and leaves most of the time to them.
-const PURGE_PAUSE: u32 = 3;
+/// While more of them are left, how long the pause after a step is, in steps: clean-up takes half of the time at most, and
+/// keeps pace with a busy node, for removing a job costs less than running it.
+const PURGE_PAUSE: u32 = 1;
 /// How long worker processes without jobs may take to leave.
 const DISMISS: Duration = Duration::from_secs(5);
 

@@ -15,6 +15,7 @@ mod rescue;
 mod shutdown;
 
 use std::ffi::OsString;
+use std::hash::{BuildHasher, Hasher, RandomState};
 use std::io;
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::time::{Duration, Instant};
@@ -134,9 +135,9 @@ fn run_once(
     // executors start things.
     let cookie = format!(
         "{:016x}.{:016x}{:016x}",
-        store.identity(fastrand::u64(..))?,
-        fastrand::u64(..),
-        fastrand::u64(..)
+        store.identity(unique_number())?,
+        unique_number(),
+        unique_number()
     );
     let node = NewNode {
         cookie: cookie.clone(),
@@ -161,4 +162,10 @@ fn run_once(
         .and_then(|mut dispatcher| dispatcher.run(|| on_ready(id)));
     drop(guard);
     end
+}
+
+/// A number that nobody else gets, from the operating system's randomness. Not from `fastrand`: that is seeded from the
+/// clock, and programs that start in one tick of it would get the same.
+pub(crate) fn unique_number() -> u64 {
+    RandomState::new().build_hasher().finish()
 }

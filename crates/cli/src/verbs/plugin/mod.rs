@@ -8,6 +8,7 @@ pub mod list;
 pub mod new;
 pub mod probe;
 pub mod run;
+pub mod setting;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -43,10 +44,14 @@ pub fn settings(context: &Context) -> Result<PluginSettings> {
     })
 }
 
+/// The arguments with which this binary becomes a helper process.
+fn probe_arguments() -> Vec<OsString> {
+    vec!["plugin:probe".into()]
+}
+
 /// A helper process with that plugin.
 pub fn ask(file: &std::path::Path, context: &Context) -> Result<Probe> {
-    let args: Vec<OsString> = vec!["plugin:probe".into()];
-    Ok(Probe::start(&args, file, &settings(context)?).map_err(Failed::executor)?)
+    Ok(Probe::start(&probe_arguments(), file, &settings(context)?).map_err(Failed::executor)?)
 }
 
 /// The exit status when a plugin says no.

@@ -1,0 +1,48 @@
+//! Asking an executor's plugin what it thinks of a setting, before the setting is stored.
+//!
+//! A plugin that is not on this machine, or that does not work even without the change, has no say.
+
+use anyhow::Result;
+use queuectl_core::ExecutorSetting;
+use queuectl_executor::PluginInfo;
+use queuectl_worker::Probe;
+use serde_json::Value;
+
+use super::{probe_arguments, search, settings};
+use crate::context::Context;
+use crate::output::say;
+
+/// What the plugin has against that value, if it has anything.
+pub fn objection(setting: &ExecutorSetting, value: &str, context: &Context) -> Result<Option<String>> {
+    let file = match search(context).find(&setting.executor) {
+        Ok(file) => file,
+        Err(error) => {
+            say::note(&format!("{setting} is stored unchecked: {error}"));
+            return Ok(None);
+        }
+    };
+    let before = settings(context)?;
+    let mut after = before.clone();
+    let own = after.executors.entry(setting.executor.to_string()).or_default();
+    own.insert(setting.key.clone(), value.to_owned());
+    match Probe::start(&probe_arguments(), &file, &after) {
+        Ok(probe) => Ok(unknown(&setting.key, probe.info())),
+        Err(error) => Ok(Probe::start(&probe_arguments(), &file, &before)
+            .is_ok()
+            .then(|| error.to_string())),
+    }
+}
+
+/// Says so if the plugin lists its settings, takes no others, and this is none of them.
+fn unknown(key: &str, info: &PluginInfo) -> Option<String> {
+    let schema = info.settings_schema.as_ref()?;
+    let known = schema.get("properties")?.as_object()?;
+    if known.contains_key(key) || schema.get("additionalProperties") != Some(&Value::Bool(false)) {
+        return None;
+    }
+    let names: Vec<&str> = known.keys().map(String::as_str).collect();
+    Some(format!(
+        "it has no setting of that name; it has {}",
+        names.join(", ")
+    ))
+}
