@@ -164,7 +164,7 @@ fn nothing_there() {
 
 #[test]
 fn locations_that_are_none() {
-    for location in ["", "postgres://host/db", "sqlite:"] {
+    for location in ["", "mysql://host/db", "postgres:db", "sqlite:"] {
         let queue = Queue::new();
         let mut list = queue.bare();
         list.args(["--db", location, "list"]);
