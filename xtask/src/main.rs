@@ -7,6 +7,7 @@ mod bench;
 mod build;
 mod demo;
 mod install;
+mod postgres;
 mod report;
 mod suite;
 mod tidy;

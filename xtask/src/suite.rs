@@ -28,6 +28,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, bail};
 
 use crate::build::{self, Profile, Scope};
+use crate::postgres;
 use crate::report::{self, Step, Table, Verdict};
 use crate::tidy;
 use crate::workspace::Workspace;
@@ -36,6 +37,11 @@ use crate::workspace::Workspace;
 const SKIPS: &str = "QUEUECTL_TEST_SKIPS";
 /// Names the folder with the binary and the plugins.
 const BIN_DIR: &str = "QUEUECTL_TEST_BIN_DIR";
+
+/// Names the database on which end-to-end tests run.
+const BACKEND: &str = "QUEUECTL_TEST_BACKEND";
+/// The end-to-end tests that are not run again on PostgreSQL, each with its reason.
+const NOT_ON_POSTGRES: &str = "crates/cli/tests/end_to_end/not_on_postgres.txt";
 
 /// How reasons begin that excuse a skipped test even in CI: what this machine cannot do, whatever is installed on it.
 /// That something was not installed is no excuse, unless `.ci/run` tried to and said so.
@@ -70,6 +76,19 @@ pub fn run(workspace: &Workspace, filter: Option<&str>, ci: bool) -> anyhow::Res
         built = Some(build::build(workspace, Profile::Dev, Scope::Everything)?);
         Ok(())
     });
+    // One server for all tests; those that need one skip themselves where there is none.
+    let mut server = None;
+    if env::var_os(postgres::VARIABLE).is_none() {
+        step("postgres", &mut || {
+            server = postgres::Server::start(&workspace.root().join("plugins/http/testdata"))?;
+            if server.is_none() {
+                println!("no PostgreSQL server is installed; its tests are skipped");
+            }
+            Ok(())
+        });
+    }
+    let has_postgres = server.is_some() || env::var_os(postgres::VARIABLE).is_some();
+    let skips_on_postgres = on_postgres(workspace)?;
     // The tasks are tested apart: together, their dependencies' features would reach the binary under test.
     let test_runs = [
         (
@@ -81,7 +100,23 @@ pub fn run(workspace: &Workspace, filter: Option<&str>, ci: bool) -> anyhow::Res
             &["test", "--package", "xtask", "--no-fail-fast"][..],
         ),
     ];
-    for (name, arguments) in test_runs {
+    let test_runs = test_runs
+        .into_iter()
+        .map(|(name, arguments)| (name, arguments, None));
+    let on_postgres = has_postgres.then_some((
+        "end to end on postgres",
+        &[
+            "test",
+            "--workspace",
+            "--exclude",
+            "xtask",
+            "--test",
+            "end_to_end",
+            "--no-fail-fast",
+        ][..],
+        Some("postgres"),
+    ));
+    for (name, arguments, backend) in test_runs.chain(on_postgres) {
         let Some(built) = &built else {
             steps.push(Step {
                 name,
@@ -96,6 +131,13 @@ pub fn run(workspace: &Workspace, filter: Option<&str>, ci: bool) -> anyhow::Res
                 .args(filter)
                 .env(SKIPS, &skips_file)
                 .env(BIN_DIR, built.folder());
+            if let Some(server) = &server {
+                cargo.env(postgres::VARIABLE, &server.location);
+            }
+            if let Some(backend) = backend {
+                let skips = skips_on_postgres.iter().flat_map(|name| ["--skip", name]);
+                cargo.env(BACKEND, backend).arg("--").args(skips);
+            }
             if ci {
                 cargo.env("CI", "true");
             }
@@ -103,6 +145,18 @@ pub fn run(workspace: &Workspace, filter: Option<&str>, ci: bool) -> anyhow::Res
         }));
     }
     conclude(&steps, &read_skips(&skips_file)?, ci)
+}
+
+/// The names, or beginnings of names, of the end-to-end tests that are about SQLite's files or not about the store.
+fn on_postgres(workspace: &Workspace) -> anyhow::Result<Vec<String>> {
+    let path = workspace.root().join(NOT_ON_POSTGRES);
+    let text = fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
+    let names = text
+        .lines()
+        .filter(|line| !line.is_empty() && !line.starts_with('#'));
+    Ok(names
+        .filter_map(|line| Some(line.split_once(" - ")?.0.trim().to_owned()))
+        .collect())
 }
 
 /// Runs one step under its heading; its error is shown at once.

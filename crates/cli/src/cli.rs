@@ -14,7 +14,7 @@ use crate::verbs::{
     cancel, config, db, dlq, enqueue, list, logs, plugin, purge, retry, show, status, wait, worker,
 };
 
-/// A durable background job queue: jobs are kept in one file, so they survive crashes and power cuts
+/// A durable background job queue: jobs are kept in one file or on PostgreSQL, so they survive crashes and power cuts
 #[derive(Debug, Parser)]
 #[command(name = "queuectl", version, after_help = EPILOGUE, max_term_width = 100)]
 #[command(
@@ -36,8 +36,8 @@ Exit status:
   2    the command line, a job or a setting has a mistake in it
   3    no such job or node
   4    conflict: the id exists already, or the job's state does not allow it
-  5    the queue cannot be used: missing, damaged, another program's file, or a newer version's
-  6    the queue cannot be served right now: disk full, read-only, I/O error, locked
+  5    the queue cannot be used: missing, damaged, another program's, or another version's
+  6    the queue cannot be served right now: disk full, read-only, I/O error, locked, server not reached
   7    an executor plugin could not be found or loaded
   70   a fault in queuectl itself
   124  a timeout ran out (wait, worker:stop --wait)
@@ -53,8 +53,8 @@ Examples:
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Global options")]
 pub struct Global {
-    /// The queue: a file path or sqlite:PATH [env: QUEUECTL_DB] [default: queuectl/queue.db in the user's data
-    /// folder]
+    /// The queue: a file path, sqlite:PATH or postgres://... [env: QUEUECTL_DB] [default: queuectl/queue.db in the user's
+    /// data folder]
     #[arg(long, global = true, value_name = "PATH|URL")]
     pub db: Option<std::ffi::OsString>,
     /// Print machine-readable JSON
@@ -156,6 +156,12 @@ pub enum Verb {
     DbCheck(db::CheckArgs),
     #[command(name = "db:backup")]
     DbBackup(db::BackupArgs),
+    #[command(name = "db:copy")]
+    DbCopy(db::copy::CopyArgs),
+    #[command(name = "db:migrate")]
+    DbMigrate(db::migrate::MigrateArgs),
+    #[command(name = "db:path")]
+    DbPath(db::path::PathArgs),
     #[command(name = "db:compact")]
     DbCompact(db::CompactArgs),
     #[command(name = "plugin:list")]
@@ -228,6 +234,9 @@ pub enum PluginVerb {
 pub enum DbVerb {
     Check(db::CheckArgs),
     Backup(db::BackupArgs),
+    Copy(db::copy::CopyArgs),
+    Migrate(db::migrate::MigrateArgs),
+    Path(db::path::PathArgs),
     Compact(db::CompactArgs),
 }
 
@@ -287,6 +296,9 @@ impl Verb {
             Verb::PluginProbe(args) => plugin::probe::run(&args, context),
             Verb::DbCheck(args) | Verb::Db(DbVerb::Check(args)) => db::check(&args, context),
             Verb::DbBackup(args) | Verb::Db(DbVerb::Backup(args)) => db::backup(&args, context),
+            Verb::DbCopy(args) | Verb::Db(DbVerb::Copy(args)) => db::copy::copy(&args, context),
+            Verb::DbMigrate(args) | Verb::Db(DbVerb::Migrate(args)) => db::migrate::run(&args, context),
+            Verb::DbPath(args) | Verb::Db(DbVerb::Path(args)) => db::path::run(&args, context),
             Verb::DbCompact(args) | Verb::Db(DbVerb::Compact(args)) => db::compact(&args, context),
         }
     }

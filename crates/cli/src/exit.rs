@@ -169,19 +169,32 @@ fn classify_cause(cause: &(dyn std::error::Error + 'static)) -> Option<Exit> {
 
 fn classify_store(error: &StoreError) -> Exit {
     match error {
-        StoreError::BadLocation(_) | StoreError::BadJob { .. } => Exit::USAGE,
+        StoreError::BadLocation(_)
+        | StoreError::BadServer(_)
+        | StoreError::NoFile
+        | StoreError::BadJob { .. } => Exit::USAGE,
         StoreError::NoSuchJob(_) | StoreError::NoSuchNode(_) => Exit::NOT_FOUND,
-        StoreError::NameTaken { .. } | StoreError::Refused { .. } | StoreError::NodesLive => Exit::CONFLICT,
+        StoreError::NameTaken { .. }
+        | StoreError::Refused { .. }
+        | StoreError::NodesLive
+        | StoreError::NotEmpty => Exit::CONFLICT,
         StoreError::Missing
         | StoreError::NotADatabase
         | StoreError::Foreign
         | StoreError::NewerSchema { .. }
+        | StoreError::OlderSchema { .. }
+        | StoreError::CopyDiffers
         | StoreError::Unreadable { .. } => Exit::STORE_UNUSABLE,
         StoreError::File { .. } => Exit::STORE_UNAVAILABLE,
         StoreError::SqliteTooOld { .. } | StoreError::Migration(_) => Exit::INTERNAL,
         StoreError::Database { problem, .. } => match problem {
             Problem::Corrupt => Exit::STORE_UNUSABLE,
-            Problem::DiskFull | Problem::ReadOnly | Problem::Io | Problem::Busy => Exit::STORE_UNAVAILABLE,
+            Problem::DiskFull
+            | Problem::ReadOnly
+            | Problem::Io
+            | Problem::Busy
+            | Problem::Unreachable
+            | Problem::Denied => Exit::STORE_UNAVAILABLE,
             Problem::Other => Exit::INTERNAL,
         },
     }

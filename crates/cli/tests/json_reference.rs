@@ -131,6 +131,14 @@ fn the_page_names_exactly_the_fields_that_are_printed() {
     plugins(&queue, &check);
     check("### `db:check`", &[], &queue.json(&["db:check"], 0));
     check("### `db:backup`", &[], &queue.json(&["db:backup", "copy.db"], 0));
+    let copied = queue.json(&["db:copy", "queue.db", "moved.db"], 0);
+    check("### `db:copy`", &[], &copied);
+    check(
+        "### `db:migrate`",
+        &[],
+        &queue.json(&["db:migrate", "--dry-run"], 0),
+    );
+    check("### `db:path`", &[], &queue.json(&["db:path"], 0));
     check("### `db:compact`", &[], &queue.json(&["db:compact"], 0));
 }
 

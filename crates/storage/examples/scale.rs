@@ -31,7 +31,7 @@ fn main() -> Result<(), Failure> {
     match verb.as_str() {
         "fill" => {
             drop(store);
-            fill(location.path(), &pairs)
+            fill(Path::new(file), &pairs)
         }
         "turns" => turns(store, &pairs),
         _ => Err(format!("there is no '{verb}'").into()),

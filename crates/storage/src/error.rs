@@ -6,6 +6,8 @@ use std::path::PathBuf;
 use diesel::result::{ConnectionError, DatabaseErrorKind, Error as DieselError};
 use queuectl_core::{JobError, Refused};
 
+use crate::postgres::server::BadServer;
+
 /// Why the database could not do what it was asked. These can pass: the caller may try again later.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Problem {
@@ -19,6 +21,10 @@ pub enum Problem {
     Busy,
     /// The file's content is damaged.
     Corrupt,
+    /// The database server cannot be reached, or went away.
+    Unreachable,
+    /// The database server does not let this user in, or do that.
+    Denied,
     /// Anything else the database said.
     Other,
 }
@@ -35,11 +41,13 @@ impl Problem {
             Problem::Corrupt => {
                 "the database is damaged; stop all nodes, keep a copy, then restore a backup or try `sqlite3 FILE .recover`"
             }
+            Problem::Unreachable => "the database server cannot be reached; try again when it is there",
+            Problem::Denied => "the database server does not allow it; check user, password and rights",
             Problem::Other => "the database refused",
         }
     }
 
-    /// SQLite's own words are all that Diesel passes on, so they are what is matched.
+    /// The database's own words are all that Diesel passes on, so they are what is matched.
     fn from_message(message: &str) -> Problem {
         let known = [
             ("database or disk is full", Problem::DiskFull),
@@ -49,6 +57,20 @@ impl Problem {
             ("is locked", Problem::Busy),
             ("malformed", Problem::Corrupt),
             ("file is not a database", Problem::Corrupt),
+            ("No space left on device", Problem::DiskFull),
+            ("permission denied", Problem::Denied),
+            ("authentication failed", Problem::Denied),
+            ("no password supplied", Problem::Denied),
+            ("must be owner of", Problem::Denied),
+            ("no pg_hba.conf entry", Problem::Denied),
+            ("read-only transaction", Problem::ReadOnly),
+            ("deadlock detected", Problem::Busy),
+            ("lock timeout", Problem::Busy),
+            ("statement timeout", Problem::Busy),
+            ("could not read block", Problem::Io),
+            ("could not write", Problem::Io),
+            ("could not extend file", Problem::Io),
+            ("invalid page in block", Problem::Corrupt),
         ];
         known
             .iter()
@@ -61,10 +83,11 @@ impl Problem {
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
     /// The location is not one this version can open.
-    #[error(
-        "'{0}' is no queue location; give a file path or sqlite:PATH (PostgreSQL is not supported by this version)"
-    )]
+    #[error("'{0}' is no queue location; give a file path, sqlite:PATH or postgres://USER@HOST/DATABASE")]
     BadLocation(String),
+    /// Not a location on PostgreSQL.
+    #[error("{}", bad_server(*.0))]
+    BadServer(BadServer),
     /// There is nothing at the location and nothing was to be created.
     #[error("there is no queue here yet; `queuectl enqueue` or `queuectl worker:start` creates it")]
     Missing,
@@ -96,6 +119,25 @@ pub enum StoreError {
         /// The newest version known.
         known: i32,
     },
+    /// Written by an older queuectl, and on a server that other machines use too.
+    #[error(
+        "this queue has schema version {found}, and this queuectl needs version {known}; stop the nodes, then run `queuectl db:migrate`"
+    )]
+    OlderSchema {
+        /// The version found.
+        found: i32,
+        /// The version needed.
+        known: i32,
+    },
+    /// What was asked for is done with a file.
+    #[error("this queue is no file but a schema of a PostgreSQL database")]
+    NoFile,
+    /// The store to copy to has something in it.
+    #[error("the queue to copy to is not empty; choose a new file, or a schema that is not there yet")]
+    NotEmpty,
+    /// A copy is not like the original.
+    #[error("the copy was not like the original, so it was taken back; `queuectl db:check` looks for damage")]
+    CopyDiffers,
     /// The linked SQLite is too old to be safe.
     #[error("the linked SQLite is {found}; queuectl needs 3.51.3 or newer, earlier ones can corrupt a WAL")]
     SqliteTooOld {
@@ -173,6 +215,20 @@ impl StoreError {
     }
 }
 
+fn bad_server(bad: BadServer) -> &'static str {
+    match bad {
+        BadServer::Url => {
+            "this is no location on PostgreSQL; give postgres://USER@HOST:PORT/DATABASE, with parameters as libpq has them (special characters as %XX)"
+        }
+        BadServer::Home => {
+            "the user's data folder is not known, because there is no home folder; set XDG_DATA_HOME"
+        }
+        BadServer::Schema => {
+            "the schema of the location is not usable; a name has up to 48 characters of a-z, 0-9 and _, begins with no digit, and is neither public nor pg_..."
+        }
+    }
+}
+
 impl From<DieselError> for StoreError {
     fn from(error: DieselError) -> Self {
         // A failed rollback hides what made it necessary; the cause is what matters.
@@ -181,24 +237,39 @@ impl From<DieselError> for StoreError {
             error => error,
         };
         let detail = match &error {
-            DieselError::DatabaseError(DatabaseErrorKind::Unknown, info) => info.message().to_owned(),
+            DieselError::DatabaseError(_, info) => one_line(info.message()),
             other => other.to_string(),
         };
-        StoreError::Database {
-            problem: Problem::from_message(&detail),
-            detail,
-        }
+        let problem = match &error {
+            DieselError::DatabaseError(DatabaseErrorKind::ClosedConnection, _)
+            | DieselError::BrokenTransactionManager => Problem::Unreachable,
+            DieselError::DatabaseError(DatabaseErrorKind::SerializationFailure, _) => Problem::Busy,
+            DieselError::DatabaseError(DatabaseErrorKind::ReadOnlyTransaction, _) => Problem::ReadOnly,
+            _ => Problem::from_message(&detail),
+        };
+        StoreError::Database { problem, detail }
     }
 }
 
 impl From<ConnectionError> for StoreError {
     fn from(error: ConnectionError) -> Self {
-        let detail = error.to_string();
-        StoreError::Database {
-            problem: Problem::from_message(&detail),
-            detail,
-        }
+        let detail = one_line(&error.to_string());
+        let problem = match Problem::from_message(&detail) {
+            // SQLite says so of a file; a server that did not let us in for any other reason is as good as away.
+            Problem::Other
+                if detail.contains("connection to server") || detail.contains("translate host name") =>
+            {
+                Problem::Unreachable
+            }
+            problem => problem,
+        };
+        StoreError::Database { problem, detail }
     }
+}
+
+/// A server's message may have several lines.
+fn one_line(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 impl From<rusqlite::Error> for StoreError {

@@ -4,28 +4,68 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
-use crate::StoreError;
+use etcetera::BaseStrategy;
 
-/// Where a store is: today always an SQLite file.
+use crate::StoreError;
+use crate::postgres::server::{BadServer, Server};
+
+/// Where a store is: an SQLite file, or a PostgreSQL server.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Location {
     /// An SQLite file.
     Sqlite(PathBuf),
+    /// A schema of a database of a PostgreSQL server.
+    Postgres(PostgresLocation),
+}
+
+/// A store on PostgreSQL.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PostgresLocation {
+    pub(crate) server: Server,
+    /// What belongs to the store on this machine.
+    folder: PathBuf,
+}
+
+impl PostgresLocation {
+    /// The location as the user gave it, perhaps with a password: only for the environment of another process of the
+    /// same node, never for its arguments or to be shown.
+    pub fn secret(&self) -> &str {
+        self.server.secret()
+    }
 }
 
 impl Location {
-    /// The SQLite file.
-    pub fn path(&self) -> &Path {
+    /// The SQLite file, if it is one.
+    pub fn file(&self) -> Option<&Path> {
         match self {
-            Location::Sqlite(path) => path,
+            Location::Sqlite(path) => Some(path),
+            Location::Postgres(_) => None,
         }
     }
 
-    /// The folder beside the file that holds node locks, wake-up pipes and long outputs.
+    /// What of the environment a process must not get that has no business with the store, a job for example: which
+    /// variable, and its harmless value if it has one.
+    pub fn hidden_environment(&self) -> Vec<(&'static str, Option<String>)> {
+        match self {
+            Location::Sqlite(_) => Vec::new(),
+            Location::Postgres(place) => vec![
+                ("PGPASSWORD", None),
+                ("QUEUECTL_DB", Some(place.server.without_secrets())),
+            ],
+        }
+    }
+
+    /// The folder on this machine that holds node locks, wake-up pipes and long outputs: beside an SQLite file, else
+    /// in the user's data folder.
     pub fn beside(&self) -> PathBuf {
-        let mut name = self.path().as_os_str().to_owned();
-        name.push(".d");
-        PathBuf::from(name)
+        match self {
+            Location::Sqlite(path) => {
+                let mut name = path.as_os_str().to_owned();
+                name.push(".d");
+                PathBuf::from(name)
+            }
+            Location::Postgres(place) => place.folder.clone(),
+        }
     }
 
     /// The file that keeps the output of one attempt, if it is too long for the database.
@@ -40,12 +80,13 @@ impl Location {
 impl FromStr for Location {
     type Err = StoreError;
 
-    /// A path, or `sqlite:PATH`. Relative paths are made absolute, for a node may outlive the folder it was
+    /// A path, `sqlite:PATH`, or `postgres://...` as libpq reads it. Relative paths are made absolute, for a node may outlive the folder it was
     /// started in. A symbolic link stands for the file it points to.
     fn from_str(text: &str) -> Result<Self, StoreError> {
         let bad = || StoreError::BadLocation(text.escape_debug().to_string());
         let path = match text.split_once(':') {
             Some(("sqlite", path)) => path.strip_prefix("//").unwrap_or(path),
+            Some(("postgres" | "postgresql", rest)) if rest.starts_with("//") => return postgres(text),
             Some((scheme, rest)) if rest.starts_with("//") && !scheme.is_empty() => return Err(bad()),
             _ => text,
         };
@@ -63,9 +104,22 @@ impl FromStr for Location {
     }
 }
 
+fn postgres(url: &str) -> Result<Location, StoreError> {
+    let server = Server::parse(url).map_err(StoreError::BadServer)?;
+    let folders = etcetera::choose_base_strategy().map_err(|_| StoreError::BadServer(BadServer::Home))?;
+    let folder = folders.data_dir().join("queuectl").join("postgres");
+    Ok(Location::Postgres(PostgresLocation {
+        folder: folder.join(server.folder_name()),
+        server,
+    }))
+}
+
 impl fmt::Display for Location {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.path().display().fmt(f)
+        match self {
+            Location::Sqlite(path) => path.display().fmt(f),
+            Location::Postgres(place) => place.server.fmt(f),
+        }
     }
 }
 
@@ -81,20 +135,24 @@ mod tests {
         let link = folder.path().join("link.db");
         std::os::unix::fs::symlink(&real, &link).unwrap();
         let location = || link.to_str().unwrap().parse::<Location>().unwrap();
-        assert_eq!(location().path(), link, "it points to nothing yet");
+        assert_eq!(
+            location().file(),
+            Some(link.as_path()),
+            "it points to nothing yet"
+        );
         std::fs::write(&real, "").unwrap();
-        assert_eq!(location().path(), real);
+        assert_eq!(location().file(), Some(real.as_path()));
         assert_eq!(location().beside(), Location::Sqlite(real).beside());
     }
 
     #[test]
     fn locations_are_paths_or_sqlite_urls() {
-        let path = |text: &str| text.parse::<Location>().unwrap().path().to_owned();
+        let path = |text: &str| text.parse::<Location>().unwrap().file().unwrap().to_owned();
         assert_eq!(path("/tmp/q.db"), Path::new("/tmp/q.db"));
         assert_eq!(path("sqlite:/tmp/q.db"), Path::new("/tmp/q.db"));
         assert_eq!(path("sqlite:///tmp/q.db"), Path::new("/tmp/q.db"));
         assert!(path("q.db").is_absolute());
-        for bad in ["", "sqlite:", "postgres://host/db", "a\0b"] {
+        for bad in ["", "sqlite:", "mysql://host/db", "a\0b"] {
             assert!(
                 matches!(bad.parse::<Location>(), Err(StoreError::BadLocation(_))),
                 "{bad:?}"

@@ -9,8 +9,8 @@ use crate::StoreError;
 use crate::schema::{attempts, jobs};
 
 /// A row of `jobs`.
-#[derive(Debug, Queryable, Selectable)]
-#[diesel(table_name = jobs)]
+#[derive(Debug, Queryable, Selectable, Insertable)]
+#[diesel(table_name = jobs, treat_none_as_default_value = false)]
 pub struct JobRow {
     pub id: i64,
     pub name: Option<String>,
@@ -74,8 +74,8 @@ impl JobRow {
 }
 
 /// A row of `attempts`.
-#[derive(Debug, Queryable, Selectable)]
-#[diesel(table_name = attempts)]
+#[derive(Debug, Queryable, Selectable, Insertable)]
+#[diesel(table_name = attempts, treat_none_as_default_value = false)]
 pub struct AttemptRow {
     pub job_id: i64,
     pub fence: i64,

@@ -1,14 +1,17 @@
 //! An open store: one connection, and the one way to change anything through it.
 
-use diesel::sqlite::SqliteConnection;
-use queuectl_core::settings::Durability;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
+use queuectl_core::settings::Durability;
+use queuectl_core::{Clock, Timestamp};
+
+use crate::clock::StoreClock;
+use crate::connection::Db;
 use crate::error::Problem;
-use crate::sqlite::{
-    beside::{Beside, Lane},
-    open, os,
-};
-use crate::{Location, StoreError};
+use crate::sqlite::beside::{Beside, Lane};
+use crate::sqlite::os;
+use crate::{Location, StoreError, postgres, sqlite};
 
 /// What to do if there is no store at the location.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -21,23 +24,28 @@ pub enum OpenMode {
 
 /// One connection to a store. Not shared between threads: open another.
 pub struct Store {
-    pub(crate) conn: SqliteConnection,
+    conn: Db,
     pub(crate) beside: Beside,
     location: Location,
+    /// Whether the connection to a server is to be made anew before it is used again.
+    broken: Arc<AtomicBool>,
+    durability: Durability,
 }
 
 impl Store {
-    /// Opens the store, creates it if asked to, and brings its schema up to date.
+    /// Opens the store and creates it if asked to. The schema of an SQLite file is brought up to date.
     ///
     /// # Errors
-    /// [`StoreError`] says what stands in the way; nothing is changed in a file that is not a store of queuectl,
-    /// is newer than this version, or is damaged.
+    /// [`StoreError`] says what stands in the way; nothing is changed in a file or schema that is not a store of
+    /// queuectl, is newer than this version, or is damaged.
     pub fn open(location: &Location, mode: OpenMode) -> Result<Store, StoreError> {
-        let conn = open::open(location, mode).map_err(|error| explain(error, location))?;
+        let broken = Arc::new(AtomicBool::new(false));
         Ok(Store {
-            conn,
+            conn: connect(location, mode, &broken)?,
             beside: Beside::new(location),
             location: location.clone(),
+            broken,
+            durability: Durability::Full,
         })
     }
 
@@ -51,7 +59,11 @@ impl Store {
     /// # Errors
     /// [`StoreError::Database`].
     pub fn set_durability(&mut self, durability: Durability) -> Result<(), StoreError> {
-        open::set_durability(&mut self.conn, durability)
+        self.durability = durability;
+        match self.conn()? {
+            Db::Sqlite(conn) => sqlite::open::set_durability(conn, durability),
+            Db::Postgres(conn) => postgres::open::set_durability(conn, durability),
+        }
     }
 
     /// A number that changes whenever another connection has changed the store; costs next to nothing to read.
@@ -59,16 +71,52 @@ impl Store {
     /// # Errors
     /// [`StoreError::Database`].
     pub fn change_marker(&mut self) -> Result<i64, StoreError> {
-        open::pragma(&mut self.conn, "data_version")
+        match self.conn()? {
+            Db::Sqlite(conn) => sqlite::open::pragma(conn, "data_version"),
+            // Whatever becomes visible changes what a snapshot sees.
+            Db::Postgres(conn) => {
+                postgres::open::number(conn, "hashtextextended(pg_current_snapshot()::text, 0)")
+            }
+        }
+    }
+
+    /// The clock that due times go by.
+    ///
+    /// # Errors
+    /// [`StoreError::Database`].
+    pub fn clock(&mut self) -> Result<StoreClock, StoreError> {
+        Ok(match self.conn()? {
+            Db::Sqlite(_) => StoreClock::system(),
+            Db::Postgres(conn) => StoreClock::server(Timestamp(postgres::open::number(conn, "now_ms()")?)),
+        })
+    }
+
+    /// The time by that clock.
+    ///
+    /// # Errors
+    /// [`StoreError::Database`].
+    pub fn now(&mut self) -> Result<Timestamp, StoreError> {
+        Ok(self.clock()?.now())
+    }
+
+    /// The connection. One to a server that failed is made anew.
+    pub(crate) fn conn(&mut self) -> Result<&mut Db, StoreError> {
+        if self.broken.load(Ordering::Relaxed) {
+            self.conn = connect(&self.location, OpenMode::MustExist, &self.broken)?;
+            if let Db::Postgres(conn) = &mut self.conn {
+                postgres::open::set_durability(conn, self.durability)?;
+            }
+        }
+        Ok(&mut self.conn)
     }
 
     /// Runs `body` in one write transaction: all of it is stored, or nothing.
     ///
-    /// Writers of one store take turns at a lock of their own before they ask SQLite for its write lock, because
+    /// Writers of one SQLite file take turns at a lock of their own before they ask SQLite for its write lock, because
     /// SQLite's busy handler lets single writers starve for seconds.
     pub(crate) fn write<T>(
         &mut self,
-        body: impl FnOnce(&mut SqliteConnection) -> Result<T, StoreError>,
+        body: impl FnOnce(&mut Db) -> Result<T, StoreError>,
     ) -> Result<T, StoreError> {
         self.write_from(Lane::User, body)
     }
@@ -76,7 +124,7 @@ impl Store {
     /// The same for those that write all the time, who queue apart from users.
     pub(crate) fn write_busily<T>(
         &mut self,
-        body: impl FnOnce(&mut SqliteConnection) -> Result<T, StoreError>,
+        body: impl FnOnce(&mut Db) -> Result<T, StoreError>,
     ) -> Result<T, StoreError> {
         self.write_from(Lane::Busy, body)
     }
@@ -84,25 +132,51 @@ impl Store {
     fn write_from<T>(
         &mut self,
         lane: Lane,
-        body: impl FnOnce(&mut SqliteConnection) -> Result<T, StoreError>,
+        body: impl FnOnce(&mut Db) -> Result<T, StoreError>,
     ) -> Result<T, StoreError> {
-        let _turn = self.beside.take_turn(lane);
+        self.conn()?;
+        let _turn = match &self.conn {
+            Db::Sqlite(_) => self.beside.take_turn(lane),
+            Db::Postgres(_) => None,
+        };
         self.conn
-            .immediate_transaction(body)
+            .write(body)
             .map_err(|error| explain(error, &self.location))
+    }
+
+    /// Wakes every node of this store. What cannot be woken looks by itself before long.
+    pub(crate) fn wake_all(&mut self) {
+        match (&mut self.conn, &self.location) {
+            (Db::Postgres(conn), Location::Postgres(place)) => {
+                let _ = postgres::lease::notify(conn, &place.server.channel());
+            }
+            _ => self.beside.wake_all(),
+        }
+    }
+}
+
+fn connect(location: &Location, mode: OpenMode, broken: &Arc<AtomicBool>) -> Result<Db, StoreError> {
+    match location {
+        Location::Sqlite(path) => sqlite::open::open(path, mode)
+            .map(Db::Sqlite)
+            .map_err(|error| explain(error, location)),
+        Location::Postgres(place) => postgres::open::open(&place.server, mode, broken).map(Db::Postgres),
     }
 }
 
 /// SQLite calls much an I/O error that has a plain cause in the file system; where there is one, the error names it.
 fn explain(error: StoreError, location: &Location) -> StoreError {
-    match error {
-        StoreError::Database {
-            problem: Problem::Io,
-            detail,
-        } => StoreError::Database {
-            problem: os::cause_of_io_error(location.path()).unwrap_or(Problem::Io),
+    match (error, location) {
+        (
+            StoreError::Database {
+                problem: Problem::Io,
+                detail,
+            },
+            Location::Sqlite(path),
+        ) => StoreError::Database {
+            problem: os::cause_of_io_error(path).unwrap_or(Problem::Io),
             detail,
         },
-        error => error,
+        (error, _) => error,
     }
 }

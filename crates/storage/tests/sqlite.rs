@@ -10,7 +10,7 @@ use queuectl_storage::{
 use queuectl_testkit::{TempStore, conformance_suite, job, record};
 use rusqlite::Connection;
 
-conformance_suite!(TempStore::sqlite());
+conformance_suite!(Some(TempStore::sqlite()));
 
 fn open(path: &Path) -> Result<Store, StoreError> {
     Store::open(&Location::Sqlite(path.to_owned()), OpenMode::MustExist)
@@ -20,7 +20,7 @@ fn open(path: &Path) -> Result<Store, StoreError> {
 #[test]
 fn hot_statements_use_their_indexes() {
     let temp = TempStore::sqlite();
-    let conn = Connection::open(temp.location.path()).unwrap();
+    let conn = Connection::open(temp.path()).unwrap();
     let plan = |sql: &str| -> String {
         let parameters = sql.matches('?').count();
         let mut statement = conn.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).unwrap();
@@ -71,7 +71,7 @@ fn hot_statements_use_their_indexes() {
 fn hot_statements_are_prepared_once() {
     use rusqlite::StatementStatus;
     let temp = TempStore::sqlite();
-    let conn = Connection::open(temp.location.path()).unwrap();
+    let conn = Connection::open(temp.path()).unwrap();
     conn.execute_batch("PRAGMA foreign_keys = OFF").unwrap();
     let prepared_again = |sql: &str| -> i32 {
         let mut statement = conn.prepare(sql).unwrap();
@@ -98,10 +98,7 @@ fn the_file_is_private_and_in_wal_mode() {
     #[cfg(unix)]
     {
         use std::os::unix::fs::PermissionsExt;
-        for path in [
-            temp.location.path().to_owned(),
-            temp.location.path().with_extension("db-wal"),
-        ] {
+        for path in [temp.path().to_owned(), temp.path().with_extension("db-wal")] {
             assert_eq!(
                 fs::metadata(&path).unwrap().permissions().mode() & 0o777,
                 0o600,
@@ -110,7 +107,7 @@ fn the_file_is_private_and_in_wal_mode() {
             );
         }
     }
-    let conn = Connection::open(temp.location.path()).unwrap();
+    let conn = Connection::open(temp.path()).unwrap();
     assert_eq!(
         conn.query_row("PRAGMA journal_mode", [], |row| row.get::<_, String>(0))
             .unwrap(),
@@ -127,7 +124,10 @@ fn odd_paths_are_just_paths() {
         store
             .enqueue(&[job("true")], queuectl_core::Timestamp(1))
             .unwrap();
-        assert!(fs::metadata(location.path()).unwrap().len() > 0, "{name}");
+        assert!(
+            fs::metadata(location.file().unwrap()).unwrap().len() > 0,
+            "{name}"
+        );
     }
 }
 
@@ -164,9 +164,9 @@ fn files_of_others_are_refused_and_left_alone() {
 #[test]
 fn a_newer_schema_is_refused_and_left_alone() {
     let temp = TempStore::sqlite();
-    let conn = Connection::open(temp.location.path()).unwrap();
+    let conn = Connection::open(temp.path()).unwrap();
     conn.execute_batch("PRAGMA user_version = 99").unwrap();
-    let error = open(temp.location.path()).err().expect("refused");
+    let error = open(temp.path()).err().expect("refused");
     assert!(
         matches!(error, StoreError::NewerSchema { found: 99, .. }),
         "{error}"
@@ -241,7 +241,7 @@ fn a_store_of_the_first_schema_is_brought_up_to_date() {
         let rows = statement.query_map([], |row| row.get(0)).unwrap();
         rows.collect::<Result<_, _>>().unwrap()
     };
-    assert_eq!(schema(&path), schema(TempStore::sqlite().location.path()));
+    assert_eq!(schema(&path), schema(TempStore::sqlite().path()));
 }
 
 #[test]
@@ -251,7 +251,7 @@ fn wrong_counts_are_found_and_counted_anew() {
         .enqueue(&[job("true"), job("true")], queuectl_core::Timestamp(1))
         .unwrap();
     assert_eq!(temp.store.check().unwrap().miscounted, 0);
-    Connection::open(temp.location.path())
+    Connection::open(temp.path())
         .unwrap()
         .execute_batch(
             "UPDATE counts SET jobs = 5 WHERE state = 1;
@@ -305,10 +305,7 @@ fn compacting_gives_space_back_and_waits_for_no_node() {
     );
     let after = temp.store.check().unwrap();
     assert_eq!(after.free_pages, 0);
-    assert_eq!(
-        fs::metadata(temp.location.path()).unwrap().len(),
-        after.pages * 4096
-    );
+    assert_eq!(fs::metadata(temp.path()).unwrap().len(), after.pages * 4096);
     assert_eq!(temp.store.counts(None).unwrap()[0].jobs, 1);
 }
 
@@ -375,7 +372,7 @@ fn damage_is_reported_as_damage() {
     let jobs: Vec<_> = (0..2000).map(|n| job(&format!("echo {n}"))).collect();
     temp.store.enqueue(&jobs, queuectl_core::Timestamp(1)).unwrap();
     assert_eq!(temp.store.check().unwrap().damage, Vec::<String>::new());
-    let path = temp.location.path().to_owned();
+    let path = temp.path().to_owned();
     Connection::open(&path)
         .unwrap()
         .execute_batch("PRAGMA wal_checkpoint(TRUNCATE)")
@@ -413,7 +410,7 @@ fn a_backup_is_a_store_of_its_own() {
         queues: queuectl_storage::Queues::All,
     };
     let _alive = temp.store.enter_node(&node, queuectl_core::Timestamp(1)).unwrap();
-    let target = temp.location.path().with_file_name("copy.db");
+    let target = temp.path().with_file_name("copy.db");
     temp.store.backup(&target).unwrap();
     assert!(
         matches!(temp.store.backup(&target), Err(StoreError::File { .. })),

@@ -6,4 +6,4 @@ mod skip;
 mod temp;
 
 pub use skip::skipped;
-pub use temp::{TempStore, job, record};
+pub use temp::{TempStore, fresh_postgres, job, record};

@@ -1,18 +1,40 @@
 //! Stores that go when the test ends, and what to put into them.
 
+use std::path::Path;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{SystemTime, UNIX_EPOCH};
+
 use queuectl_core::transition::{Standing, transition};
 use queuectl_core::{
     Attempt, Command, Event, JobId, NewJob, NodeId, Outcome, OutcomeKind, Output, Payload, State, Timestamp,
 };
 use queuectl_storage::{Claimed, Location, OpenMode, Record, Store};
 
-/// A store in a folder of its own.
+/// A store in a folder of its own, or in a schema of its own.
 pub struct TempStore {
     /// The store.
     pub store: Store,
     /// Where it is.
     pub location: Location,
-    _folder: tempfile::TempDir,
+    _folder: Option<tempfile::TempDir>,
+}
+
+/// Schemas of one process are told apart by a number.
+static SCHEMAS: AtomicUsize = AtomicUsize::new(0);
+
+/// A location on the PostgreSQL server that tests may use, in a schema that nobody else has. None if there is no
+/// server.
+pub fn fresh_postgres() -> Option<String> {
+    let server = std::env::var("QUEUECTL_TEST_POSTGRES").ok()?;
+    let number = SCHEMAS.fetch_add(1, Ordering::Relaxed);
+    let nanos = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .map_or(0, |since| since.subsec_nanos());
+    let separator = if server.contains('?') { '&' } else { '?' };
+    let process = std::process::id();
+    Some(format!(
+        "{server}{separator}schema=test_{process}_{nanos}_{number}"
+    ))
 }
 
 impl TempStore {
@@ -24,13 +46,38 @@ impl TempStore {
         TempStore {
             store,
             location,
-            _folder: folder,
+            _folder: Some(folder),
         }
+    }
+
+    /// A new, empty store on PostgreSQL. None if there is no server for tests; the caller says that it skips.
+    pub fn postgres() -> Option<TempStore> {
+        let location: Location = fresh_postgres()?.parse().expect("a location for tests");
+        let store = Store::open(&location, OpenMode::Create).expect("a new store");
+        Some(TempStore {
+            store,
+            location,
+            _folder: None,
+        })
+    }
+
+    /// The file of a store on SQLite.
+    pub fn path(&self) -> &Path {
+        self.location.file().expect("a file")
     }
 
     /// Another connection to the same store.
     pub fn another(&self) -> Store {
         Store::open(&self.location, OpenMode::MustExist).expect("a second connection")
+    }
+}
+
+impl Drop for TempStore {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(self.location.beside());
+        if let Location::Postgres(location) = &self.location {
+            let _ = queuectl_storage::drop_schema(location);
+        }
     }
 }
 

@@ -42,7 +42,14 @@ const ARROWS: &[(&str, &[&str])] = &[
 const PLUGIN_ARROWS: &[&str] = &["crates/plugin-api"];
 
 const TESTKIT: &str = "crates/testkit";
-const SQL_LIBRARIES: &[&str] = &["diesel", "diesel_migrations", "rusqlite", "libsqlite3-sys"];
+const SQL_LIBRARIES: &[&str] = &[
+    "diesel",
+    "diesel_migrations",
+    "rusqlite",
+    "libsqlite3-sys",
+    "pq-sys",
+    "openssl-sys",
+];
 const SQL_FOLDERS: &[&str] = &["crates/storage", TESTKIT];
 /// Earlier ones bundle an SQLite that can corrupt a write-ahead log with several writers.
 const OLDEST_SQLITE: Version = Version::new(0, 38, 0);

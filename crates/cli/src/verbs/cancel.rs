@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 use clap::Args;
-use queuectl_core::{Clock, JobRef, State, SystemClock};
+use queuectl_core::{JobRef, State};
 use queuectl_storage::{Cancelled, Store};
 
 use super::each::each;
@@ -26,7 +26,8 @@ pub fn run(args: &CancelArgs, context: &Context) -> Result<Exit> {
     let mut store = context.open()?;
     let mut stopping = Vec::new();
     let exit = each(&args.jobs, context, |job| {
-        Ok(match store.cancel(job, SystemClock.now())? {
+        let now = store.now()?;
+        Ok(match store.cancel(job, now)? {
             Cancelled::Now => "cancelled",
             Cancelled::Requested => {
                 stopping.push(job.clone());

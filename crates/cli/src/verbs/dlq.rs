@@ -6,7 +6,7 @@ use std::time::Duration;
 use anyhow::Result;
 use clap::Args;
 use queuectl_core::limits::LIST_ROWS;
-use queuectl_core::{Clock, JobRef, QueueName, State, SystemClock};
+use queuectl_core::{JobRef, QueueName, State};
 use queuectl_dlq::DeadLetter;
 use queuectl_storage::ListFilter;
 use serde::Serialize;
@@ -111,7 +111,7 @@ pub fn list(args: &ListArgs, context: &Context) -> Result<Exit> {
         array.end()?;
         return Ok(Exit::OK);
     }
-    let now = SystemClock.now();
+    let now = store.now()?;
     let limit = args.limit.unwrap_or(TABLE_ROWS);
     let mut table = Table::new(
         &["ID", "QUEUE", "ATTEMPTS", "DIED", "ENDED BY", "COMMAND", "REASON"],
@@ -157,7 +157,7 @@ pub fn show(args: &ShowArgs, context: &Context) -> Result<Exit> {
 
 pub fn retry(args: &RetryArgs, context: &Context) -> Result<Exit> {
     let mut store = context.open()?;
-    let now = SystemClock.now();
+    let now = store.now()?;
     if args.all {
         let jobs = queuectl_dlq::retry_all(&mut store, args.queue.as_ref(), now)?;
         return count(jobs, "pending", context);
@@ -180,7 +180,8 @@ pub fn purge(args: &PurgeArgs, context: &Context) -> Result<Exit> {
         return Err(Usage::new("nothing was purged").into());
     }
     let age = args.older_than.unwrap_or_default();
-    let jobs = queuectl_dlq::purge_all(&mut store, args.queue.as_ref(), age, SystemClock.now())?;
+    let now = store.now()?;
+    let jobs = queuectl_dlq::purge_all(&mut store, args.queue.as_ref(), age, now)?;
     count(jobs, "purged", context)
 }
 

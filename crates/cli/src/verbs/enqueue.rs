@@ -107,11 +107,13 @@ pub fn run(args: EnqueueArgs, context: &Context) -> Result<Exit> {
         return bulk::run(&source, &options, context);
     }
     let spec = options.or(command(words)?);
-    let now = SystemClock.now();
     // Before the queue is opened: a mistake must not create one.
-    let job = spec.into_new_job(now).map_err(Usage::new)?;
+    let job = spec.clone().into_new_job(SystemClock.now()).map_err(Usage::new)?;
     Validator::new(context).check(&job).map_err(Usage::new)?;
     let mut store = context.open_or_create()?;
+    // A delay counts by the queue's clock.
+    let now = store.now()?;
+    let job = spec.into_new_job(now).map_err(Usage::new)?;
     let numbers = store.enqueue(std::slice::from_ref(&job), now)?;
     let number = numbers
         .first()

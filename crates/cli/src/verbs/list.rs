@@ -6,7 +6,7 @@ use std::io::{self, BufWriter};
 use anyhow::Result;
 use clap::Args;
 use queuectl_core::limits::LIST_ROWS;
-use queuectl_core::{Clock, Job, QueueName, Settings, State, SystemClock, Timestamp};
+use queuectl_core::{Job, QueueName, Settings, State, Timestamp};
 use queuectl_storage::{ListFilter, Position, Store};
 
 use crate::context::Context;
@@ -55,7 +55,7 @@ pub fn run(args: &ListArgs, context: &Context) -> Result<Exit> {
         array.end()?;
         return Ok(Exit::OK);
     }
-    let now = SystemClock.now();
+    let now = store.now()?;
     let mut table = Table::new(
         &["ID", "STATE", "QUEUE", "ATTEMPTS", "WHEN", "COMMAND"],
         context.raw,

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use anyhow::Result;
 use clap::Args;
-use queuectl_core::{Clock, QueueName, State, SystemClock, Timestamp};
+use queuectl_core::{QueueName, State, Timestamp};
 use queuectl_storage::PurgeFilter;
 
 use super::dlq::{confirm, count};
@@ -66,7 +66,7 @@ pub fn run(args: &PurgeArgs, context: &Context) -> Result<Exit> {
     let age = args.older_than.unwrap_or_default();
     let age = i64::try_from(age.as_millis()).unwrap_or(i64::MAX);
     // "Before" is meant strictly, and a job that ended in this very moment has ended.
-    let before = Timestamp(SystemClock.now().0.saturating_sub(age).saturating_add(1));
+    let before = Timestamp(store.now()?.0.saturating_sub(age).saturating_add(1));
     let mut jobs = 0;
     for state in states {
         let filter = PurgeFilter {

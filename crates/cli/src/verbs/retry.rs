@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 use clap::Args;
-use queuectl_core::{Clock, JobRef, SystemClock};
+use queuectl_core::JobRef;
 
 use super::each::each;
 use crate::context::Context;
@@ -19,7 +19,8 @@ pub struct RetryArgs {
 pub fn run(args: &RetryArgs, context: &Context) -> Result<Exit> {
     let mut store = context.open()?;
     each(&args.jobs, context, |job| {
-        store.retry(job, None, SystemClock.now())?;
+        let now = store.now()?;
+        store.retry(job, None, now)?;
         Ok("pending")
     })
 }

@@ -2,11 +2,10 @@
 
 use std::collections::BTreeMap;
 use std::io::{self, Write};
-use std::path::Path;
 
 use anyhow::Result;
 use clap::Args;
-use queuectl_core::{Clock, QueueName, State, SystemClock, Timestamp};
+use queuectl_core::{QueueName, State, Timestamp};
 use serde::Serialize;
 
 use crate::context::Context;
@@ -26,9 +25,9 @@ pub struct StatusArgs {
 
 #[derive(Serialize)]
 struct StatusView {
-    /// The queue's file.
+    /// The queue's file, or where it is on PostgreSQL.
     db: String,
-    /// Its size with its write-ahead log.
+    /// Its size: the file with its write-ahead log, or the tables with their indexes.
     bytes: u64,
     /// When the next waiting job is due.
     next_due: Option<Timestamp>,
@@ -51,7 +50,7 @@ pub fn run(args: &StatusArgs, context: &Context) -> Result<Exit> {
     }
     let view = StatusView {
         db: context.location.to_string(),
-        bytes: size(context.location.path()),
+        bytes: store.bytes()?,
         next_due: store.next_due()?,
         total,
         queues,
@@ -60,21 +59,12 @@ pub fn run(args: &StatusArgs, context: &Context) -> Result<Exit> {
     if context.json {
         json::print(&view)?;
     } else {
-        print(&view, context.raw)?;
+        print(&view, store.now()?, context.raw)?;
     }
     Ok(Exit::OK)
 }
 
-/// The file and its write-ahead log.
-pub fn size(path: &Path) -> u64 {
-    let mut log = path.as_os_str().to_owned();
-    log.push("-wal");
-    let length = |path: &Path| std::fs::metadata(path).map_or(0, |data| data.len());
-    length(path) + length(Path::new(&log))
-}
-
-fn print(view: &StatusView, raw: bool) -> Result<()> {
-    let now = SystemClock.now();
+fn print(view: &StatusView, now: Timestamp, raw: bool) -> Result<()> {
     let mut out = io::stdout();
     let db = if raw {
         view.db.as_str().into()

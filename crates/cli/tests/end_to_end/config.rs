@@ -56,7 +56,7 @@ fn mistakes_are_named_with_what_would_be_right() {
         assert!(said.contains(&format!("no value for {key}")), "{said}");
         assert!(said.contains(range), "{key}={value}: {said}");
     }
-    assert!(!queue.db().exists(), "a mistake makes no queue");
+    assert!(!queue.exists(), "a mistake makes no queue");
     queue.ok(["config:set", "max_retries", "3"]);
     queue.fails(2, ["config:set", "max_retries", "many"]);
     assert_eq!(queue.ok(["config:get", "max_retries"]), "3");

@@ -45,6 +45,8 @@ mod many;
 #[cfg(target_os = "linux")]
 mod plugin;
 #[cfg(target_os = "linux")]
+mod postgres;
+#[cfg(target_os = "linux")]
 mod projects;
 #[cfg(unix)]
 mod purge;

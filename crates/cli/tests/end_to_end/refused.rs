@@ -40,8 +40,8 @@ fn mistakes_are_named_and_leave_no_queue_behind() {
     let mut wrong = Vec::new();
     for (words, wanted) in REFUSED {
         let done = queue.run([&["enqueue"], *words].concat());
-        if done.status != 2 || !done.err.contains(wanted) || !done.out.is_empty() || queue.db().exists() {
-            let exists = queue.db().exists();
+        if done.status != 2 || !done.err.contains(wanted) || !done.out.is_empty() || queue.exists() {
+            let exists = queue.exists();
             wrong.push(format!(
                 "{words:?}: wanted {wanted:?}, status {}, queue made: {exists}, said: {}{}",
                 done.status,
@@ -95,7 +95,7 @@ fn unknown_verbs_and_no_verb_are_mistakes() {
     queue.fails(2, ["worker:start", "--count", "0"]);
     queue.fails(2, ["worker:start", "--count", "1025"]);
     assert_eq!(crate::support::finish(queue.bare(), None).status, 2);
-    assert!(!queue.db().exists());
+    assert!(!queue.exists());
     let said = queue.fails(7, ["worker:run"]);
     assert!(said.contains("worker:start"), "{said}");
 }

@@ -149,7 +149,7 @@ fn nothing_there() {
         }
         let said = queue.fails(5, *verb);
         assert!(said.contains("there is no queue here yet"), "{verb:?}: {said}");
-        assert!(!queue.db().exists(), "{verb:?}");
+        assert!(!queue.exists(), "{verb:?}");
     }
     assert!(!queue.path("queue.db.d").exists());
     // The default queue is always there, though.
@@ -157,7 +157,7 @@ fn nothing_there() {
     list.args(["list", "--json"]);
     assert_eq!(crate::support::finish(list, None).json(), serde_json::json!([]));
     let mut set = queue.bare();
-    set.env("QUEUECTL_DB", queue.db()).args(["enqueue", "true"]);
+    set.env("QUEUECTL_DB", queue.location()).args(["enqueue", "true"]);
     assert_eq!(crate::support::finish(set, None).ok(), "1");
     assert_eq!(queue.jobs().len(), 1, "QUEUECTL_DB is the same as --db");
 }

@@ -16,7 +16,7 @@ mod node;
 #[cfg(unix)]
 pub mod unix;
 
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -24,6 +24,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
+use queuectl_storage::Location;
 use serde_json::Value;
 
 pub use done::{Done, finish};
@@ -74,10 +75,18 @@ pub fn wait_until(what: &str, mut holds: impl FnMut() -> bool) {
     wait_for(what, || holds().then_some(()));
 }
 
-/// A queue in a folder of its own, which is also the working folder of every command and so of every job.
+/// Whether the queues of this run are on PostgreSQL. `not_on_postgres.txt` names the tests that are not run then.
+pub fn on_postgres() -> bool {
+    std::env::var("QUEUECTL_TEST_BACKEND").is_ok_and(|backend| backend == "postgres")
+}
+
+/// A queue in a folder of its own, which is also the working folder of every command and so of every job. The queue
+/// itself is a file in there, or a schema of its own on the PostgreSQL server for tests.
 pub struct Queue {
     folder: Arc<tempfile::TempDir>,
     db: PathBuf,
+    /// Where it is, if it is no file. It has a password in it.
+    server: Option<String>,
     started: AtomicU32,
 }
 
@@ -86,9 +95,11 @@ impl Queue {
     pub fn new() -> Queue {
         let folder = Arc::new(tempfile::tempdir().unwrap());
         let db = folder.path().join("queue.db");
+        let server = on_postgres().then(|| queuectl_testkit::fresh_postgres().expect("a server for tests"));
         Queue {
             folder,
             db,
+            server,
             started: AtomicU32::new(0),
         }
     }
@@ -100,14 +111,61 @@ impl Queue {
         queue
     }
 
+    /// A queue on the PostgreSQL server for tests, whatever the others are on. None, and said so, if there is none.
+    pub fn postgres(test: &str) -> Option<Queue> {
+        let server = queuectl_testkit::fresh_postgres();
+        if server.is_none() {
+            queuectl_testkit::skipped(test, queuectl_testkit::conformance::NO_SERVER);
+        }
+        Some(Queue::new().with_server(server?))
+    }
+
     /// The same folder and marks, and another database file.
     pub fn with_db(mut self, db: impl AsRef<Path>) -> Queue {
         self.db = self.folder.path().join(db);
+        self.server = None;
+        self
+    }
+
+    /// The same folder and marks, and another place of the same store.
+    pub fn with_server(mut self, server: String) -> Queue {
+        self.server = Some(server);
         self
     }
 
     pub fn db(&self) -> &Path {
         &self.db
+    }
+
+    /// Whether the queue was made.
+    pub fn exists(&self) -> bool {
+        match &self.server {
+            Some(_) => self.run(["status"]).status != 5,
+            None => self.db.exists(),
+        }
+    }
+
+    /// What names the queue, for `QUEUECTL_DB`.
+    pub fn location(&self) -> OsString {
+        match &self.server {
+            Some(server) => server.into(),
+            None => self.db.clone().into(),
+        }
+    }
+
+    /// The folder on this machine that belongs to the queue.
+    pub fn beside(&self) -> PathBuf {
+        if self.server.is_none() {
+            let mut name = self.db.clone().into_os_string();
+            name.push(".d");
+            return name.into();
+        }
+        // The only queue on a server that this test's commands know.
+        let all = fs::read_dir(self.path("data/queuectl/postgres"))
+            .into_iter()
+            .flatten();
+        let mut all = all.flatten().map(|entry| entry.path());
+        all.next().unwrap_or_else(|| self.path("none"))
     }
 
     /// A path in the folder.
@@ -163,7 +221,10 @@ impl Queue {
         let mut command = Command::new(binary());
         for (name, _) in std::env::vars_os() {
             let text = name.to_string_lossy();
-            if text.starts_with("QUEUECTL_") || text.starts_with("XDG_") {
+            if ["QUEUECTL_", "XDG_", "PG"]
+                .iter()
+                .any(|prefix| text.starts_with(prefix))
+            {
                 command.env_remove(&name);
             }
         }
@@ -178,7 +239,12 @@ impl Queue {
 
     pub fn command<S: AsRef<OsStr>>(&self, args: impl IntoIterator<Item = S>) -> Command {
         let mut command = self.bare();
-        command.arg("--db").arg(&self.db).args(args);
+        match &self.server {
+            // Never as an argument: it has a password in it.
+            Some(server) => command.env("QUEUECTL_DB", server),
+            None => command.arg("--db").arg(&self.db),
+        };
+        command.args(args);
         command
     }
 
@@ -256,6 +322,9 @@ impl Queue {
 impl Drop for Queue {
     fn drop(&mut self) {
         kill_marked(&self.mark());
+        if let Some(Ok(Location::Postgres(location))) = self.server.as_ref().map(|server| server.parse()) {
+            let _ = queuectl_storage::drop_schema(&location);
+        }
     }
 }
 

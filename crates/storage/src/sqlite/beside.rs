@@ -5,7 +5,7 @@
 //! `turn` is the lock at which writers take turns, `next` and `next-user` the ones at which they queue for it. `id` is the store's number. `output/` holds long outputs.
 
 use std::fs::{File, OpenOptions, TryLockError};
-use std::io;
+use std::io::{self, Read, Write};
 use std::path::PathBuf;
 use std::sync::{Arc, mpsc};
 use std::thread;
@@ -24,6 +24,7 @@ const TURN_POLL: Duration = Duration::from_micros(150);
 /// For how long those that write all the time let users go first.
 const USERS_FIRST: Duration = Duration::from_millis(5);
 
+#[derive(Clone)]
 pub struct Beside {
     folder: PathBuf,
     locks: Option<Locks>,
@@ -38,6 +39,7 @@ pub enum Lane {
     User,
 }
 
+#[derive(Clone)]
 struct Locks {
     next: [Arc<File>; 2],
     turn: Arc<File>,
@@ -45,29 +47,32 @@ struct Locks {
 
 /// Held by a living node; the locks and pipes go when it is dropped or the process ends.
 pub struct NodeGuard {
-    _lock: File,
-    lock_path: PathBuf,
-    wake_path: PathBuf,
+    _lock: Option<File>,
+    /// What is removed when the guard is dropped.
+    paths: Vec<PathBuf>,
+}
+
+impl NodeGuard {
+    /// Lets go of the lock and leaves its file to whoever tries next.
+    pub(crate) fn let_go(mut self) {
+        self.paths.clear();
+    }
+
+    /// For a node of another machine, which has its lock there.
+    pub(crate) fn without_lock() -> NodeGuard {
+        NodeGuard {
+            _lock: None,
+            paths: Vec::new(),
+        }
+    }
 }
 
 impl Drop for NodeGuard {
     fn drop(&mut self) {
         // What cannot be removed is removed by whoever finds the node gone.
-        let _ = std::fs::remove_file(&self.wake_path);
-        let _ = std::fs::remove_file(&self.lock_path);
-    }
-}
-
-/// Waits for the wake-ups of one node.
-pub struct WakeListener(WakePipe);
-
-impl WakeListener {
-    /// Blocks until the node is woken.
-    ///
-    /// # Errors
-    /// The pipe broke; the node's poll interval is then its only way to notice work.
-    pub fn wait(&mut self) -> io::Result<()> {
-        self.0.wait()
+        for path in &self.paths {
+            let _ = std::fs::remove_file(path);
+        }
     }
 }
 
@@ -189,23 +194,58 @@ impl Beside {
     }
 
     /// Takes the lock of a node that is being registered, and makes its wake-up pipe.
-    pub fn enter(&self, node: NodeId) -> Result<(NodeGuard, WakeListener), StoreError> {
+    pub fn enter(&self, node: NodeId) -> Result<(NodeGuard, WakePipe), StoreError> {
+        let mut guard = self.lock(node, "")?;
+        let wake_path = self.node_file(node, "wake");
+        let pipe = WakePipe::create(&wake_path).map_err(StoreError::file("create", &wake_path))?;
+        guard.paths = vec![wake_path, self.node_file(node, "lock")];
+        Ok((guard, pipe))
+    }
+
+    /// Takes the lock of a node that is being registered. Its file stays when the guard is dropped: that nobody holds
+    /// it any more is what tells others that the node is dead. See [`Beside::forget`].
+    pub fn lock(&self, node: NodeId, cookie: &str) -> Result<NodeGuard, StoreError> {
         let nodes = self.folder.join("nodes");
         os::create_private_dir(&nodes).map_err(StoreError::file("create the folder", &nodes))?;
         let lock_path = self.node_file(node, "lock");
-        let lock = File::create(&lock_path).map_err(StoreError::file("create", &lock_path))?;
+        let mut lock = File::create(&lock_path).map_err(StoreError::file("create", &lock_path))?;
         lock.try_lock()
             .map_err(|error| StoreError::file("lock", &lock_path)(error.into()))?;
-        let wake_path = self.node_file(node, "wake");
-        let pipe = WakePipe::create(&wake_path).map_err(StoreError::file("create", &wake_path))?;
-        Ok((
-            NodeGuard {
-                _lock: lock,
-                lock_path,
-                wake_path,
-            },
-            WakeListener(pipe),
-        ))
+        lock.write_all(cookie.as_bytes())
+            .map_err(StoreError::file("write", &lock_path))?;
+        Ok(NodeGuard {
+            _lock: Some(lock),
+            paths: Vec::new(),
+        })
+    }
+
+    /// Removes the files of a node that is no more.
+    pub fn forget(&self, node: NodeId) {
+        let _ = std::fs::remove_file(self.node_file(node, "lock"));
+    }
+
+    /// Takes the lock of a node of this machine if its owner is gone; none while the owner lives, and none if the node
+    /// is not of this machine. The mark in the file tells the node from others that had its number in other stores.
+    pub fn take_lock(&self, node: NodeId, cookie: &str) -> Result<Option<NodeGuard>, StoreError> {
+        let lock_path = self.node_file(node, "lock");
+        let mut lock = match File::options().read(true).write(true).open(&lock_path) {
+            Ok(lock) => lock,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(StoreError::file("open", &lock_path)(error)),
+        };
+        let mut whose = String::new();
+        lock.read_to_string(&mut whose)
+            .map_err(StoreError::file("read", &lock_path))?;
+        if whose != cookie {
+            return Ok(None);
+        }
+        try_lock(lock, lock_path)
+    }
+
+    /// Whether a node is of this machine and its process is gone.
+    pub fn is_gone(&self, node: NodeId, cookie: &str) -> Result<bool, StoreError> {
+        let whose = std::fs::read_to_string(self.node_file(node, "lock")).unwrap_or_default();
+        Ok(!cookie.is_empty() && whose == cookie && !self.lives(node)?)
     }
 
     /// Takes over the lock of a node if its owner is gone; none while the owner lives. Whoever holds the guard is
@@ -220,18 +260,12 @@ impl Beside {
         let lock = options
             .open(&lock_path)
             .map_err(StoreError::file("open", &lock_path))?;
-        match lock.try_lock() {
-            Ok(()) => {
-                let wake_path = self.node_file(node, "wake");
-                Ok(Some(NodeGuard {
-                    _lock: lock,
-                    lock_path,
-                    wake_path,
-                }))
-            }
-            Err(TryLockError::WouldBlock) => Ok(None),
-            Err(TryLockError::Error(error)) => Err(StoreError::file("lock", &lock_path)(error)),
+        let wake_path = self.node_file(node, "wake");
+        let mut guard = try_lock(lock, lock_path)?;
+        if let Some(guard) = &mut guard {
+            guard.paths.push(wake_path);
         }
+        Ok(guard)
     }
 
     /// Whether a node holds its lock. Asks for a shared lock, for a moment: several may look at the same time, and
@@ -277,6 +311,17 @@ impl Beside {
     pub fn remove_outputs(&self, job: i64) {
         // Most jobs have none. A folder that cannot be removed now is harmless: job numbers are never reused.
         let _ = std::fs::remove_dir_all(self.folder.join("output").join(job.to_string()));
+    }
+}
+
+fn try_lock(lock: File, path: PathBuf) -> Result<Option<NodeGuard>, StoreError> {
+    match lock.try_lock() {
+        Ok(()) => Ok(Some(NodeGuard {
+            _lock: Some(lock),
+            paths: vec![path],
+        })),
+        Err(TryLockError::WouldBlock) => Ok(None),
+        Err(TryLockError::Error(error)) => Err(StoreError::file("lock", &path)(error)),
     }
 }
 

@@ -4,9 +4,9 @@
 //! file, the statements of the hot path in SQLite's words, and the folder beside the file.
 
 pub mod beside;
-pub mod counts;
+pub mod enqueue;
 pub mod inserts;
 pub mod open;
 pub mod os;
-pub mod pages;
 pub mod statements;
+pub mod turn;

@@ -16,7 +16,7 @@ use diesel_migrations::{EmbeddedMigrations, MigrationHarness, embed_migrations};
 use queuectl_core::settings::Durability;
 
 use crate::error::Problem;
-use crate::{Location, OpenMode, StoreError};
+use crate::{OpenMode, StoreError};
 
 const MIGRATIONS: EmbeddedMigrations = embed_migrations!("../../migrations/sqlite");
 /// "QCTL", big endian: marks a file as ours.
@@ -28,13 +28,12 @@ const SQLITE_MIN: i32 = 3_051_003;
 /// How long a statement waits for another program's lock, in ms.
 const BUSY_TIMEOUT_MS: u32 = 30_000;
 
-pub fn open(location: &Location, mode: OpenMode) -> Result<SqliteConnection, StoreError> {
+pub fn open(path: &Path, mode: OpenMode) -> Result<SqliteConnection, StoreError> {
     if rusqlite::version_number() < SQLITE_MIN {
         return Err(StoreError::SqliteTooOld {
             found: rusqlite::version(),
         });
     }
-    let path = location.path();
     match mode {
         OpenMode::Create => create_file(path)?,
         OpenMode::MustExist if !path.exists() => return Err(StoreError::Missing),
@@ -102,6 +101,26 @@ fn uri(path: &Path) -> String {
         }
     }
     text + "?mode=rw"
+}
+
+/// The version of the schema, looked at without changing anything; none if there is no store.
+pub fn version(path: &Path) -> Result<Option<i32>, StoreError> {
+    if !path.exists() {
+        return Ok(None);
+    }
+    let flags = rusqlite::OpenFlags::SQLITE_OPEN_READ_ONLY;
+    let conn = rusqlite::Connection::open_with_flags(path, flags)?;
+    let number = |name: &str| conn.query_row(&format!("PRAGMA {name}"), [], |row| row.get::<_, i64>(0));
+    let version = i32::try_from(number("user_version")?).unwrap_or(i32::MAX);
+    match (number("application_id")?, version) {
+        (APPLICATION_ID, found) if found > SCHEMA_VERSION => Err(StoreError::NewerSchema {
+            found,
+            known: SCHEMA_VERSION,
+        }),
+        (APPLICATION_ID, found) => Ok(Some(found)),
+        (0, 0) => Ok(None),
+        _ => Err(StoreError::Foreign),
+    }
 }
 
 /// Whether the schema is current; an error if the file is not ours or is newer. `false`: empty or older.

@@ -1,75 +1,10 @@
-//! The statements that run for every job, as SQLite likes them.
-//!
-//! They are written out by hand because Diesel's query builder does not cache `UPDATE` statements, and because a
-//! partial index is only used when its condition stands in the statement literally. Diesel prepares each once per
-//! connection, binds and reads the values. They say `LIMIT ? + 0` because for a bare `LIMIT ?` SQLite looks at the value
-//! while planning, and prepares the statement anew whenever one is bound.
+//! The statements that run for every job, as SQLite likes them. They say `LIMIT ? + 0` because for a bare `LIMIT ?`
+//! SQLite looks at the value while planning, and prepares the statement anew whenever one is bound.
 
-use diesel::prelude::*;
-use diesel::query_builder::{AstPass, Query, QueryFragment, QueryId};
 use diesel::sql_types::{BigInt, Bool, Double, Integer, Nullable, SmallInt, Text};
 use diesel::sqlite::{Sqlite, SqliteConnection};
 
-/// Where the parameters stand in a statement. Diesel walks a statement several times for each use, so this is done once,
-/// by the compiler, which also refuses a statement with more or fewer of them than fields.
-const fn marks<const N: usize>(sql: &str) -> [usize; N] {
-    let (mut marks, mut found, mut at) = ([0; N], 0, 0);
-    while at < sql.len() {
-        if sql.as_bytes()[at] == b'?' {
-            marks[found] = at;
-            found += 1;
-        }
-        at += 1;
-    }
-    assert!(found == N, "as many parameters as fields");
-    marks
-}
-
-/// Declares a statement: its parameters in the order of the `?` in its text, and the columns it yields.
-macro_rules! statements {
-    ($($(#[$doc:meta])* $name:ident { $($field:ident: $rust:ty as $sql:ty),* $(,)? } -> $columns:ty { $text:expr })*) => {
-        $(
-            $(#[$doc])*
-            #[derive(Debug, QueryId)]
-            pub struct $name {
-                $(pub $field: $rust,)*
-            }
-
-            impl $name {
-                pub const SQL: &str = $text;
-            }
-
-            impl Query for $name {
-                type SqlType = $columns;
-            }
-
-            impl RunQueryDsl<SqliteConnection> for $name {}
-
-            impl QueryFragment<Sqlite> for $name {
-                fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Sqlite>) -> QueryResult<()> {
-                    const FIELDS: &[&str] = &[$(stringify!($field)),*];
-                    const MARKS: [usize; FIELDS.len()] = marks(<$name>::SQL);
-                    let (mut from, mut ends) = (0, MARKS.into_iter());
-                    let mut text = || {
-                        let end = ends.next().unwrap_or(Self::SQL.len());
-                        &Self::SQL[std::mem::replace(&mut from, end + 1)..end]
-                    };
-                    out.push_sql(text());
-                    $(
-                        out.push_bind_param::<$sql, _>(&self.$field)?;
-                        out.push_sql(text());
-                    )*
-                    Ok(())
-                }
-            }
-        )*
-
-        /// Name and text of every statement.
-        pub fn all() -> Vec<(&'static str, &'static str)> {
-            vec![$((stringify!($name), $name::SQL)),*]
-        }
-    };
-}
+use crate::statements::statements;
 
 /// What a claim yields per job.
 pub type ClaimedColumns = (
@@ -87,7 +22,7 @@ pub type ClaimedColumns = (
     Text,
 );
 
-statements! {
+statements! { Sqlite, SqliteConnection;
     /// The number of the job stored last. RETURNING would have SQLite collect it in a table of its own, each time.
     LastNumber {} -> (BigInt,) {
         "SELECT last_insert_rowid()"
@@ -170,26 +105,5 @@ statements! {
         "UPDATE jobs SET state = ?, attempts = ?, system_failures = ?, due_at = ?, finished_at = ?, \
          cancel_requested = ?, updated_at = ?, node_id = NULL WHERE id = ? AND state = 3 AND fence = ? AND node_id = ? \
          AND cancel_requested <= ?"
-    }
-
-    /// Applies a decision to a job that is not running, if it still stands where the decision saw it.
-    Change {
-        state: i16 as SmallInt,
-        attempts: i32 as Integer,
-        system_failures: i32 as Integer,
-        due_at: Option<i64> as Nullable<BigInt>,
-        finished_at: Option<i64> as Nullable<BigInt>,
-        updated_at: i64 as BigInt,
-        id: i64 as BigInt,
-        from: i16 as SmallInt,
-        fence: i64 as BigInt,
-    } -> () {
-        "UPDATE jobs SET state = ?, attempts = ?, system_failures = ?, due_at = ?, finished_at = ?, updated_at = ?, \
-         cancel_requested = 0 WHERE id = ? AND state = ? AND fence = ?"
-    }
-
-    /// Running jobs of a node that the user wants cancelled.
-    CancelRequested { node_id: i64 as BigInt } -> (BigInt, BigInt) {
-        "SELECT id, fence FROM jobs WHERE node_id = ? AND cancel_requested = 1"
     }
 }

@@ -53,7 +53,7 @@ impl Store {
             change(conn, &row, &decided, now)?;
             Ok(Cancelled::Now)
         })?;
-        self.beside.wake_all();
+        self.wake_all();
         Ok(done)
     }
 }

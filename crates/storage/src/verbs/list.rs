@@ -7,8 +7,7 @@ use queuectl_core::{Job, QueueName, State};
 
 use crate::rows::JobRow;
 use crate::schema::{jobs, payloads};
-use crate::sqlite::pages;
-use crate::{Store, StoreError};
+use crate::{Store, StoreError, pages};
 
 /// Jobs read by one statement.
 const CHUNK: usize = 100;
@@ -77,7 +76,7 @@ impl Store {
     /// [`StoreError::Database`].
     pub fn list(&mut self, filter: &ListFilter) -> Result<Vec<Job>, StoreError> {
         // One moment: a job must not change between being found and being read.
-        self.conn.transaction(|conn| {
+        self.conn()?.snapshot(|conn| {
             let places = pages::positions(conn, filter)?;
             let mut list = Vec::with_capacity(places.len());
             for chunk in places.chunks(CHUNK) {
@@ -109,7 +108,7 @@ impl Store {
             limit: filter.limit.saturating_add(1),
             ..filter.clone()
         };
-        let places = pages::positions(&mut self.conn, &and_one)?;
+        let places = pages::positions(self.conn()?, &and_one)?;
         Ok(match places.as_slice() {
             [.., first, _] if places.len() > filter.limit as usize => Some(*first),
             _ => None,

@@ -5,15 +5,17 @@ use std::path::Path;
 use std::time::Duration;
 
 use diesel::connection::SimpleConnection;
+use diesel::prelude::*;
 use queuectl_core::{JobId, JobRef};
+use rusqlite::OpenFlags;
 use rusqlite::backup::Backup;
-use rusqlite::{Connection, OpenFlags};
 
 use super::show::find;
+use crate::connection::Db;
 use crate::error::Problem;
+use crate::schema::jobs;
 use crate::sqlite::beside::Lane;
-use crate::sqlite::counts;
-use crate::{Store, StoreError};
+use crate::{Location, OpenMode, Store, StoreError, counts, postgres};
 
 /// What a check found.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -35,7 +37,10 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError::Database`] if it cannot be read for another reason than damage.
-    pub fn check(&self) -> Result<CheckReport, StoreError> {
+    pub fn check(&mut self) -> Result<CheckReport, StoreError> {
+        if let Db::Postgres(conn) = self.conn()? {
+            return postgres::check::check(conn);
+        }
         let conn = self.second_connection()?;
         let damage = damage(&conn)?;
         // Neither links between rows nor numbers can be trusted, or even read, in a damaged file.
@@ -52,14 +57,33 @@ impl Store {
         })
     }
 
+    /// How much the store takes on the disk.
+    ///
+    /// # Errors
+    /// [`StoreError::Database`].
+    pub fn bytes(&mut self) -> Result<u64, StoreError> {
+        if let Db::Postgres(conn) = self.conn()? {
+            return postgres::check::bytes(conn);
+        }
+        // With its write-ahead log.
+        let file = self.location().file().ok_or(StoreError::NoFile)?;
+        let mut log = file.as_os_str().to_owned();
+        log.push("-wal");
+        let length = |path: &Path| std::fs::metadata(path).map_or(0, |data| data.len());
+        Ok(length(file) + length(Path::new(&log)))
+    }
+
     /// Copies the store to a new file while nodes go on working. The copy is one consistent moment.
     ///
     /// # Errors
     /// [`StoreError::File`] if the target exists already.
-    pub fn backup(&self, target: &Path) -> Result<(), StoreError> {
+    pub fn backup(&mut self, target: &Path) -> Result<(), StoreError> {
+        if self.location().file().is_none() {
+            return self.backup_of_server(target);
+        }
         crate::sqlite::open::create_new_private(target)?;
         let from = self.second_connection()?;
-        let mut to = Connection::open(target)?;
+        let mut to = rusqlite::Connection::open(target)?;
         Backup::new(&from, &mut to)?.run_to_completion(1000, Duration::ZERO, None)?;
         // To a node on the copy, the nodes of the original look dead. It shall rescue their jobs, but not kill the
         // processes that live on for the original: marks that no process carries see to that.
@@ -81,28 +105,73 @@ impl Store {
         // Left over from a purge that was killed between its commit and the removal of the files.
         for job in self.beside.jobs_with_outputs() {
             let id = JobRef::Number(JobId(job));
-            if matches!(find(&mut self.conn, &id), Err(StoreError::NoSuchJob(_))) {
+            if matches!(find(self.conn()?, &id), Err(StoreError::NoSuchJob(_))) {
                 self.beside.remove_outputs(job);
             }
         }
-        self.write(|conn| Ok(conn.batch_execute(counts::RECOUNT)?))?;
+        self.write(|conn| {
+            if let Db::Postgres(conn) = conn {
+                // Whoever stores a job now waits, so that none is forgotten.
+                conn.batch_execute("SET LOCAL statement_timeout = 0; LOCK TABLE jobs IN SHARE MODE")?;
+            }
+            Ok(conn.batch_execute(counts::RECOUNT)?)
+        })?;
         let _turn = self.beside.take_turn(Lane::User);
-        self.conn.batch_execute("VACUUM")?;
-        // The new content is in the write-ahead log; this is what moves it over, and cuts the file.
-        self.conn.batch_execute("PRAGMA wal_checkpoint(TRUNCATE)")?;
+        match self.conn()? {
+            Db::Sqlite(conn) => {
+                conn.batch_execute("VACUUM")?;
+                // The new content is in the write-ahead log; this is what moves it over, and cuts the file.
+                conn.batch_execute("PRAGMA wal_checkpoint(TRUNCATE)")?;
+            }
+            Db::Postgres(conn) => postgres::check::compact(conn)?,
+        }
         Ok(())
     }
 
-    fn second_connection(&self) -> Result<Connection, StoreError> {
+    /// What a node does now and then. On a server: folds what was added to the counts, and removes long outputs on this
+    /// machine of jobs that are gone, for a node of another machine may have removed those. On SQLite nothing.
+    ///
+    /// # Errors
+    /// [`StoreError::Database`].
+    pub fn tidy_up(&mut self) -> Result<(), StoreError> {
+        if let Location::Sqlite(_) = self.location() {
+            return Ok(());
+        }
+        self.write(counts::forget_empty)?;
+        for some in self.beside.jobs_with_outputs().chunks(500) {
+            let query = jobs::table.filter(jobs::id.eq_any(some)).select(jobs::id);
+            let there: Vec<i64> = query.load(self.conn()?)?;
+            for gone in some.iter().filter(|id| !there.contains(id)) {
+                self.beside.remove_outputs(*gone);
+            }
+        }
+        Ok(())
+    }
+
+    /// From PostgreSQL, the copy is a queue on SQLite.
+    fn backup_of_server(&mut self, target: &Path) -> Result<(), StoreError> {
+        crate::sqlite::open::create_new_private(target)?;
+        let file = std::path::absolute(target).map_err(StoreError::file("find", target))?;
+        let copied = Store::open(&Location::Sqlite(file), OpenMode::Create)
+            .and_then(|mut copy| self.copy_to(&mut copy));
+        if copied.is_err() {
+            // It was ours, and is none of the user's files.
+            let _ = std::fs::remove_file(target);
+        }
+        copied.map(drop)
+    }
+
+    fn second_connection(&self) -> Result<rusqlite::Connection, StoreError> {
+        let file = self.location().file().ok_or(StoreError::NoFile)?;
         let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-        let conn = Connection::open_with_flags(self.location().path(), flags)?;
+        let conn = rusqlite::Connection::open_with_flags(file, flags)?;
         conn.busy_timeout(Duration::from_secs(30))?;
         Ok(conn)
     }
 }
 
 /// What is wrong with the file's structure. Damage that keeps the check from going on is damage, too.
-fn damage(conn: &Connection) -> Result<Vec<String>, StoreError> {
+fn damage(conn: &rusqlite::Connection) -> Result<Vec<String>, StoreError> {
     let mut damage = Vec::new();
     let mut look = || -> Result<(), rusqlite::Error> {
         let mut statement = conn.prepare("PRAGMA integrity_check(100)")?;

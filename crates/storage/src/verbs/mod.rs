@@ -1,9 +1,11 @@
 //! What can be done with a store, one verb a file. Each adds methods to [`crate::Store`].
 
 pub mod cancel;
+pub mod copy;
 pub mod enqueue;
 pub mod list;
 pub mod maintenance;
+pub mod migrate;
 pub mod nodes;
 pub mod purge;
 pub mod retry;

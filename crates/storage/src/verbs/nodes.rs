@@ -1,13 +1,20 @@
 //! Nodes: entering, heartbeats, being asked to stop, leaving, and finding the dead.
 
+use std::io;
+use std::time::Duration;
+
 use diesel::prelude::*;
+use diesel::sqlite::SqliteConnection;
 use queuectl_core::{JobId, NodeId, QueueName, Timestamp};
 
 use super::turn::Queues;
+use crate::connection::Db;
+use crate::postgres::listen::Listener;
 use crate::rows::{JobRow, count};
 use crate::schema::{jobs, nodes};
-use crate::sqlite::beside::{Lane, NodeGuard, WakeListener};
-use crate::{Store, StoreError};
+use crate::sqlite::beside::NodeGuard;
+use crate::sqlite::os::WakePipe;
+use crate::{Location, Store, StoreError, postgres};
 
 /// A node about to enter.
 #[derive(Debug, Clone)]
@@ -66,12 +73,12 @@ pub struct Node {
     pub stop: StopRequest,
 }
 
-#[derive(Queryable, Selectable)]
-#[diesel(table_name = nodes)]
-struct NodeRow {
-    id: i64,
-    cookie: String,
-    host: String,
+#[derive(Queryable, Selectable, Insertable)]
+#[diesel(table_name = nodes, treat_none_as_default_value = false)]
+pub(crate) struct NodeRow {
+    pub id: i64,
+    pub cookie: String,
+    pub host: String,
     pid: i64,
     version: String,
     workers: i32,
@@ -114,7 +121,12 @@ impl Store {
     /// # Errors
     /// [`StoreError::File`].
     pub fn identity(&mut self, fresh: u64) -> Result<u64, StoreError> {
-        self.beside.identity(fresh)
+        match self.conn()? {
+            Db::Sqlite(_) => self.beside.identity(fresh),
+            Db::Postgres(conn) => {
+                Ok(postgres::open::number(conn, "SELECT identity FROM store")?.unsigned_abs())
+            }
+        }
     }
 
     /// Enters a node. It counts as alive while the guard is held.
@@ -131,39 +143,53 @@ impl Store {
             Queues::Only(names) => names,
         };
         let queues = serde_json::to_string(names).unwrap_or_default();
-        let _turn = self.beside.take_turn(Lane::User);
-        let beside = &self.beside;
-        self.conn.immediate_transaction(|conn| {
-            let id: i64 = diesel::insert_into(nodes::table)
-                .values((
-                    nodes::cookie.eq(&node.cookie),
-                    nodes::host.eq(&node.host),
-                    nodes::pid.eq(i64::from(node.pid)),
-                    nodes::version.eq(&node.version),
-                    nodes::workers.eq(i32::try_from(node.workers).unwrap_or(i32::MAX)),
-                    nodes::concurrency.eq(i32::try_from(node.concurrency).unwrap_or(i32::MAX)),
-                    nodes::queues.eq(&queues),
-                    nodes::started_at.eq(now.0),
-                    nodes::heartbeat_at.eq(now.0),
-                    nodes::stop_requested.eq(0),
-                ))
-                .returning(nodes::id)
-                .get_result(conn)?;
-            // Locked before the row can be seen, so that nobody takes the newborn for dead.
-            let (guard, listener) = beside.enter(NodeId(id))?;
-            Ok((NodeId(id), guard, listener))
+        let lease = self.settings()?.lease;
+        let place = match self.location() {
+            Location::Sqlite(_) => None,
+            Location::Postgres(place) => Some(place.server.clone()),
+        };
+        // Only to look at; the lock is taken while the connection is in use.
+        let beside = self.beside.clone();
+        self.write(|conn| match (conn, place) {
+            (Db::Postgres(conn), Some(server)) => {
+                let id = postgres::lease::enter(conn, node, &queues, lease)?;
+                let guard = beside.lock(id, &node.cookie)?;
+                Ok((id, guard, WakeListener::Notifications(Listener::new(&server))))
+            }
+            (Db::Sqlite(conn), _) => {
+                let id = insert(conn, node, &queues, now)?;
+                // Locked before the row can be seen, so that nobody takes the newborn for dead.
+                let (guard, pipe) = beside.enter(id)?;
+                Ok((id, guard, WakeListener::Pipe(pipe)))
+            }
+            (Db::Postgres(_), None) => Err(StoreError::Missing),
         })
     }
 
-    /// Renews a node's heartbeat. False if the node was declared dead meanwhile.
+    /// Renews a node's heartbeat, and its lease if it has one. False if the node was declared dead meanwhile.
     ///
     /// # Errors
     /// [`StoreError::Database`].
     pub fn heartbeat(&mut self, node: NodeId, now: Timestamp) -> Result<bool, StoreError> {
-        self.write(|conn| {
-            let row = diesel::update(nodes::table.find(node.0));
-            Ok(row.set(nodes::heartbeat_at.eq(now.0)).execute(conn)? == 1)
+        self.write(|conn| match conn {
+            Db::Sqlite(conn) => {
+                let row = diesel::update(nodes::table.find(node.0));
+                Ok(row.set(nodes::heartbeat_at.eq(now.0)).execute(conn)? == 1)
+            }
+            Db::Postgres(conn) => postgres::lease::renew(conn, node, None),
         })
+    }
+
+    /// Renews a node's lease on a database whose nodes have one; it lasts so long from now on. False if the node was
+    /// declared dead meanwhile.
+    ///
+    /// # Errors
+    /// [`StoreError::Database`].
+    pub fn renew_lease(&mut self, node: NodeId, lease: Duration) -> Result<bool, StoreError> {
+        match self.conn()? {
+            Db::Sqlite(_) => Ok(true),
+            Db::Postgres(conn) => postgres::lease::renew(conn, node, Some(lease)),
+        }
     }
 
     /// How urgently the node was asked to stop; `None` also if it is not in the store any more.
@@ -174,7 +200,7 @@ impl Store {
         let code: Option<i16> = nodes::table
             .find(node.0)
             .select(nodes::stop_requested)
-            .get_result(&mut self.conn)
+            .get_result(self.conn()?)
             .optional()?;
         Ok(stop_request(code.unwrap_or(0)))
     }
@@ -206,7 +232,7 @@ impl Store {
         })?;
         match node {
             Some(node) if asked.is_empty() => return Err(StoreError::NoSuchNode(node.0)),
-            _ => self.beside.wake_all(),
+            _ => self.wake_all(),
         }
         Ok(asked.into_iter().map(NodeId).collect())
     }
@@ -219,7 +245,7 @@ impl Store {
         let rows: Vec<NodeRow> = nodes::table
             .order(nodes::id)
             .select(NodeRow::as_select())
-            .load(&mut self.conn)?;
+            .load(self.conn()?)?;
         Ok(rows.into_iter().map(Node::from).collect())
     }
 
@@ -229,15 +255,52 @@ impl Store {
     /// # Errors
     /// [`StoreError::File`].
     pub fn take_over(&mut self, node: NodeId) -> Result<Option<NodeGuard>, StoreError> {
-        self.beside.take_over(node)
+        match self.location() {
+            Location::Sqlite(_) => self.beside.take_over(node),
+            Location::Postgres(_) => {
+                let Some((cookie, lives)) = self.mark_and_lease(node)? else {
+                    return Ok(None);
+                };
+                // A process of this machine that let go of its lock is dead, whatever its lease says.
+                let lock = self.beside.take_lock(node, &cookie)?;
+                let known_dead = lock.is_some();
+                if lives && !known_dead {
+                    return Ok(None);
+                }
+                let taken = self.write(|conn| match conn {
+                    Db::Postgres(conn) => postgres::lease::take_over(conn, node, known_dead),
+                    Db::Sqlite(_) => Ok(false),
+                })?;
+                let guard = lock.unwrap_or_else(NodeGuard::without_lock);
+                if !taken {
+                    guard.let_go();
+                    return Ok(None);
+                }
+                Ok(Some(guard))
+            }
+        }
     }
 
     /// Whether a node lives. Looks only; what a dead node left behind is for [`Store::take_over`].
     ///
     /// # Errors
     /// [`StoreError::File`].
-    pub fn node_lives(&self, node: NodeId) -> Result<bool, StoreError> {
-        self.beside.lives(node)
+    pub fn node_lives(&mut self, node: NodeId) -> Result<bool, StoreError> {
+        if let Location::Sqlite(_) = self.location() {
+            return self.beside.lives(node);
+        }
+        match self.mark_and_lease(node)? {
+            Some((cookie, true)) => Ok(!self.beside.is_gone(node, &cookie)?),
+            _ => Ok(false),
+        }
+    }
+
+    /// The mark of a node on a server, and whether its lease holds.
+    fn mark_and_lease(&mut self, node: NodeId) -> Result<Option<(String, bool)>, StoreError> {
+        match self.conn()? {
+            Db::Postgres(conn) => postgres::lease::look(conn, node),
+            Db::Sqlite(_) => Ok(None),
+        }
     }
 
     /// The jobs that a node has claimed and not given back, with the flag whether cancellation was asked for.
@@ -249,7 +312,7 @@ impl Store {
             .filter(jobs::node_id.eq(node.0))
             .order(jobs::id)
             .select(JobRow::as_select())
-            .load(&mut self.conn)?;
+            .load(self.conn()?)?;
         Ok(rows.into_iter().map(RunningJob::from).collect())
     }
 
@@ -262,9 +325,61 @@ impl Store {
             diesel::delete(nodes::table.find(node.0)).execute(conn)?;
             Ok(())
         })?;
+        self.beside.forget(node);
         // Others may wait for this node's end.
-        self.beside.wake_all();
+        self.wake_all();
         Ok(())
+    }
+}
+
+/// Stores a node's row on SQLite.
+fn insert(
+    conn: &mut SqliteConnection,
+    node: &NewNode,
+    queues: &str,
+    now: Timestamp,
+) -> Result<NodeId, StoreError> {
+    let id: i64 = diesel::insert_into(nodes::table)
+        .values((
+            nodes::cookie.eq(&node.cookie),
+            nodes::host.eq(&node.host),
+            nodes::pid.eq(i64::from(node.pid)),
+            nodes::version.eq(&node.version),
+            nodes::workers.eq(i32::try_from(node.workers).unwrap_or(i32::MAX)),
+            nodes::concurrency.eq(i32::try_from(node.concurrency).unwrap_or(i32::MAX)),
+            nodes::queues.eq(queues),
+            nodes::started_at.eq(now.0),
+            nodes::heartbeat_at.eq(now.0),
+            nodes::stop_requested.eq(0),
+        ))
+        .returning(nodes::id)
+        .get_result(conn)?;
+    Ok(NodeId(id))
+}
+
+/// Waits for the wake-ups of one node.
+pub enum WakeListener {
+    /// By a pipe in the folder beside the file.
+    #[doc(hidden)]
+    Pipe(WakePipe),
+    /// By the database server.
+    #[doc(hidden)]
+    Notifications(Listener),
+}
+
+impl WakeListener {
+    /// Blocks until the node is woken.
+    ///
+    /// # Errors
+    /// The pipe broke; the node's poll interval is then its only way to notice work.
+    pub fn wait(&mut self) -> io::Result<()> {
+        match self {
+            WakeListener::Pipe(pipe) => pipe.wait(),
+            WakeListener::Notifications(listener) => {
+                listener.wait();
+                Ok(())
+            }
+        }
     }
 }
 

@@ -3,16 +3,16 @@
 use std::time::{Duration, Instant};
 
 use diesel::prelude::*;
-use diesel::sqlite::SqliteConnection;
 use queuectl_core::{JobRef, QueueName, State, Timestamp};
 
 use super::cancel::standing;
 use super::show::find;
+use crate::connection::Db;
+use crate::counts::{self, Deltas};
+use crate::postgres::statements::RemoveJobs;
 use crate::rows::JobRow;
-use crate::sqlite::counts::{self, Deltas};
-use crate::sqlite::pages;
 use crate::sqlite::statements::{QueueOf, RemoveJob};
-use crate::{Store, StoreError};
+use crate::{Store, StoreError, pages};
 
 /// No step goes on for longer: others want to write, too, and a job's output can be large.
 const STEP_MOST: Duration = Duration::from_millis(10);
@@ -47,27 +47,13 @@ impl Store {
     /// [`StoreError::Database`].
     pub fn purge(&mut self, filter: &PurgeFilter) -> Result<Purged, StoreError> {
         let (ids, more) = self.write_busily(|conn| {
-            let until = Instant::now() + STEP_MOST;
             let queue = filter.queue.as_ref();
-            let mut ids = pages::ended(conn, filter.state, queue, filter.ended_before, filter.limit)?;
-            let mut more = ids.len() as u64 == u64::from(filter.limit);
-            let mut deltas = Deltas::default();
-            let mut done = 0;
-            for id in &ids {
-                let (queue,) = QueueOf { id: *id }.get_result::<(String,)>(conn)?;
-                remove(conn, *id, &queue, filter.state, &mut deltas)?;
-                done += 1;
-                if Instant::now() >= until {
-                    break;
-                }
-            }
-            deltas.store(conn)?;
-            if done > 0 {
-                counts::forget_empty(conn)?;
-            }
-            more |= done < ids.len();
-            ids.truncate(done);
-            Ok((ids, more))
+            let ids = pages::ended(conn, filter.state, queue, filter.ended_before, filter.limit)?;
+            let all = ids.len() as u64 == u64::from(filter.limit);
+            let found = ids.len();
+            let removed = remove(conn, ids, filter.state)?;
+            let more = all || removed.len() < found;
+            Ok((removed, more))
         })?;
         for id in &ids {
             self.beside.remove_outputs(*id);
@@ -100,7 +86,7 @@ impl Store {
     /// [`StoreError::Database`].
     pub fn count_purgeable(&mut self, filter: &PurgeFilter) -> Result<u64, StoreError> {
         pages::count_ended(
-            &mut self.conn,
+            self.conn()?,
             filter.state,
             filter.queue.as_ref(),
             filter.ended_before,
@@ -125,10 +111,7 @@ impl Store {
                     refused,
                 });
             }
-            let mut deltas = Deltas::default();
-            remove(conn, row.id, &row.queue, only, &mut deltas)?;
-            deltas.store(conn)?;
-            counts::forget_empty(conn)?;
+            remove(conn, vec![row.id], only)?;
             Ok(row.id)
         })?;
         self.beside.remove_outputs(id);
@@ -136,14 +119,39 @@ impl Store {
     }
 }
 
-fn remove(
-    conn: &mut SqliteConnection,
-    id: i64,
-    queue: &str,
-    state: State,
-    deltas: &mut Deltas,
-) -> Result<(), StoreError> {
-    RemoveJob { id }.execute(conn)?;
-    deltas.came(queue, state, -1);
-    Ok(())
+/// Removes jobs that ended in that state with all that belongs to them, as many as there is time for. Returns those.
+fn remove(conn: &mut Db, ids: Vec<i64>, state: State) -> Result<Vec<i64>, StoreError> {
+    let mut deltas = Deltas::default();
+    let removed = match conn {
+        Db::Sqlite(conn) => {
+            let until = Instant::now() + STEP_MOST;
+            let mut removed = Vec::with_capacity(ids.len());
+            for id in ids {
+                let (queue,) = QueueOf { id }.get_result::<(String,)>(conn)?;
+                // The rest goes with it, by the foreign keys.
+                RemoveJob { id }.execute(conn)?;
+                deltas.came(&queue, state, -1);
+                removed.push(id);
+                if Instant::now() >= until {
+                    break;
+                }
+            }
+            removed
+        }
+        // Nobody waits for this one but who wants the same jobs.
+        Db::Postgres(conn) => {
+            let statement = RemoveJobs {
+                id: ids,
+                state: state.code(),
+            };
+            let gone = statement.load::<(i64, String)>(conn)?;
+            gone.iter().for_each(|(_, queue)| deltas.came(queue, state, -1));
+            gone.into_iter().map(|(id, _)| id).collect()
+        }
+    };
+    deltas.store(conn)?;
+    if !removed.is_empty() {
+        counts::forget_empty(conn)?;
+    }
+    Ok(removed)
 }

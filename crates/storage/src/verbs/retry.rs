@@ -8,8 +8,7 @@ use super::show::find;
 use super::turn::change;
 use crate::rows::JobRow;
 use crate::schema::jobs;
-use crate::sqlite::pages;
-use crate::{Store, StoreError};
+use crate::{Store, StoreError, pages};
 
 impl Store {
     /// Makes one job ready again at once, with fresh attempts; its history stays. If `only` is given, the job must
@@ -35,7 +34,7 @@ impl Store {
             change(conn, &row, &decided, now)?;
             Ok(JobId(row.id))
         })?;
-        self.beside.wake_all();
+        self.wake_all();
         Ok(id)
     }
 
@@ -74,7 +73,7 @@ impl Store {
             }
             Ok(retried)
         })?;
-        self.beside.wake_all();
+        self.wake_all();
         Ok(retried)
     }
 }

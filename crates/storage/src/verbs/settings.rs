@@ -5,6 +5,7 @@ use queuectl_core::settings::{Key, SettingError};
 use queuectl_core::{ExecutorSetting, ExecutorSettingError, Settings};
 
 use crate::schema::settings;
+use crate::statements::StoreSetting;
 use crate::{Store, StoreError};
 
 impl Store {
@@ -16,7 +17,7 @@ impl Store {
         Ok(settings::table
             .select((settings::key, settings::value))
             .order(settings::key)
-            .load(&mut self.conn)?)
+            .load(self.conn()?)?)
     }
 
     /// All settings, typed.
@@ -65,15 +66,11 @@ impl Store {
 
     fn store_setting(&mut self, key: &str, value: &str) -> Result<(), StoreError> {
         self.write(|conn| {
-            diesel::insert_into(settings::table)
-                .values((settings::key.eq(key), settings::value.eq(value)))
-                .on_conflict(settings::key)
-                .do_update()
-                .set(settings::value.eq(value))
-                .execute(conn)?;
+            let (key, value) = (key.to_owned(), value.to_owned());
+            StoreSetting { key, value }.execute(conn)?;
             Ok(())
         })?;
-        self.beside.wake_all();
+        self.wake_all();
         Ok(())
     }
 
@@ -95,7 +92,7 @@ impl Store {
 
     fn remove_setting(&mut self, key: &str) -> Result<bool, StoreError> {
         let removed = self.write(|conn| Ok(diesel::delete(settings::table.find(key)).execute(conn)?))?;
-        self.beside.wake_all();
+        self.wake_all();
         Ok(removed > 0)
     }
 }

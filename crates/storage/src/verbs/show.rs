@@ -1,12 +1,12 @@
 //! Reading one job and its attempts.
 
 use diesel::prelude::*;
-use diesel::sqlite::SqliteConnection;
 use queuectl_core::{Attempt, Job, JobId, JobRef};
 
+use crate::connection::Db;
 use crate::rows::{AttemptRow, JobRow};
 use crate::schema::{attempts, jobs, outputs, payloads};
-use crate::{Store, StoreError};
+use crate::{Store, StoreError, postgres};
 
 impl Store {
     /// The job of that number or name.
@@ -14,18 +14,19 @@ impl Store {
     /// # Errors
     /// [`StoreError::NoSuchJob`].
     pub fn job(&mut self, job: &JobRef) -> Result<Job, StoreError> {
+        let conn = self.conn()?;
         let (row, payload): (JobRow, String) = match job {
             JobRef::Number(id) => jobs::table
                 .inner_join(payloads::table)
                 .filter(jobs::id.eq(id.0))
                 .select((JobRow::as_select(), payloads::payload))
-                .get_result(&mut self.conn)
+                .get_result(conn)
                 .optional()?,
             JobRef::Name(name) => jobs::table
                 .inner_join(payloads::table)
                 .filter(jobs::name.eq(name.as_str()))
                 .select((JobRow::as_select(), payloads::payload))
-                .get_result(&mut self.conn)
+                .get_result(conn)
                 .optional()?,
         }
         .ok_or_else(|| StoreError::NoSuchJob(job.to_string()))?;
@@ -37,14 +38,13 @@ impl Store {
     /// # Errors
     /// [`StoreError::Database`].
     pub fn attempts(&mut self, job: JobId) -> Result<Vec<Attempt>, StoreError> {
+        let conn = self.conn()?;
         let rows: Vec<AttemptRow> = attempts::table
             .filter(attempts::job_id.eq(job.0))
             .order(attempts::fence)
             .select(AttemptRow::as_select())
-            .load(&mut self.conn)?;
-        rows.into_iter()
-            .map(|row| with_output(&mut self.conn, row))
-            .collect()
+            .load(conn)?;
+        rows.into_iter().map(|row| with_output(conn, row)).collect()
     }
 
     /// The job's ended attempts without what they printed, oldest first.
@@ -56,7 +56,7 @@ impl Store {
             .filter(attempts::job_id.eq(job.0))
             .order(attempts::fence)
             .select(AttemptRow::as_select())
-            .load(&mut self.conn)?;
+            .load(self.conn()?)?;
         rows.into_iter()
             .map(|row| row.into_attempt(Vec::new(), Vec::new()))
             .collect()
@@ -67,12 +67,13 @@ impl Store {
     /// # Errors
     /// [`StoreError::Database`].
     pub fn attempt(&mut self, job: JobId, fence: i64) -> Result<Option<Attempt>, StoreError> {
+        let conn = self.conn()?;
         let row: Option<AttemptRow> = attempts::table
             .find((job.0, fence))
             .select(AttemptRow::as_select())
-            .get_result(&mut self.conn)
+            .get_result(conn)
             .optional()?;
-        row.map(|row| with_output(&mut self.conn, row)).transpose()
+        row.map(|row| with_output(conn, row)).transpose()
     }
 
     /// The job's newest ended attempt, without its output.
@@ -84,14 +85,14 @@ impl Store {
             .filter(attempts::job_id.eq(job.0))
             .order(attempts::fence.desc())
             .select(AttemptRow::as_select())
-            .first(&mut self.conn)
+            .first(self.conn()?)
             .optional()?;
         row.map(|row| row.into_attempt(Vec::new(), Vec::new()))
             .transpose()
     }
 }
 
-fn with_output(conn: &mut SqliteConnection, row: AttemptRow) -> Result<Attempt, StoreError> {
+fn with_output(conn: &mut Db, row: AttemptRow) -> Result<Attempt, StoreError> {
     let (head, tail) = outputs::table
         .filter(outputs::job_id.eq(row.job_id).and(outputs::fence.eq(row.fence)))
         .select((outputs::head, outputs::tail))
@@ -101,8 +102,12 @@ fn with_output(conn: &mut SqliteConnection, row: AttemptRow) -> Result<Attempt, 
     row.into_attempt(head, tail)
 }
 
-/// The row of that job, without its payload.
-pub(crate) fn find(conn: &mut SqliteConnection, job: &JobRef) -> Result<JobRow, StoreError> {
+/// The row of that job, without its payload, for a transaction that is going to change it.
+pub(crate) fn find(conn: &mut Db, job: &JobRef) -> Result<JobRow, StoreError> {
+    if let Db::Postgres(conn) = conn {
+        // A transaction on SQLite is the only one; here others wait at the row.
+        postgres::lock_job(conn, job)?;
+    }
     let row = match job {
         JobRef::Number(id) => jobs::table
             .filter(jobs::id.eq(id.0))

@@ -1,11 +1,9 @@
 //! Counting jobs, and whether there are any.
 
-use diesel::prelude::*;
 use queuectl_core::{QueueName, State, Timestamp};
 
 use super::turn::Queues;
-use crate::sqlite::{counts, pages};
-use crate::{Store, StoreError};
+use crate::{Store, StoreError, counts, pages};
 
 /// How many jobs a queue has in a state.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,7 +23,7 @@ impl Store {
     /// [`StoreError::Database`].
     pub fn counts(&mut self, queue: Option<&QueueName>) -> Result<Vec<QueueCount>, StoreError> {
         // One moment for all of them.
-        self.conn.transaction(|conn| counts::read(conn, queue))
+        self.conn()?.snapshot(|conn| counts::read(conn, queue))
     }
 
     /// Whether any job of these queues has not ended: ready, running, scheduled or waiting for its retry.
@@ -37,11 +35,11 @@ impl Store {
             return Ok(true);
         }
         match queues {
-            Queues::All => Ok(self.next_due()?.is_some() || pages::any_running(&mut self.conn, None)?),
+            Queues::All => Ok(self.next_due()?.is_some() || pages::any_running(self.conn()?, None)?),
             Queues::Only(names) => {
                 for name in names {
-                    if pages::any_waiting(&mut self.conn, name)?
-                        || pages::any_running(&mut self.conn, Some(name))?
+                    if pages::any_waiting(self.conn()?, name)?
+                        || pages::any_running(self.conn()?, Some(name))?
                     {
                         return Ok(true);
                     }
@@ -57,12 +55,12 @@ impl Store {
     /// [`StoreError::Database`].
     pub fn any_ended_badly(&mut self, queues: &Queues, since: Timestamp) -> Result<bool, StoreError> {
         let names = match queues {
-            Queues::All => pages::queues(&mut self.conn, None)?,
+            Queues::All => pages::queues(self.conn()?, None)?,
             Queues::Only(names) => names.iter().map(ToString::to_string).collect(),
         };
         for name in names {
             for state in [State::Dead, State::Cancelled] {
-                if pages::any_ended_since(&mut self.conn, &name, state, since)? {
+                if pages::any_ended_since(self.conn()?, &name, state, since)? {
                     return Ok(true);
                 }
             }

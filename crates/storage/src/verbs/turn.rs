@@ -4,20 +4,17 @@
 //! The decisions about ended attempts come from outside; this applies them where the fencing token still holds.
 
 use diesel::prelude::*;
-use diesel::sqlite::SqliteConnection;
 use queuectl_core::transition::Standing;
 use queuectl_core::{Attempt, Event, JobId, NodeId, QueueName, State, Timestamp, Transition, transition};
 
+use crate::connection::Db;
+use crate::counts::Deltas;
 use crate::rows::{JobRow, count};
-use crate::sqlite::counts::Deltas;
-use crate::sqlite::inserts::{self, AttemptRow, OutputRow};
-use crate::sqlite::statements::{
-    CancelRequested, Claim, NextDue, Promote, QueueOf, ReadyHead, ReadyQueues, Release,
-};
-use crate::{Store, StoreError};
+use crate::statements::CancelRequested;
+use crate::{Store, StoreError, postgres, sqlite};
 
 /// Most waiting jobs that one turn makes ready; the rest follows in the next.
-const PROMOTE_BATCH: i64 = 1000;
+pub(crate) const PROMOTE_BATCH: i64 = 1000;
 
 /// Which queues a node serves.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -26,6 +23,17 @@ pub enum Queues {
     All,
     /// These.
     Only(Vec<QueueName>),
+}
+
+impl Queues {
+    /// Those of the queues that are served.
+    pub(crate) fn served(&self, ready: impl Iterator<Item = String>) -> Vec<String> {
+        let served = |name: &String| match self {
+            Queues::All => true,
+            Queues::Only(names) => names.iter().any(|served| served.as_str() == name),
+        };
+        ready.filter(served).collect()
+    }
 }
 
 /// The end of a claim: what the job becomes, and the attempt to keep, if one was made.
@@ -98,7 +106,10 @@ impl From<Count> for u32 {
     }
 }
 
-impl Queryable<diesel::sql_types::Integer, diesel::sqlite::Sqlite> for Count {
+impl<DB: diesel::backend::Backend> Queryable<diesel::sql_types::Integer, DB> for Count
+where
+    i32: diesel::deserialize::FromSql<diesel::sql_types::Integer, DB>,
+{
     type Row = i32;
     fn build(row: i32) -> diesel::deserialize::Result<Self> {
         Ok(Count(count(row)))
@@ -122,30 +133,9 @@ impl Store {
     /// # Errors
     /// [`StoreError::Database`]: nothing of the turn happened; the same turn can be tried again.
     pub fn turn(&mut self, turn: &Turn<'_>) -> Result<TurnResult, StoreError> {
-        self.write_busily(|conn| {
-            let mut stale = Vec::new();
-            let mut deltas = Deltas::default();
-            let mut attempts = Vec::with_capacity(turn.records.len());
-            for record in turn.records {
-                if release(conn, record, turn.now, &mut deltas)? {
-                    attempts.extend(&record.attempt);
-                } else {
-                    stale.push((record.job, record.fence));
-                }
-            }
-            insert_attempts(conn, &attempts)?;
-            promote(conn, turn.now, &mut deltas)?;
-            let claimed = if turn.claim > 0 {
-                claim(conn, turn, &mut deltas)?
-            } else {
-                Vec::new()
-            };
-            deltas.store(conn)?;
-            Ok(TurnResult {
-                stale,
-                claimed,
-                next_due: next_due(conn)?,
-            })
+        self.write_busily(|conn| match conn {
+            Db::Sqlite(conn) => sqlite::turn::turn(conn, turn),
+            Db::Postgres(conn) => postgres::turn::turn(conn, turn),
         })
     }
 
@@ -154,11 +144,15 @@ impl Store {
     /// # Errors
     /// [`StoreError::Database`].
     pub fn has_work(&mut self, queues: &Queues, now: Timestamp) -> Result<bool, StoreError> {
-        Ok(next_due(&mut self.conn)?.is_some_and(|due| due <= now) || self.has_ready(queues)?)
+        Ok(self.next_due()?.is_some_and(|due| due <= now) || self.has_ready(queues)?)
     }
 
     pub(crate) fn has_ready(&mut self, queues: &Queues) -> Result<bool, StoreError> {
-        Ok(!ready_queues(&mut self.conn, queues)?.is_empty())
+        let ready = match self.conn()? {
+            Db::Sqlite(conn) => sqlite::turn::ready_queues(conn, queues)?,
+            Db::Postgres(conn) => postgres::turn::ready_queues(conn, queues)?,
+        };
+        Ok(!ready.is_empty())
     }
 
     /// When the next waiting job is due. Reads only.
@@ -166,7 +160,10 @@ impl Store {
     /// # Errors
     /// [`StoreError::Database`].
     pub fn next_due(&mut self) -> Result<Option<Timestamp>, StoreError> {
-        next_due(&mut self.conn)
+        match self.conn()? {
+            Db::Sqlite(conn) => sqlite::turn::next_due(conn),
+            Db::Postgres(conn) => postgres::turn::next_due(conn),
+        }
     }
 
     /// The jobs among those that the node runs whose cancellation was asked for, with their fencing tokens.
@@ -174,188 +171,26 @@ impl Store {
     /// # Errors
     /// [`StoreError::Database`].
     pub fn cancel_requested(&mut self, node: NodeId) -> Result<Vec<(JobId, i64)>, StoreError> {
-        let rows: Vec<(i64, i64)> = CancelRequested { node_id: node.0 }.load(&mut self.conn)?;
+        let rows: Vec<(i64, i64)> = CancelRequested { node_id: node.0 }.load(self.conn()?)?;
         Ok(rows.into_iter().map(|(id, fence)| (JobId(id), fence)).collect())
     }
 }
 
-fn next_due(conn: &mut SqliteConnection) -> Result<Option<Timestamp>, StoreError> {
-    let row: Option<(i64,)> = NextDue {}.get_result(conn).optional()?;
-    Ok(row.map(|(due,)| Timestamp(due)))
-}
-
-fn promote(conn: &mut SqliteConnection, now: Timestamp, deltas: &mut Deltas) -> Result<(), StoreError> {
-    let statement = Promote {
-        updated_at: now.0,
-        now: now.0,
-        limit: PROMOTE_BATCH,
+/// What becomes of a running job that would run again although somebody asked to cancel it: it may have ended by
+/// itself before the request could reach it. None for a job that ended for good.
+pub(crate) fn cancelled_instead(change: Transition) -> Option<Transition> {
+    let standing = Standing {
+        state: change.from(),
+        attempts: change.attempts(),
+        system_failures: change.system_failures(),
     };
-    for (queue, fence) in statement.load::<(String, i64)>(conn)? {
-        let from = if fence == 0 {
-            State::Scheduled
-        } else {
-            State::Failed
-        };
-        deltas.entered(&queue, from, -1);
-        deltas.entered(&queue, State::Pending, 1);
-    }
-    Ok(())
-}
-
-/// Applies a record; false if its token no longer holds. A job that would run again although somebody asked to cancel
-/// it is cancelled: it may have ended by itself before the request could reach it.
-fn release(
-    conn: &mut SqliteConnection,
-    record: &Record,
-    now: Timestamp,
-    deltas: &mut Deltas,
-) -> Result<bool, StoreError> {
-    let mut change = record.change;
-    if !apply(conn, record, change, now)? {
-        let standing = Standing {
-            state: change.from(),
-            attempts: change.attempts(),
-            system_failures: change.system_failures(),
-        };
-        match transition(standing, Event::Cancel) {
-            Ok(cancel) if !change.to().is_final() && apply(conn, record, cancel, now)? => change = cancel,
-            _ => return Ok(false),
-        }
-    }
-    if change.to() != State::Completed {
-        let (queue,) = QueueOf { id: record.job.0 }.get_result::<(String,)>(conn)?;
-        deltas.entered(&queue, change.to(), 1);
-    }
-    Ok(true)
-}
-
-fn apply(
-    conn: &mut SqliteConnection,
-    record: &Record,
-    change: Transition,
-    now: Timestamp,
-) -> Result<bool, StoreError> {
-    let changed = Release {
-        state: change.to().code(),
-        attempts: i32::try_from(change.attempts()).unwrap_or(i32::MAX),
-        system_failures: i32::try_from(change.system_failures()).unwrap_or(i32::MAX),
-        due_at: change.due_at().map(|due| due.0),
-        finished_at: change.to().is_final().then_some(now.0),
-        cancel_requested: false,
-        updated_at: now.0,
-        id: record.job.0,
-        fence: record.fence,
-        node_id: record.node.0,
-        cancel_at_most: change.to().is_final(),
-    }
-    .execute(conn)?;
-    Ok(changed == 1)
-}
-
-/// Keeps ended attempts and what they printed.
-fn insert_attempts(conn: &mut SqliteConnection, attempts: &[&Attempt]) -> Result<(), StoreError> {
-    let rows: Vec<AttemptRow<'_>> = attempts
-        .iter()
-        .map(|attempt| AttemptRow {
-            job_id: attempt.job.0,
-            fence: attempt.fence,
-            attempt: i32::try_from(attempt.attempt).unwrap_or(i32::MAX),
-            node_id: attempt.node.0,
-            worker: i32::try_from(attempt.worker).unwrap_or(i32::MAX),
-            outcome: attempt.outcome.kind.code(),
-            exit_code: attempt.outcome.exit_code,
-            signal: attempt.outcome.signal,
-            message: &attempt.outcome.message,
-            started_at: attempt.started_at.0,
-            finished_at: attempt.finished_at.0,
-            output_bytes: i64::try_from(attempt.output.total_bytes).unwrap_or(i64::MAX),
-        })
-        .collect();
-    inserts::insert(conn, &rows, |_, _| Ok(())).map_err(|(_, error)| error)?;
-    for attempt in attempts {
-        let output = &attempt.output;
-        if !(output.head.is_empty() && output.tail.is_empty()) {
-            let row = OutputRow {
-                job_id: attempt.job.0,
-                fence: attempt.fence,
-                head: &output.head,
-                tail: &output.tail,
-            };
-            inserts::insert_one(conn, &row)?;
-        }
-    }
-    Ok(())
-}
-
-/// The queues, among those served, that have a job ready.
-fn ready_queues(conn: &mut SqliteConnection, queues: &Queues) -> Result<Vec<String>, StoreError> {
-    let ready: Vec<(String,)> = ReadyQueues {}.load(conn)?;
-    let served = |name: &String| match queues {
-        Queues::All => true,
-        Queues::Only(names) => names.iter().any(|served| served.as_str() == name),
-    };
-    Ok(ready.into_iter().map(|(name,)| name).filter(served).collect())
-}
-
-/// Claims by priority, then by age, over all served queues.
-fn claim(
-    conn: &mut SqliteConnection,
-    turn: &Turn<'_>,
-    deltas: &mut Deltas,
-) -> Result<Vec<Claimed>, StoreError> {
-    let queues = ready_queues(conn, turn.queues)?;
-    let shares = match queues.as_slice() {
-        [] => return Ok(Vec::new()),
-        [_] => vec![i64::from(turn.claim)],
-        _ => shares(conn, &queues, turn.claim)?,
-    };
-    let mut claimed: Vec<Claimed> = Vec::new();
-    for (queue, limit) in queues.into_iter().zip(shares) {
-        if limit == 0 {
-            continue;
-        }
-        let now = turn.now.0;
-        let statement = Claim {
-            node_id: turn.node.0,
-            started_at: now,
-            updated_at: now,
-            queue: queue.clone(),
-            limit,
-        };
-        let jobs = statement.load::<Claimed>(conn)?;
-        deltas.entered(&queue, State::Pending, -(jobs.len() as i64));
-        claimed.extend(jobs);
-    }
-    // RETURNING promises no order.
-    claimed.sort_by_key(|job| (-i64::from(job.priority), job.id));
-    Ok(claimed)
-}
-
-/// How many of the next `total` jobs come from each of several queues.
-fn shares(conn: &mut SqliteConnection, queues: &[String], total: u32) -> Result<Vec<i64>, StoreError> {
-    let mut heads: Vec<(i64, i64, usize)> = Vec::new();
-    for (index, queue) in queues.iter().enumerate() {
-        let head: Vec<(i32, i64)> = ReadyHead {
-            queue: queue.clone(),
-            limit: i64::from(total),
-        }
-        .load(conn)?;
-        heads.extend(
-            head.into_iter()
-                .map(|(priority, id)| (-i64::from(priority), id, index)),
-        );
-    }
-    heads.sort_unstable();
-    let mut shares = vec![0; queues.len()];
-    for (_, _, index) in heads.into_iter().take(total as usize) {
-        shares[index] += 1;
-    }
-    Ok(shares)
+    let cancel = transition(standing, Event::Cancel).ok();
+    cancel.filter(|_| !change.to().is_final())
 }
 
 /// Applies a decision to a job that is not running; false if it no longer stands where the decision saw it.
 pub(crate) fn change(
-    conn: &mut SqliteConnection,
+    conn: &mut Db,
     row: &JobRow,
     change: &Transition,
     now: Timestamp,
@@ -364,7 +199,7 @@ pub(crate) fn change(
         change.from() != State::Processing,
         "running jobs are changed by their node"
     );
-    let changed = crate::sqlite::statements::Change {
+    let changed = crate::statements::Change {
         state: change.to().code(),
         attempts: i32::try_from(change.attempts()).unwrap_or(i32::MAX),
         system_failures: i32::try_from(change.system_failures()).unwrap_or(i32::MAX),

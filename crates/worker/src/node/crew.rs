@@ -30,6 +30,8 @@ const MESSAGES: usize = 1024;
 
 pub struct Crew {
     args: Vec<OsString>,
+    /// What worker processes must not learn from their environment.
+    hidden: Vec<(&'static str, Option<String>)>,
     cookie: String,
     events: Sender<Event>,
     workers: Vec<Worker>,
@@ -97,6 +99,7 @@ impl Crew {
     pub fn start(
         count: u32,
         args: Vec<OsString>,
+        hidden: Vec<(&'static str, Option<String>)>,
         cookie: String,
         slots: u32,
         settings: PluginSettings,
@@ -109,6 +112,7 @@ impl Crew {
         };
         let mut crew = Crew {
             args,
+            hidden,
             cookie,
             events,
             workers: Vec::new(),
@@ -302,6 +306,12 @@ impl Crew {
             .env(COOKIE, &cookie)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped());
+        for (name, value) in &self.hidden {
+            match value {
+                Some(value) => command.env(name, value),
+                None => command.env_remove(name),
+            };
+        }
         os::own_group(&mut command);
         let mut child = command.spawn()?;
         let pid = child.id();

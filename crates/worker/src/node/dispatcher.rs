@@ -7,10 +7,10 @@
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
 use std::time::{Duration, Instant};
 
-use queuectl_core::{Clock, JobId, NodeId, OutcomeKind, Settings, SystemClock, Timestamp};
+use queuectl_core::{Clock, JobId, NodeId, OutcomeKind, Settings, Timestamp};
 use queuectl_executor::{Finished, PluginSettings, RunKey, StopReason};
 use queuectl_scheduler::{Pace, claim_count};
-use queuectl_storage::{Claimed, StopRequest, Store, StoreError, Turn, TurnResult};
+use queuectl_storage::{Claimed, StopRequest, Store, StoreClock, StoreError, Turn, TurnResult};
 
 use super::control::{Control, Requests};
 use super::crew::Crew;
@@ -18,6 +18,7 @@ use super::decide::{self, Ending, Subject};
 use super::events::Event;
 use super::hand::{self, Hand, Running};
 use super::kept::Kept;
+use super::lease::Lease;
 use super::shutdown::{Phase, Step};
 use super::{NodeEnd, NodeError, NodeOptions, housekeeping, report, rescue};
 use crate::os;
@@ -38,14 +39,15 @@ const PURGE_PAUSE: u32 = 1;
 /// How long worker processes without jobs may take to leave.
 const DISMISS: Duration = Duration::from_secs(5);
 
-pub struct Dispatcher {
+pub struct Dispatcher<'a> {
     store: Store,
     pub(super) node: NodeId,
     pub(super) options: NodeOptions,
     pub(super) settings: Settings,
-    pub(super) clock: SystemClock,
+    pub(super) clock: StoreClock,
     started_at: Timestamp,
-    inbox: Receiver<Event>,
+    inbox: &'a Receiver<Event>,
+    pub(super) lease: Lease,
     pub(super) crew: Crew,
     pub(super) hand: Hand,
     pub(super) pace: Pace,
@@ -67,20 +69,23 @@ pub struct Dispatcher {
     pub(super) kept: Kept,
 }
 
-impl Dispatcher {
+impl<'a> Dispatcher<'a> {
     pub fn new(
         mut store: Store,
         node: NodeId,
         cookie: String,
         options: NodeOptions,
+        lease: Lease,
         events: Sender<Event>,
-        inbox: Receiver<Event>,
-    ) -> Result<Dispatcher, NodeError> {
+        inbox: &'a Receiver<Event>,
+    ) -> Result<Dispatcher<'a>, NodeError> {
         let settings = store.settings()?;
         store.set_durability(settings.durability)?;
+        let clock = store.clock()?;
         let crew = Crew::start(
             options.workers,
             options.worker_args.clone(),
+            options.location.hidden_environment(),
             cookie,
             options.concurrency,
             plugin_settings(&settings),
@@ -93,9 +98,10 @@ impl Dispatcher {
             node,
             options,
             settings,
-            clock: SystemClock,
-            started_at: SystemClock.now(),
+            started_at: clock.now(),
+            clock,
             inbox,
+            lease,
             crew,
             hand: Hand::default(),
             pace: Pace::default(),
@@ -133,7 +139,7 @@ impl Dispatcher {
             } else {
                 Duration::ZERO
             };
-        self.crew.dismiss(&self.inbox, deadline);
+        self.crew.dismiss(self.inbox, deadline);
         if result.is_ok() {
             self.store.leave_node(self.node)?;
             tracing::info!(node = self.node.0, "node stopped");
@@ -159,6 +165,7 @@ impl Dispatcher {
             self.crew.replace();
             self.hand_out();
             self.crew.flush();
+            self.lease.set_running(self.hand.running() > 0);
             if !self.phase.is_working() && self.hand.is_empty() {
                 return Ok(NodeEnd::Stopped);
             }
@@ -219,6 +226,7 @@ impl Dispatcher {
                 self.maybe_work = true;
                 self.control.ask();
             }
+            Event::Lease => self.lease_changed(),
             Event::StopSignal => {
                 let step = self.phase.on_signal(self.settings.shutdown_grace);
                 self.take_step(step);
@@ -259,8 +267,8 @@ impl Dispatcher {
         let ending = Ending {
             node: self.node,
             worker: worker as u32 + 1,
-            started_at,
-            finished_at,
+            started_at: self.clock.of_local(started_at),
+            finished_at: self.clock.of_local(finished_at),
             outcome,
             output,
             advice,
@@ -369,8 +377,12 @@ impl Dispatcher {
 
     /// Everything that needs the store.
     fn tend_store(&mut self) -> Result<(), NodeError> {
+        if self.lease.is_lost() {
+            return Err(NodeError::Fenced(self.node));
+        }
         let now = self.clock.now();
         if let Some(requests) = self.control.look(&mut self.store, &self.settings, now)? {
+            self.clock = self.store.clock()?;
             self.take_requests(requests)?;
         }
         if Instant::now() >= self.next_rescue {
@@ -404,6 +416,7 @@ impl Dispatcher {
         if let Some(settings) = requests.settings {
             tracing::info!("settings changed");
             self.store.set_durability(settings.durability)?;
+            self.lease.set_length(settings.lease);
             self.crew.set_settings(plugin_settings(&settings));
             self.settings = settings;
         }
@@ -438,7 +451,7 @@ impl Dispatcher {
 
     /// How many jobs the node would claim now.
     fn wants(&self) -> u32 {
-        if !self.phase.is_working() || self.store_retry.is_some() {
+        if !self.phase.is_working() || self.store_retry.is_some() || !self.lease.is_held() {
             return 0;
         }
         let slots = self.crew.present().count() * self.slots();

@@ -15,6 +15,8 @@ use crate::protocol::FromWorker;
 pub enum Event {
     /// Another process changed the store.
     Wake,
+    /// The node's lease came to another stage.
+    Lease,
     /// The user asked the node to stop.
     StopSignal,
     /// What a worker process told, in that order.
@@ -33,12 +35,16 @@ pub enum Event {
     },
 }
 
-/// Starts passing on signals and wake-ups.
-pub fn listen(events: &Sender<Event>, mut listener: WakeListener) -> io::Result<()> {
+/// Starts passing on signals.
+pub fn pass_signals(events: &Sender<Event>) -> io::Result<()> {
     let signals = events.clone();
     os::on_stop_signal(move || {
         let _ = signals.send(Event::StopSignal);
-    })?;
+    })
+}
+
+/// Starts passing on wake-ups.
+pub fn pass_wake_ups(events: &Sender<Event>, mut listener: WakeListener) -> io::Result<()> {
     let wakes = events.clone();
     thread::Builder::new().name("wake-ups".into()).spawn(move || {
         // Without wake-ups the poll interval remains.

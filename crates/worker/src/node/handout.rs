@@ -21,11 +21,14 @@ const UNHEARD_LEAST: Duration = Duration::from_millis(1);
 /// How long jobs may wait while no slot gets free before they are taken back for others.
 const STALLED: Duration = Duration::from_millis(250);
 
-impl Dispatcher {
+impl Dispatcher<'_> {
     /// Gives jobs to workers, the least busy first: those whose worker died under them and that can be taken over, then
     /// those in stock. While jobs are short, some wait at the workers, where a slot is filled without a way back.
     pub(super) fn hand_out(&mut self) {
         self.discard();
+        if !self.lease.is_held() {
+            return;
+        }
         while self.hand.any_adrift()
             && let Some(worker) = self.worker_below(self.slots())
         {

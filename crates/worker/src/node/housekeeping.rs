@@ -1,5 +1,5 @@
 //! What a node does now and then besides running jobs: removing ended jobs whose retention is over, in small steps
-//! so that claims never wait for it.
+//! so that claims never wait for it, and what else the store wants to be done.
 
 use queuectl_core::{Settings, State, Timestamp};
 use queuectl_storage::{PurgeFilter, Store, StoreError};
@@ -9,6 +9,7 @@ const STEP: u32 = 500;
 
 /// Removes one step's worth of expired jobs. Returns whether more may be left.
 pub fn purge_expired(store: &mut Store, settings: &Settings, now: Timestamp) -> Result<bool, StoreError> {
+    store.tidy_up()?;
     let Some(retention) = settings.retention else {
         return Ok(false);
     };

@@ -9,6 +9,7 @@ mod hand;
 mod handout;
 mod housekeeping;
 mod kept;
+mod lease;
 mod report;
 mod rescue;
 mod shutdown;
@@ -16,15 +17,17 @@ mod shutdown;
 use std::ffi::OsString;
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::io;
-use std::sync::mpsc;
+use std::sync::mpsc::{self, Receiver, Sender};
+use std::time::{Duration, Instant};
 
-use queuectl_core::{Clock, NodeId, SystemClock};
+use queuectl_core::NodeId;
 use queuectl_executor::processes;
 use queuectl_storage::{Location, NewNode, OpenMode, Queues, Store, StoreError};
 
 use crate::os;
 use dispatcher::Dispatcher;
 use events::Event;
+use lease::Lease;
 
 /// What a node is to do.
 #[derive(Debug, Clone)]
@@ -88,13 +91,45 @@ impl NodeError {
     }
 }
 
+/// Between two tries to enter again.
+const REJOIN_EVERY: Duration = Duration::from_secs(1);
+
 /// Runs a node in the foreground until it is stopped or drained. `on_ready` is called once it is entered and its
 /// worker processes run.
+///
+/// A node on a server that was taken over, because the server could not be reached for longer than a lease, enters
+/// again as a new one.
 ///
 /// # Errors
 /// [`NodeError`]; whatever was running is stopped first.
 pub fn run_node(options: NodeOptions, on_ready: impl FnOnce(NodeId)) -> Result<NodeEnd, NodeError> {
-    let clock = SystemClock;
+    let mut on_ready = Some(on_ready);
+    let rejoins = matches!(options.location, Location::Postgres(_));
+    let mut again = false;
+    loop {
+        let (events, inbox) = mpsc::channel::<Event>();
+        events::pass_signals(&events).map_err(NodeError::setup("listen for signals"))?;
+        let ready = |node| on_ready.take().into_iter().for_each(|ready| ready(node));
+        match run_once(options.clone(), events, &inbox, ready) {
+            Err(error @ NodeError::Fenced(_)) if rejoins => tracing::warn!("{error}; entering again"),
+            Err(NodeError::Store(error)) if again && error.problem().is_some() => {
+                tracing::debug!("cannot enter again yet: {error}");
+                if let Ok(Event::StopSignal) = inbox.recv_timeout(REJOIN_EVERY) {
+                    return Ok(NodeEnd::Stopped);
+                }
+            }
+            other => return other,
+        }
+        again = true;
+    }
+}
+
+fn run_once(
+    options: NodeOptions,
+    events: Sender<Event>,
+    inbox: &Receiver<Event>,
+    on_ready: impl FnOnce(NodeId),
+) -> Result<NodeEnd, NodeError> {
     let mut store = Store::open(&options.location, OpenMode::Create)?;
     // The node's mark: first the store's, so that nodes of other stores are told apart, on this machine and wherever
     // executors start things.
@@ -113,13 +148,17 @@ pub fn run_node(options: NodeOptions, on_ready: impl FnOnce(NodeId)) -> Result<N
         concurrency: options.concurrency,
         queues: options.queues.clone(),
     };
-    let (id, guard, listener) = store.enter_node(&node, clock.now())?;
-    let (events, inbox) = mpsc::channel::<Event>();
-    events::listen(&events, listener).map_err(NodeError::setup("listen for signals"))?;
+    let (now, length, before) = (store.now()?, store.settings()?.lease, Instant::now());
+    let (id, guard, listener) = store.enter_node(&node, now)?;
+    let to_dispatcher = events.clone();
+    let tell = move |event| drop(to_dispatcher.send(event));
+    let lease = Lease::keep(&options.location, id, &cookie, length, before, tell)
+        .map_err(NodeError::setup("keep the lease"))?;
+    events::pass_wake_ups(&events, listener).map_err(NodeError::setup("listen for wake-ups"))?;
     // Children of a worker process that dies become children of this process, where they are found.
     processes::become_subreaper().map_err(NodeError::setup("become a subreaper"))?;
 
-    let end = Dispatcher::new(store, id, cookie, options, events, inbox)
+    let end = Dispatcher::new(store, id, cookie, options, lease, events, inbox)
         .and_then(|mut dispatcher| dispatcher.run(|| on_ready(id)));
     drop(guard);
     end

@@ -6,8 +6,8 @@ use std::io::{self, BufReader, BufWriter, Read, Write};
 use anyhow::{Context as _, Result};
 use jiff::ZonedDateTime;
 use queuectl_core::limits::{ENQUEUE_BATCH, PAYLOAD_BYTES};
-use queuectl_core::{Clock, NewJob, SystemClock};
-use queuectl_storage::{Store, StoreError};
+use queuectl_core::{Clock, NewJob, Timestamp};
+use queuectl_storage::{Store, StoreClock, StoreError};
 
 use super::validate::Validator;
 use super::{ignore_closed, print_id};
@@ -34,8 +34,10 @@ pub fn run(source: &str, options: &JobSpec, context: &Context) -> Result<Exit> {
         let finite = file.metadata().is_ok_and(|data| data.is_file());
         (Box::new(file), finite)
     };
+    let mut store = context.open_or_create()?;
     let mut bulk = Bulk {
-        store: context.open_or_create()?,
+        clock: store.clock()?,
+        store,
         lines: Lines::new(BufReader::with_capacity(64 * 1024, input), LINE_BYTES),
         options,
         validator: Validator::new(context),
@@ -70,6 +72,7 @@ struct Batch {
 
 struct Bulk<'a> {
     store: Store,
+    clock: StoreClock,
     lines: Lines<BufReader<Box<dyn Read>>>,
     options: &'a JobSpec,
     validator: Validator<'a>,
@@ -129,7 +132,7 @@ impl Bulk<'_> {
             Line::Text(bytes) => bytes.len(),
             Line::TooLong => 0,
         };
-        match read_job(line, self.options) {
+        match read_job(line, self.options, self.clock.now()) {
             Ok(job) => Ok(Some(Some((job, bytes)))),
             Err(reason) => {
                 self.name_bad(self.lines.number, &reason);
@@ -170,7 +173,7 @@ impl Bulk<'_> {
         if !batch.jobs.is_empty() {
             let numbers = self
                 .store
-                .enqueue(&batch.jobs, SystemClock.now())
+                .enqueue(&batch.jobs, self.clock.now())
                 .map_err(|error| name_line(error, &batch))?;
             self.stored += numbers.len() as u64;
             // Before printing can fail: the summary must know what is stored.
@@ -238,7 +241,7 @@ impl<W: Write> Write for Unflushed<'_, W> {
     }
 }
 
-fn read_job(line: Line, options: &JobSpec) -> Result<NewJob, String> {
+fn read_job(line: Line, options: &JobSpec, now: Timestamp) -> Result<NewJob, String> {
     let Line::Text(bytes) = line else {
         return Err(format!(
             "the line is longer than {LINE_BYTES} bytes; put larger input into a file"
@@ -246,7 +249,7 @@ fn read_job(line: Line, options: &JobSpec) -> Result<NewJob, String> {
     };
     let text = std::str::from_utf8(&bytes).map_err(|_| "the line is not valid UTF-8")?;
     let spec = json::job(text, &ZonedDateTime::now())?;
-    options.clone().or(spec).into_new_job(SystemClock.now())
+    options.clone().or(spec).into_new_job(now)
 }
 
 /// The error, with the line that is to blame.

@@ -10,6 +10,7 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
 use anyhow::{Context as _, Result};
+use queuectl_storage::Location;
 use serde::Serialize;
 
 use crate::context::Context;
@@ -44,7 +45,11 @@ pub fn start(args: &[OsString], log_file: Option<&Path>, context: &Context) -> R
     let log =
         open_log(&log_file).with_context(|| format!("cannot open the log file {}", log_file.display()))?;
     let log_start = log.metadata()?.len();
-    let mut child = Command::new(std::env::current_exe()?)
+    let mut node = Command::new(std::env::current_exe()?);
+    if let Location::Postgres(place) = &context.location {
+        node.env("QUEUECTL_DB", place.secret());
+    }
+    let mut child = node
         .args(args)
         .stdin(Stdio::null())
         .stdout(Stdio::piped())

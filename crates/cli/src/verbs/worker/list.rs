@@ -2,7 +2,6 @@
 
 use anyhow::Result;
 use clap::Args;
-use queuectl_core::{Clock, SystemClock};
 
 use crate::context::Context;
 use crate::exit::Exit;
@@ -14,11 +13,12 @@ use crate::output::node::{NodeView, print_table};
 pub struct ListArgs {}
 
 pub fn run(_: &ListArgs, context: &Context) -> Result<Exit> {
-    let nodes = NodeView::load_all(&mut context.open()?)?;
+    let mut store = context.open()?;
+    let nodes = NodeView::load_all(&mut store)?;
     if context.json {
         json::print(&nodes)?;
     } else {
-        print_table(&nodes, SystemClock.now(), context.raw)?;
+        print_table(&nodes, store.now()?, context.raw)?;
     }
     Ok(Exit::OK)
 }

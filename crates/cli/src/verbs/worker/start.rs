@@ -94,7 +94,10 @@ fn worker_args(context: &Context) -> Vec<OsString> {
 /// The arguments with which this binary becomes the node in the background.
 fn node_args(args: &StartArgs, context: &Context) -> Vec<OsString> {
     let mut node: Vec<OsString> = vec!["worker:start".into(), "--detached".into()];
-    node.extend(["--db".into(), context.location.path().into()]);
+    // A location on PostgreSQL may have a password in it, which is nothing for arguments; see `detach`.
+    if let Some(file) = context.location.file() {
+        node.extend(["--db".into(), file.into()]);
+    }
     node.push(format!("--count={}", args.count).into());
     node.push(format!("--concurrency={}", args.concurrency).into());
     node.extend(args.queue.iter().map(|queue| format!("--queue={queue}").into()));

@@ -236,7 +236,7 @@ fn mistakes_are_refused_before_the_job_is_stored() {
     let command = json!({ "executor": "http", "command": "curl", "payload": { "url": "http://a.example" } });
     let said = queue.fails(2, ["enqueue", &command.to_string()]);
     assert!(said.contains("no use for \"command\""), "{said}");
-    assert!(!queue.db().exists(), "a mistake makes no queue");
+    assert!(!queue.exists(), "a mistake makes no queue");
     request(&queue, "http://a.example", json!({}));
     assert_eq!(queue.jobs().len(), 1, "the control");
 }

@@ -9,8 +9,11 @@ use diesel::sql_types::{BigInt, SmallInt, Text};
 use diesel::sqlite::SqliteConnection;
 use queuectl_core::{QueueName, State};
 
-use super::statements::AddToCount;
 use crate::StoreError;
+use crate::connection::Db;
+use crate::pages::in_words_of;
+use crate::postgres::statements::{AddCounts, FoldCounts};
+use crate::sqlite::statements::AddToCount;
 use crate::verbs::status::QueueCount;
 
 /// Stands for all jobs of a queue, in the column for the state.
@@ -34,6 +37,20 @@ impl Deltas {
         }
     }
 
+    /// These jobs became due: their queues, and their fences, by which scheduled jobs, never claimed, are told from
+    /// failed ones.
+    pub fn promoted(&mut self, jobs: &[(String, i64)]) {
+        for (queue, fence) in jobs {
+            let from = if *fence == 0 {
+                State::Scheduled
+            } else {
+                State::Failed
+            };
+            self.entered(queue, from, -1);
+            self.entered(queue, State::Pending, 1);
+        }
+    }
+
     fn add(&mut self, queue: &str, state: i16, jobs: i64) {
         match self.0.iter_mut().find(|(q, s, _)| *s == state && q == queue) {
             Some((_, _, sum)) => *sum += jobs,
@@ -42,20 +59,50 @@ impl Deltas {
     }
 
     /// Writes them, within the transaction.
-    pub fn store(self, conn: &mut SqliteConnection) -> Result<(), StoreError> {
+    pub fn store(self, conn: &mut Db) -> Result<(), StoreError> {
+        match conn {
+            Db::Sqlite(conn) => self.store_sqlite(conn),
+            Db::Postgres(conn) => self.store_postgres(conn),
+        }
+    }
+
+    /// On SQLite, where writers come one after the other, a row for each queue and state is changed.
+    pub fn store_sqlite(self, conn: &mut SqliteConnection) -> Result<(), StoreError> {
         for (queue, state, jobs) in self.0.into_iter().filter(|(_, _, jobs)| *jobs != 0) {
             AddToCount { queue, state, jobs }.execute(conn)?;
         }
         Ok(())
     }
+
+    /// On PostgreSQL, where several nodes would wait for each other at such a row, a row is added each time; what was
+    /// added counts together, and now and then it is folded into one.
+    pub fn store_postgres(self, conn: &mut PgConnection) -> Result<(), StoreError> {
+        let mut rows = AddCounts {
+            queue: Vec::new(),
+            state: Vec::new(),
+            jobs: Vec::new(),
+        };
+        for (queue, state, jobs) in self.0.into_iter().filter(|(_, _, jobs)| *jobs != 0) {
+            rows.queue.push(queue);
+            rows.state.push(state);
+            rows.jobs.push(jobs);
+        }
+        if !rows.queue.is_empty() {
+            rows.execute(conn)?;
+        }
+        Ok(())
+    }
 }
 
-/// Forgets queues without jobs.
-pub fn forget_empty(conn: &mut SqliteConnection) -> Result<(), StoreError> {
-    diesel::sql_query(
-        "DELETE FROM counts WHERE queue IN (SELECT queue FROM counts WHERE state = -1 AND jobs = 0)",
-    )
-    .execute(conn)?;
+/// Forgets queues without jobs, and folds what was added up.
+pub fn forget_empty(conn: &mut Db) -> Result<(), StoreError> {
+    match conn {
+        Db::Sqlite(conn) => diesel::sql_query(
+            "DELETE FROM counts WHERE queue IN (SELECT queue FROM counts WHERE state = -1 AND jobs = 0)",
+        )
+        .execute(conn)?,
+        Db::Postgres(conn) => FoldCounts {}.execute(conn)?,
+    };
     Ok(())
 }
 
@@ -72,13 +119,13 @@ struct Row {
 /// What is counted, in one moment: the counts kept, and the running jobs.
 const COUNTS: &str = "SELECT queue, state, jobs FROM counts WHERE ?1 IS NULL OR queue = ?1 \
      UNION ALL \
-     SELECT queue, 3, count(*) FROM jobs INDEXED BY jobs_running WHERE node_id IS NOT NULL AND (?1 IS NULL OR queue = ?1) \
+     SELECT queue, CAST(3 AS SMALLINT), count(*) FROM jobs INDEXED BY jobs_running WHERE node_id IS NOT NULL AND (?1 IS NULL OR queue = ?1) \
      GROUP BY queue \
      ORDER BY 1, 2";
 
 /// How many jobs each queue, or one, has in each state; pairs without jobs are left out.
-pub fn read(conn: &mut SqliteConnection, queue: Option<&QueueName>) -> Result<Vec<QueueCount>, StoreError> {
-    let rows: Vec<Row> = diesel::sql_query(COUNTS)
+pub fn read(conn: &mut Db, queue: Option<&QueueName>) -> Result<Vec<QueueCount>, StoreError> {
+    let rows: Vec<Row> = diesel::sql_query(in_words_of(conn, COUNTS))
         .bind::<diesel::sql_types::Nullable<Text>, _>(queue.map(QueueName::as_str))
         .load(conn)?;
     let mut counts = Vec::new();
@@ -116,11 +163,12 @@ pub const WRONG: &str = "WITH counted (queue, state, jobs) AS (\
      SELECT queue, -1, count(*) FROM jobs GROUP BY queue \
      UNION ALL \
      SELECT queue, state, count(*) FROM jobs WHERE state IN (1, 2, 4, 6, 7) GROUP BY queue, state), \
-     kept (queue, state, jobs) AS (SELECT queue, state, jobs FROM counts WHERE jobs <> 0) \
+     kept (queue, state, jobs) AS (\
+     SELECT queue, state, sum(jobs) FROM counts GROUP BY queue, state HAVING sum(jobs) <> 0) \
      SELECT count(*) FROM (SELECT DISTINCT queue, state FROM (\
-     SELECT * FROM (SELECT * FROM counted EXCEPT SELECT * FROM kept) \
+     SELECT * FROM (SELECT * FROM counted EXCEPT SELECT * FROM kept) AS missing \
      UNION ALL \
-     SELECT * FROM (SELECT * FROM kept EXCEPT SELECT * FROM counted)))";
+     SELECT * FROM (SELECT * FROM kept EXCEPT SELECT * FROM counted) AS surplus) AS either) AS pairs";
 
 /// Counts the jobs anew. Reads every job.
 pub const RECOUNT: &str = "DELETE FROM counts; \

@@ -2,15 +2,31 @@
 //!
 //! There is no index from states to numbers: it would cost at every change of a job. Instead each state has a partial
 //! index that begins with the queue, and a page is merged from what the queues have. `INDEXED BY` keeps the planner from
-//! choosing otherwise, and makes a missing index an error and not a slow answer.
+//! choosing otherwise, and makes a missing index an error and not a slow answer. On PostgreSQL, which has no such words,
+//! sessions are told to prefer indexes.
 
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Integer, SmallInt, Text};
-use diesel::sqlite::SqliteConnection;
 use queuectl_core::{QueueName, State, Timestamp};
 
 use crate::StoreError;
+use crate::connection::Db;
 use crate::verbs::list::{ListFilter, Position};
+
+/// A statement in the words of the connection's database: PostgreSQL knows no `INDEXED BY`, and its parameters are
+/// `$1`.
+pub fn in_words_of(conn: &Db, sql: &str) -> String {
+    if let Db::Sqlite(_) = conn {
+        return sql.to_owned();
+    }
+    let sql = sql.replace("NOT INDEXED", "").replace('?', "$");
+    let mut parts = sql.split("INDEXED BY ");
+    let mut text = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        text.push_str(part.split_once(' ').map_or("", |(_, rest)| rest));
+    }
+    text
+}
 
 /// Different priorities of a queue's ready jobs that are merged; if there are more, the queue's ready jobs are sorted.
 const PRIORITIES_MOST: usize = 1000;
@@ -45,7 +61,7 @@ impl Page<'_> {
     /// Offers the first jobs of a part of an index: which index, what is looked for in it, and further conditions.
     fn offer(
         &mut self,
-        conn: &mut SqliteConnection,
+        conn: &mut Db,
         index: &str,
         part: &str,
         queue: &str,
@@ -55,8 +71,8 @@ impl Page<'_> {
         let (key, order) = match (ended, self.filter.oldest_first) {
             (true, true) => ("finished_at", "finished_at, id"),
             (true, false) => ("finished_at", "finished_at DESC, id DESC"),
-            (false, true) => ("0", "id"),
-            (false, false) => ("0", "id DESC"),
+            (false, true) => ("CAST(0 AS BIGINT)", "id"),
+            (false, false) => ("CAST(0 AS BIGINT)", "id DESC"),
         };
         let bounds = if ended {
             "(finished_at, id) > (?3, ?4) AND (finished_at, id) < (?5, ?6)"
@@ -68,7 +84,7 @@ impl Page<'_> {
         );
         let above = self.filter.above.unwrap_or(Position::FIRST);
         let below = self.filter.below.unwrap_or(Position::LAST);
-        let places: Vec<Place> = diesel::sql_query(sql)
+        let places: Vec<Place> = diesel::sql_query(in_words_of(conn, &sql))
             .bind::<Text, _>(queue)
             .bind::<Integer, _>(number)
             .bind::<BigInt, _>(above.ended)
@@ -93,14 +109,15 @@ impl Page<'_> {
     }
 
     /// Ready jobs are ordered by priority, so each priority of a queue is a part of its own.
-    fn offer_ready(&mut self, conn: &mut SqliteConnection, queue: &str) -> Result<(), StoreError> {
+    fn offer_ready(&mut self, conn: &mut Db, queue: &str) -> Result<(), StoreError> {
         const INDEX: &str = "INDEXED BY jobs_ready";
         let mut priorities: Vec<i32> = Vec::new();
         let mut below = i64::MAX;
-        while let Some(next) = diesel::sql_query(
+        while let Some(next) = diesel::sql_query(in_words_of(
+            conn,
             "SELECT priority FROM jobs INDEXED BY jobs_ready WHERE state = 1 AND queue = ?1 AND priority < ?2 \
              ORDER BY priority DESC LIMIT 1",
-        )
+        ))
         .bind::<Text, _>(queue)
         .bind::<BigInt, _>(below)
         .get_result::<Priority>(conn)
@@ -121,7 +138,7 @@ impl Page<'_> {
 }
 
 /// The positions of the first jobs that fit, in the order that is asked for.
-pub fn positions(conn: &mut SqliteConnection, filter: &ListFilter) -> Result<Vec<Position>, StoreError> {
+pub fn positions(conn: &mut Db, filter: &ListFilter) -> Result<Vec<Position>, StoreError> {
     let mut page = Page {
         filter,
         places: Vec::new(),
@@ -156,25 +173,26 @@ pub fn positions(conn: &mut SqliteConnection, filter: &ListFilter) -> Result<Vec
 }
 
 /// The queues that have jobs, found by hopping from one to the next; or the one that is meant.
-pub fn queues(conn: &mut SqliteConnection, only: Option<&QueueName>) -> Result<Vec<String>, StoreError> {
+pub fn queues(conn: &mut Db, only: Option<&QueueName>) -> Result<Vec<String>, StoreError> {
     if let Some(queue) = only {
         return Ok(vec![queue.to_string()]);
     }
-    let names: Vec<Name> = diesel::sql_query(
+    let names: Vec<Name> = diesel::sql_query(in_words_of(
+        conn,
         "WITH RECURSIVE known (queue) AS (\
          SELECT (SELECT queue FROM jobs INDEXED BY jobs_queue ORDER BY queue LIMIT 1) \
          UNION ALL \
          SELECT (SELECT jobs.queue FROM jobs INDEXED BY jobs_queue WHERE jobs.queue > known.queue \
          ORDER BY jobs.queue LIMIT 1) FROM known WHERE known.queue IS NOT NULL) \
          SELECT queue FROM known WHERE queue IS NOT NULL",
-    )
+    ))
     .load(conn)?;
     Ok(names.into_iter().map(|name| name.queue).collect())
 }
 
 /// Jobs that ended in that state before some time, queue by queue, those that ended first first.
 pub fn ended(
-    conn: &mut SqliteConnection,
+    conn: &mut Db,
     state: State,
     queue: Option<&QueueName>,
     before: Option<Timestamp>,
@@ -191,10 +209,11 @@ pub fn ended(
         if missing <= 0 {
             break;
         }
-        let found: Vec<Ended> = diesel::sql_query(
+        let found: Vec<Ended> = diesel::sql_query(in_words_of(
+            conn,
             "SELECT id FROM jobs INDEXED BY jobs_finished WHERE finished_at IS NOT NULL AND queue = ?1 AND state = ?2 \
              AND finished_at < ?3 ORDER BY finished_at LIMIT ?4",
-        )
+        ))
         .bind::<Text, _>(&queue)
         .bind::<SmallInt, _>(state.code())
         .bind::<BigInt, _>(before.map_or(i64::MAX, |before| before.0))
@@ -207,7 +226,7 @@ pub fn ended(
 
 /// How many jobs ended in that state before some time.
 pub fn count_ended(
-    conn: &mut SqliteConnection,
+    conn: &mut Db,
     state: State,
     queue: Option<&QueueName>,
     before: Option<Timestamp>,
@@ -219,10 +238,11 @@ pub fn count_ended(
     }
     let mut sum = 0;
     for queue in queues(conn, queue)? {
-        let found: Sum = diesel::sql_query(
+        let found: Sum = diesel::sql_query(in_words_of(
+            conn,
             "SELECT count(*) AS jobs FROM jobs INDEXED BY jobs_finished WHERE finished_at IS NOT NULL AND queue = ?1 \
              AND state = ?2 AND finished_at < ?3",
-        )
+        ))
         .bind::<Text, _>(&queue)
         .bind::<SmallInt, _>(state.code())
         .bind::<BigInt, _>(before.map_or(i64::MAX, |before| before.0))
@@ -239,10 +259,11 @@ struct One {
 }
 
 /// Whether a job of the queue, or any, runs.
-pub fn any_running(conn: &mut SqliteConnection, queue: Option<&QueueName>) -> Result<bool, StoreError> {
-    let row = diesel::sql_query(
+pub fn any_running(conn: &mut Db, queue: Option<&QueueName>) -> Result<bool, StoreError> {
+    let row = diesel::sql_query(in_words_of(
+        conn,
         "SELECT 1 AS one FROM jobs INDEXED BY jobs_running WHERE node_id IS NOT NULL AND (?1 = '' OR queue = ?1) LIMIT 1",
-    )
+    ))
     .bind::<Text, _>(queue.map_or("", |queue| queue.as_str()))
     .get_result::<One>(conn)
     .optional()?;
@@ -250,10 +271,11 @@ pub fn any_running(conn: &mut SqliteConnection, queue: Option<&QueueName>) -> Re
 }
 
 /// Whether a job of the queue is scheduled or waits for its retry.
-pub fn any_waiting(conn: &mut SqliteConnection, queue: &QueueName) -> Result<bool, StoreError> {
-    let row = diesel::sql_query(
+pub fn any_waiting(conn: &mut Db, queue: &QueueName) -> Result<bool, StoreError> {
+    let row = diesel::sql_query(in_words_of(
+        conn,
         "SELECT 1 AS one FROM jobs INDEXED BY jobs_waiting WHERE due_at IS NOT NULL AND queue = ?1 LIMIT 1",
-    )
+    ))
     .bind::<Text, _>(queue.as_str())
     .get_result::<One>(conn)
     .optional()?;
@@ -262,15 +284,16 @@ pub fn any_waiting(conn: &mut SqliteConnection, queue: &QueueName) -> Result<boo
 
 /// Whether a job of the queue ended in that state since then.
 pub fn any_ended_since(
-    conn: &mut SqliteConnection,
+    conn: &mut Db,
     queue: &str,
     state: State,
     since: Timestamp,
 ) -> Result<bool, StoreError> {
-    let row = diesel::sql_query(
+    let row = diesel::sql_query(in_words_of(
+        conn,
         "SELECT 1 AS one FROM jobs INDEXED BY jobs_finished WHERE finished_at IS NOT NULL AND queue = ?1 \
          AND state = ?2 AND finished_at >= ?3 LIMIT 1",
-    )
+    ))
     .bind::<Text, _>(queue)
     .bind::<SmallInt, _>(state.code())
     .bind::<BigInt, _>(since.0)
@@ -290,11 +313,7 @@ mod tests {
     use crate::{Location, OpenMode};
 
     /// What SQLite plans for every statement that `body` runs.
-    fn plans(
-        conn: &mut SqliteConnection,
-        location: &Location,
-        body: impl FnOnce(&mut SqliteConnection),
-    ) -> Vec<(String, String)> {
+    fn plans(conn: &mut Db, location: &Location, body: impl FnOnce(&mut Db)) -> Vec<(String, String)> {
         let texts = Arc::new(Mutex::new(Vec::new()));
         let into = Arc::clone(&texts);
         conn.set_instrumentation(move |event: InstrumentationEvent<'_>| {
@@ -305,7 +324,7 @@ mod tests {
             }
         });
         body(conn);
-        let other = rusqlite::Connection::open(location.path()).unwrap();
+        let other = rusqlite::Connection::open(location.file().unwrap()).unwrap();
         let texts = texts.lock().unwrap();
         let plan = |sql: &String| {
             let mut statement = other.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).unwrap();
@@ -324,7 +343,7 @@ mod tests {
     fn every_list_comes_from_its_index() {
         let folder = tempfile::tempdir().unwrap();
         let location = Location::Sqlite(folder.path().join("queue.db"));
-        let mut conn = open::open(&location, OpenMode::Create).unwrap();
+        let mut conn = Db::Sqlite(open::open(location.file().unwrap(), OpenMode::Create).unwrap());
         diesel::sql_query(
             "INSERT INTO jobs (queue, state, priority, attempts, fence, system_failures, executor, cancel_requested, \
              created_at, updated_at) VALUES ('a', 1, 0, 0, 0, 0, 'shell', 0, 0, 0)",

@@ -1,5 +1,9 @@
 //! `db:check`, `db:backup` and `db:compact`: looking after the queue's file.
 
+pub mod copy;
+pub mod migrate;
+pub mod path;
+
 use std::io::{self, Write};
 use std::path::PathBuf;
 
@@ -7,10 +11,10 @@ use anyhow::Result;
 use clap::Args;
 use serde::Serialize;
 
-use super::each::ignore_closed;
 use crate::context::Context;
 use crate::exit::Exit;
 use crate::output::{escape, json};
+use crate::verbs::each::ignore_closed;
 
 /// Check the queue's file for damage
 #[derive(Debug, Args)]
@@ -118,10 +122,9 @@ struct CompactView {
 
 pub fn compact(_: &CompactArgs, context: &Context) -> Result<Exit> {
     let mut store = context.open()?;
-    let path = context.location.path();
-    let bytes_before = super::status::size(path);
+    let bytes_before = store.bytes()?;
     store.compact()?;
-    let bytes = super::status::size(path);
+    let bytes = store.bytes()?;
     let printed = if context.json {
         json::print(&CompactView { bytes_before, bytes })
     } else {

@@ -1,0 +1,82 @@
+//! `db:copy`: a whole queue into another place, also from a file to a server and back.
+
+use std::io::{self, Write};
+
+use anyhow::Result;
+use clap::Args;
+use queuectl_storage::{Location, OpenMode, Store, StoreError};
+use serde::Serialize;
+
+use crate::context::Context;
+use crate::exit::{Ended, Exit};
+use crate::output::{escape, json};
+use crate::verbs::each::ignore_closed;
+
+/// Copy a queue to another place, also from SQLite to PostgreSQL and back
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Jobs, attempts, what was kept of their output, and settings are copied, and then read back and compared. The target must \
+be empty or not there yet. No node may run on the source. Jobs that were running when a node died are rescued by the \
+first node on the copy. Files with long output stay where they are.
+
+A location with a password in it is better given by PGPASSWORD or ~/.pgpass, since arguments can be seen by others.")]
+pub struct CopyArgs {
+    /// The queue to copy: a file path, sqlite:PATH or postgres://...
+    #[arg(value_name = "FROM")]
+    from: String,
+    /// Where to: the same
+    #[arg(value_name = "TO")]
+    to: String,
+}
+
+#[derive(Serialize)]
+struct CopyView {
+    from: String,
+    to: String,
+    jobs: u64,
+    attempts: u64,
+    outputs: u64,
+    settings: u64,
+}
+
+pub fn copy(args: &CopyArgs, context: &Context) -> Result<Exit> {
+    let (from, to): (Location, Location) = (args.from.parse()?, args.to.parse()?);
+    let mut source = Store::open(&from, OpenMode::MustExist).map_err(|error| at(&from, error))?;
+    for node in source.nodes()? {
+        if source.node_lives(node.id)? {
+            return Err(StoreError::NodesLive.into());
+        }
+    }
+    let mut target = Store::open(&to, OpenMode::Create).map_err(|error| at(&to, error))?;
+    let copied = source.copy_to(&mut target)?;
+    let view = CopyView {
+        from: from.to_string(),
+        to: to.to_string(),
+        jobs: copied.jobs,
+        attempts: copied.attempts,
+        outputs: copied.outputs,
+        settings: copied.settings,
+    };
+    let printed = if context.json {
+        json::print(&view)
+    } else {
+        writeln!(
+            io::stdout(),
+            "copied {} jobs, {} attempts, {} outputs and {} settings to {}, and compared them",
+            view.jobs,
+            view.attempts,
+            view.outputs,
+            view.settings,
+            escape::line(&view.to)
+        )
+    };
+    ignore_closed(printed)?;
+    Ok(Exit::OK)
+}
+
+/// The error of one of two queues, with its place.
+fn at(location: &Location, error: StoreError) -> Ended {
+    let message = format!("{location}: {error}");
+    let exit = crate::exit::classify(&error.into());
+    Ended { message, exit }
+}

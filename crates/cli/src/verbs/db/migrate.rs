@@ -1,0 +1,90 @@
+//! `db:migrate`: bringing the schema up to date, or making it.
+
+use std::io::{self, Write};
+
+use anyhow::Result;
+use clap::Args;
+use queuectl_storage::{migrate, migrations};
+use serde::Serialize;
+
+use crate::context::Context;
+use crate::exit::Exit;
+use crate::output::{escape, json};
+use crate::verbs::each::ignore_closed;
+
+/// Make the queue's schema, or bring it up to date
+#[derive(Debug, Args)]
+#[command(after_help = "\
+A file is brought up to date by any verb of a newer version. On PostgreSQL only this does it, while no node runs, and \
+as a user who may change the schema; a queue that is not there yet is also made by the first `enqueue`.")]
+pub struct MigrateArgs {
+    /// Only say what would be done
+    #[arg(long)]
+    dry_run: bool,
+    /// Print the statements, for somebody who runs them by hand
+    #[arg(long)]
+    show_sql: bool,
+}
+
+#[derive(Serialize)]
+struct MigrateView {
+    db: String,
+    /// The version found; null if there was no queue.
+    version: Option<i32>,
+    migrations: Vec<MigrationView>,
+    /// Whether they were run.
+    done: bool,
+}
+
+#[derive(Serialize)]
+struct MigrationView {
+    version: i32,
+    name: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sql: Option<&'static str>,
+}
+
+pub fn run(args: &MigrateArgs, context: &Context) -> Result<Exit> {
+    let found = migrations(&context.location)?;
+    if !args.dry_run {
+        migrate(&context.location)?;
+    }
+    let migrations = found.missing.iter().map(|step| MigrationView {
+        version: step.version,
+        name: step.name,
+        sql: args.show_sql.then_some(step.sql),
+    });
+    let view = MigrateView {
+        db: context.location.to_string(),
+        version: found.version,
+        migrations: migrations.collect(),
+        done: !args.dry_run,
+    };
+    let printed = if context.json {
+        json::print(&view)
+    } else {
+        print(&view)
+    };
+    ignore_closed(printed)?;
+    Ok(Exit::OK)
+}
+
+fn print(view: &MigrateView) -> io::Result<()> {
+    let mut out = io::stdout();
+    if view.migrations.is_empty() {
+        return writeln!(out, "{} is up to date", escape::line(&view.db));
+    }
+    let done = if view.done { "done" } else { "to do" };
+    for step in &view.migrations {
+        // A comment, so that the whole is what psql takes.
+        writeln!(
+            out,
+            "-- {done}: {}, which makes version {}",
+            step.name, step.version
+        )?;
+        if let Some(sql) = step.sql {
+            writeln!(out, "{sql}")?;
+        }
+    }
+    Ok(())
+}

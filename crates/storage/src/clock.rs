@@ -1,0 +1,43 @@
+//! The clock that due times go by: this machine's on SQLite, the server's on PostgreSQL, so that machines whose clocks
+//! differ agree.
+
+use std::time::Instant;
+
+use queuectl_core::{Clock, SystemClock, Timestamp};
+
+/// The store's clock, as read once; from then on the monotonic clock is what moves it.
+#[derive(Debug, Clone, Copy)]
+pub struct StoreClock(Option<(Timestamp, Instant)>);
+
+impl StoreClock {
+    /// This machine's own clock.
+    pub(crate) fn system() -> StoreClock {
+        StoreClock(None)
+    }
+
+    /// A server's clock, which showed this just now.
+    pub(crate) fn server(now: Timestamp) -> StoreClock {
+        StoreClock(Some((now, Instant::now())))
+    }
+
+    /// A time that this machine's clock showed not long ago, by the store's clock.
+    #[must_use]
+    pub fn of_local(&self, local: Timestamp) -> Timestamp {
+        match self.0 {
+            None => local,
+            Some(_) => {
+                let ahead = self.now().0.saturating_sub(SystemClock.now().0);
+                Timestamp(local.0.saturating_add(ahead))
+            }
+        }
+    }
+}
+
+impl Clock for StoreClock {
+    fn now(&self) -> Timestamp {
+        match self.0 {
+            None => SystemClock.now(),
+            Some((then, at)) => then.after(at.elapsed()),
+        }
+    }
+}

@@ -1,0 +1,70 @@
+//! One connection, to SQLite or to PostgreSQL.
+//!
+//! Queries of the verbs are written once, against [`Db`]. What runs for every job is not: the hot path has
+//! statements of its own for each database, which take the connection inside.
+
+use diesel::connection::{AnsiTransactionManager, TransactionManager};
+use diesel::pg::PgConnection;
+use diesel::sqlite::SqliteConnection;
+
+use crate::StoreError;
+
+/// A connection to one of the databases.
+#[derive(diesel::MultiConnection)]
+pub enum Db {
+    /// An SQLite file.
+    Sqlite(SqliteConnection),
+    /// A PostgreSQL server.
+    Postgres(PgConnection),
+}
+
+/// What queries of the verbs are written for.
+pub type Backend = multi_connection_impl::MultiBackend;
+
+impl Db {
+    /// Runs `body`, which only reads, in one moment: it sees nothing that is stored meanwhile.
+    pub fn snapshot<T>(
+        &mut self,
+        body: impl FnOnce(&mut Db) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        self.transaction(
+            "BEGIN",
+            "BEGIN TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY",
+            body,
+        )
+    }
+
+    /// Runs `body` in one transaction: all of it is stored, or nothing. On SQLite it is the only writer.
+    pub fn write<T>(&mut self, body: impl FnOnce(&mut Db) -> Result<T, StoreError>) -> Result<T, StoreError> {
+        self.transaction("BEGIN IMMEDIATE", "BEGIN", body)
+    }
+
+    fn transaction<T>(
+        &mut self,
+        on_sqlite: &str,
+        on_postgres: &str,
+        body: impl FnOnce(&mut Db) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        match self {
+            Db::Sqlite(conn) => AnsiTransactionManager::begin_transaction_sql(conn, on_sqlite)?,
+            Db::Postgres(conn) => AnsiTransactionManager::begin_transaction_sql(conn, on_postgres)?,
+        }
+        match body(self) {
+            Ok(value) => {
+                match self {
+                    Db::Sqlite(conn) => AnsiTransactionManager::commit_transaction(conn)?,
+                    Db::Postgres(conn) => AnsiTransactionManager::commit_transaction(conn)?,
+                }
+                Ok(value)
+            }
+            Err(error) => {
+                // What went wrong first is what matters.
+                let _ = match self {
+                    Db::Sqlite(conn) => AnsiTransactionManager::rollback_transaction(conn),
+                    Db::Postgres(conn) => AnsiTransactionManager::rollback_transaction(conn),
+                };
+                Err(error)
+            }
+        }
+    }
+}

@@ -1,0 +1,68 @@
+//! Looking after a store on PostgreSQL: which rows are missing or left over, and how large it is.
+//!
+//! Whether the server's files are whole is the server's to check (`pg_amcheck`, data checksums).
+
+use diesel::connection::SimpleConnection;
+use diesel::prelude::*;
+
+use super::open::number;
+use crate::StoreError;
+use crate::counts::WRONG;
+use crate::verbs::maintenance::CheckReport;
+
+/// Tables that hold rows of jobs.
+const BELONGING: [&str; 3] = ["payloads", "attempts", "outputs"];
+
+/// Looks for jobs without payload and for rows of jobs that are no more.
+pub fn check(conn: &mut PgConnection) -> Result<CheckReport, StoreError> {
+    conn.transaction(|conn| {
+        // One moment for all of them, and for once whole tables are what is asked for.
+        conn.batch_execute(
+            "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY; SET LOCAL statement_timeout = 0; \
+             SET LOCAL enable_seqscan = on; SET LOCAL enable_hashjoin = on; SET LOCAL enable_mergejoin = on;",
+        )?;
+        let mut dangling = number(
+            conn,
+            "SELECT count(*) FROM jobs WHERE NOT EXISTS (SELECT 1 FROM payloads WHERE job_id = jobs.id)",
+        )?;
+        for table in BELONGING {
+            dangling += number(
+                conn,
+                &format!(
+                    "SELECT count(*) FROM {table} WHERE NOT EXISTS (SELECT 1 FROM jobs WHERE id = job_id)"
+                ),
+            )?;
+        }
+        let pages = number(conn, &format!("({SIZE}) / current_setting('block_size')::BIGINT"))?;
+        let unsigned = |value: i64| u64::try_from(value).unwrap_or(0);
+        Ok(CheckReport {
+            damage: Vec::new(),
+            dangling: unsigned(dangling),
+            miscounted: unsigned(number(conn, WRONG)?),
+            pages: unsigned(pages),
+            free_pages: 0,
+        })
+    })
+}
+
+/// What the tables of the schema take, with their indexes.
+const SIZE: &str = "SELECT coalesce(sum(pg_total_relation_size(pg_class.oid)), 0) FROM pg_class \
+                    JOIN pg_namespace AS ns ON ns.oid = relnamespace WHERE relkind = 'r' AND nspname = current_schema()";
+
+/// Writes the tables anew without what was removed or changed. Each is locked meanwhile.
+pub fn compact(conn: &mut PgConnection) -> Result<(), StoreError> {
+    // One statement at a time: it cannot be part of a transaction, and several at once would be one.
+    conn.batch_execute("SET statement_timeout = 0")?;
+    for table in [
+        "jobs", "payloads", "attempts", "outputs", "nodes", "settings", "counts",
+    ] {
+        conn.batch_execute(&format!("VACUUM (FULL, ANALYZE) {table}"))?;
+    }
+    conn.batch_execute("RESET statement_timeout")?;
+    Ok(())
+}
+
+/// The size of the tables and their indexes.
+pub fn bytes(conn: &mut PgConnection) -> Result<u64, StoreError> {
+    Ok(u64::try_from(number(conn, SIZE)?).unwrap_or(0))
+}

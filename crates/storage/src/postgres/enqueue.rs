@@ -1,0 +1,72 @@
+//! Storing jobs on PostgreSQL: all of them by one statement.
+
+use std::collections::HashSet;
+
+use diesel::prelude::*;
+use queuectl_core::{JobId, Timestamp};
+
+use super::statements::{InsertJobs, NextNumbers};
+use crate::StoreError;
+use crate::counts::Deltas;
+use crate::verbs::enqueue::{Checked, first_state};
+
+/// Stores jobs; their numbers, in their order.
+pub fn insert_all(
+    conn: &mut PgConnection,
+    jobs: Vec<Checked<'_>>,
+    now: Timestamp,
+) -> Result<Vec<JobId>, StoreError> {
+    if jobs.is_empty() {
+        return Ok(Vec::new());
+    }
+    let count = i64::try_from(jobs.len()).unwrap_or(i64::MAX);
+    let mut ids: Vec<i64> = NextNumbers { count }
+        .load::<(i64,)>(conn)?
+        .into_iter()
+        .map(|(id,)| id)
+        .collect();
+    ids.sort_unstable();
+    let names: Vec<Option<String>> = jobs
+        .iter()
+        .map(|new| new.job.name.clone().map(String::from))
+        .collect();
+    let mut rows = InsertJobs {
+        id: ids.clone(),
+        name: names.clone(),
+        queue: Vec::new(),
+        state: Vec::new(),
+        priority: Vec::new(),
+        max_retries: Vec::new(),
+        backoff_base: Vec::new(),
+        timeout_ms: Vec::new(),
+        executor: Vec::new(),
+        due_at: Vec::new(),
+        payload: Vec::new(),
+        created_at: now.0,
+    };
+    let mut deltas = Deltas::default();
+    for Checked { job, payload } in jobs {
+        let (state, due_at) = first_state(job, now);
+        deltas.came(job.queue.as_str(), state, 1);
+        rows.queue.push(job.queue.to_string());
+        rows.state.push(state.code());
+        rows.priority.push(job.priority);
+        // `NewJob::check` keeps these far below the limits of the columns.
+        rows.max_retries
+            .push(job.max_retries.map(|n| i32::try_from(n).unwrap_or(i32::MAX)));
+        rows.backoff_base.push(job.backoff_base);
+        rows.timeout_ms
+            .push(job.timeout_ms.map(|ms| i64::try_from(ms).unwrap_or(i64::MAX)));
+        rows.executor.push(job.executor.to_string());
+        rows.due_at.push(due_at.map(|due| due.0));
+        rows.payload.push(payload);
+    }
+    let stored: HashSet<i64> = rows.load::<(i64,)>(conn)?.into_iter().map(|(id,)| id).collect();
+    // Only a name that is taken keeps a job from being stored; the transaction is given up then.
+    if let Some(index) = ids.iter().position(|id| !stored.contains(id)) {
+        let name = names[index].clone().unwrap_or_default();
+        return Err(StoreError::NameTaken { name, index });
+    }
+    deltas.store_postgres(conn)?;
+    Ok(ids.into_iter().map(JobId).collect())
+}

@@ -1,0 +1,71 @@
+//! Which nodes live, by leases on the database's clock.
+//!
+//! A node renews its lease well before it is over; one that could not is taken over by another. Whoever takes over has
+//! the dead node's lease as long to rescue its jobs. A turn holds the node's row, so that no node is taken over between
+//! its claims and their commit.
+
+use std::time::Duration;
+
+use diesel::prelude::*;
+use queuectl_core::NodeId;
+
+use super::statements::{EnterNode, MarkAndLease, Notify, Renew, RenewAsBefore, TakeOver};
+use super::storable;
+use crate::StoreError;
+use crate::verbs::nodes::NewNode;
+
+fn ms(lease: Duration) -> i64 {
+    i64::try_from(lease.as_millis()).unwrap_or(i64::MAX)
+}
+
+/// Enters a node whose first lease begins now.
+pub fn enter(
+    conn: &mut PgConnection,
+    node: &NewNode,
+    queues: &str,
+    lease: Duration,
+) -> Result<NodeId, StoreError> {
+    let (id,) = EnterNode {
+        cookie: node.cookie.clone(),
+        host: storable(&node.host),
+        pid: i64::from(node.pid),
+        version: node.version.clone(),
+        workers: i32::try_from(node.workers).unwrap_or(i32::MAX),
+        concurrency: i32::try_from(node.concurrency).unwrap_or(i32::MAX),
+        queues: queues.to_owned(),
+        lease_ms: ms(lease),
+    }
+    .get_result::<(i64,)>(conn)?;
+    Ok(NodeId(id))
+}
+
+/// Renews a lease. False if another node has taken this one over, or removed it.
+pub fn renew(conn: &mut PgConnection, node: NodeId, lease: Option<Duration>) -> Result<bool, StoreError> {
+    let renewed = match lease {
+        Some(lease) => Renew {
+            lease_ms: ms(lease),
+            node_id: node.0,
+        }
+        .execute(conn)?,
+        None => RenewAsBefore { node_id: node.0 }.execute(conn)?,
+    };
+    Ok(renewed == 1)
+}
+
+/// Takes over a node whose lease is over, or that is known to be dead. False if it lives or another has it.
+pub fn take_over(conn: &mut PgConnection, node: NodeId, known_dead: bool) -> Result<bool, StoreError> {
+    let node_id = node.0;
+    Ok(TakeOver { node_id, known_dead }.execute(conn)? == 1)
+}
+
+/// The mark of a node, and whether its lease holds; none if there is no such node.
+pub fn look(conn: &mut PgConnection, node: NodeId) -> Result<Option<(String, bool)>, StoreError> {
+    Ok(MarkAndLease { node_id: node.0 }.get_result(conn).optional()?)
+}
+
+/// Wakes the nodes that listen.
+pub fn notify(conn: &mut PgConnection, channel: &str) -> Result<(), StoreError> {
+    let channel = channel.to_owned();
+    Notify { channel }.execute(conn)?;
+    Ok(())
+}

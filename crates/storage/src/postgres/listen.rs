@@ -1,0 +1,49 @@
+//! Wake-ups of a node by `NOTIFY`. A connection of its own waits for them and comes back by itself when it is lost.
+
+use std::thread::sleep;
+use std::time::Duration;
+
+use super::libpq::Ears;
+use super::server::Server;
+
+/// Longest silence before the node has a look by itself.
+const SILENCE: Duration = Duration::from_secs(60);
+/// The first and the longest pause between two tries to connect again.
+const PAUSE_FIRST: Duration = Duration::from_millis(100);
+const PAUSE_MOST: Duration = Duration::from_secs(5);
+
+/// Waits for the wake-ups of a store's nodes.
+pub struct Listener {
+    conninfo: String,
+    channel: String,
+    ears: Option<Ears>,
+}
+
+impl Listener {
+    /// Listens from now on, if the server can be reached.
+    pub fn new(server: &Server) -> Listener {
+        let (conninfo, channel) = (server.conninfo(), server.channel());
+        let ears = Ears::open(&conninfo, &channel);
+        Listener {
+            conninfo,
+            channel,
+            ears,
+        }
+    }
+
+    /// Blocks until the node is woken, or should have a look because it may have missed that.
+    pub fn wait(&mut self) {
+        if let Some(ears) = &mut self.ears
+            && ears.wait(SILENCE).is_some()
+        {
+            return;
+        }
+        self.ears = None;
+        let mut pause = PAUSE_FIRST;
+        while self.ears.is_none() {
+            sleep(pause);
+            pause = (pause * 2).min(PAUSE_MOST);
+            self.ears = Ears::open(&self.conninfo, &self.channel);
+        }
+    }
+}

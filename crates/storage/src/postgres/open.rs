@@ -1,0 +1,222 @@
+//! Opening a store on PostgreSQL: connect, see whether the schema is ours and current, make it if asked to.
+//!
+//! A schema that is there is never changed by merely opening it, for nodes on other machines may be of the version
+//! that it has; that is what [`migrate`] is for.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use diesel::connection::{Instrumentation, InstrumentationEvent, SimpleConnection};
+use diesel::prelude::*;
+use diesel::result::{DatabaseErrorKind, Error as DieselError};
+use diesel::sql_types::{BigInt, Bool, Integer, Nullable, Text};
+use diesel_migrations::{EmbeddedMigrations, MigrationHarness, embed_migrations};
+use queuectl_core::settings::Durability;
+
+use super::server::Server;
+use crate::{OpenMode, StoreError};
+
+const MIGRATIONS: EmbeddedMigrations = embed_migrations!("../../migrations/postgres");
+/// The newest schema that this version knows; each migration sets `store.schema_version`.
+pub const SCHEMA_VERSION: i32 = 2;
+
+/// What a session is told. The planner knows nothing of a queue, whose tables are empty at one moment and huge at the
+/// next: every statement of ours has an index, and is to use it. Limits of time only where the server, the role or the
+/// location has none: a node that is suspended in the middle of a turn must not hold its locks for ever.
+const SESSION: &str = "\
+    SET jit = off; SET enable_seqscan = off; SET enable_hashjoin = off; SET enable_mergejoin = off; \
+    SELECT set_config('statement_timeout', '60s', false) WHERE current_setting('statement_timeout') = '0'; \
+    SELECT set_config('lock_timeout', '30s', false) WHERE current_setting('lock_timeout') = '0'; \
+    SELECT set_config('idle_in_transaction_session_timeout', '30s', false) \
+    WHERE current_setting('idle_in_transaction_session_timeout') = '0';";
+
+/// What is at the location.
+enum Found {
+    Nothing,
+    Current,
+    Older(i32),
+}
+
+/// Opens the store. `broken` is set as soon as the connection should not be used any more.
+pub fn open(server: &Server, mode: OpenMode, broken: &Arc<AtomicBool>) -> Result<PgConnection, StoreError> {
+    let mut conn = connect(server)?;
+    match look(&mut conn, server)? {
+        Found::Current => {}
+        Found::Older(found) => {
+            let known = SCHEMA_VERSION;
+            return Err(StoreError::OlderSchema { found, known });
+        }
+        Found::Nothing if mode == OpenMode::MustExist => return Err(StoreError::Missing),
+        Found::Nothing => migrate_in(&mut conn, server)?,
+    }
+    set_durability(&mut conn, Durability::Full)?;
+    broken.store(false, Ordering::Relaxed);
+    conn.set_instrumentation(Watch(Arc::clone(broken)));
+    Ok(conn)
+}
+
+/// Makes the schema or brings it up to date; not while a node runs.
+pub fn migrate(server: &Server) -> Result<(), StoreError> {
+    let mut conn = connect(server)?;
+    match look(&mut conn, server)? {
+        Found::Current => return Ok(()),
+        Found::Nothing => {}
+        Found::Older(_) => {
+            let living = "SELECT count(*) FROM nodes WHERE lease_until > now_ms()";
+            if number(&mut conn, living)? > 0 {
+                return Err(StoreError::NodesLive);
+            }
+        }
+    }
+    migrate_in(&mut conn, server)
+}
+
+/// The version of the schema; none if there is no store.
+pub fn version(server: &Server) -> Result<Option<i32>, StoreError> {
+    Ok(match look(&mut connect(server)?, server)? {
+        Found::Nothing => None,
+        Found::Older(found) => Some(found),
+        Found::Current => Some(SCHEMA_VERSION),
+    })
+}
+
+fn connect(server: &Server) -> Result<PgConnection, StoreError> {
+    let mut conn = PgConnection::establish(&server.conninfo())?;
+    let schema = server.schema();
+    // The name is one that needs no quoting but the quotes.
+    conn.batch_execute(&format!("{SESSION} SET search_path = \"{schema}\", pg_temp;"))?;
+    Ok(conn)
+}
+
+/// Removes the schema and everything in it.
+pub fn drop_schema(server: &Server) -> Result<(), StoreError> {
+    let schema = server.schema();
+    connect(server)?.batch_execute(&format!("DROP SCHEMA IF EXISTS \"{schema}\" CASCADE"))?;
+    Ok(())
+}
+
+#[derive(QueryableByName)]
+struct Objects {
+    #[diesel(sql_type = Bool)]
+    schema: bool,
+    #[diesel(sql_type = Nullable<Text>)]
+    store: Option<String>,
+    #[diesel(sql_type = BigInt)]
+    tables: i64,
+}
+
+#[derive(QueryableByName)]
+struct Version {
+    #[diesel(sql_type = Integer)]
+    schema_version: i32,
+}
+
+fn objects(conn: &mut PgConnection, server: &Server) -> Result<Objects, StoreError> {
+    let query = diesel::sql_query(
+        "SELECT EXISTS (SELECT 1 FROM pg_namespace WHERE nspname = $1) AS schema, \
+         (SELECT relname::TEXT FROM pg_class JOIN pg_namespace AS ns ON ns.oid = relnamespace \
+          WHERE nspname = $1 AND relname = 'store' AND relkind = 'r') AS store, \
+         (SELECT count(*) FROM pg_class JOIN pg_namespace AS ns ON ns.oid = relnamespace \
+          WHERE nspname = $1 AND relkind IN ('r', 'p', 'v', 'm')) AS tables",
+    );
+    Ok(query.bind::<Text, _>(server.schema()).get_result(conn)?)
+}
+
+/// Looks whose the schema is, and of which version.
+fn look(conn: &mut PgConnection, server: &Server) -> Result<Found, StoreError> {
+    let there = objects(conn, server)?;
+    if there.store.is_none() {
+        return if there.tables == 0 {
+            Ok(Found::Nothing)
+        } else {
+            Err(StoreError::Foreign)
+        };
+    }
+    let row: Version = diesel::sql_query("SELECT schema_version FROM store").get_result(conn)?;
+    match row.schema_version {
+        SCHEMA_VERSION => Ok(Found::Current),
+        found if found > SCHEMA_VERSION => Err(StoreError::NewerSchema {
+            found,
+            known: SCHEMA_VERSION,
+        }),
+        found => Ok(Found::Older(found)),
+    }
+}
+
+/// Runs what is missing of the migrations, all or nothing. Another process may be doing the same: the loser of the
+/// race finds the schema current.
+fn migrate_in(conn: &mut PgConnection, server: &Server) -> Result<(), StoreError> {
+    conn.transaction(|conn| {
+        let schema = server.schema();
+        diesel::sql_query("SELECT pg_advisory_xact_lock(hashtextextended($1, 0))")
+            .bind::<Text, _>(server.channel())
+            .execute(conn)?;
+        if let Found::Current = look(conn, server)? {
+            return Ok(());
+        }
+        // An administrator may have made it for a user who may not.
+        if !objects(conn, server)?.schema {
+            conn.batch_execute(&format!("CREATE SCHEMA \"{schema}\""))?;
+        }
+        match conn.run_pending_migrations(MIGRATIONS) {
+            Ok(_) => Ok(()),
+            Err(error) => match error.downcast::<DieselError>() {
+                Ok(error) => Err(StoreError::from(*error)),
+                Err(error) => Err(StoreError::Migration(error.to_string())),
+            },
+        }
+    })
+}
+
+/// The server's own choice of what a commit waits for stands, unless it is not to wait at all.
+pub fn set_durability(conn: &mut PgConnection, durability: Durability) -> Result<(), StoreError> {
+    conn.batch_execute(match durability {
+        Durability::Full => {
+            "RESET synchronous_commit; SELECT set_config('synchronous_commit', 'on', false) \
+             WHERE current_setting('synchronous_commit') = 'off';"
+        }
+        Durability::Normal => "SET synchronous_commit = off;",
+    })?;
+    Ok(())
+}
+
+#[derive(QueryableByName)]
+struct Number {
+    #[diesel(sql_type = BigInt)]
+    value: i64,
+}
+
+/// The value of an expression that is one integer.
+pub fn number(conn: &mut PgConnection, expression: &str) -> Result<i64, StoreError> {
+    let sql = format!("SELECT ({expression})::BIGINT AS value");
+    Ok(diesel::sql_query(sql).get_result::<Number>(conn)?.value)
+}
+
+/// Watches for errors after which a connection is given up: all but those that the statement itself is to blame for.
+/// To connect again costs little, and nothing tells more surely that the new one is whole.
+struct Watch(Arc<AtomicBool>);
+
+impl Instrumentation for Watch {
+    fn on_connection_event(&mut self, event: InstrumentationEvent<'_>) {
+        let InstrumentationEvent::FinishQuery {
+            error: Some(error), ..
+        } = event
+        else {
+            return;
+        };
+        let harmless = match error {
+            DieselError::NotFound => true,
+            DieselError::DatabaseError(kind, _) => matches!(
+                kind,
+                DatabaseErrorKind::UniqueViolation
+                    | DatabaseErrorKind::CheckViolation
+                    | DatabaseErrorKind::NotNullViolation
+                    | DatabaseErrorKind::SerializationFailure
+            ),
+            _ => false,
+        };
+        if !harmless {
+            self.0.store(true, Ordering::Relaxed);
+        }
+    }
+}

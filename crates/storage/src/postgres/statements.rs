@@ -1,0 +1,243 @@
+//! The statements that run for every job, as PostgreSQL likes them: each for many jobs at once, whose columns come as
+//! arrays.
+
+use diesel::pg::{Pg, PgConnection};
+use diesel::sql_types::{Array, BigInt, Binary, Bool, Double, Integer, Nullable, SmallInt, Text};
+
+use crate::statements::statements;
+
+/// What a claim yields per job.
+pub type ClaimedColumns = (
+    BigInt,
+    Nullable<Text>,
+    Text,
+    Integer,
+    Integer,
+    BigInt,
+    Integer,
+    Nullable<Integer>,
+    Nullable<Double>,
+    Nullable<BigInt>,
+    Text,
+    Text,
+);
+
+statements! { Pg, PgConnection;
+    /// Reserves numbers for jobs.
+    NextNumbers { count: i64 as BigInt } -> (BigInt,) {
+        "SELECT nextval(pg_get_serial_sequence('jobs', 'id')) FROM generate_series(1, ?)"
+    }
+
+    /// Stores jobs.
+    InsertJobs {
+        id: Vec<i64> as Array<BigInt>,
+        name: Vec<Option<String>> as Array<Nullable<Text>>,
+        queue: Vec<String> as Array<Text>,
+        state: Vec<i16> as Array<SmallInt>,
+        priority: Vec<i32> as Array<Integer>,
+        max_retries: Vec<Option<i32>> as Array<Nullable<Integer>>,
+        backoff_base: Vec<Option<f64>> as Array<Nullable<Double>>,
+        timeout_ms: Vec<Option<i64>> as Array<Nullable<BigInt>>,
+        executor: Vec<String> as Array<Text>,
+        due_at: Vec<Option<i64>> as Array<Nullable<BigInt>>,
+        payload: Vec<String> as Array<Text>,
+        created_at: i64 as BigInt,
+    } -> (BigInt,) {
+        "WITH new AS MATERIALIZED (SELECT * FROM unnest(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) AS new (id, name, queue, \
+         state, priority, max_retries, backoff_base, timeout_ms, executor, due_at, payload)), \
+         stored AS (INSERT INTO payloads (job_id, payload) SELECT id, payload FROM new) \
+         INSERT INTO jobs (id, name, queue, state, priority, max_retries, backoff_base, timeout_ms, executor, due_at, \
+         created_at, updated_at, attempts, fence, system_failures, cancel_requested) \
+         SELECT id, name, queue, state, priority, max_retries, backoff_base, timeout_ms, executor, due_at, \
+         at.now, at.now, 0, 0, 0, FALSE FROM new, (SELECT ?::BIGINT AS now) AS at \
+         ON CONFLICT (name) WHERE name IS NOT NULL DO NOTHING RETURNING id"
+    }
+
+    /// Whether the node may claim: it is there, and nobody took it over. Until the transaction ends, nobody can.
+    HoldNode { node_id: i64 as BigInt } -> (Bool,) {
+        "SELECT taken_over FROM nodes WHERE id = ? FOR KEY SHARE"
+    }
+
+    /// The queues that have a job ready, found by hopping from one to the next in the index.
+    ReadyQueues {} -> (Text,) {
+        "WITH RECURSIVE ready (queue) AS (\
+         (SELECT queue FROM jobs WHERE state = 1 ORDER BY queue LIMIT 1) \
+         UNION ALL \
+         SELECT (SELECT jobs.queue FROM jobs WHERE state = 1 AND jobs.queue > ready.queue ORDER BY jobs.queue LIMIT 1) \
+         FROM ready WHERE ready.queue IS NOT NULL) \
+         SELECT queue FROM ready WHERE queue IS NOT NULL"
+    }
+
+    /// How many of the next jobs each of several queues would hand out. Both limits are the same number.
+    Shares { queues: Vec<String> as Array<Text>, limit: i64 as BigInt, most: i64 as BigInt } -> (Text, BigInt) {
+        "SELECT queue, count(*) FROM (\
+         SELECT served.queue FROM unnest(?) AS served (queue) CROSS JOIN LATERAL (\
+         SELECT priority, id FROM jobs WHERE state = 1 AND jobs.queue = served.queue \
+         ORDER BY priority DESC, id LIMIT ?) AS job ORDER BY job.priority DESC, job.id LIMIT ?) AS head GROUP BY queue"
+    }
+
+    /// Claims the next jobs of a queue: the event `claim` of `transition`, for many at once. What another node is
+    /// claiming at this moment is passed over.
+    Claim {
+        queue: String as Text,
+        limit: i64 as BigInt,
+        node_id: i64 as BigInt,
+        started_at: i64 as BigInt,
+        updated_at: i64 as BigInt,
+    } -> ClaimedColumns {
+        "WITH next AS MATERIALIZED (SELECT id FROM jobs WHERE state = 1 AND queue = ? \
+         ORDER BY priority DESC, id LIMIT ? FOR UPDATE SKIP LOCKED) \
+         UPDATE jobs SET state = 3, attempts = attempts + 1, fence = fence + 1, node_id = ?, started_at = ?, \
+         updated_at = ? FROM next, payloads WHERE jobs.id = next.id AND payloads.job_id = next.id \
+         RETURNING jobs.id, name, queue, priority, attempts, fence, system_failures, max_retries, backoff_base, \
+         timeout_ms, executor, payload"
+    }
+
+    /// Makes due jobs ready: the event `due` of `transition`, for many at once. Yields their queues, and the fences by
+    /// which scheduled jobs, never claimed, are told from failed ones.
+    Promote { updated_at: i64 as BigInt, now: i64 as BigInt, limit: i64 as BigInt } -> (Text, BigInt) {
+        "UPDATE jobs SET state = 1, due_at = NULL, updated_at = ? WHERE id IN (\
+         SELECT id FROM jobs WHERE due_at <= ? ORDER BY due_at LIMIT ? FOR UPDATE SKIP LOCKED) \
+         RETURNING queue, fence"
+    }
+
+    /// When the next waiting job is due.
+    NextDue {} -> (BigInt,) {
+        "SELECT due_at FROM jobs WHERE due_at IS NOT NULL ORDER BY due_at LIMIT 1"
+    }
+
+    /// Applies decisions to running jobs, where the fencing token still holds and, with `cancel_at_most` false, nobody
+    /// asked to cancel it. Yields the tokens of those that it was applied to, and their queues.
+    Release {
+        id: Vec<i64> as Array<BigInt>,
+        fence: Vec<i64> as Array<BigInt>,
+        node_id: Vec<i64> as Array<BigInt>,
+        state: Vec<i16> as Array<SmallInt>,
+        attempts: Vec<i32> as Array<Integer>,
+        system_failures: Vec<i32> as Array<Integer>,
+        due_at: Vec<Option<i64>> as Array<Nullable<BigInt>>,
+        finished_at: Vec<Option<i64>> as Array<Nullable<BigInt>>,
+        cancel_at_most: Vec<bool> as Array<Bool>,
+        updated_at: i64 as BigInt,
+    } -> (BigInt, BigInt, Text) {
+        "UPDATE jobs SET state = ended.state, attempts = ended.attempts, system_failures = ended.system_failures, \
+         due_at = ended.due_at, finished_at = ended.finished_at, cancel_requested = FALSE, updated_at = ended.now, \
+         node_id = NULL FROM (SELECT * FROM unnest(?, ?, ?, ?, ?, ?, ?, ?, ?) AS new (id, fence, node_id, state, \
+         attempts, system_failures, due_at, finished_at, cancel_at_most), (SELECT ?::BIGINT AS now) AS at) AS ended \
+         WHERE jobs.id = ended.id AND jobs.state = 3 AND jobs.fence = ended.fence AND jobs.node_id = ended.node_id \
+         AND jobs.cancel_requested <= ended.cancel_at_most RETURNING jobs.id, jobs.fence, jobs.queue"
+    }
+
+    /// Keeps ended attempts.
+    InsertAttempts {
+        job_id: Vec<i64> as Array<BigInt>,
+        fence: Vec<i64> as Array<BigInt>,
+        attempt: Vec<i32> as Array<Integer>,
+        node_id: Vec<i64> as Array<BigInt>,
+        worker: Vec<i32> as Array<Integer>,
+        outcome: Vec<i16> as Array<SmallInt>,
+        exit_code: Vec<Option<i32>> as Array<Nullable<Integer>>,
+        signal: Vec<Option<i32>> as Array<Nullable<Integer>>,
+        message: Vec<String> as Array<Text>,
+        started_at: Vec<i64> as Array<BigInt>,
+        finished_at: Vec<i64> as Array<BigInt>,
+        output_bytes: Vec<i64> as Array<BigInt>,
+    } -> () {
+        "INSERT INTO attempts (job_id, fence, attempt, node_id, worker, outcome, exit_code, signal, message, \
+         started_at, finished_at, output_bytes) SELECT * FROM unnest(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+    }
+
+    /// Keeps what attempts printed.
+    InsertOutputs {
+        job_id: Vec<i64> as Array<BigInt>,
+        fence: Vec<i64> as Array<BigInt>,
+        head: Vec<Vec<u8>> as Array<Binary>,
+        tail: Vec<Vec<u8>> as Array<Binary>,
+    } -> () {
+        "INSERT INTO outputs (job_id, fence, head, tail) SELECT * FROM unnest(?, ?, ?, ?)"
+    }
+
+    /// Has others wait until this transaction has changed the job.
+    LockJob { id: i64 as BigInt } -> () {
+        "SELECT id FROM jobs WHERE id = ? FOR UPDATE"
+    }
+
+    /// The same by the id that the user chose.
+    LockNamedJob { name: String as Text } -> () {
+        "SELECT id FROM jobs WHERE name = ? FOR UPDATE"
+    }
+
+    /// Removes jobs that are in that state, with all that belongs to them.
+    RemoveJobs { id: Vec<i64> as Array<BigInt>, state: i16 as SmallInt } -> (BigInt, Text) {
+        "WITH gone AS (DELETE FROM jobs USING unnest(?) AS ended (id) WHERE jobs.id = ended.id AND jobs.state = ? \
+         RETURNING jobs.id, jobs.queue), \
+         no_outputs AS (DELETE FROM outputs USING gone WHERE outputs.job_id = gone.id), \
+         no_attempts AS (DELETE FROM attempts USING gone WHERE attempts.job_id = gone.id), \
+         no_payloads AS (DELETE FROM payloads USING gone WHERE payloads.job_id = gone.id) \
+         SELECT id, queue FROM gone"
+    }
+
+    /// Adds to the numbers of jobs that queues have in states.
+    AddCounts {
+        queue: Vec<String> as Array<Text>,
+        state: Vec<i16> as Array<SmallInt>,
+        jobs: Vec<i64> as Array<BigInt>,
+    } -> () {
+        "INSERT INTO counts (queue, state, jobs) SELECT * FROM unnest(?, ?, ?)"
+    }
+
+    /// Makes one row for each queue and state of what was added, and none where that is nothing.
+    FoldCounts {} -> () {
+        "WITH added AS (DELETE FROM counts WHERE ctid = ANY (ARRAY (\
+         SELECT ctid FROM counts FOR UPDATE SKIP LOCKED)) RETURNING queue, state, jobs) \
+         INSERT INTO counts (queue, state, jobs) \
+         SELECT queue, state, sum(jobs) FROM added GROUP BY queue, state HAVING sum(jobs) <> 0"
+    }
+
+    /// Enters a node, with its lease.
+    EnterNode {
+        cookie: String as Text,
+        host: String as Text,
+        pid: i64 as BigInt,
+        version: String as Text,
+        workers: i32 as Integer,
+        concurrency: i32 as Integer,
+        queues: String as Text,
+        lease_ms: i64 as BigInt,
+    } -> (BigInt,) {
+        "INSERT INTO nodes (cookie, host, pid, version, workers, concurrency, queues, lease_ms, started_at, \
+         heartbeat_at, lease_until, stop_requested) SELECT ?, ?, ?, ?, ?, ?, ?, lease.ms, at.now, at.now, \
+         at.now + lease.ms, 0 FROM (SELECT ?::BIGINT AS ms) AS lease, (SELECT now_ms() AS now) AS at RETURNING id"
+    }
+
+    /// Renews a node's lease, unless another has taken the node over.
+    Renew { lease_ms: i64 as BigInt, node_id: i64 as BigInt } -> () {
+        "UPDATE nodes SET heartbeat_at = at.now, lease_ms = at.lease, lease_until = at.now + at.lease \
+         FROM (SELECT now_ms() AS now, ?::BIGINT AS lease) AS at WHERE id = ? AND NOT taken_over"
+    }
+
+    /// The same for as long as before.
+    RenewAsBefore { node_id: i64 as BigInt } -> () {
+        "UPDATE nodes SET heartbeat_at = at.now, lease_until = at.now + lease_ms \
+         FROM (SELECT now_ms() AS now) AS at WHERE id = ? AND NOT taken_over"
+    }
+
+    /// Takes a node over whose lease is over, or which is known to be dead; whoever does has its lease to rescue it.
+    /// A node in the middle of a turn is left alone until that has ended.
+    TakeOver { node_id: i64 as BigInt, known_dead: bool as Bool } -> () {
+        "UPDATE nodes SET taken_over = TRUE, lease_until = at.now + nodes.lease_ms \
+         FROM (SELECT now_ms() AS now) AS at, \
+         (SELECT id FROM nodes WHERE id = ? FOR UPDATE SKIP LOCKED) AS free \
+         WHERE nodes.id = free.id AND (lease_until <= at.now OR (?::BOOLEAN AND NOT taken_over))"
+    }
+
+    /// A node's mark, and whether its lease holds.
+    MarkAndLease { node_id: i64 as BigInt } -> (Text, Bool) {
+        "SELECT cookie, NOT taken_over AND lease_until > now_ms() FROM nodes WHERE id = ?"
+    }
+
+    /// Wakes the nodes.
+    Notify { channel: String as Text } -> () {
+        "SELECT pg_notify(?, '')"
+    }
+}

@@ -1,0 +1,217 @@
+//! A turn on PostgreSQL: as few statements as can be, each for all jobs at once, for each costs a way to the server.
+//!
+//! The order is that of SQLite, and so is what it does to a job; the conformance suite holds both to it.
+
+use std::collections::{HashMap, HashSet};
+
+use diesel::prelude::*;
+use queuectl_core::{Attempt, JobId, State, Timestamp, Transition};
+
+use super::statements::{
+    Claim, HoldNode, InsertAttempts, InsertOutputs, NextDue, Promote, ReadyQueues, Release, Shares,
+};
+use super::storable;
+use crate::StoreError;
+use crate::counts::Deltas;
+use crate::verbs::turn::{Claimed, PROMOTE_BATCH, Queues, Record, Turn, TurnResult, cancelled_instead};
+
+/// Runs one turn; the transaction is the caller's.
+pub fn turn(conn: &mut PgConnection, turn: &Turn<'_>) -> Result<TurnResult, StoreError> {
+    // First of all: a node that was taken over must not claim, and one that claims must not be taken over meanwhile.
+    let taken_over = HoldNode { node_id: turn.node.0 }
+        .get_result::<(bool,)>(conn)
+        .optional()?;
+    let mut deltas = Deltas::default();
+    let stale = record(conn, turn.records, turn.now, &mut deltas)?;
+    let mut due = next_due(conn)?;
+    if due.is_some_and(|due| due <= turn.now) {
+        let statement = Promote {
+            updated_at: turn.now.0,
+            now: turn.now.0,
+            limit: PROMOTE_BATCH,
+        };
+        deltas.promoted(&statement.load::<(String, i64)>(conn)?);
+        due = next_due(conn)?;
+    }
+    let claimed = if turn.claim > 0 && taken_over == Some((false,)) {
+        claim(conn, turn, &mut deltas)?
+    } else {
+        Vec::new()
+    };
+    deltas.store_postgres(conn)?;
+    Ok(TurnResult {
+        stale,
+        claimed,
+        next_due: due,
+    })
+}
+
+/// When the next waiting job is due.
+pub fn next_due(conn: &mut PgConnection) -> Result<Option<Timestamp>, StoreError> {
+    let row: Option<(i64,)> = NextDue {}.get_result(conn).optional()?;
+    Ok(row.map(|(due,)| Timestamp(due)))
+}
+
+/// The queues, among those served, that have a job ready.
+pub fn ready_queues(conn: &mut PgConnection, queues: &Queues) -> Result<Vec<String>, StoreError> {
+    let ready: Vec<(String,)> = ReadyQueues {}.load(conn)?;
+    Ok(queues.served(ready.into_iter().map(|(name,)| name)))
+}
+
+/// Applies records where their tokens hold, and keeps the attempts of those; the tokens of the others.
+fn record(
+    conn: &mut PgConnection,
+    records: &[Record],
+    now: Timestamp,
+    deltas: &mut Deltas,
+) -> Result<Vec<(JobId, i64)>, StoreError> {
+    let all: Vec<(&Record, Transition)> = records.iter().map(|record| (record, record.change)).collect();
+    let mut applied = release(conn, &all, now, deltas)?;
+    let left: Vec<(&Record, Transition)> = records
+        .iter()
+        .filter(|record| !applied.contains(&(record.job.0, record.fence)))
+        .filter_map(|record| Some((record, cancelled_instead(record.change)?)))
+        .collect();
+    applied.extend(release(conn, &left, now, deltas)?);
+    let mut stale = Vec::new();
+    let mut attempts = Vec::new();
+    for record in records {
+        // Taken out, so that of two records with one token only the first counts.
+        if applied.remove(&(record.job.0, record.fence)) {
+            attempts.extend(&record.attempt);
+        } else {
+            stale.push((record.job, record.fence));
+        }
+    }
+    keep(conn, &attempts)?;
+    Ok(stale)
+}
+
+/// Applies decisions to running jobs; the tokens of those that it was applied to.
+fn release(
+    conn: &mut PgConnection,
+    decided: &[(&Record, Transition)],
+    now: Timestamp,
+    deltas: &mut Deltas,
+) -> Result<HashSet<(i64, i64)>, StoreError> {
+    let mut rows = Release {
+        id: Vec::new(),
+        fence: Vec::new(),
+        node_id: Vec::new(),
+        state: Vec::new(),
+        attempts: Vec::new(),
+        system_failures: Vec::new(),
+        due_at: Vec::new(),
+        finished_at: Vec::new(),
+        cancel_at_most: Vec::new(),
+        updated_at: now.0,
+    };
+    for (record, change) in decided {
+        let ended = change.to().is_final();
+        rows.id.push(record.job.0);
+        rows.fence.push(record.fence);
+        rows.node_id.push(record.node.0);
+        rows.state.push(change.to().code());
+        rows.attempts
+            .push(i32::try_from(change.attempts()).unwrap_or(i32::MAX));
+        rows.system_failures
+            .push(i32::try_from(change.system_failures()).unwrap_or(i32::MAX));
+        rows.due_at.push(change.due_at().map(|due| due.0));
+        rows.finished_at.push(ended.then_some(now.0));
+        rows.cancel_at_most.push(ended);
+    }
+    if rows.id.is_empty() {
+        return Ok(HashSet::new());
+    }
+    let mut applied = HashMap::new();
+    for (id, fence, queue) in rows.load::<(i64, i64, String)>(conn)? {
+        applied.insert((id, fence), queue);
+    }
+    for (record, change) in decided {
+        if let Some(queue) = applied.get(&(record.job.0, record.fence)) {
+            deltas.entered(queue, change.to(), 1);
+        }
+    }
+    Ok(applied.into_keys().collect())
+}
+
+/// Keeps attempts and what they printed.
+fn keep(conn: &mut PgConnection, attempts: &[&Attempt]) -> Result<(), StoreError> {
+    if attempts.is_empty() {
+        return Ok(());
+    }
+    fn column<T>(attempts: &[&Attempt], value: impl Fn(&Attempt) -> T) -> Vec<T> {
+        attempts.iter().map(|attempt| value(attempt)).collect()
+    }
+    InsertAttempts {
+        job_id: column(attempts, |attempt| attempt.job.0),
+        fence: column(attempts, |attempt| attempt.fence),
+        attempt: column(attempts, |attempt| {
+            i32::try_from(attempt.attempt).unwrap_or(i32::MAX)
+        }),
+        node_id: column(attempts, |attempt| attempt.node.0),
+        worker: column(attempts, |attempt| {
+            i32::try_from(attempt.worker).unwrap_or(i32::MAX)
+        }),
+        outcome: column(attempts, |attempt| attempt.outcome.kind.code()),
+        exit_code: column(attempts, |attempt| attempt.outcome.exit_code),
+        signal: column(attempts, |attempt| attempt.outcome.signal),
+        message: column(attempts, |attempt| storable(&attempt.outcome.message)),
+        started_at: column(attempts, |attempt| attempt.started_at.0),
+        finished_at: column(attempts, |attempt| attempt.finished_at.0),
+        output_bytes: column(attempts, |attempt| {
+            i64::try_from(attempt.output.total_bytes).unwrap_or(i64::MAX)
+        }),
+    }
+    .execute(conn)?;
+    let printed: Vec<&Attempt> = attempts
+        .iter()
+        .copied()
+        .filter(|attempt| !(attempt.output.head.is_empty() && attempt.output.tail.is_empty()))
+        .collect();
+    if !printed.is_empty() {
+        InsertOutputs {
+            job_id: column(&printed, |attempt| attempt.job.0),
+            fence: column(&printed, |attempt| attempt.fence),
+            head: column(&printed, |attempt| attempt.output.head.clone()),
+            tail: column(&printed, |attempt| attempt.output.tail.clone()),
+        }
+        .execute(conn)?;
+    }
+    Ok(())
+}
+
+/// Claims by priority, then by age, over all served queues.
+fn claim(conn: &mut PgConnection, turn: &Turn<'_>, deltas: &mut Deltas) -> Result<Vec<Claimed>, StoreError> {
+    let queues = ready_queues(conn, turn.queues)?;
+    let total = i64::from(turn.claim);
+    let shares: HashMap<String, i64> = match queues.as_slice() {
+        [] => return Ok(Vec::new()),
+        [only] => HashMap::from([(only.clone(), total)]),
+        _ => Shares {
+            queues: queues.clone(),
+            limit: total,
+            most: total,
+        }
+        .load::<(String, i64)>(conn)?
+        .into_iter()
+        .collect(),
+    };
+    let mut claimed: Vec<Claimed> = Vec::new();
+    for (queue, limit) in shares {
+        let now = turn.now.0;
+        let statement = Claim {
+            queue: queue.clone(),
+            limit,
+            node_id: turn.node.0,
+            started_at: now,
+            updated_at: now,
+        };
+        let jobs = statement.load::<Claimed>(conn)?;
+        deltas.entered(&queue, State::Pending, -(jobs.len() as i64));
+        claimed.extend(jobs);
+    }
+    // RETURNING promises no order.
+    claimed.sort_by_key(|job| (-i64::from(job.priority), job.id));
+    Ok(claimed)
+}

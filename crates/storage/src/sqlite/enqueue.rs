@@ -1,0 +1,87 @@
+//! Storing jobs on SQLite, several rows a statement.
+
+use diesel::prelude::*;
+use diesel::result::{DatabaseErrorKind, Error as DieselError};
+use diesel::sqlite::SqliteConnection;
+use queuectl_core::{JobId, NewJob, State, Timestamp};
+
+use super::inserts::{self, JobRow, PayloadRow};
+use super::statements::LastNumber;
+use crate::StoreError;
+use crate::counts::Deltas;
+use crate::verbs::enqueue::{Checked, first_state};
+
+/// Stores jobs; their numbers, in their order.
+pub fn insert_all(
+    conn: &mut SqliteConnection,
+    jobs: Vec<Checked<'_>>,
+    now: Timestamp,
+) -> Result<Vec<JobId>, StoreError> {
+    let rows: Vec<JobRow<'_>> = jobs.iter().map(|new| row(new.job, now)).collect();
+    let numbers = insert_jobs(conn, &rows)?;
+    let payloads: Vec<PayloadRow<'_>> = numbers
+        .iter()
+        .zip(&jobs)
+        .map(|(job_id, Checked { payload, .. })| PayloadRow {
+            job_id: *job_id,
+            payload,
+        })
+        .collect();
+    inserts::insert(conn, &payloads, |_, _| Ok(())).map_err(|(_, error)| error)?;
+    let mut deltas = Deltas::default();
+    for row in &rows {
+        let state = State::from_code(row.state).unwrap_or(State::Pending);
+        deltas.came(row.queue, state, 1);
+    }
+    deltas.store_sqlite(conn)?;
+    Ok(numbers.into_iter().map(JobId).collect())
+}
+
+fn row(job: &NewJob, now: Timestamp) -> JobRow<'_> {
+    let (state, due_at) = first_state(job, now);
+    JobRow {
+        name: job.name.as_ref().map(|name| name.as_str()),
+        queue: job.queue.as_str(),
+        state: state.code(),
+        priority: job.priority,
+        // `NewJob::check` keeps these far below the limits of the columns.
+        max_retries: job.max_retries.map(|n| i32::try_from(n).unwrap_or(i32::MAX)),
+        backoff_base: job.backoff_base,
+        timeout_ms: job.timeout_ms.map(|ms| i64::try_from(ms).unwrap_or(i64::MAX)),
+        executor: job.executor.as_str(),
+        due_at: due_at.map(|due| due.0),
+        created_at: now.0,
+        updated_at: now.0,
+        attempts: 0,
+        fence: 0,
+        system_failures: 0,
+        cancel_requested: 0,
+    }
+}
+
+/// Stores the rows and returns their numbers, or says which has a name that is taken.
+fn insert_jobs(conn: &mut SqliteConnection, rows: &[JobRow<'_>]) -> Result<Vec<i64>, StoreError> {
+    let mut numbers = Vec::with_capacity(rows.len());
+    let inserted = inserts::insert(conn, rows, |conn, count| {
+        // The rows of a statement are numbered one after the other: nobody else writes meanwhile.
+        let (last,) = LastNumber {}.get_result::<(i64,)>(conn)?;
+        numbers.extend(last - count as i64 + 1..=last);
+        Ok(())
+    });
+    let Err((from, error)) = inserted else {
+        return Ok(numbers);
+    };
+    if matches!(
+        error,
+        DieselError::DatabaseError(DatabaseErrorKind::UniqueViolation, _)
+    ) {
+        // One of a statement's rows; which one, only each by itself can tell. All is undone with the transaction.
+        for (index, row) in rows.iter().enumerate().skip(from) {
+            if let (Err(_), Some(name)) = (inserts::insert_one(conn, row), row.name) {
+                let name = name.to_owned();
+                return Err(StoreError::NameTaken { name, index });
+            }
+        }
+    }
+    Err(error.into())
+}

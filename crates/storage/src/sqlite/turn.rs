@@ -1,0 +1,190 @@
+//! A turn on SQLite: one prepared statement for each record, which costs no way to a server.
+
+use diesel::prelude::*;
+use diesel::sqlite::SqliteConnection;
+use queuectl_core::{Attempt, State, Timestamp, Transition};
+
+use super::inserts::{self, AttemptRow, OutputRow};
+use super::statements::{Claim, NextDue, Promote, QueueOf, ReadyHead, ReadyQueues, Release};
+use crate::StoreError;
+use crate::counts::Deltas;
+use crate::verbs::turn::{Claimed, PROMOTE_BATCH, Queues, Record, Turn, TurnResult, cancelled_instead};
+
+/// Runs one turn; the transaction is the caller's.
+pub fn turn(conn: &mut SqliteConnection, turn: &Turn<'_>) -> Result<TurnResult, StoreError> {
+    let mut stale = Vec::new();
+    let mut deltas = Deltas::default();
+    let mut attempts = Vec::with_capacity(turn.records.len());
+    for record in turn.records {
+        if release(conn, record, turn.now, &mut deltas)? {
+            attempts.extend(&record.attempt);
+        } else {
+            stale.push((record.job, record.fence));
+        }
+    }
+    insert_attempts(conn, &attempts)?;
+    let statement = Promote {
+        updated_at: turn.now.0,
+        now: turn.now.0,
+        limit: PROMOTE_BATCH,
+    };
+    deltas.promoted(&statement.load::<(String, i64)>(conn)?);
+    let claimed = if turn.claim > 0 {
+        claim(conn, turn, &mut deltas)?
+    } else {
+        Vec::new()
+    };
+    deltas.store_sqlite(conn)?;
+    Ok(TurnResult {
+        stale,
+        claimed,
+        next_due: next_due(conn)?,
+    })
+}
+
+/// When the next waiting job is due.
+pub fn next_due(conn: &mut SqliteConnection) -> Result<Option<Timestamp>, StoreError> {
+    let row: Option<(i64,)> = NextDue {}.get_result(conn).optional()?;
+    Ok(row.map(|(due,)| Timestamp(due)))
+}
+
+/// Applies a record; false if its token no longer holds.
+fn release(
+    conn: &mut SqliteConnection,
+    record: &Record,
+    now: Timestamp,
+    deltas: &mut Deltas,
+) -> Result<bool, StoreError> {
+    let mut change = record.change;
+    if !apply(conn, record, change, now)? {
+        match cancelled_instead(change) {
+            Some(cancel) if apply(conn, record, cancel, now)? => change = cancel,
+            _ => return Ok(false),
+        }
+    }
+    if change.to() != State::Completed {
+        let (queue,) = QueueOf { id: record.job.0 }.get_result::<(String,)>(conn)?;
+        deltas.entered(&queue, change.to(), 1);
+    }
+    Ok(true)
+}
+
+fn apply(
+    conn: &mut SqliteConnection,
+    record: &Record,
+    change: Transition,
+    now: Timestamp,
+) -> Result<bool, StoreError> {
+    let changed = Release {
+        state: change.to().code(),
+        attempts: i32::try_from(change.attempts()).unwrap_or(i32::MAX),
+        system_failures: i32::try_from(change.system_failures()).unwrap_or(i32::MAX),
+        due_at: change.due_at().map(|due| due.0),
+        finished_at: change.to().is_final().then_some(now.0),
+        cancel_requested: false,
+        updated_at: now.0,
+        id: record.job.0,
+        fence: record.fence,
+        node_id: record.node.0,
+        cancel_at_most: change.to().is_final(),
+    }
+    .execute(conn)?;
+    Ok(changed == 1)
+}
+
+/// Keeps ended attempts and what they printed.
+fn insert_attempts(conn: &mut SqliteConnection, attempts: &[&Attempt]) -> Result<(), StoreError> {
+    let rows: Vec<AttemptRow<'_>> = attempts
+        .iter()
+        .map(|attempt| AttemptRow {
+            job_id: attempt.job.0,
+            fence: attempt.fence,
+            attempt: i32::try_from(attempt.attempt).unwrap_or(i32::MAX),
+            node_id: attempt.node.0,
+            worker: i32::try_from(attempt.worker).unwrap_or(i32::MAX),
+            outcome: attempt.outcome.kind.code(),
+            exit_code: attempt.outcome.exit_code,
+            signal: attempt.outcome.signal,
+            message: &attempt.outcome.message,
+            started_at: attempt.started_at.0,
+            finished_at: attempt.finished_at.0,
+            output_bytes: i64::try_from(attempt.output.total_bytes).unwrap_or(i64::MAX),
+        })
+        .collect();
+    inserts::insert(conn, &rows, |_, _| Ok(())).map_err(|(_, error)| error)?;
+    for attempt in attempts {
+        let output = &attempt.output;
+        if !(output.head.is_empty() && output.tail.is_empty()) {
+            let row = OutputRow {
+                job_id: attempt.job.0,
+                fence: attempt.fence,
+                head: &output.head,
+                tail: &output.tail,
+            };
+            inserts::insert_one(conn, &row)?;
+        }
+    }
+    Ok(())
+}
+
+/// The queues, among those served, that have a job ready.
+pub fn ready_queues(conn: &mut SqliteConnection, queues: &Queues) -> Result<Vec<String>, StoreError> {
+    let ready: Vec<(String,)> = ReadyQueues {}.load(conn)?;
+    Ok(queues.served(ready.into_iter().map(|(name,)| name)))
+}
+
+/// Claims by priority, then by age, over all served queues.
+fn claim(
+    conn: &mut SqliteConnection,
+    turn: &Turn<'_>,
+    deltas: &mut Deltas,
+) -> Result<Vec<Claimed>, StoreError> {
+    let queues = ready_queues(conn, turn.queues)?;
+    let shares = match queues.as_slice() {
+        [] => return Ok(Vec::new()),
+        [_] => vec![i64::from(turn.claim)],
+        _ => shares(conn, &queues, turn.claim)?,
+    };
+    let mut claimed: Vec<Claimed> = Vec::new();
+    for (queue, limit) in queues.into_iter().zip(shares) {
+        if limit == 0 {
+            continue;
+        }
+        let now = turn.now.0;
+        let statement = Claim {
+            node_id: turn.node.0,
+            started_at: now,
+            updated_at: now,
+            queue: queue.clone(),
+            limit,
+        };
+        let jobs = statement.load::<Claimed>(conn)?;
+        deltas.entered(&queue, State::Pending, -(jobs.len() as i64));
+        claimed.extend(jobs);
+    }
+    // RETURNING promises no order.
+    claimed.sort_by_key(|job| (-i64::from(job.priority), job.id));
+    Ok(claimed)
+}
+
+/// How many of the next `total` jobs come from each of several queues.
+fn shares(conn: &mut SqliteConnection, queues: &[String], total: u32) -> Result<Vec<i64>, StoreError> {
+    let mut heads: Vec<(i64, i64, usize)> = Vec::new();
+    for (index, queue) in queues.iter().enumerate() {
+        let head: Vec<(i32, i64)> = ReadyHead {
+            queue: queue.clone(),
+            limit: i64::from(total),
+        }
+        .load(conn)?;
+        heads.extend(
+            head.into_iter()
+                .map(|(priority, id)| (-i64::from(priority), id, index)),
+        );
+    }
+    heads.sort_unstable();
+    let mut shares = vec![0; queues.len()];
+    for (_, _, index) in heads.into_iter().take(total as usize) {
+        shares[index] += 1;
+    }
+    Ok(shares)
+}

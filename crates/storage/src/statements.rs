@@ -1,0 +1,103 @@
+//! How statements are declared that are written out by hand, and those of them that both databases share.
+//!
+//! Diesel's query builder does not cache `UPDATE` statements, and a partial index is only used when its condition
+//! stands in the statement literally. Diesel prepares each of these once per connection, binds and reads the values.
+
+use diesel::sql_types::{BigInt, Integer, Nullable, SmallInt, Text};
+
+use crate::connection::{Backend, Db};
+
+/// Where the parameters stand in a statement. Diesel walks a statement several times for each use, so this is done once,
+/// by the compiler, which also refuses a statement with more or fewer of them than fields.
+pub(crate) const fn marks<const N: usize>(sql: &str) -> [usize; N] {
+    let (mut marks, mut found, mut at) = ([0; N], 0, 0);
+    while at < sql.len() {
+        if sql.as_bytes()[at] == b'?' {
+            marks[found] = at;
+            found += 1;
+        }
+        at += 1;
+    }
+    assert!(found == N, "as many parameters as fields");
+    marks
+}
+
+/// Declares statements of a backend: their parameters in the order of the `?` in their text, and the columns they
+/// yield.
+macro_rules! statements {
+    ($backend:ty, $connection:ty;
+     $($(#[$doc:meta])* $name:ident { $($field:ident: $rust:ty as $sql:ty),* $(,)? } -> $columns:ty { $text:expr })*) => {
+        $(
+            $(#[$doc])*
+            #[derive(Debug, diesel::query_builder::QueryId)]
+            pub struct $name {
+                $(pub $field: $rust,)*
+            }
+
+            impl $name {
+                pub const SQL: &str = $text;
+            }
+
+            impl diesel::query_builder::Query for $name {
+                type SqlType = $columns;
+            }
+
+            impl diesel::RunQueryDsl<$connection> for $name {}
+
+            impl diesel::query_builder::QueryFragment<$backend> for $name {
+                fn walk_ast<'b>(
+                    &'b self,
+                    mut out: diesel::query_builder::AstPass<'_, 'b, $backend>,
+                ) -> diesel::QueryResult<()> {
+                    const FIELDS: &[&str] = &[$(stringify!($field)),*];
+                    const MARKS: [usize; FIELDS.len()] = $crate::statements::marks(<$name>::SQL);
+                    let (mut from, mut ends) = (0, MARKS.into_iter());
+                    let mut text = || {
+                        let end = ends.next().unwrap_or(Self::SQL.len());
+                        &Self::SQL[std::mem::replace(&mut from, end + 1)..end]
+                    };
+                    out.push_sql(text());
+                    $(
+                        out.push_bind_param::<$sql, _>(&self.$field)?;
+                        out.push_sql(text());
+                    )*
+                    Ok(())
+                }
+            }
+        )*
+
+        /// Name and text of every statement.
+        pub fn all() -> Vec<(&'static str, &'static str)> {
+            vec![$((stringify!($name), $name::SQL)),*]
+        }
+    };
+}
+pub(crate) use statements;
+
+statements! { Backend, Db;
+    /// Applies a decision to a job that is not running, if it still stands where the decision saw it.
+    Change {
+        state: i16 as SmallInt,
+        attempts: i32 as Integer,
+        system_failures: i32 as Integer,
+        due_at: Option<i64> as Nullable<BigInt>,
+        finished_at: Option<i64> as Nullable<BigInt>,
+        updated_at: i64 as BigInt,
+        id: i64 as BigInt,
+        from: i16 as SmallInt,
+        fence: i64 as BigInt,
+    } -> () {
+        "UPDATE jobs SET state = ?, attempts = ?, system_failures = ?, due_at = ?, finished_at = ?, updated_at = ?, \
+         cancel_requested = FALSE WHERE id = ? AND state = ? AND fence = ?"
+    }
+
+    /// Running jobs of a node that the user wants cancelled.
+    CancelRequested { node_id: i64 as BigInt } -> (BigInt, BigInt) {
+        "SELECT id, fence FROM jobs WHERE node_id = ? AND cancel_requested = TRUE"
+    }
+
+    /// Sets a setting.
+    StoreSetting { key: String as Text, value: String as Text } -> () {
+        "INSERT INTO settings (key, value) VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value"
+    }
+}

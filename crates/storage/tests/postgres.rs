@@ -1,0 +1,483 @@
+//! The conformance suite on PostgreSQL, and what only PostgreSQL has: query plans, roles, jobs that are stored by a
+//! transaction of somebody else's, schemas of other versions.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use diesel::connection::SimpleConnection;
+use diesel::prelude::*;
+use diesel::sql_types::{BigInt, Text};
+use queuectl_core::{JobId, NewJob, State, Timestamp};
+use queuectl_storage::{
+    Location, NewNode, OpenMode, Queues, Store, StoreError, enqueue_within, hot_statements_on_postgres,
+};
+use queuectl_testkit::{TempStore, conformance, conformance_suite, job, skipped};
+
+conformance_suite!(TempStore::postgres());
+
+/// A store with its schema's name, and a connection as an application has it.
+fn open(test: &str) -> Option<(TempStore, String, PgConnection)> {
+    let Some(temp) = TempStore::postgres() else {
+        skipped(&format!("postgres::{test}"), conformance::NO_SERVER);
+        return None;
+    };
+    let schema = temp
+        .location
+        .to_string()
+        .split("schema=")
+        .nth(1)
+        .unwrap()
+        .to_owned();
+    let conn = PgConnection::establish(&std::env::var("QUEUECTL_TEST_POSTGRES").unwrap()).unwrap();
+    Some((temp, schema, conn))
+}
+
+#[derive(QueryableByName)]
+struct Line {
+    #[diesel(sql_type = Text, column_name = "QUERY PLAN")]
+    line: String,
+}
+
+#[derive(QueryableByName)]
+struct Number {
+    #[diesel(sql_type = BigInt)]
+    number: i64,
+}
+
+fn number(conn: &mut PgConnection, sql: &str) -> Result<i64, diesel::result::Error> {
+    let row: Number = diesel::sql_query(sql).get_result(conn)?;
+    Ok(row.number)
+}
+
+/// What PostgreSQL plans for the real statements, in a session as ours are, knowing nothing of the tables.
+#[test]
+fn hot_statements_use_their_indexes() {
+    let Some((_temp, schema, mut conn)) = open("hot_statements_use_their_indexes") else {
+        return;
+    };
+    conn.batch_execute(&format!(
+        "SET search_path = {schema}; SET enable_seqscan = off; SET enable_hashjoin = off; SET enable_mergejoin = off;"
+    ))
+    .unwrap();
+    let statements = hot_statements_on_postgres();
+    let mut plan = |name: &str, values: &[&str]| -> String {
+        let (_, sql) = statements
+            .iter()
+            .find(|(statement, _)| *statement == name)
+            .unwrap();
+        let mut values = values.iter();
+        let text = sql.split('?').collect::<Vec<_>>();
+        let (last, first) = text.split_last().unwrap();
+        let filled: String = first
+            .iter()
+            .flat_map(|part| [*part, values.next().expect("a value for each parameter")])
+            .chain([*last])
+            .collect();
+        let lines: Vec<Line> = diesel::sql_query(format!("EXPLAIN {filled}"))
+            .load(&mut conn)
+            .unwrap();
+        lines.into_iter().map(|line| line.line + "\n").collect()
+    };
+    let ids = "'{1,2}'::BIGINT[]";
+    for (name, values, index) in [
+        ("ReadyQueues", &[][..], "jobs_ready"),
+        ("Shares", &["'{a,b}'::TEXT[]", "5", "5"], "jobs_ready"),
+        ("Claim", &["'a'", "5", "1", "1", "1"], "jobs_ready"),
+        ("Claim", &["'a'", "5", "1", "1", "1"], "payloads_pkey"),
+        ("Promote", &["1", "1", "5"], "jobs_due"),
+        ("NextDue", &[], "jobs_due"),
+        (
+            "Release",
+            &[
+                ids,
+                ids,
+                ids,
+                "'{5,5}'::SMALLINT[]",
+                "'{1,1}'::INTEGER[]",
+                "'{0,0}'::INTEGER[]",
+                ids,
+                ids,
+                "'{t,t}'::BOOLEAN[]",
+                "1",
+            ],
+            "jobs_pkey",
+        ),
+        ("RemoveJobs", &[ids, "5"], "jobs_pkey"),
+        ("RemoveJobs", &[ids, "5"], "attempts_pkey"),
+        ("LockNamedJob", &["'x'"], "jobs_name"),
+    ] {
+        let plan = plan(name, values);
+        assert!(plan.contains(index), "{name} does not use {index}:\n{plan}");
+        assert!(
+            !plan.contains("Seq Scan on jobs"),
+            "{name} walks over a table:\n{plan}"
+        );
+        assert!(
+            name == "Shares" || !plan.contains("Sort"),
+            "{name} sorts:\n{plan}"
+        );
+    }
+    // The control: without its index the claim must fail this very check.
+    let without = plan("Claim", &["'a'", "5", "1", "1", "1"]);
+    assert!(without.contains("jobs_ready"));
+    conn.batch_execute("DROP INDEX jobs_ready").unwrap();
+    let sql =
+        "EXPLAIN SELECT id FROM jobs WHERE state = 1 AND queue = 'a' ORDER BY priority DESC, id LIMIT 5";
+    let lines: Vec<Line> = diesel::sql_query(sql).load(&mut conn).unwrap();
+    assert!(lines.iter().any(|line| line.line.contains("Sort")));
+}
+
+/// A job that is stored by the application's own transaction shares its fate.
+#[test]
+fn a_job_is_stored_by_the_callers_transaction_or_not_at_all() {
+    let name = "a_job_is_stored_by_the_callers_transaction_or_not_at_all";
+    let Some((mut temp, schema, mut conn)) = open(name) else {
+        return;
+    };
+    let bystander = temp.store.enqueue(&[job("bystander")], Timestamp(1)).unwrap();
+    let new = NewJob {
+        name: Some("receipt".parse().unwrap()),
+        queue: "mail".parse().unwrap(),
+        max_retries: Some(7),
+        ..job("send receipt")
+    };
+    let mut in_transaction = |keep: bool| -> Result<JobId, StoreError> {
+        conn.transaction(|conn| {
+            let id = enqueue_within(conn, &schema, &new)?;
+            if keep {
+                Ok(id)
+            } else {
+                Err(StoreError::NoSuchNode(id.0))
+            }
+        })
+    };
+    assert!(matches!(in_transaction(false), Err(StoreError::NoSuchNode(_))));
+    assert!(
+        temp.store.job(&"receipt".parse().unwrap()).is_err(),
+        "rolled back"
+    );
+    assert_eq!(temp.store.check().unwrap().dangling, 0);
+    let id = in_transaction(true).unwrap();
+    let stored = temp.store.job(&"receipt".parse().unwrap()).unwrap();
+    assert_eq!(
+        (stored.id, stored.state, stored.max_retries),
+        (id, State::Pending, Some(7))
+    );
+    assert_eq!(stored.payload, new.payload);
+    assert!(matches!(
+        in_transaction(true),
+        Err(StoreError::NameTaken { index: 0, .. })
+    ));
+    let bad = NewJob {
+        priority: i32::MAX,
+        ..job("x")
+    };
+    assert!(matches!(
+        enqueue_within(&mut conn, &schema, &bad),
+        Err(StoreError::BadJob { .. })
+    ));
+    assert!(matches!(
+        enqueue_within(&mut conn, "no\"schema", &new),
+        Err(StoreError::BadServer(_))
+    ));
+    assert_eq!(
+        temp.store
+            .job(&queuectl_core::JobRef::Number(bystander[0]))
+            .unwrap()
+            .state,
+        State::Pending
+    );
+    assert_eq!(temp.store.check().unwrap().miscounted, 0);
+}
+
+/// The same for those who write SQL.
+#[test]
+fn the_sql_function_stores_what_the_command_line_would() {
+    let Some((mut temp, schema, mut conn)) = open("the_sql_function_stores_what_the_command_line_would")
+    else {
+        return;
+    };
+    let call = |arguments: &str| format!("SELECT {schema}.enqueue({arguments}) AS number");
+    let rolled_back: Result<(), diesel::result::Error> = conn.transaction(|conn| {
+        number(conn, &call("'never'"))?;
+        Err(diesel::result::Error::RollbackTransaction)
+    });
+    assert!(rolled_back.is_err());
+    let id = number(&mut conn, &call(
+        "'echo hello', queue => 'mail', id => 'later', run_at => now() + interval '1 day', timeout => interval '90 s', \
+         env => '{\"A\": \"b\"}', payload => '{\"x\": 1, \"y\": null}', cwd => '/tmp'",
+    ))
+    .unwrap();
+    let jobs = temp
+        .store
+        .list(&queuectl_storage::ListFilter {
+            limit: 9,
+            ..Default::default()
+        })
+        .unwrap();
+    assert_eq!(jobs.len(), 1, "one was rolled back");
+    let stored = &jobs[0];
+    assert_eq!(
+        (stored.id.0, stored.state, stored.timeout_ms),
+        (id, State::Scheduled, Some(90_000))
+    );
+    assert_eq!(stored.queue.as_str(), "mail");
+    assert_eq!(
+        stored.payload.to_stored().unwrap(),
+        r#"{"command":"echo hello","env":{"A":"b"},"cwd":"/tmp","payload":{"x":1,"y":null}}"#
+    );
+    number(&mut conn, &call("argv => ARRAY['printf', '%s', 'a b']")).unwrap();
+    for (wrong, said) in [
+        ("", "nothing to run"),
+        ("'  '", "nothing to run"),
+        ("'x', queue => 'no spaces'", "queue"),
+        ("'x', id => '17'", "id"),
+        ("'x', priority => 2000000", "priority"),
+        ("'x', env => '[]'", "env"),
+        ("'x', env => '{\"A\": 1}'", "env"),
+        ("'x', payload => '3'", "payload"),
+        ("'x', argv => ARRAY['y']", "not both"),
+        ("'x', id => 'later'", "jobs_name"),
+    ] {
+        let error = number(&mut conn, &call(wrong)).expect_err(wrong).to_string();
+        assert!(error.contains(said), "{wrong}: {error}");
+    }
+    assert_eq!(
+        temp.store
+            .counts(None)
+            .unwrap()
+            .iter()
+            .map(|count| count.jobs)
+            .sum::<u64>(),
+        2
+    );
+    assert_eq!(temp.store.check().unwrap().miscounted, 0);
+}
+
+/// The roles of docs/postgres.md, word for word: each can do its work and no more.
+#[test]
+fn documented_roles_can_do_their_work_and_no_more() {
+    let Some((mut temp, schema, mut conn)) = open("documented_roles_can_do_their_work_and_no_more") else {
+        return;
+    };
+    let documents = include_str!("../../../docs/postgres.md");
+    let sql = documents.split("<!-- roles -->").nth(1).unwrap();
+    let sql = sql.split("```sql\n").nth(1).unwrap().split("```").next().unwrap();
+    // Roles belong to the whole server, so these get names of their own, like the schema.
+    let own = |text: &str| {
+        text.replace("queuectl.", &format!("{schema}."))
+            .replace("SCHEMA queuectl", &format!("SCHEMA {schema}"))
+            .replace(" queue_", &format!(" {schema}_"))
+    };
+    conn.batch_execute(&own(sql)).unwrap();
+    let url = std::env::var("QUEUECTL_TEST_POSTGRES").unwrap();
+    let mut as_role = |role: &str| -> Result<Store, StoreError> {
+        conn.batch_execute(&format!("ALTER ROLE {schema}_{role} LOGIN PASSWORD 'secret'"))
+            .unwrap();
+        let host = url.rsplit('@').next().unwrap();
+        let location: Location =
+            format!("postgres://{schema}_{role}:secret@{host}?schema={schema}").parse()?;
+        Store::open(&location, OpenMode::MustExist)
+    };
+    let denied = |result: Result<(), StoreError>| {
+        let error = result.expect_err("it must not be allowed");
+        assert_eq!(
+            error.problem(),
+            Some(queuectl_storage::Problem::Denied),
+            "{error}"
+        );
+    };
+    let mut producer = as_role("producer").unwrap();
+    let now = producer.now().unwrap();
+    producer.enqueue(&[job("one"), job("two")], now).unwrap();
+    denied(
+        producer
+            .set_setting(queuectl_core::settings::Key::find("lease").unwrap(), "5s")
+            .map(drop),
+    );
+    denied(producer.purge_one(&"1".parse().unwrap(), State::Dead));
+    let mut worker = as_role("worker").unwrap();
+    let node = NewNode {
+        cookie: format!("cookie-{schema}"),
+        host: "h".into(),
+        pid: 1,
+        version: "0".into(),
+        workers: 1,
+        concurrency: 1,
+        queues: Queues::All,
+    };
+    let (node, _guard, _) = worker.enter_node(&node, now).unwrap();
+    let turn = queuectl_storage::Turn {
+        node,
+        records: &[],
+        claim: 5,
+        queues: &Queues::All,
+        now,
+    };
+    assert_eq!(worker.turn(&turn).unwrap().claimed.len(), 2);
+    assert!(
+        worker
+            .renew_lease(node, std::time::Duration::from_secs(5))
+            .unwrap()
+    );
+    denied(
+        worker
+            .set_setting(queuectl_core::settings::Key::find("lease").unwrap(), "5s")
+            .map(drop),
+    );
+    let mut admin = as_role("admin").unwrap();
+    admin
+        .set_setting(queuectl_core::settings::Key::find("lease").unwrap(), "6s")
+        .unwrap()
+        .unwrap();
+    assert_eq!(temp.store.settings().unwrap().lease.as_secs(), 6);
+    drop((producer, worker, admin));
+    conn.batch_execute(&own(
+        "DROP OWNED BY queue_producer, queue_worker, queue_admin; DROP ROLE queue_producer, queue_worker, queue_admin",
+    ))
+    .unwrap();
+}
+
+/// What an older or newer queuectl made is refused, and what is another program's is left alone.
+#[test]
+fn schemas_of_other_versions_and_other_programs_are_refused() {
+    let Some((temp, schema, mut conn)) = open("schemas_of_other_versions_and_other_programs_are_refused")
+    else {
+        return;
+    };
+    let mut version = |version: i32| {
+        conn.batch_execute(&format!("UPDATE {schema}.store SET schema_version = {version}"))
+            .unwrap();
+        Store::open(&temp.location, OpenMode::Create).err()
+    };
+    assert!(matches!(
+        version(99),
+        Some(StoreError::NewerSchema { found: 99, .. })
+    ));
+    assert!(matches!(
+        version(1),
+        Some(StoreError::OlderSchema { found: 1, .. })
+    ));
+    let current = queuectl_storage::migrations(&temp.location).unwrap();
+    assert_eq!((current.version, current.missing.len()), (Some(1), 1));
+    assert!(version(2).is_none(), "the control");
+    conn.batch_execute(&format!("DROP TABLE {schema}.store")).unwrap();
+    let error = Store::open(&temp.location, OpenMode::Create).err();
+    assert!(matches!(error, Some(StoreError::Foreign)), "{error:?}");
+    assert!(
+        number(
+            &mut conn,
+            &format!("SELECT count(*) AS number FROM {schema}.jobs")
+        )
+        .is_ok()
+    );
+}
+
+/// A migration waits for the nodes to be gone, and two at once do no harm.
+#[test]
+fn an_older_schema_is_brought_up_to_date_when_no_node_runs() {
+    let Some((mut temp, schema, mut conn)) = open("an_older_schema_is_brought_up_to_date_when_no_node_runs")
+    else {
+        return;
+    };
+    temp.store.enqueue(&[job("kept")], Timestamp(1)).unwrap();
+    let down = include_str!("../../../migrations/postgres/2026-11-25-000002_flat/down.sql");
+    conn.batch_execute(&format!(
+        "SET search_path = {schema}; BEGIN; {down}; DELETE FROM __diesel_schema_migrations WHERE version = '20261125000002'; \
+         COMMIT; INSERT INTO nodes (cookie, host, pid, version, workers, concurrency, queues, started_at, heartbeat_at, \
+         stop_requested, lease_until) VALUES ('c', 'h', 1, '0', 1, 1, '[]', 1, 1, 0, now_ms() + 60000)"
+    ))
+    .unwrap();
+    assert!(matches!(
+        queuectl_storage::migrate(&temp.location),
+        Err(StoreError::NodesLive)
+    ));
+    conn.batch_execute("DELETE FROM nodes").unwrap();
+    std::thread::scope(|scope| {
+        let both = [(); 2].map(|()| scope.spawn(|| queuectl_storage::migrate(&temp.location)));
+        both.into_iter().for_each(|one| one.join().unwrap().unwrap());
+    });
+    let mut store = Store::open(&temp.location, OpenMode::MustExist).unwrap();
+    assert_eq!(store.counts(None).unwrap()[0].jobs, 1);
+    assert_eq!(store.check().unwrap().miscounted, 0);
+}
+
+/// From one database to the other and back, with everything in it.
+#[test]
+fn a_store_can_be_copied_to_the_other_database_and_back() {
+    let Some((mut temp, _, _)) = open("a_store_can_be_copied_to_the_other_database_and_back") else {
+        return;
+    };
+    let (mut origin, mut back) = (TempStore::sqlite(), TempStore::sqlite());
+    let jobs: Vec<NewJob> = (0..450).map(|n| job(&format!("echo {n} 'ü\u{1}'"))).collect();
+    let ids = origin.store.enqueue(&jobs, Timestamp(1)).unwrap();
+    origin
+        .store
+        .set_setting(queuectl_core::settings::Key::find("lease").unwrap(), "5s")
+        .unwrap()
+        .unwrap();
+    let node = NewNode {
+        cookie: "mark".into(),
+        host: "h".into(),
+        pid: 1,
+        version: "0".into(),
+        workers: 1,
+        concurrency: 1,
+        queues: Queues::All,
+    };
+    let (node, guard, _) = origin.store.enter_node(&node, Timestamp(1)).unwrap();
+    let now = Timestamp(2);
+    let turn = |records, claim| queuectl_storage::Turn {
+        node,
+        records,
+        claim,
+        queues: &Queues::All,
+        now,
+    };
+    let claimed = origin.store.turn(&turn(&[], 3)).unwrap().claimed;
+    let mut record = queuectl_testkit::record(
+        &claimed[0],
+        node,
+        queuectl_core::Event::Fail { retry_at: None },
+        queuectl_core::OutcomeKind::Failed,
+        now,
+    );
+    // What PostgreSQL cannot store in a text.
+    record.attempt.as_mut().unwrap().outcome.message = "a\0b".into();
+    origin.store.turn(&turn(&[record], 0)).unwrap();
+    drop(guard);
+    let copied = origin.store.copy_to(&mut temp.store).unwrap();
+    assert_eq!(
+        (
+            copied.jobs,
+            copied.attempts,
+            copied.outputs,
+            copied.settings,
+            copied.nodes
+        ),
+        (450, 1, 1, 1, 1)
+    );
+    assert!(matches!(
+        origin.store.copy_to(&mut temp.store),
+        Err(StoreError::NotEmpty)
+    ));
+    let again = temp.store.copy_to(&mut back.store).unwrap();
+    assert_eq!(again, copied);
+    for store in [&mut temp.store, &mut back.store] {
+        let report = store.check().unwrap();
+        assert_eq!((report.dangling, report.miscounted), (0, 0));
+        assert_eq!(store.attempts(ids[0]).unwrap()[0].outcome.message, "a\u{fffd}b");
+        assert_eq!(store.attempts(ids[0]).unwrap()[0].output.head, b"out\xff");
+        assert_eq!(
+            store.job(&"450".parse().unwrap()).unwrap().payload,
+            jobs[449].payload
+        );
+        // The dead node's jobs can be rescued, and its processes cannot be found by its mark.
+        assert_ne!(store.nodes().unwrap()[0].cookie, "mark");
+        assert!(store.take_over(node).unwrap().is_some());
+        assert_eq!(
+            store.enqueue(&[job("next")], now).unwrap()[0].0,
+            451,
+            "numbers go on"
+        );
+    }
+}
