@@ -36,7 +36,7 @@ fn ended_jobs_are_purged_by_state_queue_and_age() {
         assert_eq!(done.status, 2, "{}", done.err);
         assert!(done.err.contains("have not ended"), "{}", done.err);
     }
-    let output = queue.path("queue.db.d/output/1");
+    let output = queue.beside().join("output/1");
     assert!(output.exists());
     assert_eq!(
         queue.ok(["purge", "--queue", "mail", "--yes"]).trim(),
@@ -73,7 +73,10 @@ fn compacting_is_refused_while_a_node_runs() {
     queue.ok(["worker:stop", "--wait"]);
     drop(node);
     let sizes = queue.json(["db:compact"]);
-    let file = fs::metadata(queue.db()).unwrap().len();
-    assert_eq!(sizes["bytes"], file);
+    assert_eq!(sizes["bytes"], queue.json(["status"])["bytes"]);
+    if !crate::support::on_postgres() {
+        let file = fs::metadata(queue.db()).unwrap().len();
+        assert_eq!(sizes["bytes"], file);
+    }
     assert_eq!(queue.state("bad"), "dead");
 }
