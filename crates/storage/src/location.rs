@@ -87,6 +87,7 @@ impl FromStr for Location {
         let path = match text.split_once(':') {
             Some(("sqlite", path)) => path.strip_prefix("//").unwrap_or(path),
             Some(("postgres" | "postgresql", rest)) if rest.starts_with("//") => return postgres(text),
+            Some(("postgres" | "postgresql", _)) => return Err(bad()),
             Some((scheme, rest)) if rest.starts_with("//") && !scheme.is_empty() => return Err(bad()),
             _ => text,
         };
