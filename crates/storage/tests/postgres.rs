@@ -337,6 +337,79 @@ fn documented_roles_can_do_their_work_and_no_more() {
     .unwrap();
 }
 
+/// A node whose lease is over can be taken over, and is fenced off then: it can neither renew nor claim nor record.
+#[test]
+fn a_node_that_was_taken_over_can_neither_renew_nor_claim_nor_record() {
+    let name = "a_node_that_was_taken_over_can_neither_renew_nor_claim_nor_record";
+    let Some((mut temp, _, _)) = open(name) else {
+        return;
+    };
+    let mut other = temp.another();
+    let new = |cookie: &str| NewNode {
+        cookie: cookie.into(),
+        host: "h".into(),
+        pid: 1,
+        version: "0".into(),
+        workers: 1,
+        concurrency: 1,
+        queues: Queues::All,
+    };
+    let now = temp.store.now().unwrap();
+    let (node, _guard, _) = temp.store.enter_node(&new("cut off"), now).unwrap();
+    let (bystander, _bystander, _) = temp.store.enter_node(&new("bystander"), now).unwrap();
+    temp.store.enqueue(&[job("one"), job("two")], now).unwrap();
+    let turn = |store: &mut Store, records: &[queuectl_storage::Record], claim| {
+        let turn = queuectl_storage::Turn {
+            node,
+            records,
+            claim,
+            queues: &Queues::All,
+            now,
+        };
+        store.turn(&turn).unwrap()
+    };
+    let claimed = turn(&mut temp.store, &[], 1).claimed;
+    assert_eq!(claimed.len(), 1, "the control");
+    assert!(
+        other.take_over(node).unwrap().is_none(),
+        "its lease holds, by the server's clock"
+    );
+    let short = std::time::Duration::from_millis(1);
+    assert!(temp.store.renew_lease(node, short).unwrap());
+    // Nothing to wait for but the server's clock; a statement takes longer than that.
+    let rescuer = std::iter::repeat_with(|| other.take_over(node).unwrap()).find_map(|taken| taken);
+    assert!(rescuer.is_some());
+    assert!(!temp.store.node_lives(node).unwrap());
+    assert!(temp.store.node_lives(bystander).unwrap() && other.take_over(bystander).unwrap().is_none());
+
+    assert!(
+        !temp
+            .store
+            .renew_lease(node, std::time::Duration::from_secs(60))
+            .unwrap()
+    );
+    assert!(!temp.store.heartbeat(node, now).unwrap());
+    assert_eq!(
+        turn(&mut temp.store, &[], 1).claimed,
+        [],
+        "job two is there, but not for it"
+    );
+    let event = || queuectl_core::Event::Fail { retry_at: Some(now) };
+    let lost = queuectl_testkit::record(&claimed[0], node, event(), queuectl_core::OutcomeKind::Lost, now);
+    assert_eq!(turn(&mut other, &[lost], 0).stale, []);
+    other.leave_node(node).unwrap();
+    let late = queuectl_testkit::record(
+        &claimed[0],
+        node,
+        queuectl_core::Event::Complete,
+        queuectl_core::OutcomeKind::Succeeded,
+        now,
+    );
+    assert_eq!(turn(&mut temp.store, &[late], 1).stale.len(), 1);
+    let attempts = temp.store.attempts(JobId(claimed[0].id)).unwrap();
+    assert_eq!(attempts.len(), 1, "nothing came late");
+}
+
 /// What an older or newer queuectl made is refused, and what is another program's is left alone.
 #[test]
 fn schemas_of_other_versions_and_other_programs_are_refused() {
