@@ -77,18 +77,19 @@ statements! { Pg, PgConnection;
     }
 
     /// Claims the next jobs of a queue: the event `claim` of `transition`, for many at once. What another node is
-    /// claiming at this moment is passed over.
+    /// claiming at this moment is passed over. The rows are found again by where they are, which nothing can change while
+    /// they are locked, and which is quicker than by their numbers.
     Claim {
-        queue: String as Text,
-        limit: i64 as BigInt,
         node_id: i64 as BigInt,
         started_at: i64 as BigInt,
         updated_at: i64 as BigInt,
+        queue: String as Text,
+        limit: i64 as BigInt,
     } -> ClaimedColumns {
-        "WITH next AS MATERIALIZED (SELECT id FROM jobs WHERE state = 1 AND queue = ? \
-         ORDER BY priority DESC, id LIMIT ? FOR UPDATE SKIP LOCKED) \
-         UPDATE jobs SET state = 3, attempts = attempts + 1, fence = fence + 1, node_id = ?, started_at = ?, \
-         updated_at = ? FROM next, payloads WHERE jobs.id = next.id AND payloads.job_id = next.id \
+        "UPDATE jobs SET state = 3, attempts = attempts + 1, fence = fence + 1, node_id = ?, started_at = ?, \
+         updated_at = ? FROM payloads WHERE jobs.ctid = ANY (ARRAY (\
+         SELECT ctid FROM jobs WHERE state = 1 AND queue = ? ORDER BY priority DESC, id LIMIT ? \
+         FOR UPDATE SKIP LOCKED)) AND jobs.state = 1 AND payloads.job_id = jobs.id \
          RETURNING jobs.id, name, queue, priority, attempts, fence, system_failures, max_retries, backoff_base, \
          timeout_ms, executor, payload"
     }
