@@ -14,12 +14,12 @@ pub struct Pace {
 }
 
 impl Pace {
-    /// Takes a finished job's run time into account. A long job counts at once; a short one only bit by bit, so that
-    /// a mix of both is treated as long.
+    /// Takes a finished job's run time into account. A long job counts at once; others only bit by bit, so that a mix of
+    /// both is treated as long, and a short job that had to wait for a processor does not end claiming ahead.
     pub fn finished(&mut self, took: Duration) {
         let us = took.as_secs_f64() * 1e6;
         self.average_us = Some(match self.average_us {
-            Some(average) if us < average => average + (us - average) / 8.0,
+            Some(average) if took < AHEAD => average + (us - average) / 8.0,
             _ => us,
         });
     }
@@ -72,6 +72,11 @@ mod tests {
             pace(&[1, 1, 1, 500]).ahead_per_slot(),
             0,
             "one long job ends claiming ahead at once"
+        );
+        assert_eq!(
+            pace(&[1, 1, 20]).ahead_per_slot(),
+            14,
+            "one that was only held up does not"
         );
         assert_eq!(claim_count(4, 1, 0, &Pace::default()), 3);
         assert_eq!(claim_count(4, 4, 0, &pace(&[1000])), 0);
