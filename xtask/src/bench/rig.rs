@@ -116,7 +116,10 @@ impl Rig {
     /// Makes a queue with jobs in these states, anew.
     pub fn fill(&self, queue: &str, arguments: &[&str]) -> anyhow::Result<()> {
         self.remove(queue)?;
-        self.tool("fill", queue, arguments).map(drop)
+        self.tool("fill", queue, arguments)?;
+        // What this left to be written is not for the measurement to wait for.
+        let file = fs::File::open(self.path(queue))?;
+        file.sync_all().context("cannot write the queue to the disk")
     }
 
     /// A call of queuectl on the rig's queue, quiet.
