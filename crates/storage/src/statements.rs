@@ -3,9 +3,25 @@
 //! Diesel's query builder does not cache `UPDATE` statements, and a partial index is only used when its condition
 //! stands in the statement literally. Diesel prepares each of these once per connection, binds and reads the values.
 
-use diesel::sql_types::{BigInt, Integer, Nullable, SmallInt, Text};
+use diesel::sql_types::{BigInt, Double, Integer, Nullable, SmallInt, Text};
 
 use crate::connection::{Backend, Db};
+
+/// What a claim yields per job, on either database.
+pub type ClaimedColumns = (
+    BigInt,
+    Nullable<Text>,
+    Text,
+    Integer,
+    Integer,
+    BigInt,
+    Integer,
+    Nullable<Integer>,
+    Nullable<Double>,
+    Nullable<BigInt>,
+    Text,
+    Text,
+);
 
 /// Where the parameters stand in a statement. Diesel walks a statement several times for each use, so this is done once,
 /// by the compiler, which also refuses a statement with more or fewer of them than fields.

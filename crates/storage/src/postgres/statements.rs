@@ -4,23 +4,7 @@
 use diesel::pg::{Pg, PgConnection};
 use diesel::sql_types::{Array, BigInt, Binary, Bool, Double, Integer, Nullable, SmallInt, Text};
 
-use crate::statements::statements;
-
-/// What a claim yields per job.
-pub type ClaimedColumns = (
-    BigInt,
-    Nullable<Text>,
-    Text,
-    Integer,
-    Integer,
-    BigInt,
-    Integer,
-    Nullable<Integer>,
-    Nullable<Double>,
-    Nullable<BigInt>,
-    Text,
-    Text,
-);
+use crate::statements::{ClaimedColumns, statements};
 
 statements! { Pg, PgConnection;
     /// Reserves numbers for jobs.

@@ -1,26 +1,10 @@
 //! The statements that run for every job, as SQLite likes them. They say `LIMIT ? + 0` because for a bare `LIMIT ?`
 //! SQLite looks at the value while planning, and prepares the statement anew whenever one is bound.
 
-use diesel::sql_types::{BigInt, Bool, Double, Integer, Nullable, SmallInt, Text};
+use diesel::sql_types::{BigInt, Bool, Integer, Nullable, SmallInt, Text};
 use diesel::sqlite::{Sqlite, SqliteConnection};
 
-use crate::statements::statements;
-
-/// What a claim yields per job.
-pub type ClaimedColumns = (
-    BigInt,
-    Nullable<Text>,
-    Text,
-    Integer,
-    Integer,
-    BigInt,
-    Integer,
-    Nullable<Integer>,
-    Nullable<Double>,
-    Nullable<BigInt>,
-    Text,
-    Text,
-);
+use crate::statements::{ClaimedColumns, statements};
 
 statements! { Sqlite, SqliteConnection;
     /// The number of the job stored last. RETURNING would have SQLite collect it in a table of its own, each time.
