@@ -121,7 +121,7 @@ fn insert(conn: &Connection, state: State, jobs: i64, executor: &str, queues: u6
         };
         let outcome = outcome.code();
         conn.execute_batch(&format!(
-            "{numbers} INSERT INTO attempts SELECT {first} + n, 1, 1, 1, 1, {outcome}, 0, NULL, '', {now}, {now}, 0 FROM numbers"
+            "{numbers} INSERT INTO attempts SELECT {first} + n, 1, 1, 1, 1, {outcome}, 0, NULL, '', {now}, {now}, 0, NULL FROM numbers"
         ))?;
     }
     Ok(())

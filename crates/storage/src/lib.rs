@@ -21,6 +21,7 @@ mod schema;
 mod sqlite;
 mod statements;
 mod store;
+mod sums;
 mod verbs;
 
 pub use clock::StoreClock;

@@ -31,6 +31,7 @@ pub struct JobRow {
     pub updated_at: i64,
     pub started_at: Option<i64>,
     pub finished_at: Option<i64>,
+    pub sum: Option<i32>,
 }
 
 /// Counts are stored as SQL integers and are never negative (the schema checks it).
@@ -89,6 +90,7 @@ pub struct AttemptRow {
     pub started_at: i64,
     pub finished_at: i64,
     pub output_bytes: i64,
+    pub sum: Option<i32>,
 }
 
 impl AttemptRow {

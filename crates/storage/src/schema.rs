@@ -21,6 +21,7 @@ diesel::table! {
         updated_at -> BigInt,
         started_at -> Nullable<BigInt>,
         finished_at -> Nullable<BigInt>,
+        sum -> Nullable<Integer>,
     }
 }
 
@@ -45,6 +46,7 @@ diesel::table! {
         started_at -> BigInt,
         finished_at -> BigInt,
         output_bytes -> BigInt,
+        sum -> Nullable<Integer>,
     }
 }
 

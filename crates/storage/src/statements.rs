@@ -21,6 +21,7 @@ pub type ClaimedColumns = (
     Nullable<BigInt>,
     Text,
     Text,
+    Nullable<Integer>,
 );
 
 /// Where the parameters stand in a statement. Diesel walks a statement several times for each use, so this is done once,

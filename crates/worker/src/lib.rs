@@ -17,6 +17,7 @@ mod os;
 mod probe;
 mod process;
 mod protocol;
+mod sabotage;
 
 pub use bench::{Bench, BenchError, BenchOptions, new_store};
 pub use kit::{Checked, KitError, KitOptions, Verdict, check_plugin, serve_case};

@@ -42,24 +42,24 @@ pub fn insert_all(
         executor: Vec::new(),
         due_at: Vec::new(),
         payload: Vec::new(),
+        sum: Vec::new(),
         created_at: now.0,
     };
     let mut deltas = Deltas::default();
-    for Checked { job, payload } in jobs {
+    for checked in jobs {
+        let job = checked.job;
+        rows.sum.push(checked.sum());
         let (state, due_at) = first_state(job, now);
         deltas.came(job.queue.as_str(), state, 1);
         rows.queue.push(job.queue.to_string());
         rows.state.push(state.code());
         rows.priority.push(job.priority);
-        // `NewJob::check` keeps these far below the limits of the columns.
-        rows.max_retries
-            .push(job.max_retries.map(|n| i32::try_from(n).unwrap_or(i32::MAX)));
+        rows.max_retries.push(checked.max_retries());
         rows.backoff_base.push(job.backoff_base);
-        rows.timeout_ms
-            .push(job.timeout_ms.map(|ms| i64::try_from(ms).unwrap_or(i64::MAX)));
+        rows.timeout_ms.push(checked.timeout_ms());
         rows.executor.push(job.executor.to_string());
         rows.due_at.push(due_at.map(|due| due.0));
-        rows.payload.push(payload);
+        rows.payload.push(checked.payload);
     }
     let stored: HashSet<i64> = rows.load::<(i64,)>(conn)?.into_iter().map(|(id,)| id).collect();
     // Only a name that is taken keeps a job from being stored; the transaction is given up then.

@@ -18,7 +18,7 @@ use crate::{OpenMode, StoreError};
 
 const MIGRATIONS: EmbeddedMigrations = embed_migrations!("../../migrations/postgres");
 /// The newest schema that this version knows; each migration sets `store.schema_version`.
-pub const SCHEMA_VERSION: i32 = 2;
+pub const SCHEMA_VERSION: i32 = 4;
 
 /// What a session is told. The planner knows nothing of a queue, whose tables are empty at one moment and huge at the
 /// next: every statement of ours has an index, and is to use it. Limits of time only where the server, the role or the

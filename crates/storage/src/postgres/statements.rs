@@ -25,15 +25,16 @@ statements! { Pg, PgConnection;
         executor: Vec<String> as Array<Text>,
         due_at: Vec<Option<i64>> as Array<Nullable<BigInt>>,
         payload: Vec<String> as Array<Text>,
+        sum: Vec<i32> as Array<Integer>,
         created_at: i64 as BigInt,
     } -> (BigInt,) {
-        "WITH new AS MATERIALIZED (SELECT * FROM unnest(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) AS new (id, name, queue, \
-         state, priority, max_retries, backoff_base, timeout_ms, executor, due_at, payload)), \
+        "WITH new AS MATERIALIZED (SELECT * FROM unnest(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) AS new (id, name, queue, \
+         state, priority, max_retries, backoff_base, timeout_ms, executor, due_at, payload, sum)), \
          stored AS (INSERT INTO payloads (job_id, payload) SELECT id, payload FROM new) \
          INSERT INTO jobs (id, name, queue, state, priority, max_retries, backoff_base, timeout_ms, executor, due_at, \
-         created_at, updated_at, attempts, fence, system_failures, cancel_requested) \
+         created_at, updated_at, attempts, fence, system_failures, cancel_requested, sum) \
          SELECT id, name, queue, state, priority, max_retries, backoff_base, timeout_ms, executor, due_at, \
-         at.now, at.now, 0, 0, 0, FALSE FROM new, (SELECT ?::BIGINT AS now) AS at \
+         at.now, at.now, 0, 0, 0, FALSE, sum FROM new, (SELECT ?::BIGINT AS now) AS at \
          ON CONFLICT (name) WHERE name IS NOT NULL DO NOTHING RETURNING id"
     }
 
@@ -75,7 +76,7 @@ statements! { Pg, PgConnection;
          SELECT ctid FROM jobs WHERE state = 1 AND queue = ? ORDER BY priority DESC, id LIMIT ? \
          FOR UPDATE SKIP LOCKED)) AND jobs.state = 1 AND payloads.job_id = jobs.id \
          RETURNING jobs.id, name, queue, priority, attempts, fence, system_failures, max_retries, backoff_base, \
-         timeout_ms, executor, payload"
+         timeout_ms, executor, payload, sum"
     }
 
     /// Makes due jobs ready: the event `due` of `transition`, for many at once. Yields their queues, and the fences by
@@ -127,9 +128,10 @@ statements! { Pg, PgConnection;
         started_at: Vec<i64> as Array<BigInt>,
         finished_at: Vec<i64> as Array<BigInt>,
         output_bytes: Vec<i64> as Array<BigInt>,
+        sum: Vec<i32> as Array<Integer>,
     } -> () {
         "INSERT INTO attempts (job_id, fence, attempt, node_id, worker, outcome, exit_code, signal, message, \
-         started_at, finished_at, output_bytes) SELECT * FROM unnest(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+         started_at, finished_at, output_bytes, sum) SELECT * FROM unnest(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
     }
 
     /// Keeps what attempts printed.

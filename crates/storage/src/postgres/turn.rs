@@ -13,6 +13,7 @@ use super::statements::{
 use super::storable;
 use crate::StoreError;
 use crate::counts::Deltas;
+use crate::sums::OfAttempt;
 use crate::verbs::turn::{Claimed, PROMOTE_BATCH, Queues, Record, Turn, TurnResult, cancelled_instead};
 
 /// Runs one turn; the transaction is the caller's.
@@ -143,6 +144,10 @@ fn keep(conn: &mut PgConnection, attempts: &[&Attempt]) -> Result<(), StoreError
     fn column<T>(attempts: &[&Attempt], value: impl Fn(&Attempt) -> T) -> Vec<T> {
         attempts.iter().map(|attempt| value(attempt)).collect()
     }
+    let messages = column(attempts, |attempt| storable(&attempt.outcome.message));
+    let with_messages = attempts.iter().zip(&messages);
+    let sums = with_messages.map(|(attempt, message)| OfAttempt::new(attempt, message).sum());
+    let sums = sums.collect();
     InsertAttempts {
         job_id: column(attempts, |attempt| attempt.job.0),
         fence: column(attempts, |attempt| attempt.fence),
@@ -156,12 +161,13 @@ fn keep(conn: &mut PgConnection, attempts: &[&Attempt]) -> Result<(), StoreError
         outcome: column(attempts, |attempt| attempt.outcome.kind.code()),
         exit_code: column(attempts, |attempt| attempt.outcome.exit_code),
         signal: column(attempts, |attempt| attempt.outcome.signal),
-        message: column(attempts, |attempt| storable(&attempt.outcome.message)),
+        message: messages,
         started_at: column(attempts, |attempt| attempt.started_at.0),
         finished_at: column(attempts, |attempt| attempt.finished_at.0),
         output_bytes: column(attempts, |attempt| {
             i64::try_from(attempt.output.total_bytes).unwrap_or(i64::MAX)
         }),
+        sum: sums,
     }
     .execute(conn)?;
     let printed: Vec<&Attempt> = attempts

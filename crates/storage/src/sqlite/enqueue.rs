@@ -3,7 +3,7 @@
 use diesel::prelude::*;
 use diesel::result::{DatabaseErrorKind, Error as DieselError};
 use diesel::sqlite::SqliteConnection;
-use queuectl_core::{JobId, NewJob, State, Timestamp};
+use queuectl_core::{JobId, State, Timestamp};
 
 use super::inserts::{self, JobRow, PayloadRow};
 use super::statements::LastNumber;
@@ -17,7 +17,7 @@ pub fn insert_all(
     jobs: Vec<Checked<'_>>,
     now: Timestamp,
 ) -> Result<Vec<JobId>, StoreError> {
-    let rows: Vec<JobRow<'_>> = jobs.iter().map(|new| row(new.job, now)).collect();
+    let rows: Vec<JobRow<'_>> = jobs.iter().map(|new| row(new, now)).collect();
     let numbers = insert_jobs(conn, &rows)?;
     let payloads: Vec<PayloadRow<'_>> = numbers
         .iter()
@@ -37,17 +37,17 @@ pub fn insert_all(
     Ok(numbers.into_iter().map(JobId).collect())
 }
 
-fn row(job: &NewJob, now: Timestamp) -> JobRow<'_> {
+fn row<'a>(checked: &'a Checked<'_>, now: Timestamp) -> JobRow<'a> {
+    let job = checked.job;
     let (state, due_at) = first_state(job, now);
     JobRow {
         name: job.name.as_ref().map(|name| name.as_str()),
         queue: job.queue.as_str(),
         state: state.code(),
         priority: job.priority,
-        // `NewJob::check` keeps these far below the limits of the columns.
-        max_retries: job.max_retries.map(|n| i32::try_from(n).unwrap_or(i32::MAX)),
+        max_retries: checked.max_retries(),
         backoff_base: job.backoff_base,
-        timeout_ms: job.timeout_ms.map(|ms| i64::try_from(ms).unwrap_or(i64::MAX)),
+        timeout_ms: checked.timeout_ms(),
         executor: job.executor.as_str(),
         due_at: due_at.map(|due| due.0),
         created_at: now.0,
@@ -56,6 +56,7 @@ fn row(job: &NewJob, now: Timestamp) -> JobRow<'_> {
         fence: 0,
         system_failures: 0,
         cancel_requested: 0,
+        sum: checked.sum(),
     }
 }
 

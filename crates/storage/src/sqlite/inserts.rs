@@ -138,6 +138,7 @@ rows! {
         fence: i64 as BigInt,
         system_failures: i32 as Integer,
         cancel_requested: i32 as Integer,
+        sum: i32 as Integer,
     }
 
     /// What a job runs.
@@ -160,6 +161,7 @@ rows! {
         started_at: i64 as BigInt,
         finished_at: i64 as BigInt,
         output_bytes: i64 as BigInt,
+        sum: i32 as Integer,
     }
 
     /// What an attempt printed.

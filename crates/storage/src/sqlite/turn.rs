@@ -8,6 +8,7 @@ use super::inserts::{self, AttemptRow, OutputRow};
 use super::statements::{Claim, NextDue, Promote, QueueOf, ReadyHead, ReadyQueues, Release};
 use crate::StoreError;
 use crate::counts::Deltas;
+use crate::sums::OfAttempt;
 use crate::verbs::turn::{Claimed, PROMOTE_BATCH, Queues, Record, Turn, TurnResult, cancelled_instead};
 
 /// Runs one turn; the transaction is the caller's.
@@ -96,19 +97,23 @@ fn apply(
 fn insert_attempts(conn: &mut SqliteConnection, attempts: &[&Attempt]) -> Result<(), StoreError> {
     let rows: Vec<AttemptRow<'_>> = attempts
         .iter()
-        .map(|attempt| AttemptRow {
-            job_id: attempt.job.0,
-            fence: attempt.fence,
-            attempt: i32::try_from(attempt.attempt).unwrap_or(i32::MAX),
-            node_id: attempt.node.0,
-            worker: i32::try_from(attempt.worker).unwrap_or(i32::MAX),
-            outcome: attempt.outcome.kind.code(),
-            exit_code: attempt.outcome.exit_code,
-            signal: attempt.outcome.signal,
-            message: &attempt.outcome.message,
-            started_at: attempt.started_at.0,
-            finished_at: attempt.finished_at.0,
-            output_bytes: i64::try_from(attempt.output.total_bytes).unwrap_or(i64::MAX),
+        .map(|attempt| {
+            let of = OfAttempt::new(attempt, &attempt.outcome.message);
+            AttemptRow {
+                job_id: of.job_id,
+                fence: of.fence,
+                attempt: of.attempt,
+                node_id: of.node_id,
+                worker: of.worker,
+                outcome: of.outcome,
+                exit_code: of.exit_code,
+                signal: of.signal,
+                message: of.message,
+                started_at: of.started_at,
+                finished_at: of.finished_at,
+                output_bytes: of.output_bytes,
+                sum: of.sum(),
+            }
         })
         .collect();
     inserts::insert(conn, &rows, |_, _| Ok(())).map_err(|(_, error)| error)?;

@@ -3,12 +3,41 @@
 use queuectl_core::{JobId, NewJob, State, Timestamp};
 
 use crate::connection::Db;
+use crate::sums::OfJob;
 use crate::{Store, StoreError, postgres, sqlite};
 
 /// A job that was checked, with its payload as it is stored.
 pub(crate) struct Checked<'a> {
     pub job: &'a NewJob,
     pub payload: String,
+}
+
+impl Checked<'_> {
+    // `NewJob::check` keeps these far below the limits of the columns.
+    pub fn max_retries(&self) -> Option<i32> {
+        self.job.max_retries.map(|n| i32::try_from(n).unwrap_or(i32::MAX))
+    }
+
+    pub fn timeout_ms(&self) -> Option<i64> {
+        self.job
+            .timeout_ms
+            .map(|ms| i64::try_from(ms).unwrap_or(i64::MAX))
+    }
+
+    /// The checksum over all of it that never changes.
+    pub fn sum(&self) -> i32 {
+        let of = OfJob {
+            name: self.job.name.as_ref().map(|name| name.as_str()),
+            queue: self.job.queue.as_str(),
+            priority: self.job.priority,
+            max_retries: self.max_retries(),
+            backoff_base: self.job.backoff_base,
+            timeout_ms: self.timeout_ms(),
+            executor: self.job.executor.as_str(),
+            payload: &self.payload,
+        };
+        of.sum()
+    }
 }
 
 impl Store {

@@ -10,6 +10,7 @@ use queuectl_core::{JobId, JobRef};
 use rusqlite::OpenFlags;
 use rusqlite::backup::Backup;
 
+use super::altered::altered;
 use super::show::find;
 use crate::connection::Db;
 use crate::error::Problem;
@@ -20,7 +21,7 @@ use crate::{Location, OpenMode, Store, StoreError, counts, postgres};
 /// What a check found.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CheckReport {
-    /// What is wrong with the file's structure; empty if nothing is.
+    /// What is wrong with the file's structure, and which jobs and attempts are not what was stored; empty if nothing is.
     pub damage: Vec<String>,
     /// Rows that point at rows that are not there.
     pub dangling: u64,
@@ -33,16 +34,29 @@ pub struct CheckReport {
 }
 
 impl Store {
-    /// Checks the file's structure, its indexes and the links between its rows. Reads the whole file.
+    /// Checks the file's structure, its indexes, the links between its rows and their checksums. Reads the whole file.
     ///
     /// # Errors
     /// [`StoreError::Database`] if it cannot be read for another reason than damage.
     pub fn check(&mut self) -> Result<CheckReport, StoreError> {
         if let Db::Postgres(conn) = self.conn()? {
-            return postgres::check::check(conn);
+            let mut report = postgres::check::check(conn)?;
+            report.damage = self.conn()?.snapshot(altered)?;
+            return Ok(report);
         }
         let conn = self.second_connection()?;
-        let damage = damage(&conn)?;
+        let mut damage = damage(&conn)?;
+        match self.conn()?.snapshot(altered) {
+            Ok(altered) => damage.extend(altered),
+            // The structure's damage says it already.
+            Err(_) if !damage.is_empty() => {}
+            // A value that cannot be read at all.
+            Err(StoreError::Database {
+                problem: Problem::Corrupt | Problem::Other,
+                detail,
+            }) => damage.push(detail),
+            Err(error) => return Err(error),
+        }
         // Neither links between rows nor numbers can be trusted, or even read, in a damaged file.
         let count = |sql: &str| match conn.query_row(sql, [], |row| row.get::<_, i64>(0)) {
             Err(_) if !damage.is_empty() => Ok(0),

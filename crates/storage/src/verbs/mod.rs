@@ -1,5 +1,6 @@
 //! What can be done with a store, one verb a file. Each adds methods to [`crate::Store`].
 
+pub mod altered;
 pub mod cancel;
 pub mod copy;
 pub mod enqueue;

@@ -11,6 +11,7 @@ use crate::connection::Db;
 use crate::counts::Deltas;
 use crate::rows::{JobRow, count};
 use crate::statements::CancelRequested;
+use crate::sums::OfJob;
 use crate::{Store, StoreError, postgres, sqlite};
 
 /// Most waiting jobs that one turn makes ready; the rest follows in the next.
@@ -95,6 +96,25 @@ pub struct Claimed {
     pub executor: String,
     /// The stored payload.
     pub payload: String,
+    /// The checksum over what never changes of the job; none if it was stored without.
+    pub sum: Option<i32>,
+}
+
+impl Claimed {
+    /// Whether what the job runs, and how, is what was stored.
+    pub fn is_intact(&self) -> bool {
+        let of = OfJob {
+            name: self.name.as_deref(),
+            queue: &self.queue,
+            priority: self.priority,
+            max_retries: self.max_retries,
+            backoff_base: self.backoff_base,
+            timeout_ms: self.timeout_ms,
+            executor: &self.executor,
+            payload: &self.payload,
+        };
+        self.sum.is_none_or(|sum| sum == of.sum())
+    }
 }
 
 /// A count as SQL has it: an integer that is never negative.

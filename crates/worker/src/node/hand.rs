@@ -208,6 +208,7 @@ mod tests {
             timeout_ms: None,
             executor: "shell".into(),
             payload: "{}".into(),
+            sum: None,
         }
     }
 

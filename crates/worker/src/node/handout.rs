@@ -12,6 +12,7 @@ use super::dispatcher::Dispatcher;
 use super::shutdown::Phase;
 use super::{decide, hand, report};
 use crate::protocol::ToWorker;
+use crate::sabotage;
 
 /// Most jobs that wait at a worker process for each of its slots.
 const WAITING_MOST: u32 = 256;
@@ -20,6 +21,10 @@ const UNHEARD_MOST: Duration = Duration::from_millis(10);
 const UNHEARD_LEAST: Duration = Duration::from_millis(1);
 /// How long jobs may wait while no slot gets free before they are taken back for others.
 const STALLED: Duration = Duration::from_millis(250);
+
+/// What becomes of a job whose checksum does not fit.
+const DAMAGED: &str = "what the job runs is not what was stored: the database is damaged, see `queuectl db:check`; \
+                       the job was not run, enqueue it anew";
 
 impl Dispatcher<'_> {
     /// Gives jobs to workers, the least busy first: those whose worker died under them and that can be taken over, then
@@ -57,6 +62,9 @@ impl Dispatcher<'_> {
     }
 
     fn give(&mut self, worker: usize, job: Claimed) {
+        if !job.is_intact() && !sabotage::is_off("sums") {
+            return self.refuse(&job);
+        }
         match self.run_of(&job) {
             Ok(run) => {
                 if self.hand.line(worker).len() < self.slots() {
@@ -72,6 +80,16 @@ impl Dispatcher<'_> {
                 self.ended(&job, ending);
             }
         }
+    }
+
+    /// Ends a job without running it: something, and nobody knows what, would run instead. Another attempt would find
+    /// the same.
+    fn refuse(&mut self, job: &Claimed) {
+        let now = self.clock.now();
+        let message = DAMAGED.to_owned();
+        let mut ending = decide::died(OutcomeKind::Failed, message, self.node, 0, now, now);
+        ending.advice.is_final = true;
+        self.ended(job, ending);
     }
 
     /// Jobs that a worker process runs at a time.

@@ -141,6 +141,7 @@ mod tests {
             timeout_ms: None,
             executor: "docker".into(),
             payload: "{}".into(),
+            sum: None,
         }
     }
 

@@ -1,0 +1,266 @@
+//! Checksums over what is stored once and never changes: what a job runs and how, and how an attempt ended.
+//!
+//! SQLite finds damage in its own structures, but a flipped bit in the middle of a text is to it just another text. So
+//! each job and each attempt carries a CRC-32 (the one of zlib, by `crc32fast`) of these values. A node compares a job's
+//! before it runs it, `db:check` compares all. Against accidents, not against somebody who writes to the database.
+//!
+//! Rows from before version 4 of the schema, and jobs that were stored by the SQL functions on PostgreSQL, have none.
+
+use crc32fast::Hasher;
+use queuectl_core::Attempt;
+
+/// What never changes of a job.
+#[derive(Debug, Clone, Copy)]
+pub struct OfJob<'a> {
+    pub name: Option<&'a str>,
+    pub queue: &'a str,
+    pub priority: i32,
+    pub max_retries: Option<i32>,
+    pub backoff_base: Option<f64>,
+    pub timeout_ms: Option<i64>,
+    pub executor: &'a str,
+    pub payload: &'a str,
+}
+
+impl OfJob<'_> {
+    pub fn sum(&self) -> i32 {
+        let mut numbers = Numbers::default();
+        numbers.add(Some(self.priority.into()));
+        numbers.add(self.max_retries.map(i64::from));
+        numbers.add(self.backoff_base.map(|base| base.to_bits().cast_signed()));
+        numbers.add(self.timeout_ms);
+        // Where each text ends is part of what is summed.
+        numbers.add(self.name.map(length));
+        numbers.add(Some(length(self.queue)));
+        numbers.add(Some(length(self.executor)));
+        let mut hasher = numbers.hasher();
+        for text in [
+            self.name.unwrap_or_default(),
+            self.queue,
+            self.executor,
+            self.payload,
+        ] {
+            hasher.update(text.as_bytes());
+        }
+        hasher.finalize().cast_signed()
+    }
+}
+
+/// An ended attempt, with what it printed.
+#[derive(Debug, Clone, Copy)]
+pub struct OfAttempt<'a> {
+    pub job_id: i64,
+    pub fence: i64,
+    pub attempt: i32,
+    pub node_id: i64,
+    pub worker: i32,
+    pub outcome: i16,
+    pub exit_code: Option<i32>,
+    pub signal: Option<i32>,
+    pub message: &'a str,
+    pub started_at: i64,
+    pub finished_at: i64,
+    pub output_bytes: i64,
+    pub head: &'a [u8],
+    pub tail: &'a [u8],
+}
+
+impl<'a> OfAttempt<'a> {
+    /// An attempt as it is stored, with this message.
+    pub fn new(attempt: &'a Attempt, message: &'a str) -> OfAttempt<'a> {
+        OfAttempt {
+            job_id: attempt.job.0,
+            fence: attempt.fence,
+            attempt: i32::try_from(attempt.attempt).unwrap_or(i32::MAX),
+            node_id: attempt.node.0,
+            worker: i32::try_from(attempt.worker).unwrap_or(i32::MAX),
+            outcome: attempt.outcome.kind.code(),
+            exit_code: attempt.outcome.exit_code,
+            signal: attempt.outcome.signal,
+            message,
+            started_at: attempt.started_at.0,
+            finished_at: attempt.finished_at.0,
+            output_bytes: i64::try_from(attempt.output.total_bytes).unwrap_or(i64::MAX),
+            head: &attempt.output.head,
+            tail: &attempt.output.tail,
+        }
+    }
+
+    pub fn sum(&self) -> i32 {
+        let mut numbers = Numbers::default();
+        numbers.add(Some(self.job_id));
+        numbers.add(Some(self.fence));
+        numbers.add(Some(self.attempt.into()));
+        numbers.add(Some(self.node_id));
+        numbers.add(Some(self.worker.into()));
+        numbers.add(Some(self.outcome.into()));
+        numbers.add(self.exit_code.map(i64::from));
+        numbers.add(self.signal.map(i64::from));
+        numbers.add(Some(self.started_at));
+        numbers.add(Some(self.finished_at));
+        numbers.add(Some(self.output_bytes));
+        numbers.add(Some(length(self.message)));
+        numbers.add(Some(self.head.len() as i64));
+        let mut hasher = numbers.hasher();
+        for bytes in [self.message.as_bytes(), self.head, self.tail] {
+            hasher.update(bytes);
+        }
+        hasher.finalize().cast_signed()
+    }
+}
+
+fn length(text: &str) -> i64 {
+    text.len() as i64
+}
+
+/// Numbers as they are summed: together, for a call costs more than a few bytes do.
+#[derive(Default)]
+struct Numbers {
+    bytes: [u8; 13 * 9],
+    used: usize,
+}
+
+impl Numbers {
+    /// Adds a number of eight bytes, and before it whether there is one.
+    fn add(&mut self, number: Option<i64>) {
+        let place = &mut self.bytes[self.used..self.used + 9];
+        place[0] = number.is_some().into();
+        place[1..].copy_from_slice(&number.unwrap_or(0).to_le_bytes());
+        self.used += 9;
+    }
+
+    fn hasher(&self) -> Hasher {
+        let mut hasher = Hasher::new();
+        hasher.update(&self.bytes[..self.used]);
+        hasher
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const JOB: OfJob<'_> = OfJob {
+        name: Some("a"),
+        queue: "bc",
+        priority: 0,
+        max_retries: None,
+        backoff_base: Some(2.0),
+        timeout_ms: None,
+        executor: "shell",
+        payload: "{}",
+    };
+
+    /// Stores hold these numbers: the way to compute them must never change.
+    #[test]
+    fn the_sums_stay_what_they_are() {
+        assert_eq!(JOB.sum(), JOB_SUM);
+        assert_eq!(ATTEMPT.sum(), ATTEMPT_SUM);
+    }
+
+    const JOB_SUM: i32 = 0;
+    const ATTEMPT_SUM: i32 = 0;
+    const ATTEMPT: OfAttempt<'_> = OfAttempt {
+        job_id: 1,
+        fence: 2,
+        attempt: 1,
+        node_id: 1,
+        worker: 1,
+        outcome: 2,
+        exit_code: Some(1),
+        signal: None,
+        message: "exit status 1",
+        started_at: 5,
+        finished_at: 6,
+        output_bytes: 3,
+        head: b"ab",
+        tail: b"c",
+    };
+
+    #[test]
+    fn every_value_counts_and_so_does_where_texts_end() {
+        let sum = JOB.sum();
+        for other in [
+            OfJob { name: None, ..JOB },
+            OfJob {
+                name: Some("ab"),
+                queue: "c",
+                ..JOB
+            },
+            OfJob { queue: "bd", ..JOB },
+            OfJob { priority: 1, ..JOB },
+            OfJob {
+                max_retries: Some(0),
+                ..JOB
+            },
+            OfJob {
+                backoff_base: None,
+                ..JOB
+            },
+            OfJob {
+                timeout_ms: Some(0),
+                ..JOB
+            },
+            OfJob {
+                executor: "shel",
+                payload: "l{}",
+                ..JOB
+            },
+            OfJob {
+                payload: "{ }",
+                ..JOB
+            },
+        ] {
+            assert_ne!(other.sum(), sum, "{other:?}");
+        }
+        let sum = ATTEMPT.sum();
+        for other in [
+            OfAttempt { job_id: 2, ..ATTEMPT },
+            OfAttempt { fence: 3, ..ATTEMPT },
+            OfAttempt {
+                attempt: 2,
+                ..ATTEMPT
+            },
+            OfAttempt {
+                node_id: 2,
+                ..ATTEMPT
+            },
+            OfAttempt { worker: 2, ..ATTEMPT },
+            OfAttempt {
+                outcome: 1,
+                ..ATTEMPT
+            },
+            OfAttempt {
+                exit_code: None,
+                ..ATTEMPT
+            },
+            OfAttempt {
+                signal: Some(0),
+                ..ATTEMPT
+            },
+            OfAttempt {
+                message: "exit status 2",
+                ..ATTEMPT
+            },
+            OfAttempt {
+                started_at: 4,
+                ..ATTEMPT
+            },
+            OfAttempt {
+                finished_at: 7,
+                ..ATTEMPT
+            },
+            OfAttempt {
+                output_bytes: 4,
+                ..ATTEMPT
+            },
+            OfAttempt {
+                head: b"a",
+                tail: b"bc",
+                ..ATTEMPT
+            },
+        ] {
+            assert_ne!(other.sum(), sum, "{other:?}");
+        }
+    }
+}

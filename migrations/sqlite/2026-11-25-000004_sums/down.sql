@@ -1,0 +1,3 @@
+ALTER TABLE attempts DROP COLUMN sum;
+ALTER TABLE jobs DROP COLUMN sum;
+PRAGMA user_version = 2;

@@ -1,0 +1,222 @@
+//! Faults for processes: who is there, whom it hits, and what is done to them.
+
+use std::collections::HashMap;
+use std::fs;
+use std::process::{Child, Stdio};
+use std::thread::sleep;
+use std::time::Duration;
+
+use anyhow::{Context, ensure};
+use fastrand::Rng;
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
+use super::rig::Queue;
+
+/// What can happen. Each aims at a node that holds a job, if one does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Fault {
+    KillJob,
+    KillWorker,
+    KillDispatcher,
+    /// Dispatcher and worker processes at once: nobody is left who could clean up behind the jobs.
+    KillNode,
+    HoldJob,
+    HoldWorker,
+    HoldDispatcher,
+    /// `worker:stop`, which lets jobs finish.
+    Stop,
+    /// `worker:stop --now`, which does not.
+    StopNow,
+    /// SIGTERM twice, as an impatient service manager does.
+    Terminate,
+}
+
+impl Fault {
+    pub const ALL: &[Fault] = &[
+        Fault::KillJob,
+        Fault::KillWorker,
+        Fault::KillDispatcher,
+        Fault::KillNode,
+        Fault::HoldJob,
+        Fault::HoldWorker,
+        Fault::HoldDispatcher,
+        Fault::Stop,
+        Fault::StopNow,
+        Fault::Terminate,
+    ];
+}
+
+/// A node of ours.
+pub struct Node {
+    child: Child,
+    environment: Vec<(&'static str, String)>,
+    /// Whether something was done to it that may end it.
+    may_end: bool,
+}
+
+impl Node {
+    pub fn start(queue: &Queue, environment: &[(&'static str, String)]) -> anyhow::Result<Node> {
+        let log = fs::OpenOptions::new()
+            .create(true)
+            .append(true)
+            .open(queue.work.join("node.log"))?;
+        let mut command = queue.command(["worker:start", "--count", "2", "--concurrency", "2"]);
+        for (name, value) in environment {
+            command.env(name, value);
+        }
+        let child = command
+            .stdout(Stdio::null())
+            .stderr(log)
+            .spawn()
+            .context("cannot start a node")?;
+        Ok(Node {
+            child,
+            environment: environment.to_vec(),
+            may_end: false,
+        })
+    }
+
+    /// Starts it anew if it ended; an error if it had no reason to end.
+    pub fn tend(&mut self, queue: &Queue) -> anyhow::Result<()> {
+        if let Some(status) = self.child.try_wait()? {
+            ensure!(self.may_end, "a node ended by itself: {status}");
+            ensure!(!matches!(status.code(), Some(70 | 101)), "a node broke: {status}");
+            *self = Node::start(queue, &self.environment)?;
+        }
+        Ok(())
+    }
+
+    fn pid(&self) -> i32 {
+        self.child.id().cast_signed()
+    }
+
+    /// Kills it and everything it has started, and waits.
+    pub fn end(&mut self) -> anyhow::Result<()> {
+        let around = Around::look()?;
+        for worker in around.workers(self.pid()) {
+            send(worker, Signal::SIGCONT);
+        }
+        send(self.pid(), Signal::SIGCONT);
+        send(self.pid(), Signal::SIGKILL);
+        self.child.wait()?;
+        Ok(())
+    }
+}
+
+impl Drop for Node {
+    fn drop(&mut self) {
+        let _ = self.end();
+    }
+}
+
+fn send(pid: i32, signal: Signal) -> bool {
+    kill(Pid::from_raw(pid), signal).is_ok()
+}
+
+/// The processes of the machine at a moment: parents and their children.
+struct Around(HashMap<i32, Vec<i32>>);
+
+impl Around {
+    fn look() -> anyhow::Result<Around> {
+        let mut children: HashMap<i32, Vec<i32>> = HashMap::new();
+        for entry in fs::read_dir("/proc")?.flatten() {
+            let Some(pid) = entry.file_name().to_str().and_then(|name| name.parse().ok()) else {
+                continue;
+            };
+            let stat = fs::read_to_string(entry.path().join("stat")).unwrap_or_default();
+            let mut fields = stat.rsplit(") ").next().unwrap_or_default().split(' ');
+            // Those that are dead and only wait to be waited for do not count.
+            if let (Some(state), Some(parent)) = (fields.next(), fields.next())
+                && state != "Z"
+                && let Ok(parent) = parent.parse()
+            {
+                children.entry(parent).or_default().push(pid);
+            }
+        }
+        Ok(Around(children))
+    }
+
+    fn children(&self, pid: i32) -> &[i32] {
+        self.0.get(&pid).map_or(&[], Vec::as_slice)
+    }
+
+    fn workers(&self, dispatcher: i32) -> Vec<i32> {
+        let is_worker = |pid: &i32| {
+            let line = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+            line.split(|byte| *byte == 0).any(|word| word == b"worker:run")
+        };
+        let all = self.children(dispatcher).iter().copied();
+        all.filter(is_worker).collect()
+    }
+}
+
+/// What happened, by kind; a fault that found nobody to hit does not count.
+pub type Tally = HashMap<Fault, u32>;
+
+/// Does a fault to one of the nodes. False if there was nobody to hit.
+pub fn strike(fault: Fault, nodes: &mut [Node], queue: &Queue, rng: &mut Rng) -> anyhow::Result<bool> {
+    let around = Around::look()?;
+    // Nodes, workers and jobs that hold something.
+    let mut held = Vec::new();
+    for (place, node) in nodes.iter().enumerate() {
+        for worker in around.workers(node.pid()) {
+            held.extend(around.children(worker).iter().map(|job| (place, worker, *job)));
+        }
+    }
+    let Some((place, worker, job)) = rng.choice(held) else {
+        return Ok(false);
+    };
+    let node = &mut nodes[place];
+    let pause = Duration::from_millis(rng.u64(1..60));
+    let dispatcher = node.pid();
+    let hold = |pid| {
+        let hit = send(pid, Signal::SIGSTOP);
+        sleep(pause);
+        send(pid, Signal::SIGCONT);
+        hit
+    };
+    Ok(match fault {
+        Fault::KillJob => send(job, Signal::SIGKILL),
+        Fault::KillWorker => send(worker, Signal::SIGKILL),
+        Fault::KillDispatcher => {
+            node.may_end = true;
+            send(dispatcher, Signal::SIGKILL)
+        }
+        Fault::KillNode => {
+            node.may_end = true;
+            // Held still, the dispatcher cannot see its workers die.
+            send(dispatcher, Signal::SIGSTOP);
+            for worker in around.workers(dispatcher) {
+                send(worker, Signal::SIGKILL);
+            }
+            send(dispatcher, Signal::SIGKILL)
+        }
+        Fault::HoldJob => hold(job),
+        Fault::HoldWorker => hold(worker),
+        Fault::HoldDispatcher => hold(dispatcher),
+        Fault::Terminate => {
+            node.may_end = true;
+            let hit = send(dispatcher, Signal::SIGTERM);
+            sleep(pause / 4);
+            send(dispatcher, Signal::SIGTERM);
+            hit
+        }
+        Fault::Stop | Fault::StopNow => {
+            let listed = queue.json(["worker:list"])?;
+            let known = listed.as_array().into_iter().flatten();
+            let number = known
+                .filter(|entry| entry["pid"] == dispatcher)
+                .find_map(|entry| entry["id"].as_i64());
+            let Some(number) = number else {
+                return Ok(false);
+            };
+            node.may_end = true;
+            let mut stop = vec!["worker:stop".to_owned(), number.to_string()];
+            stop.extend((fault == Fault::StopNow).then(|| "--now".to_owned()));
+            // It may have ended by itself meanwhile.
+            queue.run(stop)?;
+            true
+        }
+    })
+}

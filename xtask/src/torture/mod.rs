@@ -1,0 +1,107 @@
+//! `torture`: faults by the thousand against the real binary, and a verdict over what is left (Linux).
+//!
+//! Nothing here looks into the database: acknowledgements are what commands printed, and what is left is what commands
+//! show. Every choice comes from a seed, which is printed and can be given; which moment a fault meets is up to the
+//! machine, so a seed repeats the faults and not always their effect. Each campaign has a control, in which the guarantee
+//! is switched off and which must then find a violation: a test that cannot fail shows nothing.
+
+mod chaos;
+mod damage;
+mod log;
+mod power;
+mod procs;
+mod rig;
+mod storage;
+mod syscalls;
+
+use clap::Subcommand;
+
+use crate::build::{self, Built, Profile, Scope};
+use crate::report::heading;
+use crate::workspace::Workspace;
+
+pub use rig::Rig;
+
+/// What to torture.
+#[derive(Subcommand)]
+pub enum Campaign {
+    /// Kill at every n-th write, I/O errors, a full disk, power cuts, flipped bits (power cuts want root and loop devices)
+    Storage {
+        /// Power cuts
+        #[arg(long, value_name = "N", default_value_t = 200)]
+        cuts: u32,
+        /// Files with a flipped bit or a missing end
+        #[arg(long, value_name = "N", default_value_t = 500)]
+        flips: u32,
+        /// Fail only at every n-th of the system calls that can fail
+        #[arg(long, value_name = "N", default_value_t = 1)]
+        step: u32,
+        /// Only these parts: syscalls, power, damage [default: all]
+        #[arg(long, value_name = "PART", value_delimiter = ',')]
+        only: Vec<String>,
+        /// Repeat the choices of an earlier run
+        #[arg(long, value_name = "N")]
+        seed: Option<u64>,
+        /// Use the release build
+        #[arg(long)]
+        release: bool,
+    },
+    /// Kill, hold and restart dispatchers, worker processes and jobs; full and read-only disks; clocks that jump
+    Procs {
+        /// Faults
+        #[arg(long, value_name = "N", default_value_t = 1000)]
+        faults: u32,
+        /// Repeat the choices of an earlier run
+        #[arg(long, value_name = "N")]
+        seed: Option<u64>,
+        /// Leave the control out, which wants a development build
+        #[arg(long)]
+        release: bool,
+    },
+}
+
+/// Runs a campaign; an error if anything was violated, or if a control was not.
+pub fn run(workspace: &Workspace, campaign: &Campaign) -> anyhow::Result<()> {
+    let release = match campaign {
+        Campaign::Storage { release, .. } | Campaign::Procs { release, .. } => *release,
+    };
+    heading("Building");
+    let built = build::build(workspace, Profile::from_release_flag(release), Scope::Shell)?;
+    match campaign {
+        Campaign::Storage {
+            cuts,
+            flips,
+            step,
+            only,
+            seed,
+            ..
+        } => {
+            let plan = storage::Plan {
+                cuts: *cuts,
+                flips: *flips,
+                step: *step,
+                seed: seed.unwrap_or_else(|| fastrand::u64(..1_000_000)),
+            };
+            storage::run(&Rig::new(workspace, &built)?, plan, only)
+        }
+        Campaign::Procs { faults, seed, .. } => {
+            let seed = seed.unwrap_or_else(|| fastrand::u64(..1_000_000));
+            procs::run(&Rig::new(workspace, &built)?, *faults, seed, !release)
+        }
+    }
+}
+
+/// What `cargo xtask test` runs of it: every kind of fault a few times. Says what could not be run here, and why.
+pub fn quick(workspace: &Workspace, built: &Built) -> anyhow::Result<Vec<String>> {
+    let rig = Rig::new(workspace, built)?;
+    let seed = fastrand::u64(..1_000_000);
+    let plan = storage::Plan {
+        cuts: 15,
+        flips: 40,
+        step: 7,
+        seed,
+    };
+    storage::run(&rig, plan, &[])?;
+    procs::run(&rig, 60, seed, true)?;
+    Ok(rig.skipped())
+}
