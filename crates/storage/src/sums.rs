@@ -24,7 +24,7 @@ pub struct OfJob<'a> {
 
 impl OfJob<'_> {
     pub fn sum(&self) -> i32 {
-        let mut numbers = Numbers::default();
+        let mut numbers = Numbers::new();
         numbers.add(Some(self.priority.into()));
         numbers.add(self.max_retries.map(i64::from));
         numbers.add(self.backoff_base.map(|base| base.to_bits().cast_signed()));
@@ -87,7 +87,7 @@ impl<'a> OfAttempt<'a> {
     }
 
     pub fn sum(&self) -> i32 {
-        let mut numbers = Numbers::default();
+        let mut numbers = Numbers::new();
         numbers.add(Some(self.job_id));
         numbers.add(Some(self.fence));
         numbers.add(Some(self.attempt.into()));
@@ -114,13 +114,19 @@ fn length(text: &str) -> i64 {
 }
 
 /// Numbers as they are summed: together, for a call costs more than a few bytes do.
-#[derive(Default)]
 struct Numbers {
     bytes: [u8; 13 * 9],
     used: usize,
 }
 
 impl Numbers {
+    fn new() -> Numbers {
+        Numbers {
+            bytes: [0; 13 * 9],
+            used: 0,
+        }
+    }
+
     /// Adds a number of eight bytes, and before it whether there is one.
     fn add(&mut self, number: Option<i64>) {
         let place = &mut self.bytes[self.used..self.used + 9];
