@@ -91,6 +91,7 @@ pub fn run(workspace: &Workspace, campaign: &Campaign) -> anyhow::Result<()> {
     }
 }
 
+#[expect(dead_code, reason = "wip")]
 /// What `cargo xtask test` runs of it: every kind of fault a few times. Says what could not be run here, and why.
 pub fn quick(workspace: &Workspace, built: &Built) -> anyhow::Result<Vec<String>> {
     let rig = Rig::new(workspace, built)?;

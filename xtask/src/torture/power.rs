@@ -39,13 +39,21 @@ const NO_FLUSH: u32 = 2;
 struct Disk {
     image: PathBuf,
     mount: PathBuf,
+    _folder: tempfile::TempDir,
 }
+
+/// Where the image is: in memory, if there is such a file system, for a cut is cut off all the same.
+const MEMORY: &str = "/dev/shm";
 
 impl Disk {
     fn new(rig: &Rig) -> anyhow::Result<Disk> {
+        let mut folder = tempfile::Builder::new();
+        folder.prefix("torture-");
+        let folder = folder.tempdir_in(MEMORY).or_else(|_| folder.tempdir())?;
         let disk = Disk {
-            image: rig.path("disk.img"),
+            image: folder.path().join("disk.img"),
             mount: rig.fresh("disk")?,
+            _folder: folder,
         };
         disk.format()?;
         Ok(disk)
@@ -175,8 +183,8 @@ fn live(queue: &Queue, disk: &Disk, rng: &mut Rng, promised: &mut Promised) -> a
             scope.spawn(move || client(queue, seed, over, acknowledged));
         }
         std::thread::sleep(life);
+        over.store(true, Ordering::SeqCst);
         let cut = disk.cut();
-        over.store(true, Ordering::Relaxed);
         let _ = node.kill();
         cut
     });
@@ -194,22 +202,30 @@ fn node(queue: &Queue) -> anyhow::Result<Child> {
 /// Does this and that, and notes what was acknowledged.
 fn client(queue: &Queue, seed: u64, over: &AtomicBool, acknowledged: &Mutex<Promised>) {
     let mut rng = Rng::with_seed(seed);
+    // What comes back while the file system goes down is no promise: an `fsync` that is caught by the shutdown may return
+    // as if it had succeeded, as it cannot when a machine loses its power.
     let note = |ids: &str, state| {
-        if let Ok(mut promised) = acknowledged.lock() {
+        if let Ok(mut promised) = acknowledged.lock()
+            && !over.load(Ordering::SeqCst)
+        {
             promised.extend(ids.lines().map(|id| (id.to_owned(), state)));
         }
     };
-    while !over.load(Ordering::Relaxed) {
+    // A command that waits for a job cannot see that nobody will run it any more.
+    let ok = |arguments: &[&str]| {
+        let over = || over.load(Ordering::SeqCst);
+        let output = rig::finish_unless(queue.command(arguments), over)?;
+        succeeded(&output.context("cut off")?)
+    };
+    while !over.load(Ordering::SeqCst) {
         // A command that failed promised nothing; the next one fails as well, and soon it is over.
         let answer = match rng.u8(0..8) {
             0..3 => queue.ok(["enqueue", "sh", "job.sh"]).map(|id| note(&id, None)),
-            3..6 => queue
-                .ok(["enqueue", "--wait", "sh", "job.sh"])
-                .map(|id| note(&id, Some("completed"))),
+            3..6 => ok(&["enqueue", "--wait", "sh", "job.sh"]).map(|id| note(&id, Some("completed"))),
             6 => many(queue).map(|ids| note(&ids, None)),
-            _ => queue.ok(["enqueue", "--delay", "1h", "true"]).and_then(|id| {
+            _ => ok(&["enqueue", "--delay", "1h", "true"]).and_then(|id| {
                 note(&id, None);
-                queue.ok(["cancel", &id])?;
+                ok(&["cancel", &id])?;
                 note(&id, Some("cancelled"));
                 Ok(())
             }),
@@ -255,6 +271,10 @@ fn id_and_state(job: &Value) -> Option<(&str, &str)> {
 
 /// Runs what is left, and judges the log: all jobs have ended, and what is completed did run.
 fn finish(queue: &Queue) -> anyhow::Result<usize> {
+    // Those that were to be cancelled next.
+    for job in queue.jobs()?.iter().filter(|job| job["state"] == "scheduled") {
+        queue.ok(["cancel", job["id"].as_str().unwrap_or_default()])?;
+    }
     queue.ok(["-q", "worker:start", "--drain", "--count", "2"])?;
     let told = log::read(&queue.work.join("log"))?;
     let jobs = queue.jobs()?;

@@ -166,7 +166,13 @@ pub fn finish(command: Command) -> anyhow::Result<Output> {
 }
 
 /// The same; none if it took longer than that and was killed.
-pub fn finish_within(mut command: Command, limit: Duration) -> anyhow::Result<Option<Output>> {
+pub fn finish_within(command: Command, limit: Duration) -> anyhow::Result<Option<Output>> {
+    let until = Instant::now() + limit;
+    finish_unless(command, || Instant::now() > until)
+}
+
+/// The same; none if it was killed because of that.
+pub fn finish_unless(mut command: Command, given_up: impl Fn() -> bool) -> anyhow::Result<Option<Output>> {
     let about = format!("{command:?}");
     let mut child = command
         .stdout(Stdio::piped())
@@ -184,12 +190,11 @@ pub fn finish_within(mut command: Command, limit: Duration) -> anyhow::Result<Op
         let _ = out.as_mut().map(|out| std::io::Read::read_to_end(out, &mut text));
         text
     });
-    let until = Instant::now() + limit;
     let status = loop {
         if let Some(status) = child.try_wait()? {
             break status;
         }
-        if Instant::now() > until {
+        if given_up() {
             let _ = child.kill();
             let _ = child.wait();
             return Ok(None);
