@@ -85,11 +85,17 @@ pub fn write<T: Serialize>(mut to: impl Write, message: &T) -> io::Result<()> {
 /// The stream broke inside a frame, or what came is no frame.
 pub fn read<T: DeserializeOwned>(mut from: impl Read) -> io::Result<Option<T>> {
     let mut length = [0; 4];
-    // The end of the stream is regular only between frames.
-    match from.read(&mut length[..1])? {
-        0 => return Ok(None),
-        _ => from.read_exact(&mut length[1..])?,
+    // The end of the stream is regular only between frames. A process that was held and goes on finds its system call
+    // interrupted.
+    loop {
+        match from.read(&mut length[..1]) {
+            Ok(0) => return Ok(None),
+            Ok(_) => break,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
     }
+    from.read_exact(&mut length[1..])?;
     let length = u32::from_le_bytes(length) as usize;
     if length > FRAME_BYTES {
         return Err(io::Error::new(io::ErrorKind::InvalidData, "a frame is too large"));
@@ -130,6 +136,28 @@ mod tests {
         assert!(
             matches!(read(&mut from).unwrap(), Some(ToWorker::Kill(k, StopReason::Returned)) if k == key)
         );
+        assert!(read::<ToWorker>(&mut from).unwrap().is_none());
+    }
+
+    /// Interrupted before every byte, as reads are in a process that is held and goes on.
+    struct Interrupted<'a>(&'a [u8], bool);
+
+    impl Read for Interrupted<'_> {
+        fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+            self.1 = !self.1;
+            match self.1 {
+                true => Err(io::ErrorKind::Interrupted.into()),
+                false => self.0.read(&mut into[..1]),
+            }
+        }
+    }
+
+    #[test]
+    fn interruptions_are_not_the_end() {
+        let mut bytes = Vec::new();
+        encode(&ToWorker::Slots(3), &mut bytes).unwrap();
+        let mut from = Interrupted(&bytes, false);
+        assert!(matches!(read(&mut from).unwrap(), Some(ToWorker::Slots(3))));
         assert!(read::<ToWorker>(&mut from).unwrap().is_none());
     }
 

@@ -140,7 +140,7 @@ impl Scene {
             let folder = rig.fresh("small")?;
             let mut command = Command::new("mount");
             command
-                .args(["-t", "tmpfs", "-o", "size=4m", "none"])
+                .args(["-t", "tmpfs", "-o", "size=16m", "none"])
                 .arg(&folder);
             let output = command.output()?;
             ensure!(output.status.success(), "mount: {}", complaint(&output));
@@ -258,7 +258,7 @@ impl Scene {
             (World::Disk, Some(mount)) => {
                 let ballast = mount.join("ballast");
                 // As much as fits in, which ends with an error.
-                let _ = fs::write(&ballast, vec![0; 4 << 20]);
+                let _ = fs::write(&ballast, vec![0; 16 << 20]);
                 std::thread::sleep(Duration::from_millis(rng.u64(1..300)));
                 fs::remove_file(&ballast)?;
             }
