@@ -188,7 +188,7 @@ impl Scene {
         tally: &mut Tally,
     ) -> anyhow::Result<u32> {
         let (mut sum, mut others) = (0, 0);
-        let mut until = Instant::now() + Duration::from_secs(20);
+        let mut until = Instant::now() + super::rig::PATIENCE;
         while sum < wanted {
             self.feed(rng)?;
             for node in &mut self.nodes {
@@ -204,7 +204,7 @@ impl Scene {
             if strike(fault, &mut self.nodes, &self.queue, rng)? {
                 *tally.entry(fault).or_default() += 1;
                 sum += 1;
-                until = Instant::now() + Duration::from_secs(20);
+                until = Instant::now() + super::rig::PATIENCE;
             }
             ensure!(Instant::now() < until, "no job runs any more");
         }
@@ -221,7 +221,7 @@ impl Scene {
             let (arguments, fate): (Vec<&str>, _) = match rng.u8(..20) {
                 0 => {
                     let command =
-                        "echo s $QUEUECTL_JOB_ID $QUEUECTL_FENCE >> log; kill -SEGV $PPID; sleep 1000";
+                        "echo s $QUEUECTL_JOB_ID $QUEUECTL_FENCE >> log; kill -ABRT $PPID; sleep 1000";
                     (vec!["enqueue", "--max-retries", "1", command], Fate::Dead)
                 }
                 _ => (vec!["enqueue", "sh", "job.sh", &ticks], Fate::Completed),

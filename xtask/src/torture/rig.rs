@@ -15,7 +15,7 @@ use crate::install;
 use crate::workspace::Workspace;
 
 /// Longest that anything may take before it counts as hanging.
-pub const PATIENCE: Duration = Duration::from_secs(60);
+pub const PATIENCE: Duration = Duration::from_secs(180);
 
 /// A binary in a folder of its own, outside of which nothing is touched.
 pub struct Rig {

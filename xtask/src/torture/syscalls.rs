@@ -171,8 +171,9 @@ fn template(rig: &Rig) -> anyhow::Result<Queue> {
     queue.ok(["enqueue", "--max-retries", "0", "exit 3"])?;
     let drained = queue.run(["-q", "worker:start", "--drain"])?;
     ensure!(drained.status.code() == Some(1), "{}", complaint(&drained));
-    for command in ["echo x; echo ran >> ran", "echo ran >> ran", "echo ran >> ran"] {
-        queue.ok(["enqueue", command])?;
+    let ran = format!("echo ran >> {}", rig.path("run").join("ran").display());
+    for _ in 0..3 {
+        queue.ok(["enqueue", &ran])?;
     }
     Ok(queue)
 }
