@@ -13,12 +13,12 @@ use super::rig::{QUEUE, Rig, memory, timed};
 
 const JOBS: usize = 20_000;
 const NOOP_JOBS: usize = 100_000;
-const BULK_JOBS: usize = 200_000;
+const BULK_JOBS: usize = 1_000_000;
 const ENDED_JOBS: usize = 1_000_000;
 /// Calls measured one by one.
 const CALLS: usize = 200;
 /// How long a node is watched doing nothing.
-const IDLE: Duration = Duration::from_secs(20);
+const IDLE: Duration = Duration::from_secs(60);
 
 /// Draining short shell jobs, against what the machine can do at all and against a tool that stores nothing.
 pub fn drain(rig: &Rig, figures: &mut Figures) -> anyhow::Result<()> {
