@@ -5,7 +5,7 @@ use std::time::Duration;
 /// A claimed job should not wait longer than about this for a slot.
 const AHEAD: Duration = Duration::from_millis(50);
 /// Most jobs claimed ahead per slot.
-const MOST_PER_SLOT: u32 = 512;
+const MOST_PER_SLOT: u32 = 1024;
 /// What a very short job may take more than others without meaning anything, in microseconds.
 const HELD_UP_US: f64 = 100.0;
 
