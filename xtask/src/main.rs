@@ -55,8 +55,8 @@ enum Task {
     Ci,
     /// Measure the release build: figures with their spread, against peers in the same run (Linux)
     Bench {
-        /// Only these measurements: drain, noop, enqueue, latency, idle, scale, pages, contention, retention
-        /// [default: all]
+        /// Only these measurements: drain, noop, enqueue, latency, pg-noop, pg-latency, idle, scale, pages, contention,
+        /// retention [default: all]
         names: Vec<String>,
         /// How often each is measured
         #[arg(long, value_name = "N", default_value_t = 5)]

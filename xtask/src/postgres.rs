@@ -1,8 +1,8 @@
-//! A throw-away PostgreSQL server for the tests: a cluster in a temporary folder, on a free port of this machine, with a
-//! password that nobody knows, gone when dropped.
+//! A throw-away PostgreSQL server for tests and measurements: a cluster in a temporary folder, on a free port of this
+//! machine, with a password that nobody knows, gone when dropped.
 //!
-//! The server refuses to run as root, so root starts it as the user `postgres`, or as `nobody`. Nothing in here survives
-//! a power cut: it is told not to wait for the disk.
+//! The server refuses to run as root, so root starts it as the user `postgres`, or as `nobody`. For tests it is told not to
+//! wait for the disk; for measurements it does all that it does by default.
 
 use std::env;
 use std::fs;
@@ -32,26 +32,36 @@ pub struct Server {
     folder: TempDir,
 }
 
+/// What is made of it.
+#[derive(Clone, Copy)]
+pub enum Purpose<'a> {
+    /// Tests. The folder has a certificate for `localhost`.
+    Tests(&'a Path),
+    /// Measurements, with the server's own settings but for the memory that it shares. The data is made in this folder.
+    #[cfg_attr(
+        not(target_os = "linux"),
+        expect(dead_code, reason = "measured on Linux only")
+    )]
+    Measuring(&'a Path),
+}
+
 impl Server {
-    /// Starts one, with the certificate for `localhost` that is in `certificates`. Nothing if the server's programs are
-    /// not installed.
-    pub fn start(certificates: &Path) -> anyhow::Result<Option<Server>> {
+    /// Starts one. Nothing if the server's programs are not installed.
+    pub fn start(purpose: Purpose<'_>) -> anyhow::Result<Option<Server>> {
         let Some(programs) = programs() else {
             return Ok(None);
         };
-        let folder = tempfile::Builder::new()
-            .prefix("queuectl-postgres-")
-            .tempdir()
-            .context("cannot make a folder")?;
+        let mut builder = tempfile::Builder::new();
+        builder.prefix("queuectl-postgres-");
+        let folder = match purpose {
+            Purpose::Tests(_) => builder.tempdir(),
+            Purpose::Measuring(place) => builder.tempdir_in(place),
+        };
+        let folder = folder.context("cannot make a folder")?;
         let password = random_word()?;
         fs::write(folder.path().join("password"), &password)?;
-        for name in ["certificate.pem", "key.pem"] {
-            let to = folder.path().join(name);
-            fs::copy(certificates.join(name), &to)
-                .with_context(|| format!("cannot make {}", to.display()))?;
-            // The server takes no key that others could read.
-            #[cfg(unix)]
-            fs::set_permissions(&to, std::os::unix::fs::PermissionsExt::from_mode(0o600))?;
+        if let Purpose::Tests(certificates) = purpose {
+            copy_certificate(certificates, folder.path())?;
         }
         give_away(folder.path())?;
         let data = folder.path().join("data");
@@ -69,12 +79,16 @@ impl Server {
             .arg(&data);
         run(&mut initdb)?;
         let port = free_port()?;
-        let options = format!(
-            "-p {port} -h 127.0.0.1 -k '' -c fsync=off -c synchronous_commit=off -c full_page_writes=off \
-             -c max_connections=200 -c shared_buffers=64MB -c log_min_messages=error -c ssl=on \
-             -c ssl_cert_file='{folder}/certificate.pem' -c ssl_key_file='{folder}/key.pem'",
-            folder = folder.path().display()
-        );
+        let place = folder.path().display();
+        let settings = match purpose {
+            Purpose::Tests(_) => format!(
+                "-c fsync=off -c synchronous_commit=off -c full_page_writes=off -c max_connections=200 \
+                 -c shared_buffers=64MB -c ssl=on -c ssl_cert_file='{place}/certificate.pem' \
+                 -c ssl_key_file='{place}/key.pem'"
+            ),
+            Purpose::Measuring(_) => "-c shared_buffers=256MB".to_owned(),
+        };
+        let options = format!("-p {port} -h 127.0.0.1 -k '' -c log_min_messages=error {settings}");
         let server = Server {
             location: format!("postgres://queuectl:{password}@127.0.0.1:{port}/postgres"),
             programs,
@@ -95,6 +109,14 @@ impl Server {
     }
 }
 
+impl Server {
+    /// One of the programs that came with the server.
+    #[cfg(target_os = "linux")]
+    pub fn program(&self, name: &str) -> Command {
+        Command::new(self.programs.join(name))
+    }
+}
+
 impl Drop for Server {
     fn drop(&mut self) {
         let mut stop = as_other(&self.programs.join("pg_ctl"));
@@ -102,6 +124,18 @@ impl Drop for Server {
             .arg(self.folder.path().join("data"));
         let _ = run(&mut stop);
     }
+}
+
+/// Gives the server a certificate.
+fn copy_certificate(certificates: &Path, folder: &Path) -> anyhow::Result<()> {
+    for name in ["certificate.pem", "key.pem"] {
+        let to = folder.join(name);
+        fs::copy(certificates.join(name), &to).with_context(|| format!("cannot make {}", to.display()))?;
+        // The server takes no key that others could read.
+        #[cfg(unix)]
+        fs::set_permissions(&to, std::os::unix::fs::PermissionsExt::from_mode(0o600))?;
+    }
+    Ok(())
 }
 
 /// The folder with the programs of the newest version that is installed.

@@ -80,7 +80,9 @@ pub fn run(workspace: &Workspace, filter: Option<&str>, ci: bool) -> anyhow::Res
     let mut server = None;
     if env::var_os(postgres::VARIABLE).is_none() {
         step("postgres", &mut || {
-            server = postgres::Server::start(&workspace.root().join("plugins/http/testdata"))?;
+            server = postgres::Server::start(postgres::Purpose::Tests(
+                &workspace.root().join("plugins/http/testdata"),
+            ))?;
             if server.is_none() {
                 println!("no PostgreSQL server is installed; its tests are skipped");
             }

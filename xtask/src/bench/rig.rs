@@ -1,5 +1,6 @@
 //! What every measurement needs: the release binary, its plugins and the no-op plugin, and a queue of its own.
 
+use std::ffi::OsStr;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -19,6 +20,7 @@ pub struct Rig {
     folder: tempfile::TempDir,
     binary: PathBuf,
     tool: PathBuf,
+    sources: PathBuf,
     /// How many jobs a large queue has.
     pub jobs: u64,
     /// Runs of each measurement.
@@ -65,6 +67,7 @@ impl Rig {
             folder,
             binary,
             tool: target.join("release/examples/scale"),
+            sources: workspace.root().to_owned(),
             jobs,
             runs,
             cores,
@@ -129,9 +132,14 @@ impl Rig {
 
     /// A call of queuectl on another queue, quiet.
     pub fn queuectl_on(&self, queue: &str, arguments: &[&str]) -> Command {
+        self.queuectl_at(self.path(queue).as_os_str(), arguments)
+    }
+
+    /// A call of queuectl on a queue anywhere, quiet.
+    pub fn queuectl_at(&self, location: &OsStr, arguments: &[&str]) -> Command {
         let mut command = Command::new(&self.binary);
         command
-            .env("QUEUECTL_DB", self.path(queue))
+            .env("QUEUECTL_DB", location)
             .env_remove("QUEUECTL_PLUGIN_PATH")
             .args(arguments);
         command
@@ -150,10 +158,33 @@ impl Rig {
     pub fn node(&self, arguments: &[&str]) -> anyhow::Result<Node> {
         let mut all = vec!["worker:start", "-q"];
         all.extend(arguments);
-        let node = Node(self.queuectl(&all).spawn().context("cannot start the node")?);
-        // A job that has run, before all others: the node and its workers are there, plugins are loaded.
-        self.timed(&["enqueue", "--wait", "--priority", "1000000", "true"])?;
+        self.wait_for_node(self.queuectl(&all), || {
+            self.queuectl(&["enqueue", "--wait", "--priority", "1000000", "true"])
+        })
+    }
+
+    /// Starts a node and waits for its first job, before all others: the node and its workers are there, plugins are
+    /// loaded.
+    pub fn wait_for_node(&self, mut node: Command, first: impl FnOnce() -> Command) -> anyhow::Result<Node> {
+        let node = Node(node.spawn().context("cannot start the node")?);
+        timed(&mut first())?;
         Ok(node)
+    }
+
+    /// A named pipe, by which a job can give a sign.
+    pub fn named_pipe(&self, name: &str) -> anyhow::Result<PathBuf> {
+        let pipe = self.path(name);
+        let made = Command::new("mkfifo")
+            .arg(&pipe)
+            .status()
+            .context("cannot start mkfifo")?;
+        ensure!(made.success(), "cannot make a named pipe");
+        Ok(pipe)
+    }
+
+    /// A file of the workspace.
+    pub fn source(&self, path: &str) -> PathBuf {
+        self.sources.join(path)
     }
 
     /// Writes a file of jobs, one line each.
