@@ -185,7 +185,7 @@ fn classify_store(error: &StoreError) -> Exit {
         | StoreError::OlderSchema { .. }
         | StoreError::CopyDiffers
         | StoreError::Unreadable { .. } => Exit::STORE_UNUSABLE,
-        StoreError::File { .. } => Exit::STORE_UNAVAILABLE,
+        StoreError::File { .. } | StoreError::MaybeStored { .. } => Exit::STORE_UNAVAILABLE,
         StoreError::SqliteTooOld { .. } | StoreError::Migration(_) => Exit::INTERNAL,
         StoreError::Database { problem, .. } => match problem {
             Problem::Corrupt => Exit::STORE_UNUSABLE,

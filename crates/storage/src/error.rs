@@ -155,6 +155,14 @@ pub enum StoreError {
         /// The database's own words.
         detail: String,
     },
+    /// The server went away while it was to commit, and it could not be found out whether it did.
+    #[error(
+        "the database server went away before it said whether this was stored; look with `queuectl list` before you repeat it ({detail})"
+    )]
+    MaybeStored {
+        /// The database's own words.
+        detail: String,
+    },
     /// No such job.
     #[error("there is no job '{0}'; `queuectl list` shows the jobs there are")]
     NoSuchJob(String),
@@ -207,6 +215,11 @@ impl StoreError {
             StoreError::Database { problem, .. } => Some(*problem),
             _ => None,
         }
+    }
+
+    /// Whether the database server is away. It may come back.
+    pub fn is_outage(&self) -> bool {
+        self.problem() == Some(Problem::Unreachable)
     }
 
     pub(crate) fn file(what: &'static str, path: impl Into<PathBuf>) -> impl FnOnce(io::Error) -> StoreError {

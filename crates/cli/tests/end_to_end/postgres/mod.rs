@@ -2,8 +2,14 @@
 //!
 //! These run with all others, on the server for tests, and skip themselves where there is none.
 
+mod clocks;
+mod lost;
+mod machines;
+mod net;
 mod proxy;
 mod secrets;
+mod server;
+mod storm;
 mod tls;
 
 use std::time::{Duration, Instant};
