@@ -71,6 +71,15 @@ impl Problem {
             ("could not write", Problem::Io),
             ("could not extend file", Problem::Io),
             ("invalid page in block", Problem::Corrupt),
+            // A connection that ended, in the words of the server and of libpq.
+            ("server closed the connection", Problem::Unreachable),
+            ("terminating connection", Problem::Unreachable),
+            ("no connection to the server", Problem::Unreachable),
+            ("could not receive data from server", Problem::Unreachable),
+            ("could not send data to server", Problem::Unreachable),
+            ("SSL connection has been closed", Problem::Unreachable),
+            ("SSL SYSCALL error", Problem::Unreachable),
+            ("the database system is", Problem::Unreachable),
         ];
         known
             .iter()

@@ -122,7 +122,7 @@ fn who_waits_for_a_job_outlives_a_restart_of_the_server() {
     std::thread::scope(|scope| {
         let wait = scope.spawn(|| finish(wait, None));
         let follow = scope.spawn(|| finish(follow, None));
-        wait_until("both to be connected", || proxy.connections() >= 2);
+        wait_until("both to watch", || proxy.watchers() == 2);
         proxy.set(Mode::Closed);
         // The control: nobody is waited for who was never there.
         let said = finish(late, None).fails(6);

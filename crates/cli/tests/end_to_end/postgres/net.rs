@@ -2,6 +2,7 @@
 //! them. And what a server can do to its clients.
 
 use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
@@ -237,26 +238,24 @@ fn nothing_is_lost_or_doubled_by_a_server_that_crashes_and_freezes() {
     }
     let mut nodes: Vec<Node> = (0..3).map(|_| queue.start(&["--count", "2"])).collect();
     let blows = [Blow::KillBackend, Blow::Crash, Blow::Freeze, Blow::KillBackend];
+    let over = AtomicBool::new(false);
     let stored = std::thread::scope(|scope| {
-        let (over, is_over) = std::sync::mpsc::channel::<()>();
-        let producer = {
-            let queue = &queue;
-            scope.spawn(move || {
-                let (mut stored, mut refused) = (Vec::new(), Vec::new());
-                let mut number = 0;
-                while is_over.try_recv().is_err() {
-                    number += 1;
-                    let done = queue.run(["enqueue", &job(number)]);
-                    match done.status {
-                        0 => stored.push(number),
-                        // Certainly not stored.
-                        6 => refused.push(number),
-                        _ => panic!("{}", done.err),
-                    }
+        let producer = scope.spawn(|| {
+            let (mut stored, mut refused) = (Vec::new(), Vec::new());
+            for number in 1.. {
+                if over.load(Ordering::SeqCst) {
+                    break;
                 }
-                (stored, refused)
-            })
-        };
+                let done = queue.run(["enqueue", &job(number)]);
+                match done.status {
+                    0 => stored.push(number),
+                    // Certainly not stored.
+                    6 => refused.push(number),
+                    _ => panic!("{}", done.err),
+                }
+            }
+            (stored, refused)
+        });
         for blow in blows {
             let before = queue.lines("ran").len();
             queue.wait_lines("ran", before + 20);
@@ -278,7 +277,7 @@ fn nothing_is_lost_or_doubled_by_a_server_that_crashes_and_freezes() {
                 queue.lines("ran").len() > before + 40
             });
         }
-        drop(over);
+        over.store(true, Ordering::SeqCst);
         let (stored, refused) = producer.join().unwrap();
         let all = stored.len();
         wait_until("all jobs to complete", || {

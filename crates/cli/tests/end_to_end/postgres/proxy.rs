@@ -2,7 +2,7 @@
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
 use std::thread;
 
@@ -31,6 +31,7 @@ struct Shared {
     changed: Condvar,
     open: Mutex<Vec<TcpStream>>,
     loss: Mutex<Option<Loss>>,
+    watchers: AtomicUsize,
 }
 
 /// A proxy in front of the server for tests.
@@ -50,6 +51,7 @@ impl Proxy {
             changed: Condvar::new(),
             open: Mutex::default(),
             loss: Mutex::default(),
+            watchers: AtomicUsize::new(0),
         });
         let all = Arc::clone(&shared);
         thread::spawn(move || {
@@ -82,10 +84,9 @@ impl Proxy {
         format!("{location}{separator}sslmode=disable")
     }
 
-    /// How many connections go through it.
-    pub fn connections(&self) -> usize {
-        // Two streams each.
-        self.shared.open.lock().unwrap().len() / 2
+    /// How many connections have asked whether anything has changed, which is what those do who wait.
+    pub fn watchers(&self) -> usize {
+        self.shared.watchers.load(Ordering::SeqCst)
     }
 
     /// Loses the next commit, or its answer.
@@ -111,6 +112,7 @@ impl Proxy {
 
 fn pass(mut from: TcpStream, mut to: TcpStream, shared: &Shared, asks: bool, lost: &AtomicBool) {
     let mut bytes = [0; 16 * 1024];
+    let mut watches = false;
     while let Ok(count @ 1..) = from.read(&mut bytes) {
         let mut mode = shared.mode.lock().unwrap();
         while *mode == Mode::Frozen {
@@ -118,7 +120,12 @@ fn pass(mut from: TcpStream, mut to: TcpStream, shared: &Shared, asks: bool, los
         }
         drop(mode);
         let bytes = &bytes[..count];
-        if asks && bytes.windows(COMMIT.len()).any(|part| part == COMMIT) {
+        let has = |wanted: &[u8]| bytes.windows(wanted.len()).any(|part| part == wanted);
+        if !watches && has(MARKER) {
+            watches = true;
+            shared.watchers.fetch_add(1, Ordering::SeqCst);
+        }
+        if asks && has(COMMIT) {
             match shared.loss.lock().unwrap().take() {
                 Some(Loss::Commit) => break,
                 Some(Loss::Answer) => lost.store(true, Ordering::SeqCst),
@@ -136,6 +143,8 @@ fn pass(mut from: TcpStream, mut to: TcpStream, shared: &Shared, asks: bool, los
 
 /// A commit as it is sent.
 const COMMIT: &[u8] = b"COMMIT\0";
+/// The question whether anything has changed.
+const MARKER: &[u8] = b"pg_current_snapshot";
 
 /// Host and port of a location.
 fn authority(location: &str) -> &str {
