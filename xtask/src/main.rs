@@ -11,6 +11,8 @@ mod postgres;
 mod report;
 mod suite;
 mod tidy;
+#[cfg(target_os = "linux")]
+mod torture;
 mod workspace;
 
 use std::path::PathBuf;
@@ -72,6 +74,12 @@ enum Task {
         #[arg(long, value_name = "FILE")]
         json: Option<PathBuf>,
     },
+    /// Look for faults with faults: kill, starve and damage the real binary and its queue by the thousand (Linux)
+    #[cfg(target_os = "linux")]
+    Torture {
+        #[command(subcommand)]
+        campaign: torture::Campaign,
+    },
     /// Drive the real binary through a short story, in a temporary queue
     Demo {
         /// Keep the temporary queue, to look around in it afterwards
@@ -109,6 +117,8 @@ fn run(task: Task) -> anyhow::Result<()> {
         } => bench::run(&workspace, &names, runs, jobs, minutes, json),
         #[cfg(not(target_os = "linux"))]
         Task::Bench { .. } => anyhow::bail!("the measurements read /proc, which only Linux has"),
+        #[cfg(target_os = "linux")]
+        Task::Torture { campaign } => torture::run(&workspace, &campaign),
         Task::Demo { keep } => demo::run(&workspace, keep),
     }
 }

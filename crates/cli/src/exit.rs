@@ -188,7 +188,7 @@ fn classify_store(error: &StoreError) -> Exit {
         StoreError::File { .. } | StoreError::MaybeStored { .. } => Exit::STORE_UNAVAILABLE,
         StoreError::SqliteTooOld { .. } | StoreError::Migration(_) => Exit::INTERNAL,
         StoreError::Database { problem, .. } => match problem {
-            Problem::Corrupt => Exit::STORE_UNUSABLE,
+            Problem::Corrupt | Problem::Pooled => Exit::STORE_UNUSABLE,
             Problem::DiskFull
             | Problem::ReadOnly
             | Problem::Io

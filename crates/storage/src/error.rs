@@ -25,6 +25,8 @@ pub enum Problem {
     Unreachable,
     /// The database server does not let this user in, or do that.
     Denied,
+    /// A pooler gives the server's sessions to several clients at a time.
+    Pooled,
     /// Anything else the database said.
     Other,
 }
@@ -43,6 +45,9 @@ impl Problem {
             }
             Problem::Unreachable => "the database server cannot be reached; try again when it is there",
             Problem::Denied => "the database server does not allow it; check user, password and rights",
+            Problem::Pooled => {
+                "a pooler hands sessions of the database server around; it must give each connection its own (pool_mode = session)"
+            }
             Problem::Other => "the database refused",
         }
     }
@@ -71,6 +76,8 @@ impl Problem {
             ("could not write", Problem::Io),
             ("could not extend file", Problem::Io),
             ("invalid page in block", Problem::Corrupt),
+            ("session_of_another_client", Problem::Pooled),
+            ("prepared statement", Problem::Pooled),
             // A connection that ended, in the words of the server and of libpq.
             ("server closed the connection", Problem::Unreachable),
             ("terminating connection", Problem::Unreachable),

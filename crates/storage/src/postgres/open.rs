@@ -25,7 +25,12 @@ pub const SCHEMA_VERSION: i32 = 2;
 /// location has none: a node that is suspended or cut off in the middle of a turn must not hold its locks for long. And
 /// the server is to notice a node that is gone as soon as the node would notice the server: by default it would keep the
 /// connection for two hours, and nodes with a bad network would use them all up.
+///
+/// All of that is lost, or worse, somebody else's, where a pooler hands sessions around (`pool_mode = transaction`). A session
+/// that was told already gives that away: it is marked with a text that is no number.
 const SESSION: &str = "\
+    SELECT current_setting('queuectl.session', true)::INTEGER WHERE current_setting('queuectl.session', true) <> ''; \
+    SET queuectl.session = 'session_of_another_client'; \
     SET tcp_keepalives_idle = 10; SET tcp_keepalives_interval = 3; SET tcp_keepalives_count = 3; \
     SET tcp_user_timeout = 20000; SET jit = off; SET enable_seqscan = off; SET enable_hashjoin = off; SET enable_mergejoin = off; \
     SELECT set_config('statement_timeout', '60s', false) WHERE current_setting('statement_timeout') = '0'; \

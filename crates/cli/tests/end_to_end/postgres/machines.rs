@@ -7,9 +7,10 @@
 use std::fs;
 use std::process::Command;
 
-use nix::sys::signal::Signal;
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 
-use crate::support::unix::{processes, send, within};
+use crate::support::unix::{processes, within};
 use crate::support::{MARK, Node, Queue};
 
 /// What does not get through.
@@ -177,7 +178,8 @@ impl Node {
     /// Stops queuectl there, or has it go on. Its jobs go on in any case.
     pub fn signal_all_but_jobs(&self, signal: Signal) {
         for pid in self.split().0 {
-            send(pid, signal);
+            // One that has just ended needs no signal.
+            let _ = kill(Pid::from_raw(pid), signal);
         }
     }
 }

@@ -15,7 +15,7 @@ use super::net::Rig;
 use crate::support::{Node, Queue, history, wait_until};
 
 /// A job that says if another attempt of it is at work. Every third does not go when it is asked to.
-const BUSY: &str = r#""exec 9>>locks/$QUEUECTL_JOB_ID; flock -n 9 || echo $QUEUECTL_JOB_ID >> overlap; [ $((QUEUECTL_JOB_ID % 3)) != 0 ] || trap '' TERM; echo $QUEUECTL_JOB_ID $QUEUECTL_FENCE >> began-$MACHINE; for i in 1 2 3 4 5 6 7 8; do sleep 0.$((1 + QUEUECTL_JOB_ID % 4)); done; echo $QUEUECTL_JOB_ID >> ran""#;
+const BUSY: &str = r#""exec 9>>locks/$QUEUECTL_JOB_ID; flock -n 9 || echo $QUEUECTL_JOB_ID >> overlap; [ $((QUEUECTL_JOB_ID % 3)) != 0 ] || trap '' TERM; echo $QUEUECTL_JOB_ID $QUEUECTL_FENCE >> began-$MACHINE; sleep $((1 + QUEUECTL_JOB_ID % 4)); echo $QUEUECTL_JOB_ID >> ran""#;
 /// How many of them are there ahead of the machines.
 const AHEAD: u64 = 100;
 /// The way to the server comes back soon after the network does, as it does on a machine whose user has asked for that.
