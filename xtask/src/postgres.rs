@@ -150,7 +150,12 @@ impl Server {
 
     /// A call of `psql` on one of its databases, which reads statements from its standard input.
     pub fn psql(&self, database: &str) -> Command {
-        let mut psql = Command::new(self.programs.join("psql"));
+        let beside = self.programs.join("psql");
+        let mut psql = Command::new(if beside.exists() {
+            &beside
+        } else {
+            Path::new("psql")
+        });
         psql.args([
             "--no-psqlrc",
             "--quiet",

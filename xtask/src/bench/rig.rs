@@ -211,7 +211,13 @@ pub fn timed(command: &mut Command) -> anyhow::Result<f64> {
     let status = command
         .status()
         .with_context(|| format!("cannot start {}", command.get_program().display()))?;
-    ensure!(status.success(), "{command:?} ended with {status}");
+    // Not its environment, which may have a password in it.
+    let arguments = command.get_args().collect::<Vec<_>>();
+    ensure!(
+        status.success(),
+        "{} {arguments:?} ended with {status}",
+        command.get_program().display()
+    );
     Ok(start.elapsed().as_secs_f64())
 }
 
