@@ -50,18 +50,16 @@ pub fn bloat(rig: &Rig, figures: &mut Figures) -> anyhow::Result<()> {
     let mut sizes = [Vec::new(), Vec::new()];
     for minute in 1..=rig.minutes {
         work(rig, &queues, &jobs)?;
-        for (((database, name), queue), sizes) in QUEUES.iter().zip(&queues).zip(&mut sizes) {
+        for ((database, name), sizes) in QUEUES.iter().zip(&mut sizes) {
             let looked = server.sql(database, LOOK)?;
-            let numbers: Vec<f64> = looked
-                .trim()
-                .split('|')
+            let numbers = looked
+                .split(['|', ',', '{', '}'])
+                .map(str::trim)
+                .filter(|number| !number.is_empty())
                 .map(str::parse)
-                .collect::<Result<_, _>>()?;
-            let [dead, bytes, alive, vacuums] =
-                numbers.try_into().ok().context("four numbers were expected")?;
-            let one =
-                || timed(&mut rig.queuectl_at(queue, &["enqueue", "--wait", "true"])).map(|s| s * 1000.0);
-            let times = (0..CALLS).map(|_| one()).collect::<Result<_, _>>()?;
+                .collect::<Result<Vec<f64>, _>>()?;
+            let [dead, bytes, alive, vacuums, middle, late] =
+                numbers.try_into().ok().context("six numbers were expected")?;
             let mut add = |what: &str, unit, values| {
                 figures.add(&format!("{name}, minute {minute:02}: {what}"), unit, values);
             };
