@@ -12,7 +12,7 @@ use anyhow::{Context, ensure};
 
 use super::figures::Figures;
 use super::rig::{Rig, timed};
-use crate::postgres::{Purpose, Server};
+use crate::postgres::Server;
 
 const JOBS: usize = 100_000;
 /// How many nodes, and how many worker processes each has.
@@ -26,41 +26,42 @@ const PEER: &str = "graphile-worker@0.17";
 struct Place<'a> {
     rig: &'a Rig,
     server: Server,
+    location: String,
     /// Where the peer is installed.
     peer: Option<PathBuf>,
 }
 
 impl<'a> Place<'a> {
-    /// None if there is no server to be had.
-    fn new(rig: &'a Rig) -> anyhow::Result<Option<Self>> {
-        let beside = rig.folder().parent().context("the folder is in no folder")?;
-        let Some(server) = Server::start(Purpose::Measuring(beside))? else {
-            println!("PostgreSQL is not installed; it is left out");
-            return Ok(None);
-        };
+    fn new(rig: &'a Rig) -> anyhow::Result<Self> {
+        let server = rig.server(&["shared_buffers=256MB"])?;
+        let location = format!("{}?sslmode=disable", server.location);
         let peer = install_peer(rig)?;
-        Ok(Some(Place { rig, server, peer }))
+        Ok(Place {
+            rig,
+            server,
+            location,
+            peer,
+        })
     }
 
     /// A call of queuectl on the server, quiet.
     fn queuectl(&self, arguments: &[&str]) -> Command {
-        let mut command = self.rig.queuectl_at(self.server.location.as_ref(), arguments);
-        command.env("XDG_DATA_HOME", self.rig.path("data"));
-        command
+        self.rig.queuectl_at(self.location.as_ref(), arguments)
     }
 
-    /// Statements for the server.
-    fn sql(&self, statements: &[&str]) -> anyhow::Result<()> {
-        let mut psql = self.server.program("psql");
-        psql.args(["-Xq", "-d", &self.server.location])
-            .stderr(Stdio::null());
-        psql.args(statements.iter().flat_map(|statement| ["-c", statement]));
-        timed(&mut psql).map(drop)
+    /// Takes a schema away, and leaves the server nothing to write.
+    fn forget(&self, schema: &str) -> anyhow::Result<()> {
+        let quiet = "SET client_min_messages = warning";
+        let drop_schema = format!("DROP SCHEMA IF EXISTS {schema} CASCADE");
+        for statements in [format!("{quiet}; {drop_schema}"), "CHECKPOINT".to_owned()] {
+            self.server.sql("postgres", &statements)?;
+        }
+        Ok(())
     }
 
-    /// An empty queue, and a server that has nothing left to write.
+    /// An empty queue.
     fn fresh(&self) -> anyhow::Result<()> {
-        self.sql(&["DROP SCHEMA IF EXISTS queuectl CASCADE", "CHECKPOINT"])?;
+        self.forget("queuectl")?;
         timed(&mut self.queuectl(&["db:migrate"])).map(drop)
     }
 
@@ -89,7 +90,7 @@ impl<'a> Place<'a> {
         command
             .args(["graphile-worker.mjs", what, &count.to_string()])
             .current_dir(folder)
-            .env("DATABASE_URL", &self.server.location);
+            .env("DATABASE_URL", &self.location);
         let output = command
             .stderr(Stdio::inherit())
             .output()
@@ -121,9 +122,7 @@ fn install_peer(rig: &Rig) -> anyhow::Result<Option<PathBuf>> {
 
 /// Jobs that do nothing: stored in bulk, and run on one, two and four nodes, against the peer.
 pub fn noop(rig: &Rig, figures: &mut Figures) -> anyhow::Result<()> {
-    let Some(place) = Place::new(rig)? else {
-        return Ok(());
-    };
+    let place = Place::new(rig)?;
     let jobs = rig.jobs(JOBS, r#"{"executor":"noop","payload":{}}"#)?;
     let rate = |seconds: f64| JOBS as f64 / seconds;
     let (mut stored, mut peer_stored, mut peer_run) = (Vec::new(), Vec::new(), Vec::new());
@@ -135,7 +134,7 @@ pub fn noop(rig: &Rig, figures: &mut Figures) -> anyhow::Result<()> {
             rates.push(rate(place.drain(*nodes, workers)?));
         }
         if let Some(peer) = &place.peer {
-            place.sql(&["DROP SCHEMA IF EXISTS graphile_worker CASCADE", "CHECKPOINT"])?;
+            place.forget("graphile_worker")?;
             peer_stored.extend(place.peer(peer, "enqueue", JOBS)?.into_iter().map(rate));
             peer_run.extend(place.peer(peer, "drain", JOBS)?.into_iter().map(rate));
         }
@@ -162,13 +161,9 @@ pub fn noop(rig: &Rig, figures: &mut Figures) -> anyhow::Result<()> {
 /// From storing a job to its first sign, on a node that waits: over a connection that is open, as an application does,
 /// and by a command, which has to connect.
 pub fn latency(rig: &Rig, figures: &mut Figures) -> anyhow::Result<()> {
-    let Some(place) = Place::new(rig)? else {
-        return Ok(());
-    };
+    let place = Place::new(rig)?;
     place.fresh()?;
-    let node = rig.wait_for_node(place.queuectl(&["worker:start", "-q", "--count", "2"]), || {
-        place.queuectl(&["enqueue", "--wait", "--priority", "1000000", "true"])
-    })?;
+    let node = rig.node_at(place.location.as_ref(), &["--count", "2"])?;
     let sign = rig.named_pipe("sign")?;
     let line = format!("echo > '{}'", sign.display());
     let pause = || timed(&mut place.queuectl(&["enqueue", "--wait", "true"]));
@@ -217,9 +212,8 @@ struct Application {
 
 impl Application {
     fn new(server: &Server) -> anyhow::Result<Self> {
-        let mut psql = server.program("psql");
-        psql.args(["-XqAt", "-d", &server.location]);
-        let mut process = psql
+        let mut process = server
+            .psql("postgres")
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()

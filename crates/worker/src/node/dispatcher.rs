@@ -10,7 +10,9 @@ use std::time::{Duration, Instant};
 use queuectl_core::{Clock, JobId, NodeId, OutcomeKind, Settings, Timestamp};
 use queuectl_executor::{Finished, PluginSettings, RunKey, StopReason};
 use queuectl_scheduler::{Pace, claim_count};
-use queuectl_storage::{Claimed, Location, StopRequest, Store, StoreClock, StoreError, Turn, TurnResult};
+use queuectl_storage::{
+    Claimed, Location, Record, StopRequest, Store, StoreClock, StoreError, Turn, TurnResult,
+};
 
 use super::control::{Control, Requests};
 use super::crew::Crew;
@@ -41,7 +43,7 @@ const PURGE_PAUSE: u32 = 1;
 const DISMISS: Duration = Duration::from_secs(5);
 
 pub struct Dispatcher<'a> {
-    store: Store,
+    pub(super) store: Store,
     pub(super) node: NodeId,
     pub(super) options: NodeOptions,
     pub(super) settings: Settings,
@@ -137,6 +139,10 @@ impl<'a> Dispatcher<'a> {
         );
         on_ready();
         let result = self.work();
+        let late = self.hand.ended.len();
+        if matches!(result, Err(NodeError::Fenced(_))) && late > 0 {
+            tracing::warn!(late, "outcomes came too late: another node has the jobs");
+        }
         // Whatever the reason to end: nothing that this node started stays behind.
         let deadline = Instant::now()
             + DISMISS
@@ -161,6 +167,10 @@ impl<'a> Dispatcher<'a> {
             let step = self.phase.on_time();
             self.take_step(step);
             self.give_back_stalled();
+            if self.store_retry.is_some() && self.hand.recording > 0 {
+                // What of that batch is stored is to be known first.
+                self.store_retry = Some(Instant::now() + STORE_RETRY);
+            }
             if self.store_retry.is_none_or(|at| at <= Instant::now()) {
                 match self.tend_store() {
                     Ok(()) => self.store_came_back(),
@@ -338,14 +348,18 @@ impl<'a> Dispatcher<'a> {
         let is_final = ending.advice.is_final;
         let record = decide::ended(&Subject::from(job), ending, &self.settings);
         report::next(job, &record, is_final);
+        self.note_ended(record);
+    }
+
+    /// It is recorded with the next turn.
+    pub(super) fn note_ended(&mut self, record: Record) {
         self.hand.ended.push(record);
         self.ended_since.get_or_insert_with(Instant::now);
     }
 
     pub(super) fn give_back_stock(&mut self) {
         for job in std::mem::take(&mut self.hand.stock) {
-            self.hand.ended.push(decide::given_back(&job, self.node));
-            self.ended_since.get_or_insert_with(Instant::now);
+            self.give_back(&Subject::from(&job));
         }
     }
 
@@ -385,6 +399,12 @@ impl<'a> Dispatcher<'a> {
     fn tend_store(&mut self) -> Result<(), NodeError> {
         if self.lease.is_lost() {
             return Err(NodeError::Fenced(self.node));
+        }
+        if let Some(error) = self.record_error() {
+            return Err(error.into());
+        }
+        if self.store_retry.is_some() {
+            self.settle()?;
         }
         let now = self.clock.now();
         if let Some(requests) = self.control.look(&mut self.store, &self.settings, now)? {
@@ -507,7 +527,7 @@ impl<'a> Dispatcher<'a> {
                 self.maybe_work |= record.change.to() == queuectl_core::State::Pending;
             }
             self.ended_since = None;
-            self.set_recorder_failed(false);
+            self.trust_recorder();
         }
         if claim > 0 {
             self.maybe_work = claimed.len() as u32 == claim;

@@ -13,6 +13,7 @@ mod lease;
 mod recorder;
 mod report;
 mod rescue;
+mod settle;
 mod shutdown;
 
 use std::ffi::OsString;

@@ -2,8 +2,8 @@
 //!
 //! Each connection to a server is one process there, which uses one processor. A busy node therefore records over a
 //! connection of its own, while the dispatcher claims over the other. A few outcomes ride along with the next claim as on
-//! SQLite: one commit for both. What fails here goes back to the dispatcher, whose next turn records it or says what is
-//! wrong.
+//! SQLite: one commit for both. What fails here goes back to the dispatcher, for which the store has failed then: it finds
+//! out what was stored all the same and records the rest by a turn.
 
 use std::mem;
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -39,8 +39,10 @@ pub struct Recorder {
     location: Location,
     events: Sender<Event>,
     batches: Option<Sender<Batch>>,
-    /// The last batch failed, and no turn has recorded it since.
+    /// The last batch failed, and no turn has recorded anything since.
     failed: bool,
+    /// Why, until the dispatcher deals with it.
+    error: Option<StoreError>,
 }
 
 impl Recorder {
@@ -50,6 +52,7 @@ impl Recorder {
             events,
             batches: None,
             failed: false,
+            error: None,
         }
     }
 
@@ -145,23 +148,27 @@ impl Dispatcher<'_> {
                 self.maybe_work = true;
             }
             Err(error) => {
-                tracing::debug!(
-                    jobs = records.len(),
-                    "outcomes could not be recorded yet: {error}"
-                );
                 self.kept.not_recorded();
                 records.append(&mut self.hand.ended);
                 self.hand.ended = records;
                 self.ended_since.get_or_insert_with(Instant::now);
-                self.set_recorder_failed(true);
+                if let Some(recorder) = &mut self.recorder {
+                    recorder.failed = true;
+                    recorder.error = Some(error);
+                }
             }
         }
     }
 
-    /// A turn has recorded outcomes, so the store can be used; or a batch could not be.
-    pub(super) fn set_recorder_failed(&mut self, failed: bool) {
+    /// Why the last batch failed, once: the store has failed, whichever the connection was.
+    pub(super) fn record_error(&mut self) -> Option<StoreError> {
+        self.recorder.as_mut()?.error.take()
+    }
+
+    /// A turn has recorded outcomes.
+    pub(super) fn trust_recorder(&mut self) {
         if let Some(recorder) = &mut self.recorder {
-            recorder.failed = failed;
+            recorder.failed = false;
         }
     }
 }
