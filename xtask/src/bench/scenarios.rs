@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, ensure};
+use anyhow::ensure;
 
 use super::figures::Figures;
 use super::rig::{QUEUE, Rig, memory, timed};
@@ -198,12 +198,7 @@ pub fn enqueue(rig: &Rig, figures: &mut Figures) -> anyhow::Result<()> {
 pub fn latency(rig: &Rig, figures: &mut Figures) -> anyhow::Result<()> {
     rig.fresh()?;
     let node = rig.node(&["--count", "2"])?;
-    let sign = rig.path("sign");
-    let made = Command::new("mkfifo")
-        .arg(&sign)
-        .status()
-        .context("cannot start mkfifo")?;
-    ensure!(made.success(), "cannot make a named pipe");
+    let sign = rig.named_pipe("sign")?;
     let line = format!("echo > '{}'", sign.display());
     let mut times = Vec::new();
     for _ in 0..CALLS {
