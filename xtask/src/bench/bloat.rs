@@ -26,7 +26,8 @@ const QUEUES: [(&str, &str); 2] = [("plain", "by itself"), ("beside", "beside a 
 /// waited for their start, in the middle and at the 99th percentile.
 const LOOK: &str = "SELECT (SELECT concat_ws('|', sum(n_dead_tup), sum(pg_total_relation_size(relid)), sum(n_live_tup), \
     sum(autovacuum_count)) FROM pg_stat_user_tables WHERE schemaname = 'queuectl'), \
-    percentile_cont(ARRAY[0.5, 0.99]) WITHIN GROUP (ORDER BY started_at - created_at) FROM queuectl.jobs \
+    coalesce(percentile_cont(ARRAY[0.5, 0.99]) WITHIN GROUP (ORDER BY started_at - created_at), ARRAY[0, 0]) \
+    FROM queuectl.jobs \
     WHERE state = 5 AND created_at > queuectl.now_ms() - 30000";
 
 /// Works for some minutes and looks every minute.
