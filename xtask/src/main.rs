@@ -57,7 +57,8 @@ enum Task {
     Ci,
     /// Measure the release build: figures with their spread, against peers in the same run (Linux)
     Bench {
-        /// Only these measurements: drain, noop, enqueue, latency, idle, scale, pages, contention, retention
+        /// Only these measurements: drain, noop, enqueue, latency, pg-noop, pg-latency, idle, scale, pgscale, bloat,
+        /// pages, contention, retention
         /// [default: all]
         names: Vec<String>,
         /// How often each is measured
@@ -66,6 +67,9 @@ enum Task {
         /// How many jobs a large queue has; ten million take 4 GB of disk and some minutes to make
         #[arg(long, value_name = "N", default_value_t = 1_000_000, value_parser = clap::value_parser!(u64).range(10_000..))]
         jobs: u64,
+        /// How long `bloat` watches
+        #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=1440))]
+        minutes: u32,
         /// Write the figures to this file as JSON, too
         #[arg(long, value_name = "FILE")]
         json: Option<PathBuf>,
@@ -108,8 +112,9 @@ fn run(task: Task) -> anyhow::Result<()> {
             names,
             runs,
             jobs,
+            minutes,
             json,
-        } => bench::run(&workspace, &names, runs, jobs, json),
+        } => bench::run(&workspace, &names, runs, jobs, minutes, json),
         #[cfg(not(target_os = "linux"))]
         Task::Bench { .. } => anyhow::bail!("the measurements read /proc, which only Linux has"),
         #[cfg(target_os = "linux")]

@@ -47,7 +47,11 @@ impl Location {
     /// variable, and its harmless value if it has one.
     pub fn hidden_environment(&self) -> Vec<(&'static str, Option<String>)> {
         match self {
-            Location::Sqlite(_) => Vec::new(),
+            // The node was told another place than its environment says: nobody's business is that one, and its password.
+            Location::Sqlite(path) => match std::env::var("QUEUECTL_DB").map(|there| there.parse()) {
+                Ok(Ok(Location::Sqlite(_))) | Err(_) => Vec::new(),
+                _ => vec![("QUEUECTL_DB", Some(path.display().to_string()))],
+            },
             Location::Postgres(place) => vec![
                 ("PGPASSWORD", None),
                 ("QUEUECTL_DB", Some(place.server.without_secrets())),

@@ -1,3 +1,3 @@
 ALTER TABLE attempts DROP COLUMN sum;
 ALTER TABLE jobs DROP COLUMN sum;
-UPDATE store SET schema_version = 2;
+UPDATE store SET schema_version = 3;

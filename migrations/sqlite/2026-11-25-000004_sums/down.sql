@@ -1,3 +1,3 @@
 ALTER TABLE attempts DROP COLUMN sum;
 ALTER TABLE jobs DROP COLUMN sum;
-PRAGMA user_version = 2;
+PRAGMA user_version = 3;

@@ -8,6 +8,7 @@
 mod chaos;
 mod damage;
 mod log;
+mod net;
 mod power;
 mod procs;
 mod rig;
@@ -58,12 +59,33 @@ pub enum Campaign {
         #[arg(long)]
         release: bool,
     },
+    /// Cut machines off from their PostgreSQL server, again and again (root, `ip`, PostgreSQL)
+    Net {
+        /// How often
+        #[arg(long, value_name = "N", default_value_t = 1000)]
+        partitions: u32,
+        /// Machines, each cut off by itself
+        #[arg(long, value_name = "N", default_value_t = 8, value_parser = clap::value_parser!(u32).range(2..=100))]
+        machines: u32,
+        /// Jobs that three machines run before, exactly once each
+        #[arg(long, value_name = "N", default_value_t = 20_000)]
+        jobs: u32,
+        /// Repeat the choices of an earlier run
+        #[arg(long, value_name = "N", default_value_t = 1)]
+        seed: u64,
+    },
 }
 
 /// Runs a campaign; an error if anything was violated, or if a control was not.
 pub fn run(workspace: &Workspace, campaign: &Campaign) -> anyhow::Result<()> {
     let release = match campaign {
         Campaign::Storage { release, .. } | Campaign::Procs { release, .. } => *release,
+        Campaign::Net {
+            partitions,
+            machines,
+            jobs,
+            seed,
+        } => return net::run(workspace, *partitions, *machines, *jobs, *seed),
     };
     heading("Building");
     let built = build::build(workspace, Profile::from_release_flag(release), Scope::Shell)?;
@@ -84,6 +106,7 @@ pub fn run(workspace: &Workspace, campaign: &Campaign) -> anyhow::Result<()> {
             };
             storage::run(&Rig::new(workspace, &built)?, plan, only)
         }
+        Campaign::Net { .. } => Ok(()),
         Campaign::Procs { faults, seed, .. } => {
             let seed = seed.unwrap_or_else(|| fastrand::u64(..1_000_000));
             procs::run(&Rig::new(workspace, &built)?, *faults, seed, !release)

@@ -10,8 +10,10 @@ mod handout;
 mod housekeeping;
 mod kept;
 mod lease;
+mod recorder;
 mod report;
 mod rescue;
+mod settle;
 mod shutdown;
 
 use std::ffi::OsString;
