@@ -164,8 +164,8 @@ mod tests {
         assert_eq!(ATTEMPT.sum(), ATTEMPT_SUM);
     }
 
-    const JOB_SUM: i32 = 0;
-    const ATTEMPT_SUM: i32 = 0;
+    const JOB_SUM: i32 = 1_416_083_141;
+    const ATTEMPT_SUM: i32 = -1_529_401_721;
     const ATTEMPT: OfAttempt<'_> = OfAttempt {
         job_id: 1,
         fence: 2,

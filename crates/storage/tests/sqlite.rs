@@ -434,3 +434,53 @@ fn a_store_keeps_its_number_and_shares_it_with_no_other() {
     assert_eq!(temp.another().identity(9).unwrap(), 7);
     assert_eq!(other.store.identity(8).unwrap(), 8);
 }
+
+/// A flipped bit in the middle of a text is to SQLite just another text; the checksums tell, and nobody else's do.
+#[test]
+fn what_is_not_what_was_stored_is_found() {
+    let mut temp = TempStore::sqlite();
+    let ids = temp
+        .store
+        .enqueue(&[job("echo one"), job("echo two")], Timestamp(1))
+        .unwrap();
+    assert!(temp.store.check().unwrap().damage.is_empty(), "the control");
+    let conn = Connection::open(temp.path()).unwrap();
+    let other = "UPDATE payloads SET payload = replace(payload, 'one', 'onE')";
+    conn.execute_batch(other).unwrap();
+    let damage = temp.store.check().unwrap().damage;
+    assert_eq!(damage, ["job 1: what it runs is not what was stored"]);
+    let node = queuectl_storage::NewNode {
+        cookie: "mark".into(),
+        host: "h".into(),
+        pid: 1,
+        version: "0".into(),
+        workers: 1,
+        concurrency: 1,
+        queues: Queues::All,
+    };
+    let now = Timestamp(2);
+    let (node, _guard, _wakes) = temp.store.enter_node(&node, now).unwrap();
+    let turn = |store: &mut queuectl_storage::Store, records: &[Record], claim| {
+        let queues = &Queues::All;
+        let turn = Turn {
+            node,
+            records,
+            claim,
+            queues,
+            now,
+        };
+        store.turn(&turn).unwrap().claimed
+    };
+    let claimed = turn(&mut temp.store, &[], 2);
+    let intact: Vec<_> = claimed.iter().map(|job| (job.id, job.is_intact())).collect();
+    assert_eq!(intact, [(ids[0].0, false), (ids[1].0, true)]);
+    let ended = record(&claimed[1], node, Event::Complete, OutcomeKind::Succeeded, now);
+    turn(&mut temp.store, &[ended], 0);
+    assert_eq!(temp.store.check().unwrap().damage.len(), 1);
+    conn.execute_batch("UPDATE outputs SET head = x'6f7575'").unwrap();
+    let damage = temp.store.check().unwrap().damage;
+    assert_eq!(
+        damage[1],
+        "job 2: the attempt under fence 1 is not what was recorded"
+    );
+}

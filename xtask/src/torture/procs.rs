@@ -220,8 +220,7 @@ impl Scene {
             let ticks = rng.u32(1..12).to_string();
             let (arguments, fate): (Vec<&str>, _) = match rng.u8(..20) {
                 0 => {
-                    let command =
-                        "echo s $QUEUECTL_JOB_ID $QUEUECTL_FENCE >> log; kill -ABRT $PPID; sleep 1000";
+                    let command = "echo s $QUEUECTL_JOB_ID $QUEUECTL_FENCE >> log; grep -q worker:run /proc/$PPID/cmdline && kill -ABRT $PPID; sleep 1000";
                     (vec!["enqueue", "--max-retries", "1", command], Fate::Dead)
                 }
                 _ => (vec!["enqueue", "sh", "job.sh", &ticks], Fate::Completed),

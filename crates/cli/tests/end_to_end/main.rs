@@ -50,6 +50,8 @@ mod postgres;
 mod projects;
 #[cfg(unix)]
 mod purge;
+#[cfg(target_os = "linux")]
+mod secrets;
 #[cfg(unix)]
 mod shell;
 #[cfg(target_os = "linux")]
