@@ -17,11 +17,11 @@ mod syscalls;
 
 use clap::Subcommand;
 
-use crate::build::{self, Built, Profile, Scope};
+use crate::build::{self, Profile, Scope};
 use crate::report::heading;
 use crate::workspace::Workspace;
 
-pub use rig::Rig;
+use rig::Rig;
 
 /// What to torture.
 #[derive(Subcommand)]
@@ -112,20 +112,4 @@ pub fn run(workspace: &Workspace, campaign: &Campaign) -> anyhow::Result<()> {
             procs::run(&Rig::new(workspace, &built)?, *faults, seed, !release)
         }
     }
-}
-
-#[expect(dead_code, reason = "wip")]
-/// What `cargo xtask test` runs of it: every kind of fault a few times. Says what could not be run here, and why.
-pub fn quick(workspace: &Workspace, built: &Built) -> anyhow::Result<Vec<String>> {
-    let rig = Rig::new(workspace, built)?;
-    let seed = fastrand::u64(..1_000_000);
-    let plan = storage::Plan {
-        cuts: 15,
-        flips: 40,
-        step: 7,
-        seed,
-    };
-    storage::run(&rig, plan, &[])?;
-    procs::run(&rig, 60, seed, true)?;
-    Ok(rig.skipped())
 }

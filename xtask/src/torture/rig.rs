@@ -1,6 +1,5 @@
 //! An installed binary, and queues in folders for it.
 
-use std::cell::RefCell;
 use std::ffi::OsStr;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -22,7 +21,6 @@ pub struct Rig {
     folder: tempfile::TempDir,
     binary: PathBuf,
     development: bool,
-    skipped: RefCell<Vec<String>>,
 }
 
 impl Rig {
@@ -35,18 +33,11 @@ impl Rig {
             .context("cannot make a folder")?;
         let placed = install::place(built, folder.path())?;
         let binary = placed.first().context("there is no binary")?.clone();
-        let skipped = RefCell::default();
         Ok(Rig {
             folder,
             binary,
             development: built.folder().ends_with("debug"),
-            skipped,
         })
-    }
-
-    /// The binary.
-    pub fn binary(&self) -> &Path {
-        &self.binary
     }
 
     /// A path in the temporary folder.
@@ -72,14 +63,6 @@ impl Rig {
     /// Notes that a part cannot be run on this machine.
     pub fn skip(&self, part: &str, reason: &str) {
         println!("  skipped: {part}: {reason}");
-        self.skipped
-            .borrow_mut()
-            .push(format!("skipped: torture::{part}: {reason}"));
-    }
-
-    /// What was skipped.
-    pub fn skipped(&self) -> Vec<String> {
-        self.skipped.borrow().clone()
     }
 
     /// A queue in that file; jobs and their logs are in `work`.
