@@ -6,7 +6,7 @@
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, Read, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -110,6 +110,14 @@ fn lock_in_time(file: &Arc<File>, most: Duration) -> bool {
     waiter.is_ok() && wait.recv_timeout(most).is_ok()
 }
 
+/// Makes a file, or empties it, for the owner only, whatever the umask is.
+fn create_private(path: &Path) -> io::Result<File> {
+    let mut options = OpenOptions::new();
+    options.write(true).create(true).truncate(true);
+    os::private(&mut options);
+    options.open(path)
+}
+
 impl Beside {
     pub fn new(location: &Location) -> Beside {
         Beside {
@@ -188,7 +196,9 @@ impl Beside {
         os::create_private_dir(&self.folder).map_err(StoreError::file("create the folder", &self.folder))?;
         // Whole or not there.
         let new = self.folder.join(format!("id.{fresh:016x}"));
-        std::fs::write(&new, format!("{fresh:016x}\n")).map_err(StoreError::file("write", &new))?;
+        create_private(&new)
+            .and_then(|mut file| file.write_all(format!("{fresh:016x}\n").as_bytes()))
+            .map_err(StoreError::file("write", &new))?;
         std::fs::rename(&new, &path).map_err(StoreError::file("create", &path))?;
         Ok(fresh)
     }
@@ -208,7 +218,7 @@ impl Beside {
         let nodes = self.folder.join("nodes");
         os::create_private_dir(&nodes).map_err(StoreError::file("create the folder", &nodes))?;
         let lock_path = self.node_file(node, "lock");
-        let mut lock = File::create(&lock_path).map_err(StoreError::file("create", &lock_path))?;
+        let mut lock = create_private(&lock_path).map_err(StoreError::file("create", &lock_path))?;
         lock.try_lock()
             .map_err(|error| StoreError::file("lock", &lock_path)(error.into()))?;
         lock.write_all(cookie.as_bytes())
