@@ -65,6 +65,7 @@ impl Recorder {
                 .name("recorder".into())
                 .spawn(move || record(&location, &inbox, &events));
             self.batches = started.is_ok().then_some(batches);
+            tracing::debug!("busy: outcomes are recorded over a connection of their own");
         }
         match &self.batches {
             Some(batches) => batches.send(batch).map_err(|error| error.0.records),
