@@ -167,9 +167,9 @@ impl<'a> Dispatcher<'a> {
             let step = self.phase.on_time();
             self.take_step(step);
             self.give_back_stalled();
-            if self.store_retry.is_some() && self.hand.recording > 0 {
-                // What of that batch is stored is to be known first.
-                self.store_retry = Some(Instant::now() + STORE_RETRY);
+            if self.hand.recording > 0 {
+                // What of that batch is stored is to be known before a failed store is looked at again.
+                self.store_retry = self.store_retry.map(|_| Instant::now() + STORE_RETRY);
             }
             if self.store_retry.is_none_or(|at| at <= Instant::now()) {
                 match self.tend_store() {
@@ -407,10 +407,6 @@ impl<'a> Dispatcher<'a> {
             self.settle()?;
         }
         let now = self.clock.now();
-        if let Some(requests) = self.control.look(&mut self.store, &self.settings, now)? {
-            self.clock = self.store.clock()?;
-            self.take_requests(requests)?;
-        }
         if Instant::now() >= self.next_rescue {
             self.next_rescue = Instant::now() + RESCUE_EVERY;
             let found = rescue::rescue(&mut self.store, self.node, &self.settings, now)?;
@@ -420,6 +416,14 @@ impl<'a> Dispatcher<'a> {
             self.crew.reap(found.executors);
             // The net for lost wake-ups.
             self.maybe_work = self.maybe_work || self.store.has_work(&self.options.queues, now)?;
+        }
+        self.turn(now)?;
+        // Before the requests are read: a new job is what somebody waits for.
+        self.hand_out();
+        self.crew.flush();
+        if let Some(requests) = self.control.look(&mut self.store, &self.settings, now)? {
+            self.clock = self.store.clock()?;
+            self.take_requests(requests)?;
         }
         if Instant::now() >= self.next_purge && self.phase.is_working() {
             let start = Instant::now();
@@ -431,7 +435,6 @@ impl<'a> Dispatcher<'a> {
             };
             self.next_purge = Instant::now() + pause;
         }
-        self.turn(now)?;
         Ok(())
     }
 
@@ -519,7 +522,7 @@ impl<'a> Dispatcher<'a> {
             claimed,
             next_due,
         } = self.store.turn(&turn)?;
-        self.refused(stale);
+        report::refused(&stale);
         if record {
             self.kept.recording();
             self.tell_recorded();
@@ -535,16 +538,6 @@ impl<'a> Dispatcher<'a> {
         self.next_due = next_due;
         self.hand.stock.extend(claimed);
         Ok(())
-    }
-
-    pub(super) fn refused(&self, stale: Vec<(JobId, i64)>) {
-        for (job, fence) in stale {
-            tracing::warn!(
-                job = job.0,
-                fence,
-                "a stale outcome was refused: the job is not this node's any more"
-            );
-        }
     }
 
     fn store_came_back(&mut self) {

@@ -2,6 +2,7 @@
 //!
 //! These run with all others, on the server for tests, and skip themselves where there is none.
 
+mod busy;
 mod clocks;
 mod lost;
 mod machines;
