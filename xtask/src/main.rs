@@ -57,8 +57,8 @@ enum Task {
     Ci,
     /// Measure the release build: figures with their spread, against peers in the same run (Linux)
     Bench {
-        /// Only these measurements: drain, noop, enqueue, latency, idle, scale, pgscale, bloat, pages,
-        /// contention, retention
+        /// Only these measurements: drain, noop, enqueue, latency, pg-noop, pg-latency, idle, scale, pgscale, bloat,
+        /// pages, contention, retention
         /// [default: all]
         names: Vec<String>,
         /// How often each is measured

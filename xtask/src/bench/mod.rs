@@ -6,6 +6,7 @@
 mod bloat;
 mod contention;
 mod figures;
+mod postgres;
 mod retention;
 mod rig;
 mod scale;
@@ -46,6 +47,16 @@ const SCENARIOS: &[(&str, &str, Measure)] = &[
         "latency",
         "from calling enqueue to the job's first sign, idle node",
         scenarios::latency,
+    ),
+    (
+        "pg-noop",
+        "on PostgreSQL: 100,000 jobs that do nothing, 1, 2 and 4 nodes, against graphile-worker",
+        postgres::noop,
+    ),
+    (
+        "pg-latency",
+        "on PostgreSQL: from storing a job to its first sign, idle node",
+        postgres::latency,
     ),
     (
         "idle",

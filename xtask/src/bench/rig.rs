@@ -21,6 +21,7 @@ pub struct Rig {
     folder: tempfile::TempDir,
     binary: PathBuf,
     tool: PathBuf,
+    sources: PathBuf,
     /// How many jobs a large queue has.
     pub jobs: u64,
     /// How long what is watched over time is watched, in minutes.
@@ -76,6 +77,7 @@ impl Rig {
             folder,
             binary,
             tool: target.join("release/examples/scale"),
+            sources: workspace.root().to_owned(),
             jobs,
             minutes,
             certificates: workspace.root().join("plugins/http/testdata"),
@@ -166,6 +168,7 @@ impl Rig {
         let mut command = Command::new(&self.binary);
         command
             .env("QUEUECTL_DB", queue)
+            .env("XDG_DATA_HOME", self.path("data"))
             .env_remove("QUEUECTL_PLUGIN_PATH")
             .args(arguments);
         command
@@ -195,6 +198,22 @@ impl Rig {
         let first = ["enqueue", "--wait", "--priority", "1000000", "true"];
         timed(&mut self.queuectl_at(queue, &first))?;
         Ok(node)
+    }
+
+    /// A named pipe, by which a job can give a sign.
+    pub fn named_pipe(&self, name: &str) -> anyhow::Result<PathBuf> {
+        let pipe = self.path(name);
+        let made = Command::new("mkfifo")
+            .arg(&pipe)
+            .status()
+            .context("cannot start mkfifo")?;
+        ensure!(made.success(), "cannot make a named pipe");
+        Ok(pipe)
+    }
+
+    /// A file of the workspace.
+    pub fn source(&self, path: &str) -> PathBuf {
+        self.sources.join(path)
     }
 
     /// Writes a file of jobs, one line each.

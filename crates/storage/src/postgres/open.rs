@@ -18,7 +18,7 @@ use crate::{OpenMode, StoreError};
 
 const MIGRATIONS: EmbeddedMigrations = embed_migrations!("../../migrations/postgres");
 /// The newest schema that this version knows; each migration sets `store.schema_version`.
-pub const SCHEMA_VERSION: i32 = 2;
+pub const SCHEMA_VERSION: i32 = 3;
 
 /// What a session is told. The planner knows nothing of a queue, whose tables are empty at one moment and huge at the
 /// next: every statement of ours has an index, and is to use it. Limits of time only where the server, the role or the
@@ -37,6 +37,11 @@ const SESSION: &str = "\
     SELECT set_config('lock_timeout', '30s', false) WHERE current_setting('lock_timeout') = '0'; \
     SELECT set_config('idle_in_transaction_session_timeout', '10s', false) \
     WHERE current_setting('idle_in_transaction_session_timeout') = '0';";
+
+/// What a transaction is told that has to do with whole tables, for once.
+pub const WHOLE_TABLES: &str = "\
+    SET LOCAL statement_timeout = 0; \
+    SET LOCAL enable_seqscan = on; SET LOCAL enable_hashjoin = on; SET LOCAL enable_mergejoin = on;";
 
 /// What is at the location.
 enum Found {
@@ -166,6 +171,8 @@ fn migrate_in(conn: &mut PgConnection, server: &Server) -> Result<(), StoreError
         if !objects(conn, server)?.schema {
             conn.batch_execute(&format!("CREATE SCHEMA \"{schema}\""))?;
         }
+        // A migration may read and write every job there is.
+        conn.batch_execute(WHOLE_TABLES)?;
         match conn.run_pending_migrations(MIGRATIONS) {
             Ok(_) => Ok(()),
             Err(error) => match error.downcast::<DieselError>() {

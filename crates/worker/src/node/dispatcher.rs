@@ -10,7 +10,9 @@ use std::time::{Duration, Instant};
 use queuectl_core::{Clock, JobId, NodeId, OutcomeKind, Settings, Timestamp};
 use queuectl_executor::{Finished, PluginSettings, RunKey, StopReason};
 use queuectl_scheduler::{Pace, claim_count};
-use queuectl_storage::{Claimed, Record, StopRequest, Store, StoreClock, StoreError, Turn, TurnResult};
+use queuectl_storage::{
+    Claimed, Location, Record, StopRequest, Store, StoreClock, StoreError, Turn, TurnResult,
+};
 
 use super::control::{Control, Requests};
 use super::crew::Crew;
@@ -19,6 +21,7 @@ use super::events::Event;
 use super::hand::{self, Hand, Running};
 use super::kept::Kept;
 use super::lease::Lease;
+use super::recorder::Recorder;
 use super::shutdown::{Phase, Step};
 use super::{NodeEnd, NodeError, NodeOptions, housekeeping, report, rescue};
 use crate::os;
@@ -45,6 +48,8 @@ pub struct Dispatcher<'a> {
     pub(super) options: NodeOptions,
     pub(super) settings: Settings,
     pub(super) clock: StoreClock,
+    /// Only where the store is on a server.
+    pub(super) recorder: Option<Recorder>,
     started_at: Timestamp,
     inbox: &'a Receiver<Event>,
     pub(super) lease: Lease,
@@ -54,13 +59,13 @@ pub struct Dispatcher<'a> {
     control: Control,
     pub(super) phase: Phase,
     /// Whether the store may have jobs to claim.
-    maybe_work: bool,
-    next_due: Option<Timestamp>,
+    pub(super) maybe_work: bool,
+    pub(super) next_due: Option<Timestamp>,
     /// When a slot was last filled or became free, on any worker and on each.
     pub(super) moved_at: Instant,
     pub(super) workers_moved_at: Vec<Instant>,
     /// Since when outcomes wait to be recorded.
-    ended_since: Option<Instant>,
+    pub(super) ended_since: Option<Instant>,
     /// When a failed store is tried again, and whether that failure was reported.
     store_retry: Option<Instant>,
     next_rescue: Instant,
@@ -82,6 +87,8 @@ impl<'a> Dispatcher<'a> {
         let settings = store.settings()?;
         store.set_durability(settings.durability)?;
         let clock = store.clock()?;
+        let is_on_server = matches!(options.location, Location::Postgres(_));
+        let recorder = is_on_server.then(|| Recorder::new(&options.location, events.clone()));
         let crew = Crew::start(
             options.workers,
             options.worker_args.clone(),
@@ -100,6 +107,7 @@ impl<'a> Dispatcher<'a> {
             settings,
             started_at: clock.now(),
             clock,
+            recorder,
             inbox,
             lease,
             crew,
@@ -159,6 +167,10 @@ impl<'a> Dispatcher<'a> {
             let step = self.phase.on_time();
             self.take_step(step);
             self.give_back_stalled();
+            if self.store_retry.is_some() && self.hand.recording > 0 {
+                // What of that batch is stored is to be known first.
+                self.store_retry = Some(Instant::now() + STORE_RETRY);
+            }
             if self.store_retry.is_none_or(|at| at <= Instant::now()) {
                 match self.tend_store() {
                     Ok(()) => self.store_came_back(),
@@ -213,10 +225,9 @@ impl<'a> Dispatcher<'a> {
                 .min(self.crew.next_restart().unwrap_or(retry))
                 .min(self.phase.deadline().unwrap_or(retry));
         }
-        sooner(
-            self.ended_since
-                .map(|since| if self.may_linger() { since + LINGER } else { since }),
-        );
+        // While a batch is being recorded the rest waits for that.
+        let waiting = self.ended_since.filter(|_| self.hand.recording == 0);
+        sooner(waiting.map(|since| if self.may_linger() { since + LINGER } else { since }));
         if self.wants() > 0 {
             sooner(self.maybe_work.then_some(now));
             sooner(self.next_due.map(|due| now + due.since(self.clock.now())));
@@ -231,6 +242,7 @@ impl<'a> Dispatcher<'a> {
                 self.control.ask();
             }
             Event::Lease => self.lease_changed(),
+            Event::Recorded(batch) => self.recorded(batch),
             Event::StopSignal => {
                 let step = self.phase.on_signal(self.settings.shutdown_grace);
                 self.take_step(step);
@@ -393,6 +405,9 @@ impl<'a> Dispatcher<'a> {
         if self.lease.is_lost() {
             return Err(NodeError::Fenced(self.node));
         }
+        if let Some(error) = self.record_error() {
+            return Err(error.into());
+        }
         if self.store_retry.is_some() {
             self.settle()?;
         }
@@ -489,13 +504,17 @@ impl<'a> Dispatcher<'a> {
         let claim = if self.maybe_work || due { self.wants() } else { 0 };
         let record = self
             .ended_since
-            .is_some_and(|since| !self.may_linger() || since.elapsed() >= LINGER);
+            .is_some_and(|since| claim > 0 || !self.may_linger() || since.elapsed() >= LINGER);
+        if record {
+            self.record_apart(now);
+        }
+        let record = record && self.hand.recording == 0;
         if !record && claim == 0 {
             return Ok(());
         }
         let turn = Turn {
             node: self.node,
-            records: &self.hand.ended,
+            records: if record { &self.hand.ended } else { &[] },
             claim,
             queues: &self.options.queues,
             now,
@@ -505,6 +524,25 @@ impl<'a> Dispatcher<'a> {
             claimed,
             next_due,
         } = self.store.turn(&turn)?;
+        self.refused(stale);
+        if record {
+            self.kept.recording();
+            self.tell_recorded();
+            for record in self.hand.ended.drain(..) {
+                self.maybe_work |= record.change.to() == queuectl_core::State::Pending;
+            }
+            self.ended_since = None;
+            self.trust_recorder();
+        }
+        if claim > 0 {
+            self.maybe_work = claimed.len() as u32 == claim;
+        }
+        self.next_due = next_due;
+        self.hand.stock.extend(claimed);
+        Ok(())
+    }
+
+    pub(super) fn refused(&self, stale: Vec<(JobId, i64)>) {
         for (job, fence) in stale {
             tracing::warn!(
                 job = job.0,
@@ -512,17 +550,6 @@ impl<'a> Dispatcher<'a> {
                 "a stale outcome was refused: the job is not this node's any more"
             );
         }
-        self.tell_recorded();
-        for record in self.hand.ended.drain(..) {
-            self.maybe_work |= record.change.to() == queuectl_core::State::Pending;
-        }
-        self.ended_since = None;
-        if claim > 0 {
-            self.maybe_work = claimed.len() as u32 == claim;
-        }
-        self.next_due = next_due;
-        self.hand.stock.extend(claimed);
-        Ok(())
     }
 
     fn store_came_back(&mut self) {
@@ -545,7 +572,7 @@ impl<'a> Dispatcher<'a> {
         // Whoever asks a second time does not want to wait for a disk that may never come back.
         if matches!(self.phase, Phase::Stopping | Phase::Killing) && self.hand.running() == 0 {
             return Err(NodeError::Unrecorded {
-                count: self.hand.ended.len(),
+                count: self.hand.ended.len() + self.hand.recording,
                 source: error,
             });
         }

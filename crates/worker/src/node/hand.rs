@@ -20,6 +20,8 @@ pub struct Hand {
     adrift: usize,
     /// Ended or given back, to be recorded with the next turn.
     pub ended: Vec<Record>,
+    /// How many are being recorded beside the turns.
+    pub recording: usize,
 }
 
 /// A job on a worker.
@@ -196,7 +198,7 @@ impl Hand {
 
     /// Whether the node owes the store nothing.
     pub fn is_empty(&self) -> bool {
-        self.stock.is_empty() && self.running.is_empty() && self.ended.is_empty()
+        self.stock.is_empty() && self.running.is_empty() && self.ended.is_empty() && self.recording == 0
     }
 }
 

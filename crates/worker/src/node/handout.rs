@@ -14,7 +14,7 @@ use super::{decide, hand, report};
 use crate::protocol::ToWorker;
 
 /// Most jobs that wait at a worker process for each of its slots.
-const WAITING_MOST: u32 = 256;
+const WAITING_MOST: u32 = 512;
 /// How long a worker that has enough to do is not listened to, at most and at least.
 const UNHEARD_MOST: Duration = Duration::from_millis(10);
 const UNHEARD_LEAST: Duration = Duration::from_millis(1);

@@ -10,6 +10,7 @@ mod handout;
 mod housekeeping;
 mod kept;
 mod lease;
+mod recorder;
 mod report;
 mod rescue;
 mod settle;
