@@ -23,7 +23,10 @@ fn unwinder_within() {
     let Ok(answer) = asked else { return };
     let archive = String::from_utf8_lossy(&answer.stdout);
     // Only a name without a folder comes back if there is none.
-    if let Some(folder) = Path::new(archive.trim()).parent().filter(|folder| folder.is_absolute()) {
+    if let Some(folder) = Path::new(archive.trim())
+        .parent()
+        .filter(|folder| folder.is_absolute())
+    {
         println!("cargo::rustc-link-search=native={}", folder.display());
         println!("cargo::rustc-link-lib=static:-bundle=gcc_eh");
     }
