@@ -207,6 +207,11 @@ impl Crew {
         }
     }
 
+    /// When a worker's process was started last.
+    pub fn started_at(&self, worker: usize) -> Instant {
+        self.workers[worker].started_at
+    }
+
     /// Takes note that a worker's process ended, kills what it left behind, and plans its replacement.
     pub fn gone(&mut self, worker: usize) {
         let Some(process) = self.workers[worker].process.take() else {

@@ -324,6 +324,11 @@ impl<'a> Dispatcher<'a> {
 
     fn worker_gone(&mut self, worker: usize, how: &str) {
         tracing::warn!(worker = worker + 1, "worker process died: {how}");
+        // The lease's doing is no fault of the jobs.
+        let kind = match self.lease.has_killed(self.crew.started_at(worker)) {
+            true => OutcomeKind::Returned,
+            false => OutcomeKind::Crashed,
+        };
         self.crew.gone(worker);
         let now = self.clock.now();
         let (started, waiting) = self.hand.take_from(worker, self.slots());
@@ -337,7 +342,7 @@ impl<'a> Dispatcher<'a> {
         {
             let message = format!("worker process died: {how}");
             let number = worker as u32 + 1;
-            let ending = decide::died(OutcomeKind::Crashed, message, self.node, number, sent_at, now);
+            let ending = decide::died(kind, message, self.node, number, sent_at, now);
             self.ended(&job, ending);
             self.kept.ended(None, &job, handle);
         }

@@ -48,6 +48,8 @@ struct State {
     renewed: Instant,
     /// Whether the dispatcher has anything running.
     running: bool,
+    /// When everything that ran was killed, because the dispatcher did not get round to it.
+    swept: Option<Instant>,
     /// Another node has taken this one over.
     lost: bool,
     done: bool,
@@ -128,6 +130,7 @@ impl Lease {
             granted: length,
             renewed: entered,
             running: false,
+            swept: None,
             lost: false,
             done: false,
         };
@@ -173,6 +176,12 @@ impl Lease {
             shared.state().wanted = length;
             shared.changed.notify_all();
         }
+    }
+
+    /// Whether a process that was started then was killed because of the lease.
+    pub fn has_killed(&self, started_at: Instant) -> bool {
+        let shared = self.0.as_ref();
+        shared.is_some_and(|shared| shared.state().swept.is_some_and(|at| started_at < at))
     }
 
     /// Whether anything runs that would have to be stopped.
@@ -247,6 +256,10 @@ fn watch(shared: &Shared, cookie: &str, tell: &impl Fn(Event)) {
         if stage != seen {
             seen = stage;
             let sweep = stage == Stage::Sweep && state.running;
+            if sweep {
+                // Before anybody can notice.
+                state.swept = Some(Instant::now());
+            }
             drop(state);
             tell(Event::Lease);
             if sweep {
@@ -310,6 +323,7 @@ mod tests {
             granted: Duration::from_secs(12),
             renewed,
             running: false,
+            swept: None,
             lost: false,
             done: false,
         };
