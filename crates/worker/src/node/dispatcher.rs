@@ -4,8 +4,9 @@
 //! only after the commit has returned. If the store cannot be written, outcomes stay in hand and are tried again;
 //! nothing new is claimed meanwhile. What an outcome means is decided in `decide`.
 
+use std::rc::Rc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use queuectl_core::{Clock, JobId, NodeId, OutcomeKind, Settings, Timestamp};
 use queuectl_executor::{Finished, PluginSettings, RunKey, StopReason};
@@ -23,6 +24,7 @@ use super::shutdown::{Phase, Step};
 use super::{NodeEnd, NodeError, NodeOptions, housekeeping, report, rescue};
 use crate::os;
 use crate::protocol::{FromWorker, ToWorker};
+use crate::world::Instant;
 
 /// How long outcomes may wait for company while the stock keeps the workers busy, and how many wait at most.
 const LINGER: Duration = Duration::from_millis(20);
@@ -39,14 +41,14 @@ const PURGE_PAUSE: u32 = 1;
 /// How long worker processes without jobs may take to leave.
 const DISMISS: Duration = Duration::from_secs(5);
 
-pub struct Dispatcher<'a> {
+pub struct Dispatcher {
     store: Store,
     pub(super) node: NodeId,
     pub(super) options: NodeOptions,
     pub(super) settings: Settings,
     pub(super) clock: StoreClock,
     started_at: Timestamp,
-    inbox: &'a Receiver<Event>,
+    inbox: Rc<Receiver<Event>>,
     pub(super) lease: Lease,
     pub(super) crew: Crew,
     pub(super) hand: Hand,
@@ -69,7 +71,7 @@ pub struct Dispatcher<'a> {
     pub(super) kept: Kept,
 }
 
-impl<'a> Dispatcher<'a> {
+impl Dispatcher {
     pub fn new(
         mut store: Store,
         node: NodeId,
@@ -77,8 +79,8 @@ impl<'a> Dispatcher<'a> {
         options: NodeOptions,
         lease: Lease,
         events: Sender<Event>,
-        inbox: &'a Receiver<Event>,
-    ) -> Result<Dispatcher<'a>, NodeError> {
+        inbox: Rc<Receiver<Event>>,
+    ) -> Result<Dispatcher, NodeError> {
         let settings = store.settings()?;
         store.set_durability(settings.durability)?;
         let clock = store.clock()?;
@@ -130,7 +132,19 @@ impl<'a> Dispatcher<'a> {
             "node started"
         );
         on_ready();
-        let result = self.work();
+        let result = loop {
+            self.take_events(true);
+            match self.round() {
+                Ok(None) => {}
+                Ok(Some(end)) => break Ok(end),
+                Err(error) => break Err(error),
+            }
+        };
+        self.end(result)
+    }
+
+    /// Leaves, for that reason.
+    pub fn end(&mut self, result: Result<NodeEnd, NodeError>) -> Result<NodeEnd, NodeError> {
         // Whatever the reason to end: nothing that this node started stays behind.
         let deadline = Instant::now()
             + DISMISS
@@ -139,7 +153,7 @@ impl<'a> Dispatcher<'a> {
             } else {
                 Duration::ZERO
             };
-        self.crew.dismiss(self.inbox, deadline);
+        self.crew.dismiss(&self.inbox, deadline);
         if result.is_ok() {
             self.store.leave_node(self.node)?;
             tracing::info!(node = self.node.0, "node stopped");
@@ -147,52 +161,54 @@ impl<'a> Dispatcher<'a> {
         result
     }
 
-    fn work(&mut self) -> Result<NodeEnd, NodeError> {
-        loop {
-            self.set_pauses();
-            self.take_events();
-            self.crew.flush();
-            let step = self.phase.on_time();
-            self.take_step(step);
-            self.give_back_stalled();
-            if self.store_retry.is_none_or(|at| at <= Instant::now()) {
-                match self.tend_store() {
-                    Ok(()) => self.store_came_back(),
-                    Err(NodeError::Store(error)) => self.store_failed(error)?,
-                    Err(error) => return Err(error),
-                }
-            }
-            self.crew.replace();
-            self.hand_out();
-            self.crew.flush();
-            self.lease.set_running(self.hand.running() > 0);
-            if !self.phase.is_working() && self.hand.is_empty() {
-                return Ok(NodeEnd::Stopped);
-            }
-            if self.options.drain && self.phase.is_working() && self.is_drained() {
-                match self.drained() {
-                    Ok(Some(end)) => return Ok(end),
-                    Ok(None) => {}
-                    Err(error) => self.store_failed(error)?,
-                }
+    /// One round of the loop: what follows from the events, from the time and from the store. Says when it is over.
+    pub fn round(&mut self) -> Result<Option<NodeEnd>, NodeError> {
+        self.crew.flush();
+        let step = self.phase.on_time();
+        self.take_step(step);
+        self.give_back_stalled();
+        if self.store_retry.is_none_or(|at| at <= Instant::now()) {
+            match self.tend_store() {
+                Ok(()) => self.store_came_back(),
+                Err(NodeError::Store(error)) => self.store_failed(error)?,
+                Err(error) => return Err(error),
             }
         }
+        self.crew.replace();
+        self.hand_out();
+        self.crew.flush();
+        self.lease.set_running(self.hand.running() > 0);
+        if !self.phase.is_working() && self.hand.is_empty() {
+            return Ok(Some(NodeEnd::Stopped));
+        }
+        if self.options.drain && self.phase.is_working() && self.is_drained() {
+            match self.drained() {
+                Ok(Some(end)) => return Ok(Some(end)),
+                Ok(None) => {}
+                Err(error) => self.store_failed(error)?,
+            }
+        }
+        self.set_pauses();
+        Ok(None)
     }
 
-    /// Waits for the next event or the next thing to do, and takes all events that are there.
-    fn take_events(&mut self) {
-        let wait = self.next_wake_up().saturating_duration_since(Instant::now());
-        match self.inbox.recv_timeout(wait) {
-            Ok(event) => self.take_event(event),
-            // This side holds a sender, so the channel never closes.
-            Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => {}
+    /// Takes all events that are there. Before that it may wait for the next one or the next thing to do.
+    pub fn take_events(&mut self, wait: bool) {
+        if wait {
+            let most = self.next_wake_up().saturating_duration_since(Instant::now());
+            match self.inbox.recv_timeout(most) {
+                Ok(event) => self.take_event(event),
+                // This side holds a sender, so the channel never closes.
+                Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => {}
+            }
         }
         while let Ok(event) = self.inbox.try_recv() {
             self.take_event(event);
         }
     }
 
-    fn next_wake_up(&self) -> Instant {
+    /// When there is something to do, if no event comes before.
+    pub fn next_wake_up(&self) -> Instant {
         let now = Instant::now();
         let mut at = self
             .control

@@ -1,7 +1,7 @@
 //! The books of a node: which claimed jobs wait in stock, which run on which worker, and which outcomes are not yet
 //! recorded.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 
 use queuectl_core::{JobId, Timestamp};
 use queuectl_executor::{RunKey, StopReason};
@@ -13,7 +13,7 @@ pub struct Hand {
     /// Claimed, not started.
     pub stock: VecDeque<Claimed>,
     /// Sent to a worker.
-    running: HashMap<RunKey, Running>,
+    running: BTreeMap<RunKey, Running>,
     /// The jobs on each worker, in the order in which they were sent: so they start there.
     lines: Vec<Vec<RunKey>>,
     /// How many of the running ones wait to be taken over.

@@ -13,12 +13,15 @@ mod lease;
 mod report;
 mod rescue;
 mod shutdown;
+#[cfg(feature = "sim")]
+mod stepwise;
 
 use std::ffi::OsString;
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::io;
+use std::rc::Rc;
 use std::sync::mpsc::{self, Receiver, Sender};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use queuectl_core::NodeId;
 use queuectl_executor::processes;
@@ -26,8 +29,14 @@ use queuectl_storage::{Location, NewNode, OpenMode, Queues, Store, StoreError};
 
 use crate::os;
 use dispatcher::Dispatcher;
+#[cfg(not(feature = "sim"))]
 use events::Event;
+#[cfg(feature = "sim")]
+pub use events::Event;
+#[cfg(feature = "sim")]
+pub use stepwise::SimNode;
 use lease::Lease;
+use crate::world::Instant;
 
 /// What a node is to do.
 #[derive(Debug, Clone)]
@@ -108,6 +117,7 @@ pub fn run_node(options: NodeOptions, on_ready: impl FnOnce(NodeId)) -> Result<N
     let mut again = false;
     loop {
         let (events, inbox) = mpsc::channel::<Event>();
+        let inbox = Rc::new(inbox);
         events::pass_signals(&events).map_err(NodeError::setup("listen for signals"))?;
         let ready = |node| on_ready.take().into_iter().for_each(|ready| ready(node));
         match run_once(options.clone(), events, &inbox, ready) {
@@ -127,7 +137,7 @@ pub fn run_node(options: NodeOptions, on_ready: impl FnOnce(NodeId)) -> Result<N
 fn run_once(
     options: NodeOptions,
     events: Sender<Event>,
-    inbox: &Receiver<Event>,
+    inbox: &Rc<Receiver<Event>>,
     on_ready: impl FnOnce(NodeId),
 ) -> Result<NodeEnd, NodeError> {
     let mut store = Store::open(&options.location, OpenMode::Create)?;
@@ -158,7 +168,7 @@ fn run_once(
     // Children of a worker process that dies become children of this process, where they are found.
     processes::become_subreaper().map_err(NodeError::setup("become a subreaper"))?;
 
-    let end = Dispatcher::new(store, id, cookie, options, lease, events, inbox)
+    let end = Dispatcher::new(store, id, cookie, options, lease, events, Rc::clone(inbox))
         .and_then(|mut dispatcher| dispatcher.run(|| on_ready(id)));
     drop(guard);
     end
