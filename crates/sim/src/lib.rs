@@ -17,4 +17,4 @@ mod shrink;
 pub use plan::{Action, Plan};
 pub use queuectl_storage::sim::Guard;
 pub use run::{Backend, Report, run};
-pub use shrink::shrink;
+pub use shrink::{alike, shrink};

@@ -7,10 +7,12 @@ use std::cell::{Cell, RefCell};
 use std::ops::{Add, Sub};
 use std::time::Duration;
 
+use diesel::connection::SimpleConnection;
 use queuectl_core::{Clock, NodeId, Timestamp};
 
+use crate::connection::Db;
 use crate::error::Problem;
-use crate::{StoreError, Turn, TurnResult};
+use crate::{Store, StoreError, Turn, TurnResult};
 
 /// A rule of the queue that can be switched off.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -159,6 +161,34 @@ pub(crate) fn error(fault: Fault) -> StoreError {
     StoreError::Database {
         problem,
         detail: detail.to_owned(),
+    }
+}
+
+/// Has the server's clock be one that only [`set_server_time`] moves, in the schema of this store.
+///
+/// # Errors
+/// [`StoreError::Database`]; also if the store is on no server.
+pub fn own_server_clock(store: &mut Store) -> Result<(), StoreError> {
+    on_server(
+        store,
+        "CREATE TABLE simulated_clock (now BIGINT NOT NULL); INSERT INTO simulated_clock VALUES (0); \
+         CREATE OR REPLACE FUNCTION now_ms() RETURNS BIGINT LANGUAGE sql VOLATILE PARALLEL SAFE \
+         AS $$ SELECT now FROM simulated_clock $$",
+    )
+}
+
+/// From now on this is the server's time.
+///
+/// # Errors
+/// [`StoreError::Database`]; also if the store is on no server.
+pub fn set_server_time(store: &mut Store, now: Timestamp) -> Result<(), StoreError> {
+    on_server(store, &format!("UPDATE simulated_clock SET now = {}", now.0))
+}
+
+fn on_server(store: &mut Store, sql: &str) -> Result<(), StoreError> {
+    match store.conn()? {
+        Db::Postgres(conn) => Ok(conn.batch_execute(sql)?),
+        Db::Sqlite(_) => Err(StoreError::NoFile),
     }
 }
 

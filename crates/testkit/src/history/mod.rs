@@ -123,6 +123,14 @@ pub struct Found {
 }
 
 impl History {
+    /// An empty one, of a queue whose jobs have so many retries unless they say otherwise.
+    pub fn new(max_retries: u32) -> History {
+        History {
+            max_retries,
+            ..History::default()
+        }
+    }
+
     /// Notes a call. Returns its number.
     pub fn invoked(&mut self, at: i64, call: Call) -> u32 {
         self.calls += 1;

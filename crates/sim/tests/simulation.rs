@@ -1,0 +1,3 @@
+//! Seeds that must pass, and controls: with a guard switched off, the checker must find out.
+
+fn main() {}
