@@ -145,9 +145,9 @@ fn ordinary(rng: &mut Rng) -> Action {
         38..58 => Action::Read(rng.u32(..)),
         58..86 => Action::Finish(rng.u32(..), rng.u32(..4), end(rng)),
         // Rounds follow each other after milliseconds, or after a while.
-        86..95 => Action::Advance(rng.u32(1..60)),
-        95..99 => Action::Advance(rng.u32(100..1500)),
-        _ => Action::Advance(rng.u32(1500..9000)),
+        86..98 => Action::Advance(rng.u32(1..40)),
+        98 => Action::Advance(rng.u32(100..1500)),
+        _ => Action::Advance(rng.u32(if rng.bool() { 500..1500 } else { 1500..9000 })),
     }
 }
 

@@ -145,7 +145,12 @@ impl Template {
 
 /// Chooses settings: a lease that is soon over, and nothing is removed, for the checker wants to see it.
 fn settle(store: &mut Store) {
-    for (name, value) in [("lease", "6s"), ("retention", "none"), ("shutdown_grace", "3s")] {
+    for (name, value) in [
+        ("lease", "6s"),
+        ("retention", "none"),
+        ("shutdown_grace", "3s"),
+        ("backoff_base", "1"),
+    ] {
         let key = Key::find(name).expect("a setting");
         store
             .set_setting(key, value)

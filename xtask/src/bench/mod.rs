@@ -3,6 +3,7 @@
 //! What is compared runs in turn, A B A B, in one go, so that a machine whose speed drifts does not decide. Each figure
 //! is the median of the runs with the smallest and the largest. Nothing is judged here; figures are for reading.
 
+mod bloat;
 mod contention;
 mod figures;
 mod retention;
@@ -57,6 +58,16 @@ const SCENARIOS: &[(&str, &str, Measure)] = &[
         scale::turns,
     ),
     (
+        "pgscale",
+        "a dispatcher's turn on PostgreSQL with very many jobs, against a thousand",
+        scale::turns_on_postgres,
+    ),
+    (
+        "bloat",
+        "what tables on PostgreSQL grow to under steady work, with and without a long transaction beside it",
+        bloat::bloat,
+    ),
+    (
         "pages",
         "lists and status of very many jobs, as processes",
         scale::pages,
@@ -79,6 +90,7 @@ pub fn run(
     names: &[String],
     runs: u32,
     jobs: u64,
+    minutes: u32,
     json: Option<PathBuf>,
 ) -> anyhow::Result<()> {
     if let Some(unknown) = names
@@ -93,7 +105,7 @@ pub fn run(
     }
     heading("Building for release");
     let built = build::build(workspace, Profile::Release, Scope::Shell)?;
-    let rig = Rig::new(workspace, &built, runs, jobs)?;
+    let rig = Rig::new(workspace, &built, runs, jobs, minutes)?;
     let mut figures = Figures::new(machine(workspace, &rig)?);
     for (name, about, measure) in SCENARIOS {
         if names.is_empty() || names.iter().any(|wanted| wanted == name) {

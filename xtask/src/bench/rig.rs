@@ -1,5 +1,6 @@
 //! What every measurement needs: the release binary, its plugins and the no-op plugin, and a queue of its own.
 
+use std::ffi::OsStr;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -9,6 +10,7 @@ use anyhow::{Context, ensure};
 
 use crate::build::Built;
 use crate::install;
+use crate::postgres::{Server, Setup};
 use crate::workspace::Workspace;
 
 /// The rig's queue.
@@ -21,6 +23,9 @@ pub struct Rig {
     tool: PathBuf,
     /// How many jobs a large queue has.
     pub jobs: u64,
+    /// How long what is watched over time is watched, in minutes.
+    pub minutes: u32,
+    certificates: PathBuf,
     /// Runs of each measurement.
     pub runs: u32,
     /// Processors.
@@ -29,7 +34,13 @@ pub struct Rig {
 
 impl Rig {
     /// Installs a build into a temporary folder beside the target folder, which is on a real disk.
-    pub fn new(workspace: &Workspace, built: &Built, runs: u32, jobs: u64) -> anyhow::Result<Self> {
+    pub fn new(
+        workspace: &Workspace,
+        built: &Built,
+        runs: u32,
+        jobs: u64,
+        minutes: u32,
+    ) -> anyhow::Result<Self> {
         let target = workspace.metadata.target_directory.as_std_path();
         let folder = tempfile::Builder::new()
             .prefix("bench-")
@@ -66,6 +77,8 @@ impl Rig {
             binary,
             tool: target.join("release/examples/scale"),
             jobs,
+            minutes,
+            certificates: workspace.root().join("plugins/http/testdata"),
             runs,
             cores,
         })
@@ -79,6 +92,17 @@ impl Rig {
     /// A path in it.
     pub fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
+    }
+
+    /// A PostgreSQL server that waits for the disk. It must be installed.
+    pub fn server(&self, settings: &[&str]) -> anyhow::Result<Server> {
+        let server = Server::with(&Setup {
+            certificates: &self.certificates,
+            address: "127.0.0.1",
+            durable: true,
+            settings,
+        })?;
+        server.context("no PostgreSQL server is installed")
     }
 
     /// Takes the queue away.
@@ -102,9 +126,14 @@ impl Rig {
 
     /// Runs the development tool of the storage crate on a queue; returns what it printed.
     pub fn tool(&self, verb: &str, queue: &str, arguments: &[&str]) -> anyhow::Result<String> {
+        self.tool_at(verb, self.path(queue).as_os_str(), arguments)
+    }
+
+    /// The same on a queue that is anywhere.
+    pub fn tool_at(&self, verb: &str, queue: &OsStr, arguments: &[&str]) -> anyhow::Result<String> {
         let output = Command::new(&self.tool)
             .arg(verb)
-            .arg(self.path(queue))
+            .arg(queue)
             .args(arguments)
             .stderr(Stdio::inherit())
             .output()
@@ -129,9 +158,14 @@ impl Rig {
 
     /// A call of queuectl on another queue, quiet.
     pub fn queuectl_on(&self, queue: &str, arguments: &[&str]) -> Command {
+        self.queuectl_at(self.path(queue).as_os_str(), arguments)
+    }
+
+    /// A call of queuectl on a queue that is anywhere, quiet.
+    pub fn queuectl_at(&self, queue: &OsStr, arguments: &[&str]) -> Command {
         let mut command = Command::new(&self.binary);
         command
-            .env("QUEUECTL_DB", self.path(queue))
+            .env("QUEUECTL_DB", queue)
             .env_remove("QUEUECTL_PLUGIN_PATH")
             .args(arguments);
         command
@@ -148,11 +182,18 @@ impl Rig {
 
     /// Starts a node and waits until it is there.
     pub fn node(&self, arguments: &[&str]) -> anyhow::Result<Node> {
+        self.node_at(self.path(QUEUE).as_os_str(), arguments)
+    }
+
+    /// The same on a queue that is anywhere.
+    pub fn node_at(&self, queue: &OsStr, arguments: &[&str]) -> anyhow::Result<Node> {
         let mut all = vec!["worker:start", "-q"];
         all.extend(arguments);
-        let node = Node(self.queuectl(&all).spawn().context("cannot start the node")?);
+        let node = self.queuectl_at(queue, &all).spawn();
+        let node = Node(node.context("cannot start the node")?);
         // A job that has run, before all others: the node and its workers are there, plugins are loaded.
-        self.timed(&["enqueue", "--wait", "--priority", "1000000", "true"])?;
+        let first = ["enqueue", "--wait", "--priority", "1000000", "true"];
+        timed(&mut self.queuectl_at(queue, &first))?;
         Ok(node)
     }
 

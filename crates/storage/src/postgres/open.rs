@@ -22,12 +22,20 @@ pub const SCHEMA_VERSION: i32 = 2;
 
 /// What a session is told. The planner knows nothing of a queue, whose tables are empty at one moment and huge at the
 /// next: every statement of ours has an index, and is to use it. Limits of time only where the server, the role or the
-/// location has none: a node that is suspended in the middle of a turn must not hold its locks for ever.
+/// location has none: a node that is suspended or cut off in the middle of a turn must not hold its locks for long. And
+/// the server is to notice a node that is gone as soon as the node would notice the server: by default it would keep the
+/// connection for two hours, and nodes with a bad network would use them all up.
+///
+/// All of that is lost, or worse, somebody else's, where a pooler hands sessions around (`pool_mode = transaction`). A session
+/// that was told already gives that away: it is marked with a text that is no number.
 const SESSION: &str = "\
-    SET jit = off; SET enable_seqscan = off; SET enable_hashjoin = off; SET enable_mergejoin = off; \
+    SELECT current_setting('queuectl.session', true)::INTEGER WHERE current_setting('queuectl.session', true) <> ''; \
+    SET queuectl.session = 'session_of_another_client'; \
+    SET tcp_keepalives_idle = 10; SET tcp_keepalives_interval = 3; SET tcp_keepalives_count = 3; \
+    SET tcp_user_timeout = 20000; SET jit = off; SET enable_seqscan = off; SET enable_hashjoin = off; SET enable_mergejoin = off; \
     SELECT set_config('statement_timeout', '60s', false) WHERE current_setting('statement_timeout') = '0'; \
     SELECT set_config('lock_timeout', '30s', false) WHERE current_setting('lock_timeout') = '0'; \
-    SELECT set_config('idle_in_transaction_session_timeout', '30s', false) \
+    SELECT set_config('idle_in_transaction_session_timeout', '10s', false) \
     WHERE current_setting('idle_in_transaction_session_timeout') = '0';";
 
 /// What is at the location.

@@ -7,9 +7,15 @@ use diesel::sql_types::{Array, BigInt, Binary, Bool, Double, Integer, Nullable, 
 use crate::statements::{ClaimedColumns, statements};
 
 statements! { Pg, PgConnection;
-    /// Reserves numbers for jobs.
-    NextNumbers { count: i64 as BigInt } -> (BigInt,) {
-        "SELECT nextval(pg_get_serial_sequence('jobs', 'id')) FROM generate_series(1, ?)"
+    /// Reserves numbers for jobs; beside each the number of the transaction.
+    NextNumbers { count: i64 as BigInt } -> (BigInt, BigInt) {
+        "SELECT nextval(pg_get_serial_sequence('jobs', 'id')), own.number \
+         FROM (SELECT pg_current_xact_id()::TEXT::BIGINT AS number OFFSET 0) AS own, generate_series(1, ?)"
+    }
+
+    /// What became of a transaction.
+    Fate { transaction: String as Text } -> (Nullable<Text>,) {
+        "SELECT pg_xact_status(?::xid8)"
     }
 
     /// Stores jobs.
@@ -40,6 +46,11 @@ statements! { Pg, PgConnection;
     /// Whether the node may claim: it is there, and nobody took it over. Until the transaction ends, nobody can.
     HoldNode { node_id: i64 as BigInt } -> (Bool,) {
         "SELECT taken_over FROM nodes WHERE id = ? FOR KEY SHARE"
+    }
+
+    /// Whether the node is there and not taken over, once no turn of it is under way, on any connection.
+    SettleNode { node_id: i64 as BigInt } -> (Bool,) {
+        "SELECT taken_over FROM nodes WHERE id = ? FOR UPDATE"
     }
 
     /// The queues that have a job ready, found by hopping from one to the next in the index.

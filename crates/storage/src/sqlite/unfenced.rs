@@ -38,6 +38,7 @@ pub fn apply(
     now: Timestamp,
 ) -> Result<bool, StoreError> {
     let (id, fence) = (record.job.0, record.fence);
+    debug_assert_eq!(all().len(), 2);
     ForgetAttempt { id, fence }.execute(conn)?;
     let changed = ReleaseAnyhow {
         state: change.to().code(),

@@ -315,12 +315,26 @@ impl Store {
     /// # Errors
     /// [`StoreError::Database`].
     pub fn jobs_of_node(&mut self, node: NodeId) -> Result<Vec<RunningJob>, StoreError> {
-        let rows: Vec<JobRow> = jobs::table
-            .filter(jobs::node_id.eq(node.0))
-            .order(jobs::id)
-            .select(JobRow::as_select())
-            .load(self.conn()?)?;
-        Ok(rows.into_iter().map(RunningJob::from).collect())
+        jobs_of(self.conn()?, node)
+    }
+
+    /// The same for a node that asks about itself, because its last turn failed and may have been stored all the same:
+    /// it has these jobs and no others, and no turn of it is under way any more, on any connection. None if the node was
+    /// taken over or is not there any more.
+    ///
+    /// # Errors
+    /// [`StoreError::Database`], also if a turn that the server still believes to be under way does not end.
+    pub fn settle(&mut self, node: NodeId) -> Result<Option<Vec<RunningJob>>, StoreError> {
+        let is_there = |conn: &mut Db| match conn {
+            Db::Sqlite(_) => Ok(true),
+            Db::Postgres(conn) => postgres::lease::settle(conn, node),
+        };
+        self.write(|conn| {
+            if !is_there(conn)? {
+                return Ok(None);
+            }
+            Ok(Some(jobs_of(conn, node)?))
+        })
     }
 
     /// Removes a node that has given back all its jobs.
@@ -337,6 +351,15 @@ impl Store {
         self.wake_all();
         Ok(())
     }
+}
+
+fn jobs_of(conn: &mut Db, node: NodeId) -> Result<Vec<RunningJob>, StoreError> {
+    let rows: Vec<JobRow> = jobs::table
+        .filter(jobs::node_id.eq(node.0))
+        .order(jobs::id)
+        .select(JobRow::as_select())
+        .load(conn)?;
+    Ok(rows.into_iter().map(RunningJob::from).collect())
 }
 
 /// Stores a node's row on SQLite.

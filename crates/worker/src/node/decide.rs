@@ -87,8 +87,8 @@ pub fn ended(job: &Subject, ending: Ending, settings: &Settings) -> Record {
 }
 
 /// The record for a job that is given back before it started.
-pub fn given_back(job: &Claimed, node: NodeId) -> Record {
-    record(&Subject::from(job), node, Event::Return, None)
+pub fn given_back(job: &Subject, node: NodeId) -> Record {
+    record(job, node, Event::Return, None)
 }
 
 /// The ending of a job whose worker process or node died under it.

@@ -11,7 +11,7 @@ use std::time::Duration;
 use queuectl_core::{Clock, JobId, NodeId, OutcomeKind, Settings, Timestamp};
 use queuectl_executor::{Finished, PluginSettings, RunKey, StopReason};
 use queuectl_scheduler::{Pace, claim_count};
-use queuectl_storage::{Claimed, StopRequest, Store, StoreClock, StoreError, Turn, TurnResult};
+use queuectl_storage::{Claimed, Record, StopRequest, Store, StoreClock, StoreError, Turn, TurnResult};
 
 use super::control::{Control, Requests};
 use super::crew::Crew;
@@ -42,7 +42,7 @@ const PURGE_PAUSE: u32 = 1;
 const DISMISS: Duration = Duration::from_secs(5);
 
 pub struct Dispatcher {
-    store: Store,
+    pub(super) store: Store,
     pub(super) node: NodeId,
     pub(super) options: NodeOptions,
     pub(super) settings: Settings,
@@ -145,6 +145,10 @@ impl Dispatcher {
 
     /// Leaves, for that reason.
     pub fn end(&mut self, result: Result<NodeEnd, NodeError>) -> Result<NodeEnd, NodeError> {
+        let late = self.hand.ended.len();
+        if matches!(result, Err(NodeError::Fenced(_))) && late > 0 {
+            tracing::warn!(late, "outcomes came too late: another node has the jobs");
+        }
         // Whatever the reason to end: nothing that this node started stays behind.
         let deadline = Instant::now()
             + DISMISS
@@ -348,14 +352,18 @@ impl Dispatcher {
         let is_final = ending.advice.is_final;
         let record = decide::ended(&Subject::from(job), ending, &self.settings);
         report::next(job, &record, is_final);
+        self.note_ended(record);
+    }
+
+    /// It is recorded with the next turn.
+    pub(super) fn note_ended(&mut self, record: Record) {
         self.hand.ended.push(record);
         self.ended_since.get_or_insert_with(Instant::now);
     }
 
     pub(super) fn give_back_stock(&mut self) {
         for job in std::mem::take(&mut self.hand.stock) {
-            self.hand.ended.push(decide::given_back(&job, self.node));
-            self.ended_since.get_or_insert_with(Instant::now);
+            self.give_back(&Subject::from(&job));
         }
     }
 
@@ -395,6 +403,9 @@ impl Dispatcher {
     fn tend_store(&mut self) -> Result<(), NodeError> {
         if self.lease.is_lost() {
             return Err(NodeError::Fenced(self.node));
+        }
+        if self.store_retry.is_some() {
+            self.settle()?;
         }
         let now = self.clock.now();
         if let Some(requests) = self.control.look(&mut self.store, &self.settings, now)? {

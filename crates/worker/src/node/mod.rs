@@ -12,6 +12,7 @@ mod kept;
 mod lease;
 mod report;
 mod rescue;
+mod settle;
 mod shutdown;
 #[cfg(feature = "sim")]
 mod stepwise;

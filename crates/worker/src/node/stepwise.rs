@@ -5,7 +5,7 @@ use std::rc::Rc;
 use std::sync::mpsc::{self, Sender};
 
 use queuectl_core::NodeId;
-use queuectl_storage::{NewNode, NodeGuard, OpenMode, Store};
+use queuectl_storage::{Location, NewNode, NodeGuard, OpenMode, Store};
 
 use super::dispatcher::Dispatcher;
 use super::events::Event;
@@ -19,7 +19,7 @@ pub struct SimNode {
     cookie: String,
     dispatcher: Dispatcher,
     keeper: Keeper,
-    lease_store: Store,
+    lease_store: Option<Store>,
     events: Sender<Event>,
     guard: NodeGuard,
 }
@@ -31,7 +31,10 @@ impl SimNode {
     /// [`NodeError`].
     pub fn start(options: NodeOptions, mark: &str) -> Result<SimNode, NodeError> {
         let mut store = Store::open(&options.location, OpenMode::MustExist)?;
-        let lease_store = Store::open(&options.location, OpenMode::MustExist)?;
+        let lease_store = match options.location {
+            Location::Sqlite(_) => None,
+            Location::Postgres(_) => Some(Store::open(&options.location, OpenMode::MustExist)?),
+        };
         let node = NewNode {
             cookie: mark.to_owned(),
             host: "simulated".to_owned(),
@@ -94,9 +97,8 @@ impl SimNode {
     /// Keeps its lease, if it has one: what has threads of its own in a real node.
     pub fn keep_lease(&mut self) {
         let lease = &self.dispatcher.lease;
-        if self
-            .keeper
-            .step(lease, &mut self.lease_store, self.id, &self.cookie)
+        if let Some(store) = &mut self.lease_store
+            && self.keeper.step(lease, store, self.id, &self.cookie)
         {
             let _ = self.events.send(Event::Lease);
         }

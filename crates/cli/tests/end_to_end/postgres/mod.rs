@@ -2,8 +2,14 @@
 //!
 //! These run with all others, on the server for tests, and skip themselves where there is none.
 
+mod clocks;
+mod lost;
+mod machines;
+mod net;
 mod proxy;
 mod secrets;
+mod server;
+mod storm;
 mod tls;
 
 use std::time::{Duration, Instant};
@@ -11,7 +17,7 @@ use std::time::{Duration, Instant};
 use proxy::{Mode, Proxy};
 
 use crate::support::unix::{lives, wait_gone};
-use crate::support::{Node, Queue, history, wait_until};
+use crate::support::{Node, Queue, finish, history, wait_until};
 
 /// The shortest lease that can be set.
 const LEASE: Duration = Duration::from_secs(5);
@@ -181,5 +187,25 @@ fn a_schema_that_is_not_there_is_not_made_by_looking() {
         assert!(queue.fails(5, [verb]).contains("there is no queue here yet"));
     }
     queue.enqueue(["true"]);
+    assert_eq!(queue.jobs().len(), 1);
+}
+
+/// A pooler that hands sessions around would have the statements of one queue run on another's tables. A session that was
+/// used before is what gives it away.
+#[test]
+fn sessions_that_a_pooler_hands_around_are_refused() {
+    let name = "postgres::sessions_that_a_pooler_hands_around_are_refused";
+    let Some(queue) = Queue::postgres(name) else {
+        return;
+    };
+    queue.enqueue(["true"]);
+    let location = queue.location().into_string().unwrap();
+    let pooled = format!("{location}&options=-cqueuectl.session%3Dsession_of_another_client");
+    for words in [&["list"][..], &["enqueue", "true"], &["worker:start"]] {
+        let mut command = queue.bare();
+        command.env("QUEUECTL_DB", &pooled).args(words);
+        let said = finish(command, None).fails(5);
+        assert!(said.contains("pool_mode = session"), "{said}");
+    }
     assert_eq!(queue.jobs().len(), 1);
 }
