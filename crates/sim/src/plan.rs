@@ -147,7 +147,8 @@ fn ordinary(rng: &mut Rng) -> Action {
         // Rounds follow each other after milliseconds, or after a while.
         86..98 => Action::Advance(rng.u32(1..40)),
         98 => Action::Advance(rng.u32(100..1500)),
-        _ => Action::Advance(rng.u32(if rng.bool() { 500..1500 } else { 1500..9000 })),
+        _ if rng.bool() => Action::Advance(rng.u32(500..1500)),
+        _ => Action::Advance(rng.u32(1500..9000)),
     }
 }
 

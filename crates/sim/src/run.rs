@@ -13,8 +13,8 @@ use queuectl_testkit::history::Violation;
 use crate::cluster::Cluster;
 use crate::plan::Plan;
 
-/// Most rounds until everything must have ended. A job that failed with the longest waits needs fewer than a hundred.
-const DRAIN: usize = 1500;
+/// Most rounds until everything must have ended; a round is a second, if nothing happens.
+const DRAIN: usize = 300;
 
 /// Where the store is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

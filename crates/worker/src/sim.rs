@@ -8,6 +8,7 @@
 use std::cell::RefCell;
 use std::io;
 use std::sync::mpsc::{Receiver, Sender, TryRecvError};
+use std::time::Duration;
 
 use queuectl_core::{Advice, Clock, Outcome, OutcomeKind, Output, Timestamp};
 use queuectl_executor::{Finished, Run, RunKey, StopReason};
@@ -18,6 +19,7 @@ use crate::node::Event;
 pub use crate::node::SimNode;
 use crate::process::Jobs;
 use crate::protocol::{self, FromWorker, ToWorker};
+use crate::world::Instant;
 
 /// What the log of executions says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -72,7 +74,12 @@ struct Process {
     jobs: Jobs,
     running: Vec<Running>,
     dead: bool,
+    /// When it leaves that has lost its dispatcher.
+    leaves_at: Option<Instant>,
 }
+
+/// How long the jobs of a process that leaves may take.
+const GRACE: Duration = Duration::from_secs(5);
 
 struct Running {
     run: Run,
@@ -122,7 +129,7 @@ pub fn executions() -> Vec<Execution> {
     with(|table| std::mem::take(&mut table.log))
 }
 
-/// A worker process reads all that it was sent. Without its dispatcher it leaves.
+/// A worker process reads all that it was sent. Without its dispatcher it leaves, when its jobs have had their grace.
 pub fn read(pid: u32) {
     with(|table| {
         let Some(place) = table.place(pid) else {
@@ -133,8 +140,13 @@ pub fn read(pid: u32) {
                 Ok(bytes) => table.take_frames(place, &bytes),
                 Err(TryRecvError::Empty) => return,
                 Err(TryRecvError::Disconnected) => {
-                    table.clear(place);
-                    table.processes.remove(place);
+                    let process = &mut table.processes[place];
+                    process.jobs.close();
+                    let leaves_at = *process.leaves_at.get_or_insert(Instant::now() + GRACE);
+                    if process.running.is_empty() || leaves_at <= Instant::now() {
+                        table.clear(place);
+                        table.processes.remove(place);
+                    }
                     return;
                 }
             }
@@ -314,6 +326,7 @@ pub(crate) fn start(worker: usize, cookie: &str, frames: Receiver<Vec<u8>>, even
             jobs: Jobs::default(),
             running: Vec::new(),
             dead: false,
+            leaves_at: None,
         });
         table.last_pid
     })
