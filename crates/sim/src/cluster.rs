@@ -17,7 +17,7 @@ use crate::plan::{Action, Plan, Stop};
 /// Where the clocks begin, in ms since 1970.
 const EPOCH: i64 = 1_700_000_000_000;
 /// Most jobs that a run stores.
-const JOBS: usize = 60;
+const JOBS: usize = 150;
 /// Most nodes at a time.
 const NODES: usize = 4;
 
@@ -158,7 +158,14 @@ impl Cluster {
             Action::DiskFull(full) => {
                 store_sim::set_disk_full(full);
                 self.faulty |= full;
-                self.note(if full { "the disk is full" } else { "the disk has room" }.to_owned());
+                self.note(
+                    if full {
+                        "the disk is full"
+                    } else {
+                        "the disk has room"
+                    }
+                    .to_owned(),
+                );
                 true
             }
             Action::Fault(after, fault) => {
@@ -210,7 +217,10 @@ impl Cluster {
                 self.be_on(view.machine);
                 machine::read(view.pid);
                 steps += 1;
-                let runs = machine::processes().iter().find(|one| one.pid == view.pid).map_or(0, |one| one.runs);
+                let runs = machine::processes()
+                    .iter()
+                    .find(|one| one.pid == view.pid)
+                    .map_or(0, |one| one.runs);
                 for _ in 0..runs {
                     machine::finish(view.pid, 0, machine::End::Stopped);
                     steps += 1;
@@ -449,7 +459,9 @@ impl Cluster {
             Ok(Cancelled::Requested) => Reply::Requested,
             Err(error) => self.failed(&error),
         };
-        self.history.borrow_mut().called(self.at(), Call::Cancel(job), reply);
+        self.history
+            .borrow_mut()
+            .called(self.at(), Call::Cancel(job), reply);
         self.wake_all();
         true
     }
@@ -467,7 +479,9 @@ impl Cluster {
             Err(StoreError::Refused { .. }) if only.is_some() => Reply::Failed,
             Err(error) => self.failed(&error),
         };
-        self.history.borrow_mut().called(self.at(), Call::Retry(job), reply);
+        self.history
+            .borrow_mut()
+            .called(self.at(), Call::Retry(job), reply);
         self.wake_all();
         true
     }

@@ -1,14 +1,17 @@
 //! Runs plans until so many steps are done. `cargo xtask torture sim` calls it.
 
 use std::process::ExitCode;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use queuectl_sim::{Backend, Guard, Plan, Report, alike, run, shrink};
 
 const USAGE: &str = "usage: queuectl-sim [--steps N] [--seed S] [--actions N] [--threads N] [--postgres] \
                      [--without fencing|lease|sweep|attempts|commit] [--one]";
+
+/// How long actions are left out.
+const SHRINK: Duration = Duration::from_secs(60);
 
 struct Options {
     steps: u64,
@@ -127,7 +130,10 @@ fn tell(seed: u64, report: &Report, options: &Options) {
     if !alike(report, &again(&plan)) {
         println!("and does not when it is run again: the simulation depends on something outside");
     }
-    let small = shrink(&plan, 2000, |plan| alike(report, &again(plan)));
+    let until = Instant::now() + SHRINK;
+    let small = shrink(&plan, 2000, |plan| {
+        Instant::now() < until && alike(report, &again(plan))
+    });
     println!(
         "{} machines, {} worker processes a node, {} slots each:",
         small.machines, small.workers, small.slots

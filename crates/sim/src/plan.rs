@@ -133,17 +133,17 @@ impl Plan {
 
 fn ordinary(rng: &mut Rng) -> Action {
     match rng.u8(..100) {
-        0..5 => Action::Enqueue {
+        0..4 => Action::Enqueue {
             jobs: rng.u8(1..=3),
             retries: rng.bool().then(|| rng.u8(..3)),
             delay: if rng.u8(..4) == 0 { rng.u32(..20_000) } else { 0 },
             queue: rng.u8(..2),
         },
-        5..7 => Action::Cancel(rng.u32(..)),
-        7..8 => Action::Retry(rng.u32(..)),
-        8..38 => Action::Round(rng.u32(..)),
-        38..58 => Action::Read(rng.u32(..)),
-        58..86 => Action::Finish(rng.u32(..), rng.u32(..4), end(rng)),
+        4..6 => Action::Cancel(rng.u32(..)),
+        6..8 => Action::Retry(rng.u32(..)),
+        8..44 => Action::Round(rng.u32(..)),
+        44..68 => Action::Read(rng.u32(..)),
+        68..86 => Action::Finish(rng.u32(..), rng.u32(..4), end(rng)),
         // Rounds follow each other after milliseconds, or after a while.
         86..98 => Action::Advance(rng.u32(1..40)),
         98 => Action::Advance(rng.u32(100..1500)),

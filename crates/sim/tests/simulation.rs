@@ -49,7 +49,10 @@ fn odd_seeds_keep_every_promise() {
 fn the_same_plans_keep_every_promise_on_postgres() {
     for seed in 1..=POSTGRES_PLANS {
         if passes(seed, Backend::Postgres).is_none() {
-            queuectl_testkit::skipped("simulation::the_same_plans_keep_every_promise_on_postgres", NO_SERVER);
+            queuectl_testkit::skipped(
+                "simulation::the_same_plans_keep_every_promise_on_postgres",
+                NO_SERVER,
+            );
             return;
         }
     }
@@ -75,7 +78,11 @@ fn found_without(guard: Guard, wanted: &[Verdict]) -> (Plan, Report) {
             continue;
         }
         let hit = report.violations.iter().any(|one| wanted.contains(&one.verdict));
-        assert!(hit, "{guard:?}, seed {seed}: not what was expected: {}", told(&report));
+        assert!(
+            hit,
+            "{guard:?}, seed {seed}: not what was expected: {}",
+            told(&report)
+        );
         assert!(
             report.violations.iter().all(|one| !one.history.is_empty()),
             "it shows the history"
@@ -88,18 +95,33 @@ fn found_without(guard: Guard, wanted: &[Verdict]) -> (Plan, Report) {
 
 #[test]
 fn without_fencing_it_is_found() {
-    let wanted = [Verdict::DoubleTerminal, Verdict::Resurrected, Verdict::IllegalTransition];
+    let wanted = [
+        Verdict::DoubleTerminal,
+        Verdict::Resurrected,
+        Verdict::IllegalTransition,
+    ];
     let (plan, report) = found_without(Guard::Fencing, &wanted);
     // A failing plan shrinks, and fails in the same way.
     let again = |plan: &Plan| run(plan, Backend::Sqlite, Some(Guard::Fencing)).expect("SQLite");
     let small = shrink(&plan, 300, |plan| alike(&report, &again(plan)));
-    assert!(small.actions.len() * 5 < plan.actions.len(), "{} actions", small.actions.len());
+    assert!(
+        small.actions.len() * 5 < plan.actions.len(),
+        "{} actions",
+        small.actions.len()
+    );
     assert!(alike(&report, &again(&small)));
 }
 
 #[test]
 fn without_the_lease_it_is_found() {
-    found_without(Guard::Lease, &[Verdict::IllegalTransition, Verdict::Lost, Verdict::TooManyAttempts]);
+    found_without(
+        Guard::Lease,
+        &[
+            Verdict::IllegalTransition,
+            Verdict::Lost,
+            Verdict::TooManyAttempts,
+        ],
+    );
 }
 
 #[test]
@@ -114,5 +136,8 @@ fn without_a_maximum_it_is_found() {
 
 #[test]
 fn without_commits_it_is_found() {
-    found_without(Guard::Commit, &[Verdict::Lost, Verdict::IllegalTransition, Verdict::Unexpected]);
+    found_without(
+        Guard::Commit,
+        &[Verdict::Lost, Verdict::IllegalTransition, Verdict::Unexpected],
+    );
 }

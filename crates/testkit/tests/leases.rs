@@ -260,7 +260,10 @@ fn leases_and_fencing_hold_in_every_state() {
 
 #[test]
 fn without_fencing_a_job_ends_twice() {
-    let (found, _) = explore(Leases { fencing: false, ..ALL });
+    let (found, _) = explore(Leases {
+        fencing: false,
+        ..ALL
+    });
     assert!(found.contains(&ONCE), "{found:?}");
 }
 

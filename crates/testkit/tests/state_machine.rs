@@ -18,9 +18,17 @@ use queuectl_testkit::{TempStore, job, record};
 /// A call.
 #[derive(Debug, Clone)]
 enum Call {
-    Enqueue { priority: i32, queue: u8, delay: u16 },
+    Enqueue {
+        priority: i32,
+        queue: u8,
+        delay: u16,
+    },
     /// A node's turn: so many of its jobs end like this, and it claims so many.
-    Turn { node: usize, ends: Vec<End>, claim: u32 },
+    Turn {
+        node: usize,
+        ends: Vec<End>,
+        claim: u32,
+    },
     /// A record is sent once more.
     Again(usize),
     Cancel(usize),
@@ -182,7 +190,11 @@ impl ReferenceStateMachine for Model {
             Call::Enqueue { priority, delay, .. } => {
                 let due = (*delay > 0).then(|| model.now + i64::from(*delay));
                 model.jobs.push(ModelJob {
-                    state: if due.is_some() { State::Scheduled } else { State::Pending },
+                    state: if due.is_some() {
+                        State::Scheduled
+                    } else {
+                        State::Pending
+                    },
                     priority: *priority,
                     attempts: 0,
                     system_failures: 0,
@@ -274,9 +286,19 @@ fn record_of(claimed: &Claimed, node: NodeId, end: End, now: Timestamp) -> Recor
     let later = |ms: u16| Some(now.after(Duration::from_millis(ms.into())));
     let (event, kind) = match end {
         End::Complete => (Event::Complete, OutcomeKind::Succeeded),
-        End::Fail(wait) => (Event::Fail { retry_at: later(wait) }, OutcomeKind::Failed),
+        End::Fail(wait) => (
+            Event::Fail {
+                retry_at: later(wait),
+            },
+            OutcomeKind::Failed,
+        ),
         End::Die => (Event::Fail { retry_at: None }, OutcomeKind::Failed),
-        End::SystemFail(wait) => (Event::SystemFail { retry_at: later(wait) }, OutcomeKind::SystemFailure),
+        End::SystemFail(wait) => (
+            Event::SystemFail {
+                retry_at: later(wait),
+            },
+            OutcomeKind::SystemFailure,
+        ),
         End::GiveBack => (Event::Return, OutcomeKind::Returned),
         End::Cancel => (Event::Cancel, OutcomeKind::Cancelled),
     };
@@ -301,9 +323,14 @@ impl Real {
 
     fn call(&mut self, call: Call, model: &Model) {
         let now = Timestamp(self.now);
-        let reference = |ids: &[JobId], pick: usize| at(ids.len(), pick).map(|index| JobRef::Number(ids[index]));
+        let reference =
+            |ids: &[JobId], pick: usize| at(ids.len(), pick).map(|index| JobRef::Number(ids[index]));
         match call {
-            Call::Enqueue { priority, queue, delay } => {
+            Call::Enqueue {
+                priority,
+                queue,
+                delay,
+            } => {
                 let new = NewJob {
                     priority,
                     queue: format!("q{queue}").parse().unwrap(),
@@ -370,7 +397,10 @@ impl Real {
                 let held = std::mem::take(&mut self.held[node]);
                 let mut known: Vec<(i64, i64)> = held.iter().map(|job| (job.id, job.fence)).collect();
                 known.sort_unstable();
-                assert_eq!(jobs.iter().map(|job| (job.id.0, job.fence)).collect::<Vec<_>>(), known);
+                assert_eq!(
+                    jobs.iter().map(|job| (job.id.0, job.fence)).collect::<Vec<_>>(),
+                    known
+                );
                 let records: Vec<Record> = held
                     .iter()
                     .map(|claimed| record_of(claimed, dead, End::Fail(1), now))
@@ -402,14 +432,17 @@ impl Real {
                 system_failures: job.system_failures,
                 fence: job.fence,
                 due: job.due_at.map(|due| due.0),
-                node: job.node.map(|id| nodes.iter().position(|node| *node == id).unwrap()),
+                node: job
+                    .node
+                    .map(|id| nodes.iter().position(|node| *node == id).unwrap()),
                 cancel: job.cancel_requested,
                 kept: attempts.iter().map(|attempt| attempt.fence).collect(),
             };
             assert_eq!(&is, want, "job {}", job.id);
         }
         for count in self.temp.store.counts(None).unwrap() {
-            let queue = |job: &&queuectl_core::Job| job.queue.as_str() == count.queue && job.state == count.state;
+            let queue =
+                |job: &&queuectl_core::Job| job.queue.as_str() == count.queue && job.state == count.state;
             assert_eq!(jobs.iter().filter(queue).count() as u64, count.jobs);
         }
     }
@@ -440,7 +473,10 @@ fn run(cases: u32, fresh: impl Fn() -> TempStore) {
             real.compare(&model);
         }
         let report = real.temp.store.check().unwrap();
-        prop_assert_eq!((report.damage.len(), report.dangling, report.miscounted), (0, 0, 0));
+        prop_assert_eq!(
+            (report.damage.len(), report.dangling, report.miscounted),
+            (0, 0, 0)
+        );
         Ok(())
     });
     if let Err(error) = outcome {

@@ -12,7 +12,11 @@
 
 #![cfg_attr(
     feature = "sim",
-    expect(dead_code, unused_imports, reason = "the simulator stands in the place of real processes")
+    expect(
+        dead_code,
+        unused_imports,
+        reason = "the simulator stands in the place of real processes"
+    )
 )]
 
 mod bench;

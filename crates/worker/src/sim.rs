@@ -381,5 +381,8 @@ pub(crate) fn without_maximum(policy: RetryPolicy) -> RetryPolicy {
     } else {
         policy.max_retries
     };
-    RetryPolicy { max_retries, ..policy }
+    RetryPolicy {
+        max_retries,
+        ..policy
+    }
 }

@@ -37,7 +37,12 @@ pub struct Options {
 pub fn run(workspace: &Workspace, options: &Options) -> anyhow::Result<()> {
     let mut cargo = workspace.cargo(["run", "--release", "--package", "queuectl-sim"]);
     cargo.args(["--features", "simulate", "--"]);
-    cargo.args(["--steps", &options.steps.to_string(), "--seed", &options.seed.to_string()]);
+    cargo.args([
+        "--steps",
+        &options.steps.to_string(),
+        "--seed",
+        &options.seed.to_string(),
+    ]);
     cargo.args(["--actions", &options.actions.to_string()]);
     cargo.args(["--threads", &options.threads.to_string()]);
     if let Some(guard) = &options.without {

@@ -1,8 +1,8 @@
 //! What recording an outcome would be without the fencing token: for the simulator, whose checks must find it.
 
+use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Integer, Nullable, SmallInt};
 use diesel::sqlite::{Sqlite, SqliteConnection};
-use diesel::prelude::*;
 use queuectl_core::{Timestamp, Transition};
 
 use crate::StoreError;

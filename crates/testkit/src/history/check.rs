@@ -46,7 +46,9 @@ pub struct Violation {
 
 impl fmt::Display for Violation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let number = self.job.map_or_else(|| "without a number".to_owned(), |id| id.to_string());
+        let number = self
+            .job
+            .map_or_else(|| "without a number".to_owned(), |id| id.to_string());
         writeln!(
             f,
             "{:?}: job {number} ('{}'): {}",
@@ -205,7 +207,12 @@ pub fn check(history: &History, found: &[Found], drained: bool) -> Vec<Violation
                 about.ran.insert(*fence);
                 let name = told.get(job).map_or("", String::as_str);
                 if !(about.acknowledged || about.possible) {
-                    violation(Verdict::Unexpected, Some(*job), name, "it ran, and nobody stored it".to_owned());
+                    violation(
+                        Verdict::Unexpected,
+                        Some(*job),
+                        name,
+                        "it ran, and nobody stored it".to_owned(),
+                    );
                 }
                 let claimed = about.ops.iter().any(|op| op.is_claim_of(*fence, *attempt));
                 if observes_claims && !claimed {
@@ -214,7 +221,8 @@ pub fn check(history: &History, found: &[Found], drained: bool) -> Vec<Violation
                 }
                 let there = running.entry((*job, *machine)).or_default();
                 if let Some(other) = there.first() {
-                    let detail = format!("began under token {fence} while token {other} ran on machine {machine}");
+                    let detail =
+                        format!("began under token {fence} while token {other} ran on machine {machine}");
                     violation(Verdict::Overlap, Some(*job), name, detail);
                 }
                 there.push(*fence);
@@ -256,7 +264,10 @@ pub fn check(history: &History, found: &[Found], drained: bool) -> Vec<Violation
             })
             .count();
         if job.attempts > most || counted > (most * (1 + about.retries)) as usize {
-            let detail = format!("{} attempts, of which {counted} count; at most {most}", job.attempts);
+            let detail = format!(
+                "{} attempts, of which {counted} count; at most {most}",
+                job.attempts
+            );
             violation(Verdict::TooManyAttempts, Some(id), &name, detail);
         }
         let succeeded = one
@@ -274,7 +285,8 @@ pub fn check(history: &History, found: &[Found], drained: bool) -> Vec<Violation
         }
         for fence in about.ops.iter().filter_map(Op::kept_attempt) {
             if !one.attempts.iter().any(|attempt| attempt.fence == fence) {
-                let detail = format!("the outcome under token {fence} was recorded, and its attempt is not there");
+                let detail =
+                    format!("the outcome under token {fence} was recorded, and its attempt is not there");
                 violation(Verdict::Lost, Some(id), &name, detail);
             }
         }

@@ -14,10 +14,24 @@ use super::{Reply, Verdict, has_ended};
 /// What a call did to the job.
 #[derive(Debug, Clone, Copy)]
 enum Step {
-    Claim { node: NodeId, fence: i64, attempt: u32 },
-    PerhapsClaim { node: NodeId },
-    Outcome { node: NodeId, fence: i64, change: Transition, kept: bool },
-    StaleOutcome { node: NodeId, fence: i64 },
+    Claim {
+        node: NodeId,
+        fence: i64,
+        attempt: u32,
+    },
+    PerhapsClaim {
+        node: NodeId,
+    },
+    Outcome {
+        node: NodeId,
+        fence: i64,
+        change: Transition,
+        kept: bool,
+    },
+    StaleOutcome {
+        node: NodeId,
+        fence: i64,
+    },
     CancelNow,
     CancelRequest,
     CancelSomehow,
@@ -131,7 +145,9 @@ impl Op {
     /// The token of an attempt that is kept for sure.
     pub fn kept_attempt(&self) -> Option<i64> {
         match self.step {
-            Step::Outcome { fence, kept: true, .. } if !self.perhaps => Some(fence),
+            Step::Outcome {
+                fence, kept: true, ..
+            } if !self.perhaps => Some(fence),
             _ => None,
         }
     }
@@ -148,7 +164,8 @@ fn apply(step: Step, at: At) -> Result<At, (Verdict, String)> {
     } = at;
     let illegal = |detail: String| Err((Verdict::IllegalTransition, detail));
     let ready = matches!(state, State::Pending | State::Failed);
-    let holds = |node: NodeId, fence: i64| state == State::Processing && holder == Some(node) && fence == held;
+    let holds =
+        |node: NodeId, fence: i64| state == State::Processing && holder == Some(node) && fence == held;
     let ended = At {
         state: State::Cancelled,
         node: None,
@@ -198,23 +215,34 @@ fn apply(step: Step, at: At) -> Result<At, (Verdict, String)> {
                 });
             }
             if change.attempts() != attempts && change.attempts() + 1 != attempts {
-                return illegal(format!("it had {attempts} attempts, and got {}", change.attempts()));
+                return illegal(format!(
+                    "it had {attempts} attempts, and got {}",
+                    change.attempts()
+                ));
             }
             Ok(At {
-                state: if cancel && !has_ended(to) { State::Cancelled } else { to },
+                state: if cancel && !has_ended(to) {
+                    State::Cancelled
+                } else {
+                    to
+                },
                 attempts: change.attempts(),
                 ..ended
             })
         }
-        Step::StaleOutcome { node, fence } if holds(node, fence) => {
-            illegal(format!("the outcome of its owner, node {node} with token {fence}, was refused"))
-        }
+        Step::StaleOutcome { node, fence } if holds(node, fence) => illegal(format!(
+            "the outcome of its owner, node {node} with token {fence}, was refused"
+        )),
         Step::CancelNow | Step::CancelSomehow if ready => Ok(ended),
-        Step::CancelRequest | Step::CancelSomehow if state == State::Processing => Ok(At { cancel: true, ..at }),
+        Step::CancelRequest | Step::CancelSomehow if state == State::Processing => {
+            Ok(At { cancel: true, ..at })
+        }
         Step::CancelNow | Step::CancelRequest | Step::CancelSomehow => {
             illegal(format!("it was cancelled as it was {state}"))
         }
-        Step::CancelRefused if !has_ended(state) => illegal(format!("it was {state} and could not be cancelled")),
+        Step::CancelRefused if !has_ended(state) => {
+            illegal(format!("it was {state} and could not be cancelled"))
+        }
         Step::Retry if matches!(state, State::Dead | State::Cancelled | State::Failed) => Ok(At {
             state: State::Pending,
             attempts: 0,
@@ -290,9 +318,13 @@ pub fn follow(ops: &[Op], job: &Job) -> Result<(), (Verdict, String)> {
                 Err(detail) => failed(done, (Verdict::IllegalTransition, detail)),
             }
         }
-        let open = || (base..sure.len().min(base + 64)).filter(|place| point.ahead >> (place - base) & 1 == 0);
+        let open =
+            || (base..sure.len().min(base + 64)).filter(|place| point.ahead >> (place - base) & 1 == 0);
         // Whatever was called after some open call was answered has to wait for that one.
-        let until = open().map(|place| sure[place].returned).min().unwrap_or(usize::MAX);
+        let until = open()
+            .map(|place| sure[place].returned)
+            .min()
+            .unwrap_or(usize::MAX);
         for (number, op) in perhaps.iter().enumerate() {
             if point.perhaps >> number & 1 == 0
                 && op.invoked < until

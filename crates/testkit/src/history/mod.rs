@@ -222,7 +222,10 @@ impl fmt::Display for What {
                 fence,
                 attempt,
                 machine,
-            } => write!(f, "job {job} began: token {fence}, attempt {attempt}, machine {machine}"),
+            } => write!(
+                f,
+                "job {job} began: token {fence}, attempt {attempt}, machine {machine}"
+            ),
             What::Over { job, fence, machine } => {
                 write!(f, "job {job} is over: token {fence}, machine {machine}")
             }
@@ -242,7 +245,11 @@ impl fmt::Display for Call {
                 node,
                 change,
                 ..
-            } => write!(f, "node {node}: job {job}, token {fence}, becomes {}", change.to()),
+            } => write!(
+                f,
+                "node {node}: job {job}, token {fence}, becomes {}",
+                change.to()
+            ),
             Call::Heartbeat(node) => write!(f, "node {node} is alive"),
             Call::Cancel(job) => write!(f, "cancel job {job}"),
             Call::Retry(job) => write!(f, "retry job {job}"),

@@ -78,7 +78,14 @@ fn begun() -> (History, Found) {
     claimed(&mut history, BYSTANDER, B, 1, 1);
     history.began(1, BYSTANDER, 1, 1, 7);
     history.over(1, BYSTANDER, 1, 7);
-    ended(&mut history, BYSTANDER, B, 1, change(1, Event::Complete), Reply::Done);
+    ended(
+        &mut history,
+        BYSTANDER,
+        B,
+        1,
+        change(1, Event::Complete),
+        Reply::Done,
+    );
     let stored = found(BYSTANDER, State::Completed, 1, 1);
     (history, with_attempt(stored, 1, OutcomeKind::Succeeded))
 }
@@ -119,7 +126,14 @@ fn a_good_history_passes() {
     history.called(4, Call::Cancel(ONE), Reply::Done);
     history.called(5, Call::Retry(ONE), Reply::Done);
     claimed(&mut history, ONE, B, 2, 1);
-    ended(&mut history, ONE, A, 1, change(1, Event::Complete), Reply::Refused);
+    ended(
+        &mut history,
+        ONE,
+        A,
+        1,
+        change(1, Event::Complete),
+        Reply::Refused,
+    );
     history.called(6, Call::Cancel(ONE), Reply::Requested);
     ended(&mut history, ONE, B, 2, change(1, LATER), Reply::Done);
     let stored = with_attempt(found(ONE, State::Cancelled, 1, 2), 1, OutcomeKind::Failed);
@@ -174,7 +188,11 @@ fn only_calls_at_the_same_time_may_change_places() {
         ended(&mut history, ONE, A, 1, change(1, Event::Cancel), Reply::Done);
         let stored = found(ONE, State::Cancelled, 1, 1);
         let stored = with_attempt(stored, 1, OutcomeKind::Cancelled);
-        let want: &[Verdict] = if at_once { &[] } else { &[Verdict::IllegalTransition] };
+        let want: &[Verdict] = if at_once {
+            &[]
+        } else {
+            &[Verdict::IllegalTransition]
+        };
         assert_eq!(verdicts(&history, &[stored, bystander], true), want);
     }
 }
@@ -284,7 +302,11 @@ fn an_attempt_too_many_is_found() {
     for attempt in 1..=3 {
         let fence = i64::from(attempt);
         claimed(&mut history, ONE, A, fence, attempt);
-        let event = if attempt == 3 { Event::Fail { retry_at: None } } else { LATER };
+        let event = if attempt == 3 {
+            Event::Fail { retry_at: None }
+        } else {
+            LATER
+        };
         ended(&mut history, ONE, A, fence, change(attempt, event), Reply::Done);
         stored = with_attempt(stored, fence, OutcomeKind::Failed);
     }
@@ -312,7 +334,14 @@ fn what_no_transition_does_is_found() {
                 found(ONE, State::Processing, 2, 2)
             }
             1 => {
-                ended(&mut history, ONE, A, 1, change(1, Event::Complete), Reply::Refused);
+                ended(
+                    &mut history,
+                    ONE,
+                    A,
+                    1,
+                    change(1, Event::Complete),
+                    Reply::Refused,
+                );
                 found(ONE, State::Processing, 1, 1)
             }
             _ => found(ONE, State::Pending, 0, 1),

@@ -29,15 +29,15 @@ use queuectl_executor::processes;
 use queuectl_storage::{Location, NewNode, OpenMode, Queues, Store, StoreError};
 
 use crate::os;
+use crate::world::Instant;
 use dispatcher::Dispatcher;
 #[cfg(not(feature = "sim"))]
 use events::Event;
 #[cfg(feature = "sim")]
 pub use events::Event;
+use lease::Lease;
 #[cfg(feature = "sim")]
 pub use stepwise::SimNode;
-use lease::Lease;
-use crate::world::Instant;
 
 /// What a node is to do.
 #[derive(Debug, Clone)]
