@@ -1,6 +1,7 @@
 //! `torture`: faults by the thousand against the real binary, and a verdict over what is left (Linux).
 
 mod net;
+mod sim;
 
 use clap::Subcommand;
 
@@ -24,6 +25,8 @@ pub enum Campaign {
         #[arg(long, value_name = "N", default_value_t = 1)]
         seed: u64,
     },
+    /// Simulate nodes, clients and faults over the real store, by the million steps
+    Sim(sim::Options),
 }
 
 /// Runs a campaign; an error if anything was violated, or if a control was not.
@@ -35,5 +38,6 @@ pub fn run(workspace: &Workspace, campaign: &Campaign) -> anyhow::Result<()> {
             jobs,
             seed,
         } => net::run(workspace, *partitions, *machines, *jobs, *seed),
+        Campaign::Sim(options) => sim::run(workspace, options),
     }
 }

@@ -112,7 +112,7 @@ fn record_one(
     })
 }
 
-impl Dispatcher<'_> {
+impl Dispatcher {
     /// Has the outcomes at hand recorded beside the turns, if that is worth it.
     pub(super) fn record_apart(&mut self, now: Timestamp) {
         let Some(recorder) = &mut self.recorder else {
