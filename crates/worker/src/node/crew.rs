@@ -16,7 +16,7 @@ use queuectl_core::settings::Leftovers;
 use queuectl_executor::{PluginSettings, processes};
 
 use super::events::Event;
-use crate::os;
+use crate::os::{self, Tree};
 use crate::process::COOKIE;
 use crate::protocol::{self, ToWorker};
 
@@ -67,6 +67,7 @@ struct Worker {
 
 struct Process {
     pid: u32,
+    tree: Arc<Tree>,
     cookie: String,
     frames: Sender<Vec<u8>>,
     pause: Arc<Pause>,
@@ -212,6 +213,7 @@ impl Crew {
         let Some(process) = self.workers[worker].process.take() else {
             return;
         };
+        process.tree.kill_rest();
         // What the worker started is now a child of this process, or still carries its mark.
         let known: Vec<u32> = self
             .workers
@@ -277,21 +279,24 @@ impl Crew {
         for worker in &mut self.workers {
             worker.restart_at = None;
             // Dropping the sender ends the writer thread, which closes the stream.
-            left.push(worker.process.take().map(|process| process.pid));
+            left.push(worker.process.take().map(|process| process.tree));
         }
+        let trees: Vec<Arc<Tree>> = left.iter().flatten().cloned().collect();
         while left.iter().any(Option::is_some) {
             match inbox.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
                 Ok(Event::WorkerGone { worker, .. }) => left[worker] = None,
                 Ok(_) => {}
                 Err(_) => {
-                    left.iter().flatten().for_each(|pid| os::kill_child_group(*pid));
+                    left.iter().flatten().for_each(|tree| tree.kill());
                     processes::kill_adopted(&[]);
                     return;
                 }
             }
         }
         // Workers that leave by themselves have seen to their jobs; what is left then may be meant to stay.
-        if !self.left_some {
+        if self.left_some {
+            trees.iter().for_each(|tree| tree.let_go());
+        } else {
             processes::kill_adopted(&[]);
         }
     }
@@ -315,6 +320,9 @@ impl Crew {
         os::own_group(&mut command);
         let mut child = command.spawn()?;
         let pid = child.id();
+        let tree = Arc::new(Tree::of(&child).inspect_err(|_| {
+            let _ = child.kill();
+        })?);
         let (Some(stdin), Some(stdout)) = (child.stdin.take(), child.stdout.take()) else {
             return Err(io::Error::other("the worker process has no streams"));
         };
@@ -326,7 +334,8 @@ impl Crew {
         let (events, pause) = (self.events.clone(), Arc::<Pause>::default());
         let from = BufReader::with_capacity(64 * 1024, stdout);
         let pauses = Arc::clone(&pause);
-        let read = move || read_frames(index, child, from, &pauses, &events);
+        let hold = Arc::clone(&tree);
+        let read = move || read_frames(index, child, &hold, from, &pauses, &events);
         thread::Builder::new()
             .name(format!("from worker {}", index + 1))
             .spawn(read)?;
@@ -337,6 +346,7 @@ impl Crew {
         }
         Ok(Process {
             pid,
+            tree,
             cookie,
             frames,
             pause,
@@ -362,6 +372,7 @@ fn write_frames(mut to: ChildStdin, outbox: &Receiver<Vec<u8>>) {
 fn read_frames(
     worker: usize,
     mut child: Child,
+    tree: &Tree,
     mut from: BufReader<ChildStdout>,
     pause: &Pause,
     events: &Sender<Event>,
@@ -388,7 +399,7 @@ fn read_frames(
     }
     if let Some(Err(error)) = end {
         tracing::error!(worker = worker + 1, %error, "the worker process talks nonsense; killing it");
-        os::kill_child_group(child.id());
+        tree.kill();
         let _ = child.kill();
     }
     let status = child.wait();
