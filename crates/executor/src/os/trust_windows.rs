@@ -6,7 +6,7 @@
 use std::io;
 use std::os::windows::ffi::OsStrExt;
 use std::path::Path;
-use std::ptr::{null, null_mut};
+use std::ptr::null_mut;
 
 use windows_sys::Win32::Foundation::{GENERIC_ALL, GENERIC_WRITE, LocalFree};
 use windows_sys::Win32::Security::Authorization::{
@@ -236,7 +236,7 @@ mod tests {
                 null_mut(),
                 null_mut(),
                 dacl,
-                null(),
+                std::ptr::null(),
             )
         };
         assert_eq!(status, 0);
