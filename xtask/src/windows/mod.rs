@@ -50,6 +50,7 @@ pub fn run(workspace: &Workspace, filter: Option<&str>) -> anyhow::Result<()> {
         .map(|package| package.name.to_string())
         .filter(|name| !scope.leaves_out_package(name))
         .collect();
+    toolchain.make_libpq(workspace)?;
     let programs = build(workspace, &toolchain, &packages)?;
     toolchain.make_prefix()?;
     let mut results = Results::default();

@@ -21,6 +21,7 @@ const RUSTC: &str = "/usr/bin/rustc";
 /// The standard library's sources, where Debian's rustc looks for them.
 const SOURCES: &str = "/usr/lib/rustlib/src/rust/library/std/Cargo.toml";
 const GCC: &str = "/usr/bin/x86_64-w64-mingw32-gcc";
+const DLLTOOL: &str = "/usr/bin/x86_64-w64-mingw32-dlltool";
 /// The package does not put it into the search path.
 const WINE: &str = "/usr/lib/wine/wine64";
 
@@ -44,7 +45,7 @@ impl Toolchain {
     /// # Errors
     /// Names what is missing, and how to install it.
     pub fn find(workspace: &Workspace) -> anyhow::Result<Toolchain> {
-        let missing: Vec<&str> = [CARGO, RUSTC, SOURCES, GCC, WINE]
+        let missing: Vec<&str> = [CARGO, RUSTC, SOURCES, GCC, DLLTOOL, WINE]
             .into_iter()
             .filter(|path| !Path::new(path).exists())
             .collect();
@@ -61,6 +62,7 @@ impl Toolchain {
 
     /// Debian's cargo for the Windows target.
     pub fn cargo(&self, workspace: &Workspace) -> Command {
+        let libpq = format!("native={}", self.libpq().display());
         let mut cargo = Command::new(CARGO);
         cargo.current_dir(workspace.root());
         for name in [
@@ -90,6 +92,10 @@ impl Toolchain {
             .env("CARGO_PROFILE_DEV_DEBUG", "0")
             // Everything is built for a run that takes minutes: optimising it would take longer than it saves.
             .args(["--config", "profile.dev.package.\"*\".opt-level=0"])
+            // Instead of building OpenSSL and libpq, which takes minutes, for a server that is not reached here.
+            .args(["--config", &format!("target.{TARGET}.openssl.rustc-link-lib=[]")])
+            .args(["--config", &format!("target.{TARGET}.pq_sys_src.rustc-link-lib=['pq', 'delayimp']")])
+            .args(["--config", &format!("target.{TARGET}.pq_sys_src.rustc-link-search=['{libpq}']")])
             .args(["-Zbuild-std", "--target", TARGET]);
         cargo
     }
@@ -113,6 +119,41 @@ impl Toolchain {
     /// Ends every process of the prefix.
     pub fn end_all(&self) {
         let _ = self.wine(Path::new("wineboot")).arg("--kill").status();
+    }
+
+    fn libpq(&self) -> PathBuf {
+        self.folder.join("libpq")
+    }
+
+    /// Makes a library by which programs load `libpq.dll` when they first call it, and start where there is none.
+    pub fn make_libpq(&self, workspace: &Workspace) -> anyhow::Result<()> {
+        let packages = &workspace.metadata.packages;
+        let bindings = packages
+            .iter()
+            .find(|package| package.name.as_str() == "pq-sys")
+            .and_then(|package| package.manifest_path.parent())
+            .context("the bindings of libpq are no dependency any more")?
+            .join("src/bindings_windows.rs");
+        let text = fs::read_to_string(&bindings).with_context(|| format!("cannot read {bindings}"))?;
+        let names = text.lines().filter_map(|line| {
+            let name = line.trim().strip_prefix("pub fn ")?.split('(').next()?;
+            (name.starts_with("PQ") || name.starts_with("lo_") || name.starts_with("pg_")).then_some(name)
+        });
+        let definition = ["LIBRARY libpq.dll", "EXPORTS"].into_iter().chain(names);
+        fs::create_dir_all(self.libpq())?;
+        let (source, library) = (self.libpq().join("libpq.def"), self.libpq().join("libpq.a"));
+        fs::write(&source, definition.collect::<Vec<_>>().join("\n"))?;
+        let made = Command::new(DLLTOOL)
+            .arg("--input-def")
+            .arg(source)
+            .arg("--output-delaylib")
+            .arg(library)
+            .status()
+            .context("cannot start dlltool")?;
+        if !made.success() {
+            bail!("the library for libpq.dll could not be made");
+        }
+        Ok(())
     }
 
     fn prefix(&self) -> PathBuf {
