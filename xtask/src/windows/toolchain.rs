@@ -25,6 +25,10 @@ const DLLTOOL: &str = "/usr/bin/x86_64-w64-mingw32-dlltool";
 /// The package does not put it into the search path.
 const WINE: &str = "/usr/lib/wine/wine64";
 
+/// What the build script of `openssl-sys` says of OpenSSL 3.
+const OPENSSL_3: &str = "['openssl', 'ossl101', 'ossl102', 'ossl110', 'ossl110f', 'ossl110g', 'ossl110h', 'ossl111', \
+                         'ossl111b', 'ossl300']";
+
 /// Wine 8 has no `bcryptprimitives.dll`, and every Rust program ends without a word. It would forward the one function
 /// that the standard library takes from it to this one.
 const RANDOM: &str = "#include <windows.h>
@@ -93,9 +97,26 @@ impl Toolchain {
             // Everything is built for a run that takes minutes: optimising it would take longer than it saves.
             .args(["--config", "profile.dev.package.\"*\".opt-level=0"])
             // Instead of building OpenSSL and libpq, which takes minutes, for a server that is not reached here.
-            .args(["--config", &format!("target.{TARGET}.openssl.rustc-link-lib=[]")])
-            .args(["--config", &format!("target.{TARGET}.pq_sys_src.rustc-link-lib=['pq', 'delayimp']")])
-            .args(["--config", &format!("target.{TARGET}.pq_sys_src.rustc-link-search=['{libpq}']")])
+            .args([
+                "--config",
+                &format!("target.{TARGET}.openssl.rustc-link-lib=['ssl', 'delayimp']"),
+            ])
+            .args([
+                "--config",
+                &format!("target.{TARGET}.openssl.rustc-link-search=['{libpq}']"),
+            ])
+            .args([
+                "--config",
+                &format!("target.{TARGET}.openssl.rustc-cfg={OPENSSL_3}"),
+            ])
+            .args([
+                "--config",
+                &format!("target.{TARGET}.pq_sys_src.rustc-link-lib=['pq', 'delayimp']"),
+            ])
+            .args([
+                "--config",
+                &format!("target.{TARGET}.pq_sys_src.rustc-link-search=['{libpq}']"),
+            ])
             .args(["-Zbuild-std", "--target", TARGET]);
         cargo
     }
@@ -125,7 +146,8 @@ impl Toolchain {
         self.folder.join("libpq")
     }
 
-    /// Makes a library by which programs load `libpq.dll` when they first call it, and start where there is none.
+    /// Makes libraries by which programs load `libpq.dll` and OpenSSL when they first call them, and start where there are
+    /// none.
     pub fn make_libpq(&self, workspace: &Workspace) -> anyhow::Result<()> {
         let packages = &workspace.metadata.packages;
         let bindings = packages
@@ -139,10 +161,19 @@ impl Toolchain {
             let name = line.trim().strip_prefix("pub fn ")?.split('(').next()?;
             (name.starts_with("PQ") || name.starts_with("lo_") || name.starts_with("pg_")).then_some(name)
         });
-        let definition = ["LIBRARY libpq.dll", "EXPORTS"].into_iter().chain(names);
+        self.delay("pq", "libpq.dll", &names.collect::<Vec<_>>())?;
+        // All that is asked of OpenSSL directly.
+        self.delay("ssl", "libssl-3-x64.dll", &["OPENSSL_init_ssl"])
+    }
+
+    fn delay(&self, name: &str, file: &str, functions: &[&str]) -> anyhow::Result<()> {
         fs::create_dir_all(self.libpq())?;
-        let (source, library) = (self.libpq().join("libpq.def"), self.libpq().join("libpq.a"));
-        fs::write(&source, definition.collect::<Vec<_>>().join("\n"))?;
+        let source = self.libpq().join(format!("lib{name}.def"));
+        let library = self.libpq().join(format!("lib{name}.a"));
+        fs::write(
+            &source,
+            format!("LIBRARY {file}\nEXPORTS\n{}\n", functions.join("\n")),
+        )?;
         let made = Command::new(DLLTOOL)
             .arg("--input-def")
             .arg(source)
@@ -151,7 +182,7 @@ impl Toolchain {
             .status()
             .context("cannot start dlltool")?;
         if !made.success() {
-            bail!("the library for libpq.dll could not be made");
+            bail!("the library for {file} could not be made");
         }
         Ok(())
     }
