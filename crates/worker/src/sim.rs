@@ -7,6 +7,7 @@
 
 use std::cell::RefCell;
 use std::io;
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, TryRecvError};
 use std::time::Duration;
 
@@ -312,8 +313,22 @@ impl Table {
     }
 }
 
-/// Starts a worker process. Returns its number.
-pub(crate) fn start(worker: usize, cookie: &str, frames: Receiver<Vec<u8>>, events: Sender<Event>) -> u32 {
+/// A worker process and its process group, which is found by its mark here.
+pub struct Tree;
+
+impl Tree {
+    pub fn kill(&self) {}
+    pub fn kill_rest(&self) {}
+    pub fn let_go(&self) {}
+}
+
+/// Starts a worker process. Returns its number, and it.
+pub(crate) fn start(
+    worker: usize,
+    cookie: &str,
+    frames: Receiver<Vec<u8>>,
+    events: Sender<Event>,
+) -> (u32, Arc<Tree>) {
     with(|table| {
         table.last_pid += 1;
         table.processes.push(Process {
@@ -328,7 +343,7 @@ pub(crate) fn start(worker: usize, cookie: &str, frames: Receiver<Vec<u8>>, even
             dead: false,
             leaves_at: None,
         });
-        table.last_pid
+        (table.last_pid, Arc::new(Tree))
     })
 }
 
@@ -361,7 +376,7 @@ pub fn kill_adopted(_: &[u32]) -> usize {
 }
 
 /// The worker processes of a node leave, with all that they run.
-pub(crate) fn leave(cookie: &str, left: &mut [Option<u32>]) {
+pub(crate) fn leave(cookie: &str, left: &mut [Option<Arc<Tree>>]) {
     left.fill(None);
     with(|table| {
         for place in 0..table.processes.len() {

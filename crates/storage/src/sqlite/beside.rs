@@ -141,8 +141,11 @@ impl Beside {
             os::create_private_dir(&self.folder).ok()?;
             let mut options = OpenOptions::new();
             options.read(true).write(true).create(true).truncate(false);
-            os::private(&mut options);
-            let open = |name| options.open(self.folder.join(name)).ok().map(Arc::new);
+            let mut open = |name| {
+                os::open_private(&mut options, &self.folder.join(name))
+                    .ok()
+                    .map(Arc::new)
+            };
             self.locks = Some(Locks {
                 next: [open("next")?, open("next-user")?],
                 turn: open("turn")?,

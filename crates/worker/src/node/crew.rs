@@ -19,7 +19,7 @@ use super::events::Event;
 use crate::os;
 use crate::process::COOKIE;
 use crate::protocol::{self, ToWorker};
-use crate::world::{self, Instant};
+use crate::world::{self, Instant, Tree};
 
 /// A worker process that lived this long starts again without delay.
 const HEALTHY: Duration = Duration::from_secs(10);
@@ -68,6 +68,7 @@ struct Worker {
 
 struct Process {
     pid: u32,
+    tree: Arc<Tree>,
     cookie: String,
     frames: Sender<Vec<u8>>,
     pause: Arc<Pause>,
@@ -218,6 +219,7 @@ impl Crew {
         let Some(process) = self.workers[worker].process.take() else {
             return;
         };
+        process.tree.kill_rest();
         // What the worker started is now a child of this process, or still carries its mark.
         let known: Vec<u32> = self
             .workers
@@ -283,8 +285,9 @@ impl Crew {
         for worker in &mut self.workers {
             worker.restart_at = None;
             // Dropping the sender ends the writer thread, which closes the stream.
-            left.push(worker.process.take().map(|process| process.pid));
+            left.push(worker.process.take().map(|process| process.tree));
         }
+        let trees: Vec<Arc<Tree>> = left.iter().flatten().cloned().collect();
         #[cfg(feature = "sim")]
         crate::sim::leave(&self.cookie, &mut left);
         while left.iter().any(Option::is_some) {
@@ -292,14 +295,16 @@ impl Crew {
                 Ok(Event::WorkerGone { worker, .. }) => left[worker] = None,
                 Ok(_) => {}
                 Err(_) => {
-                    left.iter().flatten().for_each(|pid| os::kill_child_group(*pid));
+                    left.iter().flatten().for_each(|tree| tree.kill());
                     world::kill_adopted(&[]);
                     return;
                 }
             }
         }
         // Workers that leave by themselves have seen to their jobs; what is left then may be meant to stay.
-        if !self.left_some {
+        if self.left_some {
+            trees.iter().for_each(|tree| tree.let_go());
+        } else {
             world::kill_adopted(&[]);
         }
     }
@@ -311,9 +316,9 @@ impl Crew {
         let (frames, outbox) = mpsc::channel();
         let (events, pause) = (self.events.clone(), Arc::<Pause>::default());
         #[cfg(feature = "sim")]
-        let pid = crate::sim::start(index, &cookie, outbox, events);
+        let (pid, tree) = crate::sim::start(index, &cookie, outbox, events);
         #[cfg(not(feature = "sim"))]
-        let pid = self.launch(index, &cookie, outbox, events, Arc::clone(&pause))?;
+        let (pid, tree) = self.launch(index, &cookie, outbox, events, Arc::clone(&pause))?;
         for message in self.greeting.messages() {
             let mut frame = Vec::new();
             protocol::encode(&message, &mut frame)?;
@@ -321,6 +326,7 @@ impl Crew {
         }
         Ok(Process {
             pid,
+            tree,
             cookie,
             frames,
             pause,
@@ -328,7 +334,7 @@ impl Crew {
         })
     }
 
-    /// Starts the process itself, and the threads at its streams. Returns its number.
+    /// Starts the process itself, and the threads at its streams. Returns its number, and it with its group.
     #[cfg(not(feature = "sim"))]
     fn launch(
         &self,
@@ -337,7 +343,7 @@ impl Crew {
         outbox: Receiver<Vec<u8>>,
         events: Sender<Event>,
         pause: Arc<Pause>,
-    ) -> io::Result<u32> {
+    ) -> io::Result<(u32, Arc<Tree>)> {
         let mut command = os::own_program()?;
         command
             .args(&self.args)
@@ -353,6 +359,9 @@ impl Crew {
         os::own_group(&mut command);
         let mut child = command.spawn()?;
         let pid = child.id();
+        let tree = Arc::new(Tree::of(&child).inspect_err(|_| {
+            let _ = child.kill();
+        })?);
         let (Some(stdin), Some(stdout)) = (child.stdin.take(), child.stdout.take()) else {
             return Err(io::Error::other("the worker process has no streams"));
         };
@@ -361,11 +370,12 @@ impl Crew {
             .name(format!("to worker {}", index + 1))
             .spawn(write)?;
         let from = BufReader::with_capacity(64 * 1024, stdout);
-        let read = move || read_frames(index, child, from, &pause, &events);
+        let hold = Arc::clone(&tree);
+        let read = move || read_frames(index, child, &hold, from, &pause, &events);
         thread::Builder::new()
             .name(format!("from worker {}", index + 1))
             .spawn(read)?;
-        Ok(pid)
+        Ok((pid, tree))
     }
 }
 
@@ -386,6 +396,7 @@ fn write_frames(mut to: ChildStdin, outbox: &Receiver<Vec<u8>>) {
 fn read_frames(
     worker: usize,
     mut child: Child,
+    tree: &Tree,
     mut from: BufReader<ChildStdout>,
     pause: &Pause,
     events: &Sender<Event>,
@@ -412,7 +423,7 @@ fn read_frames(
     }
     if let Some(Err(error)) = end {
         tracing::error!(worker = worker + 1, %error, "the worker process talks nonsense; killing it");
-        os::kill_child_group(child.id());
+        tree.kill();
         let _ = child.kill();
     }
     let status = child.wait();

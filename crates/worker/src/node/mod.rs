@@ -115,6 +115,7 @@ const REJOIN_EVERY: Duration = Duration::from_secs(1);
 /// # Errors
 /// [`NodeError`]; whatever was running is stopped first.
 pub fn run_node(options: NodeOptions, on_ready: impl FnOnce(NodeId)) -> Result<NodeEnd, NodeError> {
+    os::utf8_console();
     let mut on_ready = Some(on_ready);
     let rejoins = matches!(options.location, Location::Postgres(_));
     let mut again = false;

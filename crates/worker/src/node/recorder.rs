@@ -8,7 +8,6 @@
 use std::mem;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread;
-use std::time::Instant;
 
 use queuectl_core::settings::Durability;
 use queuectl_core::{NodeId, Timestamp};
@@ -17,6 +16,7 @@ use queuectl_storage::{Location, OpenMode, Queues, Record, Store, StoreError, Tu
 use super::dispatcher::Dispatcher;
 use super::events::Event;
 use super::report;
+use crate::world::Instant;
 
 /// So many outcomes are worth a transaction of their own.
 const APART: usize = 128;
