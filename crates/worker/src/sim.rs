@@ -314,12 +314,12 @@ impl Table {
 }
 
 /// A worker process and its process group, which is found by its mark here.
-pub struct Tree;
+pub(crate) struct Tree;
 
 impl Tree {
-    pub fn kill(&self) {}
-    pub fn kill_rest(&self) {}
-    pub fn let_go(&self) {}
+    pub(crate) fn kill(&self) {}
+    pub(crate) fn kill_rest(&self) {}
+    pub(crate) fn let_go(&self) {}
 }
 
 /// Starts a worker process. Returns its number, and it.

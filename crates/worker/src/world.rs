@@ -13,7 +13,9 @@ pub use queuectl_storage::sim::Instant;
 #[cfg(not(feature = "sim"))]
 pub use crate::os::Tree;
 #[cfg(feature = "sim")]
-pub use crate::sim::{Tree, kill_adopted, kill_marked};
+pub(crate) use crate::sim::Tree;
+#[cfg(feature = "sim")]
+pub use crate::sim::{kill_adopted, kill_marked};
 
 /// Starts a thread of that name. In a simulation it does not run: what it would do is done step by step.
 pub fn thread(name: &str, work: impl FnOnce() + Send + 'static) -> io::Result<()> {
