@@ -69,20 +69,26 @@ mod unix {
         command.process_group(0);
     }
 
+    /// Kills a process that is a child of this one and was not waited for yet, and every process of its group.
+    pub fn kill_child_group(pid: u32) {
+        if let Ok(pid) = i32::try_from(pid) {
+            let _ = kill(Pid::from_raw(-pid), Signal::SIGKILL);
+            let _ = kill(Pid::from_raw(pid), Signal::SIGKILL);
+        }
+    }
+
     /// A worker process and its process group.
-    pub struct Tree(Pid);
+    pub struct Tree(u32);
 
     impl Tree {
         /// The tree of a child that [`own_group`] was said of.
         pub fn of(child: &Child) -> io::Result<Tree> {
-            let pid = i32::try_from(child.id()).map_err(io::Error::other)?;
-            Ok(Tree(Pid::from_raw(pid)))
+            Ok(Tree(child.id()))
         }
 
         /// Kills the process, which was not waited for yet, and every process of its group.
         pub fn kill(&self) {
-            let _ = kill(Pid::from_raw(-self.0.as_raw()), Signal::SIGKILL);
-            let _ = kill(self.0, Signal::SIGKILL);
+            kill_child_group(self.0);
         }
 
         /// Its number may mean others once it was waited for: what it left is for the sweeps to find.

@@ -91,6 +91,9 @@ pub fn own_group(command: &mut Command) {
     command.creation_flags(CREATE_NEW_PROCESS_GROUP);
 }
 
+/// What a helper process runs is in Job Objects of its own, which end with it; it is killed by who has its handle.
+pub fn kill_child_group(_: u32) {}
+
 /// A worker process with all that it starts.
 pub struct Tree(OwnedHandle);
 
