@@ -149,24 +149,17 @@ impl Toolchain {
     /// Makes libraries by which programs load `libpq.dll` and OpenSSL when they first call them, and start where there are
     /// none.
     pub fn make_libpq(&self, workspace: &Workspace) -> anyhow::Result<()> {
-        let packages = &workspace.metadata.packages;
-        let bindings = packages
-            .iter()
-            .find(|package| package.name.as_str() == "pq-sys")
-            .and_then(|package| package.manifest_path.parent())
-            .context("the bindings of libpq are no dependency any more")?
-            .join("src/bindings_windows.rs");
-        let text = fs::read_to_string(&bindings).with_context(|| format!("cannot read {bindings}"))?;
-        let names = text.lines().filter_map(|line| {
-            let name = line.trim().strip_prefix("pub fn ")?.split('(').next()?;
-            (name.starts_with("PQ") || name.starts_with("lo_") || name.starts_with("pg_")).then_some(name)
-        });
-        self.delay("pq", "libpq.dll", &names.collect::<Vec<_>>())?;
-        // All that is asked of OpenSSL directly.
-        self.delay("ssl", "libssl-3-x64.dll", &["OPENSSL_init_ssl"])
+        self.delay(
+            "pq",
+            "libpq.dll",
+            &functions(workspace, "pq-sys", "src/bindings_windows.rs")?,
+        )?;
+        // Without optimisation, the bindings' own inline functions call many.
+        let ssl = functions(workspace, "openssl-sys", "src/handwritten")?;
+        self.delay("ssl", "libssl-3-x64.dll", &ssl)
     }
 
-    fn delay(&self, name: &str, file: &str, functions: &[&str]) -> anyhow::Result<()> {
+    fn delay(&self, name: &str, file: &str, functions: &[String]) -> anyhow::Result<()> {
         fs::create_dir_all(self.libpq())?;
         let source = self.libpq().join(format!("lib{name}.def"));
         let library = self.libpq().join(format!("lib{name}.a"));
@@ -219,6 +212,38 @@ impl Toolchain {
         }
         Ok(())
     }
+}
+
+/// The foreign functions that the bindings in a package's file or folder declare.
+fn functions(workspace: &Workspace, package: &str, below: &str) -> anyhow::Result<Vec<String>> {
+    let packages = &workspace.metadata.packages;
+    let path = packages
+        .iter()
+        .find(|found| found.name.as_str() == package)
+        .and_then(|found| found.manifest_path.parent())
+        .with_context(|| format!("{package} is no dependency any more"))?
+        .join(below);
+    let files: Vec<PathBuf> = if path.is_dir() {
+        fs::read_dir(&path)?
+            .map(|entry| Ok(entry?.path()))
+            .collect::<std::io::Result<_>>()?
+    } else {
+        vec![path.into_std_path_buf()]
+    };
+    let mut found = std::collections::BTreeSet::new();
+    for file in files {
+        let text = fs::read_to_string(&file).with_context(|| format!("cannot read {}", file.display()))?;
+        for line in text.lines().map(str::trim) {
+            let name = line
+                .strip_prefix("pub fn ")
+                .and_then(|rest| rest.split(['(', '<']).next());
+            let linked = line
+                .strip_prefix("#[link_name = \"")
+                .and_then(|rest| rest.split('"').next());
+            found.extend(name.or(linked).map(str::to_owned));
+        }
+    }
+    Ok(found.into_iter().collect())
 }
 
 /// A path as Windows programs see it under Wine.
