@@ -429,6 +429,10 @@ impl Dispatcher {
             self.settle()?;
         }
         let now = self.clock.now();
+        if let Some(requests) = self.control.look(&mut self.store, &self.settings, now)? {
+            self.clock = self.store.clock()?;
+            self.take_requests(requests)?;
+        }
         if Instant::now() >= self.next_rescue {
             self.next_rescue = Instant::now() + RESCUE_EVERY;
             let found = rescue::rescue(&mut self.store, self.node, &self.settings, now)?;
@@ -438,14 +442,6 @@ impl Dispatcher {
             self.crew.reap(found.executors);
             // The net for lost wake-ups.
             self.maybe_work = self.maybe_work || self.store.has_work(&self.options.queues, now)?;
-        }
-        self.turn(now)?;
-        // Before the requests are read: a new job is what somebody waits for.
-        self.hand_out();
-        self.crew.flush();
-        if let Some(requests) = self.control.look(&mut self.store, &self.settings, now)? {
-            self.clock = self.store.clock()?;
-            self.take_requests(requests)?;
         }
         if Instant::now() >= self.next_purge && self.phase.is_working() {
             let start = Instant::now();
@@ -457,6 +453,7 @@ impl Dispatcher {
             };
             self.next_purge = Instant::now() + pause;
         }
+        self.turn(now)?;
         Ok(())
     }
 
