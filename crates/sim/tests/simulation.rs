@@ -115,7 +115,11 @@ fn without_fencing_it_is_found() {
 #[test]
 fn without_the_lease_it_is_found() {
     // Nodes that rescue the living take each other's jobs for ever.
-    let wanted = [Verdict::NotFinished, Verdict::IllegalTransition, Verdict::TooManyAttempts];
+    let wanted = [
+        Verdict::NotFinished,
+        Verdict::IllegalTransition,
+        Verdict::TooManyAttempts,
+    ];
     found_without(Guard::Lease, &wanted);
 }
 
