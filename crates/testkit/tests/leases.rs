@@ -263,12 +263,10 @@ fn explore(model: Leases) -> (Vec<&'static str>, usize) {
 
 #[test]
 fn leases_and_fencing_hold_in_every_state() {
-    for nodes in [2, 3] {
-        let (found, states) = explore(Leases { nodes, ..ALL });
-        println!("{nodes} nodes: {states} states");
-        assert_eq!(found, ["a stale outcome comes", "it ends"]);
-        assert!(states > 1000, "{states} states");
-    }
+    let (found, states) = explore(ALL);
+    println!("{states} states");
+    assert_eq!(found, ["a stale outcome comes", "it ends"]);
+    assert!(states > 100_000, "{states} states");
 }
 
 #[test]
