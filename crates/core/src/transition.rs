@@ -307,9 +307,17 @@ mod tests {
                     Event::Retry => (0, 0),
                     Event::Due | Event::Cancel => (attempts, system_failures),
                 };
-                assert_eq!((change.attempts(), change.system_failures()), counts, "{job:?} {event:?}");
+                assert_eq!(
+                    (change.attempts(), change.system_failures()),
+                    counts,
+                    "{job:?} {event:?}"
+                );
                 assert_eq!(change.from(), state);
-                assert_eq!(change.due_at().is_some(), change.to().waits(), "{job:?} {event:?}");
+                assert_eq!(
+                    change.due_at().is_some(),
+                    change.to().waits(),
+                    "{job:?} {event:?}"
+                );
                 assert_ne!(change.from(), change.to(), "{job:?} {event:?}");
             }
         }
