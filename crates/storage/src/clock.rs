@@ -29,13 +29,16 @@ impl StoreClock {
     /// A time that this machine's clock showed not long ago, by the store's clock.
     #[must_use]
     pub fn of_local(&self, local: Timestamp) -> Timestamp {
-        match self.0 {
+        let now = self.now();
+        let moved = match self.0 {
             None => local,
             Some(_) => {
-                let ahead = self.now().0.saturating_sub(SystemClock.now().0);
+                let ahead = now.0.saturating_sub(SystemClock.now().0);
                 Timestamp(local.0.saturating_add(ahead))
             }
-        }
+        };
+        // If this machine's clock was set back since, it would lie ahead, and a retry would wait for so much longer.
+        moved.min(now)
     }
 }
 
