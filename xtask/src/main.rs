@@ -11,6 +11,8 @@ mod postgres;
 mod report;
 mod suite;
 mod tidy;
+#[cfg(target_os = "linux")]
+mod torture;
 mod windows;
 mod workspace;
 
@@ -59,7 +61,8 @@ enum Task {
     Ci,
     /// Measure the release build: figures with their spread, against peers in the same run (Linux)
     Bench {
-        /// Only these measurements: drain, noop, enqueue, latency, idle, scale, pages, contention, retention
+        /// Only these measurements: drain, noop, enqueue, latency, pg-noop, pg-latency, idle, scale, pgscale, bloat,
+        /// pages, contention, retention
         /// [default: all]
         names: Vec<String>,
         /// How often each is measured
@@ -68,9 +71,18 @@ enum Task {
         /// How many jobs a large queue has; ten million take 4 GB of disk and some minutes to make
         #[arg(long, value_name = "N", default_value_t = 1_000_000, value_parser = clap::value_parser!(u64).range(10_000..))]
         jobs: u64,
+        /// How long `bloat` watches
+        #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=1440))]
+        minutes: u32,
         /// Write the figures to this file as JSON, too
         #[arg(long, value_name = "FILE")]
         json: Option<PathBuf>,
+    },
+    /// Look for faults with faults: kill, starve and damage the real binary and its queue by the thousand (Linux)
+    #[cfg(target_os = "linux")]
+    Torture {
+        #[command(subcommand)]
+        campaign: torture::Campaign,
     },
     /// Drive the real binary through a short story, in a temporary queue
     Demo {
@@ -111,10 +123,13 @@ fn run(task: Task) -> anyhow::Result<()> {
             names,
             runs,
             jobs,
+            minutes,
             json,
-        } => bench::run(&workspace, &names, runs, jobs, json),
+        } => bench::run(&workspace, &names, runs, jobs, minutes, json),
         #[cfg(not(target_os = "linux"))]
         Task::Bench { .. } => anyhow::bail!("the measurements read /proc, which only Linux has"),
+        #[cfg(target_os = "linux")]
+        Task::Torture { campaign } => torture::run(&workspace, &campaign),
         Task::Demo { keep } => demo::run(&workspace, keep),
     }
 }

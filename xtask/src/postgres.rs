@@ -2,10 +2,13 @@
 //! password that nobody knows, gone when dropped.
 //!
 //! The server refuses to run as root, so root starts it as the user `postgres`, or as `nobody`. Nothing in here survives
-//! a power cut: it is told not to wait for the disk.
+//! a power cut: unless it is asked to be durable, it is told not to wait for the disk.
+//!
+//! The end-to-end tests take this file in as well, for tests that hurt a server of their own.
 
 use std::env;
 use std::fs;
+use std::io::Write as _;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -16,6 +19,9 @@ use tempfile::TempDir;
 /// Names a server to use instead, as a location without a schema.
 pub const VARIABLE: &str = "QUEUECTL_TEST_POSTGRES";
 
+/// Who owns everything on it.
+const USER: &str = "queuectl";
+
 /// Where Debian and others put the server's programs, one folder per version.
 const PLACES: &[&str] = &[
     "/usr/lib/postgresql",
@@ -24,18 +30,43 @@ const PLACES: &[&str] = &[
     "/usr/local/opt",
 ];
 
-/// A running server.
+/// How a server is to be.
+pub struct Setup<'a> {
+    /// The folder with the certificate for `localhost`.
+    pub certificates: &'a Path,
+    /// The address of this machine at which it listens. Whoever has an address in the same /24 may connect, with the
+    /// password.
+    pub address: &'a str,
+    /// Whether it waits for the disk.
+    pub durable: bool,
+    /// Further settings, `NAME=VALUE`.
+    pub settings: &'a [&'a str],
+}
+
+/// A server.
 pub struct Server {
     /// Where it is: a location of queuectl without a schema, with the password.
     pub location: String,
     programs: PathBuf,
     folder: TempDir,
+    options: String,
+    /// Address, port and password.
+    place: [String; 3],
 }
 
 impl Server {
-    /// Starts one, with the certificate for `localhost` that is in `certificates`. Nothing if the server's programs are
-    /// not installed.
+    /// Starts one for tests. Nothing if the server's programs are not installed.
     pub fn start(certificates: &Path) -> anyhow::Result<Option<Server>> {
+        Server::with(&Setup {
+            certificates,
+            address: "127.0.0.1",
+            durable: false,
+            settings: &["shared_buffers=64MB"],
+        })
+    }
+
+    /// Starts one that is like that.
+    pub fn with(setup: &Setup<'_>) -> anyhow::Result<Option<Server>> {
         let Some(programs) = programs() else {
             return Ok(None);
         };
@@ -47,18 +78,18 @@ impl Server {
         fs::write(folder.path().join("password"), &password)?;
         for name in ["certificate.pem", "key.pem"] {
             let to = folder.path().join(name);
-            fs::copy(certificates.join(name), &to)
+            fs::copy(setup.certificates.join(name), &to)
                 .with_context(|| format!("cannot make {}", to.display()))?;
             // The server takes no key that others could read.
             #[cfg(unix)]
             fs::set_permissions(&to, std::os::unix::fs::PermissionsExt::from_mode(0o600))?;
         }
         give_away(folder.path())?;
-        let data = folder.path().join("data");
         let mut initdb = as_other(&programs.join("initdb"));
         initdb
             .args([
-                "--username=queuectl",
+                "--username",
+                USER,
                 "--auth=scram-sha-256",
                 "--no-sync",
                 "--encoding=UTF8",
@@ -66,41 +97,108 @@ impl Server {
             .args(["--locale=C", "--pwfile"])
             .arg(folder.path().join("password"))
             .arg("--pgdata")
-            .arg(&data);
+            .arg(folder.path().join("data"));
         run(&mut initdb)?;
-        let port = free_port()?;
-        let options = format!(
-            "-p {port} -h 127.0.0.1 -k '' -c fsync=off -c synchronous_commit=off -c full_page_writes=off \
-             -c max_connections=200 -c shared_buffers=64MB -c log_min_messages=error -c ssl=on \
-             -c ssl_cert_file='{folder}/certificate.pem' -c ssl_key_file='{folder}/key.pem'",
-            folder = folder.path().display()
+        let (address, port) = (setup.address, free_port(setup.address)?);
+        let place = folder.path().display();
+        let mut options = format!(
+            "-p {port} -h {address} -k '' -c max_connections=200 -c log_min_messages=error -c ssl=on \
+             -c ssl_cert_file='{place}/certificate.pem' -c ssl_key_file='{place}/key.pem'"
         );
+        if !setup.durable {
+            options.push_str(" -c fsync=off -c synchronous_commit=off -c full_page_writes=off");
+        }
+        for setting in setup.settings {
+            options.push_str(&format!(" -c {setting}"));
+        }
+        let rules = folder.path().join("data/pg_hba.conf");
+        let mut rules = fs::OpenOptions::new().append(true).open(rules)?;
+        writeln!(rules, "host all all {address}/24 scram-sha-256")?;
         let server = Server {
-            location: format!("postgres://queuectl:{password}@127.0.0.1:{port}/postgres"),
+            location: format!("postgres://{USER}:{password}@{address}:{port}/postgres"),
+            place: [address.to_owned(), port.to_string(), password],
             programs,
             folder,
+            options,
         };
-        let mut start = as_other(&server.programs.join("pg_ctl"));
+        server.go_on()?;
+        Ok(Some(server))
+    }
+
+    /// Starts it again after it was stopped.
+    pub fn go_on(&self) -> anyhow::Result<()> {
+        let mut start = as_other(&self.programs.join("pg_ctl"));
         start
             .args(["start", "--wait", "--silent", "--pgdata"])
-            .arg(&data)
+            .arg(self.data())
             .arg("--log")
-            .arg(server.folder.path().join("log"))
-            .args(["--options", &options]);
-        if let Err(error) = run(&mut start) {
-            let log = fs::read_to_string(server.folder.path().join("log")).unwrap_or_default();
-            return Err(error.context(log));
-        }
-        Ok(Some(server))
+            .arg(self.folder.path().join("log"))
+            .args(["--options", &self.options]);
+        run(&mut start).map_err(|error| {
+            let log = fs::read_to_string(self.folder.path().join("log")).unwrap_or_default();
+            error.context(log)
+        })
+    }
+
+    /// Stops it at once, as a crash would: it has to recover when it starts again.
+    pub fn crash(&self) -> anyhow::Result<()> {
+        let mut stop = as_other(&self.programs.join("pg_ctl"));
+        stop.args(["stop", "--mode=immediate", "--silent", "--pgdata"])
+            .arg(self.data());
+        run(&mut stop)
+    }
+
+    /// A call of `psql` on one of its databases, which reads statements from its standard input.
+    pub fn psql(&self, database: &str) -> Command {
+        let beside = self.programs.join("psql");
+        let mut psql = Command::new(if beside.exists() {
+            &beside
+        } else {
+            Path::new("psql")
+        });
+        psql.args([
+            "--no-psqlrc",
+            "--quiet",
+            "--no-align",
+            "--tuples-only",
+            "--set=ON_ERROR_STOP=1",
+        ]);
+        let [address, port, password] = &self.place;
+        psql.env("PGHOST", address)
+            .env("PGPORT", port)
+            .env("PGUSER", USER)
+            .env("PGPASSWORD", password)
+            .env("PGDATABASE", database);
+        psql
+    }
+
+    /// Runs statements on one of its databases; what they yield, one row a line, columns between `|`.
+    pub fn sql(&self, database: &str, statements: &str) -> anyhow::Result<String> {
+        let output = self
+            .psql(database)
+            .args(["--command", statements])
+            .stderr(Stdio::inherit())
+            .output()
+            .context("cannot start psql")?;
+        ensure!(output.status.success(), "psql: {}", output.status);
+        Ok(String::from_utf8(output.stdout)?)
+    }
+
+    /// Its location with another database than `postgres`.
+    pub fn location_of(&self, database: &str) -> String {
+        let [address, port, password] = &self.place;
+        format!("postgres://{USER}:{password}@{address}:{port}/{database}")
+    }
+
+    /// Where it keeps its files.
+    pub fn data(&self) -> PathBuf {
+        self.folder.path().join("data")
     }
 }
 
 impl Drop for Server {
     fn drop(&mut self) {
-        let mut stop = as_other(&self.programs.join("pg_ctl"));
-        stop.args(["stop", "--mode=immediate", "--silent", "--pgdata"])
-            .arg(self.folder.path().join("data"));
-        let _ = run(&mut stop);
+        let _ = self.crash();
     }
 }
 
@@ -185,7 +283,7 @@ fn run(command: &mut Command) -> anyhow::Result<()> {
         .with_context(|| format!("cannot start {program}"))?;
     if !status.success() {
         let mut text = String::new();
-        use std::io::{Read, Seek};
+        use std::io::{Read as _, Seek as _};
         errors.rewind()?;
         errors.read_to_string(&mut text)?;
         bail!("{program}: {status}: {}", text.trim());
@@ -194,8 +292,8 @@ fn run(command: &mut Command) -> anyhow::Result<()> {
 }
 
 /// A port that nobody listens to at this moment.
-fn free_port() -> anyhow::Result<u16> {
-    let listener = TcpListener::bind(("127.0.0.1", 0)).context("cannot find a free port")?;
+fn free_port(address: &str) -> anyhow::Result<u16> {
+    let listener = TcpListener::bind((address, 0)).context("cannot find a free port")?;
     Ok(listener.local_addr()?.port())
 }
 

@@ -34,9 +34,9 @@ use crate::tidy;
 use crate::workspace::Workspace;
 
 /// Names the file that tests append their `skipped:` lines to.
-const SKIPS: &str = "QUEUECTL_TEST_SKIPS";
+pub const SKIPS: &str = "QUEUECTL_TEST_SKIPS";
 /// Names the folder with the binary and the plugins.
-const BIN_DIR: &str = "QUEUECTL_TEST_BIN_DIR";
+pub const BIN_DIR: &str = "QUEUECTL_TEST_BIN_DIR";
 
 /// Names the database on which end-to-end tests run.
 const BACKEND: &str = "QUEUECTL_TEST_BACKEND";
@@ -50,6 +50,8 @@ const EXCUSES: &[&str] = &[
     "no container engine could be installed here",
     "no control groups can be used here",
     "only root can run jobs as other users",
+    "only root can make network namespaces",
+    "no network namespaces can be made here",
 ];
 
 /// Whether the environment says that this is CI.
@@ -98,6 +100,18 @@ pub fn run(workspace: &Workspace, filter: Option<&str>, ci: bool) -> anyhow::Res
         (
             "task tests",
             &["test", "--package", "xtask", "--no-fail-fast"][..],
+        ),
+        // In this one the simulator stands in the place of the machine, which no binary under test must have.
+        (
+            "simulation",
+            &[
+                "test",
+                "--package",
+                "queuectl-sim",
+                "--features",
+                "simulate",
+                "--no-fail-fast",
+            ][..],
         ),
     ];
     let test_runs = test_runs

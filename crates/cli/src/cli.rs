@@ -118,6 +118,7 @@ pub enum LogFormat {
 }
 
 #[derive(Debug, Subcommand)]
+#[command(defer = true)]
 pub enum Verb {
     Enqueue(Box<enqueue::EnqueueArgs>),
     List(list::ListArgs),
@@ -198,6 +199,7 @@ pub enum Verb {
 }
 
 #[derive(Debug, Subcommand)]
+#[command(defer = true)]
 pub enum WorkerVerb {
     Start(worker::start::StartArgs),
     Stop(worker::stop::StopArgs),
@@ -205,6 +207,7 @@ pub enum WorkerVerb {
 }
 
 #[derive(Debug, Subcommand)]
+#[command(defer = true)]
 pub enum DlqVerb {
     List(dlq::ListArgs),
     Show(dlq::ShowArgs),
@@ -213,6 +216,7 @@ pub enum DlqVerb {
 }
 
 #[derive(Debug, Subcommand)]
+#[command(defer = true)]
 pub enum ConfigVerb {
     List(config::ListArgs),
     Get(config::GetArgs),
@@ -221,6 +225,7 @@ pub enum ConfigVerb {
 }
 
 #[derive(Debug, Subcommand)]
+#[command(defer = true)]
 pub enum PluginVerb {
     List(plugin::list::ListArgs),
     Info(plugin::info::InfoArgs),
@@ -231,6 +236,7 @@ pub enum PluginVerb {
 }
 
 #[derive(Debug, Subcommand)]
+#[command(defer = true)]
 pub enum DbVerb {
     Check(db::CheckArgs),
     Backup(db::BackupArgs),

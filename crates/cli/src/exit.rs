@@ -185,10 +185,10 @@ fn classify_store(error: &StoreError) -> Exit {
         | StoreError::OlderSchema { .. }
         | StoreError::CopyDiffers
         | StoreError::Unreadable { .. } => Exit::STORE_UNUSABLE,
-        StoreError::File { .. } => Exit::STORE_UNAVAILABLE,
+        StoreError::File { .. } | StoreError::MaybeStored { .. } => Exit::STORE_UNAVAILABLE,
         StoreError::SqliteTooOld { .. } | StoreError::Migration(_) => Exit::INTERNAL,
         StoreError::Database { problem, .. } => match problem {
-            Problem::Corrupt => Exit::STORE_UNUSABLE,
+            Problem::Corrupt | Problem::Pooled => Exit::STORE_UNUSABLE,
             Problem::DiskFull
             | Problem::ReadOnly
             | Problem::Io

@@ -20,7 +20,7 @@ mod verbs;
 use std::mem::ManuallyDrop;
 use std::process::ExitCode;
 
-use clap::{CommandFactory, FromArgMatches};
+use clap::{Args, Command, CommandFactory, FromArgMatches};
 
 fn main() -> ExitCode {
     let command_line = parse();
@@ -38,15 +38,33 @@ fn main() -> ExitCode {
     }
 }
 
-/// What `clap::Parser::parse` does, but for taking down the description of all verbs and options, which takes longer than
-/// many a verb; the process ends soon enough.
+/// What `clap::Parser::parse` does, but sooner, for that takes longer than many a verb. Nothing is taken down again; the
+/// process ends soon enough.
 fn parse() -> cli::CommandLine {
-    let mut command = ManuallyDrop::new(cli::CommandLine::command());
-    let matches = command.try_get_matches_from_mut(std::env::args_os());
-    matches
+    let all = ManuallyDrop::new(cli::CommandLine::command());
+    if let Some(mut one) = with_one_verb(&all).map(ManuallyDrop::new)
+        && let Ok(matches) = one
+            .try_get_matches_from_mut(std::env::args_os())
+            .map(ManuallyDrop::new)
+        && let Ok(command_line) = cli::CommandLine::from_arg_matches(&matches)
+    {
+        return command_line;
+    }
+    // Help, or a mistake: what is said of it may need the whole.
+    let mut all = ManuallyDrop::into_inner(all);
+    all.build();
+    all.try_get_matches_from_mut(std::env::args_os())
         .and_then(|matches| {
-            let matches = ManuallyDrop::new(matches);
-            cli::CommandLine::from_arg_matches(&matches).map_err(|error| error.format(&mut command))
+            cli::CommandLine::from_arg_matches(&matches).map_err(|error| error.format(&mut all))
         })
         .unwrap_or_else(|error| error.exit())
+}
+
+/// The command line with a single verb, the first one that is named. It may be the wrong one, if it is an option's value;
+/// then the command line does not fit.
+fn with_one_verb(all: &Command) -> Option<Command> {
+    let verb = std::env::args_os()
+        .skip(1)
+        .find_map(|word| all.find_subcommand(word).cloned())?;
+    Some(cli::Global::augment_args(Command::new("queuectl")).subcommand(verb))
 }

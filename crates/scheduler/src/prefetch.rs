@@ -5,7 +5,9 @@ use std::time::Duration;
 /// A claimed job should not wait longer than about this for a slot.
 const AHEAD: Duration = Duration::from_millis(50);
 /// Most jobs claimed ahead per slot.
-const MOST_PER_SLOT: u32 = 512;
+const MOST_PER_SLOT: u32 = 1024;
+/// What a very short job may take more than others without meaning anything, in microseconds.
+const HELD_UP_US: f64 = 100.0;
 
 /// A moving average of how long jobs take.
 #[derive(Debug, Clone, Copy, Default)]
@@ -15,11 +17,12 @@ pub struct Pace {
 
 impl Pace {
     /// Takes a finished job's run time into account. A long job counts at once; others only bit by bit, so that a mix of
-    /// both is treated as long, and a short job that had to wait for a processor does not end claiming ahead.
+    /// both is treated as long, and a short job that had to wait for a processor does not end claiming ahead: what is far
+    /// above the average counts as eight times that, so jobs that have become slower double it one by one.
     pub fn finished(&mut self, took: Duration) {
         let us = took.as_secs_f64() * 1e6;
         self.average_us = Some(match self.average_us {
-            Some(average) if took < AHEAD => average + (us - average) / 8.0,
+            Some(average) if took < AHEAD => average + (us.min(average * 8.0 + HELD_UP_US) - average) / 8.0,
             _ => us,
         });
     }
@@ -75,7 +78,7 @@ mod tests {
         );
         assert_eq!(
             pace(&[1, 1, 20]).ahead_per_slot(),
-            14,
+            26,
             "one that was only held up does not"
         );
         assert_eq!(claim_count(4, 1, 0, &Pace::default()), 3);
@@ -96,5 +99,20 @@ mod tests {
         );
         assert_eq!(claim_count(2, 2, 40, &short), 60);
         assert_eq!(pace(&[0]).ahead_per_slot(), MOST_PER_SLOT);
+    }
+
+    #[test]
+    fn a_very_short_job_that_was_held_up_changes_nothing_and_slower_ones_soon_count() {
+        let mut pace = Pace::default();
+        let mut run = |us, times| {
+            for _ in 0..times {
+                pace.finished(Duration::from_micros(us));
+            }
+            pace.ahead_per_slot()
+        };
+        assert_eq!(run(5, 1), MOST_PER_SLOT);
+        assert_eq!(run(4000, 1), MOST_PER_SLOT, "a time slice of another process");
+        assert_eq!(run(5, 20), MOST_PER_SLOT);
+        assert!(run(20_000, 12) < 8, "of 20 ms each two are enough");
     }
 }

@@ -2,9 +2,14 @@
 //! a dispatcher by itself. Never use it on a queue that somebody needs: it writes past the verbs and without durability.
 //!
 //! ```text
-//! scale fill FILE [executor=NAME] [queues=N] STATE=N...   adds jobs in these states, in this order
-//! scale turns FILE jobs=N batch=N                         claims and records so many jobs a turn; prints what one costs
+//! scale fill QUEUE [executor=NAME] [queues=N] STATE=N...   adds jobs in these states, in this order
+//! scale turns QUEUE jobs=N batch=N                         claims and records so many jobs a turn; prints what one costs
 //! ```
+//!
+//! A queue is a file or a location on PostgreSQL.
+
+#[path = "scale/postgres.rs"]
+mod postgres;
 
 use std::path::Path;
 use std::time::Instant;
@@ -22,7 +27,7 @@ fn main() -> Result<(), Failure> {
     let [verb, file, rest @ ..] = arguments.as_slice() else {
         return Err("scale fill FILE STATE=N..., or scale turns FILE jobs=N batch=N".into());
     };
-    let location = Location::Sqlite(file.into());
+    let location: Location = file.parse()?;
     let mut pairs = Vec::new();
     for argument in rest {
         pairs.push(argument.split_once('=').ok_or("an argument is KEY=VALUE")?);
@@ -31,7 +36,10 @@ fn main() -> Result<(), Failure> {
     match verb.as_str() {
         "fill" => {
             drop(store);
-            fill(Path::new(file), &pairs)
+            match location.file() {
+                Some(path) => fill(path, &pairs),
+                None => postgres::fill(file, &pairs),
+            }
         }
         "turns" => turns(store, &pairs),
         _ => Err(format!("there is no '{verb}'").into()),

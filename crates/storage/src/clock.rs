@@ -1,9 +1,15 @@
 //! The clock that due times go by: this machine's on SQLite, the server's on PostgreSQL, so that machines whose clocks
 //! differ agree.
 
+#[cfg(not(feature = "sim"))]
 use std::time::Instant;
 
-use queuectl_core::{Clock, SystemClock, Timestamp};
+#[cfg(not(feature = "sim"))]
+use queuectl_core::SystemClock;
+use queuectl_core::{Clock, Timestamp};
+
+#[cfg(feature = "sim")]
+use crate::sim::{Instant, SystemClock};
 
 /// The store's clock, as read once; from then on the monotonic clock is what moves it.
 #[derive(Debug, Clone, Copy)]

@@ -25,6 +25,8 @@ pub enum Problem {
     Unreachable,
     /// The database server does not let this user in, or do that.
     Denied,
+    /// A pooler gives the server's sessions to several clients at a time.
+    Pooled,
     /// Anything else the database said.
     Other,
 }
@@ -43,6 +45,9 @@ impl Problem {
             }
             Problem::Unreachable => "the database server cannot be reached; try again when it is there",
             Problem::Denied => "the database server does not allow it; check user, password and rights",
+            Problem::Pooled => {
+                "a pooler hands sessions of the database server around; it must give each connection its own (pool_mode = session)"
+            }
             Problem::Other => "the database refused",
         }
     }
@@ -71,6 +76,17 @@ impl Problem {
             ("could not write", Problem::Io),
             ("could not extend file", Problem::Io),
             ("invalid page in block", Problem::Corrupt),
+            ("session_of_another_client", Problem::Pooled),
+            ("prepared statement", Problem::Pooled),
+            // A connection that ended, in the words of the server and of libpq.
+            ("server closed the connection", Problem::Unreachable),
+            ("terminating connection", Problem::Unreachable),
+            ("no connection to the server", Problem::Unreachable),
+            ("could not receive data from server", Problem::Unreachable),
+            ("could not send data to server", Problem::Unreachable),
+            ("SSL connection has been closed", Problem::Unreachable),
+            ("SSL SYSCALL error", Problem::Unreachable),
+            ("the database system is", Problem::Unreachable),
         ];
         known
             .iter()
@@ -155,6 +171,14 @@ pub enum StoreError {
         /// The database's own words.
         detail: String,
     },
+    /// The server went away while it was to commit, and it could not be found out whether it did.
+    #[error(
+        "the database server went away before it said whether this was stored; look with `queuectl list` before you repeat it ({detail})"
+    )]
+    MaybeStored {
+        /// The database's own words.
+        detail: String,
+    },
     /// No such job.
     #[error("there is no job '{0}'; `queuectl list` shows the jobs there are")]
     NoSuchJob(String),
@@ -207,6 +231,11 @@ impl StoreError {
             StoreError::Database { problem, .. } => Some(*problem),
             _ => None,
         }
+    }
+
+    /// Whether the database server is away. It may come back.
+    pub fn is_outage(&self) -> bool {
+        self.problem() == Some(Problem::Unreachable)
     }
 
     pub(crate) fn file(what: &'static str, path: impl Into<PathBuf>) -> impl FnOnce(io::Error) -> StoreError {

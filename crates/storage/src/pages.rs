@@ -67,6 +67,18 @@ impl Page<'_> {
         queue: &str,
         number: i32,
     ) -> Result<(), StoreError> {
+        self.offer_from(conn, &format!("jobs {index}"), part, queue, number)
+    }
+
+    /// The same of a table of whatever kind.
+    fn offer_from(
+        &mut self,
+        conn: &mut Db,
+        table: &str,
+        part: &str,
+        queue: &str,
+        number: i32,
+    ) -> Result<(), StoreError> {
         let ended = self.filter.state.is_some_and(State::is_final);
         let (key, order) = match (ended, self.filter.oldest_first) {
             (true, true) => ("finished_at", "finished_at, id"),
@@ -80,7 +92,7 @@ impl Page<'_> {
             "id > ?4 AND id < ?6 AND ?3 <= ?5"
         };
         let sql = format!(
-            "SELECT {key} AS ended, id FROM jobs {index} WHERE {part} AND {bounds} ORDER BY {order} LIMIT ?7"
+            "SELECT {key} AS ended, id FROM {table} WHERE {part} AND {bounds} ORDER BY {order} LIMIT ?7"
         );
         let above = self.filter.above.unwrap_or(Position::FIRST);
         let below = self.filter.below.unwrap_or(Position::LAST);
@@ -146,7 +158,7 @@ pub fn positions(conn: &mut Db, filter: &ListFilter) -> Result<Vec<Position>, St
     let one = filter.queue.as_ref().map_or("", |queue| queue.as_str());
     match (filter.state, one) {
         (None, "") => page.offer(conn, "NOT INDEXED", "?1 = ?1 AND ?2 = ?2", "", 0)?,
-        (None, queue) => page.offer(conn, "INDEXED BY jobs_queue", "queue = ?1 AND ?2 = ?2", queue, 0)?,
+        (None, queue) => page.offer_from(conn, by_queue(conn), "queue = ?1 AND ?2 = ?2", queue, 0)?,
         // Never more than the nodes can hold.
         (Some(State::Processing), queue) => {
             let part = "node_id IS NOT NULL AND (?1 = '' OR queue = ?1) AND ?2 = ?2";
@@ -172,21 +184,30 @@ pub fn positions(conn: &mut Db, filter: &ListFilter) -> Result<Vec<Position>, St
     Ok(page.places)
 }
 
+/// What has the jobs of each queue by number, in any state. On PostgreSQL, where a changed row needs a new entry in every
+/// index, it is beside the payload, which does not change.
+fn by_queue(conn: &Db) -> &'static str {
+    match conn {
+        Db::Sqlite(_) => "jobs INDEXED BY jobs_queue",
+        Db::Postgres(_) => "(SELECT queue, job_id AS id FROM payloads) AS jobs",
+    }
+}
+
 /// The queues that have jobs, found by hopping from one to the next; or the one that is meant.
 pub fn queues(conn: &mut Db, only: Option<&QueueName>) -> Result<Vec<String>, StoreError> {
     if let Some(queue) = only {
         return Ok(vec![queue.to_string()]);
     }
-    let names: Vec<Name> = diesel::sql_query(in_words_of(
-        conn,
-        "WITH RECURSIVE known (queue) AS (\
-         SELECT (SELECT queue FROM jobs INDEXED BY jobs_queue ORDER BY queue LIMIT 1) \
+    let table = by_queue(conn);
+    let sql = format!(
+        "WITH RECURSIVE known (name) AS (\
+         SELECT (SELECT queue FROM {table} ORDER BY queue LIMIT 1) \
          UNION ALL \
-         SELECT (SELECT jobs.queue FROM jobs INDEXED BY jobs_queue WHERE jobs.queue > known.queue \
-         ORDER BY jobs.queue LIMIT 1) FROM known WHERE known.queue IS NOT NULL) \
-         SELECT queue FROM known WHERE queue IS NOT NULL",
-    ))
-    .load(conn)?;
+         SELECT (SELECT queue FROM {table} WHERE queue > known.name ORDER BY queue LIMIT 1) \
+         FROM known WHERE known.name IS NOT NULL) \
+         SELECT name AS queue FROM known WHERE name IS NOT NULL"
+    );
+    let names: Vec<Name> = diesel::sql_query(in_words_of(conn, &sql)).load(conn)?;
     Ok(names.into_iter().map(|name| name.queue).collect())
 }
 

@@ -431,8 +431,8 @@ fn schemas_of_other_versions_and_other_programs_are_refused() {
         Some(StoreError::OlderSchema { found: 1, .. })
     ));
     let current = queuectl_storage::migrations(&temp.location).unwrap();
-    assert_eq!((current.version, current.missing.len()), (Some(1), 1));
-    assert!(version(2).is_none(), "the control");
+    assert_eq!((current.version, current.missing.len()), (Some(1), 2));
+    assert!(version(3).is_none(), "the control");
     conn.batch_execute(&format!("DROP TABLE {schema}.store")).unwrap();
     let error = Store::open(&temp.location, OpenMode::Create).err();
     assert!(matches!(error, Some(StoreError::Foreign)), "{error:?}");
@@ -453,9 +453,13 @@ fn an_older_schema_is_brought_up_to_date_when_no_node_runs() {
         return;
     };
     temp.store.enqueue(&[job("kept")], Timestamp(1)).unwrap();
-    let down = include_str!("../../../migrations/postgres/2026-11-25-000002_flat/down.sql");
+    let undo = [
+        include_str!("../../../migrations/postgres/2026-11-25-000003_stable/down.sql"),
+        include_str!("../../../migrations/postgres/2026-11-25-000002_flat/down.sql"),
+    ]
+    .concat();
     conn.batch_execute(&format!(
-        "SET search_path = {schema}; BEGIN; {down}; DELETE FROM __diesel_schema_migrations WHERE version = '20261125000002'; \
+        "SET search_path = {schema}; BEGIN; {undo} DELETE FROM __diesel_schema_migrations WHERE version > '20261124000001'; \
          COMMIT; INSERT INTO nodes (cookie, host, pid, version, workers, concurrency, queues, started_at, heartbeat_at, \
          stop_requested, lease_until) VALUES ('c', 'h', 1, '0', 1, 1, '[]', 1, 1, 0, now_ms() + 60000)"
     ))

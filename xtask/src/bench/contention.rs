@@ -9,7 +9,7 @@ use super::figures::Figures;
 use super::rig::{QUEUE, Rig, timed};
 
 const NODES: usize = 8;
-const NOOP_JOBS: usize = 100_000;
+const NOOP_JOBS: usize = 300_000;
 const SHELL_JOBS: usize = 5000;
 /// Calls of `enqueue` beside busy nodes, and the nodes.
 const CALLS: usize = 500;

@@ -3,8 +3,10 @@
 //! What is compared runs in turn, A B A B, in one go, so that a machine whose speed drifts does not decide. Each figure
 //! is the median of the runs with the smallest and the largest. Nothing is judged here; figures are for reading.
 
+mod bloat;
 mod contention;
 mod figures;
+mod postgres;
 mod retention;
 mod rig;
 mod scale;
@@ -47,6 +49,16 @@ const SCENARIOS: &[(&str, &str, Measure)] = &[
         scenarios::latency,
     ),
     (
+        "pg-noop",
+        "on PostgreSQL: 100,000 jobs that do nothing, 1, 2 and 4 nodes, against graphile-worker",
+        postgres::noop,
+    ),
+    (
+        "pg-latency",
+        "on PostgreSQL: from storing a job to its first sign, idle node",
+        postgres::latency,
+    ),
+    (
         "idle",
         "processor time and memory of a node without work",
         scenarios::idle,
@@ -55,6 +67,16 @@ const SCENARIOS: &[(&str, &str, Measure)] = &[
         "scale",
         "a dispatcher's turn and its memory with very many jobs, against a thousand",
         scale::turns,
+    ),
+    (
+        "pgscale",
+        "a dispatcher's turn on PostgreSQL with very many jobs, against a thousand",
+        scale::turns_on_postgres,
+    ),
+    (
+        "bloat",
+        "what tables on PostgreSQL grow to under steady work, with and without a long transaction beside it",
+        bloat::bloat,
     ),
     (
         "pages",
@@ -79,6 +101,7 @@ pub fn run(
     names: &[String],
     runs: u32,
     jobs: u64,
+    minutes: u32,
     json: Option<PathBuf>,
 ) -> anyhow::Result<()> {
     if let Some(unknown) = names
@@ -93,7 +116,7 @@ pub fn run(
     }
     heading("Building for release");
     let built = build::build(workspace, Profile::Release, Scope::Shell)?;
-    let rig = Rig::new(workspace, &built, runs, jobs)?;
+    let rig = Rig::new(workspace, &built, runs, jobs, minutes)?;
     let mut figures = Figures::new(machine(workspace, &rig)?);
     for (name, about, measure) in SCENARIOS {
         if names.is_empty() || names.iter().any(|wanted| wanted == name) {

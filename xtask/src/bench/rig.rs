@@ -1,5 +1,7 @@
 //! What every measurement needs: the release binary, its plugins and the no-op plugin, and a queue of its own.
 
+use std::cell::Cell;
+use std::ffi::OsStr;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -9,6 +11,7 @@ use anyhow::{Context, ensure};
 
 use crate::build::Built;
 use crate::install;
+use crate::postgres::{Server, Setup};
 use crate::workspace::Workspace;
 
 /// The rig's queue.
@@ -19,8 +22,13 @@ pub struct Rig {
     folder: tempfile::TempDir,
     binary: PathBuf,
     tool: PathBuf,
+    tool_made: Cell<bool>,
+    sources: PathBuf,
     /// How many jobs a large queue has.
     pub jobs: u64,
+    /// How long what is watched over time is watched, in minutes.
+    pub minutes: u32,
+    certificates: PathBuf,
     /// Runs of each measurement.
     pub runs: u32,
     /// Processors.
@@ -29,7 +37,13 @@ pub struct Rig {
 
 impl Rig {
     /// Installs a build into a temporary folder beside the target folder, which is on a real disk.
-    pub fn new(workspace: &Workspace, built: &Built, runs: u32, jobs: u64) -> anyhow::Result<Self> {
+    pub fn new(
+        workspace: &Workspace,
+        built: &Built,
+        runs: u32,
+        jobs: u64,
+        minutes: u32,
+    ) -> anyhow::Result<Self> {
         let target = workspace.metadata.target_directory.as_std_path();
         let folder = tempfile::Builder::new()
             .prefix("bench-")
@@ -48,24 +62,16 @@ impl Rig {
             .status()
             .context("cannot start cc")?;
         ensure!(compiled.success(), "the no-op plugin does not compile");
-        let made = workspace
-            .cargo([
-                "build",
-                "--release",
-                "--package",
-                "queuectl-storage",
-                "--example",
-                "scale",
-            ])
-            .status()
-            .context("cannot start cargo")?;
-        ensure!(made.success(), "the tool that fills queues does not compile");
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         Ok(Rig {
             folder,
             binary,
             tool: target.join("release/examples/scale"),
+            tool_made: Cell::new(false),
+            sources: workspace.root().to_owned(),
             jobs,
+            minutes,
+            certificates: workspace.root().join("plugins/http/testdata"),
             runs,
             cores,
         })
@@ -79,6 +85,17 @@ impl Rig {
     /// A path in it.
     pub fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
+    }
+
+    /// A PostgreSQL server that waits for the disk. It must be installed.
+    pub fn server(&self, settings: &[&str]) -> anyhow::Result<Server> {
+        let server = Server::with(&Setup {
+            certificates: &self.certificates,
+            address: "127.0.0.1",
+            durable: true,
+            settings,
+        })?;
+        server.context("no PostgreSQL server is installed")
     }
 
     /// Takes the queue away.
@@ -102,15 +119,43 @@ impl Rig {
 
     /// Runs the development tool of the storage crate on a queue; returns what it printed.
     pub fn tool(&self, verb: &str, queue: &str, arguments: &[&str]) -> anyhow::Result<String> {
+        self.tool_at(verb, self.path(queue).as_os_str(), arguments)
+    }
+
+    /// The same on a queue that is anywhere.
+    pub fn tool_at(&self, verb: &str, queue: &OsStr, arguments: &[&str]) -> anyhow::Result<String> {
+        self.make_tool()?;
         let output = Command::new(&self.tool)
             .arg(verb)
-            .arg(self.path(queue))
+            .arg(queue)
             .args(arguments)
             .stderr(Stdio::inherit())
             .output()
             .context("cannot start the tool that fills queues")?;
         ensure!(output.status.success(), "the tool that fills queues failed");
         Ok(String::from_utf8(output.stdout)?)
+    }
+
+    /// Compiles it when it is first needed: most measurements do without.
+    fn make_tool(&self) -> anyhow::Result<()> {
+        if self.tool_made.get() {
+            return Ok(());
+        }
+        let made = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
+            .args([
+                "build",
+                "--release",
+                "--package",
+                "queuectl-storage",
+                "--example",
+                "scale",
+            ])
+            .current_dir(&self.sources)
+            .status()
+            .context("cannot start cargo")?;
+        ensure!(made.success(), "the tool that fills queues does not compile");
+        self.tool_made.set(true);
+        Ok(())
     }
 
     /// Makes a queue with jobs in these states, anew.
@@ -129,9 +174,15 @@ impl Rig {
 
     /// A call of queuectl on another queue, quiet.
     pub fn queuectl_on(&self, queue: &str, arguments: &[&str]) -> Command {
+        self.queuectl_at(self.path(queue).as_os_str(), arguments)
+    }
+
+    /// A call of queuectl on a queue that is anywhere, quiet.
+    pub fn queuectl_at(&self, queue: &OsStr, arguments: &[&str]) -> Command {
         let mut command = Command::new(&self.binary);
         command
-            .env("QUEUECTL_DB", self.path(queue))
+            .env("QUEUECTL_DB", queue)
+            .env("XDG_DATA_HOME", self.path("data"))
             .env_remove("QUEUECTL_PLUGIN_PATH")
             .args(arguments);
         command
@@ -148,12 +199,35 @@ impl Rig {
 
     /// Starts a node and waits until it is there.
     pub fn node(&self, arguments: &[&str]) -> anyhow::Result<Node> {
+        self.node_at(self.path(QUEUE).as_os_str(), arguments)
+    }
+
+    /// The same on a queue that is anywhere.
+    pub fn node_at(&self, queue: &OsStr, arguments: &[&str]) -> anyhow::Result<Node> {
         let mut all = vec!["worker:start", "-q"];
         all.extend(arguments);
-        let node = Node(self.queuectl(&all).spawn().context("cannot start the node")?);
+        let node = self.queuectl_at(queue, &all).spawn();
+        let node = Node(node.context("cannot start the node")?);
         // A job that has run, before all others: the node and its workers are there, plugins are loaded.
-        self.timed(&["enqueue", "--wait", "--priority", "1000000", "true"])?;
+        let first = ["enqueue", "--wait", "--priority", "1000000", "true"];
+        timed(&mut self.queuectl_at(queue, &first))?;
         Ok(node)
+    }
+
+    /// A named pipe, by which a job can give a sign.
+    pub fn named_pipe(&self, name: &str) -> anyhow::Result<PathBuf> {
+        let pipe = self.path(name);
+        let made = Command::new("mkfifo")
+            .arg(&pipe)
+            .status()
+            .context("cannot start mkfifo")?;
+        ensure!(made.success(), "cannot make a named pipe");
+        Ok(pipe)
+    }
+
+    /// A file of the workspace.
+    pub fn source(&self, path: &str) -> PathBuf {
+        self.sources.join(path)
     }
 
     /// Writes a file of jobs, one line each.
@@ -170,7 +244,13 @@ pub fn timed(command: &mut Command) -> anyhow::Result<f64> {
     let status = command
         .status()
         .with_context(|| format!("cannot start {}", command.get_program().display()))?;
-    ensure!(status.success(), "{command:?} ended with {status}");
+    // Not its environment, which may have a password in it.
+    let arguments = command.get_args().collect::<Vec<_>>();
+    ensure!(
+        status.success(),
+        "{} {arguments:?} ended with {status}",
+        command.get_program().display()
+    );
     Ok(start.elapsed().as_secs_f64())
 }
 

@@ -1,8 +1,9 @@
 //! Measurements with very many jobs: whether anything costs more than with a few.
 
+use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::Context;
 
@@ -87,6 +88,48 @@ pub fn turns(rig: &Rig, figures: &mut Figures) -> anyhow::Result<()> {
     rig.remove(SMALL)
 }
 
+/// The same on PostgreSQL. What is measured there is the time, for the work is the server's.
+pub fn turns_on_postgres(rig: &Rig, figures: &mut Figures) -> anyhow::Result<()> {
+    let server = rig.server(&["shared_buffers=1GB", "max_wal_size=4GB"])?;
+    let queue = |schema: &str| OsString::from(format!("{}?schema={schema}", server.location));
+    let (small, large) = (queue("small"), queue("large"));
+    rig.tool_at("fill", &small, &["executor=noop", "pending=1000"])?;
+    let (pending, completed) = (
+        format!("pending={}", rig.jobs),
+        format!("completed={}", rig.jobs * 10),
+    );
+    let start = Instant::now();
+    rig.tool_at("fill", &large, &["executor=noop", &completed, &pending])?;
+    println!("filled in {} s", start.elapsed().as_secs());
+    let size = server.sql("postgres", "SELECT pg_database_size('postgres')")?;
+    let what = format!("{} pending, {} completed", rig.jobs, rig.jobs * 10);
+    figures.add(
+        &format!("{what}: database"),
+        "MiB",
+        vec![size.trim().parse::<f64>()? / 1024.0 / 1024.0],
+    );
+    for (batch, jobs) in BATCHES {
+        let (mut with, mut without) = (Series::default(), Series::default());
+        for _ in 0..rig.runs {
+            with.measure_at(rig, &large, batch, jobs)?;
+            without.measure_at(rig, &small, batch, jobs)?;
+        }
+        let name = format!("{what}, {batch} a turn");
+        figures.ratio(
+            &format!("{name}: time, / 1000 pending"),
+            &with.wall,
+            &without.wall,
+        );
+        figures.add(&format!("{name}: time per job"), "us", with.wall);
+        figures.add(
+            &format!("1000 pending, {batch} a turn: time per job"),
+            "us",
+            without.wall,
+        );
+    }
+    Ok(())
+}
+
 #[derive(Default)]
 struct Series {
     wall: Vec<f64>,
@@ -96,8 +139,12 @@ struct Series {
 
 impl Series {
     fn measure(&mut self, rig: &Rig, queue: &str, batch: &str, jobs: &str) -> anyhow::Result<()> {
+        self.measure_at(rig, rig.path(queue).as_os_str(), batch, jobs)
+    }
+
+    fn measure_at(&mut self, rig: &Rig, queue: &OsStr, batch: &str, jobs: &str) -> anyhow::Result<()> {
         let arguments = [format!("batch={batch}"), format!("jobs={jobs}")];
-        let printed = rig.tool("turns", queue, &[&arguments[0], &arguments[1]])?;
+        let printed = rig.tool_at("turns", queue, &[&arguments[0], &arguments[1]])?;
         let numbers: Vec<f64> = printed
             .split_ascii_whitespace()
             .map(str::parse)

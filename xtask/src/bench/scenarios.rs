@@ -6,19 +6,19 @@ use std::process::{Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, ensure};
+use anyhow::ensure;
 
 use super::figures::Figures;
 use super::rig::{QUEUE, Rig, memory, timed};
 
 const JOBS: usize = 20_000;
 const NOOP_JOBS: usize = 100_000;
-const BULK_JOBS: usize = 200_000;
+const BULK_JOBS: usize = 1_000_000;
 const ENDED_JOBS: usize = 1_000_000;
 /// Calls measured one by one.
 const CALLS: usize = 200;
 /// How long a node is watched doing nothing.
-const IDLE: Duration = Duration::from_secs(20);
+const IDLE: Duration = Duration::from_secs(60);
 
 /// Draining short shell jobs, against what the machine can do at all and against a tool that stores nothing.
 pub fn drain(rig: &Rig, figures: &mut Figures) -> anyhow::Result<()> {
@@ -198,12 +198,7 @@ pub fn enqueue(rig: &Rig, figures: &mut Figures) -> anyhow::Result<()> {
 pub fn latency(rig: &Rig, figures: &mut Figures) -> anyhow::Result<()> {
     rig.fresh()?;
     let node = rig.node(&["--count", "2"])?;
-    let sign = rig.path("sign");
-    let made = Command::new("mkfifo")
-        .arg(&sign)
-        .status()
-        .context("cannot start mkfifo")?;
-    ensure!(made.success(), "cannot make a named pipe");
+    let sign = rig.named_pipe("sign")?;
     let line = format!("echo > '{}'", sign.display());
     let mut times = Vec::new();
     for _ in 0..CALLS {

@@ -51,9 +51,10 @@ pub fn run(args: &CancelArgs, context: &Context) -> Result<Exit> {
 
 /// Waits until the job runs no more. False if it ended by itself before it could be stopped.
 fn wait_until_stopped(store: &mut Store, job: &JobRef) -> Result<bool> {
+    let mut patience = Patience::new(None);
     loop {
-        let marker = store.change_marker()?;
-        let found = store.job(job)?;
+        let marker = patience.ask(store, Store::change_marker)?;
+        let found = patience.ask(store, |store| store.job(job))?;
         if found.state != State::Processing {
             let cancelled = found.state == State::Cancelled;
             if !cancelled {
@@ -64,6 +65,6 @@ fn wait_until_stopped(store: &mut Store, job: &JobRef) -> Result<bool> {
             }
             return Ok(cancelled);
         }
-        Patience::new(None).wait_for_change(store, marker)?;
+        patience.wait_for_change(store, marker)?;
     }
 }

@@ -25,7 +25,8 @@ use crate::output::{json, say};
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Control characters other than line feed and tab are escaped; --raw prints the bytes as they are. Of a very long output \
-the middle is left out, which a line on standard error says (settings output_limit and output_file_limit).")]
+the middle is left out, which a line on standard error says (settings output_limit and output_file_limit). While it \
+follows, a database server that goes away is waited for, for a minute at most.")]
 pub struct LogsArgs {
     /// The job's id or number
     #[arg(value_name = "JOB")]
@@ -126,14 +127,15 @@ fn print_json(store: &mut Store, job: &Job, args: &LogsArgs) -> Result<Exit> {
 /// Prints the attempts of a job from the newest on, until it has ended for good.
 fn follow(store: &mut Store, job: &JobRef, context: &Context) -> Result<()> {
     let mut printed = 0;
+    let mut patience = Patience::new(None);
     loop {
-        let marker = store.change_marker()?;
-        let found = store.job(job)?;
+        let marker = patience.ask(store, Store::change_marker)?;
+        let found = patience.ask(store, |store| store.job(job))?;
         // A job that waits for its next attempt shows the last one; one that is given back has none to show.
         if found.fence > printed {
             printed = found.fence;
             if let Some(attempt) = print_attempt(store, job, found.fence, true, context)? {
-                let after = store.job(job)?;
+                let after = patience.ask(store, |store| store.job(job))?;
                 if after.fence == printed && !after.state.is_final() {
                     let reason = &attempt.outcome.message;
                     say::note(&format!(
@@ -147,7 +149,7 @@ fn follow(store: &mut Store, job: &JobRef, context: &Context) -> Result<()> {
         if found.state.is_final() {
             return Ok(());
         }
-        Patience::new(None).wait_for_change(store, marker)?;
+        patience.wait_for_change(store, marker)?;
     }
 }
 
@@ -163,8 +165,8 @@ fn print_attempt(
     let mut printer = Printer::new(store.location().output_file(found.id.0, fence), context.raw);
     let mut patience = Patience::new(None);
     loop {
-        let marker = store.change_marker()?;
-        let ended = store.attempt(found.id, fence)?;
+        let marker = patience.ask(store, Store::change_marker)?;
+        let ended = patience.ask(store, |store| store.attempt(found.id, fence))?;
         let running = found.state == State::Processing && found.fence == fence;
         printer.print_file()?;
         if let Some(attempt) = ended {
@@ -179,11 +181,11 @@ fn print_attempt(
             return Ok(None);
         }
         // The file grows without the store changing.
-        while store.change_marker()? == marker {
+        while patience.ask(store, Store::change_marker)? == marker {
             patience.pause();
             printer.print_file()?;
         }
-        found = store.job(job)?;
+        found = patience.ask(store, |store| store.job(job))?;
     }
 }
 

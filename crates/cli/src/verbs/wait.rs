@@ -6,11 +6,12 @@ use std::time::{Duration, Instant};
 use anyhow::Result;
 use clap::Args;
 use queuectl_core::{Job, JobRef, State};
-use queuectl_storage::Store;
+use queuectl_storage::{Store, StoreError};
 
 use crate::context::Context;
 use crate::exit::{Ended, Exit};
 use crate::input::time::duration;
+use crate::output::say;
 
 /// Wait until jobs have ended, and end with their status
 #[derive(Debug, Args)]
@@ -19,7 +20,7 @@ A job has ended when it is completed, dead or cancelled; one that waits for a re
 
 Exit status: 0 if the job completed; 1 if it was cancelled; if it is dead, that of its last attempt as a shell would \
 report it (128 + the signal's number). Of several jobs, the first that is not 0, in the order given. 124 if --timeout \
-ran out.")]
+ran out. A database server that goes away meanwhile is waited for, for a minute at most; then 6.")]
 pub struct WaitArgs {
     /// The jobs' ids or numbers
     #[arg(value_name = "JOB", required = true)]
@@ -31,6 +32,10 @@ pub struct WaitArgs {
 
 /// How often a change of the store is looked for. Looking costs next to nothing.
 const POLL: Duration = Duration::from_millis(100);
+/// How long a database server that went away is waited for: longer than a restart or a fail-over takes.
+const OUTAGE: Duration = Duration::from_secs(60);
+/// Longest pause between two tries to reach it.
+const RETRY_MOST: Duration = Duration::from_secs(2);
 
 pub fn run(args: &WaitArgs, context: &Context) -> Result<Exit> {
     wait_for(&mut context.open()?, &args.jobs, args.timeout)
@@ -42,10 +47,10 @@ pub fn wait_for(store: &mut Store, jobs: &[JobRef], timeout: Option<Duration>) -
     let mut exit = Exit::OK;
     for (index, job) in jobs.iter().enumerate() {
         loop {
-            let marker = store.change_marker()?;
-            let found = store.job(job)?;
+            let marker = patience.ask(store, Store::change_marker)?;
+            let found = patience.ask(store, |store| store.job(job))?;
             if found.state.is_final() {
-                let ended = status(store, &found)?;
+                let ended = patience.ask(store, |store| status(store, &found))?;
                 if exit == Exit::OK {
                     exit = ended;
                 }
@@ -69,7 +74,7 @@ pub fn wait_for(store: &mut Store, jobs: &[JobRef], timeout: Option<Duration>) -
     Ok(exit)
 }
 
-fn status(store: &mut Store, job: &Job) -> Result<Exit> {
+fn status(store: &mut Store, job: &Job) -> Result<Exit, StoreError> {
     if job.state != State::Dead {
         let cancelled = job.state == State::Cancelled;
         return Ok(if cancelled { Exit::NEGATIVE } else { Exit::OK });
@@ -99,9 +104,40 @@ impl Patience {
             if !self.pause() {
                 return Ok(false);
             }
-            if store.change_marker()? != marker {
+            if self.ask(store, Store::change_marker)? != marker {
                 return Ok(true);
             }
+        }
+    }
+
+    /// Asks the store, and goes on asking for a while if its server went away, as nodes do. Only for what changes
+    /// nothing.
+    pub fn ask<T>(
+        &self,
+        store: &mut Store,
+        mut question: impl FnMut(&mut Store) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        let mut pause = POLL;
+        let mut until = None;
+        loop {
+            let error = match question(store) {
+                Err(error) if error.is_outage() => error,
+                answer => return answer,
+            };
+            let now = Instant::now();
+            let until = *until.get_or_insert_with(|| {
+                say::note(&format!(
+                    "{error}; waiting for it for up to {} s",
+                    OUTAGE.as_secs()
+                ));
+                let most = now + OUTAGE;
+                self.until.map_or(most, |end| end.min(most))
+            });
+            if now >= until {
+                return Err(error);
+            }
+            thread::sleep(pause.min(until - now));
+            pause = (pause * 2).min(RETRY_MOST);
         }
     }
 

@@ -60,13 +60,16 @@ pub fn binary() -> PathBuf {
 
 /// Looks again and again until there is something; fails if that takes too long, saying what was waited for.
 pub fn wait_for<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
-    let begun = Instant::now();
+    let mut waited = Duration::ZERO;
     loop {
+        let begun = Instant::now();
         if let Some(found) = look() {
             return found;
         }
-        assert!(begun.elapsed() < PATIENCE, "waited in vain for: {what}");
+        assert!(waited < PATIENCE, "waited in vain for: {what}");
         std::thread::sleep(Duration::from_millis(5));
+        // A machine that is held for a while does not use up the patience.
+        waited += begun.elapsed().min(Duration::from_secs(1));
     }
 }
 

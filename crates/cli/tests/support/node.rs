@@ -30,11 +30,9 @@ impl Node {
         let log = queue.path(&format!("node{number}.log"));
         let file = File::create(&log).unwrap();
         let mut command = queue.command(words);
-        command
-            .env(MARK, &mark)
-            .stdout(file.try_clone().unwrap())
-            .stderr(file);
+        command.env(MARK, &mark);
         adjust(&mut command);
+        command.stdout(file.try_clone().unwrap()).stderr(file);
         Node {
             child: command.spawn().unwrap(),
             log,
@@ -45,6 +43,11 @@ impl Node {
 
     pub fn pid(&self) -> i32 {
         i32::try_from(self.child.id()).unwrap()
+    }
+
+    /// The mark of everything that belongs to it.
+    pub fn mark(&self) -> &str {
+        &self.mark
     }
 
     pub fn log(&self) -> String {

@@ -77,13 +77,13 @@ pub fn wait_gone(pid: i32, what: &str) {
 }
 
 #[cfg(target_os = "linux")]
-fn processes() -> impl Iterator<Item = i32> {
+pub fn processes() -> impl Iterator<Item = i32> {
     let entries = fs::read_dir("/proc").unwrap().flatten();
     entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok())
 }
 
 #[cfg(target_os = "linux")]
-fn children(parent: i32) -> Vec<i32> {
+pub fn children(parent: i32) -> Vec<i32> {
     let is_child = |pid: &i32| {
         let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
         let fields = stat.rsplit(") ").next().unwrap_or_default();

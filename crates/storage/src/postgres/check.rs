@@ -5,7 +5,7 @@
 use diesel::connection::SimpleConnection;
 use diesel::prelude::*;
 
-use super::open::number;
+use super::open::{WHOLE_TABLES, number};
 use crate::StoreError;
 use crate::counts::WRONG;
 use crate::verbs::maintenance::CheckReport;
@@ -16,11 +16,9 @@ const BELONGING: [&str; 3] = ["payloads", "attempts", "outputs"];
 /// Looks for jobs without payload and for rows of jobs that are no more.
 pub fn check(conn: &mut PgConnection) -> Result<CheckReport, StoreError> {
     conn.transaction(|conn| {
-        // One moment for all of them, and for once whole tables are what is asked for.
-        conn.batch_execute(
-            "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY; SET LOCAL statement_timeout = 0; \
-             SET LOCAL enable_seqscan = on; SET LOCAL enable_hashjoin = on; SET LOCAL enable_mergejoin = on;",
-        )?;
+        // One moment for all of them.
+        conn.batch_execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")?;
+        conn.batch_execute(WHOLE_TABLES)?;
         let mut dangling = number(
             conn,
             "SELECT count(*) FROM jobs WHERE NOT EXISTS (SELECT 1 FROM payloads WHERE job_id = jobs.id)",

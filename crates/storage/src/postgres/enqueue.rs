@@ -5,26 +5,25 @@ use std::collections::HashSet;
 use diesel::prelude::*;
 use queuectl_core::{JobId, Timestamp};
 
+use super::commit::Transaction;
 use super::statements::{InsertJobs, NextNumbers};
 use crate::StoreError;
 use crate::counts::Deltas;
 use crate::verbs::enqueue::{Checked, first_state};
 
-/// Stores jobs; their numbers, in their order.
+/// Stores jobs; their numbers, in their order, and the transaction that does it.
 pub fn insert_all(
     conn: &mut PgConnection,
     jobs: Vec<Checked<'_>>,
     now: Timestamp,
-) -> Result<Vec<JobId>, StoreError> {
+) -> Result<(Vec<JobId>, Option<Transaction>), StoreError> {
     if jobs.is_empty() {
-        return Ok(Vec::new());
+        return Ok((Vec::new(), None));
     }
     let count = i64::try_from(jobs.len()).unwrap_or(i64::MAX);
-    let mut ids: Vec<i64> = NextNumbers { count }
-        .load::<(i64,)>(conn)?
-        .into_iter()
-        .map(|(id,)| id)
-        .collect();
+    let numbers: Vec<(i64, i64)> = NextNumbers { count }.load(conn)?;
+    let transaction = numbers.first().map(|(_, number)| Transaction(*number));
+    let mut ids: Vec<i64> = numbers.into_iter().map(|(id, _)| id).collect();
     ids.sort_unstable();
     let names: Vec<Option<String>> = jobs
         .iter()
@@ -68,5 +67,5 @@ pub fn insert_all(
         return Err(StoreError::NameTaken { name, index });
     }
     deltas.store_postgres(conn)?;
-    Ok(ids.into_iter().map(JobId).collect())
+    Ok((ids.into_iter().map(JobId).collect(), transaction))
 }

@@ -9,7 +9,7 @@ use std::time::Duration;
 use diesel::prelude::*;
 use queuectl_core::NodeId;
 
-use super::statements::{EnterNode, MarkAndLease, Notify, Renew, RenewAsBefore, TakeOver};
+use super::statements::{EnterNode, MarkAndLease, Notify, Renew, RenewAsBefore, SettleNode, TakeOver};
 use super::storable;
 use crate::StoreError;
 use crate::verbs::nodes::NewNode;
@@ -56,6 +56,15 @@ pub fn renew(conn: &mut PgConnection, node: NodeId, lease: Option<Duration>) -> 
 pub fn take_over(conn: &mut PgConnection, node: NodeId, known_dead: bool) -> Result<bool, StoreError> {
     let node_id = node.0;
     Ok(TakeOver { node_id, known_dead }.execute(conn)? == 1)
+}
+
+/// Waits until no turn of a node is under way, not even one whose connection was lost. False if another node has taken
+/// it over, or removed it.
+pub fn settle(conn: &mut PgConnection, node: NodeId) -> Result<bool, StoreError> {
+    let taken_over = SettleNode { node_id: node.0 }
+        .get_result::<(bool,)>(conn)
+        .optional()?;
+    Ok(taken_over == Some((false,)))
 }
 
 /// The mark of a node, and whether its lease holds; none if there is no such node.

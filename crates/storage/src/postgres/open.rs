@@ -18,17 +18,30 @@ use crate::{OpenMode, StoreError};
 
 const MIGRATIONS: EmbeddedMigrations = embed_migrations!("../../migrations/postgres");
 /// The newest schema that this version knows; each migration sets `store.schema_version`.
-pub const SCHEMA_VERSION: i32 = 2;
+pub const SCHEMA_VERSION: i32 = 3;
 
 /// What a session is told. The planner knows nothing of a queue, whose tables are empty at one moment and huge at the
 /// next: every statement of ours has an index, and is to use it. Limits of time only where the server, the role or the
-/// location has none: a node that is suspended in the middle of a turn must not hold its locks for ever.
+/// location has none: a node that is suspended or cut off in the middle of a turn must not hold its locks for long. And
+/// the server is to notice a node that is gone as soon as the node would notice the server: by default it would keep the
+/// connection for two hours, and nodes with a bad network would use them all up.
+///
+/// All of that is lost, or worse, somebody else's, where a pooler hands sessions around (`pool_mode = transaction`). A session
+/// that was told already gives that away: it is marked with a text that is no number.
 const SESSION: &str = "\
-    SET jit = off; SET enable_seqscan = off; SET enable_hashjoin = off; SET enable_mergejoin = off; \
+    SELECT current_setting('queuectl.session', true)::INTEGER WHERE current_setting('queuectl.session', true) <> ''; \
+    SET queuectl.session = 'session_of_another_client'; \
+    SET tcp_keepalives_idle = 10; SET tcp_keepalives_interval = 3; SET tcp_keepalives_count = 3; \
+    SET tcp_user_timeout = 20000; SET jit = off; SET enable_seqscan = off; SET enable_hashjoin = off; SET enable_mergejoin = off; \
     SELECT set_config('statement_timeout', '60s', false) WHERE current_setting('statement_timeout') = '0'; \
     SELECT set_config('lock_timeout', '30s', false) WHERE current_setting('lock_timeout') = '0'; \
-    SELECT set_config('idle_in_transaction_session_timeout', '30s', false) \
+    SELECT set_config('idle_in_transaction_session_timeout', '10s', false) \
     WHERE current_setting('idle_in_transaction_session_timeout') = '0';";
+
+/// What a transaction is told that has to do with whole tables, for once.
+pub const WHOLE_TABLES: &str = "\
+    SET LOCAL statement_timeout = 0; \
+    SET LOCAL enable_seqscan = on; SET LOCAL enable_hashjoin = on; SET LOCAL enable_mergejoin = on;";
 
 /// What is at the location.
 enum Found {
@@ -158,6 +171,8 @@ fn migrate_in(conn: &mut PgConnection, server: &Server) -> Result<(), StoreError
         if !objects(conn, server)?.schema {
             conn.batch_execute(&format!("CREATE SCHEMA \"{schema}\""))?;
         }
+        // A migration may read and write every job there is.
+        conn.batch_execute(WHOLE_TABLES)?;
         match conn.run_pending_migrations(MIGRATIONS) {
             Ok(_) => Ok(()),
             Err(error) => match error.downcast::<DieselError>() {

@@ -7,9 +7,15 @@ use diesel::sql_types::{Array, BigInt, Binary, Bool, Double, Integer, Nullable, 
 use crate::statements::{ClaimedColumns, statements};
 
 statements! { Pg, PgConnection;
-    /// Reserves numbers for jobs.
-    NextNumbers { count: i64 as BigInt } -> (BigInt,) {
-        "SELECT nextval(pg_get_serial_sequence('jobs', 'id')) FROM generate_series(1, ?)"
+    /// Reserves numbers for jobs; beside each the number of the transaction.
+    NextNumbers { count: i64 as BigInt } -> (BigInt, BigInt) {
+        "SELECT nextval('jobs_id_seq'::regclass), own.number \
+         FROM (SELECT pg_current_xact_id()::TEXT::BIGINT AS number OFFSET 0) AS own, generate_series(1, ?)"
+    }
+
+    /// What became of a transaction.
+    Fate { transaction: String as Text } -> (Nullable<Text>,) {
+        "SELECT pg_xact_status(?::xid8)"
     }
 
     /// Stores jobs.
@@ -29,7 +35,7 @@ statements! { Pg, PgConnection;
     } -> (BigInt,) {
         "WITH new AS MATERIALIZED (SELECT * FROM unnest(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) AS new (id, name, queue, \
          state, priority, max_retries, backoff_base, timeout_ms, executor, due_at, payload)), \
-         stored AS (INSERT INTO payloads (job_id, payload) SELECT id, payload FROM new) \
+         stored AS (INSERT INTO payloads (job_id, queue, payload) SELECT id, queue, payload FROM new) \
          INSERT INTO jobs (id, name, queue, state, priority, max_retries, backoff_base, timeout_ms, executor, due_at, \
          created_at, updated_at, attempts, fence, system_failures, cancel_requested) \
          SELECT id, name, queue, state, priority, max_retries, backoff_base, timeout_ms, executor, due_at, \
@@ -40,6 +46,11 @@ statements! { Pg, PgConnection;
     /// Whether the node may claim: it is there, and nobody took it over. Until the transaction ends, nobody can.
     HoldNode { node_id: i64 as BigInt } -> (Bool,) {
         "SELECT taken_over FROM nodes WHERE id = ? FOR KEY SHARE"
+    }
+
+    /// Whether the node is there and not taken over, once no turn of it is under way, on any connection.
+    SettleNode { node_id: i64 as BigInt } -> (Bool,) {
+        "SELECT taken_over FROM nodes WHERE id = ? FOR UPDATE"
     }
 
     /// The queues that have a job ready, found by hopping from one to the next in the index.
@@ -74,7 +85,7 @@ statements! { Pg, PgConnection;
          updated_at = ? FROM payloads WHERE jobs.ctid = ANY (ARRAY (\
          SELECT ctid FROM jobs WHERE state = 1 AND queue = ? ORDER BY priority DESC, id LIMIT ? \
          FOR UPDATE SKIP LOCKED)) AND jobs.state = 1 AND payloads.job_id = jobs.id \
-         RETURNING jobs.id, name, queue, priority, attempts, fence, system_failures, max_retries, backoff_base, \
+         RETURNING jobs.id, name, jobs.queue, priority, attempts, fence, system_failures, max_retries, backoff_base, \
          timeout_ms, executor, payload"
     }
 
@@ -140,6 +151,12 @@ statements! { Pg, PgConnection;
         tail: Vec<Vec<u8>> as Array<Binary>,
     } -> () {
         "INSERT INTO outputs (job_id, fence, head, tail) SELECT * FROM unnest(?, ?, ?, ?)"
+    }
+
+    /// Stores the payloads of jobs that are there.
+    InsertPayloads { job_id: Vec<i64> as Array<BigInt>, payload: Vec<String> as Array<Text> } -> () {
+        "INSERT INTO payloads (job_id, queue, payload) SELECT jobs.id, jobs.queue, new.payload \
+         FROM unnest(?, ?) AS new (job_id, payload) JOIN jobs ON jobs.id = new.job_id"
     }
 
     /// Has others wait until this transaction has changed the job.

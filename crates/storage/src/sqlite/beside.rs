@@ -58,6 +58,12 @@ impl NodeGuard {
         self.paths.clear();
     }
 
+    /// Lets go of the lock and leaves everything else, as the end of the process does.
+    #[cfg(feature = "sim")]
+    pub fn crash(self) {
+        self.let_go();
+    }
+
     /// For a node of another machine, which has its lock there.
     pub(crate) fn without_lock() -> NodeGuard {
         NodeGuard {

@@ -13,6 +13,7 @@ use diesel::sql_types::BigInt;
 
 use super::nodes::NodeRow;
 use crate::connection::Db;
+use crate::postgres::statements::InsertPayloads;
 use crate::postgres::storable;
 use crate::rows::{AttemptRow, JobRow};
 use crate::schema::{attempts, jobs, nodes, outputs, payloads, settings};
@@ -102,6 +103,17 @@ impl Store {
     }
 }
 
+/// On PostgreSQL a payload's row has its job's queue, too.
+fn insert_payloads(to: &mut Db, rows: Vec<PayloadRow>) -> Result<(), StoreError> {
+    if let Db::Postgres(conn) = to {
+        let (job_id, payload) = rows.into_iter().map(|row| (row.job_id, row.payload)).unzip();
+        InsertPayloads { job_id, payload }.execute(conn)?;
+        return Ok(());
+    }
+    insert!(to, payloads::table, rows);
+    Ok(())
+}
+
 /// A large copy takes longer than statements otherwise may.
 fn unlimited(conn: &mut Db) -> Result<(), StoreError> {
     if let Db::Postgres(conn) = conn {
@@ -147,7 +159,7 @@ fn copy(from: &mut Db, to: &mut Db) -> Result<(Copied, u64), StoreError> {
         after = last.id;
         hash_rows(&mut hasher, &rows);
         insert!(to, jobs::table, rows.jobs);
-        insert!(to, payloads::table, rows.payloads);
+        insert_payloads(to, rows.payloads)?;
         insert!(to, attempts::table, rows.attempts);
         insert!(to, outputs::table, rows.outputs);
         copied.jobs += rows.jobs.len() as u64;

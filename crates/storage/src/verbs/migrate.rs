@@ -26,9 +26,10 @@ macro_rules! migrations {
     };
 }
 
-const SQLITE: &[Migration] = migrations!("sqlite": 1 "2026-11-24-000001_initial", 2 "2026-11-25-000002_flat");
-const POSTGRES: &[Migration] =
-    migrations!("postgres": 1 "2026-11-24-000001_initial", 2 "2026-11-25-000002_flat");
+const SQLITE: &[Migration] = migrations!("sqlite": 1 "2026-11-24-000001_initial", 2 "2026-11-25-000002_flat",
+    3 "2026-11-25-000003_stable");
+const POSTGRES: &[Migration] = migrations!("postgres": 1 "2026-11-24-000001_initial", 2 "2026-11-25-000002_flat",
+    3 "2026-11-25-000003_stable");
 
 /// What a schema is and what it can become.
 #[derive(Debug, Clone, PartialEq, Eq)]

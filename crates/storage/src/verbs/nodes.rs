@@ -171,13 +171,16 @@ impl Store {
     /// # Errors
     /// [`StoreError::Database`].
     pub fn heartbeat(&mut self, node: NodeId, now: Timestamp) -> Result<bool, StoreError> {
-        self.write(|conn| match conn {
+        let beat = self.write(|conn| match conn {
             Db::Sqlite(conn) => {
                 let row = diesel::update(nodes::table.find(node.0));
                 Ok(row.set(nodes::heartbeat_at.eq(now.0)).execute(conn)? == 1)
             }
             Db::Postgres(conn) => postgres::lease::renew(conn, node, None),
-        })
+        });
+        #[cfg(feature = "sim")]
+        crate::sim::tell(crate::sim::Seen::Heartbeat(node, beat.as_ref()));
+        beat
     }
 
     /// Renews a node's lease on a database whose nodes have one; it lasts so long from now on. False if the node was
@@ -255,6 +258,10 @@ impl Store {
     /// # Errors
     /// [`StoreError::File`].
     pub fn take_over(&mut self, node: NodeId) -> Result<Option<NodeGuard>, StoreError> {
+        #[cfg(feature = "sim")]
+        if crate::sim::is_off(crate::sim::Guard::Lease) {
+            return Ok(Some(NodeGuard::without_lock()));
+        }
         match self.location() {
             Location::Sqlite(_) => self.beside.take_over(node),
             Location::Postgres(_) => {
@@ -308,12 +315,26 @@ impl Store {
     /// # Errors
     /// [`StoreError::Database`].
     pub fn jobs_of_node(&mut self, node: NodeId) -> Result<Vec<RunningJob>, StoreError> {
-        let rows: Vec<JobRow> = jobs::table
-            .filter(jobs::node_id.eq(node.0))
-            .order(jobs::id)
-            .select(JobRow::as_select())
-            .load(self.conn()?)?;
-        Ok(rows.into_iter().map(RunningJob::from).collect())
+        jobs_of(self.conn()?, node)
+    }
+
+    /// The same for a node that asks about itself, because its last turn failed and may have been stored all the same:
+    /// it has these jobs and no others, and no turn of it is under way any more, on any connection. None if the node was
+    /// taken over or is not there any more.
+    ///
+    /// # Errors
+    /// [`StoreError::Database`], also if a turn that the server still believes to be under way does not end.
+    pub fn settle(&mut self, node: NodeId) -> Result<Option<Vec<RunningJob>>, StoreError> {
+        let is_there = |conn: &mut Db| match conn {
+            Db::Sqlite(_) => Ok(true),
+            Db::Postgres(conn) => postgres::lease::settle(conn, node),
+        };
+        self.write(|conn| {
+            if !is_there(conn)? {
+                return Ok(None);
+            }
+            Ok(Some(jobs_of(conn, node)?))
+        })
     }
 
     /// Removes a node that has given back all its jobs.
@@ -330,6 +351,15 @@ impl Store {
         self.wake_all();
         Ok(())
     }
+}
+
+fn jobs_of(conn: &mut Db, node: NodeId) -> Result<Vec<RunningJob>, StoreError> {
+    let rows: Vec<JobRow> = jobs::table
+        .filter(jobs::node_id.eq(node.0))
+        .order(jobs::id)
+        .select(JobRow::as_select())
+        .load(conn)?;
+    Ok(rows.into_iter().map(RunningJob::from).collect())
 }
 
 /// Stores a node's row on SQLite.

@@ -60,6 +60,8 @@ pub struct Ending {
 /// The record for an attempt that ended. Its retry is due so long after its end, whenever the end is dealt with.
 pub fn ended(job: &Subject, ending: Ending, settings: &Settings) -> Record {
     let policy = RetryPolicy::new(settings, job.max_retries, job.backoff_base);
+    #[cfg(feature = "sim")]
+    let policy = crate::sim::without_maximum(policy);
     let kind = ending.outcome.kind;
     let event = after(
         kind,
@@ -85,8 +87,8 @@ pub fn ended(job: &Subject, ending: Ending, settings: &Settings) -> Record {
 }
 
 /// The record for a job that is given back before it started.
-pub fn given_back(job: &Claimed, node: NodeId) -> Record {
-    record(&Subject::from(job), node, Event::Return, None)
+pub fn given_back(job: &Subject, node: NodeId) -> Record {
+    record(job, node, Event::Return, None)
 }
 
 /// The ending of a job whose worker process or node died under it.

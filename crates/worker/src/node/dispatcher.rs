@@ -4,13 +4,14 @@
 //! only after the commit has returned. If the store cannot be written, outcomes stay in hand and are tried again;
 //! nothing new is claimed meanwhile. What an outcome means is decided in `decide`.
 
+use std::rc::Rc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use queuectl_core::{Clock, JobId, NodeId, OutcomeKind, Settings, Timestamp};
 use queuectl_executor::{Finished, PluginSettings, RunKey, StopReason};
-use queuectl_scheduler::{Pace, claim_count};
-use queuectl_storage::{Claimed, StopRequest, Store, StoreClock, StoreError, Turn, TurnResult};
+use queuectl_scheduler::Pace;
+use queuectl_storage::{Claimed, Location, Record, StopRequest, Store, StoreClock, StoreError};
 
 use super::control::{Control, Requests};
 use super::crew::Crew;
@@ -19,14 +20,13 @@ use super::events::Event;
 use super::hand::{self, Hand, Running};
 use super::kept::Kept;
 use super::lease::Lease;
+use super::recorder::Recorder;
 use super::shutdown::{Phase, Step};
-use super::{NodeEnd, NodeError, NodeOptions, housekeeping, report, rescue};
+use super::{NodeEnd, NodeError, NodeOptions, housekeeping, report, rescue, turn};
 use crate::os;
 use crate::protocol::{FromWorker, ToWorker};
+use crate::world::Instant;
 
-/// How long outcomes may wait for company while the stock keeps the workers busy, and how many wait at most.
-const LINGER: Duration = Duration::from_millis(20);
-const LINGER_MOST: usize = 512;
 /// How long to wait before a store that failed is tried again.
 const STORE_RETRY: Duration = Duration::from_secs(1);
 /// How often dead nodes are looked for.
@@ -39,14 +39,16 @@ const PURGE_PAUSE: u32 = 1;
 /// How long worker processes without jobs may take to leave.
 const DISMISS: Duration = Duration::from_secs(5);
 
-pub struct Dispatcher<'a> {
-    store: Store,
+pub struct Dispatcher {
+    pub(super) store: Store,
     pub(super) node: NodeId,
     pub(super) options: NodeOptions,
     pub(super) settings: Settings,
     pub(super) clock: StoreClock,
+    /// Only where the store is on a server.
+    pub(super) recorder: Option<Recorder>,
     started_at: Timestamp,
-    inbox: &'a Receiver<Event>,
+    inbox: Rc<Receiver<Event>>,
     pub(super) lease: Lease,
     pub(super) crew: Crew,
     pub(super) hand: Hand,
@@ -54,22 +56,22 @@ pub struct Dispatcher<'a> {
     control: Control,
     pub(super) phase: Phase,
     /// Whether the store may have jobs to claim.
-    maybe_work: bool,
-    next_due: Option<Timestamp>,
+    pub(super) maybe_work: bool,
+    pub(super) next_due: Option<Timestamp>,
     /// When a slot was last filled or became free, on any worker and on each.
     pub(super) moved_at: Instant,
     pub(super) workers_moved_at: Vec<Instant>,
     /// Since when outcomes wait to be recorded.
-    ended_since: Option<Instant>,
+    pub(super) ended_since: Option<Instant>,
     /// When a failed store is tried again, and whether that failure was reported.
-    store_retry: Option<Instant>,
+    pub(super) store_retry: Option<Instant>,
     next_rescue: Instant,
     next_purge: Instant,
     /// Ended runs of which executors still keep something.
     pub(super) kept: Kept,
 }
 
-impl<'a> Dispatcher<'a> {
+impl Dispatcher {
     pub fn new(
         mut store: Store,
         node: NodeId,
@@ -77,11 +79,13 @@ impl<'a> Dispatcher<'a> {
         options: NodeOptions,
         lease: Lease,
         events: Sender<Event>,
-        inbox: &'a Receiver<Event>,
-    ) -> Result<Dispatcher<'a>, NodeError> {
+        inbox: Rc<Receiver<Event>>,
+    ) -> Result<Dispatcher, NodeError> {
         let settings = store.settings()?;
         store.set_durability(settings.durability)?;
         let clock = store.clock()?;
+        let is_on_server = matches!(options.location, Location::Postgres(_));
+        let recorder = is_on_server.then(|| Recorder::new(&options.location, events.clone()));
         let crew = Crew::start(
             options.workers,
             options.worker_args.clone(),
@@ -100,6 +104,7 @@ impl<'a> Dispatcher<'a> {
             settings,
             started_at: clock.now(),
             clock,
+            recorder,
             inbox,
             lease,
             crew,
@@ -130,7 +135,23 @@ impl<'a> Dispatcher<'a> {
             "node started"
         );
         on_ready();
-        let result = self.work();
+        let result = loop {
+            self.take_events(true);
+            match self.round() {
+                Ok(None) => {}
+                Ok(Some(end)) => break Ok(end),
+                Err(error) => break Err(error),
+            }
+        };
+        self.end(result)
+    }
+
+    /// Leaves, for that reason.
+    pub fn end(&mut self, result: Result<NodeEnd, NodeError>) -> Result<NodeEnd, NodeError> {
+        let late = self.hand.ended.len();
+        if matches!(result, Err(NodeError::Fenced(_))) && late > 0 {
+            tracing::warn!(late, "outcomes came too late: another node has the jobs");
+        }
         // Whatever the reason to end: nothing that this node started stays behind.
         let deadline = Instant::now()
             + DISMISS
@@ -139,7 +160,7 @@ impl<'a> Dispatcher<'a> {
             } else {
                 Duration::ZERO
             };
-        self.crew.dismiss(self.inbox, deadline);
+        self.crew.dismiss(&self.inbox, deadline);
         if result.is_ok() {
             self.store.leave_node(self.node)?;
             tracing::info!(node = self.node.0, "node stopped");
@@ -147,52 +168,58 @@ impl<'a> Dispatcher<'a> {
         result
     }
 
-    fn work(&mut self) -> Result<NodeEnd, NodeError> {
-        loop {
-            self.set_pauses();
-            self.take_events();
-            self.crew.flush();
-            let step = self.phase.on_time();
-            self.take_step(step);
-            self.give_back_stalled();
-            if self.store_retry.is_none_or(|at| at <= Instant::now()) {
-                match self.tend_store() {
-                    Ok(()) => self.store_came_back(),
-                    Err(NodeError::Store(error)) => self.store_failed(error)?,
-                    Err(error) => return Err(error),
-                }
-            }
-            self.crew.replace();
-            self.hand_out();
-            self.crew.flush();
-            self.lease.set_running(self.hand.running() > 0);
-            if !self.phase.is_working() && self.hand.is_empty() {
-                return Ok(NodeEnd::Stopped);
-            }
-            if self.options.drain && self.phase.is_working() && self.is_drained() {
-                match self.drained() {
-                    Ok(Some(end)) => return Ok(end),
-                    Ok(None) => {}
-                    Err(error) => self.store_failed(error)?,
-                }
+    /// One round of the loop: what follows from the events, from the time and from the store. Says when it is over.
+    pub fn round(&mut self) -> Result<Option<NodeEnd>, NodeError> {
+        self.crew.flush();
+        let step = self.phase.on_time();
+        self.take_step(step);
+        self.give_back_stalled();
+        if self.hand.recording > 0 {
+            // What of that batch is stored is to be known before a failed store is looked at again.
+            self.store_retry = self.store_retry.map(|_| Instant::now() + STORE_RETRY);
+        }
+        if self.store_retry.is_none_or(|at| at <= Instant::now()) {
+            match self.tend_store() {
+                Ok(()) => self.store_came_back(),
+                Err(NodeError::Store(error)) => self.store_failed(error)?,
+                Err(error) => return Err(error),
             }
         }
+        self.crew.replace();
+        self.hand_out();
+        self.crew.flush();
+        self.lease.set_running(self.hand.running() > 0);
+        if !self.phase.is_working() && self.hand.is_empty() {
+            return Ok(Some(NodeEnd::Stopped));
+        }
+        if self.options.drain && self.phase.is_working() && self.is_drained() {
+            match self.drained() {
+                Ok(Some(end)) => return Ok(Some(end)),
+                Ok(None) => {}
+                Err(error) => self.store_failed(error)?,
+            }
+        }
+        self.set_pauses();
+        Ok(None)
     }
 
-    /// Waits for the next event or the next thing to do, and takes all events that are there.
-    fn take_events(&mut self) {
-        let wait = self.next_wake_up().saturating_duration_since(Instant::now());
-        match self.inbox.recv_timeout(wait) {
-            Ok(event) => self.take_event(event),
-            // This side holds a sender, so the channel never closes.
-            Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => {}
+    /// Takes all events that are there. Before that it may wait for the next one or the next thing to do.
+    pub fn take_events(&mut self, wait: bool) {
+        if wait {
+            let most = self.next_wake_up().saturating_duration_since(Instant::now());
+            match self.inbox.recv_timeout(most) {
+                Ok(event) => self.take_event(event),
+                // This side holds a sender, so the channel never closes.
+                Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => {}
+            }
         }
         while let Ok(event) = self.inbox.try_recv() {
             self.take_event(event);
         }
     }
 
-    fn next_wake_up(&self) -> Instant {
+    /// When there is something to do, if no event comes before.
+    pub fn next_wake_up(&self) -> Instant {
         let now = Instant::now();
         let mut at = self
             .control
@@ -209,10 +236,15 @@ impl<'a> Dispatcher<'a> {
                 .min(self.crew.next_restart().unwrap_or(retry))
                 .min(self.phase.deadline().unwrap_or(retry));
         }
-        sooner(
-            self.ended_since
-                .map(|since| if self.may_linger() { since + LINGER } else { since }),
-        );
+        // While a batch is being recorded the rest waits for that.
+        let waiting = self.ended_since.filter(|_| self.hand.recording == 0);
+        sooner(waiting.map(|since| {
+            if self.may_linger() {
+                since + turn::LINGER
+            } else {
+                since
+            }
+        }));
         if self.wants() > 0 {
             sooner(self.maybe_work.then_some(now));
             sooner(self.next_due.map(|due| now + due.since(self.clock.now())));
@@ -227,6 +259,7 @@ impl<'a> Dispatcher<'a> {
                 self.control.ask();
             }
             Event::Lease => self.lease_changed(),
+            Event::Recorded(batch) => self.recorded(batch),
             Event::StopSignal => {
                 let step = self.phase.on_signal(self.settings.shutdown_grace);
                 self.take_step(step);
@@ -308,6 +341,11 @@ impl<'a> Dispatcher<'a> {
 
     fn worker_gone(&mut self, worker: usize, how: &str) {
         tracing::warn!(worker = worker + 1, "worker process died: {how}");
+        // The lease's doing is no fault of the jobs.
+        let kind = match self.lease.has_killed(self.crew.started_at(worker)) {
+            true => OutcomeKind::Returned,
+            false => OutcomeKind::Crashed,
+        };
         self.crew.gone(worker);
         let now = self.clock.now();
         let (started, waiting) = self.hand.take_from(worker, self.slots());
@@ -321,7 +359,7 @@ impl<'a> Dispatcher<'a> {
         {
             let message = format!("worker process died: {how}");
             let number = worker as u32 + 1;
-            let ending = decide::died(OutcomeKind::Crashed, message, self.node, number, sent_at, now);
+            let ending = decide::died(kind, message, self.node, number, sent_at, now);
             self.ended(&job, ending);
             self.kept.ended(None, &job, handle);
         }
@@ -332,14 +370,18 @@ impl<'a> Dispatcher<'a> {
         let is_final = ending.advice.is_final;
         let record = decide::ended(&Subject::from(job), ending, &self.settings);
         report::next(job, &record, is_final);
+        self.note_ended(record);
+    }
+
+    /// It is recorded with the next turn.
+    pub(super) fn note_ended(&mut self, record: Record) {
         self.hand.ended.push(record);
         self.ended_since.get_or_insert_with(Instant::now);
     }
 
     pub(super) fn give_back_stock(&mut self) {
         for job in std::mem::take(&mut self.hand.stock) {
-            self.hand.ended.push(decide::given_back(&job, self.node));
-            self.ended_since.get_or_insert_with(Instant::now);
+            self.give_back(&Subject::from(&job));
         }
     }
 
@@ -379,6 +421,12 @@ impl<'a> Dispatcher<'a> {
     fn tend_store(&mut self) -> Result<(), NodeError> {
         if self.lease.is_lost() {
             return Err(NodeError::Fenced(self.node));
+        }
+        if let Some(error) = self.record_error() {
+            return Err(error.into());
+        }
+        if self.store_retry.is_some() {
+            self.settle()?;
         }
         let now = self.clock.now();
         if let Some(requests) = self.control.look(&mut self.store, &self.settings, now)? {
@@ -449,66 +497,6 @@ impl<'a> Dispatcher<'a> {
         }
     }
 
-    /// How many jobs the node would claim now.
-    fn wants(&self) -> u32 {
-        if !self.phase.is_working() || self.store_retry.is_some() || !self.lease.is_held() {
-            return 0;
-        }
-        let slots = self.crew.present().count() * self.slots();
-        let (running, waiting) = self.hand.running_and_waiting(self.slots());
-        let in_stock = self.hand.stock.len() + waiting;
-        claim_count(slots as u32, running as u32, in_stock as u32, &self.pace)
-    }
-
-    /// Whether outcomes can wait a little for others: only while the workers have enough to do.
-    fn may_linger(&self) -> bool {
-        let (_, waiting) = self.hand.running_and_waiting(self.slots());
-        let enough = self.hand.stock.len() + waiting >= self.crew.present().count() * self.slots();
-        enough && self.hand.ended.len() < LINGER_MOST && self.phase.is_working()
-    }
-
-    /// One turn, if there is reason for one.
-    fn turn(&mut self, now: Timestamp) -> Result<(), StoreError> {
-        let due = self.next_due.is_some_and(|due| due <= now);
-        let claim = if self.maybe_work || due { self.wants() } else { 0 };
-        let record = self
-            .ended_since
-            .is_some_and(|since| !self.may_linger() || since.elapsed() >= LINGER);
-        if !record && claim == 0 {
-            return Ok(());
-        }
-        let turn = Turn {
-            node: self.node,
-            records: &self.hand.ended,
-            claim,
-            queues: &self.options.queues,
-            now,
-        };
-        let TurnResult {
-            stale,
-            claimed,
-            next_due,
-        } = self.store.turn(&turn)?;
-        for (job, fence) in stale {
-            tracing::warn!(
-                job = job.0,
-                fence,
-                "a stale outcome was refused: the job is not this node's any more"
-            );
-        }
-        self.tell_recorded();
-        for record in self.hand.ended.drain(..) {
-            self.maybe_work |= record.change.to() == queuectl_core::State::Pending;
-        }
-        self.ended_since = None;
-        if claim > 0 {
-            self.maybe_work = claimed.len() as u32 == claim;
-        }
-        self.next_due = next_due;
-        self.hand.stock.extend(claimed);
-        Ok(())
-    }
-
     fn store_came_back(&mut self) {
         if self.store_retry.take().is_some() {
             tracing::info!("the store can be used again; going on");
@@ -529,7 +517,7 @@ impl<'a> Dispatcher<'a> {
         // Whoever asks a second time does not want to wait for a disk that may never come back.
         if matches!(self.phase, Phase::Stopping | Phase::Killing) && self.hand.running() == 0 {
             return Err(NodeError::Unrecorded {
-                count: self.hand.ended.len(),
+                count: self.hand.ended.len() + self.hand.recording,
                 source: error,
             });
         }

@@ -8,6 +8,7 @@ use std::thread;
 
 use queuectl_storage::WakeListener;
 
+use super::recorder::Recorded;
 use crate::os;
 use crate::protocol::FromWorker;
 
@@ -17,6 +18,8 @@ pub enum Event {
     Wake,
     /// The node's lease came to another stage.
     Lease,
+    /// Outcomes were recorded beside the turns, or could not be.
+    Recorded(Recorded),
     /// The user asked the node to stop.
     StopSignal,
     /// What a worker process told, in that order.

@@ -1,7 +1,7 @@
 //! The books of a node: which claimed jobs wait in stock, which run on which worker, and which outcomes are not yet
 //! recorded.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use queuectl_core::{JobId, Timestamp};
 use queuectl_executor::{RunKey, StopReason};
@@ -13,13 +13,15 @@ pub struct Hand {
     /// Claimed, not started.
     pub stock: VecDeque<Claimed>,
     /// Sent to a worker.
-    running: HashMap<RunKey, Running>,
+    running: BTreeMap<RunKey, Running>,
     /// The jobs on each worker, in the order in which they were sent: so they start there.
     lines: Vec<Vec<RunKey>>,
     /// How many of the running ones wait to be taken over.
     adrift: usize,
     /// Ended or given back, to be recorded with the next turn.
     pub ended: Vec<Record>,
+    /// How many are being recorded beside the turns.
+    pub recording: usize,
 }
 
 /// A job on a worker.
@@ -176,9 +178,27 @@ impl Hand {
         Some((running.worker, key))
     }
 
+    /// Compares with the claims that the store says the node has. Outcomes of others are in the store already and are
+    /// forgotten here; returns how many. And which of the claims the node knows nothing of.
+    pub fn compare(&mut self, held: &BTreeSet<RunKey>) -> (usize, BTreeSet<RunKey>) {
+        let before = self.ended.len();
+        self.ended.retain(|record| held.contains(&key_of(record)));
+        let mut unknown = held.clone();
+        self.stock
+            .iter()
+            .map(key)
+            .for_each(|key| _ = unknown.remove(&key));
+        self.running.keys().for_each(|key| _ = unknown.remove(key));
+        self.ended
+            .iter()
+            .map(key_of)
+            .for_each(|key| _ = unknown.remove(&key));
+        (before - self.ended.len(), unknown)
+    }
+
     /// Whether the node owes the store nothing.
     pub fn is_empty(&self) -> bool {
-        self.stock.is_empty() && self.running.is_empty() && self.ended.is_empty()
+        self.stock.is_empty() && self.running.is_empty() && self.ended.is_empty() && self.recording == 0
     }
 }
 
@@ -190,9 +210,18 @@ pub fn key(job: &Claimed) -> RunKey {
     }
 }
 
+fn key_of(record: &Record) -> RunKey {
+    RunKey {
+        job: record.job,
+        fence: record.fence,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::node::decide::{self, Subject};
+    use queuectl_core::NodeId;
 
     fn claimed(id: i64) -> Claimed {
         Claimed {
@@ -254,6 +283,27 @@ mod tests {
         let (started, waiting) = hand.take_from(0, 2);
         assert_eq!((numbers(&started), numbers(&waiting)), (vec![5, 4], vec![1]));
         assert!(hand.is_empty());
+    }
+
+    #[test]
+    fn what_the_store_has_and_the_node_does_not_is_told_apart() {
+        let mut hand = Hand::default();
+        hand.stock.push_back(claimed(1));
+        hand.start(0, claimed(2), Timestamp(1));
+        for id in [3, 4] {
+            let record = decide::given_back(&Subject::from(&claimed(id)), NodeId(1));
+            hand.ended.push(record);
+        }
+        // The claim of 5 was stored and never heard of, and so was the end of 4.
+        let held = [1, 2, 3, 5].map(|id| key(&claimed(id))).into_iter().collect();
+        let (recorded, unknown) = hand.compare(&held);
+        assert_eq!(recorded, 1);
+        assert_eq!(unknown, BTreeSet::from([key(&claimed(5))]));
+        assert_eq!(
+            hand.ended.iter().map(|record| record.job.0).collect::<Vec<_>>(),
+            [3]
+        );
+        assert_eq!((hand.stock.len(), hand.running()), (1, 1), "bystanders");
     }
 
     #[test]

@@ -2,7 +2,7 @@
 //!
 //! Nothing here touches the store; what is given out was claimed and committed before.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use queuectl_core::{Clock, OutcomeKind};
 use queuectl_executor::{Run, RunKey};
@@ -12,16 +12,17 @@ use super::dispatcher::Dispatcher;
 use super::shutdown::Phase;
 use super::{decide, hand, report};
 use crate::protocol::ToWorker;
+use crate::world::Instant;
 
 /// Most jobs that wait at a worker process for each of its slots.
-const WAITING_MOST: u32 = 256;
+const WAITING_MOST: u32 = 512;
 /// How long a worker that has enough to do is not listened to, at most and at least.
 const UNHEARD_MOST: Duration = Duration::from_millis(10);
 const UNHEARD_LEAST: Duration = Duration::from_millis(1);
 /// How long jobs may wait while no slot gets free before they are taken back for others.
 const STALLED: Duration = Duration::from_millis(250);
 
-impl Dispatcher<'_> {
+impl Dispatcher {
     /// Gives jobs to workers, the least busy first: those whose worker died under them and that can be taken over, then
     /// those in stock. While jobs are short, some wait at the workers, where a slot is filled without a way back.
     pub(super) fn hand_out(&mut self) {

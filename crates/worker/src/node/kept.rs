@@ -4,13 +4,14 @@
 //! that was saved for the run. Whether a process has let go it does not say, so for a while it is taken that it has not.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use queuectl_core::ExecutorName;
 use queuectl_executor::RunKey;
 use queuectl_storage::Claimed;
 
 use super::hand;
+use crate::world::Instant;
 
 /// How long a worker process may need to let go of something.
 const LETTING_GO: Duration = Duration::from_secs(60);
@@ -36,6 +37,8 @@ struct Ended {
 pub struct Kept {
     /// Their outcomes are not durable yet.
     unrecorded: Vec<Ended>,
+    /// Their outcomes are being recorded.
+    recording: Vec<Ended>,
     /// Their worker was told.
     told: VecDeque<Ended>,
     /// Their worker died before, or soon after it was told.
@@ -57,10 +60,20 @@ impl Kept {
         }
     }
 
-    /// What ended is durable now: whom to tell of which runs.
+    /// What ended so far is going to be recorded.
+    pub fn recording(&mut self) {
+        self.recording.append(&mut self.unrecorded);
+    }
+
+    /// It could not be, and will be tried again.
+    pub fn not_recorded(&mut self) {
+        self.unrecorded.append(&mut self.recording);
+    }
+
+    /// What was to be recorded is durable now: whom to tell of which runs.
     pub fn recorded(&mut self) -> BTreeMap<usize, Vec<RunKey>> {
         let mut by_worker: BTreeMap<usize, Vec<RunKey>> = BTreeMap::new();
-        for ended in std::mem::take(&mut self.unrecorded) {
+        for ended in std::mem::take(&mut self.recording) {
             match ended.worker {
                 Some(worker) => {
                     by_worker.entry(worker).or_default().push(ended.key);
@@ -90,7 +103,7 @@ impl Kept {
 
     /// A worker process died, and may not have let go of what it was to let go of.
     pub fn worker_gone(&mut self, worker: usize) {
-        for ended in &mut self.unrecorded {
+        for ended in self.unrecorded.iter_mut().chain(&mut self.recording) {
             if ended.worker == Some(worker) {
                 ended.worker = None;
             }
@@ -148,6 +161,11 @@ mod tests {
         kept.ended(worker, &claimed(id), Some(vec![id as u8]));
     }
 
+    fn recorded(kept: &mut Kept) -> BTreeMap<usize, Vec<RunKey>> {
+        kept.recording();
+        kept.recorded()
+    }
+
     fn discarded(kept: &mut Kept, worker: usize) -> Vec<Vec<u8>> {
         let all = kept.discarded_by(worker);
         all.into_iter().flat_map(|(_, handles)| handles).collect()
@@ -161,11 +179,30 @@ mod tests {
         ended(&mut kept, None, 3);
         kept.worker_gone(0);
         assert!(!kept.any_adrift());
-        let told = kept.recorded();
+        let told = recorded(&mut kept);
         assert_eq!(told.keys().collect::<Vec<_>>(), [&1]);
         assert_eq!(told[&1][0].job, JobId(2));
         assert_eq!(discarded(&mut kept, 1), [[1], [3]]);
-        assert!(kept.recorded().is_empty() && !kept.any_adrift());
+        assert!(recorded(&mut kept).is_empty() && !kept.any_adrift());
+    }
+
+    #[test]
+    fn what_ends_while_others_are_recorded_waits_for_the_next_time() {
+        let mut kept = Kept::default();
+        ended(&mut kept, Some(0), 1);
+        kept.recording();
+        ended(&mut kept, Some(0), 2);
+        let ids =
+            |told: &BTreeMap<usize, Vec<RunKey>>| told[&0].iter().map(|key| key.job.0).collect::<Vec<_>>();
+        assert_eq!(ids(&kept.recorded()), [1]);
+        kept.recording();
+        ended(&mut kept, Some(0), 3);
+        kept.not_recorded();
+        assert!(kept.recorded().is_empty(), "it failed");
+        kept.recording();
+        kept.worker_gone(0);
+        assert!(kept.recorded().is_empty());
+        assert_eq!(discarded(&mut kept, 1), [[1], [3], [2]]);
     }
 
     #[test]
@@ -173,7 +210,7 @@ mod tests {
         let mut kept = Kept::default();
         ended(&mut kept, Some(0), 1);
         ended(&mut kept, Some(1), 2);
-        kept.recorded();
+        recorded(&mut kept);
         for worker in [0, 2] {
             kept.worker_gone(worker);
             assert_eq!(discarded(&mut kept, 2), [[1]], "the other one's stays");
@@ -187,7 +224,7 @@ mod tests {
         let mut kept = Kept::default();
         kept.ended(Some(0), &claimed(1), None);
         kept.ended(None, &claimed(2), None);
-        assert_eq!(kept.recorded().len(), 1);
+        assert_eq!(recorded(&mut kept).len(), 1);
         kept.worker_gone(0);
         assert!(!kept.any_adrift());
     }

@@ -5,10 +5,10 @@
 //! node rescues another.
 
 use queuectl_core::{ExecutorName, NodeId, OutcomeKind, Settings, Timestamp};
-use queuectl_executor::processes;
 use queuectl_storage::{Node, Queues, Record, Store, StoreError, Turn};
 
 use super::decide::{self, Subject};
+use crate::world;
 
 /// What a look at the nodes found.
 pub struct Found {
@@ -54,7 +54,7 @@ fn rescue_one(
     found: &mut Found,
 ) -> Result<(), StoreError> {
     // Before anything of it can run again.
-    let killed = processes::kill_marked(&dead.cookie);
+    let killed = world::kill_marked(&dead.cookie);
     let jobs = store.jobs_of_node(dead.id)?;
     let records: Vec<Record> = jobs
         .iter()

@@ -46,6 +46,7 @@ pub fn run(source: &str, options: &JobSpec, context: &Context) -> Result<Exit> {
         stored: 0,
         go_on_from: 1,
         bad: 0,
+        unsure: false,
     };
     let done = bulk.store_all();
     if let Err(error) = done {
@@ -84,6 +85,8 @@ struct Bulk<'a> {
     go_on_from: u64,
     /// Bad lines so far.
     bad: u64,
+    /// Whether it could not be found out if the last batch was stored.
+    unsure: bool,
 }
 
 impl Bulk<'_> {
@@ -171,10 +174,9 @@ impl Bulk<'_> {
     fn store_batch(&mut self) -> Result<()> {
         let batch = std::mem::take(&mut self.batch);
         if !batch.jobs.is_empty() {
-            let numbers = self
-                .store
-                .enqueue(&batch.jobs, self.clock.now())
-                .map_err(|error| name_line(error, &batch))?;
+            let stored = self.store.enqueue(&batch.jobs, self.clock.now());
+            self.unsure = matches!(stored, Err(StoreError::MaybeStored { .. }));
+            let numbers = stored.map_err(|error| name_line(error, &batch))?;
             self.stored += numbers.len() as u64;
             // Before printing can fail: the summary must know what is stored.
             self.go_on_from = self.lines.number + 1;
@@ -198,6 +200,10 @@ impl Bulk<'_> {
     fn summary(&self) -> String {
         let from = self.go_on_from;
         match self.stored {
+            stored if self.unsure => format!(
+                "{stored} jobs were stored for certain, and perhaps those of lines {from} to {}",
+                self.lines.number
+            ),
             0 => "no job was stored".to_owned(),
             stored => format!(
                 "{stored} jobs were stored, from lines 1 to {}; nothing from line {from} on",

@@ -2,8 +2,15 @@
 //!
 //! These run with all others, on the server for tests, and skip themselves where there is none.
 
+mod busy;
+mod clocks;
+mod lost;
+mod machines;
+mod net;
 mod proxy;
 mod secrets;
+mod server;
+mod storm;
 mod tls;
 
 use std::time::{Duration, Instant};
@@ -11,7 +18,7 @@ use std::time::{Duration, Instant};
 use proxy::{Mode, Proxy};
 
 use crate::support::unix::{lives, wait_gone};
-use crate::support::{Node, Queue, history, wait_until};
+use crate::support::{Node, Queue, finish, history, wait_until};
 
 /// The shortest lease that can be set.
 const LEASE: Duration = Duration::from_secs(5);
@@ -144,6 +151,32 @@ fn a_node_goes_on_when_the_server_is_back_after_its_lease() {
     assert_eq!(queue.json(["worker:list"])[0]["id"], 1);
 }
 
+/// The same while the dispatcher is stuck in a call, so that nobody can ask the job to stop and its worker process is killed
+/// with it. That is no crash of the job's.
+#[test]
+fn a_job_that_is_killed_for_the_lease_loses_no_attempt() {
+    let name = "postgres::a_job_that_is_killed_for_the_lease_loses_no_attempt";
+    let Some((queue, proxy)) = by_proxy(name, &[("lease", "5s"), ("max_retries", "0")]) else {
+        return;
+    };
+    let node = start(&queue, &proxy);
+    let id = queue.enqueue(["echo $$ >> pids; while [ ! -e go ]; do sleep 0.01; done"]);
+    let pid = queue.wait_pid("pids");
+    let cut_off = Instant::now();
+    proxy.set(Mode::Frozen);
+    wait_gone(pid, "the job");
+    assert!(cut_off.elapsed() < LEASE);
+    queue.write("go", "");
+    proxy.set(Mode::Open);
+    node.wait_log("the lease is as good as over; killed what was still running");
+    let job = queue.wait_state(&id, "completed");
+    assert_eq!(history(&job), ["1 returned", "1 succeeded"], "{job}");
+    // The control: a worker process that dies otherwise.
+    let crash = queue.enqueue(["kill -9 $PPID; sleep 1000"]);
+    let job = queue.wait_state(&crash, "dead");
+    assert_eq!(history(&job), ["1 crashed"], "{job}");
+}
+
 /// Several queues in one database, each in its schema, beside what belongs to others.
 #[test]
 fn queues_have_schemas_of_their_own() {
@@ -181,5 +214,25 @@ fn a_schema_that_is_not_there_is_not_made_by_looking() {
         assert!(queue.fails(5, [verb]).contains("there is no queue here yet"));
     }
     queue.enqueue(["true"]);
+    assert_eq!(queue.jobs().len(), 1);
+}
+
+/// A pooler that hands sessions around would have the statements of one queue run on another's tables. A session that was
+/// used before is what gives it away.
+#[test]
+fn sessions_that_a_pooler_hands_around_are_refused() {
+    let name = "postgres::sessions_that_a_pooler_hands_around_are_refused";
+    let Some(queue) = Queue::postgres(name) else {
+        return;
+    };
+    queue.enqueue(["true"]);
+    let location = queue.location().into_string().unwrap();
+    let pooled = format!("{location}&options=-cqueuectl.session%3Dsession_of_another_client");
+    for words in [&["list"][..], &["enqueue", "true"], &["worker:start"]] {
+        let mut command = queue.bare();
+        command.env("QUEUECTL_DB", &pooled).args(words);
+        let said = finish(command, None).fails(5);
+        assert!(said.contains("pool_mode = session"), "{said}");
+    }
     assert_eq!(queue.jobs().len(), 1);
 }

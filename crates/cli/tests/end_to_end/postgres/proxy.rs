@@ -2,6 +2,7 @@
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
 use std::thread;
 
@@ -16,10 +17,21 @@ pub enum Mode {
     Closed,
 }
 
+/// What happens to the next commit.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Loss {
+    /// It does not reach the server, and its connection ends.
+    Commit,
+    /// It does, and its connection ends before the answer.
+    Answer,
+}
+
 struct Shared {
     mode: Mutex<Mode>,
     changed: Condvar,
     open: Mutex<Vec<TcpStream>>,
+    loss: Mutex<Option<Loss>>,
+    watchers: AtomicUsize,
 }
 
 /// A proxy in front of the server for tests.
@@ -38,6 +50,8 @@ impl Proxy {
             mode: Mutex::new(Mode::Open),
             changed: Condvar::new(),
             open: Mutex::default(),
+            loss: Mutex::default(),
+            watchers: AtomicUsize::new(0),
         });
         let all = Arc::clone(&shared);
         thread::spawn(move || {
@@ -51,21 +65,38 @@ impl Proxy {
                 let mut open = all.open.lock().unwrap();
                 open.extend([client.try_clone().unwrap(), server.try_clone().unwrap()]);
                 drop(open);
-                for (from, to) in [
-                    (client.try_clone().unwrap(), server.try_clone().unwrap()),
-                    (server, client),
-                ] {
-                    let all = Arc::clone(&all);
-                    thread::spawn(move || pass(from, to, &all));
+                // Whether the answer to come is to be lost.
+                let lost = Arc::new(AtomicBool::new(false));
+                let (to, from) = (server.try_clone().unwrap(), client.try_clone().unwrap());
+                for (from, to, asks) in [(from, to, true), (server, client, false)] {
+                    let (all, lost) = (Arc::clone(&all), Arc::clone(&lost));
+                    thread::spawn(move || pass(from, to, &all, asks, &lost));
                 }
             }
         });
         Proxy { shared, port }
     }
 
-    /// The location, by way of the proxy.
+    /// The location, by way of the proxy, which wants to understand what it hears.
     pub fn location(&self, location: &str) -> String {
-        location.replace(authority(location), &format!("127.0.0.1:{}", self.port))
+        let location = location.replace(authority(location), &format!("127.0.0.1:{}", self.port));
+        let separator = if location.contains('?') { '&' } else { '?' };
+        format!("{location}{separator}sslmode=disable")
+    }
+
+    /// How many connections have asked whether anything has changed, which is what those do who wait.
+    pub fn watchers(&self) -> usize {
+        self.shared.watchers.load(Ordering::SeqCst)
+    }
+
+    /// Loses the next commit, or its answer.
+    pub fn lose(&self, loss: Loss) {
+        *self.shared.loss.lock().unwrap() = Some(loss);
+    }
+
+    /// Whether that has happened.
+    pub fn has_lost(&self) -> bool {
+        self.shared.loss.lock().unwrap().is_none()
     }
 
     pub fn set(&self, mode: Mode) {
@@ -79,21 +110,41 @@ impl Proxy {
     }
 }
 
-fn pass(mut from: TcpStream, mut to: TcpStream, shared: &Shared) {
+fn pass(mut from: TcpStream, mut to: TcpStream, shared: &Shared, asks: bool, lost: &AtomicBool) {
     let mut bytes = [0; 16 * 1024];
+    let mut watches = false;
     while let Ok(count @ 1..) = from.read(&mut bytes) {
         let mut mode = shared.mode.lock().unwrap();
         while *mode == Mode::Frozen {
             mode = shared.changed.wait(mode).unwrap();
         }
         drop(mode);
-        if to.write_all(&bytes[..count]).is_err() {
+        let bytes = &bytes[..count];
+        let has = |wanted: &[u8]| bytes.windows(wanted.len()).any(|part| part == wanted);
+        if !watches && has(MARKER) {
+            watches = true;
+            shared.watchers.fetch_add(1, Ordering::SeqCst);
+        }
+        if asks && has(COMMIT) {
+            match shared.loss.lock().unwrap().take() {
+                Some(Loss::Commit) => break,
+                Some(Loss::Answer) => lost.store(true, Ordering::SeqCst),
+                None => {}
+            }
+        }
+        // The server has answered, so it is done.
+        if (!asks && lost.load(Ordering::SeqCst)) || to.write_all(bytes).is_err() {
             break;
         }
     }
     let _ = to.shutdown(Shutdown::Both);
     let _ = from.shutdown(Shutdown::Both);
 }
+
+/// A commit as it is sent.
+const COMMIT: &[u8] = b"COMMIT\0";
+/// The question whether anything has changed.
+const MARKER: &[u8] = b"pg_current_snapshot";
 
 /// Host and port of a location.
 fn authority(location: &str) -> &str {

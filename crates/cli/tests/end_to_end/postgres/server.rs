@@ -1,0 +1,51 @@
+//! A server of a test's own, for what one cannot do to a server that others use.
+
+#[path = "../../../../../xtask/src/postgres.rs"]
+#[expect(dead_code, reason = "some of it is only for the tasks")]
+mod throw_away;
+
+use std::fs;
+use std::path::Path;
+
+use nix::sys::signal::Signal;
+pub use throw_away::{Server, Setup};
+
+use crate::support::unix::{children, send};
+
+/// A server at that address. None, and said so, if there are no programs for it.
+pub fn own_server(test: &str, address: &str) -> Option<Server> {
+    let certificates = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../plugins/http/testdata");
+    let server = Server::with(&Setup {
+        certificates: &certificates,
+        address,
+        durable: false,
+        settings: &["shared_buffers=64MB"],
+    });
+    let server = server.unwrap_or_else(|error| panic!("the server does not start: {error:#}"));
+    if server.is_none() {
+        queuectl_testkit::skipped(test, "the programs of a PostgreSQL server are not installed");
+    }
+    server
+}
+
+/// The server's process, and the processes that serve connections of clients.
+pub fn processes(server: &Server) -> (i32, Vec<i32>) {
+    let file = fs::read_to_string(server.data().join("postmaster.pid")).unwrap();
+    let postmaster = file.lines().next().unwrap().trim().parse().unwrap();
+    let serves = |pid: &i32| {
+        let line = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+        line.starts_with(b"postgres: queuectl ")
+    };
+    (
+        postmaster,
+        children(postmaster).into_iter().filter(serves).collect(),
+    )
+}
+
+/// Stops everything that the server is, or lets it go on.
+pub fn signal_all(server: &Server, signal: Signal) {
+    let (postmaster, _) = processes(server);
+    for pid in [vec![postmaster], children(postmaster)].concat() {
+        send(pid, signal);
+    }
+}
