@@ -13,6 +13,7 @@ mod suite;
 mod tidy;
 #[cfg(target_os = "linux")]
 mod torture;
+mod windows;
 mod workspace;
 
 use std::path::PathBuf;
@@ -52,6 +53,9 @@ enum Task {
     Test {
         /// Run only the tests whose name contains this; the other steps run in any case
         filter: Option<String>,
+        /// Build the tests for Windows and run them under Wine instead, with Debian's packages; says what is missing
+        #[arg(long)]
+        windows: bool,
     },
     /// Run what CI runs: `test`, where a skipped test is a failure
     Ci,
@@ -105,7 +109,14 @@ fn run(task: Task) -> anyhow::Result<()> {
         Task::Build { release } => build::run(&workspace, Profile::from_release_flag(release)),
         Task::Install { prefix } => install::run(&workspace, prefix),
         Task::Tidy => tidy::run(&workspace),
-        Task::Test { filter } => suite::run(&workspace, filter.as_deref(), suite::in_ci()),
+        Task::Test {
+            filter,
+            windows: true,
+        } => windows::run(&workspace, filter.as_deref()),
+        Task::Test {
+            filter,
+            windows: false,
+        } => suite::run(&workspace, filter.as_deref(), suite::in_ci()),
         Task::Ci => suite::run(&workspace, None, true),
         #[cfg(target_os = "linux")]
         Task::Bench {

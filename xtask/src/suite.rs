@@ -101,6 +101,18 @@ pub fn run(workspace: &Workspace, filter: Option<&str>, ci: bool) -> anyhow::Res
             "task tests",
             &["test", "--package", "xtask", "--no-fail-fast"][..],
         ),
+        // In this one the simulator stands in the place of the machine, which no binary under test must have.
+        (
+            "simulation",
+            &[
+                "test",
+                "--package",
+                "queuectl-sim",
+                "--features",
+                "simulate",
+                "--no-fail-fast",
+            ][..],
+        ),
     ];
     let test_runs = test_runs
         .into_iter()

@@ -266,6 +266,64 @@ mod tests {
         }
     }
 
+    /// Whatever the counts are: what an event does to them, and that what it says of the time fits the state.
+    #[test]
+    fn every_pair_with_every_count() {
+        let later = Some(Timestamp(99));
+        let events = [
+            Event::Due,
+            Event::Claim,
+            Event::Complete,
+            Event::Fail { retry_at: later },
+            Event::Fail { retry_at: None },
+            Event::SystemFail { retry_at: later },
+            Event::SystemFail { retry_at: None },
+            Event::Return,
+            Event::Cancel,
+            Event::Retry,
+        ];
+        let mut allowed = 0;
+        for (state, attempts, system_failures) in State::ALL
+            .into_iter()
+            .flat_map(|state| (0..=8).flat_map(move |a| (0..=6).map(move |s| (state, a, s))))
+        {
+            let job = Standing {
+                state,
+                attempts,
+                system_failures,
+            };
+            for event in events {
+                let Ok(change) = transition(job, event) else {
+                    continue;
+                };
+                allowed += 1;
+                let less = attempts.saturating_sub(1);
+                let counts = match event {
+                    Event::Claim => (attempts + 1, system_failures),
+                    Event::Return => (less, system_failures),
+                    Event::Complete | Event::Fail { .. } => (attempts, 0),
+                    Event::SystemFail { retry_at: Some(_) } => (less, system_failures + 1),
+                    Event::SystemFail { retry_at: None } => (attempts, system_failures + 1),
+                    Event::Retry => (0, 0),
+                    Event::Due | Event::Cancel => (attempts, system_failures),
+                };
+                assert_eq!(
+                    (change.attempts(), change.system_failures()),
+                    counts,
+                    "{job:?} {event:?}"
+                );
+                assert_eq!(change.from(), state);
+                assert_eq!(
+                    change.due_at().is_some(),
+                    change.to().waits(),
+                    "{job:?} {event:?}"
+                );
+                assert_ne!(change.from(), change.to(), "{job:?} {event:?}");
+            }
+        }
+        assert_eq!(allowed, table().len() * 9 * 7);
+    }
+
     #[test]
     fn nothing_leaves_completed() {
         assert!(table().iter().all(|(from, _, _)| *from != State::Completed));

@@ -11,7 +11,7 @@ use queuectl_core::{Advice, ExecutorName, JobId, Outcome, Output, Timestamp};
 use serde::{Deserialize, Serialize};
 
 /// Which attempt of which job: the job and the fencing token of the claim.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
 pub struct RunKey {
     /// The job.
     pub job: JobId,

@@ -1,9 +1,15 @@
 //! The clock that due times go by: this machine's on SQLite, the server's on PostgreSQL, so that machines whose clocks
 //! differ agree.
 
+#[cfg(not(feature = "sim"))]
 use std::time::Instant;
 
-use queuectl_core::{Clock, SystemClock, Timestamp};
+#[cfg(not(feature = "sim"))]
+use queuectl_core::SystemClock;
+use queuectl_core::{Clock, Timestamp};
+
+#[cfg(feature = "sim")]
+use crate::sim::{Instant, SystemClock};
 
 /// The store's clock, as read once; from then on the monotonic clock is what moves it.
 #[derive(Debug, Clone, Copy)]
@@ -23,13 +29,16 @@ impl StoreClock {
     /// A time that this machine's clock showed not long ago, by the store's clock.
     #[must_use]
     pub fn of_local(&self, local: Timestamp) -> Timestamp {
-        match self.0 {
+        let now = self.now();
+        let moved = match self.0 {
             None => local,
             Some(_) => {
-                let ahead = self.now().0.saturating_sub(SystemClock.now().0);
+                let ahead = now.0.saturating_sub(SystemClock.now().0);
                 Timestamp(local.0.saturating_add(ahead))
             }
-        }
+        };
+        // If this machine's clock was set back since, it would lie ahead, and a retry would wait for so much longer.
+        moved.min(now)
     }
 }
 

@@ -8,6 +8,8 @@ use diesel::pg::PgConnection;
 use diesel::sqlite::SqliteConnection;
 
 use crate::StoreError;
+#[cfg(feature = "sim")]
+use crate::sim::{self, Fault, Guard};
 
 /// A connection to one of the databases.
 #[derive(diesel::MultiConnection)]
@@ -20,6 +22,9 @@ pub enum Db {
 
 /// What queries of the verbs are written for.
 pub type Backend = multi_connection_impl::MultiBackend;
+
+/// How a transaction that writes begins on SQLite.
+const WRITE: &str = "BEGIN IMMEDIATE";
 
 impl Db {
     /// Runs `body`, which only reads, in one moment: it sees nothing that is stored meanwhile.
@@ -36,7 +41,7 @@ impl Db {
 
     /// Runs `body` in one transaction: all of it is stored, or nothing. On SQLite it is the only writer.
     pub fn write<T>(&mut self, body: impl FnOnce(&mut Db) -> Result<T, StoreError>) -> Result<T, StoreError> {
-        self.transaction("BEGIN IMMEDIATE", "BEGIN", body)
+        self.transaction(WRITE, "BEGIN", body)
     }
 
     fn transaction<T>(
@@ -45,16 +50,37 @@ impl Db {
         on_postgres: &str,
         body: impl FnOnce(&mut Db) -> Result<T, StoreError>,
     ) -> Result<T, StoreError> {
+        #[cfg(feature = "sim")]
+        let body = |conn: &mut Db| {
+            let done = body(conn)?;
+            match (on_sqlite == WRITE).then(sim::fault).flatten() {
+                Some(fault @ Fault::Refused) if !sim::is_off(Guard::Commit) => Err(sim::error(fault)),
+                fault => Ok((done, fault)),
+            }
+        };
         match self {
             Db::Sqlite(conn) => AnsiTransactionManager::begin_transaction_sql(conn, on_sqlite)?,
             Db::Postgres(conn) => AnsiTransactionManager::begin_transaction_sql(conn, on_postgres)?,
         }
         match body(self) {
+            #[cfg(feature = "sim")]
+            Ok((value, Some(Fault::Refused))) => {
+                match self {
+                    Db::Sqlite(conn) => AnsiTransactionManager::rollback_transaction(conn)?,
+                    Db::Postgres(conn) => AnsiTransactionManager::rollback_transaction(conn)?,
+                }
+                Ok(value)
+            }
             Ok(value) => {
                 match self {
                     Db::Sqlite(conn) => AnsiTransactionManager::commit_transaction(conn)?,
                     Db::Postgres(conn) => AnsiTransactionManager::commit_transaction(conn)?,
                 }
+                #[cfg(feature = "sim")]
+                let value = match value {
+                    (value, None) => value,
+                    (_, Some(fault)) => return Err(sim::error(fault)),
+                };
                 Ok(value)
             }
             Err(error) => {

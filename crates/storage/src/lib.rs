@@ -18,6 +18,8 @@ mod pages;
 mod postgres;
 mod rows;
 mod schema;
+#[cfg(feature = "sim")]
+pub mod sim;
 mod sqlite;
 mod statements;
 mod store;

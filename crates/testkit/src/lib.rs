@@ -2,6 +2,7 @@
 //! store must pass. A dev-dependency only.
 
 pub mod conformance;
+pub mod history;
 mod skip;
 mod temp;
 

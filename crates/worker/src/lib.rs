@@ -10,6 +10,15 @@
 //!
 //! Commands that run inside a worker process belong to the executor crate; verbs of the command line to the cli.
 
+#![cfg_attr(
+    feature = "sim",
+    expect(
+        dead_code,
+        unused_imports,
+        reason = "the simulator stands in the place of real processes"
+    )
+)]
+
 mod bench;
 mod kit;
 mod node;
@@ -18,6 +27,9 @@ mod probe;
 mod process;
 mod protocol;
 mod sabotage;
+#[cfg(feature = "sim")]
+pub mod sim;
+mod world;
 
 pub use bench::{Bench, BenchError, BenchOptions, new_store};
 pub use kit::{Checked, KitError, KitOptions, Verdict, check_plugin, serve_case};

@@ -6,12 +6,15 @@ pub use unix::*;
 #[cfg(windows)]
 pub use windows::*;
 
+#[cfg(windows)]
+mod windows;
+
 #[cfg(unix)]
 mod unix {
     use std::fs::File;
     use std::io;
     use std::os::unix::process::{CommandExt, ExitStatusExt};
-    use std::process::{Command, ExitStatus};
+    use std::process::{Child, Command, ExitStatus};
     use std::sync::Arc;
     use std::sync::atomic::AtomicBool;
 
@@ -74,6 +77,30 @@ mod unix {
         }
     }
 
+    /// A worker process and its process group.
+    pub struct Tree(u32);
+
+    impl Tree {
+        /// The tree of a child that [`own_group`] was said of.
+        pub fn of(child: &Child) -> io::Result<Tree> {
+            Ok(Tree(child.id()))
+        }
+
+        /// Kills the process, which was not waited for yet, and every process of its group.
+        pub fn kill(&self) {
+            kill_child_group(self.0);
+        }
+
+        /// Its number may mean others once it was waited for: what it left is for the sweeps to find.
+        pub fn kill_rest(&self) {}
+
+        /// What is left may stay: nothing holds it.
+        pub fn let_go(&self) {}
+    }
+
+    /// A terminal here says itself what its characters are.
+    pub fn utf8_console() {}
+
     /// How a process ended, in words.
     pub fn describe(status: ExitStatus) -> String {
         match (status.code(), status.signal()) {
@@ -106,80 +133,5 @@ mod unix {
     pub fn host_name() -> String {
         nix::unistd::gethostname()
             .map_or_else(|_| "unknown".into(), |name| name.to_string_lossy().into_owned())
-    }
-}
-
-#[cfg(windows)]
-mod windows {
-    use std::fs::File;
-    use std::io;
-    use std::os::windows::io::{AsHandle, OwnedHandle};
-    use std::os::windows::process::CommandExt;
-    use std::process::{Command, ExitStatus};
-    use std::sync::Arc;
-    use std::sync::atomic::{AtomicBool, Ordering};
-    use std::time::Duration;
-
-    const CREATE_NEW_PROCESS_GROUP: u32 = 0x200;
-
-    /// This program, to be started again.
-    pub fn own_program() -> io::Result<Command> {
-        std::env::current_exe().map(Command::new)
-    }
-
-    /// The program's file names its processes.
-    pub fn name_process() {}
-
-    /// Worker processes are in a group of their own, which nobody sends Ctrl-C.
-    pub fn outlive_stop_signals() -> io::Result<()> {
-        Ok(())
-    }
-
-    /// Calls `stop` from a thread of its own for every Ctrl-C and Ctrl-Break.
-    pub fn on_stop_signal(mut stop: impl FnMut() + Send + 'static) -> io::Result<()> {
-        let pressed = Arc::new(AtomicBool::new(false));
-        for signal in [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM] {
-            signal_hook::flag::register(signal, Arc::clone(&pressed))?;
-        }
-        std::thread::Builder::new()
-            .name("signals".into())
-            .spawn(move || {
-                loop {
-                    // The C runtime's handlers can do no more than set a flag.
-                    std::thread::sleep(Duration::from_millis(50));
-                    if pressed.swap(false, Ordering::SeqCst) {
-                        stop();
-                    }
-                }
-            })?;
-        Ok(())
-    }
-
-    /// A worker process gets a group of its own, so that Ctrl-C reaches the dispatcher alone.
-    pub fn own_group(command: &mut Command) {
-        command.creation_flags(CREATE_NEW_PROCESS_GROUP);
-    }
-
-    /// The worker's job object ends with it; nothing else is left to kill here.
-    pub fn kill_child_group(_: u32) {}
-
-    /// How a process ended, in words.
-    pub fn describe(status: ExitStatus) -> String {
-        status
-            .code()
-            .map_or_else(|| "ended".to_owned(), |code| format!("exit status {code}"))
-    }
-
-    /// Copies the handles of standard input and output.
-    pub fn take_standard_streams() -> io::Result<(File, File)> {
-        let own = |handle: io::Result<OwnedHandle>| handle.map(File::from);
-        let input = own(io::stdin().as_handle().try_clone_to_owned())?;
-        let output = own(io::stdout().as_handle().try_clone_to_owned())?;
-        Ok((input, output))
-    }
-
-    /// The machine's name.
-    pub fn host_name() -> String {
-        std::env::var("COMPUTERNAME").unwrap_or_else(|_| "unknown".into())
     }
 }

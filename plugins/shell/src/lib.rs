@@ -3,6 +3,7 @@
 //! It only turns the request into a process description. Starting, capturing, limiting and stopping the process is the
 //! host's work.
 
+mod builtin;
 mod dialect;
 mod payload;
 mod values;
@@ -84,20 +85,16 @@ fn words(request: &Request, payload: &Payload, chosen: &Chosen) -> Result<Spawn,
                     "payload: shell and errexit mean nothing to a command that is a list: no shell runs it",
                 );
             }
+            if cfg!(windows)
+                && let Some(line) = builtin::line(argv.iter().map(String::as_str))
+            {
+                return Ok(by_line("cmd", &[], &line.map_err(Error::new)?));
+            }
             Ok(Spawn::argv(argv))
         }
         (Some(Command::Line(line)), None) => {
             let shell = payload.shell.as_ref().unwrap_or(&chosen.shell);
-            let dialect = Dialect::of(shell);
-            let quoted = format!("\"{line}\"");
-            let raw = dialect == Dialect::Cmd;
-            let words = [shell.as_str()]
-                .into_iter()
-                .chain(errexit(shell, payload, chosen)?.iter().copied())
-                .chain(dialect.line_flags().iter().copied())
-                .chain([if raw { &quoted } else { line.as_str() }]);
-            let spawn = Spawn::argv(words);
-            Ok(if raw { spawn.raw_last() } else { spawn })
+            Ok(by_line(shell, errexit(shell, payload, chosen)?, line))
         }
         (None, Some(script)) => {
             let (interpreter, flag) = match (&payload.shell, shebang(script)) {
@@ -115,6 +112,20 @@ fn words(request: &Request, payload: &Payload, chosen: &Chosen) -> Result<Spawn,
             Ok(Spawn::argv(words))
         }
     }
+}
+
+/// A line as a shell runs it. `cmd` reads its command line itself, so there the line stands in it as it is.
+fn by_line(shell: &str, flags: &[&str], line: &str) -> Spawn {
+    let dialect = Dialect::of(shell);
+    let quoted = format!("\"{line}\"");
+    let raw = dialect == Dialect::Cmd;
+    let words = [shell]
+        .into_iter()
+        .chain(flags.iter().copied())
+        .chain(dialect.line_flags().iter().copied())
+        .chain([if raw { quoted.as_str() } else { line }]);
+    let spawn = Spawn::argv(words);
+    if raw { spawn.raw_last() } else { spawn }
 }
 
 /// The flags by which a shell ends at the first command that fails, if the job or else the operator wants that.

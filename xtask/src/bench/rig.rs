@@ -1,5 +1,6 @@
 //! What every measurement needs: the release binary, its plugins and the no-op plugin, and a queue of its own.
 
+use std::cell::Cell;
 use std::ffi::OsStr;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -21,6 +22,7 @@ pub struct Rig {
     folder: tempfile::TempDir,
     binary: PathBuf,
     tool: PathBuf,
+    tool_made: Cell<bool>,
     sources: PathBuf,
     /// How many jobs a large queue has.
     pub jobs: u64,
@@ -60,23 +62,12 @@ impl Rig {
             .status()
             .context("cannot start cc")?;
         ensure!(compiled.success(), "the no-op plugin does not compile");
-        let made = workspace
-            .cargo([
-                "build",
-                "--release",
-                "--package",
-                "queuectl-storage",
-                "--example",
-                "scale",
-            ])
-            .status()
-            .context("cannot start cargo")?;
-        ensure!(made.success(), "the tool that fills queues does not compile");
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         Ok(Rig {
             folder,
             binary,
             tool: target.join("release/examples/scale"),
+            tool_made: Cell::new(false),
             sources: workspace.root().to_owned(),
             jobs,
             minutes,
@@ -133,6 +124,7 @@ impl Rig {
 
     /// The same on a queue that is anywhere.
     pub fn tool_at(&self, verb: &str, queue: &OsStr, arguments: &[&str]) -> anyhow::Result<String> {
+        self.make_tool()?;
         let output = Command::new(&self.tool)
             .arg(verb)
             .arg(queue)
@@ -142,6 +134,28 @@ impl Rig {
             .context("cannot start the tool that fills queues")?;
         ensure!(output.status.success(), "the tool that fills queues failed");
         Ok(String::from_utf8(output.stdout)?)
+    }
+
+    /// Compiles it when it is first needed: most measurements do without.
+    fn make_tool(&self) -> anyhow::Result<()> {
+        if self.tool_made.get() {
+            return Ok(());
+        }
+        let made = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
+            .args([
+                "build",
+                "--release",
+                "--package",
+                "queuectl-storage",
+                "--example",
+                "scale",
+            ])
+            .current_dir(&self.sources)
+            .status()
+            .context("cannot start cargo")?;
+        ensure!(made.success(), "the tool that fills queues does not compile");
+        self.tool_made.set(true);
+        Ok(())
     }
 
     /// Makes a queue with jobs in these states, anew.

@@ -36,6 +36,10 @@ const ARROWS: &[(&str, &[&str])] = &[
         ],
     ),
     (TESTKIT, &["crates/core", "crates/storage"]),
+    (
+        "crates/sim",
+        &["crates/core", "crates/storage", "crates/worker", TESTKIT],
+    ),
     ("xtask", &[]),
 ];
 /// Every plugin, whatever its name.

@@ -12,6 +12,7 @@ mod net;
 mod power;
 mod procs;
 mod rig;
+mod sim;
 mod storage;
 mod syscalls;
 
@@ -74,21 +75,18 @@ pub enum Campaign {
         #[arg(long, value_name = "N", default_value_t = 1)]
         seed: u64,
     },
+    /// Simulate nodes, clients and faults over the real store, by the million steps
+    Sim(sim::Options),
 }
 
 /// Runs a campaign; an error if anything was violated, or if a control was not.
 pub fn run(workspace: &Workspace, campaign: &Campaign) -> anyhow::Result<()> {
-    let release = match campaign {
-        Campaign::Storage { release, .. } | Campaign::Procs { release, .. } => *release,
-        Campaign::Net {
-            partitions,
-            machines,
-            jobs,
-            seed,
-        } => return net::run(workspace, *partitions, *machines, *jobs, *seed),
+    let rig = |release: &bool| {
+        heading("Building");
+        let built = build::build(workspace, Profile::from_release_flag(*release), Scope::Shell)?;
+        Rig::new(workspace, &built)
     };
-    heading("Building");
-    let built = build::build(workspace, Profile::from_release_flag(release), Scope::Shell)?;
+    let chosen = |seed: &Option<u64>| seed.unwrap_or_else(|| fastrand::u64(..1_000_000));
     match campaign {
         Campaign::Storage {
             cuts,
@@ -96,20 +94,27 @@ pub fn run(workspace: &Workspace, campaign: &Campaign) -> anyhow::Result<()> {
             step,
             only,
             seed,
-            ..
+            release,
         } => {
             let plan = storage::Plan {
                 cuts: *cuts,
                 flips: *flips,
                 step: *step,
-                seed: seed.unwrap_or_else(|| fastrand::u64(..1_000_000)),
+                seed: chosen(seed),
             };
-            storage::run(&Rig::new(workspace, &built)?, plan, only)
+            storage::run(&rig(release)?, plan, only)
         }
-        Campaign::Net { .. } => Ok(()),
-        Campaign::Procs { faults, seed, .. } => {
-            let seed = seed.unwrap_or_else(|| fastrand::u64(..1_000_000));
-            procs::run(&Rig::new(workspace, &built)?, *faults, seed, !release)
-        }
+        Campaign::Procs {
+            faults,
+            seed,
+            release,
+        } => procs::run(&rig(release)?, *faults, chosen(seed), !release),
+        Campaign::Net {
+            partitions,
+            machines,
+            jobs,
+            seed,
+        } => net::run(workspace, *partitions, *machines, *jobs, *seed),
+        Campaign::Sim(options) => sim::run(workspace, options),
     }
 }

@@ -67,6 +67,9 @@ impl<W: Write> BytesWriter<W> {
             joined = start;
             &joined
         };
+        // Whether it ends a line is known with what comes next.
+        let returns = rest.strip_suffix(b"\r");
+        rest = returns.unwrap_or(rest);
         while !rest.is_empty() {
             let (valid, bad) = match std::str::from_utf8(rest) {
                 Ok(text) => (text, 0),
@@ -77,7 +80,13 @@ impl<W: Write> BytesWriter<W> {
                     let Some(bad) = error.error_len() else {
                         self.write_text(valid)?;
                         self.partial = after.to_vec();
-                        return Ok(());
+                        if returns.is_none() {
+                            return Ok(());
+                        }
+                        // The rest of the character does not come.
+                        let wrong = std::mem::take(&mut self.partial);
+                        self.write_wrong(&wrong)?;
+                        break;
                     };
                     (valid, bad)
                 }
@@ -86,6 +95,9 @@ impl<W: Write> BytesWriter<W> {
             let (wrong, after) = rest[valid.len()..].split_at(bad);
             self.write_wrong(wrong)?;
             rest = after;
+        }
+        if returns.is_some() {
+            self.partial.push(b'\r');
         }
         Ok(())
     }
@@ -98,7 +110,11 @@ impl<W: Write> BytesWriter<W> {
     /// Writes what is left of a split character, and flushes.
     pub fn finish(&mut self) -> io::Result<()> {
         let partial = std::mem::take(&mut self.partial);
-        self.write_wrong(&partial)?;
+        if partial == b"\r" {
+            self.write_text("\r")?;
+        } else {
+            self.write_wrong(&partial)?;
+        }
         self.out.flush()
     }
 
@@ -108,7 +124,8 @@ impl<W: Write> BytesWriter<W> {
             let (plain, after) = rest.split_at(at);
             self.out.write_all(plain.as_bytes())?;
             let mut chars = after.chars();
-            if let Some(c) = chars.next() {
+            // Programs on Windows, and some protocols, end a line with both.
+            if let Some(c) = chars.next().filter(|_| !after.starts_with("\r\n")) {
                 self.out.write_all(visible(c).as_bytes())?;
             }
             rest = chars.as_str();
@@ -152,6 +169,12 @@ mod tests {
 	b\r\x1b]0;x\x07"
         );
         assert_eq!(written(&[b"\x1b\xff"], true), b"\x1b\xff");
+    }
+
+    #[test]
+    fn a_line_may_end_with_two_characters() {
+        assert_eq!(written(&[b"a\r\nb\r", b"\nc\rd\r"], false), b"a\nb\nc\\rd\\r");
+        assert_eq!(written(&[b"\xc2\r", b"\n"], false), b"\\xc2\n");
     }
 
     #[test]

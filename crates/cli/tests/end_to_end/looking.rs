@@ -1,11 +1,18 @@
 //! Looking at jobs: lists, details, output, counts; for people and as JSON.
 
+#[cfg(unix)]
 use std::io::Read;
 use std::process::Stdio;
 
+#[cfg(unix)]
 use serde_json::Value;
 
-use crate::support::{Queue, finish, history, time_ms, wait_until};
+#[cfg(unix)]
+use crate::support::wait_until;
+use crate::support::{Queue, finish, history, time_ms};
+
+/// How the shell of this system ends a line.
+const LINE_END: &str = if cfg!(windows) { "\r\n" } else { "\n" };
 
 /// A queue in which one job completed, one is dead, one waits and one is scheduled.
 fn varied() -> Queue {
@@ -16,11 +23,15 @@ fn varied() -> Queue {
         "bad",
         "--max-retries",
         "1",
-        "echo attempt $QUEUECTL_ATTEMPT; exit 3",
+        if cfg!(windows) {
+            "echo attempt %QUEUECTL_ATTEMPT%& exit 3"
+        } else {
+            "echo attempt $QUEUECTL_ATTEMPT; exit 3"
+        },
     ]);
     assert_eq!(queue.drain(&["--queue", "default"]), 1);
-    queue.enqueue(["--id", "later", "--queue", "own", "--delay", "1day", "true"]);
-    queue.enqueue(["--id", "now", "true"]);
+    queue.enqueue(["--id", "later", "--queue", "own", "--delay", "1day", "exit 0"]);
+    queue.enqueue(["--id", "now", "exit 0"]);
     queue
 }
 
@@ -53,7 +64,10 @@ fn jobs_have_the_documented_fields() {
     let shown = queue.job("bad");
     assert_eq!(history(&shown), ["1 failed", "2 failed"]);
     assert_eq!(shown["attempt_history"][1]["exit_code"], 3);
-    assert_eq!(shown["attempt_history"][1]["output_bytes"], 10);
+    assert_eq!(
+        shown["attempt_history"][1]["output_bytes"],
+        10 + LINE_END.len() - 1
+    );
     let letters = queue.json(["dlq:list"]);
     assert_eq!(letters.as_array().unwrap().len(), 1);
     assert_eq!(letters[0]["last_attempt"]["attempt"], 2);
@@ -87,10 +101,10 @@ fn every_verb_prints_one_json_document_and_nothing_else() {
         assert!(value.is_object(), "{args:?}: {value}");
         value
     };
-    assert_eq!(object(&["enqueue", "--id", "more", "true"])["id"], "more");
+    assert_eq!(object(&["enqueue", "--id", "more", "exit 0"])["id"], "more");
     assert_eq!(object(&["cancel", "more"])["id"], "more");
     assert_eq!(object(&["retry", "more"])["id"], "more");
-    assert_eq!(object(&["logs", "good"])["head"], "fine\n");
+    assert_eq!(object(&["logs", "good"])["head"], format!("fine{LINE_END}"));
     assert_eq!(object(&["dlq:show", "bad"])["id"], "bad");
     let status = object(&["status"]);
     assert_eq!(status["total"]["dead"], 1);
@@ -116,6 +130,7 @@ fn every_verb_prints_one_json_document_and_nothing_else() {
 }
 
 #[test]
+#[cfg(unix)]
 fn output_is_kept_per_attempt() {
     let queue = Queue::quick();
     let id = queue.enqueue([
@@ -143,6 +158,7 @@ fn output_is_kept_per_attempt() {
 }
 
 #[test]
+#[cfg(unix)]
 fn a_running_job_can_be_followed() {
     let queue = Queue::quick();
     let gate = queue.gate("gate");
@@ -182,6 +198,7 @@ fn a_running_job_can_be_followed() {
 }
 
 #[test]
+#[cfg(unix)]
 fn control_characters_do_not_reach_the_terminal() {
     let queue = Queue::quick();
     let id = queue.enqueue(["printf '\\033[31mred\\007\\tä\\302\\233\\377\\n' # \u{1b}]0;title\u{7}"]);

@@ -14,7 +14,6 @@ mod refused;
 mod unusable;
 
 // The longest test is in here; tests start in alphabetical order.
-#[cfg(unix)]
 mod acceptance;
 #[cfg(unix)]
 mod cancel;
@@ -38,7 +37,6 @@ mod kit;
 mod leftovers;
 #[cfg(unix)]
 mod life;
-#[cfg(unix)]
 mod looking;
 #[cfg(unix)]
 mod many;
@@ -48,7 +46,6 @@ mod plugin;
 mod postgres;
 #[cfg(target_os = "linux")]
 mod projects;
-#[cfg(unix)]
 mod purge;
 #[cfg(target_os = "linux")]
 mod secrets;
@@ -60,3 +57,5 @@ mod shell_groups;
 mod signals;
 #[cfg(target_os = "linux")]
 mod wasm;
+#[cfg(windows)]
+mod windows;

@@ -8,6 +8,11 @@ use crate::support::{Node, Queue, history};
 /// A queue with the plugin `fatal` in the folder `plugins`; none if it cannot be compiled here.
 fn with_plugin(test: &str) -> Option<Queue> {
     let queue = Queue::quick();
+    add_plugin(&queue, test).then_some(queue)
+}
+
+/// Puts it into the queue's folder; false if it cannot be compiled here.
+pub fn add_plugin(queue: &Queue, test: &str) -> bool {
     let here = Path::new(env!("CARGO_MANIFEST_DIR"));
     let include = here.join("../plugin-api/include");
     std::fs::create_dir(queue.path("plugins")).unwrap();
@@ -19,7 +24,7 @@ fn with_plugin(test: &str) -> Option<Queue> {
     if !compiled {
         queuectl_testkit::skipped(test, "there is no C compiler `cc`");
     }
-    compiled.then_some(queue)
+    compiled
 }
 
 #[test]

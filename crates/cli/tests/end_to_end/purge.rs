@@ -10,10 +10,10 @@ fn ended() -> Queue {
     queue.ok(["config:set", "output_limit", "0"]);
     queue.enqueue(["--id", "good", "--queue", "mail", "echo long"]);
     queue.enqueue(["--id", "bad", "--max-retries", "0", "exit 3"]);
-    queue.enqueue(["--id", "given-up", "--delay", "1day", "true"]);
+    queue.enqueue(["--id", "given-up", "--delay", "1day", "exit 0"]);
     queue.ok(["cancel", "given-up"]);
     assert_eq!(queue.drain(&[]), 1);
-    queue.enqueue(["--id", "waits", "true"]);
+    queue.enqueue(["--id", "waits", "exit 0"]);
     queue
 }
 

@@ -19,8 +19,14 @@ pub struct Done {
 }
 
 impl Done {
+    /// With lines that end as everywhere: programs on Windows end them with two characters.
     pub fn text(&self) -> String {
-        String::from_utf8_lossy(&self.out).into_owned()
+        let text = String::from_utf8_lossy(&self.out);
+        if cfg!(windows) {
+            text.replace("\r\n", "\n")
+        } else {
+            text.into_owned()
+        }
     }
 
     /// It must have succeeded; what it printed, without the last line feed.

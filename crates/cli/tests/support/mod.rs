@@ -234,6 +234,8 @@ impl Queue {
         command
             .env("HOME", self.path("home"))
             .env("XDG_DATA_HOME", self.path("data"))
+            .env("APPDATA", self.path("data"))
+            .env("LOCALAPPDATA", self.path("data"))
             .env(MARK, self.mark())
             .current_dir(self.folder.path())
             .stdin(Stdio::null());

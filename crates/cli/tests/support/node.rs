@@ -67,6 +67,13 @@ impl Node {
         wait_exit(&mut self.child, "the node")
     }
 
+    /// Ends the dispatcher alone, as `taskkill /F` does, and waits until it is gone.
+    #[cfg(windows)]
+    pub fn kill_dispatcher(&mut self) {
+        self.child.kill().unwrap();
+        self.wait_exit();
+    }
+
     /// Whether it has not ended.
     pub fn runs(&mut self) -> bool {
         self.child.try_wait().unwrap().is_none()

@@ -9,11 +9,12 @@ use windows_sys::Win32::System::JobObjects::{
     JOB_OBJECT_LIMIT_ACTIVE_PROCESS, JOB_OBJECT_LIMIT_JOB_MEMORY, JOBOBJECT_EXTENDED_LIMIT_INFORMATION,
 };
 use windows_sys::Win32::System::Threading::{
-    ABOVE_NORMAL_PRIORITY_CLASS, BELOW_NORMAL_PRIORITY_CLASS, CREATE_NEW_PROCESS_GROUP, HIGH_PRIORITY_CLASS,
-    IDLE_PRIORITY_CLASS, NORMAL_PRIORITY_CLASS,
+    ABOVE_NORMAL_PRIORITY_CLASS, BELOW_NORMAL_PRIORITY_CLASS, HIGH_PRIORITY_CLASS, IDLE_PRIORITY_CLASS,
+    NORMAL_PRIORITY_CLASS,
 };
 
 use super::Marks;
+use super::windows::CREATION_FLAGS;
 use crate::limits::Limits;
 
 /// There is no way to become another user without a password.
@@ -61,7 +62,7 @@ impl Confinement {
                 5..=14 => BELOW_NORMAL_PRIORITY_CLASS,
                 15.. => IDLE_PRIORITY_CLASS,
             };
-            command.creation_flags(CREATE_NEW_PROCESS_GROUP | class);
+            command.creation_flags(CREATION_FLAGS | class);
         }
         Ok(Confinement {
             memory: limits.memory,

@@ -19,6 +19,8 @@ mod portable;
 mod process_unix;
 #[cfg(target_os = "linux")]
 mod procfs;
+#[cfg(windows)]
+mod trust_windows;
 #[cfg(unix)]
 mod unix;
 #[cfg(unix)]
@@ -41,6 +43,8 @@ pub(crate) use linux::{Orphans, become_subreaper, check_library, kill_adopted, k
 pub(crate) use portable::{Orphans, become_subreaper, check_library, kill_adopted, kill_marked};
 #[cfg(unix)]
 pub(crate) use process_unix::{Process, Reactor, Waker, leave_child_signals};
+#[cfg(windows)]
+pub(crate) use trust_windows::check_trust;
 #[cfg(unix)]
 pub(crate) use unix::{
     arguments, check_trust, create_private_file, create_private_folders, data_folder, exit_at_once,
@@ -50,9 +54,8 @@ pub(crate) use unix::{
 pub(crate) use user::User;
 #[cfg(windows)]
 pub(crate) use windows::{
-    Process, Reactor, Waker, arguments, check_trust, create_private_file, create_private_folders,
-    data_folder, exit_at_once, find_program, leave_child_signals, open_library, out_of_resources,
-    signal_name,
+    Process, Reactor, Waker, arguments, create_private_file, create_private_folders, data_folder,
+    exit_at_once, find_program, leave_child_signals, open_library, out_of_resources, signal_name,
 };
 
 /// By what the processes of a run are told from those of others: two variables in their environment, and the cookie.

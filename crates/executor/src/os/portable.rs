@@ -118,7 +118,10 @@ pub(crate) fn kill_marked(prefix: &str) -> usize {
 fn sweep(find: impl Fn(&System) -> Vec<Pid>) -> usize {
     let (mut killed, mut quiet, begun) = (HashSet::new(), 0, Instant::now());
     while quiet < 2 && begun.elapsed() < SWEEP {
-        let mut system = System::new();
+        let Ok(mut system) = System::new() else {
+            tracing::error!("this system does not list its processes; nothing could be killed");
+            break;
+        };
         let kind = ProcessRefreshKind::nothing().with_environ(UpdateKind::Always);
         system.refresh_processes_specifics(ProcessesToUpdate::All, true, kind);
         let dead = [sysinfo::ProcessStatus::Zombie, sysinfo::ProcessStatus::Dead];

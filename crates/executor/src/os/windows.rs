@@ -1,7 +1,9 @@
 //! Processes and files on Windows: a Job Object for each run's tree, one thread that reads and one that waits.
 //!
-//! A process is put into its Job Object right after its start; what it starts in that instant is outside. Files get
-//! the permissions of their folder, and plugin folders are trusted as their access lists have them.
+//! A process is started suspended and put into its Job Object before it runs, so nothing it starts is outside; no
+//! process of such an object may break away from it. The object of a run that may leave nothing behind is closed with the
+//! worker process, which ends what is in it. Files get the permissions of their folder; who may write to a plugin is
+//! looked at in `trust_windows`.
 
 use std::env;
 use std::ffi::OsStr;
@@ -24,14 +26,23 @@ use windows_sys::Win32::System::JobObjects::{
     SetInformationJobObject, TerminateJobObject,
 };
 use windows_sys::Win32::System::Threading::{
-    CREATE_NEW_PROCESS_GROUP, GetCurrentProcess, INFINITE, TerminateProcess, WaitForSingleObject,
+    CREATE_NEW_PROCESS_GROUP, CREATE_SUSPENDED, GetCurrentProcess, INFINITE, TerminateProcess,
+    WaitForSingleObject,
 };
 
 use super::Confinement;
-use crate::PluginError;
 use crate::capture::Capture;
 use crate::outcome::Exit;
 use crate::spawn::{SpawnError, SpawnRequest};
+
+/// How every process is started: as the leader of a group of its own, which Ctrl-Break is sent to, and not running yet.
+pub(super) const CREATION_FLAGS: u32 = CREATE_NEW_PROCESS_GROUP | CREATE_SUSPENDED;
+
+#[link(name = "ntdll")]
+unsafe extern "system" {
+    /// Lets all threads of a process run. The documented calls want its first thread, which std keeps to itself.
+    fn NtResumeProcess(process: std::os::windows::raw::HANDLE) -> i32;
+}
 
 /// One read.
 const READ_BYTES: usize = 64 * 1024;
@@ -119,11 +130,9 @@ impl Reactor {
         let mut child = command.spawn()?;
         // The command holds the writing ends; while it lives the pipe has no end.
         drop(command);
-        let waiter = child.as_handle().try_clone_to_owned();
-        // SAFETY: both handles are open. A child that is over already cannot be assigned, which does not matter.
-        unsafe { AssignProcessToJobObject(job.as_raw_handle(), child.as_raw_handle()) };
         let bell = Arc::clone(&self.0);
-        let started = waiter.and_then(|handle| {
+        let started = enter_and_run(&job, &child).and_then(|()| {
+            let handle = child.as_handle().try_clone_to_owned()?;
             thread::Builder::new().name("wait".to_owned()).spawn(move || {
                 // SAFETY: the handle is open and this thread's own.
                 unsafe { WaitForSingleObject(handle.as_raw_handle(), INFINITE) };
@@ -147,6 +156,21 @@ impl Reactor {
                 Err(error.into())
             }
         }
+    }
+}
+
+/// Puts a suspended process into its Job Object, and lets it run.
+fn enter_and_run(job: &OwnedHandle, child: &Child) -> io::Result<()> {
+    // SAFETY: both handles are open.
+    if unsafe { AssignProcessToJobObject(job.as_raw_handle(), child.as_raw_handle()) } == 0 {
+        return Err(io::Error::last_os_error());
+    }
+    // SAFETY: the handle is open, and may do everything with the process.
+    match unsafe { NtResumeProcess(child.as_raw_handle()) } {
+        0.. => Ok(()),
+        status => Err(io::Error::other(format!(
+            "its process does not run: NTSTATUS {status:#010x}"
+        ))),
     }
 }
 
@@ -235,11 +259,12 @@ impl Process {
         }
     }
 
-    /// Asks the tree to end, by Ctrl-Break. Without a console nobody hears it, and the grace period just passes.
+    /// Asks the tree to end, by Ctrl-Break. Where that cannot be said, because there is no console, nobody would use the
+    /// grace period: then it ends at once.
     pub(crate) fn terminate(&mut self) {
-        if self.is_running() {
-            // SAFETY: two numbers; the process was made the leader of a process group of that number.
-            unsafe { GenerateConsoleCtrlEvent(CTRL_BREAK_EVENT, self.pid()) };
+        // SAFETY: two numbers; the process was made the leader of a process group of that number.
+        if self.is_running() && unsafe { GenerateConsoleCtrlEvent(CTRL_BREAK_EVENT, self.pid()) } == 0 {
+            self.kill();
         }
     }
 
@@ -316,11 +341,6 @@ pub(crate) unsafe fn open_library(path: &Path) -> Result<libloading::Library, li
     unsafe { libloading::Library::new(path) }
 }
 
-/// Access lists are not examined: an installation folder is as safe as its installer made it.
-pub(crate) fn check_trust(_path: &Path) -> Result<(), PluginError> {
-    Ok(())
-}
-
 /// Gives the command its arguments, and a process group of its own for Ctrl-Break.
 pub(crate) fn arguments(command: &mut Command, request: &SpawnRequest) {
     let words = &request.argv[1..];
@@ -328,7 +348,7 @@ pub(crate) fn arguments(command: &mut Command, request: &SpawnRequest) {
         Some((last, first)) if request.raw_last => command.args(first).raw_arg(last),
         _ => command.args(words),
     };
-    command.creation_flags(CREATE_NEW_PROCESS_GROUP);
+    command.creation_flags(CREATION_FLAGS);
 }
 
 /// The absolute path of a program: a name is looked for in the folders of `search`, a path is taken from `base`.

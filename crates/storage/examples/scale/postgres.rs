@@ -32,7 +32,7 @@ pub fn fill(location: &str, pairs: &[(&str, &str)]) -> Result<(), Failure> {
     ))?;
     let indexes: Vec<Index> = diesel::sql_query(
         "SELECT indexname::TEXT AS name, indexdef AS sql FROM pg_indexes WHERE schemaname = current_schema() \
-         AND tablename = 'jobs' AND indexname <> 'jobs_pkey'",
+         AND tablename IN ('jobs', 'payloads') AND indexname NOT LIKE '%_pkey'",
     )
     .load(&mut conn)?;
     for index in &indexes {
@@ -105,8 +105,8 @@ fn insert(
          created_at, updated_at, due_at, finished_at) \
          SELECT {first} + n, {queue}, {code}, 0, {ran}, {ran}, 0, '{executor}', FALSE, {now}, {now}, {due}, {finished} \
          FROM generate_series(1, {jobs}) AS n; \
-         INSERT INTO payloads (job_id, payload) \
-         SELECT {first} + n, '{{\"command\":\"true\"}}' FROM generate_series(1, {jobs}) AS n;"
+         INSERT INTO payloads (job_id, queue, payload) \
+         SELECT {first} + n, {queue}, '{{\"command\":\"true\"}}' FROM generate_series(1, {jobs}) AS n;"
     ))?;
     if ran == 1 {
         let succeeded = state == State::Completed;

@@ -58,6 +58,12 @@ impl NodeGuard {
         self.paths.clear();
     }
 
+    /// Lets go of the lock and leaves everything else, as the end of the process does.
+    #[cfg(feature = "sim")]
+    pub fn crash(self) {
+        self.let_go();
+    }
+
     /// For a node of another machine, which has its lock there.
     pub(crate) fn without_lock() -> NodeGuard {
         NodeGuard {
@@ -114,8 +120,7 @@ fn lock_in_time(file: &Arc<File>, most: Duration) -> bool {
 fn create_private(path: &Path) -> io::Result<File> {
     let mut options = OpenOptions::new();
     options.write(true).create(true).truncate(true);
-    os::private(&mut options);
-    options.open(path)
+    os::open_private(&mut options, path)
 }
 
 impl Beside {
@@ -143,8 +148,11 @@ impl Beside {
             os::create_private_dir(&self.folder).ok()?;
             let mut options = OpenOptions::new();
             options.read(true).write(true).create(true).truncate(false);
-            os::private(&mut options);
-            let open = |name| options.open(self.folder.join(name)).ok().map(Arc::new);
+            let mut open = |name| {
+                os::open_private(&mut options, &self.folder.join(name))
+                    .ok()
+                    .map(Arc::new)
+            };
             self.locks = Some(Locks {
                 next: [open("next")?, open("next-user")?],
                 turn: open("turn")?,

@@ -10,3 +10,5 @@ pub mod open;
 pub mod os;
 pub mod statements;
 pub mod turn;
+#[cfg(feature = "sim")]
+mod unfenced;

@@ -83,9 +83,7 @@ fn create_file(path: &Path) -> Result<(), StoreError> {
 pub fn create_new_private(path: &Path) -> Result<(), StoreError> {
     let mut options = OpenOptions::new();
     options.write(true).create_new(true);
-    super::os::private(&mut options);
-    options
-        .open(path)
+    super::os::open_private(&mut options, path)
         .map(drop)
         .map_err(StoreError::file("create", path))
 }
@@ -93,6 +91,10 @@ pub fn create_new_private(path: &Path) -> Result<(), StoreError> {
 /// A `file:` URI, so that no character of the path has a meaning to SQLite and nothing is created by accident.
 fn uri(path: &Path) -> String {
     let mut text = String::from("file:");
+    if cfg!(windows) && path.to_string_lossy().starts_with(r"\\") {
+        // Or the server would be taken for the URI's.
+        text.push_str("//");
+    }
     for byte in path.to_string_lossy().bytes() {
         match byte {
             b'\\' if cfg!(windows) => text.push('/'),

@@ -5,6 +5,9 @@ pub use unix::*;
 #[cfg(windows)]
 pub use windows::*;
 
+#[cfg(windows)]
+mod windows;
+
 #[cfg(unix)]
 mod unix {
     use std::fs::{DirBuilder, File, OpenOptions, Permissions};
@@ -45,9 +48,9 @@ mod unix {
         (free < LEAST_FREE_BYTES || no_files).then_some(Problem::DiskFull)
     }
 
-    /// Readable and writable for the owner only.
-    pub fn private(options: &mut OpenOptions) {
-        options.mode(0o600);
+    /// Creates or opens a file that is readable and writable for the owner only, if it is new.
+    pub fn open_private(options: &mut OpenOptions, path: &Path) -> io::Result<File> {
+        options.mode(0o600).open(path)
     }
 
     /// Makes SQLite's companions of a file writable if the file itself is: made by somebody who looked while it was
@@ -103,58 +106,6 @@ mod unix {
     pub fn wake(path: &Path) {
         if let Ok(mut pipe) = OpenOptions::new().write(true).custom_flags(O_NONBLOCK).open(path) {
             let _ = pipe.write(&[1]);
-        }
-    }
-}
-
-#[cfg(windows)]
-mod windows {
-    use std::fs::{DirBuilder, OpenOptions};
-    use std::io;
-    use std::net::{Ipv4Addr, UdpSocket};
-    use std::path::Path;
-
-    use crate::error::Problem;
-
-    /// Permissions are inherited from the folder.
-    pub fn free_companions(_: &Path) {}
-
-    /// Windows says more precisely by itself what is wrong.
-    pub fn cause_of_io_error(_: &Path) -> Option<Problem> {
-        None
-    }
-
-    /// Files inherit the permissions of their folder, which is the user's own.
-    pub fn private(_: &mut OpenOptions) {}
-
-    /// Makes the folder and its parents.
-    pub fn create_private_dir(path: &Path) -> io::Result<()> {
-        DirBuilder::new().recursive(true).create(path)
-    }
-
-    /// The receiving end of a wake-up: a loopback socket whose port is in the file.
-    pub struct WakePipe(UdpSocket);
-
-    impl WakePipe {
-        pub fn create(path: &Path) -> io::Result<WakePipe> {
-            let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0))?;
-            std::fs::write(path, socket.local_addr()?.port().to_string())?;
-            Ok(WakePipe(socket))
-        }
-
-        /// Waits for a wake-up.
-        pub fn wait(&mut self) -> io::Result<()> {
-            self.0.recv(&mut [0; 1]).map(drop)
-        }
-    }
-
-    /// Wakes whoever waits at `path`.
-    pub fn wake(path: &Path) {
-        let port = std::fs::read_to_string(path)
-            .ok()
-            .and_then(|text| text.parse::<u16>().ok());
-        if let (Some(port), Ok(socket)) = (port, UdpSocket::bind((Ipv4Addr::LOCALHOST, 0))) {
-            let _ = socket.send_to(&[1], (Ipv4Addr::LOCALHOST, port));
         }
     }
 }

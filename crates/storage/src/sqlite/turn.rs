@@ -76,6 +76,10 @@ fn apply(
     change: Transition,
     now: Timestamp,
 ) -> Result<bool, StoreError> {
+    #[cfg(feature = "sim")]
+    if crate::sim::is_off(crate::sim::Guard::Fencing) {
+        return super::unfenced::apply(conn, record, change, now);
+    }
     let changed = Release {
         state: change.to().code(),
         attempts: i32::try_from(change.attempts()).unwrap_or(i32::MAX),

@@ -39,17 +39,11 @@ pub fn altered(conn: &mut Db) -> Result<Vec<String>, StoreError> {
             }
         }
         let outputs = rows.outputs.iter();
-        let outputs: HashMap<(i64, i64), (&[u8], &[u8])> = outputs
-            .map(|row| {
-                (
-                    (row.job_id, row.fence),
-                    (row.head.as_slice(), row.tail.as_slice()),
-                )
-            })
-            .collect();
+        let outputs: HashMap<_, _> = outputs.map(|row| ((row.job_id, row.fence), row)).collect();
         for attempt in &rows.attempts {
             let key = (attempt.job_id, attempt.fence);
-            let (head, tail) = outputs.get(&key).copied().unwrap_or_default();
+            let output = outputs.get(&key);
+            let (head, tail) = output.map_or_else(Default::default, |row| (&*row.head, &*row.tail));
             let differs = |sum| sum != of_attempt(attempt, head, tail).sum();
             if attempt.sum.is_some_and(differs) {
                 let (job, fence) = key;

@@ -153,10 +153,13 @@ impl Store {
     /// # Errors
     /// [`StoreError::Database`]: nothing of the turn happened; the same turn can be tried again.
     pub fn turn(&mut self, turn: &Turn<'_>) -> Result<TurnResult, StoreError> {
-        self.write_busily(|conn| match conn {
+        let done = self.write_busily(|conn| match conn {
             Db::Sqlite(conn) => sqlite::turn::turn(conn, turn),
             Db::Postgres(conn) => postgres::turn::turn(conn, turn),
-        })
+        });
+        #[cfg(feature = "sim")]
+        crate::sim::tell(crate::sim::Seen::Turn(turn, done.as_ref()));
+        done
     }
 
     /// Whether a turn would find a job to make due or to claim. Reads only.

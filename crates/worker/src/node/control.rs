@@ -1,10 +1,12 @@
 //! What other processes ask of a node through the store: stop, cancel a job, use other settings. Also the node's
 //! heartbeat.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use queuectl_core::{JobId, NodeId, Settings, Timestamp};
 use queuectl_storage::{StopRequest, Store, StoreError};
+
+use crate::world::Instant;
 
 /// Requests are read at most this often, however many wake-ups come.
 const LEAST_PAUSE: Duration = Duration::from_millis(20);

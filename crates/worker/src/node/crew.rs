@@ -9,16 +9,17 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use queuectl_core::ExecutorName;
 use queuectl_core::settings::Leftovers;
-use queuectl_executor::{PluginSettings, processes};
+use queuectl_executor::PluginSettings;
 
 use super::events::Event;
 use crate::os;
 use crate::process::COOKIE;
 use crate::protocol::{self, ToWorker};
+use crate::world::{self, Instant, Tree};
 
 /// A worker process that lived this long starts again without delay.
 const HEALTHY: Duration = Duration::from_secs(10);
@@ -67,6 +68,7 @@ struct Worker {
 
 struct Process {
     pid: u32,
+    tree: Arc<Tree>,
     cookie: String,
     frames: Sender<Vec<u8>>,
     pause: Arc<Pause>,
@@ -207,18 +209,24 @@ impl Crew {
         }
     }
 
+    /// When a worker's process was started last.
+    pub fn started_at(&self, worker: usize) -> Instant {
+        self.workers[worker].started_at
+    }
+
     /// Takes note that a worker's process ended, kills what it left behind, and plans its replacement.
     pub fn gone(&mut self, worker: usize) {
         let Some(process) = self.workers[worker].process.take() else {
             return;
         };
+        process.tree.kill_rest();
         // What the worker started is now a child of this process, or still carries its mark.
         let known: Vec<u32> = self
             .workers
             .iter()
             .flat_map(|w| w.process.as_ref().map(|p| p.pid))
             .collect();
-        let killed = processes::kill_adopted(&known) + processes::kill_marked(&process.cookie);
+        let killed = world::kill_adopted(&known) + world::kill_marked(&process.cookie);
         if killed > 0 {
             tracing::info!(
                 worker = worker + 1,
@@ -277,22 +285,27 @@ impl Crew {
         for worker in &mut self.workers {
             worker.restart_at = None;
             // Dropping the sender ends the writer thread, which closes the stream.
-            left.push(worker.process.take().map(|process| process.pid));
+            left.push(worker.process.take().map(|process| process.tree));
         }
+        let trees: Vec<Arc<Tree>> = left.iter().flatten().cloned().collect();
+        #[cfg(feature = "sim")]
+        crate::sim::leave(&self.cookie, &mut left);
         while left.iter().any(Option::is_some) {
             match inbox.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
                 Ok(Event::WorkerGone { worker, .. }) => left[worker] = None,
                 Ok(_) => {}
                 Err(_) => {
-                    left.iter().flatten().for_each(|pid| os::kill_child_group(*pid));
-                    processes::kill_adopted(&[]);
+                    left.iter().flatten().for_each(|tree| tree.kill());
+                    world::kill_adopted(&[]);
                     return;
                 }
             }
         }
         // Workers that leave by themselves have seen to their jobs; what is left then may be meant to stay.
-        if !self.left_some {
-            processes::kill_adopted(&[]);
+        if self.left_some {
+            trees.iter().for_each(|tree| tree.let_go());
+        } else {
+            world::kill_adopted(&[]);
         }
     }
 
@@ -300,10 +313,41 @@ impl Crew {
         self.started += 1;
         // The trailing dot keeps the mark of worker 1 from being a prefix of that of worker 10.
         let cookie = format!("{}.{}.", self.cookie, self.started);
+        let (frames, outbox) = mpsc::channel();
+        let (events, pause) = (self.events.clone(), Arc::<Pause>::default());
+        #[cfg(feature = "sim")]
+        let (pid, tree) = crate::sim::start(index, &cookie, outbox, events);
+        #[cfg(not(feature = "sim"))]
+        let (pid, tree) = self.launch(index, &cookie, outbox, events, Arc::clone(&pause))?;
+        for message in self.greeting.messages() {
+            let mut frame = Vec::new();
+            protocol::encode(&message, &mut frame)?;
+            let _ = frames.send(frame);
+        }
+        Ok(Process {
+            pid,
+            tree,
+            cookie,
+            frames,
+            pause,
+            unsent: Vec::new(),
+        })
+    }
+
+    /// Starts the process itself, and the threads at its streams. Returns its number, and it with its group.
+    #[cfg(not(feature = "sim"))]
+    fn launch(
+        &self,
+        index: usize,
+        cookie: &str,
+        outbox: Receiver<Vec<u8>>,
+        events: Sender<Event>,
+        pause: Arc<Pause>,
+    ) -> io::Result<(u32, Arc<Tree>)> {
         let mut command = os::own_program()?;
         command
             .args(&self.args)
-            .env(COOKIE, &cookie)
+            .env(COOKIE, cookie)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped());
         for (name, value) in &self.hidden {
@@ -315,33 +359,23 @@ impl Crew {
         os::own_group(&mut command);
         let mut child = command.spawn()?;
         let pid = child.id();
+        let tree = Arc::new(Tree::of(&child).inspect_err(|_| {
+            let _ = child.kill();
+        })?);
         let (Some(stdin), Some(stdout)) = (child.stdin.take(), child.stdout.take()) else {
             return Err(io::Error::other("the worker process has no streams"));
         };
-        let (frames, outbox) = mpsc::channel();
         let write = move || write_frames(stdin, &outbox);
         thread::Builder::new()
             .name(format!("to worker {}", index + 1))
             .spawn(write)?;
-        let (events, pause) = (self.events.clone(), Arc::<Pause>::default());
         let from = BufReader::with_capacity(64 * 1024, stdout);
-        let pauses = Arc::clone(&pause);
-        let read = move || read_frames(index, child, from, &pauses, &events);
+        let hold = Arc::clone(&tree);
+        let read = move || read_frames(index, child, &hold, from, &pause, &events);
         thread::Builder::new()
             .name(format!("from worker {}", index + 1))
             .spawn(read)?;
-        for message in self.greeting.messages() {
-            let mut frame = Vec::new();
-            protocol::encode(&message, &mut frame)?;
-            let _ = frames.send(frame);
-        }
-        Ok(Process {
-            pid,
-            cookie,
-            frames,
-            pause,
-            unsent: Vec::new(),
-        })
+        Ok((pid, tree))
     }
 }
 
@@ -362,6 +396,7 @@ fn write_frames(mut to: ChildStdin, outbox: &Receiver<Vec<u8>>) {
 fn read_frames(
     worker: usize,
     mut child: Child,
+    tree: &Tree,
     mut from: BufReader<ChildStdout>,
     pause: &Pause,
     events: &Sender<Event>,
@@ -388,7 +423,7 @@ fn read_frames(
     }
     if let Some(Err(error)) = end {
         tracing::error!(worker = worker + 1, %error, "the worker process talks nonsense; killing it");
-        os::kill_child_group(child.id());
+        tree.kill();
         let _ = child.kill();
     }
     let status = child.wait();

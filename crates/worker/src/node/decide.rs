@@ -60,6 +60,8 @@ pub struct Ending {
 /// The record for an attempt that ended. Its retry is due so long after its end, whenever the end is dealt with.
 pub fn ended(job: &Subject, ending: Ending, settings: &Settings) -> Record {
     let policy = RetryPolicy::new(settings, job.max_retries, job.backoff_base);
+    #[cfg(feature = "sim")]
+    let policy = crate::sim::without_maximum(policy);
     let kind = ending.outcome.kind;
     let event = after(
         kind,

@@ -4,15 +4,14 @@
 //! only after the commit has returned. If the store cannot be written, outcomes stay in hand and are tried again;
 //! nothing new is claimed meanwhile. What an outcome means is decided in `decide`.
 
+use std::rc::Rc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use queuectl_core::{Clock, JobId, NodeId, OutcomeKind, Settings, Timestamp};
 use queuectl_executor::{Finished, PluginSettings, RunKey, StopReason};
-use queuectl_scheduler::{Pace, claim_count};
-use queuectl_storage::{
-    Claimed, Location, Record, StopRequest, Store, StoreClock, StoreError, Turn, TurnResult,
-};
+use queuectl_scheduler::Pace;
+use queuectl_storage::{Claimed, Location, Record, StopRequest, Store, StoreClock, StoreError};
 
 use super::control::{Control, Requests};
 use super::crew::Crew;
@@ -23,13 +22,11 @@ use super::kept::Kept;
 use super::lease::Lease;
 use super::recorder::Recorder;
 use super::shutdown::{Phase, Step};
-use super::{NodeEnd, NodeError, NodeOptions, housekeeping, report, rescue};
+use super::{NodeEnd, NodeError, NodeOptions, housekeeping, report, rescue, turn};
 use crate::os;
 use crate::protocol::{FromWorker, ToWorker};
+use crate::world::Instant;
 
-/// How long outcomes may wait for company while the stock keeps the workers busy, and how many wait at most.
-const LINGER: Duration = Duration::from_millis(20);
-const LINGER_MOST: usize = 512;
 /// How long to wait before a store that failed is tried again.
 const STORE_RETRY: Duration = Duration::from_secs(1);
 /// How often dead nodes are looked for.
@@ -42,7 +39,7 @@ const PURGE_PAUSE: u32 = 1;
 /// How long worker processes without jobs may take to leave.
 const DISMISS: Duration = Duration::from_secs(5);
 
-pub struct Dispatcher<'a> {
+pub struct Dispatcher {
     pub(super) store: Store,
     pub(super) node: NodeId,
     pub(super) options: NodeOptions,
@@ -51,7 +48,7 @@ pub struct Dispatcher<'a> {
     /// Only where the store is on a server.
     pub(super) recorder: Option<Recorder>,
     started_at: Timestamp,
-    inbox: &'a Receiver<Event>,
+    inbox: Rc<Receiver<Event>>,
     pub(super) lease: Lease,
     pub(super) crew: Crew,
     pub(super) hand: Hand,
@@ -67,14 +64,14 @@ pub struct Dispatcher<'a> {
     /// Since when outcomes wait to be recorded.
     pub(super) ended_since: Option<Instant>,
     /// When a failed store is tried again, and whether that failure was reported.
-    store_retry: Option<Instant>,
+    pub(super) store_retry: Option<Instant>,
     next_rescue: Instant,
     next_purge: Instant,
     /// Ended runs of which executors still keep something.
     pub(super) kept: Kept,
 }
 
-impl<'a> Dispatcher<'a> {
+impl Dispatcher {
     pub fn new(
         mut store: Store,
         node: NodeId,
@@ -82,8 +79,8 @@ impl<'a> Dispatcher<'a> {
         options: NodeOptions,
         lease: Lease,
         events: Sender<Event>,
-        inbox: &'a Receiver<Event>,
-    ) -> Result<Dispatcher<'a>, NodeError> {
+        inbox: Rc<Receiver<Event>>,
+    ) -> Result<Dispatcher, NodeError> {
         let settings = store.settings()?;
         store.set_durability(settings.durability)?;
         let clock = store.clock()?;
@@ -138,7 +135,19 @@ impl<'a> Dispatcher<'a> {
             "node started"
         );
         on_ready();
-        let result = self.work();
+        let result = loop {
+            self.take_events(true);
+            match self.round() {
+                Ok(None) => {}
+                Ok(Some(end)) => break Ok(end),
+                Err(error) => break Err(error),
+            }
+        };
+        self.end(result)
+    }
+
+    /// Leaves, for that reason.
+    pub fn end(&mut self, result: Result<NodeEnd, NodeError>) -> Result<NodeEnd, NodeError> {
         let late = self.hand.ended.len();
         if matches!(result, Err(NodeError::Fenced(_))) && late > 0 {
             tracing::warn!(late, "outcomes came too late: another node has the jobs");
@@ -151,7 +160,7 @@ impl<'a> Dispatcher<'a> {
             } else {
                 Duration::ZERO
             };
-        self.crew.dismiss(self.inbox, deadline);
+        self.crew.dismiss(&self.inbox, deadline);
         if result.is_ok() {
             self.store.leave_node(self.node)?;
             tracing::info!(node = self.node.0, "node stopped");
@@ -159,56 +168,58 @@ impl<'a> Dispatcher<'a> {
         result
     }
 
-    fn work(&mut self) -> Result<NodeEnd, NodeError> {
-        loop {
-            self.set_pauses();
-            self.take_events();
-            self.crew.flush();
-            let step = self.phase.on_time();
-            self.take_step(step);
-            self.give_back_stalled();
-            if self.store_retry.is_some() && self.hand.recording > 0 {
-                // What of that batch is stored is to be known first.
-                self.store_retry = Some(Instant::now() + STORE_RETRY);
-            }
-            if self.store_retry.is_none_or(|at| at <= Instant::now()) {
-                match self.tend_store() {
-                    Ok(()) => self.store_came_back(),
-                    Err(NodeError::Store(error)) => self.store_failed(error)?,
-                    Err(error) => return Err(error),
-                }
-            }
-            self.crew.replace();
-            self.hand_out();
-            self.crew.flush();
-            self.lease.set_running(self.hand.running() > 0);
-            if !self.phase.is_working() && self.hand.is_empty() {
-                return Ok(NodeEnd::Stopped);
-            }
-            if self.options.drain && self.phase.is_working() && self.is_drained() {
-                match self.drained() {
-                    Ok(Some(end)) => return Ok(end),
-                    Ok(None) => {}
-                    Err(error) => self.store_failed(error)?,
-                }
+    /// One round of the loop: what follows from the events, from the time and from the store. Says when it is over.
+    pub fn round(&mut self) -> Result<Option<NodeEnd>, NodeError> {
+        self.crew.flush();
+        let step = self.phase.on_time();
+        self.take_step(step);
+        self.give_back_stalled();
+        if self.hand.recording > 0 {
+            // What of that batch is stored is to be known before a failed store is looked at again.
+            self.store_retry = self.store_retry.map(|_| Instant::now() + STORE_RETRY);
+        }
+        if self.store_retry.is_none_or(|at| at <= Instant::now()) {
+            match self.tend_store() {
+                Ok(()) => self.store_came_back(),
+                Err(NodeError::Store(error)) => self.store_failed(error)?,
+                Err(error) => return Err(error),
             }
         }
+        self.crew.replace();
+        self.hand_out();
+        self.crew.flush();
+        self.lease.set_running(self.hand.running() > 0);
+        if !self.phase.is_working() && self.hand.is_empty() {
+            return Ok(Some(NodeEnd::Stopped));
+        }
+        if self.options.drain && self.phase.is_working() && self.is_drained() {
+            match self.drained() {
+                Ok(Some(end)) => return Ok(Some(end)),
+                Ok(None) => {}
+                Err(error) => self.store_failed(error)?,
+            }
+        }
+        self.set_pauses();
+        Ok(None)
     }
 
-    /// Waits for the next event or the next thing to do, and takes all events that are there.
-    fn take_events(&mut self) {
-        let wait = self.next_wake_up().saturating_duration_since(Instant::now());
-        match self.inbox.recv_timeout(wait) {
-            Ok(event) => self.take_event(event),
-            // This side holds a sender, so the channel never closes.
-            Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => {}
+    /// Takes all events that are there. Before that it may wait for the next one or the next thing to do.
+    pub fn take_events(&mut self, wait: bool) {
+        if wait {
+            let most = self.next_wake_up().saturating_duration_since(Instant::now());
+            match self.inbox.recv_timeout(most) {
+                Ok(event) => self.take_event(event),
+                // This side holds a sender, so the channel never closes.
+                Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => {}
+            }
         }
         while let Ok(event) = self.inbox.try_recv() {
             self.take_event(event);
         }
     }
 
-    fn next_wake_up(&self) -> Instant {
+    /// When there is something to do, if no event comes before.
+    pub fn next_wake_up(&self) -> Instant {
         let now = Instant::now();
         let mut at = self
             .control
@@ -227,7 +238,13 @@ impl<'a> Dispatcher<'a> {
         }
         // While a batch is being recorded the rest waits for that.
         let waiting = self.ended_since.filter(|_| self.hand.recording == 0);
-        sooner(waiting.map(|since| if self.may_linger() { since + LINGER } else { since }));
+        sooner(waiting.map(|since| {
+            if self.may_linger() {
+                since + turn::LINGER
+            } else {
+                since
+            }
+        }));
         if self.wants() > 0 {
             sooner(self.maybe_work.then_some(now));
             sooner(self.next_due.map(|due| now + due.since(self.clock.now())));
@@ -324,6 +341,11 @@ impl<'a> Dispatcher<'a> {
 
     fn worker_gone(&mut self, worker: usize, how: &str) {
         tracing::warn!(worker = worker + 1, "worker process died: {how}");
+        // The lease's doing is no fault of the jobs.
+        let kind = match self.lease.has_killed(self.crew.started_at(worker)) {
+            true => OutcomeKind::Returned,
+            false => OutcomeKind::Crashed,
+        };
         self.crew.gone(worker);
         let now = self.clock.now();
         let (started, waiting) = self.hand.take_from(worker, self.slots());
@@ -337,7 +359,7 @@ impl<'a> Dispatcher<'a> {
         {
             let message = format!("worker process died: {how}");
             let number = worker as u32 + 1;
-            let ending = decide::died(OutcomeKind::Crashed, message, self.node, number, sent_at, now);
+            let ending = decide::died(kind, message, self.node, number, sent_at, now);
             self.ended(&job, ending);
             self.kept.ended(None, &job, handle);
         }
@@ -472,78 +494,6 @@ impl<'a> Dispatcher<'a> {
         } else if let Some((worker, key)) = self.hand.stop(job, fence, StopReason::Cancelled) {
             self.crew
                 .send(worker, &ToWorker::Stop(key, StopReason::Cancelled));
-        }
-    }
-
-    /// How many jobs the node would claim now.
-    fn wants(&self) -> u32 {
-        if !self.phase.is_working() || self.store_retry.is_some() || !self.lease.is_held() {
-            return 0;
-        }
-        let slots = self.crew.present().count() * self.slots();
-        let (running, waiting) = self.hand.running_and_waiting(self.slots());
-        let in_stock = self.hand.stock.len() + waiting;
-        claim_count(slots as u32, running as u32, in_stock as u32, &self.pace)
-    }
-
-    /// Whether outcomes can wait a little for others: only while the workers have enough to do.
-    fn may_linger(&self) -> bool {
-        let (_, waiting) = self.hand.running_and_waiting(self.slots());
-        let enough = self.hand.stock.len() + waiting >= self.crew.present().count() * self.slots();
-        enough && self.hand.ended.len() < LINGER_MOST && self.phase.is_working()
-    }
-
-    /// One turn, if there is reason for one.
-    fn turn(&mut self, now: Timestamp) -> Result<(), StoreError> {
-        let due = self.next_due.is_some_and(|due| due <= now);
-        let claim = if self.maybe_work || due { self.wants() } else { 0 };
-        let record = self
-            .ended_since
-            .is_some_and(|since| claim > 0 || !self.may_linger() || since.elapsed() >= LINGER);
-        if record {
-            self.record_apart(now);
-        }
-        let record = record && self.hand.recording == 0;
-        if !record && claim == 0 {
-            return Ok(());
-        }
-        let turn = Turn {
-            node: self.node,
-            records: if record { &self.hand.ended } else { &[] },
-            claim,
-            queues: &self.options.queues,
-            now,
-        };
-        let TurnResult {
-            stale,
-            claimed,
-            next_due,
-        } = self.store.turn(&turn)?;
-        self.refused(stale);
-        if record {
-            self.kept.recording();
-            self.tell_recorded();
-            for record in self.hand.ended.drain(..) {
-                self.maybe_work |= record.change.to() == queuectl_core::State::Pending;
-            }
-            self.ended_since = None;
-            self.trust_recorder();
-        }
-        if claim > 0 {
-            self.maybe_work = claimed.len() as u32 == claim;
-        }
-        self.next_due = next_due;
-        self.hand.stock.extend(claimed);
-        Ok(())
-    }
-
-    pub(super) fn refused(&self, stale: Vec<(JobId, i64)>) {
-        for (job, fence) in stale {
-            tracing::warn!(
-                job = job.0,
-                fence,
-                "a stale outcome was refused: the job is not this node's any more"
-            );
         }
     }
 

@@ -1,7 +1,7 @@
 //! The books of a node: which claimed jobs wait in stock, which run on which worker, and which outcomes are not yet
 //! recorded.
 
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use queuectl_core::{JobId, Timestamp};
 use queuectl_executor::{RunKey, StopReason};
@@ -13,7 +13,7 @@ pub struct Hand {
     /// Claimed, not started.
     pub stock: VecDeque<Claimed>,
     /// Sent to a worker.
-    running: HashMap<RunKey, Running>,
+    running: BTreeMap<RunKey, Running>,
     /// The jobs on each worker, in the order in which they were sent: so they start there.
     lines: Vec<Vec<RunKey>>,
     /// How many of the running ones wait to be taken over.
@@ -180,7 +180,7 @@ impl Hand {
 
     /// Compares with the claims that the store says the node has. Outcomes of others are in the store already and are
     /// forgotten here; returns how many. And which of the claims the node knows nothing of.
-    pub fn compare(&mut self, held: &HashSet<RunKey>) -> (usize, HashSet<RunKey>) {
+    pub fn compare(&mut self, held: &BTreeSet<RunKey>) -> (usize, BTreeSet<RunKey>) {
         let before = self.ended.len();
         self.ended.retain(|record| held.contains(&key_of(record)));
         let mut unknown = held.clone();
@@ -299,7 +299,7 @@ mod tests {
         let held = [1, 2, 3, 5].map(|id| key(&claimed(id))).into_iter().collect();
         let (recorded, unknown) = hand.compare(&held);
         assert_eq!(recorded, 1);
-        assert_eq!(unknown, HashSet::from([key(&claimed(5))]));
+        assert_eq!(unknown, BTreeSet::from([key(&claimed(5))]));
         assert_eq!(
             hand.ended.iter().map(|record| record.job.0).collect::<Vec<_>>(),
             [3]

@@ -2,7 +2,7 @@
 //!
 //! Nothing here touches the store; what is given out was claimed and committed before.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use queuectl_core::{Clock, OutcomeKind};
 use queuectl_executor::{Run, RunKey};
@@ -13,6 +13,7 @@ use super::shutdown::Phase;
 use super::{decide, hand, report};
 use crate::protocol::ToWorker;
 use crate::sabotage;
+use crate::world::Instant;
 
 /// Most jobs that wait at a worker process for each of its slots.
 const WAITING_MOST: u32 = 512;
@@ -26,7 +27,7 @@ const STALLED: Duration = Duration::from_millis(250);
 const DAMAGED: &str = "what the job runs is not what was stored: the database is damaged, see `queuectl db:check`; \
                        the job was not run, enqueue it anew";
 
-impl Dispatcher<'_> {
+impl Dispatcher {
     /// Gives jobs to workers, the least busy first: those whose worker died under them and that can be taken over, then
     /// those in stock. While jobs are short, some wait at the workers, where a slot is filled without a way back.
     pub(super) fn hand_out(&mut self) {

@@ -4,13 +4,14 @@
 //! that was saved for the run. Whether a process has let go it does not say, so for a while it is taken that it has not.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use queuectl_core::ExecutorName;
 use queuectl_executor::RunKey;
 use queuectl_storage::Claimed;
 
 use super::hand;
+use crate::world::Instant;
 
 /// How long a worker process may need to let go of something.
 const LETTING_GO: Duration = Duration::from_secs(60);

@@ -17,16 +17,16 @@
 //! goes on, unless another has taken it over meanwhile: then it ends, and is entered again as a new node.
 
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use queuectl_core::NodeId;
-use queuectl_executor::{StopReason, processes};
-use queuectl_storage::{Location, OpenMode, Store};
+use queuectl_executor::StopReason;
+use queuectl_storage::{Location, OpenMode, Store, StoreError};
 
 use super::dispatcher::Dispatcher;
 use super::events::Event;
 use crate::protocol::ToWorker;
+use crate::world::{self, Instant};
 
 /// Between two tries to renew that fail.
 const RETRY_FIRST: Duration = Duration::from_millis(100);
@@ -48,6 +48,8 @@ struct State {
     renewed: Instant,
     /// Whether the dispatcher has anything running.
     running: bool,
+    /// When everything that ran was killed, because the dispatcher did not get round to it.
+    swept: Option<Instant>,
     /// Another node has taken this one over.
     lost: bool,
     done: bool,
@@ -128,6 +130,7 @@ impl Lease {
             granted: length,
             renewed: entered,
             running: false,
+            swept: None,
             lost: false,
             done: false,
         };
@@ -137,13 +140,9 @@ impl Lease {
         });
         let lease = Lease(Some(Arc::clone(&shared)));
         let (location, renewing, wake) = (location.clone(), Arc::clone(&shared), tell.clone());
-        thread::Builder::new()
-            .name("lease".into())
-            .spawn(move || renew(&location, node, &renewing, &wake))?;
+        world::thread("lease", move || renew(&location, node, &renewing, &wake))?;
         let cookie = cookie.to_owned();
-        thread::Builder::new()
-            .name("lease watch".into())
-            .spawn(move || watch(&shared, &cookie, &tell))?;
+        world::thread("lease watch", move || watch(&shared, &cookie, &tell))?;
         Ok(lease)
     }
 
@@ -175,6 +174,12 @@ impl Lease {
         }
     }
 
+    /// Whether a process that was started then was killed because of the lease.
+    pub fn has_killed(&self, started_at: Instant) -> bool {
+        let shared = self.0.as_ref();
+        shared.is_some_and(|shared| shared.state().swept.is_some_and(|at| started_at < at))
+    }
+
     /// Whether anything runs that would have to be stopped.
     pub fn set_running(&self, running: bool) {
         if let Some(shared) = &self.0 {
@@ -192,16 +197,55 @@ impl Drop for Lease {
     }
 }
 
+/// When the lease is renewed next, and how long to wait after a try that failed.
+pub struct Renewal {
+    next: Instant,
+    retry: Duration,
+}
+
+impl Renewal {
+    /// At once.
+    pub fn new() -> Renewal {
+        Renewal {
+            next: Instant::now(),
+            retry: RETRY_FIRST,
+        }
+    }
+
+    /// Takes note of a try, and when it was asked for. False if the lease is lost.
+    fn tried(
+        &mut self,
+        state: &mut State,
+        wanted: Duration,
+        asked: Instant,
+        renewed: Result<bool, StoreError>,
+    ) -> bool {
+        match renewed {
+            Ok(true) => {
+                (state.renewed, state.granted) = (asked, wanted);
+                self.next = asked + wanted / 6;
+                self.retry = RETRY_FIRST;
+            }
+            Ok(false) => state.lost = true,
+            Err(error) => {
+                tracing::debug!("the lease could not be renewed: {error}");
+                self.next = Instant::now() + self.retry;
+                self.retry = (self.retry * 2).min(RETRY_MOST);
+            }
+        }
+        !state.lost
+    }
+}
+
 /// Renews until the node is done or lost.
 fn renew(location: &Location, node: NodeId, shared: &Shared, tell: &impl Fn(Event)) {
     let mut store: Option<Store> = None;
-    let mut retry = RETRY_FIRST;
-    let mut next = Instant::now();
+    let mut renewal = Renewal::new();
     loop {
         let mut state = shared.state();
-        while !state.done && Instant::now() < next {
-            state = shared.wait(state, next);
-            next = next.min(state.renewed + state.wanted / 6);
+        while !state.done && Instant::now() < renewal.next {
+            state = shared.wait(state, renewal.next);
+            renewal.next = renewal.next.min(state.renewed + state.wanted / 6);
         }
         if state.done {
             return;
@@ -213,26 +257,11 @@ fn renew(location: &Location, node: NodeId, shared: &Shared, tell: &impl Fn(Even
             None => Store::open(location, OpenMode::MustExist)
                 .and_then(|opened| store.insert(opened).renew_lease(node, wanted)),
         };
-        let mut state = shared.state();
-        match renewed {
-            Ok(true) => {
-                (state.renewed, state.granted) = (asked, wanted);
-                next = asked + wanted / 6;
-                retry = RETRY_FIRST;
-                shared.changed.notify_all();
-            }
-            Ok(false) => {
-                state.lost = true;
-                shared.changed.notify_all();
-                drop(state);
-                tell(Event::Lease);
-                return;
-            }
-            Err(error) => {
-                tracing::debug!(node = node.0, "the lease could not be renewed: {error}");
-                next = Instant::now() + retry;
-                retry = (retry * 2).min(RETRY_MOST);
-            }
+        let held = renewal.tried(&mut shared.state(), wanted, asked, renewed);
+        shared.changed.notify_all();
+        if !held {
+            tell(Event::Lease);
+            return;
         }
     }
 }
@@ -247,10 +276,14 @@ fn watch(shared: &Shared, cookie: &str, tell: &impl Fn(Event)) {
         if stage != seen {
             seen = stage;
             let sweep = stage == Stage::Sweep && state.running;
+            if sweep {
+                // Before anybody can notice.
+                state.swept = Some(Instant::now());
+            }
             drop(state);
             tell(Event::Lease);
             if sweep {
-                let killed = processes::kill_marked(cookie);
+                let killed = world::kill_marked(cookie);
                 tracing::error!(
                     processes = killed,
                     "the lease is as good as over; killed what was still running"
@@ -266,7 +299,47 @@ fn watch(shared: &Shared, cookie: &str, tell: &impl Fn(Event)) {
     }
 }
 
-impl Dispatcher<'_> {
+/// What the two threads do, step by step.
+#[cfg(feature = "sim")]
+pub struct Keeper {
+    renewal: Renewal,
+    seen: Stage,
+}
+
+#[cfg(feature = "sim")]
+impl Keeper {
+    pub fn new() -> Keeper {
+        Keeper {
+            renewal: Renewal::new(),
+            seen: Stage::Held,
+        }
+    }
+
+    /// Renews the lease if it is time, and looks at the time. Says whether the dispatcher is to be told.
+    pub fn step(&mut self, lease: &Lease, store: &mut Store, node: NodeId, cookie: &str) -> bool {
+        let Some(shared) = &lease.0 else {
+            return false;
+        };
+        let mut state = shared.state();
+        if state.lost {
+            return false;
+        }
+        if self.renewal.next <= Instant::now() {
+            let (wanted, asked) = (state.wanted, Instant::now());
+            let renewed = store.renew_lease(node, wanted);
+            if !self.renewal.tried(&mut state, wanted, asked, renewed) {
+                return true;
+            }
+        }
+        let stage = state.stage(Instant::now());
+        if stage == Stage::Sweep && state.running {
+            world::kill_marked(cookie);
+        }
+        std::mem::replace(&mut self.seen, stage) != stage
+    }
+}
+
+impl Dispatcher {
     /// The lease came to another stage. An event may be late, so what counts is how it stands now.
     pub(super) fn lease_changed(&mut self) {
         let kill = match self.lease.stage() {
@@ -310,6 +383,7 @@ mod tests {
             granted: Duration::from_secs(12),
             renewed,
             running: false,
+            swept: None,
             lost: false,
             done: false,
         };

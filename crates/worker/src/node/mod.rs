@@ -15,21 +15,31 @@ mod report;
 mod rescue;
 mod settle;
 mod shutdown;
+#[cfg(feature = "sim")]
+mod stepwise;
+mod turn;
 
 use std::ffi::OsString;
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::io;
+use std::rc::Rc;
 use std::sync::mpsc::{self, Receiver, Sender};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use queuectl_core::NodeId;
 use queuectl_executor::processes;
 use queuectl_storage::{Location, NewNode, OpenMode, Queues, Store, StoreError};
 
 use crate::os;
+use crate::world::Instant;
 use dispatcher::Dispatcher;
+#[cfg(not(feature = "sim"))]
 use events::Event;
+#[cfg(feature = "sim")]
+pub use events::Event;
 use lease::Lease;
+#[cfg(feature = "sim")]
+pub use stepwise::SimNode;
 
 /// What a node is to do.
 #[derive(Debug, Clone)]
@@ -105,11 +115,13 @@ const REJOIN_EVERY: Duration = Duration::from_secs(1);
 /// # Errors
 /// [`NodeError`]; whatever was running is stopped first.
 pub fn run_node(options: NodeOptions, on_ready: impl FnOnce(NodeId)) -> Result<NodeEnd, NodeError> {
+    os::utf8_console();
     let mut on_ready = Some(on_ready);
     let rejoins = matches!(options.location, Location::Postgres(_));
     let mut again = false;
     loop {
         let (events, inbox) = mpsc::channel::<Event>();
+        let inbox = Rc::new(inbox);
         events::pass_signals(&events).map_err(NodeError::setup("listen for signals"))?;
         let ready = |node| on_ready.take().into_iter().for_each(|ready| ready(node));
         match run_once(options.clone(), events, &inbox, ready) {
@@ -129,7 +141,7 @@ pub fn run_node(options: NodeOptions, on_ready: impl FnOnce(NodeId)) -> Result<N
 fn run_once(
     options: NodeOptions,
     events: Sender<Event>,
-    inbox: &Receiver<Event>,
+    inbox: &Rc<Receiver<Event>>,
     on_ready: impl FnOnce(NodeId),
 ) -> Result<NodeEnd, NodeError> {
     let mut store = Store::open(&options.location, OpenMode::Create)?;
@@ -160,7 +172,7 @@ fn run_once(
     // Children of a worker process that dies become children of this process, where they are found.
     processes::become_subreaper().map_err(NodeError::setup("become a subreaper"))?;
 
-    let end = Dispatcher::new(store, id, cookie, options, lease, events, inbox)
+    let end = Dispatcher::new(store, id, cookie, options, lease, events, Rc::clone(inbox))
         .and_then(|mut dispatcher| dispatcher.run(|| on_ready(id)));
     drop(guard);
     end

@@ -8,7 +8,6 @@
 use std::mem;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread;
-use std::time::Instant;
 
 use queuectl_core::settings::Durability;
 use queuectl_core::{NodeId, Timestamp};
@@ -16,6 +15,8 @@ use queuectl_storage::{Location, OpenMode, Queues, Record, Store, StoreError, Tu
 
 use super::dispatcher::Dispatcher;
 use super::events::Event;
+use super::report;
+use crate::world::Instant;
 
 /// So many outcomes are worth a transaction of their own.
 const APART: usize = 128;
@@ -65,6 +66,7 @@ impl Recorder {
                 .name("recorder".into())
                 .spawn(move || record(&location, &inbox, &events));
             self.batches = started.is_ok().then_some(batches);
+            tracing::debug!("busy: outcomes are recorded over a connection of their own");
         }
         match &self.batches {
             Some(batches) => batches.send(batch).map_err(|error| error.0.records),
@@ -110,7 +112,7 @@ fn record_one(
     })
 }
 
-impl Dispatcher<'_> {
+impl Dispatcher {
     /// Has the outcomes at hand recorded beside the turns, if that is worth it.
     pub(super) fn record_apart(&mut self, now: Timestamp) {
         let Some(recorder) = &mut self.recorder else {
@@ -141,7 +143,7 @@ impl Dispatcher<'_> {
         self.hand.recording = 0;
         match result {
             Ok(TurnResult { stale, next_due, .. }) => {
-                self.refused(stale);
+                report::refused(&stale);
                 self.tell_recorded();
                 self.next_due = [self.next_due, next_due].into_iter().flatten().min();
                 // Jobs that were given back, and those that it made due.

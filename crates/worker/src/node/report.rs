@@ -1,6 +1,6 @@
 //! The node's log: one line per job event.
 
-use queuectl_core::{OutcomeKind, State};
+use queuectl_core::{JobId, OutcomeKind, State};
 use queuectl_storage::{Claimed, Record};
 
 use super::decide::Ending;
@@ -72,5 +72,15 @@ pub fn next(job: &Claimed, record: &Record, is_final: bool) {
             );
         }
         _ => {}
+    }
+}
+
+pub fn refused(stale: &[(JobId, i64)]) {
+    for (job, fence) in stale {
+        tracing::warn!(
+            job = job.0,
+            fence,
+            "a stale outcome was refused: the job is not this node's any more"
+        );
     }
 }

@@ -5,11 +5,10 @@
 //! node rescues another.
 
 use queuectl_core::{ExecutorName, NodeId, OutcomeKind, Settings, Timestamp};
-use queuectl_executor::processes;
 use queuectl_storage::{Node, Queues, Record, Store, StoreError, Turn};
 
 use super::decide::{self, Subject};
-use crate::sabotage;
+use crate::{sabotage, world};
 
 /// What a look at the nodes found.
 pub struct Found {
@@ -57,7 +56,7 @@ fn rescue_one(
     // Before anything of it can run again.
     let killed = match sabotage::is_off("sweep") {
         true => 0,
-        false => processes::kill_marked(&dead.cookie),
+        false => world::kill_marked(&dead.cookie),
     };
     let jobs = store.jobs_of_node(dead.id)?;
     let records: Vec<Record> = jobs

@@ -4,7 +4,7 @@
 //! second time they would be refused; and its claims are jobs that the node has and knows nothing of, which nobody would
 //! run as long as it lives. So before anything else the node compares its books with the store's.
 
-use std::collections::HashSet;
+use std::collections::BTreeSet;
 
 use queuectl_executor::RunKey;
 use queuectl_storage::{RunningJob, StoreError};
@@ -12,14 +12,14 @@ use queuectl_storage::{RunningJob, StoreError};
 use super::decide::{self, Subject};
 use super::dispatcher::Dispatcher;
 
-impl Dispatcher<'_> {
+impl Dispatcher {
     /// Compares the books. Claims that were lost on their way are given back: they cost no attempt.
     pub(super) fn settle(&mut self) -> Result<(), StoreError> {
         let Some(held) = self.store.settle(self.node)? else {
             // Another node has the jobs now, and the lease will say so.
             return Ok(());
         };
-        let keys: HashSet<RunKey> = held.iter().map(key).collect();
+        let keys: BTreeSet<RunKey> = held.iter().map(key).collect();
         let (recorded, unknown) = self.hand.compare(&keys);
         for job in held.iter().filter(|job| unknown.contains(&key(job))) {
             self.give_back(&Subject::from(job));

@@ -1,6 +1,8 @@
 //! How urgently a node is stopping. It only ever gets more urgent.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
+
+use crate::world::Instant;
 
 /// The phases of a node's life.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

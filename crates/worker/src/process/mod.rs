@@ -14,7 +14,7 @@ use queuectl_executor::{
     Host, HostConfig, HostError, PluginSettings, Report, RunKey, SearchPath, Starter, StopReason, processes,
 };
 
-use self::jobs::Jobs;
+pub(crate) use self::jobs::Jobs;
 use crate::os;
 use crate::protocol::{self, FromWorker, ToWorker};
 

@@ -22,6 +22,13 @@ use crate::verbs::each::ignore_closed;
 /// Most of the log that is shown if the node did not start.
 const SHOWN: u64 = 64 * 1024;
 
+/// A console of its own, which nobody sees: neither Ctrl-C nor closing the terminal ends the node, and its jobs can still
+/// be sent Ctrl-Break.
+#[cfg(windows)]
+const CREATE_NO_WINDOW: u32 = 0x0800_0000;
+#[cfg(windows)]
+const CREATE_NEW_PROCESS_GROUP: u32 = 0x200;
+
 /// A node in the background.
 #[derive(Serialize)]
 struct Started {
@@ -49,6 +56,11 @@ pub fn start(args: &[OsString], log_file: Option<&Path>, context: &Context) -> R
     if let Location::Postgres(place) = &context.location {
         node.env("QUEUECTL_DB", place.secret());
     }
+    #[cfg(windows)]
+    std::os::windows::process::CommandExt::creation_flags(
+        &mut node,
+        CREATE_NEW_PROCESS_GROUP | CREATE_NO_WINDOW,
+    );
     let mut child = node
         .args(args)
         .stdin(Stdio::null())

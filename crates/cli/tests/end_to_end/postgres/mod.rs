@@ -2,6 +2,7 @@
 //!
 //! These run with all others, on the server for tests, and skip themselves where there is none.
 
+mod busy;
 mod clocks;
 mod lost;
 mod machines;
@@ -148,6 +149,32 @@ fn a_node_goes_on_when_the_server_is_back_after_its_lease() {
         "{job}"
     );
     assert_eq!(queue.json(["worker:list"])[0]["id"], 1);
+}
+
+/// The same while the dispatcher is stuck in a call, so that nobody can ask the job to stop and its worker process is killed
+/// with it. That is no crash of the job's.
+#[test]
+fn a_job_that_is_killed_for_the_lease_loses_no_attempt() {
+    let name = "postgres::a_job_that_is_killed_for_the_lease_loses_no_attempt";
+    let Some((queue, proxy)) = by_proxy(name, &[("lease", "5s"), ("max_retries", "0")]) else {
+        return;
+    };
+    let node = start(&queue, &proxy);
+    let id = queue.enqueue(["echo $$ >> pids; while [ ! -e go ]; do sleep 0.01; done"]);
+    let pid = queue.wait_pid("pids");
+    let cut_off = Instant::now();
+    proxy.set(Mode::Frozen);
+    wait_gone(pid, "the job");
+    assert!(cut_off.elapsed() < LEASE);
+    queue.write("go", "");
+    proxy.set(Mode::Open);
+    node.wait_log("the lease is as good as over; killed what was still running");
+    let job = queue.wait_state(&id, "completed");
+    assert_eq!(history(&job), ["1 returned", "1 succeeded"], "{job}");
+    // The control: a worker process that dies otherwise.
+    let crash = queue.enqueue(["kill -9 $PPID; sleep 1000"]);
+    let job = queue.wait_state(&crash, "dead");
+    assert_eq!(history(&job), ["1 crashed"], "{job}");
 }
 
 /// Several queues in one database, each in its schema, beside what belongs to others.

@@ -90,7 +90,8 @@ fn three_machines_run_every_job_exactly_once() {
     let wanted: BTreeSet<String> = (1..=jobs).map(|id| format!("{id} 1")).collect();
     assert_eq!((lines, all), (jobs, wanted), "each line is one attempt");
     for node in &nodes {
-        assert_eq!(node.log(), "", "nothing to warn of");
+        let log = node.log();
+        assert!(!log.contains("stale") && !log.contains("rescued"), "{log}");
     }
     assert_eq!(queue.json(["db:check"])["ok"], true);
 }
@@ -145,19 +146,20 @@ fn cut_off(name: &str, cut: Cut, guard: Guard) -> Option<bool> {
     queue.wait_lines("ran-1", 1);
     if guard == Guard::On {
         wait_until("the end of the jobs", || first.of_jobs().is_empty());
-        let took = cut_off.elapsed();
-        // By the server's clock, and the rescue may begin only then.
-        assert_eq!(
-            rig.nodes("running"),
-            [1, 2, 3],
-            "{cut:?}: after {took:?} its lease was over"
-        );
-        assert!(took < LEASE, "{cut:?}: {took:?}");
     }
     wait_until("the others to take its jobs", || elsewhere() == 5);
     assert!(cut_off.elapsed() > LEASE / 2, "not before the lease was over");
-    let rescued = |node: &&Node| node.log().contains("rescued a dead node's jobs");
-    assert_eq!(others.iter().filter(rescued).count(), 1);
+    let rescued: Vec<String> = others
+        .iter()
+        .filter_map(|node| said_at(node, "rescued a dead node's jobs"))
+        .collect();
+    assert_eq!(rescued.len(), 1);
+    if guard == Guard::On {
+        let killed = said_at(&first, "killed what was still running");
+        let killed = killed.or_else(|| said_at(&first, "killing running jobs"));
+        let killed = killed.expect("it killed jobs that do not go when they are asked to");
+        assert!(killed < rescued[0], "{cut:?}: {killed}, {}", rescued[0]);
+    }
     let overlap = !queue.lines("overlap").is_empty();
 
     rig.network.cut(1, Cut::None);
@@ -182,6 +184,15 @@ fn cut_off(name: &str, cut: Cut, guard: Guard) -> Option<bool> {
     });
     assert_eq!(queue.json(["db:check"])["ok"], true);
     Some(overlap)
+}
+
+/// When a node said that, as its log has it: all are on one machine.
+fn said_at(node: &Node, text: &str) -> Option<String> {
+    let log = node.log();
+    let mut lines = log.lines();
+    let line = lines.find(|line| line.contains(text) && !line.ends_with("running=0"))?;
+    // The date and the time, which have the same length everywhere.
+    line.get(..23).map(str::to_owned)
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! A server of a test's own, for what one cannot do to a server that others use.
 
 #[path = "../../../../../xtask/src/postgres.rs"]
-#[allow(dead_code, reason = "some of it is only for the tasks")]
+#[expect(dead_code, reason = "some of it is only for the tasks")]
 mod throw_away;
 
 use std::fs;

@@ -1,0 +1,160 @@
+//! One run: a plan, on a store of its own, and what the checker says of it.
+
+use std::cell::RefCell;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::{Path, PathBuf};
+
+use queuectl_core::settings::Key;
+use queuectl_storage::sim::{self as store_sim, Guard};
+use queuectl_storage::{Location, OpenMode, Store};
+use queuectl_testkit::TempStore;
+use queuectl_testkit::history::Violation;
+
+use crate::cluster::Cluster;
+use crate::plan::Plan;
+
+/// Most rounds until everything must have ended; a round is a second, if nothing happens.
+const DRAIN: usize = 300;
+
+/// Where the store is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Backend {
+    /// A file in memory.
+    Sqlite,
+    /// A schema of the server for tests.
+    Postgres,
+}
+
+/// What came of a run.
+#[derive(Debug, Default)]
+pub struct Report {
+    /// Steps that were done.
+    pub steps: u64,
+    /// Broken promises.
+    pub violations: Vec<Violation>,
+    /// The simulation itself broke off, or the store's own books were wrong.
+    pub broken: Option<String>,
+}
+
+impl Report {
+    /// Whether anything was found.
+    pub fn failed(&self) -> bool {
+        self.broken.is_some() || !self.violations.is_empty()
+    }
+}
+
+/// Runs a plan, with a guard of the queue switched off or none. None if there is no server for the backend.
+pub fn run(plan: &Plan, backend: Backend, off: Option<Guard>) -> Option<Report> {
+    let place = Place::fresh(backend)?;
+    let mut report = Report::default();
+    let caught = catch_unwind(AssertUnwindSafe(|| {
+        store_sim::switch_off(off);
+        let client = Store::open(&place.location, OpenMode::MustExist).expect("the store opens");
+        let mut cluster = Cluster::new(place.location.clone(), client, plan);
+        for action in &plan.actions {
+            report.steps += u64::from(cluster.act(*action));
+        }
+        cluster.heal();
+        report.steps += cluster.drain(DRAIN);
+        report.violations = cluster.check(true);
+        if !cluster.store_is_sound() {
+            report.broken = Some("the store's own check finds faults".to_owned());
+        }
+    }));
+    store_sim::switch_off(None);
+    store_sim::observe(None);
+    if let Err(panic) = caught {
+        let text = panic.downcast_ref::<String>().cloned();
+        let text = text.or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned()));
+        report.broken = Some(text.unwrap_or_else(|| "it panicked".to_owned()));
+    }
+    Some(report)
+}
+
+/// A store for one run.
+struct Place {
+    location: Location,
+    _store: Option<TempStore>,
+    folder: Option<PathBuf>,
+}
+
+thread_local! {
+    static TEMPLATE: RefCell<Option<Template>> = const { RefCell::new(None) };
+}
+
+/// An empty store, made once, and the folder for its copies.
+struct Template {
+    folder: tempfile::TempDir,
+    runs: u64,
+}
+
+impl Place {
+    fn fresh(backend: Backend) -> Option<Place> {
+        if backend == Backend::Postgres {
+            let mut store = TempStore::postgres()?;
+            settle(&mut store.store);
+            store_sim::own_server_clock(&mut store.store).expect("the server gets a clock of ours");
+            let location = store.location.clone();
+            let (store, folder) = (Some(store), None);
+            return Some(Place {
+                location,
+                _store: store,
+                folder,
+            });
+        }
+        TEMPLATE.with_borrow_mut(|template| {
+            let template = template.get_or_insert_with(Template::make);
+            template.runs += 1;
+            let folder = template.folder.path().join(template.runs.to_string());
+            std::fs::create_dir(&folder).expect("a folder for the run");
+            let file = folder.join("queue.db");
+            std::fs::copy(template.folder.path().join("empty.db"), &file).expect("a copy of the empty store");
+            Some(Place {
+                location: Location::Sqlite(file),
+                _store: None,
+                folder: Some(folder),
+            })
+        })
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        if let Some(folder) = &self.folder {
+            let _ = std::fs::remove_dir_all(folder);
+        }
+    }
+}
+
+impl Template {
+    fn make() -> Template {
+        // In memory where that is to be had: what a disk does is not what is tried here.
+        let memory = Path::new("/dev/shm");
+        let folder = if memory.is_dir() {
+            tempfile::tempdir_in(memory)
+        } else {
+            tempfile::tempdir()
+        }
+        .expect("a temporary folder");
+        let location = Location::Sqlite(folder.path().join("empty.db"));
+        let mut store = Store::open(&location, OpenMode::Create).expect("an empty store");
+        settle(&mut store);
+        Template { folder, runs: 0 }
+    }
+}
+
+/// Chooses settings: a lease that is soon over, and nothing is removed, for the checker wants to see it.
+fn settle(store: &mut Store) {
+    for (name, value) in [
+        ("lease", "6s"),
+        ("retention", "none"),
+        ("shutdown_grace", "3s"),
+        ("backoff_base", "1"),
+    ] {
+        let key = Key::find(name).expect("a setting");
+        store
+            .set_setting(key, value)
+            .expect("the store is writable")
+            .expect("a value");
+    }
+}

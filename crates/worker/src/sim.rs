@@ -1,0 +1,403 @@
+//! The simulator's machine: worker processes that are entries of a table, and sweeps over that table. Only in builds
+//! with the feature `sim`, and for each thread on its own.
+//!
+//! A simulated worker process takes its jobs from the same frames, and keeps the same books of them, as a real one; what
+//! is missing is the executor. When a job ends, and how, is for the simulator to say. Of everything that starts or ends
+//! to run there is a log, as jobs would write it themselves.
+
+use std::cell::RefCell;
+use std::io;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, Sender, TryRecvError};
+use std::time::Duration;
+
+use queuectl_core::{Advice, Clock, Outcome, OutcomeKind, Output, Timestamp};
+use queuectl_executor::{Finished, Run, RunKey, StopReason};
+use queuectl_scheduler::RetryPolicy;
+use queuectl_storage::sim::{self, Guard};
+
+use crate::node::Event;
+pub use crate::node::SimNode;
+use crate::process::Jobs;
+use crate::protocol::{self, FromWorker, ToWorker};
+use crate::world::Instant;
+
+/// What the log of executions says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Execution {
+    /// The attempt.
+    pub key: RunKey,
+    /// Its number.
+    pub attempt: u32,
+    /// Where.
+    pub machine: u32,
+    /// Whether it began; else it is over.
+    pub began: bool,
+}
+
+/// How a job ends that runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum End {
+    /// It did what it should.
+    Succeeded,
+    /// It failed.
+    Failed,
+    /// It failed, and would again.
+    FailedForGood,
+    /// It took too long.
+    TimedOut,
+    /// The executor could not run it.
+    NotRun,
+    /// By being stopped, if it was told to; else it succeeds.
+    Stopped,
+}
+
+/// A worker process, as the simulator sees it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct View {
+    /// Its number.
+    pub pid: u32,
+    /// Its machine.
+    pub machine: u32,
+    /// Jobs that run there, or that it left running when it died.
+    pub runs: usize,
+    /// Whether it died.
+    pub dead: bool,
+}
+
+struct Process {
+    pid: u32,
+    worker: usize,
+    cookie: String,
+    machine: u32,
+    frames: Receiver<Vec<u8>>,
+    events: Sender<Event>,
+    jobs: Jobs,
+    running: Vec<Running>,
+    dead: bool,
+    /// When it leaves that has lost its dispatcher.
+    leaves_at: Option<Instant>,
+}
+
+/// How long the jobs of a process that leaves may take.
+const GRACE: Duration = Duration::from_secs(5);
+
+struct Running {
+    run: Run,
+    started_at: Timestamp,
+    stop: Option<StopReason>,
+}
+
+#[derive(Default)]
+struct Table {
+    last_pid: u32,
+    machine: u32,
+    processes: Vec<Process>,
+    log: Vec<Execution>,
+}
+
+thread_local! {
+    static TABLE: RefCell<Table> = RefCell::default();
+}
+
+fn with<T>(body: impl FnOnce(&mut Table) -> T) -> T {
+    TABLE.with_borrow_mut(body)
+}
+
+/// Forgets everything.
+pub fn reset() {
+    with(|table| *table = Table::default());
+}
+
+/// Whatever runs from now on runs on that machine.
+pub fn set_machine(machine: u32) {
+    with(|table| table.machine = machine);
+}
+
+/// The worker processes there are, and the dead that left something running.
+pub fn processes() -> Vec<View> {
+    let view = |process: &Process| View {
+        pid: process.pid,
+        machine: process.machine,
+        runs: process.running.len(),
+        dead: process.dead,
+    };
+    with(|table| table.processes.iter().map(view).collect())
+}
+
+/// What began and ended to run since this was asked last.
+pub fn executions() -> Vec<Execution> {
+    with(|table| std::mem::take(&mut table.log))
+}
+
+/// A worker process reads all that it was sent. Without its dispatcher it leaves, when its jobs have had their grace.
+pub fn read(pid: u32) {
+    with(|table| {
+        let Some(place) = table.place(pid) else {
+            return;
+        };
+        loop {
+            match table.processes[place].frames.try_recv() {
+                Ok(bytes) => table.take_frames(place, &bytes),
+                Err(TryRecvError::Empty) => return,
+                Err(TryRecvError::Disconnected) => {
+                    let process = &mut table.processes[place];
+                    process.jobs.close();
+                    let leaves_at = *process.leaves_at.get_or_insert(Instant::now() + GRACE);
+                    if process.running.is_empty() || leaves_at <= Instant::now() {
+                        table.clear(place);
+                        table.processes.remove(place);
+                    }
+                    return;
+                }
+            }
+        }
+    });
+}
+
+/// The `nth` job of a process ends. Nobody hears of it if the process died.
+pub fn finish(pid: u32, nth: usize, end: End) {
+    with(|table| {
+        let Some(place) = table.processes.iter().position(|process| process.pid == pid) else {
+            return;
+        };
+        let process = &mut table.processes[place];
+        if process.running.is_empty() {
+            return;
+        }
+        let nth = nth % process.running.len();
+        let running = process.running.remove(nth);
+        let (key, dead) = (running.run.key, process.dead);
+        table.note(place, &running.run, false);
+        if dead {
+            table.bury();
+            return;
+        }
+        let process = &mut table.processes[place];
+        process.tell(FromWorker::Finished(report(running, end)));
+        if let Some(next) = process.jobs.ended(key) {
+            table.begin(place, next);
+        }
+    });
+}
+
+/// A worker process is killed. What it had started runs on until somebody kills it.
+pub fn die(pid: u32) {
+    with(|table| {
+        if let Some(place) = table.place(pid) {
+            table.processes[place].die();
+            table.bury();
+        }
+    });
+}
+
+fn report(running: Running, end: End) -> Finished {
+    let kind = match (end, running.stop) {
+        (End::Succeeded, _) | (End::Stopped, None) => OutcomeKind::Succeeded,
+        (End::Failed | End::FailedForGood, _) => OutcomeKind::Failed,
+        (End::TimedOut, _) => OutcomeKind::TimedOut,
+        (End::NotRun, _) => OutcomeKind::SystemFailure,
+        (End::Stopped, Some(StopReason::Cancelled)) => OutcomeKind::Cancelled,
+        (End::Stopped, Some(StopReason::Returned)) => OutcomeKind::Returned,
+    };
+    Finished {
+        key: running.run.key,
+        outcome: Outcome::new(kind, ""),
+        output: Output::default(),
+        started_at: running.started_at,
+        finished_at: sim::SystemClock.now(),
+        advice: Advice {
+            wait: None,
+            is_final: end == End::FailedForGood,
+        },
+        confirm: false,
+    }
+}
+
+impl Process {
+    fn tell(&self, message: FromWorker) {
+        let told = Event::Told {
+            worker: self.worker,
+            messages: vec![message],
+        };
+        let _ = self.events.send(told);
+    }
+
+    fn die(&mut self) {
+        self.dead = true;
+        let _ = self.events.send(Event::WorkerGone {
+            worker: self.worker,
+            status: Err(io::Error::other("killed")),
+        });
+    }
+
+    /// Whether the job had not started and is given back.
+    fn take_back(&self, key: RunKey) -> bool {
+        let taken = self.jobs.take_waiting(key);
+        if taken {
+            self.tell(FromWorker::NotStarted(key));
+        }
+        taken
+    }
+}
+
+impl Table {
+    /// Where a living process is.
+    fn place(&self, pid: u32) -> Option<usize> {
+        let is_it = |process: &Process| process.pid == pid && !process.dead;
+        self.processes.iter().position(is_it)
+    }
+
+    fn note(&mut self, place: usize, run: &Run, began: bool) {
+        self.log.push(Execution {
+            key: run.key,
+            attempt: run.attempt,
+            machine: self.processes[place].machine,
+            began,
+        });
+    }
+
+    fn begin(&mut self, place: usize, run: Run) {
+        self.note(place, &run, true);
+        self.processes[place].running.push(Running {
+            run,
+            started_at: sim::SystemClock.now(),
+            stop: None,
+        });
+    }
+
+    /// Everything that runs there is over.
+    fn clear(&mut self, place: usize) {
+        for running in std::mem::take(&mut self.processes[place].running) {
+            self.note(place, &running.run, false);
+        }
+    }
+
+    /// Forgets the dead of whom nothing is left.
+    fn bury(&mut self) {
+        self.processes
+            .retain(|process| !(process.dead && process.running.is_empty()));
+    }
+
+    fn take_frames(&mut self, place: usize, mut bytes: &[u8]) {
+        while let Ok(Some(message)) = protocol::read::<ToWorker>(&mut bytes) {
+            let process = &mut self.processes[place];
+            match message {
+                ToWorker::Slots(slots) => process.jobs.set_slots(slots),
+                ToWorker::Start(run) => {
+                    if let Some(run) = process.jobs.add(run) {
+                        self.begin(place, run);
+                    }
+                }
+                ToWorker::Recall(keys) => keys.into_iter().for_each(|key| _ = process.take_back(key)),
+                ToWorker::Stop(key, reason) | ToWorker::Kill(key, reason) => {
+                    if !process.take_back(key) {
+                        let running = process.running.iter_mut().find(|one| one.run.key == key);
+                        if let Some(running) = running {
+                            // Cancelling wins over giving back.
+                            if running.stop != Some(StopReason::Cancelled) {
+                                running.stop = Some(reason);
+                            }
+                        }
+                    }
+                }
+                // For executors, of which there are none.
+                ToWorker::Adopt(..)
+                | ToWorker::Settings(_)
+                | ToWorker::Recorded(_)
+                | ToWorker::Discard(..)
+                | ToWorker::Alive(_)
+                | ToWorker::Reap(_) => {}
+            }
+        }
+    }
+}
+
+/// A worker process and its process group, which is found by its mark here.
+pub(crate) struct Tree;
+
+impl Tree {
+    pub(crate) fn kill(&self) {}
+    pub(crate) fn kill_rest(&self) {}
+    pub(crate) fn let_go(&self) {}
+}
+
+/// Starts a worker process. Returns its number, and it.
+pub(crate) fn start(
+    worker: usize,
+    cookie: &str,
+    frames: Receiver<Vec<u8>>,
+    events: Sender<Event>,
+) -> (u32, Arc<Tree>) {
+    with(|table| {
+        table.last_pid += 1;
+        table.processes.push(Process {
+            pid: table.last_pid,
+            worker,
+            cookie: cookie.to_owned(),
+            machine: table.machine,
+            frames,
+            events,
+            jobs: Jobs::default(),
+            running: Vec::new(),
+            dead: false,
+            leaves_at: None,
+        });
+        (table.last_pid, Arc::new(Tree))
+    })
+}
+
+/// Kills what carries the mark on this machine. Returns how many processes.
+pub fn kill_marked(prefix: &str) -> usize {
+    if sim::is_off(Guard::Sweep) {
+        return 0;
+    }
+    with(|table| {
+        let mut killed = 0;
+        for place in 0..table.processes.len() {
+            let process = &mut table.processes[place];
+            if process.machine == table.machine && process.cookie.starts_with(prefix) {
+                killed += process.running.len();
+                if !process.dead {
+                    killed += 1;
+                    process.die();
+                }
+                table.clear(place);
+            }
+        }
+        table.bury();
+        killed
+    })
+}
+
+/// What a dead worker process left behind is found by its mark.
+pub fn kill_adopted(_: &[u32]) -> usize {
+    0
+}
+
+/// The worker processes of a node leave, with all that they run.
+pub(crate) fn leave(cookie: &str, left: &mut [Option<Arc<Tree>>]) {
+    left.fill(None);
+    with(|table| {
+        for place in 0..table.processes.len() {
+            if table.processes[place].cookie.starts_with(cookie) {
+                table.clear(place);
+                table.processes[place].dead = true;
+            }
+        }
+        table.bury();
+    });
+}
+
+/// The policy, or one without a maximum if that guard is off.
+pub(crate) fn without_maximum(policy: RetryPolicy) -> RetryPolicy {
+    let max_retries = if sim::is_off(Guard::Attempts) {
+        u32::MAX
+    } else {
+        policy.max_retries
+    };
+    RetryPolicy {
+        max_retries,
+        ..policy
+    }
+}

@@ -1,0 +1,252 @@
+//! Debian's packages for building and running Windows programs: what is missing, and how they are called.
+//!
+//! Debian's own cargo and rustc build the standard library as well; rustup's are not mixed in.
+
+use std::env;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, bail};
+
+use crate::workspace::Workspace;
+
+/// What is built for.
+pub const TARGET: &str = "x86_64-pc-windows-gnu";
+/// What has to be installed for it.
+pub const PACKAGES: &str = "rustc-web cargo-web rust-web-src gcc-mingw-w64-x86-64-win32 wine64";
+
+const CARGO: &str = "/usr/bin/cargo";
+const RUSTC: &str = "/usr/bin/rustc";
+/// The standard library's sources, where Debian's rustc looks for them.
+const SOURCES: &str = "/usr/lib/rustlib/src/rust/library/std/Cargo.toml";
+const GCC: &str = "/usr/bin/x86_64-w64-mingw32-gcc";
+const DLLTOOL: &str = "/usr/bin/x86_64-w64-mingw32-dlltool";
+/// The package does not put it into the search path.
+const WINE: &str = "/usr/lib/wine/wine64";
+
+/// What the build script of `openssl-sys` says of OpenSSL 3.
+const OPENSSL_3: &str = "['openssl', 'ossl101', 'ossl102', 'ossl110', 'ossl110f', 'ossl110g', 'ossl110h', 'ossl111', \
+                         'ossl111b', 'ossl300']";
+
+/// Wine 8 has no `bcryptprimitives.dll`, and every Rust program ends without a word. It would forward the one function
+/// that the standard library takes from it to this one.
+const RANDOM: &str = "#include <windows.h>
+BOOLEAN NTAPI SystemFunction036(PVOID, ULONG);
+__declspec(dllexport) BOOL WINAPI ProcessPrng(PBYTE bytes, SIZE_T count) {
+    return SystemFunction036(bytes, (ULONG)count);
+}
+";
+
+/// Where everything is.
+pub struct Toolchain {
+    folder: PathBuf,
+}
+
+impl Toolchain {
+    /// Looks for the packages.
+    ///
+    /// # Errors
+    /// Names what is missing, and how to install it.
+    pub fn find(workspace: &Workspace) -> anyhow::Result<Toolchain> {
+        let missing: Vec<&str> = [CARGO, RUSTC, SOURCES, GCC, DLLTOOL, WINE]
+            .into_iter()
+            .filter(|path| !Path::new(path).exists())
+            .collect();
+        if !missing.is_empty() {
+            bail!(
+                "the tests on Windows need Debian's packages; {} is missing. Install them as root:\n  \
+                apt-get install --no-install-recommends {PACKAGES}",
+                missing.join(", ")
+            );
+        }
+        let folder = workspace.metadata.target_directory.as_std_path().join("windows");
+        Ok(Toolchain { folder })
+    }
+
+    /// Debian's cargo for the Windows target.
+    pub fn cargo(&self, workspace: &Workspace) -> Command {
+        let libpq = format!("native={}", self.libpq().display());
+        let mut cargo = Command::new(CARGO);
+        cargo.current_dir(workspace.root());
+        for name in [
+            "RUSTUP_TOOLCHAIN",
+            "RUSTC_WRAPPER",
+            "RUSTFLAGS",
+            "CARGO_BUILD_TARGET",
+        ] {
+            cargo.env_remove(name);
+        }
+        // What cargo told this task about itself is about another cargo.
+        for (name, _) in env::vars_os() {
+            let text = name.to_string_lossy();
+            if text.starts_with("CARGO_PKG_") || text.starts_with("CARGO_MANIFEST_") {
+                cargo.env_remove(&name);
+            }
+        }
+        cargo
+            .env("PATH", "/usr/bin:/bin:/usr/sbin:/sbin")
+            .env("CARGO", CARGO)
+            .env("RUSTC", RUSTC)
+            .env("RUSTDOC", "/usr/bin/rustdoc")
+            // For -Zbuild-std: Debian has the standard library's sources for this target, not the library.
+            .env("RUSTC_BOOTSTRAP", "1")
+            .env("CARGO_TARGET_DIR", &self.folder)
+            .env("CARGO_TARGET_X86_64_PC_WINDOWS_GNU_LINKER", GCC)
+            .env("CARGO_PROFILE_DEV_DEBUG", "0")
+            // Everything is built for a run that takes minutes: optimising it would take longer than it saves.
+            .args(["--config", "profile.dev.package.\"*\".opt-level=0"])
+            // Instead of building OpenSSL and libpq, which takes minutes, for a server that is not reached here.
+            .args([
+                "--config",
+                &format!("target.{TARGET}.openssl.rustc-link-lib=['ssl', 'delayimp']"),
+            ])
+            .args([
+                "--config",
+                &format!("target.{TARGET}.openssl.rustc-link-search=['{libpq}']"),
+            ])
+            .args([
+                "--config",
+                &format!("target.{TARGET}.openssl.rustc-cfg={OPENSSL_3}"),
+            ])
+            .args([
+                "--config",
+                &format!("target.{TARGET}.pq_sys_src.rustc-link-lib=['pq', 'delayimp']"),
+            ])
+            .args([
+                "--config",
+                &format!("target.{TARGET}.pq_sys_src.rustc-link-search=['{libpq}']"),
+            ])
+            .args(["-Zbuild-std", "--target", TARGET]);
+        cargo
+    }
+
+    /// The folder with the binary and the plugins.
+    pub fn binaries(&self) -> PathBuf {
+        self.folder.join(TARGET).join("debug")
+    }
+
+    /// A Windows program.
+    pub fn wine(&self, program: &Path) -> Command {
+        let mut wine = Command::new(WINE);
+        wine.arg(program)
+            .env("WINEPREFIX", self.prefix())
+            .env("WINEDEBUG", "-all")
+            .env("WINEDLLOVERRIDES", "mscoree,mshtml=")
+            .env_remove("DISPLAY");
+        wine
+    }
+
+    /// Ends every process of the prefix.
+    pub fn end_all(&self) {
+        let _ = self.wine(Path::new("wineboot")).arg("--kill").status();
+    }
+
+    fn libpq(&self) -> PathBuf {
+        self.folder.join("libpq")
+    }
+
+    /// Makes libraries by which programs load `libpq.dll` and OpenSSL when they first call them, and start where there are
+    /// none.
+    pub fn make_libpq(&self, workspace: &Workspace) -> anyhow::Result<()> {
+        self.delay(
+            "pq",
+            "libpq.dll",
+            &functions(workspace, "pq-sys", "src/bindings_windows.rs")?,
+        )?;
+        // Without optimisation, the bindings' own inline functions call many.
+        let ssl = functions(workspace, "openssl-sys", "src/handwritten")?;
+        self.delay("ssl", "libssl-3-x64.dll", &ssl)
+    }
+
+    fn delay(&self, name: &str, file: &str, functions: &[String]) -> anyhow::Result<()> {
+        fs::create_dir_all(self.libpq())?;
+        let source = self.libpq().join(format!("lib{name}.def"));
+        let library = self.libpq().join(format!("lib{name}.a"));
+        fs::write(
+            &source,
+            format!("LIBRARY {file}\nEXPORTS\n{}\n", functions.join("\n")),
+        )?;
+        let made = Command::new(DLLTOOL)
+            .arg("--input-def")
+            .arg(source)
+            .arg("--output-delaylib")
+            .arg(library)
+            .status()
+            .context("cannot start dlltool")?;
+        if !made.success() {
+            bail!("the library for {file} could not be made");
+        }
+        Ok(())
+    }
+
+    fn prefix(&self) -> PathBuf {
+        self.folder.join("wine")
+    }
+
+    /// Makes Wine's own folder, once, with what Wine lacks.
+    pub fn make_prefix(&self) -> anyhow::Result<()> {
+        let system = self.prefix().join("drive_c/windows/system32");
+        let random = system.join("bcryptprimitives.dll");
+        if random.exists() {
+            return Ok(());
+        }
+        fs::create_dir_all(self.prefix())?;
+        let made = self
+            .wine(Path::new("wineboot"))
+            .arg("-i")
+            .status()
+            .context("cannot start Wine")?;
+        if !made.success() || !system.is_dir() {
+            bail!("Wine could not make its folder {}", self.prefix().display());
+        }
+        let source = self.folder.join("random.c");
+        fs::write(&source, RANDOM)?;
+        let built = Command::new(GCC)
+            .args(["-shared", "-o"])
+            .args([&random, &source])
+            .arg("-ladvapi32")
+            .status()?;
+        if !built.success() {
+            bail!("bcryptprimitives.dll could not be built for Wine");
+        }
+        Ok(())
+    }
+}
+
+/// The foreign functions that the bindings in a package's file or folder declare.
+fn functions(workspace: &Workspace, package: &str, below: &str) -> anyhow::Result<Vec<String>> {
+    let packages = &workspace.metadata.packages;
+    let path = packages
+        .iter()
+        .find(|found| found.name.as_str() == package)
+        .and_then(|found| found.manifest_path.parent())
+        .with_context(|| format!("{package} is no dependency any more"))?
+        .join(below);
+    let files: Vec<PathBuf> = if path.is_dir() {
+        fs::read_dir(&path)?
+            .map(|entry| Ok(entry?.path()))
+            .collect::<std::io::Result<_>>()?
+    } else {
+        vec![path.into_std_path_buf()]
+    };
+    let mut found = std::collections::BTreeSet::new();
+    for file in files {
+        let text = fs::read_to_string(&file).with_context(|| format!("cannot read {}", file.display()))?;
+        for line in text.lines().map(str::trim) {
+            let name = line
+                .strip_prefix("pub fn ")
+                .and_then(|rest| rest.split(['(', '<']).next());
+            let linked = line
+                .strip_prefix("#[link_name = \"")
+                .and_then(|rest| rest.split('"').next());
+            found.extend(name.or(linked).map(str::to_owned));
+        }
+    }
+    Ok(found.into_iter().collect())
+}
+
+/// A path as Windows programs see it under Wine.
+pub fn seen_by_windows(path: &Path) -> String {
+    format!("Z:{}", path.display())
+}
