@@ -161,9 +161,9 @@ fn print_attempt(
     follow: bool,
     context: &Context,
 ) -> Result<Option<Attempt>> {
-    let mut found = store.job(job)?;
-    let mut printer = Printer::new(store.location().output_file(found.id.0, fence), context.raw);
     let mut patience = Patience::new(None);
+    let mut found = patience.ask(store, |store| store.job(job))?;
+    let mut printer = Printer::new(store.location().output_file(found.id.0, fence), context.raw);
     loop {
         let marker = patience.ask(store, Store::change_marker)?;
         let ended = patience.ask(store, |store| store.attempt(found.id, fence))?;
