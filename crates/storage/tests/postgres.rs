@@ -454,6 +454,7 @@ fn an_older_schema_is_brought_up_to_date_when_no_node_runs() {
     };
     temp.store.enqueue(&[job("kept")], Timestamp(1)).unwrap();
     let undo = [
+        include_str!("../../../migrations/postgres/2026-11-25-000004_sums/down.sql"),
         include_str!("../../../migrations/postgres/2026-11-25-000003_stable/down.sql"),
         include_str!("../../../migrations/postgres/2026-11-25-000002_flat/down.sql"),
     ]
