@@ -6,6 +6,8 @@ use std::time::Duration;
 const AHEAD: Duration = Duration::from_millis(50);
 /// Most jobs claimed ahead per slot.
 const MOST_PER_SLOT: u32 = 1024;
+/// Most jobs claimed per slot in one turn: who wants to write meanwhile waits for its end.
+const MOST_PER_TURN: u32 = 256;
 /// What a very short job may take more than others without meaning anything, in microseconds.
 const HELD_UP_US: f64 = 100.0;
 
@@ -51,7 +53,7 @@ pub fn claim_count(slots: u32, running: u32, in_stock: u32, pace: &Pace) -> u32 
     if free <= in_stock && in_stock * 2 > stock {
         0
     } else {
-        want
+        want.min(slots.saturating_mul(MOST_PER_TURN))
     }
 }
 
