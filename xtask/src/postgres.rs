@@ -291,18 +291,29 @@ fn run(command: &mut Command) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// A port that nobody listens to at this moment.
+/// A port that nobody listens to at this moment, and that nobody's outgoing connection is given later: the server comes
+/// back to it after a crash.
 fn free_port(address: &str) -> anyhow::Result<u16> {
-    let listener = TcpListener::bind((address, 0)).context("cannot find a free port")?;
-    Ok(listener.local_addr()?.port())
+    // Systems take theirs from 32768 on, or from higher.
+    const PORTS: std::ops::Range<u16> = 20_000..32_000;
+    for _ in 0..1_000 {
+        let port = PORTS.start + (random() % PORTS.len() as u64) as u16;
+        if TcpListener::bind((address, port)).is_ok() {
+            return Ok(port);
+        }
+    }
+    bail!("cannot find a free port on {address}")
+}
+
+/// A number that nobody can guess.
+fn random() -> u64 {
+    use std::hash::{BuildHasher, RandomState};
+    RandomState::new().hash_one(0)
 }
 
 /// A word that nobody can guess, with characters that a URL has to spell differently.
 fn random_word() -> anyhow::Result<String> {
-    use std::hash::{BuildHasher, RandomState};
-    let word: String = (0..3)
-        .map(|part: u32| format!("{:016x}", RandomState::new().hash_one(part)))
-        .collect();
+    let word: String = (0..3).map(|_| format!("{:016x}", random())).collect();
     ensure!(word.len() == 48, "a password has 48 characters");
     Ok(word)
 }

@@ -23,9 +23,10 @@ use std::env;
 use std::fs;
 use std::path::Path;
 use std::process::Command;
+use std::thread;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, bail};
+use anyhow::{Context, bail, ensure};
 
 use crate::build::{self, Profile, Scope};
 use crate::postgres;
@@ -42,6 +43,10 @@ pub const BIN_DIR: &str = "QUEUECTL_TEST_BIN_DIR";
 const BACKEND: &str = "QUEUECTL_TEST_BACKEND";
 /// The end-to-end tests that are not run again on PostgreSQL, each with its reason.
 const NOT_ON_POSTGRES: &str = "crates/cli/tests/end_to_end/not_on_postgres.txt";
+
+/// Longest that one run of tests may take in CI: a test that hangs fails the step, and the later ones are still run. Who
+/// runs the tests by hand sees it, and ends it with Ctrl-C, which reaches no process group of its own.
+const LIMIT: Duration = Duration::from_secs(25 * 60);
 
 /// How reasons begin that excuse a skipped test even in CI: what this machine cannot do, whatever is installed on it.
 /// That something was not installed is no excuse, unless `.ci/run` tried to and said so.
@@ -154,6 +159,7 @@ pub fn run(workspace: &Workspace, filter: Option<&str>, ci: bool) -> anyhow::Res
             }
             if ci {
                 cargo.env("CI", "true");
+                return succeed_within(&mut cargo, LIMIT);
             }
             succeed(&mut cargo)
         }));
@@ -199,6 +205,35 @@ fn succeed(command: &mut Command) -> anyhow::Result<()> {
     if !status.success() {
         bail!("{status}");
     }
+    Ok(())
+}
+
+/// The same for a command that is killed with all that it started in its process group when it takes too long.
+fn succeed_within(command: &mut Command, limit: Duration) -> anyhow::Result<()> {
+    #[cfg(unix)]
+    std::os::unix::process::CommandExt::process_group(command, 0);
+    let name = command.get_program().display().to_string();
+    let mut child = command.spawn().with_context(|| format!("cannot start {name}"))?;
+    let start = Instant::now();
+    let status = loop {
+        if let Some(status) = child.try_wait()? {
+            break status;
+        }
+        if start.elapsed() > limit {
+            #[cfg(unix)]
+            Command::new("kill")
+                .args(["-KILL", "--", &format!("-{}", child.id())])
+                .status()?;
+            child.kill()?;
+            child.wait()?;
+            bail!(
+                "not at its end after {} s: what still ran is named above",
+                limit.as_secs()
+            );
+        }
+        thread::sleep(Duration::from_millis(200));
+    };
+    ensure!(status.success(), "{status}");
     Ok(())
 }
 
@@ -312,6 +347,28 @@ mod tests {
         assert!(read_skips(&file).unwrap().is_empty());
         fs::write(&file, "skipped: b: x\n\nskipped: a: x\nskipped: b: x\n").unwrap();
         assert_eq!(read_skips(&file).unwrap(), ["skipped: a: x", "skipped: b: x"]);
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn what_takes_too_long_is_ended_with_all_it_started() {
+        let shell = |line: &str| {
+            let mut shell = Command::new("sh");
+            shell.args(["-c", line]);
+            shell
+        };
+        let limit = Duration::from_millis(300);
+        // The pipe ends when nobody is left who could write to it.
+        let (mut reader, writer) = std::io::pipe().unwrap();
+        let mut hung = shell("sleep 1000 & sleep 1000");
+        hung.stdout(writer);
+        let error = succeed_within(&mut hung, limit).unwrap_err().to_string();
+        assert!(error.starts_with("not at its end"), "{error}");
+        drop(hung);
+        std::io::Read::read_to_end(&mut reader, &mut Vec::new()).unwrap();
+        let limit = Duration::from_secs(60);
+        assert!(succeed_within(&mut shell("exit 0"), limit).is_ok());
+        assert!(succeed_within(&mut shell("exit 3"), limit).is_err());
     }
 
     #[test]

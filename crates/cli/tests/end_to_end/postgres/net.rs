@@ -9,8 +9,7 @@ use nix::sys::signal::Signal;
 
 use super::LEASE;
 use super::machines::{Cut, Network};
-use super::server::{Server, own_server, processes, signal_all};
-use crate::support::unix::send;
+use super::server::{Server, kill_one, own_server, signal_all};
 use crate::support::{Node, Queue, history, wait_for, wait_until};
 
 /// A network, a server in it, and a queue there.
@@ -237,6 +236,15 @@ enum Blow {
     Freeze,
 }
 
+/// Says that it is over, also when a test fails: a scope waits for its threads before it says what went wrong.
+struct Ends<'a>(&'a AtomicBool);
+
+impl Drop for Ends<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::SeqCst);
+    }
+}
+
 #[test]
 fn nothing_is_lost_or_doubled_by_a_server_that_crashes_and_freezes() {
     let name = "postgres::net::nothing_is_lost_or_doubled_by_a_server_that_crashes_and_freezes";
@@ -251,6 +259,7 @@ fn nothing_is_lost_or_doubled_by_a_server_that_crashes_and_freezes() {
     let blows = [Blow::KillBackend, Blow::Crash, Blow::Freeze, Blow::KillBackend];
     let over = AtomicBool::new(false);
     let stored = std::thread::scope(|scope| {
+        let ends = Ends(&over);
         let producer = scope.spawn(|| {
             let (mut stored, mut refused) = (Vec::new(), Vec::new());
             for number in 1.. {
@@ -271,7 +280,7 @@ fn nothing_is_lost_or_doubled_by_a_server_that_crashes_and_freezes() {
             let before = queue.lines("ran").len();
             queue.wait_lines("ran", before + 20);
             match blow {
-                Blow::KillBackend => send(*processes(&server).1.last().unwrap(), Signal::SIGKILL),
+                Blow::KillBackend => kill_one(&server),
                 Blow::Crash => {
                     server.crash().unwrap();
                     // Long enough for nodes to try in vain.
@@ -288,7 +297,7 @@ fn nothing_is_lost_or_doubled_by_a_server_that_crashes_and_freezes() {
                 queue.lines("ran").len() > before + 40
             });
         }
-        over.store(true, Ordering::SeqCst);
+        drop(ends);
         let (stored, refused) = producer.join().unwrap();
         let all = stored.len();
         wait_until("all jobs to complete", || {

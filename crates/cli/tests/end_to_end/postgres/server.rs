@@ -7,10 +7,12 @@ mod throw_away;
 use std::fs;
 use std::path::Path;
 
-use nix::sys::signal::Signal;
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 pub use throw_away::{Server, Setup};
 
-use crate::support::unix::{children, send};
+use crate::support::unix::children;
+use crate::support::wait_until;
 
 /// A server at that address. None, and said so, if there are no programs for it.
 pub fn own_server(test: &str, address: &str) -> Option<Server> {
@@ -29,7 +31,7 @@ pub fn own_server(test: &str, address: &str) -> Option<Server> {
 }
 
 /// The server's process, and the processes that serve connections of clients.
-pub fn processes(server: &Server) -> (i32, Vec<i32>) {
+fn processes(server: &Server) -> (i32, Vec<i32>) {
     let file = fs::read_to_string(server.data().join("postmaster.pid")).unwrap();
     let postmaster = file.lines().next().unwrap().trim().parse().unwrap();
     let serves = |pid: &i32| {
@@ -46,6 +48,18 @@ pub fn processes(server: &Server) -> (i32, Vec<i32>) {
 pub fn signal_all(server: &Server, signal: Signal) {
     let (postmaster, _) = processes(server);
     for pid in [vec![postmaster], children(postmaster)].concat() {
-        send(pid, signal);
+        // Connections come and go meanwhile.
+        let _ = kill(Pid::from_raw(pid), signal);
     }
+}
+
+/// Kills one of the processes that serve connections.
+pub fn kill_one(server: &Server) {
+    wait_until("a process that serves a connection", || {
+        let (_, serving) = processes(server);
+        let mut killed = serving
+            .into_iter()
+            .map(|pid| kill(Pid::from_raw(pid), Signal::SIGKILL));
+        killed.any(|killed| killed.is_ok())
+    });
 }
