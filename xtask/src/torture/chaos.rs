@@ -1,6 +1,6 @@
 //! Faults for processes: who is there, whom it hits, and what is done to them.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fs;
 use std::process::{Child, Stdio};
 use std::thread::sleep;
@@ -11,7 +11,7 @@ use fastrand::Rng;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-use super::rig::Queue;
+use super::rig::{Queue, wait_for};
 
 /// What can happen. Each aims at a node that holds a job, if one does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -28,6 +28,8 @@ pub enum Fault {
     Stop,
     /// `worker:stop --now`, which does not.
     StopNow,
+    /// `worker:stop`, while the node is killed, stopped by somebody else or loses a worker process.
+    StopRace,
     /// SIGTERM twice, as an impatient service manager does.
     Terminate,
 }
@@ -43,6 +45,7 @@ impl Fault {
         Fault::HoldDispatcher,
         Fault::Stop,
         Fault::StopNow,
+        Fault::StopRace,
         Fault::Terminate,
     ];
 }
@@ -152,7 +155,7 @@ impl Around {
 }
 
 /// What happened, by kind; a fault that found nobody to hit does not count.
-pub type Tally = HashMap<Fault, u32>;
+pub type Tally = BTreeMap<String, u32>;
 
 /// Does a fault to one of the nodes. False if there was nobody to hit.
 pub fn strike(fault: Fault, nodes: &mut [Node], queue: &Queue, rng: &mut Rng) -> anyhow::Result<bool> {
@@ -203,20 +206,45 @@ pub fn strike(fault: Fault, nodes: &mut [Node], queue: &Queue, rng: &mut Rng) ->
             hit
         }
         Fault::Stop | Fault::StopNow => {
-            let listed = queue.json(["worker:list"])?;
-            let known = listed.as_array().into_iter().flatten();
-            let number = known
-                .filter(|entry| entry["pid"] == dispatcher)
-                .find_map(|entry| entry["id"].as_i64());
-            let Some(number) = number else {
+            let Some(number) = number(queue, dispatcher)? else {
                 return Ok(false);
             };
             node.may_end = true;
-            let mut stop = vec!["worker:stop".to_owned(), number.to_string()];
-            stop.extend((fault == Fault::StopNow).then(|| "--now".to_owned()));
+            let now = (fault == Fault::StopNow).then_some("--now");
             // It may have ended by itself meanwhile.
-            queue.run(stop)?;
+            queue.run(["worker:stop", &number].into_iter().chain(now))?;
+            true
+        }
+        Fault::StopRace => {
+            let Some(number) = number(queue, dispatcher)? else {
+                return Ok(false);
+            };
+            node.may_end = true;
+            let wait = rng.bool().then_some("--wait");
+            let mut stop = queue.command(["worker:stop", &number].into_iter().chain(wait));
+            let mut stop = stop.stdout(Stdio::null()).stderr(Stdio::null()).spawn()?;
+            sleep(pause / 3);
+            match rng.u8(..4) {
+                0 => drop(send(dispatcher, Signal::SIGKILL)),
+                1 => drop(send(worker, Signal::SIGKILL)),
+                2 => drop(send(dispatcher, Signal::SIGTERM)),
+                _ => drop(queue.run(["worker:stop", "--now", &number])?),
+            }
+            // Whatever happened, who asked gets an answer.
+            let status = wait_for("worker:stop to end", || Ok(stop.try_wait()?))?;
+            ensure!(
+                !matches!(status.code(), None | Some(70 | 101)),
+                "worker:stop ended with {status}"
+            );
             true
         }
     })
+}
+
+/// The number of a node; none if it is not there yet, or not any more.
+fn number(queue: &Queue, dispatcher: i32) -> anyhow::Result<Option<String>> {
+    let listed = queue.json(["worker:list"])?;
+    let mut known = listed.as_array().into_iter().flatten();
+    let entry = known.find(|entry| entry["pid"] == dispatcher);
+    Ok(entry.and_then(|entry| Some(entry["id"].as_i64()?.to_string())))
 }

@@ -12,9 +12,11 @@ mod net;
 mod power;
 mod procs;
 mod rig;
+mod scene;
 mod sim;
 mod storage;
 mod syscalls;
+mod verdict;
 
 use clap::Subcommand;
 
@@ -48,15 +50,18 @@ pub enum Campaign {
         #[arg(long)]
         release: bool,
     },
-    /// Kill, hold and restart dispatchers, worker processes and jobs; full and read-only disks; clocks that jump
+    /// Kill, hold and stop dispatchers, worker processes, jobs and plugins; full and read-only disks; clocks that jump
     Procs {
         /// Faults
         #[arg(long, value_name = "N", default_value_t = 1000)]
         faults: u32,
+        /// Queues that live through faults at the same time; each is mostly waited for
+        #[arg(long, value_name = "N", default_value_t = 6, value_parser = clap::value_parser!(u32).range(1..=64))]
+        lanes: u32,
         /// Repeat the choices of an earlier run
         #[arg(long, value_name = "N")]
         seed: Option<u64>,
-        /// Leave the control out, which wants a development build
+        /// Use the release build, and leave the control out, which wants a development build
         #[arg(long)]
         release: bool,
     },
@@ -106,9 +111,18 @@ pub fn run(workspace: &Workspace, campaign: &Campaign) -> anyhow::Result<()> {
         }
         Campaign::Procs {
             faults,
+            lanes,
             seed,
             release,
-        } => procs::run(&rig(release)?, *faults, chosen(seed), !release),
+        } => {
+            let plan = procs::Plan {
+                faults: *faults,
+                lanes: *lanes,
+                seed: chosen(seed),
+                control: !release,
+            };
+            procs::run(&rig(release)?, workspace.root(), &plan)
+        }
         Campaign::Net {
             partitions,
             machines,
