@@ -96,6 +96,7 @@ impl Node {
 
     /// Kills it and everything it has started, and waits.
     pub fn end(&mut self) -> anyhow::Result<()> {
+        self.may_end = true;
         let around = Around::look()?;
         for worker in around.workers(self.pid()) {
             send(worker, Signal::SIGCONT);
