@@ -1,6 +1,6 @@
 //! Faults for processes: who is there, whom it hits, and what is done to them.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::fs;
 use std::process::{Child, Stdio};
 use std::thread::sleep;
@@ -97,8 +97,7 @@ impl Node {
     /// Kills it and everything it has started, and waits.
     pub fn end(&mut self) -> anyhow::Result<()> {
         self.may_end = true;
-        let around = Around::look()?;
-        for worker in around.workers(self.pid()) {
+        for worker in workers(self.pid()) {
             send(worker, Signal::SIGCONT);
         }
         send(self.pid(), Signal::SIGCONT);
@@ -118,41 +117,34 @@ fn send(pid: i32, signal: Signal) -> bool {
     kill(Pid::from_raw(pid), signal).is_ok()
 }
 
-/// The processes of the machine at a moment: parents and their children.
-struct Around(HashMap<i32, Vec<i32>>);
+/// The living children of a process; none if it is gone. What is dead and only waits to be waited for does not count.
+fn children(pid: i32) -> Vec<i32> {
+    let tasks = fs::read_dir(format!("/proc/{pid}/task"))
+        .into_iter()
+        .flatten()
+        .flatten();
+    let listed = tasks.map(|task| fs::read_to_string(task.path().join("children")).unwrap_or_default());
+    let all: String = listed.collect();
+    let lives = |pid: &i32| {
+        let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+        stat.rsplit(") ")
+            .next()
+            .is_some_and(|rest| !rest.is_empty() && !rest.starts_with('Z'))
+    };
+    let numbers = all
+        .split_ascii_whitespace()
+        .filter_map(|number| number.parse().ok());
+    numbers.filter(lives).collect()
+}
 
-impl Around {
-    fn look() -> anyhow::Result<Around> {
-        let mut children: HashMap<i32, Vec<i32>> = HashMap::new();
-        for entry in fs::read_dir("/proc")?.flatten() {
-            let Some(pid) = entry.file_name().to_str().and_then(|name| name.parse().ok()) else {
-                continue;
-            };
-            let stat = fs::read_to_string(entry.path().join("stat")).unwrap_or_default();
-            let mut fields = stat.rsplit(") ").next().unwrap_or_default().split(' ');
-            // Those that are dead and only wait to be waited for do not count.
-            if let (Some(state), Some(parent)) = (fields.next(), fields.next())
-                && state != "Z"
-                && let Ok(parent) = parent.parse()
-            {
-                children.entry(parent).or_default().push(pid);
-            }
-        }
-        Ok(Around(children))
-    }
-
-    fn children(&self, pid: i32) -> &[i32] {
-        self.0.get(&pid).map_or(&[], Vec::as_slice)
-    }
-
-    fn workers(&self, dispatcher: i32) -> Vec<i32> {
-        let is_worker = |pid: &i32| {
-            let line = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
-            line.split(|byte| *byte == 0).any(|word| word == b"worker:run")
-        };
-        let all = self.children(dispatcher).iter().copied();
-        all.filter(is_worker).collect()
-    }
+/// The worker processes of a dispatcher.
+fn workers(dispatcher: i32) -> Vec<i32> {
+    let is_worker = |pid: &i32| {
+        let line = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+        line.split(|byte| *byte == 0).any(|word| word == b"worker:run")
+    };
+    let all = children(dispatcher).into_iter();
+    all.filter(is_worker).collect()
 }
 
 /// What happened, by kind; a fault that found nobody to hit does not count.
@@ -160,12 +152,11 @@ pub type Tally = BTreeMap<String, u32>;
 
 /// Does a fault to one of the nodes. False if there was nobody to hit.
 pub fn strike(fault: Fault, nodes: &mut [Node], queue: &Queue, rng: &mut Rng) -> anyhow::Result<bool> {
-    let around = Around::look()?;
     // Nodes, workers and jobs that hold something.
     let mut held = Vec::new();
     for (place, node) in nodes.iter().enumerate() {
-        for worker in around.workers(node.pid()) {
-            held.extend(around.children(worker).iter().map(|job| (place, worker, *job)));
+        for worker in workers(node.pid()) {
+            held.extend(children(worker).into_iter().map(|job| (place, worker, job)));
         }
     }
     let Some((place, worker, job)) = rng.choice(held) else {
@@ -191,7 +182,7 @@ pub fn strike(fault: Fault, nodes: &mut [Node], queue: &Queue, rng: &mut Rng) ->
             node.may_end = true;
             // Held still, the dispatcher cannot see its workers die.
             send(dispatcher, Signal::SIGSTOP);
-            for worker in around.workers(dispatcher) {
+            for worker in workers(dispatcher) {
                 send(worker, Signal::SIGKILL);
             }
             send(dispatcher, Signal::SIGKILL)

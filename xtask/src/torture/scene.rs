@@ -166,15 +166,16 @@ impl Scene {
                 node.tend(&self.queue)?;
             }
             std::thread::sleep(Duration::from_millis(rng.u64(1..15)));
-            if rng.u8(..12) == 0 {
-                self.disturb(rng)?;
-            }
             let Some(fault) = rng.choice(kinds.iter().copied()) else {
                 bail!("there are no faults");
             };
             if strike(fault, &mut self.nodes, &self.queue, rng).with_context(|| format!("{fault:?}"))? {
                 *tally.entry(format!("{fault:?}")).or_default() += 1;
                 sum += 1;
+                // Not more often than that, for there must be time for jobs to run in between.
+                if rng.u8(..4) == 0 {
+                    self.disturb(rng)?;
+                }
                 until = Instant::now() + PATIENCE;
             }
             ensure!(Instant::now() < until, "no job runs any more");
