@@ -4,7 +4,6 @@
 //! that belong to a binary, or to no crate's interface, are compiled in from where they live. Nothing here is shipped.
 
 #[path = "../../cli/src/input/mod.rs"]
-#[expect(dead_code, unused_imports, reason = "the command line uses the rest")]
 mod input;
 #[path = "../../worker/src/protocol.rs"]
 #[expect(dead_code, reason = "the node uses the rest")]

@@ -271,7 +271,11 @@ fn judge(
     }
     sum.shrugged_off += u32::from(succeeded_all_the_same);
     // A queue that was never finished is made by the next command.
-    queue.ok(["config:list"])?;
+    queue.ok([if operation.makes {
+        "db:migrate"
+    } else {
+        "config:list"
+    }])?;
     queue.check()?;
     let jobs = queue.jobs()?;
     let (before, count) = (if operation.makes { 0 } else { BEFORE }, jobs.len() as i64);
