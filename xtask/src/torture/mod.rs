@@ -40,6 +40,9 @@ pub enum Campaign {
         /// Fail only at every n-th of the system calls that can fail
         #[arg(long, value_name = "N", default_value_t = 1)]
         step: u32,
+        /// Only these operations of syscalls: enqueue, bulk, turns, migrate, checkpoint, purge [default: all]
+        #[arg(long, value_name = "NAME", value_delimiter = ',')]
+        operations: Vec<String>,
         /// Only these parts: syscalls, power, damage [default: all]
         #[arg(long, value_name = "PART", value_delimiter = ',')]
         only: Vec<String>,
@@ -97,6 +100,7 @@ pub fn run(workspace: &Workspace, campaign: &Campaign) -> anyhow::Result<()> {
             cuts,
             flips,
             step,
+            operations,
             only,
             seed,
             release,
@@ -105,6 +109,7 @@ pub fn run(workspace: &Workspace, campaign: &Campaign) -> anyhow::Result<()> {
                 cuts: *cuts,
                 flips: *flips,
                 step: *step,
+                operations: operations.clone(),
                 seed: chosen(seed),
             };
             storage::run(&rig(release)?, plan, only)

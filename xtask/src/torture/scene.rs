@@ -344,6 +344,12 @@ impl Scene {
             .arg("-a")
             .args([&self.queue.work, &kept])
             .status();
+        // Who is there, and what each waits for.
+        let mut ps = Command::new("ps");
+        ps.args(["-eLo", "pid,ppid,lwp,stat,wchan:32,etimes,args"]);
+        if let Ok(output) = ps.output() {
+            let _ = fs::write(kept.join("processes"), output.stdout);
+        }
         if self.mount.is_some() {
             let _ = Command::new("cp")
                 .arg("-a")
