@@ -11,6 +11,8 @@ mod log;
 mod net;
 mod power;
 mod procs;
+#[cfg(test)]
+mod quick;
 mod rig;
 mod scene;
 mod sim;
@@ -124,7 +126,8 @@ pub fn run(workspace: &Workspace, campaign: &Campaign) -> anyhow::Result<()> {
                 faults: *faults,
                 lanes: *lanes,
                 seed: chosen(seed),
-                control: !release,
+                era: procs::ERA,
+                control: if *release { 0 } else { procs::CONTROL },
             };
             procs::run(&rig(release)?, workspace.root(), &plan)
         }

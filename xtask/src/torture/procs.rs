@@ -18,16 +18,19 @@ use super::storage::must_fail;
 use crate::report::heading;
 
 /// Faults that one queue lives through.
-const ERA: u32 = 150;
+pub const ERA: u32 = 150;
 /// Faults of the control.
-const CONTROL: u32 = 40;
+pub const CONTROL: u32 = 40;
 
 /// How much of what.
 pub struct Plan {
     pub faults: u32,
     pub lanes: u32,
+    /// Faults that one queue lives through.
+    pub era: u32,
     pub seed: u64,
-    pub control: bool,
+    /// Faults of the control; without any there is none.
+    pub control: u32,
 }
 
 /// What happened so far, and what is left to do.
@@ -63,7 +66,7 @@ pub fn run(rig: &Rig, root: &Path, plan: &Plan) -> anyhow::Result<()> {
         for lane in 0..plan.lanes {
             let (sum, worlds, plugin) = (&sum, &worlds, plugin.as_deref());
             scope.spawn(move || {
-                while let Some((era, wanted)) = next(sum) {
+                while let Some((era, wanted)) = next(sum, plan.era) {
                     let world = worlds[era as usize % worlds.len()];
                     let (before, name) = (Instant::now(), format!("procs-{lane}"));
                     let mut rng = Rng::with_seed(plan.seed.wrapping_add(u64::from(era) << 32));
@@ -88,19 +91,19 @@ pub fn run(rig: &Rig, root: &Path, plan: &Plan) -> anyhow::Result<()> {
         return Err(violation.context(format!("seed {}", plan.seed)));
     }
     println!("no violation");
-    if plan.control && rig.has_controls() {
+    if plan.control > 0 && rig.has_controls() {
         let mut scene = Scene::new(rig, "procs-control", World::Whole, None, Some("sweep"))?;
         let mut rng = Rng::with_seed(plan.seed);
-        let lived = scene.live(CONTROL, &[Fault::KillNode], &mut rng);
+        let lived = scene.live(plan.control, &[Fault::KillNode], &mut rng);
         must_fail("no sweep before a rescue", lived.and_then(|_| scene.judge()))?;
     }
     Ok(())
 }
 
 /// The next era and its faults; none if all is done or something was found.
-fn next(sum: &Mutex<Sum>) -> Option<(u32, u32)> {
+fn next(sum: &Mutex<Sum>, most: u32) -> Option<(u32, u32)> {
     let mut sum = sum.lock().ok()?;
-    let wanted = ERA.min(sum.left);
+    let wanted = most.min(sum.left);
     if wanted == 0 || sum.violation.is_some() {
         return None;
     }
