@@ -79,7 +79,7 @@ fn some_faults_of_system_calls() {
     let plan = storage::Plan {
         cuts: 0,
         flips: 0,
-        step: 15,
+        step: 30,
         operations: vec!["enqueue".to_owned(), "turns".to_owned()],
         seed: 1,
     };
