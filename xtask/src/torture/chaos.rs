@@ -113,7 +113,8 @@ impl Drop for Node {
     }
 }
 
-fn send(pid: i32, signal: Signal) -> bool {
+/// Sends a signal; whether there was somebody to get it.
+pub fn send(pid: i32, signal: Signal) -> bool {
     kill(Pid::from_raw(pid), signal).is_ok()
 }
 

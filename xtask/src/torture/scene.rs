@@ -12,9 +12,10 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail, ensure};
 use fastrand::Rng;
+use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 
-use super::chaos::{Fault, Node, Tally, strike};
+use super::chaos::{Fault, Node, Tally, send, strike};
 use super::log;
 use super::rig::{PATIENCE, Queue, Rig, complaint, finish, succeeded, wait_for};
 use super::verdict::{self, Fate};
@@ -363,6 +364,13 @@ impl Scene {
 impl Drop for Scene {
     fn drop(&mut self) {
         self.nodes.clear();
+        // What escaped in a control would run on, and keep the folder from being removed.
+        for entry in fs::read_dir("/proc").into_iter().flatten().flatten() {
+            let inside = fs::read_link(entry.path().join("cwd")).is_ok_and(|cwd| cwd == self.queue.work);
+            if let (true, Some(Ok(pid))) = (inside, entry.file_name().to_str().map(str::parse)) {
+                send(pid, Signal::SIGKILL);
+            }
+        }
         if let Some(mount) = &self.mount {
             let _ = Command::new("umount").arg("-l").arg(mount).output();
         }
