@@ -18,6 +18,11 @@ statements! { Pg, PgConnection;
         "SELECT pg_xact_status(?::xid8)"
     }
 
+    /// A job, if it is the one that is meant and no other with its number.
+    SameJob { id: i64 as BigInt, created_at: i64 as BigInt, sum: i32 as Integer } -> (BigInt,) {
+        "SELECT id FROM jobs WHERE id = ? AND created_at = ? AND sum = ?"
+    }
+
     /// Stores jobs.
     InsertJobs {
         id: Vec<i64> as Array<BigInt>,
