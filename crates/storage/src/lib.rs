@@ -33,6 +33,7 @@ pub use postgres::server::BadServer;
 pub use postgres::within::enqueue_within;
 pub use sqlite::beside::NodeGuard;
 pub use store::{OpenMode, Store};
+pub use verbs::asked::Asked;
 pub use verbs::cancel::Cancelled;
 pub use verbs::copy::Copied;
 pub use verbs::list::{ListFilter, Position};

@@ -129,6 +129,14 @@ impl Store {
         self.write_from(Lane::Busy, body)
     }
 
+    /// The same for a single statement on a server.
+    pub(crate) fn write_once<T>(
+        &mut self,
+        body: impl FnOnce(&mut Db) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        self.conn()?.write_once(body)
+    }
+
     fn write_from<T>(
         &mut self,
         lane: Lane,

@@ -59,14 +59,34 @@ statements! { Pg, PgConnection;
         "SELECT taken_over FROM nodes WHERE id = ? FOR UPDATE"
     }
 
-    /// The queues that have a job ready, found by hopping from one to the next in the index.
-    ReadyQueues {} -> (Text,) {
-        "WITH RECURSIVE ready (queue) AS (\
+    /// What is asked of a node: the server's time, how urgently it is to stop, the settings, and the jobs to cancel with
+    /// their fencing tokens.
+    Asks { node_id: i64 as BigInt, runs_on: i64 as BigInt } -> (
+        BigInt,
+        Nullable<SmallInt>,
+        Array<Text>,
+        Array<Text>,
+        Array<BigInt>,
+        Array<BigInt>,
+    ) {
+        "SELECT now_ms(), (SELECT stop_requested FROM nodes WHERE id = ?), settings.keys, settings.texts, \
+         coalesce(cancel.ids, '{}'), coalesce(cancel.fences, '{}') FROM \
+         (SELECT coalesce(array_agg(key ORDER BY key), '{}') AS keys, \
+         coalesce(array_agg(value ORDER BY key), '{}') AS texts FROM settings) AS settings, \
+         (SELECT array_agg(id ORDER BY id) AS ids, array_agg(fence ORDER BY id) AS fences \
+         FROM jobs WHERE node_id = ? AND cancel_requested = TRUE) AS cancel"
+    }
+
+    /// When the next waiting job is due, and the queues that have a job ready, found by hopping from one to the next in
+    /// the index.
+    Outlook {} -> (Nullable<BigInt>, Array<Text>) {
+        "SELECT (SELECT due_at FROM jobs WHERE due_at IS NOT NULL ORDER BY due_at LIMIT 1), ARRAY (\
+         WITH RECURSIVE ready (queue) AS (\
          (SELECT queue FROM jobs WHERE state = 1 ORDER BY queue LIMIT 1) \
          UNION ALL \
          SELECT (SELECT jobs.queue FROM jobs WHERE state = 1 AND jobs.queue > ready.queue ORDER BY jobs.queue LIMIT 1) \
          FROM ready WHERE ready.queue IS NOT NULL) \
-         SELECT queue FROM ready WHERE queue IS NOT NULL"
+         SELECT queue FROM ready WHERE queue IS NOT NULL)"
     }
 
     /// How many of the next jobs each of several queues would hand out. Both limits are the same number.
@@ -93,6 +113,30 @@ statements! { Pg, PgConnection;
          FOR UPDATE SKIP LOCKED)) AND jobs.state = 1 AND payloads.job_id = jobs.id \
          RETURNING jobs.id, name, jobs.queue, priority, attempts, fence, system_failures, max_retries, backoff_base, \
          timeout_ms, executor, payload, sum"
+    }
+
+    /// `HoldNode`, `Claim` and the change of the counts in one. A node that was taken over meanwhile claims nothing: its row
+    /// is locked, and if it was changed before that it is looked at again.
+    ClaimAlone {
+        holds: i64 as BigInt,
+        node_id: i64 as BigInt,
+        started_at: i64 as BigInt,
+        updated_at: i64 as BigInt,
+        queue: String as Text,
+        limit: i64 as BigInt,
+    } -> ClaimedColumns {
+        "WITH held AS MATERIALIZED (SELECT id FROM nodes WHERE id = ? AND NOT taken_over FOR KEY SHARE), \
+         claimed AS (\
+         UPDATE jobs SET state = 3, attempts = attempts + 1, fence = fence + 1, node_id = ?, started_at = ?, \
+         updated_at = ? FROM payloads WHERE jobs.ctid = ANY (ARRAY (\
+         SELECT ctid FROM jobs WHERE state = 1 AND queue = ? AND EXISTS (SELECT 1 FROM held) \
+         ORDER BY priority DESC, id LIMIT ? \
+         FOR UPDATE SKIP LOCKED)) AND jobs.state = 1 AND payloads.job_id = jobs.id \
+         RETURNING jobs.id, name, jobs.queue, priority, attempts, fence, system_failures, max_retries, backoff_base, \
+         timeout_ms, executor, payload, sum), \
+         counted AS (INSERT INTO counts (queue, state, jobs) \
+         SELECT queue, 1, -count(*) FROM claimed GROUP BY queue) \
+         SELECT * FROM claimed"
     }
 
     /// Makes due jobs ready: the event `due` of `transition`, for many at once. Yields their queues, and the fences by

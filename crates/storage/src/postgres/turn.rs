@@ -8,7 +8,7 @@ use diesel::prelude::*;
 use queuectl_core::{Attempt, JobId, State, Timestamp, Transition};
 
 use super::statements::{
-    Claim, HoldNode, InsertAttempts, InsertOutputs, NextDue, Promote, ReadyQueues, Release, Shares,
+    Claim, ClaimAlone, HoldNode, InsertAttempts, InsertOutputs, NextDue, Outlook, Promote, Release, Shares,
 };
 use super::storable;
 use crate::StoreError;
@@ -24,18 +24,23 @@ pub fn turn(conn: &mut PgConnection, turn: &Turn<'_>) -> Result<TurnResult, Stor
         .optional()?;
     let mut deltas = Deltas::default();
     let stale = record(conn, turn.records, turn.now, &mut deltas)?;
-    let mut due = next_due(conn)?;
-    if due.is_some_and(|due| due <= turn.now) {
+    let mut outlook = outlook(conn)?;
+    if outlook.due.is_some_and(|due| due <= turn.now) {
         let statement = Promote {
             updated_at: turn.now.0,
             now: turn.now.0,
             limit: PROMOTE_BATCH,
         };
         deltas.promoted(&statement.load::<(String, i64)>(conn)?);
-        due = next_due(conn)?;
+        outlook = self::outlook(conn)?;
     }
     let claimed = if turn.claim > 0 && taken_over == Some((false,)) {
-        claim(conn, turn, &mut deltas)?
+        claim(
+            conn,
+            turn,
+            turn.queues.served(outlook.ready.into_iter()),
+            &mut deltas,
+        )?
     } else {
         Vec::new()
     };
@@ -43,7 +48,61 @@ pub fn turn(conn: &mut PgConnection, turn: &Turn<'_>) -> Result<TurnResult, Stor
     Ok(TurnResult {
         stale,
         claimed,
-        next_due: due,
+        next_due: outlook.due,
+    })
+}
+
+/// A turn that only claims, from a single queue.
+pub struct Alone {
+    queue: String,
+    next_due: Option<Timestamp>,
+}
+
+impl Alone {
+    /// Looks whether the turn can be such a one. Reads only.
+    pub fn look(conn: &mut PgConnection, turn: &Turn<'_>) -> Result<Option<Alone>, StoreError> {
+        if !turn.records.is_empty() || turn.claim == 0 {
+            return Ok(None);
+        }
+        let outlook = outlook(conn)?;
+        let mut served = turn.queues.served(outlook.ready.into_iter()).into_iter();
+        let only = served.next().filter(|_| served.next().is_none());
+        let queue = only.filter(|_| outlook.due.is_none_or(|due| due > turn.now));
+        Ok(queue.map(|queue| Alone {
+            queue,
+            next_due: outlook.due,
+        }))
+    }
+
+    /// Claims, by one statement.
+    pub fn claim(self, conn: &mut PgConnection, turn: &Turn<'_>) -> Result<TurnResult, StoreError> {
+        let statement = ClaimAlone {
+            holds: turn.node.0,
+            node_id: turn.node.0,
+            started_at: turn.now.0,
+            updated_at: turn.now.0,
+            queue: self.queue,
+            limit: i64::from(turn.claim),
+        };
+        Ok(TurnResult {
+            stale: Vec::new(),
+            claimed: in_order(statement.load::<Claimed>(conn)?),
+            next_due: self.next_due,
+        })
+    }
+}
+
+/// What there is to do.
+struct Prospect {
+    due: Option<Timestamp>,
+    ready: Vec<String>,
+}
+
+fn outlook(conn: &mut PgConnection) -> Result<Prospect, StoreError> {
+    let (due, ready): (Option<i64>, Vec<String>) = Outlook {}.get_result(conn)?;
+    Ok(Prospect {
+        due: due.map(Timestamp),
+        ready,
     })
 }
 
@@ -55,8 +114,7 @@ pub fn next_due(conn: &mut PgConnection) -> Result<Option<Timestamp>, StoreError
 
 /// The queues, among those served, that have a job ready.
 pub fn ready_queues(conn: &mut PgConnection, queues: &Queues) -> Result<Vec<String>, StoreError> {
-    let ready: Vec<(String,)> = ReadyQueues {}.load(conn)?;
-    Ok(queues.served(ready.into_iter().map(|(name,)| name)))
+    Ok(queues.served(outlook(conn)?.ready.into_iter()))
 }
 
 /// Applies records where their tokens hold, and keeps the attempts of those; the tokens of the others.
@@ -188,8 +246,12 @@ fn keep(conn: &mut PgConnection, attempts: &[&Attempt]) -> Result<(), StoreError
 }
 
 /// Claims by priority, then by age, over all served queues.
-fn claim(conn: &mut PgConnection, turn: &Turn<'_>, deltas: &mut Deltas) -> Result<Vec<Claimed>, StoreError> {
-    let queues = ready_queues(conn, turn.queues)?;
+fn claim(
+    conn: &mut PgConnection,
+    turn: &Turn<'_>,
+    queues: Vec<String>,
+    deltas: &mut Deltas,
+) -> Result<Vec<Claimed>, StoreError> {
     let total = i64::from(turn.claim);
     let shares: HashMap<String, i64> = match queues.as_slice() {
         [] => return Ok(Vec::new()),
@@ -217,7 +279,11 @@ fn claim(conn: &mut PgConnection, turn: &Turn<'_>, deltas: &mut Deltas) -> Resul
         deltas.entered(&queue, State::Pending, -(jobs.len() as i64));
         claimed.extend(jobs);
     }
-    // RETURNING promises no order.
+    Ok(in_order(claimed))
+}
+
+/// RETURNING promises no order.
+fn in_order(mut claimed: Vec<Claimed>) -> Vec<Claimed> {
     claimed.sort_by_key(|job| (-i64::from(job.priority), job.id));
-    Ok(claimed)
+    claimed
 }

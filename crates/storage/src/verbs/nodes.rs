@@ -107,7 +107,7 @@ impl From<NodeRow> for Node {
     }
 }
 
-fn stop_request(code: i16) -> StopRequest {
+pub(crate) fn stop_request(code: i16) -> StopRequest {
     match code {
         0 => StopRequest::None,
         1 => StopRequest::Gracefully,
@@ -193,19 +193,6 @@ impl Store {
             Db::Sqlite(_) => Ok(true),
             Db::Postgres(conn) => postgres::lease::renew(conn, node, Some(lease)),
         }
-    }
-
-    /// How urgently the node was asked to stop; `None` also if it is not in the store any more.
-    ///
-    /// # Errors
-    /// [`StoreError::Database`].
-    pub fn stop_requested(&mut self, node: NodeId) -> Result<StopRequest, StoreError> {
-        let code: Option<i16> = nodes::table
-            .find(node.0)
-            .select(nodes::stop_requested)
-            .get_result(self.conn()?)
-            .optional()?;
-        Ok(stop_request(code.unwrap_or(0)))
     }
 
     /// Asks one node, or all, to stop. A request is never softened. Returns the nodes that were asked.

@@ -10,7 +10,6 @@ use queuectl_core::{Attempt, Event, JobId, NodeId, QueueName, State, Timestamp, 
 use crate::connection::Db;
 use crate::counts::Deltas;
 use crate::rows::{JobRow, count};
-use crate::statements::CancelRequested;
 use crate::sums::OfJob;
 use crate::{Store, StoreError, postgres, sqlite};
 
@@ -153,13 +152,31 @@ impl Store {
     /// # Errors
     /// [`StoreError::Database`]: nothing of the turn happened; the same turn can be tried again.
     pub fn turn(&mut self, turn: &Turn<'_>) -> Result<TurnResult, StoreError> {
-        let done = self.write_busily(|conn| match conn {
-            Db::Sqlite(conn) => sqlite::turn::turn(conn, turn),
-            Db::Postgres(conn) => postgres::turn::turn(conn, turn),
-        });
+        let done = match self.claim_alone(turn) {
+            Ok(None) => self.write_busily(|conn| match conn {
+                Db::Sqlite(conn) => sqlite::turn::turn(conn, turn),
+                Db::Postgres(conn) => postgres::turn::turn(conn, turn),
+            }),
+            Ok(Some(done)) => Ok(done),
+            Err(error) => Err(error),
+        };
         #[cfg(feature = "sim")]
         crate::sim::tell(crate::sim::Seen::Turn(turn, done.as_ref()));
         done
+    }
+
+    /// A turn that has nothing to do but claim is a single statement on PostgreSQL, if that can do it.
+    fn claim_alone(&mut self, turn: &Turn<'_>) -> Result<Option<TurnResult>, StoreError> {
+        let Db::Postgres(conn) = self.conn()? else {
+            return Ok(None);
+        };
+        let Some(alone) = postgres::turn::Alone::look(conn, turn)? else {
+            return Ok(None);
+        };
+        self.write_once(|conn| match conn {
+            Db::Sqlite(_) => Ok(None),
+            Db::Postgres(conn) => alone.claim(conn, turn).map(Some),
+        })
     }
 
     /// Whether a turn would find a job to make due or to claim. Reads only.
@@ -187,15 +204,6 @@ impl Store {
             Db::Sqlite(conn) => sqlite::turn::next_due(conn),
             Db::Postgres(conn) => postgres::turn::next_due(conn),
         }
-    }
-
-    /// The jobs among those that the node runs whose cancellation was asked for, with their fencing tokens.
-    ///
-    /// # Errors
-    /// [`StoreError::Database`].
-    pub fn cancel_requested(&mut self, node: NodeId) -> Result<Vec<(JobId, i64)>, StoreError> {
-        let rows: Vec<(i64, i64)> = CancelRequested { node_id: node.0 }.load(self.conn()?)?;
-        Ok(rows.into_iter().map(|(id, fence)| (JobId(id), fence)).collect())
     }
 }
 

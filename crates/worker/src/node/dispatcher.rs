@@ -430,7 +430,7 @@ impl Dispatcher {
         }
         let now = self.clock.now();
         if let Some(requests) = self.control.look(&mut self.store, &self.settings, now)? {
-            self.clock = self.store.clock()?;
+            self.clock = requests.clock;
             self.take_requests(requests)?;
         }
         if Instant::now() >= self.next_rescue {
