@@ -39,7 +39,7 @@ pub use verbs::copy::Copied;
 pub use verbs::list::{ListFilter, Position};
 pub use verbs::maintenance::CheckReport;
 pub use verbs::migrate::{Migrated, Migration, migrate, migrations};
-pub use verbs::nodes::{NewNode, Node, RunningJob, StopRequest, WakeListener};
+pub use verbs::nodes::{NewNode, Node, RunningJob, StopRequest, Wake, WakeListener};
 pub use verbs::purge::{PurgeFilter, Purged};
 pub use verbs::status::QueueCount;
 pub use verbs::turn::{Claimed, Queues, Record, Turn, TurnResult};

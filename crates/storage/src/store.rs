@@ -11,6 +11,7 @@ use crate::connection::Db;
 use crate::error::Problem;
 use crate::sqlite::beside::{Beside, Lane};
 use crate::sqlite::os;
+use crate::verbs::nodes::Wake;
 use crate::{Location, StoreError, postgres, sqlite};
 
 /// What to do if there is no store at the location.
@@ -153,10 +154,10 @@ impl Store {
     }
 
     /// Wakes every node of this store. What cannot be woken looks by itself before long.
-    pub(crate) fn wake_all(&mut self) {
+    pub(crate) fn wake_all(&mut self, wake: Wake) {
         match (&mut self.conn, &self.location) {
             (Db::Postgres(conn), Location::Postgres(place)) => {
-                let _ = postgres::lease::notify(conn, &place.server.channel());
+                let _ = postgres::lease::notify(conn, &place.server.channel(), wake);
             }
             _ => self.beside.wake_all(),
         }

@@ -290,7 +290,7 @@ statements! { Pg, PgConnection;
     }
 
     /// Wakes the nodes.
-    Notify { channel: String as Text } -> () {
-        "SELECT pg_notify(?, '')"
+    Notify { channel: String as Text, word: String as Text } -> () {
+        "SELECT pg_notify(?, ?)"
     }
 }
