@@ -9,6 +9,7 @@ use queuectl_core::{Clock, Timestamp};
 use crate::clock::StoreClock;
 use crate::connection::Db;
 use crate::error::Problem;
+use crate::postgres::claim::Front;
 use crate::sqlite::beside::{Beside, Lane};
 use crate::sqlite::os;
 use crate::verbs::nodes::Wake;
@@ -31,6 +32,8 @@ pub struct Store {
     /// Whether the connection to a server is to be made anew before it is used again.
     broken: Arc<AtomicBool>,
     durability: Durability,
+    /// Where claims on a server begin.
+    pub(crate) front: Front,
 }
 
 impl Store {
@@ -47,6 +50,7 @@ impl Store {
             location: location.clone(),
             broken,
             durability: Durability::Full,
+            front: Front::default(),
         })
     }
 

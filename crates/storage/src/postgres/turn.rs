@@ -5,10 +5,11 @@
 use std::collections::{HashMap, HashSet};
 
 use diesel::prelude::*;
-use queuectl_core::{Attempt, JobId, State, Timestamp, Transition};
+use queuectl_core::{Attempt, JobId, Timestamp, Transition};
 
+use super::claim::{Front, in_order};
 use super::statements::{
-    Claim, ClaimAlone, HoldNode, InsertAttempts, InsertOutputs, NextDue, Outlook, Promote, Release, Shares,
+    HoldNode, InsertAttempts, InsertOutputs, NextDue, Outlook, Promote, Release, Shares,
 };
 use super::storable;
 use crate::StoreError;
@@ -17,14 +18,14 @@ use crate::sums::OfAttempt;
 use crate::verbs::turn::{Claimed, PROMOTE_BATCH, Queues, Record, Turn, TurnResult, cancelled_instead};
 
 /// Runs one turn; the transaction is the caller's.
-pub fn turn(conn: &mut PgConnection, turn: &Turn<'_>) -> Result<TurnResult, StoreError> {
+pub fn turn(conn: &mut PgConnection, turn: &Turn<'_>, front: &mut Front) -> Result<TurnResult, StoreError> {
     // First of all: a node that was taken over must not claim, and one that claims must not be taken over meanwhile.
     let taken_over = HoldNode { node_id: turn.node.0 }
         .get_result::<(bool,)>(conn)
         .optional()?;
     let mut deltas = Deltas::default();
     let stale = record(conn, turn.records, turn.now, &mut deltas)?;
-    let mut outlook = outlook(conn)?;
+    let mut outlook = outlook(conn, front)?;
     if outlook.due.is_some_and(|due| due <= turn.now) {
         let statement = Promote {
             updated_at: turn.now.0,
@@ -32,15 +33,10 @@ pub fn turn(conn: &mut PgConnection, turn: &Turn<'_>) -> Result<TurnResult, Stor
             limit: PROMOTE_BATCH,
         };
         deltas.promoted(&statement.load::<(String, i64)>(conn)?);
-        outlook = self::outlook(conn)?;
+        outlook = self::outlook(conn, front)?;
     }
     let claimed = if turn.claim > 0 && taken_over == Some((false,)) {
-        claim(
-            conn,
-            turn,
-            turn.queues.served(outlook.ready.into_iter()),
-            &mut deltas,
-        )?
+        claim(conn, turn, turn.queues.served(outlook.ready.into_iter()), front)?
     } else {
         Vec::new()
     };
@@ -60,11 +56,15 @@ pub struct Alone {
 
 impl Alone {
     /// Looks whether the turn can be such a one. Reads only.
-    pub fn look(conn: &mut PgConnection, turn: &Turn<'_>) -> Result<Option<Alone>, StoreError> {
+    pub fn look(
+        conn: &mut PgConnection,
+        turn: &Turn<'_>,
+        front: &Front,
+    ) -> Result<Option<Alone>, StoreError> {
         if !turn.records.is_empty() || turn.claim == 0 {
             return Ok(None);
         }
-        let outlook = outlook(conn)?;
+        let outlook = outlook(conn, front)?;
         let mut served = turn.queues.served(outlook.ready.into_iter()).into_iter();
         let only = served.next().filter(|_| served.next().is_none());
         let queue = only.filter(|_| outlook.due.is_none_or(|due| due > turn.now));
@@ -74,19 +74,16 @@ impl Alone {
         }))
     }
 
-    /// Claims, by one statement.
-    pub fn claim(self, conn: &mut PgConnection, turn: &Turn<'_>) -> Result<TurnResult, StoreError> {
-        let statement = ClaimAlone {
-            holds: turn.node.0,
-            node_id: turn.node.0,
-            started_at: turn.now.0,
-            updated_at: turn.now.0,
-            queue: self.queue,
-            limit: i64::from(turn.claim),
-        };
+    /// Claims.
+    pub fn claim(
+        self,
+        conn: &mut PgConnection,
+        turn: &Turn<'_>,
+        front: &mut Front,
+    ) -> Result<TurnResult, StoreError> {
         Ok(TurnResult {
             stale: Vec::new(),
-            claimed: in_order(statement.load::<Claimed>(conn)?),
+            claimed: front.claim(conn, turn, &self.queue, i64::from(turn.claim))?,
             next_due: self.next_due,
         })
     }
@@ -98,8 +95,15 @@ struct Prospect {
     ready: Vec<String>,
 }
 
-fn outlook(conn: &mut PgConnection) -> Result<Prospect, StoreError> {
-    let (due, ready): (Option<i64>, Vec<String>) = Outlook {}.get_result(conn)?;
+fn outlook(conn: &mut PgConnection, front: &Front) -> Result<Prospect, StoreError> {
+    // No queue has an empty name.
+    let except = front.queue().unwrap_or_default();
+    let statement = Outlook {
+        before: except.to_owned(),
+        after: except.to_owned(),
+    };
+    let (due, mut ready): (Option<i64>, Vec<String>) = statement.get_result(conn)?;
+    ready.extend(front.queue().map(str::to_owned));
     Ok(Prospect {
         due: due.map(Timestamp),
         ready,
@@ -113,8 +117,12 @@ pub fn next_due(conn: &mut PgConnection) -> Result<Option<Timestamp>, StoreError
 }
 
 /// The queues, among those served, that have a job ready.
-pub fn ready_queues(conn: &mut PgConnection, queues: &Queues) -> Result<Vec<String>, StoreError> {
-    Ok(queues.served(outlook(conn)?.ready.into_iter()))
+pub fn ready_queues(
+    conn: &mut PgConnection,
+    queues: &Queues,
+    front: &Front,
+) -> Result<Vec<String>, StoreError> {
+    Ok(queues.served(outlook(conn, front)?.ready.into_iter()))
 }
 
 /// Applies records where their tokens hold, and keeps the attempts of those; the tokens of the others.
@@ -250,7 +258,7 @@ fn claim(
     conn: &mut PgConnection,
     turn: &Turn<'_>,
     queues: Vec<String>,
-    deltas: &mut Deltas,
+    front: &mut Front,
 ) -> Result<Vec<Claimed>, StoreError> {
     let total = i64::from(turn.claim);
     let shares: HashMap<String, i64> = match queues.as_slice() {
@@ -267,23 +275,7 @@ fn claim(
     };
     let mut claimed: Vec<Claimed> = Vec::new();
     for (queue, limit) in shares {
-        let now = turn.now.0;
-        let statement = Claim {
-            queue: queue.clone(),
-            limit,
-            node_id: turn.node.0,
-            started_at: now,
-            updated_at: now,
-        };
-        let jobs = statement.load::<Claimed>(conn)?;
-        deltas.entered(&queue, State::Pending, -(jobs.len() as i64));
-        claimed.extend(jobs);
+        claimed.extend(front.claim(conn, turn, &queue, limit)?);
     }
     Ok(in_order(claimed))
-}
-
-/// RETURNING promises no order.
-fn in_order(mut claimed: Vec<Claimed>) -> Vec<Claimed> {
-    claimed.sort_by_key(|job| (-i64::from(job.priority), job.id));
-    claimed
 }
