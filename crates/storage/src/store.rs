@@ -27,6 +27,8 @@ pub enum OpenMode {
 /// One connection to a store. Not shared between threads: open another.
 pub struct Store {
     conn: Db,
+    /// The clock as it was when the connection was made, for the first who asks.
+    clock: Option<StoreClock>,
     pub(crate) beside: Beside,
     location: Location,
     /// Whether the connection to a server is to be made anew before it is used again.
@@ -44,8 +46,10 @@ impl Store {
     /// queuectl, is newer than this version, or is damaged.
     pub fn open(location: &Location, mode: OpenMode) -> Result<Store, StoreError> {
         let broken = Arc::new(AtomicBool::new(false));
+        let (conn, clock) = connect(location, mode, &broken)?;
         Ok(Store {
-            conn: connect(location, mode, &broken)?,
+            conn,
+            clock,
             beside: Beside::new(location),
             location: location.clone(),
             broken,
@@ -90,6 +94,9 @@ impl Store {
     /// # Errors
     /// [`StoreError::Database`].
     pub fn clock(&mut self) -> Result<StoreClock, StoreError> {
+        if let Some(clock) = self.clock.take() {
+            return Ok(clock);
+        }
         Ok(match self.conn()? {
             Db::Sqlite(_) => StoreClock::system(),
             Db::Postgres(conn) => StoreClock::server(Timestamp(postgres::open::number(conn, "now_ms()")?)),
@@ -107,7 +114,7 @@ impl Store {
     /// The connection. One to a server that failed is made anew.
     pub(crate) fn conn(&mut self) -> Result<&mut Db, StoreError> {
         if self.broken.load(Ordering::Relaxed) {
-            self.conn = connect(&self.location, OpenMode::MustExist, &self.broken)?;
+            (self.conn, self.clock) = connect(&self.location, OpenMode::MustExist, &self.broken)?;
             if let Db::Postgres(conn) = &mut self.conn {
                 postgres::open::set_durability(conn, self.durability)?;
             }
@@ -168,12 +175,19 @@ impl Store {
     }
 }
 
-fn connect(location: &Location, mode: OpenMode, broken: &Arc<AtomicBool>) -> Result<Db, StoreError> {
+fn connect(
+    location: &Location,
+    mode: OpenMode,
+    broken: &Arc<AtomicBool>,
+) -> Result<(Db, Option<StoreClock>), StoreError> {
     match location {
         Location::Sqlite(path) => sqlite::open::open(path, mode)
-            .map(Db::Sqlite)
+            .map(|conn| (Db::Sqlite(conn), None))
             .map_err(|error| explain(error, location)),
-        Location::Postgres(place) => postgres::open::open(&place.server, mode, broken).map(Db::Postgres),
+        Location::Postgres(place) => {
+            let (conn, now) = postgres::open::open(&place.server, mode, broken)?;
+            Ok((Db::Postgres(conn), now.map(StoreClock::server)))
+        }
     }
 }
 

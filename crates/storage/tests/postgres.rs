@@ -163,7 +163,7 @@ fn claims_pass_over_what_was_claimed_and_nothing_else() {
         priority,
         ..job("true")
     };
-    let mut enqueue =
+    let enqueue =
         |store: &mut Store, queue, priority| store.enqueue(&[of(queue, priority)], now).unwrap()[0].0;
     let turn = |store: &mut Store, records: &[Record], claim| -> Vec<i64> {
         let turn = Turn {
