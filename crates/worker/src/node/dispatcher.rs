@@ -11,7 +11,7 @@ use std::time::Duration;
 use queuectl_core::{Clock, JobId, NodeId, OutcomeKind, Settings, Timestamp};
 use queuectl_executor::{Finished, PluginSettings, RunKey, StopReason};
 use queuectl_scheduler::Pace;
-use queuectl_storage::{Claimed, Location, Record, StopRequest, Store, StoreClock, StoreError};
+use queuectl_storage::{Claimed, Location, Record, StopRequest, Store, StoreClock, StoreError, Wake};
 
 use super::control::{Control, Requests};
 use super::crew::Crew;
@@ -254,9 +254,11 @@ impl Dispatcher {
 
     fn take_event(&mut self, event: Event) {
         match event {
-            Event::Wake => {
+            Event::Wake(wake) => {
                 self.maybe_work = true;
-                self.control.ask();
+                if wake == Wake::Asked {
+                    self.control.ask();
+                }
             }
             Event::Lease => self.lease_changed(),
             Event::Recorded(batch) => self.recorded(batch),
@@ -430,7 +432,7 @@ impl Dispatcher {
         }
         let now = self.clock.now();
         if let Some(requests) = self.control.look(&mut self.store, &self.settings, now)? {
-            self.clock = self.store.clock()?;
+            self.clock = requests.clock;
             self.take_requests(requests)?;
         }
         if Instant::now() >= self.next_rescue {
