@@ -3,8 +3,6 @@
 //! The binary is the one that the other end-to-end tests use; without `cargo xtask test` the one in the target folder. What
 //! this machine cannot do is reported as skipped.
 
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
-
 use std::env::consts::{DLL_PREFIX, DLL_SUFFIX};
 use std::fs::OpenOptions;
 use std::io::Write;
