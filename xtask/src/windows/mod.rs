@@ -63,8 +63,8 @@ pub fn run(workspace: &Workspace, filter: Option<&str>) -> anyhow::Result<()> {
 }
 
 fn build(workspace: &Workspace, toolchain: &Toolchain, packages: &[String]) -> anyhow::Result<Vec<Program>> {
-    let mut cargo = toolchain.cargo(workspace);
-    cargo.args(["build", "--lib", "--bins", "--tests"]);
+    let mut cargo = toolchain.cargo_build(workspace);
+    cargo.args(["--lib", "--bins", "--tests"]);
     cargo.arg("--message-format=json-render-diagnostics");
     for package in packages {
         cargo.args(["--package", package]);

@@ -64,8 +64,8 @@ impl Toolchain {
         Ok(Toolchain { folder })
     }
 
-    /// Debian's cargo for the Windows target.
-    pub fn cargo(&self, workspace: &Workspace) -> Command {
+    /// `cargo build` of Debian's cargo, for the Windows target.
+    pub fn cargo_build(&self, workspace: &Workspace) -> Command {
         let libpq = format!("native={}", self.libpq().display());
         let mut cargo = Command::new(CARGO);
         cargo.current_dir(workspace.root());
@@ -94,6 +94,7 @@ impl Toolchain {
             .env("CARGO_TARGET_DIR", &self.folder)
             .env("CARGO_TARGET_X86_64_PC_WINDOWS_GNU_LINKER", GCC)
             .env("CARGO_PROFILE_DEV_DEBUG", "0")
+            .arg("build")
             // Everything is built for a run that takes minutes: optimising it would take longer than it saves.
             .args(["--config", "profile.dev.package.\"*\".opt-level=0"])
             // Instead of building OpenSSL and libpq, which takes minutes, for a server that is not reached here.
@@ -117,7 +118,14 @@ impl Toolchain {
                 "--config",
                 &format!("target.{TARGET}.pq_sys_src.rustc-link-search=['{libpq}']"),
             ])
-            .args(["-Zbuild-std", "--target", TARGET]);
+            .args([
+                "-Zbuild-std",
+                "-Zwarnings",
+                "--config",
+                "build.warnings='deny'",
+                "--target",
+                TARGET,
+            ]);
         cargo
     }
 
