@@ -3,9 +3,11 @@
 //! Debian's own cargo and rustc build the standard library as well; rustup's are not mixed in.
 
 use std::env;
-use std::fs;
+use std::fs::{self, File};
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, ExitStatus, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
 
@@ -24,6 +26,10 @@ const GCC: &str = "/usr/bin/x86_64-w64-mingw32-gcc";
 const DLLTOOL: &str = "/usr/bin/x86_64-w64-mingw32-dlltool";
 /// The package does not put it into the search path.
 const WINE: &str = "/usr/lib/wine/wine64";
+const SERVER: &str = "/usr/lib/wine/wineserver64";
+
+/// Longest that Wine may take to make its folder.
+const PREFIX_MOST: Duration = Duration::from_secs(5 * 60);
 
 /// What the build script of `openssl-sys` says of OpenSSL 3.
 const OPENSSL_3: &str = "['openssl', 'ossl101', 'ossl102', 'ossl110', 'ossl110f', 'ossl110g', 'ossl110h', 'ossl111', \
@@ -49,7 +55,7 @@ impl Toolchain {
     /// # Errors
     /// Names what is missing, and how to install it.
     pub fn find(workspace: &Workspace) -> anyhow::Result<Toolchain> {
-        let missing: Vec<&str> = [CARGO, RUSTC, SOURCES, GCC, DLLTOOL, WINE]
+        let missing: Vec<&str> = [CARGO, RUSTC, SOURCES, GCC, DLLTOOL, WINE, SERVER]
             .into_iter()
             .filter(|path| !Path::new(path).exists())
             .collect();
@@ -145,9 +151,44 @@ impl Toolchain {
         wine
     }
 
-    /// Ends every process of the prefix.
+    /// Runs a Windows program, at most for so long: how it ended, unless it had to be killed, and what it printed.
+    pub fn output(
+        &self,
+        mut command: Command,
+        log: &Path,
+        limit: Duration,
+    ) -> anyhow::Result<(Option<ExitStatus>, String)> {
+        // To a file: a process that is left over would keep a pipe open.
+        let file = File::create(log)?;
+        command
+            .stdin(Stdio::null())
+            .stdout(file.try_clone()?)
+            .stderr(file);
+        let mut child = command.spawn().context("cannot start Wine")?;
+        let begun = Instant::now();
+        let ended = loop {
+            let ended = child.try_wait()?;
+            if ended.is_some() || begun.elapsed() > limit {
+                break ended;
+            }
+            thread::sleep(Duration::from_millis(20));
+        };
+        if ended.is_none() {
+            child.kill()?;
+            child.wait()?;
+            self.end_all();
+        }
+        Ok((ended, String::from_utf8_lossy(&fs::read(log)?).into_owned()))
+    }
+
+    /// Kills every Windows process that there is in Wine's folder.
     pub fn end_all(&self) {
-        let _ = self.wine(Path::new("wineboot")).arg("--kill").status();
+        // It fails if there is none.
+        let _ = Command::new(SERVER)
+            .arg("-k")
+            .env("WINEPREFIX", self.prefix())
+            .stderr(Stdio::null())
+            .status();
     }
 
     fn libpq(&self) -> PathBuf {
@@ -200,13 +241,14 @@ impl Toolchain {
             return Ok(());
         }
         fs::create_dir_all(self.prefix())?;
-        let made = self
-            .wine(Path::new("wineboot"))
-            .arg("-i")
-            .status()
-            .context("cannot start Wine")?;
-        if !made.success() || !system.is_dir() {
-            bail!("Wine could not make its folder {}", self.prefix().display());
+        let mut boot = self.wine(Path::new("wineboot"));
+        boot.arg("-i");
+        let (made, said) = self.output(boot, &self.folder.join("wineboot.log"), PREFIX_MOST)?;
+        if !made.is_some_and(|status| status.success()) || !system.is_dir() {
+            bail!(
+                "Wine could not make its folder {}: {said}",
+                self.prefix().display()
+            );
         }
         let source = self.folder.join("random.c");
         fs::write(&source, RANDOM)?;

@@ -116,15 +116,15 @@ fn a_running_node_takes_changes_up() {
     // The shell is a setting that the plugin itself has to take up.
     #[cfg(unix)]
     {
-    queue.write("shell", "#!/bin/sh\necho mine: \"$2\"\n");
-    let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
-    std::fs::set_permissions(queue.path("shell"), mode).unwrap();
-    queue.ok(["config:set", "shell", queue.path("shell").to_str().unwrap()]);
-    crate::support::wait_until("the second change in the log", || {
-        node.log().matches("settings changed").count() == 2
-    });
-    let mine = queue.enqueue(["whatever"]);
-    queue.wait_state(&mine, "completed");
-    assert_eq!(queue.ok(["logs", &mine]), "mine: whatever");
+        queue.write("shell", "#!/bin/sh\necho mine: \"$2\"\n");
+        let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+        std::fs::set_permissions(queue.path("shell"), mode).unwrap();
+        queue.ok(["config:set", "shell", queue.path("shell").to_str().unwrap()]);
+        crate::support::wait_until("the second change in the log", || {
+            node.log().matches("settings changed").count() == 2
+        });
+        let mine = queue.enqueue(["whatever"]);
+        queue.wait_state(&mine, "completed");
+        assert_eq!(queue.ok(["logs", &mine]), "mine: whatever");
     }
 }
