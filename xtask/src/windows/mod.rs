@@ -7,7 +7,7 @@
 mod run;
 mod scope;
 mod sources;
-mod toolchain;
+pub mod toolchain;
 
 use std::collections::BTreeMap;
 use std::io::BufReader;

@@ -1,4 +1,5 @@
-//! Debian's packages for building and running Windows programs: what is missing, and how they are called.
+//! Debian's packages for building for other systems and for running Windows programs: what is missing, and how they are
+//! called.
 //!
 //! Debian's own cargo and rustc build the standard library as well; rustup's are not mixed in.
 
@@ -61,18 +62,25 @@ impl Toolchain {
             .collect();
         if !missing.is_empty() {
             bail!(
-                "the tests on Windows need Debian's packages; {} is missing. Install them as root:\n  \
+                "building for other systems needs Debian's packages; {} is missing. Install them as root:\n  \
                 apt-get install --no-install-recommends {PACKAGES}",
                 missing.join(", ")
             );
         }
-        let folder = workspace.metadata.target_directory.as_std_path().join("windows");
+        let folder = workspace.metadata.target_directory.as_std_path().join("cross");
         Ok(Toolchain { folder })
     }
 
-    /// `cargo build` of Debian's cargo, for the Windows target.
+    /// `cargo build` for Windows.
     pub fn cargo_build(&self, workspace: &Workspace) -> Command {
-        let libpq = format!("native={}", self.libpq().display());
+        let mut cargo = self.cargo(workspace, "build", TARGET, &["delayimp"]);
+        cargo.env("CARGO_TARGET_X86_64_PC_WINDOWS_GNU_LINKER", GCC);
+        cargo
+    }
+
+    /// Debian's cargo for another system. It takes no OpenSSL and no libpq from sources, which would take minutes, for a
+    /// server that is not reached here; `libraries` are linked with what stands in for them. Warnings are errors.
+    pub fn cargo(&self, workspace: &Workspace, verb: &str, target: &str, libraries: &[&str]) -> Command {
         let mut cargo = Command::new(CARGO);
         cargo.current_dir(workspace.root());
         for name in [
@@ -95,43 +103,26 @@ impl Toolchain {
             .env("CARGO", CARGO)
             .env("RUSTC", RUSTC)
             .env("RUSTDOC", "/usr/bin/rustdoc")
-            // For -Zbuild-std: Debian has the standard library's sources for this target, not the library.
+            // For -Zbuild-std: Debian has the standard library's sources, not the library for other systems.
             .env("RUSTC_BOOTSTRAP", "1")
             .env("CARGO_TARGET_DIR", &self.folder)
-            .env("CARGO_TARGET_X86_64_PC_WINDOWS_GNU_LINKER", GCC)
             .env("CARGO_PROFILE_DEV_DEBUG", "0")
-            .arg("build")
-            // Everything is built for a run that takes minutes: optimising it would take longer than it saves.
-            .args(["--config", "profile.dev.package.\"*\".opt-level=0"])
-            // Instead of building OpenSSL and libpq, which takes minutes, for a server that is not reached here.
-            .args([
-                "--config",
-                &format!("target.{TARGET}.openssl.rustc-link-lib=['ssl', 'delayimp']"),
-            ])
-            .args([
-                "--config",
-                &format!("target.{TARGET}.openssl.rustc-link-search=['{libpq}']"),
-            ])
-            .args([
-                "--config",
-                &format!("target.{TARGET}.openssl.rustc-cfg={OPENSSL_3}"),
-            ])
-            .args([
-                "--config",
-                &format!("target.{TARGET}.pq_sys_src.rustc-link-lib=['pq', 'delayimp']"),
-            ])
-            .args([
-                "--config",
-                &format!("target.{TARGET}.pq_sys_src.rustc-link-search=['{libpq}']"),
-            ])
-            .args([
-                "-Zbuild-std",
-                "-Zwarnings",
-                "--config",
-                "build.warnings='deny'",
-                "--target",
-                TARGET,
-            ]);
+            .arg(verb);
+        let mut set = |setting: String| drop(cargo.args(["--config", &setting]));
+        // Everything is built for a run that takes minutes: optimising it would take longer than it saves.
+        set("profile.dev.package.\"*\".opt-level=0".to_owned());
+        set("build.warnings='deny'".to_owned());
+        for (links, library) in [("openssl", "ssl"), ("pq_sys_src", "pq")] {
+            let all: Vec<&str> = [library].iter().chain(libraries).copied().collect();
+            set(format!("target.{target}.{links}.rustc-link-lib={all:?}"));
+            let folder = format!("native={}", self.libpq().display());
+            set(format!(
+                "target.{target}.{links}.rustc-link-search={:?}",
+                [folder]
+            ));
+        }
+        set(format!("target.{target}.openssl.rustc-cfg={OPENSSL_3}"));
+        cargo.args(["-Zbuild-std", "-Zwarnings", "--target", target]);
         cargo
     }
 
