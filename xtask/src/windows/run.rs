@@ -16,7 +16,7 @@ use super::scope::Scope;
 use super::toolchain::{Toolchain, seen_by_windows};
 
 /// Longest that one test program may take, and one test that is run by itself.
-const MOST: Duration = Duration::from_secs(10 * 60);
+const MOST: Duration = Duration::from_secs(20 * 60);
 const MOST_ALONE: Duration = Duration::from_secs(3 * 60);
 
 /// How a test ended.

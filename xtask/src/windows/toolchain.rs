@@ -108,7 +108,9 @@ impl Toolchain {
             .env("CARGO_TARGET_DIR", &self.folder)
             .env("CARGO_PROFILE_DEV_DEBUG", "0")
             .arg(verb);
-        let mut set = |setting: String| drop(cargo.args(["--config", &setting]));
+        let mut set = |setting: String| {
+            cargo.args(["--config", &setting]);
+        };
         // Everything is built for a run that takes minutes: optimising it would take longer than it saves.
         set("profile.dev.package.\"*\".opt-level=0".to_owned());
         set("build.warnings='deny'".to_owned());

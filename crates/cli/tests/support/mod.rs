@@ -191,7 +191,7 @@ impl Queue {
     /// The whole lines of a file in the folder; none if there is no file.
     pub fn lines(&self, name: &str) -> Vec<String> {
         let text = self.read(name);
-        let whole = text.rfind('\n').map_or("", |end| &text[..end]);
+        let whole = text.rfind('\n').map_or("", |end| &text[..=end]);
         whole.lines().map(str::to_owned).collect()
     }
 
