@@ -173,7 +173,6 @@ fn a_running_job_can_be_followed() {
         .unwrap();
     let mut printed = follower.stdout.take().unwrap();
     let mut read = |text: &str| {
-        let text = text.replace('\n', LINE_END);
         let mut bytes = vec![0; text.len()];
         printed.read_exact(&mut bytes).unwrap();
         assert_eq!(String::from_utf8_lossy(&bytes), text);

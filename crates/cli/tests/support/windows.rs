@@ -5,7 +5,8 @@ use std::path::PathBuf;
 use std::process::Command;
 
 use windows_sys::Win32::System::Console::{
-    AttachConsole, CTRL_C_EVENT, FreeConsole, GenerateConsoleCtrlEvent, SetConsoleCtrlHandler,
+    AttachConsole, CTRL_C_EVENT, FreeConsole, GenerateConsoleCtrlEvent, GetStdHandle, STD_ERROR_HANDLE,
+    STD_INPUT_HANDLE, STD_OUTPUT_HANDLE, SetConsoleCtrlHandler, SetStdHandle,
 };
 use windows_sys::Win32::System::Threading::CREATE_NO_WINDOW;
 
@@ -52,21 +53,20 @@ impl Node {
 
     /// Presses Ctrl-C in the console of a node that [`own_console`] was used for.
     pub fn ctrl_c(&self) {
-        // SAFETY: numbers, and a function that is there as long as the process. This process has no other console that it
-        // needs; while it is attached to the node's, it hears the event itself, and takes no notice.
+        const STREAMS: [u32; 3] = [STD_INPUT_HANDLE, STD_OUTPUT_HANDLE, STD_ERROR_HANDLE];
+        // SAFETY: numbers, and a function that is there as long as the process. While this process is attached to the node's
+        // console it hears the event itself, and takes no notice; its streams are then the console's, so they are put back.
         unsafe {
+            let streams = STREAMS.map(|stream| GetStdHandle(stream));
             FreeConsole();
-            assert_ne!(
-                AttachConsole(self.pid().cast_unsigned()),
-                0,
-                "the node has no console"
-            );
+            let attached = AttachConsole(self.pid().cast_unsigned());
             SetConsoleCtrlHandler(Some(take_no_notice), 1);
-            assert_ne!(
-                GenerateConsoleCtrlEvent(CTRL_C_EVENT, 0),
-                0,
-                "Ctrl-C cannot be said"
-            );
+            let pressed = GenerateConsoleCtrlEvent(CTRL_C_EVENT, 0);
+            FreeConsole();
+            for (stream, handle) in STREAMS.into_iter().zip(streams) {
+                SetStdHandle(stream, handle);
+            }
+            assert!(attached != 0 && pressed != 0, "the node has no console");
         }
     }
 }
