@@ -359,6 +359,8 @@ mod tests {
         let line = |reason: &str| format!("skipped: docker::runs: {reason}");
         let excused = line("no container engine can run here: no cgroups are mounted");
         assert!(failures(&[], std::slice::from_ref(&excused), true).is_empty());
+        let nothing = format!("skipped: windows and macos: {NOT_INSTALLED}: no apt-get");
+        assert!(failures(&[], &[nothing], true).is_empty());
         let forgotten = line("there is no dockerd, so no container engine can run here");
         assert_eq!(
             failures(&[], &[excused, forgotten], true),

@@ -110,11 +110,11 @@ pub fn program(
     for line in fs::read_to_string(&skips).unwrap_or_default().lines() {
         let mut parts = line.splitn(3, ": ").skip(1);
         if let (Some(name), Some(why)) = (parts.next(), parts.next()) {
-            for (known, verdict) in &mut results {
-                if known.ends_with(name) {
-                    *verdict = Verdict::Skipped(why.to_owned());
-                }
-            }
+            let known = results
+                .keys()
+                .find(|known| known.replace(' ', "::").ends_with(name));
+            let known = known.cloned().unwrap_or_else(|| full(name));
+            results.insert(known, Verdict::Skipped(why.to_owned()));
         }
     }
     println!(

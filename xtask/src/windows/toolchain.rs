@@ -139,7 +139,7 @@ impl Toolchain {
         wine.arg(program)
             .env("WINEPREFIX", self.prefix())
             .env("WINEDEBUG", "-all")
-            .env("WINEDLLOVERRIDES", "mscoree,mshtml=")
+            .env("WINEDLLOVERRIDES", "mscoree,mshtml,winedbg.exe=")
             .env_remove("DISPLAY");
         wine
     }
