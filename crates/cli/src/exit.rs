@@ -100,8 +100,8 @@ pub fn report(error: &Error, location: Option<&Location>) -> ExitCode {
         return Exit::OK.into();
     }
     let exit = classify(error);
-    if error.is::<io::Error>() {
-        // Other input and output says what it was about.
+    // Other input and output says what it was about, on top of the cause.
+    if error.is::<io::Error>() && error.chain().len() == 1 {
         say::error(&format!("cannot write to standard output: {error}"));
         return exit.into();
     }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::limits::{PAYLOAD_BYTES, PAYLOAD_ITEMS, PRIORITY};
-use crate::{ExecutorName, JobId, JobName, NodeId, QueueName, State, Timestamp, quote_argv};
+use crate::{ExecutorName, JobId, JobName, NodeId, QueueName, State, Timestamp, excerpt, quote_argv};
 
 /// What the user asked to run.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -113,7 +113,7 @@ impl Payload {
         }
         for (name, value) in &self.env {
             if name.is_empty() || name.contains(['=', '\0']) {
-                return Err(JobError::EnvName(name.escape_debug().to_string()));
+                return Err(JobError::EnvName(excerpt(name)));
             }
             if value.contains('\0') {
                 return Err(JobError::Nul("environment"));
