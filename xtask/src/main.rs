@@ -8,6 +8,7 @@ mod build;
 mod demo;
 mod fuzz;
 mod install;
+mod macos;
 mod postgres;
 mod report;
 mod suite;
@@ -57,6 +58,9 @@ enum Task {
         /// Build the tests for Windows and run them under Wine instead, with Debian's packages; says what is missing
         #[arg(long)]
         windows: bool,
+        /// Type-check everything for macOS instead, with Debian's packages; says what is missing
+        #[arg(long, conflicts_with_all = ["filter", "windows"])]
+        macos: bool,
     },
     /// Run what CI runs: `test`, where a skipped test is a failure
     Ci,
@@ -118,14 +122,13 @@ fn run(task: Task) -> anyhow::Result<()> {
         Task::Build { release } => build::run(&workspace, Profile::from_release_flag(release)),
         Task::Install { prefix } => install::run(&workspace, prefix),
         Task::Tidy => tidy::run(&workspace),
+        Task::Test { macos: true, .. } => macos::run(&workspace),
         Task::Test {
             filter,
             windows: true,
+            ..
         } => windows::run(&workspace, filter.as_deref()),
-        Task::Test {
-            filter,
-            windows: false,
-        } => suite::run(&workspace, filter.as_deref(), suite::in_ci()),
+        Task::Test { filter, .. } => suite::run(&workspace, filter.as_deref(), suite::in_ci()),
         Task::Ci => suite::run(&workspace, None, true),
         #[cfg(target_os = "linux")]
         Task::Bench {

@@ -48,11 +48,18 @@ const NOT_ON_POSTGRES: &str = "crates/cli/tests/end_to_end/not_on_postgres.txt";
 /// runs the tests by hand sees it, and ends it with Ctrl-C, which reaches no process group of its own.
 const LIMIT: Duration = Duration::from_secs(25 * 60);
 
+/// The same for each of the other systems, with what is built for it.
+const CROSS_LIMIT: Duration = Duration::from_secs(35 * 60);
+/// Says why there is nothing to build for other systems with; `.ci/run` sets it when it could not install that.
+const NO_CROSS: &str = "QUEUECTL_TEST_NO_CROSS";
+const NOT_INSTALLED: &str = "nothing for other systems could be installed here";
+
 /// How reasons begin that excuse a skipped test even in CI: what this machine cannot do, whatever is installed on it.
 /// That something was not installed is no excuse, unless `.ci/run` tried to and said so.
 const EXCUSES: &[&str] = &[
     "no container engine can run here",
     "no container engine could be installed here",
+    NOT_INSTALLED,
     "no control groups can be used here",
     "only root can run jobs as other users",
     "only root can make network namespaces",
@@ -167,7 +174,26 @@ pub fn run(workspace: &Workspace, filter: Option<&str>, ci: bool) -> anyhow::Res
             succeed(&mut cargo)
         }));
     }
-    conclude(&steps, &read_skips(&skips_file)?, ci)
+    let mut skips = read_skips(&skips_file)?;
+    if ci && filter.is_none() {
+        skips.extend(other_systems(&mut steps));
+    }
+    conclude(&steps, &skips, ci)
+}
+
+/// The tests on Windows and the check for macOS, each as a program of its own; else the line that says why not. Who wants
+/// them outside of CI asks for them: they take long, and packages that few have.
+fn other_systems(steps: &mut Vec<Step>) -> Option<String> {
+    if let Ok(why) = env::var(NO_CROSS) {
+        return Some(format!("skipped: windows and macos: {NOT_INSTALLED}: {why}"));
+    }
+    for (name, option) in [("check for macos", "--macos"), ("tests on windows", "--windows")] {
+        steps.push(timed(name, &mut || {
+            let mut task = Command::new(env::current_exe().context("cannot find this program")?);
+            succeed_within(task.args(["test", option]), CROSS_LIMIT)
+        }));
+    }
+    None
 }
 
 /// The names, or beginnings of names, of the end-to-end tests that are about SQLite's files or not about the store.
@@ -336,6 +362,8 @@ mod tests {
         let line = |reason: &str| format!("skipped: docker::runs: {reason}");
         let excused = line("no container engine can run here: no cgroups are mounted");
         assert!(failures(&[], std::slice::from_ref(&excused), true).is_empty());
+        let nothing = format!("skipped: windows and macos: {NOT_INSTALLED}: no apt-get");
+        assert!(failures(&[], &[nothing], true).is_empty());
         let forgotten = line("there is no dockerd, so no container engine can run here");
         assert_eq!(
             failures(&[], &[excused, forgotten], true),

@@ -16,6 +16,7 @@ pub(crate) enum Exit {
     /// It exited with this status.
     Code(i32),
     /// This signal ended it.
+    #[cfg_attr(all(windows, not(test)), expect(dead_code, reason = "there are no signals"))]
     Signal(i32),
     /// It never ran; this is the outcome.
     NotStarted(Outcome),

@@ -118,8 +118,16 @@ fn the_file_is_private_and_in_wal_mode() {
 #[test]
 fn odd_paths_are_just_paths() {
     let folder = tempfile::tempdir().unwrap();
-    for name in ["a b?mode=memory#x%41.db", "ü.db", "file:x"] {
-        let location = Location::Sqlite(folder.path().join(name));
+    // Windows has no names with these two characters.
+    let names = ["a b?mode=memory#x%41.db", "ü.db", "file:x"];
+    for name in names.map(|name| {
+        if cfg!(windows) {
+            name.replace(['?', ':'], "")
+        } else {
+            name.to_owned()
+        }
+    }) {
+        let location = Location::Sqlite(folder.path().join(&name));
         let mut store = Store::open(&location, OpenMode::Create).unwrap();
         store
             .enqueue(&[job("true")], queuectl_core::Timestamp(1))

@@ -7,12 +7,13 @@
 mod run;
 mod scope;
 mod sources;
-mod toolchain;
+pub mod toolchain;
 
 use std::collections::BTreeMap;
 use std::io::BufReader;
 use std::path::PathBuf;
 use std::process::Stdio;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
 use cargo_metadata::{Message, TargetKind};
@@ -21,6 +22,9 @@ use self::run::{Results, Verdict};
 use self::toolchain::{TARGET, Toolchain};
 use crate::report;
 use crate::workspace::Workspace;
+
+/// Longest that all tests together may take, without their build.
+const MOST: Duration = Duration::from_secs(25 * 60);
 
 /// A test program.
 struct Program {
@@ -52,19 +56,29 @@ pub fn run(workspace: &Workspace, filter: Option<&str>) -> anyhow::Result<()> {
         .collect();
     toolchain.make_libpq(workspace)?;
     let programs = build(workspace, &toolchain, &packages)?;
+    // What an earlier run left behind would be in the way.
+    toolchain.end_all();
     toolchain.make_prefix()?;
+    let until = Instant::now() + MOST;
     let mut results = Results::default();
     for program in &programs {
         report::heading(&format!("{} on Windows", program.name()));
-        results.extend(run::program(program, &toolchain, &scope, filter)?);
+        match run::program(program, &toolchain, &scope, filter, until) {
+            Ok(found) => results.extend(found),
+            Err(error) => {
+                anstream::eprintln!("{error:#}");
+                results.insert(format!("{} as a whole", program.name()), Verdict::Failed);
+            }
+        }
     }
+    toolchain.end_all();
     let all = sources::tests(workspace)?;
     conclude(&results, &scope, &all, filter.is_some())
 }
 
 fn build(workspace: &Workspace, toolchain: &Toolchain, packages: &[String]) -> anyhow::Result<Vec<Program>> {
-    let mut cargo = toolchain.cargo(workspace);
-    cargo.args(["build", "--lib", "--bins", "--tests"]);
+    let mut cargo = toolchain.cargo_build(workspace);
+    cargo.args(["--lib", "--bins", "--tests"]);
     cargo.arg("--message-format=json-render-diagnostics");
     for package in packages {
         cargo.args(["--package", package]);

@@ -1,22 +1,23 @@
 //! Running a test program under Wine, and reading its verdicts.
 //!
 //! Wine fails rarely to start a process (error 1359), so what failed is run once more, by itself; a test that passed only
-//! then is reported as such.
+//! then is reported as such. Nothing here waits for ever: a test that hangs is named as failed, and the others are run.
 
 use std::collections::BTreeMap;
-use std::fs::{self, File};
+use std::fs;
+use std::path::Path;
 use std::process::Command;
-use std::thread;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, bail};
+use anyhow::bail;
 
 use super::Program;
 use super::scope::Scope;
 use super::toolchain::{Toolchain, seen_by_windows};
 
-/// Longest that one test program may take.
-const MOST: Duration = Duration::from_secs(15 * 60);
+/// Longest that one test program may take, and one test that is run by itself.
+const MOST: Duration = Duration::from_secs(20 * 60);
+const MOST_ALONE: Duration = Duration::from_secs(3 * 60);
 
 /// How a test ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -50,6 +51,7 @@ pub fn program(
     toolchain: &Toolchain,
     scope: &Scope,
     filter: Option<&str>,
+    until: Instant,
 ) -> anyhow::Result<Results> {
     let skips = program.file.with_extension("skips");
     let _ = fs::remove_file(&skips);
@@ -61,19 +63,16 @@ pub fn program(
             .env("QUEUECTL_TEST_SKIPS", seen_by_windows(&skips));
         command
     };
-    let listed = command()
-        .args(["--list", "--format", "terse"])
-        .output()
-        .context("cannot start Wine")?;
-    if !listed.status.success() {
-        bail!(
-            "{} does not list its tests ({}): {}",
-            program.name(),
-            listed.status,
-            String::from_utf8_lossy(&listed.stderr)
-        );
+    let limit = |most: Duration| most.min(until.saturating_duration_since(Instant::now()));
+    let mut list = command();
+    list.args(["--list", "--format", "terse"]);
+    let log = program.file.with_extension("log");
+    let (ended, listed) = toolchain.output(list, &log, limit(MOST_ALONE))?;
+    if !ended.is_some_and(|status| status.success()) {
+        let why = ended.map_or("no time left".to_owned(), |status| status.to_string());
+        bail!("{} does not list its tests ({why}): {listed}", program.name());
     }
-    let names: Vec<String> = String::from_utf8_lossy(&listed.stdout)
+    let names: Vec<String> = listed
         .lines()
         .filter_map(|line| Some(line.trim().strip_suffix(": test")?.to_owned()))
         .filter(|name| filter.is_none_or(|filter| name.contains(filter)))
@@ -90,10 +89,15 @@ pub fn program(
     let begun = Instant::now();
     // Those that start many processes one at a time, or the rare error is not that rare.
     let threads = if program.target == "end_to_end" { "1" } else { "2" };
-    let first = verdicts(command(), &wanted, threads, program, toolchain)?;
+    let run = |names: &[&str], threads: &str, most: Duration| {
+        let mut command = command();
+        command.args(names).args(["--exact", "--test-threads", threads]);
+        verdicts(command, names, &log, limit(most), toolchain)
+    };
+    let first = run(&wanted, threads, MOST)?;
     for name in wanted {
         let passed = first.get(name).is_some_and(|passed| *passed);
-        let again = || verdicts(command(), &[name], "1", program, toolchain);
+        let again = || run(&[name], "1", MOST_ALONE);
         let verdict = if passed {
             Verdict::Passed
         } else if again()?.get(name).is_some_and(|passed| *passed) {
@@ -106,11 +110,11 @@ pub fn program(
     for line in fs::read_to_string(&skips).unwrap_or_default().lines() {
         let mut parts = line.splitn(3, ": ").skip(1);
         if let (Some(name), Some(why)) = (parts.next(), parts.next()) {
-            for (known, verdict) in &mut results {
-                if known.ends_with(name) {
-                    *verdict = Verdict::Skipped(why.to_owned());
-                }
-            }
+            let known = results
+                .keys()
+                .find(|known| known.replace(' ', "::").ends_with(name));
+            let known = known.cloned().unwrap_or_else(|| full(name));
+            results.insert(known, Verdict::Skipped(why.to_owned()));
         }
     }
     println!(
@@ -123,40 +127,22 @@ pub fn program(
 
 /// Runs these tests; which passed, and which did not. One without a verdict is missing.
 fn verdicts(
-    mut command: Command,
+    command: Command,
     names: &[&str],
-    threads: &str,
-    program: &Program,
+    log: &Path,
+    limit: Duration,
     toolchain: &Toolchain,
 ) -> anyhow::Result<BTreeMap<String, bool>> {
-    if names.is_empty() {
+    if names.is_empty() || limit.is_zero() {
         return Ok(BTreeMap::new());
     }
-    // To a file: a process that is left over would keep a pipe open.
-    let log = program.file.with_extension("log");
-    let file = File::create(&log)?;
-    let mut child = command
-        .args(names)
-        .args(["--exact", "--test-threads", threads])
-        .stdout(file.try_clone()?)
-        .stderr(file)
-        .spawn()
-        .context("cannot start Wine")?;
-    let begun = Instant::now();
-    while child.try_wait()?.is_none() {
-        if begun.elapsed() > MOST {
-            println!("{} takes too long and is ended", program.name());
-            child.kill()?;
-            child.wait()?;
-            toolchain.end_all();
-            break;
-        }
-        thread::sleep(Duration::from_millis(50));
-    }
-    let text = String::from_utf8_lossy(&fs::read(&log)?).into_owned();
+    let (ended, text) = toolchain.output(command, log, limit)?;
     let found = read(&text);
     if names.iter().any(|name| found.get(*name) != Some(&true)) {
         println!("{text}");
+    }
+    if ended.is_none() {
+        println!("ended after {} s: it hangs, or takes too long", limit.as_secs());
     }
     Ok(found)
 }

@@ -1,11 +1,14 @@
-//! Debian's packages for building and running Windows programs: what is missing, and how they are called.
+//! Debian's packages for building for other systems and for running Windows programs: what is missing, and how they are
+//! called.
 //!
 //! Debian's own cargo and rustc build the standard library as well; rustup's are not mixed in.
 
 use std::env;
-use std::fs;
+use std::fs::{self, File};
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, ExitStatus, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
 
@@ -24,6 +27,10 @@ const GCC: &str = "/usr/bin/x86_64-w64-mingw32-gcc";
 const DLLTOOL: &str = "/usr/bin/x86_64-w64-mingw32-dlltool";
 /// The package does not put it into the search path.
 const WINE: &str = "/usr/lib/wine/wine64";
+const SERVER: &str = "/usr/lib/wine/wineserver64";
+
+/// Longest that Wine may take to make its folder.
+const PREFIX_MOST: Duration = Duration::from_secs(5 * 60);
 
 /// What the build script of `openssl-sys` says of OpenSSL 3.
 const OPENSSL_3: &str = "['openssl', 'ossl101', 'ossl102', 'ossl110', 'ossl110f', 'ossl110g', 'ossl110h', 'ossl111', \
@@ -49,24 +56,31 @@ impl Toolchain {
     /// # Errors
     /// Names what is missing, and how to install it.
     pub fn find(workspace: &Workspace) -> anyhow::Result<Toolchain> {
-        let missing: Vec<&str> = [CARGO, RUSTC, SOURCES, GCC, DLLTOOL, WINE]
+        let missing: Vec<&str> = [CARGO, RUSTC, SOURCES, GCC, DLLTOOL, WINE, SERVER]
             .into_iter()
             .filter(|path| !Path::new(path).exists())
             .collect();
         if !missing.is_empty() {
             bail!(
-                "the tests on Windows need Debian's packages; {} is missing. Install them as root:\n  \
+                "building for other systems needs Debian's packages; {} is missing. Install them as root:\n  \
                 apt-get install --no-install-recommends {PACKAGES}",
                 missing.join(", ")
             );
         }
-        let folder = workspace.metadata.target_directory.as_std_path().join("windows");
+        let folder = workspace.metadata.target_directory.as_std_path().join("cross");
         Ok(Toolchain { folder })
     }
 
-    /// Debian's cargo for the Windows target.
-    pub fn cargo(&self, workspace: &Workspace) -> Command {
-        let libpq = format!("native={}", self.libpq().display());
+    /// `cargo build` for Windows.
+    pub fn cargo_build(&self, workspace: &Workspace) -> Command {
+        let mut cargo = self.cargo(workspace, "build", TARGET, &["delayimp"]);
+        cargo.env("CARGO_TARGET_X86_64_PC_WINDOWS_GNU_LINKER", GCC);
+        cargo
+    }
+
+    /// Debian's cargo for another system. It takes no OpenSSL and no libpq from sources, which would take minutes, for a
+    /// server that is not reached here; `libraries` are linked with what stands in for them. Warnings are errors.
+    pub fn cargo(&self, workspace: &Workspace, verb: &str, target: &str, libraries: &[&str]) -> Command {
         let mut cargo = Command::new(CARGO);
         cargo.current_dir(workspace.root());
         for name in [
@@ -89,35 +103,28 @@ impl Toolchain {
             .env("CARGO", CARGO)
             .env("RUSTC", RUSTC)
             .env("RUSTDOC", "/usr/bin/rustdoc")
-            // For -Zbuild-std: Debian has the standard library's sources for this target, not the library.
+            // For -Zbuild-std: Debian has the standard library's sources, not the library for other systems.
             .env("RUSTC_BOOTSTRAP", "1")
             .env("CARGO_TARGET_DIR", &self.folder)
-            .env("CARGO_TARGET_X86_64_PC_WINDOWS_GNU_LINKER", GCC)
             .env("CARGO_PROFILE_DEV_DEBUG", "0")
-            // Everything is built for a run that takes minutes: optimising it would take longer than it saves.
-            .args(["--config", "profile.dev.package.\"*\".opt-level=0"])
-            // Instead of building OpenSSL and libpq, which takes minutes, for a server that is not reached here.
-            .args([
-                "--config",
-                &format!("target.{TARGET}.openssl.rustc-link-lib=['ssl', 'delayimp']"),
-            ])
-            .args([
-                "--config",
-                &format!("target.{TARGET}.openssl.rustc-link-search=['{libpq}']"),
-            ])
-            .args([
-                "--config",
-                &format!("target.{TARGET}.openssl.rustc-cfg={OPENSSL_3}"),
-            ])
-            .args([
-                "--config",
-                &format!("target.{TARGET}.pq_sys_src.rustc-link-lib=['pq', 'delayimp']"),
-            ])
-            .args([
-                "--config",
-                &format!("target.{TARGET}.pq_sys_src.rustc-link-search=['{libpq}']"),
-            ])
-            .args(["-Zbuild-std", "--target", TARGET]);
+            .arg(verb);
+        let mut set = |setting: String| {
+            cargo.args(["--config", &setting]);
+        };
+        // Everything is built for a run that takes minutes: optimising it would take longer than it saves.
+        set("profile.dev.package.\"*\".opt-level=0".to_owned());
+        set("build.warnings='deny'".to_owned());
+        for (links, library) in [("openssl", "ssl"), ("pq_sys_src", "pq")] {
+            let all: Vec<&str> = [library].iter().chain(libraries).copied().collect();
+            set(format!("target.{target}.{links}.rustc-link-lib={all:?}"));
+            let folder = format!("native={}", self.libpq().display());
+            set(format!(
+                "target.{target}.{links}.rustc-link-search={:?}",
+                [folder]
+            ));
+        }
+        set(format!("target.{target}.openssl.rustc-cfg={OPENSSL_3}"));
+        cargo.args(["-Zbuild-std", "-Zwarnings", "--target", target]);
         cargo
     }
 
@@ -132,14 +139,49 @@ impl Toolchain {
         wine.arg(program)
             .env("WINEPREFIX", self.prefix())
             .env("WINEDEBUG", "-all")
-            .env("WINEDLLOVERRIDES", "mscoree,mshtml=")
+            .env("WINEDLLOVERRIDES", "mscoree,mshtml,winedbg.exe=")
             .env_remove("DISPLAY");
         wine
     }
 
-    /// Ends every process of the prefix.
+    /// Runs a Windows program, at most for so long: how it ended, unless it had to be killed, and what it printed.
+    pub fn output(
+        &self,
+        mut command: Command,
+        log: &Path,
+        limit: Duration,
+    ) -> anyhow::Result<(Option<ExitStatus>, String)> {
+        // To a file: a process that is left over would keep a pipe open.
+        let file = File::create(log)?;
+        command
+            .stdin(Stdio::null())
+            .stdout(file.try_clone()?)
+            .stderr(file);
+        let mut child = command.spawn().context("cannot start Wine")?;
+        let begun = Instant::now();
+        let ended = loop {
+            let ended = child.try_wait()?;
+            if ended.is_some() || begun.elapsed() > limit {
+                break ended;
+            }
+            thread::sleep(Duration::from_millis(20));
+        };
+        if ended.is_none() {
+            child.kill()?;
+            child.wait()?;
+            self.end_all();
+        }
+        Ok((ended, String::from_utf8_lossy(&fs::read(log)?).into_owned()))
+    }
+
+    /// Kills every Windows process that there is in Wine's folder.
     pub fn end_all(&self) {
-        let _ = self.wine(Path::new("wineboot")).arg("--kill").status();
+        // It fails if there is none.
+        let _ = Command::new(SERVER)
+            .arg("-k")
+            .env("WINEPREFIX", self.prefix())
+            .stderr(Stdio::null())
+            .status();
     }
 
     fn libpq(&self) -> PathBuf {
@@ -192,13 +234,14 @@ impl Toolchain {
             return Ok(());
         }
         fs::create_dir_all(self.prefix())?;
-        let made = self
-            .wine(Path::new("wineboot"))
-            .arg("-i")
-            .status()
-            .context("cannot start Wine")?;
-        if !made.success() || !system.is_dir() {
-            bail!("Wine could not make its folder {}", self.prefix().display());
+        let mut boot = self.wine(Path::new("wineboot"));
+        boot.arg("-i");
+        let (made, said) = self.output(boot, &self.folder.join("wineboot.log"), PREFIX_MOST)?;
+        if !made.is_some_and(|status| status.success()) || !system.is_dir() {
+            bail!(
+                "Wine could not make its folder {}: {said}",
+                self.prefix().display()
+            );
         }
         let source = self.folder.join("random.c");
         fs::write(&source, RANDOM)?;

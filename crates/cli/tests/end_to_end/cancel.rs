@@ -1,16 +1,19 @@
 //! Giving jobs up and sending them round again.
 
+#[cfg(unix)]
 use nix::sys::signal::Signal;
 
+use crate::support::jobs::succeeds_with;
+#[cfg(unix)]
 use crate::support::unix::{lives, send, wait_gone};
 use crate::support::{Queue, history};
 
 #[test]
 fn a_waiting_job_is_cancelled_at_once() {
     let queue = Queue::quick();
-    let pending = queue.enqueue(["touch ran"]);
-    let scheduled = queue.enqueue(["--delay", "1h", "touch ran"]);
-    let bystander = queue.enqueue(["true"]);
+    let pending = queue.enqueue(["echo x> ran"]);
+    let scheduled = queue.enqueue(["--delay", "1h", "echo x> ran"]);
+    let bystander = queue.enqueue(["exit 0"]);
     assert_eq!(
         queue.ok(["cancel", &pending, &scheduled]),
         "1 cancelled\n2 cancelled"
@@ -42,6 +45,7 @@ fn a_job_that_waits_for_its_retry_is_cancelled() {
 }
 
 #[test]
+#[cfg(unix)]
 fn a_running_job_is_stopped_with_all_it_started() {
     let queue = Queue::quick();
     let _node = queue.start(&["--count", "2"]);
@@ -64,6 +68,7 @@ fn a_running_job_is_stopped_with_all_it_started() {
 }
 
 #[test]
+#[cfg(unix)]
 fn a_job_that_ignores_sigterm_is_killed_after_its_grace() {
     let queue = Queue::quick();
     queue.ok(["config:set", "kill_grace", "300ms"]);
@@ -93,6 +98,7 @@ fn a_job_that_ignores_sigterm_is_killed_after_its_grace() {
 
 /// The node is held still, so that the job fails between the request and the moment the node hears of it.
 #[test]
+#[cfg(unix)]
 fn a_job_that_fails_after_it_was_cancelled_is_not_retried() {
     let queue = Queue::quick();
     let node = queue.start(&[]);
@@ -112,6 +118,7 @@ fn a_job_that_fails_after_it_was_cancelled_is_not_retried() {
 
 /// Stopping the node comes first, cancelling second: the job is cancelled all the same, and does not run again.
 #[test]
+#[cfg(unix)]
 fn a_job_can_be_cancelled_while_its_node_stops_it() {
     let queue = Queue::quick();
     queue.ok(["config:set", "kill_grace", "20s"]);
@@ -131,9 +138,9 @@ fn a_job_can_be_cancelled_while_its_node_stops_it() {
 #[test]
 fn dead_and_cancelled_jobs_go_round_again_with_fresh_attempts() {
     let queue = Queue::quick();
-    let dead = queue.enqueue(["--max-retries", "1", "test -e fixed"]);
+    let dead = queue.enqueue(["--max-retries", "1", &succeeds_with("fixed")]);
     let bystander = queue.enqueue(["--max-retries", "0", "exit 5"]);
-    let completed = queue.enqueue(["true"]);
+    let completed = queue.enqueue(["exit 0"]);
     assert_eq!(queue.drain(&[]), 1);
     let said = queue.fails(4, ["dlq:retry", &completed]);
     assert!(said.contains("completed"), "{said}");

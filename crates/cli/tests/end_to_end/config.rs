@@ -65,24 +65,34 @@ fn mistakes_are_named_with_what_would_be_right() {
 #[test]
 fn executors_have_their_say_about_their_own_settings() {
     let queue = Queue::new();
-    for (key, value, why) in [
-        ("http.alow_private", "true", "allow_private"),
-        ("http.max_output", "much", "max_output"),
+    for (executor, name, value, why) in [
+        ("shell", "nise", "5", "nice"),
+        ("shell", "memory", "much", "memory"),
+        #[cfg(unix)]
+        ("http", "alow_private", "true", "allow_private"),
+        #[cfg(unix)]
+        ("http", "max_output", "much", "max_output"),
     ] {
+        let key = &format!("{executor}.{name}");
         let said = queue.fails(2, ["config:set", key, value]);
         assert!(
-            said.contains(&format!("the executor 'http' refuses {key}")),
+            said.contains(&format!("the executor '{executor}' refuses {key}")),
             "{said}"
         );
         assert!(said.contains(why), "{said}");
     }
     assert!(!queue.db().exists(), "a mistake makes no queue");
     assert_eq!(
+        queue.ok(["config:set", "shell.memory", "200MiB"]),
+        "shell.memory = 200MiB"
+    );
+    queue.fails(2, ["config:set", "shell.memory", "much"]);
+    assert_eq!(queue.ok(["config:get", "shell.memory"]), "200MiB");
+    #[cfg(unix)]
+    assert_eq!(
         queue.ok(["config:set", "http.max-output", "2MiB"]),
         "http.max_output = 2MiB"
     );
-    queue.fails(2, ["config:set", "http.max_output", "much"]);
-    assert_eq!(queue.ok(["config:get", "http.max_output"]), "2MiB");
     let done = queue.run(["config:set", "elsewhere.key", "value"]);
     done.expect(0);
     assert!(
@@ -93,7 +103,6 @@ fn executors_have_their_say_about_their_own_settings() {
 }
 
 #[test]
-#[cfg(unix)]
 fn a_running_node_takes_changes_up() {
     let queue = Queue::quick();
     let node = queue.start(&[]);
@@ -105,14 +114,17 @@ fn a_running_node_takes_changes_up() {
     let after = queue.enqueue(["exit 1"]);
     assert_eq!(queue.wait_state(&after, "dead")["attempts"], 2);
     // The shell is a setting that the plugin itself has to take up.
-    queue.write("shell", "#!/bin/sh\necho mine: \"$2\"\n");
-    let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
-    std::fs::set_permissions(queue.path("shell"), mode).unwrap();
-    queue.ok(["config:set", "shell", queue.path("shell").to_str().unwrap()]);
-    crate::support::wait_until("the second change in the log", || {
-        node.log().matches("settings changed").count() == 2
-    });
-    let mine = queue.enqueue(["whatever"]);
-    queue.wait_state(&mine, "completed");
-    assert_eq!(queue.ok(["logs", &mine]), "mine: whatever");
+    #[cfg(unix)]
+    {
+        queue.write("shell", "#!/bin/sh\necho mine: \"$2\"\n");
+        let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+        std::fs::set_permissions(queue.path("shell"), mode).unwrap();
+        queue.ok(["config:set", "shell", queue.path("shell").to_str().unwrap()]);
+        crate::support::wait_until("the second change in the log", || {
+            node.log().matches("settings changed").count() == 2
+        });
+        let mine = queue.enqueue(["whatever"]);
+        queue.wait_state(&mine, "completed");
+        assert_eq!(queue.ok(["logs", &mine]), "mine: whatever");
+    }
 }

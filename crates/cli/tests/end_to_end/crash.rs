@@ -234,7 +234,7 @@ fn a_job_that_kills_its_worker_process_ends_in_the_dead_letter_queue() {
     let queue = Queue::quick();
     let gate = queue.gate("gate");
     let _node = queue.start(&["--count", "2"]);
-    let bystander = queue.enqueue([crate::life::GATED]);
+    let bystander = queue.enqueue([crate::support::GATED]);
     queue.wait_lines("started", 1);
     let id = queue.enqueue(["--max-retries", "2", "kill -9 $PPID; sleep 1000"]);
     let job = queue.wait_state(&id, "dead");

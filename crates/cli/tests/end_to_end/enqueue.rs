@@ -1,8 +1,7 @@
 //! Storing one job: the forms of a command, and every option.
 
-#[cfg(unix)]
-use crate::support::history;
-use crate::support::{Queue, time_ms};
+use crate::support::jobs::{FOREVER, variable};
+use crate::support::{Queue, history, time_ms};
 
 #[test]
 #[cfg(unix)]
@@ -46,7 +45,6 @@ fn an_id_is_taken_once() {
 }
 
 #[test]
-#[cfg(unix)]
 fn higher_priorities_run_first_and_equal_ones_by_age() {
     let queue = Queue::quick();
     for (id, priority) in [("a", "0"), ("b", "-5"), ("c", "10"), ("d", "0"), ("e", "10")] {
@@ -55,7 +53,7 @@ fn higher_priorities_run_first_and_equal_ones_by_age() {
             id,
             "--priority",
             priority,
-            "echo $QUEUECTL_JOB_ID >> order",
+            &format!(">>order echo {}", variable("QUEUECTL_JOB_ID")),
         ]);
     }
     // Priority counts across queues as well.
@@ -66,7 +64,7 @@ fn higher_priorities_run_first_and_equal_ones_by_age() {
         "other",
         "--priority",
         "5",
-        "echo f >> order",
+        ">>order echo f",
     ]);
     assert_eq!(queue.drain(&[]), 0);
     assert_eq!(queue.lines("order"), ["c", "e", "f", "a", "d", "b"]);
@@ -75,10 +73,10 @@ fn higher_priorities_run_first_and_equal_ones_by_age() {
 #[test]
 fn delays_and_times_schedule_a_job() {
     let queue = Queue::new();
-    let delayed = queue.enqueue(["--delay", "1h 5m", "true"]);
-    let at = queue.enqueue(["--run-at", "2099-01-01T00:00:00Z", "true"]);
-    let past = queue.enqueue(["--run-at", "2020-01-01T00:00:00Z", "true"]);
-    let now = queue.enqueue(["true"]);
+    let delayed = queue.enqueue(["--delay", "1h 5m", "exit 0"]);
+    let at = queue.enqueue(["--run-at", "2099-01-01T00:00:00Z", "exit 0"]);
+    let past = queue.enqueue(["--run-at", "2020-01-01T00:00:00Z", "exit 0"]);
+    let now = queue.enqueue(["exit 0"]);
     let job = queue.job(&delayed);
     assert_eq!(job["state"], "scheduled");
     assert_eq!(time_ms(&job["run_at"]) - time_ms(&job["created_at"]), 3_900_000);
@@ -100,13 +98,12 @@ fn delays_and_times_schedule_a_job() {
 }
 
 #[test]
-#[cfg(unix)]
 fn a_scheduled_job_runs_when_it_is_due_and_not_before() {
     let queue = Queue::quick();
-    let id = queue.enqueue(["--delay", "400ms", "true"]);
+    let id = queue.enqueue(["--delay", "400ms", "exit 0"]);
     let scheduled = queue.job(&id);
     assert_eq!(scheduled["state"], "scheduled");
-    let bystander = queue.enqueue(["--delay", "1day", "true"]);
+    let bystander = queue.enqueue(["--delay", "1day", "exit 0"]);
     let _node = queue.start(&[]);
     let job = queue.wait_state(&id, "completed");
     let started = time_ms(&job["attempt_history"][0]["started_at"]);
@@ -115,11 +112,15 @@ fn a_scheduled_job_runs_when_it_is_due_and_not_before() {
 }
 
 #[test]
-#[cfg(unix)]
 fn options_of_a_job_hold() {
     let queue = Queue::quick();
     let sub = queue.path("sub");
     std::fs::create_dir(&sub).unwrap();
+    let (place, cat, seen) = if cfg!(windows) {
+        ("cd& echo %A%,%B%& more", "more", sub)
+    } else {
+        ("pwd -P; echo $A,$B; cat", "cat", sub.canonicalize().unwrap())
+    };
     let place = queue.enqueue([
         "--cwd",
         "sub",
@@ -129,19 +130,17 @@ fn options_of_a_job_hold() {
         "B=x=y",
         "--stdin",
         "-from\nme",
-        "pwd -P; echo $A,$B; cat",
+        place,
     ]);
-    let piped = queue
-        .run_with(["enqueue", "--stdin", "-", "cat"], b"piped\n")
-        .ok();
-    let nothing = queue.enqueue(["cat; echo end"]);
+    let piped = queue.run_with(["enqueue", "--stdin", "-", cat], b"piped\n").ok();
+    let nothing = queue.enqueue([format!("{cat}&& echo end")]);
     let once = queue.enqueue(["--max-retries", "0", "exit 9"]);
     let twice = queue.enqueue(["--max-retries", "1", "exit 9"]);
-    let late = queue.enqueue(["--timeout", "150ms", "--max-retries", "0", "sleep 1000"]);
+    let late = queue.enqueue(["--timeout", "150ms", "--max-retries", "0", FOREVER]);
     assert_eq!(queue.drain(&["--concurrency", "4"]), 1);
     assert_eq!(
         queue.ok(["logs", &place]),
-        format!("{}\n1 2,x=y\n-from\nme", sub.canonicalize().unwrap().display())
+        format!("{}\n1 2,x=y\n-from\nme", seen.display())
     );
     assert_eq!(queue.ok(["logs", &piped]), "piped");
     assert_eq!(queue.ok(["logs", &nothing]), "end", "no input means an empty one");
@@ -156,7 +155,6 @@ fn options_of_a_job_hold() {
 }
 
 #[test]
-#[cfg(unix)]
 fn a_job_may_have_its_own_back_off() {
     let queue = Queue::new();
     queue.ok(["config:set", "backoff_base", "3"]);
@@ -171,7 +169,6 @@ fn a_job_may_have_its_own_back_off() {
 }
 
 #[test]
-#[cfg(unix)]
 fn waiting_ends_with_the_status_of_the_job() {
     let queue = Queue::quick();
     let _node = queue.start(&["--count", "2"]);
@@ -184,23 +181,19 @@ fn waiting_ends_with_the_status_of_the_job() {
     let done = wait(&["--id", "good"], "exit 0");
     assert_eq!((done.status, done.text().as_str()), (0, "good\n"));
     assert_eq!(wait(&[], "exit 42").status, 42);
+    #[cfg(unix)]
     assert_eq!(wait(&[], "kill -9 $$").status, 137);
-    assert_eq!(
-        wait(&["--timeout", "100ms"], "trap 'exit 0' TERM; sleep 1000 & wait").status,
-        1
-    );
-    assert_eq!(
-        queue
-            .run([
-                "enqueue",
-                "--wait",
-                "--max-retries",
-                "1",
-                "exit $((6 - QUEUECTL_ATTEMPT))"
-            ])
-            .status,
-        4
-    );
+    let (polite, fewer) = if cfg!(windows) {
+        (FOREVER, "set /a left=6-%QUEUECTL_ATTEMPT%& call exit %left%")
+    } else {
+        (
+            "trap 'exit 0' TERM; sleep 1000 & wait",
+            "exit $((6 - QUEUECTL_ATTEMPT))",
+        )
+    };
+    assert_eq!(wait(&["--timeout", "100ms"], polite).status, 1);
+    let done = queue.run(["enqueue", "--wait", "--max-retries", "1", fewer]);
+    assert_eq!(done.status, 4);
     assert_eq!(queue.run(["wait", "good"]).status, 0);
     assert_eq!(queue.run(["wait", "good", "2", "3"]).status, 42);
     queue.fails(3, ["wait", "nobody"]);
@@ -208,13 +201,12 @@ fn waiting_ends_with_the_status_of_the_job() {
 
 /// Whoever comes first makes the queue; the others find it.
 #[test]
-#[cfg(unix)]
 fn a_queue_can_be_made_by_many_at_once() {
     let queue = Queue::new();
     let started: Vec<_> = (0..12)
         .map(|_| {
             queue
-                .command(["enqueue", "true"])
+                .command(["enqueue", "exit 0"])
                 .stdout(std::process::Stdio::piped())
                 .spawn()
                 .unwrap()
@@ -232,10 +224,12 @@ fn a_queue_can_be_made_by_many_at_once() {
     assert_eq!(ids, (1..=12).collect::<Vec<_>>());
     assert_eq!(queue.jobs().len(), 12);
     // What jobs are told is for their owner only.
+    #[cfg(unix)]
     let mode = |path: &std::path::Path| {
         let data = std::fs::metadata(path).unwrap();
         std::os::unix::fs::PermissionsExt::mode(&data.permissions()) & 0o777
     };
+    #[cfg(unix)]
     if !crate::support::on_postgres() {
         assert_eq!((mode(queue.db()), mode(&queue.beside())), (0o600, 0o700));
     }

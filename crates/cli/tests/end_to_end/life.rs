@@ -2,11 +2,10 @@
 
 use serde_json::Value;
 
+use crate::support::jobs::succeeds_at;
+#[cfg(unix)]
 use crate::support::unix::{lives, wait_gone};
-use crate::support::{Node, Queue, history, wait_for, wait_until};
-
-/// A job that says that it runs, and waits at the gate `gate`.
-pub const GATED: &str = "echo $QUEUECTL_JOB_ID >> started; read x < gate";
+use crate::support::{GATED, Node, Queue, history, wait_for, wait_until};
 
 #[test]
 fn a_node_that_is_asked_to_stop_finishes_what_runs_and_takes_nothing_new() {
@@ -14,8 +13,8 @@ fn a_node_that_is_asked_to_stop_finishes_what_runs_and_takes_nothing_new() {
     let gate = queue.gate("gate");
     let mut node = queue.start(&[]);
     let running = queue.enqueue([GATED]);
-    let others: Vec<String> = (0..3).map(|_| queue.enqueue(["touch ran"])).collect();
-    queue.wait_lines("started", 1);
+    let others: Vec<String> = (0..3).map(|_| queue.enqueue(["echo x> ran"])).collect();
+    queue.wait_started(1);
     assert_eq!(queue.ok(["worker:stop"]), "node 1 is asked to stop");
     node.wait_log("stopping: no more claims");
     assert_eq!(queue.json(["worker:list"])[0]["state"], "stopping");
@@ -45,13 +44,13 @@ fn a_node_that_is_asked_to_stop_finishes_what_runs_and_takes_nothing_new() {
 #[test]
 fn a_node_can_be_stopped_now_and_its_jobs_lose_no_attempt() {
     let queue = Queue::quick();
-    let _gate = queue.gate("gate");
+    let gate = queue.gate("gate");
     let mut node = queue.start(&["--concurrency", "2"]);
     let ids = [
         queue.enqueue([GATED]),
         queue.enqueue(["--max-retries", "0", GATED]),
     ];
-    queue.wait_lines("started", 2);
+    queue.wait_started(2);
     queue.ok(["worker:stop", "--now", "--wait"]);
     assert_eq!(node.wait_exit(), 0);
     for id in &ids {
@@ -62,8 +61,7 @@ fn a_node_can_be_stopped_now_and_its_jobs_lose_no_attempt() {
             "{job}"
         );
     }
-    std::fs::remove_file(queue.path("gate")).unwrap();
-    queue.write("gate", "\n");
+    gate.leave_open();
     assert_eq!(queue.drain(&[]), 0);
     for id in &ids {
         assert_eq!(history(&queue.job(id)), ["1 returned", "1 succeeded"]);
@@ -77,7 +75,7 @@ fn the_grace_of_a_stopping_node_ends() {
     queue.ok(["config:set", "shutdown_grace", "100ms"]);
     let mut node = queue.start(&[]);
     let id = queue.enqueue([GATED]);
-    queue.wait_lines("started", 1);
+    queue.wait_started(1);
     queue.ok(["worker:stop", "--wait"]);
     assert_eq!(node.wait_exit(), 0);
     let job = queue.job(&id);
@@ -143,10 +141,10 @@ fn one_of_several_nodes_can_be_stopped() {
 fn a_node_serves_its_queues_only() {
     let queue = Queue::quick();
     let mine = [
-        queue.enqueue(["--queue", "a", "true"]),
-        queue.enqueue(["--queue", "b", "true"]),
+        queue.enqueue(["--queue", "a", "exit 0"]),
+        queue.enqueue(["--queue", "b", "exit 0"]),
     ];
-    let other = queue.enqueue(["true"]);
+    let other = queue.enqueue(["exit 0"]);
     let bad = queue.enqueue(["--queue", "c", "--max-retries", "0", "exit 1"]);
     assert_eq!(queue.drain(&["--queue", "a", "--queue", "b"]), 0);
     assert!(mine.iter().all(|id| queue.state(id) == "completed"));
@@ -173,12 +171,12 @@ fn a_worker_process_runs_as_many_jobs_as_it_is_told() {
         queue.enqueue([GATED]);
     }
     let _node = queue.start(&["--count", "2", "--concurrency", "2"]);
-    queue.wait_lines("started", 4);
+    queue.wait_started(4);
     let running = || queue.json(["status"])["total"]["processing"].as_u64();
     assert_eq!(running(), Some(4));
     gate.open();
     // The fifth starts only now that there is a free slot.
-    queue.wait_lines("started", 5);
+    queue.wait_started(5);
     (0..4).for_each(|_| gate.open());
     wait_until("all five to complete", || {
         queue.json(["status"])["total"]["completed"] == 5
@@ -197,8 +195,8 @@ fn a_worker_process_runs_as_many_jobs_as_it_is_told() {
 fn draining_waits_for_retries_and_reports_what_went_wrong() {
     let queue = Queue::quick();
     assert_eq!(queue.drain(&[]), 0, "an empty queue is drained");
-    let twice = queue.enqueue(["test $QUEUECTL_ATTEMPT = 3"]);
-    let later = queue.enqueue(["--delay", "300ms", "true"]);
+    let twice = queue.enqueue([succeeds_at(3)]);
+    let later = queue.enqueue(["--delay", "300ms", "exit 0"]);
     assert_eq!(queue.drain(&[]), 0);
     assert_eq!(
         history(&queue.job(&twice)),
@@ -207,12 +205,12 @@ fn draining_waits_for_retries_and_reports_what_went_wrong() {
     assert_eq!(queue.state(&later), "completed");
     queue.enqueue(["--max-retries", "0", "exit 1"]);
     assert_eq!(queue.drain(&[]), 1);
-    queue.enqueue(["true"]);
+    queue.enqueue(["exit 0"]);
     assert_eq!(queue.drain(&[]), 0, "dead jobs of before do not count");
     let gate = queue.gate("gate");
     let cancelled = queue.enqueue([GATED]);
     let mut node = Node::start(&queue, &["--drain"]);
-    queue.wait_lines("started", 1);
+    queue.wait_started(1);
     queue.ok(["cancel", "--wait", &cancelled]);
     assert_eq!(node.wait_exit(), 1, "a cancelled job did not complete");
     drop(gate);
@@ -222,8 +220,10 @@ fn draining_waits_for_retries_and_reports_what_went_wrong() {
 fn a_node_can_run_in_the_background() {
     let queue = Queue::quick();
     let started = queue.json(["worker:start", "--detach", "--count", "2"]);
-    let pid = i32::try_from(started["pid"].as_i64().unwrap()).unwrap();
     assert_eq!(started["node"], 1);
+    #[cfg(unix)]
+    let pid = i32::try_from(started["pid"].as_i64().unwrap()).unwrap();
+    #[cfg(unix)]
     assert!(lives(pid));
     let id = queue.enqueue(["echo from the background"]);
     queue.wait_state(&id, "completed");
@@ -232,10 +232,14 @@ fn a_node_can_run_in_the_background() {
         log.contains("node started") && log.contains("job succeeded"),
         "{log}"
     );
-    // It is no longer of this session, so closing the terminal does not end it.
-    let session = nix::unistd::getsid(Some(nix::unistd::Pid::from_raw(pid))).unwrap();
-    assert_eq!(session.as_raw(), pid);
+    #[cfg(unix)]
+    {
+        // It is no longer of this session, so closing the terminal does not end it.
+        let session = nix::unistd::getsid(Some(nix::unistd::Pid::from_raw(pid))).unwrap();
+        assert_eq!(session.as_raw(), pid);
+    }
     queue.ok(["worker:stop", "--wait"]);
+    #[cfg(unix)]
     wait_gone(pid, "the node in the background");
     let said = queue.ok(["worker:start", "--detach", "--log-file", "my.log"]);
     assert!(said.starts_with("node 2 runs in the background"), "{said}");
@@ -253,12 +257,13 @@ fn a_node_can_run_in_the_background() {
 }
 
 #[test]
+#[cfg(target_os = "linux")]
 fn an_idle_node_wakes_at_once_and_costs_nothing() {
     let queue = Queue::quick();
     // So slow a poll that only the wake-up can be the reason.
     queue.ok(["config:set", "poll_interval", "1h"]);
     let node = queue.start(&[]);
-    let id = queue.enqueue(["true"]);
+    let id = queue.enqueue(["exit 0"]);
     queue.wait_state(&id, "completed");
     let used = || -> u64 {
         let stat = std::fs::read_to_string(format!("/proc/{}/stat", node.pid())).unwrap_or_default();
@@ -267,7 +272,7 @@ fn an_idle_node_wakes_at_once_and_costs_nothing() {
         fields.get(11).map_or(0, |t| t.parse().unwrap()) + fields.get(12).map_or(0, |t| t.parse().unwrap())
     };
     let before = used();
-    let later = queue.enqueue(["--delay", "1500ms", "true"]);
+    let later = queue.enqueue(["--delay", "1500ms", "exit 0"]);
     queue.wait_state(&later, "completed");
     assert!(
         used() - before < 50,
@@ -281,7 +286,7 @@ fn a_second_node_takes_half_of_the_work() {
     let gate = queue.gate("gate");
     let _nodes: Vec<Node> = (0..2).map(|_| queue.start(&[])).collect();
     let ids = [queue.enqueue([GATED]), queue.enqueue([GATED])];
-    queue.wait_lines("started", 2);
+    queue.wait_started(2);
     gate.open();
     gate.open();
     let nodes = ids.map(|id| {

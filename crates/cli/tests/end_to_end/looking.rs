@@ -1,15 +1,12 @@
 //! Looking at jobs: lists, details, output, counts; for people and as JSON.
 
-#[cfg(unix)]
 use std::io::Read;
 use std::process::Stdio;
 
-#[cfg(unix)]
 use serde_json::Value;
 
-#[cfg(unix)]
-use crate::support::wait_until;
-use crate::support::{Queue, finish, history, time_ms};
+use crate::support::jobs::variable;
+use crate::support::{Queue, finish, history, time_ms, wait_until};
 
 /// How the shell of this system ends a line.
 const LINE_END: &str = if cfg!(windows) { "\r\n" } else { "\n" };
@@ -23,11 +20,7 @@ fn varied() -> Queue {
         "bad",
         "--max-retries",
         "1",
-        if cfg!(windows) {
-            "echo attempt %QUEUECTL_ATTEMPT%& exit 3"
-        } else {
-            "echo attempt $QUEUECTL_ATTEMPT; exit 3"
-        },
+        &format!("echo attempt {}&& exit 3", variable("QUEUECTL_ATTEMPT")),
     ]);
     assert_eq!(queue.drain(&["--queue", "default"]), 1);
     queue.enqueue(["--id", "later", "--queue", "own", "--delay", "1day", "exit 0"]);
@@ -130,16 +123,19 @@ fn every_verb_prints_one_json_document_and_nothing_else() {
 }
 
 #[test]
-#[cfg(unix)]
 fn output_is_kept_per_attempt() {
     let queue = Queue::quick();
     let id = queue.enqueue([
         "--max-retries",
         "2",
-        "echo out $QUEUECTL_ATTEMPT; echo err >&2; exit 1",
+        // Without blanks at the ends, which `cmd` would print.
+        &format!(
+            "echo out {}&& >&2 echo err&& exit 1",
+            variable("QUEUECTL_ATTEMPT")
+        ),
     ]);
-    let silent = queue.enqueue(["true"]);
-    let waiting = queue.enqueue(["--delay", "1day", "--queue", "other", "true"]);
+    let silent = queue.enqueue(["exit 0"]);
+    let waiting = queue.enqueue(["--delay", "1day", "--queue", "other", "exit 0"]);
     assert_eq!(queue.drain(&["--queue", "default"]), 1);
     assert_eq!(queue.ok(["logs", &id]), "out 3\nerr", "the newest");
     assert_eq!(queue.ok(["logs", &id, "--attempt", "2"]), "out 2\nerr");
@@ -158,15 +154,16 @@ fn output_is_kept_per_attempt() {
 }
 
 #[test]
-#[cfg(unix)]
 fn a_running_job_can_be_followed() {
     let queue = Queue::quick();
     let gate = queue.gate("gate");
-    let id = queue.enqueue([
-        "--max-retries",
-        "1",
-        "echo one $QUEUECTL_ATTEMPT; read x < gate; echo two; exit $((1 - QUEUECTL_ATTEMPT / 2))",
-    ]);
+    let line = if cfg!(windows) {
+        "echo one %QUEUECTL_ATTEMPT%& cmd /c \"for /l %i in (1,0,2) do @if exist gate exit 0\"& \
+         echo two& if %QUEUECTL_ATTEMPT%==1 (exit 1) else exit 0"
+    } else {
+        "echo one $QUEUECTL_ATTEMPT; read x < gate; echo two; exit $((1 - QUEUECTL_ATTEMPT / 2))"
+    };
+    let id = queue.enqueue(["--max-retries", "1", line]);
     let _node = queue.start(&[]);
     let mut follower = queue
         .command(["logs", "-f", &id])
@@ -198,14 +195,20 @@ fn a_running_job_can_be_followed() {
 }
 
 #[test]
-#[cfg(unix)]
 fn control_characters_do_not_reach_the_terminal() {
     let queue = Queue::quick();
-    let id = queue.enqueue(["printf '\\033[31mred\\007\\tä\\302\\233\\377\\n' # \u{1b}]0;title\u{7}"]);
+    let bytes = b"\x1b[31mred\x07\t\xc3\xa4\xc2\x9b\xff\n";
+    queue.write("bytes", bytes);
+    let (print, comment) = if cfg!(windows) {
+        ("type bytes", "& rem")
+    } else {
+        ("cat bytes", "#")
+    };
+    let id = queue.enqueue([format!("{print} {comment} \u{1b}]0;title\u{7}")]);
     assert_eq!(queue.drain(&[]), 0);
     assert_eq!(queue.ok(["logs", &id]), "\\x1b[31mred\\x07\tä\\u{9b}\\xff");
     let raw = queue.run(["logs", &id, "--raw"]);
-    assert_eq!(raw.out, b"\x1b[31mred\x07\t\xc3\xa4\xc2\x9b\xff\n");
+    assert_eq!(raw.out, bytes);
     let is_control = |done: &crate::support::Done| {
         done.text()
             .contains(|c: char| c.is_control() && c != '\n' && c != '\t')

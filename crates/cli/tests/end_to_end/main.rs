@@ -15,7 +15,6 @@ mod unusable;
 
 // The longest test is in here; tests start in alphabetical order.
 mod acceptance;
-#[cfg(unix)]
 mod cancel;
 #[cfg(target_os = "linux")]
 mod conforms;
@@ -35,7 +34,6 @@ mod http;
 mod kit;
 #[cfg(target_os = "linux")]
 mod leftovers;
-#[cfg(unix)]
 mod life;
 mod looking;
 #[cfg(unix)]

@@ -35,7 +35,7 @@ fn a_plugin_that_crashes_takes_no_other_job_with_it() {
     let gate = queue.gate("gate");
     let plugins = queue.path("plugins");
     let node = queue.start(&["--count", "2", "--plugin-dir", plugins.to_str().unwrap()]);
-    let bystander = queue.enqueue([crate::life::GATED]);
+    let bystander = queue.enqueue([crate::support::GATED]);
     queue.wait_lines("started", 1);
     let fatal = |how: &str| {
         let job = format!(r#"{{"executor":"fatal","max_retries":1,"payload":{{"do":"{how}"}}}}"#);
@@ -77,7 +77,7 @@ fn a_plugin_that_hangs_while_it_is_loaded_costs_its_worker_alone() {
     let node = Node::start_verb(&queue, &[&words[..], &[folder]].concat(), |command| {
         command.env("QUEUECTL_PLUGIN_CALL_LIMIT", "300ms");
     });
-    let bystander = queue.enqueue([crate::life::GATED]);
+    let bystander = queue.enqueue([crate::support::GATED]);
     queue.wait_lines("started", 1);
     let hanging = queue.enqueue([r#"{"executor":"faults","max_retries":1,"payload":{"do":"it"}}"#]);
     let job = queue.wait_state(&hanging, "dead");
@@ -110,7 +110,7 @@ fn a_plugin_that_hangs_with_a_job_costs_its_worker_alone() {
     let node = Node::start_verb(&queue, &words, |command| {
         command.env("QUEUECTL_PLUGIN_CALL_LIMIT", "300ms");
     });
-    let bystander = queue.enqueue([crate::life::GATED]);
+    let bystander = queue.enqueue([crate::support::GATED]);
     queue.wait_lines("started", 1);
     for (what, timeout, words) in [
         (

@@ -5,9 +5,8 @@ use std::os::unix::process::CommandExt;
 
 use nix::sys::signal::Signal;
 
-use crate::life::GATED;
 use crate::support::unix::{lives, send, surroundings};
-use crate::support::{Node, Queue, history};
+use crate::support::{GATED, Node, Queue, history};
 
 #[test]
 fn the_first_signal_lets_running_jobs_finish() {

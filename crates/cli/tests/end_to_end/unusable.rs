@@ -171,8 +171,14 @@ fn locations_that_are_none() {
         let said = crate::support::finish(list, None).fails(2);
         assert!(said.contains("no queue location"), "{location}: {said}");
     }
-    // Characters with a meaning to SQLite's URIs have none here.
-    let queue = Queue::new().with_db("odd ?#%41 name&mode=ro.db");
+    // Characters with a meaning to SQLite's URIs have none here. (Names on Windows have no question marks.)
+    let name = "odd ?#%41 name&mode=ro.db";
+    let name = if cfg!(windows) {
+        name.replace('?', "")
+    } else {
+        name.to_owned()
+    };
+    let queue = Queue::new().with_db(name);
     queue.enqueue(["true"]);
     assert!(queue.db().exists());
     assert_eq!(queue.jobs().len(), 1);

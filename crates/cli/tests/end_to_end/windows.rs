@@ -6,7 +6,8 @@
 use std::fs::OpenOptions;
 use std::os::windows::fs::OpenOptionsExt;
 
-use crate::support::{Node, Queue, history, wait_until};
+use crate::support::windows::own_console;
+use crate::support::{GATED, Node, Queue, history, wait_until};
 
 /// A program that runs for long and has a file open, and in the background another one with another file.
 const TREE: &str = "start /b cmd /c \"ping -n 1000 127.0.0.1 > child\" & ping -n 1000 127.0.0.1 > main";
@@ -14,9 +15,6 @@ const TREE: &str = "start /b cmd /c \"ping -n 1000 127.0.0.1 > child\" & ping -n
 /// The same, but the main program is over as soon as the other runs.
 const LEAVES: &str = "start /b cmd /c \"ping -n 1000 127.0.0.1 > child\" & \
                       for /l %i in (1,0,2) do @if exist child exit 0";
-
-/// Waits until there is a file `gate`.
-const GATED: &str = "echo x> started& for /l %i in (1,0,2) do @if exist gate exit 0";
 
 /// Whether any process has the file open.
 fn held(queue: &Queue, name: &str) -> bool {
@@ -150,35 +148,20 @@ fn nothing_outlives_a_dispatcher_that_is_ended_and_its_jobs_run_again() {
 #[test]
 fn a_live_node_takes_over_from_one_that_is_ended() {
     let queue = Queue::quick();
+    let gate = queue.gate("gate");
     let mut node = queue.start(&[]);
     let id = queue.enqueue([GATED]);
-    wait_until("the job to start", || queue.path("started").exists());
+    queue.wait_started(1);
     let other = queue.start(&[]);
     node.kill_dispatcher();
-    queue.write("gate", "");
+    gate.open();
     let job = queue.wait_state(&id, "completed");
     assert_eq!(history(&job), ["1 lost", "2 succeeded"]);
     assert!(other.log().contains("rescued a dead node's jobs"));
 }
 
 #[test]
-fn a_node_that_is_asked_to_stop_finishes_what_runs_and_takes_nothing_new() {
-    let queue = Queue::quick();
-    let mut node = queue.start(&[]);
-    let running = queue.enqueue([GATED]);
-    wait_until("the job to start", || queue.path("started").exists());
-    let new = queue.enqueue(["exit 0"]);
-    assert_eq!(queue.ok(["worker:stop"]), "node 1 is asked to stop");
-    node.wait_log("stopping: no more claims");
-    queue.write("gate", "");
-    assert_eq!(node.wait_exit(), 0);
-    assert_eq!(history(&queue.job(&running)), ["1 succeeded"]);
-    let new = queue.job(&new);
-    assert_eq!((&new["state"], &new["attempts"]), (&"pending".into(), &0.into()));
-}
-
-#[test]
-fn a_node_can_be_stopped_now_and_its_jobs_lose_no_attempt() {
+fn what_a_node_stops_now_ends_with_all_it_started() {
     let queue = Queue::quick();
     queue.ok(["config:set", "kill_grace", "200ms"]);
     let mut node = queue.start(&[]);
@@ -202,15 +185,66 @@ fn an_idle_node_is_woken_at_once() {
     assert_eq!(logs(&queue, &id), "woken");
 }
 
+/// A node with a console of its own, and a job for it.
+fn in_a_console(queue: &Queue, line: &str) -> (Node, String) {
+    let node = Node::start_verb(queue, &["worker:start"], own_console);
+    (node, queue.enqueue([line]))
+}
+
 #[test]
-fn a_node_can_run_in_the_background() {
+fn the_first_ctrl_c_lets_running_jobs_finish() {
     let queue = Queue::quick();
-    let started = queue.json(["worker:start", "--detach", "--count", "2"]);
-    assert_eq!(started["node"], 1);
-    let id = queue.enqueue(["echo from the background"]);
-    queue.wait_state(&id, "completed");
-    queue.ok(["worker:stop", "--wait"]);
-    assert_eq!(queue.json(["worker:list"]), serde_json::json!([]));
+    let gate = queue.gate("gate");
+    let (mut node, running) = in_a_console(&queue, GATED);
+    queue.wait_started(1);
+    node.ctrl_c();
+    node.wait_log("stopping: no more claims");
+    let new = queue.enqueue(["exit 0"]);
+    gate.open();
+    assert_eq!(node.wait_exit(), 0);
+    assert_eq!(history(&queue.job(&running)), ["1 succeeded"]);
+    let new = queue.job(&new);
+    assert_eq!((&new["state"], &new["attempts"]), (&"pending".into(), &0.into()));
+}
+
+#[test]
+fn the_second_ctrl_c_gives_running_jobs_back() {
+    let queue = Queue::quick();
+    queue.ok(["config:set", "kill_grace", "200ms"]);
+    let (mut node, id) = in_a_console(&queue, TREE);
+    wait_held(&queue, &["child", "main"]);
+    node.ctrl_c();
+    node.wait_log("stopping: no more claims");
+    assert!(
+        held(&queue, "child") && held(&queue, "main"),
+        "the first stops nothing"
+    );
+    node.ctrl_c();
+    assert_eq!(node.wait_exit(), 0);
+    assert!(!held(&queue, "child") && !held(&queue, "main"));
+    let job = queue.job(&id);
+    assert_eq!((&job["state"], &job["attempts"]), (&"pending".into(), &0.into()));
+    assert_eq!(history(&job), ["1 returned"]);
+}
+
+/// More than is kept in memory, and more than a pipe holds.
+#[test]
+fn much_output_is_cut_in_the_middle() {
+    const LINES: usize = 20_000;
+    let queue = Queue::quick();
+    let text: String = (0..LINES).map(|number| format!("{number:08}\n")).collect();
+    queue.write("text", &text);
+    let id = queue.enqueue(["type text& type text 1>&2"]);
+    assert_eq!(queue.drain(&[]), 0);
+    assert_eq!(
+        queue.job(&id)["attempt_history"][0]["output_bytes"],
+        2 * text.len()
+    );
+    let log = queue.json(["logs", &id]);
+    assert!(log["head"].as_str().unwrap().starts_with("00000000\n00000001\n"));
+    assert!(log["tail"].as_str().unwrap().ends_with("00019998\n00019999\n"));
+    assert_eq!(log["omitted_bytes"], 2 * text.len() - 64 * 1024);
+    assert_eq!(queue.run(["logs", &id, "--raw"]).out, text.repeat(2).into_bytes());
 }
 
 #[test]

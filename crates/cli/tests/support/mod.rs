@@ -12,9 +12,12 @@
 mod done;
 #[cfg(target_os = "linux")]
 pub mod engine;
+pub mod jobs;
 mod node;
 #[cfg(unix)]
 pub mod unix;
+#[cfg(windows)]
+pub mod windows;
 
 use std::ffi::{OsStr, OsString};
 use std::fs;
@@ -28,6 +31,7 @@ use queuectl_storage::Location;
 use serde_json::Value;
 
 pub use done::{Done, finish};
+pub use jobs::GATED;
 pub use node::Node;
 
 /// Longest that anything here may take before the test fails instead of hanging.
@@ -198,7 +202,7 @@ impl Queue {
     /// The whole lines of a file in the folder; none if there is no file.
     pub fn lines(&self, name: &str) -> Vec<String> {
         let text = self.read(name);
-        let whole = text.rfind('\n').map_or("", |end| &text[..end]);
+        let whole = text.rfind('\n').map_or("", |end| &text[..=end]);
         whole.lines().map(str::to_owned).collect()
     }
 

@@ -67,11 +67,9 @@ impl Node {
         wait_exit(&mut self.child, "the node")
     }
 
-    /// Ends the dispatcher alone, as `taskkill /F` does, and waits until it is gone.
-    #[cfg(windows)]
-    pub fn kill_dispatcher(&mut self) {
+    /// Ends the dispatcher alone, without asking it.
+    pub fn end(&mut self) {
         self.child.kill().unwrap();
-        self.wait_exit();
     }
 
     /// Whether it has not ended.

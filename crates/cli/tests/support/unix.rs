@@ -13,12 +13,19 @@ use super::{MARK, Node, Queue, wait_for, wait_until};
 /// A named pipe at which jobs wait: `read x < NAME`.
 pub struct Gate {
     file: File,
+    path: PathBuf,
 }
 
 impl Gate {
     /// Lets one job pass.
     pub fn open(&self) {
         (&self.file).write_all(b"\n").unwrap();
+    }
+
+    /// Lets all jobs pass that come from now on.
+    pub fn leave_open(&self) {
+        fs::remove_file(&self.path).unwrap();
+        fs::write(&self.path, "\n").unwrap();
     }
 }
 
@@ -28,8 +35,13 @@ impl Queue {
         let path = self.path(name);
         nix::unistd::mkfifo(&path, nix::sys::stat::Mode::S_IRWXU).unwrap();
         // Open for both, so that neither side waits for the other to come.
-        let file = OpenOptions::new().read(true).write(true).open(path).unwrap();
-        Gate { file }
+        let file = OpenOptions::new().read(true).write(true).open(&path).unwrap();
+        Gate { file, path }
+    }
+
+    /// Waits until so many jobs that wait at gates have said that they run.
+    pub fn wait_started(&self, count: usize) {
+        self.wait_lines("started", count);
     }
 }
 

@@ -60,6 +60,10 @@ pub(crate) use windows::{
 
 /// By what the processes of a run are told from those of others: two variables in their environment, and the cookie.
 #[derive(Debug, Clone, Copy)]
+#[cfg_attr(
+    not(target_os = "linux"),
+    expect(dead_code, reason = "only Linux looks for them after every run")
+)]
 pub(crate) struct Marks<'a> {
     /// `QUEUECTL_COOKIE`.
     pub(crate) cookie: &'a str,

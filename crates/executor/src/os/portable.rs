@@ -69,7 +69,15 @@ impl Orphans {
     }
 }
 
+/// On Windows nobody is adopted: a process keeps the number of a parent that ended, which may be another process's by
+/// now. What a worker process started is in its Job Object, and ends with that.
+#[cfg(windows)]
+pub(crate) fn kill_adopted(_known: &[u32]) -> usize {
+    0
+}
+
 /// Kills every child of this process that is not `known`. Returns how many.
+#[cfg(unix)]
 pub(crate) fn kill_adopted(known: &[u32]) -> usize {
     let own = Pid::from_u32(std::process::id());
     sweep(|system| {
@@ -100,9 +108,11 @@ pub(crate) fn kill_marked(prefix: &str) -> usize {
             .collect();
         let mut at = 0;
         while let Some(parent) = found.get(at).copied() {
+            // Who is older than the parent was started by another process, which had this number before.
+            let since = all.get(&parent).map_or(0, Process::start_time);
             let children = all
                 .values()
-                .filter(|p| p.parent() == Some(parent))
+                .filter(|p| p.parent() == Some(parent) && p.start_time() >= since)
                 .map(Process::pid);
             let more: Vec<Pid> = children
                 .filter(|pid| *pid != own && !found.contains(pid))
@@ -138,4 +148,35 @@ fn sweep(find: impl Fn(&System) -> Vec<Pid>) -> usize {
         }
     }
     killed.len()
+}
+
+#[cfg(all(test, windows))]
+mod tests {
+    use std::process::{Child, Command, Stdio};
+
+    use super::*;
+
+    fn start(cookie: &str) -> Child {
+        let mut command = Command::new("cmd");
+        command
+            .args(["/D", "/C", "ping -n 1000 127.0.0.1"])
+            .env("QUEUECTL_COOKIE", cookie)
+            .stdout(Stdio::null());
+        command.spawn().unwrap()
+    }
+
+    #[test]
+    fn who_is_marked_is_killed_and_nobody_else() {
+        let (mut one, mut two) = (start("sweep-me-1"), start("sweep-me-2"));
+        let mut bystander = start("another-1");
+        assert!(kill_marked("sweep-me-") >= 2);
+        // They would run for longer than anybody waits.
+        one.wait().unwrap();
+        two.wait().unwrap();
+        assert_eq!(bystander.try_wait().unwrap(), None);
+        assert_eq!(kill_adopted(&[]), 0);
+        assert_eq!(bystander.try_wait().unwrap(), None);
+        assert!(kill_marked("another-") >= 1);
+        bystander.wait().unwrap();
+    }
 }

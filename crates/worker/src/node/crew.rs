@@ -4,6 +4,7 @@
 
 use std::ffi::OsString;
 use std::io::{self, BufReader, Write};
+use std::path::PathBuf;
 use std::process::{Child, ChildStdin, ChildStdout, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -47,15 +48,20 @@ struct Greeting {
     slots: u32,
     settings: PluginSettings,
     alive: Vec<String>,
+    /// The file that tells until when the node's lease is held.
+    lease: Option<PathBuf>,
 }
 
 impl Greeting {
-    fn messages(&self) -> [ToWorker; 3] {
-        [
+    fn messages(&self) -> Vec<ToWorker> {
+        let mut messages = vec![
             ToWorker::Slots(self.slots),
             ToWorker::Settings(self.settings.clone()),
             ToWorker::Alive(self.alive.clone()),
-        ]
+        ];
+        let lease = self.lease.as_ref();
+        messages.extend(lease.map(|file| ToWorker::LeaseFile(file.clone().into())));
+        messages
     }
 }
 
@@ -111,6 +117,7 @@ impl Crew {
             slots,
             settings,
             alive: vec![cookie.clone()],
+            lease: None,
         };
         let mut crew = Crew {
             args,
@@ -193,6 +200,12 @@ impl Crew {
             self.greeting.alive.clone_from(&alive);
             self.send_all(&ToWorker::Alive(alive));
         }
+    }
+
+    /// That file tells until when jobs may run.
+    pub fn set_lease_file(&mut self, file: PathBuf) {
+        self.send_all(&ToWorker::LeaseFile(file.clone().into()));
+        self.greeting.lease = Some(file);
     }
 
     /// Has a worker see to what dead nodes left behind that had jobs of these executors.

@@ -86,7 +86,7 @@ impl Dispatcher {
         let clock = store.clock()?;
         let is_on_server = matches!(options.location, Location::Postgres(_));
         let recorder = is_on_server.then(|| Recorder::new(&options.location, events.clone()));
-        let crew = Crew::start(
+        let mut crew = Crew::start(
             options.workers,
             options.worker_args.clone(),
             options.location.hidden_environment(),
@@ -96,6 +96,10 @@ impl Dispatcher {
             events,
         )
         .map_err(NodeError::setup("start worker processes"))?;
+        lease
+            .file()
+            .into_iter()
+            .for_each(|file| crew.set_lease_file(file));
         let now = Instant::now();
         Ok(Dispatcher {
             store,

@@ -60,6 +60,8 @@ pub fn start(args: &[OsString], log_file: Option<&Path>, context: &Context) -> R
         &mut node,
         CREATE_NEW_PROCESS_GROUP | CREATE_NO_WINDOW,
     );
+    #[cfg(windows)]
+    keep_standard_streams();
     let mut child = node
         .args(args)
         .stdin(Stdio::null())
@@ -97,6 +99,24 @@ pub fn start(args: &[OsString], log_file: Option<&Path>, context: &Context) -> R
             }
             .into())
         }
+    }
+}
+
+/// A new process gets every handle that can be inherited, not just its standard ones. Who reads our output to its end is
+/// not to wait for the node's.
+#[cfg(windows)]
+fn keep_standard_streams() {
+    use std::os::windows::io::AsRawHandle;
+    use windows_sys::Win32::Foundation::{HANDLE_FLAG_INHERIT, SetHandleInformation};
+
+    let streams = [
+        io::stdin().as_raw_handle(),
+        io::stdout().as_raw_handle(),
+        io::stderr().as_raw_handle(),
+    ];
+    for stream in streams {
+        // SAFETY: the handle is open, or there is none, which the call refuses.
+        unsafe { SetHandleInformation(stream, HANDLE_FLAG_INHERIT, 0) };
     }
 }
 

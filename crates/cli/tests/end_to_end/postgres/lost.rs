@@ -6,7 +6,7 @@ use super::{by_proxy, start};
 use crate::support::{Queue, finish, history, wait_until};
 
 /// A gate for jobs, and their start.
-const GATED: &str = crate::life::GATED;
+const GATED: &str = crate::support::GATED;
 
 /// By the proxy, whatever the way to the server is else.
 fn enqueue(queue: &Queue, location: &str, words: &[&str], input: &str) -> crate::support::Done {

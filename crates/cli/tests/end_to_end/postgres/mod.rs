@@ -4,6 +4,7 @@
 
 mod busy;
 mod clocks;
+mod held;
 mod lost;
 mod machines;
 mod net;
@@ -100,7 +101,7 @@ fn a_node_outlives_a_restart_of_the_server() {
     };
     let gate = queue.gate("gate");
     let node = start(&queue, &proxy);
-    let id = queue.enqueue([crate::life::GATED]);
+    let id = queue.enqueue([crate::support::GATED]);
     queue.wait_lines("started", 1);
     proxy.set(Mode::Closed);
     // It ends while its end cannot be recorded.
