@@ -50,6 +50,9 @@ impl Fault {
     ];
 }
 
+/// The status of commands when the queue cannot be served right now.
+pub const UNSERVED: i32 = 6;
+
 /// A node of ours.
 pub struct Node {
     child: Child,
@@ -83,7 +86,9 @@ impl Node {
     /// Starts it anew if it ended; an error if it had no reason to end.
     pub fn tend(&mut self, queue: &Queue) -> anyhow::Result<()> {
         if let Some(status) = self.child.try_wait()? {
-            ensure!(self.may_end, "a node ended by itself: {status}");
+            // One that finds the disk full when it starts says so and ends.
+            let refused = status.code() == Some(UNSERVED);
+            ensure!(self.may_end || refused, "a node ended by itself: {status}");
             ensure!(!matches!(status.code(), Some(70 | 101)), "a node broke: {status}");
             *self = Node::start(queue, &self.environment)?;
         }

@@ -15,7 +15,7 @@ use fastrand::Rng;
 use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 
-use super::chaos::{Fault, Node, Tally, send, strike};
+use super::chaos::{Fault, Node, Tally, UNSERVED, send, strike};
 use super::log;
 use super::rig::{PATIENCE, Queue, Rig, complaint, finish, succeeded, wait_for};
 use super::verdict::{self, Fate};
@@ -24,8 +24,6 @@ use super::verdict::{self, Fate};
 const STREAM: u64 = 16;
 /// How often it is looked whether there are so many.
 const FEED: Duration = Duration::from_millis(100);
-/// The status of commands when the queue cannot be served right now.
-const UNSERVED: i32 = 6;
 
 /// What else is wrong in a scene.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
