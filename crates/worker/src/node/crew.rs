@@ -146,6 +146,13 @@ impl Crew {
         (0..self.workers.len()).filter(|index| self.workers[*index].process.is_some())
     }
 
+    /// Kills a worker process, with all in its group. That it is gone comes as an event.
+    pub fn kill(&self, worker: usize) {
+        if let Some(process) = self.workers.get(worker).and_then(|w| w.process.as_ref()) {
+            process.tree.kill();
+        }
+    }
+
     /// How long a worker may go on unheard, for it has enough to do.
     pub fn set_pause(&self, worker: usize, pause: Duration) {
         if let Some(process) = self.workers.get(worker).and_then(|w| w.process.as_ref()) {

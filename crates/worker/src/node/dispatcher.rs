@@ -4,6 +4,7 @@
 //! only after the commit has returned. If the store cannot be written, outcomes stay in hand and are tried again;
 //! nothing new is claimed meanwhile. What an outcome means is decided in `decide`.
 
+use std::collections::BTreeSet;
 use std::rc::Rc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
 use std::time::Duration;
@@ -175,7 +176,7 @@ impl Dispatcher {
     /// One round of the loop: what follows from the events, from the time and from the store. Says when it is over.
     pub fn round(&mut self) -> Result<Option<NodeEnd>, NodeError> {
         self.crew.flush();
-        let step = self.phase.on_time();
+        let step = self.phase.on_time(self.settings.kill_grace);
         self.take_step(step);
         self.give_back_stalled();
         if self.hand.recording > 0 {
@@ -267,7 +268,9 @@ impl Dispatcher {
             Event::Lease => self.lease_changed(),
             Event::Recorded(batch) => self.recorded(batch),
             Event::StopSignal => {
-                let step = self.phase.on_signal(self.settings.shutdown_grace);
+                let step = self
+                    .phase
+                    .on_signal(self.settings.shutdown_grace, self.settings.kill_grace);
                 self.take_step(step);
             }
             Event::Told { worker, messages } => {
@@ -347,8 +350,9 @@ impl Dispatcher {
 
     fn worker_gone(&mut self, worker: usize, how: &str) {
         tracing::warn!(worker = worker + 1, "worker process died: {how}");
-        // The lease's doing is no fault of the jobs.
-        let kind = match self.lease.has_killed(self.crew.started_at(worker)) {
+        // The lease's doing is no fault of the jobs, nor is it theirs that the node kills everything in the end.
+        let killing = matches!(self.phase, Phase::Killing { .. });
+        let kind = match killing || self.lease.has_killed(self.crew.started_at(worker)) {
             true => OutcomeKind::Returned,
             false => OutcomeKind::Crashed,
         };
@@ -420,6 +424,16 @@ impl Dispatcher {
                     self.crew.send(worker, &ToWorker::Kill(key, StopReason::Returned));
                 }
             }
+            Step::KillWorkers => {
+                let silent: BTreeSet<usize> = self.hand.all().into_iter().map(|(worker, _)| worker).collect();
+                for worker in silent {
+                    tracing::error!(
+                        worker = worker + 1,
+                        "the worker process does not answer; killing it"
+                    );
+                    self.crew.kill(worker);
+                }
+            }
         }
     }
 
@@ -477,7 +491,7 @@ impl Dispatcher {
         let step = match requests.stop {
             StopRequest::None => Step::None,
             StopRequest::Gracefully => self.phase.finish(self.settings.shutdown_grace),
-            StopRequest::Now => self.phase.stop(),
+            StopRequest::Now => self.phase.stop(self.settings.kill_grace),
         };
         self.take_step(step);
         for (job, fence) in requests.cancel {
@@ -521,7 +535,8 @@ impl Dispatcher {
         }
         self.store_retry = Some(Instant::now() + STORE_RETRY);
         // Whoever asks a second time does not want to wait for a disk that may never come back.
-        if matches!(self.phase, Phase::Stopping | Phase::Killing) && self.hand.running() == 0 {
+        let stopped = matches!(self.phase, Phase::Stopping { .. } | Phase::Killing { .. });
+        if stopped && self.hand.running() == 0 {
             return Err(NodeError::Unrecorded {
                 count: self.hand.ended.len() + self.hand.recording,
                 source: error,
