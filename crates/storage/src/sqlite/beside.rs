@@ -379,7 +379,10 @@ mod tests {
     fn a_turn_is_waited_for_but_not_for_ever() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("turn");
-        let open = || Arc::new(File::create(&path).unwrap());
+        // Not emptied: Windows lets nobody write to what is locked.
+        let mut options = OpenOptions::new();
+        options.write(true).create(true).truncate(false);
+        let open = || Arc::new(options.open(&path).unwrap());
         let (first, second) = (open(), open());
         first.lock().unwrap();
         assert!(
