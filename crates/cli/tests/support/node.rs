@@ -68,6 +68,7 @@ impl Node {
     }
 
     /// Ends the dispatcher alone, without asking it.
+    #[cfg(windows)]
     pub fn end(&mut self) {
         self.child.kill().unwrap();
     }
