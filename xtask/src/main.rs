@@ -6,6 +6,7 @@
 mod bench;
 mod build;
 mod demo;
+mod fuzz;
 mod install;
 mod macos;
 mod postgres;
@@ -88,6 +89,14 @@ enum Task {
         #[command(subcommand)]
         campaign: torture::Campaign,
     },
+    /// Fuzz what reads input: frames, job_json, json_lines, plugin_describe, settings, times (wants a C++ compiler)
+    Fuzz {
+        /// Only these targets
+        targets: Vec<String>,
+        /// How long for each
+        #[arg(long, value_name = "N", default_value_t = 60)]
+        seconds: u32,
+    },
     /// Drive the real binary through a short story, in a temporary queue
     Demo {
         /// Keep the temporary queue, to look around in it afterwards
@@ -133,6 +142,7 @@ fn run(task: Task) -> anyhow::Result<()> {
         Task::Bench { .. } => anyhow::bail!("the measurements read /proc, which only Linux has"),
         #[cfg(target_os = "linux")]
         Task::Torture { campaign } => torture::run(&workspace, &campaign),
+        Task::Fuzz { targets, seconds } => fuzz::run(&workspace, &targets, seconds),
         Task::Demo { keep } => demo::run(&workspace, keep),
     }
 }

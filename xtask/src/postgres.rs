@@ -184,12 +184,6 @@ impl Server {
         Ok(String::from_utf8(output.stdout)?)
     }
 
-    /// Its location with another database than `postgres`.
-    pub fn location_of(&self, database: &str) -> String {
-        let [address, port, password] = &self.place;
-        format!("postgres://{USER}:{password}@{address}:{port}/{database}")
-    }
-
     /// Where it keeps its files.
     pub fn data(&self) -> PathBuf {
         self.folder.path().join("data")

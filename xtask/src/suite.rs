@@ -64,6 +64,9 @@ const EXCUSES: &[&str] = &[
     "no control groups can be used here",
     "only root can run jobs as other users",
     "only root can make network namespaces",
+    "only root can mount disks",
+    "no disk can be mounted and cut off here",
+    "strace does not work",
     "no network namespaces can be made here",
 ];
 

@@ -39,6 +39,7 @@ Exit status:
   5    the queue cannot be used: missing, damaged, another program's, or another version's
   6    the queue cannot be served right now: disk full, read-only, I/O error, locked, server not reached
   7    an executor plugin could not be found or loaded
+  8    it is not known whether it was stored, since the server went away: look before you repeat it
   70   a fault in queuectl itself
   124  a timeout ran out (wait, worker:stop --wait)
 `wait` and `enqueue --wait` end with the job's own status, as a shell would report it.

@@ -32,6 +32,8 @@ impl Exit {
     pub const STORE_UNAVAILABLE: Exit = Exit(6);
     /// An executor plugin could not be found or loaded.
     pub const EXECUTOR: Exit = Exit(7);
+    /// It is not known whether something was stored: look before you repeat it.
+    pub const UNSURE: Exit = Exit(8);
     /// A fault in queuectl itself.
     pub const INTERNAL: Exit = Exit(70);
     /// A timeout of `wait` or `worker:stop --wait` ran out, as with timeout(1).
@@ -98,12 +100,12 @@ pub fn report(error: &Error, location: Option<&Location>) -> ExitCode {
         return Exit::OK.into();
     }
     let exit = classify(error);
-    if error.is::<io::Error>() {
-        // Other input and output says what it was about.
+    // Other input and output says what it was about, on top of the cause.
+    if error.is::<io::Error>() && error.chain().len() == 1 {
         say::error(&format!("cannot write to standard output: {error}"));
         return exit.into();
     }
-    let about_store = exit == Exit::STORE_UNUSABLE || exit == Exit::STORE_UNAVAILABLE;
+    let about_store = [Exit::STORE_UNUSABLE, Exit::STORE_UNAVAILABLE, Exit::UNSURE].contains(&exit);
     match location.filter(|_| about_store) {
         Some(location) => say::error(&format!("{location}: {}", in_words(error))),
         None => say::error(&in_words(error)),
@@ -185,7 +187,8 @@ fn classify_store(error: &StoreError) -> Exit {
         | StoreError::OlderSchema { .. }
         | StoreError::CopyDiffers
         | StoreError::Unreadable { .. } => Exit::STORE_UNUSABLE,
-        StoreError::File { .. } | StoreError::MaybeStored { .. } => Exit::STORE_UNAVAILABLE,
+        StoreError::File { .. } => Exit::STORE_UNAVAILABLE,
+        StoreError::MaybeStored { .. } => Exit::UNSURE,
         StoreError::SqliteTooOld { .. } | StoreError::Migration(_) => Exit::INTERNAL,
         StoreError::Database { problem, .. } => match problem {
             Problem::Corrupt | Problem::Pooled => Exit::STORE_UNUSABLE,

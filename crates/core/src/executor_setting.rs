@@ -4,8 +4,8 @@
 use std::fmt;
 use std::str::FromStr;
 
-use crate::ExecutorName;
 use crate::limits::{NAME_BYTES, SETTING_BYTES};
+use crate::{ExecutorName, excerpt};
 
 /// The name of an executor's own setting: `EXECUTOR.key`.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -45,7 +45,7 @@ impl FromStr for ExecutorSetting {
 
     /// In keys, `-` and `_` are the same.
     fn from_str(text: &str) -> Result<Self, ExecutorSettingError> {
-        let bad = || ExecutorSettingError::Name(text.escape_debug().to_string());
+        let bad = || ExecutorSettingError::Name(excerpt(text));
         let (executor, key) = text.split_once('.').ok_or_else(bad)?;
         let key = key.replace('-', "_");
         let plain = |c: char| c.is_ascii_alphanumeric() || c == '_';

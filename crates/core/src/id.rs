@@ -7,6 +7,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
+use crate::excerpt;
 use crate::limits::NAME_BYTES;
 
 /// The number that the queue gave a job. Never reused, even after the job was purged.
@@ -86,7 +87,7 @@ fn check(what: &'static str, name: &str) -> Result<(), IdError> {
     match bad_first.or(bad_rest) {
         Some(found) => Err(IdError::Character {
             what,
-            name: name.escape_debug().to_string(),
+            name: excerpt(name),
             found,
         }),
         None => Ok(()),

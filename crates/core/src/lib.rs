@@ -19,7 +19,7 @@ pub use executor_setting::{ExecutorSetting, ExecutorSettingError};
 pub use id::{ExecutorName, IdError, JobId, JobName, JobRef, NodeId, QueueName};
 pub use job::{Command, Job, JobError, NewJob, Payload};
 pub use outcome::{Advice, Attempt, Outcome, OutcomeKind, Output};
-pub use quote::quote_argv;
+pub use quote::{excerpt, quote_argv};
 pub use settings::Settings;
 pub use state::{State, UnknownState};
 pub use time::{Clock, SystemClock, Timestamp};

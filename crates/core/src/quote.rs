@@ -1,4 +1,5 @@
-//! Showing an argument vector as one line that a POSIX shell would read back the same way.
+//! Showing what users wrote: an argument vector as one line that a POSIX shell would read back the same way, and the
+//! beginning of any text in a message.
 
 /// Joins `argv` into one line, quoting what a POSIX shell would otherwise interpret. For display only: queuectl
 /// never runs the result.
@@ -16,6 +17,20 @@ fn quote(word: &str) -> String {
     }
 }
 
+/// Most characters of a text that a message repeats.
+const EXCERPT_CHARS: usize = 100;
+
+/// Text as a message may repeat it: on one line, with control characters escaped, and only its beginning if it is long.
+pub fn excerpt(text: &str) -> String {
+    let mut chars = text.chars();
+    let mut shown: String = chars.by_ref().take(EXCERPT_CHARS).collect();
+    shown = shown.escape_debug().to_string();
+    if chars.next().is_some() {
+        shown.push('…');
+    }
+    shown
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -24,5 +39,13 @@ mod tests {
     fn quotes_only_what_needs_it() {
         assert_eq!(quote_argv(&["echo", "Hello Queue"]), "echo 'Hello Queue'");
         assert_eq!(quote_argv(&["a", "", "it's"]), r"a '' 'it'\''s'");
+    }
+
+    #[test]
+    fn messages_repeat_the_beginning_without_controls() {
+        assert_eq!(excerpt("a\u{1b}b"), "a\\u{1b}b");
+        let long = "é".repeat(EXCERPT_CHARS);
+        assert_eq!(excerpt(&long), long);
+        assert_eq!(excerpt(&format!("{long}x")), format!("{long}…"));
     }
 }

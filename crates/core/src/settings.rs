@@ -10,7 +10,7 @@ use std::time::Duration;
 use bytesize::ByteSize;
 use serde::{Deserialize, Serialize};
 
-use crate::ExecutorSetting;
+use crate::{ExecutorSetting, excerpt};
 
 /// What kind of value a setting takes.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -270,7 +270,7 @@ impl Key {
             .filter(|key| similarity(key) > 0.7)
             .map(|key| key.name);
         Err(SettingError::UnknownKey {
-            key: name.escape_debug().to_string(),
+            key: excerpt(name),
             nearest,
         })
     }
@@ -289,7 +289,7 @@ impl Key {
             Some(Value::Word) => Ok(text.to_owned()),
             None => Err(SettingError::BadValue {
                 key: self.name,
-                value: text.escape_debug().to_string(),
+                value: excerpt(text),
                 allowed: self.kind.to_string(),
             }),
         }

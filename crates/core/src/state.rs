@@ -98,6 +98,6 @@ impl FromStr for State {
         State::ALL
             .into_iter()
             .find(|state| state.name() == wanted)
-            .ok_or_else(|| UnknownState(name.escape_debug().to_string()))
+            .ok_or_else(|| UnknownState(crate::excerpt(name)))
     }
 }

@@ -44,6 +44,18 @@ impl Db {
         self.transaction(WRITE, "BEGIN", body)
     }
 
+    /// Runs `body`, which is a single statement. On a server that is a transaction by itself.
+    pub fn write_once<T>(
+        &mut self,
+        body: impl FnOnce(&mut Db) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        match self {
+            // The simulator has commits fail.
+            Db::Postgres(_) if !cfg!(feature = "sim") => body(self),
+            _ => self.write(body),
+        }
+    }
+
     fn transaction<T>(
         &mut self,
         on_sqlite: &str,

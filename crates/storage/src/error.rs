@@ -86,6 +86,7 @@ impl Problem {
             ("could not send data to server", Problem::Unreachable),
             ("SSL connection has been closed", Problem::Unreachable),
             ("SSL SYSCALL error", Problem::Unreachable),
+            ("SSL error: unexpected eof", Problem::Unreachable),
             ("the database system is", Problem::Unreachable),
         ];
         known
@@ -272,6 +273,13 @@ impl From<DieselError> for StoreError {
         let problem = match &error {
             DieselError::DatabaseError(DatabaseErrorKind::ClosedConnection, _)
             | DieselError::BrokenTransactionManager => Problem::Unreachable,
+            // What libpq cannot even send went nowhere; in what words it says so depends on how the connection broke.
+            DieselError::DatabaseError(DatabaseErrorKind::UnableToSendCommand, _) => {
+                match Problem::from_message(&detail) {
+                    Problem::Other => Problem::Unreachable,
+                    problem => problem,
+                }
+            }
             DieselError::DatabaseError(DatabaseErrorKind::SerializationFailure, _) => Problem::Busy,
             DieselError::DatabaseError(DatabaseErrorKind::ReadOnlyTransaction, _) => Problem::ReadOnly,
             _ => Problem::from_message(&detail),
@@ -308,5 +316,25 @@ impl From<rusqlite::Error> for StoreError {
             problem: Problem::from_message(&detail),
             detail,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_connection_that_broke_in_any_words_is_an_outage() {
+        let failed = |kind, message: &str| {
+            let message: Box<dyn diesel::result::DatabaseErrorInformation + Send + Sync> =
+                Box::new(message.to_owned());
+            StoreError::from(DieselError::DatabaseError(kind, message))
+        };
+        let tls = "WARNING:  terminated\nSSL error: unexpected eof while reading";
+        assert!(failed(DatabaseErrorKind::Unknown, tls).is_outage());
+        assert!(failed(DatabaseErrorKind::UnableToSendCommand, "words to come").is_outage());
+        let denied = failed(DatabaseErrorKind::UnableToSendCommand, "permission denied");
+        assert_eq!(denied.problem(), Some(Problem::Denied));
+        assert!(!failed(DatabaseErrorKind::Unknown, "division by zero").is_outage());
     }
 }

@@ -9,8 +9,10 @@ use queuectl_core::{Clock, Timestamp};
 use crate::clock::StoreClock;
 use crate::connection::Db;
 use crate::error::Problem;
+use crate::postgres::claim::Front;
 use crate::sqlite::beside::{Beside, Lane};
 use crate::sqlite::os;
+use crate::verbs::nodes::Wake;
 use crate::{Location, StoreError, postgres, sqlite};
 
 /// What to do if there is no store at the location.
@@ -25,11 +27,15 @@ pub enum OpenMode {
 /// One connection to a store. Not shared between threads: open another.
 pub struct Store {
     conn: Db,
+    /// The clock as it was when the connection was made, for the first who asks.
+    clock: Option<StoreClock>,
     pub(crate) beside: Beside,
     location: Location,
     /// Whether the connection to a server is to be made anew before it is used again.
     broken: Arc<AtomicBool>,
     durability: Durability,
+    /// Where claims on a server begin.
+    pub(crate) front: Front,
 }
 
 impl Store {
@@ -40,12 +46,15 @@ impl Store {
     /// queuectl, is newer than this version, or is damaged.
     pub fn open(location: &Location, mode: OpenMode) -> Result<Store, StoreError> {
         let broken = Arc::new(AtomicBool::new(false));
+        let (conn, clock) = connect(location, mode, &broken)?;
         Ok(Store {
-            conn: connect(location, mode, &broken)?,
+            conn,
+            clock,
             beside: Beside::new(location),
             location: location.clone(),
             broken,
             durability: Durability::Full,
+            front: Front::default(),
         })
     }
 
@@ -85,6 +94,9 @@ impl Store {
     /// # Errors
     /// [`StoreError::Database`].
     pub fn clock(&mut self) -> Result<StoreClock, StoreError> {
+        if let Some(clock) = self.clock.take() {
+            return Ok(clock);
+        }
         Ok(match self.conn()? {
             Db::Sqlite(_) => StoreClock::system(),
             Db::Postgres(conn) => StoreClock::server(Timestamp(postgres::open::number(conn, "now_ms()")?)),
@@ -102,7 +114,7 @@ impl Store {
     /// The connection. One to a server that failed is made anew.
     pub(crate) fn conn(&mut self) -> Result<&mut Db, StoreError> {
         if self.broken.load(Ordering::Relaxed) {
-            self.conn = connect(&self.location, OpenMode::MustExist, &self.broken)?;
+            (self.conn, self.clock) = connect(&self.location, OpenMode::MustExist, &self.broken)?;
             if let Db::Postgres(conn) = &mut self.conn {
                 postgres::open::set_durability(conn, self.durability)?;
             }
@@ -129,6 +141,14 @@ impl Store {
         self.write_from(Lane::Busy, body)
     }
 
+    /// The same for a single statement on a server.
+    pub(crate) fn write_once<T>(
+        &mut self,
+        body: impl FnOnce(&mut Db) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        self.conn()?.write_once(body)
+    }
+
     fn write_from<T>(
         &mut self,
         lane: Lane,
@@ -145,22 +165,29 @@ impl Store {
     }
 
     /// Wakes every node of this store. What cannot be woken looks by itself before long.
-    pub(crate) fn wake_all(&mut self) {
+    pub(crate) fn wake_all(&mut self, wake: Wake) {
         match (&mut self.conn, &self.location) {
             (Db::Postgres(conn), Location::Postgres(place)) => {
-                let _ = postgres::lease::notify(conn, &place.server.channel());
+                let _ = postgres::lease::notify(conn, &place.server.channel(), wake);
             }
             _ => self.beside.wake_all(),
         }
     }
 }
 
-fn connect(location: &Location, mode: OpenMode, broken: &Arc<AtomicBool>) -> Result<Db, StoreError> {
+fn connect(
+    location: &Location,
+    mode: OpenMode,
+    broken: &Arc<AtomicBool>,
+) -> Result<(Db, Option<StoreClock>), StoreError> {
     match location {
         Location::Sqlite(path) => sqlite::open::open(path, mode)
-            .map(Db::Sqlite)
+            .map(|conn| (Db::Sqlite(conn), None))
             .map_err(|error| explain(error, location)),
-        Location::Postgres(place) => postgres::open::open(&place.server, mode, broken).map(Db::Postgres),
+        Location::Postgres(place) => {
+            let (conn, now) = postgres::open::open(&place.server, mode, broken)?;
+            Ok((Db::Postgres(conn), now.map(StoreClock::server)))
+        }
     }
 }
 

@@ -20,6 +20,7 @@
 )]
 
 mod bench;
+mod deadline;
 mod kit;
 mod node;
 mod os;

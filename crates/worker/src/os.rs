@@ -11,12 +11,13 @@ mod windows;
 
 #[cfg(unix)]
 mod unix {
-    use std::fs::File;
+    use std::fs::{File, OpenOptions};
     use std::io;
     use std::os::unix::process::{CommandExt, ExitStatusExt};
     use std::process::{Child, Command, ExitStatus};
     use std::sync::Arc;
     use std::sync::atomic::AtomicBool;
+    use std::time::Duration;
 
     use nix::sys::signal::{Signal, kill};
     use nix::unistd::{Pid, dup, dup2_stdin, dup2_stdout};
@@ -43,6 +44,26 @@ mod unix {
             signal_hook::flag::register(signal, Arc::clone(&nobody_looks))?;
         }
         Ok(())
+    }
+
+    /// The clock that runs since the machine was started, and on Linux also while it sleeps.
+    pub fn since_start() -> Duration {
+        #[cfg(target_os = "linux")]
+        let clock = nix::time::ClockId::CLOCK_BOOTTIME;
+        #[cfg(not(target_os = "linux"))]
+        let clock = nix::time::ClockId::CLOCK_MONOTONIC;
+        // Every system has these clocks.
+        clock.now().map(Duration::from).unwrap_or_default()
+    }
+
+    /// A file that is made has the owner's rights alone.
+    pub fn for_owner_only(options: &mut OpenOptions) {
+        std::os::unix::fs::OpenOptionsExt::mode(options, 0o600);
+    }
+
+    /// Writes over the beginning of a file, in one call.
+    pub fn write_at_start(file: &File, bytes: &[u8]) -> io::Result<()> {
+        std::os::unix::fs::FileExt::write_all_at(file, bytes, 0)
     }
 
     /// Gives this process the program's name in process lists, where it was started by way of [`own_program`].

@@ -3,6 +3,7 @@
 //! A frame is its length in bytes (32 bits, little endian) and a message in postcard's format. Both ends are the
 //! same binary, so there is no version. A frame over [`FRAME_BYTES`] is refused before it is read.
 
+use std::ffi::OsString;
 use std::io::{self, Read, Write};
 
 use queuectl_core::ExecutorName;
@@ -39,6 +40,8 @@ pub enum ToWorker {
     Alive(Vec<String>),
     /// Dead nodes had jobs of these executors, which see to what they left behind.
     Reap(Vec<ExecutorName>),
+    /// The file that says until when jobs may run; see [`crate::deadline`].
+    LeaseFile(OsString),
 }
 
 /// From a worker process to its dispatcher. The end of a job is told before another takes its slot: so the dispatcher

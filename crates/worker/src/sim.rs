@@ -307,7 +307,8 @@ impl Table {
                 | ToWorker::Recorded(_)
                 | ToWorker::Discard(..)
                 | ToWorker::Alive(_)
-                | ToWorker::Reap(_) => {}
+                | ToWorker::Reap(_)
+                | ToWorker::LeaseFile(_) => {}
             }
         }
     }

@@ -192,6 +192,17 @@ pub fn latency(rig: &Rig, figures: &mut Figures) -> anyhow::Result<()> {
     }
     fs::remove_file(&sign)?;
     drop(node);
+    // By the server's clock, in whole ms: from the middle of the transaction that stores a job to the start of its attempt.
+    let books = place.server.sql(
+        "postgres",
+        "SELECT started_at - created_at FROM queuectl.jobs JOIN queuectl.attempts ON job_id = id",
+    )?;
+    let books: Vec<f64> = books.lines().map(str::parse).collect::<Result<_, _>>()?;
+    figures.add(
+        "on average, stored to started",
+        "ms",
+        vec![books.iter().sum::<f64>() / books.len() as f64],
+    );
     let ms = |times: Vec<Duration>| times.iter().map(|time| time.as_secs_f64() * 1000.0).collect();
     figures.add("SQL enqueue sent to the job's first output", "ms", ms(by_sql));
     figures.add("SQL enqueue sent to its answer", "ms", ms(stored));

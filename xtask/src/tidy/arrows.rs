@@ -40,6 +40,7 @@ const ARROWS: &[(&str, &[&str])] = &[
         "crates/sim",
         &["crates/core", "crates/storage", "crates/worker", TESTKIT],
     ),
+    ("crates/fuzzing", &["crates/core", "crates/executor"]),
     ("xtask", &[]),
 ];
 /// Every plugin, whatever its name.

@@ -37,7 +37,7 @@ fn read_folder(folder: &Path, below: &str, files: &mut Vec<SourceFile>) -> anyho
         let path = format!("{below}{name}");
         let kind = entry.file_type().with_context(cannot_read)?;
         if kind.is_dir() {
-            if !name.starts_with('.') && path != "target" {
+            if !name.starts_with('.') && path != "target" && path != "fuzz/target" {
                 read_folder(&entry.path(), &format!("{path}/"), files)?;
             }
         } else if kind.is_file()

@@ -1,6 +1,6 @@
 //! Faults for processes: who is there, whom it hits, and what is done to them.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::fs;
 use std::process::{Child, Stdio};
 use std::thread::sleep;
@@ -11,7 +11,7 @@ use fastrand::Rng;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-use super::rig::Queue;
+use super::rig::{Queue, wait_for};
 
 /// What can happen. Each aims at a node that holds a job, if one does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -28,6 +28,8 @@ pub enum Fault {
     Stop,
     /// `worker:stop --now`, which does not.
     StopNow,
+    /// `worker:stop`, while the node is killed, stopped by somebody else or loses a worker process.
+    StopRace,
     /// SIGTERM twice, as an impatient service manager does.
     Terminate,
 }
@@ -43,9 +45,13 @@ impl Fault {
         Fault::HoldDispatcher,
         Fault::Stop,
         Fault::StopNow,
+        Fault::StopRace,
         Fault::Terminate,
     ];
 }
+
+/// The status of commands when the queue cannot be served right now.
+pub const UNSERVED: i32 = 6;
 
 /// A node of ours.
 pub struct Node {
@@ -80,7 +86,9 @@ impl Node {
     /// Starts it anew if it ended; an error if it had no reason to end.
     pub fn tend(&mut self, queue: &Queue) -> anyhow::Result<()> {
         if let Some(status) = self.child.try_wait()? {
-            ensure!(self.may_end, "a node ended by itself: {status}");
+            // One that finds the disk full when it starts says so and ends.
+            let refused = status.code() == Some(UNSERVED);
+            ensure!(self.may_end || refused, "a node ended by itself: {status}");
             ensure!(!matches!(status.code(), Some(70 | 101)), "a node broke: {status}");
             *self = Node::start(queue, &self.environment)?;
         }
@@ -93,8 +101,8 @@ impl Node {
 
     /// Kills it and everything it has started, and waits.
     pub fn end(&mut self) -> anyhow::Result<()> {
-        let around = Around::look()?;
-        for worker in around.workers(self.pid()) {
+        self.may_end = true;
+        for worker in workers(self.pid()) {
             send(worker, Signal::SIGCONT);
         }
         send(self.pid(), Signal::SIGCONT);
@@ -110,58 +118,51 @@ impl Drop for Node {
     }
 }
 
-fn send(pid: i32, signal: Signal) -> bool {
+/// Sends a signal; whether there was somebody to get it.
+pub fn send(pid: i32, signal: Signal) -> bool {
     kill(Pid::from_raw(pid), signal).is_ok()
 }
 
-/// The processes of the machine at a moment: parents and their children.
-struct Around(HashMap<i32, Vec<i32>>);
+/// The living children of a process; none if it is gone. What is dead and only waits to be waited for does not count.
+fn children(pid: i32) -> Vec<i32> {
+    let tasks = fs::read_dir(format!("/proc/{pid}/task"))
+        .into_iter()
+        .flatten()
+        .flatten();
+    let listed = tasks.map(|task| fs::read_to_string(task.path().join("children")).unwrap_or_default());
+    let all: String = listed.collect();
+    let lives = |pid: &i32| {
+        let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+        stat.rsplit(") ")
+            .next()
+            .is_some_and(|rest| !rest.is_empty() && !rest.starts_with('Z'))
+    };
+    let numbers = all
+        .split_ascii_whitespace()
+        .filter_map(|number| number.parse().ok());
+    numbers.filter(lives).collect()
+}
 
-impl Around {
-    fn look() -> anyhow::Result<Around> {
-        let mut children: HashMap<i32, Vec<i32>> = HashMap::new();
-        for entry in fs::read_dir("/proc")?.flatten() {
-            let Some(pid) = entry.file_name().to_str().and_then(|name| name.parse().ok()) else {
-                continue;
-            };
-            let stat = fs::read_to_string(entry.path().join("stat")).unwrap_or_default();
-            let mut fields = stat.rsplit(") ").next().unwrap_or_default().split(' ');
-            // Those that are dead and only wait to be waited for do not count.
-            if let (Some(state), Some(parent)) = (fields.next(), fields.next())
-                && state != "Z"
-                && let Ok(parent) = parent.parse()
-            {
-                children.entry(parent).or_default().push(pid);
-            }
-        }
-        Ok(Around(children))
-    }
-
-    fn children(&self, pid: i32) -> &[i32] {
-        self.0.get(&pid).map_or(&[], Vec::as_slice)
-    }
-
-    fn workers(&self, dispatcher: i32) -> Vec<i32> {
-        let is_worker = |pid: &i32| {
-            let line = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
-            line.split(|byte| *byte == 0).any(|word| word == b"worker:run")
-        };
-        let all = self.children(dispatcher).iter().copied();
-        all.filter(is_worker).collect()
-    }
+/// The worker processes of a dispatcher.
+fn workers(dispatcher: i32) -> Vec<i32> {
+    let is_worker = |pid: &i32| {
+        let line = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+        line.split(|byte| *byte == 0).any(|word| word == b"worker:run")
+    };
+    let all = children(dispatcher).into_iter();
+    all.filter(is_worker).collect()
 }
 
 /// What happened, by kind; a fault that found nobody to hit does not count.
-pub type Tally = HashMap<Fault, u32>;
+pub type Tally = BTreeMap<String, u32>;
 
 /// Does a fault to one of the nodes. False if there was nobody to hit.
 pub fn strike(fault: Fault, nodes: &mut [Node], queue: &Queue, rng: &mut Rng) -> anyhow::Result<bool> {
-    let around = Around::look()?;
     // Nodes, workers and jobs that hold something.
     let mut held = Vec::new();
     for (place, node) in nodes.iter().enumerate() {
-        for worker in around.workers(node.pid()) {
-            held.extend(around.children(worker).iter().map(|job| (place, worker, *job)));
+        for worker in workers(node.pid()) {
+            held.extend(children(worker).into_iter().map(|job| (place, worker, job)));
         }
     }
     let Some((place, worker, job)) = rng.choice(held) else {
@@ -187,7 +188,7 @@ pub fn strike(fault: Fault, nodes: &mut [Node], queue: &Queue, rng: &mut Rng) ->
             node.may_end = true;
             // Held still, the dispatcher cannot see its workers die.
             send(dispatcher, Signal::SIGSTOP);
-            for worker in around.workers(dispatcher) {
+            for worker in workers(dispatcher) {
                 send(worker, Signal::SIGKILL);
             }
             send(dispatcher, Signal::SIGKILL)
@@ -203,20 +204,45 @@ pub fn strike(fault: Fault, nodes: &mut [Node], queue: &Queue, rng: &mut Rng) ->
             hit
         }
         Fault::Stop | Fault::StopNow => {
-            let listed = queue.json(["worker:list"])?;
-            let known = listed.as_array().into_iter().flatten();
-            let number = known
-                .filter(|entry| entry["pid"] == dispatcher)
-                .find_map(|entry| entry["id"].as_i64());
-            let Some(number) = number else {
+            let Some(number) = number(queue, dispatcher)? else {
                 return Ok(false);
             };
             node.may_end = true;
-            let mut stop = vec!["worker:stop".to_owned(), number.to_string()];
-            stop.extend((fault == Fault::StopNow).then(|| "--now".to_owned()));
+            let now = (fault == Fault::StopNow).then_some("--now");
             // It may have ended by itself meanwhile.
-            queue.run(stop)?;
+            queue.run(["worker:stop", &number].into_iter().chain(now))?;
+            true
+        }
+        Fault::StopRace => {
+            let Some(number) = number(queue, dispatcher)? else {
+                return Ok(false);
+            };
+            node.may_end = true;
+            let wait = rng.bool().then_some("--wait");
+            let mut stop = queue.command(["worker:stop", &number].into_iter().chain(wait));
+            let mut stop = stop.stdout(Stdio::null()).stderr(Stdio::null()).spawn()?;
+            sleep(pause / 3);
+            match rng.u8(..4) {
+                0 => drop(send(dispatcher, Signal::SIGKILL)),
+                1 => drop(send(worker, Signal::SIGKILL)),
+                2 => drop(send(dispatcher, Signal::SIGTERM)),
+                _ => drop(queue.run(["worker:stop", "--now", &number])?),
+            }
+            // Whatever happened, who asked gets an answer.
+            let status = wait_for("worker:stop to end", || Ok(stop.try_wait()?))?;
+            ensure!(
+                !matches!(status.code(), None | Some(70 | 101)),
+                "worker:stop ended with {status}"
+            );
             true
         }
     })
+}
+
+/// The number of a node; none if it is not there yet, or not any more.
+fn number(queue: &Queue, dispatcher: i32) -> anyhow::Result<Option<String>> {
+    let listed = queue.json(["worker:list"])?;
+    let mut known = listed.as_array().into_iter().flatten();
+    let entry = known.find(|entry| entry["pid"] == dispatcher);
+    Ok(entry.and_then(|entry| Some(entry["id"].as_i64()?.to_string())))
 }

@@ -11,10 +11,14 @@ mod log;
 mod net;
 mod power;
 mod procs;
+#[cfg(test)]
+mod quick;
 mod rig;
+mod scene;
 mod sim;
 mod storage;
 mod syscalls;
+mod verdict;
 
 use clap::Subcommand;
 
@@ -38,6 +42,9 @@ pub enum Campaign {
         /// Fail only at every n-th of the system calls that can fail
         #[arg(long, value_name = "N", default_value_t = 1)]
         step: u32,
+        /// Only these operations of syscalls: enqueue, bulk, turns, migrate, checkpoint, purge [default: all]
+        #[arg(long, value_name = "NAME", value_delimiter = ',')]
+        operations: Vec<String>,
         /// Only these parts: syscalls, power, damage [default: all]
         #[arg(long, value_name = "PART", value_delimiter = ',')]
         only: Vec<String>,
@@ -48,15 +55,18 @@ pub enum Campaign {
         #[arg(long)]
         release: bool,
     },
-    /// Kill, hold and restart dispatchers, worker processes and jobs; full and read-only disks; clocks that jump
+    /// Kill, hold and stop dispatchers, worker processes, jobs and plugins; full and read-only disks; clocks that jump
     Procs {
         /// Faults
         #[arg(long, value_name = "N", default_value_t = 1000)]
         faults: u32,
+        /// Queues that live through faults at the same time; each is mostly waited for
+        #[arg(long, value_name = "N", default_value_t = 6, value_parser = clap::value_parser!(u32).range(1..=64))]
+        lanes: u32,
         /// Repeat the choices of an earlier run
         #[arg(long, value_name = "N")]
         seed: Option<u64>,
-        /// Leave the control out, which wants a development build
+        /// Use the release build, and leave the control out, which wants a development build
         #[arg(long)]
         release: bool,
     },
@@ -92,6 +102,7 @@ pub fn run(workspace: &Workspace, campaign: &Campaign) -> anyhow::Result<()> {
             cuts,
             flips,
             step,
+            operations,
             only,
             seed,
             release,
@@ -100,15 +111,26 @@ pub fn run(workspace: &Workspace, campaign: &Campaign) -> anyhow::Result<()> {
                 cuts: *cuts,
                 flips: *flips,
                 step: *step,
+                operations: operations.clone(),
                 seed: chosen(seed),
             };
             storage::run(&rig(release)?, plan, only)
         }
         Campaign::Procs {
             faults,
+            lanes,
             seed,
             release,
-        } => procs::run(&rig(release)?, *faults, chosen(seed), !release),
+        } => {
+            let plan = procs::Plan {
+                faults: *faults,
+                lanes: *lanes,
+                seed: chosen(seed),
+                era: procs::ERA,
+                control: if *release { 0 } else { procs::CONTROL },
+            };
+            procs::run(&rig(release)?, workspace.root(), &plan)
+        }
         Campaign::Net {
             partitions,
             machines,

@@ -71,6 +71,7 @@ impl Rig {
             binary: self.binary.clone(),
             db,
             work,
+            plugins: None,
             without: None,
         }
     }
@@ -84,6 +85,8 @@ pub struct Queue {
     pub db: PathBuf,
     /// The working folder of its commands and so of its jobs.
     pub work: PathBuf,
+    /// A folder with more plugins.
+    pub plugins: Option<PathBuf>,
     /// A guarantee that is switched off, for a control.
     pub without: Option<&'static str>,
 }
@@ -99,6 +102,9 @@ impl Queue {
         }
         if let Some(guarantee) = self.without {
             command.env("QUEUECTL_TEST_WITHOUT", guarantee);
+        }
+        if let Some(plugins) = &self.plugins {
+            command.arg("--plugin-dir").arg(plugins);
         }
         command
             .arg("--db")

@@ -12,6 +12,7 @@ pub struct Plan {
     pub cuts: u32,
     pub flips: u32,
     pub step: u32,
+    pub operations: Vec<String>,
     pub seed: u64,
 }
 
@@ -34,7 +35,7 @@ pub fn run(rig: &Rig, plan: Plan, only: &[String]) -> anyhow::Result<()> {
         match syscalls::impossible() {
             Some(reason) => rig.skip("syscalls", &reason),
             None => {
-                let faults = syscalls::inject(rig, plan.step, &mut Rng::with_seed(plan.seed))?;
+                let faults = syscalls::inject(rig, &plan, &mut Rng::with_seed(plan.seed))?;
                 println!("{faults:?}, no violation");
             }
         }

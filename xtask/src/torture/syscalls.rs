@@ -12,6 +12,7 @@ use std::process::{Command, Output};
 use anyhow::{Context, bail, ensure};
 
 use super::rig::{Queue, Rig, complaint, finish, succeeded};
+use super::storage::Plan;
 
 /// The calls by which something gets onto the disk, or out.
 const CALLS: &[&str] = &[
@@ -139,11 +140,18 @@ pub fn impossible() -> Option<String> {
     }
 }
 
-/// Tries all operations with all faults, at every `step`-th call from a random one of the first on.
-pub fn inject(rig: &Rig, step: u32, rng: &mut fastrand::Rng) -> anyhow::Result<Faults> {
+/// Tries all operations, or only the chosen ones, with all faults, at every `step`-th call from a random one of the first
+/// on.
+pub fn inject(rig: &Rig, plan: &Plan, rng: &mut fastrand::Rng) -> anyhow::Result<Faults> {
+    let (step, chosen) = (plan.step, &plan.operations);
+    let known = |name: &String| OPERATIONS.iter().any(|operation| operation.name == name);
+    if let Some(unknown) = chosen.iter().find(|name| !known(name)) {
+        bail!("there is no operation '{unknown}'");
+    }
     let template = template(rig)?;
     let mut sum = Faults::default();
-    for operation in OPERATIONS {
+    let wanted = |name: &str| chosen.is_empty() || chosen.iter().any(|chosen| chosen == name);
+    for operation in OPERATIONS.iter().filter(|operation| wanted(operation.name)) {
         let before = sum.faults;
         for fault in [Fault::Kill, Fault::BrokenDisk, Fault::FullDisk] {
             // A node opens /proc of every process again and again, which says nothing about the store.
@@ -271,7 +279,11 @@ fn judge(
     }
     sum.shrugged_off += u32::from(succeeded_all_the_same);
     // A queue that was never finished is made by the next command.
-    queue.ok(["config:list"])?;
+    queue.ok([if operation.makes {
+        "db:migrate"
+    } else {
+        "config:list"
+    }])?;
     queue.check()?;
     let jobs = queue.jobs()?;
     let (before, count) = (if operation.makes { 0 } else { BEFORE }, jobs.len() as i64);

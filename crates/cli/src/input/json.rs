@@ -6,7 +6,7 @@ use std::fmt::Display;
 use std::str::FromStr;
 
 use jiff::ZonedDateTime;
-use queuectl_core::Command;
+use queuectl_core::{Command, excerpt};
 use serde_json::{Map, Value};
 
 use super::job::JobSpec;
@@ -39,7 +39,7 @@ pub fn job(text: &str, now: &ZonedDateTime) -> Result<JobSpec, String> {
             "a job is an object or a command line in quotes, not {}",
             kind(&other)
         )),
-        Err(error) => Err(format!("this is no valid JSON: {error}")),
+        Err(error) => Err(format!("this is no valid JSON: {}", excerpt(&error.to_string()))),
     }
 }
 
@@ -90,7 +90,8 @@ fn object(fields: Map<String, Value>, now: &ZonedDateTime) -> Result<JobSpec, St
                 for (variable, value) in pairs {
                     let value = text(value).ok_or_else(|| {
                         format!(
-                            "\"env\": the value of {variable:?} must be text, not {}",
+                            "\"env\": the value of \"{}\" must be text, not {}",
+                            excerpt(variable),
                             kind(value)
                         )
                     })?;
@@ -110,14 +111,18 @@ const COMMAND: &str = "text (a shell command line) or an array of texts (a progr
 const TIME: &str = "a time with its unit, such as \"30s\"";
 
 fn unknown_field(name: &str) -> String {
+    let shown = excerpt(name);
     let similarity = |field: &&&str| strsim::jaro_winkler(field, name);
     let nearest = FIELDS
         .iter()
         .max_by(|a, b| similarity(a).total_cmp(&similarity(b)))
         .filter(|field| similarity(field) > 0.7);
     match nearest {
-        Some(nearest) => format!("there is no field {name:?}; did you mean \"{nearest}\"?"),
-        None => format!("there is no field {name:?}; the fields are {}", FIELDS.join(", ")),
+        Some(nearest) => format!("there is no field \"{shown}\"; did you mean \"{nearest}\"?"),
+        None => format!(
+            "there is no field \"{shown}\"; the fields are {}",
+            FIELDS.join(", ")
+        ),
     }
 }
 

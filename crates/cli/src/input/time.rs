@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use jiff::{ToSpan, ZonedDateTime, civil};
-use queuectl_core::Timestamp;
 use queuectl_core::limits::SCHEDULE_DAYS;
+use queuectl_core::{Timestamp, excerpt};
 
 /// A length of time with its unit, such as `500ms`, `30s` or `1h 5m`.
 pub fn duration(text: &str) -> Result<Duration, String> {
@@ -16,7 +16,7 @@ pub fn duration(text: &str) -> Result<Duration, String> {
     humantime::parse_duration(text).map_err(|_| {
         format!(
             "'{}' is no length of time; write it with a unit, such as 500ms, 30s or 1h 5m",
-            text.escape_debug()
+            excerpt(text)
         )
     })
 }
@@ -25,7 +25,7 @@ pub fn duration(text: &str) -> Result<Duration, String> {
 pub fn milliseconds(text: &str) -> Result<u64, String> {
     let time = duration(text)?;
     let ms = time.as_nanos().div_ceil(1_000_000);
-    u64::try_from(ms).map_err(|_| format!("'{text}' is too long"))
+    u64::try_from(ms).map_err(|_| format!("'{}' is too long", excerpt(text.trim())))
 }
 
 /// When a job may start.
@@ -65,7 +65,7 @@ pub fn point(text: &str, now: &ZonedDateTime) -> Result<Timestamp, String> {
     let nonsense = || {
         format!(
             "'{}' is no time; write 18:00, '2026-12-24 18:00' (local) or 2026-12-24T18:00:00Z",
-            text.escape_debug()
+            excerpt(text)
         )
     };
     if let Ok(time) = text.parse::<civil::DateTime>() {

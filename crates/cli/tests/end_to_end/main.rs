@@ -54,6 +54,8 @@ mod shell_groups;
 #[cfg(unix)]
 mod signals;
 #[cfg(target_os = "linux")]
+mod trust;
+#[cfg(target_os = "linux")]
 mod wasm;
 #[cfg(windows)]
 mod windows;

@@ -37,6 +37,12 @@ fn what_a_job_is_given_is_not_shown_in_passing() {
             &["dlq:list"],
             &["worker:list"],
             &["logs", &id],
+            &["config:list"],
+            &["db:check"],
+            &["-v", "-v", "list"],
+            &["wait", &id, "--timeout", "1ms"],
+            &["retry", &id],
+            &["--log-format", "json", "status"],
         ] {
             let done = queue.run(verb);
             never(verb[0], &format!("{}{}", done.text(), done.err));
@@ -50,6 +56,49 @@ fn what_a_job_is_given_is_not_shown_in_passing() {
     // The controls: the job had it, and who asks for the job is told.
     assert_eq!(queue.job(&id)["attempt_history"][0]["exit_code"], 3);
     assert_eq!(queue.job(&id)["env"]["TOKEN"], CANARY);
+}
+
+/// A job that is a payload alone is shown as that, but for what is called like a secret. It crashes its worker process, and
+/// nothing of that shows it either: neither the node's log, however much it says, nor the reason.
+#[test]
+fn secrets_of_a_payload_are_not_shown_when_its_plugin_crashes() {
+    let test = "secrets::secrets_of_a_payload_are_not_shown_when_its_plugin_crashes";
+    let queue = Queue::quick();
+    if !crate::plugin::add_plugin(&queue, test) {
+        return;
+    }
+    let payload = serde_json::json!({"do": "abort", "headers": {"Authorization": CANARY}, "api_key": CANARY});
+    let job = serde_json::json!({
+        "executor": "fatal", "max_retries": 1, "payload": payload, "env": {"A": CANARY}, "stdin": CANARY,
+    });
+    let id = queue.enqueue([job.to_string()]);
+    let plugins = queue.path("plugins");
+    let node = queue.start(&["-v", "-v", "--plugin-dir", plugins.to_str().unwrap()]);
+    let ended = queue.wait_state(&id, "dead");
+    assert_eq!(crate::support::history(&ended), ["1 crashed", "2 crashed"]);
+    for verb in [
+        &["list"][..],
+        &["dlq:list"],
+        &["status"],
+        &["logs", &id],
+        &["wait", &id],
+        &["-v", "-v", "db:check"],
+    ] {
+        let done = queue.run(verb);
+        let text = format!("{}{}", done.text(), done.err);
+        assert!(!text.contains(CANARY), "{verb:?} shows it: {text}");
+    }
+    assert!(!node.log().contains(CANARY), "{}", node.log());
+    let listed = queue.ok(["list"]);
+    assert!(
+        listed.contains("hidden"),
+        "the control: the payload is what is listed: {listed}"
+    );
+    assert_eq!(
+        queue.job(&id)["payload"]["api_key"],
+        CANARY,
+        "who asks for the job is told"
+    );
 }
 
 /// The URL of a server, with its password, in the environment of a node that was told another place.

@@ -137,3 +137,33 @@ fn ctrl_c_in_a_terminal_does_not_kill_jobs() {
     assert_eq!(status.code(), Some(0), "{}", queue.read("typescript"));
     assert_eq!(history(&queue.job(&id)), ["1 succeeded"]);
 }
+
+/// A worker process that is stopped hears nothing and says nothing. The node does not wait for it for ever.
+#[test]
+#[cfg(target_os = "linux")]
+fn a_worker_process_that_does_not_answer_is_killed_in_the_end() {
+    let queue = Queue::quick();
+    let mut node = queue.start(&[]);
+    let id = queue.enqueue(["echo $$ $PPID > pids; exec sleep 1000"]);
+    queue.wait_lines("pids", 1);
+    let pids: Vec<i32> = queue
+        .read("pids")
+        .split_whitespace()
+        .map(|pid| pid.parse().unwrap())
+        .collect();
+    send(pids[1], Signal::SIGSTOP);
+    for said in [
+        "stopping: no more claims",
+        "stopping running jobs",
+        "killing running jobs",
+    ] {
+        node.signal(Signal::SIGTERM);
+        node.wait_log(said);
+    }
+    assert_eq!(node.wait_exit(), 0);
+    assert!(node.log().contains("does not answer"), "{}", node.log());
+    assert!(pids.iter().all(|pid| !lives(*pid)));
+    let job = queue.job(&id);
+    assert_eq!(history(&job), ["1 returned"]);
+    assert_eq!(job["attempts"], 0, "it cost none");
+}

@@ -63,14 +63,25 @@ pub fn binary() -> PathBuf {
 }
 
 /// Looks again and again until there is something; fails if that takes too long, saying what was waited for.
-pub fn wait_for<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
+pub fn wait_for<T>(what: &str, look: impl FnMut() -> Option<T>) -> T {
+    wait_explained(what, look, String::new)
+}
+
+/// The same, and says what there is instead.
+pub fn wait_explained<T>(
+    what: &str,
+    mut look: impl FnMut() -> Option<T>,
+    instead: impl FnOnce() -> String,
+) -> T {
     let mut waited = Duration::ZERO;
     loop {
         let begun = Instant::now();
         if let Some(found) = look() {
             return found;
         }
-        assert!(waited < PATIENCE, "waited in vain for: {what}");
+        if waited >= PATIENCE {
+            panic!("waited in vain for: {what}; {}", instead());
+        }
         std::thread::sleep(Duration::from_millis(5));
         // A machine that is held for a while does not use up the patience.
         waited += begun.elapsed().min(Duration::from_secs(1));

@@ -152,7 +152,7 @@ fn children_by_parent() -> Vec<u32> {
 pub(crate) fn kill_adopted(known: &[u32]) -> usize {
     let own = std::process::id();
     let unknown = |stat: &Stat| stat.parent == own && !known.contains(&stat.pid);
-    sweep("adopted", || (all().filter(unknown).collect(), true))
+    sweep("adopted", || (all().filter(unknown).collect(), HashSet::new()))
 }
 
 /// Kills every process whose cookie starts with `prefix`, and their descendants. Returns how many.
@@ -162,10 +162,12 @@ pub(crate) fn kill_marked(prefix: &str) -> usize {
     let killed = sweep("marked", || {
         let others: Vec<Stat> = all().filter(|stat| stat.pid != own).collect();
         // Whatever their environment says by now.
-        let (mut found, mut settled) = (groups.kill(), true);
+        let (mut found, mut unsettled) = (groups.kill(), HashSet::new());
         for stat in &others {
             let environment = Environment::of(stat.pid);
-            settled &= !environment.unsettled || stat.is_dead();
+            if environment.unsettled && Stat::of(stat.pid).is_some_and(|now| now.is(stat) && !now.is_dead()) {
+                unsettled.insert((stat.pid, stat.start));
+            }
             if environment
                 .get("QUEUECTL_COOKIE")
                 .is_some_and(|cookie| cookie.starts_with(prefix.as_bytes()))
@@ -183,21 +185,22 @@ pub(crate) fn kill_marked(prefix: &str) -> usize {
             }
             at += 1;
         }
-        (found, settled)
+        (found, unsettled)
     });
     groups.remove();
     killed
 }
 
-/// Kills what `find` finds until two looks in a row find nothing alive. `find` also says whether it could see
-/// everything. Returns how many processes it was.
-fn sweep(what: &str, find: impl Fn() -> (Vec<Stat>, bool)) -> usize {
+/// Kills what `find` finds until two looks in a row find nothing alive. `find` also says whose environment could not be
+/// seen: a look is over when each of them was seen, or is gone. It is not put off by those that come after it, of which
+/// there is always one on a busy machine; the next look is about them. Returns how many processes it was.
+fn sweep(what: &str, mut find: impl FnMut() -> (Vec<Stat>, HashSet<(u32, u64)>)) -> usize {
     let (mut killed, mut quiet, begun) = (HashSet::new(), 0, Instant::now());
     let own = std::process::id();
-    let mut blind = 0;
+    let (mut unseen, mut tries) = (None::<HashSet<_>>, 0);
     while quiet < 2 {
         let (mut alive, mut reaped) = (0, 0);
-        let (found, settled) = find();
+        let (found, unsettled) = find();
         for stat in found {
             if !stat.is_dead() {
                 stat.kill();
@@ -208,15 +211,34 @@ fn sweep(what: &str, find: impl Fn() -> (Vec<Stat>, bool)) -> usize {
             }
         }
         // What a dead one had started may have come to us after the look.
-        blind = if settled { 0 } else { blind + 1 };
-        let settled = settled || blind > LOOKS;
-        let nothing = alive + reaped == 0 && settled;
-        quiet = if nothing { quiet + 1 } else { 0 };
+        let mut left = match unseen.take() {
+            Some(earlier) => &earlier & &unsettled,
+            None => unsettled,
+        };
+        tries += 1;
+        if tries > LOOKS {
+            left.clear();
+        }
+        if alive + reaped > 0 {
+            (quiet, tries) = (0, 0);
+        } else if left.is_empty() {
+            (quiet, tries) = (quiet + 1, 0);
+        } else {
+            unseen = Some(left);
+        }
         if begun.elapsed() > SWEEP {
-            tracing::error!("{alive} {what} processes do not die; they may be in an uninterruptible wait");
+            match (alive, &unseen) {
+                (0, None) => {}
+                (0, Some(left)) => {
+                    tracing::error!("the environment of {} processes cannot be seen", left.len())
+                }
+                _ => tracing::error!(
+                    "{alive} {what} processes do not die; they may be in an uninterruptible wait"
+                ),
+            }
             break;
         }
-        if alive > 0 || !settled {
+        if alive > 0 || unseen.is_some() {
             // Dying, or starting another program, takes the kernel a moment.
             std::thread::sleep(Duration::from_millis(1));
         }
@@ -271,5 +293,39 @@ pub(crate) fn check_library(path: &Path) -> Result<(), String> {
         Err("the file is truncated".to_owned())
     } else {
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// On a busy machine somebody is always just starting a program.
+    #[test]
+    fn a_sweep_waits_for_those_it_could_not_see_and_not_for_those_that_come_later() {
+        let mut looks = 0;
+        let sleeping = 7;
+        let killed = sweep("marked", || {
+            looks += 1;
+            // One that takes five looks, and another one each time.
+            let slow = (looks <= 5).then_some((sleeping, 0));
+            (Vec::new(), slow.into_iter().chain([(100 + looks, 0)]).collect())
+        });
+        assert_eq!(killed, 0);
+        assert_eq!(
+            looks, 8,
+            "six until the slow one was seen, two for the one that had come since"
+        );
+    }
+
+    /// One that can never be seen does not keep the others waiting for ever.
+    #[test]
+    fn a_sweep_gives_up_on_what_cannot_be_seen() {
+        let mut looks = 0;
+        sweep("marked", || {
+            looks += 1;
+            (Vec::new(), HashSet::from([(7, 0)]))
+        });
+        assert_eq!(looks, 2 * (LOOKS + 1));
     }
 }

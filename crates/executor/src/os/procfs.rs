@@ -65,6 +65,11 @@ impl Stat {
         })
     }
 
+    /// Whether it is the same process, and not another one with its number.
+    pub(super) fn is(&self, other: &Stat) -> bool {
+        (self.pid, self.start) == (other.pid, other.start)
+    }
+
     /// Whether the process is over and only waits to be waited for.
     pub(super) fn is_dead(&self) -> bool {
         matches!(self.state, b'Z' | b'X' | b'x')

@@ -5,6 +5,7 @@
 use std::path::{Path, PathBuf};
 
 use libloading::Library;
+use queuectl_core::excerpt;
 use queuectl_plugin_api::abi::{
     ENTRY_SYMBOL_STEM, EntryFn, MAGIC, MAGIC_SYMBOL, MAJOR, MINOR, MagicFn, qc_plugin_v1, qc_str,
 };
@@ -33,6 +34,22 @@ pub struct PluginInfo {
     pub minor: u32,
     /// The optional functions that it has.
     pub slots: Vec<String>,
+}
+
+/// Longest description, in bytes.
+const DESCRIPTION_BYTES: usize = 1024 * 1024;
+
+impl PluginInfo {
+    /// Reads a plugin's description of itself.
+    ///
+    /// # Errors
+    /// Says what is wrong with it: it is too long, or no JSON of that form.
+    pub fn parse(description: &[u8]) -> Result<PluginInfo, String> {
+        if description.len() > DESCRIPTION_BYTES {
+            return Err(format!("it is longer than {DESCRIPTION_BYTES} bytes"));
+        }
+        serde_json::from_slice(description).map_err(|error| excerpt(&error.to_string()))
+    }
 }
 
 /// Loads a plugin, after checking it, and asks what it is. Its code runs in this process.
@@ -218,7 +235,7 @@ fn describe(slots: &Slots) -> Result<PluginInfo, String> {
     }
     // SAFETY: the description is static, says the header.
     let bytes = unsafe { text.bytes() }.ok_or("it is missing")?;
-    serde_json::from_slice(bytes).map_err(|error| error.to_string())
+    PluginInfo::parse(bytes)
 }
 
 /// The loader's own words: libloading's say only which call failed.

@@ -1,14 +1,27 @@
 //! What became of a transaction whose commit was asked for and not answered: the connection may have been lost on the way
 //! there or on the way back. The server knows, for it keeps the end of every transaction for a long time.
+//!
+//! A server that crashed gives the numbers of transactions and jobs out again whose log did not reach the disk. So what
+//! is certain is the job itself: one with its number, its contents and the moment at which it was made. A transaction of
+//! another that has our number by now proves nothing but that ours is not among those that were committed before.
 
 use diesel::prelude::*;
 
 use super::statements;
 use crate::StoreError;
 
-/// The number of a transaction, which no other of the server has.
+/// What a transaction that stores jobs is known by: its number, and the first of its jobs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Transaction(pub i64);
+pub struct Transaction {
+    /// The number, which no other transaction of the server has as long as it does not crash.
+    pub number: i64,
+    /// The number of a job.
+    pub job: i64,
+    /// When that is said to have been made, UTC in ms.
+    pub created_at: i64,
+    /// The checksum of that.
+    pub sum: i32,
+}
 
 /// How a transaction ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -19,16 +32,23 @@ pub enum Fate {
     Aborted,
     /// Its connection still has it open, as far as the server knows.
     Open,
-    /// The server does not know it any more, or is another one that never did.
+    /// The server does not know it any more, is another one that never did, or has removed the job.
     Forgotten,
 }
 
 /// Asks for the end of a transaction.
 pub fn fate(conn: &mut PgConnection, transaction: Transaction) -> Result<Fate, StoreError> {
-    let transaction = transaction.0.to_string();
-    let (status,) = statements::Fate { transaction }.get_result::<(Option<String>,)>(conn)?;
+    let number = transaction.number.to_string();
+    // One after the other: what was committed before the first is seen by the second.
+    let (status,) = statements::Fate { transaction: number }.get_result::<(Option<String>,)>(conn)?;
+    let same = statements::SameJob {
+        id: transaction.job,
+        created_at: transaction.created_at,
+        sum: transaction.sum,
+    };
+    let stored = same.get_result::<(i64,)>(conn).optional()?.is_some();
     Ok(match status.as_deref() {
-        Some("committed") => Fate::Committed,
+        _ if stored => Fate::Committed,
         Some("aborted") => Fate::Aborted,
         Some("in progress") => Fate::Open,
         _ => Fate::Forgotten,

@@ -22,7 +22,7 @@ pub fn insert_all(
     }
     let count = i64::try_from(jobs.len()).unwrap_or(i64::MAX);
     let numbers: Vec<(i64, i64)> = NextNumbers { count }.load(conn)?;
-    let transaction = numbers.first().map(|(_, number)| Transaction(*number));
+    let number = numbers.first().map(|(_, number)| *number);
     let mut ids: Vec<i64> = numbers.into_iter().map(|(id, _)| id).collect();
     ids.sort_unstable();
     let names: Vec<Option<String>> = jobs
@@ -60,6 +60,14 @@ pub fn insert_all(
         rows.due_at.push(due_at.map(|due| due.0));
         rows.payload.push(checked.payload);
     }
+    let transaction = number
+        .zip(ids.first().zip(rows.sum.first()))
+        .map(|(number, (job, sum))| Transaction {
+            number,
+            job: *job,
+            created_at: now.0,
+            sum: *sum,
+        });
     let stored: HashSet<i64> = rows.load::<(i64,)>(conn)?.into_iter().map(|(id,)| id).collect();
     // Only a name that is taken keeps a job from being stored; the transaction is given up then.
     if let Some(index) = ids.iter().position(|id| !stored.contains(id)) {

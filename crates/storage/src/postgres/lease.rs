@@ -12,7 +12,7 @@ use queuectl_core::NodeId;
 use super::statements::{EnterNode, MarkAndLease, Notify, Renew, RenewAsBefore, SettleNode, TakeOver};
 use super::storable;
 use crate::StoreError;
-use crate::verbs::nodes::NewNode;
+use crate::verbs::nodes::{NewNode, Wake};
 
 fn ms(lease: Duration) -> i64 {
     i64::try_from(lease.as_millis()).unwrap_or(i64::MAX)
@@ -73,8 +73,8 @@ pub fn look(conn: &mut PgConnection, node: NodeId) -> Result<Option<(String, boo
 }
 
 /// Wakes the nodes that listen.
-pub fn notify(conn: &mut PgConnection, channel: &str) -> Result<(), StoreError> {
-    let channel = channel.to_owned();
-    Notify { channel }.execute(conn)?;
+pub fn notify(conn: &mut PgConnection, channel: &str, wake: Wake) -> Result<(), StoreError> {
+    let (channel, word) = (channel.to_owned(), wake.word().to_owned());
+    Notify { channel, word }.execute(conn)?;
     Ok(())
 }

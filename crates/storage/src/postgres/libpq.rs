@@ -61,13 +61,14 @@ impl Ears {
         heard.then_some(ears)
     }
 
-    /// Waits until a notification comes, at most for so long. Several that came meanwhile are one. None if the
+    /// Waits until a notification comes, at most for so long. Yields what those say that came meanwhile. None if the
     /// connection broke.
-    pub fn wait(&mut self, most: Duration) -> Option<()> {
+    pub fn wait(&mut self, most: Duration) -> Option<Vec<String>> {
         let conn = self.0.as_ptr();
         // SAFETY: a connection that lives as long as `self`; each notification is freed once.
         unsafe {
-            if !self.any_notified() {
+            let mut heard = self.notified();
+            if heard.is_empty() {
                 let most = i64::try_from(most.as_micros()).unwrap_or(i64::MAX / 2);
                 let until = pq_sys::PQgetCurrentTimeUSec().saturating_add(most);
                 if pq_sys::PQsocketPoll(pq_sys::PQsocket(conn), 1, 0, until) < 0
@@ -75,24 +76,26 @@ impl Ears {
                 {
                     return None;
                 }
-                self.any_notified();
+                heard = self.notified();
             }
+            Some(heard)
         }
-        Some(())
     }
 
-    /// Takes the notifications that have arrived; whether there were any.
-    fn any_notified(&mut self) -> bool {
-        let mut any = false;
+    /// Takes the notifications that have arrived.
+    fn notified(&mut self) -> Vec<String> {
+        let mut heard = Vec::new();
         loop {
             // SAFETY: as above.
             let notified = unsafe { pq_sys::PQnotifies(self.0.as_ptr()) };
             if notified.is_null() {
-                return any;
+                return heard;
             }
-            any = true;
-            // SAFETY: libpq allocated it for us to free, and nothing else has it.
-            unsafe { pq_sys::PQfreemem(notified.cast()) };
+            // SAFETY: libpq allocated it for us to free, and nothing else has it; its text ends in a null byte.
+            unsafe {
+                heard.push(CStr::from_ptr((*notified).extra).to_string_lossy().into_owned());
+                pq_sys::PQfreemem(notified.cast());
+            }
         }
     }
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::libpq::Ears;
 use super::server::Server;
+use crate::verbs::nodes::Wake;
 
 /// Longest silence before the node has a look by itself.
 const SILENCE: Duration = Duration::from_secs(60);
@@ -32,11 +33,12 @@ impl Listener {
     }
 
     /// Blocks until the node is woken, or should have a look because it may have missed that.
-    pub fn wait(&mut self) {
+    pub fn wait(&mut self) -> Wake {
         if let Some(ears) = &mut self.ears
-            && ears.wait(SILENCE).is_some()
+            && let Some(heard) = ears.wait(SILENCE)
         {
-            return;
+            let jobs_alone = !heard.is_empty() && heard.iter().all(|said| said == Wake::Jobs.word());
+            return if jobs_alone { Wake::Jobs } else { Wake::Asked };
         }
         self.ears = None;
         let mut pause = PAUSE_FIRST;
@@ -45,5 +47,6 @@ impl Listener {
             pause = (pause * 2).min(PAUSE_MOST);
             self.ears = Ears::open(&self.conninfo, &self.channel);
         }
+        Wake::Asked
     }
 }

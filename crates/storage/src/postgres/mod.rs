@@ -5,6 +5,7 @@
 //! instead of file locks, and notifications instead of pipes.
 
 pub mod check;
+pub mod claim;
 pub mod commit;
 pub mod enqueue;
 pub mod lease;

@@ -6,6 +6,27 @@ use diesel::sql_types::{Array, BigInt, Binary, Bool, Double, Integer, Nullable, 
 
 use crate::statements::{ClaimedColumns, statements};
 
+/// The text of a claim, with which of a queue's jobs.
+macro_rules! claim {
+    ($which:literal) => {
+        concat!(
+            "WITH held AS MATERIALIZED (SELECT id FROM nodes WHERE id = ? AND NOT taken_over FOR KEY SHARE), \
+             claimed AS (\
+             UPDATE jobs SET state = 3, attempts = attempts + 1, fence = fence + 1, node_id = ?, started_at = ?, \
+             updated_at = ? FROM payloads WHERE jobs.ctid = ANY (ARRAY (\
+             SELECT ctid FROM jobs WHERE state = 1 AND queue = ? AND ",
+            $which,
+            " AND EXISTS (SELECT 1 FROM held) ORDER BY priority DESC, id LIMIT ? \
+             FOR UPDATE SKIP LOCKED)) AND jobs.state = 1 AND payloads.job_id = jobs.id \
+             RETURNING jobs.id, name, jobs.queue, priority, attempts, fence, system_failures, max_retries, \
+             backoff_base, timeout_ms, executor, payload, sum), \
+             counted AS (INSERT INTO counts (queue, state, jobs) \
+             SELECT queue, 1, -count(*) FROM claimed GROUP BY queue) \
+             SELECT * FROM claimed"
+        )
+    };
+}
+
 statements! { Pg, PgConnection;
     /// Reserves numbers for jobs; beside each the number of the transaction.
     NextNumbers { count: i64 as BigInt } -> (BigInt, BigInt) {
@@ -16,6 +37,11 @@ statements! { Pg, PgConnection;
     /// What became of a transaction.
     Fate { transaction: String as Text } -> (Nullable<Text>,) {
         "SELECT pg_xact_status(?::xid8)"
+    }
+
+    /// A job, if it is the one that is meant and no other with its number.
+    SameJob { id: i64 as BigInt, created_at: i64 as BigInt, sum: i32 as Integer } -> (BigInt,) {
+        "SELECT id FROM jobs WHERE id = ? AND created_at = ? AND sum = ?"
     }
 
     /// Stores jobs.
@@ -54,14 +80,37 @@ statements! { Pg, PgConnection;
         "SELECT taken_over FROM nodes WHERE id = ? FOR UPDATE"
     }
 
-    /// The queues that have a job ready, found by hopping from one to the next in the index.
-    ReadyQueues {} -> (Text,) {
-        "WITH RECURSIVE ready (queue) AS (\
-         (SELECT queue FROM jobs WHERE state = 1 ORDER BY queue LIMIT 1) \
+    /// What is asked of a node: the server's time, how urgently it is to stop, the settings, and the jobs to cancel with
+    /// their fencing tokens.
+    Asks { node_id: i64 as BigInt, runs_on: i64 as BigInt } -> (
+        BigInt,
+        Nullable<SmallInt>,
+        Array<Text>,
+        Array<Text>,
+        Array<BigInt>,
+        Array<BigInt>,
+    ) {
+        "SELECT now_ms(), (SELECT stop_requested FROM nodes WHERE id = ?), settings.keys, settings.texts, \
+         coalesce(cancel.ids, '{}'), coalesce(cancel.fences, '{}') FROM \
+         (SELECT coalesce(array_agg(key ORDER BY key), '{}') AS keys, \
+         coalesce(array_agg(value ORDER BY key), '{}') AS texts FROM settings) AS settings, \
+         (SELECT array_agg(id ORDER BY id) AS ids, array_agg(fence ORDER BY id) AS fences \
+         FROM jobs WHERE node_id = ? AND cancel_requested = TRUE) AS cancel"
+    }
+
+    /// When the next waiting job is due, and the queues but one that have a job ready, found by hopping from one to the next
+    /// in the index. That one queue is given twice; its jobs are not touched.
+    Outlook { before: String as Text, after: String as Text } -> (Nullable<BigInt>, Array<Text>) {
+        "SELECT (SELECT due_at FROM jobs WHERE due_at IS NOT NULL ORDER BY due_at LIMIT 1), ARRAY (\
+         WITH RECURSIVE ready (queue) AS (\
+         SELECT '' COLLATE \"C\" \
          UNION ALL \
-         SELECT (SELECT jobs.queue FROM jobs WHERE state = 1 AND jobs.queue > ready.queue ORDER BY jobs.queue LIMIT 1) \
+         SELECT coalesce((SELECT jobs.queue FROM jobs WHERE state = 1 AND jobs.queue > ready.queue AND jobs.queue < ? \
+         ORDER BY jobs.queue LIMIT 1), \
+         (SELECT jobs.queue FROM jobs WHERE state = 1 AND jobs.queue > greatest(ready.queue, ?) \
+         ORDER BY jobs.queue LIMIT 1)) \
          FROM ready WHERE ready.queue IS NOT NULL) \
-         SELECT queue FROM ready WHERE queue IS NOT NULL"
+         SELECT queue FROM ready WHERE queue <> '')"
     }
 
     /// How many of the next jobs each of several queues would hand out. Both limits are the same number.
@@ -72,22 +121,35 @@ statements! { Pg, PgConnection;
          ORDER BY priority DESC, id LIMIT ?) AS job ORDER BY job.priority DESC, job.id LIMIT ?) AS head GROUP BY queue"
     }
 
-    /// Claims the next jobs of a queue: the event `claim` of `transition`, for many at once. What another node is
-    /// claiming at this moment is passed over. The rows are found again by where they are, which nothing can change while
-    /// they are locked, and which is quicker than by their numbers.
+    /// Claims the next jobs of a queue and counts them: the event `claim` of `transition`, for many at once. What another
+    /// node is claiming at this moment is passed over. The rows are found again by where they are, which nothing can change
+    /// while they are locked, and which is quicker than by their numbers. A node that was taken over claims nothing: its row
+    /// is locked, and if it was changed before that it is looked at again.
     Claim {
+        holds: i64 as BigInt,
         node_id: i64 as BigInt,
         started_at: i64 as BigInt,
         updated_at: i64 as BigInt,
         queue: String as Text,
+        least: i32 as Integer,
+        most: i32 as Integer,
         limit: i64 as BigInt,
     } -> ClaimedColumns {
-        "UPDATE jobs SET state = 3, attempts = attempts + 1, fence = fence + 1, node_id = ?, started_at = ?, \
-         updated_at = ? FROM payloads WHERE jobs.ctid = ANY (ARRAY (\
-         SELECT ctid FROM jobs WHERE state = 1 AND queue = ? ORDER BY priority DESC, id LIMIT ? \
-         FOR UPDATE SKIP LOCKED)) AND jobs.state = 1 AND payloads.job_id = jobs.id \
-         RETURNING jobs.id, name, jobs.queue, priority, attempts, fence, system_failures, max_retries, backoff_base, \
-         timeout_ms, executor, payload, sum"
+        claim!("priority >= ? AND priority <= ?")
+    }
+
+    /// The same for jobs of one priority, behind one of them.
+    ClaimBehind {
+        holds: i64 as BigInt,
+        node_id: i64 as BigInt,
+        started_at: i64 as BigInt,
+        updated_at: i64 as BigInt,
+        queue: String as Text,
+        priority: i32 as Integer,
+        id: i64 as BigInt,
+        limit: i64 as BigInt,
+    } -> ClaimedColumns {
+        claim!("priority = ? AND id > ?")
     }
 
     /// Makes due jobs ready: the event `due` of `transition`, for many at once. Yields their queues, and the fences by
@@ -241,7 +303,7 @@ statements! { Pg, PgConnection;
     }
 
     /// Wakes the nodes.
-    Notify { channel: String as Text } -> () {
-        "SELECT pg_notify(?, '')"
+    Notify { channel: String as Text, word: String as Text } -> () {
+        "SELECT pg_notify(?, ?)"
     }
 }

@@ -5,10 +5,11 @@
 use std::collections::{HashMap, HashSet};
 
 use diesel::prelude::*;
-use queuectl_core::{Attempt, JobId, State, Timestamp, Transition};
+use queuectl_core::{Attempt, JobId, Timestamp, Transition};
 
+use super::claim::{Front, in_order};
 use super::statements::{
-    Claim, HoldNode, InsertAttempts, InsertOutputs, NextDue, Promote, ReadyQueues, Release, Shares,
+    HoldNode, InsertAttempts, InsertOutputs, NextDue, Outlook, Promote, Release, Shares,
 };
 use super::storable;
 use crate::StoreError;
@@ -17,25 +18,25 @@ use crate::sums::OfAttempt;
 use crate::verbs::turn::{Claimed, PROMOTE_BATCH, Queues, Record, Turn, TurnResult, cancelled_instead};
 
 /// Runs one turn; the transaction is the caller's.
-pub fn turn(conn: &mut PgConnection, turn: &Turn<'_>) -> Result<TurnResult, StoreError> {
+pub fn turn(conn: &mut PgConnection, turn: &Turn<'_>, front: &mut Front) -> Result<TurnResult, StoreError> {
     // First of all: a node that was taken over must not claim, and one that claims must not be taken over meanwhile.
     let taken_over = HoldNode { node_id: turn.node.0 }
         .get_result::<(bool,)>(conn)
         .optional()?;
     let mut deltas = Deltas::default();
     let stale = record(conn, turn.records, turn.now, &mut deltas)?;
-    let mut due = next_due(conn)?;
-    if due.is_some_and(|due| due <= turn.now) {
+    let mut outlook = outlook(conn, front)?;
+    if outlook.due.is_some_and(|due| due <= turn.now) {
         let statement = Promote {
             updated_at: turn.now.0,
             now: turn.now.0,
             limit: PROMOTE_BATCH,
         };
         deltas.promoted(&statement.load::<(String, i64)>(conn)?);
-        due = next_due(conn)?;
+        outlook = self::outlook(conn, front)?;
     }
     let claimed = if turn.claim > 0 && taken_over == Some((false,)) {
-        claim(conn, turn, &mut deltas)?
+        claim(conn, turn, turn.queues.served(outlook.ready.into_iter()), front)?
     } else {
         Vec::new()
     };
@@ -43,7 +44,69 @@ pub fn turn(conn: &mut PgConnection, turn: &Turn<'_>) -> Result<TurnResult, Stor
     Ok(TurnResult {
         stale,
         claimed,
-        next_due: due,
+        next_due: outlook.due,
+    })
+}
+
+/// A turn that only claims, from a single queue.
+pub struct Alone {
+    queue: String,
+    next_due: Option<Timestamp>,
+}
+
+impl Alone {
+    /// Looks whether the turn can be such a one. Reads only.
+    pub fn look(
+        conn: &mut PgConnection,
+        turn: &Turn<'_>,
+        front: &Front,
+    ) -> Result<Option<Alone>, StoreError> {
+        if !turn.records.is_empty() || turn.claim == 0 {
+            return Ok(None);
+        }
+        let outlook = outlook(conn, front)?;
+        let mut served = turn.queues.served(outlook.ready.into_iter()).into_iter();
+        let only = served.next().filter(|_| served.next().is_none());
+        let queue = only.filter(|_| outlook.due.is_none_or(|due| due > turn.now));
+        Ok(queue.map(|queue| Alone {
+            queue,
+            next_due: outlook.due,
+        }))
+    }
+
+    /// Claims.
+    pub fn claim(
+        self,
+        conn: &mut PgConnection,
+        turn: &Turn<'_>,
+        front: &mut Front,
+    ) -> Result<TurnResult, StoreError> {
+        Ok(TurnResult {
+            stale: Vec::new(),
+            claimed: front.claim(conn, turn, &self.queue, i64::from(turn.claim))?,
+            next_due: self.next_due,
+        })
+    }
+}
+
+/// What there is to do.
+struct Prospect {
+    due: Option<Timestamp>,
+    ready: Vec<String>,
+}
+
+fn outlook(conn: &mut PgConnection, front: &Front) -> Result<Prospect, StoreError> {
+    // No queue has an empty name.
+    let except = front.queue().unwrap_or_default();
+    let statement = Outlook {
+        before: except.to_owned(),
+        after: except.to_owned(),
+    };
+    let (due, mut ready): (Option<i64>, Vec<String>) = statement.get_result(conn)?;
+    ready.extend(front.queue().map(str::to_owned));
+    Ok(Prospect {
+        due: due.map(Timestamp),
+        ready,
     })
 }
 
@@ -54,9 +117,12 @@ pub fn next_due(conn: &mut PgConnection) -> Result<Option<Timestamp>, StoreError
 }
 
 /// The queues, among those served, that have a job ready.
-pub fn ready_queues(conn: &mut PgConnection, queues: &Queues) -> Result<Vec<String>, StoreError> {
-    let ready: Vec<(String,)> = ReadyQueues {}.load(conn)?;
-    Ok(queues.served(ready.into_iter().map(|(name,)| name)))
+pub fn ready_queues(
+    conn: &mut PgConnection,
+    queues: &Queues,
+    front: &Front,
+) -> Result<Vec<String>, StoreError> {
+    Ok(queues.served(outlook(conn, front)?.ready.into_iter()))
 }
 
 /// Applies records where their tokens hold, and keeps the attempts of those; the tokens of the others.
@@ -188,8 +254,12 @@ fn keep(conn: &mut PgConnection, attempts: &[&Attempt]) -> Result<(), StoreError
 }
 
 /// Claims by priority, then by age, over all served queues.
-fn claim(conn: &mut PgConnection, turn: &Turn<'_>, deltas: &mut Deltas) -> Result<Vec<Claimed>, StoreError> {
-    let queues = ready_queues(conn, turn.queues)?;
+fn claim(
+    conn: &mut PgConnection,
+    turn: &Turn<'_>,
+    queues: Vec<String>,
+    front: &mut Front,
+) -> Result<Vec<Claimed>, StoreError> {
     let total = i64::from(turn.claim);
     let shares: HashMap<String, i64> = match queues.as_slice() {
         [] => return Ok(Vec::new()),
@@ -205,19 +275,7 @@ fn claim(conn: &mut PgConnection, turn: &Turn<'_>, deltas: &mut Deltas) -> Resul
     };
     let mut claimed: Vec<Claimed> = Vec::new();
     for (queue, limit) in shares {
-        let now = turn.now.0;
-        let statement = Claim {
-            queue: queue.clone(),
-            limit,
-            node_id: turn.node.0,
-            started_at: now,
-            updated_at: now,
-        };
-        let jobs = statement.load::<Claimed>(conn)?;
-        deltas.entered(&queue, State::Pending, -(jobs.len() as i64));
-        claimed.extend(jobs);
+        claimed.extend(front.claim(conn, turn, &queue, limit)?);
     }
-    // RETURNING promises no order.
-    claimed.sort_by_key(|job| (-i64::from(job.priority), job.id));
-    Ok(claimed)
+    Ok(in_order(claimed))
 }

@@ -108,13 +108,16 @@ fn uri(path: &Path) -> String {
     text + "?mode=rw"
 }
 
-/// The version of the schema, looked at without changing anything; none if there is no store.
+/// The version of the schema, which stays as it is; none if there is no store.
 pub fn version(path: &Path) -> Result<Option<i32>, StoreError> {
     if !path.exists() {
         return Ok(None);
     }
-    let flags = rusqlite::OpenFlags::SQLITE_OPEN_READ_ONLY;
+    // Not read-only, unless it can only be read: what a killed process was just writing is taken back by whoever opens the
+    // file next, who must be able to.
+    let flags = rusqlite::OpenFlags::SQLITE_OPEN_READ_WRITE;
     let conn = rusqlite::Connection::open_with_flags(path, flags)?;
+    conn.busy_timeout(std::time::Duration::from_secs(30))?;
     let number = |name: &str| conn.query_row(&format!("PRAGMA {name}"), [], |row| row.get::<_, i64>(0));
     let version = i32::try_from(number("user_version")?).unwrap_or(i32::MAX);
     match (number("application_id")?, version) {
@@ -244,5 +247,31 @@ mod tests {
         assert_eq!(chosen(&mut conn), [2, 1]);
         set_durability(&mut conn, Durability::Normal).unwrap();
         assert_eq!(chosen(&mut conn), [1, 1]);
+    }
+
+    /// Somebody was killed while writing to a file that had no write-ahead log yet: his journal is still to be rolled back.
+    #[test]
+    fn a_version_is_found_behind_a_killed_writer() {
+        let folder = tempfile::tempdir().unwrap();
+        let (file, copy) = (folder.path().join("a.db"), folder.path().join("b.db"));
+        let journal = |path: &Path| std::path::PathBuf::from(format!("{}-journal", path.display()));
+        let conn = rusqlite::Connection::open(&file).unwrap();
+        // A cache that holds next to nothing, so that the file is written to before the end of the transaction.
+        conn.execute_batch(&format!(
+            "PRAGMA journal_mode = delete; PRAGMA cache_size = 2; PRAGMA application_id = {APPLICATION_ID};
+             PRAGMA user_version = 3; CREATE TABLE t (x); INSERT INTO t VALUES (zeroblob(100000));
+             BEGIN; PRAGMA user_version = 4; UPDATE t SET x = randomblob(100000);"
+        ))
+        .unwrap();
+        std::fs::copy(&file, &copy).unwrap();
+        std::fs::copy(journal(&file), journal(&copy)).unwrap();
+        let flags = rusqlite::OpenFlags::SQLITE_OPEN_READ_ONLY;
+        let looked = rusqlite::Connection::open_with_flags(&copy, flags)
+            .and_then(|conn| conn.query_row("PRAGMA user_version", [], |row| row.get::<_, i64>(0)));
+        assert!(
+            looked.is_err(),
+            "the control: there is something to be rolled back"
+        );
+        assert_eq!(version(&copy).unwrap(), Some(3));
     }
 }

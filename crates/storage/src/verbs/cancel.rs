@@ -4,6 +4,7 @@ use diesel::prelude::*;
 use queuectl_core::transition::Standing;
 use queuectl_core::{Event, JobRef, State, Timestamp, transition};
 
+use super::nodes::Wake;
 use super::show::find;
 use super::turn::change;
 use crate::rows::{JobRow, count};
@@ -53,7 +54,7 @@ impl Store {
             change(conn, &row, &decided, now)?;
             Ok(Cancelled::Now)
         })?;
-        self.wake_all();
+        self.wake_all(Wake::Asked);
         Ok(done)
     }
 }

@@ -11,7 +11,7 @@ use diesel::connection::SimpleConnection;
 use diesel::prelude::*;
 use diesel::sql_types::BigInt;
 
-use super::nodes::NodeRow;
+use super::nodes::{NodeRow, Wake};
 use crate::connection::Db;
 use crate::postgres::statements::InsertPayloads;
 use crate::postgres::storable;
@@ -98,7 +98,7 @@ impl Store {
                 Ok(copied)
             })
         })?;
-        to.wake_all();
+        to.wake_all(Wake::Jobs);
         Ok(copied)
     }
 }

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use queuectl_core::{JobId, NewJob, State, Timestamp};
 
+use super::nodes::Wake;
 use crate::connection::Db;
 use crate::postgres::commit::{Fate, Transaction, fate};
 use crate::sums::OfJob;
@@ -79,7 +80,7 @@ impl Store {
             }
             (stored, _) => stored?,
         };
-        self.wake_all();
+        self.wake_all(Wake::Jobs);
         Ok(ids)
     }
 

@@ -1,6 +1,7 @@
 //! What can be done with a store, one verb a file. Each adds methods to [`crate::Store`].
 
 pub mod altered;
+pub mod asked;
 pub mod cancel;
 pub mod copy;
 pub mod enqueue;

@@ -107,7 +107,7 @@ impl From<NodeRow> for Node {
     }
 }
 
-fn stop_request(code: i16) -> StopRequest {
+pub(crate) fn stop_request(code: i16) -> StopRequest {
     match code {
         0 => StopRequest::None,
         1 => StopRequest::Gracefully,
@@ -195,19 +195,6 @@ impl Store {
         }
     }
 
-    /// How urgently the node was asked to stop; `None` also if it is not in the store any more.
-    ///
-    /// # Errors
-    /// [`StoreError::Database`].
-    pub fn stop_requested(&mut self, node: NodeId) -> Result<StopRequest, StoreError> {
-        let code: Option<i16> = nodes::table
-            .find(node.0)
-            .select(nodes::stop_requested)
-            .get_result(self.conn()?)
-            .optional()?;
-        Ok(stop_request(code.unwrap_or(0)))
-    }
-
     /// Asks one node, or all, to stop. A request is never softened. Returns the nodes that were asked.
     ///
     /// # Errors
@@ -235,7 +222,7 @@ impl Store {
         })?;
         match node {
             Some(node) if asked.is_empty() => return Err(StoreError::NoSuchNode(node.0)),
-            _ => self.wake_all(),
+            _ => self.wake_all(Wake::Asked),
         }
         Ok(asked.into_iter().map(NodeId).collect())
     }
@@ -348,7 +335,7 @@ impl Store {
         })?;
         self.beside.forget(node);
         // Others may wait for this node's end.
-        self.wake_all();
+        self.wake_all(Wake::Jobs);
         Ok(())
     }
 }
@@ -387,6 +374,25 @@ fn insert(
     Ok(NodeId(id))
 }
 
+/// Why nodes are woken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Wake {
+    /// There may be jobs to run.
+    Jobs,
+    /// Something is asked of nodes, or it is not known why.
+    Asked,
+}
+
+impl Wake {
+    /// How a notification of the server says it. What the schema's own functions send is empty.
+    pub(crate) fn word(self) -> &'static str {
+        match self {
+            Wake::Jobs => "",
+            Wake::Asked => "asked",
+        }
+    }
+}
+
 /// Waits for the wake-ups of one node.
 pub enum WakeListener {
     /// By a pipe in the folder beside the file.
@@ -398,17 +404,15 @@ pub enum WakeListener {
 }
 
 impl WakeListener {
-    /// Blocks until the node is woken.
+    /// Blocks until the node is woken; says why.
     ///
     /// # Errors
     /// The pipe broke; the node's poll interval is then its only way to notice work.
-    pub fn wait(&mut self) -> io::Result<()> {
+    pub fn wait(&mut self) -> io::Result<Wake> {
         match self {
-            WakeListener::Pipe(pipe) => pipe.wait(),
-            WakeListener::Notifications(listener) => {
-                listener.wait();
-                Ok(())
-            }
+            // A byte says nothing more; a look costs next to nothing there.
+            WakeListener::Pipe(pipe) => pipe.wait().map(|()| Wake::Asked),
+            WakeListener::Notifications(listener) => Ok(listener.wait()),
         }
     }
 }

@@ -4,6 +4,7 @@ use diesel::prelude::*;
 use queuectl_core::{Event, JobId, JobRef, QueueName, State, Timestamp, transition};
 
 use super::cancel::standing;
+use super::nodes::Wake;
 use super::show::find;
 use super::turn::change;
 use crate::rows::JobRow;
@@ -34,7 +35,7 @@ impl Store {
             change(conn, &row, &decided, now)?;
             Ok(JobId(row.id))
         })?;
-        self.wake_all();
+        self.wake_all(Wake::Jobs);
         Ok(id)
     }
 
@@ -73,7 +74,7 @@ impl Store {
             }
             Ok(retried)
         })?;
-        self.wake_all();
+        self.wake_all(Wake::Jobs);
         Ok(retried)
     }
 }

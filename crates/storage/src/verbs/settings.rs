@@ -4,6 +4,7 @@ use diesel::prelude::*;
 use queuectl_core::settings::{Key, SettingError};
 use queuectl_core::{ExecutorSetting, ExecutorSettingError, Settings};
 
+use super::nodes::Wake;
 use crate::schema::settings;
 use crate::statements::StoreSetting;
 use crate::{Store, StoreError};
@@ -70,7 +71,7 @@ impl Store {
             StoreSetting { key, value }.execute(conn)?;
             Ok(())
         })?;
-        self.wake_all();
+        self.wake_all(Wake::Asked);
         Ok(())
     }
 
@@ -92,7 +93,7 @@ impl Store {
 
     fn remove_setting(&mut self, key: &str) -> Result<bool, StoreError> {
         let removed = self.write(|conn| Ok(diesel::delete(settings::table.find(key)).execute(conn)?))?;
-        self.wake_all();
+        self.wake_all(Wake::Asked);
         Ok(removed > 0)
     }
 }

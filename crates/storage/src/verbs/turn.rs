@@ -3,14 +3,16 @@
 //!
 //! The decisions about ended attempts come from outside; this applies them where the fencing token still holds.
 
+use std::time::Duration;
+
 use diesel::prelude::*;
 use queuectl_core::transition::Standing;
 use queuectl_core::{Attempt, Event, JobId, NodeId, QueueName, State, Timestamp, Transition, transition};
 
 use crate::connection::Db;
 use crate::counts::Deltas;
+use crate::postgres::claim::Front;
 use crate::rows::{JobRow, count};
-use crate::statements::CancelRequested;
 use crate::sums::OfJob;
 use crate::{Store, StoreError, postgres, sqlite};
 
@@ -153,13 +155,40 @@ impl Store {
     /// # Errors
     /// [`StoreError::Database`]: nothing of the turn happened; the same turn can be tried again.
     pub fn turn(&mut self, turn: &Turn<'_>) -> Result<TurnResult, StoreError> {
-        let done = self.write_busily(|conn| match conn {
-            Db::Sqlite(conn) => sqlite::turn::turn(conn, turn),
-            Db::Postgres(conn) => postgres::turn::turn(conn, turn),
-        });
+        let mut front = std::mem::take(&mut self.front);
+        let done = match self.claim_alone(turn, &mut front) {
+            Ok(None) => self.write_busily(|conn| match conn {
+                Db::Sqlite(conn) => sqlite::turn::turn(conn, turn),
+                Db::Postgres(conn) => postgres::turn::turn(conn, turn, &mut front),
+            }),
+            Ok(Some(done)) => Ok(done),
+            Err(error) => Err(error),
+        };
+        self.front = front;
         #[cfg(feature = "sim")]
         crate::sim::tell(crate::sim::Seen::Turn(turn, done.as_ref()));
         done
+    }
+
+    /// How long a claim on PostgreSQL takes that is long, and for how long at least what it passed over is passed over
+    /// then. For tests.
+    #[doc(hidden)]
+    pub fn set_long_claims(&mut self, long: Duration, pause: Duration) {
+        (self.front.long, self.front.pause) = (long, pause);
+    }
+
+    /// A turn that has nothing to do but claim is a single statement on PostgreSQL, if that can do it.
+    fn claim_alone(&mut self, turn: &Turn<'_>, front: &mut Front) -> Result<Option<TurnResult>, StoreError> {
+        let Db::Postgres(conn) = self.conn()? else {
+            return Ok(None);
+        };
+        let Some(alone) = postgres::turn::Alone::look(conn, turn, front)? else {
+            return Ok(None);
+        };
+        self.write_once(|conn| match conn {
+            Db::Sqlite(_) => Ok(None),
+            Db::Postgres(conn) => alone.claim(conn, turn, front).map(Some),
+        })
     }
 
     /// Whether a turn would find a job to make due or to claim. Reads only.
@@ -171,10 +200,13 @@ impl Store {
     }
 
     pub(crate) fn has_ready(&mut self, queues: &Queues) -> Result<bool, StoreError> {
-        let ready = match self.conn()? {
-            Db::Sqlite(conn) => sqlite::turn::ready_queues(conn, queues)?,
-            Db::Postgres(conn) => postgres::turn::ready_queues(conn, queues)?,
-        };
+        let front = std::mem::take(&mut self.front);
+        let ready = self.conn().and_then(|conn| match conn {
+            Db::Sqlite(conn) => sqlite::turn::ready_queues(conn, queues),
+            Db::Postgres(conn) => postgres::turn::ready_queues(conn, queues, &front),
+        });
+        self.front = front;
+        let ready = ready?;
         Ok(!ready.is_empty())
     }
 
@@ -187,15 +219,6 @@ impl Store {
             Db::Sqlite(conn) => sqlite::turn::next_due(conn),
             Db::Postgres(conn) => postgres::turn::next_due(conn),
         }
-    }
-
-    /// The jobs among those that the node runs whose cancellation was asked for, with their fencing tokens.
-    ///
-    /// # Errors
-    /// [`StoreError::Database`].
-    pub fn cancel_requested(&mut self, node: NodeId) -> Result<Vec<(JobId, i64)>, StoreError> {
-        let rows: Vec<(i64, i64)> = CancelRequested { node_id: node.0 }.load(self.conn()?)?;
-        Ok(rows.into_iter().map(|(id, fence)| (JobId(id), fence)).collect())
     }
 }
 

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use queuectl_core::{JobId, NodeId, Settings, Timestamp};
-use queuectl_storage::{StopRequest, Store, StoreError};
+use queuectl_storage::{StopRequest, Store, StoreClock, StoreError};
 
 use crate::world::Instant;
 
@@ -18,6 +18,8 @@ pub struct Requests {
     pub cancel: Vec<(JobId, i64)>,
     /// The settings, if they changed.
     pub settings: Option<Settings>,
+    /// The store's clock.
+    pub clock: StoreClock,
     /// Whether the node is still in the store.
     pub fenced: bool,
 }
@@ -67,11 +69,12 @@ impl Control {
             fenced = !store.heartbeat(self.node, now)?;
             self.beat = Instant::now();
         }
-        let current = store.settings()?;
+        let asked = store.asked(self.node)?;
         let requests = Requests {
-            stop: store.stop_requested(self.node)?,
-            cancel: store.cancel_requested(self.node)?,
-            settings: (current != *settings).then_some(current),
+            stop: asked.stop,
+            cancel: asked.cancel,
+            settings: (asked.settings != *settings).then_some(asked.settings),
+            clock: asked.clock,
             fenced,
         };
         self.looked = Some(Instant::now());

@@ -4,6 +4,7 @@
 
 use std::ffi::OsString;
 use std::io::{self, BufReader, Write};
+use std::path::PathBuf;
 use std::process::{Child, ChildStdin, ChildStdout, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -47,15 +48,20 @@ struct Greeting {
     slots: u32,
     settings: PluginSettings,
     alive: Vec<String>,
+    /// The file that tells until when the node's lease is held.
+    lease: Option<PathBuf>,
 }
 
 impl Greeting {
-    fn messages(&self) -> [ToWorker; 3] {
-        [
+    fn messages(&self) -> Vec<ToWorker> {
+        let mut messages = vec![
             ToWorker::Slots(self.slots),
             ToWorker::Settings(self.settings.clone()),
             ToWorker::Alive(self.alive.clone()),
-        ]
+        ];
+        let lease = self.lease.as_ref();
+        messages.extend(lease.map(|file| ToWorker::LeaseFile(file.clone().into())));
+        messages
     }
 }
 
@@ -111,6 +117,7 @@ impl Crew {
             slots,
             settings,
             alive: vec![cookie.clone()],
+            lease: None,
         };
         let mut crew = Crew {
             args,
@@ -137,6 +144,13 @@ impl Crew {
     /// The workers that have a process, counted from 0.
     pub fn present(&self) -> impl Iterator<Item = usize> + '_ {
         (0..self.workers.len()).filter(|index| self.workers[*index].process.is_some())
+    }
+
+    /// Kills a worker process, with all in its group. That it is gone comes as an event.
+    pub fn kill(&self, worker: usize) {
+        if let Some(process) = self.workers.get(worker).and_then(|w| w.process.as_ref()) {
+            process.tree.kill();
+        }
     }
 
     /// How long a worker may go on unheard, for it has enough to do.
@@ -193,6 +207,12 @@ impl Crew {
             self.greeting.alive.clone_from(&alive);
             self.send_all(&ToWorker::Alive(alive));
         }
+    }
+
+    /// That file tells until when jobs may run.
+    pub fn set_lease_file(&mut self, file: PathBuf) {
+        self.send_all(&ToWorker::LeaseFile(file.clone().into()));
+        self.greeting.lease = Some(file);
     }
 
     /// Has a worker see to what dead nodes left behind that had jobs of these executors.

@@ -4,6 +4,7 @@
 //! only after the commit has returned. If the store cannot be written, outcomes stay in hand and are tried again;
 //! nothing new is claimed meanwhile. What an outcome means is decided in `decide`.
 
+use std::collections::BTreeSet;
 use std::rc::Rc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
 use std::time::Duration;
@@ -11,7 +12,7 @@ use std::time::Duration;
 use queuectl_core::{Clock, JobId, NodeId, OutcomeKind, Settings, Timestamp};
 use queuectl_executor::{Finished, PluginSettings, RunKey, StopReason};
 use queuectl_scheduler::Pace;
-use queuectl_storage::{Claimed, Location, Record, StopRequest, Store, StoreClock, StoreError};
+use queuectl_storage::{Claimed, Location, Record, StopRequest, Store, StoreClock, StoreError, Wake};
 
 use super::control::{Control, Requests};
 use super::crew::Crew;
@@ -86,7 +87,7 @@ impl Dispatcher {
         let clock = store.clock()?;
         let is_on_server = matches!(options.location, Location::Postgres(_));
         let recorder = is_on_server.then(|| Recorder::new(&options.location, events.clone()));
-        let crew = Crew::start(
+        let mut crew = Crew::start(
             options.workers,
             options.worker_args.clone(),
             options.location.hidden_environment(),
@@ -96,6 +97,10 @@ impl Dispatcher {
             events,
         )
         .map_err(NodeError::setup("start worker processes"))?;
+        lease
+            .file()
+            .into_iter()
+            .for_each(|file| crew.set_lease_file(file));
         let now = Instant::now();
         Ok(Dispatcher {
             store,
@@ -171,7 +176,7 @@ impl Dispatcher {
     /// One round of the loop: what follows from the events, from the time and from the store. Says when it is over.
     pub fn round(&mut self) -> Result<Option<NodeEnd>, NodeError> {
         self.crew.flush();
-        let step = self.phase.on_time();
+        let step = self.phase.on_time(self.settings.kill_grace);
         self.take_step(step);
         self.give_back_stalled();
         if self.hand.recording > 0 {
@@ -254,14 +259,18 @@ impl Dispatcher {
 
     fn take_event(&mut self, event: Event) {
         match event {
-            Event::Wake => {
+            Event::Wake(wake) => {
                 self.maybe_work = true;
-                self.control.ask();
+                if wake == Wake::Asked {
+                    self.control.ask();
+                }
             }
             Event::Lease => self.lease_changed(),
             Event::Recorded(batch) => self.recorded(batch),
             Event::StopSignal => {
-                let step = self.phase.on_signal(self.settings.shutdown_grace);
+                let step = self
+                    .phase
+                    .on_signal(self.settings.shutdown_grace, self.settings.kill_grace);
                 self.take_step(step);
             }
             Event::Told { worker, messages } => {
@@ -341,8 +350,9 @@ impl Dispatcher {
 
     fn worker_gone(&mut self, worker: usize, how: &str) {
         tracing::warn!(worker = worker + 1, "worker process died: {how}");
-        // The lease's doing is no fault of the jobs.
-        let kind = match self.lease.has_killed(self.crew.started_at(worker)) {
+        // The lease's doing is no fault of the jobs, nor is it theirs that the node kills everything in the end.
+        let killing = matches!(self.phase, Phase::Killing { .. });
+        let kind = match killing || self.lease.has_killed(self.crew.started_at(worker)) {
             true => OutcomeKind::Returned,
             false => OutcomeKind::Crashed,
         };
@@ -414,6 +424,16 @@ impl Dispatcher {
                     self.crew.send(worker, &ToWorker::Kill(key, StopReason::Returned));
                 }
             }
+            Step::KillWorkers => {
+                let silent: BTreeSet<usize> = self.hand.all().into_iter().map(|(worker, _)| worker).collect();
+                for worker in silent {
+                    tracing::error!(
+                        worker = worker + 1,
+                        "the worker process does not answer; killing it"
+                    );
+                    self.crew.kill(worker);
+                }
+            }
         }
     }
 
@@ -430,7 +450,7 @@ impl Dispatcher {
         }
         let now = self.clock.now();
         if let Some(requests) = self.control.look(&mut self.store, &self.settings, now)? {
-            self.clock = self.store.clock()?;
+            self.clock = requests.clock;
             self.take_requests(requests)?;
         }
         if Instant::now() >= self.next_rescue {
@@ -471,7 +491,7 @@ impl Dispatcher {
         let step = match requests.stop {
             StopRequest::None => Step::None,
             StopRequest::Gracefully => self.phase.finish(self.settings.shutdown_grace),
-            StopRequest::Now => self.phase.stop(),
+            StopRequest::Now => self.phase.stop(self.settings.kill_grace),
         };
         self.take_step(step);
         for (job, fence) in requests.cancel {
@@ -515,7 +535,8 @@ impl Dispatcher {
         }
         self.store_retry = Some(Instant::now() + STORE_RETRY);
         // Whoever asks a second time does not want to wait for a disk that may never come back.
-        if matches!(self.phase, Phase::Stopping | Phase::Killing) && self.hand.running() == 0 {
+        let stopped = matches!(self.phase, Phase::Stopping { .. } | Phase::Killing { .. });
+        if stopped && self.hand.running() == 0 {
             return Err(NodeError::Unrecorded {
                 count: self.hand.ended.len() + self.hand.recording,
                 source: error,

@@ -6,7 +6,7 @@ use std::process::ExitStatus;
 use std::sync::mpsc::Sender;
 use std::thread;
 
-use queuectl_storage::WakeListener;
+use queuectl_storage::{Wake, WakeListener};
 
 use super::recorder::Recorded;
 use crate::os;
@@ -15,7 +15,7 @@ use crate::protocol::FromWorker;
 /// An event.
 pub enum Event {
     /// Another process changed the store.
-    Wake,
+    Wake(Wake),
     /// The node's lease came to another stage.
     Lease,
     /// Outcomes were recorded beside the turns, or could not be.
@@ -51,7 +51,9 @@ pub fn pass_wake_ups(events: &Sender<Event>, mut listener: WakeListener) -> io::
     let wakes = events.clone();
     thread::Builder::new().name("wake-ups".into()).spawn(move || {
         // Without wake-ups the poll interval remains.
-        while listener.wait().is_ok() && wakes.send(Event::Wake).is_ok() {}
+        while let Ok(wake) = listener.wait()
+            && wakes.send(Event::Wake(wake)).is_ok()
+        {}
     })?;
     Ok(())
 }

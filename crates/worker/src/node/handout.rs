@@ -184,7 +184,7 @@ impl Dispatcher {
         // What it was told meanwhile, nobody heard.
         if let Some(reason) = stopping {
             let message = match self.phase {
-                Phase::Killing => ToWorker::Kill(key, reason),
+                Phase::Killing { .. } => ToWorker::Kill(key, reason),
                 _ => ToWorker::Stop(key, reason),
             };
             self.crew.send(worker, &message);

@@ -11,11 +11,13 @@
 //! | 2/3 | nothing is claimed or started any more; running jobs are asked to stop |
 //! | 5/6 | they are killed |
 //! | 11/12 | if the dispatcher did not get round to it, whatever carries the node's mark is killed |
+//! | 23/24 | worker processes kill their jobs and end, for the whole dispatcher may be stopped; see [`crate::deadline`] |
 //!
 //! One thread renews, over a connection of its own, and another looks at the time: the first may hang in a call to a
 //! server that does not answer, and so may the dispatcher. When the server is back the lease is renewed and the node
 //! goes on, unless another has taken it over meanwhile: then it ends, and is entered again as a new node.
 
+use std::path::PathBuf;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -25,6 +27,7 @@ use queuectl_storage::{Location, OpenMode, Store, StoreError};
 
 use super::dispatcher::Dispatcher;
 use super::events::Event;
+use crate::deadline::Deadline;
 use crate::protocol::ToWorker;
 use crate::world::{self, Instant};
 
@@ -48,6 +51,8 @@ struct State {
     renewed: Instant,
     /// Whether the dispatcher has anything running.
     running: bool,
+    /// Tells worker processes.
+    deadline: Option<Deadline>,
     /// When everything that ran was killed, because the dispatcher did not get round to it.
     swept: Option<Instant>,
     /// Another node has taken this one over.
@@ -86,6 +91,15 @@ impl Stage {
 }
 
 impl State {
+    /// Tells worker processes until when they may run jobs.
+    fn tell_workers(&self) {
+        if let Some(deadline) = &self.deadline
+            && let Err(error) = deadline.set(self.renewed + self.granted / 24 * 23)
+        {
+            tracing::error!(%error, "cannot tell worker processes that the lease was renewed");
+        }
+    }
+
     fn at(&self, stage: Stage) -> Instant {
         self.renewed + self.granted / 12 * stage.begins()
     }
@@ -125,15 +139,21 @@ impl Lease {
         if let Location::Sqlite(_) = location {
             return Ok(Lease(None));
         }
+        let file = location.beside().join("nodes").join(format!("{node}.lease"));
         let state = State {
             wanted: length,
             granted: length,
             renewed: entered,
             running: false,
+            deadline: match cfg!(feature = "sim") {
+                true => None,
+                false => Some(Deadline::create(file)?),
+            },
             swept: None,
             lost: false,
             done: false,
         };
+        state.tell_workers();
         let shared = Arc::new(Shared {
             state: Mutex::new(state),
             changed: Condvar::new(),
@@ -144,6 +164,13 @@ impl Lease {
         let cookie = cookie.to_owned();
         world::thread("lease watch", move || watch(&shared, &cookie, &tell))?;
         Ok(lease)
+    }
+
+    /// The file that tells worker processes until when they may run jobs.
+    pub fn file(&self) -> Option<PathBuf> {
+        let shared = self.0.as_ref()?;
+        let state = shared.state();
+        state.deadline.as_ref().map(|deadline| deadline.path().to_owned())
     }
 
     /// Whether jobs may be claimed and started.
@@ -223,6 +250,7 @@ impl Renewal {
         match renewed {
             Ok(true) => {
                 (state.renewed, state.granted) = (asked, wanted);
+                state.tell_workers();
                 self.next = asked + wanted / 6;
                 self.retry = RETRY_FIRST;
             }
@@ -383,6 +411,7 @@ mod tests {
             granted: Duration::from_secs(12),
             renewed,
             running: false,
+            deadline: None,
             swept: None,
             lost: false,
             done: false,

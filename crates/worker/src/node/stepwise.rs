@@ -5,7 +5,7 @@ use std::rc::Rc;
 use std::sync::mpsc::{self, Sender};
 
 use queuectl_core::NodeId;
-use queuectl_storage::{Location, NewNode, NodeGuard, OpenMode, Store};
+use queuectl_storage::{Location, NewNode, NodeGuard, OpenMode, Store, Wake};
 
 use super::dispatcher::Dispatcher;
 use super::events::Event;
@@ -86,7 +86,7 @@ impl SimNode {
 
     /// Somebody changed the store.
     pub fn wake(&self) {
-        let _ = self.events.send(Event::Wake);
+        let _ = self.events.send(Event::Wake(Wake::Asked));
     }
 
     /// The user asks it to stop.

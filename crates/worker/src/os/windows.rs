@@ -3,7 +3,7 @@
 //! The dispatcher has the only handles of the Job Objects, and with its end, however it comes, the system closes them and
 //! ends all that is in them. No process in them may break away.
 
-use std::fs::File;
+use std::fs::{File, OpenOptions};
 use std::io;
 use std::os::windows::io::{AsHandle, AsRawHandle, FromRawHandle, IntoRawHandle, OwnedHandle};
 use std::os::windows::process::CommandExt;
@@ -23,7 +23,25 @@ use windows_sys::Win32::System::JobObjects::{
     JobObjectBasicAccountingInformation, JobObjectExtendedLimitInformation, QueryInformationJobObject,
     SetInformationJobObject, TerminateJobObject,
 };
+use windows_sys::Win32::System::SystemInformation::GetTickCount64;
 use windows_sys::Win32::System::Threading::CREATE_NEW_PROCESS_GROUP;
+
+/// The clock that runs since the machine was started, also while it sleeps.
+pub fn since_start() -> Duration {
+    // SAFETY: takes nothing and cannot fail.
+    Duration::from_millis(unsafe { GetTickCount64() })
+}
+
+/// A file that is made has the rights of its folder.
+pub fn for_owner_only(_: &mut OpenOptions) {}
+
+/// Writes over the beginning of a file, in one call.
+pub fn write_at_start(file: &File, bytes: &[u8]) -> io::Result<()> {
+    match std::os::windows::fs::FileExt::seek_write(file, bytes, 0)? {
+        written if written == bytes.len() => Ok(()),
+        _ => Err(io::ErrorKind::WriteZero.into()),
+    }
+}
 
 /// Longest wait for processes that were terminated to be gone.
 const END_MOST: Duration = Duration::from_secs(10);

@@ -78,6 +78,11 @@ impl Jobs {
         books.waiting.len() != before
     }
 
+    /// Whether any job runs.
+    pub fn any(&self) -> bool {
+        !self.books().running.is_empty()
+    }
+
     /// Drops what has not started; returns what runs, with the longest grace among them.
     pub fn close(&self) -> (Vec<RunKey>, Duration) {
         let mut books = self.books();

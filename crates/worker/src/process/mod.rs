@@ -7,7 +7,9 @@ mod jobs;
 
 use std::fs::File;
 use std::io::{self, BufReader};
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use queuectl_executor::{
@@ -15,8 +17,8 @@ use queuectl_executor::{
 };
 
 pub(crate) use self::jobs::Jobs;
-use crate::os;
 use crate::protocol::{self, FromWorker, ToWorker};
+use crate::{deadline, os, sabotage};
 
 /// The environment variable that marks everything a node started; each worker process has one of its own.
 pub const COOKIE: &str = "QUEUECTL_COOKIE";
@@ -85,6 +87,7 @@ pub fn run_worker(options: WorkerOptions) -> Result<(), WorkerError> {
 }
 
 struct Worker {
+    cookie: String,
     host: Host,
     jobs: Arc<Jobs>,
     link: Arc<Link>,
@@ -93,6 +96,7 @@ struct Worker {
 impl Worker {
     fn start(options: WorkerOptions, cookie: String, output: File) -> Result<Worker, HostError> {
         // The cookie is the node's mark, which has two parts, and the process's own number.
+        let own_cookie = cookie.clone();
         let mark = cookie.splitn(3, '.').take(2).collect::<Vec<_>>().join(".");
         let config = HostConfig {
             search: options.search,
@@ -119,7 +123,12 @@ impl Worker {
             })?
         };
         let _ = starter.set(host.starter());
-        Ok(Worker { host, jobs, link })
+        Ok(Worker {
+            cookie: own_cookie,
+            host,
+            jobs,
+            link,
+        })
     }
 
     fn handle(&self, message: ToWorker) {
@@ -155,6 +164,7 @@ impl Worker {
             ToWorker::Discard(executor, handles) => host.discard(executor, handles),
             ToWorker::Alive(marks) => host.alive(marks),
             ToWorker::Reap(executors) => host.reap(executors),
+            ToWorker::LeaseFile(path) => self.mind_lease(path.into()),
         }
     }
 
@@ -165,6 +175,26 @@ impl Worker {
             self.link.tell(&FromWorker::NotStarted(key));
         }
         taken
+    }
+
+    /// Kills what runs, and ends, when the node's lease is over and nobody else has done so.
+    fn mind_lease(&self, file: PathBuf) {
+        if sabotage::is_off("deadline") {
+            return;
+        }
+        let (jobs, cookie) = (Arc::clone(&self.jobs), self.cookie.clone());
+        let over = move || {
+            let killed = processes::kill_marked(&cookie);
+            tracing::error!(
+                processes = killed,
+                "the node's lease is over and its dispatcher does nothing about it; killed what was running"
+            );
+            std::process::exit(deadline::STATUS);
+        };
+        let mind = move || deadline::watch(&file, || jobs.any(), over);
+        if let Err(error) = thread::Builder::new().name("lease".into()).spawn(mind) {
+            tracing::error!(%error, "nobody in this worker process minds the lease");
+        }
     }
 
     /// Stops what runs, and leaves.

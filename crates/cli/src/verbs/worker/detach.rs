@@ -4,7 +4,7 @@
 //! the one who started it. It leaves the terminal's session by itself, so nothing has to run between fork and exec.
 
 use std::ffi::OsString;
-use std::fs::{DirBuilder, File, OpenOptions};
+use std::fs::{DirBuilder, File};
 use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom, Write};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -49,8 +49,7 @@ pub fn start(args: &[OsString], log_file: Option<&Path>, context: &Context) -> R
             folder.join("node.log")
         }
     };
-    let log =
-        open_log(&log_file).with_context(|| format!("cannot open the log file {}", log_file.display()))?;
+    let log = super::log_file::open(&log_file)?;
     let log_start = log.metadata()?.len();
     let mut node = Command::new(std::env::current_exe()?);
     if let Location::Postgres(place) = &context.location {
@@ -140,14 +139,6 @@ fn show_log(path: &Path, start: u64, raw: bool) -> Result<()> {
     // Nobody listening is no reason to fail.
     let _ = err.write(&text).and_then(|()| err.finish());
     Ok(())
-}
-
-fn open_log(path: &Path) -> io::Result<File> {
-    let mut options = OpenOptions::new();
-    options.append(true).create(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    options.open(path)
 }
 
 fn create_private_dir(path: &Path) -> io::Result<()> {

@@ -2,6 +2,7 @@
 
 mod detach;
 pub mod list;
+mod log_file;
 pub mod run;
 pub mod start;
 pub mod stop;

@@ -1,6 +1,7 @@
 //! Commits whose answer is lost on its way: what they did is found out, and nothing is done twice or not at all.
 
-use super::proxy::{Loss, Mode};
+use super::proxy::{Loss, Mode, Proxy};
+use super::server::own_server;
 use super::{by_proxy, start};
 use crate::support::{Queue, finish, history, wait_until};
 
@@ -47,6 +48,38 @@ fn an_enqueue_whose_commit_is_not_answered_is_stored_once_or_fails() {
     assert_eq!(queue.json(["status"])["total"]["pending"], 1503);
     assert_eq!(queue.state(&bystander), "pending");
     assert_eq!(queue.json(["db:check"])["ok"], true);
+}
+
+/// A server that crashed gives numbers out again that it had given to what was not committed. That another has been
+/// committed under one of them does not make anybody believe that it was theirs.
+#[test]
+fn an_enqueue_whose_number_went_to_another_is_not_taken_for_stored() {
+    let name = "postgres::lost::an_enqueue_whose_number_went_to_another_is_not_taken_for_stored";
+    // What is not committed does not reach the disk meanwhile.
+    let Some(server) = own_server(name, &["wal_writer_delay=10s", "bgwriter_lru_maxpages=0"]) else {
+        return;
+    };
+    let queue = Queue::new().with_server(server.location.clone());
+    let bystander = queue.enqueue(["true"]);
+    let proxy = Proxy::new(&server.location);
+    let location = proxy.location(&server.location);
+    proxy.lose(Loss::Way);
+    let mut late = queue.bare();
+    late.env("QUEUECTL_DB", &location)
+        .args(["enqueue", "--id", "late", "echo no"]);
+    std::thread::scope(|scope| {
+        let late = scope.spawn(|| finish(late, None));
+        wait_until("the loss", || proxy.has_lost());
+        server.crash().unwrap();
+        server.go_on().unwrap();
+        let other = queue.enqueue(["true"]);
+        proxy.set(Mode::Open);
+        let said = late.join().unwrap().fails(8);
+        assert!(said.contains("look with `queuectl list`"), "{said}");
+        let ids: Vec<String> = queue.jobs().iter().map(|job| job["id"].to_string()).collect();
+        assert_eq!(ids, [format!("{bystander:?}"), format!("{other:?}")]);
+    });
+    assert_eq!(queue.ok(["enqueue", "--id", "late", "true"]), "late");
 }
 
 /// A node does not hear that its claim was stored. It has the job and must not keep it from everybody.

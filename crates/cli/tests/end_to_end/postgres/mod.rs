@@ -4,6 +4,7 @@
 
 mod busy;
 mod clocks;
+mod held;
 mod lost;
 mod machines;
 mod net;

@@ -24,6 +24,8 @@ pub enum Loss {
     Commit,
     /// It does, and its connection ends before the answer.
     Answer,
+    /// As with the first, and the way to the server is closed until it is opened again.
+    Way,
 }
 
 struct Shared {
@@ -128,6 +130,10 @@ fn pass(mut from: TcpStream, mut to: TcpStream, shared: &Shared, asks: bool, los
         if asks && has(COMMIT) {
             match shared.loss.lock().unwrap().take() {
                 Some(Loss::Commit) => break,
+                Some(Loss::Way) => {
+                    *shared.mode.lock().unwrap() = Mode::Closed;
+                    break;
+                }
                 Some(Loss::Answer) => lost.store(true, Ordering::SeqCst),
                 None => {}
             }

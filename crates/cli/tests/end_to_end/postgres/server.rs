@@ -14,14 +14,19 @@ pub use throw_away::{Server, Setup};
 use crate::support::unix::children;
 use crate::support::wait_until;
 
-/// A server at that address. None, and said so, if there are no programs for it.
-pub fn own_server(test: &str, address: &str) -> Option<Server> {
+/// A server on this machine with such settings. None, and said so, if there are no programs for it.
+pub fn own_server(test: &str, settings: &[&str]) -> Option<Server> {
+    server_at(test, "127.0.0.1", settings)
+}
+
+/// The same at that address.
+pub fn server_at(test: &str, address: &str, settings: &[&str]) -> Option<Server> {
     let certificates = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../plugins/http/testdata");
     let server = Server::with(&Setup {
         certificates: &certificates,
         address,
         durable: false,
-        settings: &["shared_buffers=64MB"],
+        settings: &[&["shared_buffers=64MB"], settings].concat(),
     });
     let server = server.unwrap_or_else(|error| panic!("the server does not start: {error:#}"));
     if server.is_none() {

@@ -1,15 +1,15 @@
-//! The conformance suite on PostgreSQL, and what only PostgreSQL has: query plans, roles, jobs that are stored by a
+//! The conformance suite on PostgreSQL, and what only PostgreSQL has: query plans, claims, roles, jobs that are stored by a
 //! transaction of somebody else's, schemas of other versions.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod claims;
+
 use diesel::connection::SimpleConnection;
 use diesel::prelude::*;
-use diesel::sql_types::{BigInt, Text};
+use diesel::sql_types::BigInt;
 use queuectl_core::{JobId, NewJob, State, Timestamp};
-use queuectl_storage::{
-    Location, NewNode, OpenMode, Queues, Store, StoreError, enqueue_within, hot_statements_on_postgres,
-};
+use queuectl_storage::{Location, NewNode, OpenMode, Queues, Store, StoreError, enqueue_within};
 use queuectl_testkit::{TempStore, conformance, conformance_suite, job, skipped};
 
 conformance_suite!(TempStore::postgres());
@@ -32,12 +32,6 @@ fn open(test: &str) -> Option<(TempStore, String, PgConnection)> {
 }
 
 #[derive(QueryableByName)]
-struct Line {
-    #[diesel(sql_type = Text, column_name = "QUERY PLAN")]
-    line: String,
-}
-
-#[derive(QueryableByName)]
 struct Number {
     #[diesel(sql_type = BigInt)]
     number: i64,
@@ -46,84 +40,6 @@ struct Number {
 fn number(conn: &mut PgConnection, sql: &str) -> Result<i64, diesel::result::Error> {
     let row: Number = diesel::sql_query(sql).get_result(conn)?;
     Ok(row.number)
-}
-
-/// What PostgreSQL plans for the real statements, in a session as ours are, knowing nothing of the tables.
-#[test]
-fn hot_statements_use_their_indexes() {
-    let Some((_temp, schema, mut conn)) = open("hot_statements_use_their_indexes") else {
-        return;
-    };
-    conn.batch_execute(&format!(
-        "SET search_path = {schema}; SET enable_seqscan = off; SET enable_hashjoin = off; SET enable_mergejoin = off;"
-    ))
-    .unwrap();
-    let statements = hot_statements_on_postgres();
-    let mut plan = |name: &str, values: &[&str]| -> String {
-        let (_, sql) = statements
-            .iter()
-            .find(|(statement, _)| *statement == name)
-            .unwrap();
-        let mut values = values.iter();
-        let text = sql.split('?').collect::<Vec<_>>();
-        let (last, first) = text.split_last().unwrap();
-        let filled: String = first
-            .iter()
-            .flat_map(|part| [*part, values.next().expect("a value for each parameter")])
-            .chain([*last])
-            .collect();
-        let lines: Vec<Line> = diesel::sql_query(format!("EXPLAIN {filled}"))
-            .load(&mut conn)
-            .unwrap();
-        lines.into_iter().map(|line| line.line + "\n").collect()
-    };
-    let ids = "'{1,2}'::BIGINT[]";
-    for (name, values, index) in [
-        ("ReadyQueues", &[][..], "jobs_ready"),
-        ("Shares", &["'{a,b}'::TEXT[]", "5", "5"], "jobs_ready"),
-        ("Claim", &["1", "1", "1", "'a'", "5"], "jobs_ready"),
-        ("Claim", &["1", "1", "1", "'a'", "5"], "payloads_pkey"),
-        ("Promote", &["1", "1", "5"], "jobs_due"),
-        ("NextDue", &[], "jobs_due"),
-        (
-            "Release",
-            &[
-                ids,
-                ids,
-                ids,
-                "'{5,5}'::SMALLINT[]",
-                "'{1,1}'::INTEGER[]",
-                "'{0,0}'::INTEGER[]",
-                ids,
-                ids,
-                "'{t,t}'::BOOLEAN[]",
-                "1",
-            ],
-            "jobs_pkey",
-        ),
-        ("RemoveJobs", &[ids, "5"], "jobs_pkey"),
-        ("RemoveJobs", &[ids, "5"], "attempts_pkey"),
-        ("LockNamedJob", &["'x'"], "jobs_name"),
-    ] {
-        let plan = plan(name, values);
-        assert!(plan.contains(index), "{name} does not use {index}:\n{plan}");
-        assert!(
-            !plan.contains("Seq Scan on jobs"),
-            "{name} walks over a table:\n{plan}"
-        );
-        assert!(
-            name == "Shares" || !plan.contains("Sort"),
-            "{name} sorts:\n{plan}"
-        );
-    }
-    // The control: without its index the claim must fail this very check.
-    let without = plan("Claim", &["1", "1", "1", "'a'", "5"]);
-    assert!(without.contains("jobs_ready"));
-    conn.batch_execute("DROP INDEX jobs_ready").unwrap();
-    let sql =
-        "EXPLAIN SELECT id FROM jobs WHERE state = 1 AND queue = 'a' ORDER BY priority DESC, id LIMIT 5";
-    let lines: Vec<Line> = diesel::sql_query(sql).load(&mut conn).unwrap();
-    assert!(lines.iter().any(|line| line.line.contains("Sort")));
 }
 
 /// A job that is stored by the application's own transaction shares its fate.
@@ -259,7 +175,7 @@ fn documented_roles_can_do_their_work_and_no_more() {
     let Some((mut temp, schema, mut conn)) = open("documented_roles_can_do_their_work_and_no_more") else {
         return;
     };
-    let documents = include_str!("../../../docs/postgres.md");
+    let documents = include_str!("../../../../docs/postgres.md");
     let sql = documents.split("<!-- roles -->").nth(1).unwrap();
     let sql = sql.split("```sql\n").nth(1).unwrap().split("```").next().unwrap();
     // Roles belong to the whole server, so these get names of their own, like the schema.
@@ -454,9 +370,9 @@ fn an_older_schema_is_brought_up_to_date_when_no_node_runs() {
     };
     temp.store.enqueue(&[job("kept")], Timestamp(1)).unwrap();
     let undo = [
-        include_str!("../../../migrations/postgres/2026-11-25-000004_sums/down.sql"),
-        include_str!("../../../migrations/postgres/2026-11-25-000003_stable/down.sql"),
-        include_str!("../../../migrations/postgres/2026-11-25-000002_flat/down.sql"),
+        include_str!("../../../../migrations/postgres/2026-11-25-000004_sums/down.sql"),
+        include_str!("../../../../migrations/postgres/2026-11-25-000003_stable/down.sql"),
+        include_str!("../../../../migrations/postgres/2026-11-25-000002_flat/down.sql"),
     ]
     .concat();
     conn.batch_execute(&format!(

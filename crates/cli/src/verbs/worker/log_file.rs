@@ -1,0 +1,73 @@
+//! The log file of a node in the background.
+//!
+//! What a node logs goes into a file that is the user's own. A name in a folder that others can write to may mean something
+//! that they chose: a link to some other file, a file that they can read, a pipe at which everything hangs.
+
+use std::fs::{File, OpenOptions};
+use std::io;
+use std::path::Path;
+
+use anyhow::{Context as _, Result};
+
+use crate::exit::Usage;
+
+/// Opens it for appending; made for its owner only if it is not there.
+pub fn open(path: &Path) -> Result<File> {
+    let file = open_at_once(path).with_context(|| format!("cannot open the log file {}", path.display()))?;
+    let found = file
+        .metadata()
+        .with_context(|| format!("cannot look at the log file {}", path.display()))?;
+    match refusal(path, &found) {
+        None => Ok(file),
+        Some(why) => {
+            let message = format!("{} is no log file: {why}", path.display());
+            Err(Usage::new(message)
+                .hint("choose another with --log-file FILE")
+                .into())
+        }
+    }
+}
+
+#[cfg(unix)]
+fn open_at_once(path: &Path) -> io::Result<File> {
+    use std::os::unix::fs::OpenOptionsExt;
+    // A pipe that nobody reads would be waited for.
+    let flags = nix::fcntl::OFlag::O_NONBLOCK.bits();
+    let mut options = OpenOptions::new();
+    options.append(true).create(true).mode(0o600).custom_flags(flags);
+    options.open(path)
+}
+
+#[cfg(not(unix))]
+fn open_at_once(path: &Path) -> io::Result<File> {
+    OpenOptions::new().append(true).create(true).open(path)
+}
+
+/// Why it is not to be written to.
+#[cfg(unix)]
+fn refusal(path: &Path, found: &std::fs::Metadata) -> Option<String> {
+    use std::os::unix::fs::{FileTypeExt, MetadataExt};
+    let user = nix::unistd::geteuid().as_raw();
+    let foreign = |owner: u32| owner != 0 && owner != user;
+    // Such as /dev/null.
+    if found.file_type().is_char_device() {
+        return None;
+    }
+    if !found.is_file() {
+        return Some("it is a pipe or a device".to_owned());
+    }
+    if foreign(found.uid()) {
+        return Some(format!(
+            "it belongs to user {}, neither to root nor to you",
+            found.uid()
+        ));
+    }
+    let link = path.symlink_metadata().ok().filter(|named| named.is_symlink())?;
+    let of = link.uid();
+    foreign(of).then(|| format!("it is a link of user {of}, neither of root nor of you"))
+}
+
+#[cfg(not(unix))]
+fn refusal(_path: &Path, found: &std::fs::Metadata) -> Option<String> {
+    (!found.is_file()).then(|| "it is no file".to_owned())
+}

@@ -1,0 +1,83 @@
+//! Jobs as JSON, and the lines that they come in.
+
+use std::io::BufReader;
+
+use queuectl_core::limits::{NAME_BYTES, PAYLOAD_BYTES, PAYLOAD_ITEMS, PRIORITY, SCHEDULE_DAYS};
+use queuectl_core::{Payload, Timestamp};
+
+use crate::input::job::JobSpec;
+use crate::input::json;
+use crate::input::lines::{Line, Lines};
+
+/// What is accepted keeps every limit, and is read from the store as it was put there.
+pub fn job_json(data: &[u8]) {
+    let (Ok(text), Some(now)) = (std::str::from_utf8(data), crate::now()) else {
+        return;
+    };
+    let spec = match json::job(text, &now) {
+        Ok(spec) => spec,
+        Err(said) => return crate::check_error(&said),
+    };
+    assert_eq!(spec.clone().or(JobSpec::default()), spec, "nothing adds nothing");
+    assert_eq!(JobSpec::default().or(spec.clone()), spec, "nothing hides nothing");
+    let now = Timestamp::from(now.timestamp());
+    let job = match spec.into_new_job(now) {
+        Ok(job) => job,
+        Err(said) => return crate::check_error(&said),
+    };
+    let names = [job.queue.as_str(), job.executor.as_str()];
+    let mut names = names
+        .into_iter()
+        .chain(job.name.as_ref().map(|name| name.as_str()));
+    assert!(
+        names.all(|name| (1..=NAME_BYTES).contains(&name.len())),
+        "{job:?}"
+    );
+    assert!(job.priority.abs() <= PRIORITY && job.payload.env.len() <= PAYLOAD_ITEMS);
+    if let Some(at) = job.run_at {
+        let days = at.since(now).as_secs() / 86_400;
+        assert!(days <= SCHEDULE_DAYS.unsigned_abs(), "{days} days ahead");
+    }
+    let Ok(stored) = job.payload.to_stored() else {
+        panic!("accepted and not storable: {job:?}")
+    };
+    assert!(stored.len() <= PAYLOAD_BYTES);
+    let read: Payload = match serde_json::from_str(&stored) {
+        Ok(read) => read,
+        Err(error) => panic!("stored and not readable: {error}: {stored}"),
+    };
+    assert_eq!(read, job.payload, "{stored}");
+}
+
+/// Lines are those of the text, in order, whole or said to be too long, however the text arrives.
+pub fn json_lines(data: &[u8]) {
+    json_lines_with(data, |limit| limit);
+}
+
+/// The same where the parser is told another limit than the check: for the control.
+pub fn json_lines_with(data: &[u8], told: fn(usize) -> usize) {
+    let [limit, buffer, text @ ..] = data else { return };
+    let (limit, buffer) = (usize::from(*limit), usize::from(*buffer) + 1);
+    let mut wanted = text.split(|byte| *byte == b'\n').peekable();
+    let mut lines = Lines::new(BufReader::with_capacity(buffer, text), told(limit));
+    let mut number = 0;
+    while let Some(expected) = wanted.next() {
+        // After the last line feed there is no line.
+        if expected.is_empty() && wanted.peek().is_none() {
+            break;
+        }
+        number += 1;
+        let line = lines.next().ok().flatten();
+        let expected = match expected.len() > limit {
+            true => Line::TooLong,
+            false => Line::Text(expected.to_vec()),
+        };
+        assert_eq!(
+            line,
+            Some(expected),
+            "line {number}, limit {limit}, buffer {buffer}"
+        );
+        assert_eq!(lines.number, number);
+    }
+    assert!(matches!(lines.next(), Ok(None)), "more lines than there are");
+}

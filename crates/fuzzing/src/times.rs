@@ -1,0 +1,72 @@
+//! Lengths of time, and points in time.
+
+use std::time::Duration;
+
+use queuectl_core::Timestamp;
+use queuectl_core::settings::show_time;
+
+use crate::input::time::{Start, duration, milliseconds, point};
+
+/// Milliseconds are rounded up; what is shown is read as the same; what is refused is named.
+pub fn times(data: &[u8]) {
+    times_with(data, |ms| ms);
+}
+
+/// The same where milliseconds come out differently: for the control.
+pub fn times_with(data: &[u8], told: fn(u64) -> u64) {
+    let (Ok(text), Some(now)) = (std::str::from_utf8(data), crate::now()) else {
+        return;
+    };
+    let length = duration(text);
+    match (&length, milliseconds(text).map(told)) {
+        (Ok(length), Ok(ms)) => {
+            let at_least = Duration::from_millis(ms);
+            let less = ms.checked_sub(1).map(Duration::from_millis);
+            assert!(
+                at_least >= *length && less.is_none_or(|less| less < *length),
+                "{text:?}: {ms} ms"
+            );
+            // As far as any setting goes; beyond, the units of people do not add up.
+            if ms < 3650 * 86_400_000 {
+                assert_eq!(milliseconds(&show_time(ms)), Ok(ms), "{}", show_time(ms));
+            }
+        }
+        (Ok(length), Err(said)) => {
+            crate::check_names(&said, text);
+            assert!(
+                length.as_millis() >= u128::from(u64::MAX),
+                "{text:?} is not too long"
+            );
+        }
+        (Err(said), Err(_)) => crate::check_names(said, text),
+        (Err(said), Ok(ms)) => panic!("{text:?} is {ms} ms, and: {said}"),
+    }
+    let from = Timestamp::from(now.timestamp());
+    match point(text, &now) {
+        Ok(at) => {
+            assert_eq!(point(&at.to_string(), &now), Ok(at), "{at}");
+            // A time of day is within the next day, which may have 25 hours.
+            if text.contains(':') && text.trim().len() <= "18:00:00".len() {
+                assert!(
+                    at > from && at.since(from) <= Duration::from_secs(25 * 3600),
+                    "{text:?}: {at}"
+                );
+            }
+            check_start(Start::At(at), from);
+        }
+        Err(said) => crate::check_names(&said, text),
+    }
+    if let Ok(length) = length {
+        check_start(Start::After(length), from);
+    }
+}
+
+fn check_start(start: Start, from: Timestamp) {
+    match start.resolve(from) {
+        Ok(at) => assert!(
+            at.since(from) <= Duration::from_secs(101 * 366 * 86_400),
+            "{start:?}: {at}"
+        ),
+        Err(said) => crate::check_error(&said),
+    }
+}

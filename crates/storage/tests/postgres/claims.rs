@@ -1,0 +1,192 @@
+//! How jobs are found: the plans of the statements, and what claims pass over.
+
+use std::time::Duration;
+
+use diesel::connection::SimpleConnection;
+use diesel::prelude::*;
+use diesel::sql_types::Text;
+use queuectl_core::transition::Standing;
+use queuectl_core::{Event, JobId, NewJob, State, Timestamp, transition};
+use queuectl_storage::{NewNode, Queues, Record, Store, Turn, hot_statements_on_postgres};
+use queuectl_testkit::job;
+
+use super::open;
+
+#[derive(QueryableByName)]
+struct Line {
+    #[diesel(sql_type = Text, column_name = "QUERY PLAN")]
+    line: String,
+}
+
+/// What PostgreSQL plans for the real statements, in a session as ours are, knowing nothing of the tables.
+#[test]
+fn hot_statements_use_their_indexes() {
+    let Some((_temp, schema, mut conn)) = open("hot_statements_use_their_indexes") else {
+        return;
+    };
+    conn.batch_execute(&format!(
+        "SET search_path = {schema}; SET enable_seqscan = off; SET enable_hashjoin = off; SET enable_mergejoin = off;"
+    ))
+    .unwrap();
+    let statements = hot_statements_on_postgres();
+    let mut plan = |name: &str, values: &[&str]| -> String {
+        let (_, sql) = statements
+            .iter()
+            .find(|(statement, _)| *statement == name)
+            .unwrap();
+        let mut values = values.iter();
+        let text = sql.split('?').collect::<Vec<_>>();
+        let (last, first) = text.split_last().unwrap();
+        let filled: String = first
+            .iter()
+            .flat_map(|part| [*part, values.next().expect("a value for each parameter")])
+            .chain([*last])
+            .collect();
+        // What is planned within its recursion is only shown when it has run; it changes nothing.
+        let analyze = if name == "Outlook" { ", ANALYZE" } else { "" };
+        let lines: Vec<Line> = diesel::sql_query(format!("EXPLAIN (VERBOSE{analyze}) {filled}"))
+            .load(&mut conn)
+            .unwrap();
+        lines.into_iter().map(|line| line.line + "\n").collect()
+    };
+    const CLAIM: [&str; 8] = ["1", "1", "1", "1", "'a'", "-9", "9", "5"];
+    const CLAIM_BEHIND: [&str; 8] = ["1", "1", "1", "1", "'a'", "0", "7", "5"];
+    let ids = "'{1,2}'::BIGINT[]";
+    for (name, values, index) in [
+        ("Outlook", &["'a'", "'a'"][..], "jobs_ready"),
+        ("Outlook", &["'a'", "'a'"], "jobs_due"),
+        ("Shares", &["'{a,b}'::TEXT[]", "5", "5"], "jobs_ready"),
+        ("Claim", &CLAIM, "jobs_ready"),
+        ("Claim", &CLAIM, "payloads_pkey"),
+        ("ClaimBehind", &CLAIM_BEHIND, "jobs_ready"),
+        ("ClaimBehind", &CLAIM_BEHIND, "payloads_pkey"),
+        ("Asks", &["1", "1"], "jobs_running"),
+        ("Promote", &["1", "1", "5"], "jobs_due"),
+        ("NextDue", &[], "jobs_due"),
+        (
+            "Release",
+            &[
+                ids,
+                ids,
+                ids,
+                "'{5,5}'::SMALLINT[]",
+                "'{1,1}'::INTEGER[]",
+                "'{0,0}'::INTEGER[]",
+                ids,
+                ids,
+                "'{t,t}'::BOOLEAN[]",
+                "1",
+            ],
+            "jobs_pkey",
+        ),
+        ("RemoveJobs", &[ids, "5"], "jobs_pkey"),
+        ("RemoveJobs", &[ids, "5"], "attempts_pkey"),
+        ("LockNamedJob", &["'x'"], "jobs_name"),
+    ] {
+        let plan = plan(name, values);
+        assert!(plan.contains(index), "{name} does not use {index}:\n{plan}");
+        assert!(
+            !plan
+                .lines()
+                .any(|line| line.contains("Seq Scan on") && line.contains(".jobs")),
+            "{name} walks over a table:\n{plan}"
+        );
+        assert!(
+            matches!(name, "Shares" | "Asks") || !plan.contains("Sort"),
+            "{name} sorts:\n{plan}"
+        );
+    }
+    // The control: without its index the claim must fail this very check.
+    let without = plan("Claim", &CLAIM);
+    assert!(without.contains("jobs_ready"));
+    conn.batch_execute("DROP INDEX jobs_ready").unwrap();
+    let sql =
+        "EXPLAIN SELECT id FROM jobs WHERE state = 1 AND queue = 'a' ORDER BY priority DESC, id LIMIT 5";
+    let lines: Vec<Line> = diesel::sql_query(sql).load(&mut conn).unwrap();
+    assert!(lines.iter().any(|line| line.line.contains("Sort")));
+}
+
+/// What claims pass over for a while, where looking at it takes long, are older jobs of the same queue and priority alone.
+#[test]
+fn claims_pass_over_what_was_claimed_and_nothing_else() {
+    let Some((mut temp, _, _)) = open("claims_pass_over_what_was_claimed_and_nothing_else") else {
+        return;
+    };
+    let (mut another, now) = (temp.another(), Timestamp(1000));
+    let store = &mut temp.store;
+    let new = NewNode {
+        cookie: "mark".into(),
+        host: "h".into(),
+        pid: 1,
+        version: "0".into(),
+        workers: 1,
+        concurrency: 1,
+        queues: Queues::All,
+    };
+    let (node, _guard, _listener) = store.enter_node(&new, now).unwrap();
+    let of = |queue: &str, priority: i32| NewJob {
+        queue: queue.parse().unwrap(),
+        priority,
+        ..job("true")
+    };
+    let enqueue =
+        |store: &mut Store, queue, priority| store.enqueue(&[of(queue, priority)], now).unwrap()[0].0;
+    let turn = |store: &mut Store, records: &[Record], claim| -> Vec<i64> {
+        let turn = Turn {
+            node,
+            records,
+            claim,
+            queues: &Queues::All,
+            now,
+        };
+        store
+            .turn(&turn)
+            .unwrap()
+            .claimed
+            .iter()
+            .map(|job| job.id)
+            .collect()
+    };
+    let ids: Vec<i64> = (0..4).map(|_| enqueue(store, "m", 5)).collect();
+    let hour = Duration::from_secs(3600);
+    store.set_long_claims(Duration::ZERO, hour);
+    assert_eq!(turn(store, &[], 2), ids[..2]);
+    // One of them comes back. It is the oldest.
+    let back = Record {
+        job: JobId(ids[0]),
+        fence: 1,
+        node,
+        change: transition(
+            Standing {
+                state: State::Processing,
+                attempts: 1,
+                system_failures: 0,
+            },
+            Event::Return,
+        )
+        .unwrap(),
+        attempt: None,
+    };
+    assert_eq!(turn(store, &[back], 1), ids[2..3], "it is passed over");
+    store.set_long_claims(hour, hour);
+    // Nothing else is: neither other priorities nor other queues.
+    let (below, above) = (enqueue(store, "m", 4), enqueue(store, "m", 6));
+    let (first, last) = (enqueue(store, "a", 5), enqueue(store, "z", 5));
+    assert_eq!(turn(store, &[], 1), [above]);
+    let mut rest = turn(store, &[], 9);
+    rest.sort_unstable();
+    assert_eq!(rest, [ids[3], below, first, last]);
+    assert_eq!(
+        store
+            .counts(None)
+            .unwrap()
+            .iter()
+            .map(|count| count.jobs)
+            .sum::<u64>(),
+        8
+    );
+    assert_eq!(store.check().unwrap().miscounted, 0);
+    // Who has no such claim behind him finds it.
+    assert_eq!(turn(store, &[], 9), [0; 0]);
+    assert_eq!(turn(&mut another, &[], 9), [ids[0]]);
+}
