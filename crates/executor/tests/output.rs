@@ -8,6 +8,7 @@ use std::io::{BufRead, BufReader};
 use std::os::unix::fs::PermissionsExt;
 
 use queuectl_core::OutcomeKind::Succeeded;
+#[cfg(target_os = "linux")]
 use serde_json::json;
 use support::{Bench, hear, text};
 

@@ -87,14 +87,12 @@ pub fn program(
         }
     }
     let begun = Instant::now();
-    // Those that start many processes one at a time, or the rare error is not that rare.
-    let threads = if program.target == "end_to_end" { "1" } else { "2" };
     let run = |names: &[&str], threads: &str, most: Duration| {
         let mut command = command();
         command.args(names).args(["--exact", "--test-threads", threads]);
         verdicts(command, names, &log, limit(most), toolchain)
     };
-    let first = run(&wanted, threads, MOST)?;
+    let first = run(&wanted, "2", MOST)?;
     for name in wanted {
         let passed = first.get(name).is_some_and(|passed| *passed);
         let again = || run(&[name], "1", MOST_ALONE);

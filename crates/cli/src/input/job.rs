@@ -151,7 +151,8 @@ mod tests {
         };
         assert_eq!(cwd(None), here);
         assert_eq!(cwd(Some("sub")), here.join("sub"));
-        assert_eq!(cwd(Some("/")), PathBuf::from("/"));
+        // On Windows it is the root of the working folder's drive.
+        assert_eq!(cwd(Some("/")), std::path::absolute("/").unwrap());
         assert!(JobSpec::default().into_new_job(Timestamp(0)).is_err());
     }
 }

@@ -119,6 +119,7 @@ fn output_without_end_costs_neither_memory_nor_database() {
     queue.ok(["dlq:purge", &dead]);
     assert!(!std::path::Path::new(&file_of_dead).exists());
     assert!(file.exists(), "that of the bystander");
+    drop(node);
 }
 
 #[test]

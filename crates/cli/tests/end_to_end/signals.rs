@@ -5,7 +5,9 @@ use std::os::unix::process::CommandExt;
 
 use nix::sys::signal::Signal;
 
-use crate::support::unix::{lives, send, surroundings};
+#[cfg(target_os = "linux")]
+use crate::support::unix::surroundings;
+use crate::support::unix::{lives, send};
 use crate::support::{GATED, Node, Queue, history};
 
 #[test]

@@ -20,9 +20,11 @@ use nix::sys::resource::{RLIM_INFINITY, Resource, getrlimit, rlim_t, setrlimit};
 use nix::sys::stat::{Mode, umask};
 use nix::unistd::{Gid, Uid, chdir, geteuid, setgid, setuid, write};
 use queuectl_plugin_api::abi::{
-    QC_RLIMIT_AS, QC_RLIMIT_CORE, QC_RLIMIT_CPU, QC_RLIMIT_DATA, QC_RLIMIT_FSIZE, QC_RLIMIT_MEMLOCK,
-    QC_RLIMIT_NOFILE, QC_RLIMIT_NPROC,
+    QC_RLIMIT_AS, QC_RLIMIT_CORE, QC_RLIMIT_CPU, QC_RLIMIT_DATA, QC_RLIMIT_FSIZE, QC_RLIMIT_NOFILE,
+    QC_RLIMIT_STACK,
 };
+#[cfg(target_os = "linux")]
+use queuectl_plugin_api::abi::{QC_RLIMIT_MEMLOCK, QC_RLIMIT_NPROC};
 
 use super::user::User;
 use super::{Group, Marks};
@@ -226,10 +228,13 @@ fn rlimit(limit: &Rlimit) -> Result<Step, String> {
         QC_RLIMIT_CORE => Resource::RLIMIT_CORE,
         QC_RLIMIT_FSIZE => Resource::RLIMIT_FSIZE,
         QC_RLIMIT_AS => Resource::RLIMIT_AS,
-        QC_RLIMIT_NPROC => Resource::RLIMIT_NPROC,
         QC_RLIMIT_DATA => Resource::RLIMIT_DATA,
+        QC_RLIMIT_STACK => Resource::RLIMIT_STACK,
+        #[cfg(target_os = "linux")]
+        QC_RLIMIT_NPROC => Resource::RLIMIT_NPROC,
+        #[cfg(target_os = "linux")]
         QC_RLIMIT_MEMLOCK => Resource::RLIMIT_MEMLOCK,
-        _ => Resource::RLIMIT_STACK,
+        _ => return Err(format!("there is no limit {name} on this system")),
     };
     // The child inherits these.
     let (soft_now, hard_now) =

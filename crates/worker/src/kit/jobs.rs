@@ -175,10 +175,7 @@ impl<'a> Ground<'a> {
             return Ok(Some(long.clone()));
         }
         match self.needs("command") {
-            Ok(()) => {
-                let command = format!("sleep {seconds}");
-                Ok(Some(self.with(serde_json::json!({ "command": command }))?))
-            }
+            Ok(()) => Ok(Some(self.with(serde_json::json!({ "command": pause(seconds) }))?)),
             Err(_) => Ok(None),
         }
     }
@@ -232,6 +229,16 @@ fn job(ground: &Ground) -> Passed {
     leaves(bench, ground.limit())
 }
 
+/// A command line that does nothing for so long.
+fn pause(seconds: u32) -> String {
+    if cfg!(windows) {
+        // The shell has no better one, and this one answers at once and then once a second.
+        format!("ping -n {} 127.0.0.1 > nul", seconds + 1)
+    } else {
+        format!("sleep {seconds}")
+    }
+}
+
 /// What is to be done where a job would have to take a while.
 const LONG_JOB: &str = "--long-job JOB.json names one that takes a few seconds";
 
@@ -254,7 +261,7 @@ fn start_long(ground: &Ground) -> Result<(Bench, RunKey, bool), Verdict> {
             );
             return match ground.options.long {
                 Some(_) => skipped(format!("the long job {what}; {LONG_JOB}")),
-                None => failed(format!("`sleep 600` {what}")),
+                None => failed(format!("`{}` {what}", pause(600))),
             };
         }
     }

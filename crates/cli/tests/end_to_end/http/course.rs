@@ -2,6 +2,7 @@
 
 use std::io::Write;
 use std::net::TcpListener;
+#[cfg(target_os = "linux")]
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
 
