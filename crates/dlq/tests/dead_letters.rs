@@ -51,7 +51,7 @@ fn let_die(store: &mut Store, at: Timestamp) {
         .map(|(job, fence)| record(*job, *fence, node, at))
         .collect();
     turn(store, node, &records, at);
-    store.leave_node(node).unwrap();
+    assert!(store.leave_node(node).unwrap());
 }
 
 fn turn(store: &mut Store, node: NodeId, records: &[Record], now: Timestamp) -> Vec<(i64, i64)> {

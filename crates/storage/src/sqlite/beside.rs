@@ -240,6 +240,7 @@ impl Beside {
     /// Removes the files of a node that is no more.
     pub fn forget(&self, node: NodeId) {
         let _ = std::fs::remove_file(self.node_file(node, "lock"));
+        let _ = std::fs::remove_file(self.node_file(node, "lease"));
     }
 
     /// Takes the lock of a node of this machine if its owner is gone; none while the owner lives, and none if the node

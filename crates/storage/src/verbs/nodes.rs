@@ -3,6 +3,7 @@
 use std::io;
 use std::time::Duration;
 
+use diesel::dsl::exists;
 use diesel::prelude::*;
 use diesel::sqlite::SqliteConnection;
 use queuectl_core::{JobId, NodeId, QueueName, Timestamp};
@@ -324,19 +325,30 @@ impl Store {
         })
     }
 
-    /// Removes a node that has given back all its jobs.
+    /// Removes a node that has given back all its jobs. One that has not stays, and false is returned: without it nobody
+    /// would ever rescue them.
     ///
     /// # Errors
     /// [`StoreError::Database`].
-    pub fn leave_node(&mut self, node: NodeId) -> Result<(), StoreError> {
-        self.write(|conn| {
+    pub fn leave_node(&mut self, node: NodeId) -> Result<bool, StoreError> {
+        let left = self.write(|conn| {
+            if let Db::Postgres(conn) = conn {
+                // For the lock: no turn of it is under way any more.
+                postgres::lease::settle(conn, node)?;
+            }
+            let has_jobs = diesel::select(exists(jobs::table.filter(jobs::node_id.eq(node.0))));
+            if has_jobs.get_result(conn)? {
+                return Ok(false);
+            }
             diesel::delete(nodes::table.find(node.0)).execute(conn)?;
-            Ok(())
+            Ok(true)
         })?;
-        self.beside.forget(node);
+        if left {
+            self.beside.forget(node);
+        }
         // Others may wait for this node's end.
         self.wake_all(Wake::Jobs);
-        Ok(())
+        Ok(left)
     }
 }
 

@@ -34,6 +34,24 @@ pub fn nodes_live_while_their_guard_is_held(mut temp: TempStore) {
     );
 }
 
+/// Whoever leaves with jobs in hand would leave them to nobody.
+pub fn a_node_that_has_jobs_stays(mut temp: TempStore) {
+    let store = &mut temp.store;
+    let id = enqueue(store, &[job("true")])[0];
+    let (one, _guard) = node(store);
+    let (two, _guard2) = node(store);
+    let claimed = claim_one(store, one);
+    assert!(store.leave_node(two).expect("an answer"), "the bystander");
+    assert!(!store.leave_node(one).expect("an answer"));
+    let nodes = store.nodes().expect("nodes");
+    assert_eq!(nodes.iter().map(|node| node.id).collect::<Vec<_>>(), [one]);
+    let ended = record(&claimed, one, Event::Complete, OutcomeKind::Succeeded, NOW);
+    turn(store, one, &[ended], 0, NOW);
+    assert!(store.leave_node(one).expect("an answer"));
+    assert_eq!(get(store, id).state, State::Completed);
+    assert_eq!(store.nodes().expect("nodes").len(), 0);
+}
+
 /// Requests to stop, to one node or all.
 pub fn stop_requests_reach_the_node_and_never_soften(mut temp: TempStore) {
     let store = &mut temp.store;

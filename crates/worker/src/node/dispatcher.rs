@@ -167,7 +167,12 @@ impl Dispatcher {
             };
         self.crew.dismiss(&self.inbox, deadline);
         if result.is_ok() {
-            self.store.leave_node(self.node)?;
+            if !self.store.leave_node(self.node)? {
+                tracing::error!(
+                    node = self.node.0,
+                    "the node still had jobs; another will rescue them"
+                );
+            }
             tracing::info!(node = self.node.0, "node stopped");
         }
         result
@@ -195,7 +200,14 @@ impl Dispatcher {
         self.crew.flush();
         self.lease.set_running(self.hand.running() > 0);
         if !self.phase.is_working() && self.hand.is_empty() {
-            return Ok(Some(NodeEnd::Stopped));
+            // What of a turn that failed was stored all the same?
+            if self.store_retry.is_some() {
+                self.settle()?;
+                self.store_came_back();
+            }
+            if self.hand.is_empty() {
+                return Ok(Some(NodeEnd::Stopped));
+            }
         }
         if self.options.drain && self.phase.is_working() && self.is_drained() {
             match self.drained() {
