@@ -290,15 +290,7 @@ fn compacting_gives_space_back_and_waits_for_no_node() {
     while temp.store.purge(&filter).unwrap().more {}
     let before = temp.store.check().unwrap();
     assert!(before.free_pages > 50, "{before:?}");
-    let node = queuectl_storage::NewNode {
-        cookie: "mark".into(),
-        host: "h".into(),
-        pid: 1,
-        version: "0".into(),
-        workers: 1,
-        concurrency: 1,
-        queues: queuectl_storage::Queues::All,
-    };
+    let node = queuectl_testkit::new_node("mark");
     let alive = temp.store.enter_node(&node, queuectl_core::Timestamp(1)).unwrap();
     assert!(matches!(temp.store.compact(), Err(StoreError::NodesLive)));
     drop(alive);
@@ -321,15 +313,7 @@ fn compacting_gives_space_back_and_waits_for_no_node() {
 /// again; the control, without, grows.
 #[test]
 fn a_file_that_is_cleaned_up_does_not_grow() {
-    let node = queuectl_storage::NewNode {
-        cookie: "mark".into(),
-        host: "h".into(),
-        pid: 1,
-        version: "0".into(),
-        workers: 1,
-        concurrency: 1,
-        queues: Queues::All,
-    };
+    let node = queuectl_testkit::new_node("mark");
     let pages_after = |rounds: i64, clean_up: bool| -> u64 {
         let mut temp = TempStore::sqlite();
         let store = &mut temp.store;
@@ -408,15 +392,7 @@ fn a_backup_is_a_store_of_its_own() {
     temp.store
         .enqueue(&[job("echo kept")], queuectl_core::Timestamp(1))
         .unwrap();
-    let node = queuectl_storage::NewNode {
-        cookie: "mark".into(),
-        host: "h".into(),
-        pid: 1,
-        version: "0".into(),
-        workers: 1,
-        concurrency: 1,
-        queues: queuectl_storage::Queues::All,
-    };
+    let node = queuectl_testkit::new_node("mark");
     let _alive = temp.store.enter_node(&node, queuectl_core::Timestamp(1)).unwrap();
     let target = temp.path().with_file_name("copy.db");
     temp.store.backup(&target).unwrap();
@@ -457,15 +433,7 @@ fn what_is_not_what_was_stored_is_found() {
     conn.execute_batch(other).unwrap();
     let damage = temp.store.check().unwrap().damage;
     assert_eq!(damage, ["job 1: what it runs is not what was stored"]);
-    let node = queuectl_storage::NewNode {
-        cookie: "mark".into(),
-        host: "h".into(),
-        pid: 1,
-        version: "0".into(),
-        workers: 1,
-        concurrency: 1,
-        queues: Queues::All,
-    };
+    let node = queuectl_testkit::new_node("mark");
     let now = Timestamp(2);
     let (node, _guard, _wakes) = temp.store.enter_node(&node, now).unwrap();
     let turn = |store: &mut queuectl_storage::Store, records: &[Record], claim| {

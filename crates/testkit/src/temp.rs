@@ -8,7 +8,7 @@ use queuectl_core::transition::{Standing, transition};
 use queuectl_core::{
     Attempt, Command, Event, JobId, NewJob, NodeId, Outcome, OutcomeKind, Output, Payload, State, Timestamp,
 };
-use queuectl_storage::{Claimed, Location, OpenMode, Record, Store};
+use queuectl_storage::{Claimed, Location, NewNode, OpenMode, Queues, Record, Store};
 
 /// A store in a folder of its own, or in a schema of its own.
 pub struct TempStore {
@@ -128,5 +128,18 @@ pub fn record(claimed: &Claimed, node: NodeId, event: Event, kind: OutcomeKind, 
         node,
         change: transition(standing, event).expect("an event for a running job"),
         attempt: Some(attempt),
+    }
+}
+
+/// A node as one would enter that serves every queue with one worker process.
+pub fn new_node(cookie: impl Into<String>) -> NewNode {
+    NewNode {
+        cookie: cookie.into(),
+        host: "test".into(),
+        pid: 1,
+        version: "0".into(),
+        workers: 1,
+        concurrency: 1,
+        queues: Queues::All,
     }
 }

@@ -10,9 +10,7 @@ use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 use proptest_state_machine::ReferenceStateMachine;
 use queuectl_core::{Event, JobId, JobRef, NewJob, NodeId, OutcomeKind, State, Timestamp};
-use queuectl_storage::{
-    Cancelled, Claimed, ListFilter, NewNode, NodeGuard, Queues, Record, Store, StoreError, Turn,
-};
+use queuectl_storage::{Cancelled, Claimed, ListFilter, NodeGuard, Queues, Record, Store, StoreError, Turn};
 use queuectl_testkit::{TempStore, job, record};
 
 /// A call.
@@ -269,15 +267,7 @@ struct Real {
 static COOKIES: AtomicUsize = AtomicUsize::new(0);
 
 fn enter(store: &mut Store) -> (NodeId, NodeGuard) {
-    let new = NewNode {
-        cookie: format!("model-{}", COOKIES.fetch_add(1, Ordering::Relaxed)),
-        host: "test".into(),
-        pid: 1,
-        version: "0".into(),
-        workers: 1,
-        concurrency: 1,
-        queues: Queues::All,
-    };
+    let new = queuectl_testkit::new_node(format!("model-{}", COOKIES.fetch_add(1, Ordering::Relaxed)));
     let (id, guard, _) = store.enter_node(&new, Timestamp(START)).unwrap();
     (id, guard)
 }

@@ -7,8 +7,8 @@ use diesel::prelude::*;
 use diesel::sql_types::Text;
 use queuectl_core::transition::Standing;
 use queuectl_core::{Event, JobId, NewJob, State, Timestamp, transition};
-use queuectl_storage::{NewNode, Queues, Record, Store, Turn, hot_statements_on_postgres};
-use queuectl_testkit::job;
+use queuectl_storage::{Queues, Record, Store, Turn, hot_statements_on_postgres};
+use queuectl_testkit::{job, new_node};
 
 use super::open;
 
@@ -114,15 +114,7 @@ fn claims_pass_over_what_was_claimed_and_nothing_else() {
     };
     let (mut another, now) = (temp.another(), Timestamp(1000));
     let store = &mut temp.store;
-    let new = NewNode {
-        cookie: "mark".into(),
-        host: "h".into(),
-        pid: 1,
-        version: "0".into(),
-        workers: 1,
-        concurrency: 1,
-        queues: Queues::All,
-    };
+    let new = new_node("mark");
     let (node, _guard, _listener) = store.enter_node(&new, now).unwrap();
     let of = |queue: &str, priority: i32| NewJob {
         queue: queue.parse().unwrap(),

@@ -9,8 +9,8 @@ use diesel::connection::SimpleConnection;
 use diesel::prelude::*;
 use diesel::sql_types::BigInt;
 use queuectl_core::{JobId, NewJob, State, Timestamp};
-use queuectl_storage::{Location, NewNode, OpenMode, Queues, Store, StoreError, enqueue_within};
-use queuectl_testkit::{TempStore, conformance, conformance_suite, job, skipped};
+use queuectl_storage::{Location, OpenMode, Queues, Store, StoreError, enqueue_within};
+use queuectl_testkit::{TempStore, conformance, conformance_suite, job, new_node, skipped};
 
 conformance_suite!(TempStore::postgres());
 
@@ -212,15 +212,7 @@ fn documented_roles_can_do_their_work_and_no_more() {
     );
     denied(producer.purge_one(&"1".parse().unwrap(), State::Dead));
     let mut worker = as_role("worker").unwrap();
-    let node = NewNode {
-        cookie: format!("cookie-{schema}"),
-        host: "h".into(),
-        pid: 1,
-        version: "0".into(),
-        workers: 1,
-        concurrency: 1,
-        queues: Queues::All,
-    };
+    let node = new_node(format!("cookie-{schema}"));
     let (node, _guard, _) = worker.enter_node(&node, now).unwrap();
     let turn = queuectl_storage::Turn {
         node,
@@ -261,15 +253,7 @@ fn a_node_that_was_taken_over_can_neither_renew_nor_claim_nor_record() {
         return;
     };
     let mut other = temp.another();
-    let new = |cookie: &str| NewNode {
-        cookie: cookie.into(),
-        host: "h".into(),
-        pid: 1,
-        version: "0".into(),
-        workers: 1,
-        concurrency: 1,
-        queues: Queues::All,
-    };
+    let new = |cookie: &str| new_node(cookie);
     let now = temp.store.now().unwrap();
     let (node, _guard, _) = temp.store.enter_node(&new("cut off"), now).unwrap();
     let (bystander, _bystander, _) = temp.store.enter_node(&new("bystander"), now).unwrap();
@@ -409,15 +393,7 @@ fn a_store_can_be_copied_to_the_other_database_and_back() {
         .set_setting(queuectl_core::settings::Key::find("lease").unwrap(), "5s")
         .unwrap()
         .unwrap();
-    let node = NewNode {
-        cookie: "mark".into(),
-        host: "h".into(),
-        pid: 1,
-        version: "0".into(),
-        workers: 1,
-        concurrency: 1,
-        queues: Queues::All,
-    };
+    let node = new_node("mark");
     let (node, guard, _) = origin.store.enter_node(&node, Timestamp(1)).unwrap();
     let now = Timestamp(2);
     let turn = |records, claim| queuectl_storage::Turn {

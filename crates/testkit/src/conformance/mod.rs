@@ -9,11 +9,11 @@ use std::time::Duration;
 use queuectl_core::settings::Key;
 use queuectl_core::{Event, Job, JobId, JobRef, NewJob, NodeId, OutcomeKind, State, Timestamp};
 use queuectl_storage::{
-    Cancelled, Claimed, ListFilter, NewNode, NodeGuard, PurgeFilter, Queues, Record, StopRequest, Store,
-    StoreError, Turn, TurnResult,
+    Cancelled, Claimed, ListFilter, NodeGuard, PurgeFilter, Queues, Record, StopRequest, Store, StoreError,
+    Turn, TurnResult,
 };
 
-use crate::{TempStore, job, record};
+use crate::{TempStore, job, new_node, record};
 
 /// Makes a test of every check.
 #[macro_export]
@@ -101,15 +101,7 @@ fn get(store: &mut Store, id: JobId) -> Job {
 static COOKIES: AtomicUsize = AtomicUsize::new(0);
 
 fn node(store: &mut Store) -> (NodeId, NodeGuard) {
-    let new = NewNode {
-        cookie: format!("cookie-{}", COOKIES.fetch_add(1, Ordering::Relaxed)),
-        host: "test".into(),
-        pid: 1,
-        version: "0".into(),
-        workers: 1,
-        concurrency: 1,
-        queues: Queues::All,
-    };
+    let new = new_node(format!("cookie-{}", COOKIES.fetch_add(1, Ordering::Relaxed)));
     let (id, guard, _) = store.enter_node(&new, NOW).expect("a node enters");
     (id, guard)
 }

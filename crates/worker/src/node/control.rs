@@ -87,22 +87,13 @@ impl Control {
 mod tests {
     use super::*;
     use queuectl_core::settings::Key;
-    use queuectl_storage::{NewNode, Queues};
     use queuectl_testkit::TempStore;
 
     #[test]
     fn the_first_look_is_at_once_and_requests_are_found() {
         let mut temp = TempStore::sqlite();
         let (now, settings) = (Timestamp(1000), Settings::default());
-        let new = NewNode {
-            cookie: "c".into(),
-            host: "h".into(),
-            pid: 1,
-            version: "0".into(),
-            workers: 1,
-            concurrency: 1,
-            queues: Queues::All,
-        };
+        let new = queuectl_testkit::new_node("c");
         let (node, _guard, _listener) = temp.store.enter_node(&new, now).unwrap();
         let key = Key::find("max_retries").unwrap();
         temp.store.set_setting(key, "7").unwrap().unwrap();
