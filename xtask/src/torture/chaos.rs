@@ -83,11 +83,11 @@ impl Node {
         })
     }
 
-    /// Starts it anew if it ended; an error if it had no reason to end.
-    pub fn tend(&mut self, queue: &Queue) -> anyhow::Result<()> {
+    /// Starts it anew if it ended; an error if it had no reason to end. One that finds the disk full when it starts says
+    /// so and ends, which only counts as a reason where the disk can be full.
+    pub fn tend(&mut self, queue: &Queue, disk_may_be_full: bool) -> anyhow::Result<()> {
         if let Some(status) = self.child.try_wait()? {
-            // One that finds the disk full when it starts says so and ends.
-            let refused = status.code() == Some(UNSERVED);
+            let refused = disk_may_be_full && status.code() == Some(UNSERVED);
             ensure!(self.may_end || refused, "a node ended by itself: {status}");
             ensure!(!matches!(status.code(), Some(70 | 101)), "a node broke: {status}");
             *self = Node::start(queue, &self.environment)?;

@@ -162,7 +162,7 @@ impl Scene {
         while sum < wanted {
             self.feed(rng)?;
             for node in &mut self.nodes {
-                node.tend(&self.queue)?;
+                node.tend(&self.queue, self.world == World::Disk)?;
             }
             std::thread::sleep(Duration::from_millis(rng.u64(1..15)));
             let Some(fault) = rng.choice(kinds.iter().copied()) else {
