@@ -36,11 +36,18 @@ pub enum Scope {
     Everything,
     /// The binary and the default executor: what somebody needs who wants to see it run, in a fraction of the time.
     Shell,
+    /// The same, and the executor for containers.
+    Containers,
 }
 
 impl Scope {
     fn takes(self, folder: &str) -> bool {
-        self == Scope::Everything || !folder.starts_with("plugins/") || folder == "plugins/shell"
+        let plugins: &[&str] = match self {
+            Scope::Everything => return true,
+            Scope::Shell => &["plugins/shell"],
+            Scope::Containers => &["plugins/shell", "plugins/docker"],
+        };
+        !folder.starts_with("plugins/") || plugins.contains(&folder)
     }
 }
 

@@ -11,17 +11,21 @@ use fastrand::Rng;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
+use super::containers::Engine;
 use super::rig::{Queue, wait_for};
 
 /// What can happen. Each aims at a node that holds a job, if one does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Fault {
+    /// Its process, or its container.
     KillJob,
     KillWorker,
     KillDispatcher,
     /// Dispatcher and worker processes at once: nobody is left who could clean up behind the jobs.
     KillNode,
     HoldJob,
+    /// By force, while it runs; only where jobs are containers.
+    RemoveContainer,
     HoldWorker,
     HoldDispatcher,
     /// `worker:stop`, which lets jobs finish.
@@ -41,6 +45,22 @@ impl Fault {
         Fault::KillDispatcher,
         Fault::KillNode,
         Fault::HoldJob,
+        Fault::HoldWorker,
+        Fault::HoldDispatcher,
+        Fault::Stop,
+        Fault::StopNow,
+        Fault::StopRace,
+        Fault::Terminate,
+    ];
+
+    /// The same, and what can happen to containers.
+    pub const OF_CONTAINERS: &[Fault] = &[
+        Fault::KillJob,
+        Fault::KillWorker,
+        Fault::KillDispatcher,
+        Fault::KillNode,
+        Fault::HoldJob,
+        Fault::RemoveContainer,
         Fault::HoldWorker,
         Fault::HoldDispatcher,
         Fault::Stop,
@@ -124,7 +144,7 @@ pub fn send(pid: i32, signal: Signal) -> bool {
 }
 
 /// The living children of a process; none if it is gone. What is dead and only waits to be waited for does not count.
-fn children(pid: i32) -> Vec<i32> {
+pub fn children(pid: i32) -> Vec<i32> {
     let tasks = fs::read_dir(format!("/proc/{pid}/task"))
         .into_iter()
         .flatten()
@@ -153,16 +173,37 @@ fn workers(dispatcher: i32) -> Vec<i32> {
     all.filter(is_worker).collect()
 }
 
+/// What a worker process has running.
+#[derive(Clone)]
+enum Job {
+    Process(i32),
+    Container(String),
+}
+
 /// What happened, by kind; a fault that found nobody to hit does not count.
 pub type Tally = BTreeMap<String, u32>;
 
 /// Does a fault to one of the nodes. False if there was nobody to hit.
-pub fn strike(fault: Fault, nodes: &mut [Node], queue: &Queue, rng: &mut Rng) -> anyhow::Result<bool> {
+pub fn strike(
+    fault: Fault,
+    nodes: &mut [Node],
+    queue: &Queue,
+    engine: Option<&Engine>,
+    rng: &mut Rng,
+) -> anyhow::Result<bool> {
     // Nodes, workers and jobs that hold something.
     let mut held = Vec::new();
+    let containers = engine.map(Engine::running).transpose()?.unwrap_or_default();
     for (place, node) in nodes.iter().enumerate() {
         for worker in workers(node.pid()) {
-            held.extend(children(worker).into_iter().map(|job| (place, worker, job)));
+            held.extend(
+                children(worker)
+                    .into_iter()
+                    .map(|job| (place, worker, Job::Process(job))),
+            );
+            // Which worker process a container belongs to is not to be seen from outside; most of them have one.
+            let contained = containers.iter().cloned().map(Job::Container);
+            held.extend(contained.map(|job| (place, worker, job)));
         }
     }
     let Some((place, worker, job)) = rng.choice(held) else {
@@ -178,7 +219,15 @@ pub fn strike(fault: Fault, nodes: &mut [Node], queue: &Queue, rng: &mut Rng) ->
         hit
     };
     Ok(match fault {
-        Fault::KillJob => send(job, Signal::SIGKILL),
+        Fault::KillJob => match (job, engine) {
+            (Job::Process(pid), _) => send(pid, Signal::SIGKILL),
+            (Job::Container(id), Some(engine)) => engine.act(&id, "kill")?,
+            _ => false,
+        },
+        Fault::RemoveContainer => match (job, engine) {
+            (Job::Container(id), Some(engine)) => engine.act(&id, "remove")?,
+            _ => false,
+        },
         Fault::KillWorker => send(worker, Signal::SIGKILL),
         Fault::KillDispatcher => {
             node.may_end = true;
@@ -193,7 +242,16 @@ pub fn strike(fault: Fault, nodes: &mut [Node], queue: &Queue, rng: &mut Rng) ->
             }
             send(dispatcher, Signal::SIGKILL)
         }
-        Fault::HoldJob => hold(job),
+        Fault::HoldJob => match (job, engine) {
+            (Job::Process(pid), _) => hold(pid),
+            (Job::Container(id), Some(engine)) => {
+                let hit = engine.act(&id, "pause")?;
+                sleep(pause);
+                engine.act(&id, "unpause")?;
+                hit
+            }
+            _ => false,
+        },
         Fault::HoldWorker => hold(worker),
         Fault::HoldDispatcher => hold(dispatcher),
         Fault::Terminate => {

@@ -6,6 +6,7 @@
 //! is switched off and which must then find a violation: a test that cannot fail shows nothing.
 
 mod chaos;
+mod containers;
 mod damage;
 mod log;
 mod net;
@@ -20,7 +21,7 @@ mod storage;
 mod syscalls;
 mod verdict;
 
-use clap::Subcommand;
+use clap::{Subcommand, ValueEnum};
 
 use crate::build::{self, Profile, Scope};
 use crate::report::heading;
@@ -63,6 +64,16 @@ pub enum Campaign {
         /// Queues that live through faults at the same time; each is mostly waited for
         #[arg(long, value_name = "N", default_value_t = 6, value_parser = clap::value_parser!(u32).range(1..=64))]
         lanes: u32,
+        /// Only in these worlds [default: all]: in clock the clock of a node jumps, in disk the disk is full or
+        /// read-only now and then, in containers jobs run by the docker plugin, whose engine is killed (dockerd and a
+        /// static busybox), in whole nothing else is wrong
+        #[arg(
+            long,
+            value_name = "WORLD",
+            value_delimiter = ',',
+            hide_possible_values = true
+        )]
+        worlds: Vec<scene::World>,
         /// Repeat the choices of an earlier run
         #[arg(long, value_name = "N")]
         seed: Option<u64>,
@@ -91,9 +102,9 @@ pub enum Campaign {
 
 /// Runs a campaign; an error if anything was violated, or if a control was not.
 pub fn run(workspace: &Workspace, campaign: &Campaign) -> anyhow::Result<()> {
-    let rig = |release: &bool| {
+    let rig = |release: &bool, scope: Scope| {
         heading("Building");
-        let built = build::build(workspace, Profile::from_release_flag(*release), Scope::Shell)?;
+        let built = build::build(workspace, Profile::from_release_flag(*release), scope)?;
         Rig::new(workspace, &built)
     };
     let chosen = |seed: &Option<u64>| seed.unwrap_or_else(|| fastrand::u64(..1_000_000));
@@ -114,22 +125,27 @@ pub fn run(workspace: &Workspace, campaign: &Campaign) -> anyhow::Result<()> {
                 operations: operations.clone(),
                 seed: chosen(seed),
             };
-            storage::run(&rig(release)?, plan, only)
+            storage::run(&rig(release, Scope::Shell)?, plan, only)
         }
         Campaign::Procs {
             faults,
             lanes,
+            worlds,
             seed,
             release,
         } => {
             let plan = procs::Plan {
                 faults: *faults,
                 lanes: *lanes,
+                worlds: match worlds.is_empty() {
+                    true => scene::World::value_variants().to_vec(),
+                    false => worlds.clone(),
+                },
                 seed: chosen(seed),
                 era: procs::ERA,
                 control: if *release { 0 } else { procs::CONTROL },
             };
-            procs::run(&rig(release)?, workspace.root(), &plan)
+            procs::run(&rig(release, Scope::Containers)?, workspace.root(), &plan)
         }
         Campaign::Net {
             partitions,

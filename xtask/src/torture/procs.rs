@@ -8,7 +8,7 @@ use std::path::Path;
 use std::sync::Mutex;
 use std::time::Instant;
 
-use anyhow::Context;
+use anyhow::{Context, ensure};
 use fastrand::Rng;
 
 use super::chaos::{Fault, Tally};
@@ -26,6 +26,8 @@ pub const CONTROL: u32 = 40;
 pub struct Plan {
     pub faults: u32,
     pub lanes: u32,
+    /// In what kinds of world.
+    pub worlds: Vec<World>,
     /// Faults that one queue lives through.
     pub era: u32,
     pub seed: u64,
@@ -51,7 +53,8 @@ pub fn run(rig: &Rig, root: &Path, plan: &Plan) -> anyhow::Result<()> {
     heading("faults of processes");
     println!("seed {}", plan.seed);
     let plugin = fatal_plugin(rig, root)?;
-    let worlds = worlds(rig);
+    let worlds = worlds(rig, &plan.worlds);
+    ensure!(!worlds.is_empty(), "this machine can make none of these worlds");
     let sum = Mutex::new(Sum {
         eras: 0,
         left: plan.faults,
@@ -92,10 +95,15 @@ pub fn run(rig: &Rig, root: &Path, plan: &Plan) -> anyhow::Result<()> {
     }
     println!("no violation");
     if plan.control > 0 && rig.has_controls() {
-        let mut scene = Scene::new(rig, "procs-control", World::Whole, None, Some("sweep"))?;
-        let mut rng = Rng::with_seed(plan.seed);
-        let lived = scene.live(plan.control, &[Fault::KillNode], &mut rng);
-        must_fail("no sweep before a rescue", lived.and_then(|_| scene.judge()))?;
+        for world in [World::Whole, World::Containers] {
+            if worlds.contains(&world) {
+                let mut scene = Scene::new(rig, "procs-control", world, None, Some("sweep"))?;
+                let mut rng = Rng::with_seed(plan.seed);
+                let lived = scene.live(plan.control, &[Fault::KillNode], &mut rng);
+                let what = format!("no sweep before a rescue, {world:?}");
+                must_fail(&what, lived.and_then(|_| scene.judge()))?;
+            }
+        }
     }
     Ok(())
 }
@@ -124,7 +132,11 @@ fn play(
     rng: &mut Rng,
 ) -> anyhow::Result<Played> {
     let mut scene = Scene::new(rig, name, world, plugin, None)?;
-    let lived = scene.live(wanted, Fault::ALL, rng);
+    let kinds = match world {
+        World::Containers => Fault::OF_CONTAINERS,
+        _ => Fault::ALL,
+    };
+    let lived = scene.live(wanted, kinds, rng);
     let judged = lived.and_then(|tally| Ok((tally, scene.judge()?)));
     let (tally, jobs) = judged.with_context(|| format!("see {}", scene.keep().display()))?;
     Ok((tally, scene.others(), jobs))

@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use fastrand::Rng;
 
 use super::rig::Rig;
+use super::scene::World;
 use super::{damage, power, procs, storage, syscalls};
 use crate::build::Built;
 use crate::suite;
@@ -63,6 +64,7 @@ fn some_faults_of_processes() {
         faults: 36,
         era: 12,
         lanes: 3,
+        worlds: vec![World::Whole, World::Clock, World::Disk],
         seed: 1,
         control: 12,
     };

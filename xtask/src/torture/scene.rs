@@ -16,6 +16,7 @@ use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 
 use super::chaos::{Fault, Node, Tally, UNSERVED, send, strike};
+use super::containers::{self, Engine};
 use super::log;
 use super::rig::{PATIENCE, Queue, Rig, complaint, finish, succeeded, wait_for};
 use super::verdict::{self, Fate};
@@ -26,28 +27,40 @@ const STREAM: u64 = 16;
 const FEED: Duration = Duration::from_millis(100);
 
 /// What else is wrong in a scene.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub enum World {
+    /// Nothing is.
     Whole,
     /// The clock of one node jumps.
     Clock,
     /// The disk is full now and then, or read-only.
     Disk,
+    /// Jobs run in containers, whose engine is killed now and then.
+    Containers,
 }
 
-/// The worlds that this machine can make.
-pub fn worlds(rig: &Rig) -> Vec<World> {
-    let mut worlds = vec![World::Whole];
-    match faketime() {
-        Some(_) => worlds.push(World::Clock),
-        None => rig.skip("clock", "libfaketime is not installed"),
-    }
-    if nix::unistd::geteuid().is_root() {
-        worlds.push(World::Disk);
-    } else {
-        rig.skip("disk", "only root can mount disks");
-    }
+/// Those of the worlds that this machine can make.
+pub fn worlds(rig: &Rig, wanted: &[World]) -> Vec<World> {
+    let mut worlds = wanted.to_vec();
+    worlds.retain(|world| match impossible(*world) {
+        Some(reason) => {
+            rig.skip(&format!("{world:?}").to_lowercase(), &reason);
+            false
+        }
+        None => true,
+    });
     worlds
+}
+
+/// Why this machine cannot make such a world, if so.
+fn impossible(world: World) -> Option<String> {
+    let is_root = nix::unistd::geteuid().is_root();
+    match world {
+        World::Clock if faketime().is_none() => Some("libfaketime is not installed".to_owned()),
+        World::Disk if !is_root => Some("only root can mount disks".to_owned()),
+        World::Containers => containers::impossible(),
+        _ => None,
+    }
 }
 
 /// Compiles the plugin that crashes on demand; the folder that it is in. None where there is no compiler.
@@ -88,6 +101,7 @@ pub struct Scene {
     plugin: bool,
     fates: HashMap<String, Fate>,
     mount: Option<PathBuf>,
+    engine: Option<Engine>,
     fed: Option<Instant>,
     others: Tally,
 }
@@ -138,8 +152,17 @@ impl Scene {
                 ("FAKETIME_DONT_FAKE_MONOTONIC", "1".to_owned()),
             ];
         }
+        let engine = match world {
+            // Whether containers outlive their engine depends on the engine; both kinds are met.
+            World::Containers => Some(Engine::start(fastrand::bool())?),
+            _ => None,
+        };
+        if let Some(engine) = &engine {
+            engine.serve(&queue)?;
+        }
         let mut scene = Scene {
             nodes: Vec::new(),
+            engine,
             world,
             plugin: plugin.is_some(),
             fates: HashMap::new(),
@@ -168,7 +191,10 @@ impl Scene {
             let Some(fault) = rng.choice(kinds.iter().copied()) else {
                 bail!("there are no faults");
             };
-            if strike(fault, &mut self.nodes, &self.queue, rng).with_context(|| format!("{fault:?}"))? {
+            let engine = self.engine.as_ref();
+            if strike(fault, &mut self.nodes, &self.queue, engine, rng)
+                .with_context(|| format!("{fault:?}"))?
+            {
                 *tally.entry(format!("{fault:?}")).or_default() += 1;
                 sum += 1;
                 // Not more often than that, for there must be time for jobs to run in between.
@@ -236,6 +262,10 @@ impl Scene {
     }
 
     fn job(&self, rng: &mut Rng) -> (Value, Fate) {
+        if self.world == World::Containers {
+            let (job, ends_well) = containers::job(&self.queue, rng);
+            return (job, if ends_well { Fate::Completed } else { Fate::Dead });
+        }
         match rng.u8(..20) {
             0 => {
                 let command = "echo s $QUEUECTL_JOB_ID $QUEUECTL_FENCE >> log; \
@@ -254,7 +284,7 @@ impl Scene {
         }
     }
 
-    /// Makes the clock jump, or the disk full or read-only for a moment.
+    /// Makes the clock jump, or the disk full or read-only for a moment, or kills the engine.
     fn disturb(&mut self, rng: &mut Rng) -> anyhow::Result<()> {
         let kind = match (self.world, self.mount.clone()) {
             (World::Clock, _) => {
@@ -276,6 +306,11 @@ impl Scene {
             (World::Disk, Some(mount)) => {
                 self.make_read_only(&mount)?;
                 "RemountReadOnly"
+            }
+            (World::Containers, _) if rng.u8(..4) == 0 => {
+                let engine = self.engine.as_mut().context("there is no engine")?;
+                engine.crash()?;
+                "KillEngine"
             }
             _ => return Ok(()),
         };
@@ -332,7 +367,11 @@ impl Scene {
             "the queue does not drain: {}",
             complaint(&drained)
         );
-        verdict::judge(&self.queue, &self.fates)
+        let jobs = verdict::judge(&self.queue, &self.fates)?;
+        if let Some(engine) = &self.engine {
+            engine.judge()?;
+        }
+        Ok(jobs)
     }
 
     /// Puts what there is of it aside, to be looked at.
