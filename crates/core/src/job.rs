@@ -130,45 +130,21 @@ impl Payload {
         Ok(json)
     }
 
-    /// What lists and logs show for the job. Of a payload without a command, what is called like a secret is hidden.
+    /// What lists and logs show for the job. Of a payload without a command, what may be a secret is hidden.
     pub fn display(&self) -> String {
         match (&self.command, &self.payload) {
             (Some(command), _) => command.display(),
             (None, Some(payload)) => {
-                let mut shown = serde_json::Value::Object(payload.clone());
-                hide_secrets(&mut shown);
-                shown.to_string()
+                let payload = Some(payload.clone());
+                let mut shown = Payload {
+                    payload,
+                    ..Payload::default()
+                };
+                shown.hide_secrets();
+                serde_json::Value::from(shown.payload.unwrap_or_default()).to_string()
             }
             (None, None) => String::new(),
         }
-    }
-}
-
-/// What members of a payload are called whose values are shown to nobody in passing: a part of the name, in any case.
-pub const SECRET_NAMES: [&str; 7] = [
-    "secret",
-    "password",
-    "passwd",
-    "token",
-    "authorization",
-    "cookie",
-    "apikey",
-];
-
-fn hide_secrets(value: &mut serde_json::Value) {
-    match value {
-        serde_json::Value::Object(members) => {
-            for (name, value) in members {
-                let name = name.to_ascii_lowercase().replace(['-', '_'], "");
-                if SECRET_NAMES.iter().any(|part| name.contains(part)) {
-                    *value = "(hidden)".into();
-                } else {
-                    hide_secrets(value);
-                }
-            }
-        }
-        serde_json::Value::Array(values) => values.iter_mut().for_each(hide_secrets),
-        _ => {}
     }
 }
 
@@ -355,29 +331,6 @@ mod tests {
             }
             .check()
             .is_err()
-        );
-    }
-
-    #[test]
-    fn secrets_of_a_payload_are_not_shown_in_passing() {
-        let payload = serde_json::json!({
-            "url": "http://a/", "headers": {"Authorization": "Bearer x", "X-Api-Key": ["x"], "Accept": "text"},
-            "steps": [{"db_password": "x", "n": 1}],
-        });
-        let payload = Payload {
-            payload: payload.as_object().cloned(),
-            ..Payload::default()
-        };
-        let shown: serde_json::Value = serde_json::from_str(&payload.display()).unwrap();
-        let hidden = serde_json::json!({
-            "url": "http://a/",
-            "headers": {"Authorization": "(hidden)", "X-Api-Key": "(hidden)", "Accept": "text"},
-            "steps": [{"db_password": "(hidden)", "n": 1}],
-        });
-        assert_eq!(shown, hidden);
-        assert!(
-            payload.to_stored().unwrap().contains("Bearer x"),
-            "what is stored is what was given"
         );
     }
 }

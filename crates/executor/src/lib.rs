@@ -17,6 +17,7 @@ pub mod processes;
 mod run;
 mod spawn;
 mod supervisor;
+pub mod trust;
 
 pub use error::{HostError, PluginError};
 pub use host::{Host, HostConfig, Starter};

@@ -30,11 +30,12 @@ pub struct JobView {
     /// The job's own, else the setting's; null for no limit.
     pub timeout_ms: Option<u64>,
     pub executor: ExecutorName,
+    /// Its values are hidden in a view that is not of everything.
     pub env: BTreeMap<String, String>,
     pub cwd: Option<String>,
-    /// Text for standard input.
+    /// Text for standard input; hidden as well.
     pub stdin: Option<String>,
-    /// The executor's own object.
+    /// The executor's own object, of which what may be a secret is hidden as well.
     pub payload: Option<serde_json::Map<String, serde_json::Value>>,
     /// When it is due, while it waits for that.
     pub run_at: Option<Timestamp>,
@@ -52,8 +53,14 @@ pub struct JobView {
 }
 
 impl JobView {
-    /// The view of a job under the current settings.
-    pub fn new(job: Job, error: Option<String>, settings: &Settings) -> JobView {
+    /// The view of a job under the current settings, in which what may be a secret is hidden.
+    pub fn new(mut job: Job, error: Option<String>, settings: &Settings) -> JobView {
+        job.payload.hide_secrets();
+        JobView::with_secrets(job, error, settings)
+    }
+
+    /// The same, of everything.
+    pub fn with_secrets(job: Job, error: Option<String>, settings: &Settings) -> JobView {
         let command = job.payload.display();
         let argv = match &job.payload.command {
             Some(Command::Argv(argv)) => Some(argv.clone()),

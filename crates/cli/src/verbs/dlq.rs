@@ -40,6 +40,9 @@ pub struct ShowArgs {
     /// The job's id or number
     #[arg(value_name = "JOB")]
     job: JobRef,
+    /// Show also what may be secret, as with `show`
+    #[arg(long)]
+    secrets: bool,
 }
 
 /// Run dead jobs again, now and with fresh attempts; their history stays
@@ -151,7 +154,7 @@ pub fn show(args: &ShowArgs, context: &Context) -> Result<Exit> {
     let mut store = context.open()?;
     let settings = store.settings()?;
     let (job, attempts) = queuectl_dlq::show(&mut store, &args.job)?;
-    super::show::print(job, &attempts, &settings, context)?;
+    super::show::print(job, &attempts, &settings, args.secrets, context)?;
     Ok(Exit::OK)
 }
 

@@ -22,6 +22,9 @@ pub struct ShowArgs {
     /// The job's id or number
     #[arg(value_name = "JOB")]
     job: JobRef,
+    /// Show also what may be secret: environment, standard input, and of the payload what is called like a secret
+    #[arg(long)]
+    secrets: bool,
 }
 
 #[derive(Serialize)]
@@ -37,14 +40,26 @@ pub fn run(args: &ShowArgs, context: &Context) -> Result<Exit> {
     let settings = store.settings()?;
     let job = store.job(&args.job)?;
     let attempts = store.attempts_without_output(job.id)?;
-    print(job, &attempts, &settings, context)?;
+    print(job, &attempts, &settings, args.secrets, context)?;
     Ok(Exit::OK)
 }
 
-/// Prints a job and its attempts.
-pub fn print(job: Job, attempts: &[Attempt], settings: &Settings, context: &Context) -> Result<()> {
+/// Prints a job and its attempts, with secrets or without.
+pub fn print(
+    job: Job,
+    attempts: &[Attempt],
+    settings: &Settings,
+    secrets: bool,
+    context: &Context,
+) -> Result<()> {
     let error = attempts.last().map(|attempt| attempt.outcome.message.clone());
-    let view = JobView::new(job, error.filter(|message| !message.is_empty()), settings);
+    let input = job.payload.stdin.as_ref().map(String::len);
+    let look = if secrets {
+        JobView::with_secrets
+    } else {
+        JobView::new
+    };
+    let view = look(job, error.filter(|message| !message.is_empty()), settings);
     if context.json {
         let attempt_history = attempts.iter().map(AttemptView::from).collect();
         json::print(&Shown {
@@ -54,7 +69,7 @@ pub fn print(job: Job, attempts: &[Attempt], settings: &Settings, context: &Cont
         return Ok(());
     }
     let mut out = anstream::stdout().lock();
-    for (name, value) in fields(&view) {
+    for (name, value) in fields(&view, input) {
         let value = if context.raw {
             value
         } else {
@@ -70,8 +85,8 @@ pub fn print(job: Job, attempts: &[Attempt], settings: &Settings, context: &Cont
     Ok(())
 }
 
-/// What there is to say about a job; what does not apply is left out.
-fn fields(view: &JobView) -> Vec<(&'static str, String)> {
+/// What there is to say about a job, which has so many bytes of input; what does not apply is left out.
+fn fields(view: &JobView, input: Option<usize>) -> Vec<(&'static str, String)> {
     let time = |time: Option<Timestamp>| time.map(local);
     let timeout = match view.timeout_ms {
         Some(ms) => exact(Duration::from_millis(ms)),
@@ -122,10 +137,7 @@ fn fields(view: &JobView) -> Vec<(&'static str, String)> {
             .iter()
             .map(|(name, value)| ("environment", Some(format!("{name}={value}")))),
     );
-    all.push((
-        "input",
-        view.stdin.as_ref().map(|text| format!("{} bytes", text.len())),
-    ));
+    all.push(("input", input.map(|bytes| format!("{bytes} bytes"))));
     all.into_iter()
         .filter_map(|(name, value)| Some((name, value?)))
         .collect()

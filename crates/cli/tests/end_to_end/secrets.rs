@@ -1,4 +1,4 @@
-//! What a job was given in confidence is shown to who asks for that job, and to nobody else.
+//! What a job was given in confidence is shown to who asks for just that, and to nobody else.
 
 use crate::support::unix::Gate;
 use crate::support::{Queue, wait_until};
@@ -33,15 +33,22 @@ fn what_a_job_is_given_is_not_shown_in_passing() {
     let look = || {
         for verb in [
             &["list"][..],
+            &["--json", "list"],
+            &["show", &id],
+            &["--json", "show", &id],
             &["status"],
             &["dlq:list"],
+            &["--json", "dlq:list"],
+            &["dlq:show", &id],
+            &["--json", "dlq:show", &id],
             &["worker:list"],
             &["logs", &id],
+            &["--json", "logs", &id],
             &["config:list"],
             &["db:check"],
             &["-v", "-v", "list"],
             &["wait", &id, "--timeout", "1ms"],
-            &["retry", &id],
+            &["--json", "wait", &id, "--timeout", "1ms"],
             &["--log-format", "json", "status"],
         ] {
             let done = queue.run(verb);
@@ -53,9 +60,21 @@ fn what_a_job_is_given_is_not_shown_in_passing() {
     gate.open();
     queue.wait_state(&id, "dead");
     look();
-    // The controls: the job had it, and who asks for the job is told.
-    assert_eq!(queue.job(&id)["attempt_history"][0]["exit_code"], 3);
-    assert_eq!(queue.job(&id)["env"]["TOKEN"], CANARY);
+    let shown = queue.json(["show", &id]);
+    assert_eq!(
+        (&shown["env"]["TOKEN"], &shown["stdin"]),
+        (&"(hidden)".into(), &"(hidden)".into())
+    );
+    // The controls: the job had it, and who asks for it is told.
+    let told = queue.json(["dlq:show", "--secrets", &id]);
+    assert_eq!(told["attempt_history"][0]["exit_code"], 3);
+    assert_eq!(
+        (&told["env"]["TOKEN"], &told["stdin"]),
+        (&CANARY.into(), &CANARY.into())
+    );
+    let table = queue.ok(["show", "--secrets", &id]);
+    assert!(table.contains(&format!("TOKEN={CANARY}")), "{table}");
+    assert!(!queue.ok(["retry", &id]).contains(CANARY));
 }
 
 /// A job that is a payload alone is shown as that, but for what is called like a secret. It crashes its worker process, and
@@ -78,7 +97,11 @@ fn secrets_of_a_payload_are_not_shown_when_its_plugin_crashes() {
     assert_eq!(crate::support::history(&ended), ["1 crashed", "2 crashed"]);
     for verb in [
         &["list"][..],
+        &["--json", "list"],
+        &["show", &id],
+        &["--json", "show", &id],
         &["dlq:list"],
+        &["--json", "dlq:list"],
         &["status"],
         &["logs", &id],
         &["wait", &id],
@@ -97,7 +120,7 @@ fn secrets_of_a_payload_are_not_shown_when_its_plugin_crashes() {
     assert_eq!(
         queue.job(&id)["payload"]["api_key"],
         CANARY,
-        "who asks for the job is told"
+        "who asks for it is told"
     );
 }
 

@@ -1,4 +1,4 @@
-//! What is refused because somebody else could have had a hand in it: plugins, log files; and what of a queue another user
+//! What is refused because somebody else could have had a hand in it: plugins, queues, log files; and what of a queue another user
 //! can reach, which is nothing.
 
 use std::fs::{self, Permissions};
@@ -160,6 +160,132 @@ fn plugins_that_others_can_change_are_refused() {
         let node = queue.start(&["--plugin-dir", folder]);
         node.wait_log(case.said);
         assert_eq!(queue.read("ran"), "", "{}: job {id} ran", case.about);
+    }
+}
+
+/// A queue in `home`, and who could have changed it; what a node says about it, which is nothing if it runs its jobs.
+const QUEUES: &[Case] = &[
+    Case {
+        about: "the control",
+        as_root: false,
+        change: home,
+        said: "",
+    },
+    Case {
+        about: "a group that was let in, and a folder of files that everybody may make",
+        as_root: false,
+        change: |root| {
+            mode(&home(root), 0o1777);
+            mode(&home(root).join("queue.db"), 0o660);
+            home(root)
+        },
+        said: "",
+    },
+    Case {
+        about: "a file that everybody may write",
+        as_root: false,
+        change: |root| {
+            mode(&home(root).join("queue.db"), 0o666);
+            home(root)
+        },
+        said: "home/queue.db is writable by everybody",
+    },
+    Case {
+        about: "a folder that everybody may write",
+        as_root: false,
+        change: |root| {
+            mode(&home(root), 0o777);
+            home(root)
+        },
+        said: "home is writable by everybody",
+    },
+    Case {
+        about: "a folder of its outputs and pipes that everybody may write",
+        as_root: false,
+        change: |root| {
+            mode(&home(root).join("queue.db.d"), 0o777);
+            home(root)
+        },
+        said: "home/queue.db.d is writable by everybody",
+    },
+    Case {
+        about: "a link in a folder that everybody may write",
+        as_root: false,
+        change: |root| {
+            let open = root.join("open");
+            fs::create_dir(&open).unwrap();
+            symlink(home(root), open.join("link")).unwrap();
+            mode(&open, 0o777);
+            open.join("link")
+        },
+        said: "open is writable by everybody",
+    },
+    Case {
+        about: "a file of another user",
+        as_root: true,
+        change: |root| {
+            give(&home(root).join("queue.db"), OTHER);
+            home(root)
+        },
+        said: "belongs to user 65533",
+    },
+    Case {
+        about: "a log of SQLite's that another user left there",
+        as_root: true,
+        change: |root| {
+            let log = home(root).join("queue.db-wal");
+            fs::write(&log, "").unwrap();
+            give(&log, OTHER);
+            home(root)
+        },
+        said: "queue.db-wal belongs to user 65533",
+    },
+    Case {
+        about: "a folder of another user, where there is no file yet",
+        as_root: true,
+        change: |root| {
+            let theirs = root.join("theirs");
+            fs::create_dir(&theirs).unwrap();
+            give(&theirs, OTHER);
+            theirs
+        },
+        said: "theirs belongs to user 65533",
+    },
+];
+
+fn home(root: &Path) -> PathBuf {
+    root.join("home")
+}
+
+#[test]
+fn a_node_runs_no_jobs_from_a_queue_that_others_can_change() {
+    let root = nix::unistd::geteuid().is_root();
+    for case in QUEUES.iter().filter(|case| root || !case.as_root) {
+        let queue = Queue::new().with_db("home/queue.db");
+        queue.enqueue(["--cwd", queue.path("").to_str().unwrap(), "echo ran >> ran"]);
+        let folder = (case.change)(&queue.path(""));
+        let queue = queue.with_db(folder.join("queue.db"));
+        let is_there = queue.db().exists();
+        if !case.said.is_empty() {
+            for how in ["--drain", "--detach"] {
+                let done = queue.run(["worker:start", how]);
+                let said = [case.said, "fix with", "--trust-others"];
+                let told = said.iter().all(|said| done.err.contains(said));
+                assert!(
+                    done.status == 5 && told,
+                    "{}: {} {}",
+                    case.about,
+                    done.status,
+                    done.err
+                );
+            }
+            assert_eq!(queue.read("ran"), "", "{}", case.about);
+            assert_eq!(queue.db().exists(), is_there, "{}", case.about);
+        }
+        let mut words = vec!["worker:start", "--drain"];
+        words.extend((!case.said.is_empty()).then_some("--trust-others"));
+        queue.ok(words);
+        assert_eq!(queue.lines("ran").len(), usize::from(is_there), "{}", case.about);
     }
 }
 

@@ -304,7 +304,7 @@ impl Queue {
 
     /// Everything about a job.
     pub fn job(&self, id: &str) -> Value {
-        self.json(["show", id])
+        self.json(["show", "--secrets", id])
     }
 
     pub fn state(&self, id: &str) -> String {

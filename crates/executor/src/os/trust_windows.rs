@@ -1,4 +1,4 @@
-//! Who could have put code into a plugin, as access lists on Windows say it.
+//! Who could have changed a file, as access lists on Windows say it.
 //!
 //! Only the file and its folder are looked at: the folders above let everybody create something in them by default
 //! (`C:\\`), which changes nothing of what is there.
@@ -20,7 +20,7 @@ use windows_sys::Win32::Storage::FileSystem::{
     DELETE, FILE_APPEND_DATA, FILE_DELETE_CHILD, FILE_WRITE_DATA, WRITE_DAC, WRITE_OWNER,
 };
 
-use crate::PluginError;
+use crate::trust::{Distrust, Writers};
 
 /// The type of an entry that allows something.
 const ALLOWS: u8 = 0;
@@ -45,14 +45,12 @@ const TRUSTED: [&str; 5] = [
     "S-1-3-4",
 ];
 
-/// Whether nobody but the file's owner and the machine's administrators could have put code into `path`, and the owner
-/// of its folder is the same or one of them.
-pub(crate) fn check_trust(path: &Path) -> Result<(), PluginError> {
-    let refuse = |cause: String, fix: String| PluginError::Untrusted {
-        path: path.to_owned(),
-        cause,
-        fix,
-    };
+/// Everybody there is.
+const EVERYBODY: &str = "S-1-1-0";
+
+/// See [`crate::trust::check`]. With [`Writers::Group`], whoever is in the list by name or in a group, but everybody.
+pub(crate) fn check_trust(path: &Path, writers: Writers) -> Result<(), Distrust> {
+    let refuse = |cause: String, fix: String| Distrust { cause, fix };
     let look = |error: io::Error| {
         refuse(
             crate::outcome::os_text(&error),
@@ -76,7 +74,8 @@ pub(crate) fn check_trust(path: &Path) -> Result<(), PluginError> {
             let cause = format!("{shown} has no access list, so everybody may write to it");
             return Err(refuse(cause, format!("fix with: icacls \"{shown}\" /reset")));
         };
-        let stranger = |(sid, mask): &&(String, u32)| mask & CHANGES != 0 && !trusted(sid);
+        let let_in = |sid: &str| writers == Writers::Group && sid != EVERYBODY;
+        let stranger = |(sid, mask): &&(String, u32)| mask & CHANGES != 0 && !trusted(sid) && !let_in(sid);
         if let Some((sid, _)) = entries.iter().find(stranger) {
             let cause = format!("{shown} is writable by {sid}");
             return Err(refuse(
@@ -252,15 +251,26 @@ mod tests {
         let private = format!("D:P(A;;FA;;;{own})(A;;FA;;;SY)");
         set_list(folder.path(), &private);
         set_list(&file, &private);
-        assert_eq!(check_trust(&file), Ok(()));
+        let check = |writers| check_trust(&file, writers).map_err(|why| why.to_string());
+        assert_eq!(check(Writers::User), Ok(()));
         set_list(&file, &format!("{private}(A;;FR;;;WD)"));
-        assert_eq!(check_trust(&file), Ok(()), "reading does no harm");
+        assert_eq!(check(Writers::User), Ok(()), "reading does no harm");
+        // Whoever is logged in.
+        set_list(&file, &format!("{private}(A;;FA;;;AU)"));
+        assert!(
+            check(Writers::User)
+                .unwrap_err()
+                .contains("is writable by S-1-5-11")
+        );
+        assert_eq!(check(Writers::Group), Ok(()));
         set_list(&file, &format!("{private}(A;;FA;;;WD)"));
-        let said = check_trust(&file).unwrap_err().to_string();
-        assert!(said.contains("is writable by S-1-1-0"), "{said}");
+        for writers in [Writers::User, Writers::Group] {
+            let said = check(writers).unwrap_err();
+            assert!(said.contains("is writable by S-1-1-0"), "{said}");
+        }
         set_list(&file, &private);
         set_list(folder.path(), &format!("{private}(A;;FA;;;WD)"));
-        let said = check_trust(&file).unwrap_err().to_string();
+        let said = check(Writers::User).unwrap_err();
         assert!(said.contains("icacls"), "{said}");
     }
 }

@@ -15,8 +15,8 @@ use nix::libc;
 use nix::sys::signal::Signal;
 use nix::unistd::{AccessFlags, access, geteuid};
 
-use crate::PluginError;
 use crate::spawn::SpawnRequest;
+use crate::trust::{Distrust, Writers};
 
 /// The user's own data folder.
 pub(crate) fn data_folder() -> Option<PathBuf> {
@@ -63,18 +63,18 @@ pub(crate) unsafe fn open_library(path: &Path) -> Result<libloading::Library, li
     unsafe { Library::open(Some(path), RTLD_NOW | RTLD_LOCAL) }.map(Into::into)
 }
 
-/// Whether nobody but root and the current user could have put code into `path`.
-pub(crate) fn check_trust(path: &Path) -> Result<(), PluginError> {
-    let refuse = |cause: String, fix: String| PluginError::Untrusted {
-        path: path.to_owned(),
-        cause,
-        fix,
-    };
+/// See [`crate::trust::check`].
+pub(crate) fn check_trust(path: &Path, writers: Writers) -> Result<(), Distrust> {
+    let refuse = |cause: String, fix: String| Distrust { cause, fix };
     let look = |error: io::Error| {
         refuse(
             crate::outcome::os_text(&error),
             "check that it exists and may be read".to_owned(),
         )
+    };
+    let (others, change) = match writers {
+        Writers::User => (0o022, "go-w"),
+        Writers::Group => (0o002, "o-w"),
     };
     let real = path.canonicalize().map_err(look)?;
     let user = geteuid().as_raw();
@@ -95,14 +95,14 @@ pub(crate) fn check_trust(path: &Path) -> Result<(), PluginError> {
         }
         let mode = found.permissions().mode();
         let sticky_folder = found.is_dir() && mode & u32::from(libc::S_ISVTX as u16) != 0;
-        if mode & 0o022 != 0 && !sticky_folder {
+        if mode & others != 0 && !sticky_folder {
             let who = if mode & 0o002 != 0 {
                 "everybody"
             } else {
                 "its group"
             };
             let cause = format!("{shown} is writable by {who}");
-            return Err(refuse(cause, format!("fix with: chmod go-w '{shown}'")));
+            return Err(refuse(cause, format!("fix with: chmod {change} '{shown}'")));
         }
     }
     Ok(())
@@ -184,16 +184,21 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("lib");
         std::fs::write(&file, "").unwrap();
-        assert_eq!(check_trust(&file), Ok(()));
-        std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o664)).unwrap();
+        let mode = |path: &Path, mode| {
+            std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).unwrap();
+        };
+        let refused = |writers| check_trust(&file, writers).map_err(|why| why.to_string());
+        assert_eq!(refused(Writers::User), Ok(()));
+        mode(&file, 0o664);
         assert!(
-            check_trust(&file)
+            refused(Writers::User)
                 .unwrap_err()
-                .to_string()
                 .contains("writable by its group")
         );
-        std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o644)).unwrap();
-        std::fs::set_permissions(folder.path(), std::fs::Permissions::from_mode(0o777)).unwrap();
-        assert!(check_trust(&file).unwrap_err().to_string().contains("chmod go-w"));
+        assert_eq!(refused(Writers::Group), Ok(()));
+        mode(&file, 0o644);
+        mode(folder.path(), 0o777);
+        assert!(refused(Writers::User).unwrap_err().contains("chmod go-w"));
+        assert!(refused(Writers::Group).unwrap_err().contains("chmod o-w"));
     }
 }

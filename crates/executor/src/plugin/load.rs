@@ -11,7 +11,7 @@ use queuectl_plugin_api::abi::{
 };
 use serde::{Deserialize, Serialize};
 
-use super::allowed;
+use super::{allowed, search};
 use crate::{PluginError, os};
 
 /// What a plugin says about itself.
@@ -142,7 +142,7 @@ impl Slots {
 
 /// Checks the library at `path`, loads it for the rest of the process, and says how it is entered.
 pub(super) fn open(path: &Path) -> Result<EntryFn, PluginError> {
-    os::check_trust(path)?;
+    search::check_trust(path)?;
     let not_loadable = |cause: String| PluginError::NotLoadable {
         path: path.to_owned(),
         cause,

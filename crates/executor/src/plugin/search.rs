@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 
 use queuectl_core::ExecutorName;
 
+use crate::trust::{self, Distrust, Writers};
 use crate::{PluginError, os};
 
 const STEM: &str = "queuectl_plugin_";
@@ -81,7 +82,7 @@ impl SearchPath {
             .map(|folder| folder.join(&file))
             .find(|path| path.is_file())
         {
-            Some(path) => os::check_trust(&path).map(|()| path),
+            Some(path) => check_trust(&path).map(|()| path),
             None => {
                 let folders: Vec<String> = self.folders.iter().map(|f| f.display().to_string()).collect();
                 let folders = if folders.is_empty() {
@@ -114,7 +115,7 @@ impl SearchPath {
                 found.entry(name.to_owned()).or_insert(path);
             }
         }
-        let refused = |path: &Path| os::check_trust(path).err();
+        let refused = |path: &Path| check_trust(path).err();
         found
             .into_iter()
             .map(|(name, path)| Found {
@@ -124,6 +125,15 @@ impl SearchPath {
             })
             .collect()
     }
+}
+
+/// Whether nobody but root and the user could have put code into a plugin.
+pub(super) fn check_trust(path: &Path) -> Result<(), PluginError> {
+    trust::check(path, Writers::User).map_err(|Distrust { cause, fix }| PluginError::Untrusted {
+        path: path.to_owned(),
+        cause,
+        fix,
+    })
 }
 
 fn file_name(name: &ExecutorName) -> String {

@@ -11,7 +11,7 @@ use queuectl_core::limits::{CONCURRENCY, NODE_QUEUES, WORKERS};
 use queuectl_storage::Queues;
 use queuectl_worker::{NodeEnd, NodeOptions, run_node};
 
-use super::detach;
+use super::{detach, trust};
 use crate::context::Context;
 use crate::exit::{Exit, Usage};
 
@@ -41,6 +41,9 @@ pub struct StartArgs {
     /// With --detach: log to this file [default: node.log in the folder beside the queue's file]
     #[arg(long, value_name = "FILE", requires = "detach")]
     log_file: Option<PathBuf>,
+    /// Run jobs although other users can change the queue's file, and with it what runs as you
+    #[arg(long)]
+    trust_others: bool,
     /// Set for the process in the background
     #[arg(long, hide = true, conflicts_with = "detach")]
     detached: bool,
@@ -52,6 +55,9 @@ pub fn run(args: StartArgs, context: &Context) -> Result<Exit> {
         return Err(Usage::new(message)
             .hint("leave --queue out to serve all queues")
             .into());
+    }
+    if !args.trust_others {
+        trust::check(&context.location)?;
     }
     if args.detach {
         return detach::start(&node_args(&args, context), args.log_file.as_deref(), context);
@@ -103,6 +109,9 @@ fn node_args(args: &StartArgs, context: &Context) -> Vec<OsString> {
     node.extend(args.queue.iter().map(|queue| format!("--queue={queue}").into()));
     if args.drain {
         node.push("--drain".into());
+    }
+    if args.trust_others {
+        node.push("--trust-others".into());
     }
     node.extend(context.shared_options());
     node

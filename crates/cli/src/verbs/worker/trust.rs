@@ -1,0 +1,45 @@
+//! Whose jobs a node would run. Whoever can write to the file of a queue can run commands as the user of its nodes.
+//!
+//! Only nodes ask: other verbs run nothing. On PostgreSQL the server says who may do what.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::Result;
+use queuectl_executor::trust::{self, Distrust, Writers};
+use queuectl_storage::Location;
+
+use crate::exit::{Ended, Exit};
+
+/// An error if another user could have put jobs into the file, by themselves or as one of everybody; a group that its
+/// owner let in may. What is not there yet will be made for the user alone, so that its folder counts.
+pub fn check(location: &Location) -> Result<()> {
+    let Some(file) = location.file() else {
+        return Ok(());
+    };
+    let there = |path: &&Path| path.symlink_metadata().is_ok();
+    let parts = parts(file, location.beside());
+    let around = file.ancestors().skip(1).find(there);
+    for path in around
+        .into_iter()
+        .chain(parts.iter().map(PathBuf::as_path).filter(there))
+    {
+        trust::check(path, Writers::Group).map_err(|Distrust { cause, fix }| Ended {
+            message: format!(
+                "no node runs jobs from this file, in which others could have put commands: {cause}; {fix}, or use \
+                 --trust-others"
+            ),
+            exit: Exit::STORE_UNUSABLE,
+        })?;
+    }
+    Ok(())
+}
+
+/// The files that a queue consists of.
+fn parts(file: &Path, beside: PathBuf) -> [PathBuf; 5] {
+    let with = |end: &str| {
+        let mut name = file.as_os_str().to_owned();
+        name.push(end);
+        PathBuf::from(name)
+    };
+    [with(""), with("-wal"), with("-shm"), with("-journal"), beside]
+}

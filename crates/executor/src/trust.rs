@@ -1,0 +1,34 @@
+//! Who, beside root and the user, could have changed what is about to be run: the code of a plugin, or a file with jobs.
+//!
+//! What is then done about it is decided by whoever asks.
+
+use std::path::Path;
+
+/// Who may be able to change a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Writers {
+    /// The user, and whoever may do everything on the machine: root, or the administrators.
+    User,
+    /// Also groups, or on Windows anybody but everybody, whom the file's owner has let in.
+    Group,
+}
+
+/// Somebody else could have changed a file.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{cause}; {fix}")]
+pub struct Distrust {
+    /// What is wrong.
+    pub cause: String,
+    /// What to do.
+    pub fix: String,
+}
+
+/// Whether nobody but those could have put anything into a file or folder, or put another one in its place: neither it
+/// nor any folder or link on the way to it belongs to another user or can be written to by others. On Windows only the
+/// file and its folder are looked at.
+///
+/// # Errors
+/// The first thing that somebody else can change, or that cannot be looked at.
+pub fn check(path: &Path, writers: Writers) -> Result<(), Distrust> {
+    crate::os::check_trust(path, writers)
+}
