@@ -244,12 +244,7 @@ pub fn strike(
         }
         Fault::HoldJob => match (job, engine) {
             (Job::Process(pid), _) => hold(pid),
-            (Job::Container(id), Some(engine)) => {
-                let hit = engine.act(&id, "pause")?;
-                sleep(pause);
-                engine.act(&id, "unpause")?;
-                hit
-            }
+            (Job::Container(id), Some(engine)) => engine.hold(&id, pause)?,
             _ => false,
         },
         Fault::HoldWorker => hold(worker),

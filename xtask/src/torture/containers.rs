@@ -10,6 +10,8 @@ use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, Stdio};
+use std::thread::sleep;
+use std::time::Duration;
 
 use anyhow::{Context, bail, ensure};
 use fastrand::Rng;
@@ -23,6 +25,8 @@ use super::rig::{Queue, wait_for};
 const IMAGE: &str = "queuectl-torture:1";
 /// Where jobs find the folder of their scene.
 const FOLDER: &str = "/scene";
+/// How often an engine that was killed is started again, at most.
+const STARTS: u32 = 5;
 /// A container that is none of the queue's.
 const BYSTANDER: &str = "bystander";
 /// The label of a queue's containers.
@@ -141,6 +145,16 @@ impl Engine {
         }
         send(pid, Signal::SIGKILL);
         dockerd.wait()?;
+        self.run_again()
+    }
+
+    /// An engine that comes back beside its containers may give up on its containerd, as it would under a service manager.
+    fn run_again(&mut self) -> anyhow::Result<()> {
+        for _ in 1..STARTS {
+            if self.run().is_ok() {
+                return Ok(());
+            }
+        }
         self.run()
     }
 
@@ -235,6 +249,20 @@ impl Engine {
             404 | 409 | 500 => Ok(false),
             _ => bail!("{method} {path}: {status}, {said}"),
         }
+    }
+
+    /// Lets a container stand still for a while; false if it did not run.
+    pub fn hold(&self, container: &str, pause: Duration) -> anyhow::Result<bool> {
+        let hit = self.act(container, "pause")?;
+        sleep(pause);
+        // The engine may refuse that for a moment, and nothing else would ever let it go on.
+        wait_for("a container to go on", || {
+            self.act(container, "unpause")?;
+            let paused = self.containers()?.into_iter();
+            let mut paused = paused.filter(|one| one["State"] == "paused");
+            Ok((!paused.any(|one| one["Id"] == container)).then_some(()))
+        })?;
+        Ok(hit)
     }
 
     /// In the end nothing of the queue is left, and what is not the queue's is there.

@@ -97,11 +97,11 @@ pub fn run(rig: &Rig, root: &Path, plan: &Plan) -> anyhow::Result<()> {
     if plan.control > 0 && rig.has_controls() {
         for world in [World::Whole, World::Containers] {
             if worlds.contains(&world) {
-                let mut scene = Scene::new(rig, "procs-control", world, None, Some("sweep"))?;
                 let mut rng = Rng::with_seed(plan.seed);
-                let lived = scene.live(plan.control, &[Fault::KillNode], &mut rng);
+                let mut scene = Scene::new(rig, "procs-control", world, None, Some("sweep"), &mut rng)?;
+                scene.live(plan.control, &[Fault::KillNode], &mut rng)?;
                 let what = format!("no sweep before a rescue, {world:?}");
-                must_fail(&what, lived.and_then(|_| scene.judge()))?;
+                must_fail(&what, scene.judge())?;
             }
         }
     }
@@ -131,7 +131,7 @@ fn play(
     wanted: u32,
     rng: &mut Rng,
 ) -> anyhow::Result<Played> {
-    let mut scene = Scene::new(rig, name, world, plugin, None)?;
+    let mut scene = Scene::new(rig, name, world, plugin, None, rng)?;
     let kinds = match world {
         World::Containers => Fault::OF_CONTAINERS,
         _ => Fault::ALL,

@@ -114,6 +114,7 @@ impl Scene {
         world: World,
         plugin: Option<&Path>,
         without: Option<&'static str>,
+        rng: &mut Rng,
     ) -> anyhow::Result<Scene> {
         let work = rig.fresh(name)?;
         fs::write(work.join("job.sh"), log::SCRIPT)?;
@@ -154,7 +155,7 @@ impl Scene {
         }
         let engine = match world {
             // Whether containers outlive their engine depends on the engine; both kinds are met.
-            World::Containers => Some(Engine::start(fastrand::bool())?),
+            World::Containers => Some(Engine::start(rng.bool())?),
             _ => None,
         };
         if let Some(engine) = &engine {
