@@ -6,6 +6,7 @@
 use std::convert::Infallible;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use bollard::Docker;
@@ -23,7 +24,7 @@ use crate::{auth, follow, image, removal, stopping};
 
 /// How long a worker process that takes a run over tries to reach the engine.
 const REACH: Duration = Duration::from_secs(60);
-/// What a handle has after the container's name as long as the container was not started for sure.
+/// What a handle has after the container's name until the engine was asked to start the container.
 const NEW: &str = " new";
 /// What it has there once standard input was handed over.
 const FED: &str = " fed";
@@ -47,6 +48,9 @@ pub struct Attempt {
     pub run: RunHandle,
     /// Whether somebody will say when the outcome is durable; else nobody needs the container after the end.
     pub recorded: bool,
+    /// Whether the engine was asked to start the container. If it then goes away, only a container that runs or has ended
+    /// shows that it was.
+    pub asked: AtomicBool,
 }
 
 /// Where standard input goes.
@@ -104,8 +108,14 @@ impl Attempt {
         // From here on it is not given up half way: nobody would know whether there is a container.
         match self.make(&docker, &name).await {
             Ok(launched) => self.finish(&docker, &name, launched, &mut stop).await,
-            // Whether it was started is known to the engine alone, once it is back.
-            Err(Problem::Away(_)) => self.try_take_over(NEW, stop).await,
+            Err(Problem::Away(_)) => {
+                let stage = if self.asked.load(Ordering::Relaxed) {
+                    ""
+                } else {
+                    NEW
+                };
+                self.try_take_over(stage, stop).await
+            }
             Err(problem) => Err(problem),
         }
     }
@@ -160,10 +170,7 @@ impl Attempt {
     async fn make_once(&self, docker: &Docker, name: &str, init: bool) -> Result<Launched, Problem> {
         match self.create(docker, name, init).await? {
             Some(launched) => Ok(launched),
-            None => {
-                self.save(name, "")?;
-                self.launch(docker, name).await
-            }
+            None => self.launch(docker, name).await,
         }
     }
 
@@ -205,6 +212,8 @@ impl Attempt {
     async fn launch(&self, docker: &Docker, name: &str) -> Result<Launched, Problem> {
         // Before the start, so that nothing of the input comes late and nothing of the output is missed.
         let streams = self.attach(docker, name).await?;
+        self.save(name, "")?;
+        self.asked.store(true, Ordering::Relaxed);
         match call(docker.start_container(name, None)).await {
             Ok(()) => {}
             Err(problem) if self.may_do_without_init(&problem) => return Ok(Launched::NoInit),
@@ -306,6 +315,14 @@ impl Attempt {
             Err(problem) if problem.is_missing() => return Err(follow::gone(&name)),
             state => state?,
         };
+        if state.status == Some(Status::CREATED) && !handle.ends_with(NEW) {
+            // An engine that is killed forgets what it had just started. To start it again could be to run it twice.
+            removal::remove(&docker, &name).await?;
+            return Err(Problem::Other(
+                "the container was to be started and is not; whether it ran is not known, so it was removed"
+                    .to_owned(),
+            ));
+        }
         if state.status == Some(Status::CREATED) {
             let launched = self.launch(&docker, &name).await?;
             let launched = self.or_without_init(&docker, &name, launched).await?;

@@ -20,6 +20,7 @@ mod stopping;
 use std::collections::BTreeMap;
 use std::future::Future;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use queuectl_plugin_api::{
@@ -67,6 +68,7 @@ impl Docker {
             containers: Arc::clone(&self.containers),
             run: run.handle(),
             recorded: self.host.records(),
+            asked: AtomicBool::new(false),
         };
         let own = [
             ("QUEUECTL_JOB_ID", run.job_id().to_owned()),

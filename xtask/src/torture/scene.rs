@@ -356,7 +356,9 @@ impl Scene {
         }
         // A retry by a clock that was ahead would be waited for until then.
         for job in self.queue.jobs()? {
-            if let (Some("failed"), Some(id)) = (job["state"].as_str(), job["id"].as_str()) {
+            if let (Some(state), Some(id)) = (job["state"].as_str(), job["id"].as_str())
+                && (state == "failed" || state == "dead" && self.had_no_engine(id)?)
+            {
                 self.queue.ok(["retry", id])?;
             }
         }
@@ -373,6 +375,19 @@ impl Scene {
             engine.judge()?;
         }
         Ok(jobs)
+    }
+
+    /// Whether a job gave up because its engine was away, which its short back-offs do not outlast. Who runs the queue then
+    /// sends it round again.
+    fn had_no_engine(&self, id: &str) -> anyhow::Result<bool> {
+        if self.engine.is_none() {
+            return Ok(false);
+        }
+        let shown = self.queue.json(["show", id])?;
+        let mut attempts = shown["attempt_history"].as_array().into_iter().flatten();
+        Ok(attempts
+            .next_back()
+            .is_some_and(|last| last["outcome"] == "system_failure"))
     }
 
     /// Puts what there is of it aside, to be looked at.

@@ -2,8 +2,13 @@
 
 use std::collections::HashMap;
 use std::fs::{self, File};
+use std::io::{Read, Write};
+use std::net::Shutdown;
 use std::os::fd::AsFd;
+use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::Signal;
@@ -12,7 +17,7 @@ use serde_json::json;
 use crate::docker::{job, plain, queue_with, scene};
 use crate::support::engine::Engine;
 use crate::support::unix::send;
-use crate::support::{history, wait_until};
+use crate::support::{Queue, history, wait_until};
 
 /// Says that it runs, waits at the gate, and prints before and after.
 const GATED: &str = "yes 0123456789 | head -c 20000; echo; printf '\\377\\n'; echo $QUEUECTL_FENCE >> /shared/started; \
@@ -265,4 +270,64 @@ fn a_container_whose_worker_process_died_after_its_end_was_told_goes_too() {
     });
     assert_eq!(queue.state(&bystander), "processing");
     assert_eq!(scene.containers().len(), 1);
+}
+
+/// A way to an engine on which the first request to start a container gets lost, with its connection: nobody can tell whether
+/// the engine had it.
+fn lossy_way(queue: &Queue, engine: &Engine) -> String {
+    let path = queue.path("way");
+    let listener = UnixListener::bind(&path).unwrap();
+    let engine = engine.host().replacen("unix://", "", 1);
+    let lost = Arc::new(AtomicBool::new(false));
+    std::thread::spawn(move || {
+        for client in listener.incoming().flatten() {
+            let Ok(server) = UnixStream::connect(&engine) else {
+                return;
+            };
+            let (Ok(answers), Ok(back)) = (server.try_clone(), client.try_clone()) else {
+                return;
+            };
+            let lost = Arc::clone(&lost);
+            std::thread::spawn(move || {
+                pass(client, server, |bytes| {
+                    is_start(bytes) && !lost.swap(true, Ordering::Relaxed)
+                })
+            });
+            std::thread::spawn(move || pass(answers, back, |_| false));
+        }
+    });
+    format!("unix://{}", path.display())
+}
+
+fn is_start(request: &[u8]) -> bool {
+    request.windows(7).any(|part| part == b"/start ")
+}
+
+/// Passes on what comes, until somebody hangs up or something is to be lost.
+fn pass(mut from: UnixStream, mut to: UnixStream, is_lost: impl Fn(&[u8]) -> bool) {
+    let mut bytes = [0; 65536];
+    while let Ok(count @ 1..) = from.read(&mut bytes) {
+        if is_lost(&bytes[..count]) || to.write_all(&bytes[..count]).is_err() {
+            break;
+        }
+    }
+    let _ = (from.shutdown(Shutdown::Both), to.shutdown(Shutdown::Both));
+}
+
+#[test]
+fn a_container_that_may_have_run_is_not_started_again() {
+    let Some(scene) = scene("a_container_that_may_have_run_is_not_started_again") else {
+        return;
+    };
+    let queue = &scene.queue;
+    queue.ok(["config:set", "docker.host", &lossy_way(queue, scene.engine)]);
+    let command = "echo $QUEUECTL_FENCE >> /shared/started";
+    let id = job(queue, command.into(), json!({}), json!({"max_retries": 1}));
+    assert_eq!(queue.drain(&[]), 0);
+    let job = queue.job(&id);
+    assert_eq!(history(&job), ["1 system_failure", "1 succeeded"], "{job}");
+    let why = job["attempt_history"][0]["error"].as_str().unwrap();
+    assert!(why.contains("whether it ran is not known"), "{why}");
+    assert_eq!(queue.lines("shared/started"), ["2"]);
+    scene.wait_no_containers();
 }
