@@ -281,6 +281,7 @@ impl Cluster {
 
     fn be_on(&self, number: u32) {
         store_sim::set_time(self.wall(number), self.now);
+        store_sim::set_machine(number);
         machine::set_machine(number);
     }
 

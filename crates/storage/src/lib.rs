@@ -15,6 +15,7 @@ mod counts;
 mod error;
 mod location;
 mod pages;
+mod place;
 mod postgres;
 mod rows;
 mod schema;

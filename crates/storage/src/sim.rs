@@ -50,6 +50,7 @@ type Observer = Box<dyn FnMut(Seen<'_>)>;
 
 thread_local! {
     static NOW: Cell<(Timestamp, Duration)> = const { Cell::new((Timestamp(0), Duration::ZERO)) };
+    static MACHINE: Cell<u32> = const { Cell::new(0) };
     static OFF: Cell<Option<Guard>> = const { Cell::new(None) };
     static FAULT: Cell<Option<(u32, Fault)>> = const { Cell::new(None) };
     static FULL: Cell<bool> = const { Cell::new(false) };
@@ -59,6 +60,15 @@ thread_local! {
 /// From now on this is the time: what the wall clock shows, and how far the monotonic clock has come.
 pub fn set_time(wall: Timestamp, monotonic: Duration) {
     NOW.set((wall, monotonic));
+}
+
+/// Whatever is done from now on is done on that machine.
+pub fn set_machine(machine: u32) {
+    MACHINE.set(machine);
+}
+
+pub(crate) fn machine() -> u32 {
+    MACHINE.get()
 }
 
 /// The wall clock, in the place of the operating system's.

@@ -337,7 +337,12 @@ pub fn job(queue: &Queue, rng: &mut Rng) -> (Value, bool) {
             false,
         );
     }
-    let command = ["sh", SCRIPT_FILE, &rng.u32(1..60).to_string()];
+    // In a control, so long that what is not removed is still there when it runs again.
+    let ticks = match queue.without {
+        Some(_) => 250,
+        None => rng.u32(1..60),
+    };
+    let command = ["sh", SCRIPT_FILE, &ticks.to_string()];
     (
         json!({"executor": "docker", "command": command, "payload": payload}),
         true,

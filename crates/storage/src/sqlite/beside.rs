@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use queuectl_core::NodeId;
 
 use super::os::{self, WakePipe};
-use crate::{Location, StoreError};
+use crate::{Location, StoreError, place};
 
 /// Longest wait for one's turn: as long as SQLite waits for its own lock.
 const TURN_MOST: Duration = Duration::from_secs(30);
@@ -88,6 +88,15 @@ pub struct TurnGuard(Arc<File>);
 impl Drop for TurnGuard {
     fn drop(&mut self) {
         let _ = self.0.unlock();
+    }
+}
+
+/// Whether the content of a lock is that of the node with this mark, and it is of this machine. Nodes of before wrote their
+/// mark alone.
+fn is_here(content: &str, cookie: &str) -> bool {
+    match content.split_once('\n') {
+        Some((mark, place)) => mark == cookie && place == place::here(),
+        None => content == cookie,
     }
 }
 
@@ -229,7 +238,11 @@ impl Beside {
         let mut lock = create_private(&lock_path).map_err(StoreError::file("create", &lock_path))?;
         lock.try_lock()
             .map_err(|error| StoreError::file("lock", &lock_path)(error.into()))?;
-        lock.write_all(cookie.as_bytes())
+        let whose = match cookie {
+            "" => String::new(),
+            mark => format!("{mark}\n{}", place::here()),
+        };
+        lock.write_all(whose.as_bytes())
             .map_err(StoreError::file("write", &lock_path))?;
         Ok(NodeGuard {
             _lock: Some(lock),
@@ -244,7 +257,8 @@ impl Beside {
     }
 
     /// Takes the lock of a node of this machine if its owner is gone; none while the owner lives, and none if the node
-    /// is not of this machine. The mark in the file tells the node from others that had its number in other stores.
+    /// is not of this machine, which may share the folder with others: what it left running could not be killed from here.
+    /// The mark in the file tells the node from others that had its number in other stores.
     pub fn take_lock(&self, node: NodeId, cookie: &str) -> Result<Option<NodeGuard>, StoreError> {
         let lock_path = self.node_file(node, "lock");
         let mut lock = match File::options().read(true).write(true).open(&lock_path) {
@@ -255,7 +269,7 @@ impl Beside {
         let mut whose = String::new();
         lock.read_to_string(&mut whose)
             .map_err(StoreError::file("read", &lock_path))?;
-        if whose != cookie {
+        if !is_here(&whose, cookie) {
             return Ok(None);
         }
         try_lock(lock, lock_path)
@@ -264,7 +278,7 @@ impl Beside {
     /// Whether a node is of this machine and its process is gone.
     pub fn is_gone(&self, node: NodeId, cookie: &str) -> Result<bool, StoreError> {
         let whose = std::fs::read_to_string(self.node_file(node, "lock")).unwrap_or_default();
-        Ok(!cookie.is_empty() && whose == cookie && !self.lives(node)?)
+        Ok(!cookie.is_empty() && is_here(&whose, cookie) && !self.lives(node)?)
     }
 
     /// Takes over the lock of a node if its owner is gone; none while the owner lives. Whoever holds the guard is
@@ -374,6 +388,34 @@ mod tests {
             }
         });
         assert_eq!(turns.into_inner(), 400);
+    }
+
+    /// Two machines may share a folder, as a home on a network. A lock that is free says nothing of what runs elsewhere.
+    #[test]
+    fn only_a_node_of_this_machine_is_known_to_be_gone() {
+        let folder = tempfile::tempdir().unwrap();
+        let beside = Beside::new(&Location::Sqlite(folder.path().join("queue.db")));
+        let node = NodeId(7);
+        let path = beside.node_file(node, "lock");
+        let looks = |mark| {
+            let taken = beside.take_lock(node, mark).unwrap();
+            let taken = taken.map(NodeGuard::let_go).is_some();
+            (beside.is_gone(node, mark).unwrap(), taken)
+        };
+        let guard = beside.lock(node, "mark").unwrap();
+        let content = std::fs::read_to_string(&path).unwrap();
+        assert_eq!(looks("mark"), (false, false), "it lives");
+        drop(guard);
+        assert_eq!(looks("mark"), (true, true));
+        assert_eq!(looks("another"), (false, false));
+        std::fs::write(&path, format!("{content}.")).unwrap();
+        assert_eq!(looks("mark"), (false, false), "it is of another machine");
+        std::fs::write(&path, "mark").unwrap();
+        assert_eq!(
+            looks("mark"),
+            (true, true),
+            "of a version that did not say where it was"
+        );
     }
 
     #[test]
