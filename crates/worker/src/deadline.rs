@@ -9,6 +9,7 @@
 use std::fs::{File, OpenOptions};
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use crate::os;
@@ -56,25 +57,52 @@ impl Drop for Deadline {
     }
 }
 
-/// Reads the moment.
-fn read(path: &Path) -> Option<Duration> {
-    let bytes = std::fs::read(path).ok()?;
-    Some(Duration::from_nanos(u64::from_le_bytes(bytes.try_into().ok()?)))
+/// The side of a worker process: what it knows of the moment. A file that is gone puts nothing off.
+pub struct Moment {
+    path: PathBuf,
+    /// In the file's nanoseconds; 0 until it could be read.
+    known: AtomicU64,
 }
 
-/// Waits, in a worker process, until the moment has come and is not put off any more, and there is something to end. Then
-/// calls that. A file that is gone puts nothing off.
-pub fn watch(path: &Path, running: impl Fn() -> bool, over: impl FnOnce()) {
-    let mut known = Duration::ZERO;
-    loop {
-        known = read(path).unwrap_or(known);
-        let left = known.saturating_sub(os::since_start());
-        if !left.is_zero() {
-            std::thread::sleep(left.min(SLEEP_MOST));
-        } else if known.is_zero() || !running() {
-            std::thread::sleep(PAUSE);
-        } else {
-            return over();
+impl Moment {
+    /// The moment in that file.
+    pub fn of(path: PathBuf) -> Moment {
+        let known = AtomicU64::new(0);
+        Moment { path, known }
+    }
+
+    /// How long it is until the moment, as far as it is known.
+    fn left(&self) -> Duration {
+        Duration::from_nanos(self.known.load(Ordering::Relaxed)).saturating_sub(os::since_start())
+    }
+
+    /// Whether the moment has come and is not put off. Looks into the file only if it seems so.
+    pub fn has_come(&self) -> bool {
+        if self.left().is_zero()
+            && let Some(later) = self.read()
+        {
+            self.known.store(later, Ordering::Relaxed);
+        }
+        self.known.load(Ordering::Relaxed) != 0 && self.left().is_zero()
+    }
+
+    fn read(&self) -> Option<u64> {
+        let bytes = std::fs::read(&self.path).ok()?;
+        Some(u64::from_le_bytes(bytes.try_into().ok()?))
+    }
+
+    /// Waits until the moment has come and there is something to end. Then calls that.
+    pub fn watch(&self, running: impl Fn() -> bool, over: impl FnOnce()) {
+        loop {
+            if self.has_come() && running() {
+                return over();
+            }
+            let left = self.left();
+            std::thread::sleep(if left.is_zero() {
+                PAUSE
+            } else {
+                left.min(SLEEP_MOST)
+            });
         }
     }
 }
@@ -94,11 +122,8 @@ mod tests {
         let (running, (tell, told)) = (AtomicBool::new(true), mpsc::channel());
         std::thread::scope(|scope| {
             scope.spawn(|| {
-                watch(
-                    &path,
-                    || running.load(Ordering::SeqCst),
-                    || tell.send(()).unwrap(),
-                )
+                let moment = Moment::of(path.clone());
+                moment.watch(|| running.load(Ordering::SeqCst), || tell.send(()).unwrap());
             });
             let short = Duration::from_millis(300);
             // Put off again and again.
@@ -106,11 +131,16 @@ mod tests {
                 deadline.set(Instant::now() + short).unwrap();
                 assert!(told.recv_timeout(short / 3).is_err());
             }
-            // There is nothing to end.
+            // There is nothing to end, and nothing is to begin.
+            let moment = Moment::of(path.clone());
+            assert!(!moment.has_come());
             running.store(false, Ordering::SeqCst);
             assert!(told.recv_timeout(short * 2).is_err());
+            assert!(moment.has_come());
             running.store(true, Ordering::SeqCst);
             told.recv_timeout(Duration::from_secs(60)).unwrap();
+            deadline.set(Instant::now() + Duration::from_secs(60)).unwrap();
+            assert!(!moment.has_come(), "it is put off after all");
         });
         drop(deadline);
         assert!(!path.exists());

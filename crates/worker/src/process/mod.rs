@@ -13,12 +13,14 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use queuectl_executor::{
-    Host, HostConfig, HostError, PluginSettings, Report, RunKey, SearchPath, Starter, StopReason, processes,
+    Host, HostConfig, HostError, PluginSettings, Report, Run, RunKey, SearchPath, Starter, StopReason,
+    processes,
 };
 
 pub(crate) use self::jobs::Jobs;
+use crate::deadline::{self, Moment};
 use crate::protocol::{self, FromWorker, ToWorker};
-use crate::{deadline, os, sabotage};
+use crate::{os, sabotage};
 
 /// The environment variable that marks everything a node started; each worker process has one of its own.
 pub const COOKIE: &str = "QUEUECTL_COOKIE";
@@ -86,11 +88,33 @@ pub fn run_worker(options: WorkerOptions) -> Result<(), WorkerError> {
     end.map_err(WorkerError::from)
 }
 
+/// What decides whether a job may begin.
+struct Gate {
+    jobs: Jobs,
+    link: Link,
+    /// When the node's lease is over, if it has one.
+    lease: OnceLock<Moment>,
+}
+
+impl Gate {
+    /// Begins a job; none when the node's lease is over. Whoever was held for so long may find jobs that another node has by
+    /// now: those are given back, and so are all that wait for them.
+    fn begin(&self, run: Run, start: impl FnOnce(Run)) {
+        let mut next = Some(run);
+        while let Some(run) = next {
+            if !self.lease.get().is_some_and(Moment::has_come) {
+                return start(run);
+            }
+            self.link.tell(&FromWorker::NotStarted(run.key));
+            next = self.jobs.ended(run.key);
+        }
+    }
+}
+
 struct Worker {
     cookie: String,
     host: Host,
-    jobs: Arc<Jobs>,
-    link: Arc<Link>,
+    gate: Arc<Gate>,
 }
 
 impl Worker {
@@ -105,43 +129,46 @@ impl Worker {
             cookie,
             mark,
         };
-        let (jobs, link) = (Arc::new(Jobs::default()), Arc::new(Link(Mutex::new(output))));
+        let gate = Arc::new(Gate {
+            jobs: Jobs::default(),
+            link: Link(Mutex::new(output)),
+            lease: OnceLock::new(),
+        });
         // Known only once there is a host; no run ends before that.
         let starter: Arc<OnceLock<Starter>> = Arc::default();
         let host = {
-            let (jobs, link, starter) = (Arc::clone(&jobs), Arc::clone(&link), Arc::clone(&starter));
+            let (gate, starter) = (Arc::clone(&gate), Arc::clone(&starter));
             Host::new(config, move |report| match report {
                 Report::Finished(finished) => {
                     let key = finished.key;
                     // Told before the next one starts; see the protocol.
-                    link.tell(&FromWorker::Finished(finished));
-                    if let (Some(run), Some(starter)) = (jobs.ended(key), starter.get()) {
-                        starter.start(run);
+                    gate.link.tell(&FromWorker::Finished(finished));
+                    if let (Some(run), Some(starter)) = (gate.jobs.ended(key), starter.get()) {
+                        gate.begin(run, |run| starter.start(run));
                     }
                 }
-                Report::Handle { key, handle } => link.tell(&FromWorker::Handle(key, handle)),
+                Report::Handle { key, handle } => gate.link.tell(&FromWorker::Handle(key, handle)),
             })?
         };
         let _ = starter.set(host.starter());
         Ok(Worker {
             cookie: own_cookie,
             host,
-            jobs,
-            link,
+            gate,
         })
     }
 
     fn handle(&self, message: ToWorker) {
         let host = &self.host;
         match message {
-            ToWorker::Slots(slots) => self.jobs.set_slots(slots),
+            ToWorker::Slots(slots) => self.gate.jobs.set_slots(slots),
             ToWorker::Start(run) => {
-                if let Some(run) = self.jobs.add(run) {
-                    host.start(run);
+                if let Some(run) = self.gate.jobs.add(run) {
+                    self.gate.begin(run, |run| host.start(run));
                 }
             }
             ToWorker::Adopt(run, handle) => {
-                self.jobs.started(&run);
+                self.gate.jobs.started(&run);
                 host.adopt(run, handle);
             }
             ToWorker::Recall(keys) => {
@@ -170,19 +197,19 @@ impl Worker {
 
     /// Takes a job back that has not started. Says whether it did.
     fn take_back(&self, key: RunKey) -> bool {
-        let taken = self.jobs.take_waiting(key);
+        let taken = self.gate.jobs.take_waiting(key);
         if taken {
-            self.link.tell(&FromWorker::NotStarted(key));
+            self.gate.link.tell(&FromWorker::NotStarted(key));
         }
         taken
     }
 
-    /// Kills what runs, and ends, when the node's lease is over and nobody else has done so.
+    /// Begins nothing when the node's lease is over; kills what runs then, and ends, if nobody else has done so.
     fn mind_lease(&self, file: PathBuf) {
         if sabotage::is_off("deadline") {
             return;
         }
-        let (jobs, cookie) = (Arc::clone(&self.jobs), self.cookie.clone());
+        let (gate, cookie) = (Arc::clone(&self.gate), self.cookie.clone());
         let over = move || {
             let killed = processes::kill_marked(&cookie);
             tracing::error!(
@@ -191,7 +218,13 @@ impl Worker {
             );
             std::process::exit(deadline::STATUS);
         };
-        let mind = move || deadline::watch(&file, || jobs.any(), over);
+        // From the next message on.
+        self.gate.lease.get_or_init(|| Moment::of(file));
+        let mind = move || {
+            if let Some(moment) = gate.lease.get() {
+                moment.watch(|| gate.jobs.any(), over);
+            }
+        };
         if let Err(error) = thread::Builder::new().name("lease".into()).spawn(mind) {
             tracing::error!(%error, "nobody in this worker process minds the lease");
         }
@@ -199,11 +232,13 @@ impl Worker {
 
     /// Stops what runs, and leaves.
     fn shut_down(self) {
-        let (keys, grace) = self.jobs.close();
+        let (keys, grace) = self.gate.jobs.close();
         for key in keys {
             self.host.stop(key, StopReason::Returned);
         }
-        self.jobs.wait_until_idle(Instant::now() + grace + ORPHAN_MARGIN);
+        self.gate
+            .jobs
+            .wait_until_idle(Instant::now() + grace + ORPHAN_MARGIN);
         self.host.shut_down();
     }
 }
