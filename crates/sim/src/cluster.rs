@@ -135,7 +135,11 @@ impl Cluster {
                 there
             }
             Action::Resume => {
-                let before = self.suspended.take().is_some();
+                let before = self
+                    .suspended
+                    .take()
+                    .inspect(|number| machine::mind_leases(*number))
+                    .is_some();
                 let paused = self.nodes.iter_mut().filter(|member| member.paused);
                 let resumed = paused.map(|member| member.paused = false).count();
                 if before || resumed > 0 {
@@ -290,6 +294,11 @@ impl Cluster {
         if self.has_server {
             let now = Timestamp(EPOCH + self.now.as_millis() as i64);
             store_sim::set_server_time(&mut self.client, now).expect("the server's clock can be set");
+            for number in (0..self.machines()).filter(|number| self.suspended != Some(*number)) {
+                self.be_on(number);
+                machine::mind_leases(number);
+            }
+            self.note_executions();
         }
     }
 

@@ -94,6 +94,8 @@ struct Table {
     machine: u32,
     processes: Vec<Process>,
     log: Vec<Execution>,
+    /// Until when the worker processes of a node may run jobs, by its mark.
+    deadlines: Vec<(String, Instant)>,
 }
 
 thread_local! {
@@ -107,6 +109,29 @@ fn with<T>(body: impl FnOnce(&mut Table) -> T) -> T {
 /// Forgets everything.
 pub fn reset() {
     with(|table| *table = Table::default());
+}
+
+/// The lease of the node with that mark lasts until then, less what its worker processes leave of it.
+pub(crate) fn set_deadline(mark: &str, at: Instant) {
+    with(|table| {
+        table.deadlines.retain(|(whose, _)| whose != mark);
+        table.deadlines.push((mark.to_owned(), at));
+    });
+}
+
+/// The worker processes of a machine whose node's lease is over kill what they run, and end.
+pub fn mind_leases(machine: u32) {
+    with(|table| {
+        for place in 0..table.processes.len() {
+            let process = &table.processes[place];
+            let minds = process.machine == machine && !process.dead && !process.running.is_empty();
+            if minds && table.is_over(place) {
+                table.clear(place);
+                table.processes[place].die();
+            }
+        }
+        table.bury();
+    });
 }
 
 /// Whatever runs from now on runs on that machine.
@@ -257,7 +282,27 @@ impl Table {
         });
     }
 
+    /// Whether the lease of a process's node is over.
+    fn is_over(&self, place: usize) -> bool {
+        let cookie = &self.processes[place].cookie;
+        let mut deadlines = self.deadlines.iter();
+        deadlines.any(|(mark, at)| cookie.starts_with(mark) && *at <= Instant::now())
+    }
+
+    /// As a real one does: none begins when the lease is over.
     fn begin(&mut self, place: usize, run: Run) {
+        let mut next = Some(run);
+        while let Some(run) = next {
+            if !self.is_over(place) {
+                return self.begin_now(place, run);
+            }
+            let process = &self.processes[place];
+            process.tell(FromWorker::NotStarted(run.key));
+            next = process.jobs.ended(run.key);
+        }
+    }
+
+    fn begin_now(&mut self, place: usize, run: Run) {
         self.note(place, &run, true);
         self.processes[place].running.push(Running {
             run,

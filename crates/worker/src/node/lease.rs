@@ -94,10 +94,15 @@ impl State {
     /// Tells worker processes until when they may run jobs.
     fn tell_workers(&self) {
         if let Some(deadline) = &self.deadline
-            && let Err(error) = deadline.set(self.renewed + self.granted / 24 * 23)
+            && let Err(error) = deadline.set(self.deadline_at())
         {
             tracing::error!(%error, "cannot tell worker processes that the lease was renewed");
         }
+    }
+
+    /// By then worker processes have killed their jobs.
+    fn deadline_at(&self) -> Instant {
+        self.renewed + self.granted / 24 * 23
     }
 
     fn at(&self, stage: Stage) -> Instant {
@@ -171,6 +176,12 @@ impl Lease {
         let shared = self.0.as_ref()?;
         let state = shared.state();
         state.deadline.as_ref().map(|deadline| deadline.path().to_owned())
+    }
+
+    /// Until when worker processes may run jobs, if the node has a lease.
+    #[cfg(feature = "sim")]
+    pub fn deadline(&self) -> Option<Instant> {
+        Some(self.0.as_ref()?.state().deadline_at())
     }
 
     /// Whether jobs may be claimed and started.

@@ -11,6 +11,7 @@ use super::dispatcher::Dispatcher;
 use super::events::Event;
 use super::lease::{Keeper, Lease};
 use super::{NodeEnd, NodeError, NodeOptions};
+use crate::sim;
 use crate::world::Instant;
 
 /// See the module.
@@ -48,6 +49,7 @@ impl SimNode {
         let (id, guard, _) = store.enter_node(&node, now)?;
         let lease = Lease::keep(&options.location, id, mark, length, before, |_| {})
             .map_err(NodeError::setup("keep the lease"))?;
+        tell_deadline(&lease, mark);
         let (events, inbox) = mpsc::channel();
         let dispatcher = Dispatcher::new(
             store,
@@ -102,6 +104,7 @@ impl SimNode {
         {
             let _ = self.events.send(Event::Lease);
         }
+        tell_deadline(&self.dispatcher.lease, &self.cookie);
     }
 
     /// One round of the dispatcher. Says how the node ended, if it did; then it is not to be used any more.
@@ -117,5 +120,12 @@ impl SimNode {
     /// The dispatcher's process is killed.
     pub fn crash(self) {
         self.guard.crash();
+    }
+}
+
+/// What worker processes read in a file.
+fn tell_deadline(lease: &Lease, mark: &str) {
+    if let Some(at) = lease.deadline() {
+        sim::set_deadline(mark, at);
     }
 }
