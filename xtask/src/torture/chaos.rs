@@ -39,28 +39,13 @@ pub enum Fault {
 }
 
 impl Fault {
+    /// Those that can happen in every world.
     pub const ALL: &[Fault] = &[
         Fault::KillJob,
         Fault::KillWorker,
         Fault::KillDispatcher,
         Fault::KillNode,
         Fault::HoldJob,
-        Fault::HoldWorker,
-        Fault::HoldDispatcher,
-        Fault::Stop,
-        Fault::StopNow,
-        Fault::StopRace,
-        Fault::Terminate,
-    ];
-
-    /// The same, and what can happen to containers.
-    pub const OF_CONTAINERS: &[Fault] = &[
-        Fault::KillJob,
-        Fault::KillWorker,
-        Fault::KillDispatcher,
-        Fault::KillNode,
-        Fault::HoldJob,
-        Fault::RemoveContainer,
         Fault::HoldWorker,
         Fault::HoldDispatcher,
         Fault::Stop,

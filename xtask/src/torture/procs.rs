@@ -132,11 +132,11 @@ fn play(
     rng: &mut Rng,
 ) -> anyhow::Result<Played> {
     let mut scene = Scene::new(rig, name, world, plugin, None, rng)?;
-    let kinds = match world {
-        World::Containers => Fault::OF_CONTAINERS,
-        _ => Fault::ALL,
-    };
-    let lived = scene.live(wanted, kinds, rng);
+    let mut kinds = Fault::ALL.to_vec();
+    if world == World::Containers {
+        kinds.push(Fault::RemoveContainer);
+    }
+    let lived = scene.live(wanted, &kinds, rng);
     let judged = lived.and_then(|tally| Ok((tally, scene.judge()?)));
     let (tally, jobs) = judged.with_context(|| format!("see {}", scene.keep().display()))?;
     Ok((tally, scene.others(), jobs))
