@@ -21,7 +21,7 @@ mod storage;
 mod syscalls;
 mod verdict;
 
-use clap::{Subcommand, ValueEnum};
+use clap::Subcommand;
 
 use crate::build::{self, Profile, Scope};
 use crate::report::heading;
@@ -64,13 +64,14 @@ pub enum Campaign {
         /// Queues that live through faults at the same time; each is mostly waited for
         #[arg(long, value_name = "N", default_value_t = 6, value_parser = clap::value_parser!(u32).range(1..=64))]
         lanes: u32,
-        /// Only in these worlds [default: all]: in clock the clock of a node jumps, in disk the disk is full or
+        /// In these worlds: in clock the clock of a node jumps, in disk the disk is full or
         /// read-only now and then, in containers jobs run by the docker plugin, whose engine is killed (dockerd and a
         /// static busybox), in whole nothing else is wrong
         #[arg(
             long,
             value_name = "WORLD",
             value_delimiter = ',',
+            default_value = "whole,clock,disk",
             hide_possible_values = true
         )]
         worlds: Vec<scene::World>,
@@ -137,10 +138,7 @@ pub fn run(workspace: &Workspace, campaign: &Campaign) -> anyhow::Result<()> {
             let plan = procs::Plan {
                 faults: *faults,
                 lanes: *lanes,
-                worlds: match worlds.is_empty() {
-                    true => scene::World::value_variants().to_vec(),
-                    false => worlds.clone(),
-                },
+                worlds: worlds.clone(),
                 seed: chosen(seed),
                 era: procs::ERA,
                 control: if *release { 0 } else { procs::CONTROL },
