@@ -83,7 +83,7 @@ impl Attempt {
 
     /// Finds the container of a run whose worker process died, and follows it to its end.
     pub async fn take_over(self, handle: String, stop: StopSignal) -> Outcome {
-        let result = self.try_take_over(&handle, stop).await;
+        let result = self.try_take_over(&handle, false, stop).await;
         self.outcome(result).await
     }
 
@@ -114,7 +114,7 @@ impl Attempt {
                 } else {
                     NEW
                 };
-                self.try_take_over(stage, stop).await
+                self.try_take_over(stage, true, stop).await
             }
             Err(problem) => Err(problem),
         }
@@ -239,7 +239,7 @@ impl Attempt {
         stop: &mut StopSignal,
     ) -> Result<Outcome, Problem> {
         match launched {
-            Launched::Running(streams) => self.follow(docker, name, streams, stop).await,
+            Launched::Running(streams) => self.follow(docker, name, streams, false, stop).await,
             Launched::Failed(outcome) => Ok(outcome),
             Launched::NoInit => Err(Problem::Other("the container engine has no init".to_owned())),
         }
@@ -285,23 +285,30 @@ impl Attempt {
         docker: &Docker,
         name: &str,
         streams: Streams,
+        engine_was_lost: bool,
         stop: &mut StopSignal,
     ) -> Result<Outcome, Problem> {
         let _running = self.numbers.running();
         let ended = tokio::select! {
-            ended = follow::follow(docker, name, &self.run, streams.output) => ended?,
+            ended = follow::follow(docker, name, &self.run, streams.output, engine_was_lost) => ended?,
             problem = stopping::obey(docker, name, stop) => return Err(problem),
             never = self.feed(name, streams.input) => match never {},
         };
         Ok(ended.outcome(self.spec.memory()))
     }
 
-    async fn try_take_over(&self, handle: &str, mut stop: StopSignal) -> Result<Outcome, Problem> {
+    /// `engine_was_lost`: this process lost the engine itself.
+    async fn try_take_over(
+        &self,
+        handle: &str,
+        engine_was_lost: bool,
+        mut stop: StopSignal,
+    ) -> Result<Outcome, Problem> {
         let name = self.identity.name();
         self.containers.add(self.run.id(), &name);
         let mut kill = stop.clone();
-        let docker = tokio::select! {
-            docker = self.reach() => docker?,
+        let (docker, was_away) = tokio::select! {
+            reached = self.reach() => reached?,
             () = kill.killed() => return Ok(Outcome::failed("killed while the container engine was away")),
         };
         let state = match follow::state(&docker, &name).await {
@@ -335,20 +342,29 @@ impl Attempt {
                 "the worker process died before the container had all of its standard input".to_owned(),
             ));
         }
-        self.follow(&docker, &name, Streams::default(), &mut stop).await
+        self.follow(
+            &docker,
+            &name,
+            Streams::default(),
+            engine_was_lost || was_away,
+            &mut stop,
+        )
+        .await
     }
 
-    /// A client of an engine that may be away for a moment.
-    async fn reach(&self) -> Result<Docker, Problem> {
+    /// A client of an engine that may be away for a moment, and whether it was.
+    async fn reach(&self) -> Result<(Docker, bool), Problem> {
         let mut patience = Patience::new(REACH);
+        let mut was_away = false;
         loop {
             match self.engine.connect().await {
                 Err(Problem::Away(cause)) => {
+                    was_away = true;
                     if !patience.wait().await {
                         return Err(Problem::Away(cause));
                     }
                 }
-                answer => return answer,
+                answer => return answer.map(|docker| (docker, was_away)),
             }
         }
     }

@@ -24,8 +24,11 @@ const LINGER: Duration = Duration::from_secs(1);
 /// How a container ended.
 pub struct Ended {
     state: ContainerState,
-    /// The engine was lost on the way.
-    engine_was_lost: bool,
+    /// It ended while the engine was away, which is taken at its word only for what it cannot have made up: a Docker that
+    /// is killed after its containerd has forgotten an ended container, and before it has noted the end itself, comes back
+    /// and says 0. Some versions say so of all containers that went down with their machine
+    /// (<https://github.com/moby/moby/issues/45788>), and a program may answer the engine's SIGTERM with 0.
+    unseen: bool,
 }
 
 /// So many bytes of each stream.
@@ -39,7 +42,7 @@ struct Position {
 pub type Output = Pin<Box<dyn Stream<Item = Result<LogOutput, bollard::errors::Error>> + Send>>;
 
 /// Passes the output of a container on from its very beginning, and returns when it has ended. `attached` was attached
-/// before it was started.
+/// before it was started. `engine_was_lost` says whether the engine was away since the container was started.
 ///
 /// # Errors
 /// It is not there, or the engine stayed away.
@@ -48,12 +51,17 @@ pub async fn follow(
     container: &str,
     run: &RunHandle,
     mut attached: Option<Output>,
+    engine_was_lost: bool,
 ) -> Result<Ended, Problem> {
     let mut patience = Patience::new(AWAY);
     let mut passed = Position::default();
-    let mut engine_was_lost = false;
+    let mut unseen = engine_was_lost;
     loop {
         let look = async {
+            if unseen && !has_ended(&state(docker, container).await?) {
+                unseen = false;
+                run.event("found", "the container engine; the container still runs");
+            }
             if let Some(output) = attached.take() {
                 pass_on(output, run, &mut passed, Position::default()).await?;
                 return end_of(docker, container).await;
@@ -68,18 +76,15 @@ pub async fn follow(
         };
         match look.await {
             Ok(Some(state)) => {
-                return Ok(Ended {
-                    state,
-                    engine_was_lost,
-                });
+                return Ok(Ended { state, unseen });
             }
             Ok(None) => patience.renew(),
             // An engine that is shutting down or starting says what it likes.
             Err(problem @ (Problem::Away(_) | Problem::Refused(500.., _))) => {
-                if !engine_was_lost {
+                if !unseen {
                     run.event("lost", "the container engine; trying to reach it again");
                 }
-                engine_was_lost = true;
+                unseen = true;
                 if !patience.wait().await {
                     return Err(problem);
                 }
@@ -214,13 +219,17 @@ impl Ended {
             }
         };
         match code {
+            0 if self.unseen => Outcome::system_failure(
+                "the container ended while its engine was away; whether it ended well is not known",
+            )
+            .with_exit_code(code),
             0 => Outcome::succeeded().with_exit_code(0),
             137 if out_of_memory => failed(format!(
                 "out of memory (OOM): the container needed more than {}",
                 limit()
             )),
             // What a container is left with when its engine goes down with it, or cannot tell any more.
-            137 | 143 | 255 if self.engine_was_lost => Outcome::system_failure(format!(
+            137 | 143 | 255 if self.unseen => Outcome::system_failure(format!(
                 "the container engine went away and the container ended with it (exit status {code})"
             ))
             .with_exit_code(code),
@@ -287,22 +296,23 @@ mod tests {
         assert!(matches!(no_output(b"\x03"), Problem::Away(_)));
     }
 
-    fn outcome(exit_code: i64, oom_killed: bool, engine_was_lost: bool) -> Outcome {
+    fn outcome(exit_code: i64, oom_killed: bool, unseen: bool) -> Outcome {
         let state = ContainerState {
             exit_code: Some(exit_code),
             oom_killed: Some(oom_killed),
             ..ContainerState::default()
         };
-        let ended = Ended {
-            state,
-            engine_was_lost,
-        };
-        ended.outcome(Some(16 << 20))
+        Ended { state, unseen }.outcome(Some(16 << 20))
     }
 
     #[test]
     fn an_end_is_an_outcome() {
-        assert_eq!(outcome(0, false, true), Outcome::succeeded().with_exit_code(0));
+        assert_eq!(outcome(0, false, false), Outcome::succeeded().with_exit_code(0));
+        let unseen = "the container ended while its engine was away; whether it ended well is not known";
+        assert_eq!(
+            outcome(0, false, true),
+            Outcome::system_failure(unseen).with_exit_code(0)
+        );
         assert_eq!(
             outcome(0, true, false),
             Outcome::succeeded().with_exit_code(0),

@@ -181,6 +181,7 @@ fn a_restarted_engine_costs_nothing_if_containers_outlive_it() {
     engine.stop();
     node.wait_log("job lost");
     engine.run().unwrap();
+    node.wait_log("job found");
     gate.open();
     let job = queue.wait_state(&id, "completed");
     assert_eq!(history(&job), ["1 succeeded"], "{job}");
@@ -189,6 +190,47 @@ fn a_restarted_engine_costs_nothing_if_containers_outlive_it() {
         "nothing twice, nothing lost: {job}"
     );
     wait_until("the container to be gone", || {
+        engine.containers("queuectl-").is_empty()
+    });
+}
+
+/// An engine that was away may say 0 of a container without knowing; whatever else it says is true.
+#[test]
+fn that_a_container_ended_well_while_its_engine_was_away_is_not_believed() {
+    let test = "that_a_container_ended_well_while_its_engine_was_away_is_not_believed";
+    let mut engine = match Engine::start(&["--live-restore"]) {
+        Ok(engine) => engine,
+        Err(why) => return queuectl_testkit::skipped(test, &why),
+    };
+    let queue = queue_with(&engine);
+    let gate = queue.gate("shared/gate");
+    let node = queue.start(&["--concurrency", "2"]);
+    let ends_with = |code: u8| {
+        let command = format!(
+            "echo $QUEUECTL_JOB_ID >> /shared/started; read x < /shared/gate; echo >> /shared/ended; exit {code}"
+        );
+        job(&queue, command.into(), json!({}), json!({"max_retries": 0}))
+    };
+    let (good, bad) = (ends_with(0), ends_with(3));
+    queue.wait_lines("shared/started", 2);
+    node.wait_log("job started job=1 plugin=docker");
+    node.wait_log("job started job=2 plugin=docker");
+    engine.stop();
+    node.wait_log("job lost");
+    gate.open();
+    gate.open();
+    queue.wait_lines("shared/ended", 2);
+    engine.run().unwrap();
+    // For the second attempt.
+    gate.open();
+    let good = queue.wait_state(&good, "completed");
+    assert_eq!(history(&good), ["1 system_failure", "1 succeeded"], "{good}");
+    let why = good["attempt_history"][0]["error"].as_str().unwrap();
+    assert!(why.contains("whether it ended well is not known"), "{why}");
+    let bad = queue.wait_state(&bad, "dead");
+    assert_eq!(history(&bad), ["1 failed"], "{bad}");
+    assert_eq!(bad["attempt_history"][0]["exit_code"], 3);
+    wait_until("the containers to be gone", || {
         engine.containers("queuectl-").is_empty()
     });
 }
