@@ -31,13 +31,6 @@ const FED: &str = " fed";
 
 const NOT_STARTED: &str = "the container could not be started";
 
-/// Whether earlier containers of a job are left alone, in development builds: the control of the tests, as for processes.
-fn without_sweep() -> bool {
-    cfg!(debug_assertions)
-        && std::env::var("QUEUECTL_TEST_WITHOUT")
-            .is_ok_and(|names| names.split(',').any(|name| name == "sweep"))
-}
-
 /// A run on its way.
 pub struct Attempt {
     pub engine: Engine,
@@ -129,10 +122,8 @@ impl Attempt {
     /// Everything that takes long and leaves nothing.
     async fn prepare(&self) -> Result<Docker, Problem> {
         let docker = self.engine.connect().await?;
-        if !without_sweep() {
-            let removed = removal::remove_earlier(&docker, &self.identity).await?;
-            self.numbers.add_removed(removed);
-        }
+        let removed = removal::remove_earlier(&docker, &self.identity).await?;
+        self.numbers.add_removed(removed);
         let credentials = self.spec.auth.as_deref().map(auth::find).transpose();
         let credentials = credentials.map_err(Problem::Other)?;
         let tell = |image: &str| self.run.event("pulling", image);

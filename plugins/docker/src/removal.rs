@@ -19,6 +19,14 @@ const REMOVAL: Duration = Duration::from_secs(60);
 /// within this time.
 const DOUBT: Duration = Duration::from_secs(3);
 
+/// Whether what earlier attempts and dead nodes left is let alone, in development builds: the control of the tests, as for
+/// processes.
+fn without_sweep() -> bool {
+    cfg!(debug_assertions)
+        && std::env::var("QUEUECTL_TEST_WITHOUT")
+            .is_ok_and(|names| names.split(',').any(|name| name == "sweep"))
+}
+
 /// Kills and removes a container, and returns when it is gone.
 ///
 /// # Errors
@@ -47,6 +55,9 @@ pub async fn remove(docker: &Docker, container: &str) -> Result<(), Problem> {
 /// # Errors
 /// The engine is away, or a container could not be removed.
 pub async fn remove_earlier(docker: &Docker, own: &Identity) -> Result<u64, Problem> {
+    if without_sweep() {
+        return Ok(0);
+    }
     let labels = [format!("{STORE}={}", own.store()), format!("{JOB}={}", own.job)];
     let mut removed = 0;
     for found in list(docker, &labels).await? {
@@ -68,6 +79,9 @@ pub async fn reap(
     store: &str,
     alive: &watch::Receiver<Vec<String>>,
 ) -> Result<u64, Problem> {
+    if without_sweep() {
+        return Ok(0);
+    }
     let docker = engine.connect().await?;
     let is_dead = |found: &Found| !alive.borrow().contains(&found.mark);
     let mut found = list(&docker, &[format!("{STORE}={store}")]).await?;

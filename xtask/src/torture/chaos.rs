@@ -1,6 +1,6 @@
 //! Faults for processes: who is there, whom it hits, and what is done to them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fs;
 use std::process::{Child, Stdio};
 use std::thread::sleep;
@@ -10,6 +10,7 @@ use anyhow::{Context, ensure};
 use fastrand::Rng;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
+use serde_json::Value;
 
 use super::containers::Engine;
 use super::rig::{Queue, wait_for};
@@ -178,7 +179,10 @@ pub fn strike(
 ) -> anyhow::Result<bool> {
     // Nodes, workers and jobs that hold something.
     let mut held = Vec::new();
-    let containers = engine.map(Engine::running).transpose()?.unwrap_or_default();
+    let containers = match engine {
+        Some(engine) => contained(queue, engine)?,
+        None => Vec::new(),
+    };
     for (place, node) in nodes.iter().enumerate() {
         for worker in workers(node.pid()) {
             held.extend(
@@ -186,9 +190,9 @@ pub fn strike(
                     .into_iter()
                     .map(|job| (place, worker, Job::Process(job))),
             );
-            // Which worker process a container belongs to is not to be seen from outside; most of them have one.
-            let contained = containers.iter().cloned().map(Job::Container);
-            held.extend(contained.map(|job| (place, worker, job)));
+            // Which worker process of a node a container belongs to is not to be seen from outside.
+            let own = containers.iter().filter(|(pid, _)| *pid == node.pid());
+            held.extend(own.map(|(_, id)| (place, worker, Job::Container(id.clone()))));
         }
     }
     let Some((place, worker, job)) = rng.choice(held) else {
@@ -275,6 +279,26 @@ pub fn strike(
             true
         }
     })
+}
+
+/// The containers that run now, each with the dispatcher whose job it is; not those that nobody waits for any more.
+fn contained(queue: &Queue, engine: &Engine) -> anyhow::Result<Vec<(i32, String)>> {
+    let running = engine.running()?;
+    if running.is_empty() {
+        return Ok(Vec::new());
+    }
+    let table = |value: Value, from: &str, to: &str| -> HashMap<i64, i64> {
+        let rows = value.as_array().cloned().unwrap_or_default();
+        let pair = |row: &Value| Some((row[from].as_i64()?, row[to].as_i64()?));
+        rows.iter().filter_map(pair).collect()
+    };
+    let nodes = table(queue.json(["list", "--state", "processing"])?, "number", "node");
+    let pids = table(queue.json(["worker:list"])?, "id", "pid");
+    let owned = running.into_iter().filter_map(|(id, job)| {
+        let pid = pids.get(nodes.get(&job)?)?;
+        Some((i32::try_from(*pid).ok()?, id))
+    });
+    Ok(owned.collect())
 }
 
 /// The number of a node; none if it is not there yet, or not any more.

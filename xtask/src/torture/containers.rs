@@ -218,15 +218,17 @@ impl Engine {
         Ok(())
     }
 
-    /// The containers of the queue that run.
-    pub fn running(&self) -> anyhow::Result<Vec<String>> {
+    /// The containers of the queue that run, each with the number of its job.
+    pub fn running(&self) -> anyhow::Result<Vec<(String, i64)>> {
         let all = self.containers()?;
         let ours = all
             .iter()
             .filter(|one| one["Labels"][STORE] != "another" && one["State"] == "running");
-        Ok(ours
-            .filter_map(|one| one["Id"].as_str().map(str::to_owned))
-            .collect())
+        let told = ours.filter_map(|one| {
+            let job = one["Labels"]["queuectl.job"].as_str()?;
+            Some((one["Id"].as_str()?.to_owned(), job.parse().ok()?))
+        });
+        Ok(told.collect())
     }
 
     fn containers(&self) -> anyhow::Result<Vec<Value>> {
@@ -337,10 +339,10 @@ pub fn job(queue: &Queue, rng: &mut Rng) -> (Value, bool) {
             false,
         );
     }
-    // In a control, so long that what is not removed is still there when it runs again.
     let ticks = match queue.without {
-        Some(_) => 250,
-        None => rng.u32(1..60),
+        // Short ones make room, and what is left of a long one is still there when it runs again.
+        Some(_) if rng.bool() => 500,
+        _ => rng.u32(1..60),
     };
     let command = ["sh", SCRIPT_FILE, &ticks.to_string()];
     (
