@@ -9,7 +9,8 @@ use std::path::Path;
 pub enum Writers {
     /// The user, and whoever may do everything on the machine: root, or the administrators.
     User,
-    /// Also groups, or on Windows anybody but everybody, whom the file's owner has let in.
+    /// Also groups, or on Windows anybody but everybody, whom the file's owner has let in. On
+    /// Unix the file may be such a group's member's, in a folder that the group may write to.
     Group,
 }
 

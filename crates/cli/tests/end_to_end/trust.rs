@@ -241,6 +241,30 @@ const QUEUES: &[Case] = &[
         said: "queue.db-wal belongs to user 65533",
     },
     Case {
+        about: "the same, of a member of a group that may write to the folder",
+        as_root: true,
+        change: |root| {
+            mode(&home(root), 0o2770);
+            let log = home(root).join("queue.db-wal");
+            fs::write(&log, "").unwrap();
+            std::os::unix::fs::lchown(&log, Some(OTHER), None).unwrap();
+            home(root)
+        },
+        said: "",
+    },
+    Case {
+        about: "the same, of somebody who is none",
+        as_root: true,
+        change: |root| {
+            mode(&home(root), 0o2770);
+            let log = home(root).join("queue.db-wal");
+            fs::write(&log, "").unwrap();
+            give(&log, OTHER);
+            home(root)
+        },
+        said: "queue.db-wal belongs to user 65533",
+    },
+    Case {
         about: "a folder of another user, where there is no file yet",
         as_root: true,
         change: |root| {

@@ -2,7 +2,7 @@
 
 use std::env;
 use std::ffi::{OsStr, OsString};
-use std::fs::{DirBuilder, File, OpenOptions};
+use std::fs::{DirBuilder, File, Metadata, OpenOptions};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::os::unix::process::CommandExt;
@@ -86,7 +86,8 @@ pub(crate) fn check_trust(path: &Path, writers: Writers) -> Result<(), Distrust>
     {
         let found = part.metadata().map_err(look)?;
         let shown = part.display();
-        if found.uid() != 0 && found.uid() != user {
+        let foreign = found.uid() != 0 && found.uid() != user;
+        if foreign && !(writers == Writers::Group && part == real && is_of_members(part, &found)) {
             let cause = format!(
                 "{shown} belongs to user {}, neither to root nor to you",
                 found.uid()
@@ -106,6 +107,13 @@ pub(crate) fn check_trust(path: &Path, writers: Writers) -> Result<(), Distrust>
         }
     }
     Ok(())
+}
+
+/// Whether a file is one that members of a group have in the folder that the group was let into: they could exchange it in
+/// any case, so it does not matter which of them made it.
+fn is_of_members(file: &Path, found: &Metadata) -> bool {
+    let folder = file.parent().and_then(|folder| folder.metadata().ok());
+    folder.is_some_and(|folder| folder.mode() & 0o022 == 0o020 && folder.gid() == found.gid())
 }
 
 /// Gives the command its arguments, and the name it is called by.
