@@ -7,7 +7,7 @@ use cargo_metadata::{DependencyKind, Package, semver::Version};
 use super::Violation;
 use crate::workspace::Workspace;
 
-/// What each folder may depend on. Tests may use the testkit besides.
+/// What each folder may depend on. Tests may use [`FOR_TESTS`] besides.
 const ARROWS: &[(&str, &[&str])] = &[
     ("crates/core", &[]),
     ("crates/plugin-api", &[]),
@@ -41,12 +41,15 @@ const ARROWS: &[(&str, &[&str])] = &[
         &["crates/core", "crates/storage", "crates/worker", TESTKIT],
     ),
     ("crates/fuzzing", &["crates/core", "crates/executor"]),
-    ("xtask", &[]),
+    (TEST_ENGINE, &[]),
+    ("xtask", &[TEST_ENGINE]),
 ];
 /// Every plugin, whatever its name.
 const PLUGIN_ARROWS: &[&str] = &["crates/plugin-api"];
 
 const TESTKIT: &str = "crates/testkit";
+const TEST_ENGINE: &str = "crates/test-engine";
+const FOR_TESTS: &[&str] = &[TESTKIT, TEST_ENGINE];
 const SQL_LIBRARIES: &[&str] = &[
     "diesel",
     "diesel_migrations",
@@ -118,7 +121,7 @@ fn check_member(member: &Member) -> Vec<Violation> {
     };
     let mut violations = Vec::new();
     for Dependency { on, ours, for_tests } in &member.dependencies {
-        if *ours && !allowed.contains(&on.as_str()) && !(*for_tests && on == TESTKIT) {
+        if *ours && !allowed.contains(&on.as_str()) && !(*for_tests && FOR_TESTS.contains(&on.as_str())) {
             let may = if allowed.is_empty() {
                 "nothing of ours".to_owned()
             } else {
@@ -204,8 +207,10 @@ mod tests {
 
     #[test]
     fn the_testkit_is_for_tests() {
-        assert_eq!(advice("crates/worker", "crates/testkit", true), None);
-        assert!(advice("crates/worker", "crates/testkit", false).is_some());
+        for kit in FOR_TESTS {
+            assert_eq!(advice("crates/worker", kit, true), None);
+            assert!(advice("crates/worker", kit, false).is_some());
+        }
         assert!(
             advice("crates/scheduler", "crates/storage", true).is_some(),
             "tests follow the arrows too"

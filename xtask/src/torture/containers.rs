@@ -1,15 +1,8 @@
-//! A world in which jobs run in containers: a private engine, an image of its own, and what is done to containers.
+//! A world in which jobs run in containers: what is done to them and to their engine.
 //!
-//! Every scene has an engine to itself, so that it can be killed. There is no registry and no network. A janitor ends the
-//! engine and removes its folder however this process ends; containers are removed by whoever drops the engine.
+//! Every scene has an engine to itself, so that it can be killed.
 
-use std::fs::{self, File};
-use std::io::{Read, Write};
-use std::os::unix::fs::symlink;
-use std::os::unix::net::UnixStream;
-use std::os::unix::process::CommandExt;
-use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStdin, Command, Stdio};
+use std::fs;
 use std::thread::sleep;
 use std::time::Duration;
 
@@ -21,7 +14,6 @@ use serde_json::{Value, json};
 use super::chaos::{children, send};
 use super::rig::{Queue, wait_for};
 
-/// The image: a busybox in /bin and nothing else.
 const IMAGE: &str = "queuectl-torture:1";
 /// Where jobs find the folder of their scene.
 const FOLDER: &str = "/scene";
@@ -43,24 +35,8 @@ say e
 ";
 const SCRIPT_FILE: &str = "container.sh";
 
-const JANITOR: &str = r#"
-cat > /dev/null
-pid=$(cat "$1/pid") && kill "$pid"
-while [ -n "$pid" ] && kill -0 "$pid" 2> /dev/null; do sleep 0.1; done
-grep -o " $1/[^ ]*" /proc/mounts | tac | while read -r mount; do umount -l "$mount"; done
-rm -rf --one-file-system "$1"
-"#;
-
 /// A private engine.
-pub struct Engine {
-    folder: PathBuf,
-    /// Whether containers outlive it; else it ends them when it is back.
-    outlived: bool,
-    dockerd: Option<Child>,
-    janitor: Child,
-    /// Open as long as the engine is wanted.
-    wanted: Option<ChildStdin>,
-}
+pub struct Engine(queuectl_test_engine::Engine);
 
 /// Why there can be no such world on this machine, if so.
 pub fn impossible() -> Option<String> {
@@ -73,70 +49,15 @@ pub fn impossible() -> Option<String> {
 }
 
 impl Engine {
+    /// Starts one whose containers outlive it, or which ends them when it is back.
     pub fn start(outlived: bool) -> anyhow::Result<Engine> {
-        ensure!(nix::unistd::geteuid().is_root(), "only root can start an engine");
-        find("tar")?;
-        let busybox = find("busybox")?;
-        // Not beside the target folder: names of sockets are limited.
-        let folder = tempfile::Builder::new().prefix("engine").tempdir()?.keep();
-        let mut janitor = Command::new("sh")
-            .args(["-c", JANITOR, "janitor"])
-            .arg(&folder)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .process_group(0)
-            .spawn()?;
-        let mut engine = Engine {
-            wanted: janitor.stdin.take(),
-            folder,
-            outlived,
-            dockerd: None,
-            janitor,
-        };
-        engine.run()?;
-        engine.import(&busybox)?;
-        Ok(engine)
-    }
-
-    /// Runs dockerd and waits until it answers.
-    fn run(&mut self) -> anyhow::Result<()> {
-        let log = self.folder.join("log");
-        let file = File::options().create(true).append(true).open(&log)?;
-        let mut command = Command::new(find("dockerd")?);
-        for (option, name) in [
-            ("--data-root", "data"),
-            ("--exec-root", "exec"),
-            ("--pidfile", "pid"),
-        ] {
-            command.arg(option).arg(self.folder.join(name));
-        }
-        command.args(["--iptables=false", "--bridge=none", "--host", &self.host()]);
-        if self.outlived {
-            command.arg("--live-restore");
-        }
-        let mut child = command
-            .stdin(Stdio::null())
-            .stdout(file.try_clone()?)
-            .stderr(file)
-            .process_group(0)
-            .spawn()
-            .context("cannot start dockerd")?;
-        let answered = wait_for("the engine to answer", || {
-            if let Some(status) = child.try_wait()? {
-                let text = fs::read_to_string(&log).unwrap_or_default();
-                bail!("dockerd: {status}, {}", text.lines().last().unwrap_or_default());
-            }
-            let pinged = self.ask("GET", "/_ping", b"");
-            Ok(pinged.is_ok_and(|(status, _)| status == 200).then_some(()))
-        });
-        self.dockerd = Some(child);
-        answered
+        let options: &[&str] = if outlived { &["--live-restore"] } else { &[] };
+        Ok(Engine(queuectl_test_engine::Engine::start(IMAGE, options)?))
     }
 
     /// Kills dockerd and its containerd, and starts them again.
     pub fn crash(&mut self) -> anyhow::Result<()> {
-        let mut dockerd = self.dockerd.take().context("there is no engine")?;
+        let mut dockerd = self.0.take_dockerd().context("there is no engine")?;
         let pid = dockerd.id().cast_signed();
         // First its children, while they can be found; held still, it starts no others.
         send(pid, Signal::SIGSTOP);
@@ -151,52 +72,17 @@ impl Engine {
     /// An engine that comes back beside its containers may give up on its containerd, as it would under a service manager.
     fn run_again(&mut self) -> anyhow::Result<()> {
         for _ in 1..STARTS {
-            if self.run().is_ok() {
+            if self.0.run().is_ok() {
                 return Ok(());
             }
         }
-        self.run()
-    }
-
-    fn import(&self, busybox: &Path) -> anyhow::Result<()> {
-        let root = tempfile::tempdir()?;
-        let bin = root.path().join("bin");
-        fs::create_dir(&bin)?;
-        fs::copy(busybox, bin.join("busybox"))?;
-        let names = Command::new(busybox).arg("--list").output()?.stdout;
-        for name in String::from_utf8(names)?
-            .lines()
-            .filter(|name| *name != "busybox")
-        {
-            symlink("busybox", bin.join(name))?;
-        }
-        let runs = Command::new("chroot")
-            .arg(root.path())
-            .args(["/bin/busybox", "true"])
-            .output();
-        ensure!(
-            runs.is_ok_and(|output| output.status.success()),
-            "the busybox here is not static (on Debian: apt-get install busybox-static)"
-        );
-        let mut tar = Command::new("tar");
-        let tar = tar.arg("-C").arg(root.path()).args(["-c", "."]).output()?;
-        let (name, tag) = IMAGE.split_once(':').unwrap_or((IMAGE, "1"));
-        self.must(
-            "POST",
-            &format!("/images/create?fromSrc=-&repo={name}&tag={tag}"),
-            &tar.stdout,
-        )?;
-        Ok(())
-    }
-
-    fn host(&self) -> String {
-        format!("unix://{}", self.folder.join("sock").display())
+        Ok(self.0.run()?)
     }
 
     /// Lets a queue's jobs use it.
     pub fn serve(&self, queue: &Queue) -> anyhow::Result<()> {
         fs::write(queue.work.join(SCRIPT_FILE), SCRIPT)?;
-        queue.ok(["config:set", "docker.host", &self.host()])?;
+        queue.ok(["config:set", "docker.host", &self.0.host()])?;
         let folder = queue.work.to_str().context("no such path can be mounted")?;
         queue.ok(["config:set", "docker.allow_mounts", folder])?;
         self.add_bystander()
@@ -205,22 +91,17 @@ impl Engine {
     /// A container with labels like those of another queue. An engine that takes its containers down starts it again.
     fn add_bystander(&self) -> anyhow::Result<()> {
         let body = json!({
-            "Image": IMAGE, "Cmd": ["sleep", "1000000"], "HostConfig": {"RestartPolicy": {"Name": "always"}},
+            "Cmd": ["sleep", "1000000"], "HostConfig": {"RestartPolicy": {"Name": "always"}},
             "Labels": {STORE: "another", "queuectl.mark": "another.dead", "queuectl.job": "1", "queuectl.fence": "1"},
         });
-        let body = body.to_string();
-        self.must(
-            "POST",
-            &format!("/containers/create?name={BYSTANDER}"),
-            body.as_bytes(),
-        )?;
-        self.must("POST", &format!("/containers/{BYSTANDER}/start"), b"")?;
+        let id = self.0.create(BYSTANDER, &body)?;
+        self.0.must("POST", &format!("/containers/{id}/start"), b"")?;
         Ok(())
     }
 
     /// The containers of the queue that run, each with the number of its job.
     pub fn running(&self) -> anyhow::Result<Vec<(String, i64)>> {
-        let all = self.containers()?;
+        let all = self.0.containers()?;
         let ours = all
             .iter()
             .filter(|one| one["Labels"][STORE] != "another" && one["State"] == "running");
@@ -231,19 +112,13 @@ impl Engine {
         Ok(told.collect())
     }
 
-    fn containers(&self) -> anyhow::Result<Vec<Value>> {
-        let all = self.must("GET", "/containers/json?all=1", b"")?;
-        let all: Value = serde_json::from_slice(&all)?;
-        Ok(all.as_array().context("no list of containers")?.clone())
-    }
-
     /// Kills, pauses, unpauses or removes a container; false if it is not there any more, or does not run.
     pub fn act(&self, container: &str, action: &str) -> anyhow::Result<bool> {
         let (method, path) = match action {
             "remove" => ("DELETE", format!("/containers/{container}?force=1")),
             action => ("POST", format!("/containers/{container}/{action}")),
         };
-        let (status, body) = self.ask(method, &path, b"")?;
+        let (status, body) = self.0.ask(method, &path, b"")?;
         let said = String::from_utf8_lossy(&body);
         match status {
             200..300 => Ok(true),
@@ -260,7 +135,7 @@ impl Engine {
         // The engine may refuse that for a moment, and nothing else would ever let it go on.
         wait_for("a container to go on", || {
             self.act(container, "unpause")?;
-            let paused = self.containers()?.into_iter();
+            let paused = self.0.containers()?.into_iter();
             let mut paused = paused.filter(|one| one["State"] == "paused");
             Ok((!paused.any(|one| one["Id"] == container)).then_some(()))
         })?;
@@ -269,7 +144,7 @@ impl Engine {
 
     /// In the end nothing of the queue is left, and what is not the queue's is there.
     pub fn judge(&self) -> anyhow::Result<()> {
-        for container in self.containers()? {
+        for container in self.0.containers()? {
             let (labels, state) = (&container["Labels"], &container["State"]);
             ensure!(labels[STORE] == "another", "a container is left: {container}");
             ensure!(state == "running", "the bystander does not run: {container}");
@@ -277,52 +152,6 @@ impl Engine {
         let there = self.act(BYSTANDER, "kill?signal=CONT")?;
         ensure!(there, "the bystander is gone");
         Ok(())
-    }
-
-    fn must(&self, method: &str, path: &str, body: &[u8]) -> anyhow::Result<Vec<u8>> {
-        let (status, answer) = self.ask(method, path, body)?;
-        let said = String::from_utf8_lossy(&answer);
-        ensure!((200..300).contains(&status), "{method} {path}: {status}, {said}");
-        Ok(answer)
-    }
-
-    fn ask(&self, method: &str, path: &str, body: &[u8]) -> anyhow::Result<(u16, Vec<u8>)> {
-        let mut stream = UnixStream::connect(self.folder.join("sock"))?;
-        let kind = if path.starts_with("/images") {
-            "application/x-tar"
-        } else {
-            "application/json"
-        };
-        // With 1.0, the end of the connection is the end of the answer.
-        let length = body.len();
-        write!(
-            stream,
-            "{method} {path} HTTP/1.0\r\nHost: engine\r\nContent-Type: {kind}\r\nContent-Length: {length}\r\n\r\n"
-        )?;
-        stream.write_all(body)?;
-        let mut answer = Vec::new();
-        stream.read_to_end(&mut answer)?;
-        let end = answer.windows(4).position(|bytes| bytes == b"\r\n\r\n");
-        let end = end.context("the engine's answer has no head")?;
-        let head = String::from_utf8_lossy(&answer[..end]).into_owned();
-        let status = head.split(' ').nth(1).and_then(|status| status.parse().ok());
-        Ok((
-            status.context("the engine's answer has no status")?,
-            answer.split_off(end + 4),
-        ))
-    }
-}
-
-impl Drop for Engine {
-    fn drop(&mut self) {
-        // Containers may outlive the engine.
-        for container in self.containers().unwrap_or_default() {
-            let _ = container["Id"].as_str().map(|id| self.act(id, "remove"));
-        }
-        drop(self.wanted.take());
-        // The janitor sees dockerd go only once this process has waited for it.
-        let _ = self.dockerd.take().map(|mut dockerd| dockerd.wait());
-        let _ = self.janitor.wait();
     }
 }
 
@@ -349,13 +178,4 @@ pub fn job(queue: &Queue, rng: &mut Rng) -> (Value, bool) {
         json!({"executor": "docker", "command": command, "payload": payload}),
         true,
     )
-}
-
-/// Where a program is.
-fn find(name: &str) -> anyhow::Result<PathBuf> {
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    std::env::split_paths(&path)
-        .map(|folder| folder.join(name))
-        .find(|file| file.exists())
-        .with_context(|| format!("there is no {name} (on Debian: apt-get install docker.io busybox-static)"))
 }
