@@ -9,8 +9,7 @@ use std::path::Path;
 pub enum Writers {
     /// The user, and whoever may do everything on the machine: root, or the administrators.
     User,
-    /// Also groups, or on Windows anybody but everybody, whom the file's owner has let in. On
-    /// Unix the file may be such a group's member's, in a folder that the group may write to.
+    /// Also groups, or on Windows anybody but everybody, whom the file's owner has let in.
     Group,
 }
 
@@ -32,4 +31,14 @@ pub struct Distrust {
 /// The first thing that somebody else can change, or that cannot be looked at.
 pub fn check(path: &Path, writers: Writers) -> Result<(), Distrust> {
     crate::os::check_trust(path, writers)
+}
+
+/// The same, with [`Writers::Group`], for a log that belongs to a file and is made anew by whoever uses it. On Unix it may be
+/// another user's if both the file and the folder were given to the group that it has, too: members write to the file
+/// itself.
+///
+/// # Errors
+/// The first thing that somebody else can change, or that cannot be looked at.
+pub fn check_log(log: &Path, file: &Path) -> Result<(), Distrust> {
+    crate::os::check_log_trust(log, file)
 }

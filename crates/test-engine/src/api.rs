@@ -3,10 +3,14 @@
 use std::io::{self, Read, Write};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use serde_json::Value;
 
 use crate::{Engine, EngineError};
+
+/// Longest that the engine may be silent in the middle of an answer.
+const SILENCE: Duration = Duration::from_secs(60);
 
 /// The socket of an engine with that folder.
 pub fn socket(folder: &Path) -> PathBuf {
@@ -19,6 +23,7 @@ pub fn socket(folder: &Path) -> PathBuf {
 /// The engine is not there, or hangs up.
 pub fn ask(folder: &Path, method: &str, path: &str, body: &[u8]) -> io::Result<(u16, Vec<u8>)> {
     let mut stream = UnixStream::connect(socket(folder))?;
+    stream.set_read_timeout(Some(SILENCE))?;
     let kind = if path.starts_with("/images") {
         "application/x-tar"
     } else {

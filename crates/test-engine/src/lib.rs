@@ -142,6 +142,8 @@ impl Engine {
             sleep(Duration::from_millis(20));
         }
         let _ = dockerd.kill();
+        dockerd.wait()?;
+        self.dockerd = None;
         let text = fs::read_to_string(&log).unwrap_or_default();
         let said = text.lines().last().unwrap_or("dockerd does not answer");
         Err(EngineError::CannotRun(said.to_owned()))

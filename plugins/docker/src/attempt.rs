@@ -16,7 +16,7 @@ use queuectl_plugin_api::{Outcome, RunHandle, StopSignal};
 use tokio::io::{AsyncWrite, AsyncWriteExt};
 
 use crate::engine::{Engine, Patience, Problem, call};
-use crate::follow::Output;
+use crate::follow::{Follower, Output};
 use crate::identity::{Containers, Identity};
 use crate::numbers::Numbers;
 use crate::spec::Spec;
@@ -28,6 +28,8 @@ const REACH: Duration = Duration::from_secs(60);
 const NEW: &str = " new";
 /// What it has there once standard input was handed over.
 const FED: &str = " fed";
+/// What it has there while the engine is lost, or was so while there was input on its way.
+const LOST: &str = " lost";
 
 const NOT_STARTED: &str = "the container could not be started";
 
@@ -44,6 +46,15 @@ pub struct Attempt {
     /// Whether the engine was asked to start the container. If it then goes away, only a container that runs or has ended
     /// shows that it was.
     pub asked: AtomicBool,
+    /// What the handle says, once the container is started.
+    pub told: Told,
+}
+
+/// What the handle says of a container that was started.
+#[derive(Default)]
+pub struct Told {
+    fed: AtomicBool,
+    lost: AtomicBool,
 }
 
 /// Where standard input goes.
@@ -117,6 +128,14 @@ impl Attempt {
     fn save(&self, name: &str, stage: &str) -> Result<(), Problem> {
         let saved = self.run.save_handle(format!("{name}{stage}").as_bytes());
         saved.map_err(|error| Problem::Other(error.to_string()))
+    }
+
+    /// Saves what has become known of a container that was started. Whoever takes the run over is the more careful the
+    /// less it is told, or has the engine's word.
+    fn tell(&self, name: &str) {
+        let part = |told: &AtomicBool, part| if told.load(Ordering::Relaxed) { part } else { "" };
+        let (fed, lost) = (part(&self.told.fed, FED), part(&self.told.lost, LOST));
+        let _ = self.save(name, &format!("{fed}{lost}"));
     }
 
     /// Everything that takes long and leaves nothing.
@@ -266,7 +285,8 @@ impl Attempt {
             // A container need not read all of it.
             let _ = input.write_all(text.as_bytes()).await;
             let _ = input.shutdown().await;
-            let _ = self.save(name, FED);
+            self.told.fed.store(true, Ordering::Relaxed);
+            self.tell(name);
         }
         std::future::pending().await
     }
@@ -280,8 +300,20 @@ impl Attempt {
         stop: &mut StopSignal,
     ) -> Result<Outcome, Problem> {
         let _running = self.numbers.running();
+        let note = |lost| {
+            self.told.lost.store(lost, Ordering::Relaxed);
+            self.tell(name);
+        };
+        let follower = Follower {
+            docker,
+            container: name,
+            run: &self.run,
+            engine_was_lost,
+            misses_nothing: self.spec.stdin.is_none(),
+            note: &note,
+        };
         let ended = tokio::select! {
-            ended = follow::follow(docker, name, &self.run, streams.output, engine_was_lost) => ended?,
+            ended = follower.follow(streams.output) => ended?,
             problem = stopping::obey(docker, name, stop) => return Err(problem),
             never = self.feed(name, streams.input) => match never {},
         };
@@ -326,21 +358,19 @@ impl Attempt {
             let launched = self.or_without_init(&docker, &name, launched).await?;
             return self.finish(&docker, &name, launched, &mut stop).await;
         }
-        if self.spec.stdin.is_some() && !handle.ends_with(FED) {
+        if self.spec.stdin.is_some() && !handle.contains(FED) {
             // It may have taken the middle of its input for the end.
             removal::remove(&docker, &name).await?;
             return Err(Problem::Other(
                 "the worker process died before the container had all of its standard input".to_owned(),
             ));
         }
-        self.follow(
-            &docker,
-            &name,
-            Streams::default(),
-            engine_was_lost || was_away,
-            &mut stop,
-        )
-        .await
+        let engine_was_lost = engine_was_lost || was_away || handle.contains(LOST);
+        self.told.fed.store(handle.contains(FED), Ordering::Relaxed);
+        self.told.lost.store(engine_was_lost, Ordering::Relaxed);
+        self.tell(&name);
+        self.follow(&docker, &name, Streams::default(), engine_was_lost, &mut stop)
+            .await
     }
 
     /// A client of an engine that may be away for a moment, and whether it was.

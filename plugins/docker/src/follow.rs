@@ -4,11 +4,13 @@
 //! run was taken over, or the engine was away for a while) it is read from the engine's log from its beginning, and what
 //! was passed on before is left out.
 
-use std::pin::Pin;
+use std::future::Future;
+use std::pin::{Pin, pin};
 use std::time::Duration;
 
 use bollard::Docker;
 use bollard::container::LogOutput;
+use bollard::errors::Error;
 use bollard::models::{ContainerState, ContainerStateStatusEnum as Status};
 use bollard::query_parameters::{LogsOptionsBuilder, WaitContainerOptionsBuilder};
 use futures_util::{Stream, StreamExt};
@@ -24,10 +26,10 @@ const LINGER: Duration = Duration::from_secs(1);
 /// How a container ended.
 pub struct Ended {
     state: ContainerState,
-    /// It ended while the engine was away, which is taken at its word only for what it cannot have made up: a Docker that
-    /// is killed after its containerd has forgotten an ended container, and before it has noted the end itself, comes back
-    /// and says 0. Some versions say so of all containers that went down with their machine
-    /// (<https://github.com/moby/moby/issues/45788>), and a program may answer the engine's SIGTERM with 0.
+    /// The engine was away, and did not see the end or all of the input. It is taken at its word only for what it cannot
+    /// have made up: a Docker that is killed after its containerd has forgotten an ended container, and before it has
+    /// noted the end itself, comes back and says 0. Some versions say so of all containers that went down with their
+    /// machine (<https://github.com/moby/moby/issues/45788>).
     unseen: bool,
 }
 
@@ -39,59 +41,151 @@ struct Position {
 }
 
 /// What a container prints.
-pub type Output = Pin<Box<dyn Stream<Item = Result<LogOutput, bollard::errors::Error>> + Send>>;
+pub type Output = Pin<Box<dyn Stream<Item = Result<LogOutput, Error>> + Send>>;
 
-/// Passes the output of a container on from its very beginning, and returns when it has ended. `attached` was attached
-/// before it was started. `engine_was_lost` says whether the engine was away since the container was started.
-///
-/// # Errors
-/// It is not there, or the engine stayed away.
-pub async fn follow(
+/// Somebody who follows a container.
+pub struct Follower<'a> {
+    pub docker: &'a Docker,
+    pub container: &'a str,
+    pub run: &'a RunHandle,
+    /// The engine was away since the container was started.
+    pub engine_was_lost: bool,
+    /// A container that still runs when its engine is back has missed nothing. One with standard input may have: what was
+    /// on its way is lost with the engine, and the container takes that for the end.
+    pub misses_nothing: bool,
+    /// Is told whether the engine is lost, when that changes.
+    pub note: &'a (dyn Fn(bool) + Send + Sync),
+}
+
+impl Follower<'_> {
+    /// Passes the output of the container on from its very beginning, and returns when it has ended. `attached` was
+    /// attached before it was started.
+    ///
+    /// # Errors
+    /// It is not there, or the engine stayed away.
+    pub async fn follow(&self, mut attached: Option<Output>) -> Result<Ended, Problem> {
+        let mut patience = Patience::new(AWAY);
+        let mut passed = Position::default();
+        let mut unseen = self.engine_was_lost;
+        let mut code = None;
+        loop {
+            let look = async {
+                if unseen && code.is_none() && self.is_found().await? {
+                    patience.renew();
+                    unseen = !self.misses_nothing;
+                }
+                self.look(&mut attached, &mut passed, &mut code).await
+            };
+            match look.await {
+                Ok(Some(state)) => return Ok(Ended { state, unseen }),
+                Ok(None) => patience.renew(),
+                // An engine that is shutting down or starting says what it likes.
+                Err(problem @ (Problem::Away(_) | Problem::Refused(500.., _))) => {
+                    // What it said of the end before still holds.
+                    if code.is_none() && !unseen {
+                        self.run
+                            .event("lost", "the container engine; trying to reach it again");
+                        (self.note)(true);
+                        unseen = true;
+                    }
+                    if !patience.wait().await {
+                        return Err(problem);
+                    }
+                }
+                Err(problem) if problem.is_missing() => return Err(gone(self.container)),
+                Err(problem) => return Err(problem),
+            }
+        }
+    }
+
+    /// Whether the container runs, which its engine says again.
+    async fn is_found(&self) -> Result<bool, Problem> {
+        let runs = !has_ended(&state(self.docker, self.container).await?);
+        if runs {
+            self.run
+                .event("found", "the container engine; the container still runs");
+            if self.misses_nothing {
+                (self.note)(false);
+            }
+        }
+        Ok(runs)
+    }
+
+    /// Passes on what there is, to the end of the output; then how the container ended, none if it still runs. `code` is
+    /// the exit status, once the engine has told that it saw the end.
+    async fn look(
+        &self,
+        attached: &mut Option<Output>,
+        passed: &mut Position,
+        code: &mut Option<i64>,
+    ) -> Result<Option<ContainerState>, Problem> {
+        let (docker, container, run) = (self.docker, self.container, self.run);
+        let from_log = attached.is_none();
+        if code.is_none() {
+            let output = async {
+                match attached.take() {
+                    Some(output) => pass_on(output, run, passed, Position::default()).await,
+                    None => pass_log(docker, container, run, passed, true).await,
+                }
+            };
+            *code = with_end(output, docker, container).await?;
+        }
+        let mut state = state(docker, container).await?;
+        if code.is_none() && !has_ended(&state) {
+            return Ok(None);
+        }
+        if from_log {
+            // A last line without its end is in the log only once the container has ended.
+            pass_log(docker, container, run, passed, false).await?;
+        }
+        state.exit_code = code.or(state.exit_code);
+        Ok(Some(state))
+    }
+}
+
+/// Waits for the end of the output, and for what the engine says of the end of the container; not much longer than for the
+/// output.
+async fn with_end(
+    output: impl Future<Output = Result<(), Problem>>,
     docker: &Docker,
     container: &str,
-    run: &RunHandle,
-    mut attached: Option<Output>,
-    engine_was_lost: bool,
-) -> Result<Ended, Problem> {
-    let mut patience = Patience::new(AWAY);
-    let mut passed = Position::default();
-    let mut unseen = engine_was_lost;
+) -> Result<Option<i64>, Problem> {
+    let (mut output, mut end) = (pin!(output), pin!(end_of(docker, container)));
+    let mut code = None;
     loop {
-        let look = async {
-            if unseen && !has_ended(&state(docker, container).await?) {
-                unseen = false;
-                run.event("found", "the container engine; the container still runs");
-            }
-            if let Some(output) = attached.take() {
-                pass_on(output, run, &mut passed, Position::default()).await?;
-                return end_of(docker, container).await;
-            }
-            pass_log(docker, container, run, &mut passed, true).await?;
-            let ended = end_of(docker, container).await?;
-            if ended.is_some() {
-                // A last line without its end is in the log only once the container has ended.
-                pass_log(docker, container, run, &mut passed, false).await?;
-            }
-            Ok(ended)
-        };
-        match look.await {
-            Ok(Some(state)) => {
-                return Ok(Ended { state, unseen });
-            }
-            Ok(None) => patience.renew(),
-            // An engine that is shutting down or starting says what it likes.
-            Err(problem @ (Problem::Away(_) | Problem::Refused(500.., _))) => {
-                if !unseen {
-                    run.event("lost", "the container engine; trying to reach it again");
-                }
-                unseen = true;
-                if !patience.wait().await {
-                    return Err(problem);
-                }
-            }
-            Err(problem) if problem.is_missing() => return Err(gone(container)),
-            Err(problem) => return Err(problem),
+        tokio::select! {
+            passed = &mut output => break passed?,
+            ended = &mut end, if code.is_none() => code = Some(ended?),
         }
+    }
+    match code {
+        Some(code) => Ok(code),
+        None => tokio::time::timeout(LINGER, end).await.unwrap_or(Ok(None)),
+    }
+}
+
+/// What the engine says of the end of the container when it comes; none if it does not say such things. An engine that goes
+/// away before is a problem, which the end of the output is not: that looks the same if the engine is killed.
+async fn end_of(docker: &Docker, container: &str) -> Result<Option<i64>, Problem> {
+    loop {
+        let options = WaitContainerOptionsBuilder::new()
+            .condition("not-running")
+            .build();
+        let answer = docker.wait_container(container, Some(options)).next().await;
+        let problem = match answer {
+            // An engine that is shutting down says -1.
+            Some(Ok(ended)) if ended.status_code >= 0 => return Ok(Some(ended.status_code)),
+            Some(Err(Error::DockerContainerWaitError { code, .. })) => return Ok(Some(code)),
+            // One that begins its answer only when it knows.
+            Some(Err(Error::RequestTimeoutError)) => continue,
+            Some(Err(error)) => Problem::from(error),
+            Some(Ok(_)) | None => Problem::Away("it does not wait any more".to_owned()),
+        };
+        return match problem {
+            Problem::Refused(400..=499, _) => Ok(None),
+            Problem::Other(cause) => Err(Problem::Away(cause)),
+            problem => Err(problem),
+        };
     }
 }
 
@@ -174,18 +268,6 @@ fn new_part<'a>(bytes: &'a [u8], skip: &mut u64) -> &'a [u8] {
     &bytes[old..]
 }
 
-/// How the container ended; none if it still runs after a moment.
-async fn end_of(docker: &Docker, container: &str) -> Result<Option<ContainerState>, Problem> {
-    let options = WaitContainerOptionsBuilder::new()
-        .condition("not-running")
-        .build();
-    let mut waiting = docker.wait_container(container, Some(options));
-    // Whatever comes of it, the state says more.
-    let _ = tokio::time::timeout(LINGER, waiting.next()).await;
-    let state = state(docker, container).await?;
-    Ok(has_ended(&state).then_some(state))
-}
-
 /// The state of a container.
 ///
 /// # Errors
@@ -220,7 +302,7 @@ impl Ended {
         };
         match code {
             0 if self.unseen => Outcome::system_failure(
-                "the container ended while its engine was away; whether it ended well is not known",
+                "the container engine was away while the container ran; whether it ended well is not known",
             )
             .with_exit_code(code),
             0 => Outcome::succeeded().with_exit_code(0),
@@ -308,7 +390,8 @@ mod tests {
     #[test]
     fn an_end_is_an_outcome() {
         assert_eq!(outcome(0, false, false), Outcome::succeeded().with_exit_code(0));
-        let unseen = "the container ended while its engine was away; whether it ended well is not known";
+        let unseen =
+            "the container engine was away while the container ran; whether it ended well is not known";
         assert_eq!(
             outcome(0, false, true),
             Outcome::system_failure(unseen).with_exit_code(0)

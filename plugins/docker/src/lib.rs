@@ -29,7 +29,7 @@ use queuectl_plugin_api::{
 };
 use tokio::sync::watch;
 
-use attempt::Attempt;
+use attempt::{Attempt, Told};
 use engine::{Engine, Problem};
 use identity::{Containers, Identity};
 use numbers::Numbers;
@@ -69,6 +69,7 @@ impl Docker {
             run: run.handle(),
             recorded: self.host.records(),
             asked: AtomicBool::new(false),
+            told: Told::default(),
         };
         let own = [
             ("QUEUECTL_JOB_ID", run.job_id().to_owned()),

@@ -12,12 +12,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::Signal;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::docker::{job, plain, queue_with, scene};
 use crate::support::engine::Engine;
 use crate::support::unix::send;
-use crate::support::{Queue, history, wait_until};
+use crate::support::{Queue, history, wait_for, wait_until};
 
 /// Says that it runs, waits at the gate, and prints before and after.
 const GATED: &str = "yes 0123456789 | head -c 20000; echo; printf '\\377\\n'; echo $QUEUECTL_FENCE >> /shared/started; \
@@ -190,6 +190,21 @@ fn a_restarted_engine_costs_nothing_if_containers_outlive_it() {
     });
 }
 
+/// A job that waits at the gate and ends with that status.
+fn ends_with(queue: &Queue, code: u8, more: Value) -> String {
+    let command = format!(
+        "echo $QUEUECTL_JOB_ID >> /shared/started; read x < /shared/gate; echo >> /shared/ended; exit {code}"
+    );
+    job(queue, command.into(), json!({}), more)
+}
+
+/// A job completed, but only with its second attempt.
+fn assert_not_believed(job: &Value) {
+    assert_eq!(history(job), ["1 system_failure", "1 succeeded"], "{job}");
+    let why = job["attempt_history"][0]["error"].as_str().unwrap();
+    assert!(why.contains("whether it ended well is not known"), "{why}");
+}
+
 /// An engine that was away may say 0 of a container without knowing; whatever else it says is true.
 #[test]
 fn that_a_container_ended_well_while_its_engine_was_away_is_not_believed() {
@@ -201,34 +216,78 @@ fn that_a_container_ended_well_while_its_engine_was_away_is_not_believed() {
     let queue = queue_with(&engine);
     let gate = queue.gate("shared/gate");
     let node = queue.start(&["--concurrency", "2"]);
-    let ends_with = |code: u8| {
-        let command = format!(
-            "echo $QUEUECTL_JOB_ID >> /shared/started; read x < /shared/gate; echo >> /shared/ended; exit {code}"
-        );
-        job(&queue, command.into(), json!({}), json!({"max_retries": 0}))
-    };
-    let (good, bad) = (ends_with(0), ends_with(3));
+    let (good, bad) = (ends_with(&queue, 0, json!({})), ends_with(&queue, 3, json!({})));
     queue.wait_lines("shared/started", 2);
     node.wait_log("job started job=1 plugin=docker");
     node.wait_log("job started job=2 plugin=docker");
     engine.stop();
-    node.wait_log("job lost");
+    node.wait_log("job lost job=1");
+    node.wait_log("job lost job=2");
     gate.open();
     gate.open();
     queue.wait_lines("shared/ended", 2);
+    // Who takes the runs over has seen nothing of that, and an engine that is there.
+    node.signal(Signal::SIGSTOP);
+    send(node.workers(1)[0], Signal::SIGKILL);
     engine.run();
+    node.signal(Signal::SIGCONT);
     // For the second attempt.
     gate.open();
-    let good = queue.wait_state(&good, "completed");
-    assert_eq!(history(&good), ["1 system_failure", "1 succeeded"], "{good}");
-    let why = good["attempt_history"][0]["error"].as_str().unwrap();
-    assert!(why.contains("whether it ended well is not known"), "{why}");
+    assert_not_believed(&queue.wait_state(&good, "completed"));
     let bad = queue.wait_state(&bad, "dead");
     assert_eq!(history(&bad), ["1 failed"], "{bad}");
     assert_eq!(bad["attempt_history"][0]["exit_code"], 3);
     wait_until("the containers to be gone", || {
         engine.containers("queuectl-").is_empty()
     });
+}
+
+/// Where a service manager holds the engine's socket, nobody is turned away while it restarts.
+#[test]
+fn an_engine_that_is_away_without_turning_anybody_away_is_noticed() {
+    let test = "an_engine_that_is_away_without_turning_anybody_away_is_noticed";
+    let mut engine = match Engine::start(&["--live-restore"]) {
+        Ok(engine) => engine,
+        Err(why) => return queuectl_testkit::skipped(test, &why),
+    };
+    let queue = queue_with(&engine);
+    queue.ok(["config:set", "docker.host", &way(&queue, &engine, |_| false)]);
+    let gate = queue.gate("shared/gate");
+    let node = queue.start(&[]);
+    let id = ends_with(&queue, 0, json!({}));
+    queue.wait_lines("shared/started", 1);
+    node.wait_log("job started job=1 plugin=docker");
+    engine.stop();
+    node.wait_log("job lost");
+    gate.open();
+    queue.wait_lines("shared/ended", 1);
+    engine.run();
+    gate.open();
+    assert_not_believed(&queue.wait_state(&id, "completed"));
+}
+
+/// Input that was on its way when the engine went away is lost, and the container takes that for the end.
+#[test]
+fn a_container_with_input_is_not_believed_after_its_engine_was_away() {
+    let test = "a_container_with_input_is_not_believed_after_its_engine_was_away";
+    let mut engine = match Engine::start(&["--live-restore"]) {
+        Ok(engine) => engine,
+        Err(why) => return queuectl_testkit::skipped(test, &why),
+    };
+    let queue = queue_with(&engine);
+    let gate = queue.gate("shared/gate");
+    let node = queue.start(&[]);
+    let id = ends_with(&queue, 0, json!({"stdin": "some"}));
+    queue.wait_lines("shared/started", 1);
+    node.wait_log("job started job=1 plugin=docker");
+    engine.stop();
+    node.wait_log("job lost");
+    engine.run();
+    node.wait_log("job found");
+    gate.open();
+    queue.wait_lines("shared/started", 2);
+    gate.open();
+    assert_not_believed(&queue.wait_state(&id, "completed"));
 }
 
 /// Also by a node that has no job for a container.
@@ -310,28 +369,22 @@ fn a_container_whose_worker_process_died_after_its_end_was_told_goes_too() {
     assert_eq!(scene.containers().len(), 1);
 }
 
-/// A way to an engine on which the first request to start a container gets lost, with its connection: nobody can tell whether
-/// the engine had it.
-fn lossy_way(queue: &Queue, engine: &Engine) -> String {
+/// A way to an engine which loses what is to be lost, with its connection: nobody can tell whether the engine had it. Who
+/// comes while the engine is away waits for it.
+fn way(queue: &Queue, engine: &Engine, is_lost: impl Fn(&[u8]) -> bool + Send + Sync + 'static) -> String {
     let path = queue.path("way");
     let listener = UnixListener::bind(&path).unwrap();
     let engine = engine.host().replacen("unix://", "", 1);
-    let lost = Arc::new(AtomicBool::new(false));
+    let is_lost = Arc::new(is_lost);
     std::thread::spawn(move || {
         for client in listener.incoming().flatten() {
-            let Ok(server) = UnixStream::connect(&engine) else {
-                return;
-            };
-            let (Ok(answers), Ok(back)) = (server.try_clone(), client.try_clone()) else {
-                return;
-            };
-            let lost = Arc::clone(&lost);
+            let (engine, is_lost) = (engine.clone(), Arc::clone(&is_lost));
             std::thread::spawn(move || {
-                pass(client, server, |bytes| {
-                    is_start(bytes) && !lost.swap(true, Ordering::Relaxed)
-                })
+                let server = wait_for("the engine", || UnixStream::connect(&engine).ok());
+                let (answers, back) = (server.try_clone().unwrap(), client.try_clone().unwrap());
+                std::thread::spawn(move || pass(client, server, |bytes| is_lost(bytes)));
+                pass(answers, back, |_| false);
             });
-            std::thread::spawn(move || pass(answers, back, |_| false));
         }
     });
     format!("unix://{}", path.display())
@@ -358,7 +411,13 @@ fn a_container_that_may_have_run_is_not_started_again() {
         return;
     };
     let queue = &scene.queue;
-    queue.ok(["config:set", "docker.host", &lossy_way(queue, scene.engine)]);
+    let lost = AtomicBool::new(false);
+    let first_start = move |request: &[u8]| is_start(request) && !lost.swap(true, Ordering::Relaxed);
+    queue.ok([
+        "config:set",
+        "docker.host",
+        &way(queue, scene.engine, first_start),
+    ]);
     let command = "echo $QUEUECTL_FENCE >> /shared/started";
     let id = job(queue, command.into(), json!({}), json!({"max_retries": 1}));
     assert_eq!(queue.drain(&[]), 0);

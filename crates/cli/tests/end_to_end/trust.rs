@@ -233,36 +233,72 @@ const QUEUES: &[Case] = &[
         about: "a log of SQLite's that another user left there",
         as_root: true,
         change: |root| {
-            let log = home(root).join("queue.db-wal");
-            fs::write(&log, "").unwrap();
-            give(&log, OTHER);
+            leave_log(&home(root), Some(OTHER));
             home(root)
         },
         said: "queue.db-wal belongs to user 65533",
     },
     Case {
-        about: "the same, of a member of a group that may write to the folder",
+        about: "the same, of a member of a group that the file and the folder were given to",
         as_root: true,
         change: |root| {
-            mode(&home(root), 0o2770);
-            let log = home(root).join("queue.db-wal");
-            fs::write(&log, "").unwrap();
-            std::os::unix::fs::lchown(&log, Some(OTHER), None).unwrap();
+            share(&home(root));
+            leave_log(&home(root), None);
             home(root)
         },
         said: "",
     },
     Case {
-        about: "the same, of somebody who is none",
+        about: "the same, of somebody of another group",
         as_root: true,
         change: |root| {
-            mode(&home(root), 0o2770);
-            let log = home(root).join("queue.db-wal");
-            fs::write(&log, "").unwrap();
-            give(&log, OTHER);
+            share(&home(root));
+            leave_log(&home(root), Some(OTHER));
             home(root)
         },
         said: "queue.db-wal belongs to user 65533",
+    },
+    Case {
+        about: "the same, where only the folder was given to the group",
+        as_root: true,
+        change: |root| {
+            share(&home(root));
+            mode(&home(root).join("queue.db"), 0o600);
+            leave_log(&home(root), None);
+            home(root)
+        },
+        said: "queue.db-wal belongs to user 65533",
+    },
+    Case {
+        about: "the same, in a folder with the sticky bit",
+        as_root: true,
+        change: |root| {
+            share(&home(root));
+            mode(&home(root), 0o3770);
+            leave_log(&home(root), None);
+            home(root)
+        },
+        said: "queue.db-wal belongs to user 65533",
+    },
+    Case {
+        about: "a file of a member of the group",
+        as_root: true,
+        change: |root| {
+            share(&home(root));
+            std::os::unix::fs::lchown(home(root).join("queue.db"), Some(OTHER), None).unwrap();
+            home(root)
+        },
+        said: "queue.db belongs to user 65533",
+    },
+    Case {
+        about: "a link of another user",
+        as_root: true,
+        change: |root| {
+            symlink(home(root), root.join("link")).unwrap();
+            give(&root.join("link"), OTHER);
+            root.join("link")
+        },
+        said: "link belongs to user 65533",
     },
     Case {
         about: "a folder of another user, where there is no file yet",
@@ -276,6 +312,19 @@ const QUEUES: &[Case] = &[
         said: "theirs belongs to user 65533",
     },
 ];
+
+/// Gives a queue to the group of its folder.
+fn share(home: &Path) {
+    mode(home, 0o2770);
+    mode(&home.join("queue.db"), 0o660);
+}
+
+/// Leaves a log of another user, with that group instead of the folder's.
+fn leave_log(home: &Path, group: Option<u32>) {
+    let log = home.join("queue.db-wal");
+    fs::write(&log, "").unwrap();
+    std::os::unix::fs::lchown(&log, Some(OTHER), group).unwrap();
+}
 
 fn home(root: &Path) -> PathBuf {
     root.join("home")

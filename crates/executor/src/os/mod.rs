@@ -44,11 +44,11 @@ pub(crate) use portable::{Orphans, become_subreaper, check_library, kill_adopted
 #[cfg(unix)]
 pub(crate) use process_unix::{Process, Reactor, Waker, leave_child_signals};
 #[cfg(windows)]
-pub(crate) use trust_windows::check_trust;
+pub(crate) use trust_windows::{check_log_trust, check_trust};
 #[cfg(unix)]
 pub(crate) use unix::{
-    arguments, check_trust, create_private_file, create_private_folders, data_folder, exit_at_once,
-    find_program, open_library, out_of_resources, signal_name,
+    arguments, check_log_trust, check_trust, create_private_file, create_private_folders, data_folder,
+    exit_at_once, find_program, open_library, out_of_resources, signal_name,
 };
 #[cfg(unix)]
 pub(crate) use user::User;

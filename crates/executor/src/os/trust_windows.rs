@@ -87,6 +87,11 @@ pub(crate) fn check_trust(path: &Path, writers: Writers) -> Result<(), Distrust>
     Ok(())
 }
 
+/// See [`crate::trust::check_log`].
+pub(crate) fn check_log_trust(log: &Path, _: &Path) -> Result<(), Distrust> {
+    check_trust(log, Writers::Group)
+}
+
 /// Whether who is in the list of a file, and neither the user nor trusted anyway, may change it.
 fn is_let_in(sid: &str, writers: Writers) -> bool {
     writers == Writers::Group && sid != EVERYBODY

@@ -65,6 +65,31 @@ pub(crate) unsafe fn open_library(path: &Path) -> Result<libloading::Library, li
 
 /// See [`crate::trust::check`].
 pub(crate) fn check_trust(path: &Path, writers: Writers) -> Result<(), Distrust> {
+    check(path, writers, false)
+}
+
+/// See [`crate::trust::check_log`].
+pub(crate) fn check_log_trust(log: &Path, file: &Path) -> Result<(), Distrust> {
+    check(log, Writers::Group, is_of_members(log, file).unwrap_or(false))
+}
+
+/// Whether a log is one that members of a group keep beside a file that they may write to.
+fn is_of_members(log: &Path, file: &Path) -> io::Result<bool> {
+    let log = log.symlink_metadata()?;
+    let folder = file.parent().map(Path::metadata).transpose()?;
+    let file = file.metadata()?;
+    // In a folder with the sticky bit, members could not exchange what is there, only add to it.
+    let may = |found: &Metadata| found.mode() & 0o1022 == 0o020 && found.gid() == log.gid();
+    Ok(log.is_file() && is_trusted(file.uid()) && may(&file) && folder.is_some_and(|folder| may(&folder)))
+}
+
+/// Whether a user may change everything in any case.
+fn is_trusted(user: u32) -> bool {
+    user == 0 || user == geteuid().as_raw()
+}
+
+/// The check; of the path itself, another user's may do.
+fn check(path: &Path, writers: Writers, anybodys: bool) -> Result<(), Distrust> {
     let refuse = |cause: String, fix: String| Distrust { cause, fix };
     let look = |error: io::Error| {
         refuse(
@@ -72,27 +97,34 @@ pub(crate) fn check_trust(path: &Path, writers: Writers) -> Result<(), Distrust>
             "check that it exists and may be read".to_owned(),
         )
     };
+    let foreign = |shown: &Path, owner: u32| {
+        let shown = shown.display();
+        refuse(
+            format!("{shown} belongs to user {owner}, neither to root nor to you"),
+            format!("fix with: chown -h {} '{shown}'", geteuid()),
+        )
+    };
     let (others, change) = match writers {
         Writers::User => (0o022, "go-w"),
         Writers::Group => (0o002, "o-w"),
     };
     let real = path.canonicalize().map_err(look)?;
-    let user = geteuid().as_raw();
     // The path as it is written counts as well: whoever can change a link on the way chooses the file.
+    for link in path.ancestors().filter(|part| part.is_symlink()) {
+        let owner = link.symlink_metadata().map_err(look)?.uid();
+        if !is_trusted(owner) {
+            return Err(foreign(link, owner));
+        }
+    }
     for part in real
         .ancestors()
         .chain(path.ancestors().skip(1))
         .filter(|part| !part.as_os_str().is_empty())
     {
         let found = part.metadata().map_err(look)?;
-        let shown = part.display();
-        let foreign = found.uid() != 0 && found.uid() != user;
-        if foreign && !(writers == Writers::Group && part == real && is_of_members(part, &found)) {
-            let cause = format!(
-                "{shown} belongs to user {}, neither to root nor to you",
-                found.uid()
-            );
-            return Err(refuse(cause, format!("fix with: chown {user} '{shown}'")));
+        let trusted = is_trusted(found.uid()) || anybodys && part == real;
+        if !trusted {
+            return Err(foreign(part, found.uid()));
         }
         let mode = found.permissions().mode();
         let sticky_folder = found.is_dir() && mode & u32::from(libc::S_ISVTX as u16) != 0;
@@ -102,18 +134,12 @@ pub(crate) fn check_trust(path: &Path, writers: Writers) -> Result<(), Distrust>
             } else {
                 "its group"
             };
+            let shown = part.display();
             let cause = format!("{shown} is writable by {who}");
             return Err(refuse(cause, format!("fix with: chmod {change} '{shown}'")));
         }
     }
     Ok(())
-}
-
-/// Whether a file is one that members of a group have in the folder that the group was let into: they could exchange it in
-/// any case, so it does not matter which of them made it.
-fn is_of_members(file: &Path, found: &Metadata) -> bool {
-    let folder = file.parent().and_then(|folder| folder.metadata().ok());
-    folder.is_some_and(|folder| folder.mode() & 0o022 == 0o020 && folder.gid() == found.gid())
 }
 
 /// Gives the command its arguments, and the name it is called by.

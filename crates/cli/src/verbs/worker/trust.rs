@@ -17,29 +17,36 @@ pub fn check(location: &Location) -> Result<()> {
         return Ok(());
     };
     let there = |path: &&Path| path.symlink_metadata().is_ok();
-    let parts = parts(file, location.beside());
     let around = file.ancestors().skip(1).find(there);
+    let beside = location.beside();
     for path in around
         .into_iter()
-        .chain(parts.iter().map(PathBuf::as_path).filter(there))
+        .chain([file, &beside].into_iter().filter(there))
     {
-        trust::check(path, Writers::Group).map_err(|Distrust { cause, fix }| Ended {
-            message: format!(
-                "no node runs jobs from this file, in which others could have put commands: {cause}; {fix}, or use \
-                 --trust-others"
-            ),
-            exit: Exit::STORE_UNUSABLE,
-        })?;
+        trust::check(path, Writers::Group).map_err(refused)?;
+    }
+    let logs = logs(file);
+    for log in logs.iter().map(PathBuf::as_path).filter(there) {
+        trust::check_log(log, file).map_err(refused)?;
     }
     Ok(())
 }
 
-/// The files that a queue consists of.
-fn parts(file: &Path, beside: PathBuf) -> [PathBuf; 5] {
-    let with = |end: &str| {
+fn refused(Distrust { cause, fix }: Distrust) -> Ended {
+    Ended {
+        message: format!(
+            "no node runs jobs from this file, in which others could have put commands: {cause}; {fix}, or use \
+             --trust-others"
+        ),
+        exit: Exit::STORE_UNUSABLE,
+    }
+}
+
+/// What SQLite keeps beside a file.
+fn logs(file: &Path) -> [PathBuf; 3] {
+    ["-wal", "-shm", "-journal"].map(|end| {
         let mut name = file.as_os_str().to_owned();
         name.push(end);
         PathBuf::from(name)
-    };
-    [with(""), with("-wal"), with("-shm"), with("-journal"), beside]
+    })
 }
