@@ -161,14 +161,26 @@ fn containers_of_a_dead_node_are_gone_before_their_jobs_run_again() {
     scene.wait_no_containers();
 }
 
+/// An engine of the test's own, which its containers outlive, and a queue with it.
+fn outlived(test: &str) -> Option<(Engine, Queue)> {
+    match Engine::start(&["--live-restore"]) {
+        Ok(engine) => {
+            let queue = queue_with(&engine);
+            Some((engine, queue))
+        }
+        Err(why) => {
+            queuectl_testkit::skipped(test, &why);
+            None
+        }
+    }
+}
+
 #[test]
 fn a_restarted_engine_costs_nothing_if_containers_outlive_it() {
-    let test = "a_restarted_engine_costs_nothing_if_containers_outlive_it";
-    let mut engine = match Engine::start(&["--live-restore"]) {
-        Ok(engine) => engine,
-        Err(why) => return queuectl_testkit::skipped(test, &why),
+    let Some((mut engine, queue)) = outlived("a_restarted_engine_costs_nothing_if_containers_outlive_it")
+    else {
+        return;
     };
-    let queue = queue_with(&engine);
     let gate = queue.gate("shared/gate");
     let node = queue.start(&[]);
     let id = plain(&queue, GATED);
@@ -208,12 +220,11 @@ fn assert_not_believed(job: &Value) {
 /// An engine that was away may say 0 of a container without knowing; whatever else it says is true.
 #[test]
 fn that_a_container_ended_well_while_its_engine_was_away_is_not_believed() {
-    let test = "that_a_container_ended_well_while_its_engine_was_away_is_not_believed";
-    let mut engine = match Engine::start(&["--live-restore"]) {
-        Ok(engine) => engine,
-        Err(why) => return queuectl_testkit::skipped(test, &why),
+    let Some((mut engine, queue)) =
+        outlived("that_a_container_ended_well_while_its_engine_was_away_is_not_believed")
+    else {
+        return;
     };
-    let queue = queue_with(&engine);
     let gate = queue.gate("shared/gate");
     let node = queue.start(&["--concurrency", "2"]);
     let (good, bad) = (ends_with(&queue, 0, json!({})), ends_with(&queue, 3, json!({})));
@@ -245,12 +256,11 @@ fn that_a_container_ended_well_while_its_engine_was_away_is_not_believed() {
 /// Where a service manager holds the engine's socket, nobody is turned away while it restarts.
 #[test]
 fn an_engine_that_is_away_without_turning_anybody_away_is_noticed() {
-    let test = "an_engine_that_is_away_without_turning_anybody_away_is_noticed";
-    let mut engine = match Engine::start(&["--live-restore"]) {
-        Ok(engine) => engine,
-        Err(why) => return queuectl_testkit::skipped(test, &why),
+    let Some((mut engine, queue)) =
+        outlived("an_engine_that_is_away_without_turning_anybody_away_is_noticed")
+    else {
+        return;
     };
-    let queue = queue_with(&engine);
     queue.ok(["config:set", "docker.host", &way(&queue, &engine, |_| false)]);
     let gate = queue.gate("shared/gate");
     let node = queue.start(&[]);
@@ -269,12 +279,11 @@ fn an_engine_that_is_away_without_turning_anybody_away_is_noticed() {
 /// Input that was on its way when the engine went away is lost, and the container takes that for the end.
 #[test]
 fn a_container_with_input_is_not_believed_after_its_engine_was_away() {
-    let test = "a_container_with_input_is_not_believed_after_its_engine_was_away";
-    let mut engine = match Engine::start(&["--live-restore"]) {
-        Ok(engine) => engine,
-        Err(why) => return queuectl_testkit::skipped(test, &why),
+    let Some((mut engine, queue)) =
+        outlived("a_container_with_input_is_not_believed_after_its_engine_was_away")
+    else {
+        return;
     };
-    let queue = queue_with(&engine);
     let gate = queue.gate("shared/gate");
     let node = queue.start(&[]);
     let id = ends_with(&queue, 0, json!({"stdin": "some"}));
