@@ -71,7 +71,6 @@ impl Follower<'_> {
         loop {
             let look = async {
                 if unseen && code.is_none() && self.is_found().await? {
-                    patience.renew();
                     unseen = !self.misses_nothing;
                 }
                 self.look(&mut attached, &mut passed, &mut code).await
@@ -81,7 +80,10 @@ impl Follower<'_> {
                 Ok(None) => patience.renew(),
                 // An engine that is shutting down or starting says what it likes.
                 Err(problem @ (Problem::Away(_) | Problem::Refused(500.., _))) => {
-                    // What it said of the end before still holds.
+                    // What it said of the end before still holds, but for what an engine that goes down does to containers.
+                    if code.is_some_and(is_of_engine) {
+                        code = None;
+                    }
                     if code.is_none() && !unseen {
                         self.run
                             .event("lost", "the container engine; trying to reach it again");
@@ -275,6 +277,11 @@ fn new_part<'a>(bytes: &'a [u8], skip: &mut u64) -> &'a [u8] {
 pub async fn state(docker: &Docker, container: &str) -> Result<ContainerState, Problem> {
     let found = call(docker.inspect_container(container, None)).await?;
     Ok(found.state.unwrap_or_default())
+}
+
+/// Whether an exit status is one that a container has when its engine stops it, or when nobody saw it end.
+fn is_of_engine(code: i64) -> bool {
+    matches!(code, 0 | 137 | 143 | 255)
 }
 
 fn has_ended(state: &ContainerState) -> bool {
