@@ -161,9 +161,12 @@ fn containers_of_a_dead_node_are_gone_before_their_jobs_run_again() {
     scene.wait_no_containers();
 }
 
-/// An engine of the test's own, which its containers outlive, and a queue with it.
-fn outlived(test: &str) -> Option<(Engine, Queue)> {
-    match Engine::start(&["--live-restore"]) {
+/// With it, containers outlive their engine.
+const OUTLIVED: &[&str] = &["--live-restore"];
+
+/// An engine of the test's own, with options for dockerd, and a queue with it.
+fn own_engine(test: &str, options: &[&'static str]) -> Option<(Engine, Queue)> {
+    match Engine::start(options) {
         Ok(engine) => {
             let queue = queue_with(&engine);
             Some((engine, queue))
@@ -177,8 +180,10 @@ fn outlived(test: &str) -> Option<(Engine, Queue)> {
 
 #[test]
 fn a_restarted_engine_costs_nothing_if_containers_outlive_it() {
-    let Some((mut engine, queue)) = outlived("a_restarted_engine_costs_nothing_if_containers_outlive_it")
-    else {
+    let Some((mut engine, queue)) = own_engine(
+        "a_restarted_engine_costs_nothing_if_containers_outlive_it",
+        OUTLIVED,
+    ) else {
         return;
     };
     let gate = queue.gate("shared/gate");
@@ -220,9 +225,10 @@ fn assert_not_believed(job: &Value) {
 /// An engine that was away may say 0 of a container without knowing; whatever else it says is true.
 #[test]
 fn that_a_container_ended_well_while_its_engine_was_away_is_not_believed() {
-    let Some((mut engine, queue)) =
-        outlived("that_a_container_ended_well_while_its_engine_was_away_is_not_believed")
-    else {
+    let Some((mut engine, queue)) = own_engine(
+        "that_a_container_ended_well_while_its_engine_was_away_is_not_believed",
+        OUTLIVED,
+    ) else {
         return;
     };
     let gate = queue.gate("shared/gate");
@@ -256,9 +262,10 @@ fn that_a_container_ended_well_while_its_engine_was_away_is_not_believed() {
 /// Where a service manager holds the engine's socket, nobody is turned away while it restarts.
 #[test]
 fn an_engine_that_is_away_without_turning_anybody_away_is_noticed() {
-    let Some((mut engine, queue)) =
-        outlived("an_engine_that_is_away_without_turning_anybody_away_is_noticed")
-    else {
+    let Some((mut engine, queue)) = own_engine(
+        "an_engine_that_is_away_without_turning_anybody_away_is_noticed",
+        OUTLIVED,
+    ) else {
         return;
     };
     queue.ok(["config:set", "docker.host", &way(&queue, &engine, |_| false)]);
@@ -276,12 +283,32 @@ fn an_engine_that_is_away_without_turning_anybody_away_is_noticed() {
     assert_not_believed(&queue.wait_state(&id, "completed"));
 }
 
+/// An engine that is stopped stops its containers, tells how that went, and is gone.
+#[test]
+fn that_an_engine_stopped_a_container_is_not_how_its_job_ended() {
+    let Some((mut engine, queue)) =
+        own_engine("that_an_engine_stopped_a_container_is_not_how_its_job_ended", &[])
+    else {
+        return;
+    };
+    let node = queue.start(&[]);
+    let once = "test -e /shared/started && exit; trap 'exit 0' TERM; echo >> /shared/started; \
+                while sleep 0.05; do :; done";
+    let id = plain(&queue, once);
+    queue.wait_lines("shared/started", 1);
+    node.wait_log("job started job=1 plugin=docker");
+    engine.stop();
+    engine.run();
+    assert_not_believed(&queue.wait_state(&id, "completed"));
+}
+
 /// Input that was on its way when the engine went away is lost, and the container takes that for the end.
 #[test]
 fn a_container_with_input_is_not_believed_after_its_engine_was_away() {
-    let Some((mut engine, queue)) =
-        outlived("a_container_with_input_is_not_believed_after_its_engine_was_away")
-    else {
+    let Some((mut engine, queue)) = own_engine(
+        "a_container_with_input_is_not_believed_after_its_engine_was_away",
+        OUTLIVED,
+    ) else {
         return;
     };
     let gate = queue.gate("shared/gate");
