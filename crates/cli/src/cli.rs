@@ -32,7 +32,7 @@ pub struct CommandLine {
 const EPILOGUE: &str = "\
 Exit status:
   0    all went well
-  1    it ran, with a negative result: a drained node had dead jobs, a check found damage
+  1    it ran, with a negative result: a drained node had dead jobs, a check found damage, a list could not be printed
   2    the command line, a job or a setting has a mistake in it
   3    no such job or node
   4    conflict: the id exists already, or the job's state does not allow it
@@ -42,7 +42,8 @@ Exit status:
   8    it is not known whether it was stored, since the server went away: look before you repeat it
   70   a fault in queuectl itself
   124  a timeout ran out (wait, worker:stop --wait)
-`wait` and `enqueue --wait` end with the job's own status, as a shell would report it.
+`wait` and `enqueue --wait` end with the job's own status, as a shell would report it. A command that changed something \
+ends with the status of that even if it cannot print it; a warning then says what was done.
 
 Examples:
   queuectl enqueue echo \"Hello Queue\"     a program and its arguments

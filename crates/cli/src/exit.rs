@@ -95,16 +95,10 @@ pub struct Ended {
 /// Says what went wrong on standard error, and returns the exit status for it. Errors about the queue as a whole
 /// name its location.
 pub fn report(error: &Error, location: Option<&Location>) -> ExitCode {
-    if is_closed_pipe(error) {
-        // Whoever read our output has seen enough, as with `queuectl list | head`.
-        return Exit::OK.into();
+    if let Some(error) = of_output(error) {
+        return report_unprinted(error);
     }
     let exit = classify(error);
-    // Other input and output says what it was about, on top of the cause.
-    if error.is::<io::Error>() && error.chain().len() == 1 {
-        say::error(&format!("cannot write to standard output: {error}"));
-        return exit.into();
-    }
     let about_store = [Exit::STORE_UNUSABLE, Exit::STORE_UNAVAILABLE, Exit::UNSURE].contains(&exit);
     match location.filter(|_| about_store) {
         Some(location) => say::error(&format!("{location}: {}", in_words(error))),
@@ -117,6 +111,16 @@ pub fn report(error: &Error, location: Option<&Location>) -> ExitCode {
         say::hint(hint);
     }
     exit.into()
+}
+
+/// Says that what was asked for could not be printed, and returns the exit status for it.
+pub fn report_unprinted(error: &io::Error) -> ExitCode {
+    if error.kind() == io::ErrorKind::BrokenPipe {
+        // Whoever read our output has seen enough, as with `queuectl list | head`.
+        return Exit::OK.into();
+    }
+    say::error(&format!("cannot write to standard output: {error}"));
+    Exit::NEGATIVE.into()
 }
 
 /// The error and its causes in one line. Many errors quote their cause already; those are not said twice.
@@ -178,6 +182,7 @@ fn classify_store(error: &StoreError) -> Exit {
         StoreError::NoSuchJob(_) | StoreError::NoSuchNode(_) => Exit::NOT_FOUND,
         StoreError::NameTaken { .. }
         | StoreError::Refused { .. }
+        | StoreError::LeftAlone { .. }
         | StoreError::NodesLive
         | StoreError::NotEmpty => Exit::CONFLICT,
         StoreError::Missing
@@ -203,11 +208,9 @@ fn classify_store(error: &StoreError) -> Exit {
     }
 }
 
-fn is_closed_pipe(error: &Error) -> bool {
-    let mut io_errors = error
-        .chain()
-        .filter_map(|cause| cause.downcast_ref::<io::Error>());
-    io_errors.any(|error| error.kind() == io::ErrorKind::BrokenPipe)
+/// The error of our own output, if it is one: other input and output says what it was about, on top of the cause.
+fn of_output(error: &Error) -> Option<&io::Error> {
+    error.downcast_ref().filter(|_| error.chain().len() == 1)
 }
 
 #[cfg(test)]

@@ -17,13 +17,17 @@ mod logging;
 mod output;
 mod verbs;
 
+use std::io::{self, Write};
 use std::mem::ManuallyDrop;
 use std::process::ExitCode;
 
 use clap::{Args, Command, CommandFactory, FromArgMatches};
 
 fn main() -> ExitCode {
-    let command_line = parse();
+    let command_line = match parse() {
+        Ok(command_line) => command_line,
+        Err(error) => return refuse(&error),
+    };
     command_line.global.choose_color();
     let context = match context::Context::resolve(&command_line.global) {
         Ok(context) => context,
@@ -40,7 +44,7 @@ fn main() -> ExitCode {
 
 /// What `clap::Parser::parse` does, but sooner, for that takes longer than many a verb. Nothing is taken down again; the
 /// process ends soon enough.
-fn parse() -> cli::CommandLine {
+fn parse() -> Result<cli::CommandLine, clap::Error> {
     let all = ManuallyDrop::new(cli::CommandLine::command());
     if let Some(mut one) = with_one_verb(&all).map(ManuallyDrop::new)
         && let Ok(matches) = one
@@ -48,7 +52,7 @@ fn parse() -> cli::CommandLine {
             .map(ManuallyDrop::new)
         && let Ok(command_line) = cli::CommandLine::from_arg_matches(&matches)
     {
-        return command_line;
+        return Ok(command_line);
     }
     // Help, or a mistake: what is said of it may need the whole.
     let mut all = ManuallyDrop::into_inner(all);
@@ -57,7 +61,15 @@ fn parse() -> cli::CommandLine {
         .and_then(|matches| {
             cli::CommandLine::from_arg_matches(&matches).map_err(|error| error.format(&mut all))
         })
-        .unwrap_or_else(|error| error.exit())
+}
+
+/// Prints help or what is wrong with the command line, as clap would, but does not pass over that it cannot be printed.
+fn refuse(error: &clap::Error) -> ExitCode {
+    let printed = error.print().and_then(|()| io::stdout().flush());
+    match printed {
+        Err(unprinted) if !error.use_stderr() => exit::report_unprinted(&unprinted),
+        _ => u8::try_from(error.exit_code()).map_or(exit::Exit::USAGE.into(), ExitCode::from),
+    }
 }
 
 /// The command line with a single verb, the first one that is named. It may be the wrong one, if it is an option's value;

@@ -6,17 +6,27 @@
 use std::time::Duration;
 
 use queuectl_core::{JobId, JobRef, QueueName, State, Timestamp};
-use queuectl_storage::{PurgeFilter, Store, StoreError};
+use queuectl_storage::{Only, PurgeFilter, Store, StoreError};
 
 /// Jobs changed by one transaction.
 const BATCH: u32 = 500;
 
-/// Makes a dead job ready again at once, with fresh attempts. Its history stays.
+/// Makes a dead job ready again at once, with fresh attempts. Its history stays. With a queue, only if the job is in it.
 ///
 /// # Errors
-/// [`StoreError::NoSuchJob`]; [`StoreError::Refused`] if the job is not dead.
-pub fn retry(store: &mut Store, job: &JobRef, now: Timestamp) -> Result<JobId, StoreError> {
-    store.retry(job, Some(State::Dead), now)
+/// [`StoreError::NoSuchJob`]; [`StoreError::Refused`] if the job is not dead; [`StoreError::LeftAlone`].
+pub fn retry(
+    store: &mut Store,
+    job: &JobRef,
+    queue: Option<&QueueName>,
+    now: Timestamp,
+) -> Result<JobId, StoreError> {
+    let only = Only {
+        state: Some(State::Dead),
+        queue: queue.cloned(),
+        ended_before: None,
+    };
+    store.retry(job, &only, now)
 }
 
 /// Does the same with all jobs that are dead by now, of one queue or of all. Returns how many.
@@ -27,12 +37,24 @@ pub fn retry_all(store: &mut Store, queue: Option<&QueueName>, now: Timestamp) -
     batches(|| store.retry_dead(queue, BATCH, now))
 }
 
-/// Removes a dead job for good, with its attempts and output.
+/// Removes a dead job for good, with its attempts and output. With a queue, only if the job is in it; with an age, only
+/// if it has been dead for so long by now.
 ///
 /// # Errors
-/// [`StoreError::NoSuchJob`]; [`StoreError::Refused`] if the job is not dead.
-pub fn purge(store: &mut Store, job: &JobRef) -> Result<(), StoreError> {
-    store.purge_one(job, State::Dead)
+/// [`StoreError::NoSuchJob`]; [`StoreError::Refused`] if the job is not dead; [`StoreError::LeftAlone`].
+pub fn purge(
+    store: &mut Store,
+    job: &JobRef,
+    queue: Option<&QueueName>,
+    age: Option<Duration>,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    let only = Only {
+        state: Some(State::Dead),
+        queue: queue.cloned(),
+        ended_before: age.map(|age| dead_for(age, now)),
+    };
+    store.purge_one(job, &only)
 }
 
 /// Does the same with all jobs that have been dead for `age` by now, of one queue or of all. Returns how many.
@@ -45,15 +67,20 @@ pub fn purge_all(
     age: Duration,
     now: Timestamp,
 ) -> Result<u64, StoreError> {
-    let age = i64::try_from(age.as_millis()).unwrap_or(i64::MAX);
     let filter = PurgeFilter {
         state: State::Dead,
         queue: queue.cloned(),
-        // "Before" is meant strictly, and a job that died in this very moment is dead.
-        ended_before: Some(Timestamp(now.0.saturating_sub(age).saturating_add(1))),
+        ended_before: Some(dead_for(age, now)),
         limit: BATCH,
     };
     store.purge_all(&filter)
+}
+
+/// Before when a job must have died to have been dead for that long by now. "Before" is meant strictly, and a job that
+/// died in this very moment is dead.
+fn dead_for(age: Duration, now: Timestamp) -> Timestamp {
+    let age = i64::try_from(age.as_millis()).unwrap_or(i64::MAX);
+    Timestamp(now.0.saturating_sub(age).saturating_add(1))
 }
 
 /// Repeats a step until it finds less than a whole batch. Returns the sum.

@@ -141,12 +141,14 @@ fn only_dead_jobs_are_touched() {
     let refused = |result: Result<(), StoreError>| matches!(result, Err(StoreError::Refused { .. }));
     assert!(refused(queuectl_dlq::show(&mut store, &pending).map(drop)));
     assert!(refused(
-        queuectl_dlq::retry(&mut store, &pending, DEATH).map(drop)
+        queuectl_dlq::retry(&mut store, &pending, None, DEATH).map(drop)
     ));
-    assert!(refused(queuectl_dlq::purge(&mut store, &pending)));
+    assert!(refused(queuectl_dlq::purge(
+        &mut store, &pending, None, None, DEATH
+    )));
     let missing = by_number(JobId(99));
     assert!(matches!(
-        queuectl_dlq::purge(&mut store, &missing),
+        queuectl_dlq::purge(&mut store, &missing, None, None, DEATH),
         Err(StoreError::NoSuchJob(_))
     ));
     assert_eq!(queuectl_dlq::retry_all(&mut store, None, DEATH).unwrap(), 0);
@@ -162,13 +164,40 @@ fn a_retry_gives_fresh_attempts_and_keeps_the_history() {
     let (_folder, mut store) = store();
     let job = by_number(enqueue(&mut store, "mail", 1)[0]);
     let_die(&mut store, DEATH);
-    queuectl_dlq::retry(&mut store, &job, DEATH).unwrap();
+    queuectl_dlq::retry(&mut store, &job, None, DEATH).unwrap();
     let found = store.job(&job).unwrap();
     assert_eq!((found.state, found.attempts), (State::Pending, 0));
     let_die(&mut store, Timestamp(20_000));
     let (found, attempts) = queuectl_dlq::show(&mut store, &job).unwrap();
     assert_eq!(attempts.len(), 2);
     assert_eq!(found.attempts, 1);
+}
+
+#[test]
+fn a_filter_beside_an_id_narrows_it() {
+    let (_folder, mut store) = store();
+    let job = by_number(enqueue(&mut store, "mail", 1)[0]);
+    let bystander = enqueue(&mut store, "video", 1)[0];
+    let_die(&mut store, DEATH);
+    let later = Timestamp(20_000);
+    let (mail, video): (QueueName, QueueName) = ("mail".parse().unwrap(), "video".parse().unwrap());
+    let age = |ms: i64| Some(Duration::from_millis(u64::try_from(ms).unwrap()));
+    let left_alone = |result: Result<(), StoreError>, why: &str| {
+        let error = result.unwrap_err();
+        assert!(matches!(error, StoreError::LeftAlone { .. }), "{error:?}");
+        assert!(error.to_string().contains(why), "{error}");
+    };
+    let retried = queuectl_dlq::retry(&mut store, &job, Some(&video), later).map(drop);
+    left_alone(retried, "is in queue 'mail', not in 'video'");
+    let purged = queuectl_dlq::purge(&mut store, &job, Some(&video), None, later);
+    left_alone(purged, "is in queue 'mail', not in 'video'");
+    let since = later.0 - DEATH.0;
+    let purged = queuectl_dlq::purge(&mut store, &job, None, age(since + 1), later);
+    left_alone(purged, "ended later than is meant");
+    assert_eq!(store.job(&job).unwrap().state, State::Dead);
+    queuectl_dlq::purge(&mut store, &job, Some(&mail), age(since), later).unwrap();
+    assert!(matches!(store.job(&job), Err(StoreError::NoSuchJob(_))));
+    assert_eq!(store.job(&by_number(bystander)).unwrap().state, State::Dead);
 }
 
 #[test]

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use queuectl_core::{JobId, JobRef, NewJob, NodeId, State, Timestamp};
 use queuectl_storage::sim::{self as store_sim, Seen};
-use queuectl_storage::{Cancelled, Location, Queues, StopRequest, Store, StoreError};
+use queuectl_storage::{Cancelled, Location, Only, Queues, StopRequest, Store, StoreError};
 use queuectl_testkit::history::{Call, Found, History, Reply, Violation, check};
 use queuectl_testkit::job;
 use queuectl_worker::sim::{self as machine, SimNode, View};
@@ -482,11 +482,14 @@ impl Cluster {
         };
         let now = self.client_now();
         // As `dlq:retry` does it, now and then.
-        let only = (pick.is_multiple_of(2)).then_some(State::Dead);
-        let reply = match self.client.retry(&JobRef::Number(job), only, now) {
+        let only = Only {
+            state: pick.is_multiple_of(2).then_some(State::Dead),
+            ..Only::default()
+        };
+        let reply = match self.client.retry(&JobRef::Number(job), &only, now) {
             Ok(_) => Reply::Done,
             // That it was in no such state says less than that it could not be sent round again.
-            Err(StoreError::Refused { .. }) if only.is_some() => Reply::Failed,
+            Err(StoreError::Refused { .. }) if only.state.is_some() => Reply::Failed,
             Err(error) => self.failed(&error),
         };
         self.history

@@ -215,6 +215,14 @@ pub enum StoreError {
         /// Its state and the event.
         refused: Refused,
     },
+    /// The job is named, and a filter leaves it out.
+    #[error("job '{job}' {why}; it was left alone")]
+    LeftAlone {
+        /// The job.
+        job: String,
+        /// What it is that the filter does not want.
+        why: String,
+    },
     /// A row holds a value that this version cannot read.
     #[error("job {job} has a {what} that this version cannot read; was it written by another version?")]
     Unreadable {

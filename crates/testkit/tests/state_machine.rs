@@ -10,7 +10,9 @@ use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 use proptest_state_machine::ReferenceStateMachine;
 use queuectl_core::{Event, JobId, JobRef, NewJob, NodeId, OutcomeKind, State, Timestamp};
-use queuectl_storage::{Cancelled, Claimed, ListFilter, NodeGuard, Queues, Record, Store, StoreError, Turn};
+use queuectl_storage::{
+    Cancelled, Claimed, ListFilter, NodeGuard, Only, Queues, Record, Store, StoreError, Turn,
+};
 use queuectl_testkit::{TempStore, job, record};
 
 /// A call.
@@ -369,7 +371,7 @@ impl Real {
             }
             Call::Retry(pick) => {
                 if let Some(id) = reference(&self.ids, pick) {
-                    let answer = match self.temp.store.retry(&id, None, now) {
+                    let answer = match self.temp.store.retry(&id, &Only::default(), now) {
                         Ok(_) => Answer::Retried,
                         Err(StoreError::Refused { .. }) => Answer::Refused,
                         Err(error) => panic!("{error}"),

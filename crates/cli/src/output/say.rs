@@ -8,7 +8,7 @@ use super::escape::line;
 
 /// Bold red, for errors.
 const ERROR: Style = AnsiColor::Red.on_default().bold();
-/// Bold yellow, for hints.
+/// Bold yellow, for hints and warnings.
 const HINT: Style = AnsiColor::Yellow.on_default().bold();
 
 /// An error.
@@ -19,6 +19,11 @@ pub fn error(message: &str) {
 /// What to do about an error.
 pub fn hint(message: &str) {
     let _ = writeln!(anstream::stderr(), "{HINT}hint:{HINT:#} {}", line(message));
+}
+
+/// Something that went wrong, without making the command fail.
+pub fn warning(message: &str) {
+    let _ = writeln!(anstream::stderr(), "{HINT}warning:{HINT:#} {}", line(message));
 }
 
 /// Something worth knowing.

@@ -9,12 +9,11 @@ use queuectl_core::settings::{KEYS, Key};
 use queuectl_storage::Store;
 use serde::Serialize;
 
-use super::each::ignore_closed;
 use crate::context::Context;
 use crate::exit::Exit;
 use crate::exit::Usage;
 use crate::output::table::Table;
-use crate::output::{escape, json, say};
+use crate::output::{done, escape, json, say};
 use crate::verbs::plugin;
 
 /// List all settings with their values and ranges
@@ -197,14 +196,10 @@ pub fn unset(args: &UnsetArgs, context: &Context) -> Result<Exit> {
 
 fn print_change(setting: &Setting, store: &mut Store, context: &Context) -> Result<Exit> {
     let view = setting.view(&store.stored_settings()?);
-    let printed = if context.json {
-        json::print(&view)
-    } else {
-        match view.value {
-            Some(value) => writeln!(io::stdout(), "{} = {}", view.key, escape::line(&value)),
-            None => writeln!(io::stdout(), "{} is not set", view.key),
-        }
+    let line = match &view.value {
+        Some(value) => format!("{} = {value}", view.key),
+        None => format!("{} is not set", view.key),
     };
-    ignore_closed(printed)?;
+    done::tell(context, &view, &line);
     Ok(Exit::OK)
 }

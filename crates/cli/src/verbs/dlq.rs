@@ -1,9 +1,9 @@
 //! `dlq:list`, `dlq:show`, `dlq:retry`, `dlq:purge`: the dead letter queue.
 
-use std::io::{self, BufRead, BufWriter, IsTerminal, Write};
+use std::io::{self, BufRead, BufWriter, IsTerminal};
 use std::time::Duration;
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 use clap::Args;
 use queuectl_core::limits::LIST_ROWS;
 use queuectl_core::{JobRef, QueueName, State};
@@ -11,17 +11,17 @@ use queuectl_dlq::DeadLetter;
 use queuectl_storage::ListFilter;
 use serde::Serialize;
 
-use super::each::{each, ignore_closed};
+use super::each::each;
 use super::list::{TABLE_ROWS, pages};
 use crate::context::Context;
 use crate::exit::{Exit, Usage};
 use crate::input::time::duration;
 use crate::output::attempt::{AttemptView, ending};
 use crate::output::job::JobView;
-use crate::output::json::{self, ArrayPrinter};
-use crate::output::say;
+use crate::output::json::ArrayPrinter;
 use crate::output::table::Table;
 use crate::output::time::relative;
+use crate::output::{done, say};
 
 /// List jobs that are out of attempts, and why
 #[derive(Debug, Args)]
@@ -54,8 +54,8 @@ pub struct RetryArgs {
     /// All dead jobs
     #[arg(long)]
     all: bool,
-    /// With --all: only jobs of this queue
-    #[arg(long, value_name = "NAME", requires = "all")]
+    /// Only jobs of this queue; others are left alone, also if they are named
+    #[arg(long, value_name = "NAME")]
     queue: Option<QueueName>,
 }
 
@@ -65,14 +65,14 @@ pub struct PurgeArgs {
     /// The jobs' ids or numbers
     #[arg(value_name = "JOB", required_unless_present = "all", conflicts_with = "all")]
     jobs: Vec<JobRef>,
-    /// All dead jobs; asks first when standard input is a terminal
+    /// All dead jobs; asks first, and without a terminal needs --yes
     #[arg(long)]
     all: bool,
-    /// With --all: only jobs of this queue
-    #[arg(long, value_name = "NAME", requires = "all")]
+    /// Only jobs of this queue; others are left alone, also if they are named
+    #[arg(long, value_name = "NAME")]
     queue: Option<QueueName>,
-    /// With --all: only jobs that have been dead for longer
-    #[arg(long, value_name = "DURATION", value_parser = duration, requires = "all")]
+    /// Only jobs that have been dead for longer; others are left alone, also if they are named
+    #[arg(long, value_name = "DURATION", value_parser = duration)]
     older_than: Option<Duration>,
     /// Do not ask
     #[arg(long)]
@@ -166,50 +166,62 @@ pub fn retry(args: &RetryArgs, context: &Context) -> Result<Exit> {
         return count(jobs, "pending", context);
     }
     each(&args.jobs, context, |job| {
-        queuectl_dlq::retry(&mut store, job, now)?;
+        queuectl_dlq::retry(&mut store, job, args.queue.as_ref(), now)?;
         Ok("pending")
     })
 }
 
 pub fn purge(args: &PurgeArgs, context: &Context) -> Result<Exit> {
     let mut store = context.open()?;
+    let queue = args.queue.as_ref();
     if !args.all {
+        let now = store.now()?;
         return each(&args.jobs, context, |job| {
-            queuectl_dlq::purge(&mut store, job)?;
+            queuectl_dlq::purge(&mut store, job, queue, args.older_than, now)?;
             Ok("purged")
         });
     }
-    if !args.yes && io::stdin().is_terminal() && !confirmed(args, context)? {
-        return Err(Usage::new("nothing was purged").into());
+    if !args.yes {
+        confirm(&meant("dead", queue, args.older_than), context)?;
     }
     let age = args.older_than.unwrap_or_default();
     let now = store.now()?;
-    let jobs = queuectl_dlq::purge_all(&mut store, args.queue.as_ref(), age, now)?;
+    let jobs = queuectl_dlq::purge_all(&mut store, queue, age, now)?;
     count(jobs, "purged", context)
 }
 
-fn confirmed(args: &PurgeArgs, context: &Context) -> Result<bool> {
-    let queue = args
-        .queue
-        .as_ref()
-        .map_or_else(|| "all queues".to_owned(), |queue| format!("queue '{queue}'"));
-    confirm(&format!("the dead jobs of {queue}"), context)
+/// The jobs that are meant, in words.
+pub fn meant(states: &str, queue: Option<&QueueName>, age: Option<Duration>) -> String {
+    let queue = queue.map_or_else(|| "all queues".to_owned(), |queue| format!("queue '{queue}'"));
+    let age = age.map_or_else(String::new, |age| {
+        format!(" that ended more than {} ago", humantime::format_duration(age))
+    });
+    format!("the {states} jobs of {queue}{age}")
 }
 
-/// Whether the user, at a terminal, wants it.
-pub fn confirm(what: &str, context: &Context) -> Result<bool> {
+/// Asks the user, and fails unless the answer is yes. Where nobody can be asked, somebody must have said so before.
+pub fn confirm(what: &str, context: &Context) -> Result<()> {
+    if !io::stdin().is_terminal() {
+        return Err(Usage::new(format!(
+            "this removes {what} in {} for good, and there is no terminal to ask at; nothing was removed",
+            context.location
+        ))
+        .hint("repeat it with --yes if that is what you want")
+        .into());
+    }
     say::ask(&format!("remove {what} in {} for good? [y/N] ", context.location));
     let mut answer = String::new();
-    io::stdin().lock().read_line(&mut answer)?;
-    Ok(matches!(answer.trim(), "y" | "Y" | "yes"))
+    io::stdin()
+        .lock()
+        .read_line(&mut answer)
+        .context("cannot read standard input")?;
+    match answer.trim() {
+        "y" | "Y" | "yes" => Ok(()),
+        _ => Err(Usage::new("nothing was removed").into()),
+    }
 }
 
 pub fn count(jobs: u64, what: &str, context: &Context) -> Result<Exit> {
-    let printed = if context.json {
-        json::print(&Counted { jobs })
-    } else {
-        writeln!(io::stdout(), "{jobs} jobs {what}")
-    };
-    ignore_closed(printed)?;
+    done::tell(context, &Counted { jobs }, &format!("{jobs} jobs {what}"));
     Ok(Exit::OK)
 }

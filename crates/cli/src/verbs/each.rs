@@ -1,7 +1,5 @@
 //! Doing the same to several jobs: a job that refuses does not keep the others from their turn.
 
-use std::io::{self, Write};
-
 use anyhow::Error;
 use queuectl_core::JobRef;
 use queuectl_storage::StoreError;
@@ -9,7 +7,7 @@ use serde::Serialize;
 
 use crate::context::Context;
 use crate::exit::{Exit, classify};
-use crate::output::{json, say};
+use crate::output::{done, say};
 
 /// What became of one job.
 #[derive(Serialize)]
@@ -28,12 +26,15 @@ pub fn each(
     let mut exit = Exit::OK;
     for job in jobs {
         match act(job) {
-            Ok(result) if context.json => {
+            Ok(result) => {
                 let id = job.to_string();
-                ignore_closed(json::print(&Done { id, result }))?;
+                let line = format!("{id} {result}");
+                done::tell(context, &Done { id, result }, &line);
             }
-            Ok(result) => ignore_closed(writeln!(io::stdout(), "{job} {result}"))?,
-            Err(error @ (StoreError::NoSuchJob(_) | StoreError::Refused { .. })) => {
+            Err(
+                error
+                @ (StoreError::NoSuchJob(_) | StoreError::Refused { .. } | StoreError::LeftAlone { .. }),
+            ) => {
                 say::error(&error.to_string());
                 if exit == Exit::OK {
                     exit = classify(&Error::from(error));
@@ -43,12 +44,4 @@ pub fn each(
         }
     }
     Ok(exit)
-}
-
-/// Work that was asked for is done even if nobody reads what is said about it.
-pub fn ignore_closed(printed: io::Result<()>) -> io::Result<()> {
-    match printed {
-        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
-        other => other,
-    }
 }

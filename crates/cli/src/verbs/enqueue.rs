@@ -14,14 +14,13 @@ use queuectl_core::{Clock, Command, ExecutorName, JobName, JobRef, QueueName, Sy
 use serde::Serialize;
 
 use self::validate::Validator;
-use super::each::ignore_closed;
 use super::wait::wait_for;
 use crate::context::Context;
 use crate::exit::{Exit, Usage};
 use crate::input::job::JobSpec;
 use crate::input::json;
 use crate::input::time::{Start, duration, milliseconds, point};
-use crate::output::json as json_out;
+use crate::output::{done, json as json_out};
 
 /// Store a job; print its id
 #[derive(Debug, Args)]
@@ -122,7 +121,9 @@ pub fn run(args: EnqueueArgs, context: &Context) -> Result<Exit> {
     let id = job
         .name
         .map_or_else(|| number.to_string(), |name| name.to_string());
-    ignore_closed(print_id(&mut io::stdout(), &id, context.json))?;
+    done::printed_or_warn(print_id(&mut io::stdout(), &id, context.json), || {
+        format!("job '{id}' is stored")
+    });
     if wait {
         return wait_for(&mut store, &[JobRef::Number(number)], None);
     }

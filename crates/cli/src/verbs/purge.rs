@@ -1,6 +1,5 @@
 //! `purge`: removing ended jobs for good, by state and age.
 
-use std::io::{self, IsTerminal};
 use std::time::Duration;
 
 use anyhow::Result;
@@ -8,15 +7,15 @@ use clap::Args;
 use queuectl_core::{QueueName, State, Timestamp};
 use queuectl_storage::PurgeFilter;
 
-use super::dlq::{confirm, count};
+use super::dlq::{confirm, count, meant};
 use crate::context::Context;
-use crate::exit::{Exit, Usage};
+use crate::exit::Exit;
 use crate::input::time::duration;
 
 /// Remove ended jobs for good, with their attempts and output
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Asks first when standard input is a terminal. Jobs that have not ended are never removed. Nodes remove \
+    after_help = "Asks first, and without a terminal needs --yes. Jobs that have not ended are never removed. Nodes remove \
                   completed and cancelled jobs by themselves after the setting `retention`; this is for what shall go \
                   sooner. The file does not shrink, but new jobs use its space again; see db:compact."
 )]
@@ -60,8 +59,10 @@ pub fn run(args: &PurgeArgs, context: &Context) -> Result<Exit> {
     }
     states.sort_unstable();
     states.dedup();
-    if !args.dry_run && !args.yes && io::stdin().is_terminal() && !confirm(&meant(args, &states), context)? {
-        return Err(Usage::new("nothing was purged").into());
+    if !args.dry_run && !args.yes {
+        let names: Vec<&str> = states.iter().map(|state| state.name()).collect();
+        let what = meant(&names.join(" and "), args.queue.as_ref(), args.older_than);
+        confirm(&what, context)?;
     }
     let age = args.older_than.unwrap_or_default();
     let age = i64::try_from(age.as_millis()).unwrap_or(i64::MAX);
@@ -86,17 +87,4 @@ pub fn run(args: &PurgeArgs, context: &Context) -> Result<Exit> {
         if args.dry_run { "would be purged" } else { "purged" },
         context,
     )
-}
-
-/// The jobs that are meant, in words.
-fn meant(args: &PurgeArgs, states: &[State]) -> String {
-    let states: Vec<&str> = states.iter().map(|state| state.name()).collect();
-    let queue = args
-        .queue
-        .as_ref()
-        .map_or_else(|| "all queues".to_owned(), |queue| format!("queue '{queue}'"));
-    let age = args.older_than.map_or_else(String::new, |age| {
-        format!(" that ended more than {} ago", humantime::format_duration(age))
-    });
-    format!("the {} jobs of {queue}{age}", states.join(" and "))
 }

@@ -3,6 +3,7 @@
 use anyhow::Result;
 use clap::Args;
 use queuectl_core::JobRef;
+use queuectl_storage::Only;
 
 use super::each::each;
 use crate::context::Context;
@@ -20,7 +21,7 @@ pub fn run(args: &RetryArgs, context: &Context) -> Result<Exit> {
     let mut store = context.open()?;
     each(&args.jobs, context, |job| {
         let now = store.now()?;
-        store.retry(job, None, now)?;
+        store.retry(job, &Only::default(), now)?;
         Ok("pending")
     })
 }

@@ -56,6 +56,8 @@ mod signals;
 #[cfg(target_os = "linux")]
 mod trust;
 #[cfg(target_os = "linux")]
+mod unprinted;
+#[cfg(target_os = "linux")]
 mod wasm;
 #[cfg(windows)]
 mod windows;

@@ -28,8 +28,8 @@ fn ended_jobs_are_purged_by_state_queue_and_age() {
     let queue = ended();
     let all = ["good", "bad", "given-up", "waits"];
     assert_eq!(queue.json(["purge", "--dry-run"])["jobs"], 2);
-    assert_eq!(queue.json(["purge", "--older-than", "1h"])["jobs"], 0);
-    assert_eq!(queue.json(["purge", "--queue", "nowhere"])["jobs"], 0);
+    assert_eq!(queue.json(["purge", "--yes", "--older-than", "1h"])["jobs"], 0);
+    assert_eq!(queue.json(["purge", "--yes", "--queue", "nowhere"])["jobs"], 0);
     assert_eq!(ids(&queue), all, "nothing was removed yet");
     for state in ["pending", "processing", "failed", "scheduled"] {
         let done = queue.run(["purge", "--state", state]);
@@ -46,10 +46,78 @@ fn ended_jobs_are_purged_by_state_queue_and_age() {
     assert_eq!(ids(&queue), ["bad", "given-up", "waits"]);
     let both = ["purge", "--state", "dead", "--state", "cancelled", "--dry-run"];
     assert_eq!(queue.ok(both).trim(), "2 jobs would be purged");
-    assert_eq!(queue.json(["purge", "--state", "dead"])["jobs"], 1);
+    assert_eq!(queue.json(["purge", "--yes", "--state", "dead"])["jobs"], 1);
     assert_eq!(ids(&queue), ["given-up", "waits"]);
     let check = queue.json(["db:check"]);
     assert_eq!((&check["ok"], &check["miscounted"]), (&true.into(), &0.into()));
+}
+
+#[test]
+fn without_a_terminal_nothing_is_removed_unasked() {
+    let queue = ended();
+    for args in [
+        &["purge"][..],
+        &["purge", "--state", "dead"],
+        &["purge", "--json"],
+        &["dlq:purge", "--all"],
+        &["dlq:purge", "--all", "--queue", "default"],
+    ] {
+        // Nothing, an answer that nobody gave, and an empty one are no terminal.
+        for input in [&b""[..], b"y\n", b"\n"] {
+            let said = queue.run_with(args, input).fails(2);
+            assert!(
+                said.contains("no terminal to ask at; nothing was removed"),
+                "{args:?}: {said}"
+            );
+            assert!(said.contains("--yes"), "{args:?}: {said}");
+        }
+        assert_eq!(ids(&queue), ["good", "bad", "given-up", "waits"], "{args:?}");
+    }
+}
+
+#[test]
+fn filters_beside_ids_are_heeded() {
+    let queue = ended();
+    queue.enqueue(["--id", "other", "--queue", "mail", "--max-retries", "0", "exit 3"]);
+    assert_eq!(queue.drain(&["--queue", "mail"]), 1);
+    let both = ["bad", "other"];
+    for filter in [
+        &["dlq:purge", "--older-than", "90days"][..],
+        &["dlq:purge", "--queue", "nonsense"],
+        &["dlq:purge", "--queue", "nonsense", "--yes"],
+        &["dlq:retry", "--queue", "nonsense"],
+    ] {
+        let done = queue.run([filter, &both].concat());
+        assert_eq!(
+            (done.status, done.text().as_str()),
+            (4, ""),
+            "{filter:?}: {}",
+            done.err
+        );
+        for id in both {
+            assert!(
+                done.err.contains(&format!("job '{id}' ")),
+                "{filter:?}: {}",
+                done.err
+            );
+            assert_eq!(queue.state(id), "dead", "{filter:?}");
+        }
+    }
+    // Of those that are named, the ones that fit.
+    let done = queue.run(["dlq:retry", "--queue", "mail", "bad", "other"]);
+    assert_eq!(
+        (done.status, done.text().as_str()),
+        (4, "other pending\n"),
+        "{}",
+        done.err
+    );
+    let done = queue.run(["dlq:purge", "bad", "--queue", "default", "--older-than", "0s"]);
+    assert_eq!(
+        (done.status, done.text().as_str()),
+        (0, "bad purged\n"),
+        "{}",
+        done.err
+    );
 }
 
 #[test]

@@ -3,9 +3,10 @@
 use std::time::{Duration, Instant};
 
 use diesel::prelude::*;
-use queuectl_core::{JobRef, QueueName, State, Timestamp};
+use queuectl_core::{JobRef, QueueName, Refused, State, Timestamp};
 
 use super::cancel::standing;
+use super::only::Only;
 use super::show::find;
 use crate::connection::Db;
 use crate::counts::{self, Deltas};
@@ -93,25 +94,26 @@ impl Store {
         )
     }
 
-    /// Removes one job that must be in state `only`.
+    /// Removes one job, which must have ended and fit `only`.
     ///
     /// # Errors
-    /// [`StoreError::NoSuchJob`]; [`StoreError::Refused`] if it is in another state.
-    pub fn purge_one(&mut self, job: &JobRef, only: State) -> Result<(), StoreError> {
+    /// [`StoreError::NoSuchJob`]; [`StoreError::Refused`] if it is in another state; [`StoreError::LeftAlone`] if it is
+    /// not one of those that are meant.
+    pub fn purge_one(&mut self, job: &JobRef, only: &Only) -> Result<(), StoreError> {
         let id = self.write(|conn| {
             let row: JobRow = find(conn, job)?;
             let at = standing(&row)?;
-            if at.state != only {
-                let refused = queuectl_core::Refused {
-                    state: at.state,
-                    event: "purge",
-                };
+            only.check(job, &row, at.state, "purge")?;
+            if !at.state.is_final() {
                 return Err(StoreError::Refused {
                     job: job.to_string(),
-                    refused,
+                    refused: Refused {
+                        state: at.state,
+                        event: "purge",
+                    },
                 });
             }
-            remove(conn, vec![row.id], only)?;
+            remove(conn, vec![row.id], at.state)?;
             Ok(row.id)
         })?;
         self.beside.remove_outputs(id);

@@ -5,6 +5,7 @@ use queuectl_core::{Event, JobId, JobRef, QueueName, State, Timestamp, transitio
 
 use super::cancel::standing;
 use super::nodes::Wake;
+use super::only::Only;
 use super::show::find;
 use super::turn::change;
 use crate::rows::JobRow;
@@ -12,25 +13,20 @@ use crate::schema::jobs;
 use crate::{Store, StoreError, pages};
 
 impl Store {
-    /// Makes one job ready again at once, with fresh attempts; its history stays. If `only` is given, the job must
-    /// be in that state.
+    /// Makes one job ready again at once, with fresh attempts; its history stays. The job must fit `only`.
     ///
     /// # Errors
-    /// [`StoreError::NoSuchJob`]; [`StoreError::Refused`] if the job's state does not allow it.
-    pub fn retry(&mut self, job: &JobRef, only: Option<State>, now: Timestamp) -> Result<JobId, StoreError> {
+    /// [`StoreError::NoSuchJob`]; [`StoreError::Refused`] if the job's state does not allow it;
+    /// [`StoreError::LeftAlone`] if it is not one of those that are meant.
+    pub fn retry(&mut self, job: &JobRef, only: &Only, now: Timestamp) -> Result<JobId, StoreError> {
         let id = self.write(|conn| {
             let row = find(conn, job)?;
+            let at = standing(&row)?;
+            only.check(job, &row, at.state, "retry")?;
             let refuse = |refused| StoreError::Refused {
                 job: job.to_string(),
                 refused,
             };
-            let at = standing(&row)?;
-            if only.is_some_and(|only| only != at.state) {
-                return Err(refuse(queuectl_core::Refused {
-                    state: at.state,
-                    event: "retry",
-                }));
-            }
             let decided = transition(at, Event::Retry).map_err(refuse)?;
             change(conn, &row, &decided, now)?;
             Ok(JobId(row.id))

@@ -210,7 +210,7 @@ fn documented_roles_can_do_their_work_and_no_more() {
             .set_setting(queuectl_core::settings::Key::find("lease").unwrap(), "5s")
             .map(drop),
     );
-    denied(producer.purge_one(&"1".parse().unwrap(), State::Dead));
+    denied(producer.purge_one(&"1".parse().unwrap(), &State::Dead.into()));
     let mut worker = as_role("worker").unwrap();
     let node = new_node(format!("cookie-{schema}"));
     let (node, _guard, _) = worker.enter_node(&node, now).unwrap();

@@ -9,8 +9,8 @@ use std::time::Duration;
 use queuectl_core::settings::Key;
 use queuectl_core::{Event, Job, JobId, JobRef, NewJob, NodeId, OutcomeKind, State, Timestamp};
 use queuectl_storage::{
-    Cancelled, Claimed, ListFilter, NodeGuard, PurgeFilter, Queues, Record, StopRequest, Store, StoreError,
-    Turn, TurnResult,
+    Cancelled, Claimed, ListFilter, NodeGuard, Only, PurgeFilter, Queues, Record, StopRequest, Store,
+    StoreError, Turn, TurnResult,
 };
 
 use crate::{TempStore, job, new_node, record};

@@ -48,15 +48,23 @@ pub fn retrying_gives_fresh_attempts_and_keeps_history(mut temp: TempStore) {
     )[0];
     let number = JobRef::Number(id);
     assert!(matches!(
-        store.retry(&JobRef::Number(bystander), None, NOW),
+        store.retry(&JobRef::Number(bystander), &Only::default(), NOW),
         Err(StoreError::Refused { .. })
     ));
     assert!(matches!(
-        store.retry(&number, Some(State::Failed), NOW),
+        store.retry(&number, &State::Failed.into(), NOW),
         Err(StoreError::Refused { .. })
     ));
+    let elsewhere = Only {
+        queue: Some("elsewhere".parse().expect("a queue")),
+        ..State::Dead.into()
+    };
+    assert!(matches!(
+        store.retry(&number, &elsewhere, NOW),
+        Err(StoreError::LeftAlone { .. })
+    ));
     store
-        .retry(&number, Some(State::Dead), later(1))
+        .retry(&number, &State::Dead.into(), later(1))
         .expect("retried");
     let job = get(store, id);
     assert_eq!(
@@ -112,9 +120,23 @@ pub fn purging_removes_only_what_fits(mut temp: TempStore) {
     assert_eq!(purge(store, State::Completed, None), 0);
     assert_eq!(purge(store, State::Dead, Some(NOW)), 0);
     assert!(matches!(
-        store.purge_one(&JobRef::Number(waiting), State::Dead),
+        store.purge_one(&JobRef::Number(waiting), &State::Dead.into()),
         Err(StoreError::Refused { .. })
     ));
+    for only in [
+        Only {
+            queue: Some("elsewhere".parse().expect("a queue")),
+            ..Only::default()
+        },
+        Only {
+            ended_before: Some(NOW),
+            ..Only::default()
+        },
+    ] {
+        let named = store.purge_one(&JobRef::Number(dead), &only);
+        assert!(matches!(named, Err(StoreError::LeftAlone { .. })), "{only:?}");
+        assert_eq!(get(store, dead).state, State::Dead);
+    }
     assert_eq!(purge(store, State::Dead, Some(later(1))), 1);
     assert!(matches!(
         store.job(&JobRef::Number(dead)),

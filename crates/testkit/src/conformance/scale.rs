@@ -137,7 +137,7 @@ pub fn counts_follow_every_change(mut temp: TempStore) {
         .expect("cancelled");
     assert_counted(store, "cancel while waiting");
     store
-        .retry(&JobRef::Number(waiting), None, later(20))
+        .retry(&JobRef::Number(waiting), &Only::default(), later(20))
         .expect("retried");
     assert_counted(store, "retrying a cancelled job");
     for _ in 0..4 {
@@ -150,7 +150,7 @@ pub fn counts_follow_every_change(mut temp: TempStore) {
     };
     let one = store.list(&dead).expect("a list")[0].id;
     store
-        .purge_one(&JobRef::Number(one), State::Dead)
+        .purge_one(&JobRef::Number(one), &State::Dead.into())
         .expect("purged");
     assert_counted(store, "purging one");
     for state in [State::Completed, State::Dead, State::Cancelled] {

@@ -1,7 +1,5 @@
 //! `db:copy`: a whole queue into another place, also from a file to a server and back.
 
-use std::io::{self, Write};
-
 use anyhow::Result;
 use clap::Args;
 use queuectl_storage::{Location, OpenMode, Store, StoreError};
@@ -9,8 +7,7 @@ use serde::Serialize;
 
 use crate::context::Context;
 use crate::exit::{Ended, Exit};
-use crate::output::{escape, json};
-use crate::verbs::each::ignore_closed;
+use crate::output::done;
 
 /// Copy a queue to another place, also from SQLite to PostgreSQL and back
 #[derive(Debug, Args)]
@@ -57,20 +54,11 @@ pub fn copy(args: &CopyArgs, context: &Context) -> Result<Exit> {
         outputs: copied.outputs,
         settings: copied.settings,
     };
-    let printed = if context.json {
-        json::print(&view)
-    } else {
-        writeln!(
-            io::stdout(),
-            "copied {} jobs, {} attempts, {} outputs and {} settings to {}, and compared them",
-            view.jobs,
-            view.attempts,
-            view.outputs,
-            view.settings,
-            escape::line(&view.to)
-        )
-    };
-    ignore_closed(printed)?;
+    let line = format!(
+        "copied {} jobs, {} attempts, {} outputs and {} settings to {}, and compared them",
+        view.jobs, view.attempts, view.outputs, view.settings, view.to
+    );
+    done::tell(context, &view, &line);
     Ok(Exit::OK)
 }
 

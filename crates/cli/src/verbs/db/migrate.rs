@@ -9,8 +9,7 @@ use serde::Serialize;
 
 use crate::context::Context;
 use crate::exit::Exit;
-use crate::output::{escape, json};
-use crate::verbs::each::ignore_closed;
+use crate::output::{done, escape, json};
 
 /// Make the queue's schema, or bring it up to date
 #[derive(Debug, Args)]
@@ -65,7 +64,11 @@ pub fn run(args: &MigrateArgs, context: &Context) -> Result<Exit> {
     } else {
         print(&view)
     };
-    ignore_closed(printed)?;
+    if args.dry_run {
+        printed?;
+    } else {
+        done::printed_or_warn(printed, || format!("{} is up to date", view.db));
+    }
     Ok(Exit::OK)
 }
 

@@ -13,8 +13,7 @@ use serde::Serialize;
 
 use crate::context::Context;
 use crate::exit::Exit;
-use crate::output::{escape, json};
-use crate::verbs::each::ignore_closed;
+use crate::output::{done, escape, json};
 
 /// Check the queue's file for damage
 #[derive(Debug, Args)]
@@ -64,12 +63,18 @@ pub fn check(_: &CheckArgs, context: &Context) -> Result<Exit> {
         pages: report.pages,
         free_pages: report.free_pages,
     };
-    if context.json {
-        json::print(&view)?;
+    let printed = if context.json {
+        json::print(&view)
     } else {
-        print(&view)?;
+        print(&view)
+    };
+    if view.ok {
+        printed?;
+        return Ok(Exit::OK);
     }
-    Ok(if view.ok { Exit::OK } else { Exit::NEGATIVE })
+    // A verdict that nobody could read is told by the status.
+    done::printed_or_warn(printed, || "the check found damage".to_owned());
+    Ok(Exit::NEGATIVE)
 }
 
 fn print(view: &CheckView) -> io::Result<()> {
@@ -105,12 +110,8 @@ fn print(view: &CheckView) -> io::Result<()> {
 pub fn backup(args: &BackupArgs, context: &Context) -> Result<Exit> {
     context.open()?.backup(&args.file)?;
     let file = args.file.display().to_string();
-    let printed = if context.json {
-        json::print(&BackupView { file })
-    } else {
-        writeln!(io::stdout(), "copied to {}", escape::line(&file))
-    };
-    ignore_closed(printed)?;
+    let line = format!("copied to {file}");
+    done::tell(context, &BackupView { file }, &line);
     Ok(Exit::OK)
 }
 
@@ -125,17 +126,8 @@ pub fn compact(_: &CompactArgs, context: &Context) -> Result<Exit> {
     let bytes_before = store.bytes()?;
     store.compact()?;
     let bytes = store.bytes()?;
-    let printed = if context.json {
-        json::print(&CompactView { bytes_before, bytes })
-    } else {
-        let kib = |bytes: u64| bytes.div_ceil(1024);
-        writeln!(
-            io::stdout(),
-            "{} KiB, {} KiB before",
-            kib(bytes),
-            kib(bytes_before)
-        )
-    };
-    ignore_closed(printed)?;
+    let kib = |bytes: u64| bytes.div_ceil(1024);
+    let line = format!("{} KiB, {} KiB before", kib(bytes), kib(bytes_before));
+    done::tell(context, &CompactView { bytes_before, bytes }, &line);
     Ok(Exit::OK)
 }

@@ -9,7 +9,6 @@ use serde::Serialize;
 use crate::context::Context;
 use crate::exit::Exit;
 use crate::output::{escape, json};
-use crate::verbs::each::ignore_closed;
 
 /// Print where the queue is
 #[derive(Debug, Args)]
@@ -35,6 +34,6 @@ pub fn run(_: &PathArgs, context: &Context) -> Result<Exit> {
     } else {
         writeln!(io::stdout(), "{}", escape::line(&view.db))
     };
-    ignore_closed(printed)?;
+    printed?;
     Ok(Exit::OK)
 }

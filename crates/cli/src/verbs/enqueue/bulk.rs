@@ -9,14 +9,14 @@ use queuectl_core::limits::{ENQUEUE_BATCH, PAYLOAD_BYTES};
 use queuectl_core::{Clock, NewJob, Timestamp};
 use queuectl_storage::{Store, StoreClock, StoreError};
 
+use super::print_id;
 use super::validate::Validator;
-use super::{ignore_closed, print_id};
 use crate::context::Context;
 use crate::exit::{Exit, Usage};
 use crate::input::job::JobSpec;
 use crate::input::json;
 use crate::input::lines::{Line, Lines};
-use crate::output::say;
+use crate::output::{done, say};
 
 /// Longest line: the largest payload, and room for a job's other fields.
 const LINE_BYTES: usize = PAYLOAD_BYTES + 64 * 1024;
@@ -47,6 +47,7 @@ pub fn run(source: &str, options: &JobSpec, context: &Context) -> Result<Exit> {
         go_on_from: 1,
         bad: 0,
         unsure: false,
+        untold: 0,
     };
     let done = bulk.store_all();
     if let Err(error) = done {
@@ -54,6 +55,12 @@ pub fn run(source: &str, options: &JobSpec, context: &Context) -> Result<Exit> {
         return Err(error);
     }
     if bulk.bad == 0 {
+        if bulk.untold > 0 {
+            say::warning(&format!(
+                "all {} jobs are stored; the ids of {} of them could not be printed",
+                bulk.stored, bulk.untold
+            ));
+        }
         return Ok(Exit::OK);
     }
     if finite {
@@ -87,6 +94,8 @@ struct Bulk<'a> {
     bad: u64,
     /// Whether it could not be found out if the last batch was stored.
     unsure: bool,
+    /// Stored jobs whose ids could not be printed.
+    untold: u64,
 }
 
 impl Bulk<'_> {
@@ -191,10 +200,21 @@ impl Bulk<'_> {
                 out.flush()
             };
             let printed = print();
-            ignore_closed(printed)?;
+            drop(out);
+            self.tell(printed, numbers.len() as u64);
         }
         self.go_on_from = self.lines.number + 1;
         Ok(())
+    }
+
+    /// Stored is stored: ids that cannot be printed are a warning, said once.
+    fn tell(&mut self, printed: io::Result<()>, jobs: u64) {
+        let failed = matches!(&printed, Err(error) if error.kind() != io::ErrorKind::BrokenPipe);
+        if failed && self.untold == 0 {
+            let stored = self.stored;
+            done::printed_or_warn(printed, || format!("{stored} jobs are stored so far"));
+        }
+        self.untold += if failed { jobs } else { 0 };
     }
 
     fn summary(&self) -> String {

@@ -21,8 +21,7 @@ use crate::context::Context;
 use crate::exit::{Exit, Failed, Usage};
 use crate::input::json;
 use crate::input::time::duration;
-use crate::output::{escape, json as json_out};
-use crate::verbs::each::ignore_closed;
+use crate::output::{done, escape, json as json_out};
 
 /// Check whether a plugin keeps the rules of the plugin ABI
 #[derive(Debug, Args)]
@@ -131,10 +130,11 @@ pub fn run(args: &CheckArgs, context: &Context) -> Result<Exit> {
         cases.push(case);
     })
     .map_err(Failed::executor)?;
-    ignore_closed(printed)?;
     let count = |result| cases.iter().filter(|case| case.result == result).count();
     let (passed, failed, skipped) = (count("ok"), count("failed"), count("skipped"));
-    if context.json {
+    let took = begun.elapsed().as_secs_f32();
+    let summary = format!("{passed} ok, {failed} failed, {skipped} skipped in {took:.1} s");
+    let printed = if context.json {
         json_out::print(&CheckView {
             file: plugin.display().to_string(),
             ok: failed == 0,
@@ -142,12 +142,12 @@ pub fn run(args: &CheckArgs, context: &Context) -> Result<Exit> {
             failed,
             skipped,
             cases,
-        })?;
+        })
     } else {
-        let took = begun.elapsed().as_secs_f32();
-        let summary = format!("{passed} ok, {failed} failed, {skipped} skipped in {took:.1} s");
-        ignore_closed(writeln!(io::stdout(), "\n{summary}"))?;
-    }
+        printed.and_then(|()| writeln!(io::stdout(), "\n{summary}"))
+    };
+    // The verdict is told by the status, whoever reads the rest.
+    done::printed_or_warn(printed, || summary);
     Ok(if failed == 0 { Exit::OK } else { Exit::NEGATIVE })
 }
 

@@ -1,7 +1,7 @@
 //! `plugin:install`: a plugin's file into the user's own plugin folder, where nodes find it.
 
 use std::fs;
-use std::io::{self, Write};
+use std::io;
 use std::path::PathBuf;
 
 use anyhow::{Context as _, Result};
@@ -12,8 +12,7 @@ use super::run::executor_of;
 use super::{ask, search};
 use crate::context::Context;
 use crate::exit::{Exit, Usage};
-use crate::output::{escape, json, say};
-use crate::verbs::each::ignore_closed;
+use crate::output::{done, say};
 
 /// Check a plugin and copy it to where nodes find it
 #[derive(Debug, Args)]
@@ -33,7 +32,8 @@ struct Installed {
 }
 
 pub fn run(args: &InstallArgs, context: &Context) -> Result<Exit> {
-    let source = std::path::absolute(&args.file)?;
+    let source = std::path::absolute(&args.file)
+        .map_err(|error| Usage::new(format!("{}: {error}", args.file.display())))?;
     let (executor, _) = executor_of(&source)?;
     // A file that cannot be loaded is not installed.
     let probe = ask(&source, context)?;
@@ -48,7 +48,9 @@ pub fn run(args: &InstallArgs, context: &Context) -> Result<Exit> {
             .into());
     }
     let to = match &args.to {
-        Some(to) => std::path::absolute(to)?,
+        Some(to) => {
+            std::path::absolute(to).map_err(|error| Usage::new(format!("--to {}: {error}", to.display())))?
+        }
         None => search(context)
             .folders()
             .last()
@@ -68,18 +70,8 @@ pub fn run(args: &InstallArgs, context: &Context) -> Result<Exit> {
         version: probe.info().version.clone(),
         file: target.display().to_string(),
     };
-    let printed = if context.json {
-        json::print(&view)
-    } else {
-        let file = escape::line(&view.file).into_owned();
-        writeln!(
-            io::stdout(),
-            "installed {} {} as {file}",
-            escape::line(&view.name),
-            escape::line(&view.version)
-        )
-    };
-    ignore_closed(printed)?;
+    let line = format!("installed {} {} as {}", view.name, view.version, view.file);
+    done::tell(context, &view, &line);
     let first = search(context).find(&executor).ok();
     match first {
         Some(first) if first == target => {}

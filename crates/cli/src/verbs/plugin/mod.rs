@@ -19,7 +19,7 @@ use queuectl_executor::{PluginSettings, SearchPath};
 use queuectl_worker::Probe;
 
 use crate::context::Context;
-use crate::exit::{Exit, Failed};
+use crate::exit::{Exit, Failed, Usage};
 
 /// Where plugins are looked for.
 pub fn search(context: &Context) -> SearchPath {
@@ -29,7 +29,8 @@ pub fn search(context: &Context) -> SearchPath {
 /// The file that is meant: a path, or the name of an executor that is found along the search path.
 pub fn file(text: &str, context: &Context) -> Result<PathBuf> {
     if text.contains(std::path::is_separator) || text.ends_with(std::env::consts::DLL_SUFFIX) {
-        return Ok(std::path::absolute(text)?);
+        let absolute = std::path::absolute(text);
+        return Ok(absolute.map_err(|error| Usage::new(format!("{text}: {error}")))?);
     }
     let name: ExecutorName = text.parse()?;
     Ok(search(context).find(&name).map_err(Failed::executor)?)

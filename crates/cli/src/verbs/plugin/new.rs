@@ -13,8 +13,7 @@ use queuectl_core::ExecutorName;
 
 use crate::context::Context;
 use crate::exit::{Exit, Usage};
-use crate::output::escape;
-use crate::verbs::each::ignore_closed;
+use crate::output::{done, escape};
 
 /// Make a new plugin project
 #[derive(Debug, Args)]
@@ -284,9 +283,9 @@ pub fn run(args: &NewArgs, _: &Context) -> Result<Exit> {
         args.name
     );
     let mut out = io::stdout().lock();
-    for line in next.lines() {
-        ignore_closed(writeln!(out, "{}", escape::line(line)))?;
-    }
+    let mut lines = next.lines();
+    let printed = lines.try_for_each(|line| writeln!(out, "{}", escape::line(line)));
+    done::printed_or_warn(printed, || format!("made {shown}"));
     Ok(Exit::OK)
 }
 

@@ -19,7 +19,7 @@ use crate::exit::{Exit, Failed, Usage};
 use crate::input::json;
 use crate::input::time::duration;
 use crate::output::escape::BytesWriter;
-use crate::output::{json as json_out, say};
+use crate::output::{done, json as json_out, say};
 
 /// Run one job on a plugin, without a queue, and print what it prints
 #[derive(Debug, Args)]
@@ -96,7 +96,7 @@ pub fn run(args: &RunArgs, context: &Context) -> Result<Exit> {
         }
     };
     let (outcome, output) = (&finished.outcome, &finished.output);
-    if context.json {
+    let printed = if context.json {
         let bytes = [output.head.as_slice(), output.tail.as_slice()].concat();
         json_out::print(&Ran {
             outcome,
@@ -104,12 +104,13 @@ pub fn run(args: &RunArgs, context: &Context) -> Result<Exit> {
             output_bytes: output.total_bytes,
             retry_after_ms: finished.advice.wait.map(|wait| wait.as_millis()),
             is_final: finished.advice.is_final,
-        })?;
+        })
     } else {
         let mut out = BytesWriter::new(io::stdout().lock(), context.raw);
-        out.write(&output.head)?;
-        out.write(&output.tail)?;
-        out.finish()?;
+        let printed = out
+            .write(&output.head)
+            .and_then(|()| out.write(&output.tail))
+            .and_then(|()| out.finish());
         let wait = finished
             .advice
             .wait
@@ -120,7 +121,9 @@ pub fn run(args: &RunArgs, context: &Context) -> Result<Exit> {
             outcome.message,
             wait.unwrap_or_default()
         ));
-    }
+        printed
+    };
+    done::printed_or_warn(printed, || "the job ran".to_owned());
     bench.recorded(finished.key).map_err(Failed::executor)?;
     let status = bench.leave(MARGIN).map_err(Failed::executor)?;
     if !status.success() {

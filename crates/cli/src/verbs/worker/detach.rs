@@ -5,7 +5,7 @@
 
 use std::ffi::OsString;
 use std::fs::{DirBuilder, File};
-use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom, Write};
+use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
@@ -15,9 +15,8 @@ use serde::Serialize;
 
 use crate::context::Context;
 use crate::exit::{Ended, Exit};
-use crate::output::escape::{self, BytesWriter};
-use crate::output::json;
-use crate::verbs::each::ignore_closed;
+use crate::output::done;
+use crate::output::escape::BytesWriter;
 
 /// Most of the log that is shown if the node did not start.
 const SHOWN: u64 = 64 * 1024;
@@ -50,8 +49,8 @@ pub fn start(args: &[OsString], log_file: Option<&Path>, context: &Context) -> R
         }
     };
     let log = super::log_file::open(&log_file)?;
-    let log_start = log.metadata()?.len();
-    let mut node = Command::new(std::env::current_exe()?);
+    let log_start = log.metadata().context("cannot look at the log file")?.len();
+    let mut node = Command::new(std::env::current_exe().context("cannot find the program of queuectl")?);
     if let Location::Postgres(place) = &context.location {
         node.env("QUEUECTL_DB", place.secret());
     }
@@ -69,25 +68,17 @@ pub fn start(args: &[OsString], log_file: Option<&Path>, context: &Context) -> R
         .stderr(log)
         .spawn()
         .context("cannot start the node")?;
-    match node_number(&mut child)? {
+    match node_number(&mut child).context("cannot read what the node says")? {
         Some(node) => {
             let log_file = log_file.display().to_string();
             let pid = child.id();
-            let printed = if context.json {
-                json::print(&Started { node, pid, log_file })
-            } else {
-                let log_file = escape::line(&log_file);
-                writeln!(
-                    io::stdout(),
-                    "node {node} runs in the background, process {pid}, log {log_file}"
-                )
-            };
-            ignore_closed(printed)?;
+            let line = format!("node {node} runs in the background, process {pid}, log {log_file}");
+            done::tell(context, &Started { node, pid, log_file }, &line);
             Ok(Exit::OK)
         }
         None => {
-            show_log(&log_file, log_start, context.raw)?;
-            let status = child.wait()?;
+            show_log(&log_file, log_start, context.raw).context("cannot read the log file")?;
+            let status = child.wait().context("cannot wait for the node")?;
             let exit = status
                 .code()
                 .and_then(|code| u8::try_from(code).ok())

@@ -6,14 +6,13 @@ use std::time::Duration;
 use anyhow::Result;
 use clap::Args;
 use queuectl_core::NodeId;
-use queuectl_storage::{StopRequest, Store};
+use queuectl_storage::{StopRequest, Store, StoreError};
 use serde::Serialize;
 
 use crate::context::Context;
 use crate::exit::{Ended, Exit};
 use crate::input::time::duration;
-use crate::output::{json, say};
-use crate::verbs::each::ignore_closed;
+use crate::output::{done, json, say};
 use crate::verbs::wait::Patience;
 
 /// Ask nodes to stop
@@ -53,11 +52,20 @@ pub fn run(args: &StopArgs, context: &Context) -> Result<Exit> {
         StopRequest::Gracefully
     };
     let mut asked = Vec::new();
+    let mut exit = Exit::OK;
     if args.nodes.is_empty() {
         asked = store.request_stop(None, request)?;
     }
     for node in &args.nodes {
-        asked.extend(store.request_stop(Some(*node), request)?);
+        match store.request_stop(Some(*node), request) {
+            Ok(found) => asked.extend(found),
+            // The others are asked all the same.
+            Err(error @ StoreError::NoSuchNode(_)) => {
+                say::error(&error.to_string());
+                exit = Exit::NOT_FOUND;
+            }
+            Err(error) => return Err(error.into()),
+        }
     }
     let mut living = Vec::new();
     for node in &asked {
@@ -68,19 +76,21 @@ pub fn run(args: &StopArgs, context: &Context) -> Result<Exit> {
         }
     }
     if context.json {
-        ignore_closed(json::print(&Asked { nodes: &living }))?;
+        let printed = json::print(&Asked { nodes: &living });
+        done::printed_or_warn(printed, || format!("{} nodes are asked to stop", living.len()));
     } else {
         for node in &living {
-            ignore_closed(writeln!(io::stdout(), "node {node} is asked to stop"))?;
+            let line = format!("node {node} is asked to stop");
+            done::printed_or_warn(writeln!(io::stdout(), "{line}"), || line);
         }
     }
-    if asked.is_empty() {
+    if asked.is_empty() && exit == Exit::OK {
         say::note("no node is running");
     }
     if args.wait {
         wait_until_gone(&mut store, living, args.timeout)?;
     }
-    Ok(Exit::OK)
+    Ok(exit)
 }
 
 fn say_dead(node: NodeId) {
