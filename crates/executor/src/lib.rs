@@ -7,6 +7,7 @@
 //! This crate deliberately knows no database, no retries and no nodes: what an outcome means is decided elsewhere.
 
 mod capture;
+pub mod clean;
 mod error;
 mod host;
 mod limits;

@@ -85,11 +85,6 @@ mod unix {
         Ok(())
     }
 
-    /// A worker process gets a process group of its own, so that Ctrl-C reaches the dispatcher alone.
-    pub fn own_group(command: &mut Command) {
-        command.process_group(0);
-    }
-
     /// Kills a process that is a child of this one and was not waited for yet, and every process of its group.
     pub fn kill_child_group(pid: u32) {
         if let Ok(pid) = i32::try_from(pid) {
@@ -102,7 +97,7 @@ mod unix {
     pub struct Tree(u32);
 
     impl Tree {
-        /// The tree of a child that [`own_group`] was said of.
+        /// The tree of a child that leads a session.
         pub fn of(child: &Child) -> io::Result<Tree> {
             Ok(Tree(child.id()))
         }

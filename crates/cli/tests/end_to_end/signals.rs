@@ -96,34 +96,39 @@ fn ctrl_c_does_not_kill_jobs() {
     assert!(!node.log().contains("died"), "{}", node.log());
 }
 
-/// A terminal with a shell in it: the node is a job of that shell, and Ctrl-C comes from the terminal's driver.
-#[test]
+/// A terminal of its own that the node runs in, as if a user had typed it there; none, and said so, without script(1).
 #[cfg(target_os = "linux")]
-fn ctrl_c_in_a_terminal_does_not_kill_jobs() {
-    use std::io::Write;
+fn in_a_terminal(queue: &Queue, args: &[&str], test: &str) -> Option<std::process::Child> {
     use std::process::{Command, Stdio};
 
-    let queue = Queue::quick();
-    let gate = queue.gate("gate");
-    let start = queue.command(["worker:start"]);
+    let start = queue.command(args);
     let words: Vec<String> = std::iter::once(start.get_program())
         .chain(start.get_args())
         .map(|word| format!("'{}'", word.to_str().unwrap()))
         .collect();
     let mut terminal = Command::new("script");
     // `exec`, or a shell that waits for its last command (dash) would say 130, and not what the node said.
-    terminal.args([
-        "-q",
-        "-f",
-        "-e",
-        "-c",
-        &format!("exec {}", words.join(" ")),
-        "typescript",
-    ]);
+    let line = format!("exec {}", words.join(" "));
+    terminal.args(["-q", "-f", "-e", "-c", &line, "typescript"]);
     surroundings(&mut terminal, &start);
     terminal.stdin(Stdio::piped()).stdout(Stdio::null());
-    let Ok(mut terminal) = terminal.spawn() else {
-        queuectl_testkit::skipped("ctrl_c_in_a_terminal_does_not_kill_jobs", "there is no script(1)");
+    let terminal = terminal.spawn().ok();
+    if terminal.is_none() {
+        queuectl_testkit::skipped(test, "there is no script(1)");
+    }
+    terminal
+}
+
+/// A terminal with a shell in it: the node is a job of that shell, and Ctrl-C comes from the terminal's driver.
+#[test]
+#[cfg(target_os = "linux")]
+fn ctrl_c_in_a_terminal_does_not_kill_jobs() {
+    use std::io::Write;
+
+    let queue = Queue::quick();
+    let gate = queue.gate("gate");
+    let test = "ctrl_c_in_a_terminal_does_not_kill_jobs";
+    let Some(mut terminal) = in_a_terminal(&queue, &["worker:start"], test) else {
         return;
     };
     let id = queue.enqueue([GATED]);
@@ -136,6 +141,38 @@ fn ctrl_c_in_a_terminal_does_not_kill_jobs() {
     let status = crate::support::wait_for("the end of the terminal", || terminal.try_wait().unwrap());
     assert_eq!(status.code(), Some(0), "{}", queue.read("typescript"));
     assert_eq!(history(&queue.job(&id)), ["1 succeeded"]);
+}
+
+/// A job that could open the terminal could type into it, as the user who started the node; and one that only reads from
+/// it would be stopped by the terminal's driver, and hold its slot.
+#[test]
+#[cfg(target_os = "linux")]
+fn a_job_does_not_reach_the_terminal_of_its_node() {
+    let queue = Queue::quick();
+    let unreachable = "if (: </dev/tty) 2>error; then exit 9; else cat error; fi";
+    let bare = queue.enqueue(["--max-retries", "0", unreachable]);
+    // One with limits is started another way.
+    let limited = format!(r#"{{"command":"{unreachable}","max_retries":0,"payload":{{"umask":"022"}}}}"#);
+    let limited = queue.enqueue([limited.as_str()]);
+    let session = queue.enqueue(["cut -d' ' -f5-7 /proc/$$/stat; echo $$ $PPID"]);
+    let test = "a_job_does_not_reach_the_terminal_of_its_node";
+    let Some(mut terminal) = in_a_terminal(&queue, &["worker:start", "--drain"], test) else {
+        return;
+    };
+    let status = crate::support::wait_for("the end of the node", || terminal.try_wait().unwrap());
+    assert_eq!(status.code(), Some(0), "{}", queue.read("typescript"));
+    for id in [bare, limited] {
+        assert!(queue.ok(["logs", &id]).contains("No such device"), "{id}");
+    }
+    let told = queue.ok(["logs", &session]);
+    let [group, its_session, terminal, pid, worker] = told.split_whitespace().collect::<Vec<_>>()[..] else {
+        panic!("{told}");
+    };
+    assert_eq!(
+        (group, its_session, terminal),
+        (pid, worker, "0"),
+        "it leads its group, not the session, which has no terminal"
+    );
 }
 
 /// A worker process that is stopped hears nothing and says nothing. The node does not wait for it for ever.

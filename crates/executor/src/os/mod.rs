@@ -8,6 +8,8 @@
 #[cfg(target_os = "linux")]
 mod cgroup;
 #[cfg(unix)]
+mod clean_unix;
+#[cfg(unix)]
 mod confine_unix;
 #[cfg(windows)]
 mod confine_windows;
@@ -34,6 +36,8 @@ use cgroup::Group;
 use portable::Group;
 
 #[cfg(unix)]
+pub(crate) use clean_unix::own_session;
+#[cfg(unix)]
 pub(crate) use confine_unix::Confinement;
 #[cfg(windows)]
 pub(crate) use confine_windows::{Confinement, User};
@@ -55,7 +59,8 @@ pub(crate) use user::User;
 #[cfg(windows)]
 pub(crate) use windows::{
     Process, Reactor, Waker, arguments, create_private_file, create_private_folders, data_folder,
-    exit_at_once, find_program, leave_child_signals, open_library, out_of_resources, signal_name,
+    exit_at_once, find_program, leave_child_signals, open_library, out_of_resources, own_session,
+    signal_name,
 };
 
 /// By what the processes of a run are told from those of others: two variables in their environment, and the cookie.

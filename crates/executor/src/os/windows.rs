@@ -341,6 +341,11 @@ pub(crate) unsafe fn open_library(path: &Path) -> Result<libloading::Library, li
     unsafe { libloading::Library::new(path) }
 }
 
+/// See [`crate::clean::own_session`].
+pub(crate) fn own_session(command: &mut Command) {
+    command.creation_flags(CREATE_NEW_PROCESS_GROUP);
+}
+
 /// Gives the command its arguments, and a process group of its own for Ctrl-Break.
 pub(crate) fn arguments(command: &mut Command, request: &SpawnRequest) {
     let words = &request.argv[1..];

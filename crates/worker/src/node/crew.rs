@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use queuectl_core::ExecutorName;
 use queuectl_core::settings::Leftovers;
-use queuectl_executor::PluginSettings;
+use queuectl_executor::{PluginSettings, clean};
 
 use super::events::Event;
 use crate::os;
@@ -376,7 +376,7 @@ impl Crew {
                 None => command.env_remove(name),
             };
         }
-        os::own_group(&mut command);
+        clean::own_session(&mut command);
         let mut child = command.spawn()?;
         let pid = child.id();
         let tree = Arc::new(Tree::of(&child).inspect_err(|_| {

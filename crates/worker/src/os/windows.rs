@@ -6,7 +6,6 @@
 use std::fs::{File, OpenOptions};
 use std::io;
 use std::os::windows::io::{AsHandle, AsRawHandle, FromRawHandle, IntoRawHandle, OwnedHandle};
-use std::os::windows::process::CommandExt;
 use std::process::{Child, Command, ExitStatus};
 use std::sync::mpsc::{self, Sender};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -24,7 +23,6 @@ use windows_sys::Win32::System::JobObjects::{
     SetInformationJobObject, TerminateJobObject,
 };
 use windows_sys::Win32::System::SystemInformation::GetTickCount64;
-use windows_sys::Win32::System::Threading::CREATE_NEW_PROCESS_GROUP;
 
 /// The clock that runs since the machine was started, also while it sleeps.
 pub fn since_start() -> Duration {
@@ -102,11 +100,6 @@ unsafe extern "system" fn on_console_event(event: u32) -> i32 {
         std::thread::sleep(Duration::from_secs(60));
     }
     1
-}
-
-/// A worker process gets a group of its own, so that Ctrl-C reaches the dispatcher alone.
-pub fn own_group(command: &mut Command) {
-    command.creation_flags(CREATE_NEW_PROCESS_GROUP);
 }
 
 /// What a helper process runs is in Job Objects of its own, which end with it; it is killed by who has its handle.
