@@ -8,7 +8,7 @@ use std::time::Duration;
 use queuectl_core::OutcomeKind::{Cancelled, Failed, Returned, Succeeded, SystemFailure, TimedOut};
 use queuectl_executor::{RunKey, StopReason};
 use serde_json::json;
-use support::{Bench, hear, shell, text, told};
+use support::{Bench, hear, lives, shell, text, told};
 
 #[test]
 fn exit_statuses() {
@@ -148,6 +148,41 @@ fn a_stopped_process_can_be_stopped() {
     assert_eq!(hear(&fifo), "up");
     bench.stop(key);
     assert_eq!(bench.next().outcome.signal, Some(15));
+}
+
+/// It may do so within its session: a child takes a group of its own, and the leader goes over to that.
+#[test]
+fn a_leader_that_left_its_group_can_be_stopped() {
+    let mut bench = Bench::new();
+    for (number, kill) in [false, true].into_iter().enumerate() {
+        let fifo = bench.fifo(&format!("pids{number}"));
+        let program = format!(
+            "$SIG{{TERM}} = 'IGNORE' if {kill};
+            my $child = fork; if (!$child) {{ setpgrp(0, 0); sleep 1000 }}
+            until (setpgrp(0, $child)) {{ select(undef, undef, undef, 0.001) }}
+            open(my $to, '>', '{}'); print $to \"$$ $child\"; close($to); sleep 1000",
+            fifo.display(),
+            kill = u8::from(kill),
+        );
+        let run = bench.run(json!({ "command": ["perl", "-e", program] }));
+        let key = run.key;
+        bench.host().start(run);
+        let pids: Vec<i32> = hear(&fifo).split(' ').map(|pid| pid.parse().unwrap()).collect();
+        if kill {
+            bench.host().kill(key, StopReason::Cancelled);
+        } else {
+            bench.stop(key);
+        }
+        let report = bench.next();
+        let signal = if kill { 9 } else { 15 };
+        assert_eq!(
+            (report.outcome.kind, report.outcome.signal),
+            (Cancelled, Some(signal))
+        );
+        if cfg!(target_os = "linux") {
+            assert!(!pids.iter().any(|pid| lives(*pid)), "{pids:?}");
+        }
+    }
 }
 
 #[test]

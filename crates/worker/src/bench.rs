@@ -106,7 +106,7 @@ impl Bench {
                         FromWorker::Finished(finished) => Report::Finished(finished),
                         FromWorker::Handle(key, handle) => Report::Handle { key, handle },
                         // Only where slots are bounded, which they are not here.
-                        FromWorker::NotStarted(_) => continue,
+                        FromWorker::NotStarted(_) | FromWorker::Pong => continue,
                     };
                     if sender.send(report).is_err() {
                         return;

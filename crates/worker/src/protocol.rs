@@ -42,6 +42,8 @@ pub enum ToWorker {
     Reap(Vec<ExecutorName>),
     /// The file that says until when jobs may run; see [`crate::deadline`].
     LeaseFile(OsString),
+    /// Say that you are there.
+    Ping,
 }
 
 /// From a worker process to its dispatcher. The end of a job is told before another takes its slot: so the dispatcher
@@ -54,6 +56,8 @@ pub enum FromWorker {
     NotStarted(RunKey),
     /// An executor saved what is needed to take its job over, should this process die.
     Handle(RunKey, Vec<u8>),
+    /// The answer to [`ToWorker::Ping`].
+    Pong,
 }
 
 /// Appends a frame to `buffer`.

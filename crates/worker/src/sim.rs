@@ -346,6 +346,7 @@ impl Table {
                         }
                     }
                 }
+                ToWorker::Ping => process.tell(FromWorker::Pong),
                 // For executors, of which there are none.
                 ToWorker::Adopt(..)
                 | ToWorker::Settings(_)

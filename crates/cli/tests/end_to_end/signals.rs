@@ -175,6 +175,31 @@ fn a_job_does_not_reach_the_terminal_of_its_node() {
     );
 }
 
+/// Without a stop of the node, too: its job is a failed attempt, and what comes after it runs.
+#[test]
+#[cfg(target_os = "linux")]
+fn a_worker_process_that_does_not_answer_is_replaced() {
+    let queue = Queue::quick();
+    let gate = queue.gate("gate");
+    let mut node = queue.start(&["--count", "2"]);
+    let stops = "echo $$ > pid; kill -STOP $PPID; exec sleep 1000";
+    let held = queue.enqueue(["--max-retries", "0", stops]);
+    let pid = queue.wait_pid("pid");
+    // A worker process that is merely busy for as long is left alone.
+    let bystander = queue.enqueue([GATED]);
+    queue.wait_started(1);
+    queue.wait_state(&held, "dead");
+    assert!(!lives(pid));
+    gate.open();
+    queue.wait_state(&bystander, "completed");
+    node.signal(Signal::SIGTERM);
+    assert_eq!(node.wait_exit(), 0, "{}", node.log());
+    let job = queue.job(&held);
+    assert_eq!(history(&job), ["1 crashed"]);
+    assert!(job.to_string().contains("it did not answer"), "{job}");
+    assert_eq!(history(&queue.job(&bystander)), ["1 succeeded"]);
+}
+
 /// A worker process that is stopped hears nothing and says nothing. The node does not wait for it for ever.
 #[test]
 #[cfg(target_os = "linux")]

@@ -325,10 +325,17 @@ impl Process {
         self.look_again();
     }
 
-    /// Signals the group; only while its leader is there, running or not, so that the number means this group.
+    /// Signals the group, and its leader wherever that is by now: it may have moved into another group, such as that of
+    /// one of its children. Only while the leader was not waited for, running or not, so that the number means these.
     fn signal_group(&self, signal: Signal) {
-        if self.is_child() {
-            let _ = kill(Pid::from_raw(-as_pid(self.pid()).as_raw()), signal);
+        if !self.is_child() {
+            return;
+        }
+        let leader = as_pid(self.pid());
+        let _ = kill(Pid::from_raw(-leader.as_raw()), signal);
+        // Not twice: a program may take a second SIGTERM for more urgent than the first.
+        if getpgid(Some(leader)).is_ok_and(|group| group != leader) {
+            let _ = kill(leader, signal);
         }
     }
 

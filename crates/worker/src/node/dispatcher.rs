@@ -23,8 +23,8 @@ use super::kept::Kept;
 use super::lease::Lease;
 use super::recorder::Recorder;
 use super::shutdown::{Phase, Step};
+use super::silence::Silence;
 use super::{NodeEnd, NodeError, NodeOptions, housekeeping, report, rescue, turn};
-use crate::os;
 use crate::protocol::{FromWorker, ToWorker};
 use crate::world::Instant;
 
@@ -56,6 +56,7 @@ pub struct Dispatcher {
     pub(super) pace: Pace,
     control: Control,
     pub(super) phase: Phase,
+    pub(super) silence: Silence,
     /// Whether the store may have jobs to claim.
     pub(super) maybe_work: bool,
     pub(super) next_due: Option<Timestamp>,
@@ -117,6 +118,7 @@ impl Dispatcher {
             pace: Pace::default(),
             control: Control::new(node),
             phase: Phase::Working,
+            silence: Silence::new(),
             maybe_work: true,
             next_due: None,
             moved_at: now,
@@ -196,6 +198,7 @@ impl Dispatcher {
             }
         }
         self.crew.replace();
+        self.break_silence();
         self.hand_out();
         self.crew.flush();
         self.lease.set_running(self.hand.running() > 0);
@@ -246,6 +249,7 @@ impl Dispatcher {
         sooner(self.crew.next_restart());
         sooner(self.phase.deadline());
         sooner(self.stalls_at());
+        sooner((self.hand.running() > 0).then(|| self.silence.next()));
         sooner(self.phase.is_working().then_some(self.next_purge));
         if let Some(retry) = self.store_retry {
             // Nothing else that needs the store can happen before.
@@ -286,18 +290,20 @@ impl Dispatcher {
                 self.take_step(step);
             }
             Event::Told { worker, messages } => {
+                self.silence.end(worker);
                 for message in messages {
                     match message {
                         FromWorker::Finished(finished) => self.job_finished(worker, finished),
                         FromWorker::NotStarted(key) => self.not_started(worker, key),
                         FromWorker::Handle(key, handle) => self.hand.save(key, handle),
+                        FromWorker::Pong => {}
                     }
                 }
                 // Keep the worker busy across the commit.
                 self.hand_out();
             }
             Event::WorkerGone { worker, status } => {
-                let how = status.map_or_else(|error| error.to_string(), os::describe);
+                let how = self.silence.how_ended(worker, status);
                 self.worker_gone(worker, &how);
             }
         }

@@ -15,6 +15,7 @@ mod report;
 mod rescue;
 mod settle;
 mod shutdown;
+mod silence;
 #[cfg(feature = "sim")]
 mod stepwise;
 mod turn;

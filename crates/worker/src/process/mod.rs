@@ -192,6 +192,7 @@ impl Worker {
             ToWorker::Alive(marks) => host.alive(marks),
             ToWorker::Reap(executors) => host.reap(executors),
             ToWorker::LeaseFile(path) => self.mind_lease(path.into()),
+            ToWorker::Ping => self.gate.link.tell(&FromWorker::Pong),
         }
     }
 
