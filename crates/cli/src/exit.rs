@@ -177,6 +177,7 @@ fn classify_store(error: &StoreError) -> Exit {
     match error {
         StoreError::BadLocation(_)
         | StoreError::BadServer(_)
+        | StoreError::BadParameter(_)
         | StoreError::NoFile
         | StoreError::BadJob { .. } => Exit::USAGE,
         StoreError::NoSuchJob(_) | StoreError::NoSuchNode(_) => Exit::NOT_FOUND,
@@ -191,17 +192,21 @@ fn classify_store(error: &StoreError) -> Exit {
         | StoreError::NewerSchema { .. }
         | StoreError::OlderSchema { .. }
         | StoreError::CopyDiffers
+        | StoreError::Encoding(_)
         | StoreError::Unreadable { .. } => Exit::STORE_UNUSABLE,
         StoreError::File { .. } => Exit::STORE_UNAVAILABLE,
         StoreError::MaybeStored { .. } => Exit::UNSURE,
         StoreError::SqliteTooOld { .. } | StoreError::Migration(_) => Exit::INTERNAL,
         StoreError::Database { problem, .. } => match problem {
-            Problem::Corrupt | Problem::Pooled => Exit::STORE_UNUSABLE,
+            Problem::Corrupt | Problem::Pooled | Problem::Gone => Exit::STORE_UNUSABLE,
+            Problem::Refused => Exit::USAGE,
             Problem::DiskFull
             | Problem::ReadOnly
             | Problem::Io
             | Problem::Busy
             | Problem::Unreachable
+            | Problem::Overloaded
+            | Problem::Standby
             | Problem::Denied => Exit::STORE_UNAVAILABLE,
             Problem::Other => Exit::INTERNAL,
         },

@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
-use crate::limits::{PAYLOAD_BYTES, PAYLOAD_ITEMS, PRIORITY};
+use crate::limits::{PAYLOAD_BYTES, PAYLOAD_DEPTH, PAYLOAD_ITEMS, PRIORITY};
 use crate::{ExecutorName, JobId, JobName, NodeId, QueueName, State, Timestamp, excerpt, quote_argv};
 
 /// What the user asked to run.
@@ -71,6 +72,15 @@ pub enum JobError {
     /// Over [`PAYLOAD_ITEMS`].
     #[error("the {0} has more than {PAYLOAD_ITEMS} entries")]
     TooMany(&'static str),
+    /// Over [`PAYLOAD_DEPTH`].
+    #[error("the payload is nested more than {PAYLOAD_DEPTH} levels deep")]
+    TooDeep,
+    /// A number that no program could read as one.
+    #[error("the number {0} in the payload is too large for any program to read; give it as a text")]
+    Number(String),
+    /// A folder that is another one on every machine and in every process.
+    #[error("the working directory '{0}' is not an absolute path")]
+    RelativeFolder(String),
     /// Outside the range of priorities.
     #[error("priority {0} is out of range; use {min} to {max}", min = -PRIORITY, max = PRIORITY)]
     Priority(i64),
@@ -119,9 +129,17 @@ impl Payload {
                 return Err(JobError::Nul("environment"));
             }
         }
-        if self.cwd.as_ref().is_some_and(|cwd| cwd.contains('\0')) {
-            return Err(JobError::Nul("working directory"));
+        if let Some(cwd) = &self.cwd {
+            if cwd.contains('\0') {
+                return Err(JobError::Nul("working directory"));
+            }
+            if !is_absolute(cwd) {
+                return Err(JobError::RelativeFolder(excerpt(cwd)));
+            }
         }
+        // The object itself is the second level.
+        let mut members = self.payload.iter().flat_map(serde_json::Map::values);
+        members.try_for_each(|value| check_value(value, 2))?;
         // Maps with text keys and plain values always serialise.
         let json = serde_json::to_string(self).unwrap_or_default();
         if json.len() > PAYLOAD_BYTES {
@@ -145,6 +163,31 @@ impl Payload {
             }
             (None, None) => String::new(),
         }
+    }
+}
+
+/// Whether a path is absolute on any system: a job may be stored on one and run on another.
+fn is_absolute(path: &str) -> bool {
+    let drive = |rest: &str| rest.starts_with([':']) && rest[1..].starts_with(['/', '\\']);
+    path.starts_with('/')
+        || path.starts_with("\\\\")
+        || path
+            .strip_prefix(|c: char| c.is_ascii_alphabetic())
+            .is_some_and(drive)
+}
+
+/// Checks what is in so many objects and arrays.
+fn check_value(value: &Value, depth: usize) -> Result<(), JobError> {
+    match value {
+        Value::Array(_) | Value::Object(_) if depth >= PAYLOAD_DEPTH => Err(JobError::TooDeep),
+        Value::Array(values) => values.iter().try_for_each(|value| check_value(value, depth + 1)),
+        Value::Object(members) => members
+            .values()
+            .try_for_each(|value| check_value(value, depth + 1)),
+        Value::Number(number) if !number.as_f64().is_some_and(f64::is_finite) => {
+            Err(JobError::Number(excerpt(&number.to_string())))
+        }
+        _ => Ok(()),
     }
 }
 
@@ -286,6 +329,29 @@ mod tests {
             line(&"x".repeat(PAYLOAD_BYTES)).to_stored(),
             Err(JobError::TooLarge(_))
         ));
+        let folder = |cwd: &str| {
+            let cwd = Some(cwd.to_owned());
+            Payload { cwd, ..line("x") }.to_stored()
+        };
+        for absolute in ["/", "/tmp", "C:\\x", "c:/x", "\\\\host\\share"] {
+            assert!(folder(absolute).is_ok(), "{absolute}");
+        }
+        for relative in ["", "x", "C:", "C:x", "\\x", "ü:/x"] {
+            assert!(
+                matches!(folder(relative), Err(JobError::RelativeFolder(_))),
+                "{relative}"
+            );
+        }
+        let nested = |levels: usize| {
+            let mut value = serde_json::json!(1);
+            (0..levels).for_each(|_| value = serde_json::json!([value]));
+            let payload = serde_json::json!({ "a": value }).as_object().cloned();
+            Payload { payload, ..line("x") }.to_stored()
+        };
+        // The object that is stored and the executor's own in it are levels, too.
+        let deepest = nested(PAYLOAD_DEPTH - 2).unwrap();
+        assert!(serde_json::from_str::<Payload>(&deepest).is_ok());
+        assert_eq!(nested(PAYLOAD_DEPTH - 1), Err(JobError::TooDeep));
         let empty = Payload {
             command: Some(Command::Argv(vec![])),
             ..Payload::default()

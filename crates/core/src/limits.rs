@@ -5,6 +5,9 @@ pub const NAME_BYTES: usize = 128;
 /// Largest payload of one job (command, environment, working directory, standard input and the executor's own
 /// object, as JSON), in bytes.
 pub const PAYLOAD_BYTES: usize = 1024 * 1024;
+/// Deepest nesting of a payload as it is stored: so many objects and arrays within one another. What reads JSON gives up
+/// at 128, and what prints a job puts more around it.
+pub const PAYLOAD_DEPTH: usize = 100;
 /// Most arguments in one command, and most entries in its environment.
 pub const PAYLOAD_ITEMS: usize = 4096;
 /// Priorities run from minus this to plus this; higher runs first.

@@ -7,6 +7,7 @@ use diesel::result::{ConnectionError, DatabaseErrorKind, Error as DieselError};
 use queuectl_core::{JobError, Refused};
 
 use crate::postgres::server::BadServer;
+use crate::postgres::sqlstate;
 
 /// Why the database could not do what it was asked. These can pass: the caller may try again later.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,6 +26,14 @@ pub enum Problem {
     Unreachable,
     /// The database server does not let this user in, or do that.
     Denied,
+    /// The database server takes no changes, as a standby does.
+    Standby,
+    /// The database server is short of memory or connections.
+    Overloaded,
+    /// The database, or a table of the queue, is not on the server.
+    Gone,
+    /// The database does not take a value: what it is, or how large it is.
+    Refused,
     /// A pooler gives the server's sessions to several clients at a time.
     Pooled,
     /// Anything else the database said.
@@ -41,10 +50,20 @@ impl Problem {
             Problem::Io => "the disk reported an error; check it before you go on",
             Problem::Busy => "another program keeps the database locked; try again when it is done",
             Problem::Corrupt => {
-                "the database is damaged; stop all nodes, keep a copy, then restore a backup or try `sqlite3 FILE .recover`"
+                "the database is damaged; stop all nodes, keep a copy, then restore a backup (or try `sqlite3 FILE .recover` on a file)"
             }
             Problem::Unreachable => "the database server cannot be reached; try again when it is there",
             Problem::Denied => "the database server does not allow it; check user, password and rights",
+            Problem::Standby => {
+                "the database server takes no changes, as a standby does; name the primary, or several hosts with target_session_attrs=read-write"
+            }
+            Problem::Overloaded => {
+                "the database server is short of memory or connections; try again when it has some"
+            }
+            Problem::Gone => {
+                "the database or a table of the queue is missing on the server; name another, or make it (`createdb`, `queuectl db:migrate`)"
+            }
+            Problem::Refused => "the database does not take this value",
             Problem::Pooled => {
                 "a pooler hands sessions of the database server around; it must give each connection its own (pool_mode = session)"
             }
@@ -52,7 +71,8 @@ impl Problem {
         }
     }
 
-    /// The database's own words are all that Diesel passes on, so they are what is matched.
+    /// What SQLite says, and libpq of a connection that broke. A server's words are in its language: its errors are told by
+    /// their SQLSTATE.
     fn from_message(message: &str) -> Problem {
         let known = [
             ("database or disk is full", Problem::DiskFull),
@@ -62,32 +82,13 @@ impl Problem {
             ("is locked", Problem::Busy),
             ("malformed", Problem::Corrupt),
             ("file is not a database", Problem::Corrupt),
-            ("No space left on device", Problem::DiskFull),
-            ("permission denied", Problem::Denied),
-            ("authentication failed", Problem::Denied),
-            ("no password supplied", Problem::Denied),
-            ("must be owner of", Problem::Denied),
-            ("no pg_hba.conf entry", Problem::Denied),
-            ("read-only transaction", Problem::ReadOnly),
-            ("deadlock detected", Problem::Busy),
-            ("lock timeout", Problem::Busy),
-            ("statement timeout", Problem::Busy),
-            ("could not read block", Problem::Io),
-            ("could not write", Problem::Io),
-            ("could not extend file", Problem::Io),
-            ("invalid page in block", Problem::Corrupt),
-            ("session_of_another_client", Problem::Pooled),
-            ("prepared statement", Problem::Pooled),
-            // A connection that ended, in the words of the server and of libpq.
             ("server closed the connection", Problem::Unreachable),
-            ("terminating connection", Problem::Unreachable),
             ("no connection to the server", Problem::Unreachable),
             ("could not receive data from server", Problem::Unreachable),
             ("could not send data to server", Problem::Unreachable),
             ("SSL connection has been closed", Problem::Unreachable),
             ("SSL SYSCALL error", Problem::Unreachable),
             ("SSL error: unexpected eof", Problem::Unreachable),
-            ("the database system is", Problem::Unreachable),
         ];
         known
             .iter()
@@ -105,6 +106,14 @@ pub enum StoreError {
     /// Not a location on PostgreSQL.
     #[error("{}", bad_server(*.0))]
     BadServer(BadServer),
+    /// libpq or the server does not take a parameter of the location.
+    #[error("the location on PostgreSQL cannot be used: {0}")]
+    BadParameter(String),
+    /// The database's encoding cannot hold every text.
+    #[error(
+        "the database's encoding is {0}, which cannot hold every text; a queue needs a database with ENCODING 'UTF8'"
+    )]
+    Encoding(String),
     /// There is nothing at the location and nothing was to be created.
     #[error("there is no queue here yet; `queuectl enqueue` or `queuectl worker:start` creates it")]
     Missing,
@@ -244,7 +253,7 @@ impl StoreError {
 
     /// Whether the database server is away. It may come back.
     pub fn is_outage(&self) -> bool {
-        self.problem() == Some(Problem::Unreachable)
+        matches!(self.problem(), Some(Problem::Unreachable | Problem::Overloaded))
     }
 
     pub(crate) fn file(what: &'static str, path: impl Into<PathBuf>) -> impl FnOnce(io::Error) -> StoreError {
@@ -269,16 +278,28 @@ fn bad_server(bad: BadServer) -> &'static str {
 
 impl From<DieselError> for StoreError {
     fn from(error: DieselError) -> Self {
+        StoreError::from(&error)
+    }
+}
+
+impl From<&DieselError> for StoreError {
+    fn from(error: &DieselError) -> Self {
         // A failed rollback hides what made it necessary; the cause is what matters.
         let error = match error {
-            DieselError::RollbackErrorOnCommit { commit_error, .. } => *commit_error,
+            DieselError::RollbackErrorOnCommit { commit_error, .. } => commit_error,
             error => error,
         };
-        let detail = match &error {
+        if let DieselError::DatabaseError(kind, info) = error
+            && *kind != DatabaseErrorKind::ClosedConnection
+            && let Some(error) = sqlstate::of_statement(info.as_ref())
+        {
+            return error;
+        }
+        let detail = match error {
             DieselError::DatabaseError(_, info) => one_line(info.message()),
             other => other.to_string(),
         };
-        let problem = match &error {
+        let problem = match error {
             DieselError::DatabaseError(DatabaseErrorKind::ClosedConnection, _)
             | DieselError::BrokenTransactionManager => Problem::Unreachable,
             // What libpq cannot even send went nowhere; in what words it says so depends on how the connection broke.
@@ -288,8 +309,6 @@ impl From<DieselError> for StoreError {
                     problem => problem,
                 }
             }
-            DieselError::DatabaseError(DatabaseErrorKind::SerializationFailure, _) => Problem::Busy,
-            DieselError::DatabaseError(DatabaseErrorKind::ReadOnlyTransaction, _) => Problem::ReadOnly,
             _ => Problem::from_message(&detail),
         };
         StoreError::Database { problem, detail }
@@ -299,21 +318,13 @@ impl From<DieselError> for StoreError {
 impl From<ConnectionError> for StoreError {
     fn from(error: ConnectionError) -> Self {
         let detail = one_line(&error.to_string());
-        let problem = match Problem::from_message(&detail) {
-            // SQLite says so of a file; a server that did not let us in for any other reason is as good as away.
-            Problem::Other
-                if detail.contains("connection to server") || detail.contains("translate host name") =>
-            {
-                Problem::Unreachable
-            }
-            problem => problem,
-        };
+        let problem = Problem::from_message(&detail);
         StoreError::Database { problem, detail }
     }
 }
 
 /// A server's message may have several lines.
-fn one_line(text: &str) -> String {
+pub(crate) fn one_line(text: &str) -> String {
     text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
@@ -341,8 +352,8 @@ mod tests {
         let tls = "WARNING:  terminated\nSSL error: unexpected eof while reading";
         assert!(failed(DatabaseErrorKind::Unknown, tls).is_outage());
         assert!(failed(DatabaseErrorKind::UnableToSendCommand, "words to come").is_outage());
-        let denied = failed(DatabaseErrorKind::UnableToSendCommand, "permission denied");
-        assert_eq!(denied.problem(), Some(Problem::Denied));
+        let locked = failed(DatabaseErrorKind::UnableToSendCommand, "database is locked");
+        assert_eq!(locked.problem(), Some(Problem::Busy));
         assert!(!failed(DatabaseErrorKind::Unknown, "division by zero").is_outage());
     }
 }

@@ -166,11 +166,11 @@ impl Store {
 
     /// Wakes every node of this store. What cannot be woken looks by itself before long.
     pub(crate) fn wake_all(&mut self, wake: Wake) {
-        match (&mut self.conn, &self.location) {
-            (Db::Postgres(conn), Location::Postgres(place)) => {
-                let _ = postgres::lease::notify(conn, &place.server.channel(), wake);
+        match &mut self.conn {
+            Db::Postgres(conn) => {
+                let _ = postgres::lease::notify(conn, wake);
             }
-            _ => self.beside.wake_all(),
+            Db::Sqlite(_) => self.beside.wake_all(),
         }
     }
 }

@@ -9,7 +9,9 @@ use std::time::Duration;
 use diesel::prelude::*;
 use queuectl_core::NodeId;
 
-use super::statements::{EnterNode, MarkAndLease, Notify, Renew, RenewAsBefore, SettleNode, TakeOver};
+use super::statements::{
+    Channel, EnterNode, MarkAndLease, Notify, Renew, RenewAsBefore, SettleNode, TakeOver,
+};
 use super::storable;
 use crate::StoreError;
 use crate::verbs::nodes::{NewNode, Wake};
@@ -73,8 +75,14 @@ pub fn look(conn: &mut PgConnection, node: NodeId) -> Result<Option<(String, boo
 }
 
 /// Wakes the nodes that listen.
-pub fn notify(conn: &mut PgConnection, channel: &str, wake: Wake) -> Result<(), StoreError> {
-    let (channel, word) = (channel.to_owned(), wake.word().to_owned());
-    Notify { channel, word }.execute(conn)?;
+pub fn notify(conn: &mut PgConnection, wake: Wake) -> Result<(), StoreError> {
+    let word = wake.word().to_owned();
+    Notify { word }.execute(conn)?;
     Ok(())
+}
+
+/// The channel on which the nodes of this store are woken. Roles that have no business with the store do not know it.
+pub fn channel(conn: &mut PgConnection) -> Result<String, StoreError> {
+    let (channel,) = Channel {}.get_result::<(String,)>(conn)?;
+    Ok(channel)
 }

@@ -21,9 +21,9 @@ pub struct Listener {
 }
 
 impl Listener {
-    /// Listens from now on, if the server can be reached.
-    pub fn new(server: &Server) -> Listener {
-        let (conninfo, channel) = (server.conninfo(), server.channel());
+    /// Listens to that channel from now on, if the server can be reached.
+    pub fn new(server: &Server, channel: String) -> Listener {
+        let conninfo = server.conninfo();
         let ears = Ears::open(&conninfo, &channel);
         Listener {
             conninfo,

@@ -13,6 +13,7 @@ pub mod libpq;
 pub mod listen;
 pub mod open;
 pub mod server;
+pub mod sqlstate;
 pub mod statements;
 pub mod turn;
 pub mod within;

@@ -3,8 +3,8 @@
 //! A schema that is there is never changed by merely opening it, for nodes on other machines may be of the version
 //! that it has; that is what [`migrate`] is for.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use diesel::connection::{Instrumentation, InstrumentationEvent, SimpleConnection};
 use diesel::prelude::*;
@@ -15,11 +15,13 @@ use queuectl_core::Timestamp;
 use queuectl_core::settings::Durability;
 
 use super::server::Server;
+use super::sqlstate;
+use crate::error::Problem;
 use crate::{OpenMode, StoreError};
 
 const MIGRATIONS: EmbeddedMigrations = embed_migrations!("../../migrations/postgres");
 /// The newest schema that this version knows; each migration sets `store.schema_version`.
-pub const SCHEMA_VERSION: i32 = 4;
+pub const SCHEMA_VERSION: i32 = 5;
 
 /// What a session is told. The planner knows nothing of a queue, whose tables are empty at one moment and huge at the
 /// next: every statement of ours has an index, and is to use it. Limits of time only where the server, the role or the
@@ -29,9 +31,14 @@ pub const SCHEMA_VERSION: i32 = 4;
 ///
 /// All of that is lost, or worse, somebody else's, where a pooler hands sessions around (`pool_mode = transaction`). A session
 /// that was told already gives that away: it is marked with a text that is no number.
+///
+/// In the same way a database gives itself away whose encoding cannot hold every text: of a batch of outcomes or jobs, one
+/// with such a text would keep all others from being stored, and what is stored could not be read as text.
 const SESSION: &str = "\
     SELECT current_setting('queuectl.session', true)::INTEGER WHERE current_setting('queuectl.session', true) <> ''; \
     SET queuectl.session = 'session_of_another_client'; \
+    SELECT ('encoding_of_the_database_' || current_setting('server_encoding'))::INTEGER \
+    WHERE current_setting('server_encoding') <> 'UTF8'; \
     SET tcp_keepalives_idle = 10; SET tcp_keepalives_interval = 3; SET tcp_keepalives_count = 3; \
     SET tcp_user_timeout = 20000; SET jit = off; SET enable_seqscan = off; SET enable_hashjoin = off; SET enable_mergejoin = off; \
     SELECT set_config('statement_timeout', '60s', false) WHERE current_setting('statement_timeout') = '0'; \
@@ -101,7 +108,8 @@ pub fn version(server: &Server) -> Result<Option<i32>, StoreError> {
 }
 
 fn connect(server: &Server) -> Result<PgConnection, StoreError> {
-    let mut conn = PgConnection::establish(&server.conninfo())?;
+    let mut conn = PgConnection::establish(&server.conninfo())
+        .map_err(|error| sqlstate::of_connection(&error, server))?;
     let schema = server.schema();
     // The name is one that needs no quoting but the quotes.
     let durability = durability(Durability::Full);
@@ -126,6 +134,8 @@ struct Objects {
     store: Option<String>,
     #[diesel(sql_type = BigInt)]
     tables: i64,
+    #[diesel(sql_type = Nullable<Bool>)]
+    usable: Option<bool>,
 }
 
 #[derive(QueryableByName)]
@@ -142,7 +152,8 @@ fn objects(conn: &mut PgConnection, server: &Server) -> Result<Objects, StoreErr
          (SELECT relname::TEXT FROM pg_class JOIN pg_namespace AS ns ON ns.oid = relnamespace \
           WHERE nspname = $1 AND relname = 'store' AND relkind = 'r') AS store, \
          (SELECT count(*) FROM pg_class JOIN pg_namespace AS ns ON ns.oid = relnamespace \
-          WHERE nspname = $1 AND relkind IN ('r', 'p', 'v', 'm')) AS tables",
+          WHERE nspname = $1 AND relkind IN ('r', 'p', 'v', 'm')) AS tables, \
+         (SELECT has_schema_privilege(oid, 'USAGE') FROM pg_namespace WHERE nspname = $1) AS usable",
     );
     Ok(query.bind::<Text, _>(server.schema()).get_result(conn)?)
 }
@@ -156,6 +167,12 @@ fn look(conn: &mut PgConnection, server: &Server) -> Result<Found, StoreError> {
 /// The same, and no statement fails.
 fn look_closely(conn: &mut PgConnection, server: &Server) -> Result<Found, StoreError> {
     let there = objects(conn, server)?;
+    if there.usable == Some(false) {
+        return Err(StoreError::Database {
+            problem: Problem::Denied,
+            detail: format!("the user lacks USAGE on the schema \"{}\"", server.schema()),
+        });
+    }
     match there.store {
         Some(_) => stored_version(conn),
         None if there.tables == 0 => Ok(Found::Nothing),
@@ -182,7 +199,7 @@ fn migrate_in(conn: &mut PgConnection, server: &Server) -> Result<(), StoreError
     conn.transaction(|conn| {
         let schema = server.schema();
         diesel::sql_query("SELECT pg_advisory_xact_lock(hashtextextended($1, 0))")
-            .bind::<Text, _>(server.channel())
+            .bind::<Text, _>(format!("queuectl.{schema}"))
             .execute(conn)?;
         if let Found::Current(_) = look_closely(conn, server)? {
             return Ok(());
@@ -193,14 +210,33 @@ fn migrate_in(conn: &mut PgConnection, server: &Server) -> Result<(), StoreError
         }
         // A migration may read and write every job there is.
         conn.batch_execute(WHOLE_TABLES)?;
-        match conn.run_pending_migrations(MIGRATIONS) {
-            Ok(_) => Ok(()),
-            Err(error) => match error.downcast::<DieselError>() {
-                Ok(error) => Err(StoreError::from(*error)),
-                Err(error) => Err(StoreError::Migration(error.to_string())),
-            },
+        // The error of a migration says in words alone what the server said.
+        let failed = Arc::new(Mutex::new(None));
+        conn.set_instrumentation(FirstError(Arc::clone(&failed)));
+        let done = conn.run_pending_migrations(MIGRATIONS).map(drop);
+        let done = done.map_err(|error| error.to_string());
+        conn.set_instrumentation(FirstError(Arc::default()));
+        let failed = failed.lock().unwrap_or_else(PoisonError::into_inner).take();
+        match done {
+            Ok(()) => Ok(()),
+            Err(words) => Err(failed.unwrap_or(StoreError::Migration(words))),
         }
     })
+}
+
+/// Keeps the first error of a statement.
+struct FirstError(Arc<Mutex<Option<StoreError>>>);
+
+impl Instrumentation for FirstError {
+    fn on_connection_event(&mut self, event: InstrumentationEvent<'_>) {
+        if let InstrumentationEvent::FinishQuery {
+            error: Some(error), ..
+        } = event
+        {
+            let mut first = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            first.get_or_insert_with(|| StoreError::from(error));
+        }
+    }
 }
 
 /// The server's own choice of what a commit waits for stands, unless it is not to wait at all.

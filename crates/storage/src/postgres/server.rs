@@ -104,11 +104,6 @@ impl Server {
         format!("{scheme}://{rest}{mark}{}", query.join("&"))
     }
 
-    /// The channel on which nodes are woken.
-    pub fn channel(&self) -> String {
-        format!("queuectl.{}", self.schema)
-    }
-
     /// What libpq connects with, perhaps with a password.
     pub fn conninfo(&self) -> String {
         // By default OpenSSL tidies up when the process ends, under the hands of threads that still use it: a node's
@@ -228,10 +223,7 @@ mod tests {
             "postgres://me@db.example:5433/app?sslmode=require&schema=work"
         );
         assert_eq!(server.folder_name(), "db.example+5433+app+work");
-        assert_eq!(
-            (server.schema(), server.channel().as_str()),
-            ("work", "queuectl.work")
-        );
+        assert_eq!(server.schema(), "work");
         let conninfo = server.conninfo();
         assert!(conninfo.contains(r"password='s3cr\'t'"), "{conninfo}");
         assert!(conninfo.contains("sslmode='require'") && !conninfo.contains("schema"));

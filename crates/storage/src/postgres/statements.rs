@@ -303,7 +303,12 @@ statements! { Pg, PgConnection;
     }
 
     /// Wakes the nodes.
-    Notify { channel: String as Text, word: String as Text } -> () {
-        "SELECT pg_notify(?, ?)"
+    Notify { word: String as Text } -> () {
+        "SELECT pg_notify(channel, ?) FROM store"
+    }
+
+    /// The channel on which nodes are woken.
+    Channel {} -> (Text,) {
+        "SELECT channel FROM store"
     }
 }

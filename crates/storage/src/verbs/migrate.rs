@@ -27,9 +27,9 @@ macro_rules! migrations {
 }
 
 const SQLITE: &[Migration] = migrations!("sqlite": 1 "2026-11-24-000001_initial", 2 "2026-11-25-000002_flat",
-    3 "2026-11-25-000003_stable", 4 "2026-11-25-000004_sums");
+    3 "2026-11-25-000003_stable", 4 "2026-11-25-000004_sums", 5 "2026-11-28-000005_checked");
 const POSTGRES: &[Migration] = migrations!("postgres": 1 "2026-11-24-000001_initial", 2 "2026-11-25-000002_flat",
-    3 "2026-11-25-000003_stable", 4 "2026-11-25-000004_sums");
+    3 "2026-11-25-000003_stable", 4 "2026-11-25-000004_sums", 5 "2026-11-28-000005_checked");
 
 /// What a schema is and what it can become.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -155,7 +155,12 @@ impl Store {
             (Db::Postgres(conn), Some(server)) => {
                 let id = postgres::lease::enter(conn, node, &queues, lease)?;
                 let guard = beside.lock(id, &node.cookie)?;
-                Ok((id, guard, WakeListener::Notifications(Listener::new(&server))))
+                let channel = postgres::lease::channel(conn)?;
+                Ok((
+                    id,
+                    guard,
+                    WakeListener::Notifications(Listener::new(&server, channel)),
+                ))
             }
             (Db::Sqlite(conn), _) => {
                 let id = insert(conn, node, &queues, now)?;

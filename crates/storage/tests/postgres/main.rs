@@ -157,6 +157,71 @@ fn the_sql_function_stores_what_the_command_line_would() {
         let error = number(&mut conn, &call(wrong)).expect_err(wrong).to_string();
         assert!(error.contains(said), "{wrong}: {error}");
     }
+    let nested = |levels: usize| {
+        let (open, close) = ("{\"a\":".repeat(levels), "}".repeat(levels));
+        format!("'x', payload => '{open}1{close}'")
+    };
+    let many = "(SELECT jsonb_object_agg('A' || n, 'v') FROM generate_series(1, 4097) AS n)";
+    for (wrong, said) in [
+        ("argv => ARRAY[NULL, 'a']", "without NULL"),
+        ("argv => ARRAY[['a', 'b'], ['c', 'd']]", "one dimension"),
+        ("argv => '{}'", "nothing to run"),
+        ("argv => ARRAY['']", "nothing to run"),
+        ("argv => array_fill('a'::TEXT, ARRAY[4097])", "4096"),
+        ("'x', payload => '{\"a\": [1e400]}'", "number"),
+        ("'x', payload => '{\"a\": -1e309}'", "number"),
+        ("'x', payload => 'null'", "payload"),
+        (nested(3000).as_str(), "100 levels"),
+        (nested(100).as_str(), "100 levels"),
+        ("'x', cwd => 'sub'", "absolute"),
+        ("'x', cwd => ''", "absolute"),
+        ("'x', env => 'null'", "env"),
+        ("'x', env => '{\"A\": null}'", "env"),
+        ("'x', env => '{\"A=B\": \"c\"}'", "env"),
+        (format!("'x', env => {many}").as_str(), "4096"),
+        ("'x', stdin => repeat('a', 1048576)", "1048576 bytes"),
+        ("E' \\n\\t'", "nothing to run"),
+        ("'x', run_at => 'infinity'", "run_at"),
+    ] {
+        let error = number(&mut conn, &call(wrong)).expect_err(wrong).to_string();
+        assert!(error.contains(said), "{wrong}: {error}");
+    }
+    // What libraries store as it is.
+    let stored = |payload: &str| {
+        format!(
+            "SELECT {schema}.enqueue_stored(NULL, 'q', 0, NULL, NULL, NULL, 'shell', NULL, '{payload}') AS number"
+        )
+    };
+    for wrong in [
+        "nonsense",
+        "[]",
+        "{\"command\": \"a\", \"command\": \"b\"}",
+        "{\"command\": \"a\", \"more\": 1}",
+        "{\"command\": [\"a\", [\"b\"]]}",
+        "{\"command\": \"a\\u0000b\"}",
+        "{\"command\": \"a\", \"stdin\": 3}",
+        "{\"command\": \"\\ud800\"}",
+        "{\"command\": null, \"payload\": null}",
+    ] {
+        assert!(number(&mut conn, &stored(wrong)).is_err(), "{wrong}");
+    }
+    // The control: what is at the limit is stored, and can be read.
+    for right in [
+        nested(99).as_str(),
+        "'x', cwd => 'C:\\dir', payload => '{\"a\": [1e300]}'",
+    ] {
+        number(&mut conn, &call(right)).unwrap();
+    }
+    number(
+        &mut conn,
+        &stored("{\"command\": \"a\", \"stdin\": \"b\\u0000\"}"),
+    )
+    .unwrap();
+    let filter = queuectl_storage::ListFilter {
+        limit: 9,
+        ..Default::default()
+    };
+    assert_eq!(temp.store.list(&filter).unwrap().len(), 5);
     assert_eq!(
         temp.store
             .counts(None)
@@ -164,9 +229,84 @@ fn the_sql_function_stores_what_the_command_line_would() {
             .iter()
             .map(|count| count.jobs)
             .sum::<u64>(),
-        2
+        5
     );
     assert_eq!(temp.store.check().unwrap().miscounted, 0);
+}
+
+/// Every role of a database may listen to any channel and notify it: the nodes' is known to those alone who may store jobs.
+#[test]
+fn a_role_without_rights_does_not_know_the_channel_of_the_nodes() {
+    let name = "a_role_without_rights_does_not_know_the_channel_of_the_nodes";
+    let Some((mut temp, schema, mut conn)) = open(name) else {
+        return;
+    };
+    let now = temp.store.now().unwrap();
+    let (_, _guard, mut listener) = temp
+        .store
+        .enter_node(&new_node(format!("cookie-{schema}")), now)
+        .unwrap();
+    // One who has no rights can but guess: with the name of the schema, as the channel once was called, or without.
+    let guesses = [
+        format!("queuectl.{schema}"),
+        "queuectl".to_owned(),
+        schema.clone(),
+    ];
+    for guess in &guesses {
+        conn.batch_execute(&format!("NOTIFY \"{guess}\", 'asked'"))
+            .unwrap();
+    }
+    temp.store.enqueue(&[job("one")], now).unwrap();
+    assert_eq!(
+        listener.wait().unwrap(),
+        queuectl_storage::Wake::Jobs,
+        "the first that is heard is the job's, for it asks nothing else"
+    );
+    number(&mut conn, &format!("SELECT {schema}.enqueue('two') AS number")).unwrap();
+    assert_eq!(listener.wait().unwrap(), queuectl_storage::Wake::Jobs);
+    conn.batch_execute(&format!("CREATE ROLE {schema}_other; SET ROLE {schema}_other"))
+        .unwrap();
+    assert!(
+        number(
+            &mut conn,
+            &format!("SELECT count(*) AS number FROM {schema}.store")
+        )
+        .is_err()
+    );
+    conn.batch_execute(&format!("RESET ROLE; DROP ROLE {schema}_other"))
+        .unwrap();
+}
+
+/// In a database whose encoding cannot hold every text, one text would be in the way of all others.
+#[test]
+fn a_database_that_cannot_hold_every_text_is_refused() {
+    let Some((temp, schema, mut conn)) = open("a_database_that_cannot_hold_every_text_is_refused") else {
+        return;
+    };
+    let url = std::env::var("QUEUECTL_TEST_POSTGRES").unwrap();
+    let (server, _) = url.rsplit_once('/').unwrap();
+    for encoding in ["LATIN1", "SQL_ASCII"] {
+        let database = format!("{schema}_{}", encoding.to_lowercase());
+        conn.batch_execute(&format!(
+            "CREATE DATABASE {database} ENCODING '{encoding}' TEMPLATE template0 LC_COLLATE 'C' LC_CTYPE 'C'"
+        ))
+        .unwrap();
+        let location: Location = format!("{server}/{database}?schema={schema}").parse().unwrap();
+        let refused = [
+            queuectl_storage::migrate(&location).err(),
+            queuectl_storage::migrations(&location).err(),
+            Store::open(&location, OpenMode::Create).err(),
+            Store::open(&location, OpenMode::MustExist).err(),
+        ];
+        conn.batch_execute(&format!("DROP DATABASE {database}")).unwrap();
+        for error in refused {
+            assert!(
+                matches!(&error, Some(StoreError::Encoding(found)) if found == encoding),
+                "{error:?}"
+            );
+        }
+    }
+    drop(temp);
 }
 
 /// The roles of docs/postgres.md, word for word: each can do its work and no more.
@@ -331,8 +471,8 @@ fn schemas_of_other_versions_and_other_programs_are_refused() {
         Some(StoreError::OlderSchema { found: 1, .. })
     ));
     let current = queuectl_storage::migrations(&temp.location).unwrap();
-    assert_eq!((current.version, current.missing.len()), (Some(1), 3));
-    assert!(version(4).is_none(), "the control");
+    assert_eq!((current.version, current.missing.len()), (Some(1), 4));
+    assert!(version(5).is_none(), "the control");
     conn.batch_execute(&format!("DROP TABLE {schema}.store")).unwrap();
     let error = Store::open(&temp.location, OpenMode::Create).err();
     assert!(matches!(error, Some(StoreError::Foreign)), "{error:?}");
@@ -354,6 +494,7 @@ fn an_older_schema_is_brought_up_to_date_when_no_node_runs() {
     };
     temp.store.enqueue(&[job("kept")], Timestamp(1)).unwrap();
     let undo = [
+        include_str!("../../../../migrations/postgres/2026-11-28-000005_checked/down.sql"),
         include_str!("../../../../migrations/postgres/2026-11-25-000004_sums/down.sql"),
         include_str!("../../../../migrations/postgres/2026-11-25-000003_stable/down.sql"),
         include_str!("../../../../migrations/postgres/2026-11-25-000002_flat/down.sql"),

@@ -1,0 +1,2 @@
+-- PostgreSQL only: there, SQL functions store jobs, too.
+PRAGMA user_version = 5;
