@@ -44,6 +44,19 @@ pub enum PluginError {
         /// What is missing.
         cause: String,
     },
+    /// Its file has the name of an executor that it is not.
+    #[error(
+        "the plugin {path} is not the executor '{executor}': it describes itself as '{name}'; give the file that name, or \
+         install the right plugin", path = path.display()
+    )]
+    Misnamed {
+        /// The file.
+        path: PathBuf,
+        /// The executor that the file is named for.
+        executor: String,
+        /// The name in the plugin's own description.
+        name: String,
+    },
     /// It was made for another version of queuectl.
     #[error("the plugin {path} {cause}", path = path.display())]
     Incompatible {

@@ -7,7 +7,7 @@ mod support;
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use queuectl_core::ExecutorName;
 use queuectl_core::OutcomeKind::{Cancelled, Failed, Succeeded, SystemFailure};
@@ -130,6 +130,47 @@ fn what_is_no_plugin_or_for_another_version_is_refused() {
             "{name}: {text}"
         );
     }
+}
+
+#[test]
+fn a_plugin_is_only_the_executor_that_it_says_it_is() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join(plugin_file("other_one"));
+    std::fs::copy(plugins().join(plugin_file("shell")), &file).unwrap();
+    let mut bench = Bench::with_folders([folder.path().to_owned()]);
+    let job = |bench: &mut Bench| {
+        let mut run = bench.run(json!({"command": "echo ran", "payload": {"do": "at-once"}}));
+        run.executor = name("other-one");
+        bench.finish(run)
+    };
+    let refused = job(&mut bench);
+    assert_eq!(told(&refused).0, SystemFailure);
+    assert!(
+        told(&refused)
+            .1
+            .contains("not the executor 'other_one': it describes itself as 'shell'"),
+        "{}",
+        told(&refused).1
+    );
+    assert_eq!(text(&refused), "");
+    assert!(matches!(inspect(&file), Err(PluginError::Misnamed { .. })));
+    // The right file in its place is enough, also for a process that had the wrong one loaded.
+    let right = include_str!("odd.c").replace("\\\"odd\\\"", "\\\"other-one\\\"");
+    let new = tempfile::tempdir_in(folder.path()).unwrap();
+    if !compile_plugin(new.path(), "other_one", &right) {
+        return;
+    }
+    std::fs::rename(new.path().join(plugin_file("other_one")), &file).unwrap();
+    let deadline = Instant::now() + support::PATIENCE;
+    let ended = loop {
+        let ended = job(&mut bench);
+        if ended.outcome.kind != SystemFailure {
+            break ended;
+        }
+        assert!(Instant::now() < deadline, "{:?}", ended.outcome);
+        std::thread::sleep(Duration::from_millis(50));
+    };
+    assert_eq!(text(&ended), "printed by the plugin\n");
 }
 
 #[test]

@@ -287,6 +287,46 @@ fn only_listed_plugins_are_loaded_where_there_is_a_list() {
 }
 
 #[test]
+fn each_listed_plugin_runs_its_own_jobs() {
+    let queue = Queue::quick();
+    let folder = queue.path("plugins");
+    std::fs::create_dir(&folder).unwrap();
+    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let include = here.join("../plugin-api/include");
+    let names = ["first", "second", "third"];
+    for name in names {
+        let define = format!("-DNAME=\"{name}\"");
+        let options = ["-shared", "-fPIC", "-I", include.to_str().unwrap(), &define];
+        let file = folder.join(format!("libqueuectl_plugin_{name}.so"));
+        if !compile(&here.join("tests/end_to_end/faults/named.c"), &file, &options) {
+            queuectl_testkit::skipped(
+                "each_listed_plugin_runs_its_own_jobs",
+                "there is no C compiler `cc`",
+            );
+            return;
+        }
+    }
+    let sums = "sha256sum plugins/*.so > listed";
+    assert!(
+        std::process::Command::new("sh")
+            .args(["-c", sums])
+            .current_dir(queue.path("."))
+            .status()
+            .unwrap()
+            .success()
+    );
+    let jobs = names.map(|name| queue.enqueue([format!(r#"{{"executor":"{name}","payload":{{}},"max_retries":0}}"#)]));
+    let mut command = queue.command(["worker:start", "--drain", "--count", "1", "--plugin-dir"]);
+    command
+        .arg(&folder)
+        .env("QUEUECTL_PLUGIN_SHA256", queue.path("listed"));
+    finish(command, None).ok();
+    for (id, name) in jobs.iter().zip(names) {
+        assert_eq!(queue.ok(["logs", id]), name);
+    }
+}
+
+#[test]
 fn what_is_no_plugin_cannot_be_checked() {
     let queue = Queue::new();
     let text = queue.write("libqueuectl_plugin_text.so", "just text");

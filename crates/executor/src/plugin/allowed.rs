@@ -3,10 +3,15 @@
 //! Without the environment variable there is no list and everything that is trusted may be loaded. On Linux the file
 //! that was looked at is the one that is loaded, whatever its path names meanwhile; elsewhere a file that is exchanged
 //! between the two would go unnoticed.
+//!
+//! The loader remembers a library by the path it was opened with, here by the number of a descriptor. A number that
+//! came to mean another file would give the next plugin the code of the first one. So the descriptor of a file that was
+//! loaded stays open as long as the process: libraries are not reliably unloaded before.
 
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use sha2::{Digest, Sha256};
 
@@ -19,8 +24,23 @@ const VARIABLE: &str = "QUEUECTL_PLUGIN_SHA256";
 pub(super) struct Allowed {
     /// What to load.
     pub(super) path: PathBuf,
-    /// Keeps that path what it is.
-    _file: Option<File>,
+    /// Keeps that path what it is, until [`Allowed::loaded`].
+    file: Option<Arc<File>>,
+}
+
+/// Every listed file that was loaded, for the rest of the process. One per file, so a plugin that is refused and tried
+/// again and again adds nothing.
+static LOADED: Mutex<Vec<Arc<File>>> = Mutex::new(Vec::new());
+
+impl Allowed {
+    /// The file was given to the loader: its descriptor is never closed.
+    pub(super) fn loaded(self) {
+        let Some(file) = self.file else { return };
+        let mut loaded = LOADED.lock().unwrap_or_else(PoisonError::into_inner);
+        if !loaded.iter().any(|known| Arc::ptr_eq(known, &file)) {
+            loaded.push(file);
+        }
+    }
 }
 
 /// Whether the plugin may be loaded.
@@ -28,7 +48,7 @@ pub(super) fn check(plugin: &Path) -> Result<Allowed, PluginError> {
     let Some(list) = std::env::var_os(VARIABLE).filter(|list| !list.is_empty()) else {
         return Ok(Allowed {
             path: plugin.to_owned(),
-            _file: None,
+            file: None,
         });
     };
     check_against(plugin, Path::new(&list))
@@ -62,9 +82,10 @@ fn check_against(plugin: &Path, list: &Path) -> Result<Allowed, PluginError> {
             ),
         ));
     }
+    let file = known(&file).unwrap_or_else(|| Arc::new(file));
     Ok(Allowed {
         path: same_file(&file).unwrap_or_else(|| plugin.to_owned()),
-        _file: Some(file),
+        file: Some(file),
     })
 }
 
@@ -84,6 +105,21 @@ fn open(plugin: &Path) -> io::Result<(File, String)> {
         .map(|byte| format!("{byte:02x}"))
         .collect();
     Ok((file, sum))
+}
+
+/// The descriptor by which that very file was loaded before.
+#[cfg(target_os = "linux")]
+fn known(file: &File) -> Option<Arc<File>> {
+    use std::os::unix::fs::MetadataExt;
+    let identity = |file: &File| file.metadata().ok().map(|found| (found.dev(), found.ino()));
+    let wanted = identity(file)?;
+    let loaded = LOADED.lock().unwrap_or_else(PoisonError::into_inner);
+    loaded.iter().find(|file| identity(file) == Some(wanted)).cloned()
+}
+
+#[cfg(not(target_os = "linux"))]
+fn known(_: &File) -> Option<Arc<File>> {
+    None
 }
 
 /// A path that means that very file.
@@ -143,5 +179,30 @@ mod tests {
         let allowed = check_against(&plugin, &list).unwrap();
         std::fs::rename(&list, &plugin).unwrap();
         assert_eq!(std::fs::read_to_string(&allowed.path).unwrap(), "abc");
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn the_name_of_what_was_loaded_never_means_another_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let (list, first, second) = (
+            folder.path().join("list"),
+            folder.path().join("first"),
+            folder.path().join("second"),
+        );
+        std::fs::write(&first, "abc").unwrap();
+        std::fs::write(&second, "abc").unwrap();
+        std::fs::write(&list, SUM).unwrap();
+        let loaded = |plugin: &Path| {
+            let allowed = check_against(plugin, &list).unwrap();
+            let path = allowed.path.clone();
+            allowed.loaded();
+            path
+        };
+        let name = loaded(&first);
+        assert_ne!(loaded(&second), name);
+        assert_eq!(loaded(&first), name, "one descriptor for one file");
+        std::fs::remove_file(&first).unwrap();
+        assert_eq!(std::fs::read_to_string(&name).unwrap(), "abc");
     }
 }

@@ -1,6 +1,7 @@
 //! Opening a plugin's library and agreeing on a version with it.
 //!
-//! Libraries are never closed: a plugin may have threads and static data that outlive every run.
+//! The library of a plugin that may be used is never closed: it may have threads and static data that outlive every run.
+//! One that is refused is closed, so that the right file in its place is not taken for it.
 
 use std::path::{Path, PathBuf};
 
@@ -140,8 +141,8 @@ impl Slots {
     }
 }
 
-/// Checks the library at `path`, loads it for the rest of the process, and says how it is entered.
-pub(super) fn open(path: &Path) -> Result<EntryFn, PluginError> {
+/// Checks the library at `path`, loads it, and says how it is entered as long as the library is not dropped.
+pub(super) fn open(path: &Path) -> Result<(Library, EntryFn), PluginError> {
     search::check_trust(path)?;
     let not_loadable = |cause: String| PluginError::NotLoadable {
         path: path.to_owned(),
@@ -152,6 +153,7 @@ pub(super) fn open(path: &Path) -> Result<EntryFn, PluginError> {
     // SAFETY: loading runs the library's initialisers; the file is trusted, which was checked just before.
     let library =
         unsafe { os::open_library(&allowed.path) }.map_err(|error| not_loadable(text_of(&error)))?;
+    allowed.loaded();
     let no_plugin = |cause: String| PluginError::NoPlugin {
         path: path.to_owned(),
         cause,
@@ -175,14 +177,12 @@ pub(super) fn open(path: &Path) -> Result<EntryFn, PluginError> {
             .unwrap_or_else(|| no_plugin(format!("it has no function {ENTRY_SYMBOL_STEM}{MAJOR}")))
     })?;
     let entry = *entry;
-    // Dropping the handle would unload the library.
-    std::mem::forget(library);
-    Ok(entry)
+    Ok((library, entry))
 }
 
 /// Checks and loads the plugin at `path`.
 pub(crate) fn load(path: &Path) -> Result<Plugin, PluginError> {
-    let entry = open(path)?;
+    let (library, entry) = open(path)?;
     let no_plugin = |cause: String| PluginError::NoPlugin {
         path: path.to_owned(),
         cause,
@@ -208,6 +208,18 @@ pub(crate) fn load(path: &Path) -> Result<Plugin, PluginError> {
     info.minor = unsafe { (*vtable).minor };
     info.slots = slots.names();
     info.slots.retain(|slot| !REQUIRED.contains(&slot.as_str()));
+    // Whoever wanted this plugin found it by its file's name: search path, list of sums and a path given outright alike.
+    if let Some(executor) = search::executor_of_file(path)
+        && search::file_form(&info.name) != executor
+    {
+        return Err(PluginError::Misnamed {
+            path: path.to_owned(),
+            executor,
+            name: excerpt(&info.name),
+        });
+    }
+    // Dropping the handle would unload the library.
+    std::mem::forget(library);
     Ok(Plugin {
         path: path.to_owned(),
         info,

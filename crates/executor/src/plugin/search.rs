@@ -137,10 +137,17 @@ pub(super) fn check_trust(path: &Path) -> Result<(), PluginError> {
 }
 
 fn file_name(name: &ExecutorName) -> String {
-    format!(
-        "{DLL_PREFIX}{STEM}{}{DLL_SUFFIX}",
-        name.as_str().replace('-', "_")
-    )
+    format!("{DLL_PREFIX}{STEM}{}{DLL_SUFFIX}", file_form(name.as_str()))
+}
+
+/// An executor's name as a plugin's file says it, which cannot tell `-` from `_`.
+pub(super) fn file_form(name: &str) -> String {
+    name.replace('-', "_")
+}
+
+/// The executor that a plugin's file is named for; none if it is not named like a plugin.
+pub(super) fn executor_of_file(path: &Path) -> Option<String> {
+    path.file_name()?.to_str().and_then(executor_of).map(file_form)
 }
 
 fn executor_of(file: &str) -> Option<&str> {

@@ -35,18 +35,8 @@ pub fn run(args: &InstallArgs, context: &Context) -> Result<Exit> {
     let source = std::path::absolute(&args.file)
         .map_err(|error| Usage::new(format!("{}: {error}", args.file.display())))?;
     let (executor, _) = executor_of(&source)?;
-    // A file that cannot be loaded is not installed.
+    // A file that cannot be loaded, or whose name is another executor's, is not installed.
     let probe = ask(&source, context)?;
-    let said = probe.info().name.replace('-', "_");
-    if said != executor.as_str().replace('-', "_") {
-        let message = format!(
-            "the plugin says that its name is '{}', its file says '{executor}'",
-            probe.info().name
-        );
-        return Err(Usage::new(message)
-            .hint("rename the file; jobs name the executor by it")
-            .into());
-    }
     let to = match &args.to {
         Some(to) => {
             std::path::absolute(to).map_err(|error| Usage::new(format!("--to {}: {error}", to.display())))?
