@@ -10,6 +10,7 @@ mod capture;
 pub mod clean;
 mod error;
 mod host;
+pub mod last_words;
 mod limits;
 mod os;
 mod outcome;

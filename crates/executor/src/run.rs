@@ -88,6 +88,14 @@ pub enum Report {
         /// The executor's own bytes.
         handle: Vec<u8>,
     },
+    /// This process ends at once, because of a plugin. Runs that were not reported are nobody's fault but that of the
+    /// culprit, if there is one among them.
+    Ending {
+        /// Which plugin did what.
+        reason: String,
+        /// The attempt that the plugin was called for.
+        culprit: Option<RunKey>,
+    },
 }
 
 /// What executors are told about the user's choices.

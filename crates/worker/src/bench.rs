@@ -105,6 +105,7 @@ impl Bench {
                     let report = match message {
                         FromWorker::Finished(finished) => Report::Finished(finished),
                         FromWorker::Handle(key, handle) => Report::Handle { key, handle },
+                        FromWorker::Ending(reason, culprit) => Report::Ending { reason, culprit },
                         // Only where slots are bounded, which they are not here.
                         FromWorker::NotStarted(_) | FromWorker::Pong => continue,
                     };

@@ -16,7 +16,7 @@ use crate::os;
 use crate::world::Instant;
 
 /// With what a worker process ends that killed its jobs.
-pub const STATUS: i32 = 72;
+pub const STATUS: u8 = 72;
 /// Longest sleep between two looks: a machine that was suspended finds out that long after it woke.
 const SLEEP_MOST: Duration = Duration::from_secs(1);
 /// Between two looks while the time is over and nothing runs.

@@ -58,6 +58,8 @@ pub enum FromWorker {
     Handle(RunKey, Vec<u8>),
     /// The answer to [`ToWorker::Ping`].
     Pong,
+    /// The process ends now, for that reason, and not because of its jobs, except that one.
+    Ending(String, Option<RunKey>),
 }
 
 /// Appends a frame to `buffer`.

@@ -315,7 +315,11 @@ fn each_listed_plugin_runs_its_own_jobs() {
             .unwrap()
             .success()
     );
-    let jobs = names.map(|name| queue.enqueue([format!(r#"{{"executor":"{name}","payload":{{}},"max_retries":0}}"#)]));
+    let jobs = names.map(|name| {
+        queue.enqueue([format!(
+            r#"{{"executor":"{name}","payload":{{}},"max_retries":0}}"#
+        )])
+    });
     let mut command = queue.command(["worker:start", "--drain", "--count", "1", "--plugin-dir"]);
     command
         .arg(&folder)

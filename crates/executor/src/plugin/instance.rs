@@ -94,7 +94,7 @@ impl Instance {
         let context: &'static Context = Box::leak(Box::new(Context::new(&plugin.info.name, shared)));
         let mut instance = std::ptr::null_mut();
         let file: Arc<str> = plugin.path.display().to_string().into();
-        let call = watchdog.enter(&file, "making an instance");
+        let call = watchdog.enter(&file, "making an instance", 0);
         let (status, text) = ErrorText::with(|error| {
             let ctx: *const Context = context;
             // SAFETY: vtable and context are never freed; everything else outlives the call.
@@ -124,8 +124,8 @@ impl Instance {
         }
     }
 
-    fn watched(&self, what: &'static str) -> Watched<'_> {
-        self.watchdog.enter(&self.file, what)
+    fn watched(&self, what: &'static str, run: u64) -> Watched<'_> {
+        self.watchdog.enter(&self.file, what, run)
     }
 
     /// Starts a run, or takes it over by the handle it had saved.
@@ -144,7 +144,7 @@ impl Instance {
             request: qc_str::new(run.payload.as_bytes()),
             mark: qc_str::new(mark.as_bytes()),
         };
-        let _call = self.watched("starting a run");
+        let _call = self.watched("starting a run", handle);
         let (status, text) = match (adopt, self.slots.start, self.slots.reattach) {
             (None, Some(start), _) => {
                 // SAFETY: the instance is alive, and the view and what it points to outlive the call.
@@ -183,7 +183,7 @@ impl Instance {
             stopped: stopped.into(),
             message: qc_str::new(message.as_bytes()),
         };
-        let _call = self.watched("hearing of a process's end");
+        let _call = self.watched("hearing of a process's end", handle);
         // SAFETY: the instance is alive, and the view outlives the call.
         match unsafe { exited(self.instance, handle, &raw const view) } {
             QC_OK => Exited::ByPlugin,
@@ -197,7 +197,7 @@ impl Instance {
         let Some(fingerprint) = self.slots.fingerprint else {
             return Ok(());
         };
-        let _call = self.watched("looking whether jobs could run");
+        let _call = self.watched("looking whether jobs could run", 0);
         // SAFETY: the instance is alive.
         answer(ErrorText::with(|error| unsafe {
             fingerprint(self.instance, error)
@@ -209,7 +209,7 @@ impl Instance {
         let Some(validate) = self.slots.validate else {
             return Ok(());
         };
-        let _call = self.watched("checking a request");
+        let _call = self.watched("checking a request", 0);
         let request = qc_str::new(request.as_bytes());
         // SAFETY: the instance is alive, and the request outlives the call.
         answer(ErrorText::with(|error| unsafe {
@@ -219,7 +219,7 @@ impl Instance {
 
     /// Passes a signal on to a run. Says whether the plugin takes care of it.
     pub(crate) fn signal(&self, handle: u64, signal: i32) -> bool {
-        let _call = self.watched("passing a signal on");
+        let _call = self.watched("passing a signal on", handle);
         // SAFETY: the instance is alive.
         self.slots
             .signal
@@ -234,7 +234,7 @@ impl Instance {
     /// The outcome of a run is durable.
     pub(crate) fn recorded(&self, handle: u64) {
         if let Some(recorded) = self.slots.recorded {
-            let _call = self.watched("hearing of a durable outcome");
+            let _call = self.watched("hearing of a durable outcome", 0);
             // SAFETY: the instance is alive.
             unsafe { recorded(self.instance, handle) }
         }
@@ -243,7 +243,7 @@ impl Instance {
     /// A run of a worker process that died is not wanted any more.
     pub(crate) fn discard(&self, handle: &[u8]) {
         if let Some(discard) = self.slots.discard {
-            let _call = self.watched("letting go of what a dead process kept");
+            let _call = self.watched("letting go of what a dead process kept", 0);
             // SAFETY: the instance is alive, and the handle outlives the call.
             unsafe { discard(self.instance, qc_str::new(handle)) }
         }
@@ -252,7 +252,7 @@ impl Instance {
     /// Has it end what carries the mark of a node of `store` that is not among `alive`.
     pub(crate) fn reap(&self, store: &str, alive: &[String]) {
         if let Some(reap) = self.slots.reap {
-            let _call = self.watched("looking for what was left behind");
+            let _call = self.watched("looking for what was left behind", 0);
             let marks: Vec<qc_str> = alive.iter().map(|mark| qc_str::new(mark.as_bytes())).collect();
             // SAFETY: the instance is alive, and the texts outlive the call.
             unsafe {
@@ -269,7 +269,7 @@ impl Instance {
     /// Its numbers, as JSON; none if it has none.
     pub(crate) fn stats(&self) -> Option<String> {
         let stats = self.slots.stats?;
-        let _call = self.watched("telling its numbers");
+        let _call = self.watched("telling its numbers", 0);
         let mut text = qc_str::NULL;
         // SAFETY: the instance is alive, the place may be written, and the text lives until the next call.
         let bytes = unsafe {
@@ -281,7 +281,7 @@ impl Instance {
 
     /// Asks the plugin to stop a run. Says whether the plugin takes care of it.
     pub(crate) fn stop(&self, handle: u64, kill: bool) -> bool {
-        let _call = self.watched("stopping a run");
+        let _call = self.watched("stopping a run", handle);
         let mode = if kill { QC_STOP_KILL } else { QC_STOP_GRACEFUL };
         // SAFETY: the instance is alive.
         self.slots
@@ -304,7 +304,7 @@ impl Drop for Instance {
         if let Some(stats) = self.stats().filter(|stats| stats != "{}") {
             tracing::debug!(plugin = &*self.file, stats, "the plugin's numbers");
         }
-        let _call = self.watched("being taken down");
+        let _call = self.watched("being taken down", 0);
         if let Some(shutdown) = self.slots.shutdown {
             // SAFETY: the instance is alive and no run uses it any more.
             unsafe { shutdown(self.instance) }

@@ -44,7 +44,7 @@ impl Loader {
         Loader {
             search,
             settings,
-            watchdog: Watchdog::start(call_limit),
+            watchdog: Watchdog::start(call_limit, Arc::clone(&shared)),
             shared,
             plugins: HashMap::new(),
             instances: HashMap::new(),
@@ -61,6 +61,11 @@ impl Loader {
         };
         self.instances.retain(|name, _| unchanged(name));
         self.failures.retain(|name, _| unchanged(name));
+    }
+
+    /// What is called from now on is called for that run; 0: for none.
+    pub(crate) fn on_behalf_of(&self, run: u64) {
+        self.watchdog.on_behalf_of(run);
     }
 
     /// Visits the instances.
@@ -107,7 +112,7 @@ impl Loader {
             let plugin = {
                 let _call = self
                     .watchdog
-                    .enter(&path.display().to_string().into(), "being loaded");
+                    .enter(&path.display().to_string().into(), "being loaded", 0);
                 load(&path)?
             };
             tracing::info!(executor = %name, path = %plugin.path.display(), version = plugin.info.version, "plugin loaded");

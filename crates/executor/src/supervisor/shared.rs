@@ -182,6 +182,11 @@ impl Shared {
         Ok(())
     }
 
+    /// Which attempt a run is, while it is alive.
+    pub(crate) fn key_of(&self, handle: u64) -> Option<RunKey> {
+        lock(&self.live).get(&handle).map(|live| live.key)
+    }
+
     /// The id of a run's job, for the log.
     pub(crate) fn job_of(&self, handle: u64) -> Option<String> {
         lock(&self.live).get(&handle).map(|live| live.job.clone())

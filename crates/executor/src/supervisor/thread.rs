@@ -180,6 +180,7 @@ impl Supervisor {
             .begin(handle, &active.run, Arc::clone(&active.capture));
         let run = &active.run;
         let keep = &self.keep;
+        self.loader.on_behalf_of(handle);
         active.outcome = match self.loader.get(&run.executor, |made| keep.reap(made)) {
             Err(error) => Some(Outcome::new(OutcomeKind::SystemFailure, clip(error.to_string()))),
             Ok(instance) => {
@@ -195,6 +196,7 @@ impl Supervisor {
                 outcome
             }
         };
+        self.loader.on_behalf_of(0);
         self.runs.push(active);
     }
 

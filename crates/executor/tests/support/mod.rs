@@ -138,6 +138,7 @@ impl Bench {
         let host = Host::new(config, move |report| match report {
             Report::Finished(finished) => drop(send.send(finished)),
             Report::Handle { key, handle } => drop(save.send((key, handle))),
+            Report::Ending { reason, .. } => eprintln!("ending: {reason}"),
         })
         .unwrap();
         Bench {

@@ -193,6 +193,7 @@ pub(super) fn next(bench: &mut Bench, patience: Duration) -> Result<Finished, Ve
                 return Ok(finished);
             }
             Ok(Report::Handle { .. }) => {}
+            Ok(Report::Ending { reason, .. }) => return failed(reason),
             Err(BenchError::TimedOut(_)) => {
                 return failed(format!(
                     "the job was not reported within {:.1} s",
@@ -327,6 +328,7 @@ fn takeover(ground: &Ground) -> Passed {
         match bench.next(ground.limit())? {
             Report::Handle { key, handle: newer } if key == run.key => handle = newer,
             Report::Handle { .. } => {}
+            Report::Ending { reason, .. } => return failed(reason),
             Report::Finished(ended) if ended.key == run.key => {
                 return skipped(format!("the long job ended too early; {LONG_JOB}"));
             }
@@ -352,6 +354,7 @@ fn start_kept(ground: &Ground, payload: String) -> Result<(Bench, Run, Vec<u8>),
         Ok(Report::Finished(_)) | Err(BenchError::TimedOut(_)) => {
             skipped("the job saved no handle before it ended")
         }
+        Ok(Report::Ending { reason, .. }) => failed(reason),
         Err(error) => Err(error.into()),
     }
 }

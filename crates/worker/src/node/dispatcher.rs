@@ -18,6 +18,7 @@ use super::control::{Control, Requests};
 use super::crew::Crew;
 use super::decide::{self, Ending, Subject};
 use super::events::Event;
+use super::farewell::Farewells;
 use super::hand::{self, Hand, Running};
 use super::kept::Kept;
 use super::lease::Lease;
@@ -71,6 +72,7 @@ pub struct Dispatcher {
     next_purge: Instant,
     /// Ended runs of which executors still keep something.
     pub(super) kept: Kept,
+    farewells: Farewells,
 }
 
 impl Dispatcher {
@@ -129,6 +131,7 @@ impl Dispatcher {
             // At once: nodes that live for less than a minute must clean up, too.
             next_purge: now,
             kept: Kept::default(),
+            farewells: Farewells::default(),
         })
     }
 
@@ -297,6 +300,7 @@ impl Dispatcher {
                         FromWorker::NotStarted(key) => self.not_started(worker, key),
                         FromWorker::Handle(key, handle) => self.hand.save(key, handle),
                         FromWorker::Pong => {}
+                        FromWorker::Ending(reason, culprit) => self.farewells.said(worker, reason, culprit),
                     }
                 }
                 // Keep the worker busy across the commit.
@@ -367,13 +371,10 @@ impl Dispatcher {
     }
 
     fn worker_gone(&mut self, worker: usize, how: &str) {
-        tracing::warn!(worker = worker + 1, "worker process died: {how}");
+        let farewell = self.farewells.gone(worker, how);
         // The lease's doing is no fault of the jobs, nor is it theirs that the node kills everything in the end.
         let killing = matches!(self.phase, Phase::Killing { .. });
-        let kind = match killing || self.lease.has_killed(self.crew.started_at(worker)) {
-            true => OutcomeKind::Returned,
-            false => OutcomeKind::Crashed,
-        };
+        let returned = killing || self.lease.has_killed(self.crew.started_at(worker));
         self.crew.gone(worker);
         let now = self.clock.now();
         let (started, waiting) = self.hand.take_from(worker, self.slots());
@@ -385,7 +386,10 @@ impl Dispatcher {
             job, sent_at, handle, ..
         } in started
         {
-            let message = format!("worker process died: {how}");
+            let (mut kind, message) = farewell.outcome_of(hand::key(&job));
+            if returned {
+                kind = OutcomeKind::Returned;
+            }
             let number = worker as u32 + 1;
             let ending = decide::died(kind, message, self.node, number, sent_at, now);
             self.ended(&job, ending);

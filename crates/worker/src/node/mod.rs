@@ -5,6 +5,7 @@ mod crew;
 mod decide;
 mod dispatcher;
 mod events;
+mod farewell;
 mod hand;
 mod handout;
 mod housekeeping;

@@ -9,9 +9,9 @@ use std::fs::File;
 use std::io::{self, BufReader};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
-use std::thread;
 use std::time::{Duration, Instant};
 
+use queuectl_executor::last_words::{LastWords, start_thread};
 use queuectl_executor::{
     Host, HostConfig, HostError, PluginSettings, Report, Run, RunKey, SearchPath, Starter, StopReason,
     processes,
@@ -148,6 +148,7 @@ impl Worker {
                     }
                 }
                 Report::Handle { key, handle } => gate.link.tell(&FromWorker::Handle(key, handle)),
+                Report::Ending { reason, culprit } => gate.link.tell(&FromWorker::Ending(reason, culprit)),
             })?
         };
         let _ = starter.set(host.starter());
@@ -211,22 +212,25 @@ impl Worker {
             return;
         }
         let (gate, cookie) = (Arc::clone(&self.gate), self.cookie.clone());
-        let over = move || {
-            let killed = processes::kill_marked(&cookie);
+        let over = move |end: LastWords<usize>| end.say(processes::kill_marked(&cookie));
+        let say = |killed| {
             tracing::error!(
                 processes = killed,
                 "the node's lease is over and its dispatcher does nothing about it; killed what was running"
             );
-            std::process::exit(deadline::STATUS);
         };
         // From the next message on.
         self.gate.lease.get_or_init(|| Moment::of(file));
-        let mind = move || {
-            if let Some(moment) = gate.lease.get() {
-                moment.watch(|| gate.jobs.any(), over);
-            }
-        };
-        if let Err(error) = thread::Builder::new().name("lease".into()).spawn(mind) {
+        // Nothing that a plugin may do, not even in its library's constructors, keeps these threads from the end.
+        let started = LastWords::prepare(deadline::STATUS, say).and_then(|end| {
+            let mind = move || {
+                if let Some(moment) = gate.lease.get() {
+                    moment.watch(|| gate.jobs.any(), || over(end));
+                }
+            };
+            start_thread("lease", mind)
+        });
+        if let Err(error) = started {
             tracing::error!(%error, "nobody in this worker process minds the lease");
         }
     }

@@ -92,6 +92,7 @@ pub fn run(args: &RunArgs, context: &Context) -> Result<Exit> {
             .map_err(Failed::executor)?
         {
             Report::Finished(finished) => break finished,
+            Report::Ending { reason, .. } => return Err(Failed::executor(reason).into()),
             Report::Handle { handle, .. } => say::note(&format!("saved a handle of {} bytes", handle.len())),
         }
     };

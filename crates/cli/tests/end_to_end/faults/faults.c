@@ -12,6 +12,11 @@
 #define CRASH() (*(volatile int *)0 = 1)
 #define HANG() for (;;) pause()
 
+#ifdef HANG_LOAD
+/* With the loader's lock held. */
+__attribute__((constructor)) static void load(void) { HANG(); }
+#endif
+
 struct faulty {
     const qc_host_v1 *host;
     void *ctx;

@@ -1,0 +1,88 @@
+//! What worker processes say before they end by themselves, and whose fault their end is.
+//!
+//! A process that a plugin made unusable says so. Its jobs did nothing wrong, except the one that the plugin was called
+//! for; a process that ends without a word may have been killed by any of them.
+
+use std::collections::BTreeMap;
+
+use queuectl_core::OutcomeKind;
+use queuectl_executor::RunKey;
+
+/// The farewells of processes whose end was not seen yet, by worker.
+#[derive(Default)]
+pub struct Farewells(BTreeMap<usize, Farewell>);
+
+/// Why a worker process ended.
+pub struct Farewell {
+    reason: String,
+    culprit: Option<RunKey>,
+    spoken: bool,
+}
+
+impl Farewells {
+    /// A worker process says that it ends.
+    pub fn said(&mut self, worker: usize, reason: String, culprit: Option<RunKey>) {
+        tracing::error!(worker = worker + 1, "ending the worker process: {reason}");
+        let spoken = true;
+        self.0.insert(
+            worker,
+            Farewell {
+                reason,
+                culprit,
+                spoken,
+            },
+        );
+    }
+
+    /// A worker process ended, as `how` says.
+    pub fn gone(&mut self, worker: usize, how: &str) -> Farewell {
+        tracing::warn!(worker = worker + 1, "worker process died: {how}");
+        self.0.remove(&worker).unwrap_or_else(|| Farewell {
+            reason: how.to_owned(),
+            culprit: None,
+            spoken: false,
+        })
+    }
+}
+
+impl Farewell {
+    /// What became of a job that the process had, and why.
+    pub fn outcome_of(&self, key: RunKey) -> (OutcomeKind, String) {
+        let kind = if self.spoken && self.culprit != Some(key) {
+            OutcomeKind::Returned
+        } else {
+            OutcomeKind::Crashed
+        };
+        (kind, format!("worker process died: {}", self.reason))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use queuectl_core::JobId;
+
+    #[test]
+    fn only_a_culprit_pays_for_an_end_that_was_announced() {
+        let key = |job| RunKey {
+            job: JobId(job),
+            fence: 1,
+        };
+        let mut farewells = Farewells::default();
+        farewells.said(1, "the plugin p hangs".to_owned(), Some(key(7)));
+        let silent = farewells.gone(0, "signal 11");
+        assert_eq!(silent.outcome_of(key(7)).0, OutcomeKind::Crashed);
+        let spoken = farewells.gone(1, "exit status 71");
+        assert_eq!(
+            spoken.outcome_of(key(7)),
+            (
+                OutcomeKind::Crashed,
+                "worker process died: the plugin p hangs".to_owned()
+            )
+        );
+        assert_eq!(spoken.outcome_of(key(8)).0, OutcomeKind::Returned);
+        // It is not remembered for the process that takes its place.
+        let next = farewells.gone(1, "signal 11");
+        assert_eq!(next.outcome_of(key(8)).0, OutcomeKind::Crashed);
+    }
+}
