@@ -2,15 +2,23 @@
 //!
 //! Nodes log what they do; other verbs log only warnings. `-v` and `-q` move the level, `QUEUECTL_LOG` replaces it
 //! with a filter such as `queuectl_worker=debug,warn`. Spans are not printed: each event says all it has to say.
+//!
+//! A node and its worker processes do not wait for whoever reads their log; see `queue`. An event of the name
+//! [`LAST_WORDS`] is followed by the end of the process, so it alone is waited for.
 
 mod format;
+mod queue;
 
 use std::io;
+use std::panic::PanicHookInfo;
 
-use anstream::ColorChoice;
+use anstream::{AutoStream, ColorChoice};
 use anyhow::Result;
+use queuectl_executor::LAST_WORDS;
 use tracing::Subscriber;
+use tracing::{Level, Metadata};
 use tracing_subscriber::EnvFilter;
+use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 
@@ -18,31 +26,97 @@ use crate::cli::{Global, LogFormat};
 use crate::exit::Usage;
 use format::{JsonLines, TextLines};
 
+/// While it lives, the process logs. Then the last lines are written.
+pub struct Logging(());
+
+impl Drop for Logging {
+    fn drop(&mut self) {
+        queue::flush();
+    }
+}
+
 /// Starts logging for this process.
-pub fn start(global: &Global, is_node: bool) -> Result<()> {
+pub fn start(global: &Global, is_node: bool) -> Result<Logging> {
     let filter = filter(global, is_node)?;
-    let color = anstream::AutoStream::choice(&io::stderr()) != ColorChoice::Never;
+    let color = color() != ColorChoice::Never;
+    let raw = global.raw;
     let subscriber: Box<dyn Subscriber + Send + Sync> = match global.log_format {
         LogFormat::Text => {
             let lines = tracing_subscriber::fmt::layer()
-                .event_format(TextLines {
-                    color,
-                    raw: global.raw,
-                })
-                .with_writer(io::stderr)
+                .event_format(TextLines { color, raw })
+                .with_writer(Writers)
                 .log_internal_errors(false);
             Box::new(tracing_subscriber::registry().with(filter).with(lines))
         }
         LogFormat::Json => {
             let lines = tracing_subscriber::fmt::layer()
                 .event_format(JsonLines)
-                .with_writer(io::stderr)
+                .with_writer(Writers)
                 .log_internal_errors(false);
             Box::new(tracing_subscriber::registry().with(filter).with(lines))
         }
     };
+    if is_node {
+        let format = global.log_format;
+        queue::start(move |count| {
+            let message = format!(
+                "{count} log lines were dropped, because nobody read the log or it could not be written"
+            );
+            format::own_line(format, TextLines { color, raw }, Level::WARN, &message)
+        })?;
+        std::panic::set_hook(Box::new(log_panic));
+    }
     subscriber.try_init()?;
+    Ok(Logging(()))
+}
+
+/// Whether and how standard error shows colours.
+pub fn color() -> ColorChoice {
+    AutoStream::choice(&io::stderr())
+}
+
+/// Takes lines on their way to standard error. A node never waits for that; any other process does.
+pub fn write(lines: &[u8]) -> io::Result<()> {
+    match queue::queue() {
+        Some(_) => queue::push(lines),
+        None => io::Write::write_all(&mut io::stderr(), lines)?,
+    }
     Ok(())
+}
+
+/// Takes lines that a worker process wrote.
+pub fn pass_on(lines: &[u8]) {
+    // A closed standard error is nobody listening.
+    let _ = write(lines);
+}
+
+/// What the standard library would write to standard error by itself, and wait for.
+fn log_panic(panic: &PanicHookInfo<'_>) {
+    let thread = std::thread::current();
+    tracing::error!(thread = thread.name().unwrap_or("unnamed"), "{panic}");
+}
+
+/// Writes an event's line: at once, or by the queue where there is one.
+struct Writers;
+
+impl<'a> MakeWriter<'a> for Writers {
+    type Writer = Box<dyn io::Write + 'a>;
+
+    fn make_writer(&'a self) -> Self::Writer {
+        match queue::queue() {
+            Some(_) => Box::new(queue::LineWriter { is_last: false }),
+            None => Box::new(io::stderr()),
+        }
+    }
+
+    fn make_writer_for(&'a self, event: &Metadata<'_>) -> Self::Writer {
+        match queue::queue() {
+            Some(_) => Box::new(queue::LineWriter {
+                is_last: event.name() == LAST_WORDS,
+            }),
+            None => Box::new(io::stderr()),
+        }
+    }
 }
 
 fn filter(global: &Global, is_node: bool) -> Result<EnvFilter> {

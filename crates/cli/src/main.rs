@@ -33,9 +33,10 @@ fn main() -> ExitCode {
         Ok(context) => context,
         Err(error) => return exit::report(&error, None),
     };
-    if let Err(error) = logging::start(&command_line.global, command_line.verb.is_node()) {
-        return exit::report(&error, None);
-    }
+    let _logging = match logging::start(&command_line.global, command_line.verb.is_node()) {
+        Ok(logging) => logging,
+        Err(error) => return exit::report(&error, None),
+    };
     match command_line.verb.run(&context) {
         Ok(status) => status.into(),
         Err(error) => exit::report(&error, Some(&context.location)),

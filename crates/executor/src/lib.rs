@@ -21,6 +21,9 @@ mod spawn;
 mod supervisor;
 pub mod trust;
 
+/// The name of a log event after which this process ends at once: who writes the log does not put it off.
+pub const LAST_WORDS: &str = "last words";
+
 pub use error::{HostError, PluginError};
 pub use host::{Host, HostConfig, Starter};
 pub use plugin::{CALL_LIMIT, Found, HANGING_STATUS, Offline, PluginInfo, SearchPath, inspect, kit};

@@ -383,6 +383,7 @@ impl Cluster {
             queues: Queues::All,
             drain: false,
             worker_args: Vec::new(),
+            pass_on: |_| {},
         };
         // The dot keeps the mark of one node from being the beginning of another's.
         match SimNode::start(options, &format!("{}.", self.marks)) {

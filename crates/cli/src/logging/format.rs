@@ -11,6 +11,7 @@ use tracing_subscriber::fmt::FmtContext;
 use tracing_subscriber::fmt::format::{FormatEvent, FormatFields, Writer};
 use tracing_subscriber::registry::LookupSpan;
 
+use crate::cli::LogFormat;
 use crate::output::{escape, json};
 
 const DIM: Style = Style::new().dimmed();
@@ -88,25 +89,40 @@ where
         event: &Event<'_>,
     ) -> fmt::Result {
         let time = format!("{:.3}", jiff::Timestamp::now());
-        let line = json_line(time, event.metadata(), Fields::of(event))?;
+        let metadata = event.metadata();
+        let line = json_line(time, *metadata.level(), metadata.target(), Fields::of(event))?;
         writeln!(writer, "{line}")
     }
 }
 
-fn json_line(time: String, metadata: &tracing::Metadata<'_>, fields: Fields) -> Result<String, fmt::Error> {
+fn json_line(time: String, level: Level, target: &str, fields: Fields) -> Result<String, fmt::Error> {
     let mut line = Map::new();
     line.insert("time".to_owned(), time.into());
-    line.insert(
-        "level".to_owned(),
-        metadata.level().as_str().to_lowercase().into(),
-    );
-    line.insert("target".to_owned(), metadata.target().into());
+    line.insert("level".to_owned(), level.as_str().to_lowercase().into());
+    line.insert("target".to_owned(), target.into());
     line.insert("message".to_owned(), fields.message.into());
     for (name, value) in fields.others {
         // The four above mean the same in every line.
         line.entry(name).or_insert(value);
     }
     json::to_line(&line).map_err(|_| fmt::Error)
+}
+
+/// A line that is no event's, in the form of those.
+pub fn own_line(format: LogFormat, text: TextLines, level: Level, message: &str) -> Vec<u8> {
+    let fields = Fields {
+        message: message.to_owned(),
+        others: Vec::new(),
+    };
+    let line = match format {
+        LogFormat::Text => text.line(&ZonedDateTime::now(), level, &fields),
+        LogFormat::Json => {
+            let time = format!("{:.3}", jiff::Timestamp::now());
+            // It is made of text alone.
+            json_line(time, level, module_path!(), fields).unwrap_or_default()
+        }
+    };
+    format!("{line}\n").into_bytes()
 }
 
 fn level_style(level: Level) -> Style {

@@ -1,10 +1,12 @@
 //! Remarks and errors, on standard error. A closed standard error is nobody listening, and no reason to fail.
 
+use std::fmt::Arguments;
 use std::io::Write;
 
 use anstyle::{AnsiColor, Style};
 
 use super::escape::line;
+use crate::logging;
 
 /// Bold red, for errors.
 const ERROR: Style = AnsiColor::Red.on_default().bold();
@@ -13,25 +15,32 @@ const HINT: Style = AnsiColor::Yellow.on_default().bold();
 
 /// An error.
 pub fn error(message: &str) {
-    let _ = writeln!(anstream::stderr(), "{ERROR}error:{ERROR:#} {}", line(message));
+    say(format_args!("{ERROR}error:{ERROR:#} {}\n", line(message)));
 }
 
 /// What to do about an error.
 pub fn hint(message: &str) {
-    let _ = writeln!(anstream::stderr(), "{HINT}hint:{HINT:#} {}", line(message));
+    say(format_args!("{HINT}hint:{HINT:#} {}\n", line(message)));
 }
 
 /// Something that went wrong, without making the command fail.
 pub fn warning(message: &str) {
-    let _ = writeln!(anstream::stderr(), "{HINT}warning:{HINT:#} {}", line(message));
+    say(format_args!("{HINT}warning:{HINT:#} {}\n", line(message)));
 }
 
 /// Something worth knowing.
 pub fn note(message: &str) {
-    let _ = writeln!(anstream::stderr(), "{}", line(message));
+    say(format_args!("{}\n", line(message)));
 }
 
 /// A question that is answered on the same line.
 pub fn ask(question: &str) {
-    let _ = write!(anstream::stderr(), "{}", line(question));
+    say(format_args!("{}", line(question)));
+}
+
+fn say(text: Arguments<'_>) {
+    let mut bytes = anstream::AutoStream::new(Vec::new(), logging::color());
+    let _ = bytes
+        .write_fmt(text)
+        .and_then(|()| logging::write(&bytes.into_inner()));
 }

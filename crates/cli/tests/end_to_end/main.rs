@@ -53,6 +53,8 @@ mod shell;
 mod shell_groups;
 #[cfg(unix)]
 mod signals;
+#[cfg(unix)]
+mod stalled;
 #[cfg(target_os = "linux")]
 mod trust;
 #[cfg(target_os = "linux")]

@@ -5,7 +5,7 @@
 use std::ffi::OsString;
 use std::io::{self, BufReader, Write};
 use std::path::PathBuf;
-use std::process::{Child, ChildStdin, ChildStdout, Stdio};
+use std::process::{Child, ChildStdin, ChildStdout, ExitStatus, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{self, Receiver, Sender};
@@ -17,6 +17,7 @@ use queuectl_core::settings::Leftovers;
 use queuectl_executor::{PluginSettings, clean};
 
 use super::events::Event;
+use super::worker_log;
 use crate::os;
 use crate::process::COOKIE;
 use crate::protocol::{self, ToWorker};
@@ -30,10 +31,18 @@ const RESTART_MOST: Duration = Duration::from_secs(5);
 /// Most messages of a worker that are passed on at once.
 const MESSAGES: usize = 1024;
 
+/// How worker processes are started.
+pub struct Launch {
+    /// The arguments with which this binary becomes one.
+    pub args: Vec<OsString>,
+    /// What they must not learn from their environment.
+    pub hidden: Vec<(&'static str, Option<String>)>,
+    /// Takes what they write to standard error.
+    pub pass_on: fn(&[u8]),
+}
+
 pub struct Crew {
-    args: Vec<OsString>,
-    /// What worker processes must not learn from their environment.
-    hidden: Vec<(&'static str, Option<String>)>,
+    launch: Launch,
     cookie: String,
     events: Sender<Event>,
     workers: Vec<Worker>,
@@ -106,8 +115,7 @@ impl Crew {
     /// Starts `count` worker processes. `cookie` is the node's mark.
     pub fn start(
         count: u32,
-        args: Vec<OsString>,
-        hidden: Vec<(&'static str, Option<String>)>,
+        launch: Launch,
         cookie: String,
         slots: u32,
         settings: PluginSettings,
@@ -120,8 +128,7 @@ impl Crew {
             lease: None,
         };
         let mut crew = Crew {
-            args,
-            hidden,
+            launch,
             cookie,
             events,
             workers: Vec::new(),
@@ -366,11 +373,12 @@ impl Crew {
     ) -> io::Result<(u32, Arc<Tree>)> {
         let mut command = os::own_program()?;
         command
-            .args(&self.args)
+            .args(&self.launch.args)
             .env(COOKIE, cookie)
             .stdin(Stdio::piped())
-            .stdout(Stdio::piped());
-        for (name, value) in &self.hidden {
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        for (name, value) in &self.launch.hidden {
             match value {
                 Some(value) => command.env(name, value),
                 None => command.env_remove(name),
@@ -382,7 +390,9 @@ impl Crew {
         let tree = Arc::new(Tree::of(&child).inspect_err(|_| {
             let _ = child.kill();
         })?);
-        let (Some(stdin), Some(stdout)) = (child.stdin.take(), child.stdout.take()) else {
+        let (Some(stdin), Some(stdout), Some(stderr)) =
+            (child.stdin.take(), child.stdout.take(), child.stderr.take())
+        else {
             return Err(io::Error::other("the worker process has no streams"));
         };
         let write = move || write_frames(stdin, &outbox);
@@ -391,7 +401,17 @@ impl Crew {
             .spawn(write)?;
         let from = BufReader::with_capacity(64 * 1024, stdout);
         let hold = Arc::clone(&tree);
-        let read = move || read_frames(index, child, &hold, from, &pause, &events);
+        let log = worker_log::pass_on(index, stderr, self.launch.pass_on)?;
+        let mut child = child;
+        let read = move || {
+            let status = read_frames(index, &mut child, &hold, from, &pause, &events);
+            // Its last lines come before what the node says about its end.
+            log.wait();
+            let _ = events.send(Event::WorkerGone {
+                worker: index,
+                status,
+            });
+        };
         thread::Builder::new()
             .name(format!("from worker {}", index + 1))
             .spawn(read)?;
@@ -413,14 +433,15 @@ fn write_frames(mut to: ChildStdin, outbox: &Receiver<Vec<u8>>) {
     }
 }
 
+/// Passes on what a worker tells, until its end. Returns how it ended.
 fn read_frames(
     worker: usize,
-    mut child: Child,
+    child: &mut Child,
     tree: &Tree,
     mut from: BufReader<ChildStdout>,
     pause: &Pause,
     events: &Sender<Event>,
-) {
+) -> io::Result<ExitStatus> {
     let mut end = None;
     while end.is_none() {
         if from.buffer().is_empty() {
@@ -437,8 +458,9 @@ fn read_frames(
                 break;
             }
         }
-        if !messages.is_empty() && events.send(Event::Told { worker, messages }).is_err() {
-            return;
+        if !messages.is_empty() {
+            // Without a dispatcher nobody wants to know, and the process ends by itself.
+            let _ = events.send(Event::Told { worker, messages });
         }
     }
     if let Some(Err(error)) = end {
@@ -446,6 +468,5 @@ fn read_frames(
         tree.kill();
         let _ = child.kill();
     }
-    let status = child.wait();
-    let _ = events.send(Event::WorkerGone { worker, status });
+    child.wait()
 }

@@ -15,7 +15,7 @@ use queuectl_scheduler::Pace;
 use queuectl_storage::{Claimed, Location, Record, StopRequest, Store, StoreClock, StoreError, Wake};
 
 use super::control::{Control, Requests};
-use super::crew::Crew;
+use super::crew::{Crew, Launch};
 use super::decide::{self, Ending, Subject};
 use super::events::Event;
 use super::farewell::Farewells;
@@ -90,10 +90,14 @@ impl Dispatcher {
         let clock = store.clock()?;
         let is_on_server = matches!(options.location, Location::Postgres(_));
         let recorder = is_on_server.then(|| Recorder::new(&options.location, events.clone()));
+        let launch = Launch {
+            args: options.worker_args.clone(),
+            hidden: options.location.hidden_environment(),
+            pass_on: options.pass_on,
+        };
         let mut crew = Crew::start(
             options.workers,
-            options.worker_args.clone(),
-            options.location.hidden_environment(),
+            launch,
             cookie,
             options.concurrency,
             plugin_settings(&settings),

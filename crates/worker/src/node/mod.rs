@@ -20,6 +20,7 @@ mod silence;
 #[cfg(feature = "sim")]
 mod stepwise;
 mod turn;
+mod worker_log;
 
 use std::ffi::OsString;
 use std::hash::{BuildHasher, Hasher, RandomState};
@@ -58,6 +59,8 @@ pub struct NodeOptions {
     pub drain: bool,
     /// The arguments with which this binary becomes a worker process.
     pub worker_args: Vec<OsString>,
+    /// Takes whole lines that worker processes and plugins wrote to standard error. It must not wait.
+    pub pass_on: fn(&[u8]),
 }
 
 /// How a node ended.

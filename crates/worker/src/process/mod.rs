@@ -13,8 +13,8 @@ use std::time::{Duration, Instant};
 
 use queuectl_executor::last_words::{LastWords, start_thread};
 use queuectl_executor::{
-    Host, HostConfig, HostError, PluginSettings, Report, Run, RunKey, SearchPath, Starter, StopReason,
-    processes,
+    Host, HostConfig, HostError, LAST_WORDS, PluginSettings, Report, Run, RunKey, SearchPath, Starter,
+    StopReason, processes,
 };
 
 pub(crate) use self::jobs::Jobs;
@@ -215,6 +215,7 @@ impl Worker {
         let over = move |end: LastWords<usize>| end.say(processes::kill_marked(&cookie));
         let say = |killed| {
             tracing::error!(
+                name: LAST_WORDS,
                 processes = killed,
                 "the node's lease is over and its dispatcher does nothing about it; killed what was running"
             );

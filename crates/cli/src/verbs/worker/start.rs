@@ -4,6 +4,7 @@ use std::ffi::OsString;
 use std::io::{self, Write};
 use std::path::PathBuf;
 
+use anstream::ColorChoice;
 use anyhow::Result;
 use clap::Args;
 use queuectl_core::QueueName;
@@ -14,6 +15,7 @@ use queuectl_worker::{NodeEnd, NodeOptions, run_node};
 use super::{detach, trust};
 use crate::context::Context;
 use crate::exit::{Exit, Usage};
+use crate::logging;
 
 /// Run jobs: start a node with worker processes
 #[derive(Debug, Args)]
@@ -76,6 +78,7 @@ pub fn run(args: StartArgs, context: &Context) -> Result<Exit> {
         },
         drain: args.drain,
         worker_args: worker_args(context),
+        pass_on: logging::pass_on,
     };
     let end = run_node(options, |node| {
         if args.detached {
@@ -93,7 +96,13 @@ pub fn run(args: StartArgs, context: &Context) -> Result<Exit> {
 /// The arguments with which this binary becomes a worker process.
 fn worker_args(context: &Context) -> Vec<OsString> {
     let mut args = vec![OsString::from("worker:run")];
-    args.extend(context.shared_options());
+    let mut shared = context.shared_options();
+    let chosen = |option: &OsString| option.to_string_lossy().starts_with("--color");
+    // What it logs comes through a pipe to where this process logs.
+    if !shared.iter().any(chosen) && logging::color() != ColorChoice::Never {
+        shared.push("--color=always".into());
+    }
+    args.extend(shared);
     args
 }
 

@@ -1,0 +1,128 @@
+//! What a worker process writes to standard error: its own log, and whatever plugins print.
+//!
+//! It goes through the node rather than to the node's standard error itself. Whoever reads that may stall, and a worker
+//! process that waits for it runs no jobs.
+
+use std::io::{self, Read};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::thread;
+use std::time::Duration;
+
+/// Longest line; a longer one is passed on in parts.
+const LINE: usize = 64 * 1024;
+/// How long the last lines of a process that ended are waited for. They are there, unless something that a plugin started
+/// holds the pipe as well.
+const LAST: Duration = Duration::from_millis(100);
+
+/// Lines under way. Its other end is dropped when the last one was passed on.
+pub struct Passing(Receiver<()>);
+
+impl Passing {
+    /// Waits for the last lines of a process that ended.
+    pub fn wait(&self) {
+        let end = self.0.recv_timeout(LAST);
+        debug_assert_ne!(end, Ok(()), "nothing is ever sent");
+        if end == Err(RecvTimeoutError::Timeout) {
+            tracing::debug!("something that the worker process left behind holds its standard error");
+        }
+    }
+}
+
+/// Starts passing lines on to `to`, until nobody has the other end any more.
+pub fn pass_on(worker: usize, from: impl Read + Send + 'static, to: fn(&[u8])) -> io::Result<Passing> {
+    let (end, ended) = channel();
+    thread::Builder::new()
+        .name(format!("log of worker {}", worker + 1))
+        .spawn(move || {
+            copy(from, to);
+            drop(end);
+        })?;
+    Ok(Passing(ended))
+}
+
+/// Passes whole lines on, as many at a time as are there.
+fn copy(mut from: impl Read, mut to: impl FnMut(&[u8])) {
+    let mut buffer = vec![0; LINE];
+    let mut held = 0;
+    loop {
+        let read = match from.read(&mut buffer[held..LINE - 1]) {
+            Ok(read) => read,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            Err(_) => 0,
+        };
+        let filled = held + read;
+        let end = buffer[held..filled].iter().rposition(|byte| *byte == b'\n');
+        let whole = end.map_or(0, |end| held + end + 1);
+        to_if_any(&buffer[..whole], &mut to);
+        buffer.copy_within(whole..filled, 0);
+        held = filled - whole;
+        if held > 0 && (read == 0 || held == LINE - 1) {
+            buffer[held] = b'\n';
+            to(&buffer[..=held]);
+            held = 0;
+        }
+        if read == 0 {
+            return;
+        }
+    }
+}
+
+fn to_if_any(lines: &[u8], to: &mut impl FnMut(&[u8])) {
+    if !lines.is_empty() {
+        to(lines);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Gives these pieces, one for each read, as far as there is room.
+    struct Pieces(Vec<Vec<u8>>);
+
+    impl Read for Pieces {
+        fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+            let Some(piece) = self.0.first_mut() else {
+                return Ok(0);
+            };
+            let size = piece.len().min(into.len());
+            into[..size].copy_from_slice(&piece[..size]);
+            piece.drain(..size);
+            if piece.is_empty() {
+                self.0.remove(0);
+            }
+            Ok(size)
+        }
+    }
+
+    fn copied(pieces: &[&[u8]]) -> Vec<String> {
+        let pieces = Pieces(pieces.iter().map(|piece| piece.to_vec()).collect());
+        let mut lines = Vec::new();
+        copy(pieces, |line| {
+            lines.push(String::from_utf8(line.to_vec()).unwrap())
+        });
+        lines
+    }
+
+    #[test]
+    fn only_whole_lines_are_passed_on() {
+        assert_eq!(
+            copied(&[b"a", b"b\nc\nd", b"e\n", b"f"]),
+            ["ab\nc\n", "de\n", "f\n"]
+        );
+        assert!(copied(&[]).is_empty());
+    }
+
+    #[test]
+    fn a_line_without_an_end_does_not_grow() {
+        let long = vec![b'x'; 2 * LINE];
+        let lines = copied(&[&long, b"y\n"]);
+        assert!(
+            lines
+                .iter()
+                .all(|line| line.len() <= LINE && line.ends_with('\n'))
+        );
+        let letters: usize = lines.iter().map(|line| line.trim_end().len()).sum();
+        assert_eq!(letters, long.len() + 1);
+    }
+}
