@@ -9,6 +9,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
+use queuectl_sys::Draft;
 
 use crate::build::{self, Built, Profile, Scope};
 use crate::workspace::Workspace;
@@ -63,20 +64,16 @@ pub fn place(built: &Built, prefix: &Path) -> anyhow::Result<Vec<PathBuf>> {
     Ok(placed)
 }
 
-/// Copies a file into a folder under a temporary name and renames it when it is complete.
+/// Copies a file into a folder, where it appears when it is complete.
 fn copy(file: &Path, folder: &Path) -> anyhow::Result<PathBuf> {
     let name = file.file_name().context("a built file has no name")?;
     let target = folder.join(name);
     let into = || format!("cannot install {}", target.display());
-    let temporary = tempfile::Builder::new()
-        .prefix(".queuectl-")
-        .tempfile_in(folder)
-        .with_context(into)?;
+    let draft = Draft::beside(&target).with_context(into)?;
     let mut source = fs::File::open(file).with_context(into)?;
-    io::copy(&mut source, &mut temporary.as_file()).with_context(into)?;
-    make_executable(temporary.path()).with_context(into)?;
-    temporary.as_file().sync_all().with_context(into)?;
-    temporary.persist(&target).with_context(into)?;
+    io::copy(&mut source, &mut draft.file()).with_context(into)?;
+    make_executable(draft.path()).with_context(into)?;
+    draft.replace().with_context(into)?;
     Ok(target)
 }
 

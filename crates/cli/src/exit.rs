@@ -185,8 +185,10 @@ fn classify_store(error: &StoreError) -> Exit {
         | StoreError::Refused { .. }
         | StoreError::LeftAlone { .. }
         | StoreError::NodesLive
-        | StoreError::NotEmpty => Exit::CONFLICT,
+        | StoreError::NotEmpty
+        | StoreError::Exists(_) => Exit::CONFLICT,
         StoreError::Missing
+        | StoreError::Unfinished
         | StoreError::NotADatabase
         | StoreError::Foreign
         | StoreError::NewerSchema { .. }

@@ -8,6 +8,7 @@ use std::io::{self, Write};
 use std::path::PathBuf;
 
 use queuectl_core::Output;
+use queuectl_sys::sync_folder;
 
 use crate::os;
 use crate::outcome::os_text;
@@ -39,7 +40,7 @@ enum Copy {
     },
     /// It could not be opened or written, or its limit is reached.
     Closed {
-        exists: bool,
+        file: Option<File>,
     },
 }
 
@@ -118,13 +119,13 @@ impl Capture {
             return;
         }
         if self.file_limit == 0 {
-            self.file = Copy::Closed { exists: false };
+            self.file = Copy::Closed { file: None };
             return;
         }
         if let Some(folder) = self.file_path.parent()
             && let Err(error) = os::create_private_folders(folder)
         {
-            return self.give_up(&error, false);
+            return self.give_up(&error);
         }
         match os::create_private_file(&self.file_path) {
             Ok(file) => {
@@ -133,7 +134,7 @@ impl Capture {
                 self.copy(&head);
                 self.head = head;
             }
-            Err(error) => self.give_up(&error, false),
+            Err(error) => self.give_up(&error),
         }
     }
 
@@ -147,38 +148,60 @@ impl Capture {
             Ok(()) => {
                 *written += taken.len() as u64;
                 if *written == self.file_limit {
-                    self.file = Copy::Closed { exists: true };
+                    self.close();
                 }
             }
-            Err(error) => self.give_up(&error, true),
+            Err(error) => self.give_up(&error),
         }
     }
 
-    fn give_up(&mut self, error: &io::Error, exists: bool) {
+    /// Nothing more goes into the file.
+    fn close(&mut self) {
+        let file = match std::mem::replace(&mut self.file, Copy::Unused) {
+            Copy::Open { file, .. } => Some(file),
+            Copy::Closed { file } => file,
+            Copy::Unused => None,
+        };
+        self.file = Copy::Closed { file };
+    }
+
+    fn give_up(&mut self, error: &io::Error) {
         let path = self.file_path.display();
         tracing::warn!(
             "output is kept in memory only, {path} cannot be written: {}",
             os_text(error)
         );
-        self.file = Copy::Closed { exists };
+        self.close();
     }
 
     /// The end: what is reported. The file stays only if it holds more than that.
     pub(crate) fn finish(&mut self) -> Output {
         self.over = true;
-        let exists = match std::mem::replace(&mut self.file, Copy::Closed { exists: false }) {
-            Copy::Open { .. } => true,
-            Copy::Closed { exists } => exists,
-            Copy::Unused => false,
-        };
+        let file = std::mem::replace(&mut self.file, Copy::Unused);
+        let exists = !matches!(file, Copy::Unused | Copy::Closed { file: None });
         if exists && self.total <= self.limit as u64 {
+            drop(file);
             self.remove_file();
+        } else if let Copy::Open { file, .. } | Copy::Closed { file: Some(file) } = file {
+            self.make_durable(&file);
         }
         self.tail.rotate_left(self.tail_at);
         Output {
             head: std::mem::take(&mut self.head),
             tail: std::mem::take(&mut self.tail),
             total_bytes: self.total,
+        }
+    }
+
+    /// The outcome is stored next, and says that the file has the output: it must be there after a power cut, too.
+    fn make_durable(&self, file: &File) {
+        let folders = self.file_path.ancestors().skip(1).take(2);
+        let synced = file
+            .sync_data()
+            .and_then(|()| folders.into_iter().try_for_each(sync_folder));
+        if let Err(error) = synced {
+            let path = self.file_path.display();
+            tracing::warn!("{path} may not survive a power cut: {}", os_text(&error));
         }
     }
 

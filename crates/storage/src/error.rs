@@ -117,6 +117,12 @@ pub enum StoreError {
     /// There is nothing at the location and nothing was to be created.
     #[error("there is no queue here yet; `queuectl enqueue` or `queuectl worker:start` creates it")]
     Missing,
+    /// A new file was to be made where there is something.
+    #[error("{} exists already; choose another name", .0.display())]
+    Exists(PathBuf),
+    /// A command that was to make this file was interrupted.
+    #[error("this file was never finished; remove it, and run the command again that was to make it")]
+    Unfinished,
     /// A file or folder of the store could not be used.
     #[error("cannot {what} {}: {source}", path.display())]
     File {

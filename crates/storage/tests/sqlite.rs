@@ -397,7 +397,7 @@ fn a_backup_is_a_store_of_its_own() {
     let target = temp.path().with_file_name("copy.db");
     temp.store.backup(&target).unwrap();
     assert!(
-        matches!(temp.store.backup(&target), Err(StoreError::File { .. })),
+        matches!(temp.store.backup(&target), Err(StoreError::Exists(_))),
         "never overwrites"
     );
     let mut copy = open(&target).unwrap();

@@ -11,9 +11,13 @@ use crate::workspace::Workspace;
 const ARROWS: &[(&str, &[&str])] = &[
     ("crates/core", &[]),
     ("crates/plugin-api", &[]),
-    ("crates/storage", &["crates/core"]),
+    ("crates/sys", &[]),
+    ("crates/storage", &["crates/core", "crates/sys"]),
     ("crates/scheduler", &["crates/core"]),
-    ("crates/executor", &["crates/core", "crates/plugin-api"]),
+    (
+        "crates/executor",
+        &["crates/core", "crates/plugin-api", "crates/sys"],
+    ),
     ("crates/dlq", &["crates/core", "crates/storage"]),
     (
         "crates/worker",
@@ -33,6 +37,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "crates/storage",
             "crates/core",
             "crates/executor",
+            "crates/sys",
         ],
     ),
     (TESTKIT, &["crates/core", "crates/storage"]),
@@ -42,7 +47,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ),
     ("crates/fuzzing", &["crates/core", "crates/executor"]),
     (TEST_ENGINE, &[]),
-    ("xtask", &[TEST_ENGINE]),
+    ("xtask", &[TEST_ENGINE, "crates/sys"]),
 ];
 /// Every plugin, whatever its name.
 const PLUGIN_ARROWS: &[&str] = &["crates/plugin-api"];

@@ -35,6 +35,9 @@ mod ioctl {
 /// Neither data nor journal is written any more.
 const NO_FLUSH: u32 = 2;
 
+/// How the names of backups begin.
+const BACKUP: &str = "backup-";
+
 /// A file system in a file.
 struct Disk {
     image: PathBuf,
@@ -111,8 +114,14 @@ fn run(command: &mut Command) -> anyhow::Result<()> {
         .map(drop)
 }
 
-/// What was acknowledged: by the job's number or id, the state that it must be in, if one was promised.
-type Promised = HashMap<String, Option<&'static str>>;
+/// What was acknowledged.
+#[derive(Default)]
+struct Promised {
+    /// By the job's number or id, the state that it must be in, if one was promised.
+    jobs: HashMap<String, Option<&'static str>>,
+    /// Backups since the last cut, with how many jobs must be in each.
+    backups: HashMap<PathBuf, usize>,
+}
 
 /// Counts of a campaign.
 #[derive(Debug, Default)]
@@ -120,6 +129,8 @@ pub struct Cuts {
     pub cuts: u32,
     pub promises: usize,
     pub jobs: usize,
+    /// Backups that had been reported as made.
+    pub backups: usize,
 }
 
 /// Why power cuts cannot be tried here, if they cannot.
@@ -149,15 +160,17 @@ pub fn cut(rig: &Rig, cuts: u32, rng: &mut Rng, durable: bool) -> anyhow::Result
         if !durable {
             queue.ok(["config:set", "durability", "normal"])?;
         }
-        let mut promised = Promised::new();
+        let mut promised = Promised::default();
         for _ in 0..ERA.min(cuts - sum.cuts) {
             live(&queue, &disk, rng, &mut promised)?;
             disk.unmount()?;
             disk.mount()?;
             sum.cuts += 1;
             judge(&queue, &promised).with_context(|| format!("after cut {}", sum.cuts))?;
+            sum.backups += judge_backups(rig, &disk, &mut promised)
+                .with_context(|| format!("after cut {}", sum.cuts))?;
         }
-        sum.promises += promised.len();
+        sum.promises += promised.jobs.len();
         sum.jobs += finish(&queue).with_context(|| format!("after cut {}", sum.cuts))?;
         disk.unmount()?;
     }
@@ -208,7 +221,7 @@ fn client(queue: &Queue, seed: u64, over: &AtomicBool, acknowledged: &Mutex<Prom
         if let Ok(mut promised) = acknowledged.lock()
             && !over.load(Ordering::SeqCst)
         {
-            promised.extend(ids.lines().map(|id| (id.to_owned(), state)));
+            promised.jobs.extend(ids.lines().map(|id| (id.to_owned(), state)));
         }
     };
     // A command that waits for a job cannot see that nobody will run it any more.
@@ -219,10 +232,11 @@ fn client(queue: &Queue, seed: u64, over: &AtomicBool, acknowledged: &Mutex<Prom
     };
     while !over.load(Ordering::SeqCst) {
         // A command that failed promised nothing; the next one fails as well, and soon it is over.
-        let answer = match rng.u8(0..8) {
+        let answer = match rng.u8(0..9) {
             0..3 => queue.ok(["enqueue", "sh", "job.sh"]).map(|id| note(&id, None)),
             3..6 => ok(&["enqueue", "--wait", "sh", "job.sh"]).map(|id| note(&id, Some("completed"))),
             6 => many(queue).map(|ids| note(&ids, None)),
+            7 => back_up(queue, rng.u64(..), over, acknowledged),
             _ => ok(&["enqueue", "--delay", "1h", "true"]).and_then(|id| {
                 note(&id, None);
                 ok(&["cancel", &id])?;
@@ -234,6 +248,57 @@ fn client(queue: &Queue, seed: u64, over: &AtomicBool, acknowledged: &Mutex<Prom
             return;
         }
     }
+}
+
+/// Backs the queue up to a file on the same disk. All jobs that were acknowledged before it began must be in it.
+fn back_up(
+    queue: &Queue,
+    number: u64,
+    over: &AtomicBool,
+    acknowledged: &Mutex<Promised>,
+) -> anyhow::Result<()> {
+    let file = queue.db.with_file_name(format!("{BACKUP}{number}.db"));
+    let jobs = acknowledged.lock().map_or(0, |promised| promised.jobs.len());
+    queue.ok(["db:backup".as_ref(), file.as_os_str()])?;
+    if let Ok(mut promised) = acknowledged.lock()
+        && !over.load(Ordering::SeqCst)
+    {
+        promised.backups.insert(file, jobs);
+    }
+    Ok(())
+}
+
+/// After the cut: each backup that was promised is there, each that is there is whole, promised or not. Removes them.
+fn judge_backups(rig: &Rig, disk: &Disk, promised: &mut Promised) -> anyhow::Result<usize> {
+    let count = promised.backups.len();
+    for entry in fs::read_dir(&disk.mount)? {
+        let file = entry?.path();
+        let name = file.file_name().unwrap_or_default().to_string_lossy();
+        if name.starts_with(BACKUP) && name.ends_with(".db") {
+            let copy = rig.queue(file.clone(), rig.fresh("backup")?);
+            copy.check().with_context(|| name.clone().into_owned())?;
+            // Set before anything else: what has not even this is a new queue, not a copy.
+            let retries = copy.ok(["config:get", "max_retries"])?;
+            ensure!(retries == "1000", "{name} has no settings");
+            let least = promised.backups.remove(&file).unwrap_or(0);
+            let jobs = copy.jobs()?.len();
+            ensure!(
+                jobs >= least,
+                "{name} has {jobs} jobs, and {least} were stored before it"
+            );
+        }
+    }
+    if let Some(lost) = promised.backups.keys().next() {
+        bail!("{} was reported as made and is gone", lost.display());
+    }
+    for entry in fs::read_dir(&disk.mount)? {
+        let entry = entry?;
+        let name = entry.file_name().to_string_lossy().into_owned();
+        if name.starts_with(BACKUP) || name.ends_with(".unfinished") {
+            let _ = fs::remove_file(entry.path()).or_else(|_| fs::remove_dir_all(entry.path()));
+        }
+    }
+    Ok(count)
 }
 
 /// Stores some jobs from standard input, in one transaction.
@@ -253,7 +318,7 @@ fn judge(queue: &Queue, promised: &Promised) -> anyhow::Result<()> {
     queue.check()?;
     let jobs = queue.jobs()?;
     let states: HashMap<&str, &str> = jobs.iter().filter_map(id_and_state).collect();
-    for (id, state) in promised {
+    for (id, state) in &promised.jobs {
         match (states.get(id.as_str()), state) {
             (None, _) => bail!("job {id} was acknowledged and is gone"),
             (Some(found), Some(wanted)) if found != wanted => {

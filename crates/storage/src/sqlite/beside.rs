@@ -12,8 +12,10 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use queuectl_core::NodeId;
+use queuectl_sys::Draft;
 
 use super::os::{self, WakePipe};
+use crate::error::Problem;
 use crate::{Location, StoreError, place};
 
 /// Longest wait for one's turn: as long as SQLite waits for its own lock.
@@ -197,6 +199,26 @@ impl Beside {
         }
     }
 
+    /// Waits until nobody else is making the file. The lock is gone with what is returned.
+    ///
+    /// # Errors
+    /// [`StoreError::File`]; [`StoreError::Database`] with [`Problem::Busy`] if it takes too long.
+    pub fn lock_creation(&self) -> Result<TurnGuard, StoreError> {
+        os::create_private_dir(&self.folder).map_err(StoreError::file("create the folder", &self.folder))?;
+        let path = self.folder.join("create");
+        let mut options = OpenOptions::new();
+        options.read(true).write(true).create(true).truncate(false);
+        let file = os::open_private(&mut options, &path).map_err(StoreError::file("open", &path))?;
+        let file = Arc::new(file);
+        if lock_in_time(&file, TURN_MOST) {
+            return Ok(TurnGuard(file));
+        }
+        Err(StoreError::Database {
+            problem: Problem::Busy,
+            detail: "another process is making the file".to_owned(),
+        })
+    }
+
     /// The store's number, which no other store has, also on another machine under the same path. `fresh` becomes it if
     /// it has none. A copy of the database without this folder is another store.
     pub fn identity(&mut self, fresh: u64) -> Result<u64, StoreError> {
@@ -211,12 +233,12 @@ impl Beside {
             return Ok(known);
         }
         os::create_private_dir(&self.folder).map_err(StoreError::file("create the folder", &self.folder))?;
-        // Whole or not there.
-        let new = self.folder.join(format!("id.{fresh:016x}"));
-        create_private(&new)
-            .and_then(|mut file| file.write_all(format!("{fresh:016x}\n").as_bytes()))
-            .map_err(StoreError::file("write", &new))?;
-        std::fs::rename(&new, &path).map_err(StoreError::file("create", &path))?;
+        Draft::beside(&path)
+            .and_then(|draft| {
+                draft.file().write_all(format!("{fresh:016x}\n").as_bytes())?;
+                draft.replace()
+            })
+            .map_err(StoreError::file("write", &path))?;
         Ok(fresh)
     }
 

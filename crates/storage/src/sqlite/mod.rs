@@ -6,6 +6,7 @@
 pub mod beside;
 pub mod enqueue;
 pub mod inserts;
+pub mod make;
 pub mod open;
 pub mod os;
 pub mod statements;

@@ -3,7 +3,6 @@
 //! Checks come before changes, and one read of the file's header answers all of them for a current store. Nothing
 //! is written to a file that fails a check.
 
-use std::fs::OpenOptions;
 use std::io;
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -14,9 +13,12 @@ use diesel::sql_types::BigInt;
 use diesel::sqlite::SqliteConnection;
 use diesel_migrations::{EmbeddedMigrations, MigrationHarness, embed_migrations};
 use queuectl_core::settings::Durability;
+use queuectl_sys::is_draft;
 
+use super::beside::Beside;
+use super::make;
 use crate::error::Problem;
-use crate::{OpenMode, StoreError};
+use crate::{Location, OpenMode, StoreError};
 
 const MIGRATIONS: EmbeddedMigrations = embed_migrations!("../../migrations/sqlite");
 /// "QCTL", big endian: marks a file as ours.
@@ -34,20 +36,21 @@ pub fn open(path: &Path, mode: OpenMode) -> Result<SqliteConnection, StoreError>
             found: rusqlite::version(),
         });
     }
+    if is_draft(path) {
+        return Err(StoreError::Unfinished);
+    }
     match mode {
-        OpenMode::Create => create_file(path)?,
+        OpenMode::Create => create(path)?,
         OpenMode::MustExist if !path.exists() => return Err(StoreError::Missing),
         OpenMode::MustExist => {}
     }
-    if path.is_dir() {
-        let source = io::Error::from(io::ErrorKind::IsADirectory);
-        return Err(StoreError::File {
-            what: "open",
-            path: path.to_owned(),
-            source,
-        });
-    }
+    check_kind(path)?;
     super::os::free_companions(path);
+    establish(path)
+}
+
+/// Connects to a file that is there, makes its schema or brings it up to date, and sets the connection up.
+pub fn establish(path: &Path) -> Result<SqliteConnection, StoreError> {
     let mut conn =
         SqliteConnection::establish(&uri(path)).map_err(|error| match std::fs::File::open(path) {
             // SQLite says only that it could not; the operating system says why.
@@ -68,27 +71,32 @@ pub fn open(path: &Path, mode: OpenMode) -> Result<SqliteConnection, StoreError>
     Ok(conn)
 }
 
-/// SQLite would make the file readable for everybody; commands and their output are nobody else's business.
-fn create_file(path: &Path) -> Result<(), StoreError> {
+/// Refuses what no database can be in: opening a pipe waits for whoever opens the other end.
+fn check_kind(path: &Path) -> Result<(), StoreError> {
+    let found = std::fs::metadata(path).map_err(StoreError::file("open", path))?;
+    let source = match found {
+        found if found.is_file() => return Ok(()),
+        found if found.is_dir() => io::Error::from(io::ErrorKind::IsADirectory),
+        _ => io::Error::other("it is a pipe, a socket or a device, not a file"),
+    };
+    Err(StoreError::file("open", path)(source))
+}
+
+/// Makes an empty queue if there is nothing at `path`. Commands and their output are nobody else's business, so only its
+/// owner can read the file.
+fn create(path: &Path) -> Result<(), StoreError> {
     if path.exists() {
         return Ok(());
     }
     if let Some(folder) = path.parent() {
         super::os::create_private_dir(folder).map_err(StoreError::file("create the folder", folder))?;
     }
-    match create_new_private(path) {
-        Err(StoreError::File { source, .. }) if source.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+    // Others may be about to make it, too, and each removes what was left beside a file that is gone.
+    let _lock = Beside::new(&Location::Sqlite(path.to_owned())).lock_creation()?;
+    match make::database(path, |draft| establish(draft).map(drop)) {
+        Err(StoreError::Exists(_)) => Ok(()),
         other => other,
     }
-}
-
-/// Creates an empty file for the owner only; an error if it exists.
-pub fn create_new_private(path: &Path) -> Result<(), StoreError> {
-    let mut options = OpenOptions::new();
-    options.write(true).create_new(true);
-    super::os::open_private(&mut options, path)
-        .map(drop)
-        .map_err(StoreError::file("create", path))
 }
 
 /// A `file:` URI, so that no character of the path has a meaning to SQLite and nothing is created by accident.

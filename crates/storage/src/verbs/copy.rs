@@ -6,6 +6,7 @@
 use std::collections::hash_map::DefaultHasher;
 use std::fmt::Debug;
 use std::hash::{Hash, Hasher};
+use std::path::Path;
 
 use diesel::connection::SimpleConnection;
 use diesel::prelude::*;
@@ -17,7 +18,8 @@ use crate::postgres::statements::InsertPayloads;
 use crate::postgres::storable;
 use crate::rows::{AttemptRow, JobRow};
 use crate::schema::{attempts, jobs, nodes, outputs, payloads, settings};
-use crate::{Store, StoreError, counts, postgres};
+use crate::sqlite::make;
+use crate::{Location, OpenMode, Store, StoreError, counts, postgres, sqlite};
 
 /// Jobs whose rows are in memory at a time.
 const CHUNK: i64 = 200;
@@ -85,22 +87,47 @@ impl Store {
     /// # Errors
     /// [`StoreError::NotEmpty`]; [`StoreError::CopyDiffers`]: what was written is not what was read, and was taken back.
     pub fn copy_to(&mut self, to: &mut Store) -> Result<Copied, StoreError> {
-        let copied = self.conn()?.snapshot(|from| {
-            to.write(|to| {
-                unlimited(to)?;
-                if !is_empty(to)? {
-                    return Err(StoreError::NotEmpty);
-                }
-                let (copied, digest) = copy(from, to)?;
-                if digest != self::digest(to)? {
-                    return Err(StoreError::CopyDiffers);
-                }
-                Ok(copied)
-            })
-        })?;
+        let from = self.conn()?;
+        let copied = from.snapshot(|from| to.write(|to| copy_and_compare(from, to)))?;
         to.wake_all(Wake::Jobs);
         Ok(copied)
     }
+}
+
+impl Store {
+    /// Copies everything to a place where there is no queue yet, or an empty one. A new file appears when the copy is
+    /// complete and on the disk.
+    ///
+    /// # Errors
+    /// As [`Store::open`] for the target and as [`Store::copy_to`].
+    pub fn copy_to_location(&mut self, to: &Location) -> Result<Copied, StoreError> {
+        match to {
+            Location::Sqlite(file) if !file.exists() => self.copy_to_file(file),
+            _ => self.copy_to(&mut Store::open(to, OpenMode::Create)?),
+        }
+    }
+
+    /// The same to a new file.
+    pub(crate) fn copy_to_file(&mut self, file: &Path) -> Result<Copied, StoreError> {
+        make::database(file, |draft| {
+            let mut to = Db::Sqlite(sqlite::open::establish(draft)?);
+            let from = self.conn()?;
+            from.snapshot(|from| to.write(|to| copy_and_compare(from, to)))
+        })
+    }
+}
+
+/// Copies within two transactions, which are the caller's.
+fn copy_and_compare(from: &mut Db, to: &mut Db) -> Result<Copied, StoreError> {
+    unlimited(to)?;
+    if !is_empty(to)? {
+        return Err(StoreError::NotEmpty);
+    }
+    let (copied, digest) = copy(from, to)?;
+    if digest != self::digest(to)? {
+        return Err(StoreError::CopyDiffers);
+    }
+    Ok(copied)
 }
 
 /// On PostgreSQL a payload's row has its job's queue, too.

@@ -2,13 +2,13 @@
 //! not offer.
 
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use diesel::connection::SimpleConnection;
 use diesel::prelude::*;
 use queuectl_core::{JobId, JobRef};
 use rusqlite::OpenFlags;
-use rusqlite::backup::Backup;
+use rusqlite::backup::{Backup, StepResult};
 
 use super::altered::altered;
 use super::show::find;
@@ -16,7 +16,11 @@ use crate::connection::Db;
 use crate::error::Problem;
 use crate::schema::jobs;
 use crate::sqlite::beside::Lane;
-use crate::{Location, OpenMode, Store, StoreError, counts, postgres};
+use crate::sqlite::make;
+use crate::{Location, Store, StoreError, counts, postgres};
+
+/// Longest wait for another program's lock.
+const BUSY_MOST: Duration = Duration::from_secs(30);
 
 /// What a check found.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -87,22 +91,25 @@ impl Store {
         Ok(length(file) + length(Path::new(&log)))
     }
 
-    /// Copies the store to a new file while nodes go on working. The copy is one consistent moment.
+    /// Copies the store to a new file while nodes go on working. The copy is one consistent moment; it appears when it is
+    /// complete and on the disk.
     ///
     /// # Errors
-    /// [`StoreError::File`] if the target exists already.
+    /// [`StoreError::Exists`] if the target exists already.
     pub fn backup(&mut self, target: &Path) -> Result<(), StoreError> {
         if self.location().file().is_none() {
-            return self.backup_of_server(target);
+            return self.copy_to_file(target).map(drop);
         }
-        crate::sqlite::open::create_new_private(target)?;
         let from = self.second_connection()?;
-        let mut to = rusqlite::Connection::open(target)?;
-        Backup::new(&from, &mut to)?.run_to_completion(1000, Duration::ZERO, None)?;
-        // To a node on the copy, the nodes of the original look dead. It shall rescue their jobs, but not kill the
-        // processes that live on for the original: marks that no process carries see to that.
-        to.execute_batch("UPDATE nodes SET cookie = 'copied-' || lower(hex(randomblob(16)))")?;
-        Ok(())
+        make::database(target, |draft| {
+            let mut to = rusqlite::Connection::open(draft)?;
+            // Nobody sees the draft before it is synced as a whole.
+            to.execute_batch("PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF")?;
+            copy_pages(&from, &mut to)?;
+            // To a node on the copy, the nodes of the original look dead. It shall rescue their jobs, but not kill the
+            // processes that live on for the original: marks that no process carries see to that.
+            Ok(to.execute_batch("UPDATE nodes SET cookie = 'copied-' || lower(hex(randomblob(16)))")?)
+        })
     }
 
     /// Writes the file anew without free pages, which gives their space back to the file system; counts the jobs
@@ -162,25 +169,31 @@ impl Store {
         Ok(())
     }
 
-    /// From PostgreSQL, the copy is a queue on SQLite.
-    fn backup_of_server(&mut self, target: &Path) -> Result<(), StoreError> {
-        crate::sqlite::open::create_new_private(target)?;
-        let file = std::path::absolute(target).map_err(StoreError::file("find", target))?;
-        let copied = Store::open(&Location::Sqlite(file), OpenMode::Create)
-            .and_then(|mut copy| self.copy_to(&mut copy));
-        if copied.is_err() {
-            // It was ours, and is none of the user's files.
-            let _ = std::fs::remove_file(target);
-        }
-        copied.map(drop)
-    }
-
     fn second_connection(&self) -> Result<rusqlite::Connection, StoreError> {
         let file = self.location().file().ok_or(StoreError::NoFile)?;
         let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let conn = rusqlite::Connection::open_with_flags(file, flags)?;
-        conn.busy_timeout(Duration::from_secs(30))?;
+        conn.busy_timeout(BUSY_MOST)?;
         Ok(conn)
+    }
+}
+
+/// Copies all pages in one step, and so in one read transaction: what is stored meanwhile would have a copy in several steps
+/// begin again, on a busy queue without end.
+fn copy_pages(from: &rusqlite::Connection, to: &mut rusqlite::Connection) -> Result<(), StoreError> {
+    let backup = Backup::new(from, to)?;
+    let until = Instant::now() + BUSY_MOST;
+    loop {
+        match backup.step(-1)? {
+            StepResult::Done => return Ok(()),
+            _ if Instant::now() < until => std::thread::sleep(Duration::from_millis(2)),
+            _ => {
+                return Err(StoreError::Database {
+                    problem: Problem::Busy,
+                    detail: "database is locked".to_owned(),
+                });
+            }
+        }
     }
 }
 

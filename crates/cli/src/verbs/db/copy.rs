@@ -44,8 +44,7 @@ pub fn copy(args: &CopyArgs, context: &Context) -> Result<Exit> {
             return Err(StoreError::NodesLive.into());
         }
     }
-    let mut target = Store::open(&to, OpenMode::Create).map_err(|error| at(&to, error))?;
-    let copied = source.copy_to(&mut target)?;
+    let copied = source.copy_to_location(&to).map_err(|error| at(&to, error))?;
     let view = CopyView {
         from: from.to_string(),
         to: to.to_string(),

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 
 use anyhow::{Context as _, Result};
 use clap::Args;
+use queuectl_sys::Draft;
 use serde::Serialize;
 
 use super::run::executor_of;
@@ -50,11 +51,12 @@ pub fn run(args: &InstallArgs, context: &Context) -> Result<Exit> {
     make_folder(&to).with_context(|| format!("cannot make the folder {}", to.display()))?;
     let target = to.join(source.file_name().unwrap_or_default());
     let fail = || format!("cannot install {}", target.display());
-    // Under another name first: a node may load the file at any moment, and has the old one mapped.
-    let temporary = target.with_extension("new");
-    fs::copy(&source, &temporary).with_context(fail)?;
-    make_private(&temporary).with_context(fail)?;
-    fs::rename(&temporary, &target).with_context(fail)?;
+    // As a new file: a node may load it at any moment, and has the old one mapped.
+    let draft = Draft::beside(&target).with_context(fail)?;
+    let mut plugin = fs::File::open(&source).with_context(fail)?;
+    io::copy(&mut plugin, &mut draft.file()).with_context(fail)?;
+    make_private(draft.path()).with_context(fail)?;
+    draft.replace().with_context(fail)?;
     let view = Installed {
         name: probe.info().name.clone(),
         version: probe.info().version.clone(),
