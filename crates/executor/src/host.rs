@@ -145,7 +145,7 @@ impl Host {
     }
 }
 
-/// Starts runs on a host from places that cannot own it, such as its own reports.
+/// Starts runs on a host, and stops them, from places that cannot own it, such as its own reports.
 #[derive(Debug, Clone)]
 pub struct Starter(Weak<Shared>);
 
@@ -154,6 +154,13 @@ impl Starter {
     pub fn start(&self, run: Run) {
         if let Some(shared) = self.0.upgrade() {
             shared.post(Message::Start(Box::new(run)));
+        }
+    }
+
+    /// Stops a run that was started before, at once if `kill`.
+    pub fn stop(&self, key: RunKey, reason: StopReason, kill: bool) {
+        if let Some(shared) = self.0.upgrade() {
+            shared.post(Message::Stop { key, reason, kill });
         }
     }
 }

@@ -6,6 +6,8 @@
 
 #include "queuectl_plugin.h"
 
+/* What stop answers for runs that go on all the same; -1: it does not return. */
+static int deaf = -1;
 static const qc_host_v1 *host;
 static void *host_ctx;
 
@@ -40,6 +42,10 @@ static qc_status start(void *instance, const qc_run_v1 *run, qc_error *error) {
     if (strstr(request, "abort")) abort();
     if (strstr(request, "exit")) _exit(0);
     if (strstr(request, "hang")) for (;;) pause();
+    if (strstr(request, "deaf")) {
+        deaf = strstr(request, "unhandled") ? QC_UNHANDLED : QC_OK;
+        return QC_OK;
+    }
     if (strstr(request, "stay")) return QC_OK;
     memset(&outcome, 0, sizeof outcome);
     outcome.size = sizeof outcome;
@@ -53,6 +59,7 @@ static qc_status stop(void *instance, uint64_t run, uint32_t mode) {
     (void)instance;
     (void)run;
     (void)mode;
+    if (deaf != -1) return deaf;
     for (;;) pause();
 }
 

@@ -154,6 +154,44 @@ fn a_plugin_that_hangs_with_a_job_costs_its_worker_alone() {
 }
 
 #[test]
+fn a_run_that_a_plugin_does_not_end_costs_its_worker_process_and_no_other_job() {
+    let test = "a_run_that_a_plugin_does_not_end_costs_its_worker_process_and_no_other_job";
+    for (what, cancel) in [("deaf", false), ("deaf, unhandled", true)] {
+        let Some(queue) = with_plugin(test) else { return };
+        queue.ok(["config:set", "kill_grace", "100ms"]);
+        let gate = queue.gate("gate");
+        let plugins = queue.path("plugins");
+        let node = queue.start(&["--concurrency", "2", "--plugin-dir", plugins.to_str().unwrap()]);
+        let bystander = queue.enqueue(["--max-retries", "0", crate::support::GATED]);
+        queue.wait_lines("started", 1);
+        let timeout = if cancel { "1h" } else { "100ms" };
+        let deaf = queue.enqueue([format!(
+            r#"{{"executor":"fatal","max_retries":0,"timeout":"{timeout}","payload":{{"do":"{what}"}}}}"#
+        )]);
+        let (state, kind) = if cancel {
+            queue.wait_state(&deaf, "processing");
+            queue.ok(["cancel", &deaf]);
+            ("cancelled", "1 cancelled")
+        } else {
+            ("dead", "1 timed_out")
+        };
+        let job = queue.wait_state(&deaf, state);
+        assert_eq!(history(&job), [kind], "{job}");
+        let why = format!(
+            "the plugin {} did not end the run of job {deaf} within 5 s after it was told to kill it",
+            plugins.join("libqueuectl_plugin_fatal.so").display()
+        );
+        let told = job["attempt_history"][0]["error"].as_str().unwrap();
+        assert!(told.ends_with(&why), "{told}");
+        node.wait_log(&format!("ending the worker process: {why}"));
+        queue.wait_lines("started", 2);
+        gate.open();
+        let job = queue.wait_state(&bystander, "completed");
+        assert_eq!(history(&job), ["1 returned", "1 succeeded"], "{job}");
+    }
+}
+
+#[test]
 fn an_executor_that_is_not_there_is_named() {
     let queue = Queue::quick();
     let id = queue.enqueue(["--executor", "nowhere", "--max-retries", "0", "x"]);

@@ -124,6 +124,11 @@ impl Instance {
         }
     }
 
+    /// The plugin's file.
+    pub(crate) fn file(&self) -> &str {
+        &self.file
+    }
+
     fn watched(&self, what: &'static str, run: u64) -> Watched<'_> {
         self.watchdog.enter(&self.file, what, run)
     }

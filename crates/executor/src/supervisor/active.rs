@@ -18,6 +18,9 @@ const LIVE_AFTER: Duration = Duration::from_millis(300);
 /// Longest pause between two looks at what a run left behind.
 const LOOK_AT_MOST: Duration = Duration::from_millis(50);
 
+/// How long a plugin may take to end a run that it was told to kill, where there is no process that the host could kill.
+pub(super) const END_LIMIT: Duration = Duration::from_secs(5);
+
 /// A run that is not reported yet.
 pub(super) struct Active {
     pub(super) handle: u64,
@@ -38,6 +41,8 @@ pub(super) struct Active {
     pub(super) started_at: Timestamp,
     /// The stop has gone as far as it can.
     killed: bool,
+    /// Since when the plugin alone can end the run, and was told to kill it.
+    owed_since: Option<Instant>,
     flush_at: Option<Instant>,
     timeout_at: Option<Instant>,
     kill_at: Option<Instant>,
@@ -60,6 +65,7 @@ impl Active {
             stopped: None,
             started_at,
             killed: false,
+            owed_since: None,
             flush_at: now.checked_add(LIVE_AFTER),
             // A limit beyond what the clock can say is no limit.
             timeout_at: run.timeout.and_then(|limit| now.checked_add(limit)),
@@ -123,17 +129,28 @@ impl Active {
         if let Some(process) = &mut self.process {
             process.kill();
         }
-        if first && self.outcome.is_none() {
-            let by_plugin = self.instance.as_ref().is_some_and(|i| i.stop(self.handle, true));
-            if self.process.is_none() && self.exit.is_none() && !by_plugin {
-                let (job, executor) = (self.run.public_id.as_str(), self.run.executor.as_str());
-                tracing::error!(
-                    job,
-                    executor,
-                    "the executor has no way to stop this run; waiting for its end"
-                );
-            }
+        if first
+            && self.outcome.is_none()
+            && let Some(instance) = &self.instance
+        {
+            instance.stop(self.handle, true);
         }
+    }
+
+    /// Whether the plugin owes the end of the run for too long.
+    pub(super) fn is_stuck(&mut self, now: Instant) -> bool {
+        let owed = self.killed && self.outcome.is_none() && self.process.is_none() && self.exit.is_none();
+        self.owed_since = owed.then(|| self.owed_since.unwrap_or(now));
+        self.owed_since.is_some_and(|since| now >= since + END_LIMIT)
+    }
+
+    /// What to say of a run that is stuck.
+    pub(super) fn complaint(&self) -> String {
+        let (job, limit) = (&self.run.public_id, END_LIMIT.as_secs());
+        let file = self.instance.as_ref().map_or("", |instance| instance.file());
+        format!(
+            "the plugin {file} did not end the run of job {job} within {limit} s after it was told to kill it"
+        )
     }
 
     /// Does what is due.
@@ -168,9 +185,16 @@ impl Active {
 
     /// When something is due next.
     pub(super) fn deadline(&self) -> Option<Instant> {
-        [self.flush_at, self.timeout_at, self.kill_at, self.look_at]
-            .into_iter()
-            .flatten()
-            .min()
+        let given_up_at = self.owed_since.map(|since| since + END_LIMIT);
+        [
+            self.flush_at,
+            self.timeout_at,
+            self.kill_at,
+            self.look_at,
+            given_up_at,
+        ]
+        .into_iter()
+        .flatten()
+        .min()
     }
 }

@@ -12,12 +12,14 @@ use queuectl_core::{Clock, Outcome, OutcomeKind, SystemClock};
 use super::active::Active;
 use super::keep::Keep;
 use super::{Message, Shared};
-use crate::os::{Marks, Orphans, Process, Reactor};
+use crate::os::{self, Marks, Orphans, Process, Reactor};
 use crate::outcome::{Exit, Stopped, after_stop, clip, of_exit, with_hit};
 use crate::plugin::{Exited, Loader, Started};
 use crate::spawn::{Builder, SpawnError, SpawnRequest, cannot_start, folder_problem};
 use crate::{Finished, HostConfig, Report, Run, StopReason};
 
+/// The status with which a worker process ends because of a plugin that does not end a run.
+const STUCK_STATUS: u8 = 73;
 /// Times that the inbox is emptied before the world outside is looked at.
 const ROUNDS: u32 = 8;
 
@@ -80,7 +82,8 @@ impl Supervisor {
                 run.timers(now);
             }
             self.advance_all(now);
-            if self.shutting_down && self.runs.is_empty() {
+            self.give_up_stuck(now);
+            if self.shutting_down && self.runs.is_empty() && self.shared.may_sleep() {
                 return;
             }
             let deadline = self.runs.iter().filter_map(Active::deadline).min();
@@ -178,6 +181,13 @@ impl Supervisor {
         let mut active = Active::new(handle, run, now, SystemClock.now());
         self.shared
             .begin(handle, &active.run, Arc::clone(&active.capture));
+        if self.shutting_down {
+            // Whoever asked for the end does not wait for what begins after it.
+            active.stop(Stopped::ByRequest(StopReason::Returned), true, now);
+            active.outcome = Some(Outcome::new(OutcomeKind::Failed, "shut down"));
+            self.runs.push(active);
+            return;
+        }
         let run = &active.run;
         let keep = &self.keep;
         self.loader.on_behalf_of(handle);
@@ -250,6 +260,30 @@ impl Supervisor {
                 i += 1
             }
         }
+    }
+
+    /// Ends this process if a plugin does not end a run: nobody else can, and the run would hold its slot for ever. The
+    /// runs of others are given back; what they left is for the dispatcher to find.
+    fn give_up_stuck(&mut self, now: Instant) {
+        // Every run is asked, so that each has its time.
+        let stuck = |run: &mut Active| run.is_stuck(now).then(|| run.complaint());
+        let complaints: Vec<String> = self.runs.iter_mut().filter_map(stuck).collect();
+        let Some(reason) = complaints.into_iter().next() else {
+            return;
+        };
+        self.shared.report(Report::Ending {
+            reason,
+            culprit: None,
+        });
+        while let Some(i) = self.runs.iter_mut().position(|run| run.is_stuck(now)) {
+            let run = &mut self.runs[i];
+            let stopped = Outcome::new(OutcomeKind::SystemFailure, "stopped");
+            let mut outcome = after_stop(stopped, run.stopped.take());
+            outcome.message = clip(format!("{}; {}", outcome.message, run.complaint()));
+            run.outcome = Some(outcome);
+            self.conclude(i);
+        }
+        os::exit_at_once(STUCK_STATUS);
     }
 
     /// Brings a run as far as it can go. Says whether it is over.
