@@ -3,10 +3,12 @@
 
 mod support;
 
+use std::sync::mpsc::channel;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use queuectl_core::OutcomeKind::{Cancelled, Failed, Returned, Succeeded, SystemFailure, TimedOut};
-use queuectl_executor::{RunKey, StopReason};
+use queuectl_executor::{Host, HostConfig, Report, Run, RunKey, SearchPath, Starter, StopReason, processes};
 use serde_json::json;
 use support::{Bench, hear, lives, shell, text, told};
 
@@ -183,6 +185,50 @@ fn a_leader_that_left_its_group_can_be_stopped() {
             assert!(!pids.iter().any(|pid| lives(*pid)), "{pids:?}");
         }
     }
+}
+
+/// What starts after that would hold up the end for as long as it runs.
+#[test]
+fn a_run_that_is_started_when_the_host_is_shut_down_is_given_back() {
+    let _turn = support::turn();
+    processes::become_subreaper().unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let (send, finished) = channel();
+    let then: Arc<Mutex<Option<(Starter, Run)>>> = Arc::default();
+    let config = HostConfig {
+        search: SearchPath::new([support::plugins().to_owned()]),
+        settings: shell("sh"),
+        call_limit: queuectl_executor::CALL_LIMIT,
+        cookie: format!("test-{}-{}", std::process::id(), folder.path().display()),
+        mark: "store.bench".to_owned(),
+    };
+    let next = Arc::clone(&then);
+    let host = Host::new(config, move |report| {
+        if let Report::Finished(ended) = report {
+            // On the host's own thread, as a worker process does it.
+            if let Some((starter, run)) = next.lock().unwrap().take() {
+                starter.start(run);
+            }
+            send.send((ended.key.job.0, ended.outcome.kind)).unwrap();
+        }
+    })
+    .unwrap();
+    let fifo = folder.path().join("runs");
+    nix::unistd::mkfifo(&fifo, nix::sys::stat::Mode::S_IRWXU).unwrap();
+    let first = support::run_of(
+        1,
+        json!({ "command": format!("echo runs > '{}'; sleep 1000", fifo.display()) }),
+        folder.path(),
+    );
+    let second = support::run_of(2, json!({ "command": "sleep 1000" }), folder.path());
+    *then.lock().unwrap() = Some((host.starter(), second));
+    host.start(first);
+    hear(&fifo);
+    host.shut_down();
+    assert_eq!(
+        finished.try_iter().collect::<Vec<_>>(),
+        [(1, Returned), (2, Returned)]
+    );
 }
 
 #[test]

@@ -18,7 +18,7 @@ use queuectl_storage::sim::{self, Guard};
 
 use crate::node::Event;
 pub use crate::node::SimNode;
-use crate::process::Jobs;
+use crate::process::{Jobs, Stop, Stopping};
 use crate::protocol::{self, FromWorker, ToWorker};
 use crate::world::Instant;
 
@@ -256,13 +256,11 @@ impl Process {
         });
     }
 
-    /// Whether the job had not started and is given back.
-    fn take_back(&self, key: RunKey) -> bool {
-        let taken = self.jobs.take_waiting(key);
-        if taken {
+    /// Gives a job back if it had not started.
+    fn take_back(&self, key: RunKey) {
+        if self.jobs.take_waiting(key) {
             self.tell(FromWorker::NotStarted(key));
         }
-        taken
     }
 }
 
@@ -304,6 +302,7 @@ impl Table {
 
     fn begin_now(&mut self, place: usize, run: Run) {
         self.note(place, &run, true);
+        self.processes[place].jobs.begun(run.key);
         self.processes[place].running.push(Running {
             run,
             started_at: sim::SystemClock.now(),
@@ -334,14 +333,20 @@ impl Table {
                         self.begin(place, run);
                     }
                 }
-                ToWorker::Recall(keys) => keys.into_iter().for_each(|key| _ = process.take_back(key)),
+                ToWorker::Recall(keys) => keys.into_iter().for_each(|key| process.take_back(key)),
                 ToWorker::Stop(key, reason) | ToWorker::Kill(key, reason) => {
-                    if !process.take_back(key) {
-                        let running = process.running.iter_mut().find(|one| one.run.key == key);
-                        if let Some(running) = running {
-                            // Cancelling wins over giving back.
-                            if running.stop != Some(StopReason::Cancelled) {
-                                running.stop = Some(reason);
+                    let stop = Stop { reason, kill: false };
+                    match process.jobs.stop(key, stop) {
+                        Stopping::TakenBack => process.tell(FromWorker::NotStarted(key)),
+                        // A simulated process has one thread.
+                        Stopping::Follows => {}
+                        Stopping::AtHost => {
+                            let running = process.running.iter_mut().find(|one| one.run.key == key);
+                            if let Some(running) = running {
+                                // Cancelling wins over giving back.
+                                if running.stop != Some(StopReason::Cancelled) {
+                                    running.stop = Some(reason);
+                                }
                             }
                         }
                     }

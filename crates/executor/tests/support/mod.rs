@@ -23,6 +23,11 @@ use serde_json::{Value, json};
 /// A process has one host, so tests take turns.
 static TURN: Mutex<()> = Mutex::new(());
 
+/// Waits until no other test has a host.
+pub fn turn() -> MutexGuard<'static, ()> {
+    TURN.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 /// Longest that anything here may take before the test fails instead of hanging.
 pub const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -105,6 +110,27 @@ pub fn compile_plugin_with(folder: &Path, name: &str, source: &str, include: &st
     true
 }
 
+/// A run of a payload, whose output goes into that folder.
+pub fn run_of(number: i64, payload: Value, folder: &Path) -> Run {
+    Run {
+        key: RunKey {
+            job: JobId(number),
+            fence: 100 + number,
+        },
+        public_id: format!("job{number}"),
+        attempt: 1,
+        queue: "default".to_owned(),
+        executor: "shell".parse().unwrap(),
+        payload: payload.to_string(),
+        timeout: None,
+        kill_grace: Duration::from_secs(30),
+        leftovers: Leftovers::Kill,
+        output_limit: 64 * 1024,
+        output_file_limit: 1024 * 1024,
+        output_file: folder.join("out").join(number.to_string()),
+    }
+}
+
 /// A host and what it reports.
 pub struct Bench {
     host: Option<Host>,
@@ -122,7 +148,7 @@ impl Bench {
     }
 
     pub fn with_folders(folders: impl IntoIterator<Item = PathBuf>) -> Bench {
-        let turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
+        let turn = turn();
         processes::become_subreaper().unwrap();
         let (send, finished) = channel();
         let folder = tempfile::tempdir().unwrap();
@@ -160,23 +186,7 @@ impl Bench {
     pub fn run(&mut self, payload: Value) -> Run {
         let number = self.next;
         self.next += 1;
-        Run {
-            key: RunKey {
-                job: JobId(number),
-                fence: 100 + number,
-            },
-            public_id: format!("job{number}"),
-            attempt: 1,
-            queue: "default".to_owned(),
-            executor: "shell".parse().unwrap(),
-            payload: payload.to_string(),
-            timeout: None,
-            kill_grace: Duration::from_secs(30),
-            leftovers: Leftovers::Kill,
-            output_limit: 64 * 1024,
-            output_file_limit: 1024 * 1024,
-            output_file: self.folder.path().join("out").join(number.to_string()),
-        }
+        run_of(number, payload, self.folder.path())
     }
 
     pub fn line(&mut self, line: &str) -> Run {

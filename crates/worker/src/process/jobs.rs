@@ -1,12 +1,15 @@
 //! The jobs of a worker process: those that run, and those that wait for a slot in the order in which they came.
 //!
 //! A few jobs wait here rather than at the dispatcher, so that a slot is filled again without asking anybody.
+//!
+//! Two threads use this: the host's starts the next job when one has ended, and the one that listens to the dispatcher
+//! stops jobs. A job that has left the line and is not yet with the host takes the stop with it: see [`Jobs::stop`].
 
 use std::collections::VecDeque;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use queuectl_executor::{Run, RunKey};
+use queuectl_executor::{Run, RunKey, StopReason};
 
 /// See the module.
 #[derive(Default)]
@@ -15,10 +18,70 @@ pub struct Jobs {
     changed: Condvar,
 }
 
+/// How a job is to be stopped.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Stop {
+    pub reason: StopReason,
+    /// Without its grace.
+    pub kill: bool,
+}
+
+impl Stop {
+    /// What the host would make of both, one after the other.
+    fn and(self, later: Stop) -> Stop {
+        let cancelled = self.reason == StopReason::Cancelled || later.reason == StopReason::Cancelled;
+        Stop {
+            reason: if cancelled {
+                StopReason::Cancelled
+            } else {
+                StopReason::Returned
+            },
+            kill: self.kill || later.kill,
+        }
+    }
+}
+
+/// Where a job was that is to be stopped.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Stopping {
+    /// It waited, and will not start.
+    TakenBack,
+    /// It is on its way to the host; the stop follows it.
+    Follows,
+    /// The host has it or had it, and is to be told.
+    AtHost,
+}
+
+/// A job in a slot.
+struct Slot {
+    key: RunKey,
+    /// What it has when it is stopped.
+    grace: Duration,
+    /// The host has it.
+    begun: bool,
+    /// What came before the host had it.
+    stop: Option<Stop>,
+}
+
+impl Slot {
+    fn new(run: &Run, begun: bool) -> Slot {
+        Slot {
+            key: run.key,
+            grace: run.kill_grace,
+            begun,
+            stop: None,
+        }
+    }
+
+    /// Leaves the stop to whoever brings the job to the host.
+    fn follow(&mut self, stop: Stop) {
+        self.stop = Some(self.stop.map_or(stop, |earlier| earlier.and(stop)));
+    }
+}
+
 #[derive(Default)]
 struct Books {
-    /// With the grace that each has when it is stopped.
-    running: Vec<(RunKey, Duration)>,
+    running: Vec<Slot>,
     waiting: VecDeque<Run>,
     /// None: as many as come.
     slots: Option<usize>,
@@ -32,8 +95,16 @@ impl Books {
             return None;
         }
         let run = self.waiting.pop_front()?;
-        self.running.push((run.key, run.kill_grace));
+        self.running.push(Slot::new(&run, false));
         Some(run)
+    }
+}
+
+impl Books {
+    fn take_waiting(&mut self, key: RunKey) -> bool {
+        let before = self.waiting.len();
+        self.waiting.retain(|run| run.key != key);
+        self.waiting.len() != before
     }
 }
 
@@ -48,22 +119,45 @@ impl Jobs {
         self.books().slots = Some(slots as usize);
     }
 
-    /// A job came. Returns the one to start now, if one is.
+    /// A job came. Returns the one to start now, if one is; [`Jobs::begun`] follows.
     pub fn add(&self, run: Run) -> Option<Run> {
         let mut books = self.books();
         books.waiting.push_back(run);
         books.next()
     }
 
-    /// A job was started without waiting for a slot.
+    /// A job goes to the host without waiting for a slot.
     pub fn started(&self, run: &Run) {
-        self.books().running.push((run.key, run.kill_grace));
+        self.books().running.push(Slot::new(run, true));
     }
 
-    /// A job ended. Returns the one to start now, if one is.
+    /// The host has been given that job. Returns how it is to be stopped, if that was said before.
+    pub fn begun(&self, key: RunKey) -> Option<Stop> {
+        let mut books = self.books();
+        let slot = books.running.iter_mut().find(|slot| slot.key == key)?;
+        slot.begun = true;
+        slot.stop.take()
+    }
+
+    /// A job is to stop. Says what is left to do about it.
+    pub fn stop(&self, key: RunKey, stop: Stop) -> Stopping {
+        let mut books = self.books();
+        if books.take_waiting(key) {
+            return Stopping::TakenBack;
+        }
+        match books.running.iter_mut().find(|slot| slot.key == key) {
+            Some(slot) if !slot.begun => {
+                slot.follow(stop);
+                Stopping::Follows
+            }
+            _ => Stopping::AtHost,
+        }
+    }
+
+    /// A job ended. Returns the one to start now, if one is; [`Jobs::begun`] follows.
     pub fn ended(&self, key: RunKey) -> Option<Run> {
         let mut books = self.books();
-        books.running.retain(|(running, _)| *running != key);
+        books.running.retain(|slot| slot.key != key);
         if books.closed {
             self.changed.notify_all();
         }
@@ -72,10 +166,7 @@ impl Jobs {
 
     /// Takes a job out if it has not started. Says whether it did.
     pub fn take_waiting(&self, key: RunKey) -> bool {
-        let mut books = self.books();
-        let before = books.waiting.len();
-        books.waiting.retain(|run| run.key != key);
-        books.waiting.len() != before
+        self.books().take_waiting(key)
     }
 
     /// Whether any job runs.
@@ -83,16 +174,26 @@ impl Jobs {
         !self.books().running.is_empty()
     }
 
-    /// Drops what has not started; returns what runs, with the longest grace among them.
+    /// Drops what has not started; returns what the host has, for it to be stopped, with the longest grace of all. What is
+    /// on its way to the host is stopped there.
     pub fn close(&self) -> (Vec<RunKey>, Duration) {
         let mut books = self.books();
         books.waiting.clear();
         books.closed = true;
-        let grace = books.running.iter().map(|(_, grace)| *grace).max();
-        (
-            books.running.iter().map(|(key, _)| *key).collect(),
-            grace.unwrap_or_default(),
-        )
+        let returned = Stop {
+            reason: StopReason::Returned,
+            kill: false,
+        };
+        let mut at_host = Vec::new();
+        for slot in &mut books.running {
+            if slot.begun {
+                at_host.push(slot.key);
+            } else {
+                slot.follow(returned);
+            }
+        }
+        let grace = books.running.iter().map(|slot| slot.grace).max();
+        (at_host, grace.unwrap_or_default())
     }
 
     /// Waits until nothing runs, at most until `deadline`. After [`Jobs::close`].
@@ -153,10 +254,45 @@ mod tests {
         assert_eq!(number(jobs.ended(run(2).key)), Some(3));
         assert_eq!(number(jobs.ended(run(9).key)), None, "nobody left");
         assert_eq!(number(jobs.ended(run(1).key)), Some(5));
+        assert_eq!(jobs.begun(run(3).key), None);
+        assert_eq!(jobs.begun(run(5).key), None);
         assert_eq!(
             jobs.close(),
             (vec![run(3).key, run(5).key], Duration::from_secs(5))
         );
+    }
+
+    #[test]
+    fn a_stop_finds_a_job_wherever_it_is() {
+        let stop = |reason, kill| Stop { reason, kill };
+        let gently = stop(StopReason::Returned, false);
+        let jobs = Jobs::default();
+        jobs.set_slots(2);
+        (1..=4).for_each(|n| drop(jobs.add(run(n))));
+        assert_eq!(jobs.begun(run(1).key), None);
+        assert_eq!(jobs.stop(run(1).key, gently), Stopping::AtHost);
+        assert_eq!(jobs.stop(run(4).key, gently), Stopping::TakenBack);
+        assert_eq!(
+            jobs.stop(run(9).key, gently),
+            Stopping::AtHost,
+            "it has ended, say"
+        );
+        // On its way: whatever comes is kept, the more urgent, and cancelling wins.
+        assert_eq!(
+            jobs.stop(run(2).key, stop(StopReason::Cancelled, false)),
+            Stopping::Follows
+        );
+        assert_eq!(
+            jobs.stop(run(2).key, stop(StopReason::Returned, true)),
+            Stopping::Follows
+        );
+        assert_eq!(jobs.begun(run(2).key), Some(stop(StopReason::Cancelled, true)));
+        assert_eq!(jobs.stop(run(2).key, gently), Stopping::AtHost);
+        assert_eq!(jobs.begun(run(2).key), None, "once");
+        // So does the end of everything.
+        assert_eq!(number(jobs.ended(run(1).key)), Some(3));
+        assert_eq!(jobs.close(), (vec![run(2).key], Duration::from_secs(3)));
+        assert_eq!(jobs.begun(run(3).key), Some(gently));
     }
 
     #[test]

@@ -4,6 +4,8 @@
 //! its input ends, the dispatcher is gone; it then stops its jobs and leaves.
 
 mod jobs;
+#[cfg(all(test, unix))]
+mod order;
 
 use std::fs::File;
 use std::io::{self, BufReader};
@@ -17,7 +19,7 @@ use queuectl_executor::{
     StopReason, processes,
 };
 
-pub(crate) use self::jobs::Jobs;
+pub(crate) use self::jobs::{Jobs, Stop, Stopping};
 use crate::deadline::{self, Moment};
 use crate::protocol::{self, FromWorker, ToWorker};
 use crate::{os, sabotage};
@@ -99,11 +101,17 @@ struct Gate {
 impl Gate {
     /// Begins a job; none when the node's lease is over. Whoever was held for so long may find jobs that another node has by
     /// now: those are given back, and so are all that wait for them.
-    fn begin(&self, run: Run, start: impl FnOnce(Run)) {
+    fn begin(&self, run: Run, host: &Starter) {
         let mut next = Some(run);
         while let Some(run) = next {
             if !self.lease.get().is_some_and(Moment::has_come) {
-                return start(run);
+                let key = run.key;
+                host.start(run);
+                // Told while the job was on its way: only now does the host know which one is meant.
+                if let Some(Stop { reason, kill }) = self.jobs.begun(key) {
+                    host.stop(key, reason, kill);
+                }
+                return;
             }
             self.link.tell(&FromWorker::NotStarted(run.key));
             next = self.jobs.ended(run.key);
@@ -144,7 +152,7 @@ impl Worker {
                     // Told before the next one starts; see the protocol.
                     gate.link.tell(&FromWorker::Finished(finished));
                     if let (Some(run), Some(starter)) = (gate.jobs.ended(key), starter.get()) {
-                        gate.begin(run, |run| starter.start(run));
+                        gate.begin(run, starter);
                     }
                 }
                 Report::Handle { key, handle } => gate.link.tell(&FromWorker::Handle(key, handle)),
@@ -165,7 +173,7 @@ impl Worker {
             ToWorker::Slots(slots) => self.gate.jobs.set_slots(slots),
             ToWorker::Start(run) => {
                 if let Some(run) = self.gate.jobs.add(run) {
-                    self.gate.begin(run, |run| host.start(run));
+                    self.gate.begin(run, &host.starter());
                 }
             }
             ToWorker::Adopt(run, handle) => {
@@ -174,19 +182,13 @@ impl Worker {
             }
             ToWorker::Recall(keys) => {
                 for key in keys {
-                    self.take_back(key);
+                    if self.gate.jobs.take_waiting(key) {
+                        self.gate.link.tell(&FromWorker::NotStarted(key));
+                    }
                 }
             }
-            ToWorker::Stop(key, reason) => {
-                if !self.take_back(key) {
-                    host.stop(key, reason);
-                }
-            }
-            ToWorker::Kill(key, reason) => {
-                if !self.take_back(key) {
-                    host.kill(key, reason);
-                }
-            }
+            ToWorker::Stop(key, reason) => self.stop(key, Stop { reason, kill: false }),
+            ToWorker::Kill(key, reason) => self.stop(key, Stop { reason, kill: true }),
             ToWorker::Settings(settings) => host.set_settings(settings),
             ToWorker::Recorded(keys) => host.recorded(keys),
             ToWorker::Discard(executor, handles) => host.discard(executor, handles),
@@ -197,13 +199,14 @@ impl Worker {
         }
     }
 
-    /// Takes a job back that has not started. Says whether it did.
-    fn take_back(&self, key: RunKey) -> bool {
-        let taken = self.gate.jobs.take_waiting(key);
-        if taken {
-            self.gate.link.tell(&FromWorker::NotStarted(key));
+    /// Stops a job, wherever it is.
+    fn stop(&self, key: RunKey, stop: Stop) {
+        match self.gate.jobs.stop(key, stop) {
+            Stopping::TakenBack => self.gate.link.tell(&FromWorker::NotStarted(key)),
+            Stopping::Follows => {}
+            Stopping::AtHost if stop.kill => self.host.kill(key, stop.reason),
+            Stopping::AtHost => self.host.stop(key, stop.reason),
         }
-        taken
     }
 
     /// Begins nothing when the node's lease is over; kills what runs then, and ends, if nobody else has done so.
