@@ -102,6 +102,11 @@ macro_rules! name_type {
         pub struct $name(String);
 
         impl $name {
+            /// A name as somebody wrote it into the store, although it is none that could be chosen: to be shown.
+            pub fn as_stored(name: String) -> Self {
+                Self(name)
+            }
+
             /// The name as text.
             pub fn as_str(&self) -> &str {
                 &self.0

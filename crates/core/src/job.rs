@@ -280,9 +280,19 @@ pub struct Job {
     pub finished_at: Option<Timestamp>,
     /// What it runs.
     pub payload: Payload,
+    /// What of it cannot be read, if anything, and why; what depends on that is empty here. Such a job is not run.
+    pub unreadable: Option<String>,
 }
 
 impl Job {
+    /// What lists show for the job.
+    pub fn display(&self) -> String {
+        match &self.unreadable {
+            Some(what) => format!("(unreadable: {what})"),
+            None => self.payload.display(),
+        }
+    }
+
     /// The id that users see: the name they chose, else the number.
     pub fn public_id(&self) -> String {
         match &self.name {

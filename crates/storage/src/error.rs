@@ -82,6 +82,7 @@ impl Problem {
             ("is locked", Problem::Busy),
             ("malformed", Problem::Corrupt),
             ("file is not a database", Problem::Corrupt),
+            ("string or blob too big", Problem::Refused),
             ("server closed the connection", Problem::Unreachable),
             ("no connection to the server", Problem::Unreachable),
             ("could not receive data from server", Problem::Unreachable),
@@ -315,6 +316,14 @@ impl From<&DieselError> for StoreError {
                     problem => problem,
                 }
             }
+            // Whatever a table has rules for.
+            DieselError::DatabaseError(
+                DatabaseErrorKind::UniqueViolation
+                | DatabaseErrorKind::CheckViolation
+                | DatabaseErrorKind::NotNullViolation
+                | DatabaseErrorKind::ForeignKeyViolation,
+                _,
+            ) => Problem::Refused,
             _ => Problem::from_message(&detail),
         };
         StoreError::Database { problem, detail }

@@ -26,6 +26,7 @@ mod statements;
 mod store;
 mod sums;
 mod verbs;
+mod words;
 
 pub use clock::StoreClock;
 pub use error::{Problem, StoreError};
@@ -37,7 +38,7 @@ pub use store::{OpenMode, Store};
 pub use verbs::asked::Asked;
 pub use verbs::cancel::Cancelled;
 pub use verbs::copy::Copied;
-pub use verbs::list::{ListFilter, Position};
+pub use verbs::list::{ListFilter, Page, Position};
 pub use verbs::maintenance::CheckReport;
 pub use verbs::migrate::{Migrated, Migration, migrate, migrations};
 pub use verbs::nodes::{NewNode, Node, RunningJob, StopRequest, Wake, WakeListener};

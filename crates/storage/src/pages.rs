@@ -12,6 +12,7 @@ use queuectl_core::{QueueName, State, Timestamp};
 use crate::StoreError;
 use crate::connection::Db;
 use crate::verbs::list::{ListFilter, Position};
+use crate::words::Words;
 
 /// A statement in the words of the connection's database: PostgreSQL knows no `INDEXED BY`, and its parameters are
 /// `$1`.
@@ -41,7 +42,7 @@ struct Place {
 
 #[derive(QueryableByName)]
 struct Name {
-    #[diesel(sql_type = Text)]
+    #[diesel(sql_type = Text, deserialize_as = Words)]
     queue: String,
 }
 

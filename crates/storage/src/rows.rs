@@ -1,19 +1,29 @@
 //! Rows as they are stored, and how they become the types of the core.
 //!
-//! A value that this version cannot read is an error that names the job, never a panic and never a guess.
+//! A value that this version cannot read is said of its job, which is listed with the others and not run.
 
+use diesel::dsl::sql;
 use diesel::prelude::*;
-use queuectl_core::{Attempt, Job, JobId, NodeId, Outcome, OutcomeKind, Output, Payload, State, Timestamp};
+use diesel::sql_types::{BigInt, Nullable, Text};
+use queuectl_core::limits::PAYLOAD_BYTES;
+use queuectl_core::{
+    Attempt, ExecutorName, Job, JobId, JobName, NodeId, Outcome, OutcomeKind, Output, Payload, QueueName,
+    State, Timestamp,
+};
 
 use crate::StoreError;
-use crate::schema::{attempts, jobs};
+use crate::connection::Db;
+use crate::schema::{attempts, jobs, payloads};
+use crate::words::{MaybeWords, Words};
 
 /// A row of `jobs`.
 #[derive(Debug, Queryable, Selectable, Insertable)]
 #[diesel(table_name = jobs, treat_none_as_default_value = false)]
 pub struct JobRow {
     pub id: i64,
+    #[diesel(deserialize_as = MaybeWords)]
     pub name: Option<String>,
+    #[diesel(deserialize_as = Words)]
     pub queue: String,
     pub state: i16,
     pub priority: i32,
@@ -23,6 +33,7 @@ pub struct JobRow {
     pub max_retries: Option<i32>,
     pub backoff_base: Option<f64>,
     pub timeout_ms: Option<i64>,
+    #[diesel(deserialize_as = Words)]
     pub executor: String,
     pub due_at: Option<i64>,
     pub node_id: Option<i64>,
@@ -39,21 +50,116 @@ pub fn count(value: i32) -> u32 {
     u32::try_from(value).unwrap_or(0)
 }
 
+/// What of a job cannot be read, and why. Without a payload there is none in the store, or one over its limit.
+pub fn fault(
+    name: Option<&str>,
+    queue: &str,
+    executor: &str,
+    payload: Option<&str>,
+) -> Result<Payload, String> {
+    name.map_or(Ok(()), |name| name.parse::<JobName>().map(drop))
+        .map_err(|error| format!("its id: {error}"))?;
+    queue
+        .parse::<QueueName>()
+        .map_err(|error| format!("its queue: {error}"))?;
+    executor
+        .parse::<ExecutorName>()
+        .map_err(|error| format!("its executor: {error}"))?;
+    match payload {
+        None => Err(format!(
+            "its payload is missing or has more than {PAYLOAD_BYTES} bytes"
+        )),
+        Some(payload) => serde_json::from_str(payload).map_err(|error| format!("its payload: {error}")),
+    }
+}
+
+/// Payloads of up to so many bytes are read together with the rows of their jobs, larger ones each by itself.
+const SMALL: i64 = 64 * 1024;
+
+/// A job's row, with its payload if that is small.
+pub struct FoundJob {
+    pub row: JobRow,
+    payload: Option<Words>,
+    /// The payload's size; none if there is no payload.
+    bytes: Option<i64>,
+}
+
+impl FoundJob {
+    /// How much of the payload is read.
+    pub fn bytes(&self) -> i64 {
+        self.bytes
+            .filter(|bytes| *bytes <= PAYLOAD_BYTES as i64)
+            .unwrap_or(0)
+    }
+
+    /// The job, with its payload.
+    pub fn read(self, conn: &mut Db) -> Result<Job, StoreError> {
+        let payload = match self.payload {
+            None if self.bytes() > 0 => payloads::table
+                .filter(payloads::job_id.eq(self.row.id))
+                .select(payloads::payload)
+                .get_result(conn)
+                .optional()?,
+            payload => payload,
+        };
+        Ok(self.row.into_job(payload))
+    }
+}
+
+/// Finds jobs by a condition.
+macro_rules! found_jobs {
+    ($conn:expr, $condition:expr) => {
+        crate::rows::into_found(
+            crate::schema::jobs::table
+                .left_join(crate::schema::payloads::table)
+                .filter($condition)
+                .select((
+                    <crate::rows::JobRow as diesel::SelectableHelper<_>>::as_select(),
+                    crate::rows::small_payload(),
+                    crate::rows::payload_bytes(),
+                ))
+                .load($conn)?,
+        )
+    };
+}
+pub(crate) use found_jobs;
+
+pub fn small_payload() -> diesel::expression::SqlLiteral<Nullable<Text>> {
+    sql(&format!(
+        "CASE WHEN octet_length(payload) <= {SMALL} THEN payload END"
+    ))
+}
+
+pub fn payload_bytes() -> diesel::expression::SqlLiteral<Nullable<BigInt>> {
+    sql("CAST(octet_length(payload) AS BIGINT)")
+}
+
+pub fn into_found(rows: Vec<(JobRow, Option<Words>, Option<i64>)>) -> Vec<FoundJob> {
+    let found = rows.into_iter();
+    found
+        .map(|(row, payload, bytes)| FoundJob { row, payload, bytes })
+        .collect()
+}
+
 impl JobRow {
     /// The job, together with its stored payload.
-    pub fn into_job(self, payload: &str) -> Result<Job, StoreError> {
-        let id = self.id;
-        let unreadable = |what| StoreError::Unreadable { job: id, what };
-        let payload: Payload = serde_json::from_str(payload).map_err(|_| unreadable("payload"))?;
-        Ok(Job {
-            id: JobId(id),
-            name: self
-                .name
-                .map(TryInto::try_into)
-                .transpose()
-                .map_err(|_| unreadable("name"))?,
-            queue: self.queue.try_into().map_err(|_| unreadable("queue"))?,
-            state: State::from_code(self.state).ok_or_else(|| unreadable("state"))?,
+    fn into_job(self, payload: Option<Words>) -> Job {
+        let name = self.name.as_deref();
+        let read = match &payload {
+            Some(words) if words.is_damaged => Err("its payload is not UTF-8".to_owned()),
+            words => {
+                let payload = words.as_ref().map(|words| words.text.as_str());
+                fault(name, &self.queue, &self.executor, payload)
+            }
+        };
+        let state = State::from_code(self.state).ok_or_else(|| format!("its state: {}", self.state));
+        let unreadable = state.as_ref().err().or(read.as_ref().err()).cloned();
+        Job {
+            id: JobId(self.id),
+            name: self.name.map(JobName::as_stored),
+            queue: QueueName::as_stored(self.queue),
+            // Of no state that there is, so that somebody has to look at it.
+            state: state.unwrap_or(State::Dead),
             priority: self.priority,
             attempts: count(self.attempts),
             fence: self.fence,
@@ -61,7 +167,7 @@ impl JobRow {
             max_retries: self.max_retries.map(count),
             backoff_base: self.backoff_base,
             timeout_ms: self.timeout_ms.map(|ms| u64::try_from(ms).unwrap_or(0)),
-            executor: self.executor.try_into().map_err(|_| unreadable("executor"))?,
+            executor: ExecutorName::as_stored(self.executor),
             due_at: self.due_at.map(Timestamp),
             node: self.node_id.map(NodeId),
             cancel_requested: self.cancel_requested,
@@ -69,8 +175,9 @@ impl JobRow {
             updated_at: Timestamp(self.updated_at),
             started_at: self.started_at.map(Timestamp),
             finished_at: self.finished_at.map(Timestamp),
-            payload,
-        })
+            payload: read.unwrap_or_default(),
+            unreadable,
+        }
     }
 }
 
@@ -86,6 +193,7 @@ pub struct AttemptRow {
     pub outcome: i16,
     pub exit_code: Option<i32>,
     pub signal: Option<i32>,
+    #[diesel(deserialize_as = Words)]
     pub message: String,
     pub started_at: i64,
     pub finished_at: i64,
@@ -95,12 +203,16 @@ pub struct AttemptRow {
 
 impl AttemptRow {
     /// The attempt, with the output that was kept of it.
-    pub fn into_attempt(self, head: Vec<u8>, tail: Vec<u8>) -> Result<Attempt, StoreError> {
-        let kind = OutcomeKind::from_code(self.outcome).ok_or(StoreError::Unreadable {
-            job: self.job_id,
-            what: "outcome",
-        })?;
-        Ok(Attempt {
+    pub fn into_attempt(self, head: Vec<u8>, tail: Vec<u8>) -> Attempt {
+        let (kind, message) = match OutcomeKind::from_code(self.outcome) {
+            Some(kind) => (kind, self.message),
+            // Whatever became of it, that is not known any more.
+            None => (
+                OutcomeKind::Lost,
+                format!("(unreadable: its outcome: {}) {}", self.outcome, self.message),
+            ),
+        };
+        Attempt {
             job: JobId(self.job_id),
             fence: self.fence,
             attempt: count(self.attempt),
@@ -112,13 +224,13 @@ impl AttemptRow {
                 kind,
                 exit_code: self.exit_code,
                 signal: self.signal,
-                message: self.message,
+                message,
             },
             output: Output {
                 head,
                 tail,
                 total_bytes: u64::try_from(self.output_bytes).unwrap_or(0),
             },
-        })
+        }
     }
 }

@@ -7,7 +7,7 @@ use queuectl_core::{Event, OutcomeKind, State, Timestamp};
 use queuectl_storage::{
     ListFilter, Location, OpenMode, Problem, PurgeFilter, Queues, Record, Store, StoreError, Turn,
 };
-use queuectl_testkit::{TempStore, conformance_suite, job, record};
+use queuectl_testkit::{TempStore, conformance, conformance_suite, job, record};
 use rusqlite::Connection;
 
 conformance_suite!(Some(TempStore::sqlite()));
@@ -459,4 +459,82 @@ fn what_is_not_what_was_stored_is_found() {
         damage[1],
         "job 2: the attempt under fence 1 is not what was recorded"
     );
+}
+
+/// Statements of somebody else, who heeds no rule.
+fn by_hand(temp: &TempStore) -> impl FnMut(&str) + use<> {
+    let conn = Connection::open(temp.path()).unwrap();
+    conn.execute_batch("PRAGMA foreign_keys = OFF").unwrap();
+    move |sql| conn.execute_batch(sql).unwrap()
+}
+
+#[test]
+fn rows_that_cannot_be_read_are_listed_and_do_not_run() {
+    let temp = TempStore::sqlite();
+    let mut sql = by_hand(&temp);
+    conformance::rows_that_cannot_be_read_are_listed_and_do_not_run(temp, &mut sql);
+}
+
+#[test]
+fn an_outcome_that_is_refused_holds_up_no_other() {
+    let temp = TempStore::sqlite();
+    let mut sql = by_hand(&temp);
+    conformance::an_outcome_that_is_refused_holds_up_no_other(temp, &mut sql);
+}
+
+/// A state and an outcome that there are not, and text that is none: a flipped bit can make them.
+#[test]
+fn a_damaged_state_or_outcome_is_listed() {
+    let mut temp = TempStore::sqlite();
+    let ids = temp
+        .store
+        .enqueue(
+            &[job("one"), job("two"), job("three"), job("bystander")],
+            Timestamp(1),
+        )
+        .unwrap();
+    let mut sql = by_hand(&temp);
+    sql("PRAGMA ignore_check_constraints = ON");
+    sql("UPDATE jobs SET state = 99 WHERE id = 1");
+    sql("UPDATE payloads SET payload = CAST(x'7b22636f6d6d616e64223a22ff227d' AS TEXT) WHERE job_id = 2");
+    sql("UPDATE jobs SET executor = CAST(x'ff' AS TEXT) WHERE id = 3");
+    sql(
+        "INSERT INTO attempts (job_id, fence, attempt, node_id, worker, outcome, message, started_at, finished_at, \
+         output_bytes) VALUES (2, 1, 1, 1, 1, 77, 'it broke', 1, 1, 0)",
+    );
+    let filter = ListFilter {
+        limit: 9,
+        oldest_first: true,
+        ..ListFilter::default()
+    };
+    let listed = temp.store.list(&filter).unwrap();
+    assert_eq!(listed.iter().map(|job| job.id).collect::<Vec<_>>(), ids);
+    assert_eq!(listed[0].unreadable.as_deref(), Some("its state: 99"));
+    assert_eq!(listed[1].unreadable.as_deref(), Some("its payload is not UTF-8"));
+    assert_eq!(listed[2].executor.as_str(), "\u{fffd}");
+    assert_eq!(listed[3].unreadable, None);
+    // The queue goes on, and its node knows of each.
+    let (node, _guard, _) = temp
+        .store
+        .enter_node(&queuectl_testkit::new_node("a"), Timestamp(1))
+        .unwrap();
+    let turn = Turn {
+        node,
+        records: &[],
+        claim: 9,
+        queues: &Queues::All,
+        now: Timestamp(1),
+    };
+    let claimed = temp.store.turn(&turn).unwrap().claimed;
+    let intact = claimed.iter().map(|job| (job.id, job.is_intact()));
+    assert_eq!(intact.collect::<Vec<_>>(), [(2, false), (3, false), (4, true)]);
+    let attempts = temp.store.attempts(ids[1]).unwrap();
+    assert_eq!(
+        attempts[0].outcome.message,
+        "(unreadable: its outcome: 77) it broke"
+    );
+    assert!(matches!(
+        temp.store.cancel(&"1".parse().unwrap(), Timestamp(2)),
+        Err(StoreError::Unreadable { job: 1, .. })
+    ));
 }

@@ -50,6 +50,8 @@ pub struct JobView {
     pub finished_at: Option<Timestamp>,
     /// Why its newest attempt failed.
     pub error: Option<String>,
+    /// What of its row in the store cannot be read.
+    pub unreadable: Option<String>,
 }
 
 impl JobView {
@@ -61,7 +63,7 @@ impl JobView {
 
     /// The same, of everything.
     pub fn with_secrets(job: Job, error: Option<String>, settings: &Settings) -> JobView {
-        let command = job.payload.display();
+        let command = job.display();
         let argv = match &job.payload.command {
             Some(Command::Argv(argv)) => Some(argv.clone()),
             _ => None,
@@ -94,6 +96,7 @@ impl JobView {
             started_at: job.started_at,
             finished_at: job.finished_at,
             error,
+            unreadable: job.unreadable,
         }
     }
 
@@ -145,6 +148,7 @@ mod tests {
                 command: Some(Command::Argv(vec!["echo".into(), "a b".into()])),
                 ..Payload::default()
             },
+            unreadable: None,
         }
     }
 
@@ -161,7 +165,7 @@ mod tests {
                 r#""timeout_ms":604800000,"executor":"shell","env":{},"cwd":null,"stdin":null,"payload":null,"#,
                 r#""run_at":"2023-11-14T22:13:20.000Z","node":null,"cancel_requested":false,"#,
                 r#""created_at":"1970-01-01T00:00:00.000Z","updated_at":"1970-01-01T00:00:00.000Z","#,
-                r#""started_at":null,"finished_at":null,"error":"exit status 1"}"#
+                r#""started_at":null,"finished_at":null,"error":"exit status 1","unreadable":null}"#
             )
         );
     }

@@ -133,7 +133,7 @@ pub fn list(args: &ListArgs, context: &Context) -> Result<Exit> {
                 .last_attempt
                 .as_ref()
                 .map_or_else(|| "-".to_owned(), |attempt| ending(&attempt.outcome)),
-            job.payload.display(),
+            job.display(),
             match letter.last_line() {
                 Some(line) => format!("{}: {line}", letter.reason()),
                 None => letter.reason().to_owned(),

@@ -7,7 +7,7 @@ use anyhow::Result;
 use clap::Args;
 use queuectl_core::limits::LIST_ROWS;
 use queuectl_core::{Job, QueueName, Settings, State, Timestamp};
-use queuectl_storage::{ListFilter, Position, Store};
+use queuectl_storage::{ListFilter, Page, Position, Store};
 
 use crate::context::Context;
 use crate::exit::Exit;
@@ -97,14 +97,13 @@ pub fn pages(
     };
     loop {
         page.limit = u32::try_from(left).unwrap_or(PAGE).min(PAGE);
-        let jobs = store.list(&page)?;
-        let full = jobs.len() as u64 == u64::from(page.limit);
+        let Page { jobs, more } = store.list_page(&page)?;
         left -= jobs.len() as u64;
         page.above = jobs.last().map(|job| page.position(job)).or(page.above);
         for job in jobs {
             visit(store, job)?;
         }
-        if !full || left == 0 {
+        if !more || left == 0 {
             return Ok(first.is_some());
         }
     }
@@ -119,7 +118,7 @@ fn add_row(table: &mut Table, job: &Job, settings: &Settings, now: Timestamp) {
         table.cell(job.queue.as_str()),
         table.cell(&format!("{}/{}", job.attempts, retries.saturating_add(1))),
         table.cell(&when),
-        table.cell(&job.payload.display()),
+        table.cell(&job.display()),
     ];
     table.cells(cells);
 }

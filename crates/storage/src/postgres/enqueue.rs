@@ -1,11 +1,12 @@
-//! Storing jobs on PostgreSQL: all of them by one statement.
+//! Storing jobs on PostgreSQL: some megabytes of them by one statement.
 
-use std::collections::HashSet;
+use std::collections::{HashSet, VecDeque};
 
 use diesel::prelude::*;
 use queuectl_core::{JobId, Timestamp};
 
 use super::commit::Transaction;
+use super::portions;
 use super::statements::{InsertJobs, NextNumbers};
 use crate::StoreError;
 use crate::counts::Deltas;
@@ -25,13 +26,47 @@ pub fn insert_all(
     let number = numbers.first().map(|(_, number)| *number);
     let mut ids: Vec<i64> = numbers.into_iter().map(|(id, _)| id).collect();
     ids.sort_unstable();
-    let names: Vec<Option<String>> = jobs
-        .iter()
-        .map(|new| new.job.name.clone().map(String::from))
-        .collect();
+    let mut transaction = None;
+    let mut deltas = Deltas::default();
+    let mut jobs: VecDeque<Checked<'_>> = jobs.into();
+    for portion in portions(jobs.iter().map(|checked| checked.payload.len())) {
+        let first = portion.start;
+        let rows = rows(
+            &ids[portion.clone()],
+            jobs.drain(..portion.len()),
+            now,
+            &mut deltas,
+        );
+        let of_first = |(number, sum): (i64, &i32)| Transaction {
+            number,
+            job: rows.id[0],
+            created_at: now.0,
+            sum: *sum,
+        };
+        transaction = transaction.or(number.zip(rows.sum.first()).map(of_first));
+        let (numbers, names) = (rows.id.clone(), rows.name.clone());
+        let stored: HashSet<i64> = rows.load::<(i64,)>(conn)?.into_iter().map(|(id,)| id).collect();
+        // Only a name that is taken keeps a job from being stored; the transaction is given up then.
+        if let Some(place) = numbers.iter().position(|id| !stored.contains(id)) {
+            let name = names[place].clone().unwrap_or_default();
+            let index = first + place;
+            return Err(StoreError::NameTaken { name, index });
+        }
+    }
+    deltas.store_postgres(conn)?;
+    Ok((ids.into_iter().map(JobId).collect(), transaction))
+}
+
+/// What one statement stores, counted.
+fn rows<'a>(
+    ids: &[i64],
+    jobs: impl Iterator<Item = Checked<'a>>,
+    now: Timestamp,
+    deltas: &mut Deltas,
+) -> InsertJobs {
     let mut rows = InsertJobs {
-        id: ids.clone(),
-        name: names.clone(),
+        id: ids.to_vec(),
+        name: Vec::new(),
         queue: Vec::new(),
         state: Vec::new(),
         priority: Vec::new(),
@@ -44,12 +79,12 @@ pub fn insert_all(
         sum: Vec::new(),
         created_at: now.0,
     };
-    let mut deltas = Deltas::default();
     for checked in jobs {
         let job = checked.job;
         rows.sum.push(checked.sum());
         let (state, due_at) = first_state(job, now);
         deltas.came(job.queue.as_str(), state, 1);
+        rows.name.push(job.name.clone().map(String::from));
         rows.queue.push(job.queue.to_string());
         rows.state.push(state.code());
         rows.priority.push(job.priority);
@@ -60,20 +95,5 @@ pub fn insert_all(
         rows.due_at.push(due_at.map(|due| due.0));
         rows.payload.push(checked.payload);
     }
-    let transaction = number
-        .zip(ids.first().zip(rows.sum.first()))
-        .map(|(number, (job, sum))| Transaction {
-            number,
-            job: *job,
-            created_at: now.0,
-            sum: *sum,
-        });
-    let stored: HashSet<i64> = rows.load::<(i64,)>(conn)?.into_iter().map(|(id,)| id).collect();
-    // Only a name that is taken keeps a job from being stored; the transaction is given up then.
-    if let Some(index) = ids.iter().position(|id| !stored.contains(id)) {
-        let name = names[index].clone().unwrap_or_default();
-        return Err(StoreError::NameTaken { name, index });
-    }
-    deltas.store_postgres(conn)?;
-    Ok((ids.into_iter().map(JobId).collect(), transaction))
+    rows
 }

@@ -13,13 +13,14 @@ macro_rules! claim {
             "WITH held AS MATERIALIZED (SELECT id FROM nodes WHERE id = ? AND NOT taken_over FOR KEY SHARE), \
              claimed AS (\
              UPDATE jobs SET state = 3, attempts = attempts + 1, fence = fence + 1, node_id = ?, started_at = ?, \
-             updated_at = ? FROM payloads WHERE jobs.ctid = ANY (ARRAY (\
+             updated_at = ? WHERE jobs.ctid = ANY (ARRAY (\
              SELECT ctid FROM jobs WHERE state = 1 AND queue = ? AND ",
             $which,
             " AND EXISTS (SELECT 1 FROM held) ORDER BY priority DESC, id LIMIT ? \
-             FOR UPDATE SKIP LOCKED)) AND jobs.state = 1 AND payloads.job_id = jobs.id \
+             FOR UPDATE SKIP LOCKED)) AND jobs.state = 1 \
              RETURNING jobs.id, name, jobs.queue, priority, attempts, fence, system_failures, max_retries, \
-             backoff_base, timeout_ms, executor, payload, sum), \
+             backoff_base, timeout_ms, executor, coalesce((SELECT payload FROM payloads WHERE job_id = jobs.id \
+             AND octet_length(payload) <= 1048576), '') AS payload, sum), \
              counted AS (INSERT INTO counts (queue, state, jobs) \
              SELECT queue, 1, -count(*) FROM claimed GROUP BY queue) \
              SELECT * FROM claimed"

@@ -11,7 +11,7 @@ use super::claim::{Front, in_order};
 use super::statements::{
     HoldNode, InsertAttempts, InsertOutputs, NextDue, Outlook, Promote, Release, Shares,
 };
-use super::storable;
+use super::{portions, storable};
 use crate::StoreError;
 use crate::counts::Deltas;
 use crate::sums::OfAttempt;
@@ -204,49 +204,51 @@ fn release(
 
 /// Keeps attempts and what they printed.
 fn keep(conn: &mut PgConnection, attempts: &[&Attempt]) -> Result<(), StoreError> {
-    if attempts.is_empty() {
-        return Ok(());
-    }
     fn column<T>(attempts: &[&Attempt], value: impl Fn(&Attempt) -> T) -> Vec<T> {
         attempts.iter().map(|attempt| value(attempt)).collect()
     }
-    let messages = column(attempts, |attempt| storable(&attempt.outcome.message));
-    let with_messages = attempts.iter().zip(&messages);
-    let sums = with_messages.map(|(attempt, message)| OfAttempt::new(attempt, message).sum());
-    let sums = sums.collect();
-    InsertAttempts {
-        job_id: column(attempts, |attempt| attempt.job.0),
-        fence: column(attempts, |attempt| attempt.fence),
-        attempt: column(attempts, |attempt| {
-            i32::try_from(attempt.attempt).unwrap_or(i32::MAX)
-        }),
-        node_id: column(attempts, |attempt| attempt.node.0),
-        worker: column(attempts, |attempt| {
-            i32::try_from(attempt.worker).unwrap_or(i32::MAX)
-        }),
-        outcome: column(attempts, |attempt| attempt.outcome.kind.code()),
-        exit_code: column(attempts, |attempt| attempt.outcome.exit_code),
-        signal: column(attempts, |attempt| attempt.outcome.signal),
-        message: messages,
-        started_at: column(attempts, |attempt| attempt.started_at.0),
-        finished_at: column(attempts, |attempt| attempt.finished_at.0),
-        output_bytes: column(attempts, |attempt| {
-            i64::try_from(attempt.output.total_bytes).unwrap_or(i64::MAX)
-        }),
-        sum: sums,
+    for portion in portions(attempts.iter().map(|attempt| attempt.outcome.message.len())) {
+        let attempts = &attempts[portion];
+        let messages = column(attempts, |attempt| storable(&attempt.outcome.message));
+        let with_messages = attempts.iter().zip(&messages);
+        let sums = with_messages.map(|(attempt, message)| OfAttempt::new(attempt, message).sum());
+        let sums = sums.collect();
+        InsertAttempts {
+            job_id: column(attempts, |attempt| attempt.job.0),
+            fence: column(attempts, |attempt| attempt.fence),
+            attempt: column(attempts, |attempt| {
+                i32::try_from(attempt.attempt).unwrap_or(i32::MAX)
+            }),
+            node_id: column(attempts, |attempt| attempt.node.0),
+            worker: column(attempts, |attempt| {
+                i32::try_from(attempt.worker).unwrap_or(i32::MAX)
+            }),
+            outcome: column(attempts, |attempt| attempt.outcome.kind.code()),
+            exit_code: column(attempts, |attempt| attempt.outcome.exit_code),
+            signal: column(attempts, |attempt| attempt.outcome.signal),
+            message: messages,
+            started_at: column(attempts, |attempt| attempt.started_at.0),
+            finished_at: column(attempts, |attempt| attempt.finished_at.0),
+            output_bytes: column(attempts, |attempt| {
+                i64::try_from(attempt.output.total_bytes).unwrap_or(i64::MAX)
+            }),
+            sum: sums,
+        }
+        .execute(conn)?;
     }
-    .execute(conn)?;
-    let printed: Vec<&Attempt> = attempts
+    let printed = |attempt: &Attempt| attempt.output.head.len() + attempt.output.tail.len();
+    let attempts: Vec<&Attempt> = attempts
         .iter()
         .copied()
-        .filter(|attempt| !(attempt.output.head.is_empty() && attempt.output.tail.is_empty()))
+        .filter(|attempt| printed(attempt) > 0)
         .collect();
-    if !printed.is_empty() {
+    for portion in portions(attempts.iter().map(|attempt| printed(attempt))) {
+        let attempts = &attempts[portion];
         InsertOutputs {
-            job_id: column(&printed, |attempt| attempt.job.0),
-            fence: column(&printed, |attempt| attempt.fence),
-            head: column(&printed, |attempt| attempt.output.head.clone()),
-            tail: column(&printed, |attempt| attempt.output.tail.clone()),
+            job_id: column(attempts, |attempt| attempt.job.0),
+            fence: column(attempts, |attempt| attempt.fence),
+            head: column(attempts, |attempt| attempt.output.head.clone()),
+            tail: column(attempts, |attempt| attempt.output.tail.clone()),
         }
         .execute(conn)?;
     }

@@ -39,7 +39,8 @@ statements! { Sqlite, SqliteConnection;
          updated_at = ? WHERE state = 1 AND id IN (\
          SELECT id FROM jobs WHERE state = 1 AND queue = ? ORDER BY priority DESC, id LIMIT ? + 0) \
          RETURNING id, name, queue, priority, attempts, fence, system_failures, max_retries, backoff_base, \
-         timeout_ms, executor, (SELECT payload FROM payloads WHERE job_id = jobs.id), sum"
+         timeout_ms, executor, coalesce((SELECT payload FROM payloads WHERE job_id = jobs.id \
+         AND octet_length(payload) <= 1048576), ''), sum"
     }
 
     /// Makes due jobs ready: the event `due` of `transition`, for many at once. Yields their queues, and the fences by

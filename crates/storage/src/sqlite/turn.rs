@@ -10,6 +10,7 @@ use crate::StoreError;
 use crate::counts::Deltas;
 use crate::sums::OfAttempt;
 use crate::verbs::turn::{Claimed, PROMOTE_BATCH, Queues, Record, Turn, TurnResult, cancelled_instead};
+use crate::words::Words;
 
 /// Runs one turn; the transaction is the caller's.
 pub fn turn(conn: &mut SqliteConnection, turn: &Turn<'_>) -> Result<TurnResult, StoreError> {
@@ -29,7 +30,9 @@ pub fn turn(conn: &mut SqliteConnection, turn: &Turn<'_>) -> Result<TurnResult, 
         now: turn.now.0,
         limit: PROMOTE_BATCH,
     };
-    deltas.promoted(&statement.load::<(String, i64)>(conn)?);
+    let promoted: Vec<(Words, i64)> = statement.load(conn)?;
+    let promoted = promoted.into_iter().map(|(queue, fence)| (queue.text, fence));
+    deltas.promoted(&promoted.collect::<Vec<_>>());
     let claimed = if turn.claim > 0 {
         claim(conn, turn, &mut deltas)?
     } else {
@@ -64,8 +67,8 @@ fn release(
         }
     }
     if change.to() != State::Completed {
-        let (queue,) = QueueOf { id: record.job.0 }.get_result::<(String,)>(conn)?;
-        deltas.entered(&queue, change.to(), 1);
+        let (queue,) = QueueOf { id: record.job.0 }.get_result::<(Words,)>(conn)?;
+        deltas.entered(&queue.text, change.to(), 1);
     }
     Ok(true)
 }
@@ -138,8 +141,8 @@ fn insert_attempts(conn: &mut SqliteConnection, attempts: &[&Attempt]) -> Result
 
 /// The queues, among those served, that have a job ready.
 pub fn ready_queues(conn: &mut SqliteConnection, queues: &Queues) -> Result<Vec<String>, StoreError> {
-    let ready: Vec<(String,)> = ReadyQueues {}.load(conn)?;
-    Ok(queues.served(ready.into_iter().map(|(name,)| name)))
+    let ready: Vec<(Words,)> = ReadyQueues {}.load(conn)?;
+    Ok(queues.served(ready.into_iter().map(|(name,)| name.text)))
 }
 
 /// Claims by priority, then by age, over all served queues.

@@ -1,11 +1,13 @@
 //! Finding jobs and attempts that are no longer what was stored, by their checksums.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
-use super::copy;
+use queuectl_core::limits::PAYLOAD_BYTES;
+
+use super::copy::{self, Key};
 use crate::StoreError;
 use crate::connection::Db;
-use crate::rows::{AttemptRow, JobRow};
+use crate::rows::{AttemptRow, JobRow, fault};
 use crate::sums::{OfAttempt, OfJob};
 
 /// Most findings that are named one by one.
@@ -25,37 +27,72 @@ pub fn altered(conn: &mut Db) -> Result<Vec<String>, StoreError> {
     let mut after = i64::MIN;
     loop {
         let rows = copy::read(conn, after)?;
-        let Some(last) = rows.jobs.last() else {
+        let Some(last) = rows.jobs.last().map(|job| job.id) else {
             break;
         };
-        after = last.id;
         let payloads = rows.payloads.iter();
         let payloads: HashMap<i64, &str> = payloads.map(|row| (row.job_id, row.payload.as_str())).collect();
         for job in &rows.jobs {
             // One without a payload is found as a row that points at nothing.
-            let payload = payloads.get(&job.id).copied().unwrap_or_default();
-            if job.sum.is_some_and(|sum| sum != of_job(job, payload).sum()) {
-                say(format!("job {}: what it runs is not what was stored", job.id));
+            let Some(payload) = payloads.get(&job.id) else {
+                continue;
+            };
+            match job.sum {
+                Some(sum) if sum != of_job(job, payload).sum() => {
+                    say(format!("job {}: what it runs is not what was stored", job.id));
+                }
+                Some(_) => {}
+                None => {
+                    let payload = Some(*payload).filter(|payload| payload.len() <= PAYLOAD_BYTES);
+                    let fault = fault(job.name.as_deref(), &job.queue, &job.executor, payload);
+                    fault
+                        .err()
+                        .into_iter()
+                        .for_each(|fault| say(format!("job {} cannot be read: {fault}", job.id)));
+                }
             }
         }
-        let outputs = rows.outputs.iter();
-        let outputs: HashMap<_, _> = outputs.map(|row| ((row.job_id, row.fence), row)).collect();
-        for attempt in &rows.attempts {
-            let key = (attempt.job_id, attempt.fence);
-            let output = outputs.get(&key);
-            let (head, tail) = output.map_or_else(Default::default, |row| (&*row.head, &*row.tail));
-            let differs = |sum| sum != of_attempt(attempt, head, tail).sum();
-            if attempt.sum.is_some_and(differs) {
-                let (job, fence) = key;
-                say(format!(
-                    "job {job}: the attempt under fence {fence} is not what was recorded"
-                ));
+        let mut at = (after, i64::MAX);
+        while let Some(attempts) = copy::next_attempts(conn, &mut at, (last, i64::MAX))? {
+            for line in altered_attempts(conn, &attempts)? {
+                say(line);
             }
         }
+        after = last;
     }
     if more > 0 {
         found.push(format!("and {more} more jobs or attempts"));
     }
+    Ok(found)
+}
+
+/// Which of these attempts, the next by their keys, differ from their checksums.
+fn altered_attempts(conn: &mut Db, attempts: &[AttemptRow]) -> Result<Vec<String>, StoreError> {
+    let key = |row: &AttemptRow| (row.job_id, row.fence);
+    let mut left: BTreeMap<Key, &AttemptRow> = attempts.iter().map(|row| (key(row), row)).collect();
+    let (Some(first), Some(last)) = (attempts.first().map(key), attempts.last().map(key)) else {
+        return Ok(Vec::new());
+    };
+    let mut found = Vec::new();
+    let mut compare = |attempt: &AttemptRow, head: &[u8], tail: &[u8]| {
+        let differs = |sum| sum != of_attempt(attempt, head, tail).sum();
+        if attempt.sum.is_some_and(differs) {
+            let (job, fence) = key(attempt);
+            found.push(format!(
+                "job {job}: the attempt under fence {fence} is not what was recorded"
+            ));
+        }
+    };
+    let mut at = (first.0, first.1.saturating_sub(1));
+    while let Some(outputs) = copy::next_outputs(conn, &mut at, last)? {
+        for output in &outputs {
+            if let Some(attempt) = left.remove(&(output.job_id, output.fence)) {
+                compare(attempt, &output.head, &output.tail);
+            }
+        }
+    }
+    // Those that printed nothing.
+    left.values().for_each(|attempt| compare(attempt, &[], &[]));
     Ok(found)
 }
 

@@ -9,6 +9,7 @@ use std::hash::{Hash, Hasher};
 use std::path::Path;
 
 use diesel::connection::SimpleConnection;
+use diesel::dsl::sql;
 use diesel::prelude::*;
 use diesel::sql_types::BigInt;
 
@@ -19,15 +20,19 @@ use crate::postgres::storable;
 use crate::rows::{AttemptRow, JobRow};
 use crate::schema::{attempts, jobs, nodes, outputs, payloads, settings};
 use crate::sqlite::make;
+use crate::words::Words;
 use crate::{Location, OpenMode, Store, StoreError, counts, postgres, sqlite};
 
-/// Jobs whose rows are in memory at a time.
+/// Jobs and attempts whose rows are in memory at a time, and bytes of what they run or printed.
 const CHUNK: i64 = 200;
+const ATTEMPTS: i64 = 1000;
+const CHUNK_BYTES: i64 = 16 * 1024 * 1024;
 
 #[derive(Debug, Queryable, Selectable, Insertable)]
 #[diesel(table_name = payloads, treat_none_as_default_value = false)]
 pub(super) struct PayloadRow {
     pub job_id: i64,
+    #[diesel(deserialize_as = Words)]
     pub payload: String,
 }
 
@@ -62,13 +67,14 @@ pub struct Copied {
     pub outputs: u64,
 }
 
-/// Rows that belong together.
+/// Jobs and what they run.
 pub(super) struct Rows {
     pub jobs: Vec<JobRow>,
     pub payloads: Vec<PayloadRow>,
-    pub attempts: Vec<AttemptRow>,
-    pub outputs: Vec<OutputRow>,
 }
+
+/// An attempt: its job and its fencing token.
+pub(super) type Key = (i64, i64);
 
 macro_rules! insert {
     ($conn:expr, $table:expr, $rows:expr) => {
@@ -78,6 +84,16 @@ macro_rules! insert {
                 Db::Postgres(conn) => diesel::insert_into($table).values(some).execute(conn)?,
             };
         }
+    };
+}
+
+/// Rows of attempts behind one and up to another, in words that every index can be used for.
+macro_rules! between {
+    ($table:ident, $after:expr, $to:expr) => {
+        ($table::job_id.ge($after.0))
+            .and($table::job_id.gt($after.0).or($table::fence.gt($after.1)))
+            .and($table::job_id.le($to.0))
+            .and($table::job_id.lt($to.0).or($table::fence.le($to.1)))
     };
 }
 
@@ -124,7 +140,7 @@ fn copy_and_compare(from: &mut Db, to: &mut Db) -> Result<Copied, StoreError> {
         return Err(StoreError::NotEmpty);
     }
     let (copied, digest) = copy(from, to)?;
-    if digest != self::digest(to)? {
+    if digest.finish() != Digest::of(to)?.finish() {
         return Err(StoreError::CopyDiffers);
     }
     Ok(copied)
@@ -158,11 +174,11 @@ fn is_empty(conn: &mut Db) -> Result<bool, StoreError> {
     Ok(jobs.is_none() && nodes.is_none() && settings.is_none() && last_number(conn, "jobs")? == 0)
 }
 
-fn copy(from: &mut Db, to: &mut Db) -> Result<(Copied, u64), StoreError> {
-    let mut hasher = DefaultHasher::new();
+fn copy(from: &mut Db, to: &mut Db) -> Result<(Copied, Digest), StoreError> {
+    let mut digest = Digest::default();
     let mut copied = Copied::default();
     let found = settings_of(from)?;
-    found.iter().for_each(|row| hash(&mut hasher, row));
+    digest.add_settings(&found);
     insert!(to, settings::table, found);
     copied.settings = found.len() as u64;
     // To a node on the copy, the nodes of the original look dead. It shall rescue their jobs, but not kill processes
@@ -180,18 +196,26 @@ fn copy(from: &mut Db, to: &mut Db) -> Result<(Copied, u64), StoreError> {
     let mut after = i64::MIN;
     loop {
         let rows = read(from, after)?;
-        let Some(last) = rows.jobs.last() else {
+        let Some(last) = rows.jobs.last().map(|job| job.id) else {
             break;
         };
-        after = last.id;
-        hash_rows(&mut hasher, &rows);
+        digest.add_rows(&rows);
+        copied.jobs += rows.jobs.len() as u64;
         insert!(to, jobs::table, rows.jobs);
         insert_payloads(to, rows.payloads)?;
-        insert!(to, attempts::table, rows.attempts);
-        insert!(to, outputs::table, rows.outputs);
-        copied.jobs += rows.jobs.len() as u64;
-        copied.attempts += rows.attempts.len() as u64;
-        copied.outputs += rows.outputs.len() as u64;
+        let (mut at, end) = ((after, i64::MAX), (last, i64::MAX));
+        while let Some(attempts) = next_attempts(from, &mut at, end)? {
+            digest.add_attempts(&attempts);
+            copied.attempts += attempts.len() as u64;
+            insert!(to, attempts::table, attempts);
+        }
+        at = (after, i64::MAX);
+        while let Some(outputs) = next_outputs(from, &mut at, end)? {
+            digest.add_outputs(&outputs);
+            copied.outputs += outputs.len() as u64;
+            insert!(to, outputs::table, outputs);
+        }
+        after = last;
     }
     // Numbers are never reused, not even those of jobs that were purged.
     for table in ["jobs", "nodes"] {
@@ -202,33 +226,73 @@ fn copy(from: &mut Db, to: &mut Db) -> Result<(Copied, u64), StoreError> {
         Db::Sqlite(conn) => conn.batch_execute(counts::RECOUNT)?,
         Db::Postgres(conn) => conn.batch_execute(counts::RECOUNT)?,
     }
-    Ok((copied, hasher.finish()))
+    Ok((copied, digest))
 }
 
-/// What a store holds, in a number.
-fn digest(conn: &mut Db) -> Result<u64, StoreError> {
-    let mut hasher = DefaultHasher::new();
-    settings_of(conn)?.iter().for_each(|row| hash(&mut hasher, row));
-    let mut after = i64::MIN;
-    loop {
-        let rows = read(conn, after)?;
-        let Some(last) = rows.jobs.last() else {
-            return Ok(hasher.finish());
-        };
-        after = last.id;
-        hash_rows(&mut hasher, &rows);
+/// What a store holds, in a number for each table: it does not matter how much of them was read at a time.
+#[derive(Default)]
+struct Digest {
+    settings: DefaultHasher,
+    jobs: DefaultHasher,
+    payloads: DefaultHasher,
+    attempts: DefaultHasher,
+    outputs: DefaultHasher,
+}
+
+impl Digest {
+    fn of(conn: &mut Db) -> Result<Digest, StoreError> {
+        let mut digest = Digest::default();
+        digest.add_settings(&settings_of(conn)?);
+        let mut after = i64::MIN;
+        loop {
+            let rows = read(conn, after)?;
+            let Some(last) = rows.jobs.last().map(|job| job.id) else {
+                return Ok(digest);
+            };
+            digest.add_rows(&rows);
+            let (mut at, end) = ((after, i64::MAX), (last, i64::MAX));
+            while let Some(attempts) = next_attempts(conn, &mut at, end)? {
+                digest.add_attempts(&attempts);
+            }
+            at = (after, i64::MAX);
+            while let Some(outputs) = next_outputs(conn, &mut at, end)? {
+                digest.add_outputs(&outputs);
+            }
+            after = last;
+        }
+    }
+
+    fn add_settings(&mut self, rows: &[SettingRow]) {
+        hash(&mut self.settings, rows);
+    }
+
+    fn add_rows(&mut self, rows: &Rows) {
+        hash(&mut self.jobs, &rows.jobs);
+        hash(&mut self.payloads, &rows.payloads);
+    }
+
+    fn add_attempts(&mut self, rows: &[AttemptRow]) {
+        hash(&mut self.attempts, rows);
+    }
+
+    fn add_outputs(&mut self, rows: &[OutputRow]) {
+        hash(&mut self.outputs, rows);
+    }
+
+    fn finish(&self) -> [u64; 5] {
+        [
+            &self.settings,
+            &self.jobs,
+            &self.payloads,
+            &self.attempts,
+            &self.outputs,
+        ]
+        .map(Hasher::finish)
     }
 }
 
-fn hash(hasher: &mut DefaultHasher, row: &impl Debug) {
-    format!("{row:?}").hash(hasher);
-}
-
-fn hash_rows(hasher: &mut DefaultHasher, rows: &Rows) {
-    rows.jobs.iter().for_each(|row| hash(hasher, row));
-    rows.payloads.iter().for_each(|row| hash(hasher, row));
-    rows.attempts.iter().for_each(|row| hash(hasher, row));
-    rows.outputs.iter().for_each(|row| hash(hasher, row));
+fn hash(hasher: &mut DefaultHasher, rows: &[impl Debug]) {
+    rows.iter().for_each(|row| format!("{row:?}").hash(hasher));
 }
 
 fn settings_of(conn: &mut Db) -> Result<Vec<SettingRow>, StoreError> {
@@ -238,43 +302,100 @@ fn settings_of(conn: &mut Db) -> Result<Vec<SettingRow>, StoreError> {
     Ok(query.load(conn)?)
 }
 
-/// The next jobs by number, and all that belongs to them.
+/// The next jobs by number, and what they run.
 pub(super) fn read(conn: &mut Db, after: i64) -> Result<Rows, StoreError> {
-    let jobs: Vec<JobRow> = jobs::table
+    let mut jobs: Vec<JobRow> = jobs::table
         .filter(jobs::id.gt(after))
         .order(jobs::id)
         .limit(CHUNK)
         .select(JobRow::as_select())
         .load(conn)?;
+    let ids: Vec<i64> = jobs.iter().map(|job| job.id).collect();
+    let sizes: Vec<(i64, i64)> = payloads::table
+        .filter(payloads::job_id.eq_any(&ids))
+        .order(payloads::job_id)
+        .select((
+            payloads::job_id,
+            sql::<BigInt>("CAST(octet_length(payload) AS BIGINT)"),
+        ))
+        .load(conn)?;
+    if let Some(last) = last_that_fits(&sizes) {
+        jobs.retain(|job| job.id <= last);
+    }
     let last = jobs.last().map_or(after, |job| job.id);
     let payloads = payloads::table
         .filter(payloads::job_id.gt(after).and(payloads::job_id.le(last)))
         .order(payloads::job_id)
         .select(PayloadRow::as_select())
         .load(conn)?;
-    let mut attempts: Vec<AttemptRow> = attempts::table
-        .filter(attempts::job_id.gt(after).and(attempts::job_id.le(last)))
+    Ok(Rows { jobs, payloads })
+}
+
+/// The last of the first rows that are no more than may be read at a time, if that is not all of them.
+fn last_that_fits<K: Copy>(sizes: &[(K, i64)]) -> Option<K> {
+    let mut bytes = 0;
+    let fits = sizes.iter().take_while(|(_, size)| {
+        bytes += size;
+        bytes <= CHUNK_BYTES
+    });
+    let fits = fits.count().max(1);
+    (fits < sizes.len()).then(|| sizes[fits - 1].0)
+}
+
+/// The next attempts up to and with that one. None if there are no more.
+pub(super) fn next_attempts(
+    conn: &mut Db,
+    at: &mut Key,
+    end: Key,
+) -> Result<Option<Vec<AttemptRow>>, StoreError> {
+    let mut found: Vec<AttemptRow> = attempts::table
+        .filter(between!(attempts, *at, end))
         .order((attempts::job_id, attempts::fence))
+        .limit(ATTEMPTS)
         .select(AttemptRow::as_select())
         .load(conn)?;
-    for attempt in &mut attempts {
+    for attempt in &mut found {
         let message = storable(&attempt.message);
         if message != attempt.message {
             // The checksum is over another text.
             (attempt.message, attempt.sum) = (message, None);
         }
     }
-    let outputs = outputs::table
-        .filter(outputs::job_id.gt(after).and(outputs::job_id.le(last)))
+    *at = found.last().map_or(end, |row| (row.job_id, row.fence));
+    Ok(Some(found).filter(|found| !found.is_empty()))
+}
+
+/// What the next attempts up to and with that one printed. None if there is no more.
+pub(super) fn next_outputs(
+    conn: &mut Db,
+    at: &mut Key,
+    end: Key,
+) -> Result<Option<Vec<OutputRow>>, StoreError> {
+    let sizes: Vec<(i64, i64, i64)> = outputs::table
+        .filter(between!(outputs, *at, end))
+        .order((outputs::job_id, outputs::fence))
+        .limit(ATTEMPTS)
+        .select((
+            outputs::job_id,
+            outputs::fence,
+            sql::<BigInt>("CAST(octet_length(head) AS BIGINT) + octet_length(tail)"),
+        ))
+        .load(conn)?;
+    let sizes: Vec<(Key, i64)> = sizes
+        .into_iter()
+        .map(|(job, fence, size)| ((job, fence), size))
+        .collect();
+    let Some((last, _)) = sizes.last() else {
+        return Ok(None);
+    };
+    let last = last_that_fits(&sizes).unwrap_or(*last);
+    let found = outputs::table
+        .filter(between!(outputs, *at, last))
         .order((outputs::job_id, outputs::fence))
         .select(OutputRow::as_select())
         .load(conn)?;
-    Ok(Rows {
-        jobs,
-        payloads,
-        attempts,
-        outputs,
-    })
+    *at = last;
+    Ok(Some(found))
 }
 
 #[derive(QueryableByName)]

@@ -5,12 +5,14 @@ use std::collections::HashMap;
 use diesel::prelude::*;
 use queuectl_core::{Job, QueueName, State};
 
-use crate::rows::JobRow;
-use crate::schema::{jobs, payloads};
+use crate::rows::found_jobs;
+use crate::schema::jobs;
 use crate::{Store, StoreError, pages};
 
 /// Jobs read by one statement.
 const CHUNK: usize = 100;
+/// Payloads that are in memory at a time.
+const PAGE_BYTES: i64 = 16 * 1024 * 1024;
 
 /// A place in a list. Ended jobs are listed in the order in which they ended if a state is asked for, all others by
 /// their numbers.
@@ -68,6 +70,15 @@ impl ListFilter {
     }
 }
 
+/// Some of the jobs of a list.
+#[derive(Debug, Default)]
+pub struct Page {
+    /// The jobs, in the order that was asked for.
+    pub jobs: Vec<Job>,
+    /// Whether there may be more of them behind the last one.
+    pub more: bool,
+}
+
 impl Store {
     /// The jobs that fit, newest first unless asked otherwise: by number, or, in the list of a final state, by when
     /// they ended.
@@ -75,25 +86,53 @@ impl Store {
     /// # Errors
     /// [`StoreError::Database`].
     pub fn list(&mut self, filter: &ListFilter) -> Result<Vec<Job>, StoreError> {
+        let mut filter = filter.clone();
+        let mut list = Vec::new();
+        loop {
+            let page = self.list_page(&filter)?;
+            filter.limit = filter
+                .limit
+                .saturating_sub(u32::try_from(page.jobs.len()).unwrap_or(u32::MAX));
+            let last = page.jobs.last().map(|job| filter.position(job));
+            list.extend(page.jobs);
+            match filter.oldest_first {
+                true => filter.above = last.or(filter.above),
+                false => filter.below = last.or(filter.below),
+            }
+            if !page.more || filter.limit == 0 {
+                return Ok(list);
+            }
+        }
+    }
+
+    /// The first of the jobs that fit: as many as were asked for, or, if their payloads are large, fewer.
+    ///
+    /// # Errors
+    /// [`StoreError::Database`].
+    pub fn list_page(&mut self, filter: &ListFilter) -> Result<Page, StoreError> {
         // One moment: a job must not change between being found and being read.
         self.conn()?.snapshot(|conn| {
             let places = pages::positions(conn, filter)?;
-            let mut list = Vec::with_capacity(places.len());
+            let mut page = Page {
+                jobs: Vec::with_capacity(places.len()),
+                more: places.len() >= filter.limit as usize,
+            };
+            let mut bytes = 0;
             for chunk in places.chunks(CHUNK) {
                 let ids: Vec<i64> = chunk.iter().map(|place| place.id).collect();
-                let rows: Vec<(JobRow, String)> = jobs::table
-                    .inner_join(payloads::table)
-                    .filter(jobs::id.eq_any(&ids))
-                    .select((JobRow::as_select(), payloads::payload))
-                    .load(conn)?;
-                let mut rows: HashMap<i64, _> = rows.into_iter().map(|row| (row.0.id, row)).collect();
-                for id in ids {
-                    if let Some((row, payload)) = rows.remove(&id) {
-                        list.push(row.into_job(&payload)?);
+                let found = found_jobs!(conn, jobs::id.eq_any(&ids));
+                let mut found: HashMap<i64, _> =
+                    found.into_iter().map(|found| (found.row.id, found)).collect();
+                for job in ids.iter().filter_map(|id| found.remove(id)) {
+                    bytes += job.bytes();
+                    if bytes > PAGE_BYTES && !page.jobs.is_empty() {
+                        page.more = true;
+                        return Ok(page);
                     }
+                    page.jobs.push(job.read(conn)?);
                 }
             }
-            Ok(list)
+            Ok(page)
         })
     }
 

@@ -67,7 +67,10 @@ impl Store {
             other => other.map(|value| u64::try_from(value).unwrap_or(0)),
         };
         Ok(CheckReport {
-            dangling: count("SELECT count(*) FROM pragma_foreign_key_check")?,
+            dangling: count("SELECT count(*) FROM pragma_foreign_key_check")?
+                + count(
+                    "SELECT count(*) FROM jobs WHERE NOT EXISTS (SELECT 1 FROM payloads WHERE job_id = jobs.id)",
+                )?,
             miscounted: count(counts::WRONG)?,
             pages: count("PRAGMA page_count")?,
             free_pages: count("PRAGMA freelist_count")?,

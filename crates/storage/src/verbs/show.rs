@@ -4,8 +4,8 @@ use diesel::prelude::*;
 use queuectl_core::{Attempt, Job, JobId, JobRef};
 
 use crate::connection::Db;
-use crate::rows::{AttemptRow, JobRow};
-use crate::schema::{attempts, jobs, outputs, payloads};
+use crate::rows::{AttemptRow, JobRow, found_jobs};
+use crate::schema::{attempts, jobs, outputs};
 use crate::{Store, StoreError, postgres};
 
 impl Store {
@@ -15,22 +15,14 @@ impl Store {
     /// [`StoreError::NoSuchJob`].
     pub fn job(&mut self, job: &JobRef) -> Result<Job, StoreError> {
         let conn = self.conn()?;
-        let (row, payload): (JobRow, String) = match job {
-            JobRef::Number(id) => jobs::table
-                .inner_join(payloads::table)
-                .filter(jobs::id.eq(id.0))
-                .select((JobRow::as_select(), payloads::payload))
-                .get_result(conn)
-                .optional()?,
-            JobRef::Name(name) => jobs::table
-                .inner_join(payloads::table)
-                .filter(jobs::name.eq(name.as_str()))
-                .select((JobRow::as_select(), payloads::payload))
-                .get_result(conn)
-                .optional()?,
-        }
-        .ok_or_else(|| StoreError::NoSuchJob(job.to_string()))?;
-        row.into_job(&payload)
+        let found = match job {
+            JobRef::Number(id) => found_jobs!(conn, jobs::id.eq(id.0)),
+            JobRef::Name(name) => found_jobs!(conn, jobs::name.eq(name.as_str())),
+        };
+        let found = found.into_iter().next();
+        found
+            .ok_or_else(|| StoreError::NoSuchJob(job.to_string()))?
+            .read(conn)
     }
 
     /// The job's ended attempts with what they printed, oldest first.
@@ -57,9 +49,10 @@ impl Store {
             .order(attempts::fence)
             .select(AttemptRow::as_select())
             .load(self.conn()?)?;
-        rows.into_iter()
+        let attempts = rows.into_iter();
+        Ok(attempts
             .map(|row| row.into_attempt(Vec::new(), Vec::new()))
-            .collect()
+            .collect())
     }
 
     /// The attempt that was made under that fencing token, with what it printed; none if it has not ended.
@@ -87,8 +80,7 @@ impl Store {
             .select(AttemptRow::as_select())
             .first(self.conn()?)
             .optional()?;
-        row.map(|row| row.into_attempt(Vec::new(), Vec::new()))
-            .transpose()
+        Ok(row.map(|row| row.into_attempt(Vec::new(), Vec::new())))
     }
 }
 
@@ -99,7 +91,7 @@ fn with_output(conn: &mut Db, row: AttemptRow) -> Result<Attempt, StoreError> {
         .get_result(conn)
         .optional()?
         .unwrap_or_default();
-    row.into_attempt(head, tail)
+    Ok(row.into_attempt(head, tail))
 }
 
 /// The row of that job, without its payload, for a transaction that is going to change it.

@@ -12,9 +12,10 @@ use queuectl_core::{Attempt, Event, JobId, NodeId, QueueName, State, Timestamp, 
 use crate::connection::Db;
 use crate::counts::Deltas;
 use crate::postgres::claim::Front;
-use crate::rows::{JobRow, count};
+use crate::rows::{JobRow, count, fault};
 use crate::sums::OfJob;
-use crate::{Store, StoreError, postgres, sqlite};
+use crate::words::{MaybeWords, WholeWords, Words};
+use crate::{Problem, Store, StoreError, postgres, sqlite};
 
 /// Most waiting jobs that one turn makes ready; the rest follows in the next.
 pub(crate) const PROMOTE_BATCH: i64 = 1000;
@@ -55,7 +56,7 @@ pub struct Record {
 }
 
 /// What a dispatcher wants of a turn.
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy)]
 pub struct Turn<'a> {
     /// The node.
     pub node: NodeId,
@@ -75,8 +76,10 @@ pub struct Claimed {
     /// The job's number.
     pub id: i64,
     /// The id the user chose, if any.
+    #[diesel(deserialize_as = MaybeWords)]
     pub name: Option<String>,
     /// Its queue.
+    #[diesel(deserialize_as = Words)]
     pub queue: String,
     /// Its priority.
     pub priority: i32,
@@ -95,14 +98,25 @@ pub struct Claimed {
     /// Its own timeout in ms, if it has one.
     pub timeout_ms: Option<i64>,
     /// Its executor.
+    #[diesel(deserialize_as = Words)]
     pub executor: String,
-    /// The stored payload.
+    /// The stored payload; empty if there is none, or one that is over its limit or no text.
+    #[diesel(deserialize_as = WholeWords)]
     pub payload: String,
     /// The checksum over what never changes of the job; none if it was stored without.
     pub sum: Option<i32>,
 }
 
 impl Claimed {
+    /// What of the job cannot be read, so that it cannot be run. One that has a checksum was stored by the program itself.
+    pub fn fault(&self) -> Option<String> {
+        if self.sum.is_some() {
+            return None;
+        }
+        let payload = Some(self.payload.as_str()).filter(|payload| !payload.is_empty());
+        fault(self.name.as_deref(), &self.queue, &self.executor, payload).err()
+    }
+
     /// Whether what the job runs, and how, is what was stored.
     pub fn is_intact(&self) -> bool {
         let of = OfJob {
@@ -155,6 +169,58 @@ impl Store {
     /// # Errors
     /// [`StoreError::Database`]: nothing of the turn happened; the same turn can be tried again.
     pub fn turn(&mut self, turn: &Turn<'_>) -> Result<TurnResult, StoreError> {
+        let done = match self.turn_at_once(turn) {
+            Err(error) if is_refused(&error) && !turn.records.is_empty() => self.turn_one_by_one(turn),
+            done => done,
+        };
+        #[cfg(feature = "sim")]
+        crate::sim::tell(crate::sim::Seen::Turn(turn, done.as_ref()));
+        done
+    }
+
+    /// Records by themselves outcomes that the database did not take together, each as far as it takes it; then the rest of
+    /// the turn.
+    fn turn_one_by_one(&mut self, turn: &Turn<'_>) -> Result<TurnResult, StoreError> {
+        let mut stale = Vec::new();
+        for record in turn.records {
+            let mut recorded = None;
+            for less in Less::ALL {
+                let record = less.of(record);
+                let records = std::slice::from_ref(&record);
+                let alone = Turn {
+                    node: turn.node,
+                    records,
+                    claim: 0,
+                    queues: turn.queues,
+                    now: turn.now,
+                };
+                match self.turn_at_once(&alone) {
+                    Err(error) if is_refused(&error) => {
+                        let (job, fence) = (record.job.0, record.fence);
+                        tracing::error!(
+                            job,
+                            fence,
+                            what = less.what(),
+                            "the database does not take an outcome: {error}"
+                        );
+                    }
+                    done => {
+                        recorded = Some(done?.stale);
+                        break;
+                    }
+                }
+            }
+            // It stays with the node, as far as the database knows, and is rescued when that has ended.
+            stale.extend(recorded.unwrap_or_else(|| vec![(record.job, record.fence)]));
+        }
+        let rest = self.turn_at_once(&Turn {
+            records: &[],
+            ..*turn
+        })?;
+        Ok(TurnResult { stale, ..rest })
+    }
+
+    fn turn_at_once(&mut self, turn: &Turn<'_>) -> Result<TurnResult, StoreError> {
         let mut front = std::mem::take(&mut self.front);
         let done = match self.claim_alone(turn, &mut front) {
             Ok(None) => self.write_busily(|conn| match conn {
@@ -165,8 +231,6 @@ impl Store {
             Err(error) => Err(error),
         };
         self.front = front;
-        #[cfg(feature = "sim")]
-        crate::sim::tell(crate::sim::Seen::Turn(turn, done.as_ref()));
         done
     }
 
@@ -220,6 +284,48 @@ impl Store {
             Db::Postgres(conn) => postgres::turn::next_due(conn),
         }
     }
+}
+
+/// How much of an outcome is recorded that the database does not take as it is.
+#[derive(Clone, Copy)]
+enum Less {
+    Nothing,
+    Output,
+    Words,
+    Attempt,
+}
+
+impl Less {
+    const ALL: [Less; 4] = [Less::Nothing, Less::Output, Less::Words, Less::Attempt];
+
+    fn what(self) -> &'static str {
+        match self {
+            Less::Nothing => "all of it",
+            Less::Output => "without what it printed",
+            Less::Words => "without its reason",
+            Less::Attempt => "without the attempt",
+        }
+    }
+
+    fn of(self, record: &Record) -> Record {
+        let mut record = record.clone();
+        if let (Less::Output | Less::Words, Some(attempt)) = (self, &mut record.attempt) {
+            attempt.output.head.clear();
+            attempt.output.tail.clear();
+            if let Less::Words = self {
+                "the database did not take the reason".clone_into(&mut attempt.outcome.message);
+            }
+        }
+        if let Less::Attempt = self {
+            record.attempt = None;
+        }
+        record
+    }
+}
+
+/// Whether the database does not take what it is given: not now, and not later.
+fn is_refused(error: &StoreError) -> bool {
+    error.problem() == Some(Problem::Refused)
 }
 
 /// What becomes of a running job that would run again although somebody asked to cancel it: it may have ended by

@@ -4,6 +4,7 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod claims;
+mod refused;
 
 use diesel::connection::SimpleConnection;
 use diesel::prelude::*;

@@ -56,6 +56,7 @@ macro_rules! conformance_suite {
             purging_goes_in_steps,
             counts_follow_every_change,
             lists_are_in_order_and_have_pages,
+            pages_are_bounded_in_bytes,
             settings_are_stored_and_checked,
             nodes_live_while_their_guard_is_held,
             stop_requests_reach_the_node_and_never_soften,
@@ -75,6 +76,7 @@ mod nodes;
 mod operate;
 mod outcome;
 mod scale;
+mod unreadable;
 
 pub use claim::*;
 pub use enqueue::*;
@@ -82,6 +84,7 @@ pub use nodes::*;
 pub use operate::*;
 pub use outcome::*;
 pub use scale::*;
+pub use unreadable::*;
 
 const NOW: Timestamp = Timestamp(1_000_000);
 

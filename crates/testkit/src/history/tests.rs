@@ -35,6 +35,7 @@ fn found(id: JobId, state: State, attempts: u32, fence: i64) -> Found {
         started_at: None,
         finished_at: None,
         payload: Payload::default(),
+        unreadable: None,
     };
     Found {
         job,

@@ -64,7 +64,11 @@ impl Dispatcher {
 
     fn give(&mut self, worker: usize, job: Claimed) {
         if !job.is_intact() && !sabotage::is_off("sums") {
-            return self.refuse(&job);
+            return self.refuse(&job, DAMAGED.to_owned());
+        }
+        if let Some(fault) = job.fault() {
+            let message = format!("the job cannot be read: {fault}; it was not run, enqueue it again");
+            return self.refuse(&job, message);
         }
         match self.run_of(&job) {
             Ok(run) => {
@@ -85,9 +89,8 @@ impl Dispatcher {
 
     /// Ends a job without running it: something, and nobody knows what, would run instead. Another attempt would find
     /// the same.
-    fn refuse(&mut self, job: &Claimed) {
+    fn refuse(&mut self, job: &Claimed, message: String) {
         let now = self.clock.now();
-        let message = DAMAGED.to_owned();
         let mut ending = decide::died(OutcomeKind::Failed, message, self.node, 0, now, now);
         ending.advice.is_final = true;
         self.ended(job, ending);

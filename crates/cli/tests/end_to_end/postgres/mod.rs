@@ -13,6 +13,7 @@ mod secrets;
 mod server;
 mod storm;
 mod tls;
+mod unreadable;
 
 use std::time::{Duration, Instant};
 
