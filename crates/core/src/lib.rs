@@ -4,6 +4,7 @@
 //! processes, no clocks other than the one behind [`Clock`]. Every other crate builds on these types, so that a
 //! job means the same thing in the store, in a worker process and in the JSON that a user reads.
 
+mod duration;
 mod executor_setting;
 mod id;
 mod job;
@@ -16,6 +17,7 @@ mod state;
 mod time;
 pub mod transition;
 
+pub use duration::{parse_duration, show_time};
 pub use executor_setting::{ExecutorSetting, ExecutorSettingError};
 pub use id::{ExecutorName, IdError, JobId, JobName, JobRef, NodeId, QueueName};
 pub use job::{Command, Job, JobError, NewJob, Payload};

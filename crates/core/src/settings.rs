@@ -10,7 +10,7 @@ use std::time::Duration;
 use bytesize::ByteSize;
 use serde::{Deserialize, Serialize};
 
-use crate::{ExecutorSetting, excerpt};
+use crate::{ExecutorSetting, excerpt, parse_duration, show_time};
 
 /// What kind of value a setting takes.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -29,7 +29,7 @@ pub enum Kind {
         /// Largest.
         max: f64,
     },
-    /// A length of time such as `30s` or `1h 5m` in a range; `none` where there may be no limit.
+    /// A length of time such as `30s` or `1h 5m` in a range, a bare number being seconds; `none` where there may be no limit.
     Time {
         /// Shortest, in ms.
         min_ms: u64,
@@ -213,24 +213,15 @@ impl fmt::Display for Kind {
             Kind::Time { min_ms, max_ms, none } => {
                 let (min, max) = (show_time(min_ms), show_time(max_ms));
                 let or = if none { ", or none" } else { "" };
-                write!(f, "a time from {min} to {max} such as 500ms, 30s or 1h 5m{or}")
+                write!(
+                    f,
+                    "a time from {min} to {max} such as 500ms, 30s or 1h 5m{or}; a bare number is seconds"
+                )
             }
             Kind::Bytes { max } => write!(f, "a size up to {} such as 64KiB or 1MiB", show_bytes(max)),
             Kind::Choice(words) => write!(f, "one of: {}", words.join(", ")),
             Kind::Program => f.write_str("a program name or path"),
         }
-    }
-}
-
-/// A length of time in days and smaller units, whose sum is exact. Months and years have no length that people
-/// agree on.
-pub fn show_time(ms: u64) -> String {
-    let (days, rest) = (ms / DAY, Duration::from_millis(ms % DAY));
-    let unit = if days == 1 { "day" } else { "days" };
-    match (days, rest.is_zero()) {
-        (0, _) => humantime::format_duration(rest).to_string(),
-        (days, true) => format!("{days}{unit}"),
-        (days, false) => format!("{days}{unit} {}", humantime::format_duration(rest)),
     }
 }
 
@@ -309,13 +300,7 @@ impl Key {
             }
             Kind::Time { none: true, .. } if text == "none" => Some(Value::Ms(None)),
             Kind::Time { min_ms, max_ms, .. } => {
-                // A bare number would leave the unit to be guessed; only zero needs none.
-                let time = if text == "0" {
-                    Duration::ZERO
-                } else {
-                    humantime::parse_duration(text).ok()?
-                };
-                let ms = u64::try_from(time.as_millis()).ok()?;
+                let ms = u64::try_from(parse_duration(text)?.as_millis()).ok()?;
                 (min_ms..=max_ms).contains(&ms).then_some(Value::Ms(Some(ms)))
             }
             Kind::Bytes { max } => {
@@ -476,7 +461,13 @@ mod tests {
         assert_eq!(parse("retention", "52weeks").as_deref(), Ok("364days"));
         assert_eq!(parse("retention", "24h").as_deref(), Ok("1day"));
         assert!(parse("lease", "1s").is_err());
-        assert!(parse("lease", "30").is_err(), "a time needs its unit");
+        assert_eq!(
+            parse("lease", "90").as_deref(),
+            Ok("1m 30s"),
+            "a bare number is seconds"
+        );
+        assert!(parse("lease", "-90").is_err());
+        assert!(parse("lease", "4").is_err(), "seconds, but too few");
         assert_eq!(parse("kill_grace", "0").as_deref(), Ok("0s"));
         assert_eq!(parse("job_timeout", "none").as_deref(), Ok("none"));
         assert!(parse("lease", "none").is_err());

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use queuectl_core::Timestamp;
-use queuectl_core::settings::show_time;
+use queuectl_core::show_time;
 
 use crate::input::time::{Start, duration, milliseconds, point};
 

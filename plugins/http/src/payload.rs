@@ -195,13 +195,25 @@ fn headers(given: &BTreeMap<String, String>) -> Result<HeaderMap, String> {
 
 fn timeout(value: &Value) -> Result<Duration, String> {
     let span = match value {
-        Value::Number(ms) => ms.as_u64().map(Duration::from_millis),
-        Value::String(text) => humantime::parse_duration(text).ok(),
+        Value::Number(seconds) => length(&seconds.to_string()),
+        Value::String(text) => length(text),
         _ => None,
     };
     span.filter(|span| !span.is_zero() && *span <= LONGEST).ok_or_else(|| {
-        format!("{value} is no timeout; write ms as a number, or a text such as \"500ms\" or \"1m 30s\", of at most a year")
+        format!(
+            "{value} is not a timeout: write a number of seconds, or a text such as \"500ms\" or \"1m 30s\", of at \
+             most a year"
+        )
     })
+}
+
+/// A length of time as queuectl reads it everywhere: a bare number is seconds.
+fn length(text: &str) -> Option<Duration> {
+    let text = text.trim();
+    match text.parse() {
+        Ok(seconds) => Duration::try_from_secs_f64(seconds).ok(),
+        Err(_) => humantime::parse_duration(text).ok(),
+    }
 }
 
 #[cfg(test)]
@@ -227,6 +239,14 @@ mod tests {
         assert_eq!((plan.timeout, plan.redirects), (TIMEOUT, 5));
         assert_eq!(plan.expect_status, [200..=299]);
         assert!(plan.headers.is_empty() && plan.body.is_empty() && plan.expect_body.is_none());
+    }
+
+    #[test]
+    fn a_bare_number_is_seconds() {
+        for (value, ms) in [("5", 5000), ("0.25", 250), (r#""5""#, 5000), (r#""5ms""#, 5)] {
+            let plan = plan(&format!(r#"{{"url":"http://a.example","timeout":{value}}}"#)).unwrap();
+            assert_eq!(plan.timeout, Duration::from_millis(ms), "{value}");
+        }
     }
 
     #[test]
@@ -282,10 +302,12 @@ mod tests {
                 "is set by the executor",
             ),
             (url(r#","headers":{"HOST":"b"}"#), "is set by the executor"),
-            (url(r#","timeout":0"#), "0 is no timeout"),
-            (url(r#","timeout":-1"#), "-1 is no timeout"),
+            (url(r#","timeout":0"#), "0 is not a timeout"),
+            (url(r#","timeout":-1"#), "-1 is not a timeout"),
+            (url(r#","timeout":31536001"#), "of at most a year"),
+            (url(r#","timeout":true"#), "a number of seconds"),
             (url(r#","timeout":"2y""#), "of at most a year"),
-            (url(r#","timeout":"soon""#), "\"soon\" is no timeout"),
+            (url(r#","timeout":"soon""#), "\"soon\" is not a timeout"),
             (url(r#","expect_status":[]"#), "an empty list"),
             (url(r#","expect_status":204"#), "expected a sequence"),
             (url(r#","expect_status":["2xx"]"#), "\"2xx\" is no status"),

@@ -40,7 +40,7 @@ pub const SCHEMA: &str = r#"{
       }
     },
     "fuel": {"type": "integer", "minimum": 1, "description": "Most units of work, about one per instruction"},
-    "deadline": {"type": "string", "description": "Longest the program may run, such as 500ms or 1m 30s"},
+    "deadline": {"type": ["string", "number"], "description": "Longest the program may run: seconds, or a text such as 500ms or 1m 30s"},
     "memory": {"type": ["string", "integer"], "default": "256MiB", "description": "Most memory: bytes, or with a unit such as 64MiB"}
   }
 }"#;
@@ -255,16 +255,26 @@ impl<'de> Deserialize<'de> for Size {
     }
 }
 
-/// A length of time, written with its unit.
+/// A length of time, as a number of seconds or as text with its unit.
 #[derive(Debug)]
 struct Span(Duration);
 
 impl<'de> Deserialize<'de> for Span {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Span, D::Error> {
-        let text = String::deserialize(deserializer)?;
-        humantime::parse_duration(text.trim()).map(Span).map_err(|_| {
+        let value = serde_json::Value::deserialize(deserializer)?;
+        let text = match &value {
+            serde_json::Value::String(text) => text.trim().to_owned(),
+            serde_json::Value::Number(seconds) => seconds.to_string(),
+            _ => String::new(),
+        };
+        // As queuectl reads it everywhere: a bare number is seconds.
+        let span = match text.parse() {
+            Ok(seconds) => Duration::try_from_secs_f64(seconds).ok(),
+            Err(_) => humantime::parse_duration(&text).ok(),
+        };
+        span.map(Span).ok_or_else(|| {
             de::Error::custom(format!(
-                "'{text}' is no length of time; write it with a unit, such as 500ms, 30s or 1h 5m"
+                "{value} is not a length of time: write a number of seconds, or a text such as \"500ms\" or \"1h 5m\""
             ))
         })
     }

@@ -60,6 +60,19 @@ fn everything_can_be_asked_for() {
 }
 
 #[test]
+fn a_bare_number_is_seconds() {
+    for (value, ms) in [
+        (serde_json::json!(5), 5000),
+        (serde_json::json!(0.25), 250),
+        (serde_json::json!("5"), 5000),
+        (serde_json::json!("5ms"), 5),
+    ] {
+        let plan = of_payload(serde_json::json!({"module": "a", "deadline": value})).unwrap();
+        assert_eq!(plan.deadline, Some(Duration::from_millis(ms)), "{value}");
+    }
+}
+
+#[test]
 fn what_makes_no_sense_is_named() {
     for (payload, wanted) in [
         (serde_json::json!({}), "missing field `module`"),
@@ -83,8 +96,16 @@ fn what_makes_no_sense_is_named() {
         ),
         (serde_json::json!({"module": "a", "fuel": 0}), "fuel 0"),
         (
-            serde_json::json!({"module": "a", "deadline": "5"}),
-            "write it with a unit",
+            serde_json::json!({"module": "a", "deadline": "soon"}),
+            "a number of seconds",
+        ),
+        (
+            serde_json::json!({"module": "a", "deadline": true}),
+            "a number of seconds",
+        ),
+        (
+            serde_json::json!({"module": "a", "deadline": -5}),
+            "-5 is not a length of time",
         ),
         (
             serde_json::json!({"module": "a", "deadline": "0s"}),

@@ -2,6 +2,7 @@
 //!
 //! Read field by field rather than derived, so that every mistake is named in the user's terms.
 
+use std::borrow::Cow;
 use std::fmt::Display;
 use std::str::FromStr;
 
@@ -64,17 +65,15 @@ fn object(fields: Map<String, Value>, now: &ZonedDateTime) -> Result<JobSpec, St
                 spec.backoff_base = Some(value.as_f64().ok_or_else(|| bad("a number of seconds"))?)
             }
             "timeout" => {
-                spec.timeout_ms = Some(named(
-                    &name,
-                    milliseconds(text(&value).ok_or_else(|| bad(TIME))?),
-                )?)
+                let timeout = time(&value).ok_or_else(|| bad(TIME))?;
+                spec.timeout_ms = Some(named(&name, milliseconds(&timeout))?);
             }
             "delay" | "run_at" if spec.start.is_some() => {
                 return Err("\"delay\" and \"run_at\" exclude each other".to_owned());
             }
             "delay" => {
-                let delay = named(&name, duration(text(&value).ok_or_else(|| bad(TIME))?))?;
-                spec.start = Some(Start::After(delay));
+                let delay = time(&value).ok_or_else(|| bad(TIME))?;
+                spec.start = Some(Start::After(named(&name, duration(&delay))?));
             }
             "run_at" => {
                 let time = named(
@@ -108,7 +107,7 @@ fn object(fields: Map<String, Value>, now: &ZonedDateTime) -> Result<JobSpec, St
 }
 
 const COMMAND: &str = "text (a shell command line) or an array of texts (a program and its arguments)";
-const TIME: &str = "a time with its unit, such as \"30s\"";
+const TIME: &str = "a number of seconds, or a text such as \"30s\"";
 
 fn unknown_field(name: &str) -> String {
     let shown = excerpt(name);
@@ -139,6 +138,15 @@ fn command(value: &Value) -> Option<Command> {
 
 fn text(value: &Value) -> Option<&str> {
     value.as_str()
+}
+
+/// A length of time as it would be typed: a number stands for itself.
+fn time(value: &Value) -> Option<Cow<'_, str>> {
+    match value {
+        Value::String(text) => Some(text.into()),
+        Value::Number(seconds) => Some(seconds.to_string().into()),
+        _ => None,
+    }
 }
 
 fn whole<T: TryFrom<i64>>(value: &Value) -> Option<T> {
@@ -202,6 +210,25 @@ mod tests {
     }
 
     #[test]
+    fn a_bare_number_is_seconds() {
+        for (value, ms) in [
+            ("5", 5000),
+            ("0.25", 250),
+            (r#""5""#, 5000),
+            (r#""5ms""#, 5),
+            ("1e2", 100_000),
+        ] {
+            let spec = read(&format!(r#"{{"command":"x","timeout":{value},"delay":{value}}}"#)).unwrap();
+            assert_eq!(spec.timeout_ms, Some(ms), "{value}");
+            assert_eq!(
+                spec.start,
+                Some(Start::After(Duration::from_millis(ms))),
+                "{value}"
+            );
+        }
+    }
+
+    #[test]
     fn every_mistake_is_named() {
         let cases = [
             ("{", "no valid JSON"),
@@ -241,10 +268,14 @@ mod tests {
                 "\"backoff_base\" must be a number of seconds",
             ),
             (
-                r#"{"timeout":30}"#,
-                "\"timeout\" must be a time with its unit, such as \"30s\", not 30",
+                r#"{"timeout":true}"#,
+                "\"timeout\" must be a number of seconds, or a text such as \"30s\", not true",
             ),
-            (r#"{"timeout":"30"}"#, "\"timeout\": '30' is no length of time"),
+            (
+                r#"{"timeout":-30}"#,
+                "\"timeout\": '-30' is not a length of time: write a number of seconds",
+            ),
+            (r#"{"delay":[5]}"#, "\"delay\" must be a number of seconds"),
             (r#"{"delay":"5m","run_at":"18:00"}"#, "exclude each other"),
             (r#"{"run_at":"soon"}"#, "\"run_at\": 'soon' is no time"),
             (

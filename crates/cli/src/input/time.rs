@@ -4,18 +4,14 @@ use std::time::Duration;
 
 use jiff::{ToSpan, ZonedDateTime, civil};
 use queuectl_core::limits::SCHEDULE_DAYS;
-use queuectl_core::{Timestamp, excerpt};
+use queuectl_core::{Timestamp, excerpt, parse_duration};
 
-/// A length of time with its unit, such as `500ms`, `30s` or `1h 5m`.
+/// Reads a length of time, such as `500ms`, `30s` or `1h 5m`; a bare number is seconds.
 pub fn duration(text: &str) -> Result<Duration, String> {
     let text = text.trim();
-    // A bare number would leave the unit to be guessed; only zero needs none.
-    if text == "0" {
-        return Ok(Duration::ZERO);
-    }
-    humantime::parse_duration(text).map_err(|_| {
+    parse_duration(text).ok_or_else(|| {
         format!(
-            "'{}' is no length of time; write it with a unit, such as 500ms, 30s or 1h 5m",
+            "'{}' is not a length of time: write a number of seconds, or a unit as in 500ms, 30s or 1h 5m",
             excerpt(text)
         )
     })
@@ -131,10 +127,12 @@ mod tests {
     }
 
     #[test]
-    fn durations_need_their_unit() {
+    fn a_bare_number_is_seconds() {
         assert_eq!(duration("1h 5m"), Ok(Duration::from_secs(3900)));
         assert_eq!(duration("0"), Ok(Duration::ZERO));
-        assert!(duration("30").unwrap_err().contains("with a unit"));
+        assert_eq!(duration("30"), Ok(Duration::from_secs(30)));
+        assert_eq!(milliseconds("0.5"), Ok(500));
+        assert!(duration("-30").unwrap_err().contains("a number of seconds"));
         assert_eq!(milliseconds("1us"), Ok(1), "a timeout never becomes none");
     }
 

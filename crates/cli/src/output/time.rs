@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use jiff::tz::TimeZone;
 use queuectl_core::Timestamp;
-use queuectl_core::settings::show_time;
+use queuectl_core::show_time;
 
 /// The time on the user's clock: `2026-11-24 16:05:09`.
 pub fn local(time: Timestamp) -> String {

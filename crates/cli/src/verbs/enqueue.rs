@@ -44,13 +44,13 @@ pub struct EnqueueArgs {
     /// Higher runs first [default: 0]
     #[arg(long, value_name = "N", allow_negative_numbers = true)]
     priority: Option<i32>,
-    /// Start it so long from now, such as 30s or 1h 5m
+    /// Start it after this time, such as 30s or 1h 5m; a bare number is seconds
     #[arg(long, value_name = "DURATION", value_parser = duration, conflicts_with = "run_at")]
     delay: Option<Duration>,
     /// Start it at that time: 18:00 (the next), '2026-12-24 18:00' (local) or RFC 3339; at once if past
     #[arg(long, value_name = "TIME", value_parser = point_from_now)]
     run_at: Option<Timestamp>,
-    /// Stop an attempt that runs longer [default: the setting job_timeout]
+    /// Stop an attempt that runs longer, in seconds or such as 5m [default: the setting job_timeout]
     #[arg(long, value_name = "DURATION", value_parser = milliseconds)]
     timeout: Option<u64>,
     /// Retries after the first attempt [default: the setting max_retries]

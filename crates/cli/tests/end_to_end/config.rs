@@ -45,7 +45,7 @@ fn mistakes_are_named_with_what_would_be_right() {
         ("max_retries", "-1", "a whole number from 0 to 1000"),
         ("max_retries", "1001", "a whole number from 0 to 1000"),
         ("backoff_base", "0.9", "a number from 1 to 3600"),
-        ("kill_grace", "5", "such as 500ms, 30s or 1h 5m"),
+        ("kill_grace", "5 6", "such as 500ms, 30s or 1h 5m"),
         ("lease", "1s", "a time from 5s to 1h"),
         ("job_timeout", "0", "or none"),
         ("output_limit", "1TB", "a size up to 16MiB"),

@@ -17,9 +17,9 @@ const REFUSED: &[(&[&str], &str)] = &[
     (&["--max-retries", "-1", "x"], "-1"),
     (&["--backoff-base", "0.5", "x"], "1 to 3600"),
     (&["--backoff-base", "nan", "x"], "1 to 3600"),
-    (&["--timeout", "30", "x"], "with a unit"),
+    (&["--timeout", "soon", "x"], "a number of seconds"),
     (&["--timeout", "0", "x"], "timeout"),
-    (&["--delay", "5", "x"], "with a unit"),
+    (&["--delay", "5 6", "x"], "a number of seconds"),
     (
         &["--delay", "1s", "--run-at", "18:00", "x"],
         "cannot be used with",

@@ -99,7 +99,7 @@ fn what_keeps_a_request_from_its_answer_is_named() {
     .map(|(url, expected)| {
         let slow = url.ends_with("/slow") || url.ends_with("/begun");
         let members = if slow {
-            json!({ "timeout": 200 })
+            json!({ "timeout": 0.2 })
         } else {
             json!({})
         };
