@@ -3,6 +3,8 @@
 //! The forms with a colon (`dlq:list`) are the documented ones. The spaced forms (`dlq list`) are hidden groups over
 //! the same argument types. What a verb's own options mean is up to its file under `verbs/`.
 
+use std::ffi::OsString;
+use std::io::{self, Write};
 use std::path::PathBuf;
 
 use anyhow::Result;
@@ -58,7 +60,7 @@ pub struct Global {
     /// The queue: a file path, sqlite:PATH or postgres://... [env: QUEUECTL_DB] [default: queuectl/queue.db in the user's
     /// data folder]
     #[arg(long, global = true, value_name = "PATH|URL")]
-    pub db: Option<std::ffi::OsString>,
+    pub db: Option<OsString>,
     /// Print machine-readable JSON
     #[arg(long, global = true)]
     pub json: bool,
@@ -183,6 +185,11 @@ pub enum Verb {
     PluginNew(plugin::new::NewArgs),
     #[command(name = "plugin:probe", hide = true)]
     PluginProbe(plugin::probe::ProbeArgs),
+    #[command(hide = true)]
+    Help(HelpArgs),
+    /// Same as --version
+    #[command(hide = true)]
+    Version,
     /// Same as worker:start, worker:stop and worker:list
     #[command(hide = true, subcommand)]
     Worker(WorkerVerb),
@@ -198,6 +205,14 @@ pub enum Verb {
     /// Same as db:check, db:backup and db:compact
     #[command(hide = true, subcommand)]
     Db(DbVerb),
+}
+
+/// Same as COMMAND --help
+#[derive(Debug, Args)]
+pub struct HelpArgs {
+    /// The command
+    #[arg(value_name = "COMMAND", trailing_var_arg = true)]
+    pub words: Vec<OsString>,
 }
 
 #[derive(Debug, Subcommand)]
@@ -302,6 +317,12 @@ impl Verb {
             }
             Verb::PluginNew(args) | Verb::Plugin(PluginVerb::New(args)) => plugin::new::run(&args, context),
             Verb::PluginProbe(args) => plugin::probe::run(&args, context),
+            // `parse` has printed it.
+            Verb::Help(_) => Ok(Exit::OK),
+            Verb::Version => {
+                writeln!(io::stdout(), "queuectl {}", env!("CARGO_PKG_VERSION"))?;
+                Ok(Exit::OK)
+            }
             Verb::DbCheck(args) | Verb::Db(DbVerb::Check(args)) => db::check(&args, context),
             Verb::DbBackup(args) | Verb::Db(DbVerb::Backup(args)) => db::backup(&args, context),
             Verb::DbCopy(args) | Verb::Db(DbVerb::Copy(args)) => db::copy::copy(&args, context),

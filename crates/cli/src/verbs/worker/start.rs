@@ -47,7 +47,7 @@ pub struct StartArgs {
     #[arg(long)]
     trust_others: bool,
     /// Set for the process in the background
-    #[arg(long, hide = true, conflicts_with = "detach")]
+    #[arg(long = "internal-background", hide = true, conflicts_with = "detach")]
     detached: bool,
 }
 
@@ -108,7 +108,7 @@ fn worker_args(context: &Context) -> Vec<OsString> {
 
 /// The arguments with which this binary becomes the node in the background.
 fn node_args(args: &StartArgs, context: &Context) -> Vec<OsString> {
-    let mut node: Vec<OsString> = vec!["worker:start".into(), "--detached".into()];
+    let mut node: Vec<OsString> = vec!["worker:start".into(), "--internal-background".into()];
     // A location on PostgreSQL may have a password in it, which is nothing for arguments; see `detach`.
     if let Some(file) = context.location.file() {
         node.extend(["--db".into(), file.into()]);
