@@ -463,9 +463,9 @@ fn what_is_not_what_was_stored_is_found() {
 
 /// Statements of somebody else, who heeds no rule.
 fn by_hand(temp: &TempStore) -> impl FnMut(&str) + use<> {
-    let conn = Connection::open(temp.path()).unwrap();
-    conn.execute_batch("PRAGMA foreign_keys = OFF").unwrap();
-    move |sql| conn.execute_batch(sql).unwrap()
+    let conn = Connection::open(temp.path()).expect("a connection");
+    conn.execute_batch("PRAGMA foreign_keys = OFF").expect("a pragma");
+    move |sql| conn.execute_batch(sql).expect(sql)
 }
 
 #[test]

@@ -31,15 +31,15 @@ pub struct NodeView {
 impl NodeView {
     /// All nodes there are.
     pub fn load_all(store: &mut Store) -> Result<Vec<NodeView>, StoreError> {
-        let nodes = store.nodes()?;
+        let nodes = store.nodes_with_lives()?;
         nodes
             .into_iter()
-            .map(|node| NodeView::load(store, node))
+            .map(|(node, lives)| NodeView::load(store, node, lives))
             .collect()
     }
 
-    fn load(store: &mut Store, node: Node) -> Result<NodeView, StoreError> {
-        let state = match (store.node_lives(node.id)?, node.stop) {
+    fn load(store: &mut Store, node: Node, lives: bool) -> Result<NodeView, StoreError> {
+        let state = match (lives, node.stop) {
             (false, _) => "dead",
             (true, StopRequest::None) => "running",
             (true, _) => "stopping",

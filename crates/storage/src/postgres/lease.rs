@@ -4,13 +4,14 @@
 //! the dead node's lease as long to rescue its jobs. A turn holds the node's row, so that no node is taken over between
 //! its claims and their commit.
 
+use std::collections::HashSet;
 use std::time::Duration;
 
 use diesel::prelude::*;
 use queuectl_core::NodeId;
 
 use super::statements::{
-    Channel, EnterNode, MarkAndLease, Notify, Renew, RenewAsBefore, SettleNode, TakeOver,
+    Channel, EnterNode, LeasesHeld, MarkAndLease, Notify, Renew, RenewAsBefore, SettleNode, TakeOver,
 };
 use super::storable;
 use crate::StoreError;
@@ -72,6 +73,12 @@ pub fn settle(conn: &mut PgConnection, node: NodeId) -> Result<bool, StoreError>
 /// The mark of a node, and whether its lease holds; none if there is no such node.
 pub fn look(conn: &mut PgConnection, node: NodeId) -> Result<Option<(String, bool)>, StoreError> {
     Ok(MarkAndLease { node_id: node.0 }.get_result(conn).optional()?)
+}
+
+/// The nodes whose leases hold.
+pub fn held(conn: &mut PgConnection) -> Result<HashSet<i64>, StoreError> {
+    let held: Vec<(i64,)> = LeasesHeld {}.load(conn)?;
+    Ok(held.into_iter().map(|(id,)| id).collect())
 }
 
 /// Wakes the nodes that listen.

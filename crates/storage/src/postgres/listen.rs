@@ -1,7 +1,9 @@
 //! Wake-ups of a node by `NOTIFY`. A connection of its own waits for them and comes back by itself when it is lost.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::sleep;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::libpq::Ears;
 use super::server::Server;
@@ -9,6 +11,8 @@ use crate::verbs::nodes::Wake;
 
 /// Longest silence before the node has a look by itself.
 const SILENCE: Duration = Duration::from_secs(60);
+/// How often it is looked whether anybody still waits for a wake-up.
+const LOOK: Duration = Duration::from_secs(5);
 /// The first and the longest pause between two tries to connect again.
 const PAUSE_FIRST: Duration = Duration::from_millis(100);
 const PAUSE_MOST: Duration = Duration::from_secs(5);
@@ -18,6 +22,8 @@ pub struct Listener {
     conninfo: String,
     channel: String,
     ears: Option<Ears>,
+    /// Whether nobody waits any more.
+    pub(crate) done: Arc<AtomicBool>,
 }
 
 impl Listener {
@@ -29,20 +35,28 @@ impl Listener {
             conninfo,
             channel,
             ears,
+            done: Arc::default(),
         }
     }
 
-    /// Blocks until the node is woken, or should have a look because it may have missed that.
+    /// Blocks until the node is woken, or should have a look because it may have missed that, or is done.
     pub fn wait(&mut self) -> Wake {
-        if let Some(ears) = &mut self.ears
-            && let Some(heard) = ears.wait(SILENCE)
-        {
-            let jobs_alone = !heard.is_empty() && heard.iter().all(|said| said == Wake::Jobs.word());
-            return if jobs_alone { Wake::Jobs } else { Wake::Asked };
+        let done = Arc::clone(&self.done);
+        let is_done = || done.load(Ordering::Relaxed);
+        let until = Instant::now() + SILENCE;
+        while let Some(ears) = &mut self.ears {
+            match ears.wait(LOOK) {
+                Some(heard) if !heard.is_empty() => {
+                    let jobs_alone = heard.iter().all(|said| said == Wake::Jobs.word());
+                    return if jobs_alone { Wake::Jobs } else { Wake::Asked };
+                }
+                Some(_) if is_done() || Instant::now() >= until => return Wake::Asked,
+                Some(_) => {}
+                None => self.ears = None,
+            }
         }
-        self.ears = None;
         let mut pause = PAUSE_FIRST;
-        while self.ears.is_none() {
+        while self.ears.is_none() && !is_done() {
             sleep(pause);
             pause = (pause * 2).min(PAUSE_MOST);
             self.ears = Ears::open(&self.conninfo, &self.channel);

@@ -303,6 +303,11 @@ statements! { Pg, PgConnection;
         "SELECT cookie, NOT taken_over AND lease_until > now_ms() FROM nodes WHERE id = ?"
     }
 
+    /// The nodes whose leases hold, by one look at the clock.
+    LeasesHeld {} -> (BigInt,) {
+        "SELECT id FROM nodes, (SELECT now_ms() AS now OFFSET 0) AS at WHERE NOT taken_over AND lease_until > at.now"
+    }
+
     /// Wakes the nodes.
     Notify { word: String as Text } -> () {
         "SELECT pg_notify(channel, ?) FROM store"

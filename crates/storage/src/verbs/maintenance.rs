@@ -121,10 +121,8 @@ impl Store {
     /// # Errors
     /// [`StoreError::NodesLive`] while a node runs, for its jobs' outcomes would wait for too long.
     pub fn compact(&mut self) -> Result<(), StoreError> {
-        for node in self.nodes()? {
-            if self.node_lives(node.id)? {
-                return Err(StoreError::NodesLive);
-            }
+        if self.nodes_with_lives()?.iter().any(|(_, lives)| *lives) {
+            return Err(StoreError::NodesLive);
         }
         // Left over from a purge that was killed between its commit and the removal of the files.
         for job in self.beside.jobs_with_outputs() {

@@ -1,6 +1,9 @@
 //! Nodes: entering, heartbeats, being asked to stop, leaving, and finding the dead.
 
+use std::collections::HashSet;
 use std::io;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use diesel::dsl::exists;
@@ -245,6 +248,45 @@ impl Store {
         Ok(rows.into_iter().map(Node::from).collect())
     }
 
+    /// All nodes in the store, each with whether it lives. However many there are, that is two questions to a server.
+    ///
+    /// # Errors
+    /// [`StoreError::Database`], [`StoreError::File`].
+    pub fn nodes_with_lives(&mut self) -> Result<Vec<(Node, bool)>, StoreError> {
+        let nodes = self.nodes()?;
+        let leases = self.leases_held()?;
+        let mut looked = Vec::with_capacity(nodes.len());
+        for node in nodes {
+            let lives = match &leases {
+                None => self.beside.lives(node.id)?,
+                Some(held) => held.contains(&node.id.0) && !self.beside.is_gone(node.id, &node.cookie)?,
+            };
+            looked.push((node, lives));
+        }
+        Ok(looked)
+    }
+
+    /// All nodes in the store, each with whether [`Store::take_over`] may find it dead. On a server, to which each of those
+    /// is a question, that is known beforehand; a lock is simply tried.
+    ///
+    /// # Errors
+    /// [`StoreError::Database`], [`StoreError::File`].
+    pub fn nodes_to_take_over(&mut self) -> Result<Vec<(Node, bool)>, StoreError> {
+        if let Location::Sqlite(_) = self.location() {
+            return Ok(self.nodes()?.into_iter().map(|node| (node, true)).collect());
+        }
+        let looked = self.nodes_with_lives()?.into_iter();
+        Ok(looked.map(|(node, lives)| (node, !lives)).collect())
+    }
+
+    /// The nodes on a server whose leases hold; none on SQLite.
+    fn leases_held(&mut self) -> Result<Option<HashSet<i64>>, StoreError> {
+        match self.conn()? {
+            Db::Postgres(conn) => postgres::lease::held(conn).map(Some),
+            Db::Sqlite(_) => Ok(None),
+        }
+    }
+
     /// Takes over a node if it is dead; none while it lives. Its jobs are the caller's to rescue while the guard
     /// is held.
     ///
@@ -421,6 +463,13 @@ pub enum WakeListener {
 }
 
 impl WakeListener {
+    /// Has [`WakeListener::wait`] return before long once that is true, also while the server cannot be reached.
+    pub fn end_with(&mut self, done: &Arc<AtomicBool>) {
+        if let WakeListener::Notifications(listener) = self {
+            listener.done = Arc::clone(done);
+        }
+    }
+
     /// Blocks until the node is woken; says why.
     ///
     /// # Errors

@@ -10,7 +10,7 @@ use queuectl_core::{Event, JobId, NewJob, State, Timestamp, transition};
 use queuectl_storage::{Queues, Record, Store, Turn, hot_statements_on_postgres};
 use queuectl_testkit::{job, new_node};
 
-use super::open;
+use super::{number, open};
 
 #[derive(QueryableByName)]
 struct Line {
@@ -181,4 +181,53 @@ fn claims_pass_over_what_was_claimed_and_nothing_else() {
     // Who has no such claim behind him finds it.
     assert_eq!(turn(store, &[], 9), [0; 0]);
     assert_eq!(turn(&mut another, &[], 9), [ids[0]]);
+}
+
+/// Every node looks at all others every second: that must not be a question to the server for each of them.
+#[test]
+fn however_many_nodes_there_are_their_leases_are_one_question() {
+    let name = "claims::however_many_nodes_there_are_their_leases_are_one_question";
+    let Some((mut temp, schema, mut conn)) = open(name) else {
+        return;
+    };
+    let now = temp.store.now().unwrap();
+    let mut guards = Vec::new();
+    for number in 0..20 {
+        let new = new_node(format!("cookie-{schema}-{number}"));
+        guards.push(temp.store.enter_node(&new, now).unwrap());
+    }
+    // The server's clock counts how often it is asked.
+    conn.batch_execute(&format!(
+        "SET search_path = {schema}; CREATE SEQUENCE asked; CREATE OR REPLACE FUNCTION now_ms() RETURNS BIGINT LANGUAGE sql VOLATILE \
+         SET search_path = {schema} AS $$ SELECT nextval('asked') - nextval('asked') + 1 + floor(extract(epoch FROM clock_timestamp()) * 1000)::BIGINT $$"
+    ))
+    .unwrap();
+    let mut asked = || -> i64 {
+        let sql = format!("SELECT last_value AS number FROM {schema}.asked");
+        number(&mut conn, &sql).unwrap()
+    };
+    let before = asked();
+    let looked = temp.store.nodes_to_take_over().unwrap();
+    assert_eq!(looked.len(), 20);
+    assert!(looked.iter().all(|(_, may_be_dead)| !may_be_dead), "they live");
+    assert!(
+        temp.store
+            .nodes_with_lives()
+            .unwrap()
+            .iter()
+            .all(|(_, lives)| *lives)
+    );
+    let looks = (asked() - before + 1) / 2;
+    assert_eq!(looks, 2, "one for each look");
+    // The control: what is asked of a single node is counted, too.
+    assert!(temp.store.node_lives(looked[0].0.id).unwrap());
+    assert_eq!((asked() - before + 1) / 2, 3);
+    // A lease that is over, and a process of this machine that is gone.
+    temp.store
+        .renew_lease(looked[0].0.id, std::time::Duration::from_millis(0))
+        .unwrap();
+    guards.pop();
+    let looked = temp.store.nodes_to_take_over().unwrap();
+    let dead: Vec<usize> = (0..20).filter(|place| looked[*place].1).collect();
+    assert_eq!(dead, [0, 19]);
 }

@@ -3,7 +3,9 @@
 
 use std::io;
 use std::process::ExitStatus;
-use std::sync::mpsc::Sender;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, Sender};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 
 use queuectl_storage::{Wake, WakeListener};
@@ -38,22 +40,51 @@ pub enum Event {
     },
 }
 
-/// Starts passing on signals.
-pub fn pass_signals(events: &Sender<Event>) -> io::Result<()> {
-    let signals = events.clone();
-    os::on_stop_signal(move || {
-        let _ = signals.send(Event::StopSignal);
-    })
+/// Passes on signals to whichever run of the node there is: a node that enters again listens to them as before, with one
+/// thread and the descriptors of one.
+pub struct Signals(Arc<Mutex<Sender<Event>>>);
+
+impl Signals {
+    /// Starts passing on signals.
+    pub fn listen(events: &Sender<Event>) -> io::Result<Signals> {
+        let to = Arc::new(Mutex::new(events.clone()));
+        let signals = Signals(Arc::clone(&to));
+        os::on_stop_signal(move || {
+            let to = to.lock().unwrap_or_else(PoisonError::into_inner);
+            let _ = to.send(Event::StopSignal);
+        })?;
+        Ok(signals)
+    }
+
+    /// From now on they go there, and so does one that came too late for the run before.
+    pub fn pass_to(&self, events: &Sender<Event>, before: &Receiver<Event>) {
+        let mut to = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        to.clone_from(events);
+        if before.try_iter().any(|event| matches!(event, Event::StopSignal)) {
+            let _ = to.send(Event::StopSignal);
+        }
+    }
+}
+
+/// Wake-ups are passed on until this is dropped.
+pub struct WakeUps(Arc<AtomicBool>);
+
+impl Drop for WakeUps {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
 }
 
 /// Starts passing on wake-ups.
-pub fn pass_wake_ups(events: &Sender<Event>, mut listener: WakeListener) -> io::Result<()> {
+pub fn pass_wake_ups(events: &Sender<Event>, mut listener: WakeListener) -> io::Result<WakeUps> {
     let wakes = events.clone();
+    let wake_ups = WakeUps(Arc::default());
+    listener.end_with(&wake_ups.0);
     thread::Builder::new().name("wake-ups".into()).spawn(move || {
         // Without wake-ups the poll interval remains.
         while let Ok(wake) = listener.wait()
             && wakes.send(Event::Wake(wake)).is_ok()
         {}
     })?;
-    Ok(())
+    Ok(wake_ups)
 }

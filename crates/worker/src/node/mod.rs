@@ -124,12 +124,12 @@ pub fn run_node(options: NodeOptions, on_ready: impl FnOnce(NodeId)) -> Result<N
     let mut on_ready = Some(on_ready);
     let rejoins = matches!(options.location, Location::Postgres(_));
     let mut again = false;
+    let (mut events, inbox) = mpsc::channel::<Event>();
+    let mut inbox = Rc::new(inbox);
+    let signals = events::Signals::listen(&events).map_err(NodeError::setup("listen for signals"))?;
     loop {
-        let (events, inbox) = mpsc::channel::<Event>();
-        let inbox = Rc::new(inbox);
-        events::pass_signals(&events).map_err(NodeError::setup("listen for signals"))?;
         let ready = |node| on_ready.take().into_iter().for_each(|ready| ready(node));
-        match run_once(options.clone(), events, &inbox, ready) {
+        match run_once(options.clone(), events.clone(), &inbox, ready) {
             Err(error @ NodeError::Fenced(_)) if rejoins => tracing::warn!("{error}; entering again"),
             Err(NodeError::Store(error)) if again && error.problem().is_some() => {
                 tracing::debug!("cannot enter again yet: {error}");
@@ -140,6 +140,10 @@ pub fn run_node(options: NodeOptions, on_ready: impl FnOnce(NodeId)) -> Result<N
             other => return other,
         }
         again = true;
+        // What is still said to the run that ended is not for the next one.
+        let (fresh, next_inbox) = mpsc::channel::<Event>();
+        signals.pass_to(&fresh, &inbox);
+        (events, inbox) = (fresh, Rc::new(next_inbox));
     }
 }
 
@@ -173,7 +177,8 @@ fn run_once(
     let tell = move |event| drop(to_dispatcher.send(event));
     let lease = Lease::keep(&options.location, id, &cookie, length, before, tell)
         .map_err(NodeError::setup("keep the lease"))?;
-    events::pass_wake_ups(&events, listener).map_err(NodeError::setup("listen for wake-ups"))?;
+    let _wake_ups =
+        events::pass_wake_ups(&events, listener).map_err(NodeError::setup("listen for wake-ups"))?;
     // Children of a worker process that dies become children of this process, where they are found.
     processes::become_subreaper().map_err(NodeError::setup("become a subreaper"))?;
 

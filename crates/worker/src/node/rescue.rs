@@ -32,8 +32,8 @@ pub fn rescue(
         alive: Vec::new(),
         executors: Vec::new(),
     };
-    for node in store.nodes()? {
-        let dead = if node.id == own {
+    for (node, may_be_dead) in store.nodes_to_take_over()? {
+        let dead = if node.id == own || !may_be_dead {
             None
         } else {
             store.take_over(node.id)?

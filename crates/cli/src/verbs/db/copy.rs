@@ -39,10 +39,8 @@ struct CopyView {
 pub fn copy(args: &CopyArgs, context: &Context) -> Result<Exit> {
     let (from, to): (Location, Location) = (args.from.parse()?, args.to.parse()?);
     let mut source = Store::open(&from, OpenMode::MustExist).map_err(|error| at(&from, error))?;
-    for node in source.nodes()? {
-        if source.node_lives(node.id)? {
-            return Err(StoreError::NodesLive.into());
-        }
+    if source.nodes_with_lives()?.iter().any(|(_, lives)| *lives) {
+        return Err(StoreError::NodesLive.into());
     }
     let copied = source.copy_to_location(&to).map_err(|error| at(&to, error))?;
     let view = CopyView {

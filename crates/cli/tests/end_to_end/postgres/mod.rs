@@ -9,6 +9,7 @@ mod lost;
 mod machines;
 mod net;
 mod proxy;
+mod rejoin;
 mod secrets;
 mod server;
 mod storm;
