@@ -89,6 +89,9 @@ pub struct Global {
     /// Look for executor plugins in this folder first; repeatable
     #[arg(long, global = true, value_name = "DIR")]
     pub plugin_dir: Vec<PathBuf>,
+    /// Set for a process that gets the location by a pipe; see `secret`
+    #[arg(long = crate::secret::OPTION, global = true, hide = true)]
+    pub secret: Option<u32>,
 }
 
 impl Global {
@@ -270,6 +273,11 @@ impl Verb {
             self,
             Verb::WorkerStart(_) | Verb::WorkerRun(_) | Verb::Worker(WorkerVerb::Start(_))
         )
+    }
+
+    /// Whether the queue that it is about is the one that the global options name.
+    pub fn has_one_location(&self) -> bool {
+        !matches!(self, Verb::DbCopy(_) | Verb::Db(DbVerb::Copy(_)))
     }
 
     pub fn run(self, context: &Context) -> Result<Exit> {

@@ -10,6 +10,7 @@ use queuectl_storage::{Location, OpenMode, Store, StoreError};
 
 use crate::cli::{ColorWhen, Global, LogFormat};
 use crate::exit::Usage;
+use crate::secret;
 
 /// What every verb needs to know.
 pub struct Context {
@@ -33,8 +34,9 @@ impl Context {
             .db
             .clone()
             .or_else(|| std::env::var_os("QUEUECTL_DB").filter(|value| !value.is_empty()));
-        let chosen = named.is_some();
+        let chosen = named.is_some() || global.secret.is_some();
         let location = match named {
+            _ if let Some(descriptor) = global.secret => secret::receive(descriptor)?.parse()?,
             Some(named) => {
                 let text = named.into_string().map_err(|named| {
                     Usage::new(format!("the queue's path {} is not valid UTF-8", named.display()))

@@ -5,6 +5,7 @@
 //! - `verbs/`: one file per verb or family of verbs. A verb calls the store, the DLQ or the node and prints.
 //! - `input/`: texts that users write (times, job JSON, lines) into types of the core.
 //! - `output/`: types of the core into tables, JSON and escaped text.
+//! - `secret`: a password that was given leaves the arguments and the environment.
 //! - `exit`: errors into messages and exit statuses. `logging`: log events onto standard error.
 //!
 //! No decision about jobs is made here; those belong to the crates below.
@@ -16,6 +17,7 @@ mod input;
 mod logging;
 mod output;
 mod parse;
+mod secret;
 mod tips;
 mod verbs;
 
@@ -31,6 +33,11 @@ fn main() -> ExitCode {
         Ok(context) => context,
         Err(error) => return exit::report(&error, None),
     };
+    if command_line.verb.has_one_location()
+        && let Err(error) = secret::leave_sight(&command_line.global, &context)
+    {
+        return exit::report(&error, None);
+    }
     let _logging = match logging::start(&command_line.global, command_line.verb.is_node()) {
         Ok(logging) => logging,
         Err(error) => return exit::report(&error, None),

@@ -102,7 +102,7 @@ impl Problem {
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
     /// The location is not one this version can open.
-    #[error("'{0}' is no queue location; give a file path, sqlite:PATH or postgres://USER@HOST/DATABASE")]
+    #[error("'{0}' is not a queue location; give a file path, sqlite:PATH or postgres://USER@HOST/DATABASE")]
     BadLocation(String),
     /// Not a location on PostgreSQL.
     #[error("{}", bad_server(*.0))]
@@ -274,6 +274,7 @@ fn bad_server(bad: BadServer) -> &'static str {
         BadServer::Url => {
             "this is no location on PostgreSQL; give postgres://USER@HOST:PORT/DATABASE, with parameters as libpq has them (special characters as %XX)"
         }
+        BadServer::Port => "the port of the location on PostgreSQL is not a number from 1 to 65535",
         BadServer::Home => {
             "the user's data folder is not known, because there is no home folder; set XDG_DATA_HOME"
         }

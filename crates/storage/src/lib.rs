@@ -30,7 +30,7 @@ mod words;
 
 pub use clock::StoreClock;
 pub use error::{Problem, StoreError};
-pub use location::{Location, PostgresLocation};
+pub use location::{Location, PostgresLocation, harmless};
 pub use postgres::server::BadServer;
 pub use postgres::within::enqueue_within;
 pub use sqlite::beside::NodeGuard;

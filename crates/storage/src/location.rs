@@ -27,10 +27,28 @@ pub struct PostgresLocation {
 }
 
 impl PostgresLocation {
-    /// The location as the user gave it, perhaps with a password: only for the environment of another process of the
-    /// same node, never for its arguments or to be shown.
-    pub fn secret(&self) -> &str {
-        self.server.secret()
+    /// The location with its password, or the one that the environment gives (`PGPASSWORD`); none if there is none. Only for
+    /// another process of the same node, never for its arguments or environment or to be shown.
+    pub fn secret(&self) -> Option<String> {
+        let password = std::env::var("PGPASSWORD").ok();
+        let server = self.server.clone().or_password(password);
+        server.has_secrets().then(|| server.with_secrets())
+    }
+
+    /// The location without its password.
+    pub fn without_secrets(&self) -> String {
+        self.server.without_secrets()
+    }
+}
+
+/// What a variable or an argument that names a queue may say for everybody to see: the same if it has no password, else the
+/// same place without it; nothing of what is no location.
+pub fn harmless(text: &str) -> String {
+    match text.parse() {
+        Ok(Location::Sqlite(_)) => text.to_owned(),
+        Ok(Location::Postgres(place)) if place.server.has_secrets() => place.without_secrets(),
+        Ok(Location::Postgres(_)) => text.to_owned(),
+        Err(_) => String::new(),
     }
 }
 
@@ -87,15 +105,13 @@ impl FromStr for Location {
     /// A path, `sqlite:PATH`, or `postgres://...` as libpq reads it. Relative paths are made absolute, for a node may outlive the folder it was
     /// started in. A symbolic link stands for the file it points to.
     fn from_str(text: &str) -> Result<Self, StoreError> {
-        let bad = || StoreError::BadLocation(text.escape_debug().to_string());
+        let bad = || StoreError::BadLocation(quotable(text));
         let path = match text.split_once(':') {
             Some(("sqlite", path)) => path.strip_prefix("//").unwrap_or(path),
             Some(("postgres" | "postgresql", rest)) if rest.starts_with("//") => return postgres(text),
-            Some(("postgres" | "postgresql", _)) => return Err(bad()),
-            Some((scheme, rest)) if rest.starts_with("//") && !scheme.is_empty() => return Err(bad()),
             _ => text,
         };
-        if path.is_empty() || path.contains('\0') {
+        if path.is_empty() || path.contains('\0') || is_other_location(path) {
             return Err(bad());
         }
         // A link is followed now: the folder beside the file must be the same under every name of the file, or a
@@ -106,6 +122,32 @@ impl FromStr for Location {
             return Ok(Location::Sqlite(real));
         }
         std::path::absolute(path).map(Location::Sqlite).map_err(|_| bad())
+    }
+}
+
+/// Whether a text is a location of another kind, a mistyped one perhaps, and no path: a file of that name would be made
+/// otherwise, and its name shown everywhere.
+fn is_other_location(text: &str) -> bool {
+    let lower = text.trim().trim_matches(['"', '\'']).to_ascii_lowercase();
+    let first = lower.split(['/', '\\']).next().unwrap_or_default();
+    // `pg:`, `postgres:`, `postgresql:`, `postgres//`; but not a folder of that name.
+    let is_server = ["postgres", "postgresql", "pg", "jdbc"]
+        .iter()
+        .filter_map(|scheme| lower.strip_prefix(scheme))
+        .any(|rest| rest.starts_with(':') || rest.starts_with("//"));
+    // `user:password@host/database`.
+    let has_user = first.split_once(':').is_some_and(|(_, rest)| rest.contains('@'));
+    // `host=... password=...`, as libpq reads it.
+    let is_list = lower.contains("password=") || lower.contains("host=") && lower.contains("dbname=");
+    lower.contains("://") || is_server || has_user || is_list
+}
+
+/// What of a text that is no location can be said: there may be a password in it, wherever.
+fn quotable(text: &str) -> String {
+    match text.split_once("://") {
+        Some((scheme, _)) if scheme.chars().all(|c| c.is_ascii_alphanumeric()) => format!("{scheme}://..."),
+        _ if is_other_location(text) => "...".to_owned(),
+        _ => text.escape_debug().to_string(),
     }
 }
 
@@ -165,5 +207,49 @@ mod tests {
                 "{bad:?}"
             );
         }
+        for file in [
+            "postgres",
+            "postgres/q.db",
+            "pg.db",
+            "a@b/q.db",
+            "x/a:b@c",
+            "my passwords",
+            "host=1",
+        ] {
+            assert!(path(file).ends_with(file), "{file}");
+        }
+    }
+
+    /// A password in a location that is mistyped is not said, and no file gets its name.
+    #[test]
+    fn a_mistyped_location_on_a_server_is_no_path_and_its_password_is_not_said() {
+        for text in [
+            "postgress://u:Zebra@h/d",
+            "POSTGRES://u:Zebra@h/d",
+            " postgres://u:Zebra@h/d",
+            "\"postgres://u:Zebra@h/d\"",
+            "postgres:u:Zebra@h/d",
+            "postgres:/u:Zebra@h/d",
+            "postgres//u:Zebra@h/d",
+            "postgresql:Zebra",
+            "pg://u:Zebra@h/d",
+            "jdbc:postgresql://h/d?user=u&password=Zebra",
+            "u:Zebra@h/d",
+            "u:Zebra@h:5432/d",
+            "host=h dbname=d password=Zebra",
+            "sqlite:postgres://u:Zebra@h/d",
+            "mysql://u:p@ss?Zebra@h/d",
+            "u:Zebra://h",
+            "postgres://u:p@Zebra@h/d",
+            "postgres://u:Zebra",
+        ] {
+            let error = text.parse::<Location>().expect_err(text);
+            assert!(!error.to_string().contains("Zebra"), "{error}");
+            assert!(!format!("{error:?}").contains("Zebra"), "{error:?}");
+            assert_eq!(harmless(text), "");
+        }
+        assert_eq!(harmless("postgres://u:Zebra@h/d"), "postgres://u@h/d");
+        assert_eq!(harmless("postgres://u@h/d"), "postgres://u@h/d");
+        assert_eq!(harmless("q.db"), "q.db");
     }
 }

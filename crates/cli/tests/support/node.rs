@@ -25,13 +25,18 @@ impl Node {
 
     /// The same with the verb spelled out, and with changes to how it is started.
     pub fn start_verb(queue: &Queue, words: &[&str], adjust: impl FnOnce(&mut Command)) -> Node {
+        let mut command = queue.command(words);
+        adjust(&mut command);
+        Node::start_with(queue, command)
+    }
+
+    /// The same by a command of the test's own.
+    pub fn start_with(queue: &Queue, mut command: Command) -> Node {
         let mark = queue.next_mark();
         let number = mark.rsplit('#').nth(1).unwrap().to_owned();
         let log = queue.path(&format!("node{number}.log"));
         let file = File::create(&log).unwrap();
-        let mut command = queue.command(words);
         command.env(MARK, &mark);
-        adjust(&mut command);
         command.stdout(file.try_clone().unwrap()).stderr(file);
         Node {
             child: command.spawn().unwrap(),

@@ -17,6 +17,7 @@ use crate::context::Context;
 use crate::exit::{Ended, Exit};
 use crate::output::done;
 use crate::output::escape::BytesWriter;
+use crate::secret;
 
 /// Most of the log that is shown if the node did not start.
 const SHOWN: u64 = 64 * 1024;
@@ -51,9 +52,10 @@ pub fn start(args: &[OsString], log_file: Option<&Path>, context: &Context) -> R
     let log = super::log_file::open(&log_file)?;
     let log_start = log.metadata().context("cannot look at the log file")?.len();
     let mut node = Command::new(std::env::current_exe().context("cannot find the program of queuectl")?);
-    if let Location::Postgres(place) = &context.location {
-        node.env("QUEUECTL_DB", place.secret());
-    }
+    let _handed = match &context.location {
+        Location::Postgres(place) => Some(secret::hand_over(&mut node, place)?),
+        Location::Sqlite(_) => None,
+    };
     #[cfg(windows)]
     std::os::windows::process::CommandExt::creation_flags(
         &mut node,
