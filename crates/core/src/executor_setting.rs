@@ -4,6 +4,7 @@
 use std::fmt;
 use std::str::FromStr;
 
+use crate::json::{self, JsonError};
 use crate::limits::{NAME_BYTES, SETTING_BYTES};
 use crate::{ExecutorName, excerpt};
 
@@ -25,6 +26,9 @@ pub enum ExecutorSettingError {
     /// The value is too long or cannot be text.
     #[error("the value of {0} is too long or has a NUL byte; at most {SETTING_BYTES} bytes are allowed")]
     Value(String),
+    /// JSON with a member that is given twice, of which one would be lost.
+    #[error("the value of {0}: {1}")]
+    Twice(String, JsonError),
 }
 
 impl ExecutorSetting {
@@ -36,7 +40,11 @@ impl ExecutorSetting {
         if value.len() > SETTING_BYTES || value.contains('\0') {
             return Err(ExecutorSettingError::Value(self.to_string()));
         }
-        Ok(())
+        match json::check(value) {
+            Err(error @ JsonError::Twice(_)) => Err(ExecutorSettingError::Twice(self.to_string(), error)),
+            // What else it has to be is for its plugin to say.
+            _ => Ok(()),
+        }
     }
 }
 
@@ -85,5 +93,11 @@ mod tests {
         assert!(setting.check(&"x".repeat(SETTING_BYTES)).is_ok());
         assert!(setting.check(&"x".repeat(SETTING_BYTES + 1)).is_err());
         assert!(setting.check("a\0").is_err());
+        let twice = setting.check(r#"{"a":{"b":1,"b":2}}"#).unwrap_err();
+        assert_eq!(
+            twice.to_string(),
+            r#"the value of http.x: "a/b" is given twice; give it once"#
+        );
+        assert!(setting.check(r#"{"a":1,"b":"#).is_ok(), "for the plugin to say");
     }
 }

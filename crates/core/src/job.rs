@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 
+use crate::json::{JsonError, JsonObject};
 use crate::limits::{PAYLOAD_BYTES, PAYLOAD_DEPTH, PAYLOAD_ITEMS, PRIORITY};
 use crate::{ExecutorName, JobId, JobName, NodeId, QueueName, State, Timestamp, excerpt, quote_argv};
 
@@ -46,7 +46,7 @@ pub struct Payload {
     pub stdin: Option<String>,
     /// An object whose meaning is the executor's own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub payload: Option<serde_json::Map<String, serde_json::Value>>,
+    pub payload: Option<JsonObject>,
 }
 
 /// Why a job was refused before it was stored.
@@ -78,6 +78,9 @@ pub enum JobError {
     /// A number that no program could read as one.
     #[error("the number {0} in the payload is too large for any program to read; give it as a text")]
     Number(String),
+    /// A member that is given twice, or another fault in the executor's own object.
+    #[error("payload: {0}")]
+    Json(JsonError),
     /// A folder that is another one on every machine and in every process.
     #[error("the working directory '{0}' is not an absolute path")]
     RelativeFolder(String),
@@ -93,6 +96,16 @@ pub enum JobError {
     /// Timeout outside its range.
     #[error("a timeout of {0} ms is out of range; use 1 ms to 365 days")]
     Timeout(u64),
+}
+
+impl From<JsonError> for JobError {
+    fn from(error: JsonError) -> JobError {
+        match error {
+            JsonError::Deep(_) => JobError::TooDeep,
+            JsonError::Number(number) => JobError::Number(number),
+            other => JobError::Json(other),
+        }
+    }
 }
 
 impl Payload {
@@ -137,9 +150,10 @@ impl Payload {
                 return Err(JobError::RelativeFolder(excerpt(cwd)));
             }
         }
-        // The object itself is the second level.
-        let mut members = self.payload.iter().flat_map(serde_json::Map::values);
-        members.try_for_each(|value| check_value(value, 2))?;
+        if let Some(own) = &self.payload {
+            // The object around it is a level, too.
+            own.check(PAYLOAD_DEPTH - 1)?;
+        }
         // Maps with text keys and plain values always serialise.
         let json = serde_json::to_string(self).unwrap_or_default();
         if json.len() > PAYLOAD_BYTES {
@@ -148,19 +162,19 @@ impl Payload {
         Ok(json)
     }
 
+    /// What lists show for the job with what may be a secret.
+    pub fn display_all(&self) -> String {
+        match (&self.command, self.with_secrets().payload) {
+            (None, Some(payload)) => payload.as_str().to_owned(),
+            _ => self.display(),
+        }
+    }
+
     /// What lists and logs show for the job. Of a payload without a command, what may be a secret is hidden.
     pub fn display(&self) -> String {
         match (&self.command, &self.payload) {
             (Some(command), _) => command.display(),
-            (None, Some(payload)) => {
-                let payload = Some(payload.clone());
-                let mut shown = Payload {
-                    payload,
-                    ..Payload::default()
-                };
-                shown.hide_secrets();
-                serde_json::Value::from(shown.payload.unwrap_or_default()).to_string()
-            }
+            (None, Some(payload)) => payload.marked(),
             (None, None) => String::new(),
         }
     }
@@ -174,21 +188,6 @@ fn is_absolute(path: &str) -> bool {
         || path
             .strip_prefix(|c: char| c.is_ascii_alphabetic())
             .is_some_and(drive)
-}
-
-/// Checks what is in so many objects and arrays.
-fn check_value(value: &Value, depth: usize) -> Result<(), JobError> {
-    match value {
-        Value::Array(_) | Value::Object(_) if depth >= PAYLOAD_DEPTH => Err(JobError::TooDeep),
-        Value::Array(values) => values.iter().try_for_each(|value| check_value(value, depth + 1)),
-        Value::Object(members) => members
-            .values()
-            .try_for_each(|value| check_value(value, depth + 1)),
-        Value::Number(number) if !number.as_f64().is_some_and(f64::is_finite) => {
-            Err(JobError::Number(excerpt(&number.to_string())))
-        }
-        _ => Ok(()),
-    }
 }
 
 /// A job to be stored.
@@ -285,10 +284,11 @@ pub struct Job {
 }
 
 impl Job {
-    /// What lists show for the job.
-    pub fn display(&self) -> String {
+    /// What lists show for the job, with or without what may be a secret.
+    pub fn display(&self, secrets: bool) -> String {
         match &self.unreadable {
             Some(what) => format!("(unreadable: {what})"),
+            None if secrets => self.payload.display_all(),
             None => self.payload.display(),
         }
     }
@@ -353,9 +353,8 @@ mod tests {
             );
         }
         let nested = |levels: usize| {
-            let mut value = serde_json::json!(1);
-            (0..levels).for_each(|_| value = serde_json::json!([value]));
-            let payload = serde_json::json!({ "a": value }).as_object().cloned();
+            let text = format!("{{\"a\":{}{}}}", "[".repeat(levels), "]".repeat(levels));
+            let payload = Some(serde_json::from_str(&text).unwrap());
             Payload { payload, ..line("x") }.to_stored()
         };
         // The object that is stored and the executor's own in it are levels, too.

@@ -2,9 +2,10 @@
 //!
 //! What is stored, and what a job is given, is never changed by it.
 
-use serde_json::Value;
+use std::collections::BTreeMap;
 
 use crate::Payload;
+use crate::json::{Hide, JsonObject};
 
 /// What members of a payload are called whose values are hidden: a part of the name, in any case, without `-` and `_`.
 pub const SECRET_NAMES: [&str; 7] = [
@@ -20,47 +21,74 @@ pub const SECRET_NAMES: [&str; 7] = [
 /// Members of a payload that hold environments, of which every value is hidden.
 const ENVIRONMENTS: [&str; 2] = ["env", "environment"];
 
-/// What is shown instead.
+/// What people are shown instead. JSON has null there.
 pub const HIDDEN: &str = "(hidden)";
 
+/// The parts of a job's payload that are not shown to everybody, as somebody is to see them.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Shown {
+    /// The environment; a value that is hidden is not there.
+    pub env: BTreeMap<String, Option<String>>,
+    /// The input, unless it is hidden.
+    pub stdin: Option<String>,
+    /// The executor's own object, in which null stands for what is hidden.
+    pub payload: Option<JsonObject>,
+    /// Pointers (RFC 6901) to all that is hidden: `/env/TOKEN`, `/stdin`, `/payload/headers/Authorization`.
+    pub hidden: Vec<String>,
+}
+
 impl Payload {
-    /// Hides what may be a secret: the values of the environment, the input, and of the executor's own object what is
+    /// What anybody may see. Hidden are the values of the environment, the input, and of the executor's own object what is
     /// called like a secret or an environment. A command is never hidden.
-    pub fn hide_secrets(&mut self) {
-        let given = self.env.values_mut().chain(&mut self.stdin);
-        given.for_each(|value| HIDDEN.clone_into(value));
-        for (name, value) in self.payload.iter_mut().flatten() {
-            hide_member(name, value);
+    pub fn without_secrets(&self) -> Shown {
+        let mut shown = Shown::default();
+        for name in self.env.keys() {
+            shown.env.insert(name.clone(), None);
+            let name = name.replace('~', "~0").replace('/', "~1");
+            shown.hidden.push(format!("/env/{name}"));
+        }
+        if self.stdin.is_some() {
+            shown.hidden.push("/stdin".to_owned());
+        }
+        if let Some(own) = &self.payload {
+            let (own, hidden) = own.hidden("null", hides);
+            shown.payload = Some(own);
+            let hidden = hidden.into_iter().map(|place| format!("/payload{place}"));
+            shown.hidden.extend(hidden);
+        }
+        shown
+    }
+
+    /// Everything.
+    pub fn with_secrets(&self) -> Shown {
+        let value = |(name, value): (&String, &String)| (name.clone(), Some(value.clone()));
+        Shown {
+            env: self.env.iter().map(value).collect(),
+            stdin: self.stdin.clone(),
+            // On one line, however it is stored.
+            payload: self.payload.as_ref().map(|own| own.hidden("null", |_| None).0),
+            hidden: Vec::new(),
         }
     }
 }
 
-fn hide_member(name: &str, value: &mut Value) {
+impl JsonObject {
+    /// An executor's own object for people: what is hidden is marked.
+    pub fn marked(&self) -> String {
+        let (marked, _) = self.hidden("\"(hidden)\"", hides);
+        marked.as_str().to_owned()
+    }
+}
+
+/// What is hidden of a member of that name.
+fn hides(name: &str) -> Option<Hide> {
     let name = name.to_ascii_lowercase().replace(['-', '_'], "");
     if SECRET_NAMES.iter().any(|part| name.contains(part)) {
-        *value = HIDDEN.into();
+        Some(Hide::Value)
     } else if ENVIRONMENTS.contains(&name.as_str()) {
-        hide_values(value);
+        Some(Hide::Values)
     } else {
-        hide_members(value);
-    }
-}
-
-fn hide_members(value: &mut Value) {
-    match value {
-        Value::Object(members) => members
-            .iter_mut()
-            .for_each(|(name, value)| hide_member(name, value)),
-        Value::Array(values) => values.iter_mut().for_each(hide_members),
-        _ => {}
-    }
-}
-
-/// Leaves the names of an environment, if they are to be told from its values.
-fn hide_values(value: &mut Value) {
-    match value {
-        Value::Object(members) => members.values_mut().for_each(|value| *value = HIDDEN.into()),
-        other => *other = HIDDEN.into(),
+        None
     }
 }
 
@@ -68,45 +96,49 @@ fn hide_values(value: &mut Value) {
 mod tests {
     use super::*;
     use crate::Command;
-    use serde_json::json;
 
     #[test]
     fn what_may_be_a_secret_is_hidden_and_stays_stored() {
-        let own = json!({
-            "url": "http://a/", "headers": {"Authorization": "Bearer x", "X-Api-Key": ["x"], "Accept": "text"},
-            "steps": [{"db_password": "x", "n": 1}], "env": {"A": "x"}, "Environment": ["A=x"],
-        });
-        let mut payload = Payload {
-            payload: own.as_object().cloned(),
-            env: [("A".to_owned(), "x".to_owned())].into(),
+        let own = r#"{"url":"http://a/","headers":{"Authorization":"Bearer x","X-Api-Key":["x"],"Accept":"text"},
+            "steps":[{"db_password":"x","n":1e5}],"env":{"A":"x"},"Environment":["A=x"],"no_token":null}"#;
+        let payload = Payload {
+            payload: Some(JsonObject::parse(own).unwrap()),
+            env: [("A/B".to_owned(), "x".to_owned())].into(),
             stdin: Some("x".to_owned()),
             ..Payload::default()
         };
-        let hidden = json!({
-            "url": "http://a/",
-            "headers": {"Authorization": HIDDEN, "X-Api-Key": HIDDEN, "Accept": "text"},
-            "steps": [{"db_password": HIDDEN, "n": 1}], "env": {"A": HIDDEN}, "Environment": HIDDEN,
-        });
-        let displayed: Value = serde_json::from_str(&payload.display()).unwrap();
-        assert_eq!(displayed, hidden, "also where it stands for a command");
+        let marked = r#"{"url":"http://a/","headers":{"Authorization":"(hidden)","X-Api-Key":"(hidden)","Accept":"text"},"steps":[{"db_password":"(hidden)","n":1e5}],"env":{"A":"(hidden)"},"Environment":"(hidden)","no_token":null}"#;
+        assert_eq!(payload.display(), marked, "also where it stands for a command");
         let stored = payload.to_stored().unwrap();
         assert_eq!(stored.matches("\"x\"").count(), 5, "{stored}");
-        payload.hide_secrets();
-        assert_eq!(payload.payload.as_ref(), hidden.as_object());
+        let shown = payload.without_secrets();
+        let own = shown.payload.unwrap();
+        assert_eq!(own.as_str(), marked.replace("\"(hidden)\"", "null"));
+        assert_eq!((&shown.env["A/B"], &shown.stdin), (&None, &None));
         assert_eq!(
-            (payload.env["A"].as_str(), payload.stdin.as_deref()),
-            (HIDDEN, Some(HIDDEN))
+            shown.hidden,
+            [
+                "/env/A~1B",
+                "/stdin",
+                "/payload/headers/Authorization",
+                "/payload/headers/X-Api-Key",
+                "/payload/steps/0/db_password",
+                "/payload/env/A",
+                "/payload/Environment",
+            ]
         );
+        let all = payload.with_secrets();
+        assert_eq!((all.payload, all.stdin), (payload.payload, payload.stdin));
+        assert_eq!(all.hidden, [""; 0]);
     }
 
     #[test]
     fn a_command_is_not_hidden() {
-        let line = || Payload {
+        let payload = Payload {
             command: Some(Command::Line("echo token".to_owned())),
             ..Payload::default()
         };
-        let mut payload = line();
-        payload.hide_secrets();
-        assert_eq!(payload, line());
+        assert_eq!(payload.without_secrets(), Shown::default());
+        assert_eq!(payload.display(), "echo token");
     }
 }

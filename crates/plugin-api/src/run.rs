@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
+use serde_json::value::RawValue;
 
 use crate::abi::{QC_STDERR, QC_STDOUT};
 use crate::{Error, Host, Outcome, Spawn};
@@ -34,7 +35,7 @@ pub struct Request {
     #[serde(default)]
     stdin: Option<String>,
     #[serde(default)]
-    payload: Option<serde_json::Value>,
+    payload: Option<Box<RawValue>>,
 }
 
 impl Request {
@@ -55,14 +56,22 @@ impl Request {
         self.stdin.as_deref()
     }
 
-    /// The executor's own part of the request, read as `T`. Where the job has none, `T` is read from `{}`.
+    /// The executor's own part of the request, read as `T`. Where the job has none, `T` is read from `{}`. What is to be
+    /// passed on unchanged is read as a `Box<serde_json::value::RawValue>`: it is the text that the job's author wrote.
     ///
     /// # Errors
     /// What does not fit `T`, in words.
     pub fn payload<T: DeserializeOwned>(&self) -> Result<T, Error> {
-        let empty = || serde_json::Value::Object(serde_json::Map::new());
-        let value = self.payload.clone().unwrap_or_else(empty);
-        T::deserialize(value).map_err(|error| Error::new(format!("payload: {error}")))
+        let text = self.payload.as_ref().map_or("{}", |own| own.get());
+        serde_json::from_str(text).map_err(|error| {
+            let words = error.to_string();
+            // Where in the text means nothing to who wrote the job.
+            let place = format!(" at line {} column {}", error.line(), error.column());
+            Error::new(format!(
+                "payload: {}",
+                words.strip_suffix(&place).unwrap_or(&words)
+            ))
+        })
     }
 }
 

@@ -13,6 +13,7 @@ use http::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use queuectl_plugin_api::{Error, Request};
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
+use serde_json::value::RawValue;
 use url::Url;
 
 use crate::address::Rule;
@@ -65,7 +66,7 @@ struct Payload {
     headers: BTreeMap<String, String>,
     body: Option<String>,
     #[serde(default, deserialize_with = "present")]
-    json: Option<Value>,
+    json: Option<Box<RawValue>>,
     timeout: Option<Value>,
     expect_status: Option<Vec<Statuses>>,
     expect_body: Option<String>,
@@ -73,8 +74,8 @@ struct Payload {
 }
 
 /// A value that is there, even if it is `null`.
-fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Value>, D::Error> {
-    Value::deserialize(deserializer).map(Some)
+fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Box<RawValue>>, D::Error> {
+    Box::deserialize(deserializer).map(Some)
 }
 
 /// A request that can be sent, and what its answer must be like.
@@ -125,7 +126,8 @@ impl Plan {
                 headers
                     .entry(CONTENT_TYPE)
                     .or_insert(HeaderValue::from_static("application/json"));
-                json.to_string().into()
+                // As it was written: a number that this computer cannot hold is none of our business.
+                String::from(Box::<str>::from(json)).into()
             }
             (None, None) => Bytes::new(),
         };
@@ -274,6 +276,9 @@ mod tests {
             (Method::POST, br#"{"a":[1]}"#.as_slice())
         );
         assert_eq!(json.headers["content-type"], "application/json");
+        let exact = r#"{"z":123456789012345678901234567890,"b":18446744073709551616,"c":-0,"a":1.0,"e":1E400,"s":"\u00e4"}"#;
+        let json = plan(&format!(r#"{{"url":"http://a.example","json":{exact}}}"#)).unwrap();
+        assert_eq!(json.body, exact, "every token as it was written");
         let get = plan(r#"{"url":"http://a.example","body":"x","method":"GET"}"#).unwrap();
         assert_eq!(get.method, Method::GET);
     }

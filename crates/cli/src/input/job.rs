@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::OnceLock;
 
-use queuectl_core::{Command, ExecutorName, JobName, NewJob, Payload, QueueName, Timestamp};
+use queuectl_core::json::JsonObject;
+use queuectl_core::{Command, ExecutorName, HIDDEN, JobName, NewJob, Payload, QueueName, Timestamp, excerpt};
 
 use super::time::Start;
 
@@ -23,7 +24,7 @@ pub struct JobSpec {
     pub env: BTreeMap<String, String>,
     pub cwd: Option<String>,
     pub stdin: Option<String>,
-    pub payload: Option<serde_json::Map<String, serde_json::Value>>,
+    pub payload: Option<JsonObject>,
 }
 
 impl JobSpec {
@@ -77,9 +78,36 @@ impl JobSpec {
                 payload: self.payload,
             },
         };
+        if let Some(place) = marked(&job.payload) {
+            return Err(format!(
+                "{place} is \"{HIDDEN}\", which stands for a secret that was not printed; print the job with --secrets"
+            ));
+        }
         job.check().map_err(|error| error.to_string())?;
         job.payload.to_stored().map_err(|error| error.to_string())?;
         Ok(job)
+    }
+}
+
+/// Where a job has what `list` and `show` print for people in place of a secret, which must not become the secret.
+fn marked(payload: &Payload) -> Option<String> {
+    let quoted = format!("\"{HIDDEN}\"");
+    if let Some((name, _)) = payload.env.iter().find(|(_, value)| *value == HIDDEN) {
+        return Some(format!("the value of {} in the environment", excerpt(name)));
+    }
+    if payload.stdin.as_deref() == Some(HIDDEN) {
+        return Some("the input".to_owned());
+    }
+    let own = payload.payload.as_ref();
+    if own.is_some_and(|own| own.as_str().contains(&quoted)) {
+        return Some("a member of the payload".to_owned());
+    }
+    // A job without a command is printed as its payload.
+    match &payload.command {
+        Some(Command::Line(line)) if line.starts_with('{') && line.contains(&quoted) => {
+            Some("a member of the object that is the command".to_owned())
+        }
+        _ => None,
     }
 }
 

@@ -3,12 +3,15 @@
 //! Read field by field rather than derived, so that every mistake is named in the user's terms.
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::fmt::Display;
 use std::str::FromStr;
 
 use jiff::ZonedDateTime;
+use queuectl_core::json::{JsonError, JsonObject, check};
 use queuectl_core::{Command, excerpt};
-use serde_json::{Map, Value};
+use serde_json::Value;
+use serde_json::value::RawValue;
 
 use super::job::JobSpec;
 use super::time::{Start, duration, milliseconds, point};
@@ -33,20 +36,34 @@ pub const FIELDS: [&str; 14] = [
 
 /// Reads a job from a JSON object, or from a JSON string that is a command line.
 pub fn job(text: &str, now: &ZonedDateTime) -> Result<JobSpec, String> {
+    let in_words = |error: JsonError| error.to_string();
+    check(text).map_err(in_words)?;
+    if text.trim_start().starts_with('{') {
+        let fields = serde_json::from_str(text).map_err(|error| in_words(error.into()))?;
+        return object(fields, now);
+    }
     match serde_json::from_str(text) {
-        Ok(Value::Object(fields)) => object(fields, now),
         Ok(Value::String(line)) => Ok(JobSpec::line(line)),
         Ok(other) => Err(format!(
             "a job is an object or a command line in quotes, not {}",
             kind(&other)
         )),
-        Err(error) => Err(format!("this is no valid JSON: {}", excerpt(&error.to_string()))),
+        Err(error) => Err(in_words(error.into())),
     }
 }
 
-fn object(fields: Map<String, Value>, now: &ZonedDateTime) -> Result<JobSpec, String> {
+fn object(fields: BTreeMap<String, &RawValue>, now: &ZonedDateTime) -> Result<JobSpec, String> {
+    if let Some(list) = fields.get(HIDDEN_FIELD) {
+        refuse_hidden(list)?;
+    }
     let mut spec = JobSpec::default();
-    for (name, value) in fields {
+    for (name, raw) in fields {
+        // What is for the executor stays as it is written.
+        if name == "payload" && raw.get().starts_with('{') {
+            spec.payload = Some(named(&name, JsonObject::parse(raw.get()))?);
+            continue;
+        }
+        let value: Value = serde_json::from_str(raw.get()).map_err(|error| named_error(&name, &error))?;
         // Null says nothing, as if the field were not there.
         if value.is_null() && FIELDS.contains(&name.as_str()) {
             continue;
@@ -88,8 +105,13 @@ fn object(fields: Map<String, Value>, now: &ZonedDateTime) -> Result<JobSpec, St
                 };
                 for (variable, value) in pairs {
                     let value = text(value).ok_or_else(|| {
+                        let hint = if value.is_null() {
+                            "; if it was hidden, print the job with --secrets"
+                        } else {
+                            ""
+                        };
                         format!(
-                            "\"env\": the value of \"{}\" must be text, not {}",
+                            "\"env\": the value of \"{}\" must be text, not {}{hint}",
                             excerpt(variable),
                             kind(value)
                         )
@@ -99,11 +121,33 @@ fn object(fields: Map<String, Value>, now: &ZonedDateTime) -> Result<JobSpec, St
             }
             "cwd" => spec.cwd = Some(text(&value).ok_or_else(|| bad("text"))?.to_owned()),
             "stdin" => spec.stdin = Some(text(&value).ok_or_else(|| bad("text"))?.to_owned()),
-            "payload" => spec.payload = Some(value.as_object().ok_or_else(|| bad("an object"))?.clone()),
+            "payload" => return Err(bad("an object")),
+            HIDDEN_FIELD => {}
             unknown => return Err(unknown_field(unknown)),
         }
     }
     Ok(spec)
+}
+
+/// The field of a printed job that lists what was not printed of it.
+const HIDDEN_FIELD: &str = "hidden";
+
+/// A job of which something is hidden would not run as it did.
+fn refuse_hidden(list: &RawValue) -> Result<(), String> {
+    let places: Vec<String> = serde_json::from_str::<Option<_>>(list.get())
+        .map_err(|error| named_error(HIDDEN_FIELD, &error))?
+        .unwrap_or_default();
+    if places.is_empty() {
+        return Ok(());
+    }
+    Err(format!(
+        "this job was printed without what may be secret ({}); print it with --secrets",
+        excerpt(&places.join(", "))
+    ))
+}
+
+fn named_error(field: &str, error: &serde_json::Error) -> String {
+    format!("\"{field}\": {}", excerpt(&error.to_string()))
 }
 
 const COMMAND: &str = "text (a shell command line) or an array of texts (a program and its arguments)";
@@ -187,7 +231,7 @@ mod tests {
         let spec = read(
             r#"{"id":"job1","command":["echo","a b"],"queue":"mail","priority":-3,"delay":"5m","timeout":"1500ms",
                 "max_retries":0,"backoff_base":1.5,"executor":"shell","env":{"A":"1"},"cwd":"/tmp","stdin":"in",
-                "payload":{"x":[1]}}"#,
+                "payload":{ "x": [1], "n":1e300 }}"#,
         )
         .unwrap();
         assert_eq!(spec.id.unwrap().as_str(), "job1");
@@ -202,7 +246,7 @@ mod tests {
             (Some(-3), Some(1500), Some(0))
         );
         assert_eq!(spec.env["A"], "1");
-        assert_eq!(spec.payload.unwrap()["x"], serde_json::json!([1]));
+        assert_eq!(spec.payload.unwrap().as_str(), r#"{"x":[1],"n":1e300}"#);
         assert_eq!(read(r#""exit 1""#), Ok(JobSpec::line("exit 1")));
         let at = read(r#"{"command":"x","run_at":"2026-12-24T18:00:00Z","id":null}"#).unwrap();
         assert_eq!(at.start, Some(Start::At(Timestamp(1_798_135_200_000))));
@@ -289,6 +333,30 @@ mod tests {
             (r#"{"cwd":1}"#, "\"cwd\" must be text"),
             (r#"{"stdin":{}}"#, "\"stdin\" must be text, not an object"),
             (r#"{"payload":"x"}"#, "\"payload\" must be an object"),
+            (
+                r#"{"command":"a","command":"b"}"#,
+                "\"command\" is given twice; give it once",
+            ),
+            (
+                r#"{"command":"a","env":{"A":"1","A":"2"}}"#,
+                "\"env/A\" is given twice",
+            ),
+            (
+                r#"{"payload":{"json":[{"k":1,"k":2}]}}"#,
+                "\"payload/json/0/k\" is given twice",
+            ),
+            (
+                r#"{"command":"a","env":{"A":null},"hidden":[]}"#,
+                "not null; if it was hidden, print the job with --secrets",
+            ),
+            (
+                r#"{"command":"a","stdin":null,"hidden":["/stdin"]}"#,
+                "printed without what may be secret (/stdin); print it with --secrets",
+            ),
+            (
+                r#"{"command":"a","hidden":5}"#,
+                "\"hidden\": invalid type: integer",
+            ),
             (r#"{"executor":"../x"}"#, "\"executor\": executor name"),
         ];
         for (text, wanted) in cases {

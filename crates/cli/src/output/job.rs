@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use queuectl_core::json::JsonObject;
 use queuectl_core::{Command, ExecutorName, Job, JobId, NodeId, QueueName, Settings, State, Timestamp};
 use queuectl_storage::{Store, StoreError};
 use serde::Serialize;
@@ -30,13 +31,15 @@ pub struct JobView {
     /// The job's own, else the setting's; null for no limit.
     pub timeout_ms: Option<u64>,
     pub executor: ExecutorName,
-    /// Its values are hidden in a view that is not of everything.
-    pub env: BTreeMap<String, String>,
+    /// Null for a value that is hidden.
+    pub env: BTreeMap<String, Option<String>>,
     pub cwd: Option<String>,
     /// Text for standard input; hidden as well.
     pub stdin: Option<String>,
     /// The executor's own object, of which what may be a secret is hidden as well.
-    pub payload: Option<serde_json::Map<String, serde_json::Value>>,
+    pub payload: Option<JsonObject>,
+    /// JSON pointers to what is hidden and therefore null.
+    pub hidden: Vec<String>,
     /// When it is due, while it waits for that.
     pub run_at: Option<Timestamp>,
     /// The node that runs it, while one does.
@@ -55,15 +58,14 @@ pub struct JobView {
 }
 
 impl JobView {
-    /// The view of a job under the current settings, in which what may be a secret is hidden.
-    pub fn new(mut job: Job, error: Option<String>, settings: &Settings) -> JobView {
-        job.payload.hide_secrets();
-        JobView::with_secrets(job, error, settings)
-    }
-
-    /// The same, of everything.
-    pub fn with_secrets(job: Job, error: Option<String>, settings: &Settings) -> JobView {
-        let command = job.display();
+    /// The view of a job under the current settings. Without `secrets`, what may be one is hidden.
+    pub fn new(job: Job, error: Option<String>, settings: &Settings, secrets: bool) -> JobView {
+        let command = job.display(secrets);
+        let shown = if secrets {
+            job.payload.with_secrets()
+        } else {
+            job.payload.without_secrets()
+        };
         let argv = match &job.payload.command {
             Some(Command::Argv(argv)) => Some(argv.clone()),
             _ => None,
@@ -84,10 +86,11 @@ impl JobView {
             backoff_base: job.backoff_base.unwrap_or(settings.backoff_base),
             timeout_ms: job.timeout_ms.or(default_timeout),
             executor: job.executor,
-            env: job.payload.env,
+            env: shown.env,
             cwd: job.payload.cwd,
-            stdin: job.payload.stdin,
-            payload: job.payload.payload,
+            stdin: shown.stdin,
+            payload: shown.payload,
+            hidden: shown.hidden,
             run_at: job.due_at,
             node: job.node,
             cancel_requested: job.cancel_requested,
@@ -101,9 +104,14 @@ impl JobView {
     }
 
     /// The same, with the error looked up.
-    pub fn load(store: &mut Store, job: Job, settings: &Settings) -> Result<JobView, StoreError> {
+    pub fn load(
+        store: &mut Store,
+        job: Job,
+        settings: &Settings,
+        secrets: bool,
+    ) -> Result<JobView, StoreError> {
         let error = last_error(store, &job)?;
-        Ok(JobView::new(job, error, settings))
+        Ok(JobView::new(job, error, settings, secrets))
     }
 }
 
@@ -155,14 +163,14 @@ mod tests {
     /// Others parse this. A key may be added here; none may go or be renamed without a new major version.
     #[test]
     fn the_schema_does_not_change_silently() {
-        let view = JobView::new(job(), Some("exit status 1".into()), &Settings::default());
+        let view = JobView::new(job(), Some("exit status 1".into()), &Settings::default(), false);
         let json = serde_json::to_string(&view).unwrap();
         assert_eq!(
             json,
             concat!(
                 r#"{"id":"7","number":7,"command":"echo 'a b'","argv":["echo","a b"],"queue":"default","#,
                 r#""state":"failed","priority":0,"attempts":1,"max_retries":4,"backoff_base":2.0,"#,
-                r#""timeout_ms":604800000,"executor":"shell","env":{},"cwd":null,"stdin":null,"payload":null,"#,
+                r#""timeout_ms":604800000,"executor":"shell","env":{},"cwd":null,"stdin":null,"payload":null,"hidden":[],"#,
                 r#""run_at":"2023-11-14T22:13:20.000Z","node":null,"cancel_requested":false,"#,
                 r#""created_at":"1970-01-01T00:00:00.000Z","updated_at":"1970-01-01T00:00:00.000Z","#,
                 r#""started_at":null,"finished_at":null,"error":"exit status 1","unreadable":null}"#

@@ -32,6 +32,9 @@ pub struct ListArgs {
     /// Only the newest N [default: 100, with --json all]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=i64::from(LIST_ROWS)))]
     limit: Option<u32>,
+    /// Show also what may be secret, as with `show`
+    #[arg(long)]
+    secrets: bool,
 }
 
 /// Show a dead job with its attempts
@@ -107,7 +110,7 @@ pub fn list(args: &ListArgs, context: &Context) -> Result<Exit> {
             let letter = DeadLetter::of(store, job)?;
             let error = Some(letter.reason().to_owned()).filter(|reason| !reason.is_empty());
             let last_attempt = letter.last_attempt.as_ref().map(AttemptView::from);
-            let job = JobView::new(letter.job, error, &settings);
+            let job = JobView::new(letter.job, error, &settings, args.secrets);
             array.item(&LetterView { job, last_attempt })?;
             Ok(())
         })?;
@@ -133,7 +136,7 @@ pub fn list(args: &ListArgs, context: &Context) -> Result<Exit> {
                 .last_attempt
                 .as_ref()
                 .map_or_else(|| "-".to_owned(), |attempt| ending(&attempt.outcome)),
-            job.display(),
+            job.display(args.secrets),
             match letter.last_line() {
                 Some(line) => format!("{}: {line}", letter.reason()),
                 None => letter.reason().to_owned(),

@@ -31,6 +31,9 @@ pub struct ListArgs {
     /// Only the newest N [default: 100, with --json all]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=i64::from(LIST_ROWS)))]
     limit: Option<u32>,
+    /// Show also what may be secret, as with `show`
+    #[arg(long)]
+    secrets: bool,
 }
 
 /// Rows of a table, unless the user says otherwise.
@@ -49,7 +52,7 @@ pub fn run(args: &ListArgs, context: &Context) -> Result<Exit> {
     if context.json {
         let mut array = ArrayPrinter::start(BufWriter::new(io::stdout().lock()))?;
         pages(&mut store, filter, args.limit, |store, job| {
-            array.item(&JobView::load(store, job, &settings)?)?;
+            array.item(&JobView::load(store, job, &settings, args.secrets)?)?;
             Ok(())
         })?;
         array.end()?;
@@ -62,7 +65,7 @@ pub fn run(args: &ListArgs, context: &Context) -> Result<Exit> {
     );
     let limit = args.limit.unwrap_or(TABLE_ROWS);
     let more = pages(&mut store, filter, Some(limit), |_, job| {
-        add_row(&mut table, &job, &settings, now);
+        add_row(&mut table, &job, &settings, now, args.secrets);
         Ok(())
     })?;
     table.print()?;
@@ -109,7 +112,7 @@ pub fn pages(
     }
 }
 
-fn add_row(table: &mut Table, job: &Job, settings: &Settings, now: Timestamp) {
+fn add_row(table: &mut Table, job: &Job, settings: &Settings, now: Timestamp, secrets: bool) {
     let retries = job.max_retries.unwrap_or(settings.max_retries);
     let when = relative(job.due_at.unwrap_or(job.updated_at), now);
     let cells = vec![
@@ -118,7 +121,7 @@ fn add_row(table: &mut Table, job: &Job, settings: &Settings, now: Timestamp) {
         table.cell(job.queue.as_str()),
         table.cell(&format!("{}/{}", job.attempts, retries.saturating_add(1))),
         table.cell(&when),
-        table.cell(&job.display()),
+        table.cell(&job.display(secrets)),
     ];
     table.cells(cells);
 }

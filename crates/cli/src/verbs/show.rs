@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use anyhow::Result;
 use clap::Args;
-use queuectl_core::{Attempt, Job, JobRef, Settings, Timestamp};
+use queuectl_core::{Attempt, HIDDEN, Job, JobRef, Settings, Timestamp};
 use serde::Serialize;
 
 use crate::context::Context;
@@ -54,12 +54,12 @@ pub fn print(
 ) -> Result<()> {
     let error = attempts.last().map(|attempt| attempt.outcome.message.clone());
     let input = job.payload.stdin.as_ref().map(String::len);
-    let look = if secrets {
-        JobView::with_secrets
-    } else {
-        JobView::new
-    };
-    let view = look(job, error.filter(|message| !message.is_empty()), settings);
+    let own = job.payload.payload.as_ref().map(|own| match secrets {
+        true => own.as_str().to_owned(),
+        false => own.marked(),
+    });
+    let error = error.filter(|message| !message.is_empty());
+    let view = JobView::new(job, error, settings, secrets);
     if context.json {
         let attempt_history = attempts.iter().map(AttemptView::from).collect();
         json::print(&Shown {
@@ -69,7 +69,7 @@ pub fn print(
         return Ok(());
     }
     let mut out = anstream::stdout().lock();
-    for (name, value) in fields(&view, input) {
+    for (name, value) in fields(&view, own, input) {
         let value = if context.raw {
             value
         } else {
@@ -85,8 +85,9 @@ pub fn print(
     Ok(())
 }
 
-/// What there is to say about a job, which has so many bytes of input; what does not apply is left out.
-fn fields(view: &JobView, input: Option<usize>) -> Vec<(&'static str, String)> {
+/// What there is to say about a job with that payload for its executor and so many bytes of input; what does not apply
+/// is left out.
+fn fields(view: &JobView, payload: Option<String>, input: Option<usize>) -> Vec<(&'static str, String)> {
     let time = |time: Option<Timestamp>| time.map(local);
     let timeout = match view.timeout_ms {
         Some(ms) => exact(Duration::from_millis(ms)),
@@ -97,10 +98,6 @@ fn fields(view: &JobView, input: Option<usize>) -> Vec<(&'static str, String)> {
     } else {
         format!("{} (number {})", view.id, view.number)
     };
-    let payload = view
-        .payload
-        .as_ref()
-        .and_then(|payload| serde_json::to_string(payload).ok());
     let mut all = vec![
         ("job", Some(id)),
         ("state", Some(view.state.to_string())),
@@ -132,11 +129,10 @@ fn fields(view: &JobView, input: Option<usize>) -> Vec<(&'static str, String)> {
         ("started", time(view.started_at)),
         ("finished", time(view.finished_at)),
     ];
-    all.extend(
-        view.env
-            .iter()
-            .map(|(name, value)| ("environment", Some(format!("{name}={value}")))),
-    );
+    all.extend(view.env.iter().map(|(name, value)| {
+        let value = value.as_deref().unwrap_or(HIDDEN);
+        ("environment", Some(format!("{name}={value}")))
+    }));
     all.push(("input", input.map(|bytes| format!("{bytes} bytes"))));
     all.into_iter()
         .filter_map(|(name, value)| Some((name, value?)))

@@ -63,8 +63,11 @@ fn what_a_job_is_given_is_not_shown_in_passing() {
     let shown = queue.json(["show", &id]);
     assert_eq!(
         (&shown["env"]["TOKEN"], &shown["stdin"]),
-        (&"(hidden)".into(), &"(hidden)".into())
+        (&serde_json::Value::Null, &serde_json::Value::Null)
     );
+    assert_eq!(shown["hidden"], serde_json::json!(["/env/TOKEN", "/stdin"]));
+    let table = queue.ok(["show", &id]);
+    assert!(table.contains("TOKEN=(hidden)"), "{table}");
     // The controls: the job had it, and who asks for it is told.
     let told = queue.json(["dlq:show", "--secrets", &id]);
     assert_eq!(told["attempt_history"][0]["exit_code"], 3);
@@ -72,9 +75,86 @@ fn what_a_job_is_given_is_not_shown_in_passing() {
         (&told["env"]["TOKEN"], &told["stdin"]),
         (&CANARY.into(), &CANARY.into())
     );
+    for list in [&["list", "--secrets"][..], &["dlq:list", "--secrets"]] {
+        let told = &queue.json(list)[0];
+        assert_eq!(
+            (&told["env"]["TOKEN"], &told["stdin"], &told["hidden"]),
+            (&CANARY.into(), &CANARY.into(), &serde_json::json!([])),
+            "{list:?}"
+        );
+    }
     let table = queue.ok(["show", "--secrets", &id]);
     assert!(table.contains(&format!("TOKEN={CANARY}")), "{table}");
     assert!(!queue.ok(["retry", &id]).contains(CANARY));
+}
+
+/// What is printed in place of a secret never becomes the secret.
+#[test]
+fn what_is_hidden_is_not_stored_again_as_if_it_were_the_secret() {
+    let queue = Queue::quick();
+    let secret = format!("TOKEN={CANARY}");
+    queue.enqueue(["--env", &secret, "--stdin", CANARY, "true"]);
+    queue.write(
+        "own.jsonl",
+        format!("{{\"executor\":\"mine\",\"payload\":{{\"api_token\":\"{CANARY}\",\"n\":123456789012345678901234567890}}}}\n"),
+    );
+    queue.run(["enqueue", "--from", "own.jsonl"]).expect(0);
+    let printed = queue.jobs();
+    let fields = |job: &serde_json::Value, names: &[&str]| {
+        let kept = names.iter().map(|name| ((*name).to_owned(), job[*name].clone()));
+        serde_json::Value::Object(kept.collect()).to_string()
+    };
+    for (input, wanted) in [
+        (
+            fields(&printed[0], &["command", "env", "stdin"]),
+            "\"TOKEN\" must be text, not null",
+        ),
+        (
+            fields(&printed[0], &["command", "stdin", "hidden"]),
+            "(/env/TOKEN, /stdin); print it with --secrets",
+        ),
+        (
+            fields(&printed[1], &["executor", "payload", "hidden"]),
+            "(/payload/api_token)",
+        ),
+        (
+            fields(&printed[1], &["command"]),
+            "which stands for a secret that was not printed",
+        ),
+        (
+            r#"{"command":"true","env":{"A":"(hidden)"}}"#.to_owned(),
+            "the value of A in the environment is",
+        ),
+        (
+            r#"{"command":"true","stdin":"(hidden)"}"#.to_owned(),
+            "the input is",
+        ),
+        (
+            r#"{"payload":{"a":[{"b":"(hidden)"}]}}"#.to_owned(),
+            "a member of the payload is",
+        ),
+    ] {
+        let said = queue
+            .run_with(["enqueue", "--from", "-"], input.as_bytes())
+            .fails(2);
+        assert!(
+            said.contains(wanted) && said.contains("--secrets"),
+            "{input}: {said}"
+        );
+    }
+    let said = queue.fails(2, ["enqueue", "--env", "A=(hidden)", "true"]);
+    assert!(said.contains("the value of A in the environment is"), "{said}");
+    assert_eq!(queue.jobs().len(), 2);
+    // With its secrets a job is stored as it was, to the last digit.
+    let text = queue.ok(["list", "--json", "--secrets"]);
+    assert!(
+        text.contains(&format!(
+            r#""payload":{{"api_token":"{CANARY}","n":123456789012345678901234567890}},"hidden":[]"#
+        )),
+        "{text}"
+    );
+    // Somebody whose own words are those is not kept from them.
+    queue.enqueue(["--env", "A=a (hidden) place", "echo", "(hidden)"]);
 }
 
 /// A job that is a payload alone is shown as that, but for what is called like a secret. It crashes its worker process, and

@@ -140,7 +140,8 @@ fn the_sql_function_stores_what_the_command_line_would() {
     assert_eq!(stored.queue.as_str(), "mail");
     assert_eq!(
         stored.payload.to_stored().unwrap(),
-        r#"{"command":"echo hello","env":{"A":"b"},"cwd":"/tmp","payload":{"x":1,"y":null}}"#
+        // With the blanks that jsonb makes.
+        r#"{"command":"echo hello","env":{"A":"b"},"cwd":"/tmp","payload":{"x": 1, "y": null}}"#
     );
     number(&mut conn, &call("argv => ARRAY['printf', '%s', 'a b']")).unwrap();
     for (wrong, said) in [

@@ -69,7 +69,8 @@ pub fn run(args: &StopArgs, context: &Context) -> Result<Exit> {
     }
     let mut living = Vec::new();
     for node in &asked {
-        if store.node_lives(*node)? {
+        // One that has stopped already is gone from the store.
+        if store.node_lives(*node)? || !is_known(&mut store, *node)? {
             living.push(*node);
         } else {
             say_dead(*node);
@@ -93,6 +94,10 @@ pub fn run(args: &StopArgs, context: &Context) -> Result<Exit> {
     Ok(exit)
 }
 
+fn is_known(store: &mut Store, node: NodeId) -> Result<bool> {
+    Ok(store.nodes()?.iter().any(|other| other.id == node))
+}
+
 fn say_dead(node: NodeId) {
     say::note(&format!(
         "node {node} is dead; the next node to run rescues what it left behind"
@@ -106,7 +111,7 @@ fn wait_until_gone(store: &mut Store, mut nodes: Vec<NodeId>, timeout: Option<Du
         for node in nodes {
             if store.node_lives(node)? {
                 left.push(node);
-            } else if store.nodes()?.iter().any(|other| other.id == node) {
+            } else if is_known(store, node)? {
                 // A node that stops leaves the store before it lets go of its lock; this one was killed.
                 say_dead(node);
             }

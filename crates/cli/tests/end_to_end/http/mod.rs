@@ -40,6 +40,40 @@ fn why(queue: &Queue, id: &str) -> String {
 }
 
 #[test]
+fn a_body_arrives_as_it_was_written() {
+    // Numbers that no computer holds, an order that means something, escapes; but a member given twice is refused.
+    let exact = r#"{"z":123456789012345678901234567890,"b":18446744073709551616,"c":-0,"a":[1.0,1e5,1E-7],"s":"\u00e4\/"}"#;
+    let server = Server::start(|seen, stream| {
+        answer(stream, "200 OK", "", &seen.body);
+    });
+    let queue = open_queue();
+    let url = server.url("/");
+    let line = format!("{{\"executor\":\"http\",\"payload\":{{\"url\":\"{url}\",\"json\":{exact}}}}}");
+    let ids = [
+        queue.enqueue([line.as_str()]),
+        queue.run_with(["enqueue", "--from", "-"], line.as_bytes()).ok(),
+    ];
+    let _node = node(&queue);
+    for id in ids {
+        queue.wait_state(&id, "completed");
+        assert_eq!(queue.ok(["logs", &id]), exact);
+        let shown = queue.ok(["show", &id, "--json"]);
+        assert!(shown.contains(exact), "{shown}");
+    }
+    let twice = line.replace("\"c\":-0", "\"c\":{\"k\":1,\"k\":2}");
+    let said = queue.fails(2, ["enqueue", &twice]);
+    assert!(said.contains("\"payload/json/c/k\" is given twice"), "{said}");
+    let said = queue
+        .run_with(["enqueue", "--from", "-"], twice.as_bytes())
+        .fails(2);
+    assert!(
+        said.contains("line 1: \"payload/json/c/k\" is given twice"),
+        "{said}"
+    );
+    assert_eq!(queue.jobs().len(), 2);
+}
+
+#[test]
 fn an_answer_is_the_output_and_its_status_decides() {
     let server = Server::start(|seen, stream| match seen.path() {
         "/created" => answer(stream, "201 Created", "", "it is there\n"),
