@@ -258,7 +258,7 @@ fn mistakes_are_refused_before_the_job_is_stored() {
         ),
         (
             json!({ "url": "http://a.example", "timeout": "x" }),
-            "is no timeout",
+            "is not a timeout",
         ),
     ] {
         let said = queue.fails(2, ["enqueue", &job(&payload)]);
