@@ -19,6 +19,7 @@ pub mod processes;
 mod run;
 mod spawn;
 mod supervisor;
+mod surroundings;
 pub mod trust;
 
 /// The name of a log event after which this process ends at once: who writes the log does not put it off.

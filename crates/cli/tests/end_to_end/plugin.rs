@@ -191,6 +191,86 @@ fn a_run_that_a_plugin_does_not_end_costs_its_worker_process_and_no_other_job() 
     }
 }
 
+/// Prints what a job inherits, in a folder of its own.
+const INHERITED: &str = "echo $PATH; umask; grep -E '^(Sig(Blk|Ign)|Uid|NoNewPrivs)' /proc/self/status; ulimit -n; \
+                         ls -l /proc/self/fd | wc -l; readlink /proc/$PPID/cwd";
+
+#[cfg(target_os = "linux")]
+#[test]
+fn what_a_plugin_changes_is_put_back_before_another_job_inherits_it() {
+    let test = "what_a_plugin_changes_is_put_back_before_another_job_inherits_it";
+    let faults = [
+        ("SETENV", "the environment (PATH)"),
+        ("CHDIR", "the working folder"),
+        ("UMASK", "the umask"),
+        ("LOAD_UMASK", "the umask"),
+        ("CHILD_HANDLER", "SIGCHLD is taken from the host"),
+        ("IGNORES", "SIGUSR1 is ignored"),
+        ("BLOCKS", "the signals of the calling thread"),
+        ("LOWERS", "the limit of open files"),
+        ("CLOSES", "standard stream 0"),
+        ("INHERITED", "descriptors that jobs would inherit"),
+    ];
+    for (fault, words) in faults {
+        let queue = Queue::quick();
+        let Some(file) = crate::kit::faulty(&queue, "faults", fault) else {
+            queuectl_testkit::skipped(test, "there is no C compiler `cc`");
+            return;
+        };
+        let folder = file.parent().unwrap().to_str().unwrap();
+        let node = queue.start(&["--plugin-dir", folder]);
+        let before = queue.enqueue([INHERITED]);
+        queue.wait_state(&before, "completed");
+        let faulty = queue.enqueue([r#"{"executor":"faults","max_retries":0,"payload":{"do":"it"}}"#]);
+        queue.wait_state(&faulty, "completed");
+        let after = queue.enqueue([INHERITED]);
+        queue.wait_state(&after, "completed");
+        assert_eq!(queue.ok(["logs", &after]), queue.ok(["logs", &before]), "{fault}");
+        let call = if fault == "LOAD_UMASK" {
+            "being loaded"
+        } else {
+            "starting a run"
+        };
+        node.wait_log(&format!(
+            "the plugin {} changed in {call} what it shares with all jobs: {words}; it is put back",
+            file.display()
+        ));
+        assert_eq!(node.workers(1).len(), 1);
+    }
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn what_cannot_be_put_back_costs_the_worker_process_and_no_other_job() {
+    let test = "what_cannot_be_put_back_costs_the_worker_process_and_no_other_job";
+    if !nix::unistd::geteuid().is_root() {
+        queuectl_testkit::skipped(test, "only root can become somebody else");
+        return;
+    }
+    let queue = Queue::quick();
+    let Some(file) = crate::kit::faulty(&queue, "faults", "SETUID") else {
+        queuectl_testkit::skipped(test, "there is no C compiler `cc`");
+        return;
+    };
+    let gate = queue.gate("gate");
+    let folder = file.parent().unwrap().to_str().unwrap();
+    let node = queue.start(&["--concurrency", "2", "--plugin-dir", folder]);
+    let bystander = queue.enqueue(["--max-retries", "0", crate::support::GATED]);
+    queue.wait_lines("started", 1);
+    let faulty = queue.enqueue([r#"{"executor":"faults","max_retries":0,"payload":{"do":"it"}}"#]);
+    let job = queue.wait_state(&faulty, "dead");
+    let why = format!(
+        "worker process died: the plugin {} changed in starting a run what cannot be put back: the user or the group",
+        file.display()
+    );
+    assert!(job["error"].as_str().unwrap().starts_with(&why), "{job}");
+    node.wait_log("ending the worker process: the plugin ");
+    queue.wait_lines("started", 2);
+    gate.open();
+    let job = queue.wait_state(&bystander, "completed");
+    assert_eq!(history(&job), ["1 returned", "1 succeeded"], "{job}");
+}
+
 #[test]
 fn an_executor_that_is_not_there_is_named() {
     let queue = Queue::quick();

@@ -21,6 +21,10 @@ mod portable;
 mod process_unix;
 #[cfg(target_os = "linux")]
 mod procfs;
+#[cfg(unix)]
+mod shared_unix;
+#[cfg(windows)]
+mod shared_windows;
 #[cfg(windows)]
 mod trust_windows;
 #[cfg(unix)]
@@ -47,6 +51,16 @@ pub(crate) use linux::{Orphans, become_subreaper, check_library, kill_adopted, k
 pub(crate) use portable::{Orphans, become_subreaper, check_library, kill_adopted, kill_marked};
 #[cfg(unix)]
 pub(crate) use process_unix::{Process, Reactor, Waker, leave_child_signals};
+#[cfg(unix)]
+pub(crate) use shared_unix::{
+    HeldSignals, Shared, descriptors, inherited, keep_descriptors, keep_descriptors_unseen,
+    take_host_signals, threads,
+};
+#[cfg(windows)]
+pub(crate) use shared_windows::{
+    HeldSignals, Shared, descriptors, inherited, keep_descriptors, keep_descriptors_unseen,
+    take_host_signals, threads,
+};
 #[cfg(windows)]
 pub(crate) use trust_windows::{check_log_trust, check_trust};
 #[cfg(unix)]

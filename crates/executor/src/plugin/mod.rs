@@ -2,6 +2,7 @@
 
 mod allowed;
 mod callbacks;
+mod guard;
 mod instance;
 pub mod kit;
 mod load;

@@ -14,8 +14,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
+use super::guard::Guard;
 use crate::Report;
 use crate::last_words::{LastWords, start_thread};
+use crate::os::HeldSignals;
 use crate::supervisor::Shared;
 
 /// How long a call into a plugin may take, loading it included.
@@ -26,9 +28,11 @@ pub const HANGING_STATUS: u8 = 71;
 const LOOKS: u32 = 4;
 
 /// What a thread is calling, if it is.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(crate) struct Watchdog {
     call: Mutex<Option<Call>>,
+    /// None where the process runs no jobs.
+    guard: Option<Guard>,
     /// The run on whose behalf calls are made that name none; 0 if there is none.
     behalf: AtomicU64,
 }
@@ -42,12 +46,18 @@ struct Call {
 }
 
 /// A call under way. Over when dropped.
-pub(super) struct Watched<'a>(&'a Watchdog);
+pub(super) struct Watched<'a> {
+    watchdog: &'a Watchdog,
+    signals: Option<HeldSignals>,
+}
 
 impl Watchdog {
     /// Starts watching, until the watchdog is dropped.
     pub(super) fn start(limit: Duration, shared: Arc<Shared>) -> Arc<Watchdog> {
-        let watchdog = Arc::<Watchdog>::default();
+        let watchdog = Arc::new(Watchdog {
+            guard: Some(Guard::new(Arc::clone(&shared))),
+            ..Watchdog::default()
+        });
         let weak = Arc::downgrade(&watchdog);
         let runs = Arc::clone(&shared);
         let started = LastWords::prepare(HANGING_STATUS, move |report| shared.report(report))
@@ -65,6 +75,9 @@ impl Watchdog {
 
     /// The thread calls a plugin, for a run if it is not 0. `what` it does is said in case of need.
     pub(super) fn enter(&self, whom: &Arc<str>, what: &'static str, run: u64) -> Watched<'_> {
+        if let Some(guard) = &self.guard {
+            guard.before(whom);
+        }
         *self.call() = Some(Call {
             since: Instant::now(),
             whom: Arc::clone(whom),
@@ -75,7 +88,10 @@ impl Watchdog {
                 run
             },
         });
-        Watched(self)
+        Watched {
+            watchdog: self,
+            signals: Some(HeldSignals::hold()),
+        }
     }
 
     fn call(&self) -> MutexGuard<'_, Option<Call>> {
@@ -85,7 +101,11 @@ impl Watchdog {
 
 impl Drop for Watched<'_> {
     fn drop(&mut self) {
-        *self.0.call() = None;
+        let signals = self.signals.take().is_none_or(HeldSignals::release);
+        let call = self.watchdog.call().take();
+        if let (Some(guard), Some(call)) = (&self.watchdog.guard, call) {
+            guard.after(&call.whom, call.what, signals, call.run);
+        }
     }
 }
 

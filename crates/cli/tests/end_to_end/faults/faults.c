@@ -1,10 +1,14 @@
 /* An executor that keeps every rule, and with one of the macros below breaks exactly one: for tests of plugin:check.
  * A job of it says {"payload":{"do":"it"}}. */
-#define _POSIX_C_SOURCE 200809L
+#define _GNU_SOURCE
+#include <fcntl.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "queuectl_plugin.h"
@@ -16,6 +20,57 @@
 /* With the loader's lock held. */
 __attribute__((constructor)) static void load(void) { HANG(); }
 #endif
+
+#ifdef LOAD_UMASK
+__attribute__((constructor)) static void load(void) { umask(0); }
+#endif
+
+/* What a thread does that a run leaves behind. */
+static void *idle(void *nothing) {
+    for (;;) pause();
+    return nothing;
+}
+
+static void handle(int signal) { (void)signal; }
+
+/* Changes what the process shares with all jobs. */
+static void spoil(void) {
+    sigset_t set;
+    struct rlimit limit;
+    pthread_t thread;
+    (void)set, (void)limit, (void)thread, (void)idle, (void)handle;
+#if defined SETENV
+    setenv("PATH", "/nowhere", 1);
+#elif defined CHDIR
+    if (chdir("/")) abort();
+#elif defined UMASK
+    umask(0);
+#elif defined CHILD_HANDLER
+    signal(SIGCHLD, handle);
+#elif defined IGNORES
+    signal(SIGUSR1, SIG_IGN);
+#elif defined PIPE_DEFAULT
+    signal(SIGPIPE, SIG_DFL);
+#elif defined BLOCKS
+    sigemptyset(&set);
+    sigaddset(&set, SIGTERM);
+    pthread_sigmask(SIG_BLOCK, &set, NULL);
+#elif defined LOWERS
+    getrlimit(RLIMIT_NOFILE, &limit);
+    limit.rlim_cur--;
+    setrlimit(RLIMIT_NOFILE, &limit);
+#elif defined CLOSES
+    close(0);
+#elif defined INHERITED
+    if (open("/dev/null", O_RDONLY) < 0) abort();
+#elif defined LEAKS
+    if (open("/dev/null", O_RDONLY | O_CLOEXEC) < 0) abort();
+#elif defined THREADS
+    if (pthread_create(&thread, NULL, idle, NULL)) abort();
+#elif defined SETUID
+    if (setresuid(65534, 65534, 0)) abort();
+#endif
+}
 
 struct faulty {
     const qc_host_v1 *host;
@@ -156,6 +211,7 @@ static qc_status start(void *instance, const qc_run_v1 *run, qc_error *error) {
 #endif
         return f->host->spawn(f->ctx, run->run, &spawn, error);
     }
+    spoil();
 #if defined CRASH_START
     CRASH();
 #elif defined HANG_START

@@ -7,6 +7,7 @@ mod about;
 mod fake;
 mod instances;
 mod runs;
+mod shared;
 mod stage;
 mod stops;
 mod target;
@@ -93,6 +94,7 @@ pub fn cases() -> impl Iterator<Item = &'static Case> {
         runs::CASES,
         stops::CASES,
         texts::CASES,
+        shared::CASES,
     ];
     groups.into_iter().flatten()
 }
@@ -119,6 +121,7 @@ pub fn run_case(path: &Path, name: &str, order: &Order, step: &dyn Fn(&str)) -> 
     let Some(case) = cases().chain([&CLEAN_UP]).find(|case| case.name == name) else {
         return Verdict::Failed(format!("there is no case '{name}'"));
     };
+    let before = shared::Before::any_plugin();
     step("load the library");
     // Never closed: it may have threads.
     let entry = match open(path) {
@@ -128,7 +131,7 @@ pub fn run_case(path: &Path, name: &str, order: &Order, step: &dyn Fn(&str)) -> 
         }
         Err(error) => return Verdict::Failed(error.to_string()),
     };
-    let ended = (case.run)(&Stage::new(entry, order, step));
+    let ended = (case.run)(&Stage::new(entry, order, step, before));
     match (ended, fake::stray()) {
         (Ok(()), None) => Verdict::Ok,
         (Ok(()), Some(happened)) | (Err(End::Broken(happened)), _) => Verdict::Failed(happened),

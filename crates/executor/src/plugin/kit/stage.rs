@@ -11,6 +11,7 @@ use queuectl_plugin_api::abi::{
 use super::super::load::Slots;
 use super::Order;
 use super::fake::{Age, Breach, Event};
+use super::shared::Before;
 use super::target::{Answer, Instance, PLENTY, slots};
 
 /// How a case ends that does not end well.
@@ -54,15 +55,18 @@ const IMPATIENCE: Duration = Duration::from_millis(100);
 pub(super) struct Stage<'a> {
     pub(super) entry: EntryFn,
     pub(super) order: &'a Order,
+    /// The process before the library was loaded.
+    pub(super) before: Cell<Option<Before>>,
     step: &'a dyn Fn(&str),
     last_run: Cell<u64>,
 }
 
 impl<'a> Stage<'a> {
-    pub(super) fn new(entry: EntryFn, order: &'a Order, step: &'a dyn Fn(&str)) -> Stage<'a> {
+    pub(super) fn new(entry: EntryFn, order: &'a Order, step: &'a dyn Fn(&str), before: Before) -> Stage<'a> {
         Stage {
             entry,
             order,
+            before: Cell::new(Some(before)),
             step,
             last_run: Cell::new(0),
         }
