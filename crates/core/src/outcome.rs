@@ -158,8 +158,12 @@ pub struct Attempt {
     pub job: JobId,
     /// The fencing token of the claim: grows with every claim of the job, never repeats.
     pub fence: i64,
-    /// The attempt's number since the job was enqueued or last retried by hand, from 1.
+    /// The attempt's number since the job was enqueued or last retried by hand, from 1. One that did not count leaves it to
+    /// the next.
     pub attempt: u32,
+    /// The attempt's number over the job's whole life, from 1, for people: the store counts the attempts that it has. 0 for
+    /// one that is not stored yet.
+    pub number: u32,
     /// The node that ran it.
     pub node: NodeId,
     /// The worker process within the node, from 1; 0 if it never reached one.

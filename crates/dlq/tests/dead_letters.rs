@@ -81,6 +81,7 @@ fn record(job: i64, fence: i64, node: NodeId, at: Timestamp) -> Record {
         job: JobId(job),
         fence,
         attempt: 1,
+        number: 0,
         node,
         worker: 1,
         started_at: Timestamp(at.0 - 500),

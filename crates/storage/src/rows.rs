@@ -202,8 +202,8 @@ pub struct AttemptRow {
 }
 
 impl AttemptRow {
-    /// The attempt, with the output that was kept of it.
-    pub fn into_attempt(self, head: Vec<u8>, tail: Vec<u8>) -> Attempt {
+    /// The attempt, which is that one of its job, with the output that was kept of it.
+    pub fn into_attempt(self, number: u32, head: Vec<u8>, tail: Vec<u8>) -> Attempt {
         let (kind, message) = match OutcomeKind::from_code(self.outcome) {
             Some(kind) => (kind, self.message),
             // Whatever became of it, that is not known any more.
@@ -216,6 +216,7 @@ impl AttemptRow {
             job: JobId(self.job_id),
             fence: self.fence,
             attempt: count(self.attempt),
+            number,
             node: NodeId(self.node_id),
             worker: count(self.worker),
             started_at: Timestamp(self.started_at),

@@ -6,7 +6,7 @@ use serde::Serialize;
 /// An ended attempt as `show --json` prints it.
 #[derive(Debug, Serialize)]
 pub struct AttemptView {
-    /// Its number since the job was enqueued or last retried by hand, from 1.
+    /// Its number over the job's whole life, from 1.
     pub attempt: u32,
     /// The fencing token of its claim; grows over the whole life of the job.
     pub fence: i64,
@@ -29,7 +29,7 @@ impl From<&Attempt> for AttemptView {
         let duration = attempt.finished_at.since(attempt.started_at);
         let outcome = &attempt.outcome;
         AttemptView {
-            attempt: attempt.attempt,
+            attempt: attempt.number,
             fence: attempt.fence,
             node: attempt.node,
             worker: attempt.worker,

@@ -31,7 +31,7 @@ pub struct LogsArgs {
     /// The job's id or number
     #[arg(value_name = "JOB")]
     job: JobRef,
-    /// Of this attempt [default: the newest, the running one if there is one]
+    /// Of this attempt, as `show` numbers them [default: the newest, the running one if there is one]
     #[arg(long, value_name = "N")]
     attempt: Option<u32>,
     /// Follow the output until the job has ended, over all its attempts
@@ -72,7 +72,8 @@ pub fn run(args: &LogsArgs, context: &Context) -> Result<Exit> {
         None if args.follow => follow(&mut store, &args.job, context)?,
         None if job.fence == 0 => say::note(&not_started(&job)),
         None => {
-            print_attempt(&mut store, &args.job, job.fence, false, context)?;
+            let fence = choose(&mut store, &job, None)?;
+            print_attempt(&mut store, &args.job, fence, false, context)?;
         }
     }
     Ok(Exit::OK)
@@ -82,18 +83,30 @@ fn not_started(job: &Job) -> String {
     format!("job '{}' is {} and has not run yet", job.public_id(), job.state)
 }
 
-/// The fencing token of the attempt that is meant. Numbers start again after a retry by hand; the newest counts.
+/// The fencing token of the attempt that is meant: the one of that number over the job's whole life, or the newest. The
+/// running one comes after those that have ended.
 fn choose(store: &mut Store, job: &Job, attempt: Option<u32>) -> Result<i64> {
+    let running = job.state == State::Processing;
     let Some(wanted) = attempt else {
-        return Ok(job.fence);
+        if running {
+            return Ok(job.fence);
+        }
+        // A claim that was given back before it began has left no attempt.
+        let last = store.last_attempt(job.id)?;
+        return Ok(last.map_or(job.fence, |attempt| attempt.fence));
     };
-    if job.state == State::Processing && job.attempts == wanted {
-        return Ok(job.fence);
-    }
     let attempts = store.attempts_without_output(job.id)?;
-    let found = attempts.iter().rev().find(|attempt| attempt.attempt == wanted);
-    found.map(|attempt| attempt.fence).ok_or_else(|| {
-        let message = format!("job '{}' has no attempt {wanted}", job.public_id());
+    let ended = attempts.iter().map(|attempt| attempt.fence);
+    let mut fences = ended.chain(running.then_some(job.fence));
+    let at = usize::try_from(wanted)
+        .ok()
+        .and_then(|wanted| wanted.checked_sub(1));
+    at.and_then(|at| fences.nth(at)).ok_or_else(|| {
+        let message = format!(
+            "job '{}' has no attempt {wanted}; `queuectl show {}` lists those it has",
+            job.public_id(),
+            job.public_id()
+        );
         let exit = Exit::NOT_FOUND;
         Ended { message, exit }.into()
     })
@@ -140,7 +153,7 @@ fn follow(store: &mut Store, job: &JobRef, context: &Context) -> Result<()> {
                     let reason = &attempt.outcome.message;
                     say::note(&format!(
                         "attempt {} ended ({reason}); the job is {}",
-                        attempt.attempt, after.state
+                        attempt.number, after.state
                     ));
                 }
             }

@@ -146,7 +146,7 @@ fn print_attempts(attempts: &[Attempt], raw: bool) -> io::Result<()> {
     let mut table = Table::new(&headings, raw);
     for attempt in attempts {
         table.row([
-            attempt.attempt.to_string(),
+            attempt.number.to_string(),
             attempt.outcome.kind.to_string(),
             ending(&attempt.outcome),
             local(attempt.started_at),

@@ -95,7 +95,7 @@ fn a_container_that_somebody_removed_is_a_system_failure() {
     queue.wait_lines("shared/started", 2);
     gate.open();
     let job = queue.wait_state(&id, "completed");
-    assert_eq!(history(&job), ["1 system_failure", "1 succeeded"], "{job}");
+    assert_eq!(history(&job), ["1 system_failure", "2 succeeded"], "{job}");
     let why = job["attempt_history"][0]["error"].as_str().unwrap();
     assert!(why.contains("is not there"), "{why}");
 }
@@ -217,7 +217,7 @@ fn ends_with(queue: &Queue, code: u8, more: Value) -> String {
 
 /// A job completed, but only with its second attempt.
 fn assert_not_believed(job: &Value) {
-    assert_eq!(history(job), ["1 system_failure", "1 succeeded"], "{job}");
+    assert_eq!(history(job), ["1 system_failure", "2 succeeded"], "{job}");
     let why = job["attempt_history"][0]["error"].as_str().unwrap();
     assert!(why.contains("whether it ended well is not known"), "{why}");
 }
@@ -458,7 +458,7 @@ fn a_container_that_may_have_run_is_not_started_again() {
     let id = job(queue, command.into(), json!({}), json!({"max_retries": 1}));
     assert_eq!(queue.drain(&[]), 0);
     let job = queue.job(&id);
-    assert_eq!(history(&job), ["1 system_failure", "1 succeeded"], "{job}");
+    assert_eq!(history(&job), ["1 system_failure", "2 succeeded"], "{job}");
     let why = job["attempt_history"][0]["error"].as_str().unwrap();
     assert!(why.contains("whether it ran is not known"), "{why}");
     assert_eq!(queue.lines("shared/started"), ["2"]);

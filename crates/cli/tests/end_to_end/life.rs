@@ -64,7 +64,7 @@ fn a_node_can_be_stopped_now_and_its_jobs_lose_no_attempt() {
     gate.leave_open();
     assert_eq!(queue.drain(&[]), 0);
     for id in &ids {
-        assert_eq!(history(&queue.job(id)), ["1 returned", "1 succeeded"]);
+        assert_eq!(history(&queue.job(id)), ["1 returned", "2 succeeded"]);
     }
 }
 

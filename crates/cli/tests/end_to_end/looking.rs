@@ -146,11 +146,34 @@ fn output_is_kept_per_attempt() {
     assert!(done.err.contains("has not run yet"), "{}", done.err);
     assert_eq!(done.status, 0);
     queue.fails(2, ["logs", "-f", &id, "--json"]);
-    // A retry by hand starts counting anew and keeps what was.
+    // A retry by hand gives new attempts and keeps what was; the numbers go on.
     queue.ok(["dlq:retry", &id]);
     assert_eq!(queue.drain(&["--queue", "default"]), 1);
     assert_eq!(queue.job(&id)["attempt_history"].as_array().unwrap().len(), 6);
-    assert_eq!(queue.ok(["logs", &id, "--attempt", "1"]), "out 1\nerr");
+    assert_eq!(
+        history(&queue.job(&id)),
+        [
+            "1 failed", "2 failed", "3 failed", "4 failed", "5 failed", "6 failed"
+        ]
+    );
+    for (number, printed) in [
+        ("1", "out 1\nerr"),
+        ("3", "out 3\nerr"),
+        ("4", "out 1\nerr"),
+        ("6", "out 3\nerr"),
+    ] {
+        assert_eq!(queue.ok(["logs", &id, "--attempt", number]), printed);
+        let told = queue.json(["logs", &id, "--attempt", number]);
+        assert_eq!(
+            (told["attempt"].to_string().as_str(), &told["head"]),
+            (number, &format!("{printed}\n").into())
+        );
+    }
+    for number in ["0", "7", "4294967295"] {
+        let said = queue.fails(3, ["logs", &id, "--attempt", number]);
+        assert!(said.contains(&format!("no attempt {number}")), "{said}");
+    }
+    assert_eq!(queue.json(["dlq:list"])[0]["last_attempt"]["attempt"], 6);
 }
 
 #[test]

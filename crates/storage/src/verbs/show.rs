@@ -36,7 +36,9 @@ impl Store {
             .order(attempts::fence)
             .select(AttemptRow::as_select())
             .load(conn)?;
-        rows.into_iter().map(|row| with_output(conn, row)).collect()
+        numbered(rows)
+            .map(|(number, row)| with_output(conn, number, row))
+            .collect()
     }
 
     /// The job's ended attempts without what they printed, oldest first.
@@ -49,9 +51,8 @@ impl Store {
             .order(attempts::fence)
             .select(AttemptRow::as_select())
             .load(self.conn()?)?;
-        let attempts = rows.into_iter();
-        Ok(attempts
-            .map(|row| row.into_attempt(Vec::new(), Vec::new()))
+        Ok(numbered(rows)
+            .map(|(number, row)| row.into_attempt(number, Vec::new(), Vec::new()))
             .collect())
     }
 
@@ -66,7 +67,11 @@ impl Store {
             .select(AttemptRow::as_select())
             .get_result(conn)
             .optional()?;
-        row.map(|row| with_output(conn, row)).transpose()
+        row.map(|row| {
+            let number = number_of(conn, &row)?;
+            with_output(conn, number, row)
+        })
+        .transpose()
     }
 
     /// The job's newest ended attempt, without its output.
@@ -74,24 +79,44 @@ impl Store {
     /// # Errors
     /// [`StoreError::Database`].
     pub fn last_attempt(&mut self, job: JobId) -> Result<Option<Attempt>, StoreError> {
+        let conn = self.conn()?;
         let row: Option<AttemptRow> = attempts::table
             .filter(attempts::job_id.eq(job.0))
             .order(attempts::fence.desc())
             .select(AttemptRow::as_select())
-            .first(self.conn()?)
+            .first(conn)
             .optional()?;
-        Ok(row.map(|row| row.into_attempt(Vec::new(), Vec::new())))
+        row.map(|row| {
+            let number = number_of(conn, &row)?;
+            Ok(row.into_attempt(number, Vec::new(), Vec::new()))
+        })
+        .transpose()
     }
 }
 
-fn with_output(conn: &mut Db, row: AttemptRow) -> Result<Attempt, StoreError> {
+/// All attempts of a job, oldest first, with their numbers over its whole life. Nothing of it is stored, so that it holds
+/// for rows of any age; attempts go with their job alone.
+fn numbered(rows: Vec<AttemptRow>) -> impl Iterator<Item = (u32, AttemptRow)> {
+    (1..).zip(rows)
+}
+
+/// The number that [`numbered`] gives.
+fn number_of(conn: &mut Db, row: &AttemptRow) -> Result<u32, StoreError> {
+    let up_to: i64 = attempts::table
+        .filter(attempts::job_id.eq(row.job_id).and(attempts::fence.le(row.fence)))
+        .count()
+        .get_result(conn)?;
+    Ok(u32::try_from(up_to).unwrap_or(u32::MAX))
+}
+
+fn with_output(conn: &mut Db, number: u32, row: AttemptRow) -> Result<Attempt, StoreError> {
     let (head, tail) = outputs::table
         .filter(outputs::job_id.eq(row.job_id).and(outputs::fence.eq(row.fence)))
         .select((outputs::head, outputs::tail))
         .get_result(conn)
         .optional()?
         .unwrap_or_default();
-    Ok(row.into_attempt(head, tail))
+    Ok(row.into_attempt(number, head, tail))
 }
 
 /// The row of that job, without its payload, for a transaction that is going to change it.

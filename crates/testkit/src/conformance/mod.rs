@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use queuectl_core::settings::Key;
-use queuectl_core::{Event, Job, JobId, JobRef, NewJob, NodeId, OutcomeKind, State, Timestamp};
+use queuectl_core::{Attempt, Event, Job, JobId, JobRef, NewJob, NodeId, OutcomeKind, State, Timestamp};
 use queuectl_storage::{
     Cancelled, Claimed, ListFilter, NodeGuard, Only, PurgeFilter, Queues, Record, StopRequest, Store,
     StoreError, Turn, TurnResult,

@@ -75,13 +75,17 @@ pub fn retrying_gives_fresh_attempts_and_keeps_history(mut temp: TempStore) {
     assert_eq!((claimed.id, claimed.attempt, claimed.fence), (id.0, 1, 2));
     let done = record(&claimed, node, Event::Complete, OutcomeKind::Succeeded, NOW);
     turn(store, node, &[done], 0, NOW);
-    let history: Vec<(i64, u32)> = store
-        .attempts(id)
-        .expect("attempts")
-        .iter()
-        .map(|attempt| (attempt.fence, attempt.attempt))
-        .collect();
-    assert_eq!(history, [(1, 1), (2, 1)]);
+    let attempts = store.attempts(id).expect("attempts");
+    let rounds = attempts.iter().map(|attempt| (attempt.fence, attempt.attempt));
+    assert_eq!(rounds.collect::<Vec<_>>(), [(1, 1), (2, 1)]);
+    // For people, numbers go on over the job's whole life, however an attempt is read.
+    let numbers = |attempts: Vec<Attempt>| attempts.iter().map(|one| one.number).collect::<Vec<_>>();
+    assert_eq!(numbers(attempts), [1, 2]);
+    let bare = store.attempts_without_output(id).expect("attempts");
+    assert_eq!(numbers(bare), [1, 2]);
+    let first = store.attempt(id, 1).expect("an answer").expect("an attempt");
+    let last = store.last_attempt(id).expect("an answer").expect("an attempt");
+    assert_eq!((first.number, last.number), (1, 2));
     assert_eq!(get(store, bystander).state, State::Pending);
 }
 

@@ -48,6 +48,7 @@ fn with_attempt(mut found: Found, fence: i64, kind: OutcomeKind) -> Found {
         job: found.job.id,
         fence,
         attempt: 1,
+        number: 0,
         node: A,
         worker: 1,
         started_at: Timestamp(0),

@@ -76,6 +76,7 @@ pub fn ended(job: &Subject, ending: Ending, settings: &Settings) -> Record {
         job: job.id,
         fence: job.fence,
         attempt: job.attempt,
+        number: 0,
         node: ending.node,
         worker: ending.worker,
         started_at: ending.started_at,

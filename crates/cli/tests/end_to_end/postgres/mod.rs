@@ -173,7 +173,7 @@ fn a_job_that_is_killed_for_the_lease_loses_no_attempt() {
     proxy.set(Mode::Open);
     node.wait_log("the lease is as good as over; killed what was still running");
     let job = queue.wait_state(&id, "completed");
-    assert_eq!(history(&job), ["1 returned", "1 succeeded"], "{job}");
+    assert_eq!(history(&job), ["1 returned", "2 succeeded"], "{job}");
     // The control: a worker process that dies otherwise.
     let crash = queue.enqueue(["kill -9 $PPID; sleep 1000"]);
     let job = queue.wait_state(&crash, "dead");
