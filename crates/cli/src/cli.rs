@@ -1,7 +1,9 @@
 //! The command line as it is typed: global options and the list of verbs.
 //!
-//! The forms with a colon (`dlq:list`) are the documented ones. The spaced forms (`dlq list`) are hidden groups over
-//! the same argument types. What a verb's own options mean is up to its file under `verbs/`.
+//! The forms with a colon (`dlq:list`) are the documented ones. The spaced forms (`dlq list`) are in `groups`. What a
+//! verb's own options mean is up to its file under `verbs/`.
+
+mod groups;
 
 use std::ffi::OsString;
 use std::io::{self, Write};
@@ -10,10 +12,11 @@ use std::path::PathBuf;
 use anyhow::Result;
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 
+use self::groups::{ConfigGroup, DbVerb, DlqGroup, PluginGroup, WorkerGroup};
 use crate::context::Context;
 use crate::exit::Exit;
 use crate::verbs::{
-    cancel, config, db, dlq, enqueue, list, logs, plugin, purge, retry, show, status, wait, worker,
+    cancel, config, db, dlq, enqueue, init, list, logs, plugin, purge, retry, show, status, wait, worker,
 };
 
 /// A durable background job queue: jobs are kept in one file or on PostgreSQL, so they survive crashes and power cuts
@@ -128,6 +131,7 @@ pub enum LogFormat {
 #[command(defer = true)]
 pub enum Verb {
     Enqueue(Box<enqueue::EnqueueArgs>),
+    Init(init::InitArgs),
     List(list::ListArgs),
     Show(show::ShowArgs),
     Logs(logs::LogsArgs),
@@ -136,55 +140,55 @@ pub enum Verb {
     Cancel(cancel::CancelArgs),
     Retry(retry::RetryArgs),
     Purge(purge::PurgeArgs),
-    #[command(name = "worker:start")]
+    #[command(name = "worker:start", alias = "worker-start")]
     WorkerStart(worker::start::StartArgs),
-    #[command(name = "worker:stop")]
+    #[command(name = "worker:stop", alias = "worker-stop")]
     WorkerStop(worker::stop::StopArgs),
-    #[command(name = "worker:list")]
+    #[command(name = "worker:list", aliases = ["worker-list", "worker:status", "worker-status"])]
     WorkerList(worker::list::ListArgs),
     #[command(name = "worker:run", hide = true)]
     WorkerRun(worker::run::RunArgs),
-    #[command(name = "dlq:list")]
+    #[command(name = "dlq:list", alias = "dlq-list")]
     DlqList(dlq::ListArgs),
-    #[command(name = "dlq:show")]
+    #[command(name = "dlq:show", alias = "dlq-show")]
     DlqShow(dlq::ShowArgs),
-    #[command(name = "dlq:retry")]
+    #[command(name = "dlq:retry", alias = "dlq-retry")]
     DlqRetry(dlq::RetryArgs),
-    #[command(name = "dlq:purge")]
+    #[command(name = "dlq:purge", alias = "dlq-purge")]
     DlqPurge(dlq::PurgeArgs),
-    #[command(name = "config:list")]
+    #[command(name = "config:list", alias = "config-list")]
     ConfigList(config::ListArgs),
-    #[command(name = "config:get")]
+    #[command(name = "config:get", aliases = ["config-get", "config:show", "config-show"])]
     ConfigGet(config::GetArgs),
-    #[command(name = "config:set")]
+    #[command(name = "config:set", alias = "config-set")]
     ConfigSet(config::SetArgs),
-    #[command(name = "config:unset")]
+    #[command(name = "config:unset", alias = "config-unset")]
     ConfigUnset(config::UnsetArgs),
-    #[command(name = "db:check")]
+    #[command(name = "db:check", alias = "db-check")]
     DbCheck(db::CheckArgs),
-    #[command(name = "db:backup")]
+    #[command(name = "db:backup", alias = "db-backup")]
     DbBackup(db::BackupArgs),
-    #[command(name = "db:copy")]
+    #[command(name = "db:copy", alias = "db-copy")]
     DbCopy(db::copy::CopyArgs),
-    #[command(name = "db:migrate")]
+    #[command(name = "db:migrate", alias = "db-migrate")]
     DbMigrate(db::migrate::MigrateArgs),
-    #[command(name = "db:path")]
+    #[command(name = "db:path", alias = "db-path")]
     DbPath(db::path::PathArgs),
-    #[command(name = "db:compact")]
+    #[command(name = "db:compact", alias = "db-compact")]
     DbCompact(db::CompactArgs),
-    #[command(name = "plugin:list")]
+    #[command(name = "plugin:list", alias = "plugin-list")]
     PluginList(plugin::list::ListArgs),
-    #[command(name = "plugin:info")]
+    #[command(name = "plugin:info", alias = "plugin-info")]
     PluginInfo(plugin::info::InfoArgs),
-    #[command(name = "plugin:run")]
+    #[command(name = "plugin:run", alias = "plugin-run")]
     PluginRun(plugin::run::RunArgs),
-    #[command(name = "plugin:check")]
+    #[command(name = "plugin:check", alias = "plugin-check")]
     PluginCheck(plugin::check::CheckArgs),
     #[command(name = "plugin:check-case", hide = true)]
     PluginCheckCase(plugin::check::CaseArgs),
-    #[command(name = "plugin:install")]
+    #[command(name = "plugin:install", alias = "plugin-install")]
     PluginInstall(plugin::install::InstallArgs),
-    #[command(name = "plugin:new")]
+    #[command(name = "plugin:new", alias = "plugin-new")]
     PluginNew(plugin::new::NewArgs),
     #[command(name = "plugin:probe", hide = true)]
     PluginProbe(plugin::probe::ProbeArgs),
@@ -194,17 +198,17 @@ pub enum Verb {
     #[command(hide = true)]
     Version,
     /// Same as worker:start, worker:stop and worker:list
-    #[command(hide = true, subcommand)]
-    Worker(WorkerVerb),
+    #[command(hide = true, args_conflicts_with_subcommands = true)]
+    Worker(WorkerGroup),
     /// Same as dlq:list, dlq:show, dlq:retry and dlq:purge
-    #[command(hide = true, subcommand)]
-    Dlq(DlqVerb),
+    #[command(hide = true, args_conflicts_with_subcommands = true)]
+    Dlq(DlqGroup),
     /// Same as config:list, config:get, config:set and config:unset
-    #[command(hide = true, subcommand)]
-    Config(ConfigVerb),
+    #[command(hide = true, args_conflicts_with_subcommands = true)]
+    Config(ConfigGroup),
     /// Same as plugin:list, plugin:info, plugin:run, plugin:check, plugin:install and plugin:new
-    #[command(hide = true, subcommand)]
-    Plugin(PluginVerb),
+    #[command(hide = true, args_conflicts_with_subcommands = true)]
+    Plugin(PluginGroup),
     /// Same as db:check, db:backup and db:compact
     #[command(hide = true, subcommand)]
     Db(DbVerb),
@@ -218,61 +222,22 @@ pub struct HelpArgs {
     pub words: Vec<OsString>,
 }
 
-#[derive(Debug, Subcommand)]
-#[command(defer = true)]
-pub enum WorkerVerb {
-    Start(worker::start::StartArgs),
-    Stop(worker::stop::StopArgs),
-    List(worker::list::ListArgs),
-}
-
-#[derive(Debug, Subcommand)]
-#[command(defer = true)]
-pub enum DlqVerb {
-    List(dlq::ListArgs),
-    Show(dlq::ShowArgs),
-    Retry(dlq::RetryArgs),
-    Purge(dlq::PurgeArgs),
-}
-
-#[derive(Debug, Subcommand)]
-#[command(defer = true)]
-pub enum ConfigVerb {
-    List(config::ListArgs),
-    Get(config::GetArgs),
-    Set(config::SetArgs),
-    Unset(config::UnsetArgs),
-}
-
-#[derive(Debug, Subcommand)]
-#[command(defer = true)]
-pub enum PluginVerb {
-    List(plugin::list::ListArgs),
-    Info(plugin::info::InfoArgs),
-    Run(plugin::run::RunArgs),
-    Check(plugin::check::CheckArgs),
-    Install(plugin::install::InstallArgs),
-    New(plugin::new::NewArgs),
-}
-
-#[derive(Debug, Subcommand)]
-#[command(defer = true)]
-pub enum DbVerb {
-    Check(db::CheckArgs),
-    Backup(db::BackupArgs),
-    Copy(db::copy::CopyArgs),
-    Migrate(db::migrate::MigrateArgs),
-    Path(db::path::PathArgs),
-    Compact(db::CompactArgs),
-}
-
 impl Verb {
     /// Whether the verb is a node or a worker process: those log what they do.
     pub fn is_node(&self) -> bool {
-        matches!(
-            self,
-            Verb::WorkerStart(_) | Verb::WorkerRun(_) | Verb::Worker(WorkerVerb::Start(_))
-        )
+        matches!(self, Verb::WorkerStart(_) | Verb::WorkerRun(_))
+    }
+
+    /// The verb that a spaced form stands for.
+    pub fn plain(self) -> Verb {
+        match self {
+            Verb::Worker(group) => group.into(),
+            Verb::Dlq(group) => group.into(),
+            Verb::Config(group) => group.into(),
+            Verb::Plugin(group) => group.into(),
+            Verb::Db(verb) => verb.into(),
+            plain => plain,
+        }
     }
 
     /// Whether the queue that it is about is the one that the global options name.
@@ -283,6 +248,7 @@ impl Verb {
     pub fn run(self, context: &Context) -> Result<Exit> {
         match self {
             Verb::Enqueue(args) => enqueue::run(*args, context),
+            Verb::Init(args) => init::run(&args, context),
             Verb::List(args) => list::run(&args, context),
             Verb::Show(args) => show::run(&args, context),
             Verb::Logs(args) => logs::run(&args, context),
@@ -291,39 +257,25 @@ impl Verb {
             Verb::Cancel(args) => cancel::run(&args, context),
             Verb::Retry(args) => retry::run(&args, context),
             Verb::Purge(args) => purge::run(&args, context),
-            Verb::WorkerStart(args) | Verb::Worker(WorkerVerb::Start(args)) => {
-                worker::start::run(args, context)
-            }
-            Verb::WorkerStop(args) | Verb::Worker(WorkerVerb::Stop(args)) => {
-                worker::stop::run(&args, context)
-            }
-            Verb::WorkerList(args) | Verb::Worker(WorkerVerb::List(args)) => {
-                worker::list::run(&args, context)
-            }
+            Verb::WorkerStart(args) => worker::start::run(args, context),
+            Verb::WorkerStop(args) => worker::stop::run(&args, context),
+            Verb::WorkerList(args) => worker::list::run(&args, context),
             Verb::WorkerRun(args) => worker::run::run(&args, context),
-            Verb::DlqList(args) | Verb::Dlq(DlqVerb::List(args)) => dlq::list(&args, context),
-            Verb::DlqShow(args) | Verb::Dlq(DlqVerb::Show(args)) => dlq::show(&args, context),
-            Verb::DlqRetry(args) | Verb::Dlq(DlqVerb::Retry(args)) => dlq::retry(&args, context),
-            Verb::DlqPurge(args) | Verb::Dlq(DlqVerb::Purge(args)) => dlq::purge(&args, context),
-            Verb::ConfigList(args) | Verb::Config(ConfigVerb::List(args)) => config::list(&args, context),
-            Verb::ConfigGet(args) | Verb::Config(ConfigVerb::Get(args)) => config::get(&args, context),
-            Verb::ConfigSet(args) | Verb::Config(ConfigVerb::Set(args)) => config::set(&args, context),
-            Verb::ConfigUnset(args) | Verb::Config(ConfigVerb::Unset(args)) => config::unset(&args, context),
-            Verb::PluginList(args) | Verb::Plugin(PluginVerb::List(args)) => {
-                plugin::list::run(&args, context)
-            }
-            Verb::PluginInfo(args) | Verb::Plugin(PluginVerb::Info(args)) => {
-                plugin::info::run(&args, context)
-            }
-            Verb::PluginRun(args) | Verb::Plugin(PluginVerb::Run(args)) => plugin::run::run(&args, context),
-            Verb::PluginCheck(args) | Verb::Plugin(PluginVerb::Check(args)) => {
-                plugin::check::run(&args, context)
-            }
+            Verb::DlqList(args) => dlq::list(&args, context),
+            Verb::DlqShow(args) => dlq::show(&args, context),
+            Verb::DlqRetry(args) => dlq::retry(&args, context),
+            Verb::DlqPurge(args) => dlq::purge(&args, context),
+            Verb::ConfigList(args) => config::list(&args, context),
+            Verb::ConfigGet(args) => config::get(&args, context),
+            Verb::ConfigSet(args) => config::set(&args, context),
+            Verb::ConfigUnset(args) => config::unset(&args, context),
+            Verb::PluginList(args) => plugin::list::run(&args, context),
+            Verb::PluginInfo(args) => plugin::info::run(&args, context),
+            Verb::PluginRun(args) => plugin::run::run(&args, context),
+            Verb::PluginCheck(args) => plugin::check::run(&args, context),
             Verb::PluginCheckCase(args) => plugin::check::run_case(&args, context),
-            Verb::PluginInstall(args) | Verb::Plugin(PluginVerb::Install(args)) => {
-                plugin::install::run(&args, context)
-            }
-            Verb::PluginNew(args) | Verb::Plugin(PluginVerb::New(args)) => plugin::new::run(&args, context),
+            Verb::PluginInstall(args) => plugin::install::run(&args, context),
+            Verb::PluginNew(args) => plugin::new::run(&args, context),
             Verb::PluginProbe(args) => plugin::probe::run(&args, context),
             // `parse` has printed it.
             Verb::Help(_) => Ok(Exit::OK),
@@ -331,12 +283,15 @@ impl Verb {
                 writeln!(io::stdout(), "queuectl {}", env!("CARGO_PKG_VERSION"))?;
                 Ok(Exit::OK)
             }
-            Verb::DbCheck(args) | Verb::Db(DbVerb::Check(args)) => db::check(&args, context),
-            Verb::DbBackup(args) | Verb::Db(DbVerb::Backup(args)) => db::backup(&args, context),
-            Verb::DbCopy(args) | Verb::Db(DbVerb::Copy(args)) => db::copy::copy(&args, context),
-            Verb::DbMigrate(args) | Verb::Db(DbVerb::Migrate(args)) => db::migrate::run(&args, context),
-            Verb::DbPath(args) | Verb::Db(DbVerb::Path(args)) => db::path::run(&args, context),
-            Verb::DbCompact(args) | Verb::Db(DbVerb::Compact(args)) => db::compact(&args, context),
+            Verb::DbCheck(args) => db::check(&args, context),
+            Verb::DbBackup(args) => db::backup(&args, context),
+            Verb::DbCopy(args) => db::copy::copy(&args, context),
+            Verb::DbMigrate(args) => db::migrate::run(&args, context),
+            Verb::DbPath(args) => db::path::run(&args, context),
+            Verb::DbCompact(args) => db::compact(&args, context),
+            group @ (Verb::Worker(_) | Verb::Dlq(_) | Verb::Config(_) | Verb::Plugin(_) | Verb::Db(_)) => {
+                group.plain().run(context)
+            }
         }
     }
 }

@@ -8,26 +8,95 @@ use std::io::{self, Write};
 use std::mem::ManuallyDrop;
 use std::process::ExitCode;
 
+use clap::error::ErrorKind;
 use clap::{Args, Command, CommandFactory, FromArgMatches};
 
 use crate::cli::{CommandLine, Global, Verb};
+use crate::verbs::enqueue::EnqueueArgs;
+use crate::verbs::enqueue::words::{is_file, is_no_program};
 use crate::{exit, tips};
 
 /// Reads the command line of this process. If it asks for help, or has a mistake in it, that is printed, and the status is
 /// what comes back.
 pub fn parse() -> Result<CommandLine, ExitCode> {
     let words: Vec<OsString> = std::env::args_os().collect();
-    understand(&words).map_err(|error| refuse(&error))
+    let line = understand(&words).map_err(|error| refuse(&error))?;
+    Ok(CommandLine {
+        verb: line.verb.plain(),
+        ..line
+    })
 }
 
 fn understand(words: &[OsString]) -> Result<CommandLine, clap::Error> {
-    let line = read(words)?;
+    let mut line = read(words)?;
     if let Verb::Help(help) = &line.verb {
         let asked = words.iter().take(1).chain(&help.words).cloned();
         let asked: Vec<OsString> = asked.chain(["--help".into()]).collect();
         return read(&asked);
     }
-    Ok(line)
+    match &mut line.verb {
+        Verb::Enqueue(enqueue) if says_quiet(enqueue, words) => Err(CommandLine::command().error(
+            ErrorKind::ArgumentConflict,
+            "-q is short for --quiet here, not for --queue: `--queue NAME` names a queue, and `--quiet` logs less",
+        )),
+        Verb::Enqueue(enqueue) => match meant(enqueue, words) {
+            Some((words, command)) => {
+                let line = read(&words)?;
+                match &line.verb {
+                    Verb::Enqueue(enqueue) if enqueue.words() == command => Ok(line),
+                    _ => Err(CommandLine::command().error(
+                        ErrorKind::ArgumentConflict,
+                        "there are words after the command and its options; a program whose name has blanks in it, or \
+                         begins with @, is given after --: queuectl enqueue -- PROGRAM ARGUMENT...",
+                    )),
+                }
+            }
+            None => Ok(line),
+        },
+        _ => Ok(line),
+    }
+}
+
+/// Whether the short option for less log stands among those of `enqueue`, which logs next to nothing: other tools name a
+/// queue by it, whose name would then be the command.
+fn says_quiet(enqueue: &EnqueueArgs, words: &[OsString]) -> bool {
+    let before = words.len().saturating_sub(enqueue.words().len());
+    let options: Vec<&OsString> = words[..before]
+        .iter()
+        .skip_while(|word| *word != "enqueue")
+        .collect();
+    options.windows(2).any(|pair| {
+        let value = pair[0] == "--stdin" || pair[0] == "--command";
+        pair[1] == "-q" && !value
+    })
+}
+
+/// The command line that was meant, where the words of an `enqueue` say so: options after a command that can be no
+/// program's name are options, and `@FILE` is a file of jobs. After `--` every word is what it is. Yields also the words
+/// that are to be left for the command.
+fn meant(enqueue: &mut EnqueueArgs, words: &[OsString]) -> Option<(Vec<OsString>, Vec<String>)> {
+    let typed = enqueue.words();
+    let (before, command) = words.split_at(words.len().checked_sub(typed.len())?);
+    let (first, rest) = command.split_first()?;
+    let name = typed.first()?;
+    if before.last().is_some_and(|word| word == "--") {
+        enqueue.take_exactly();
+        return None;
+    }
+    let options = typed
+        .get(1)
+        .is_some_and(|word| word.len() > 1 && word.starts_with('-') && word != "--");
+    let is_file = is_file(name);
+    if !(options && is_no_program(name) || is_file && rest.is_empty()) {
+        return None;
+    }
+    let mut meant = [before, rest].concat();
+    if is_file {
+        meant.push(format!("--from={}", &name[1..]).into());
+        return Some((meant, Vec::new()));
+    }
+    meant.extend(["--".into(), first.clone()]);
+    Some((meant, vec![name.clone()]))
 }
 
 /// The same for these words. All of clap takes longer than many a verb, so a command line without a mistake is read by

@@ -88,6 +88,7 @@ fn the_page_names_exactly_the_fields_that_are_printed() {
     };
     let queue = Queue::new();
 
+    check("### `init`", &[], &queue.json(&["init"], 0));
     let setting = queue.json(&["config:set", "backoff_cap", "0"], 0);
     check("## The setting object", &[], &setting);
     let settings = queue.json(&["config:list"], 0);

@@ -5,6 +5,7 @@ use std::io::BufReader;
 use queuectl_core::limits::{NAME_BYTES, PAYLOAD_BYTES, PAYLOAD_ITEMS, PRIORITY, SCHEDULE_DAYS};
 use queuectl_core::{Payload, Timestamp};
 
+use crate::input::documents::{Document, Documents};
 use crate::input::job::JobSpec;
 use crate::input::json;
 use crate::input::lines::{Line, Lines};
@@ -52,6 +53,41 @@ pub fn job_json(data: &[u8]) {
 /// Lines are those of the text, in order, whole or said to be too long, however the text arrives.
 pub fn json_lines(data: &[u8]) {
     json_lines_with(data, |limit| limit);
+    json_documents(data);
+}
+
+/// Documents keep the limit and come in order; one that is whole on a line of its own comes as that line.
+fn json_documents(data: &[u8]) {
+    let [limit, buffer, text @ ..] = data else { return };
+    let (limit, buffer) = (usize::from(*limit), usize::from(*buffer) + 1);
+    let mut documents = Documents::new(BufReader::with_capacity(buffer, text), limit);
+    let mut found = Vec::new();
+    while let Ok(Some((place, document))) = documents.next() {
+        assert!(place.line <= documents.line() && documents.line() <= text.len() as u64 + 1);
+        if let Document::Text(bytes) = &document {
+            assert!(bytes.len() <= limit + 1, "{} bytes, limit {limit}", bytes.len());
+            let word = std::str::from_utf8(bytes).is_ok_and(json::is_one_word);
+            assert!(!word || bytes.trim_ascii().starts_with(b"\""), "{place}");
+        }
+        found.push(document);
+    }
+    let lines: Vec<&[u8]> = text
+        .split(|byte| *byte == b'\n')
+        .map(<[u8]>::trim_ascii)
+        .filter(|line| !line.is_empty())
+        .collect();
+    let whole = |line: &&[u8]| {
+        !line.starts_with(b"[")
+            && line.len() <= limit
+            && serde_json::from_slice::<serde_json::Value>(line).is_ok()
+    };
+    if text.len() <= limit && lines.iter().all(whole) {
+        let lines: Vec<Document> = lines
+            .into_iter()
+            .map(|line| Document::Text(line.to_vec()))
+            .collect();
+        assert_eq!(found, lines);
+    }
 }
 
 /// The same where the parser is told another limit than the check: for the control.

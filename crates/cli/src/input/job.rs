@@ -1,6 +1,6 @@
 //! A job as it is asked for, from options and from JSON alike; together they make a [`NewJob`].
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::OnceLock;
 
@@ -25,6 +25,8 @@ pub struct JobSpec {
     pub cwd: Option<String>,
     pub stdin: Option<String>,
     pub payload: Option<JsonObject>,
+    /// Fields that say how an earlier job fared, and count for nothing.
+    pub ignored: BTreeSet<&'static str>,
 }
 
 impl JobSpec {
@@ -41,6 +43,8 @@ impl JobSpec {
     pub fn or(self, other: JobSpec) -> JobSpec {
         let mut env = other.env;
         env.extend(self.env);
+        let mut ignored = other.ignored;
+        ignored.extend(self.ignored);
         JobSpec {
             id: self.id.or(other.id),
             command: self.command.or(other.command),
@@ -55,6 +59,7 @@ impl JobSpec {
             cwd: self.cwd.or(other.cwd),
             stdin: self.stdin.or(other.stdin),
             payload: self.payload.or(other.payload),
+            ignored,
         }
     }
 

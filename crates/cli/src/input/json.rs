@@ -9,7 +9,7 @@ use std::str::FromStr;
 
 use jiff::ZonedDateTime;
 use queuectl_core::json::{JsonError, JsonObject, check};
-use queuectl_core::{Command, excerpt};
+use queuectl_core::{Command, Payload, excerpt};
 use serde_json::Value;
 use serde_json::value::RawValue;
 
@@ -34,6 +34,31 @@ pub const FIELDS: [&str; 14] = [
     "payload",
 ];
 
+/// Fields that are only printed: how a job fared. A job that was printed is taken as a new one.
+const PRINTED: [&str; 13] = [
+    "number",
+    "state",
+    "attempts",
+    "node",
+    "cancel_requested",
+    "created_at",
+    "updated_at",
+    "started_at",
+    "finished_at",
+    "error",
+    "last_line",
+    "last_attempt",
+    "attempt_history",
+];
+
+/// Fields of a printed job that count, besides those of its own.
+const ALSO: [&str; 3] = ["argv", "timeout_ms", "unreadable"];
+
+/// Whether the document is a text of one word, which could be a program's name or a command line.
+pub fn is_one_word(text: &str) -> bool {
+    matches!(serde_json::from_str(text), Ok(Value::String(word)) if !word.contains(char::is_whitespace))
+}
+
 /// Reads a job from a JSON object, or from a JSON string that is a command line.
 pub fn job(text: &str, now: &ZonedDateTime) -> Result<JobSpec, String> {
     let in_words = |error: JsonError| error.to_string();
@@ -57,23 +82,58 @@ fn object(fields: BTreeMap<String, &RawValue>, now: &ZonedDateTime) -> Result<Jo
         refuse_hidden(list)?;
     }
     let mut spec = JobSpec::default();
-    for (name, raw) in fields {
-        // What is for the executor stays as it is written.
-        if name == "payload" && raw.get().starts_with('{') {
-            spec.payload = Some(named(&name, JsonObject::parse(raw.get()))?);
+    let printed_number = fields.get("number").map(|number| number.get());
+    let has =
+        |name: &str, wanted: &dyn Fn(&str) -> bool| fields.get(name).is_some_and(|value| wanted(value.get()));
+    let retries = has("state", &|state| state == "\"failed\"");
+    let argv = has("argv", &|argv| argv.starts_with('['));
+    for (name, raw) in &fields {
+        let name = name.as_str();
+        if let Some(printed) = PRINTED.iter().find(|printed| **printed == name) {
+            if *printed != "number" && raw.get() != "null" {
+                spec.ignored.insert(printed);
+            }
             continue;
         }
-        let value: Value = serde_json::from_str(raw.get()).map_err(|error| named_error(&name, &error))?;
+        // What is for the executor stays as it is written.
+        if name == "payload" && raw.get().starts_with('{') {
+            spec.payload = Some(named(name, JsonObject::parse(raw.get()))?);
+            continue;
+        }
+        let value: Value = serde_json::from_str(raw.get()).map_err(|error| named_error(name, &error))?;
         // Null says nothing, as if the field were not there.
-        if value.is_null() && FIELDS.contains(&name.as_str()) {
+        if value.is_null() && (FIELDS.contains(&name) || ALSO.contains(&name)) {
             continue;
         }
         let bad = |wanted: &str| format!("\"{name}\" must be {wanted}, not {}", kind(&value));
-        match name.as_str() {
-            "id" => spec.id = Some(parse(&name, text(&value).ok_or_else(|| bad("text"))?)?),
+        match name {
+            // The number that another queue gave.
+            "id" if printed_number.is_some() && text(&value) == printed_number => {}
+            // When its retry was due.
+            "run_at" if retries => _ = spec.ignored.insert("run_at"),
+            // For people: `argv` has the words.
+            "command" if argv => {}
+            "unreadable" => {
+                return Err(
+                    "the job could not be read when it was printed, so this is not all of it".to_owned(),
+                );
+            }
+            "argv" => {
+                let Some(argv @ Command::Argv(_)) = command(&value) else {
+                    return Err(bad("an array of texts (a program and its arguments)"));
+                };
+                spec.command = Some(argv);
+            }
+            "timeout" | "timeout_ms" if spec.timeout_ms.is_some() => {
+                return Err("\"timeout\" and \"timeout_ms\" exclude each other".to_owned());
+            }
+            "timeout_ms" => {
+                spec.timeout_ms = Some(value.as_u64().ok_or_else(|| bad("a whole number of ms"))?);
+            }
+            "id" => spec.id = Some(parse(name, text(&value).ok_or_else(|| bad("text"))?)?),
             "command" => spec.command = Some(command(&value).ok_or_else(|| bad(COMMAND))?),
-            "queue" => spec.queue = Some(parse(&name, text(&value).ok_or_else(|| bad("text"))?)?),
-            "executor" => spec.executor = Some(parse(&name, text(&value).ok_or_else(|| bad("text"))?)?),
+            "queue" => spec.queue = Some(parse(name, text(&value).ok_or_else(|| bad("text"))?)?),
+            "executor" => spec.executor = Some(parse(name, text(&value).ok_or_else(|| bad("text"))?)?),
             "priority" => spec.priority = Some(whole(&value).ok_or_else(|| bad("a whole number"))?),
             "max_retries" => {
                 spec.max_retries = Some(whole(&value).ok_or_else(|| bad("a whole number, 0 or more"))?)
@@ -83,18 +143,18 @@ fn object(fields: BTreeMap<String, &RawValue>, now: &ZonedDateTime) -> Result<Jo
             }
             "timeout" => {
                 let timeout = time(&value).ok_or_else(|| bad(TIME))?;
-                spec.timeout_ms = Some(named(&name, milliseconds(&timeout))?);
+                spec.timeout_ms = Some(named(name, milliseconds(&timeout))?);
             }
             "delay" | "run_at" if spec.start.is_some() => {
                 return Err("\"delay\" and \"run_at\" exclude each other".to_owned());
             }
             "delay" => {
                 let delay = time(&value).ok_or_else(|| bad(TIME))?;
-                spec.start = Some(Start::After(named(&name, duration(&delay))?));
+                spec.start = Some(Start::After(named(name, duration(&delay))?));
             }
             "run_at" => {
                 let time = named(
-                    &name,
+                    name,
                     point(text(&value).ok_or_else(|| bad("a time as text"))?, now),
                 )?;
                 spec.start = Some(Start::At(time));
@@ -126,7 +186,19 @@ fn object(fields: BTreeMap<String, &RawValue>, now: &ZonedDateTime) -> Result<Jo
             unknown => return Err(unknown_field(unknown)),
         }
     }
+    // A job without a command is printed with its payload in place of it.
+    if printed_number.is_some() && spec.payload.is_some() && spec.command == shown(&spec) {
+        spec.command = None;
+    }
     Ok(spec)
+}
+
+fn shown(spec: &JobSpec) -> Option<Command> {
+    let payload = Payload {
+        payload: spec.payload.clone(),
+        ..Payload::default()
+    };
+    Some(Command::Line(payload.display()))
 }
 
 /// The field of a printed job that lists what was not printed of it.
@@ -270,6 +342,46 @@ mod tests {
                 "{value}"
             );
         }
+    }
+
+    #[test]
+    fn a_printed_job_is_a_new_one() {
+        let spec = read(
+            r#"{"id":"7","number":7,"command":"echo 'a b'","argv":["echo","a b"],"queue":"q","state":"failed","attempts":1,
+                "timeout_ms":1500,"env":{},"cwd":null,"payload":null,"run_at":"2023-11-14T22:13:20.000Z","node":null,
+                "cancel_requested":false,"created_at":"1970-01-01T00:00:00.000Z","error":"exit status 1","unreadable":null}"#,
+        )
+        .unwrap();
+        assert_eq!(
+            spec.command,
+            Some(Command::Argv(vec!["echo".into(), "a b".into()]))
+        );
+        assert_eq!((spec.id, spec.start, spec.timeout_ms), (None, None, Some(1500)));
+        let ignored: Vec<&str> = spec.ignored.into_iter().collect();
+        assert_eq!(
+            ignored,
+            [
+                "attempts",
+                "cancel_requested",
+                "created_at",
+                "error",
+                "run_at",
+                "state"
+            ]
+        );
+        // A job without a command shows its payload for one.
+        let printed = r#"{"id":"a","number":8,"command":"{\"url\":\"http:\"}","payload":{"url":"http:"},"state":"scheduled",
+            "run_at":"2099-11-14T22:13:20.000Z","executor":"http"}"#;
+        let spec = read(printed).unwrap();
+        assert_eq!(
+            (spec.command, spec.id.map(|id| id.to_string())),
+            (None, Some("a".into()))
+        );
+        assert!(spec.start.is_some(), "its time still counts");
+        let own = read(r#"{"command":"{}","payload":{}}"#).unwrap();
+        assert_eq!(own.command, Some(Command::Line("{}".into())), "the control");
+        assert!(read(r#"{"id":"8","command":"x"}"#).is_err(), "nobody's number");
+        assert!(read(r#"{"command":"x","unreadable":"env"}"#).is_err());
     }
 
     #[test]

@@ -23,8 +23,8 @@ pub struct ListArgs {}
 /// Print the value of a setting
 #[derive(Debug, Args)]
 pub struct GetArgs {
-    /// The setting; - and _ are the same. EXECUTOR.key is a setting of that executor
-    key: String,
+    /// The setting; - and _ are the same. EXECUTOR.key is a setting of that executor [default: list all]
+    key: Option<String>,
 }
 
 /// Change a setting; running nodes take it up
@@ -142,7 +142,10 @@ pub fn list(_: &ListArgs, context: &Context) -> Result<Exit> {
 }
 
 pub fn get(args: &GetArgs, context: &Context) -> Result<Exit> {
-    let setting = Setting::find(&args.key)?;
+    let Some(key) = &args.key else {
+        return list(&ListArgs {}, context);
+    };
+    let setting = Setting::find(key)?;
     let view = setting.view(&context.open()?.stored_settings()?);
     if context.json {
         json::print(&view)?;

@@ -1,8 +1,11 @@
 //! `enqueue`: storing one job, or many from a file.
 
 mod bulk;
+mod ignored;
 mod validate;
+pub mod words;
 
+use std::collections::BTreeSet;
 use std::io::{self, Read, Write};
 use std::time::Duration;
 
@@ -13,28 +16,40 @@ use queuectl_core::limits::PAYLOAD_BYTES;
 use queuectl_core::{Clock, Command, ExecutorName, JobName, JobRef, QueueName, SystemClock, Timestamp};
 use serde::Serialize;
 
+use self::ignored::Ignored;
 use self::validate::Validator;
+use self::words::Asked;
 use super::wait::wait_for;
 use crate::context::Context;
 use crate::exit::{Exit, Usage};
 use crate::input::job::JobSpec;
-use crate::input::json;
 use crate::input::time::{Start, duration, milliseconds, point};
-use crate::output::{done, json as json_out};
+use crate::output::{done, json as json_out, say};
 
 /// Store a job; print its id
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub struct EnqueueArgs {
-    /// One word: a shell command line. Several words: a program and its exact arguments, no shell. One word that is
-    /// a JSON object: a whole job. Options of queuectl go before it
+    /// One word: a shell command line. Several words: a program and its exact arguments, no shell, and options of
+    /// queuectl go before it. One word that is a JSON object: a whole job; an array: many jobs; @FILE: a file of jobs
     #[arg(
         value_name = "COMMAND",
         trailing_var_arg = true,
-        required_unless_present = "from",
-        conflicts_with = "from"
+        required_unless_present_any = ["from", "line"],
+        conflicts_with_all = ["from", "line"]
     )]
     command: Vec<String>,
+    /// A shell command line, like one word
+    #[arg(
+        long = "command",
+        value_name = "LINE",
+        allow_hyphen_values = true,
+        conflicts_with = "from"
+    )]
+    line: Option<String>,
+    /// Whether `--` says that the words are a program and its arguments, whatever they look like.
+    #[arg(skip)]
+    exact: bool,
     /// An id of your own for the job, unique in the queue; not only digits
     #[arg(long, value_name = "ID", conflicts_with = "from")]
     id: Option<JobName>,
@@ -74,8 +89,9 @@ pub struct EnqueueArgs {
     /// Wait for the job to end, and end with its status
     #[arg(long, conflicts_with = "from")]
     wait: bool,
-    /// Store many jobs: JSON lines, each an object as above or a command line in quotes; - is standard input
-    #[arg(long, value_name = "FILE")]
+    /// Store many jobs: JSON objects as above or command lines in quotes, one a line or in an array; - is standard
+    /// input
+    #[arg(short = 'f', long, visible_alias = "file", value_name = "FILE")]
     from: Option<String>,
 }
 
@@ -84,8 +100,9 @@ Fields of a JSON job: id, command (text or an array of texts), queue, priority, 
 max_retries, backoff_base, executor, env, cwd, stdin, payload (an object for the executor). Options given as well \
 win over fields.
 
-With --from, jobs are stored in batches of 1000 lines, each completely or not at all. Bad lines are named, their batch \
-is not stored, earlier batches stay, and the last message says from which line to go on.
+With --from and arrays, jobs are stored in batches of 1000, each completely or not at all. Bad ones are named, their \
+batch is not stored, earlier batches stay, and the last message says where to go on. What `list --json` prints can be \
+stored in another queue: states and times are ignored, the jobs are new ones.
 
 Examples:
   queuectl enqueue echo \"Hello Queue\"
@@ -99,13 +116,42 @@ struct Stored<'a> {
     id: &'a str,
 }
 
-pub fn run(args: EnqueueArgs, context: &Context) -> Result<Exit> {
-    let wait = args.wait;
-    let (from, words, options) = resolve(args)?;
-    if let Some(source) = from {
-        return bulk::run(&source, &options, context);
+impl EnqueueArgs {
+    /// The command, as it was typed.
+    pub fn words(&self) -> &[String] {
+        &self.command
     }
-    let spec = options.or(command(words)?);
+
+    /// Takes the words for a program and its arguments, whatever they look like.
+    pub fn take_exactly(&mut self) {
+        self.exact = true;
+    }
+}
+
+pub fn run(args: EnqueueArgs, context: &Context) -> Result<Exit> {
+    let (wait, exact) = (args.wait, args.exact);
+    let (from, words, options) = resolve(args)?;
+    if let Some(name) = from {
+        return bulk::run(bulk::Source::File(name), &options, context);
+    }
+    let strays = if exact { Vec::new() } else { words::strays(&words) };
+    if !strays.is_empty() {
+        say::note(&format!(
+            "note: {} is an argument of {}; options of queuectl go before the command",
+            strays.join(" "),
+            words.first().map_or("the program", String::as_str)
+        ));
+    }
+    let spec = match words::read(words)? {
+        Asked::One(spec) => options.or(*spec),
+        Asked::Many(_) if options.id.is_some() || wait => {
+            return Err(Usage::new("--id and --wait are for one job, and this is an array of jobs").into());
+        }
+        Asked::Many(text) => return bulk::run(bulk::Source::Text(text), &options, context),
+    };
+    let mut ignored = Ignored::default();
+    ignored.add(&spec);
+    ignored.say();
     // Before the queue is opened: a mistake must not create one.
     let job = spec.clone().into_new_job(SystemClock.now()).map_err(Usage::new)?;
     Validator::new(context).check(&job).map_err(Usage::new)?;
@@ -153,7 +199,7 @@ fn resolve(args: EnqueueArgs) -> Result<(Option<String>, Vec<String>, JobSpec)> 
     let start = args.delay.map(Start::After).or(args.run_at.map(Start::At));
     let options = JobSpec {
         id: args.id,
-        command: None,
+        command: args.line.map(Command::Line),
         queue: args.queue,
         priority: args.priority,
         start,
@@ -165,38 +211,9 @@ fn resolve(args: EnqueueArgs) -> Result<(Option<String>, Vec<String>, JobSpec)> 
         cwd: args.cwd,
         stdin,
         payload: None,
+        ignored: BTreeSet::new(),
     };
     Ok((args.from, args.command, options))
-}
-
-/// What the words on the command line ask for.
-fn command(mut words: Vec<String>) -> Result<JobSpec, Usage> {
-    let is_json = |word: &str| word.trim_start().starts_with('{');
-    if let [first, second, ..] = words.as_slice()
-        && second.starts_with("--")
-        && (is_json(first) || first.contains(char::is_whitespace))
-    {
-        let message = format!(
-            "{second} comes after the command, so it would be an argument of a program named {first:?}"
-        );
-        return Err(Usage::new(message).hint(
-            "options go before the command: queuectl enqueue [OPTIONS] COMMAND; a program with spaces in its name \
-             can be given as '{\"command\":[\"the program\",\"--option\"]}'",
-        ));
-    }
-    if words.len() > 1 {
-        return Ok(JobSpec {
-            command: Some(Command::Argv(words)),
-            ..JobSpec::default()
-        });
-    }
-    let word = words.pop().unwrap_or_default();
-    if !is_json(&word) {
-        return Ok(JobSpec::line(word));
-    }
-    json::job(&word, &ZonedDateTime::now()).map_err(|error| {
-        Usage::new(error).hint("a shell command line that starts with { can be given as: sh -c '{ ...; }'")
-    })
 }
 
 fn read_stdin() -> Result<String> {
@@ -232,33 +249,6 @@ fn variable(text: &str) -> Result<(String, String), String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn words(words: &[&str]) -> Result<Command, Usage> {
-        let spec = command(words.iter().map(|word| (*word).to_owned()).collect())?;
-        Ok(spec.command.expect("a command"))
-    }
-
-    #[test]
-    fn one_word_is_a_line_and_several_are_an_argv() {
-        assert_eq!(words(&["exit 1"]).unwrap(), Command::Line("exit 1".into()));
-        let argv = Command::Argv(vec!["echo".into(), "-n".into(), "--x".into()]);
-        assert_eq!(words(&["echo", "-n", "--x"]).unwrap(), argv);
-        assert_eq!(
-            words(&[r#" {"command":"x"}"#]).unwrap(),
-            Command::Line("x".into())
-        );
-        assert_eq!(
-            words(&["a b", "c"]).unwrap(),
-            Command::Argv(vec!["a b".into(), "c".into()])
-        );
-    }
-
-    #[test]
-    fn options_behind_the_command_are_refused() {
-        assert!(words(&["exit 1", "--max-retries", "0"]).is_err());
-        assert!(words(&[r#"{"command":"x"}"#, "--wait"]).is_err());
-        assert!(words(&["{ echo a; }"]).is_err());
-    }
 
     #[test]
     fn variables_have_a_name() {

@@ -6,7 +6,7 @@ use std::io::{self, BufWriter};
 use anyhow::Result;
 use clap::Args;
 use queuectl_core::limits::LIST_ROWS;
-use queuectl_core::{Job, QueueName, Settings, State, Timestamp};
+use queuectl_core::{Job, QueueName, Settings, State, Timestamp, UnknownState};
 use queuectl_storage::{ListFilter, Page, Position, Store};
 
 use crate::context::Context;
@@ -22,9 +22,9 @@ use crate::output::time::relative;
 #[command(after_help = "With --json, one array of all jobs that fit; its schema is in docs/json.md.")]
 pub struct ListArgs {
     /// Only jobs in this state: pending, scheduled, processing, failed (waiting for a retry), completed, dead or
-    /// cancelled; ended jobs are then in the order in which they ended
-    #[arg(long, value_name = "STATE")]
-    state: Option<State>,
+    /// cancelled; ended jobs are then in the order in which they ended [default: all]
+    #[arg(long, value_name = "STATE", value_parser = state)]
+    state: Option<StateFilter>,
     /// Only jobs of this queue
     #[arg(long, value_name = "NAME")]
     queue: Option<QueueName>,
@@ -36,6 +36,17 @@ pub struct ListArgs {
     secrets: bool,
 }
 
+/// One state, or all.
+#[derive(Debug, Clone, Copy)]
+struct StateFilter(Option<State>);
+
+fn state(text: &str) -> Result<StateFilter, UnknownState> {
+    if text.eq_ignore_ascii_case("all") {
+        return Ok(StateFilter(None));
+    }
+    text.parse().map(|state| StateFilter(Some(state)))
+}
+
 /// Rows of a table, unless the user says otherwise.
 pub const TABLE_ROWS: u32 = 100;
 /// Jobs read at a time; each can be as large as a payload may be.
@@ -45,7 +56,7 @@ pub fn run(args: &ListArgs, context: &Context) -> Result<Exit> {
     let mut store = context.open()?;
     let settings = store.settings()?;
     let filter = ListFilter {
-        state: args.state,
+        state: args.state.and_then(|filter| filter.0),
         queue: args.queue.clone(),
         ..ListFilter::default()
     };

@@ -7,6 +7,7 @@ pub mod db;
 pub mod dlq;
 pub mod each;
 pub mod enqueue;
+pub mod init;
 pub mod list;
 pub mod logs;
 pub mod plugin;

@@ -43,7 +43,7 @@ fn bad_lines_are_all_named_and_nothing_is_stored() {
         "line 4: this is no valid JSON",
         "line 5: ",
         "line 6: the line is not valid UTF-8",
-        "line 7: the line is longer than",
+        "line 7: the job is longer than",
         "line 8: ",
         "6 bad lines; no job was stored",
     ] {

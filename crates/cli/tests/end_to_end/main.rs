@@ -10,6 +10,7 @@ mod support;
 mod config;
 mod enqueue;
 mod from;
+mod hands;
 mod refused;
 mod unusable;
 

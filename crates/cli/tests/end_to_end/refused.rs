@@ -30,7 +30,10 @@ const REFUSED: &[(&[&str], &str)] = &[
     (&["{\"command\":5}"], "must be text"),
     (&["{\"command\":[]}"], "command"),
     (&["{ echo a; }"], "JSON"),
-    (&["exit 1", "--max-retries", "0"], "options go before the command"),
+    (
+        &["exit 1", "--max-retries", "0", "more"],
+        "words after the command and its options",
+    ),
     (&["--nonsense", "x"], "--nonsense"),
 ];
 

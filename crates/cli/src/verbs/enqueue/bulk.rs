@@ -1,4 +1,4 @@
-//! `enqueue --from`: many jobs, one JSON document a line, stored batch by batch with bounded memory.
+//! `enqueue --from` and arrays of jobs: many JSON documents, stored batch by batch with bounded memory.
 
 use std::fs::File;
 use std::io::{self, BufReader, BufWriter, Read, Write};
@@ -6,16 +6,17 @@ use std::io::{self, BufReader, BufWriter, Read, Write};
 use anyhow::{Context as _, Result};
 use jiff::ZonedDateTime;
 use queuectl_core::limits::{ENQUEUE_BATCH, PAYLOAD_BYTES};
-use queuectl_core::{Clock, NewJob, Timestamp};
+use queuectl_core::{Clock, NewJob};
 use queuectl_storage::{Store, StoreClock, StoreError};
 
+use super::ignored::Ignored;
 use super::print_id;
 use super::validate::Validator;
 use crate::context::Context;
 use crate::exit::{Exit, Usage};
+use crate::input::documents::{Document, Documents, Place};
 use crate::input::job::JobSpec;
 use crate::input::json;
-use crate::input::lines::{Line, Lines};
 use crate::output::{done, say};
 
 /// Longest line: the largest payload, and room for a job's other fields.
@@ -25,20 +26,32 @@ const BATCH_BYTES: usize = 16 * 1024 * 1024;
 /// Bad lines that are named; the rest is counted.
 const NAMED: u64 = 50;
 
-pub fn run(source: &str, options: &JobSpec, context: &Context) -> Result<Exit> {
-    let (input, finite): (Box<dyn Read>, bool) = if source == "-" {
-        (Box::new(io::stdin().lock()), false)
-    } else {
-        let file =
-            File::open(source).map_err(|error| Usage::new(format!("cannot open {source}: {error}")))?;
-        let finite = file.metadata().is_ok_and(|data| data.is_file());
-        (Box::new(file), finite)
+/// Where the jobs come from.
+pub enum Source {
+    /// A file; `-` is standard input.
+    File(String),
+    /// The text itself.
+    Text(String),
+}
+
+pub fn run(source: Source, options: &JobSpec, context: &Context) -> Result<Exit> {
+    let (input, finite): (Box<dyn Read>, bool) = match source {
+        Source::Text(text) => (Box::new(io::Cursor::new(text)), true),
+        Source::File(name) if name == "-" => (Box::new(io::stdin().lock()), false),
+        Source::File(name) => {
+            let file =
+                File::open(&name).map_err(|error| Usage::new(format!("cannot open {name}: {error}")))?;
+            let finite = file.metadata().is_ok_and(|data| data.is_file());
+            (Box::new(file), finite)
+        }
     };
     let mut store = context.open_or_create()?;
     let mut bulk = Bulk {
         clock: store.clock()?,
         store,
-        lines: Lines::new(BufReader::with_capacity(64 * 1024, input), LINE_BYTES),
+        documents: Documents::new(BufReader::with_capacity(64 * 1024, input), LINE_BYTES),
+        arrays: false,
+        ignored: Ignored::default(),
         options,
         validator: Validator::new(context),
         json: context.json,
@@ -50,6 +63,7 @@ pub fn run(source: &str, options: &JobSpec, context: &Context) -> Result<Exit> {
         untold: 0,
     };
     let done = bulk.store_all();
+    bulk.ignored.say();
     if let Err(error) = done {
         say::note(&bulk.summary());
         return Err(error);
@@ -73,15 +87,18 @@ pub fn run(source: &str, options: &JobSpec, context: &Context) -> Result<Exit> {
 #[derive(Default)]
 struct Batch {
     jobs: Vec<NewJob>,
-    /// The line of each job.
-    lines: Vec<u64>,
+    /// Where each job stands.
+    places: Vec<Place>,
     bytes: usize,
 }
 
 struct Bulk<'a> {
     store: Store,
     clock: StoreClock,
-    lines: Lines<BufReader<Box<dyn Read>>>,
+    documents: Documents<BufReader<Box<dyn Read>>>,
+    /// Whether there were arrays, in which lines count for nothing.
+    arrays: bool,
+    ignored: Ignored,
     options: &'a JobSpec,
     validator: Validator<'a>,
     json: bool,
@@ -103,7 +120,7 @@ impl Bulk<'_> {
     fn store_all(&mut self) -> Result<()> {
         let mut seen = 0;
         loop {
-            let more = self.take_line()?;
+            let more = self.take_document()?;
             seen += usize::from(more);
             if !more || seen >= ENQUEUE_BATCH || self.batch.bytes >= BATCH_BYTES {
                 self.check_batch();
@@ -119,58 +136,65 @@ impl Bulk<'_> {
         }
     }
 
-    /// Takes the next line into the batch. False at the end.
-    fn take_line(&mut self) -> Result<bool> {
-        match self.next_job()? {
-            None => return Ok(false),
-            Some(None) => {}
-            Some(Some((job, bytes))) => {
+    /// Takes the job of the next document into the batch, unless it is bad. False at the end.
+    fn take_document(&mut self) -> Result<bool> {
+        let Some((place, document)) = self.documents.next().context("cannot read the jobs")? else {
+            return Ok(false);
+        };
+        self.arrays |= place.item.is_some();
+        match self.read_job(place, document) {
+            Ok((job, bytes)) => {
                 self.batch.jobs.push(job);
-                self.batch.lines.push(self.lines.number);
+                self.batch.places.push(place);
                 self.batch.bytes += bytes;
             }
+            Err(reason) => self.name_bad(place, &reason),
         }
         Ok(true)
     }
 
-    /// The job of the next line and the line's length. Nothing inside: the line has none, or is bad. Nothing at all:
-    /// the end.
-    fn next_job(&mut self) -> Result<Option<Option<(NewJob, usize)>>> {
-        let Some(line) = self.lines.next().context("cannot read the jobs")? else {
-            return Ok(None);
-        };
-        let bytes = match &line {
-            Line::Text(bytes) if bytes.trim_ascii().is_empty() => return Ok(Some(None)),
-            Line::Text(bytes) => bytes.len(),
-            Line::TooLong => 0,
-        };
-        match read_job(line, self.options, self.clock.now()) {
-            Ok(job) => Ok(Some(Some((job, bytes)))),
-            Err(reason) => {
-                self.name_bad(self.lines.number, &reason);
-                Ok(Some(None))
+    /// The job of a document, and how long that was.
+    fn read_job(&mut self, place: Place, document: Document) -> Result<(NewJob, usize), String> {
+        let bytes = match document {
+            Document::Text(bytes) => bytes,
+            Document::TooLong => {
+                return Err(format!(
+                    "the job is longer than {LINE_BYTES} bytes; put larger input into a file"
+                ));
             }
+            Document::CutOff => return Err("the array has no end: the text is cut off".to_owned()),
+        };
+        let text = std::str::from_utf8(&bytes).map_err(|_| "the line is not valid UTF-8")?;
+        let spec = json::job(text, &ZonedDateTime::now())?;
+        if place.item.is_some() && json::is_one_word(text) {
+            return Err(format!(
+                "{} could be the program of one command, or a command: write \
+                 {{\"command\":[\"program\",\"argument\"]}} or {{\"command\":\"command line\"}}",
+                text.trim()
+            ));
         }
+        self.ignored.add(&spec);
+        let job = self.options.clone().or(spec).into_new_job(self.clock.now())?;
+        Ok((job, bytes.len()))
     }
 
-    fn name_bad(&mut self, line: u64, reason: &str) {
+    fn name_bad(&mut self, place: Place, reason: &str) {
         self.bad += 1;
         if self.bad <= NAMED {
-            say::error(&format!("line {line}: {reason}"));
+            say::error(&format!("{place}: {reason}"));
         }
     }
 
     /// Asks the executors about the jobs of the batch.
     fn check_batch(&mut self) {
         for (place, reason) in self.validator.check_all(&self.batch.jobs) {
-            let line = self.batch.lines[place];
-            self.name_bad(line, &reason);
+            self.name_bad(self.batch.places[place], &reason);
         }
     }
 
     fn check_rest(&mut self) -> Result<()> {
         self.batch = Batch::default();
-        while self.take_line()? {
+        while self.take_document()? {
             if self.batch.jobs.len() >= ENQUEUE_BATCH || self.batch.bytes >= BATCH_BYTES {
                 self.check_batch();
                 self.batch = Batch::default();
@@ -188,7 +212,7 @@ impl Bulk<'_> {
             let numbers = stored.map_err(|error| name_line(error, &batch))?;
             self.stored += numbers.len() as u64;
             // Before printing can fail: the summary must know what is stored.
-            self.go_on_from = self.lines.number + 1;
+            self.go_on_from = self.documents.line() + 1;
             let mut out = BufWriter::new(io::stdout().lock());
             let mut print = || -> io::Result<()> {
                 for (job, number) in batch.jobs.iter().zip(&numbers) {
@@ -203,7 +227,7 @@ impl Bulk<'_> {
             drop(out);
             self.tell(printed, numbers.len() as u64);
         }
-        self.go_on_from = self.lines.number + 1;
+        self.go_on_from = self.documents.line() + 1;
         Ok(())
     }
 
@@ -220,11 +244,15 @@ impl Bulk<'_> {
     fn summary(&self) -> String {
         let from = self.go_on_from;
         match self.stored {
+            stored if self.unsure && self.arrays => {
+                format!("{stored} jobs were stored for certain, and perhaps up to {ENQUEUE_BATCH} after them")
+            }
             stored if self.unsure => format!(
                 "{stored} jobs were stored for certain, and perhaps those of lines {from} to {}",
-                self.lines.number
+                self.documents.line()
             ),
             0 => "no job was stored".to_owned(),
+            stored if self.arrays => format!("the first {stored} jobs were stored, and nothing after them"),
             stored => format!(
                 "{stored} jobs were stored, from lines 1 to {}; nothing from line {from} on",
                 from - 1
@@ -247,6 +275,11 @@ impl Bulk<'_> {
         let refused = Usage::new(format!("{lines}{first}; {}", self.summary()));
         if self.stored == 0 {
             refused.hint("correct what was named and start again")
+        } else if self.arrays {
+            refused.hint(format!(
+                "correct what was named and leave the first {} jobs out, for example with jq '.[{}:]'",
+                self.stored, self.stored
+            ))
         } else {
             refused.hint(format!(
                 "correct what was named and go on from line {from}: tail -n +{from} FILE"
@@ -267,25 +300,14 @@ impl<W: Write> Write for Unflushed<'_, W> {
     }
 }
 
-fn read_job(line: Line, options: &JobSpec, now: Timestamp) -> Result<NewJob, String> {
-    let Line::Text(bytes) = line else {
-        return Err(format!(
-            "the line is longer than {LINE_BYTES} bytes; put larger input into a file"
-        ));
-    };
-    let text = std::str::from_utf8(&bytes).map_err(|_| "the line is not valid UTF-8")?;
-    let spec = json::job(text, &ZonedDateTime::now())?;
-    options.clone().or(spec).into_new_job(now)
-}
-
 /// The error, with the line that is to blame.
 fn name_line(error: StoreError, batch: &Batch) -> anyhow::Error {
     let index = match &error {
         StoreError::NameTaken { index, .. } | StoreError::BadJob { index, .. } => Some(*index),
         _ => None,
     };
-    match index.and_then(|index| batch.lines.get(index)) {
-        Some(line) => anyhow::Error::from(error).context(format!("line {line}")),
+    match index.and_then(|index| batch.places.get(index)) {
+        Some(place) => anyhow::Error::from(error).context(place.to_string()),
         None => error.into(),
     }
 }

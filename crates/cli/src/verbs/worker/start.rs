@@ -26,7 +26,7 @@ second: running jobs are stopped. Jobs that were cut off go back to the queue wi
 Exit status with --drain: 0 if every job completed, 1 if one ended dead or cancelled.")]
 pub struct StartArgs {
     /// Worker processes
-    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=i64::from(WORKERS)))]
+    #[arg(short = 'c', long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=i64::from(WORKERS)))]
     count: u32,
     /// Jobs that each worker process runs at a time
     #[arg(long, value_name = "M", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=i64::from(CONCURRENCY)))]

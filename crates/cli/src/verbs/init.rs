@@ -1,0 +1,44 @@
+//! `init`: making a queue before anything is stored in it.
+
+use anyhow::Result;
+use clap::Args;
+use queuectl_storage::{OpenMode, Store, StoreError};
+use serde::Serialize;
+
+use crate::context::Context;
+use crate::exit::Exit;
+use crate::output::done;
+
+/// Make the queue, if it is not there yet
+#[derive(Debug, Args)]
+#[command(
+    after_help = "`enqueue`, `config:set` and `worker:start` make it by themselves; this is for scripts that want it to be there."
+)]
+pub struct InitArgs {}
+
+#[derive(Serialize)]
+struct Made {
+    /// The queue's file, or where it is on PostgreSQL.
+    db: String,
+    /// Whether it was not there before.
+    made: bool,
+}
+
+pub fn run(_: &InitArgs, context: &Context) -> Result<Exit> {
+    let made = match Store::open(&context.location, OpenMode::MustExist) {
+        Ok(_) => false,
+        Err(StoreError::Missing) => {
+            context.open_or_create()?;
+            true
+        }
+        Err(error) => return Err(error.into()),
+    };
+    let db = context.location.to_string();
+    let line = if made {
+        format!("made the queue {db}")
+    } else {
+        format!("the queue {db} is there")
+    };
+    done::tell(context, &Made { db, made }, &line);
+    Ok(Exit::OK)
+}
