@@ -27,8 +27,11 @@ pub fn leave_children_to_host() -> io::Result<()> {
 
 /// Kills every child of this process whose number is not in `known_children`, waits for it, and goes on with the
 /// orphans that come from that until none is left. Returns how many processes it killed.
-pub fn kill_adopted(known_children: &[u32]) -> usize {
-    os::kill_adopted(known_children)
+///
+/// If other children than jobs' can come to this process, because it had some before it became a subreaper or is the
+/// first process of all, only those are killed that carry a mark that begins with `mark`.
+pub fn kill_adopted(known_children: &[u32], mark: &str) -> usize {
+    os::kill_adopted(known_children, mark)
 }
 
 /// Kills every process on this machine that has `QUEUECTL_COOKIE` starting with `cookie_prefix` in its environment,

@@ -170,6 +170,7 @@ impl Builder {
                 cookie: &self.cookie,
                 job: &run.public_id,
                 fence: run.key.fence,
+                born: 0,
             };
             let made = Confinement::prepare(&mut command, limits, user, cwd.as_deref(), marks);
             Some(made.map_err(|why| cannot_confine(&why))?)

@@ -103,15 +103,39 @@ fn an_escaped_process_of_one_run_does_not_cost_another_its_own() {
         pid
     };
     assert!(
-        lives(hidden),
-        "without marks it could be anybody's while others run"
+        !lives(hidden),
+        "it has no marks in its environment, and was born with one"
     );
+    assert!(lives(held));
     std::fs::write(&done, "go").unwrap();
     assert_eq!(bench.next().key, first_key);
-    assert!(
-        !lives(held) && !lives(hidden),
-        "the last run to end takes it along"
-    );
+    assert!(!lives(held));
+}
+
+/// Neither its environment nor its parents tell whose it is, as with one that may not be looked into.
+#[test]
+fn a_sweep_finds_what_wiped_its_environment() {
+    processes::become_subreaper().unwrap();
+    // Before this process is marked as a worker process.
+    let bystander = Command::new("env").args(["-i", "sleep", "1000"]).spawn();
+    let mut bystander = bystander.unwrap();
+    let mut bench = Bench::new();
+    let fifo = bench.fifo("pid");
+    let line = escaping(&bench, "setsid -f env -i PATH=/usr/bin:/bin", &fifo);
+    let run = bench.line(&format!("{line}; sleep 1000"));
+    bench.host().start(run);
+    let pid: i32 = hear(&fifo).parse().unwrap();
+    assert_eq!(processes::kill_marked("another.node"), 0);
+    assert!(lives(pid));
+    assert!(processes::kill_marked(&format!("{}7.", bench.cookie)) == 0 && lives(pid));
+    let node = bench.cookie.rsplitn(3, '.').last().unwrap().to_owned();
+    // The job's shell, what it waits for, and what got away.
+    assert!(processes::kill_marked(&node) >= 3);
+    assert!(!lives(pid));
+    bench.next();
+    assert_eq!(bystander.try_wait().unwrap(), None);
+    bystander.kill().unwrap();
+    bystander.wait().unwrap();
 }
 
 #[test]
@@ -219,7 +243,7 @@ fn adopted_children_are_killed_and_known_ones_are_not() {
     );
     let mut tree = Command::new("sh").args(["-c", &script]).spawn().unwrap();
     let pid: i32 = hear(&fifo).parse().unwrap();
-    assert!(processes::kill_adopted(&[known.id()]) >= 2);
+    assert!(processes::kill_adopted(&[known.id()], "") >= 2);
     assert!(!lives(pid));
     assert_eq!(known.try_wait().unwrap(), None);
     known.kill().unwrap();

@@ -423,7 +423,7 @@ pub fn kill_marked(prefix: &str) -> usize {
 }
 
 /// What a dead worker process left behind is found by its mark.
-pub fn kill_adopted(_: &[u32]) -> usize {
+pub fn kill_adopted(_: &[u32], _: &str) -> usize {
     0
 }
 

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
 
-use crate::support::unix::{Gate, lives, send, wait_gone};
+use crate::support::unix::{Gate, lives, send, wait_gone, within};
 use crate::support::{Node, Queue, history, wait_until};
 
 /// Whatever dies, its jobs run again within this.
@@ -125,6 +125,37 @@ fn both_worker_processes_can_be_killed() {
         crate::support::time_ms(&attempt["started_at"]) < crate::support::time_ms(&attempt["finished_at"]),
         "it ran for a while: {attempt}"
     );
+}
+
+/// What was there before the program became a node, and what that starts later, are the node's children as well.
+#[test]
+fn what_no_job_started_outlives_worker_processes_and_the_node() {
+    let queue = Queue::quick();
+    let words = "sleep 1000 & echo $! > side
+        (until [ -e go ]; do sleep 0.01; done; setsid -f sh -c 'echo $$ > late; exec sleep 1000') &
+        exec \"$@\"";
+    let mut node = Node::start_verb(&queue, &["worker:start"], |command| {
+        let mut shell = std::process::Command::new("sh");
+        shell.args(["-c", words, "sh"]);
+        *command = within(shell, command);
+        command.env("QUEUECTL_LOG", "info");
+    });
+    let job = "setsid sh -c 'echo $$ > left; exec sleep 1000' & until [ -s left ]; do :; done; echo $PPID > worker; sleep 1000";
+    queue.enqueue(["--max-retries", "0", job]);
+    let worker = queue.wait_pid("worker");
+    queue.write("go", "");
+    let others = [queue.wait_pid("side"), queue.wait_pid("late")];
+    let left = queue.wait_pid("left");
+    send(worker, Signal::SIGKILL);
+    node.wait_log("started again");
+    assert!(!lives(left), "a job started it");
+    assert!(others.iter().all(|pid| lives(*pid)));
+    node.signal(Signal::SIGTERM);
+    assert_eq!(node.wait_exit(), 0);
+    for pid in others {
+        assert!(lives(pid));
+        send(pid, Signal::SIGKILL);
+    }
 }
 
 #[test]

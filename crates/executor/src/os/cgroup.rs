@@ -158,7 +158,7 @@ fn kill(group: &Path) {
         members(group)
             .into_iter()
             .filter_map(Stat::of)
-            .for_each(|stat| stat.kill());
+            .for_each(|stat| _ = stat.kill());
     }
 }
 

@@ -5,12 +5,14 @@ use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
+use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 use nix::libc;
 use nix::unistd::getpgrp;
 
 use super::Marks;
+use super::birthmark::{Birthmark, Pattern};
 use super::cgroup::Marked;
 use super::process_unix::reap;
 use super::procfs::{Environment, Stat, all};
@@ -21,8 +23,14 @@ const SWEEP: Duration = Duration::from_secs(10);
 /// program is over after one or two.
 const LOOKS: u32 = 100;
 
+/// Whether all children of this process are its own, or orphans of what it started. Not those of a process that had
+/// children before it became this program (`sidecar & exec queuectl ...`), whose orphans come here as well, and not those of
+/// the first process of all, which gets everybody's.
+static ALONE: OnceLock<bool> = OnceLock::new();
+
 /// Orphans of this process's descendants are handed to this process from now on.
 pub(crate) fn become_subreaper() -> io::Result<()> {
+    ALONE.get_or_init(|| std::process::id() != 1 && !has_children());
     nix::sys::prctl::set_child_subreaper(true).map_err(Into::into)
 }
 
@@ -32,19 +40,24 @@ pub(crate) struct Orphans {
     /// children are in the list of another.
     children: Option<File>,
     own_group: u32,
+    birthmark: Birthmark,
     /// Orphans whose environment could not be seen as a whole, and how often it was tried.
     unsettled: HashMap<(u32, u64), u32>,
+    /// Orphans that may not be killed, which was said.
+    untouchable: HashSet<(u32, u64)>,
 }
 
 impl Orphans {
-    pub(crate) fn new() -> Orphans {
+    pub(crate) fn new(birthmark: Birthmark) -> Orphans {
         let pid = std::process::id();
         // Absent on kernels without CONFIG_PROC_CHILDREN.
         let children = File::open(format!("/proc/{pid}/task/{pid}/children")).ok();
         Orphans {
             children,
             own_group: getpgrp().as_raw().cast_unsigned(),
+            birthmark,
             unsettled: HashMap::new(),
+            untouchable: HashSet::new(),
         }
     }
 
@@ -67,19 +80,26 @@ impl Orphans {
                 .filter(|pid| !is_main(*pid))
                 .filter_map(Stat::of)
             {
-                let foreign = stat.group == self.own_group;
+                // What a plugin started itself shares our group. What a job started may have moved there.
+                let born = self.birthmark.run_of(stat.pid);
+                let foreign = stat.group == self.own_group && born.is_none();
                 if stat.is_dead() {
                     reaped |= !foreign && reap(stat.pid);
                     continue;
                 }
-                let environment = Environment::of(stat.pid);
-                // Without others running, whatever carries no or other marks has no living owner. A plugin's own
-                // process shares our group, which an orphan of a job does not.
-                if carries(&environment, marks) || (unmarked && !foreign) {
-                    stat.kill();
-                    clean = false;
+                // Without others running, whatever carries no or other marks has no living owner.
+                let anybodys = unmarked && !foreign;
+                let (ours, unsettled) = match born {
+                    Some(born) => (born == marks.born || anybodys, false),
+                    None => {
+                        let environment = Environment::of(stat.pid);
+                        (carries(&environment, marks) || anybodys, environment.unsettled)
+                    }
+                };
+                if ours {
+                    clean &= !self.kill(&stat);
                 }
-                if environment.unsettled {
+                if unsettled {
                     let looks = self.unsettled.entry((stat.pid, stat.start)).or_default();
                     *looks += 1;
                     clean &= *looks > LOOKS;
@@ -93,6 +113,18 @@ impl Orphans {
                 return clean;
             }
         }
+    }
+
+    /// Kills an orphan. Says whether its end can be waited for.
+    fn kill(&mut self, stat: &Stat) -> bool {
+        let may = stat.kill();
+        if !may && self.untouchable.insert((stat.pid, stat.start)) {
+            tracing::error!(
+                pid = stat.pid,
+                "a job left a process of another user, which cannot be killed"
+            );
+        }
+        may
     }
 
     fn list(&self) -> Vec<u32> {
@@ -148,17 +180,22 @@ fn children_by_parent() -> Vec<u32> {
         .collect()
 }
 
-/// Kills every child of this process that is not `known`, and theirs as they come to us. Returns how many.
-pub(crate) fn kill_adopted(known: &[u32]) -> usize {
-    let own = std::process::id();
-    let unknown = |stat: &Stat| stat.parent == own && !known.contains(&stat.pid);
+/// Kills every child of this process that is not `known`, and theirs as they come to us; where others than jobs' may come,
+/// those that carry `mark`. Returns how many.
+pub(crate) fn kill_adopted(known: &[u32], mark: &str) -> usize {
+    let (own, pattern) = (std::process::id(), Pattern::of(mark));
+    let alone = ALONE.get().copied().unwrap_or_default();
+    let unknown = |stat: &Stat| {
+        let is_child = stat.parent == own && !known.contains(&stat.pid);
+        is_child && (alone || is_marked(stat.pid, mark, pattern, &Environment::of(stat.pid)))
+    };
     sweep("adopted", || (all().filter(unknown).collect(), HashSet::new()))
 }
 
 /// Kills every process whose cookie starts with `prefix`, and their descendants. Returns how many.
 pub(crate) fn kill_marked(prefix: &str) -> usize {
     let own = std::process::id();
-    let groups = Marked::find(prefix);
+    let (groups, pattern) = (Marked::find(prefix), Pattern::of(prefix));
     let killed = sweep("marked", || {
         let others: Vec<Stat> = all().filter(|stat| stat.pid != own).collect();
         // Whatever their environment says by now.
@@ -168,9 +205,7 @@ pub(crate) fn kill_marked(prefix: &str) -> usize {
             if environment.unsettled && Stat::of(stat.pid).is_some_and(|now| now.is(stat) && !now.is_dead()) {
                 unsettled.insert((stat.pid, stat.start));
             }
-            if environment
-                .get("QUEUECTL_COOKIE")
-                .is_some_and(|cookie| cookie.starts_with(prefix.as_bytes()))
+            if is_marked(stat.pid, prefix, pattern, &environment)
                 && found.iter().all(|known| known.pid != stat.pid)
             {
                 found.push(*stat);
@@ -191,6 +226,13 @@ pub(crate) fn kill_marked(prefix: &str) -> usize {
     killed
 }
 
+/// Whether a process carries a mark that begins like that, in its environment or since its birth.
+fn is_marked(pid: u32, prefix: &str, pattern: Option<Pattern>, environment: &Environment) -> bool {
+    let cookie = environment.get("QUEUECTL_COOKIE");
+    cookie.is_some_and(|cookie| !prefix.is_empty() && cookie.starts_with(prefix.as_bytes()))
+        || pattern.is_some_and(|pattern| pattern.is_on(pid))
+}
+
 /// Kills what `find` finds until two looks in a row find nothing alive. `find` also says whose environment could not be
 /// seen: a look is over when each of them was seen, or is gone. It is not put off by those that come after it, of which
 /// there is always one on a busy machine; the next look is about them. Returns how many processes it was.
@@ -198,14 +240,18 @@ fn sweep(what: &str, mut find: impl FnMut() -> (Vec<Stat>, HashSet<(u32, u64)>))
     let (mut killed, mut quiet, begun) = (HashSet::new(), 0, Instant::now());
     let own = std::process::id();
     let (mut unseen, mut tries) = (None::<HashSet<_>>, 0);
+    let mut untouchable = HashSet::new();
     while quiet < 2 {
         let (mut alive, mut reaped) = (0, 0);
         let (found, unsettled) = find();
         for stat in found {
             if !stat.is_dead() {
-                stat.kill();
-                killed.insert((stat.pid, stat.start));
-                alive += 1;
+                if stat.kill() {
+                    killed.insert((stat.pid, stat.start));
+                    alive += 1;
+                } else {
+                    untouchable.insert((stat.pid, stat.start));
+                }
             } else if stat.parent == own {
                 reaped += usize::from(reap(stat.pid));
             }
@@ -242,6 +288,12 @@ fn sweep(what: &str, mut find: impl FnMut() -> (Vec<Stat>, HashSet<(u32, u64)>))
             // Dying, or starting another program, takes the kernel a moment.
             std::thread::sleep(Duration::from_millis(1));
         }
+    }
+    if !untouchable.is_empty() {
+        tracing::error!(
+            "{} {what} processes are another user's and cannot be killed",
+            untouchable.len()
+        );
     }
     killed.len()
 }

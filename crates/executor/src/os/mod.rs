@@ -6,6 +6,8 @@
 //! when to stop what is the supervisor's business.
 
 #[cfg(target_os = "linux")]
+mod birthmark;
+#[cfg(target_os = "linux")]
 mod cgroup;
 #[cfg(unix)]
 mod clean_unix;
@@ -39,6 +41,8 @@ use cgroup::Group;
 #[cfg(all(unix, not(target_os = "linux")))]
 use portable::Group;
 
+#[cfg(target_os = "linux")]
+pub(crate) use birthmark::{Birthmark, RUN_MOST};
 #[cfg(unix)]
 pub(crate) use clean_unix::own_session;
 #[cfg(unix)]
@@ -48,7 +52,9 @@ pub(crate) use confine_windows::{Confinement, User};
 #[cfg(target_os = "linux")]
 pub(crate) use linux::{Orphans, become_subreaper, check_library, kill_adopted, kill_marked};
 #[cfg(not(target_os = "linux"))]
-pub(crate) use portable::{Orphans, become_subreaper, check_library, kill_adopted, kill_marked};
+pub(crate) use portable::{
+    Birthmark, Orphans, RUN_MOST, become_subreaper, check_library, kill_adopted, kill_marked,
+};
 #[cfg(unix)]
 pub(crate) use process_unix::{Process, Reactor, Waker, leave_child_signals};
 #[cfg(unix)]
@@ -77,7 +83,8 @@ pub(crate) use windows::{
     signal_name,
 };
 
-/// By what the processes of a run are told from those of others: two variables in their environment, and the cookie.
+/// By what the processes of a run are told from those of others: two variables in their environment, the cookie, and
+/// on Linux a birthmark.
 #[derive(Debug, Clone, Copy)]
 #[cfg_attr(
     not(target_os = "linux"),
@@ -90,4 +97,6 @@ pub(crate) struct Marks<'a> {
     pub(crate) job: &'a str,
     /// `QUEUECTL_FENCE`.
     pub(crate) fence: i64,
+    /// The number of the run in this process, in the birthmarks of what it starts; 0 for none.
+    pub(crate) born: u32,
 }

@@ -23,6 +23,23 @@ pub(crate) fn check_library(_path: &Path) -> Result<(), String> {
     Ok(())
 }
 
+/// The largest number of a run.
+pub(crate) const RUN_MOST: u32 = u32::MAX;
+
+/// A number that processes inherit, which only Linux has one for.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Birthmark;
+
+impl Birthmark {
+    pub(crate) fn put_on(_cookie: &str) -> Birthmark {
+        Birthmark
+    }
+
+    pub(crate) fn during<T>(self, _run: u32, start: impl FnOnce() -> T) -> T {
+        start()
+    }
+}
+
 /// A group of processes with limits of its own, which unix systems other than Linux do not have.
 #[cfg(unix)]
 pub(crate) struct Group;
@@ -52,7 +69,7 @@ impl Group {
 pub(crate) struct Orphans;
 
 impl Orphans {
-    pub(crate) fn new() -> Orphans {
+    pub(crate) fn new(_birthmark: Birthmark) -> Orphans {
         Orphans
     }
 
@@ -69,24 +86,10 @@ impl Orphans {
     }
 }
 
-/// On Windows nobody is adopted: a process keeps the number of a parent that ended, which may be another process's by
-/// now. What a worker process started is in its Job Object, and ends with that.
-#[cfg(windows)]
-pub(crate) fn kill_adopted(_known: &[u32]) -> usize {
+/// Nobody is adopted here. On Windows a process keeps the number of a parent that ended, which may be another process's by
+/// now; what a worker process started is in its Job Object, and ends with that.
+pub(crate) fn kill_adopted(_known: &[u32], _mark: &str) -> usize {
     0
-}
-
-/// Kills every child of this process that is not `known`. Returns how many.
-#[cfg(unix)]
-pub(crate) fn kill_adopted(known: &[u32]) -> usize {
-    let own = Pid::from_u32(std::process::id());
-    sweep(|system| {
-        let children = system.processes().values().filter(|p| p.parent() == Some(own));
-        children
-            .map(Process::pid)
-            .filter(|pid| !known.contains(&pid.as_u32()))
-            .collect()
-    })
 }
 
 /// Kills every process whose cookie starts with `prefix`, and their descendants. Returns how many.
@@ -174,7 +177,7 @@ mod tests {
         one.wait().unwrap();
         two.wait().unwrap();
         assert_eq!(bystander.try_wait().unwrap(), None);
-        assert_eq!(kill_adopted(&[]), 0);
+        assert_eq!(kill_adopted(&[], ""), 0);
         assert_eq!(bystander.try_wait().unwrap(), None);
         assert!(kill_marked("another-") >= 1);
         bystander.wait().unwrap();

@@ -6,6 +6,7 @@ use std::fs::{self, File};
 use std::io::{ErrorKind, Read};
 use std::os::fd::{FromRawFd, OwnedFd};
 
+use nix::errno::Errno;
 use nix::libc;
 
 /// Room for one line of `stat`: 52 numbers and a name.
@@ -75,8 +76,9 @@ impl Stat {
         matches!(self.state, b'Z' | b'X' | b'x')
     }
 
-    /// Kills the process, and no other: if its number means another one by now, nothing happens.
-    pub(super) fn kill(&self) {
+    /// Kills the process, and no other: if its number means another one by now, nothing happens. False if this user may not
+    /// kill it.
+    pub(super) fn kill(&self) -> bool {
         // SAFETY: pidfd_open takes two numbers and returns a new descriptor or -1.
         let fd = unsafe { libc::syscall(libc::SYS_pidfd_open, self.pid, 0) };
         let fd = i32::try_from(fd).unwrap_or(-1);
@@ -84,28 +86,30 @@ impl Stat {
         let fd = (fd >= 0).then(|| unsafe { OwnedFd::from_raw_fd(fd) });
         // The descriptor sticks to whatever has the number now; is it still the same process?
         if Stat::of(self.pid).is_none_or(|now| now.start != self.start) {
-            return;
+            return true;
         }
-        match fd {
+        let done = match fd {
             Some(fd) => {
                 use std::os::fd::AsRawFd;
                 // SAFETY: an open descriptor, a signal, no further information, no flags.
-                unsafe {
+                let done = unsafe {
                     libc::syscall(
                         libc::SYS_pidfd_send_signal,
                         fd.as_raw_fd(),
                         libc::SIGKILL,
                         std::ptr::null::<libc::siginfo_t>(),
                         0,
-                    );
-                }
+                    )
+                };
+                Errno::result(done).map(drop)
             }
             // Kernels before 5.3: the check just made has to do.
             None => {
                 let pid = nix::unistd::Pid::from_raw(self.pid.cast_signed());
-                let _ = nix::sys::signal::kill(pid, nix::sys::signal::SIGKILL);
+                nix::sys::signal::kill(pid, nix::sys::signal::SIGKILL)
             }
-        }
+        };
+        done != Err(Errno::EPERM)
     }
 }
 
@@ -131,7 +135,7 @@ impl Environment {
         let mut bytes = Vec::with_capacity(32 * 1024);
         let read =
             File::open(format!("/proc/{pid}/environ")).and_then(|mut file| file.read_to_end(&mut bytes));
-        // Unreadable is for good: it runs as somebody else.
+        // Unreadable is for good: it runs as somebody else, or is none that may be looked into. Its birthmark has to do.
         let refused = read.is_err_and(|error| error.kind() == ErrorKind::PermissionDenied);
         let unsettled = !refused && !is_whole(pid, bytes.len() as u64);
         Environment { bytes, unsettled }

@@ -39,6 +39,8 @@ pub(super) struct Active {
     pub(super) advice: Advice,
     pub(super) stopped: Option<Stopped>,
     pub(super) started_at: Timestamp,
+    /// Its number in birthmarks.
+    pub(super) born: u32,
     /// The stop has gone as far as it can.
     killed: bool,
     /// Since when the plugin alone can end the run, and was told to kill it.
@@ -64,6 +66,7 @@ impl Active {
             advice: Advice::default(),
             stopped: None,
             started_at,
+            born: 0,
             killed: false,
             owed_since: None,
             flush_at: now.checked_add(LIVE_AFTER),

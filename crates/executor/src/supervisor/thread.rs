@@ -12,7 +12,7 @@ use queuectl_core::{Clock, Outcome, OutcomeKind, SystemClock};
 use super::active::Active;
 use super::keep::Keep;
 use super::{Message, Shared};
-use crate::os::{self, Marks, Orphans, Process, Reactor};
+use crate::os::{self, Birthmark, Marks, Orphans, Process, RUN_MOST, Reactor};
 use crate::outcome::{Exit, Stopped, after_stop, clip, of_exit, with_hit};
 use crate::plugin::{Exited, Loader, Started};
 use crate::spawn::{Builder, SpawnError, SpawnRequest, cannot_start, folder_problem};
@@ -30,6 +30,9 @@ pub(crate) struct Supervisor {
     loader: Loader,
     builder: Builder,
     orphans: Orphans,
+    birthmark: Birthmark,
+    /// The newest number of a run in birthmarks.
+    born: u32,
     cookie: String,
     keep: Keep,
     runs: Vec<Active>,
@@ -41,6 +44,7 @@ pub(crate) struct Supervisor {
 
 impl Supervisor {
     pub(crate) fn new(config: HostConfig, shared: Arc<Shared>, reactor: Reactor) -> Supervisor {
+        let birthmark = Birthmark::put_on(&config.cookie);
         Supervisor {
             loader: Loader::new(
                 config.search,
@@ -49,7 +53,9 @@ impl Supervisor {
                 Arc::clone(&shared),
             ),
             builder: Builder::new(config.cookie.clone()),
-            orphans: Orphans::new(),
+            orphans: Orphans::new(birthmark),
+            birthmark,
+            born: 0,
             cookie: config.cookie,
             keep: Keep::new(config.mark),
             shared,
@@ -179,6 +185,7 @@ impl Supervisor {
         let handle = self.next_handle;
         self.next_handle += 1;
         let mut active = Active::new(handle, run, now, SystemClock.now());
+        active.born = self.next_born(&active.run);
         self.shared
             .begin(handle, &active.run, Arc::clone(&active.capture));
         if self.shutting_down {
@@ -210,11 +217,26 @@ impl Supervisor {
         self.runs.push(active);
     }
 
+    /// A number for a run's birthmarks that no other run has. What a run may leave behind carries none, so that it is
+    /// never taken for what a later run with the same number left.
+    fn next_born(&mut self, run: &Run) -> u32 {
+        if run.leftovers == Leftovers::Leave {
+            return 0;
+        }
+        loop {
+            self.born = self.born % RUN_MOST + 1;
+            if self.runs.iter().all(|other| other.born != self.born) {
+                return self.born;
+            }
+        }
+    }
+
     fn spawn(&mut self, handle: u64, request: &SpawnRequest) {
         let Self {
             runs,
             builder,
             reactor,
+            birthmark,
             ..
         } = self;
         let Some(run) = runs.iter_mut().find(|run| run.handle == handle) else {
@@ -231,7 +253,9 @@ impl Supervisor {
         let attempt = |builder: &mut Builder| -> Result<Process, SpawnError> {
             let (command, confinement) = builder.command(&run.run, request)?;
             let capture = Arc::clone(&run.capture);
-            reactor.spawn(command, confinement, capture, run.run.leftovers)
+            birthmark.during(run.born, || {
+                reactor.spawn(command, confinement, capture, run.run.leftovers)
+            })
         };
         let mut started = attempt(builder);
         // A program that was remembered may have moved since.
@@ -355,6 +379,7 @@ impl Supervisor {
             cookie,
             job: &run.public_id,
             fence: run.key.fence,
+            born: runs[i].born,
         };
         // While others run, an orphan without marks could be theirs. It waits until it can only be ours.
         let alone = !runs.iter().any(Active::has_main);

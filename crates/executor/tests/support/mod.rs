@@ -152,7 +152,9 @@ impl Bench {
         processes::become_subreaper().unwrap();
         let (send, finished) = channel();
         let folder = tempfile::tempdir().unwrap();
-        let cookie = format!("test-{}-{}", std::process::id(), folder.path().display());
+        // As that of a node's worker process: STORE.NODE.NUMBER.
+        let name = folder.path().file_name().unwrap().to_string_lossy();
+        let cookie = format!("test{}.{}.1.", std::process::id(), name.trim_matches('.'));
         let config = HostConfig {
             search: SearchPath::new(folders),
             settings: shell("sh"),

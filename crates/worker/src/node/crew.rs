@@ -253,7 +253,7 @@ impl Crew {
             .iter()
             .flat_map(|w| w.process.as_ref().map(|p| p.pid))
             .collect();
-        let killed = world::kill_adopted(&known) + world::kill_marked(&process.cookie);
+        let killed = world::kill_adopted(&known, &self.cookie) + world::kill_marked(&process.cookie);
         if killed > 0 {
             tracing::info!(
                 worker = worker + 1,
@@ -323,7 +323,7 @@ impl Crew {
                 Ok(_) => {}
                 Err(_) => {
                     left.iter().flatten().for_each(|tree| tree.kill());
-                    world::kill_adopted(&[]);
+                    world::kill_adopted(&[], &self.cookie);
                     return;
                 }
             }
@@ -332,7 +332,7 @@ impl Crew {
         if self.left_some {
             trees.iter().for_each(|tree| tree.let_go());
         } else {
-            world::kill_adopted(&[]);
+            world::kill_adopted(&[], &self.cookie);
         }
     }
 
