@@ -10,14 +10,13 @@ use queuectl_storage::{Location, OpenMode, Store, StoreError};
 
 use crate::cli::{ColorWhen, Global, LogFormat};
 use crate::exit::Usage;
+use crate::output::say;
 use crate::secret;
 
 /// What every verb needs to know.
 pub struct Context {
     /// The queue.
     pub location: Location,
-    /// Whether the user named it, rather than leaving it to the default.
-    chosen: bool,
     /// Print JSON.
     pub json: bool,
     /// Print control characters as they are.
@@ -34,7 +33,6 @@ impl Context {
             .db
             .clone()
             .or_else(|| std::env::var_os("QUEUECTL_DB").filter(|value| !value.is_empty()));
-        let chosen = named.is_some() || global.secret.is_some();
         let location = match named {
             _ if let Some(descriptor) = global.secret => secret::receive(descriptor)?.parse()?,
             Some(named) => {
@@ -53,7 +51,6 @@ impl Context {
         }
         Ok(Context {
             location,
-            chosen,
             json: global.json,
             raw: global.raw,
             plugin_dirs,
@@ -61,15 +58,21 @@ impl Context {
         })
     }
 
-    /// Opens the queue for reading or changing what is there. The default queue is always there; one that the user
-    /// named must exist, for a mistyped path should not look like an empty queue.
+    /// Opens the queue for reading or changing what is there. One that is not there is empty, and stays unmade; that is
+    /// said, for it may be a mistyped path.
     pub fn open(&self) -> Result<Store> {
-        let mode = if self.chosen {
-            OpenMode::MustExist
-        } else {
-            OpenMode::Create
-        };
-        Ok(Store::open(&self.location, mode)?)
+        match Store::open(&self.location, OpenMode::MustExist) {
+            Err(StoreError::Missing) => {
+                say::note(&format!("note: there is no queue yet at {}", self.location));
+                Ok(Store::empty(&self.location)?)
+            }
+            other => Ok(other?),
+        }
+    }
+
+    /// Opens the queue, which must be there.
+    pub fn open_existing(&self) -> Result<Store> {
+        Ok(Store::open(&self.location, OpenMode::MustExist)?)
     }
 
     /// The settings of the queue; the defaults where there is no queue yet.

@@ -116,7 +116,7 @@ pub enum StoreError {
     )]
     Encoding(String),
     /// There is nothing at the location and nothing was to be created.
-    #[error("there is no queue here yet; `queuectl enqueue` or `queuectl worker:start` creates it")]
+    #[error("there is no queue here yet; `queuectl init` makes one")]
     Missing,
     /// A new file was to be made where there is something.
     #[error("{} exists already; choose another name", .0.display())]

@@ -36,6 +36,8 @@ pub struct Store {
     durability: Durability,
     /// Where claims on a server begin.
     pub(crate) front: Front,
+    /// Whether there is no store at the location, and so nobody to take turns with.
+    in_memory: bool,
 }
 
 impl Store {
@@ -55,6 +57,24 @@ impl Store {
             broken,
             durability: Durability::Full,
             front: Front::default(),
+            in_memory: false,
+        })
+    }
+
+    /// What there is to read where no store is yet: nothing. It is in memory, and what is written into it is lost.
+    ///
+    /// # Errors
+    /// [`StoreError::Database`].
+    pub fn empty(location: &Location) -> Result<Store, StoreError> {
+        Ok(Store {
+            conn: Db::Sqlite(sqlite::open::empty()?),
+            clock: None,
+            beside: Beside::new(location),
+            location: location.clone(),
+            broken: Arc::new(AtomicBool::new(false)),
+            durability: Durability::Full,
+            front: Front::default(),
+            in_memory: true,
         })
     }
 
@@ -156,8 +176,8 @@ impl Store {
     ) -> Result<T, StoreError> {
         self.conn()?;
         let _turn = match &self.conn {
-            Db::Sqlite(_) => self.beside.take_turn(lane),
-            Db::Postgres(_) => None,
+            Db::Sqlite(_) if !self.in_memory => self.beside.take_turn(lane),
+            _ => None,
         };
         self.conn
             .write(body)

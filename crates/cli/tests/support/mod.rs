@@ -158,7 +158,7 @@ impl Queue {
     /// Whether the queue was made.
     pub fn exists(&self) -> bool {
         match &self.server {
-            Some(_) => self.run(["status"]).status != 5,
+            Some(_) => self.run(["db:check"]).status != 5,
             None => self.db.exists(),
         }
     }

@@ -57,18 +57,29 @@ pub fn establish(path: &Path) -> Result<SqliteConnection, StoreError> {
             Err(why) => StoreError::file("open", path)(why),
             Ok(_) => error.into(),
         })?;
+    set_up(&mut conn)?;
+    Ok(conn)
+}
+
+/// A store without a job that is in no file.
+pub fn empty() -> Result<SqliteConnection, StoreError> {
+    let mut conn = SqliteConnection::establish(":memory:")?;
+    set_up(&mut conn)?;
+    Ok(conn)
+}
+
+fn set_up(conn: &mut SqliteConnection) -> Result<(), StoreError> {
     conn.batch_execute(&format!("PRAGMA busy_timeout = {BUSY_TIMEOUT_MS};"))?;
     // On macOS, fsync leaves data in the drive's cache, and only F_FULLFSYNC brings it to the disk; no other system has
     // that. It holds for checkpoints, too.
     conn.batch_execute("PRAGMA fullfsync = ON;")?;
-    if !is_current(&mut conn)? {
-        migrate(&mut conn)?;
+    if !is_current(conn)? {
+        migrate(conn)?;
     }
     conn.batch_execute("PRAGMA foreign_keys = ON;")?;
     // Temporary structures of large reports stay in memory; the page cache is bounded to 8 MiB.
     conn.batch_execute("PRAGMA temp_store = MEMORY; PRAGMA cache_size = -8192;")?;
-    set_durability(&mut conn, Durability::Full)?;
-    Ok(conn)
+    set_durability(conn, Durability::Full)
 }
 
 /// Refuses what no database can be in: opening a pipe waits for whoever opens the other end.

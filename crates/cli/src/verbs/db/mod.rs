@@ -54,7 +54,7 @@ struct BackupView {
 }
 
 pub fn check(_: &CheckArgs, context: &Context) -> Result<Exit> {
-    let report = context.open()?.check()?;
+    let report = context.open_existing()?.check()?;
     let view = CheckView {
         ok: report.damage.is_empty() && report.dangling == 0 && report.miscounted == 0,
         damage: report.damage,
@@ -108,7 +108,7 @@ fn print(view: &CheckView) -> io::Result<()> {
 }
 
 pub fn backup(args: &BackupArgs, context: &Context) -> Result<Exit> {
-    context.open()?.backup(&args.file)?;
+    context.open_existing()?.backup(&args.file)?;
     let file = args.file.display().to_string();
     let line = format!("copied to {file}");
     done::tell(context, &BackupView { file }, &line);
@@ -122,7 +122,7 @@ struct CompactView {
 }
 
 pub fn compact(_: &CompactArgs, context: &Context) -> Result<Exit> {
-    let mut store = context.open()?;
+    let mut store = context.open_existing()?;
     let bytes_before = store.bytes()?;
     store.compact()?;
     let bytes = store.bytes()?;
