@@ -9,6 +9,7 @@ mod lost;
 mod machines;
 mod net;
 mod proxy;
+mod refused;
 mod rejoin;
 mod secrets;
 mod server;
