@@ -79,8 +79,8 @@ impl JsonObject {
         self.0.get()
     }
 
-    /// The same, on one line in any case, and with something else in place of what is to be hidden: `hides` says so for a
-    /// member's name. Returns pointers to those members, too. What cannot be looked into is hidden as a whole.
+    /// The same, on one line in any case, and with something else in place of what is to be hidden: `hides` says so of a
+    /// member's name, and of a text. Returns pointers to those members, too. What cannot be looked into is hidden as a whole.
     pub(crate) fn hidden(&self, instead: &'static str, hides: Hides) -> (JsonObject, Vec<String>) {
         let mut hiding = Rewrite::new(Some((instead, hides)));
         let made = hiding
@@ -135,8 +135,21 @@ pub(crate) enum Hide {
     Values,
 }
 
-/// What is hidden of a member of that name.
-type Hides = fn(&str) -> Option<Hide>;
+/// What is to be hidden.
+#[derive(Clone, Copy)]
+pub(crate) struct Hides {
+    /// What of a member of that name.
+    pub member: fn(&str) -> Option<Hide>,
+    /// What is left of a text with a secret in it.
+    pub text: fn(&str) -> Option<String>,
+}
+
+impl Hides {
+    pub const NOTHING: Hides = Hides {
+        member: |_| None,
+        text: |_| None,
+    };
+}
 
 /// Writes JSON out again, every token as it is, without blanks in between.
 struct Rewrite {
@@ -183,8 +196,23 @@ impl Rewrite {
             Some(b'[') => self.within(|this| this.array(text)),
             Some(b'"') => {
                 // A string that is skipped is not looked at as closely as one that is read.
-                serde_json::from_str::<String>(text)?;
-                self.out.push_str(text);
+                let string: String = serde_json::from_str(text)?;
+                let hidden = self
+                    .hiding
+                    .and_then(|(instead, hides)| Some((instead, (hides.text)(&string)?)));
+                match hidden {
+                    // What a program reads has all of it or nothing.
+                    Some(("null", _)) => {
+                        self.out.push_str("null");
+                        self.hidden.push(self.path.clone());
+                    }
+                    Some((_, redacted)) => {
+                        let redacted = serde_json::to_string(&redacted)?;
+                        self.out.push_str(&redacted);
+                        self.hidden.push(self.path.clone());
+                    }
+                    None => self.out.push_str(text),
+                }
                 Ok(())
             }
             _ => {
@@ -248,7 +276,7 @@ impl Rewrite {
             return self.value(value);
         };
         let text = value.get();
-        match all.or_else(|| hides(name)) {
+        match all.or_else(|| (hides.member)(name)) {
             None => self.value(value),
             Some(Hide::Values) if text.starts_with('{') => {
                 self.within(|this| this.object(text, Some(Hide::Value)))
@@ -374,6 +402,6 @@ mod tests {
         }
         let twins = r#"{"a":1,"a":2}"#;
         let stored: JsonObject = serde_json::from_str(twins).unwrap();
-        assert_eq!(stored.hidden("null", |_| None).0.as_str(), twins);
+        assert_eq!(stored.hidden("null", Hides::NOTHING).0.as_str(), twins);
     }
 }

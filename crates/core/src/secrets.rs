@@ -5,18 +5,8 @@
 use std::collections::BTreeMap;
 
 use crate::Payload;
-use crate::json::{Hide, JsonObject};
-
-/// What members of a payload are called whose values are hidden: a part of the name, in any case, without `-` and `_`.
-pub const SECRET_NAMES: [&str; 7] = [
-    "secret",
-    "password",
-    "passwd",
-    "token",
-    "authorization",
-    "cookie",
-    "apikey",
-];
+use crate::json::{Hide, Hides, JsonObject};
+use crate::redact::{is_secret, redact};
 
 /// Members of a payload that hold environments, of which every value is hidden.
 const ENVIRONMENTS: [&str; 2] = ["env", "environment"];
@@ -39,7 +29,7 @@ pub struct Shown {
 
 impl Payload {
     /// What anybody may see. Hidden are the values of the environment, the input, and of the executor's own object what is
-    /// called like a secret or an environment. A command is never hidden.
+    /// called like a secret or an environment, and texts with a secret in them, such as a URL. A command is never hidden.
     pub fn without_secrets(&self) -> Shown {
         let mut shown = Shown::default();
         for name in self.env.keys() {
@@ -51,7 +41,7 @@ impl Payload {
             shown.hidden.push("/stdin".to_owned());
         }
         if let Some(own) = &self.payload {
-            let (own, hidden) = own.hidden("null", hides);
+            let (own, hidden) = own.hidden("null", SECRETS);
             shown.payload = Some(own);
             let hidden = hidden.into_iter().map(|place| format!("/payload{place}"));
             shown.hidden.extend(hidden);
@@ -66,7 +56,10 @@ impl Payload {
             env: self.env.iter().map(value).collect(),
             stdin: self.stdin.clone(),
             // On one line, however it is stored.
-            payload: self.payload.as_ref().map(|own| own.hidden("null", |_| None).0),
+            payload: self
+                .payload
+                .as_ref()
+                .map(|own| own.hidden("null", Hides::NOTHING).0),
             hidden: Vec::new(),
         }
     }
@@ -75,17 +68,22 @@ impl Payload {
 impl JsonObject {
     /// An executor's own object for people: what is hidden is marked.
     pub fn marked(&self) -> String {
-        let (marked, _) = self.hidden("\"(hidden)\"", hides);
+        let (marked, _) = self.hidden("\"(hidden)\"", SECRETS);
         marked.as_str().to_owned()
     }
 }
 
+/// What may be a secret.
+const SECRETS: Hides = Hides {
+    member: hides,
+    text: redact,
+};
+
 /// What is hidden of a member of that name.
 fn hides(name: &str) -> Option<Hide> {
-    let name = name.to_ascii_lowercase().replace(['-', '_'], "");
-    if SECRET_NAMES.iter().any(|part| name.contains(part)) {
+    if is_secret(name) {
         Some(Hide::Value)
-    } else if ENVIRONMENTS.contains(&name.as_str()) {
+    } else if ENVIRONMENTS.contains(&name.to_ascii_lowercase().as_str()) {
         Some(Hide::Values)
     } else {
         None
@@ -130,6 +128,35 @@ mod tests {
         let all = payload.with_secrets();
         assert_eq!((all.payload, all.stdin), (payload.payload, payload.stdin));
         assert_eq!(all.hidden, [""; 0]);
+    }
+
+    /// People are shown the rest of such a text. In JSON, which may be given to `enqueue` again, there is none of it.
+    #[test]
+    fn a_text_with_a_secret_in_it_is_hidden() {
+        let own = r#"{"url":"http://u:x@a/?token=x&n=1","pass":"x","command":["psql","--password=x","-c"],
+            "headers":["Authorization: Bearer x","Accept: y"],"author":"y"}"#;
+        let payload = Payload {
+            payload: Some(JsonObject::parse(own).unwrap()),
+            ..Payload::default()
+        };
+        assert_eq!(
+            payload.display(),
+            r#"{"url":"http://u:(hidden)@a/?token=(hidden)&n=1","pass":"(hidden)","command":["psql","--password=(hidden)","-c"],"headers":["Authorization: (hidden)","Accept: y"],"author":"y"}"#
+        );
+        let shown = payload.without_secrets();
+        assert_eq!(
+            shown.payload.unwrap().as_str(),
+            r#"{"url":null,"pass":null,"command":["psql",null,"-c"],"headers":[null,"Accept: y"],"author":"y"}"#
+        );
+        assert_eq!(
+            shown.hidden,
+            [
+                "/payload/url",
+                "/payload/pass",
+                "/payload/command/1",
+                "/payload/headers/0"
+            ]
+        );
     }
 
     #[test]

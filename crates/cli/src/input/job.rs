@@ -96,7 +96,15 @@ impl JobSpec {
 
 /// Where a job has what `list` and `show` print for people in place of a secret, which must not become the secret.
 fn marked(payload: &Payload) -> Option<String> {
-    let quoted = format!("\"{HIDDEN}\"");
+    // As a whole, or as the part of a text that was a secret: in a URL, behind a name.
+    let marks = [
+        format!("\"{HIDDEN}\""),
+        format!("={HIDDEN}"),
+        format!(":{HIDDEN}@"),
+        format!("//{HIDDEN}@"),
+        format!(" {HIDDEN}\""),
+    ];
+    let is_marked = |json: &str| marks.iter().any(|mark| json.contains(mark));
     if let Some((name, _)) = payload.env.iter().find(|(_, value)| *value == HIDDEN) {
         return Some(format!("the value of {} in the environment", excerpt(name)));
     }
@@ -104,12 +112,12 @@ fn marked(payload: &Payload) -> Option<String> {
         return Some("the input".to_owned());
     }
     let own = payload.payload.as_ref();
-    if own.is_some_and(|own| own.as_str().contains(&quoted)) {
+    if own.is_some_and(|own| is_marked(own.as_str())) {
         return Some("a member of the payload".to_owned());
     }
     // A job without a command is printed as its payload.
     match &payload.command {
-        Some(Command::Line(line)) if line.starts_with('{') && line.contains(&quoted) => {
+        Some(Command::Line(line)) if line.starts_with('{') && is_marked(line) => {
             Some("a member of the object that is the command".to_owned())
         }
         _ => None,

@@ -133,6 +133,18 @@ fn what_is_hidden_is_not_stored_again_as_if_it_were_the_secret() {
             r#"{"payload":{"a":[{"b":"(hidden)"}]}}"#.to_owned(),
             "a member of the payload is",
         ),
+        (
+            r#"{"payload":{"url":"http://u:(hidden)@a/"}}"#.to_owned(),
+            "a member of the payload is",
+        ),
+        (
+            r#"{"payload":{"url":"http://a/?token=(hidden)&n=1"}}"#.to_owned(),
+            "a member of the payload is",
+        ),
+        (
+            r#"{"payload":{"headers":["Authorization: (hidden)"]}}"#.to_owned(),
+            "a member of the payload is",
+        ),
     ] {
         let said = queue
             .run_with(["enqueue", "--from", "-"], input.as_bytes())
