@@ -189,6 +189,8 @@ fn classify_store(error: &StoreError) -> Exit {
         | StoreError::Exists(_) => Exit::CONFLICT,
         StoreError::Missing
         | StoreError::Unfinished
+        | StoreError::Emptied(_)
+        | StoreError::Replaced { .. }
         | StoreError::NotADatabase
         | StoreError::Foreign
         | StoreError::NewerSchema { .. }

@@ -118,6 +118,19 @@ pub enum StoreError {
     /// There is nothing at the location and nothing was to be created.
     #[error("there is no queue here yet; `queuectl init` makes one")]
     Missing,
+    /// The file is empty, and there was a queue.
+    #[error(
+        "the file is empty, but a queue was here: {} is still there; restore a backup, or remove that folder to begin with an empty queue", .0.display()
+    )]
+    Emptied(PathBuf),
+    /// The file is not the one that was opened any more.
+    #[error("{} was {how} while it was in use; what was stored in it since then is lost", file.display())]
+    Replaced {
+        /// The file, or its log.
+        file: PathBuf,
+        /// Removed or replaced.
+        how: &'static str,
+    },
     /// A new file was to be made where there is something.
     #[error("{} exists already; choose another name", .0.display())]
     Exists(PathBuf),

@@ -38,6 +38,26 @@ pub struct Store {
     pub(crate) front: Front,
     /// Whether there is no store at the location, and so nobody to take turns with.
     in_memory: bool,
+    pub(crate) used: Used,
+}
+
+/// What a connection to a file was used for so far.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Used {
+    Read,
+    Written,
+    /// It is a node's, who leaves a file that is whole without its log.
+    Served,
+}
+
+impl Drop for Store {
+    fn drop(&mut self) {
+        if let Db::Sqlite(conn) = &mut self.conn
+            && self.used > Used::Read
+        {
+            sqlite::log::leave(conn, self.used == Used::Served);
+        }
+    }
 }
 
 impl Store {
@@ -58,6 +78,7 @@ impl Store {
             durability: Durability::Full,
             front: Front::default(),
             in_memory: false,
+            used: Used::Read,
         })
     }
 
@@ -75,6 +96,7 @@ impl Store {
             durability: Durability::Full,
             front: Front::default(),
             in_memory: true,
+            used: Used::Read,
         })
     }
 
@@ -175,6 +197,7 @@ impl Store {
         body: impl FnOnce(&mut Db) -> Result<T, StoreError>,
     ) -> Result<T, StoreError> {
         self.conn()?;
+        self.used = self.used.max(Used::Written);
         let _turn = match &self.conn {
             Db::Sqlite(_) if !self.in_memory => self.beside.take_turn(lane),
             _ => None,

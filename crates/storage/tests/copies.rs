@@ -18,7 +18,9 @@ const MOST: Duration = Duration::from_secs(60);
 fn large() -> TempStore {
     let mut temp = TempStore::sqlite();
     let jobs = vec![job(&format!("true # {}", "x".repeat(3000))); 12_000];
-    temp.store.enqueue(&jobs, Timestamp(1)).unwrap();
+    temp.store
+        .enqueue(&jobs, Timestamp(1))
+        .expect("a store that can be used");
     temp
 }
 
@@ -28,11 +30,15 @@ fn under_load<T>(location: &Location, work: impl FnOnce() -> T) -> T {
     let start = Instant::now();
     std::thread::scope(|scope| {
         scope.spawn(|| {
-            let mut writer = Store::open(location, OpenMode::MustExist).unwrap();
+            let mut writer = Store::open(location, OpenMode::MustExist).expect("a store that can be used");
             // As often as a writer can that does not wait for the disk.
-            writer.set_durability(Durability::Normal).unwrap();
+            writer
+                .set_durability(Durability::Normal)
+                .expect("a store that can be used");
             while !done.load(Ordering::SeqCst) && start.elapsed() < MOST {
-                writer.enqueue(&[job("a"), job("b")], Timestamp(2)).unwrap();
+                writer
+                    .enqueue(&[job("a"), job("b")], Timestamp(2))
+                    .expect("a store that can be used");
                 stored.fetch_add(2, Ordering::SeqCst);
             }
         });
@@ -48,8 +54,9 @@ fn under_load<T>(location: &Location, work: impl FnOnce() -> T) -> T {
 }
 
 fn assert_is_one_moment(file: &Path) {
-    let mut copy = Store::open(&Location::Sqlite(file.to_owned()), OpenMode::MustExist).unwrap();
-    let report = copy.check().unwrap();
+    let mut copy = Store::open(&Location::Sqlite(file.to_owned()), OpenMode::MustExist)
+        .expect("a store that can be used");
+    let report = copy.check().expect("a store that can be used");
     assert_eq!(
         (report.damage, report.dangling, report.miscounted),
         (vec![], 0, 0)
@@ -58,7 +65,7 @@ fn assert_is_one_moment(file: &Path) {
         limit: 100_000,
         ..ListFilter::default()
     };
-    let jobs = copy.list(&filter).unwrap();
+    let jobs = copy.list(&filter).expect("a store that can be used");
     let count = |line: &str| jobs.iter().filter(|job| job.payload.display() == line).count();
     assert!(count("a") > 0, "it began when the writer had");
     assert_eq!(count("a"), count("b"), "half of a transaction");

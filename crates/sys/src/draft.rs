@@ -30,7 +30,9 @@ impl Draft {
         let file = builder
             .prefix(PREFIX)
             .suffix(SUFFIX)
-            .tempfile_in(folder_of(&target))?;
+            .tempfile_in(folder_of(&target))
+            // Without the draft's path, which says nothing to anybody.
+            .map_err(|error| io::Error::from(error.kind()))?;
         Ok(Draft { file, target })
     }
 
@@ -54,7 +56,17 @@ impl Draft {
         sync_folder(folder_of(&self.target))
     }
 
-    /// The same where nothing may have the name yet.
+    /// The same without waiting for the disk: whole for every process, but perhaps not after a power cut. For notes that
+    /// can be missing.
+    ///
+    /// # Errors
+    /// The target is unchanged.
+    pub fn replace_lightly(self) -> io::Result<()> {
+        self.file.persist(&self.target)?;
+        Ok(())
+    }
+
+    /// As [`Draft::replace`] where nothing may have the name yet.
     ///
     /// # Errors
     /// [`io::ErrorKind::AlreadyExists`] if something has the name, which stays as it is; otherwise as for

@@ -57,6 +57,8 @@ mod signals;
 #[cfg(unix)]
 mod stalled;
 #[cfg(target_os = "linux")]
+mod syncs;
+#[cfg(target_os = "linux")]
 mod trust;
 #[cfg(target_os = "linux")]
 mod unprinted;

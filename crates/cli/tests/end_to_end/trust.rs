@@ -336,6 +336,8 @@ fn a_node_runs_no_jobs_from_a_queue_that_others_can_change() {
     for case in QUEUES.iter().filter(|case| root || !case.as_root) {
         let queue = Queue::new().with_db("home/queue.db");
         queue.enqueue(["--cwd", queue.path("").to_str().unwrap(), "echo ran >> ran"]);
+        // For cases that put another log there: no job is in this one.
+        queue.ok(["db:compact"]);
         let folder = (case.change)(&queue.path(""));
         let queue = queue.with_db(folder.join("queue.db"));
         let is_there = queue.db().exists();

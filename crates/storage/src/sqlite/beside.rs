@@ -199,6 +199,28 @@ impl Beside {
         }
     }
 
+    /// Where it is noted which log is the file's.
+    pub fn pair_note(&self) -> PathBuf {
+        self.folder.join("pair")
+    }
+
+    /// Whether the folder is there and this user's own.
+    pub fn is_mine(&self) -> bool {
+        self.folder
+            .symlink_metadata()
+            .is_ok_and(|found| os::is_mine(&found))
+    }
+
+    /// The folder.
+    pub fn path(&self) -> &Path {
+        &self.folder
+    }
+
+    /// Whether the folder is there.
+    pub fn exists(&self) -> bool {
+        self.folder.symlink_metadata().is_ok()
+    }
+
     /// Waits until nobody else is making the file. The lock is gone with what is returned.
     ///
     /// # Errors

@@ -3,6 +3,7 @@
 //! A half-made file would look like an empty queue, or like a damaged one. So it is filled under a name that says that it
 //! is not finished, and that nothing opens.
 
+use std::fs::OpenOptions;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -28,6 +29,29 @@ pub fn database<T>(
     target: &Path,
     fill: impl FnOnce(&Path) -> Result<T, StoreError>,
 ) -> Result<T, StoreError> {
+    with(target, fill, |_| Ok(()))
+}
+
+/// The same with an empty log beside it, so that both names are durable at once, and no user of the log has to sync the
+/// folder for it.
+///
+/// # Errors
+/// As [`database`]. The caller sees to it that nobody else makes it meanwhile.
+pub fn queue<T>(target: &Path, fill: impl FnOnce(&Path) -> Result<T, StoreError>) -> Result<T, StoreError> {
+    with(target, fill, |[log, ..]| {
+        let mut options = OpenOptions::new();
+        options.write(true).create_new(true);
+        super::os::open_private(&mut options, log)
+            .map(drop)
+            .map_err(StoreError::file("create", log))
+    })
+}
+
+fn with<T>(
+    target: &Path,
+    fill: impl FnOnce(&Path) -> Result<T, StoreError>,
+    make_companions: impl FnOnce(&[PathBuf; 3]) -> Result<(), StoreError>,
+) -> Result<T, StoreError> {
     let exists = || StoreError::Exists(target.to_owned());
     if target.symlink_metadata().is_ok() {
         return Err(exists());
@@ -38,6 +62,7 @@ pub fn database<T>(
     let (value, ()) = filled?;
     // Left over from a file that had this name: SQLite would take its changes for ours.
     remove_companions(target)?;
+    make_companions(&companions(target))?;
     match draft.create() {
         Ok(()) => Ok(value),
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Err(exists()),

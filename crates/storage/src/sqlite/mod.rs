@@ -6,9 +6,11 @@
 pub mod beside;
 pub mod enqueue;
 pub mod inserts;
+pub mod log;
 pub mod make;
 pub mod open;
 pub mod os;
+pub mod pair;
 pub mod statements;
 pub mod turn;
 #[cfg(feature = "sim")]

@@ -16,7 +16,7 @@ use queuectl_core::settings::Durability;
 use queuectl_sys::is_draft;
 
 use super::beside::Beside;
-use super::make;
+use super::{log, make, pair};
 use crate::error::Problem;
 use crate::{Location, OpenMode, StoreError};
 
@@ -39,18 +39,29 @@ pub fn open(path: &Path, mode: OpenMode) -> Result<SqliteConnection, StoreError>
     if is_draft(path) {
         return Err(StoreError::Unfinished);
     }
+    let beside = Beside::new(&Location::Sqlite(path.to_owned()));
+    // In this order: a file that is just being made is not empty any more when it gets its folder.
+    let had_folder = beside.exists();
     match mode {
-        OpenMode::Create => create(path)?,
+        OpenMode::Create => create(path, &beside)?,
         OpenMode::MustExist if !path.exists() => return Err(StoreError::Missing),
         OpenMode::MustExist => {}
     }
-    check_kind(path)?;
+    let length = check_kind(path)?;
+    if length == 0 && had_folder {
+        // SQLite would take it for a new database and remove its log.
+        return Err(StoreError::Emptied(beside.path().to_owned()));
+    }
     super::os::free_companions(path);
-    establish(path)
+    pair::put_foreign_log_away(path, &beside)?;
+    let conn = establish(path)?;
+    pair::note(path, &beside);
+    Ok(conn)
 }
 
 /// Connects to a file that is there, makes its schema or brings it up to date, and sets the connection up.
 pub fn establish(path: &Path) -> Result<SqliteConnection, StoreError> {
+    log::set_up();
     let mut conn =
         SqliteConnection::establish(&uri(path)).map_err(|error| match std::fs::File::open(path) {
             // SQLite says only that it could not; the operating system says why.
@@ -79,14 +90,15 @@ fn set_up(conn: &mut SqliteConnection) -> Result<(), StoreError> {
     conn.batch_execute("PRAGMA foreign_keys = ON;")?;
     // Temporary structures of large reports stay in memory; the page cache is bounded to 8 MiB.
     conn.batch_execute("PRAGMA temp_store = MEMORY; PRAGMA cache_size = -8192;")?;
+    log::bound(conn)?;
     set_durability(conn, Durability::Full)
 }
 
-/// Refuses what no database can be in: opening a pipe waits for whoever opens the other end.
-fn check_kind(path: &Path) -> Result<(), StoreError> {
+/// The length of the file. Refuses what no database can be in: opening a pipe waits for whoever opens the other end.
+fn check_kind(path: &Path) -> Result<u64, StoreError> {
     let found = std::fs::metadata(path).map_err(StoreError::file("open", path))?;
     let source = match found {
-        found if found.is_file() => return Ok(()),
+        found if found.is_file() => return Ok(found.len()),
         found if found.is_dir() => io::Error::from(io::ErrorKind::IsADirectory),
         _ => io::Error::other("it is a pipe, a socket or a device, not a file"),
     };
@@ -95,7 +107,7 @@ fn check_kind(path: &Path) -> Result<(), StoreError> {
 
 /// Makes an empty queue if there is nothing at `path`. Commands and their output are nobody else's business, so only its
 /// owner can read the file.
-fn create(path: &Path) -> Result<(), StoreError> {
+fn create(path: &Path, beside: &Beside) -> Result<(), StoreError> {
     if path.exists() {
         return Ok(());
     }
@@ -103,8 +115,8 @@ fn create(path: &Path) -> Result<(), StoreError> {
         super::os::create_private_dir(folder).map_err(StoreError::file("create the folder", folder))?;
     }
     // Others may be about to make it, too, and each removes what was left beside a file that is gone.
-    let _lock = Beside::new(&Location::Sqlite(path.to_owned())).lock_creation()?;
-    match make::database(path, |draft| establish(draft).map(drop)) {
+    let _lock = beside.lock_creation()?;
+    match make::queue(path, |draft| establish(draft).map(drop)) {
         Err(StoreError::Exists(_)) => Ok(()),
         other => other,
     }
@@ -134,6 +146,7 @@ pub fn version(path: &Path) -> Result<Option<i32>, StoreError> {
     }
     // Not read-only, unless it can only be read: what a killed process was just writing is taken back by whoever opens the
     // file next, who must be able to.
+    log::set_up();
     let flags = rusqlite::OpenFlags::SQLITE_OPEN_READ_WRITE;
     let conn = rusqlite::Connection::open_with_flags(path, flags)?;
     conn.busy_timeout(std::time::Duration::from_secs(30))?;

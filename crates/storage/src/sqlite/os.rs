@@ -10,16 +10,16 @@ mod windows;
 
 #[cfg(unix)]
 mod unix {
-    use std::fs::{DirBuilder, File, OpenOptions, Permissions};
+    use std::fs::{DirBuilder, File, Metadata, OpenOptions, Permissions};
     use std::io::{self, Read, Write};
-    use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
+    use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
     use std::path::Path;
 
     use nix::errno::Errno;
-    use nix::libc::O_NONBLOCK;
+    use nix::libc::{O_NOFOLLOW, O_NONBLOCK};
     use nix::sys::stat::Mode;
     use nix::sys::statvfs::statvfs;
-    use nix::unistd::{AccessFlags, access, mkfifo};
+    use nix::unistd::{AccessFlags, access, geteuid, mkfifo};
 
     use crate::error::Problem;
 
@@ -53,28 +53,36 @@ mod unix {
         options.mode(0o600).open(path)
     }
 
-    /// Makes SQLite's companions of a file writable if the file itself is: made by somebody who looked while it was
-    /// read-only, they have its mode of then, and would keep everybody from writing for good.
+    /// Whether a folder belongs to whoever runs this process.
+    pub fn is_mine(found: &Metadata) -> bool {
+        found.is_dir() && found.uid() == geteuid().as_raw()
+    }
+
+    /// Gives SQLite's companions of a file the file's mode, as they have it when SQLite makes them: the file may have been
+    /// shared with a group since then, or it was read-only when somebody looked.
     pub fn free_companions(path: &Path) {
-        let Some(mode) = mode_of(path).filter(|mode| mode & 0o200 != 0) else {
+        let Some(file) = plain(path).filter(|file| file.mode() & 0o200 != 0) else {
             return;
         };
-        for suffix in ["-shm", "-wal"] {
-            let mut name = path.as_os_str().to_owned();
-            name.push(suffix);
-            let companion = Path::new(&name);
-            if mode_of(companion).is_some_and(|mode| mode & 0o200 == 0) {
-                // Who may not do it will hear what stands in the way.
-                let _ = std::fs::set_permissions(companion, Permissions::from_mode(mode));
+        for companion in super::super::make::companions(path) {
+            let differs = plain(&companion).is_some_and(|found| {
+                found.uid() == file.uid() && found.mode() & 0o777 != file.mode() & 0o777
+            });
+            if differs {
+                // Who may not do it will hear what stands in the way. Not by name: that may be a link by now.
+                let mut options = OpenOptions::new();
+                options.read(true).custom_flags(O_NOFOLLOW | O_NONBLOCK);
+                let _ = options
+                    .open(&companion)
+                    .and_then(|open| open.set_permissions(Permissions::from_mode(file.mode() & 0o777)));
             }
         }
     }
 
-    fn mode_of(path: &Path) -> Option<u32> {
-        std::fs::symlink_metadata(path)
-            .ok()
-            .filter(std::fs::Metadata::is_file)
-            .map(|data| data.permissions().mode() & 0o777)
+    /// What is known of a file that is no link and has no other name.
+    fn plain(path: &Path) -> Option<Metadata> {
+        let found = std::fs::symlink_metadata(path).ok()?;
+        (found.is_file() && found.nlink() == 1).then_some(found)
     }
 
     /// Makes the folder and its parents, for the owner only; those that exist stay as they are.

@@ -18,6 +18,7 @@ use crate::rows::{JobRow, count};
 use crate::schema::{jobs, nodes};
 use crate::sqlite::beside::NodeGuard;
 use crate::sqlite::os::WakePipe;
+use crate::store::Used;
 use crate::{Location, Store, StoreError, postgres};
 
 /// A node about to enter.
@@ -154,6 +155,7 @@ impl Store {
         };
         // Only to look at; the lock is taken while the connection is in use.
         let beside = self.beside.clone();
+        self.used = Used::Served;
         self.write(|conn| match (conn, place) {
             (Db::Postgres(conn), Some(server)) => {
                 let id = postgres::lease::enter(conn, node, &queues, lease)?;

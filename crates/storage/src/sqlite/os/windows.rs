@@ -29,6 +29,11 @@ pub fn cause_of_io_error(_: &Path) -> Option<Problem> {
     None
 }
 
+/// Access lists say who may use a folder.
+pub fn is_mine(found: &std::fs::Metadata) -> bool {
+    found.is_dir()
+}
+
 /// Creates or opens a file that is the user's alone, if it is new.
 pub fn open_private(options: &mut OpenOptions, path: &Path) -> io::Result<File> {
     let is_new = !path.exists();

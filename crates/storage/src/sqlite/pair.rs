@@ -1,0 +1,188 @@
+//! Whether the log beside a file is the file's own.
+//!
+//! A backup that is moved over the file finds the log of the file that was there before, and SQLite would play that log
+//! into it, which makes one damaged file of two good ones. So the folder beside the file notes which file and which log
+//! belong together, by what the file system knows them by. A file that is new beside a log that is not gets a new log; the
+//! old one is kept under another name, for what it holds is nowhere else.
+//!
+//! A file that is overwritten in place is still the same file. That is not seen here.
+
+use std::fs::Metadata;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use queuectl_sys::Draft;
+
+use super::beside::Beside;
+use super::make::companions;
+use crate::StoreError;
+
+/// How a log is called that was another file's.
+const REPLACED: &str = ".replaced";
+
+/// What the file system knows a file by; none where it does not say.
+pub fn mark(data: &Metadata) -> Option<String> {
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::MetadataExt;
+        // Numbers of files are used again, sometimes at once.
+        let made = data.created().ok();
+        let made = made.and_then(|at| at.duration_since(std::time::UNIX_EPOCH).ok());
+        let made = made.map_or(0, |since| since.as_nanos());
+        Some(format!("{}:{}:{made}", data.dev(), data.ino()))
+    }
+    #[cfg(not(unix))]
+    {
+        let _ = data;
+        None
+    }
+}
+
+fn mark_at(path: &Path) -> Option<String> {
+    mark(&path.symlink_metadata().ok()?)
+}
+
+/// What is noted: the file's mark and the log's, each in a line.
+fn noted(note: &Path) -> Option<(String, String)> {
+    let text = std::fs::read_to_string(note).ok()?;
+    let (file, log) = text.trim_end().split_once('\n')?;
+    Some((file.to_owned(), log.to_owned()))
+}
+
+/// Whether there is a log that belongs to a file which is not this one.
+fn is_foreign(file: &Path, log: &Path, note: &Path) -> bool {
+    if !log.metadata().is_ok_and(|log| log.len() > 0) {
+        return false;
+    }
+    let found = (mark_at(file), mark_at(log));
+    let (Some(found_file), Some(found_log), Some((of_file, of_log))) = (found.0, found.1, noted(note)) else {
+        return false;
+    };
+    found_log == of_log && found_file != of_file
+}
+
+/// Puts the log away if it is another file's. To be called before SQLite sees the two.
+pub fn put_foreign_log_away(file: &Path, beside: &Beside) -> Result<(), StoreError> {
+    let [log, index, _] = companions(file);
+    let note = beside.pair_note();
+    if !is_foreign(file, &log, &note) {
+        return Ok(());
+    }
+    let _lock = beside.lock_creation()?;
+    // Another process may have done it.
+    if !is_foreign(file, &log, &note) {
+        return Ok(());
+    }
+    let mut away = log.clone().into_os_string();
+    away.push(REPLACED);
+    let away = PathBuf::from(away);
+    std::fs::rename(&log, &away).map_err(StoreError::file("put away", &log))?;
+    // Whoever still uses the log, and the file that it belongs to, uses them without their names.
+    let _ = std::fs::remove_file(index);
+    tracing::warn!(
+        "{} was replaced by another file; the log of the one before is {} now",
+        file.display(),
+        away.display()
+    );
+    Ok(())
+}
+
+/// Notes which log is the file's, once it is in use. A note that cannot be made protects from nothing, and harms nothing.
+pub fn note(file: &Path, beside: &Beside) {
+    let [log, ..] = companions(file);
+    let note = beside.pair_note();
+    let (Some(file), Some(log)) = (mark_at(file), mark_at(&log)) else {
+        return;
+    };
+    let pair = (file, log);
+    if noted(&note).as_ref() == Some(&pair) || !beside.is_mine() {
+        return;
+    }
+    let written = Draft::beside(&note).and_then(|draft| {
+        draft
+            .file()
+            .write_all(format!("{}\n{}\n", pair.0, pair.1).as_bytes())?;
+        draft.replace_lightly()
+    });
+    if let Err(error) = written {
+        tracing::debug!("cannot write {}: {error}", note.display());
+    }
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use diesel::connection::SimpleConnection;
+
+    use super::*;
+    use crate::sqlite::open::{open, pragma};
+    use crate::{Location, OpenMode};
+
+    /// Writes so much that it stays in the log, and goes without moving it into the file.
+    fn fill(file: &Path, value: &str) {
+        let mut conn = open(file, OpenMode::Create).unwrap();
+        // So that there is a folder for the note, as every writer has it.
+        let mut beside = Beside::new(&Location::Sqlite(file.to_owned()));
+        drop(beside.take_turn(super::super::beside::Lane::User));
+        drop(open(file, OpenMode::Create).unwrap());
+        let sql = format!("INSERT INTO settings (key, value) VALUES ('{value}', hex(zeroblob(9000)))");
+        conn.batch_execute(&sql).unwrap();
+    }
+
+    fn keys(file: &Path) -> Vec<String> {
+        drop(open(file, OpenMode::MustExist).unwrap());
+        let conn = rusqlite::Connection::open(file).unwrap();
+        let mut query = conn.prepare("SELECT key FROM settings ORDER BY key").unwrap();
+        let rows = query.query_map([], |row| row.get(0)).unwrap();
+        rows.map(Result::unwrap).collect()
+    }
+
+    #[test]
+    fn a_log_is_not_played_into_a_file_that_it_does_not_belong_to() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = |name: &str| folder.path().join(name);
+        fill(&path("old.db"), "old");
+        fill(&path("new.db"), "new");
+        let mut conn = open(&path("new.db"), OpenMode::MustExist).unwrap();
+        super::super::log::leave(&mut conn, true);
+        drop(conn);
+        assert!(companions(&path("old.db"))[0].metadata().unwrap().len() > 0);
+        std::fs::rename(path("new.db"), path("old.db")).unwrap();
+        assert_eq!(keys(&path("old.db")), ["new"]);
+        assert!(path("old.db-wal.replaced").exists());
+        // Both moved to another folder together are still a pair, whatever the note says.
+        fill(&path("old.db"), "newer");
+        std::fs::create_dir(path("elsewhere")).unwrap();
+        for name in ["old.db", "old.db-wal"] {
+            std::fs::copy(path(name), path("elsewhere").join(name)).unwrap();
+        }
+        assert_eq!(keys(&path("elsewhere/old.db")), ["new", "newer"]);
+        assert_eq!(keys(&path("old.db")), ["new", "newer"]);
+        let mut conn = open(&path("old.db"), OpenMode::MustExist).unwrap();
+        assert_eq!(
+            pragma(&mut conn, "user_version").unwrap(),
+            i64::from(crate::sqlite::open::SCHEMA_VERSION)
+        );
+    }
+
+    #[test]
+    fn an_emptied_file_is_not_a_new_queue_and_a_new_empty_file_is() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("queue.db");
+        std::fs::write(&file, "").unwrap();
+        fill(&file, "kept");
+        let log = std::fs::read(&companions(&file)[0]).unwrap();
+        assert!(!log.is_empty());
+        std::fs::write(&file, "").unwrap();
+        for mode in [OpenMode::MustExist, OpenMode::Create] {
+            let refused = open(&file, mode).err();
+            assert!(matches!(refused, Some(StoreError::Emptied(_))), "{refused:?}");
+        }
+        assert_eq!(
+            std::fs::read(&companions(&file)[0]).unwrap(),
+            log,
+            "nothing was touched"
+        );
+        std::fs::remove_dir_all(folder.path().join("queue.db.d")).unwrap();
+        drop(open(&file, OpenMode::Create).unwrap());
+    }
+}
