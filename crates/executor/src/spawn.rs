@@ -269,10 +269,18 @@ pub(crate) fn cannot_start(program: &str, error: &io::Error) -> Outcome {
     } else {
         OutcomeKind::Failed
     };
-    Outcome::new(
-        kind,
-        crate::outcome::clip(format!("cannot start '{program}': {}", os_text(error))),
-    )
+    // What a shell says of it.
+    let status = match error.kind() {
+        io::ErrorKind::NotFound => 127,
+        _ => 126,
+    };
+    Outcome {
+        exit_code: (kind == OutcomeKind::Failed).then_some(status),
+        ..Outcome::new(
+            kind,
+            crate::outcome::clip(format!("cannot start '{program}': {}", os_text(error))),
+        )
+    }
 }
 
 #[cfg(test)]

@@ -65,6 +65,6 @@ fn wait_until_stopped(store: &mut Store, job: &JobRef) -> Result<bool> {
             }
             return Ok(cancelled);
         }
-        patience.wait_for_change(store, marker)?;
+        patience.wait_for_change(store, marker, &found)?;
     }
 }

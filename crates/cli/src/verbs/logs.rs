@@ -67,13 +67,15 @@ pub fn run(args: &LogsArgs, context: &Context) -> Result<Exit> {
     match args.attempt {
         Some(_) => {
             let fence = choose(&mut store, &job, args.attempt)?;
-            print_attempt(&mut store, &args.job, fence, args.follow, context)?;
+            let mut patience = Patience::new(None);
+            let follow = args.follow.then_some(&mut patience);
+            print_attempt(&mut store, &args.job, fence, follow, context)?;
         }
         None if args.follow => follow(&mut store, &args.job, context)?,
         None if job.fence == 0 => say::note(&not_started(&job)),
         None => {
             let fence = choose(&mut store, &job, None)?;
-            print_attempt(&mut store, &args.job, fence, false, context)?;
+            print_attempt(&mut store, &args.job, fence, None, context)?;
         }
     }
     Ok(Exit::OK)
@@ -147,7 +149,7 @@ fn follow(store: &mut Store, job: &JobRef, context: &Context) -> Result<()> {
         // A job that waits for its next attempt shows the last one; one that is given back has none to show.
         if found.fence > printed {
             printed = found.fence;
-            if let Some(attempt) = print_attempt(store, job, found.fence, true, context)? {
+            if let Some(attempt) = print_attempt(store, job, found.fence, Some(&mut patience), context)? {
                 let after = patience.ask(store, |store| store.job(job))?;
                 if after.fence == printed && !after.state.is_final() {
                     let reason = &attempt.outcome.message;
@@ -162,19 +164,21 @@ fn follow(store: &mut Store, job: &JobRef, context: &Context) -> Result<()> {
         if found.state.is_final() {
             return Ok(());
         }
-        patience.wait_for_change(store, marker)?;
+        patience.wait_for_change(store, marker, &found)?;
     }
 }
 
-/// Prints one attempt; with `follow`, until it has ended. Returns the attempt if it has.
+/// Prints one attempt; with the patience to follow it, until it has ended. Returns the attempt if it has.
 fn print_attempt(
     store: &mut Store,
     job: &JobRef,
     fence: i64,
-    follow: bool,
+    follow: Option<&mut Patience>,
     context: &Context,
 ) -> Result<Option<Attempt>> {
-    let mut patience = Patience::new(None);
+    let mut once = Patience::new(None);
+    let is_followed = follow.is_some();
+    let patience = follow.unwrap_or(&mut once);
     let mut found = patience.ask(store, |store| store.job(job))?;
     let mut printer = Printer::new(store.location().output_file(found.id.0, fence), context.raw);
     loop {
@@ -186,7 +190,7 @@ fn print_attempt(
             printer.print_rest(&attempt)?;
             return Ok(Some(attempt));
         }
-        if !running || !follow {
+        if !running || !is_followed {
             printer.finish()?;
             if running {
                 say::note(&format!("job '{job}' is still running; -f follows it"));
@@ -195,6 +199,7 @@ fn print_attempt(
         }
         // The file grows without the store changing.
         while patience.ask(store, Store::change_marker)? == marker {
+            patience.look_for_nodes(store, &found);
             patience.pause();
             printer.print_file()?;
         }

@@ -1,17 +1,19 @@
 //! `wait`: until jobs have ended, and with which status.
 
+use std::collections::HashSet;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
 use clap::Args;
-use queuectl_core::{Job, JobRef, State};
-use queuectl_storage::{Store, StoreError};
+use queuectl_core::{Job, JobRef, QueueName, State};
+use queuectl_storage::{Node, StopRequest, Store, StoreError};
 
 use crate::context::Context;
 use crate::exit::{Ended, Exit};
 use crate::input::time::duration;
 use crate::output::say;
+use crate::output::time::exact;
 
 /// Wait until jobs have ended, and end with their status
 #[derive(Debug, Args)]
@@ -19,8 +21,9 @@ use crate::output::say;
 A job has ended when it is completed, dead or cancelled; one that waits for a retry has not.
 
 Exit status: 0 if the job completed; 1 if it was cancelled; if it is dead, that of its last attempt as a shell would \
-report it (128 + the signal's number). Of several jobs, the first that is not 0, in the order given. 124 if --timeout \
-ran out. A database server that goes away meanwhile is waited for, for a minute at most; then 6.")]
+report it (128 + the signal's number; 127 if its program was not found). Of several jobs, the first that is not 0, in the order given. 124 if --timeout \
+ran out. Jobs that do not exist are named at once, with 3. If no node serves a job's queue, a remark on standard error says \
+so. A database server that goes away meanwhile is waited for, for a minute at most; then 6.")]
 pub struct WaitArgs {
     /// The jobs' ids or numbers
     #[arg(value_name = "JOB", required = true)]
@@ -32,6 +35,10 @@ pub struct WaitArgs {
 
 /// How often a change of the store is looked for. Looking costs next to nothing.
 const POLL: Duration = Duration::from_millis(100);
+/// How often it is looked whether a node serves the queue of a job that is waited for.
+const LOOK: Duration = Duration::from_secs(2);
+/// Jobs that are named when the time is up.
+const NAMED: usize = 5;
 /// How long a database server that went away is waited for: longer than a restart or a fail-over takes.
 const OUTAGE: Duration = Duration::from_secs(60);
 /// Longest pause between two tries to reach it.
@@ -44,6 +51,8 @@ pub fn run(args: &WaitArgs, context: &Context) -> Result<Exit> {
 /// Waits until all jobs have ended. The status is the first, in order, that is not 0.
 pub fn wait_for(store: &mut Store, jobs: &[JobRef], timeout: Option<Duration>) -> Result<Exit> {
     let mut patience = Patience::new(timeout);
+    // A mistake is said before anything is waited for.
+    look_at_all(store, &mut patience, jobs)?;
     let mut exit = Exit::OK;
     for (index, job) in jobs.iter().enumerate() {
         loop {
@@ -56,13 +65,8 @@ pub fn wait_for(store: &mut Store, jobs: &[JobRef], timeout: Option<Duration>) -
                 }
                 break;
             }
-            if !patience.wait_for_change(store, marker)? {
-                let left = jobs.len() - index;
-                let message = format!(
-                    "the time is up: job '{job}' is {}, {left} of {} jobs not waited for",
-                    found.state,
-                    jobs.len()
-                );
+            if !patience.wait_for_change(store, marker, &found)? {
+                let message = out_of_time(store, &jobs[index..], jobs.len(), timeout)?;
                 return Err(Ended {
                     message,
                     exit: Exit::TIMEOUT,
@@ -72,6 +76,63 @@ pub fn wait_for(store: &mut Store, jobs: &[JobRef], timeout: Option<Duration>) -
         }
     }
     Ok(exit)
+}
+
+/// Fails if one of the jobs does not exist, naming all of those; says which will wait for a node.
+fn look_at_all(store: &mut Store, patience: &mut Patience, jobs: &[JobRef]) -> Result<()> {
+    let mut missing = None;
+    let mut waiting: Vec<Job> = Vec::new();
+    for job in jobs {
+        match patience.ask(store, |store| store.job(job)) {
+            Ok(found) if found.state.is_final() => {}
+            // One of each queue is enough.
+            Ok(found) if waiting.iter().any(|other| other.queue == found.queue) => {}
+            Ok(found) => waiting.push(found),
+            Err(error @ StoreError::NoSuchJob(_)) => {
+                // The last one is what the command ends with.
+                if let Some(earlier) = missing.replace(error) {
+                    say::error(&earlier.to_string());
+                }
+            }
+            Err(error) => return Err(error.into()),
+        }
+    }
+    if let Some(error) = missing {
+        return Err(error.into());
+    }
+    for job in &waiting {
+        patience.looked = None;
+        patience.look_for_nodes(store, job);
+    }
+    Ok(())
+}
+
+/// Which of the jobs that are left have not ended, of so many in all.
+fn out_of_time(
+    store: &mut Store,
+    left: &[JobRef],
+    of: usize,
+    timeout: Option<Duration>,
+) -> Result<String, StoreError> {
+    let mut open = Vec::new();
+    for job in left {
+        let found = store.job(job)?;
+        if !found.state.is_final() {
+            open.push(format!("{job} ({})", found.state));
+        }
+    }
+    let count = open.len();
+    let have = if count == 1 { "has" } else { "have" };
+    let jobs = if of == 1 { "job" } else { "jobs" };
+    if count > NAMED {
+        open.truncate(NAMED);
+        open.push("and others".to_owned());
+    }
+    let after = exact(timeout.unwrap_or_default());
+    let open = open.join(", ");
+    Ok(format!(
+        "timed out after {after}; {count} of {of} {jobs} {have} not ended: {open}"
+    ))
 }
 
 fn status(store: &mut Store, job: &Job) -> Result<Exit, StoreError> {
@@ -86,27 +147,67 @@ fn status(store: &mut Store, job: &Job) -> Result<Exit, StoreError> {
     ))
 }
 
-/// How long to go on waiting.
+/// How long to go on waiting, and what was said meanwhile.
 pub struct Patience {
     until: Option<Instant>,
+    /// Queues that no node serves, which was said.
+    unserved: HashSet<QueueName>,
+    /// When it was last looked whether a node serves the queue that is waited for.
+    looked: Option<Instant>,
 }
 
 impl Patience {
     pub fn new(timeout: Option<Duration>) -> Patience {
         Patience {
             until: timeout.and_then(|timeout| Instant::now().checked_add(timeout)),
+            unserved: HashSet::new(),
+            looked: None,
         }
     }
 
-    /// Waits until the store has changed since the marker was read. False if the time ran out first.
-    pub fn wait_for_change(&mut self, store: &mut Store, marker: i64) -> Result<bool> {
+    /// Waits until the store has changed since the marker was read; says so if no node serves the job's queue. False if the
+    /// time ran out first.
+    pub fn wait_for_change(&mut self, store: &mut Store, marker: i64, job: &Job) -> Result<bool> {
         loop {
+            self.look_for_nodes(store, job);
             if !self.pause() {
                 return Ok(false);
             }
             if self.ask(store, Store::change_marker)? != marker {
                 return Ok(true);
             }
+        }
+    }
+
+    /// Says once that nothing will become of the job as long as no node serves its queue: looks now and then, for a node that
+    /// dies does not tell.
+    pub fn look_for_nodes(&mut self, store: &mut Store, job: &Job) {
+        if self.looked.is_some_and(|looked| looked.elapsed() < LOOK) {
+            return;
+        }
+        self.looked = Some(Instant::now());
+        // Whoever may read jobs and not nodes waits without it.
+        if let Ok(nodes) = self.ask(store, Store::nodes_with_lives) {
+            self.say_if_unserved(&nodes, job);
+        }
+    }
+
+    fn say_if_unserved(&mut self, nodes: &[(Node, bool)], job: &Job) {
+        let serves = |node: &Node| {
+            // One that stops ends what it runs.
+            if node.stop != StopRequest::None {
+                return job.node == Some(node.id);
+            }
+            node.queues.is_empty() || node.queues.iter().any(|queue| queue == job.queue.as_str())
+        };
+        if nodes.iter().any(|(node, lives)| *lives && serves(node)) {
+            self.unserved.remove(&job.queue);
+        } else if self.unserved.insert(job.queue.clone()) {
+            say::note(&format!(
+                "no node serves queue '{}'; job '{}' waits until `queuectl worker:start` starts one",
+                job.queue,
+                job.public_id()
+            ));
         }
     }
 

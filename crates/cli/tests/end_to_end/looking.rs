@@ -281,7 +281,18 @@ fn tables_have_no_colour_unless_asked_for_and_readers_may_leave() {
 fn waiting_has_a_limit() {
     let queue = varied();
     let said = queue.fails(124, ["wait", "good", "now", "--timeout", "50ms"]);
-    assert!(said.contains("job 'now' is pending"), "{said}");
+    assert!(
+        said.contains("timed out after 50ms; 1 of 2 jobs has not ended: now (pending)"),
+        "{said}"
+    );
+    // A job that ends before its turn does not count as one that has not.
+    let said = queue.fails(124, ["wait", "now", "good", "later", "--timeout", "50ms"]);
+    assert!(
+        said.contains("2 of 3 jobs have not ended: now (pending), later (scheduled)"),
+        "{said}"
+    );
+    let said = queue.fails(124, ["wait", "now", "--timeout", "50ms"]);
+    assert!(said.contains("1 of 1 job has not ended"), "{said}");
     assert_eq!(queue.run(["wait", "bad"]).status, 3, "the status of the job");
     queue.ok(["cancel", "now"]);
     assert_eq!(queue.run(["wait", "now"]).status, 1);

@@ -62,6 +62,7 @@ mod syncs;
 mod trust;
 #[cfg(target_os = "linux")]
 mod unprinted;
+mod waiting;
 #[cfg(target_os = "linux")]
 mod wasm;
 #[cfg(windows)]
