@@ -15,6 +15,7 @@ use crate::pages::in_words_of;
 use crate::postgres::statements::{AddCounts, FoldCounts};
 use crate::sqlite::statements::AddToCount;
 use crate::verbs::status::QueueCount;
+use crate::words::Words;
 
 /// Stands for all jobs of a queue, in the column for the state.
 const ALL: i16 = -1;
@@ -108,7 +109,7 @@ pub fn forget_empty(conn: &mut Db) -> Result<(), StoreError> {
 
 #[derive(QueryableByName)]
 struct Row {
-    #[diesel(sql_type = Text)]
+    #[diesel(sql_type = Text, deserialize_as = Words)]
     queue: String,
     #[diesel(sql_type = SmallInt)]
     state: i16,

@@ -498,6 +498,9 @@ fn a_damaged_state_or_outcome_is_listed() {
     sql("UPDATE jobs SET state = 99 WHERE id = 1");
     sql("UPDATE payloads SET payload = CAST(x'7b22636f6d6d616e64223a22ff227d' AS TEXT) WHERE job_id = 2");
     sql("UPDATE jobs SET executor = CAST(x'ff' AS TEXT) WHERE id = 3");
+    // What every node reads all the time.
+    sql("INSERT INTO settings VALUES ('lease', CAST(x'ff' AS TEXT)), (CAST(x'fe' AS TEXT), 'x')");
+    sql("UPDATE counts SET queue = CAST(x'fd' AS TEXT) WHERE state = 1");
     sql(
         "INSERT INTO attempts (job_id, fence, attempt, node_id, worker, outcome, message, started_at, finished_at, \
          output_bytes) VALUES (2, 1, 1, 1, 1, 77, 'it broke', 1, 1, 0)",
@@ -528,6 +531,11 @@ fn a_damaged_state_or_outcome_is_listed() {
     let claimed = temp.store.turn(&turn).unwrap().claimed;
     let intact = claimed.iter().map(|job| (job.id, job.is_intact()));
     assert_eq!(intact.collect::<Vec<_>>(), [(2, false), (3, false), (4, true)]);
+    sql("UPDATE nodes SET host = CAST(x'ff' AS TEXT)");
+    assert_eq!(temp.store.nodes().unwrap()[0].host, "\u{fffd}");
+    assert_eq!(temp.store.settings().unwrap(), queuectl_core::Settings::default());
+    temp.store.asked(node).unwrap();
+    temp.store.counts(None).unwrap();
     let attempts = temp.store.attempts(ids[1]).unwrap();
     assert_eq!(
         attempts[0].outcome.message,

@@ -21,12 +21,26 @@ BEGIN
         RETURN 'its payload is missing or has more than 1048576 bytes';
     END IF;
     whole := plain::JSONB;
-    IF jsonb_typeof(whole) <> 'object' OR whole - ARRAY['command', 'env', 'cwd', 'stdin', 'payload'] <> '{}'
-        OR (SELECT count(*) <> count(DISTINCT key) FROM json_object_keys(plain::JSON) AS key) THEN
-        RETURN 'its payload must be an object of command, env, cwd, stdin and payload, each of them once at most';
+    IF jsonb_typeof(whole) <> 'object' OR whole - ARRAY['command', 'env', 'cwd', 'stdin', 'payload'] <> '{}' THEN
+        RETURN 'its payload must be an object of command, env, cwd, stdin and payload';
     END IF;
     IF jsonb_path_exists(whole, 'strict $.**{100} ? (@.type() == "object" || @.type() == "array")') THEN
         RETURN 'its payload is nested more than 100 levels deep';
+    END IF;
+    IF EXISTS (
+        WITH RECURSIVE part (value) AS (
+            SELECT plain::JSON
+            UNION ALL
+            SELECT inside.value FROM part CROSS JOIN LATERAL (
+                SELECT value FROM json_each(CASE json_typeof(part.value) WHEN 'object' THEN part.value END)
+                UNION ALL
+                SELECT value FROM json_array_elements(CASE json_typeof(part.value) WHEN 'array' THEN part.value END)
+            ) AS inside WHERE json_typeof(inside.value) IN ('object', 'array')
+        )
+        SELECT 1 FROM part WHERE json_typeof(part.value) = 'object'
+            AND (SELECT count(*) <> count(DISTINCT key) FROM json_object_keys(part.value) AS key)
+    ) THEN
+        RETURN 'its payload has an object with a member twice';
     END IF;
     IF jsonb_path_exists(whole, 'strict $.** ? (@.type() == "number"
         && (@ > 1.797693134862315807e308 || @ < -1.797693134862315807e308))') THEN

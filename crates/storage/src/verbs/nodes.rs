@@ -19,6 +19,7 @@ use crate::schema::{jobs, nodes};
 use crate::sqlite::beside::NodeGuard;
 use crate::sqlite::os::WakePipe;
 use crate::store::Used;
+use crate::words::Words;
 use crate::{Location, Store, StoreError, postgres};
 
 /// A node about to enter.
@@ -82,12 +83,16 @@ pub struct Node {
 #[diesel(table_name = nodes, treat_none_as_default_value = false)]
 pub(crate) struct NodeRow {
     pub id: i64,
+    #[diesel(deserialize_as = Words)]
     pub cookie: String,
+    #[diesel(deserialize_as = Words)]
     pub host: String,
     pid: i64,
+    #[diesel(deserialize_as = Words)]
     version: String,
     workers: i32,
     concurrency: i32,
+    #[diesel(deserialize_as = Words)]
     queues: String,
     started_at: i64,
     heartbeat_at: i64,

@@ -7,6 +7,7 @@ use queuectl_core::{ExecutorSetting, ExecutorSettingError, Settings};
 use super::nodes::Wake;
 use crate::schema::settings;
 use crate::statements::StoreSetting;
+use crate::words::Words;
 use crate::{Store, StoreError};
 
 impl Store {
@@ -15,10 +16,12 @@ impl Store {
     /// # Errors
     /// [`StoreError::Database`].
     pub fn stored_settings(&mut self) -> Result<Vec<(String, String)>, StoreError> {
-        Ok(settings::table
+        let stored: Vec<(Words, Words)> = settings::table
             .select((settings::key, settings::value))
             .order(settings::key)
-            .load(self.conn()?)?)
+            .load(self.conn()?)?;
+        let stored = stored.into_iter();
+        Ok(stored.map(|(key, value)| (key.text, value.text)).collect())
     }
 
     /// All settings, typed.

@@ -1,7 +1,9 @@
 //! What a table does not take, and what somebody else wrote.
 
 use diesel::connection::SimpleConnection;
-use queuectl_core::{Event, JobId, OutcomeKind, State};
+use diesel::prelude::*;
+use diesel::sql_types::{Nullable, Text};
+use queuectl_core::{Event, JobId, OutcomeKind, Payload, State};
 use queuectl_storage::{Claimed, Queues, Record, Store, Turn};
 use queuectl_testkit::{conformance, job, new_node, record};
 
@@ -132,4 +134,109 @@ fn what_a_table_does_not_take_is_left_out_and_nothing_else() {
     assert_eq!(found(ids[1]), (unsaid.clone(), Vec::new()));
     assert_eq!(found(ids[2]), (unsaid, Vec::new()));
     assert_eq!(found(ids[3]), ("it broke".to_owned(), b"out\xff".to_vec()));
+}
+
+/// The SQL functions and the program refuse the same payloads.
+#[test]
+fn there_is_one_list_of_rules_for_payloads() {
+    let Some((_temp, schema, mut conn)) = open("there_is_one_list_of_rules_for_payloads") else {
+        return;
+    };
+    #[derive(QueryableByName)]
+    struct Fault {
+        #[diesel(sql_type = Nullable<Text>)]
+        fault: Option<String>,
+    }
+    let nested = |levels: usize| {
+        format!(
+            "{{\"payload\":{{\"a\":{}1{}}}}}",
+            "[".repeat(levels),
+            "]".repeat(levels)
+        )
+    };
+    let words = |count: usize| format!("{{\"command\":[{}\"a\"]}}", "\"a\",".repeat(count - 1));
+    let names = |count: usize| {
+        let pairs: Vec<String> = (0..count).map(|n| format!("\"A{n}\":\"\"")).collect();
+        format!("{{\"command\":\"a\",\"env\":{{{}}}}}", pairs.join(","))
+    };
+    let long = |bytes: usize| format!("{{\"command\":\"{}\"}}", "x".repeat(bytes - 14));
+    let mut refused = 0;
+    let texts = [
+        r#"{"command":"a"}"#,
+        r#"{"command":"  "}"#,
+        r#"{"command":"a\u0000"}"#,
+        r#"{"command":"a\\u0000"}"#,
+        r#"{"command":""}"#,
+        r#"{"command":[]}"#,
+        r#"{"command":[""]}"#,
+        r#"{"command":[" "]}"#,
+        r#"{"command":["a",null]}"#,
+        r#"{"command":["a",["b"]]}"#,
+        r#"{"command":["a","b\u0000"]}"#,
+        r#"{"command":3}"#,
+        r#"{"command":null}"#,
+        r#"{"command":null,"payload":{}}"#,
+        r#"{"command":"a","payload":null}"#,
+        r#"{"command":"a","payload":[]}"#,
+        r#"{"payload":{"a":{"b":1,"b":2}}}"#,
+        r#"{"payload":{"a":[{"b":1},{"b":1}]}}"#,
+        r#"{"payload":{"a":1e400}}"#,
+        r#"{"payload":{"a":-1e400}}"#,
+        r#"{"payload":{"a":1e308,"b":1e-400,"c":123456789012345678901234567890,"d":-0}}"#,
+        r#"{"payload":{"a":"\u0000"}}"#,
+        r#"{"command":"a","env":null}"#,
+        r#"{"command":"a","env":{"A":null}}"#,
+        r#"{"command":"a","env":{"":"b"}}"#,
+        r#"{"command":"a","env":{"A=B":"c"}}"#,
+        r#"{"command":"a","env":{"A":"b\u0000"}}"#,
+        r#"{"command":"a","env":{"A":"b"},"cwd":"/tmp","stdin":"x\u0000y"}"#,
+        r#"{"command":"a","cwd":null,"stdin":null}"#,
+        r#"{"command":"a","cwd":""}"#,
+        r#"{"command":"a","cwd":"sub"}"#,
+        r#"{"command":"a","cwd":"C:\\sub"}"#,
+        r#"{"command":"a","cwd":"/a\u0000"}"#,
+        r#"{"command":"a","cwd":3}"#,
+        r#"{"command":"a","stdin":3}"#,
+        r#"{"command":"a","command":"b"}"#,
+        r#"{"command":"a","more":1}"#,
+        r#"{"command":"\ud800"}"#,
+        "[]",
+        "null",
+        "",
+        "nonsense",
+        "{} {}",
+    ];
+    let made = [
+        nested(98),
+        nested(99),
+        nested(3000),
+        words(4096),
+        words(4097),
+        names(4096),
+        names(4097),
+    ];
+    let sizes = [long(1_048_576), long(1_048_577)];
+    let all = texts
+        .iter()
+        .map(|text| (*text).to_owned())
+        .chain(made)
+        .chain(sizes);
+    for text in all {
+        let program = serde_json::from_str::<Payload>(&text)
+            .map_err(|error| error.to_string())
+            .and_then(|payload| payload.to_stored().map_err(|error| error.to_string()));
+        let query = diesel::sql_query(format!("SELECT {schema}.payload_fault($1) AS fault"));
+        let server = match query.bind::<Text, _>(&text).get_result::<Fault>(&mut conn) {
+            Ok(Fault { fault: None }) => Ok(()),
+            Ok(Fault { fault: Some(fault) }) => Err(fault),
+            Err(error) => Err(error.to_string()),
+        };
+        assert_eq!(
+            program.is_ok(),
+            server.is_ok(),
+            "{text:.200}: {program:?} {server:?}"
+        );
+        refused += usize::from(program.is_err());
+    }
+    assert!(refused > 30, "{refused}");
 }
