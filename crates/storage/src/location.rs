@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use etcetera::BaseStrategy;
+use queuectl_core::NodeId;
 
 use crate::StoreError;
 use crate::postgres::server::{BadServer, Server};
@@ -88,6 +89,12 @@ impl Location {
             }
             Location::Postgres(place) => place.folder.clone(),
         }
+    }
+
+    /// The file that each worker process of a node has locked while it lives; none where leases tell who lives.
+    pub fn workers_lock(&self, node: NodeId) -> Option<PathBuf> {
+        matches!(self, Location::Sqlite(_))
+            .then(|| self.beside().join("nodes").join(format!("{node}.workers")))
     }
 
     /// The file that keeps the output of one attempt, if it is too long for the database.

@@ -42,6 +42,8 @@ pub enum ToWorker {
     Reap(Vec<ExecutorName>),
     /// The file that says until when jobs may run; see [`crate::deadline`].
     LeaseFile(OsString),
+    /// The file to hold a shared lock on from now on, so that others see that this process lives. Before any job.
+    LockFile(OsString),
     /// Say that you are there.
     Ping,
 }

@@ -359,7 +359,8 @@ impl Table {
                 | ToWorker::Discard(..)
                 | ToWorker::Alive(_)
                 | ToWorker::Reap(_)
-                | ToWorker::LeaseFile(_) => {}
+                | ToWorker::LeaseFile(_)
+                | ToWorker::LockFile(_) => {}
             }
         }
     }

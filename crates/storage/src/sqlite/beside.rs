@@ -1,7 +1,8 @@
 //! The folder beside the database file: which nodes live, how they are woken, and whose turn it is to write.
 //!
 //! A node holds an operating-system lock on `nodes/ID.lock` while it lives; the kernel lets go of it when the node
-//! dies, however it dies, so no clock is needed to tell the living from the dead. `nodes/ID.wake` wakes it.
+//! dies, however it dies, so no clock is needed to tell the living from the dead. Its worker processes hold one on
+//! `nodes/ID.workers`, for those who cannot see whether these live. `nodes/ID.wake` wakes it.
 //! `turn` is the lock at which writers take turns, `next` and `next-user` the ones at which they queue for it. `id` is the store's number. `output/` holds long outputs.
 
 use std::fs::{File, OpenOptions, TryLockError};
@@ -49,7 +50,7 @@ struct Locks {
 
 /// Held by a living node; the locks and pipes go when it is dropped or the process ends.
 pub struct NodeGuard {
-    _lock: Option<File>,
+    lock: Option<File>,
     /// What is removed when the guard is dropped.
     paths: Vec<PathBuf>,
 }
@@ -69,7 +70,7 @@ impl NodeGuard {
     /// For a node of another machine, which has its lock there.
     pub(crate) fn without_lock() -> NodeGuard {
         NodeGuard {
-            _lock: None,
+            lock: None,
             paths: Vec::new(),
         }
     }
@@ -100,6 +101,14 @@ fn is_here(content: &str, cookie: &str) -> bool {
         Some((mark, place)) => mark == cookie && place == place::here(),
         None => content == cookie,
     }
+}
+
+/// Whether the content of a lock is that of a node of another kernel or namespace of processes. Nodes of before did not
+/// say where they were.
+fn is_elsewhere(content: &str) -> bool {
+    content
+        .split_once('\n')
+        .is_some_and(|(_, place)| place != place::here())
 }
 
 /// Whether somebody holds a lock; not to be asked of one's own.
@@ -265,11 +274,13 @@ impl Beside {
     }
 
     /// Takes the lock of a node that is being registered, and makes its wake-up pipe.
-    pub fn enter(&self, node: NodeId) -> Result<(NodeGuard, WakePipe), StoreError> {
-        let mut guard = self.lock(node, "")?;
+    pub fn enter(&self, node: NodeId, cookie: &str) -> Result<(NodeGuard, WakePipe), StoreError> {
+        let mut guard = self.lock(node, cookie)?;
+        let workers_path = self.node_file(node, "workers");
+        create_private(&workers_path).map_err(StoreError::file("create", &workers_path))?;
         let wake_path = self.node_file(node, "wake");
         let pipe = WakePipe::create(&wake_path).map_err(StoreError::file("create", &wake_path))?;
-        guard.paths = vec![wake_path, self.node_file(node, "lock")];
+        guard.paths = vec![wake_path, workers_path, self.node_file(node, "lock")];
         Ok((guard, pipe))
     }
 
@@ -282,14 +293,11 @@ impl Beside {
         let mut lock = create_private(&lock_path).map_err(StoreError::file("create", &lock_path))?;
         lock.try_lock()
             .map_err(|error| StoreError::file("lock", &lock_path)(error.into()))?;
-        let whose = match cookie {
-            "" => String::new(),
-            mark => format!("{mark}\n{}", place::here()),
-        };
+        let whose = format!("{cookie}\n{}", place::here());
         lock.write_all(whose.as_bytes())
             .map_err(StoreError::file("write", &lock_path))?;
         Ok(NodeGuard {
-            _lock: Some(lock),
+            lock: Some(lock),
             paths: Vec::new(),
         })
     }
@@ -327,34 +335,58 @@ impl Beside {
 
     /// Takes over the lock of a node if its owner is gone; none while the owner lives. Whoever holds the guard is
     /// the only one to rescue that node's jobs.
+    ///
+    /// What a node of another container left running cannot be killed from here. Its worker processes end their jobs and
+    /// leave when they have lost their dispatcher, so it is taken over when none of them is left.
     pub fn take_over(&self, node: NodeId) -> Result<Option<NodeGuard>, StoreError> {
         let lock_path = self.node_file(node, "lock");
         // Created if it is missing: a store that was copied or restored without its folder has no living nodes.
         let mut options = OpenOptions::new();
-        options.write(true).create(true).truncate(false);
+        options.read(true).write(true).create(true).truncate(false);
         let nodes = self.folder.join("nodes");
         os::create_private_dir(&nodes).map_err(StoreError::file("create the folder", &nodes))?;
         let lock = options
             .open(&lock_path)
             .map_err(StoreError::file("open", &lock_path))?;
-        let wake_path = self.node_file(node, "wake");
-        let mut guard = try_lock(lock, lock_path)?;
-        if let Some(guard) = &mut guard {
-            guard.paths.push(wake_path);
+        let Some(mut guard) = try_lock(lock, lock_path.clone())? else {
+            return Ok(None);
+        };
+        let mut whose = String::new();
+        if let Some(lock) = &mut guard.lock {
+            lock.read_to_string(&mut whose)
+                .map_err(StoreError::file("read", &lock_path))?;
         }
-        Ok(guard)
+        // Several hold that one at the same time, so only an exclusive lock shows that none does.
+        if is_elsewhere(&whose) && self.is_held(node, "workers", File::try_lock)? {
+            guard.let_go();
+            return Ok(None);
+        }
+        guard
+            .paths
+            .extend(["wake", "workers"].map(|kind| self.node_file(node, kind)));
+        Ok(Some(guard))
     }
 
     /// Whether a node holds its lock. Asks for a shared lock, for a moment: several may look at the same time, and
     /// unlike a take-over nothing is created or removed.
     pub fn lives(&self, node: NodeId) -> Result<bool, StoreError> {
-        let lock_path = self.node_file(node, "lock");
+        self.is_held(node, "lock", File::try_lock_shared)
+    }
+
+    /// Whether anybody holds that lock of a node, so that `ask` gets none.
+    fn is_held(
+        &self,
+        node: NodeId,
+        kind: &str,
+        ask: fn(&File) -> Result<(), TryLockError>,
+    ) -> Result<bool, StoreError> {
+        let lock_path = self.node_file(node, kind);
         let lock = match File::open(&lock_path) {
             Ok(lock) => lock,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
             Err(error) => return Err(StoreError::file("open", &lock_path)(error)),
         };
-        match lock.try_lock_shared() {
+        match ask(&lock) {
             Ok(()) => Ok(false),
             Err(TryLockError::WouldBlock) => Ok(true),
             Err(TryLockError::Error(error)) => Err(StoreError::file("lock", &lock_path)(error)),
@@ -394,7 +426,7 @@ impl Beside {
 fn try_lock(lock: File, path: PathBuf) -> Result<Option<NodeGuard>, StoreError> {
     match lock.try_lock() {
         Ok(()) => Ok(Some(NodeGuard {
-            _lock: Some(lock),
+            lock: Some(lock),
             paths: vec![path],
         })),
         Err(TryLockError::WouldBlock) => Ok(None),
@@ -432,6 +464,32 @@ mod tests {
             }
         });
         assert_eq!(turns.into_inner(), 400);
+    }
+
+    /// Two containers may share a file. What the dead node of one left running cannot be killed from the other.
+    #[test]
+    fn a_node_of_another_container_is_taken_over_when_its_worker_processes_are_gone() {
+        let folder = tempfile::tempdir().unwrap();
+        let beside = Beside::new(&Location::Sqlite(folder.path().join("queue.db")));
+        let node = NodeId(7);
+        let takes = || beside.take_over(node).unwrap().map(NodeGuard::let_go).is_some();
+        let (guard, _pipe) = beside.enter(node, "mark").unwrap();
+        let workers = || {
+            let file = File::open(beside.node_file(node, "workers")).unwrap();
+            file.try_lock_shared().unwrap();
+            file
+        };
+        let held = [workers(), workers()];
+        assert!(!takes(), "it lives");
+        guard.let_go();
+        assert!(takes(), "its worker processes can be killed from here");
+        std::fs::write(beside.node_file(node, "lock"), "mark\nelsewhere").unwrap();
+        assert!(!takes());
+        let [first, second] = held;
+        drop(first);
+        assert!(!takes(), "one is left");
+        drop(second);
+        assert!(takes());
     }
 
     /// Two machines may share a folder, as a home on a network. A lock that is free says nothing of what runs elsewhere.

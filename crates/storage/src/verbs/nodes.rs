@@ -175,7 +175,7 @@ impl Store {
             (Db::Sqlite(conn), _) => {
                 let id = insert(conn, node, &queues, now)?;
                 // Locked before the row can be seen, so that nobody takes the newborn for dead.
-                let (guard, pipe) = beside.enter(id)?;
+                let (guard, pipe) = beside.enter(id, &node.cookie)?;
                 Ok((id, guard, WakeListener::Pipe(pipe)))
             }
             (Db::Postgres(_), None) => Err(StoreError::Missing),

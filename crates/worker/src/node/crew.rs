@@ -37,6 +37,8 @@ pub struct Launch {
     pub args: Vec<OsString>,
     /// What they must not learn from their environment.
     pub hidden: Vec<(&'static str, Option<String>)>,
+    /// The file that they lock while they live.
+    pub lock: Option<PathBuf>,
     /// Takes what they write to standard error.
     pub pass_on: fn(&[u8]),
 }
@@ -59,6 +61,8 @@ struct Greeting {
     alive: Vec<String>,
     /// The file that tells until when the node's lease is held.
     lease: Option<PathBuf>,
+    /// The file that each locks while it lives.
+    lock: Option<PathBuf>,
 }
 
 impl Greeting {
@@ -68,6 +72,8 @@ impl Greeting {
             ToWorker::Settings(self.settings.clone()),
             ToWorker::Alive(self.alive.clone()),
         ];
+        let lock = self.lock.as_ref();
+        messages.extend(lock.map(|file| ToWorker::LockFile(file.clone().into())));
         let lease = self.lease.as_ref();
         messages.extend(lease.map(|file| ToWorker::LeaseFile(file.clone().into())));
         messages
@@ -126,6 +132,7 @@ impl Crew {
             settings,
             alive: vec![cookie.clone()],
             lease: None,
+            lock: launch.lock.clone(),
         };
         let mut crew = Crew {
             launch,

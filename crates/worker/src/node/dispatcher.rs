@@ -93,6 +93,7 @@ impl Dispatcher {
         let launch = Launch {
             args: options.worker_args.clone(),
             hidden: options.location.hidden_environment(),
+            lock: options.location.workers_lock(node),
             pass_on: options.pass_on,
         };
         let mut crew = Crew::start(

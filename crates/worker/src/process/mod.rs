@@ -121,6 +121,8 @@ impl Gate {
 
 struct Worker {
     cookie: String,
+    /// Held until the process ends.
+    lock: OnceLock<File>,
     host: Host,
     gate: Arc<Gate>,
 }
@@ -162,6 +164,7 @@ impl Worker {
         let _ = starter.set(host.starter());
         Ok(Worker {
             cookie: own_cookie,
+            lock: OnceLock::new(),
             host,
             gate,
         })
@@ -195,6 +198,7 @@ impl Worker {
             ToWorker::Alive(marks) => host.alive(marks),
             ToWorker::Reap(executors) => host.reap(executors),
             ToWorker::LeaseFile(path) => self.mind_lease(path.into()),
+            ToWorker::LockFile(path) => self.hold_lock(path.into()),
             ToWorker::Ping => self.gate.link.tell(&FromWorker::Pong),
         }
     }
@@ -206,6 +210,15 @@ impl Worker {
             Stopping::Follows => {}
             Stopping::AtHost if stop.kill => self.host.kill(key, stop.reason),
             Stopping::AtHost => self.host.stop(key, stop.reason),
+        }
+    }
+
+    /// Holds a lock as long as this process lives. Nodes that cannot see it wait for that before they take its jobs over.
+    fn hold_lock(&self, file: PathBuf) {
+        let locked = File::open(&file).and_then(|lock| lock.lock_shared().map(|()| lock));
+        match locked {
+            Ok(lock) => drop(self.lock.set(lock)),
+            Err(error) => tracing::error!(%error, file = %file.display(), "cannot lock the node's file"),
         }
     }
 
