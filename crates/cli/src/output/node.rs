@@ -6,7 +6,7 @@ use queuectl_core::{NodeId, Timestamp};
 use queuectl_storage::{Node, StopRequest, Store, StoreError};
 use serde::Serialize;
 
-use super::table::Table;
+use super::table::{Column, Table};
 use super::time::{local, rough};
 
 /// A node as `worker:list --json` and `status --json` print it.
@@ -62,18 +62,18 @@ impl NodeView {
 
 /// Prints nodes as a table.
 pub fn print_table(nodes: &[NodeView], now: Timestamp, raw: bool) -> io::Result<()> {
-    let headings = [
-        "NODE",
-        "STATE",
-        "PID",
-        "HOST",
-        "WORKERS",
-        "JOBS",
-        "HEARTBEAT",
-        "STARTED",
-        "QUEUES",
+    let columns = [
+        Column::whole("NODE"),
+        Column::whole("STATE"),
+        Column::whole("PID").expendable(1),
+        Column::name("HOST", 8).expendable(2),
+        Column::whole("WORKERS"),
+        Column::whole("JOBS"),
+        Column::whole("HEARTBEAT").expendable(3),
+        Column::whole("STARTED").expendable(4),
+        Column::sentence("QUEUES", 8),
     ];
-    let mut table = Table::new(&headings, raw);
+    let mut table = Table::new(&columns, raw);
     for node in nodes {
         let queues = if node.queues.is_empty() {
             "all".to_owned()

@@ -1,115 +1,335 @@
-//! Columns for people. On a terminal the last column is cut to fit; elsewhere nothing is.
+//! Columns for people. A terminal shows as much as fits its width: the least important columns go first, and long texts are
+//! shortened. Elsewhere everything is there.
 
 use std::io::{self, IsTerminal, Write};
 
-use comfy_table::{Attribute, Cell, Color, ColumnConstraint, ContentArrangement, Row, TableStyle, Width};
+use anstyle::{AnsiColor, Style};
 use queuectl_core::State;
+use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
 use super::escape;
 
-/// A table under construction.
-pub struct Table {
-    table: comfy_table::Table,
-    raw: bool,
-    /// A column besides the last that is cut on a terminal, and at which width.
-    bounded: Option<(usize, u16)>,
+/// Blanks between columns.
+const GAP: usize = 2;
+/// What stands for what was left out.
+const ELLIPSIS: char = '…';
+
+/// What a column is, and what may become of it where there is no room.
+#[derive(Debug, Clone, Copy)]
+pub struct Column {
+    heading: &'static str,
+    shorten: Shorten,
+    /// The highest goes first; 0 stays.
+    expendable: u8,
 }
 
-impl Table {
-    /// A table with these headings.
-    pub fn new(headings: &[&str], raw: bool) -> Table {
-        let mut table = comfy_table::Table::new();
-        table.load_style(TableStyle::new());
-        table.set_truncation_indicator("…");
-        // Colours are decided where the text is written, by anstream; raw text goes round it.
-        if !raw {
-            table.enforce_styling();
-        }
-        table.style_text_only();
-        if io::stdout().is_terminal() {
-            table.set_content_arrangement(ContentArrangement::Dynamic);
-        } else {
-            table.force_no_tty();
-            table.set_content_arrangement(ContentArrangement::Disabled);
-        }
-        table.set_header(
-            headings
-                .iter()
-                .map(|text| Cell::new(text).add_attribute(Attribute::Bold)),
-        );
-        Table {
-            table,
-            raw,
-            bounded: None,
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Shorten {
+    Never,
+    /// Down to that width, at the end.
+    End(usize),
+    /// Down to that width, in the middle: ids, names, paths and commands differ at both ends.
+    Middle(usize),
+}
+
+impl Column {
+    /// A column of short texts, which are never shortened.
+    pub const fn whole(heading: &'static str) -> Column {
+        Column {
+            heading,
+            shorten: Shorten::Never,
+            expendable: 0,
         }
     }
 
-    /// Cuts a column besides the last, too, where the last is cut.
-    pub fn bound_column(&mut self, index: usize, width: u16) {
-        self.bounded = Some((index, width));
+    /// A column of sentences, shortened at their end.
+    pub const fn sentence(heading: &'static str, least: usize) -> Column {
+        Column {
+            heading,
+            shorten: Shorten::End(least),
+            expendable: 0,
+        }
+    }
+
+    /// A column of names, shortened in the middle.
+    pub const fn name(heading: &'static str, least: usize) -> Column {
+        Column {
+            heading,
+            shorten: Shorten::Middle(least),
+            expendable: 0,
+        }
+    }
+
+    /// The same column, which may be left out, before those with a lower rank.
+    pub const fn expendable(mut self, rank: u8) -> Column {
+        self.expendable = rank;
+        self
+    }
+}
+
+/// A text with its looks.
+#[derive(Debug, Clone)]
+pub struct Cell {
+    text: String,
+    style: Style,
+}
+
+/// A table under construction.
+pub struct Table {
+    columns: Vec<Column>,
+    rows: Vec<Vec<Cell>>,
+    raw: bool,
+}
+
+impl Table {
+    /// A table with these columns.
+    pub fn new(columns: &[Column], raw: bool) -> Table {
+        Table {
+            columns: columns.to_vec(),
+            rows: Vec::new(),
+            raw,
+        }
     }
 
     /// Adds a row of plain texts.
     pub fn row<T: AsRef<str>>(&mut self, texts: impl IntoIterator<Item = T>) {
-        let cells: Vec<Cell> = texts.into_iter().map(|text| self.cell(text.as_ref())).collect();
+        let cells = texts.into_iter().map(|text| self.cell(text.as_ref())).collect();
         self.cells(cells);
     }
 
     /// Adds a row of cells.
     pub fn cells(&mut self, cells: Vec<Cell>) {
-        let mut row = Row::from(cells);
-        row.max_height(1);
-        self.table.add_row(row);
+        self.rows.push(cells);
     }
 
     /// A cell with text from anywhere.
     pub fn cell(&self, text: &str) -> Cell {
-        if self.raw {
-            Cell::new(text)
-        } else {
-            Cell::new(escape::line(text))
+        let text = match text.split_once('\n') {
+            Some((first, _)) if self.raw => format!("{first}{ELLIPSIS}"),
+            None if self.raw => text.to_owned(),
+            _ => escape::line(text).into_owned(),
+        };
+        Cell {
+            text,
+            style: Style::new(),
         }
     }
 
     /// Prints the table.
-    pub fn print(mut self) -> io::Result<()> {
-        self.table.discover_columns();
-        let last = self.table.column_count().saturating_sub(1);
-        for (index, column) in self.table.column_iter_mut().enumerate() {
-            column.set_padding((0, if index == last { 0 } else { 2 }));
-            match self.bounded {
-                Some((bounded, width)) if bounded == index => {
-                    column.set_constraint(ColumnConstraint::UpperBoundary(Width::Fixed(width)));
-                }
-                _ if index < last => {
-                    column.set_constraint(ColumnConstraint::ContentWidth);
-                }
-                _ => {}
-            }
-        }
-        let lines: Vec<String> = self.table.lines().collect();
+    pub fn print(self) -> io::Result<()> {
+        let width = terminal_width();
         let mut out: Box<dyn Write> = if self.raw {
             // Anstream would take out what a name or command brought along, too.
             Box::new(io::stdout().lock())
         } else {
             Box::new(anstream::stdout().lock())
         };
-        for line in lines {
-            writeln!(out, "{}", line.trim_end())?;
+        for line in self.lines(width) {
+            writeln!(out, "{line}")?;
         }
         out.flush()
     }
+
+    fn lines(&self, width: Option<usize>) -> Vec<String> {
+        let heading = |column: &Column| Cell {
+            text: column.heading.to_owned(),
+            style: Style::new().bold(),
+        };
+        let mut rows = vec![self.columns.iter().map(heading).collect::<Vec<_>>()];
+        rows.extend(self.rows.iter().cloned());
+        let most: Vec<usize> = (0..self.columns.len())
+            .map(|at| {
+                rows.iter()
+                    .filter_map(|row| Some(row.get(at)?.text.width()))
+                    .max()
+                    .unwrap_or(0)
+            })
+            .collect();
+        let widths = widths(&self.columns, &most, width);
+        rows.iter().map(|row| self.line(row, &widths)).collect()
+    }
+
+    fn line(&self, row: &[Cell], widths: &[Option<usize>]) -> String {
+        let mut line = String::new();
+        let mut blanks = 0;
+        for ((cell, column), width) in row.iter().zip(&self.columns).zip(widths) {
+            let Some(width) = *width else { continue };
+            let text = shorten(&cell.text, width, column.shorten);
+            if !text.is_empty() {
+                line.extend(std::iter::repeat_n(' ', blanks));
+                let style = if self.raw { Style::new() } else { cell.style };
+                line.push_str(&format!("{style}{text}{style:#}"));
+                blanks = 0;
+            }
+            blanks += width.saturating_sub(text.width()) + GAP;
+        }
+        line
+    }
+}
+
+/// The width of each column, none if it is left out: as much of the whole widths as there is room for.
+fn widths(columns: &[Column], most: &[usize], room: Option<usize>) -> Vec<Option<usize>> {
+    let Some(room) = room else {
+        return most.iter().copied().map(Some).collect();
+    };
+    let least = |at: usize| match columns[at].shorten {
+        Shorten::Never => most[at],
+        Shorten::End(least) | Shorten::Middle(least) => most[at].min(least.max(columns[at].heading.width())),
+    };
+    let mut widths: Vec<Option<usize>> = (0..columns.len()).map(|at| Some(least(at))).collect();
+    let taken = |widths: &[Option<usize>]| {
+        let shown = widths.iter().flatten();
+        shown.clone().sum::<usize>() + GAP * shown.count().saturating_sub(1)
+    };
+    while taken(&widths) > room {
+        let shown = (0..columns.len()).filter(|at| widths[*at].is_some() && columns[*at].expendable > 0);
+        match shown.max_by_key(|at| columns[*at].expendable) {
+            Some(at) => widths[at] = None,
+            None => break,
+        }
+    }
+    let mut left = room.saturating_sub(taken(&widths));
+    while left > 0 {
+        let short = (0..columns.len()).filter(|at| widths[*at].is_some_and(|width| width < most[*at]));
+        let Some(at) = short.min_by_key(|at| widths[*at]) else {
+            break;
+        };
+        widths[at] = widths[at].map(|width| width + 1);
+        left -= 1;
+    }
+    widths
+}
+
+/// The text in that width.
+fn shorten(text: &str, width: usize, how: Shorten) -> String {
+    if text.width() <= width || how == Shorten::Never {
+        return text.to_owned();
+    }
+    let room = width.saturating_sub(1);
+    let behind = match how {
+        Shorten::Middle(_) => room / 2,
+        _ => 0,
+    };
+    let head = fitting(text.chars(), room - behind);
+    let mut tail: String = fitting(text.chars().rev(), behind).chars().rev().collect();
+    // A mark belongs to the letter before it.
+    while tail.starts_with(|c: char| c.width() == Some(0)) {
+        tail.remove(0);
+    }
+    format!("{head}{ELLIPSIS}{tail}")
+}
+
+/// As many characters as fit.
+fn fitting(chars: impl Iterator<Item = char>, room: usize) -> String {
+    let mut used = 0;
+    chars
+        .take_while(|c| {
+            used += c.width().unwrap_or(1);
+            used <= room
+        })
+        .collect()
+}
+
+/// The width to fit into; none if nobody looks at it, or as much as you like.
+fn terminal_width() -> Option<usize> {
+    let out = io::stdout();
+    if !out.is_terminal() {
+        return None;
+    }
+    let (terminal_size::Width(width), _) = terminal_size::terminal_size_of(&out)?;
+    Some(usize::from(width)).filter(|width| *width > 0)
 }
 
 /// A job's state in its colour.
 pub fn state(state: State) -> Cell {
-    let cell = Cell::new(state.name());
-    match state {
-        State::Pending | State::Scheduled => cell,
-        State::Processing => cell.fg(Color::Cyan),
-        State::Completed => cell.fg(Color::Green),
-        State::Failed => cell.fg(Color::Yellow),
-        State::Dead => cell.fg(Color::Red),
-        State::Cancelled => cell.fg(Color::DarkGrey),
+    let colour = match state {
+        State::Pending | State::Scheduled => None,
+        State::Processing => Some(AnsiColor::Cyan),
+        State::Completed => Some(AnsiColor::Green),
+        State::Failed => Some(AnsiColor::Yellow),
+        State::Dead => Some(AnsiColor::Red),
+        State::Cancelled => Some(AnsiColor::BrightBlack),
+    };
+    Cell {
+        text: state.name().to_owned(),
+        style: colour.map_or_else(Style::new, AnsiColor::on_default),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const COLUMNS: [Column; 5] = [
+        Column::name("ID", 8),
+        Column::whole("STATE"),
+        Column::name("QUEUE", 7).expendable(1),
+        Column::whole("STARTED").expendable(2),
+        Column::sentence("REASON", 12),
+    ];
+
+    fn lines(rows: &[[&str; 5]], width: Option<usize>) -> Vec<String> {
+        let mut table = Table::new(&COLUMNS, true);
+        rows.iter().for_each(|row| table.row(row));
+        table.lines(width)
+    }
+
+    const LONG: [&str; 5] = [
+        "3f0c1a52-9a1e-4d53-8a0a-0c8f5e1b2d34",
+        "processing",
+        "a-queue-whose-name-has-sixty-letters-and-goes-on-and-on-to-60",
+        "2026-11-24 23:00:14",
+        "exit status 4: convert: profile.icc missing",
+    ];
+
+    #[test]
+    fn nothing_is_cut_where_no_terminal_is() {
+        let whole = lines(&[LONG], None);
+        assert_eq!(whole.len(), 2);
+        assert!(LONG.iter().all(|text| whole[1].contains(text)), "{whole:?}");
+    }
+
+    #[test]
+    fn everything_fits_the_terminal() {
+        let short = ["1", "dead", "mail", "2026-11-24 23:00:14", "ok"];
+        let wide = ["日本語".repeat(9), "e\u{301}".repeat(50)];
+        let wide = [&wide[0], "dead", "mail", "2026-11-24 23:00:14", &wide[1]];
+        for width in 40..200 {
+            for line in lines(&[LONG, short, wide], Some(width)) {
+                assert!(line.width() <= width, "{width}: {line}");
+            }
+            let heading = &lines(&[LONG, short, wide], Some(width))[0];
+            let words: Vec<&str> = heading.split_whitespace().collect();
+            let all = ["ID", "STATE", "QUEUE", "STARTED", "REASON"];
+            assert!(words.iter().all(|word| all.contains(word)), "{width}: {heading}");
+        }
+        let at = |width| lines(&[LONG], Some(width));
+        assert!(
+            at(80)[0].contains("STARTED") && at(80)[1].contains("3f0c1a5…"),
+            "{:?}",
+            at(80)
+        );
+        assert!(
+            !at(60)[0].contains("STARTED") && at(60)[0].contains("QUEUE"),
+            "{:?}",
+            at(60)
+        );
+        assert!(!at(40)[0].contains("QUEUE"), "{:?}", at(40));
+        assert_eq!(
+            lines(&[short], Some(80)),
+            lines(&[short], None),
+            "short texts stay"
+        );
+    }
+
+    #[test]
+    fn names_keep_both_ends_and_sentences_their_beginning() {
+        let middle = |text: &str, width| shorten(text, width, Shorten::Middle(0));
+        assert_eq!(middle("abcdefghij", 10), "abcdefghij");
+        assert_eq!(middle("abcdefghij", 7), "abc…hij");
+        assert_eq!(middle("日本語日本語", 6), "日…語");
+        assert_eq!(middle("abe\u{301}", 2), "a…", "no mark without its letter");
+        assert_eq!(shorten("abcdefghij", 4, Shorten::End(0)), "abc…");
+        assert_eq!(shorten("abcdefghij", 4, Shorten::Never), "abcdefghij");
     }
 }

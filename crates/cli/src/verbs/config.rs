@@ -12,7 +12,7 @@ use serde::Serialize;
 use crate::context::Context;
 use crate::exit::Exit;
 use crate::exit::Usage;
-use crate::output::table::Table;
+use crate::output::table::{Column, Table};
 use crate::output::{done, escape, json, say};
 use crate::verbs::plugin;
 
@@ -121,10 +121,14 @@ pub fn list(_: &ListArgs, context: &Context) -> Result<Exit> {
         json::print(&settings)?;
         return Ok(Exit::OK);
     }
-    let mut table = Table::new(
-        &["KEY", "VALUE", "DEFAULT", "SET", "MEANING AND RANGE"],
-        context.raw,
-    );
+    let columns = [
+        Column::name("KEY", 17),
+        Column::name("VALUE", 10),
+        Column::whole("DEFAULT").expendable(2),
+        Column::whole("SET").expendable(1),
+        Column::sentence("MEANING AND RANGE", 20),
+    ];
+    let mut table = Table::new(&columns, context.raw);
     for setting in settings {
         let set = if setting.set { "yes" } else { "" };
         let about = format!("{} ({})", setting.about, setting.allowed);

@@ -19,7 +19,7 @@ use crate::input::time::duration;
 use crate::output::attempt::{AttemptView, ending};
 use crate::output::job::JobView;
 use crate::output::json::ArrayPrinter;
-use crate::output::table::Table;
+use crate::output::table::{Column, Table};
 use crate::output::time::relative;
 use crate::output::{done, say};
 
@@ -90,6 +90,16 @@ struct LetterView {
     last_attempt: Option<AttemptView>,
 }
 
+const COLUMNS: [Column; 7] = [
+    Column::name("ID", 8),
+    Column::name("QUEUE", 7).expendable(1),
+    Column::whole("ATTEMPTS").expendable(3),
+    Column::whole("DIED").expendable(2),
+    Column::whole("ENDED BY").expendable(4),
+    Column::name("COMMAND", 10),
+    Column::sentence("REASON", 30),
+];
+
 /// How many jobs were meant by --all.
 #[derive(Serialize)]
 struct Counted {
@@ -119,11 +129,7 @@ pub fn list(args: &ListArgs, context: &Context) -> Result<Exit> {
     }
     let now = store.now()?;
     let limit = args.limit.unwrap_or(TABLE_ROWS);
-    let mut table = Table::new(
-        &["ID", "QUEUE", "ATTEMPTS", "DIED", "ENDED BY", "COMMAND", "REASON"],
-        context.raw,
-    );
-    table.bound_column(5, 40);
+    let mut table = Table::new(&COLUMNS, context.raw);
     let more = pages(&mut store, filter, Some(limit), |store, job| {
         let letter = DeadLetter::of(store, job)?;
         let job = &letter.job;

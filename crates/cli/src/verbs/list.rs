@@ -14,7 +14,7 @@ use crate::exit::Exit;
 use crate::output::job::JobView;
 use crate::output::json::ArrayPrinter;
 use crate::output::say;
-use crate::output::table::{self, Table};
+use crate::output::table::{self, Column, Table};
 use crate::output::time::relative;
 
 /// List jobs
@@ -47,6 +47,15 @@ fn state(text: &str) -> Result<StateFilter, UnknownState> {
     text.parse().map(|state| StateFilter(Some(state)))
 }
 
+const COLUMNS: [Column; 6] = [
+    Column::name("ID", 8),
+    Column::whole("STATE"),
+    Column::name("QUEUE", 7).expendable(1),
+    Column::whole("ATTEMPTS").expendable(3),
+    Column::whole("WHEN").expendable(2),
+    Column::name("COMMAND", 16),
+];
+
 /// Rows of a table, unless the user says otherwise.
 pub const TABLE_ROWS: u32 = 100;
 /// Jobs read at a time; each can be as large as a payload may be.
@@ -70,10 +79,7 @@ pub fn run(args: &ListArgs, context: &Context) -> Result<Exit> {
         return Ok(Exit::OK);
     }
     let now = store.now()?;
-    let mut table = Table::new(
-        &["ID", "STATE", "QUEUE", "ATTEMPTS", "WHEN", "COMMAND"],
-        context.raw,
-    );
+    let mut table = Table::new(&COLUMNS, context.raw);
     let limit = args.limit.unwrap_or(TABLE_ROWS);
     let more = pages(&mut store, filter, Some(limit), |_, job| {
         add_row(&mut table, &job, &settings, now, args.secrets);

@@ -12,7 +12,7 @@ use crate::context::Context;
 use crate::exit::Exit;
 use crate::output::attempt::{AttemptView, ending};
 use crate::output::job::JobView;
-use crate::output::table::Table;
+use crate::output::table::{Column, Table};
 use crate::output::time::{exact, local};
 use crate::output::{escape, json};
 
@@ -140,10 +140,18 @@ fn fields(view: &JobView, payload: Option<String>, input: Option<usize>) -> Vec<
 }
 
 fn print_attempts(attempts: &[Attempt], raw: bool) -> io::Result<()> {
-    let headings = [
-        "ATTEMPT", "OUTCOME", "ENDED BY", "STARTED", "TOOK", "NODE", "WORKER", "OUTPUT", "REASON",
+    let columns = [
+        Column::whole("ATTEMPT"),
+        Column::whole("OUTCOME"),
+        Column::whole("ENDED BY").expendable(2),
+        Column::whole("STARTED").expendable(1),
+        Column::whole("TOOK"),
+        Column::whole("NODE").expendable(4),
+        Column::whole("WORKER").expendable(5),
+        Column::whole("OUTPUT").expendable(3),
+        Column::sentence("REASON", 16),
     ];
-    let mut table = Table::new(&headings, raw);
+    let mut table = Table::new(&columns, raw);
     for attempt in attempts {
         table.row([
             attempt.number.to_string(),

@@ -11,7 +11,7 @@ use serde::Serialize;
 use crate::context::Context;
 use crate::exit::Exit;
 use crate::output::node::{self, NodeView};
-use crate::output::table::Table;
+use crate::output::table::{Column, Table};
 use crate::output::time::relative;
 use crate::output::{escape, json};
 
@@ -64,6 +64,18 @@ pub fn run(args: &StatusArgs, context: &Context) -> Result<Exit> {
     Ok(Exit::OK)
 }
 
+fn column(state: State) -> Column {
+    match state {
+        State::Pending => Column::whole("PENDING"),
+        State::Scheduled => Column::whole("SCHEDULED").expendable(2),
+        State::Processing => Column::whole("PROCESSING"),
+        State::Failed => Column::whole("FAILED"),
+        State::Completed => Column::whole("COMPLETED").expendable(1),
+        State::Dead => Column::whole("DEAD"),
+        State::Cancelled => Column::whole("CANCELLED").expendable(3),
+    }
+}
+
 fn print(view: &StatusView, now: Timestamp, raw: bool) -> Result<()> {
     let mut out = io::stdout();
     let db = if raw {
@@ -76,12 +88,8 @@ fn print(view: &StatusView, now: Timestamp, raw: bool) -> Result<()> {
         writeln!(out, "next job due {}", relative(due, now))?;
     }
     writeln!(out)?;
-    let headings: Vec<String> = State::ALL
-        .iter()
-        .map(|state| state.name().to_uppercase())
-        .collect();
-    let mut columns = vec!["QUEUE"];
-    columns.extend(headings.iter().map(String::as_str));
+    let mut columns = vec![Column::name("QUEUE", 7)];
+    columns.extend(State::ALL.map(column));
     let mut table = Table::new(&columns, raw);
     let rows = view.queues.iter().map(|(name, counts)| (name.as_str(), counts));
     let total = (view.queues.len() != 1).then_some(("all", &view.total));

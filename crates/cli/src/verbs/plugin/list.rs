@@ -9,7 +9,7 @@ use super::{ask, search};
 use crate::context::Context;
 use crate::exit::Exit;
 use crate::output::json;
-use crate::output::table::Table;
+use crate::output::table::{Column, Table};
 
 /// List the executor plugins that are found
 #[derive(Debug, Args)]
@@ -17,6 +17,13 @@ use crate::output::table::Table;
 Looked for in this order: --plugin-dir, the folders in QUEUECTL_PLUGIN_PATH, the folder of queuectl itself, \
 ../lib/queuectl/plugins beside it, and queuectl/plugins in the user's data folder. The first file of a name counts.")]
 pub struct ListArgs {}
+
+const COLUMNS: [Column; 4] = [
+    Column::name("NAME", 8),
+    Column::whole("VERSION"),
+    Column::name("FILE", 16).expendable(1),
+    Column::sentence("ABOUT", 30),
+];
 
 #[derive(Serialize)]
 struct PluginView {
@@ -38,7 +45,7 @@ pub fn run(_: &ListArgs, context: &Context) -> Result<Exit> {
         json::print(&plugins)?;
         return Ok(Exit::OK);
     }
-    let mut table = Table::new(&["NAME", "VERSION", "FILE", "ABOUT"], context.raw);
+    let mut table = Table::new(&COLUMNS, context.raw);
     for plugin in plugins {
         let about = plugin
             .error
