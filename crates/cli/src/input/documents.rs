@@ -9,6 +9,9 @@ use std::io::{self, BufRead};
 
 use super::lines::{Line, Lines};
 
+/// What some programs put before UTF-8: the byte order mark.
+const MARK: &[u8] = "\u{feff}".as_bytes();
+
 /// Where a document stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Place {
@@ -81,7 +84,8 @@ impl<R: BufRead> Documents<R> {
                     None => return Ok(None),
                 },
             };
-            let mut text = line.trim_ascii();
+            // Each of several files that were put together may begin with one.
+            let mut text = line.strip_prefix(MARK).unwrap_or(&line).trim_ascii();
             if self.items.is_some() {
                 text = text
                     .trim_ascii_start()
@@ -270,6 +274,10 @@ mod tests {
             ]
         );
         assert_eq!(split("[]\n[ ]\n"), []);
+        assert_eq!(
+            split("\u{feff}{\"a\":1}\n\u{feff}\n\u{feff}[2]\n"),
+            [line(1, "{\"a\":1}"), item(3, 1, "2")]
+        );
     }
 
     #[test]

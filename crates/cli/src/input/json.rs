@@ -13,26 +13,9 @@ use queuectl_core::{Command, Payload, excerpt};
 use serde_json::Value;
 use serde_json::value::RawValue;
 
+use super::fields::{FIELDS, unknown_field};
 use super::job::JobSpec;
 use super::time::{Start, duration, milliseconds, point};
-
-/// Every field there is.
-pub const FIELDS: [&str; 14] = [
-    "id",
-    "command",
-    "queue",
-    "priority",
-    "delay",
-    "run_at",
-    "timeout",
-    "max_retries",
-    "backoff_base",
-    "executor",
-    "env",
-    "cwd",
-    "stdin",
-    "payload",
-];
 
 /// Fields that are only printed: how a job fared. A job that was printed is taken as a new one.
 const PRINTED: [&str; 13] = [
@@ -59,19 +42,37 @@ pub fn is_one_word(text: &str) -> bool {
     matches!(serde_json::from_str(text), Ok(Value::String(word)) if !word.contains(char::is_whitespace))
 }
 
+/// The text without the byte order mark that some programs put before UTF-8.
+pub fn without_mark(text: &str) -> &str {
+    text.strip_prefix('\u{feff}').unwrap_or(text)
+}
+
+/// The beginning of a text, as a text of JSON.
+fn beginning(text: &str) -> String {
+    Value::from(excerpt(text.trim())).to_string()
+}
+
 /// Reads a job from a JSON object, or from a JSON string that is a command line.
 pub fn job(text: &str, now: &ZonedDateTime) -> Result<JobSpec, String> {
+    let text = without_mark(text);
     let in_words = |error: JsonError| error.to_string();
-    check(text).map_err(in_words)?;
+    check(text).map_err(|error| match error {
+        JsonError::Syntax(_) if !text.trim_start().starts_with(['{', '"', '[']) => format!(
+            "{} is not JSON; put a command line in double quotes, as `jq -R .` does with every line",
+            beginning(text)
+        ),
+        error => error.to_string(),
+    })?;
     if text.trim_start().starts_with('{') {
         let fields = serde_json::from_str(text).map_err(|error| in_words(error.into()))?;
         return object(fields, now);
     }
     match serde_json::from_str(text) {
         Ok(Value::String(line)) => Ok(JobSpec::line(line)),
-        Ok(other) => Err(format!(
-            "a job is an object or a command line in quotes, not {}",
-            kind(&other)
+        Ok(Value::Array(_)) => Err("a job is an object or a command line in quotes, not an array".to_owned()),
+        Ok(_) => Err(format!(
+            "a job is an object or a command line in quotes, not {0}; if that is a command, write \"{0}\"",
+            excerpt(text.trim())
         )),
         Err(error) => Err(in_words(error.into())),
     }
@@ -225,22 +226,6 @@ fn named_error(field: &str, error: &serde_json::Error) -> String {
 const COMMAND: &str = "text (a shell command line) or an array of texts (a program and its arguments)";
 const TIME: &str = "a number of seconds, or a text such as \"30s\"";
 
-fn unknown_field(name: &str) -> String {
-    let shown = excerpt(name);
-    let similarity = |field: &&&str| strsim::jaro_winkler(field, name);
-    let nearest = FIELDS
-        .iter()
-        .max_by(|a, b| similarity(a).total_cmp(&similarity(b)))
-        .filter(|field| similarity(field) > 0.7);
-    match nearest {
-        Some(nearest) => format!("there is no field \"{shown}\"; did you mean \"{nearest}\"?"),
-        None => format!(
-            "there is no field \"{shown}\"; the fields are {}",
-            FIELDS.join(", ")
-        ),
-    }
-}
-
 fn command(value: &Value) -> Option<Command> {
     match value {
         Value::String(line) => Some(Command::Line(line.clone())),
@@ -345,6 +330,12 @@ mod tests {
     }
 
     #[test]
+    fn a_byte_order_mark_is_no_part_of_the_text() {
+        let marked = read("\u{feff}{\"command\":\"x\"}");
+        assert_eq!(marked, Ok(JobSpec::line("x")));
+    }
+
+    #[test]
     fn a_printed_job_is_a_new_one() {
         let spec = read(
             r#"{"id":"7","number":7,"command":"echo 'a b'","argv":["echo","a b"],"queue":"q","state":"failed","attempts":1,
@@ -388,6 +379,18 @@ mod tests {
     fn every_mistake_is_named() {
         let cases = [
             ("{", "no valid JSON"),
+            (
+                "echo hi",
+                "\"echo hi\" is not JSON; put a command line in double quotes, as `jq -R .` does with every line",
+            ),
+            ("'echo hi'", "is not JSON; put a command line in double quotes"),
+            ("true", "not true; if that is a command, write \"true\""),
+            (
+                r#"{"cmd":"x"}"#,
+                "there is no field \"cmd\"; it is called \"command\"",
+            ),
+            (r#"{"maxRetries":1}"#, "it is called \"max_retries\""),
+            (r#"{"work-dir":"/"}"#, "it is called \"cwd\""),
             ("5", "a job is an object or a command line in quotes, not 5"),
             (r#"["a"]"#, "not an array"),
             (

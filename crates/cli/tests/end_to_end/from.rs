@@ -40,7 +40,7 @@ fn bad_lines_are_all_named_and_nothing_is_stored() {
     let said = queue.fails(2, ["enqueue", "--from", "jobs"]);
     for wanted in [
         "line 2: there is no field \"comand\"; did you mean \"command\"?",
-        "line 4: this is no valid JSON",
+        "line 4: \"nonsense\" is not JSON; put a command line in double quotes, as `jq -R .` does",
         "line 5: ",
         "line 6: the line is not valid UTF-8",
         "line 7: the job is longer than",
@@ -51,6 +51,28 @@ fn bad_lines_are_all_named_and_nothing_is_stored() {
     }
     assert!(!said.contains("line 1:") && !said.contains("line 3:"), "{said}");
     assert_eq!(queue.jobs().len(), 0);
+}
+
+#[test]
+fn a_byte_order_mark_is_passed_over_and_wide_text_is_named() {
+    let queue = Queue::new();
+    // Two files put together, each with a mark.
+    queue.write("jobs", "\u{feff}{\"command\":\"a\"}\n\u{feff}\"b\"\n");
+    queue.ok(["enqueue", "--from", "jobs"]);
+    queue.ok(["enqueue", "\u{feff}{\"command\":\"c\"}"]);
+    queue.ok(["enqueue", "\u{feff}d"]);
+    let jobs = queue.jobs();
+    let commands: Vec<_> = jobs.iter().map(|job| job["command"].as_str().unwrap()).collect();
+    assert_eq!(commands, ["a", "b", "c", "d"]);
+    let text = "{\"command\":\"a\"}\n".encode_utf16();
+    let wide: Vec<u8> = text.flat_map(u16::to_le_bytes).collect();
+    for mark in [&b"\xff\xfe"[..], b""] {
+        let said = queue
+            .run_with(["enqueue", "--from", "-"], &[mark, &wide].concat())
+            .fails(2);
+        assert!(said.contains("line 1: the text is UTF-16"), "{said}");
+    }
+    assert_eq!(queue.jobs().len(), 4);
 }
 
 #[test]

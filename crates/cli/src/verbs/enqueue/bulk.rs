@@ -164,6 +164,10 @@ impl Bulk<'_> {
             }
             Document::CutOff => return Err("the array has no end: the text is cut off".to_owned()),
         };
+        let is_wide = bytes.starts_with(b"\xff\xfe") || bytes.starts_with(b"\xfe\xff") || bytes.contains(&0);
+        if is_wide {
+            return Err("the text is UTF-16; make it UTF-8: iconv -f UTF-16 -t UTF-8".to_owned());
+        }
         let text = std::str::from_utf8(&bytes).map_err(|_| "the line is not valid UTF-8")?;
         let spec = json::job(text, &ZonedDateTime::now())?;
         if place.item.is_some() && json::is_one_word(text) {

@@ -29,6 +29,7 @@ pub fn read(mut words: Vec<String>) -> Result<Asked, Usage> {
         })));
     }
     let word = words.pop().unwrap_or_default();
+    let word = json::without_mark(&word).to_owned();
     if is_array(&word) {
         return Ok(Asked::Many(word));
     }
@@ -58,11 +59,12 @@ pub fn is_file(word: &str) -> bool {
 }
 
 fn begins_object(word: &str) -> bool {
-    word.trim_start().starts_with('{')
+    json::without_mark(word).trim_start().starts_with('{')
 }
 
 /// `[` is a program and begins shell command lines, too: `[ -f x ] && echo there`.
 fn is_array(word: &str) -> bool {
+    let word = json::without_mark(word);
     let Some(rest) = word.trim_start().strip_prefix('[') else {
         return false;
     };

@@ -1,0 +1,117 @@
+//! The names of a job's fields in JSON, and what was meant by one that there is not.
+
+use queuectl_core::excerpt;
+
+/// Every field there is.
+pub const FIELDS: [&str; 14] = [
+    "id",
+    "command",
+    "queue",
+    "priority",
+    "delay",
+    "run_at",
+    "timeout",
+    "max_retries",
+    "backoff_base",
+    "executor",
+    "env",
+    "cwd",
+    "stdin",
+    "payload",
+];
+
+/// What others call a field, in small letters alone, and what it is called here.
+const OTHER_NAMES: [(&str, &str); 43] = [
+    ("cmd", "\"command\""),
+    ("commandline", "\"command\""),
+    ("exec", "\"command\""),
+    ("run", "\"command\""),
+    ("script", "\"command\""),
+    ("shell", "\"command\""),
+    ("args", "\"command\", an array of the program and its arguments"),
+    (
+        "arguments",
+        "\"command\", an array of the program and its arguments",
+    ),
+    (
+        "program",
+        "\"command\", an array of the program and its arguments",
+    ),
+    ("name", "\"id\""),
+    ("jobid", "\"id\""),
+    ("key", "\"id\""),
+    ("uuid", "\"id\""),
+    ("queuename", "\"queue\""),
+    ("prio", "\"priority\""),
+    ("after", "\"delay\""),
+    (
+        "delayms",
+        "\"delay\", a number of seconds or a text such as \"500ms\"",
+    ),
+    ("in", "\"delay\""),
+    ("wait", "\"delay\""),
+    ("at", "\"run_at\""),
+    ("eta", "\"run_at\""),
+    ("schedule", "\"run_at\""),
+    ("scheduledat", "\"run_at\""),
+    ("scheduledfor", "\"run_at\""),
+    ("startat", "\"run_at\""),
+    ("runat", "\"run_at\""),
+    ("timelimit", "\"timeout\""),
+    (
+        "maxattempts",
+        "\"max_retries\", which does not count the first attempt",
+    ),
+    ("maxretries", "\"max_retries\""),
+    ("retries", "\"max_retries\""),
+    ("retry", "\"max_retries\""),
+    ("backoff", "\"backoff_base\""),
+    ("plugin", "\"executor\""),
+    ("type", "\"executor\""),
+    ("environment", "\"env\""),
+    ("envs", "\"env\""),
+    ("vars", "\"env\""),
+    ("dir", "\"cwd\""),
+    ("directory", "\"cwd\""),
+    ("workdir", "\"cwd\""),
+    ("workingdir", "\"cwd\""),
+    ("input", "\"stdin\""),
+    ("data", "\"payload\""),
+];
+
+/// What to say of a field that there is not.
+pub fn unknown_field(name: &str) -> String {
+    let shown = excerpt(name);
+    let plain: String = name.chars().filter(|c| c.is_alphanumeric()).collect();
+    let plain = plain.to_lowercase();
+    let known = OTHER_NAMES.iter().find(|(other, _)| *other == plain);
+    if let Some((_, field)) = known {
+        return format!("there is no field \"{shown}\"; it is called {field}");
+    }
+    let similarity = |field: &&&str| strsim::jaro_winkler(field, name);
+    let nearest = FIELDS
+        .iter()
+        .max_by(|a, b| similarity(a).total_cmp(&similarity(b)))
+        .filter(|field| similarity(field) > 0.7);
+    match nearest {
+        Some(nearest) => format!("there is no field \"{shown}\"; did you mean \"{nearest}\"?"),
+        None => format!(
+            "there is no field \"{shown}\"; the fields are {}",
+            FIELDS.join(", ")
+        ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn other_names_are_of_no_field_and_lead_to_one() {
+        for (other, field) in OTHER_NAMES {
+            assert!(!FIELDS.contains(&other), "{other}");
+            let name = field.split('"').nth(1).unwrap();
+            assert!(FIELDS.contains(&name), "{field}");
+        }
+    }
+}
