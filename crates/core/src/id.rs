@@ -61,6 +61,17 @@ pub enum IdError {
         /// The offending character.
         found: char,
     },
+    /// The name of an executor, which is part of a file name, has a character outside ASCII letters, digits, `-` and `_`.
+    #[error(
+        "executor name '{name}' has {found:?}; a to z, A to Z, digits and - _ are allowed, and the first must be a letter or \
+         digit"
+    )]
+    ExecutorCharacter {
+        /// The name, escaped.
+        name: String,
+        /// The offending character.
+        found: char,
+    },
     /// A job name of digits only would be taken for a number that the queue gives.
     #[error(
         "job id '{name}' is all digits; such ids are given by the queue itself, choose one with a letter"
@@ -182,18 +193,18 @@ impl Default for QueueName {
 
 impl ExecutorName {
     fn check(name: &str) -> Result<(), IdError> {
-        check("executor name", name)?;
-        match name
-            .chars()
-            .find(|c| !(c.is_ascii_alphanumeric() || "-_".contains(*c)))
-        {
-            Some(found) => Err(IdError::Character {
-                what: "executor name",
-                name: name.to_owned(),
-                found,
-            }),
-            None => Ok(()),
-        }
+        let refused = |found| IdError::ExecutorCharacter {
+            name: excerpt(name),
+            found,
+        };
+        check("executor name", name).map_err(|error| match error {
+            IdError::Character { found, .. } => refused(found),
+            other => other,
+        })?;
+        let is_allowed = |c: &char| c.is_ascii_alphanumeric() || "-_".contains(*c);
+        name.chars()
+            .find(|c| !is_allowed(c))
+            .map_or(Ok(()), |found| Err(refused(found)))
     }
 }
 
@@ -255,8 +266,11 @@ mod tests {
         ));
         assert!(matches!(
             "../shell".parse::<ExecutorName>(),
-            Err(IdError::Character { .. })
+            Err(IdError::ExecutorCharacter { found: '.', .. })
         ));
+        // What is refused is not named as allowed.
+        let refused = "a/b".parse::<ExecutorName>().unwrap_err().to_string();
+        assert_eq!(refused.matches('/').count(), 2, "{refused}");
         assert!(matches!(
             "x".repeat(129).parse::<QueueName>(),
             Err(IdError::TooLong { bytes: 129, .. })

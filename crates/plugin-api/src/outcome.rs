@@ -106,6 +106,8 @@ pub struct Exit {
     pub kind: ExitKind,
     /// Whether the host had asked it to stop (cancelled, timed out, shutdown).
     pub stopped: bool,
+    /// In words: why it was not started, or which limit it hit; else empty.
+    pub message: String,
 }
 
 /// In which way a process ended.
@@ -125,18 +127,18 @@ impl Exit {
     /// # Safety
     /// `exit.message` is absent or valid for the call.
     pub(crate) unsafe fn from_abi(exit: &qc_exit_v1) -> Exit {
+        // SAFETY: the caller vouches for the message.
+        let message = unsafe { exit.message.bytes() }.unwrap_or_default();
+        let message = String::from_utf8_lossy(message).into_owned();
         let kind = match exit.kind {
             QC_EXIT_CODE => ExitKind::Code(exit.code),
             QC_EXIT_SIGNAL => ExitKind::Signal(exit.code),
-            _ => {
-                // SAFETY: the caller vouches for the message.
-                let message = unsafe { exit.message.bytes() }.unwrap_or_default();
-                ExitKind::NotStarted(String::from_utf8_lossy(message).into_owned())
-            }
+            _ => ExitKind::NotStarted(message.clone()),
         };
         Exit {
             kind,
             stopped: exit.stopped != 0,
+            message,
         }
     }
 }
@@ -156,5 +158,25 @@ mod tests {
         assert_eq!(Outcome::succeeded().as_abi().fields, 0);
         assert_eq!(Outcome::failed_for_good("x").as_abi().fields, QC_IS_FINAL);
         assert_eq!(Outcome::failed("x").with_signal(9).as_abi().fields, QC_HAS_SIGNAL);
+    }
+
+    #[test]
+    fn an_exit_says_which_limit_the_process_hit() {
+        let mut abi = qc_exit_v1 {
+            size: size_of::<qc_exit_v1>() as u32,
+            kind: QC_EXIT_SIGNAL,
+            code: 9,
+            stopped: 0,
+            message: qc_str::new(b"out of memory"),
+        };
+        // SAFETY: the message is static.
+        let exit = unsafe { Exit::from_abi(&abi) };
+        assert_eq!(
+            (exit.kind, exit.message.as_str()),
+            (ExitKind::Signal(9), "out of memory")
+        );
+        abi.message = qc_str::NULL;
+        // SAFETY: there is none.
+        assert_eq!(unsafe { Exit::from_abi(&abi) }.message, "");
     }
 }

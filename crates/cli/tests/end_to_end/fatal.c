@@ -1,7 +1,9 @@
 /* A plugin that does to its worker process what the request's "do" says. */
+#include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "queuectl_plugin.h"
@@ -14,6 +16,22 @@ static void *host_ctx;
 static qc_str str(const char *text) {
     qc_str s = {(const uint8_t *)text, strlen(text)};
     return s;
+}
+
+static void report(uint64_t run, uint32_t kind) {
+    qc_outcome_v1 outcome;
+    memset(&outcome, 0, sizeof outcome);
+    outcome.size = sizeof outcome;
+    outcome.kind = kind;
+    host->finished(host_ctx, run, &outcome);
+}
+
+/* A thread that sleeps for a second, and fails if anything keeps it from that. */
+static void *nap(void *run) {
+    struct timespec second = {1, 0};
+    int woken = nanosleep(&second, NULL);
+    report((uint64_t)(uintptr_t)run, woken ? QC_FAILED : QC_SUCCEEDED);
+    return NULL;
 }
 
 static void describe(qc_str *out) {
@@ -33,7 +51,8 @@ static void destroy(void *instance) { (void)instance; }
 
 static qc_status start(void *instance, const qc_run_v1 *run, qc_error *error) {
     char request[512] = {0};
-    qc_outcome_v1 outcome;
+    static char line[64 * 1024];
+    pthread_t thread;
     (void)instance;
     (void)error;
     if (run->request.len >= sizeof request) return QC_INVALID;
@@ -47,10 +66,18 @@ static qc_status start(void *instance, const qc_run_v1 *run, qc_error *error) {
         return QC_OK;
     }
     if (strstr(request, "stay")) return QC_OK;
-    memset(&outcome, 0, sizeof outcome);
-    outcome.size = sizeof outcome;
-    outcome.kind = QC_SUCCEEDED;
-    host->finished(host_ctx, run->run, &outcome);
+    if (strstr(request, "nap")) {
+        if (pthread_create(&thread, NULL, nap, (void *)(uintptr_t)run->run)) abort();
+        pthread_detach(thread);
+        return QC_OK;
+    }
+    if (strstr(request, "print")) {
+        memset(line, 'x', sizeof line - 1);
+        line[sizeof line - 1] = '\n';
+        for (int i = 0; i < 1024 * 1024 * 64 / (int)sizeof line; i++)
+            if (write(2, line, sizeof line) < 0) abort();
+    }
+    report(run->run, QC_SUCCEEDED);
     return QC_OK;
 }
 

@@ -344,6 +344,55 @@ fn each_listed_plugin_runs_its_own_jobs() {
 }
 
 #[test]
+fn only_a_plugin_that_keeps_the_rules_is_installed() {
+    let test = "only_a_plugin_that_keeps_the_rules_is_installed";
+    let queue = Queue::new();
+    let to = queue.path("to");
+    let install = |fault: &str, more: &[&str]| {
+        let file = faulty(&queue, "faults", fault)?;
+        let mut command = queue.command(["plugin:install", "--to"]);
+        command.arg(&to).arg(&file).args(more);
+        Some(finish(command, None))
+    };
+    let Some(refused) = install(
+        "SETENV",
+        &["--job", queue.write("job.json", JOB).to_str().unwrap()],
+    ) else {
+        queuectl_testkit::skipped(test, "there is no C compiler `cc`");
+        return;
+    };
+    let why = refused.fails(7);
+    assert!(
+        why.contains("surroundings: start changed what all jobs share: the environment (PATH)"),
+        "{why}"
+    );
+    assert!(!to.exists());
+    install("UMASK", &["--unchecked"]).unwrap().ok();
+    std::fs::remove_dir_all(&to).unwrap();
+    install("NONE", &[]).unwrap().ok();
+    assert!(to.join("libqueuectl_plugin_faults.so").exists());
+}
+
+#[test]
+fn a_plugin_for_another_machine_is_told_from_one_that_is_not_there() {
+    let queue = Queue::new();
+    let shell = binary().with_file_name("libqueuectl_plugin_shell.so");
+    let mut bytes = std::fs::read(shell).unwrap();
+    let other = if cfg!(target_arch = "aarch64") {
+        (62_u16, "x86_64")
+    } else {
+        (183, "aarch64")
+    };
+    bytes[18..20].copy_from_slice(&other.0.to_ne_bytes());
+    let file = queue.write("libqueuectl_plugin_shell.so", bytes);
+    let message = queue.fails(7, ["plugin:info", file.to_str().unwrap()]);
+    assert!(
+        message.contains(&format!("it is built for another machine ({})", other.1)),
+        "{message}"
+    );
+}
+
+#[test]
 fn what_is_no_plugin_cannot_be_checked() {
     let queue = Queue::new();
     let text = queue.write("libqueuectl_plugin_text.so", "just text");

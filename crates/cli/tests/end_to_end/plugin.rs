@@ -19,7 +19,7 @@ pub fn add_plugin(queue: &Queue, test: &str) -> bool {
     let compiled = compile(
         &here.join("tests/end_to_end/fatal.c"),
         &queue.path("plugins/libqueuectl_plugin_fatal.so"),
-        &["-shared", "-fPIC", "-I", include.to_str().unwrap()],
+        &["-shared", "-fPIC", "-pthread", "-I", include.to_str().unwrap()],
     );
     if !compiled {
         queuectl_testkit::skipped(test, "there is no C compiler `cc`");
@@ -269,6 +269,35 @@ fn what_cannot_be_put_back_costs_the_worker_process_and_no_other_job() {
     gate.open();
     let job = queue.wait_state(&bystander, "completed");
     assert_eq!(history(&job), ["1 returned", "1 succeeded"], "{job}");
+}
+
+#[test]
+fn the_threads_of_a_plugin_do_not_hear_of_the_ends_of_jobs() {
+    let Some(queue) = with_plugin("the_threads_of_a_plugin_do_not_hear_of_the_ends_of_jobs") else {
+        return;
+    };
+    let plugins = queue.path("plugins");
+    let _node = queue.start(&["--concurrency", "2", "--plugin-dir", plugins.to_str().unwrap()]);
+    let nap = queue.enqueue([r#"{"executor":"fatal","max_retries":0,"payload":{"do":"nap"}}"#]);
+    queue.wait_state(&nap, "processing");
+    let others: Vec<String> = (0..20).map(|_| queue.enqueue(["true"])).collect();
+    for id in &others {
+        queue.wait_state(id, "completed");
+    }
+    queue.wait_state(&nap, "completed");
+}
+
+#[test]
+fn what_a_plugin_prints_has_a_limit() {
+    let Some(queue) = with_plugin("what_a_plugin_prints_has_a_limit") else {
+        return;
+    };
+    let plugins = queue.path("plugins");
+    let node = queue.start(&["--plugin-dir", plugins.to_str().unwrap()]);
+    let id = queue.enqueue([r#"{"executor":"fatal","max_retries":0,"payload":{"do":"print"}}"#]);
+    queue.wait_state(&id, "completed");
+    node.wait_log("prints more than 1 MiB a minute; dropping the rest");
+    assert!(node.log().len() < 2 * 1024 * 1024, "{}", node.log().len());
 }
 
 #[test]

@@ -298,7 +298,21 @@ fn sweep(what: &str, mut find: impl FnMut() -> (Vec<Stat>, HashSet<(u32, u64)>))
     killed.len()
 }
 
-/// Whether the file is a whole library of this machine's word size. The dynamic loader itself maps a truncated one and
+/// Machines by their number in ELF headers, by the names that Rust has for them.
+const MACHINES: [(u16, &str); 10] = [
+    (3, "x86"),
+    (8, "mips64"),
+    (20, "powerpc"),
+    (21, "powerpc64"),
+    (22, "s390x"),
+    (40, "arm"),
+    (43, "sparc64"),
+    (62, "x86_64"),
+    (183, "aarch64"),
+    (258, "loongarch64"),
+];
+
+/// Whether the file is a whole library for this machine. The dynamic loader itself maps a truncated one and
 /// dies of SIGBUS.
 pub(crate) fn check_library(path: &Path) -> Result<(), String> {
     let file = File::open(path).map_err(|error| crate::outcome::os_text(&error))?;
@@ -311,11 +325,31 @@ pub(crate) fn check_library(path: &Path) -> Result<(), String> {
     if read < head.len() || head[..4] != *b"\x7fELF" {
         return Err("it is no library (no ELF header)".to_owned());
     }
+    // The loader says of these that there is no such file.
+    let foreign = |machine: &str| {
+        format!(
+            "it is built for another machine ({machine}), this one is {}",
+            std::env::consts::ARCH
+        )
+    };
+    if (head[4] == 2) != cfg!(target_pointer_width = "64") {
+        return Err(foreign(if head[4] == 2 { "64-bit" } else { "32-bit" }));
+    }
+    let order = |bytes: [u8; 2]| match head[5] {
+        1 => u16::from_le_bytes(bytes),
+        _ => u16::from_be_bytes(bytes),
+    };
+    let machine = order([head[18], head[19]]);
+    let name = MACHINES.iter().find(|(number, _)| *number == machine);
+    let same = name.is_some_and(|(_, name)| *name == std::env::consts::ARCH);
+    // Of a machine that is not listed nothing is known.
+    let known = MACHINES.iter().any(|(_, name)| *name == std::env::consts::ARCH);
+    if known && !same || cfg!(target_endian = "little") != (head[5] == 1) {
+        let number = format!("ELF machine {machine}");
+        return Err(foreign(name.map_or(&number, |(_, name)| name)));
+    }
     if cfg!(not(target_pointer_width = "64")) {
         return Ok(());
-    }
-    if head[4] != 2 {
-        return Err("it is built for a 32-bit machine".to_owned());
     }
     let number = |bytes: &[u8], at: usize, size: usize| -> u64 {
         let digits = bytes[at..at + size].iter();

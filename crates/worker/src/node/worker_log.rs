@@ -1,15 +1,18 @@
 //! What a worker process writes to standard error: its own log, and whatever plugins print.
 //!
 //! It goes through the node rather than to the node's standard error itself. Whoever reads that may stall, and a worker
-//! process that waits for it runs no jobs.
+//! process that waits for it runs no jobs. What a plugin prints has no end of its own, so there is a limit to it.
 
 use std::io::{self, Read};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Longest line; a longer one is passed on in parts.
 const LINE: usize = 64 * 1024;
+/// Most bytes that are passed on of one worker process within [`SPAN`]. What is beyond that is dropped and counted.
+const MOST: usize = 1024 * 1024;
+const SPAN: Duration = Duration::from_secs(60);
 /// How long the last lines of a process that ended are waited for. They are there, unless something that a plugin started
 /// holds the pipe as well.
 const LAST: Duration = Duration::from_millis(100);
@@ -28,13 +31,69 @@ impl Passing {
     }
 }
 
+/// How much was passed on lately.
+struct Measure {
+    since: Instant,
+    passed: usize,
+    dropped: usize,
+}
+
+impl Measure {
+    fn new(now: Instant) -> Measure {
+        Measure {
+            since: now,
+            passed: 0,
+            dropped: 0,
+        }
+    }
+
+    /// Whether so many bytes may pass. Says of an earlier time how many bytes did not.
+    fn may_pass(&mut self, bytes: usize, now: Instant) -> (bool, usize) {
+        let mut told = 0;
+        if now.saturating_duration_since(self.since) >= SPAN {
+            told = std::mem::replace(self, Measure::new(now)).dropped;
+        }
+        let may = self.passed + bytes <= MOST;
+        if may {
+            self.passed += bytes;
+        } else {
+            self.dropped += bytes;
+        }
+        (may, told)
+    }
+}
+
 /// Starts passing lines on to `to`, until nobody has the other end any more.
 pub fn pass_on(worker: usize, from: impl Read + Send + 'static, to: fn(&[u8])) -> io::Result<Passing> {
     let (end, ended) = channel();
     thread::Builder::new()
         .name(format!("log of worker {}", worker + 1))
         .spawn(move || {
-            copy(from, to);
+            let mut measure = Measure::new(Instant::now());
+            let tell = |bytes: usize| {
+                if bytes > 0 {
+                    tracing::warn!(
+                        worker = worker + 1,
+                        bytes,
+                        "what the worker process printed was dropped beyond {} MiB a minute",
+                        MOST / 1024 / 1024
+                    );
+                }
+            };
+            copy(from, |lines| {
+                let (may, dropped) = measure.may_pass(lines.len(), Instant::now());
+                tell(dropped);
+                if may {
+                    to(lines);
+                } else if measure.dropped == lines.len() {
+                    tracing::warn!(
+                        worker = worker + 1,
+                        "the worker process, or a plugin in it, prints more than {} MiB a minute; dropping the rest",
+                        MOST / 1024 / 1024
+                    );
+                }
+            });
+            tell(measure.dropped);
             drop(end);
         })?;
     Ok(Passing(ended))
@@ -102,6 +161,18 @@ mod tests {
             lines.push(String::from_utf8(line.to_vec()).unwrap())
         });
         lines
+    }
+
+    #[test]
+    fn what_is_printed_has_a_limit() {
+        let start = Instant::now();
+        let mut measure = Measure::new(start);
+        assert_eq!(measure.may_pass(MOST - 1, start), (true, 0));
+        assert_eq!(measure.may_pass(2, start), (false, 0));
+        assert_eq!(measure.may_pass(1, start), (true, 0), "a short line still fits");
+        assert_eq!(measure.may_pass(5, start + SPAN / 2), (false, 0));
+        assert_eq!(measure.may_pass(MOST, start + SPAN), (true, 7));
+        assert_eq!(measure.may_pass(1, start + SPAN), (false, 0));
     }
 
     #[test]

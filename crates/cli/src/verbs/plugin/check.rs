@@ -4,7 +4,7 @@
 use std::ffi::OsString;
 use std::fs;
 use std::io::{self, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
@@ -101,23 +101,52 @@ pub fn run_case(args: &CaseArgs, _: &Context) -> Result<Exit> {
     Ok(Exit::OK)
 }
 
-pub fn run(args: &CheckArgs, context: &Context) -> Result<Exit> {
-    let plugin = file(&args.plugin, context)?;
-    let (executor, folder) = executor_of(&plugin)?;
-    let silent = !context.is_verbose();
+/// Longest that a case may take by default.
+const LIMIT: Duration = Duration::from_secs(10);
+/// Jobs at a time, in a check before an installation.
+const FEW: usize = 50;
+
+/// What a check is made with, without jobs of one's own.
+fn options(plugin: &Path, context: &Context) -> Result<KitOptions> {
+    let (executor, folder) = executor_of(plugin)?;
     let mut worker: Vec<OsString> = vec!["worker:run".into(), "--plugin-dir".into(), folder.into()];
     worker.extend(context.shared_options());
-    let options = KitOptions {
-        file: plugin.clone(),
+    Ok(KitOptions {
+        file: plugin.to_owned(),
         executor,
         helper: vec!["plugin:check-case".into()],
         worker,
         settings: settings(context)?,
+        sample: None,
+        long: None,
+        limit: LIMIT,
+        many: FEW,
+        silent: !context.is_verbose(),
+    })
+}
+
+/// The rules that a plugin breaks, each with what happened.
+pub fn broken_rules(plugin: &Path, job: Option<&str>, context: &Context) -> Result<Vec<String>> {
+    let mut options = options(plugin, context)?;
+    options.sample = job.map(sample).transpose()?;
+    let mut broken = Vec::new();
+    check_plugin(&options, |checked| {
+        if let Verdict::Failed(what) = &checked.verdict {
+            broken.push(format!("{}: {what}", checked.name));
+        }
+    })
+    .map_err(Failed::executor)?;
+    Ok(broken)
+}
+
+pub fn run(args: &CheckArgs, context: &Context) -> Result<Exit> {
+    let plugin = file(&args.plugin, context)?;
+    let options = KitOptions {
         sample: args.job.as_deref().map(sample).transpose()?,
         long: args.long_job.as_deref().map(sample).transpose()?,
         limit: args.timeout,
         many: args.many.into(),
-        silent,
+        ..options(&plugin, context)?
     };
     let begun = Instant::now();
     let mut cases = Vec::new();

@@ -9,20 +9,30 @@ use clap::Args;
 use queuectl_sys::Draft;
 use serde::Serialize;
 
+use super::check::broken_rules;
 use super::run::executor_of;
 use super::{ask, search};
 use crate::context::Context;
-use crate::exit::{Exit, Usage};
+use crate::exit::{Exit, Failed, Usage};
 use crate::output::{done, say};
 
 /// Check a plugin and copy it to where nodes find it
 #[derive(Debug, Args)]
+#[command(after_help = "\
+The check is that of plugin:check, with 50 jobs at a time. A plugin that fails it is not installed. For a plugin that \
+is not one for commands, --job lets the check run jobs, too.")]
 pub struct InstallArgs {
     /// The plugin's file
     file: PathBuf,
     /// Into this folder [default: queuectl/plugins in the user's data folder]
     #[arg(long, value_name = "DIR")]
     to: Option<PathBuf>,
+    /// A file with a job as JSON, as `enqueue` takes it, that must succeed
+    #[arg(long, value_name = "JOB.json", conflicts_with = "unchecked")]
+    job: Option<String>,
+    /// Install it although it may break rules of the plugin ABI; it must still be loadable
+    #[arg(long)]
+    unchecked: bool,
 }
 
 #[derive(Serialize)]
@@ -38,6 +48,18 @@ pub fn run(args: &InstallArgs, context: &Context) -> Result<Exit> {
     let (executor, _) = executor_of(&source)?;
     // A file that cannot be loaded, or whose name is another executor's, is not installed.
     let probe = ask(&source, context)?;
+    if !args.unchecked {
+        let broken = broken_rules(&source, args.job.as_deref(), context)?;
+        if !broken.is_empty() {
+            let text = format!(
+                "{} is not installed: it breaks rules of the plugin ABI: {}; `queuectl plugin:check` shows all of it, and \
+                 --unchecked installs it all the same",
+                source.display(),
+                broken.join("; ")
+            );
+            return Err(Failed::executor(text).into());
+        }
+    }
     let to = match &args.to {
         Some(to) => {
             std::path::absolute(to).map_err(|error| Usage::new(format!("--to {}: {error}", to.display())))?
