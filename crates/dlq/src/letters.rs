@@ -32,21 +32,26 @@ impl DeadLetter {
             .map_or("", |attempt| &attempt.outcome.message)
     }
 
-    /// The last line that the last attempt printed, which often says more than its exit status; none if it printed
-    /// nothing. What is no UTF-8 is replaced.
+    /// The last line that the last attempt printed, which often says more than its exit status.
     pub fn last_line(&self) -> Option<String> {
-        let output = &self.last_attempt.as_ref()?.output;
-        let end = if output.tail.is_empty() {
-            &output.head
-        } else {
-            &output.tail
-        };
-        let line = end
-            .split(|byte| *byte == b'\n')
-            .map(<[u8]>::trim_ascii)
-            .rfind(|line| !line.is_empty())?;
-        Some(String::from_utf8_lossy(line).chars().take(LINE_CHARS).collect())
+        last_line(self.last_attempt.as_ref()?)
     }
+}
+
+/// The last line that an attempt printed; none if it printed nothing. Bytes that are not UTF-8 are replaced, and only the
+/// first 200 characters count.
+pub fn last_line(attempt: &Attempt) -> Option<String> {
+    let output = &attempt.output;
+    let end = if output.tail.is_empty() {
+        &output.head
+    } else {
+        &output.tail
+    };
+    let line = end
+        .split(|byte| *byte == b'\n')
+        .map(<[u8]>::trim_ascii)
+        .rfind(|line| !line.is_empty())?;
+    Some(String::from_utf8_lossy(line).chars().take(LINE_CHARS).collect())
 }
 
 /// The dead letters that fit; the filter's own state does not matter.

@@ -6,5 +6,5 @@
 mod letters;
 mod operate;
 
-pub use letters::{DeadLetter, list, show};
+pub use letters::{DeadLetter, last_line, list, show};
 pub use operate::{purge, purge_all, retry, retry_all};

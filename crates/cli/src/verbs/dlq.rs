@@ -87,6 +87,8 @@ pub struct PurgeArgs {
 struct LetterView {
     #[serde(flatten)]
     job: JobView,
+    /// The last line that it printed.
+    last_line: Option<String>,
     last_attempt: Option<AttemptView>,
 }
 
@@ -120,8 +122,13 @@ pub fn list(args: &ListArgs, context: &Context) -> Result<Exit> {
             let letter = DeadLetter::of(store, job)?;
             let error = Some(letter.reason().to_owned()).filter(|reason| !reason.is_empty());
             let last_attempt = letter.last_attempt.as_ref().map(AttemptView::from);
+            let last_line = letter.last_line();
             let job = JobView::new(letter.job, error, &settings, args.secrets);
-            array.item(&LetterView { job, last_attempt })?;
+            array.item(&LetterView {
+                job,
+                last_line,
+                last_attempt,
+            })?;
             Ok(())
         })?;
         array.end()?;
@@ -163,7 +170,8 @@ pub fn show(args: &ShowArgs, context: &Context) -> Result<Exit> {
     let mut store = context.open()?;
     let settings = store.settings()?;
     let (job, attempts) = queuectl_dlq::show(&mut store, &args.job)?;
-    super::show::print(job, &attempts, &settings, args.secrets, context)?;
+    let last_line = super::show::last_line(&mut store, &job, &attempts)?;
+    super::show::print(job, &attempts, last_line, &settings, args.secrets, context)?;
     Ok(Exit::OK)
 }
 

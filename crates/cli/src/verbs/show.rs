@@ -6,6 +6,7 @@ use std::time::Duration;
 use anyhow::Result;
 use clap::Args;
 use queuectl_core::{Attempt, HIDDEN, Job, JobRef, Settings, Timestamp};
+use queuectl_storage::{Store, StoreError};
 use serde::Serialize;
 
 use crate::context::Context;
@@ -31,6 +32,8 @@ pub struct ShowArgs {
 struct Shown {
     #[serde(flatten)]
     job: JobView,
+    /// The last line that its newest ended attempt printed.
+    last_line: Option<String>,
     /// The ended attempts, oldest first.
     attempt_history: Vec<AttemptView>,
 }
@@ -40,14 +43,25 @@ pub fn run(args: &ShowArgs, context: &Context) -> Result<Exit> {
     let settings = store.settings()?;
     let job = store.job(&args.job)?;
     let attempts = store.attempts_without_output(job.id)?;
-    print(job, &attempts, &settings, args.secrets, context)?;
+    let last_line = last_line(&mut store, &job, &attempts)?;
+    print(job, &attempts, last_line, &settings, args.secrets, context)?;
     Ok(Exit::OK)
+}
+
+/// The last line that the newest of a job's ended attempts printed.
+pub fn last_line(store: &mut Store, job: &Job, attempts: &[Attempt]) -> Result<Option<String>, StoreError> {
+    let Some(newest) = attempts.last() else {
+        return Ok(None);
+    };
+    let newest = store.attempt(job.id, newest.fence)?;
+    Ok(newest.as_ref().and_then(queuectl_dlq::last_line))
 }
 
 /// Prints a job and its attempts, with secrets or without.
 pub fn print(
     job: Job,
     attempts: &[Attempt],
+    last_line: Option<String>,
     settings: &Settings,
     secrets: bool,
     context: &Context,
@@ -64,12 +78,13 @@ pub fn print(
         let attempt_history = attempts.iter().map(AttemptView::from).collect();
         json::print(&Shown {
             job: view,
+            last_line,
             attempt_history,
         })?;
         return Ok(());
     }
     let mut out = anstream::stdout().lock();
-    for (name, value) in fields(&view, own, input) {
+    for (name, value) in fields(&view, last_line, own, input) {
         let value = if context.raw {
             value
         } else {
@@ -87,7 +102,12 @@ pub fn print(
 
 /// What there is to say about a job with that payload for its executor and so many bytes of input; what does not apply
 /// is left out.
-fn fields(view: &JobView, payload: Option<String>, input: Option<usize>) -> Vec<(&'static str, String)> {
+fn fields(
+    view: &JobView,
+    last_line: Option<String>,
+    payload: Option<String>,
+    input: Option<usize>,
+) -> Vec<(&'static str, String)> {
     let time = |time: Option<Timestamp>| time.map(local);
     let timeout = match view.timeout_ms {
         Some(ms) => exact(Duration::from_millis(ms)),
@@ -102,6 +122,7 @@ fn fields(view: &JobView, payload: Option<String>, input: Option<usize>) -> Vec<
         ("job", Some(id)),
         ("state", Some(view.state.to_string())),
         ("error", view.error.clone()),
+        ("last line", last_line),
         ("command", Some(view.command.clone())),
         ("queue", Some(view.queue.to_string())),
         ("priority", Some(view.priority.to_string())),

@@ -29,6 +29,8 @@ struct StatusView {
     db: String,
     /// Its size: the file with its write-ahead log, or the tables with their indexes.
     bytes: u64,
+    /// The size of long outputs and logs on this machine.
+    folder_bytes: u64,
     /// When the next waiting job is due.
     next_due: Option<Timestamp>,
     /// Jobs by state, over all queues; every state is there.
@@ -51,6 +53,7 @@ pub fn run(args: &StatusArgs, context: &Context) -> Result<Exit> {
     let view = StatusView {
         db: context.location.to_string(),
         bytes: store.bytes()?,
+        folder_bytes: store.folder_bytes(),
         next_due: store.next_due()?,
         total,
         queues,
@@ -83,7 +86,16 @@ fn print(view: &StatusView, now: Timestamp, raw: bool) -> Result<()> {
     } else {
         escape::line(&view.db)
     };
-    writeln!(out, "{db} ({} KiB)", view.bytes.div_ceil(1024))?;
+    let kib = |bytes: u64| bytes.div_ceil(1024);
+    match view.folder_bytes {
+        0 => writeln!(out, "{db} ({} KiB)", kib(view.bytes))?,
+        beside => writeln!(
+            out,
+            "{db} ({} KiB, and {} KiB of long outputs and logs)",
+            kib(view.bytes),
+            kib(beside)
+        )?,
+    }
     if let Some(due) = view.next_due {
         writeln!(out, "next job due {}", relative(due, now))?;
     }

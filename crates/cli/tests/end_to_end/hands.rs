@@ -294,3 +294,69 @@ fn what_is_printed_can_be_stored_again() {
     );
     again.fails(2, ["enqueue", r#"{"command":"x","timeout":1,"timeout_ms":1}"#]);
 }
+
+#[test]
+fn the_last_line_says_why_wherever_a_dead_job_is_shown() {
+    let queue = Queue::quick();
+    let dead = queue.enqueue([
+        "--max-retries",
+        "0",
+        if cfg!(windows) {
+            "echo first& echo profile.icc missing& exit 4"
+        } else {
+            "echo first; echo profile.icc missing; exit 4"
+        },
+    ]);
+    let silent = queue.enqueue(["--max-retries", "0", "exit 4"]);
+    assert_eq!(queue.drain(&[]), 1);
+    let last = "profile.icc missing";
+    assert_eq!(queue.job(&dead)["last_line"], last);
+    assert_eq!(queue.json(["dlq:show", &dead])["last_line"], last);
+    let letters = queue.json(["dlq:list"]);
+    assert_eq!(
+        (&letters[0]["last_line"], &letters[1]["last_line"]),
+        (&json!(last), &json!(null))
+    );
+    assert!(
+        queue
+            .ok(["show", &dead])
+            .contains(&format!("last line     {last}"))
+    );
+    assert!(!queue.ok(["show", &silent]).contains("last line"));
+}
+
+#[test]
+fn a_status_counts_the_files_beside_the_queue() {
+    let queue = Queue::quick();
+    queue.ok(["config:set", "output_limit", "1KiB"]);
+    let before = queue.json(["status"])["folder_bytes"].as_u64().unwrap();
+    queue.write("large", "x".repeat(50_000));
+    queue.enqueue([if cfg!(windows) { "type large" } else { "cat large" }]);
+    assert_eq!(queue.drain(&[]), 0);
+    let after = queue.json(["status"])["folder_bytes"].as_u64().unwrap();
+    assert!(after >= before + 50_000, "{before} {after}");
+    assert!(queue.ok(["status"]).contains("of long outputs and logs)"));
+}
+
+#[test]
+fn a_stop_says_what_it_cut_off() {
+    let queue = Queue::quick();
+    let node = queue.start(&["--count", "2"]);
+    for _ in 0..2 {
+        queue.enqueue([crate::support::jobs::FOREVER]);
+    }
+    queue.wait_state("1", "processing");
+    queue.wait_state("2", "processing");
+    assert_eq!(
+        queue.ok(["worker:stop", "--now", "--wait"]),
+        "node 1 stopped; 2 jobs were cut off and are back in the queue"
+    );
+    drop(node);
+    assert_eq!(
+        (queue.state("1"), queue.state("2")),
+        ("pending".to_owned(), "pending".to_owned())
+    );
+    let other = queue.start(&["--queue", "other"]);
+    assert_eq!(queue.ok(["worker:stop", "--wait"]), "node 2 stopped");
+    drop(other);
+}

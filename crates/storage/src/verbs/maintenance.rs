@@ -37,6 +37,9 @@ pub struct CheckReport {
     pub free_pages: u64,
 }
 
+/// Files that are looked at to say how large the folder beside a store is.
+const FOLDER_FILES: u32 = 100_000;
+
 impl Store {
     /// Checks the file's structure, its indexes, the links between its rows and their checksums. Reads the whole file.
     ///
@@ -76,6 +79,28 @@ impl Store {
             free_pages: count("PRAGMA freelist_count")?,
             damage,
         })
+    }
+
+    /// How much the files in the folder take that belongs to the store on this machine: long outputs and logs. Of very many
+    /// files, the first 100,000 count.
+    pub fn folder_bytes(&self) -> u64 {
+        let mut folders = vec![self.location().beside()];
+        let (mut bytes, mut seen) = (0, 0);
+        while let Some(folder) = folders.pop() {
+            for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
+                seen += 1;
+                if seen > FOLDER_FILES {
+                    return bytes;
+                }
+                // A link is not followed.
+                match entry.metadata() {
+                    Ok(data) if data.is_dir() => folders.push(entry.path()),
+                    Ok(data) => bytes += data.len(),
+                    Err(_) => {}
+                }
+            }
+        }
+        bytes
     }
 
     /// How much the store takes on the disk.

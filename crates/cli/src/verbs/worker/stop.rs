@@ -1,11 +1,12 @@
 //! `worker:stop`: asking nodes to stop, from anywhere that sees the queue.
 
+use std::collections::BTreeSet;
 use std::io::{self, Write};
 use std::time::Duration;
 
 use anyhow::Result;
 use clap::Args;
-use queuectl_core::NodeId;
+use queuectl_core::{JobId, NodeId, OutcomeKind};
 use queuectl_storage::{StopRequest, Store, StoreError};
 use serde::Serialize;
 
@@ -51,6 +52,11 @@ pub fn run(args: &StopArgs, context: &Context) -> Result<Exit> {
     } else {
         StopRequest::Gracefully
     };
+    let jobs = if args.wait {
+        jobs_of_all(&mut store)?
+    } else {
+        BTreeSet::new()
+    };
     let mut asked = Vec::new();
     let mut exit = Exit::OK;
     if args.nodes.is_empty() {
@@ -79,7 +85,7 @@ pub fn run(args: &StopArgs, context: &Context) -> Result<Exit> {
     if context.json {
         let printed = json::print(&Asked { nodes: &living });
         done::printed_or_warn(printed, || format!("{} nodes are asked to stop", living.len()));
-    } else {
+    } else if !args.wait {
         for node in &living {
             let line = format!("node {node} is asked to stop");
             done::printed_or_warn(writeln!(io::stdout(), "{line}"), || line);
@@ -89,9 +95,39 @@ pub fn run(args: &StopArgs, context: &Context) -> Result<Exit> {
         say::note("no node is running");
     }
     if args.wait {
-        wait_until_gone(&mut store, living, args.timeout)?;
+        wait_until_gone(&mut store, living, jobs, args, context)?;
     }
     Ok(exit)
+}
+
+/// How many of the jobs the node cut off and gave back to the queue.
+fn cut_off(store: &mut Store, node: NodeId, jobs: impl Iterator<Item = JobId>) -> Result<usize> {
+    let mut cut = 0;
+    for job in jobs {
+        let attempts = store.attempts_without_output(job)?;
+        let mut of_node = attempts.iter().filter(|attempt| attempt.node == node);
+        let returned = of_node
+            .next_back()
+            .is_some_and(|last| last.outcome.kind == OutcomeKind::Returned);
+        cut += usize::from(returned);
+    }
+    Ok(cut)
+}
+
+/// Says how a node's stop went; with --json on standard error, for the document names the nodes that were asked.
+fn tell_stopped(node: NodeId, cut: usize, context: &Context) {
+    let line = match cut {
+        0 => format!("node {node} stopped"),
+        1 => format!("node {node} stopped; 1 job was cut off and is back in the queue"),
+        _ => format!("node {node} stopped; {cut} jobs were cut off and are back in the queue"),
+    };
+    if context.json {
+        if cut > 0 {
+            say::note(&line);
+        }
+        return;
+    }
+    done::printed_or_warn(writeln!(io::stdout(), "{line}"), || line);
 }
 
 fn is_known(store: &mut Store, node: NodeId) -> Result<bool> {
@@ -104,16 +140,37 @@ fn say_dead(node: NodeId) {
     ));
 }
 
-fn wait_until_gone(store: &mut Store, mut nodes: Vec<NodeId>, timeout: Option<Duration>) -> Result<()> {
-    let mut patience = Patience::new(timeout);
+/// What all nodes are doing.
+fn jobs_of_all(store: &mut Store) -> Result<BTreeSet<(NodeId, JobId)>> {
+    let mut jobs = BTreeSet::new();
+    for node in store.nodes()? {
+        let of_node = store.jobs_of_node(node.id)?;
+        jobs.extend(of_node.iter().map(|job| (node.id, job.id)));
+    }
+    Ok(jobs)
+}
+
+fn wait_until_gone(
+    store: &mut Store,
+    mut nodes: Vec<NodeId>,
+    mut jobs: BTreeSet<(NodeId, JobId)>,
+    args: &StopArgs,
+    context: &Context,
+) -> Result<()> {
+    let mut patience = Patience::new(args.timeout);
     loop {
         let mut left = Vec::new();
+        // Also what they were just taking when they were asked.
+        jobs.extend(jobs_of_all(store)?);
         for node in nodes {
             if store.node_lives(node)? {
                 left.push(node);
             } else if is_known(store, node)? {
                 // A node that stops leaves the store before it lets go of its lock; this one was killed.
                 say_dead(node);
+            } else {
+                let had = jobs.iter().filter(|(of, _)| *of == node).map(|(_, job)| *job);
+                tell_stopped(node, cut_off(store, node, had)?, context);
             }
         }
         nodes = left;
@@ -121,7 +178,7 @@ fn wait_until_gone(store: &mut Store, mut nodes: Vec<NodeId>, timeout: Option<Du
             return Ok(());
         };
         if !patience.pause() {
-            let message = format!("the time is up: node {node} has not stopped yet; --now stops its jobs");
+            let message = format!("timed out: node {node} has not stopped yet; --now stops its jobs");
             return Err(Ended {
                 message,
                 exit: Exit::TIMEOUT,
