@@ -24,6 +24,7 @@ mod verbs;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
+    queuectl_executor::clean::withhold_descriptors();
     let command_line = match parse::parse() {
         Ok(command_line) => command_line,
         Err(ended) => return ended,

@@ -91,7 +91,7 @@ impl Bench {
         if options.silent {
             command.stderr(Stdio::null());
         }
-        clean::own_session(&mut command);
+        clean::helper(&mut command);
         let mut child = command.spawn()?;
         let (Some(input), Some(output)) = (child.stdin.take(), child.stdout.take()) else {
             return Err(io::Error::other("the worker process has no streams").into());

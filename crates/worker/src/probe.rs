@@ -81,7 +81,7 @@ impl Probe {
             .arg(path)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped());
-        clean::own_session(&mut command);
+        clean::helper(&mut command);
         let mut child = command.spawn()?;
         let (Some(mut input), Some(output)) = (child.stdin.take(), child.stdout.take()) else {
             return Err(io::Error::other("the helper process has no streams").into());

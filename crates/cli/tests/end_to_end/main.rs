@@ -32,6 +32,8 @@ mod hard;
 #[cfg(unix)]
 mod http;
 #[cfg(target_os = "linux")]
+mod inherited;
+#[cfg(target_os = "linux")]
 mod kit;
 #[cfg(target_os = "linux")]
 mod leftovers;

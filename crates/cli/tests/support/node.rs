@@ -37,6 +37,8 @@ impl Node {
         let log = queue.path(&format!("node{number}.log"));
         let file = File::create(&log).unwrap();
         command.env(MARK, &mark);
+        #[cfg(unix)]
+        super::unix::hear_signals(&mut command);
         command.stdout(file.try_clone().unwrap()).stderr(file);
         Node {
             child: command.spawn().unwrap(),

@@ -84,6 +84,22 @@ pub fn lives(pid: i32) -> bool {
     }
 }
 
+/// Has a process hear the signals that tests send, which a shell that started the tests in the background ignores.
+pub fn hear_signals(command: &mut Command) {
+    use nix::sys::signal::{SigHandler, signal};
+    use std::os::unix::process::CommandExt;
+
+    let hear = || {
+        for one in [Signal::SIGHUP, Signal::SIGINT, Signal::SIGTERM] {
+            // SAFETY: the default action is no code of this process.
+            unsafe { signal(one, SigHandler::SigDfl)? };
+        }
+        Ok(())
+    };
+    // SAFETY: between fork and exec there are only system calls.
+    unsafe { command.pre_exec(hear) };
+}
+
 pub fn wait_gone(pid: i32, what: &str) {
     wait_until(&format!("the end of {what}, process {pid}"), || !lives(pid));
 }

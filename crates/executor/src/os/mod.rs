@@ -44,7 +44,7 @@ use portable::Group;
 #[cfg(target_os = "linux")]
 pub(crate) use birthmark::{Birthmark, RUN_MOST};
 #[cfg(unix)]
-pub(crate) use clean_unix::own_session;
+pub(crate) use clean_unix::{background, hear_signals, helper, is_ignored, withhold_descriptors};
 #[cfg(unix)]
 pub(crate) use confine_unix::Confinement;
 #[cfg(windows)]
@@ -78,9 +78,9 @@ pub(crate) use unix::{
 pub(crate) use user::User;
 #[cfg(windows)]
 pub(crate) use windows::{
-    Process, Reactor, Waker, arguments, create_private_file, create_private_folders, data_folder,
-    exit_at_once, find_program, leave_child_signals, open_library, out_of_resources, own_session,
-    signal_name,
+    Process, Reactor, Waker, arguments, background, create_private_file, create_private_folders, data_folder,
+    exit_at_once, find_program, hear_signals, helper, is_ignored, leave_child_signals, open_library,
+    out_of_resources, signal_name, withhold_descriptors,
 };
 
 /// By what the processes of a run are told from those of others: two variables in their environment, the cookie, and

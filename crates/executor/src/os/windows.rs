@@ -26,8 +26,8 @@ use windows_sys::Win32::System::JobObjects::{
     SetInformationJobObject, TerminateJobObject,
 };
 use windows_sys::Win32::System::Threading::{
-    CREATE_NEW_PROCESS_GROUP, CREATE_SUSPENDED, GetCurrentProcess, INFINITE, TerminateProcess,
-    WaitForSingleObject,
+    CREATE_NEW_PROCESS_GROUP, CREATE_NO_WINDOW, CREATE_SUSPENDED, GetCurrentProcess, INFINITE,
+    TerminateProcess, WaitForSingleObject,
 };
 
 use super::Confinement;
@@ -341,9 +341,26 @@ pub(crate) unsafe fn open_library(path: &Path) -> Result<libloading::Library, li
     unsafe { libloading::Library::new(path) }
 }
 
-/// See [`crate::clean::own_session`].
-pub(crate) fn own_session(command: &mut Command) {
+/// Handles that can be inherited are rare here: shells pass none but the standard ones on.
+pub(crate) fn withhold_descriptors() {}
+
+/// There are no signals.
+pub(crate) fn hear_signals() {}
+
+/// There are no signals.
+pub(crate) fn is_ignored(_signal: i32) -> bool {
+    false
+}
+
+/// See [`crate::clean::helper`].
+pub(crate) fn helper(command: &mut Command) {
     command.creation_flags(CREATE_NEW_PROCESS_GROUP);
+}
+
+/// See [`crate::clean::background`]. A console of its own, which nobody sees: neither Ctrl-C nor closing the terminal ends
+/// the node, and its jobs can still be sent Ctrl-Break.
+pub(crate) fn background(command: &mut Command) {
+    command.creation_flags(CREATE_NEW_PROCESS_GROUP | CREATE_NO_WINDOW);
 }
 
 /// Gives the command its arguments, and a process group of its own for Ctrl-Break.

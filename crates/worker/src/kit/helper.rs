@@ -56,7 +56,7 @@ pub(super) fn try_case(options: &KitOptions, case: &Case, order: &Order) -> io::
     if options.silent {
         command.stderr(Stdio::null());
     }
-    clean::own_session(&mut command);
+    clean::helper(&mut command);
     let mut helper = Helper(command.spawn()?);
     let (Some(mut input), Some(output)) = (helper.0.stdin.take(), helper.0.stdout.take()) else {
         return Err(io::Error::other("the helper process has no streams"));

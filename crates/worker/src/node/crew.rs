@@ -391,7 +391,7 @@ impl Crew {
                 None => command.env_remove(name),
             };
         }
-        clean::own_session(&mut command);
+        clean::helper(&mut command);
         let mut child = command.spawn()?;
         let pid = child.id();
         let tree = Arc::new(Tree::of(&child).inspect_err(|_| {

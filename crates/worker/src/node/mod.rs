@@ -30,7 +30,7 @@ use std::sync::mpsc::{self, Receiver, Sender};
 use std::time::Duration;
 
 use queuectl_core::NodeId;
-use queuectl_executor::processes;
+use queuectl_executor::{clean, processes};
 use queuectl_storage::{Location, NewNode, OpenMode, Queues, Store, StoreError};
 
 use crate::os;
@@ -121,6 +121,7 @@ const REJOIN_EVERY: Duration = Duration::from_secs(1);
 /// [`NodeError`]; whatever was running is stopped first.
 pub fn run_node(options: NodeOptions, on_ready: impl FnOnce(NodeId)) -> Result<NodeEnd, NodeError> {
     os::utf8_console();
+    clean::hear_signals();
     let mut on_ready = Some(on_ready);
     let rejoins = matches!(options.location, Location::Postgres(_));
     let mut again = false;

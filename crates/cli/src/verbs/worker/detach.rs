@@ -1,7 +1,7 @@
 //! `worker:start --detach`: the same binary again, in the background.
 //!
 //! The new process logs to a file, and says that it is ready by one line on its standard output, which is a pipe to
-//! the one who started it. It leaves the terminal's session by itself, so nothing has to run between fork and exec.
+//! the one who started it.
 
 use std::ffi::OsString;
 use std::fs::{DirBuilder, File};
@@ -10,6 +10,7 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
 use anyhow::{Context as _, Result};
+use queuectl_executor::clean;
 use queuectl_storage::Location;
 use serde::Serialize;
 
@@ -21,13 +22,6 @@ use crate::secret;
 
 /// Most of the log that is shown if the node did not start.
 const SHOWN: u64 = 64 * 1024;
-
-/// A console of its own, which nobody sees: neither Ctrl-C nor closing the terminal ends the node, and its jobs can still
-/// be sent Ctrl-Break.
-#[cfg(windows)]
-const CREATE_NO_WINDOW: u32 = 0x0800_0000;
-#[cfg(windows)]
-const CREATE_NEW_PROCESS_GROUP: u32 = 0x200;
 
 /// A node in the background.
 #[derive(Serialize)]
@@ -56,11 +50,7 @@ pub fn start(args: &[OsString], log_file: Option<&Path>, context: &Context) -> R
         Location::Postgres(place) => Some(secret::hand_over(&mut node, place)?),
         Location::Sqlite(_) => None,
     };
-    #[cfg(windows)]
-    std::os::windows::process::CommandExt::creation_flags(
-        &mut node,
-        CREATE_NEW_PROCESS_GROUP | CREATE_NO_WINDOW,
-    );
+    clean::background(&mut node);
     #[cfg(windows)]
     keep_standard_streams();
     let mut child = node
@@ -140,11 +130,4 @@ fn create_private_dir(path: &Path) -> io::Result<()> {
     #[cfg(unix)]
     std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
     builder.create(path)
-}
-
-/// Leaves the terminal's session, so that neither Ctrl-C nor closing the terminal ends this process.
-pub fn leave_session() -> Result<()> {
-    #[cfg(unix)]
-    nix::unistd::setsid().context("cannot leave the terminal's session")?;
-    Ok(())
 }

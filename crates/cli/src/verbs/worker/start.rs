@@ -64,9 +64,6 @@ pub fn run(args: StartArgs, context: &Context) -> Result<Exit> {
     if args.detach {
         return detach::start(&node_args(&args, context), args.log_file.as_deref(), context);
     }
-    if args.detached {
-        detach::leave_session()?;
-    }
     let options = NodeOptions {
         location: context.location.clone(),
         workers: args.count,
