@@ -2,6 +2,7 @@
 
 mod bulk;
 mod ignored;
+mod schema;
 mod validate;
 pub mod words;
 
@@ -12,6 +13,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result};
 use clap::Args;
 use jiff::ZonedDateTime;
+use queuectl_core::json::JsonObject;
 use queuectl_core::limits::PAYLOAD_BYTES;
 use queuectl_core::{Clock, Command, ExecutorName, JobName, JobRef, QueueName, SystemClock, Timestamp};
 use serde::Serialize;
@@ -23,6 +25,7 @@ use super::wait::wait_for;
 use crate::context::Context;
 use crate::exit::{Exit, Usage};
 use crate::input::job::JobSpec;
+use crate::input::json;
 use crate::input::time::{Start, duration, milliseconds, point};
 use crate::output::{done, json as json_out, say};
 
@@ -35,7 +38,7 @@ pub struct EnqueueArgs {
     #[arg(
         value_name = "COMMAND",
         trailing_var_arg = true,
-        required_unless_present_any = ["from", "line"],
+        required_unless_present_any = ["from", "line", "payload"],
         conflicts_with_all = ["from", "line"]
     )]
     command: Vec<String>,
@@ -86,6 +89,9 @@ pub struct EnqueueArgs {
     /// Text for its standard input; - takes it from standard input now
     #[arg(long, value_name = "TEXT", allow_hyphen_values = true)]
     stdin: Option<String>,
+    /// The payload for its executor, an object; @FILE takes it from a file
+    #[arg(long, value_name = "JSON|@FILE", value_parser = payload)]
+    payload: Option<JsonObject>,
     /// Wait for the job to end, and end with its status
     #[arg(long, conflicts_with = "from")]
     wait: bool,
@@ -108,6 +114,7 @@ Examples:
   queuectl enqueue echo \"Hello Queue\"
   queuectl enqueue --max-retries 0 'exit 1'
   queuectl enqueue '{\"id\":\"job1\",\"command\":\"sleep 2\"}'
+  queuectl enqueue --executor http --payload '{\"url\":\"https://example.com/\"}'
   queuectl enqueue --queue mail --from jobs.jsonl";
 
 /// A stored job.
@@ -142,7 +149,13 @@ pub fn run(args: EnqueueArgs, context: &Context) -> Result<Exit> {
             words.first().map_or("the program", String::as_str)
         ));
     }
-    let spec = match words::read(words)? {
+    // A payload may be all that its executor needs.
+    let asked = if words.is_empty() && options.command.is_none() && options.payload.is_some() {
+        Asked::One(Box::default())
+    } else {
+        words::read(words)?
+    };
+    let spec = match asked {
         Asked::One(spec) => options.or(*spec),
         Asked::Many(_) if options.id.is_some() || wait => {
             return Err(Usage::new("--id and --wait are for one job, and this is an array of jobs").into());
@@ -210,7 +223,7 @@ fn resolve(args: EnqueueArgs) -> Result<(Option<String>, Vec<String>, JobSpec)> 
         env: args.env.into_iter().collect(),
         cwd: args.cwd,
         stdin,
-        payload: None,
+        payload: args.payload,
         ignored: BTreeSet::new(),
     };
     Ok((args.from, args.command, options))
@@ -233,6 +246,24 @@ fn read_stdin() -> Result<String> {
         Usage::new("standard input is not valid UTF-8").hint("put it into a file that the job reads")
     })?;
     Ok(utf8)
+}
+
+/// The payload, or the file that has it.
+fn payload(text: &str) -> Result<JsonObject, String> {
+    let Some(file) = text.strip_prefix('@') else {
+        return JsonObject::parse(json::without_mark(text)).map_err(|error| error.to_string());
+    };
+    let mut bytes = Vec::new();
+    std::fs::File::open(file)
+        .and_then(|opened| opened.take(PAYLOAD_BYTES as u64 + 1).read_to_end(&mut bytes))
+        .map_err(|error| format!("cannot read {file}: {error}"))?;
+    if bytes.len() > PAYLOAD_BYTES {
+        return Err(format!(
+            "{file} is longer than the {PAYLOAD_BYTES} bytes that a job may have"
+        ));
+    }
+    let text = String::from_utf8(bytes).map_err(|_| format!("{file} is not valid UTF-8"))?;
+    JsonObject::parse(json::without_mark(&text)).map_err(|error| format!("{file}: {error}"))
 }
 
 fn point_from_now(text: &str) -> Result<Timestamp, String> {

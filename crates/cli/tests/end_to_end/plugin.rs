@@ -268,7 +268,7 @@ fn what_cannot_be_put_back_costs_the_worker_process_and_no_other_job() {
     queue.wait_lines("started", 2);
     gate.open();
     let job = queue.wait_state(&bystander, "completed");
-    assert_eq!(history(&job), ["1 returned", "1 succeeded"], "{job}");
+    assert_eq!(history(&job), ["1 returned", "2 succeeded"], "{job}");
 }
 
 #[test]
@@ -319,4 +319,86 @@ fn an_executor_that_is_not_there_is_named() {
             .all(|attempt| attempt.ends_with("system_failure"))
     );
     assert_eq!(queue.state(&bystander), "completed");
+}
+
+/// The example `append` takes what it finds; here its schema allows no other members.
+#[test]
+fn a_payload_that_breaks_the_schema_is_refused_before_it_is_stored() {
+    let queue = Queue::quick();
+    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let include = here.join("../plugin-api/include");
+    std::fs::create_dir(queue.path("plugins")).unwrap();
+    let source = std::fs::read_to_string(here.join("../../examples/plugin-c/plugin.c")).unwrap();
+    let closed = source.replace(
+        r#"\"required\":["#,
+        r#"\"additionalProperties\":false,\"required\":["#,
+    );
+    assert_ne!(source, closed);
+    let compiled = compile(
+        &queue.write("plugin.c", closed),
+        &queue.path("plugins/libqueuectl_plugin_append.so"),
+        &["-shared", "-fPIC", "-I", include.to_str().unwrap()],
+    );
+    if !compiled {
+        let test = "a_payload_that_breaks_the_schema_is_refused_before_it_is_stored";
+        return queuectl_testkit::skipped(test, "there is no C compiler `cc`");
+    }
+    let lines = queue.path("lines");
+    let fields = format!(r#""file":"{}","line":"it works""#, lines.display());
+    let plugins = ["--plugin-dir", "plugins"];
+    let enqueue = |more: &[&str]| queue.run([&["enqueue"], &plugins[..], more].concat());
+    let broken = [
+        (
+            format!(r#"{{{fields},"lime":"x"}}"#),
+            r#""payload/lime" is not known; "payload" takes file, line"#,
+        ),
+        (
+            format!(r#"{{{fields},"line2":{{"a":1}}}}"#),
+            r#""payload/line2" is not known"#,
+        ),
+    ];
+    for (payload, why) in &broken {
+        queue.write("payload.json", payload);
+        let job = format!(r#"{{"executor":"append","payload":{payload}}}"#);
+        queue.write("job.jsonl", &job);
+        for way in [
+            &[job.as_str()][..],
+            &["--executor", "append", "--payload", payload],
+            &["--executor", "append", "--payload", "@payload.json"],
+            &["--from", "job.jsonl"],
+        ] {
+            let said = enqueue(way).fails(2);
+            assert!(said.contains("the executor 'append' refuses the job"), "{said}");
+            assert!(said.contains(why), "{said}");
+        }
+    }
+    assert!(!queue.db().exists() || queue.jobs().is_empty(), "none is stored");
+    // What fits is stored and runs, with an option in place of the whole job.
+    let good = format!("{{{fields}}}");
+    queue.write("payload.json", format!("\u{feff}{good}\n"));
+    enqueue(&["--executor", "append", "--payload", &good]).ok();
+    enqueue(&["--payload", "@payload.json", "--executor", "append"]).ok();
+    // An option wins over a field, also over those of many jobs.
+    queue.write("jobs.jsonl", r#"{"executor":"append","payload":{"lime":1}}"#);
+    enqueue(&["--payload", &good, "--from", "jobs.jsonl"]).ok();
+    assert_eq!(queue.drain(&plugins), 0);
+    assert_eq!(queue.lines("lines"), ["it works"; 3]);
+    // A plugin that is not here has no say, but what is no object is refused.
+    assert_eq!(
+        queue
+            .run(["enqueue", "--executor", "else", "--payload", r#"{"x":1}"#])
+            .status,
+        0
+    );
+    for (bad, why) in [
+        ("[1]", "this is no JSON object"),
+        ("{", "this is no valid JSON"),
+        (r#"{"a":1,"a":2}"#, r#""a" is given twice"#),
+        ("@nowhere.json", "cannot read nowhere.json"),
+    ] {
+        let said = queue.fails(2, ["enqueue", "--executor", "else", "--payload", bad]);
+        assert!(said.contains(why), "{bad}: {said}");
+    }
+    let said = queue.fails(2, ["enqueue", "--executor", "else"]);
+    assert!(said.contains("required"), "{said}");
 }

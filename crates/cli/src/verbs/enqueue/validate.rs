@@ -1,4 +1,5 @@
-//! Asking executors whether they could run a job, before it is stored.
+//! Asking executors whether they could run a job, before it is stored: their plugin, and then the schema of the payload that
+//! the plugin gives.
 //!
 //! A job for a plugin that is not on this machine is stored all the same: a node elsewhere, or later, may have it.
 //! The shell executor takes every job without a payload that the core takes, so it is not asked about those, and
@@ -6,9 +7,12 @@
 
 use std::collections::{BTreeMap, HashMap};
 
+use queuectl_core::json::JsonObject;
 use queuectl_core::{ExecutorName, NewJob};
 use queuectl_worker::Probe;
+use serde_json::Value;
 
+use super::schema;
 use crate::context::Context;
 use crate::output::say;
 use crate::verbs::plugin;
@@ -67,10 +71,12 @@ impl<'a> Validator<'a> {
         let payload = |place: &usize| jobs[*place].payload.to_stored().unwrap_or_default();
         match asked.validate(places.iter().map(payload).collect()) {
             Ok(reasons) => {
-                let refused = places
-                    .iter()
-                    .zip(reasons)
-                    .filter_map(|(place, reason)| Some((*place, reason?)));
+                let schema = asked.info().schema.as_ref();
+                // The plugin's own words come first: it knows what is meant.
+                let refused = places.iter().zip(reasons).filter_map(|(place, reason)| {
+                    let own = jobs[*place].payload.payload.as_ref();
+                    Some((*place, reason.or_else(|| broken(schema?, own?))?))
+                });
                 refused
                     .map(|(place, reason)| {
                         (
@@ -87,6 +93,11 @@ impl<'a> Validator<'a> {
             }
         }
     }
+}
+
+/// What of a payload does not fit the schema. Nothing if it cannot be read as one does: then the plugin's word counts.
+fn broken(schema: &Value, own: &JsonObject) -> Option<String> {
+    schema::fault(schema, &serde_json::from_str(own.as_str()).ok()?)
 }
 
 fn start(executor: &ExecutorName, context: &Context) -> Option<Probe> {
