@@ -8,13 +8,16 @@ const AHEAD: Duration = Duration::from_millis(50);
 const MOST_PER_SLOT: u32 = 1024;
 /// Most jobs claimed per slot in one turn: who wants to write meanwhile waits for its end.
 const MOST_PER_TURN: u32 = 256;
+/// What the payloads of jobs claimed ahead may take, per slot.
+const AHEAD_BYTES: f64 = 4.0 * 1024.0 * 1024.0;
 /// What a very short job may take more than others without meaning anything, in microseconds.
 const HELD_UP_US: f64 = 100.0;
 
-/// A moving average of how long jobs take.
+/// Moving averages of how long jobs take, and of how large they are.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Pace {
     average_us: Option<f64>,
+    average_bytes: f64,
 }
 
 impl Pace {
@@ -29,6 +32,15 @@ impl Pace {
         });
     }
 
+    /// Takes into account how many bytes the payloads of jobs have that were claimed. Large ones count at once.
+    pub fn claimed(&mut self, jobs: usize, bytes: usize) {
+        if jobs > 0 {
+            let each = bytes as f64 / jobs as f64;
+            let average = self.average_bytes + (each - self.average_bytes) / 8.0;
+            self.average_bytes = average.max(each);
+        }
+    }
+
     /// How long so many jobs will keep so many slots busy; nothing before anything was measured.
     pub fn time_for(&self, jobs: usize, slots: u32) -> Duration {
         let us = self.average_us.unwrap_or(0.0) * jobs as f64 / f64::from(slots.max(1));
@@ -38,7 +50,11 @@ impl Pace {
     /// Jobs worth claiming ahead per slot; none before anything was measured and none while jobs are long.
     pub fn ahead_per_slot(&self) -> u32 {
         match self.average_us {
-            Some(us) => ((AHEAD.as_secs_f64() * 1e6 / us.max(1.0)) as u32).min(MOST_PER_SLOT),
+            Some(us) => {
+                let in_time = (AHEAD.as_secs_f64() * 1e6 / us.max(1.0)) as u32;
+                let in_memory = (AHEAD_BYTES / self.average_bytes.max(1.0)) as u32;
+                in_time.min(in_memory).min(MOST_PER_SLOT)
+            }
             None => 0,
         }
     }
@@ -101,6 +117,20 @@ mod tests {
         );
         assert_eq!(claim_count(2, 2, 40, &short), 60);
         assert_eq!(pace(&[0]).ahead_per_slot(), MOST_PER_SLOT);
+    }
+
+    #[test]
+    fn large_jobs_are_claimed_ahead_by_their_bytes() {
+        let mut pace = pace(&[0]);
+        pace.claimed(100, 100 * 200);
+        assert_eq!(pace.ahead_per_slot(), MOST_PER_SLOT, "usual ones");
+        pace.claimed(2, 2 * 1024 * 1024);
+        assert_eq!(pace.ahead_per_slot(), 4);
+        assert_eq!(claim_count(8, 0, 0, &pace), 8 + 32);
+        pace.claimed(0, 0);
+        assert_eq!(pace.ahead_per_slot(), 4, "nothing was claimed");
+        (0..100).for_each(|_| pace.claimed(100, 100 * 200));
+        assert_eq!(pace.ahead_per_slot(), MOST_PER_SLOT);
     }
 
     #[test]

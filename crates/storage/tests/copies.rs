@@ -1,7 +1,5 @@
 //! Copies of a store that others are writing to: each ends, and is one moment.
 
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
-
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};

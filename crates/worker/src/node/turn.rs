@@ -73,6 +73,8 @@ impl Dispatcher {
         if claim > 0 {
             self.maybe_work = claimed.len() as u32 == claim;
         }
+        let bytes = claimed.iter().map(|job| job.payload.len()).sum();
+        self.pace.claimed(claimed.len(), bytes);
         self.next_due = next_due;
         self.hand.stock.extend(claimed);
         Ok(())
