@@ -243,7 +243,9 @@ fn a_node_can_run_in_the_background() {
     wait_gone(pid, "the node in the background");
     let said = queue.ok(["worker:start", "--detach", "--log-file", "my.log"]);
     assert!(said.starts_with("node 2 runs in the background"), "{said}");
-    assert!(queue.read("my.log").contains("node started"));
+    wait_until("the log to say so", || {
+        queue.read("my.log").contains("node started")
+    });
     queue.ok(["worker:stop", "--wait"]);
     queue.fails(2, ["worker:start", "--log-file", "my.log"]);
     // What cannot start says so at once, with its status.
