@@ -124,10 +124,12 @@ pub enum StoreError {
     )]
     Emptied(PathBuf),
     /// The file is not the one that was opened any more.
-    #[error("{} was {how} while it was in use; what was stored in it since then is lost", file.display())]
+    #[error(
+        "{what} was {how} while it was in use, and what was stored since then went with it; look what is there now, then start again"
+    )]
     Replaced {
         /// The file, or its log.
-        file: PathBuf,
+        what: &'static str,
         /// Removed or replaced.
         how: &'static str,
     },

@@ -42,6 +42,7 @@ pub use verbs::list::{ListFilter, Page, Position};
 pub use verbs::maintenance::CheckReport;
 pub use verbs::migrate::{Migrated, Migration, migrate, migrations};
 pub use verbs::nodes::{NewNode, Node, RunningJob, StopRequest, Wake, WakeListener};
+pub use verbs::number::Outputs;
 pub use verbs::only::Only;
 pub use verbs::purge::{PurgeFilter, Purged};
 pub use verbs::status::QueueCount;

@@ -96,14 +96,6 @@ impl Location {
         matches!(self, Location::Sqlite(_))
             .then(|| self.beside().join("nodes").join(format!("{node}.workers")))
     }
-
-    /// The file that keeps the output of one attempt, if it is too long for the database.
-    pub fn output_file(&self, job: i64, fence: i64) -> PathBuf {
-        self.beside()
-            .join("output")
-            .join(job.to_string())
-            .join(format!("{fence}.log"))
-    }
 }
 
 impl FromStr for Location {

@@ -12,7 +12,9 @@ use crate::error::Problem;
 use crate::postgres::claim::Front;
 use crate::sqlite::beside::{Beside, Lane};
 use crate::sqlite::os;
+use crate::sqlite::pair::Watch;
 use crate::verbs::nodes::Wake;
+use crate::verbs::number::Outputs;
 use crate::{Location, StoreError, postgres, sqlite};
 
 /// What to do if there is no store at the location.
@@ -39,6 +41,10 @@ pub struct Store {
     /// Whether there is no store at the location, and so nobody to take turns with.
     in_memory: bool,
     pub(crate) used: Used,
+    /// Found when it is first asked for.
+    pub(crate) outputs: Option<Outputs>,
+    /// Only of a file.
+    watch: Option<Watch>,
 }
 
 /// What a connection to a file was used for so far.
@@ -79,6 +85,8 @@ impl Store {
             front: Front::default(),
             in_memory: false,
             used: Used::Read,
+            outputs: None,
+            watch: location.file().and_then(Watch::new),
         })
     }
 
@@ -97,6 +105,8 @@ impl Store {
             front: Front::default(),
             in_memory: true,
             used: Used::Read,
+            outputs: None,
+            watch: location.file().and_then(Watch::new),
         })
     }
 
@@ -155,6 +165,9 @@ impl Store {
 
     /// The connection. One to a server that failed is made anew.
     pub(crate) fn conn(&mut self) -> Result<&mut Db, StoreError> {
+        if let Some(watch) = &mut self.watch {
+            watch.look()?;
+        }
         if self.broken.load(Ordering::Relaxed) {
             (self.conn, self.clock) = connect(&self.location, OpenMode::MustExist, &self.broken)?;
             if let Db::Postgres(conn) = &mut self.conn {

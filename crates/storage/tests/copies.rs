@@ -135,3 +135,51 @@ fn a_store_that_many_make_at_once_is_one_store() {
         8
     );
 }
+
+/// A store that comes to be where another was does not show what that one kept beside it, nor does a copy in its place.
+#[test]
+fn outputs_are_those_of_the_store_that_made_them() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("queue.db");
+    let location = Location::Sqlite(file.clone());
+    let at = |mode| Store::open(&location, mode).unwrap();
+    let keep = |text: &str| {
+        let mut store = at(OpenMode::Create);
+        store.enqueue(&[job("true")], Timestamp(1)).unwrap();
+        let path = store.own_outputs().unwrap().file(1, 1);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, text).unwrap();
+    };
+    let kept = || {
+        let path = at(OpenMode::Create).outputs().unwrap().file(1, 1);
+        std::fs::read_to_string(path).ok()
+    };
+    keep("old");
+    let backup = folder.path().join("backup.db");
+    at(OpenMode::MustExist).backup(&backup).unwrap();
+    assert_eq!(kept().as_deref(), Some("old"), "the bystander: its own");
+    // Moved away with its folder still there.
+    let aside = folder.path().join("aside.db");
+    std::fs::rename(&file, &aside).unwrap();
+    assert_eq!(kept(), None, "a new store");
+    keep("new");
+    assert_eq!(kept().as_deref(), Some("new"));
+    // Back again, and the backup in its place.
+    std::fs::rename(&aside, &file).unwrap();
+    assert_eq!(kept().as_deref(), Some("old"));
+    std::fs::rename(&backup, &file).unwrap();
+    assert_eq!(kept(), None, "a backup's jobs go their own way");
+    keep("of the backup");
+    at(OpenMode::MustExist).compact().unwrap();
+    assert_eq!(kept().as_deref(), Some("of the backup"));
+    let beside = std::fs::read_dir(location.beside()).unwrap();
+    let outputs = beside.filter(|entry| {
+        let name = entry.as_ref().unwrap().file_name();
+        name.to_string_lossy().starts_with("output")
+    });
+    assert_eq!(
+        outputs.count(),
+        1,
+        "those of stores that were here before are gone"
+    );
+}

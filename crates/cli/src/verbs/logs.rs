@@ -133,7 +133,7 @@ fn print_json(store: &mut Store, job: &Job, args: &LogsArgs) -> Result<Exit> {
         head: text(&attempt.output.head),
         tail: text(&attempt.output.tail),
         omitted_bytes: attempt.output.omitted_bytes(),
-        file: Some(store.location().output_file(job.id.0, fence)).filter(|file| file.exists()),
+        file: Some(store.outputs()?.file(job.id.0, fence)).filter(|file| file.exists()),
         attempt: AttemptView::from(&attempt),
     })?;
     Ok(Exit::OK)
@@ -180,7 +180,7 @@ fn print_attempt(
     let is_followed = follow.is_some();
     let patience = follow.unwrap_or(&mut once);
     let mut found = patience.ask(store, |store| store.job(job))?;
-    let mut printer = Printer::new(store.location().output_file(found.id.0, fence), context.raw);
+    let mut printer = Printer::new(store.outputs()?.file(found.id.0, fence), context.raw);
     loop {
         let marker = patience.ask(store, Store::change_marker)?;
         let ended = patience.ask(store, |store| store.attempt(found.id, fence))?;

@@ -12,6 +12,8 @@ mod enqueue;
 mod from;
 mod hands;
 mod refused;
+#[cfg(target_os = "linux")]
+mod replaced;
 mod unusable;
 
 // The longest test is in here; tests start in alphabetical order.

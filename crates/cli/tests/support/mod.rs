@@ -9,7 +9,7 @@
     allow(dead_code, unused_imports, reason = "some tests are for Linux only")
 )]
 
-mod done;
+pub mod done;
 #[cfg(target_os = "linux")]
 pub mod engine;
 pub mod jobs;

@@ -24,6 +24,9 @@ const TURN_MOST: Duration = Duration::from_secs(30);
 
 /// How often the first in the queue looks whether the turn is free.
 const TURN_POLL: Duration = Duration::from_micros(150);
+/// For how long a new node waits for one of a queue that was here before.
+const PREDECESSOR_MOST: Duration = Duration::from_secs(5);
+const PREDECESSOR_POLL: Duration = Duration::from_millis(20);
 /// For how long those that write all the time let users go first.
 const USERS_FIRST: Duration = Duration::from_millis(5);
 
@@ -78,6 +81,16 @@ impl NodeGuard {
 
 impl Drop for NodeGuard {
     fn drop(&mut self) {
+        // Another queue may have come here, and a node of it may have files of the same names.
+        let lock_path = self
+            .paths
+            .iter()
+            .find(|path| path.extension().is_some_and(|kind| kind == "lock"));
+        if let (Some(lock), Some(path)) = (&self.lock, lock_path)
+            && !os::is_at(lock, path)
+        {
+            return;
+        }
         // What cannot be removed is removed by whoever finds the node gone.
         for path in &self.paths {
             let _ = std::fs::remove_file(path);
@@ -290,9 +303,7 @@ impl Beside {
         let nodes = self.folder.join("nodes");
         os::create_private_dir(&nodes).map_err(StoreError::file("create the folder", &nodes))?;
         let lock_path = self.node_file(node, "lock");
-        let mut lock = create_private(&lock_path).map_err(StoreError::file("create", &lock_path))?;
-        lock.try_lock()
-            .map_err(|error| StoreError::file("lock", &lock_path)(error.into()))?;
+        let mut lock = self.take_new_lock(&lock_path)?;
         let whose = format!("{cookie}\n{}", place::here());
         lock.write_all(whose.as_bytes())
             .map_err(StoreError::file("write", &lock_path))?;
@@ -300,6 +311,29 @@ impl Beside {
             lock: Some(lock),
             paths: Vec::new(),
         })
+    }
+
+    /// Makes the lock file of a new node and locks it. Only a node of a queue that was here before can hold it: it notices
+    /// within a second that its file is gone, and ends when its jobs have.
+    fn take_new_lock(&self, path: &Path) -> Result<File, StoreError> {
+        let until = Instant::now() + PREDECESSOR_MOST;
+        loop {
+            let lock = create_private(path).map_err(StoreError::file("create", path))?;
+            match lock.try_lock() {
+                // Its last owner may have removed it just before we locked it.
+                Ok(()) if os::is_at(&lock, path) => return Ok(lock),
+                Ok(()) => {}
+                Err(TryLockError::WouldBlock) if Instant::now() < until => thread::sleep(PREDECESSOR_POLL),
+                Err(TryLockError::WouldBlock) => {
+                    let why = "a node of the queue that was here before still runs; stop that process, then start again";
+                    return Err(StoreError::file("lock", path)(io::Error::new(
+                        io::ErrorKind::WouldBlock,
+                        why,
+                    )));
+                }
+                Err(TryLockError::Error(error)) => return Err(StoreError::file("lock", path)(error)),
+            }
+        }
     }
 
     /// Removes the files of a node that is no more.
@@ -403,23 +437,6 @@ impl Beside {
                 os::wake(&entry.path());
             }
         }
-    }
-
-    /// The jobs that have long outputs.
-    pub fn jobs_with_outputs(&self) -> Vec<i64> {
-        let entries = std::fs::read_dir(self.folder.join("output"))
-            .into_iter()
-            .flatten()
-            .flatten();
-        entries
-            .filter_map(|entry| entry.file_name().to_str()?.parse().ok())
-            .collect()
-    }
-
-    /// Removes the long outputs of a job.
-    pub fn remove_outputs(&self, job: i64) {
-        // Most jobs have none. A folder that cannot be removed now is harmless: job numbers are never reused.
-        let _ = std::fs::remove_dir_all(self.folder.join("output").join(job.to_string()));
     }
 }
 

@@ -18,6 +18,7 @@ use queuectl_sys::is_draft;
 use super::beside::Beside;
 use super::{log, make, pair};
 use crate::error::Problem;
+use crate::verbs::number;
 use crate::{Location, OpenMode, StoreError};
 
 const MIGRATIONS: EmbeddedMigrations = embed_migrations!("../../migrations/sqlite");
@@ -116,6 +117,7 @@ fn create(path: &Path, beside: &Beside) -> Result<(), StoreError> {
     }
     // Others may be about to make it, too, and each removes what was left beside a file that is gone.
     let _lock = beside.lock_creation()?;
+    number::put_nameless_away(beside.path()).map_err(StoreError::file("use", beside.path()))?;
     match make::queue(path, |draft| establish(draft).map(drop)) {
         Err(StoreError::Exists(_)) => Ok(()),
         other => other,
@@ -219,8 +221,11 @@ fn migrate(conn: &mut SqliteConnection) -> Result<(), StoreError> {
         if is_current(conn)? {
             return Ok(());
         }
+        let was_there = pragma(conn, "user_version")? > 0;
         match conn.run_pending_migrations(MIGRATIONS) {
-            Ok(_) => Ok(()),
+            // One that was there is numbered when it first needs it, and with it what it has kept so far.
+            Ok(_) if was_there => Ok(()),
+            Ok(_) => Ok(conn.batch_execute(&number::insert())?),
             Err(error) => match error.downcast::<diesel::result::Error>() {
                 Ok(error) => Err(StoreError::from(*error)),
                 Err(error) => Err(StoreError::Migration(error.to_string())),

@@ -58,6 +58,12 @@ mod unix {
         found.is_dir() && found.uid() == geteuid().as_raw()
     }
 
+    /// Whether an open file is the one that has this name.
+    pub fn is_at(file: &File, path: &Path) -> bool {
+        let (open, named) = (file.metadata(), path.symlink_metadata());
+        matches!((open, named), (Ok(open), Ok(named)) if (open.dev(), open.ino()) == (named.dev(), named.ino()))
+    }
+
     /// Gives SQLite's companions of a file the file's mode, as they have it when SQLite makes them: the file may have been
     /// shared with a group since then, or it was read-only when somebody looked.
     pub fn free_companions(path: &Path) {

@@ -8,8 +8,9 @@
 //! A file that is overwritten in place is still the same file. That is not seen here.
 
 use std::fs::Metadata;
-use std::io::Write;
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use queuectl_sys::Draft;
 
@@ -109,6 +110,56 @@ pub fn note(file: &Path, beside: &Beside) {
     }
 }
 
+/// How often a connection looks whether its files are still those of that name.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+
+/// Notices that the file was removed or replaced, or its log: everything that is stored from then on is lost.
+pub struct Watch {
+    /// The paths, and what they were when the file was opened.
+    files: Vec<(&'static str, PathBuf, String)>,
+    next: Instant,
+}
+
+impl Watch {
+    /// From now on. None where files have no marks.
+    pub fn new(file: &Path) -> Option<Watch> {
+        let [log, ..] = companions(file);
+        let files = [("the file", file.to_owned()), ("the file's log", log)].into_iter();
+        let files: Vec<_> = files
+            .filter_map(|(what, path)| mark_at(&path).map(|mark| (what, path, mark)))
+            .collect();
+        (!files.is_empty()).then(|| Watch {
+            files,
+            next: Instant::now() + LOOK_EVERY,
+        })
+    }
+
+    /// Looks, if it is time.
+    ///
+    /// # Errors
+    /// [`StoreError::Replaced`].
+    pub fn look(&mut self) -> Result<(), StoreError> {
+        let now = Instant::now();
+        if now < self.next {
+            return Ok(());
+        }
+        self.next = now + LOOK_EVERY;
+        for (what, path, known) in &self.files {
+            let how = match path.symlink_metadata() {
+                Ok(found) if mark(&found).as_ref() == Some(known) => continue,
+                Ok(_) => "replaced",
+                Err(error) if error.kind() == io::ErrorKind::NotFound => "removed",
+                // A file system that is away for a moment says nothing of the file.
+                Err(_) => continue,
+            };
+            // Every further use fails, too.
+            self.next = now;
+            return Err(StoreError::Replaced { what, how });
+        }
+        Ok(())
+    }
+}
+
 #[cfg(all(test, unix))]
 mod tests {
     use diesel::connection::SimpleConnection;
@@ -147,7 +198,7 @@ mod tests {
         drop(conn);
         assert!(companions(&path("old.db"))[0].metadata().unwrap().len() > 0);
         std::fs::rename(path("new.db"), path("old.db")).unwrap();
-        assert_eq!(keys(&path("old.db")), ["new"]);
+        assert_eq!(keys(&path("old.db")), [":store", "new"]);
         assert!(path("old.db-wal.replaced").exists());
         // Both moved to another folder together are still a pair, whatever the note says.
         fill(&path("old.db"), "newer");
@@ -155,8 +206,8 @@ mod tests {
         for name in ["old.db", "old.db-wal"] {
             std::fs::copy(path(name), path("elsewhere").join(name)).unwrap();
         }
-        assert_eq!(keys(&path("elsewhere/old.db")), ["new", "newer"]);
-        assert_eq!(keys(&path("old.db")), ["new", "newer"]);
+        assert_eq!(keys(&path("elsewhere/old.db")), [":store", "new", "newer"]);
+        assert_eq!(keys(&path("old.db")), [":store", "new", "newer"]);
         let mut conn = open(&path("old.db"), OpenMode::MustExist).unwrap();
         assert_eq!(
             pragma(&mut conn, "user_version").unwrap(),

@@ -14,6 +14,7 @@ use diesel::prelude::*;
 use diesel::sql_types::BigInt;
 
 use super::nodes::{NodeRow, Wake};
+use super::number;
 use crate::connection::Db;
 use crate::postgres::statements::InsertPayloads;
 use crate::postgres::storable;
@@ -170,8 +171,8 @@ fn unlimited(conn: &mut Db) -> Result<(), StoreError> {
 fn is_empty(conn: &mut Db) -> Result<bool, StoreError> {
     let jobs: Option<i64> = jobs::table.select(jobs::id).first(conn).optional()?;
     let nodes: Option<i64> = nodes::table.select(nodes::id).first(conn).optional()?;
-    let settings: Option<String> = settings::table.select(settings::key).first(conn).optional()?;
-    Ok(jobs.is_none() && nodes.is_none() && settings.is_none() && last_number(conn, "jobs")? == 0)
+    let has_settings = !settings_of(conn)?.is_empty();
+    Ok(jobs.is_none() && nodes.is_none() && !has_settings && last_number(conn, "jobs")? == 0)
 }
 
 fn copy(from: &mut Db, to: &mut Db) -> Result<(Copied, Digest), StoreError> {
@@ -296,7 +297,9 @@ fn hash(hasher: &mut DefaultHasher, rows: &[impl Debug]) {
 }
 
 fn settings_of(conn: &mut Db) -> Result<Vec<SettingRow>, StoreError> {
+    // The copy has a number of its own.
     let query = settings::table
+        .filter(settings::key.ne(number::KEY))
         .order(settings::key)
         .select(SettingRow::as_select());
     Ok(query.load(conn)?)

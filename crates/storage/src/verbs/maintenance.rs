@@ -11,6 +11,7 @@ use rusqlite::OpenFlags;
 use rusqlite::backup::{Backup, StepResult};
 
 use super::altered::altered;
+use super::number;
 use super::show::find;
 use crate::connection::Db;
 use crate::error::Problem;
@@ -138,7 +139,12 @@ impl Store {
             copy_pages(&from, &mut to)?;
             // To a node on the copy, the nodes of the original look dead. It shall rescue their jobs, but not kill the
             // processes that live on for the original: marks that no process carries see to that.
-            Ok(to.execute_batch("UPDATE nodes SET cookie = 'copied-' || lower(hex(randomblob(16)))")?)
+            Ok(to.execute_batch(&format!(
+                "UPDATE nodes SET cookie = 'copied-' || lower(hex(randomblob(16)));
+                 UPDATE settings SET value = {} WHERE key = '{}'",
+                number::FRESH,
+                number::KEY
+            ))?)
         })
     }
 
@@ -152,10 +158,12 @@ impl Store {
             return Err(StoreError::NodesLive);
         }
         // Left over from a purge that was killed between its commit and the removal of the files.
-        for job in self.beside.jobs_with_outputs() {
+        let outputs = self.own_outputs()?;
+        number::remove_put_away(&self.location().beside());
+        for job in outputs.jobs() {
             let id = JobRef::Number(JobId(job));
             if matches!(find(self.conn()?, &id), Err(StoreError::NoSuchJob(_))) {
-                self.beside.remove_outputs(job);
+                outputs.remove(job);
             }
         }
         self.write(|conn| {
@@ -187,11 +195,12 @@ impl Store {
             return Ok(());
         }
         self.write(counts::forget_empty)?;
-        for some in self.beside.jobs_with_outputs().chunks(500) {
+        let outputs = self.outputs()?;
+        for some in outputs.jobs().chunks(500) {
             let query = jobs::table.filter(jobs::id.eq_any(some)).select(jobs::id);
             let there: Vec<i64> = query.load(self.conn()?)?;
             for gone in some.iter().filter(|id| !there.contains(id)) {
-                self.beside.remove_outputs(*gone);
+                outputs.remove(*gone);
             }
         }
         Ok(())

@@ -9,6 +9,7 @@ pub mod list;
 pub mod maintenance;
 pub mod migrate;
 pub mod nodes;
+pub mod number;
 pub mod only;
 pub mod purge;
 pub mod retry;

@@ -56,9 +56,7 @@ impl Store {
             let more = all || removed.len() < found;
             Ok((removed, more))
         })?;
-        for id in &ids {
-            self.beside.remove_outputs(*id);
-        }
+        self.remove_outputs(&ids);
         let jobs = ids.len() as u64;
         Ok(Purged { jobs, more })
     }
@@ -116,7 +114,7 @@ impl Store {
             remove(conn, vec![row.id], at.state)?;
             Ok(row.id)
         })?;
-        self.beside.remove_outputs(id);
+        self.remove_outputs(&[id]);
         Ok(())
     }
 }

@@ -5,6 +5,7 @@ use queuectl_core::settings::{Key, SettingError};
 use queuectl_core::{ExecutorSetting, ExecutorSettingError, Settings};
 
 use super::nodes::Wake;
+use super::number;
 use crate::schema::settings;
 use crate::statements::StoreSetting;
 use crate::words::Words;
@@ -17,6 +18,7 @@ impl Store {
     /// [`StoreError::Database`].
     pub fn stored_settings(&mut self) -> Result<Vec<(String, String)>, StoreError> {
         let stored: Vec<(Words, Words)> = settings::table
+            .filter(settings::key.ne(number::KEY))
             .select((settings::key, settings::value))
             .order(settings::key)
             .load(self.conn()?)?;

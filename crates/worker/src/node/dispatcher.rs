@@ -47,6 +47,7 @@ pub struct Dispatcher {
     pub(super) options: NodeOptions,
     pub(super) settings: Settings,
     pub(super) clock: StoreClock,
+    pub(super) outputs: queuectl_storage::Outputs,
     /// Only where the store is on a server.
     pub(super) recorder: Option<Recorder>,
     started_at: Timestamp,
@@ -88,6 +89,7 @@ impl Dispatcher {
         let settings = store.settings()?;
         store.set_durability(settings.durability)?;
         let clock = store.clock()?;
+        let outputs = store.own_outputs()?;
         let is_on_server = matches!(options.location, Location::Postgres(_));
         let recorder = is_on_server.then(|| Recorder::new(&options.location, events.clone()));
         let launch = Launch {
@@ -117,6 +119,7 @@ impl Dispatcher {
             settings,
             started_at: clock.now(),
             clock,
+            outputs,
             recorder,
             inbox,
             lease,

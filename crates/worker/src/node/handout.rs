@@ -219,7 +219,7 @@ impl Dispatcher {
             leftovers: self.settings.leftovers,
             output_limit: self.settings.output_limit,
             output_file_limit: self.settings.output_file_limit,
-            output_file: self.options.location.output_file(job.id, job.fence),
+            output_file: self.outputs.file(job.id, job.fence),
         })
     }
 

@@ -34,6 +34,11 @@ pub fn is_mine(found: &std::fs::Metadata) -> bool {
     found.is_dir()
 }
 
+/// Windows keeps the name of a file that is open.
+pub fn is_at(_: &File, path: &Path) -> bool {
+    path.exists()
+}
+
 /// Creates or opens a file that is the user's alone, if it is new.
 pub fn open_private(options: &mut OpenOptions, path: &Path) -> io::Result<File> {
     let is_new = !path.exists();
