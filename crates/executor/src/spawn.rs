@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use std::ffi::OsStr;
 use std::fs::File;
 use std::io::{self, Seek, Write};
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use queuectl_core::{Outcome, OutcomeKind};
@@ -19,6 +19,9 @@ use crate::{Run, os};
 
 /// Entries after which remembered program lookups are dropped: far more than one node's jobs name.
 const LOOKUPS: usize = 256;
+
+/// Where programs are looked for by a process without PATH. An empty PATH would be the job's folder.
+const DEFAULT_PATH: &str = if cfg!(unix) { "/bin:/usr/bin" } else { "" };
 
 /// A process that a plugin asked for.
 #[derive(Debug, Default)]
@@ -99,8 +102,8 @@ impl SpawnRequest {
             Some(start) => name.get(..start.len()).is_some_and(|name| same(start, name)),
             None => same(wanted, name),
         };
-        // Without it hardly a program starts there.
-        let needed = cfg!(windows) && same("SystemRoot", name);
+        // Without the first hardly a program starts there; the second is the job's own queue's, and not its starter's.
+        let needed = cfg!(windows) && same("SystemRoot", name) || same("QUEUECTL_DB", name);
         needed || self.env_keep.as_ref().is_none_or(|keep| keep.iter().any(fits))
     }
 }
@@ -144,6 +147,10 @@ impl Builder {
         let user = limits.user.as_deref().map(User::find).transpose();
         let user = user.map_err(|why| cannot_confine(&why))?;
         command.envs(user.iter().flat_map(User::environment));
+        if cfg!(unix) {
+            command.env_remove("OLDPWD");
+            command.envs(working_folder(cwd.as_deref()).map(|folder| ("PWD", folder)));
+        }
         command.envs(request.env.iter().map(|(name, value)| (name, value)));
         for name in &request.env_remove {
             command.env_remove(name);
@@ -217,7 +224,7 @@ impl Builder {
         let search = own
             .map(Into::into)
             .or_else(|| std::env::var_os("PATH"))
-            .unwrap_or_default();
+            .unwrap_or_else(|| DEFAULT_PATH.into());
         let path = os::find_program(program, &base, &search)?;
         // What depends on the job's own folder or PATH is not the same for the next job.
         let shared = own.is_none() && !program.contains(std::path::is_separator) && !path.starts_with(&base);
@@ -228,6 +235,17 @@ impl Builder {
             self.found.insert(program.clone(), path.clone());
         }
         Ok(path)
+    }
+}
+
+/// What PWD says in a process with that folder. Shells correct a wrong one, other programs believe it.
+fn working_folder(cwd: Option<&Path>) -> Option<PathBuf> {
+    match cwd {
+        // By POSIX it has no such parts.
+        Some(cwd) if cwd.components().any(|part| part == Component::ParentDir) => cwd.canonicalize().ok(),
+        // `.` and repeated separators are no components.
+        Some(cwd) => Some(cwd.components().collect()),
+        None => std::env::current_dir().ok(),
     }
 }
 

@@ -1,5 +1,6 @@
 //! Where a store is.
 
+use std::ffi::OsString;
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
@@ -64,16 +65,13 @@ impl Location {
 
     /// What of the environment a process must not get that has no business with the store, a job for example: which
     /// variable, and its harmless value if it has one.
-    pub fn hidden_environment(&self) -> Vec<(&'static str, Option<String>)> {
+    pub fn hidden_environment(&self) -> Vec<(&'static str, Option<OsString>)> {
         match self {
-            // The node was told another place than its environment says: nobody's business is that one, and its password.
-            Location::Sqlite(path) => match std::env::var("QUEUECTL_DB").map(|there| there.parse()) {
-                Ok(Ok(Location::Sqlite(_))) | Err(_) => Vec::new(),
-                _ => vec![("QUEUECTL_DB", Some(path.display().to_string()))],
-            },
+            // Whatever the node's environment says: a job's queue is the one that it is in.
+            Location::Sqlite(path) => vec![("QUEUECTL_DB", Some(path.clone().into()))],
             Location::Postgres(place) => vec![
                 ("PGPASSWORD", None),
-                ("QUEUECTL_DB", Some(place.server.without_secrets())),
+                ("QUEUECTL_DB", Some(place.server.without_secrets().into())),
             ],
         }
     }

@@ -112,7 +112,7 @@ fn arguments(request: &Request, payload: &Payload) -> Result<Option<Vec<String>>
                 .to_owned(),
         ),
         (Some(Command::Argv(words)), None) => Ok(Some(words.clone())),
-        (Some(Command::Line(line)), None) => Ok(Some(["sh", "-c", line].map(str::to_owned).to_vec())),
+        (Some(Command::Line(line)), None) => Ok(Some(["sh", "-c", "--", line].map(str::to_owned).to_vec())),
         (None, args) => Ok(args.clone()),
     }
 }
@@ -244,7 +244,7 @@ mod tests {
         )
         .unwrap();
         let body = &spec.body;
-        assert_eq!(body.cmd.as_deref().unwrap(), ["sh", "-c", "echo $A"]);
+        assert_eq!(body.cmd.as_deref().unwrap(), ["sh", "-c", "--", "echo $A"]);
         assert_eq!(body.env.as_deref().unwrap(), ["A=1", "B=3"]);
         assert_eq!(body.entrypoint.as_deref().unwrap(), [""]);
         assert_eq!(body.working_dir, None, "the host's folder means nothing there");

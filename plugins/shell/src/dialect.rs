@@ -37,7 +37,9 @@ impl Dialect {
             // With /S, cmd takes away exactly the outer quotes and leaves the line as it is; /D skips AutoRun commands.
             Dialect::Cmd => &["/D", "/S", "/C"],
             Dialect::PowerShell => &["-NoProfile", "-NonInteractive", "-Command"],
-            Dialect::Posix { .. } | Dialect::Other => &["-c"],
+            // A line may begin with `-` or `+`. What is not known to end its options takes the next word for the line.
+            Dialect::Posix { .. } => &["-c", "--"],
+            Dialect::Other => &["-c"],
         }
     }
 
@@ -58,7 +60,8 @@ mod tests {
     #[test]
     fn each_shell_gets_its_own_flags() {
         let line = |shell| Dialect::of(shell).line_flags();
-        assert_eq!([line("sh"), line("/bin/bash"), line("fish")], [["-c"]; 3]);
+        assert_eq!([line("sh"), line("/bin/bash")], [["-c", "--"]; 2]);
+        assert_eq!(line("fish"), ["-c"]);
         assert_eq!(
             line(r"C:\Program Files\PowerShell\7\pwsh.exe").last(),
             Some(&"-Command")

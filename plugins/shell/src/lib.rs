@@ -7,6 +7,9 @@ mod builtin;
 mod dialect;
 mod payload;
 mod values;
+mod which;
+
+use std::borrow::Cow;
 
 use queuectl_plugin_api::{
     Command, Description, Error, Executor, Host, Request, Run, Settings, Spawn, StartError, export_executor,
@@ -93,14 +96,14 @@ fn words(request: &Request, payload: &Payload, chosen: &Chosen) -> Result<Spawn,
             Ok(Spawn::argv(argv))
         }
         (Some(Command::Line(line)), None) => {
-            let shell = payload.shell.as_ref().unwrap_or(&chosen.shell);
+            let shell = &shell(request, payload, chosen);
             Ok(by_line(shell, errexit(shell, payload, chosen)?, line))
         }
         (None, Some(script)) => {
+            let shell = shell(request, payload, chosen);
             let (interpreter, flag) = match (&payload.shell, shebang(script)) {
-                (Some(shell), _) => (shell.as_str(), None),
                 (None, Some(named)) => named,
-                (None, None) => (chosen.shell.as_str(), None),
+                _ => (&*shell, None),
             };
             let args = payload.args.iter().flatten().map(String::as_str);
             let words = [interpreter]
@@ -111,6 +114,18 @@ fn words(request: &Request, payload: &Payload, chosen: &Chosen) -> Result<Spawn,
                 .chain(args);
             Ok(Spawn::argv(words))
         }
+    }
+}
+
+/// The shell that runs the job. The operator's is looked for in the node's PATH and not in the job's, which is meant for what
+/// the line calls; the job's own in both.
+fn shell<'a>(request: &Request, payload: &'a Payload, chosen: &'a Chosen) -> Cow<'a, str> {
+    let path = which::path_of(request.env());
+    match (&payload.shell, path) {
+        (Some(shell), Some(own)) if which::find(shell, own.as_ref()).is_none() => which::in_node(shell),
+        (Some(shell), _) => shell.into(),
+        (None, Some(_)) => which::in_node(&chosen.shell),
+        (None, None) => chosen.shell.as_str().into(),
     }
 }
 
@@ -221,11 +236,11 @@ mod tests {
     #[test]
     fn commands_become_words() {
         let plan = |request| plan(request, &chosen(false)).unwrap();
-        assert_eq!(plan(r#"{"command":"a b"}"#), argv(&["sh", "-c", "a b"]));
+        assert_eq!(plan(r#"{"command":"a b"}"#), argv(&["sh", "-c", "--", "a b"]));
         assert_eq!(plan(r#"{"command":["a","b c"]}"#), argv(&["a", "b c"]));
         assert_eq!(
             plan(r#"{"command":"a","payload":{"shell":"bash","errexit":true}}"#),
-            argv(&["bash", "-e", "-o", "pipefail", "-c", "a"])
+            argv(&["bash", "-e", "-o", "pipefail", "-c", "--", "a"])
         );
     }
 

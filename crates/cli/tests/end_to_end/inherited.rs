@@ -7,7 +7,7 @@ use std::sync::mpsc;
 use nix::sys::signal::Signal;
 
 use crate::support::unix::within;
-use crate::support::{Node, PATIENCE, Queue};
+use crate::support::{Node, PATIENCE, Queue, on_postgres};
 
 /// A node that a shell becomes after it did something.
 fn start_after(queue: &Queue, words: &str) -> Node {
@@ -79,4 +79,68 @@ fn a_node_in_the_background_keeps_nothing_of_its_starter_open() {
     let text = told.recv_timeout(PATIENCE).expect("the end of the pipe");
     assert_eq!(text, "up\n");
     queue.ok(["worker:stop", "--wait"]);
+}
+
+#[test]
+fn a_job_knows_its_folder_and_its_queue_and_not_those_of_its_node() {
+    let queue = Queue::quick();
+    queue.ok(["init"]);
+    std::fs::create_dir(queue.path("folder")).unwrap();
+    // Words, for a shell would see to PWD itself.
+    let job = r#"{"command":["env"],"cwd":"FOLDER/./x/..","payload":PAYLOAD}"#;
+    std::fs::create_dir(queue.path("folder/x")).unwrap();
+    let folder = queue.path("folder").canonicalize().unwrap();
+    let folder = folder.to_str().unwrap();
+    let ids = ["{}", r#"{"env":["PATH"]}"#].map(|payload| {
+        let job = job.replace("FOLDER", folder).replace("PAYLOAD", payload);
+        queue.enqueue([job.as_str()])
+    });
+    let mut node = Node::start_verb(&queue, &["worker:start", "--drain"], |node| {
+        node.env("PWD", "/elsewhere").env("OLDPWD", "/before");
+        if !on_postgres() {
+            node.args(["--db".as_ref(), queue.db().as_os_str()]);
+            node.env("QUEUECTL_DB", queue.path("another.db"));
+        }
+    });
+    assert_eq!(node.wait_exit(), 0, "{}", node.log());
+    for id in ids {
+        let told = queue.ok(["logs", &id]);
+        let has = |line: &str| told.lines().any(|other| other == line);
+        assert!(
+            has(&format!("PWD={folder}")) && !told.contains("OLDPWD"),
+            "{told}"
+        );
+        if !on_postgres() {
+            assert!(has(&format!("QUEUECTL_DB={}", queue.db().display())), "{told}");
+        }
+    }
+}
+
+#[test]
+fn what_a_line_and_its_path_say_is_nothing_to_its_shell() {
+    let queue = Queue::quick();
+    std::fs::create_dir(queue.path("tools")).unwrap();
+    for (name, says) in [("tools/tool", "the tool"), ("tools/sh", "another shell")] {
+        queue.write(name, &format!("#!/bin/sh\necho {says}\n"));
+        nix::sys::stat::fchmodat(
+            nix::fcntl::AT_FDCWD,
+            &queue.path(name),
+            nix::sys::stat::Mode::S_IRWXU,
+            nix::sys::stat::FchmodatFlags::FollowSymlink,
+        )
+        .unwrap();
+    }
+    let path = format!("PATH={}", queue.path("tools").display());
+    let ids = [
+        queue.enqueue(["--env", &path, "tool"]),
+        queue.enqueue(["--max-retries", "0", "--", "-v; echo went on"]),
+        queue.enqueue(["--max-retries", "0", "--", "+x; echo went on"]),
+    ];
+    let mut node = queue.start(&["--drain"]);
+    assert_eq!(node.wait_exit(), 0, "{}", node.log());
+    let told = ids.map(|id| queue.ok(["logs", &id]));
+    assert_eq!(told[0], "the tool");
+    for told in &told[1..] {
+        assert!(told.contains("not found") && told.ends_with("went on"), "{told}");
+    }
 }

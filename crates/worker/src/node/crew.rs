@@ -36,7 +36,7 @@ pub struct Launch {
     /// The arguments with which this binary becomes one.
     pub args: Vec<OsString>,
     /// What they must not learn from their environment.
-    pub hidden: Vec<(&'static str, Option<String>)>,
+    pub hidden: Vec<(&'static str, Option<OsString>)>,
     /// The file that they lock while they live.
     pub lock: Option<PathBuf>,
     /// Takes what they write to standard error.
