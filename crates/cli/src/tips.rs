@@ -9,6 +9,7 @@ use std::ffi::OsString;
 use clap::builder::StyledStr;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Command, Error};
+use queuectl_core::excerpt;
 
 /// The commands that a tip may name for their letters alone.
 const HARMLESS: &[&str] = &[
@@ -192,9 +193,31 @@ pub fn amend(mut error: Error, all: &Command, words: &[OsString]) -> Error {
             }
             add(&mut error, tip);
         }
+        ErrorKind::ValueValidation => {
+            if let Some(plain) = plain_number(&error) {
+                return all.clone().error(ErrorKind::ValueValidation, plain);
+            }
+        }
         _ => {}
     }
     error
+}
+
+/// What is wrong with a number, in words; the standard library's are about its types.
+fn plain_number(error: &Error) -> Option<String> {
+    let why = match std::error::Error::source(error)?.to_string().as_str() {
+        "invalid digit found in string" | "cannot parse integer from empty string" => "is not a whole number",
+        "invalid float literal" | "cannot parse float from empty string" => "is not a number",
+        "number too large to fit in target type" => "is too large",
+        "number too small to fit in target type" => "is too small",
+        _ => return None,
+    };
+    let option = wrong(error, ContextKind::InvalidArg)?;
+    let value = wrong(error, ContextKind::InvalidValue)?;
+    Some(format!(
+        "invalid value for '{option}': '{}' {why}",
+        excerpt(&value)
+    ))
 }
 
 fn wrong(error: &Error, kind: ContextKind) -> Option<String> {
@@ -382,6 +405,27 @@ mod tests {
         ] {
             let said = tips(words);
             assert!(said.contains(wanted), "{words:?}: {said}");
+        }
+    }
+
+    #[test]
+    fn numbers_are_told_in_words() {
+        for (words, wanted) in [
+            (
+                &["enqueue", "--priority", "high", "x"][..],
+                "'high' is not a whole number",
+            ),
+            (
+                &["enqueue", "--backoff-base", "much", "x"],
+                "'much' is not a number",
+            ),
+            (&["list", "--limit", "x"], "'x' is not a whole number"),
+        ] {
+            let said = said(words);
+            assert!(
+                said.contains(wanted) && !said.contains("digit"),
+                "{words:?}: {said}"
+            );
         }
     }
 

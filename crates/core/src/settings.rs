@@ -193,7 +193,7 @@ pub enum SettingError {
         nearest: Option<&'static str>,
     },
     /// The value does not fit.
-    #[error("'{value}' is no value for {key}; it takes {allowed}")]
+    #[error("invalid value '{value}' for {key}: expected {allowed}")]
     BadValue {
         /// The key.
         key: &'static str,
@@ -478,7 +478,7 @@ mod tests {
         let message = parse("max_retries", "many").unwrap_err().to_string();
         assert_eq!(
             message,
-            "'many' is no value for max_retries; it takes a whole number from 0 to 1000"
+            "invalid value 'many' for max_retries: expected a whole number from 0 to 1000"
         );
     }
 

@@ -94,7 +94,7 @@ impl Transition {
 
 /// The event does not apply to a job in this state.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("a {state} job cannot take the event '{event}'")]
+#[error("is {state}; {}", possible(*.state, .event))]
 pub struct Refused {
     /// The state the job is in.
     pub state: State,
@@ -141,6 +141,24 @@ pub fn transition(job: Standing, event: Event) -> Result<Transition, Refused> {
             state,
             event: event.name(),
         }),
+    }
+}
+
+/// What is possible, in words, for an event that a user asked for.
+fn possible(state: State, event: &str) -> String {
+    match event {
+        // The other states that can be retried are refused where the dead are meant.
+        "retry" if matches!(state, State::Failed | State::Cancelled) => {
+            "only dead jobs are meant here; `queuectl retry` takes failed and cancelled ones, too".to_owned()
+        }
+        "retry" => "only failed, dead or cancelled jobs can be retried".to_owned(),
+        "cancel" => "only jobs that have not ended can be cancelled".to_owned(),
+        "purge" if state.is_final() => "only dead jobs are meant here".to_owned(),
+        "purge" => "only jobs that have ended can be purged".to_owned(),
+        "show as a dead letter" => {
+            "only dead jobs are in the dead letter queue; `queuectl show` shows any job".to_owned()
+        }
+        _ => format!("the event '{event}' does not apply to it"),
     }
 }
 

@@ -239,7 +239,7 @@ pub enum StoreError {
         index: usize,
     },
     /// The job's state does not allow it.
-    #[error("job '{job}': {refused}")]
+    #[error("job '{job}' {refused}")]
     Refused {
         /// The job.
         job: String,

@@ -204,7 +204,8 @@ pub fn unset(args: &UnsetArgs, context: &Context) -> Result<Exit> {
 fn print_change(setting: &Setting, store: &mut Store, context: &Context) -> Result<Exit> {
     let view = setting.view(&store.stored_settings()?);
     let line = match &view.value {
-        Some(value) => format!("{} = {value}", view.key),
+        Some(value) if view.set => format!("{} = {value}", view.key),
+        Some(value) => format!("{} = {value} (default)", view.key),
         None => format!("{} is not set", view.key),
     };
     done::tell(context, &view, &line);

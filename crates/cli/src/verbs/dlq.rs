@@ -180,7 +180,7 @@ pub fn retry(args: &RetryArgs, context: &Context) -> Result<Exit> {
     let now = store.now()?;
     if args.all {
         let jobs = queuectl_dlq::retry_all(&mut store, args.queue.as_ref(), now)?;
-        return count(jobs, "pending", context);
+        return count(jobs, "will run again", context);
     }
     each(&args.jobs, context, |job| {
         queuectl_dlq::retry(&mut store, job, args.queue.as_ref(), now)?;
@@ -239,6 +239,13 @@ pub fn confirm(what: &str, context: &Context) -> Result<()> {
 }
 
 pub fn count(jobs: u64, what: &str, context: &Context) -> Result<Exit> {
-    done::tell(context, &Counted { jobs }, &format!("{jobs} jobs {what}"));
+    done::tell(
+        context,
+        &Counted { jobs },
+        &match jobs {
+            1 => format!("1 job {what}"),
+            _ => format!("{jobs} jobs {what}"),
+        },
+    );
     Ok(Exit::OK)
 }

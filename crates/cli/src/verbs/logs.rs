@@ -10,7 +10,7 @@ use std::path::PathBuf;
 
 use anyhow::Result;
 use clap::Args;
-use queuectl_core::{Attempt, Job, JobRef, State};
+use queuectl_core::{Attempt, Job, JobRef, Outcome, OutcomeKind, State};
 use queuectl_storage::Store;
 use serde::Serialize;
 
@@ -19,6 +19,7 @@ use crate::context::Context;
 use crate::exit::{Ended, Exit, Usage};
 use crate::output::attempt::AttemptView;
 use crate::output::escape::BytesWriter;
+use crate::output::time::exact;
 use crate::output::{json, say};
 
 /// Print what a job printed
@@ -152,10 +153,14 @@ fn follow(store: &mut Store, job: &JobRef, context: &Context) -> Result<()> {
             if let Some(attempt) = print_attempt(store, job, found.fence, Some(&mut patience), context)? {
                 let after = patience.ask(store, |store| store.job(job))?;
                 if after.fence == printed && !after.state.is_final() {
-                    let reason = &attempt.outcome.message;
+                    let next = match after.due_at {
+                        Some(due) => format!("next in {}", exact(due.since(store.now()?))),
+                        None => "the job is back in the queue".to_owned(),
+                    };
                     say::note(&format!(
-                        "attempt {} ended ({reason}); the job is {}",
-                        attempt.number, after.state
+                        "attempt {} {}; {next}",
+                        attempt.number,
+                        how_it_ended(&attempt)
                     ));
                 }
             }
@@ -165,6 +170,19 @@ fn follow(store: &mut Store, job: &JobRef, context: &Context) -> Result<()> {
             return Ok(());
         }
         patience.wait_for_change(store, marker, &found)?;
+    }
+}
+
+fn how_it_ended(attempt: &Attempt) -> String {
+    let Outcome { kind, message, .. } = &attempt.outcome;
+    match kind {
+        OutcomeKind::TimedOut => message.clone(),
+        OutcomeKind::Returned => "was cut off".to_owned(),
+        OutcomeKind::SystemFailure => format!("could not run ({message})"),
+        OutcomeKind::Crashed | OutcomeKind::Lost => format!("was lost ({message})"),
+        OutcomeKind::Failed | OutcomeKind::Cancelled | OutcomeKind::Succeeded => {
+            format!("{kind} ({message})")
+        }
     }
 }
 

@@ -83,7 +83,10 @@ fn the_same_verbs_in_two_words() {
     assert!(queue.ok(["dlq", "show", &id]).contains("exit status 1"));
     assert_eq!(queue.ok(["config", "set", "max_retries", "5"]), "max_retries = 5");
     assert_eq!(queue.ok(["config", "get", "max_retries"]), "5");
-    assert_eq!(queue.ok(["config", "unset", "max_retries"]), "max_retries = 4");
+    assert_eq!(
+        queue.ok(["config", "unset", "max_retries"]),
+        "max_retries = 4 (default)"
+    );
     assert_eq!(queue.ok(["config", "list"]), queue.ok(["config:list"]));
     assert_eq!(queue.ok(["dlq", "retry", &id]), "1 pending");
     assert_eq!(queue.state(&id), "pending");

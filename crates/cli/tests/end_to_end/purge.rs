@@ -40,7 +40,7 @@ fn ended_jobs_are_purged_by_state_queue_and_age() {
     assert!(output.exists());
     assert_eq!(
         queue.ok(["purge", "--queue", "mail", "--yes"]).trim(),
-        "1 jobs purged"
+        "1 job purged"
     );
     assert!(!output.exists(), "its output goes along");
     assert_eq!(ids(&queue), ["bad", "given-up", "waits"]);

@@ -111,7 +111,7 @@ fn what_is_done_to_several_jobs_is_done_to_all_of_them() {
     );
     done(full(&queue, &["dlq:purge", "c"]), &["c purged"]);
     assert_eq!(states(&queue), ["pending", "pending", "dead"]);
-    done(full(&queue, &["dlq:retry", "--all"]), &["1 jobs pending"]);
+    done(full(&queue, &["dlq:retry", "--all"]), &["1 job will run again"]);
     done(
         full(&queue, &["cancel", "a", "b", "bystander"]),
         &["bystander cancelled"],
@@ -130,7 +130,7 @@ fn settings_copies_and_stops_are_done_too() {
     assert_eq!(queue.ok(["config:get", "max_retries"]), "7");
     done(
         full(&queue, &["config:unset", "max_retries"]),
-        &["max_retries = 4"],
+        &["max_retries = 4 (default)"],
     );
     let copy = queue.path("copy.db");
     if !crate::support::on_postgres() {
