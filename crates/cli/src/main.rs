@@ -3,7 +3,7 @@
 //! - `cli`: the command line as it is typed. `parse`: reading it. `tips`: what is said about words that are not in it.
 //! - `context`: the global options, resolved.
 //! - `verbs/`: one file per verb or family of verbs. A verb calls the store, the DLQ or the node and prints.
-//! - `input/`: texts that users write (times, job JSON, lines) into types of the core.
+//! - `input/`: texts that users write (times, job JSON, lines) into types of the core. `number`: options within a range.
 //! - `output/`: types of the core into tables, JSON and escaped text.
 //! - `secret`: a password that was given leaves the arguments and the environment.
 //! - `exit`: errors into messages and exit statuses. `logging`: log events onto standard error.
@@ -15,6 +15,7 @@ mod context;
 mod exit;
 mod input;
 mod logging;
+mod number;
 mod output;
 mod parse;
 mod secret;

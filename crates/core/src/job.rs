@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::json::{JsonError, JsonObject};
-use crate::limits::{PAYLOAD_BYTES, PAYLOAD_DEPTH, PAYLOAD_ITEMS, PRIORITY};
+use crate::limits::{PAYLOAD_BYTES, PAYLOAD_DEPTH, PAYLOAD_ITEMS, PRIORITY, RETRIES};
 use crate::{ExecutorName, JobId, JobName, NodeId, QueueName, State, Timestamp, excerpt, quote_argv};
 
 /// What the user asked to run.
@@ -91,7 +91,7 @@ pub enum JobError {
     #[error("backoff_base {0} is out of range; use 1 to 3600 (seconds)")]
     BackoffBase(String),
     /// More retries than a job may have.
-    #[error("max_retries {0} is out of range; use 0 to 1000")]
+    #[error("max_retries {0} is out of range; use 0 to {RETRIES}")]
     MaxRetries(u32),
     /// Timeout outside its range.
     #[error("a timeout of {0} ms is out of range; use 1 ms to 365 days")]
@@ -219,10 +219,10 @@ impl NewJob {
     /// # Errors
     /// [`JobError`] names the value that is out of range.
     pub fn check(&self) -> Result<(), JobError> {
-        if self.priority.abs() > PRIORITY {
+        if !(-PRIORITY..=PRIORITY).contains(&self.priority) {
             return Err(JobError::Priority(self.priority.into()));
         }
-        if let Some(retries) = self.max_retries.filter(|retries| *retries > 1000) {
+        if let Some(retries) = self.max_retries.filter(|retries| *retries > RETRIES) {
             return Err(JobError::MaxRetries(retries));
         }
         if let Some(base) = self.backoff_base.filter(|base| !(1.0..=3600.0).contains(base)) {
@@ -375,14 +375,21 @@ mod tests {
             ..NewJob::default()
         };
         assert_eq!(job.check(), Ok(()));
-        assert!(
-            NewJob {
-                priority: 1_000_001,
+        // Also at the ends of the type, where a sign cannot be changed.
+        for priority in [i32::MIN, i32::MIN + 1, -1_000_001, 1_000_001, i32::MAX] {
+            let job = NewJob {
+                priority,
                 ..job.clone()
-            }
-            .check()
-            .is_err()
-        );
+            };
+            assert_eq!(job.check(), Err(JobError::Priority(priority.into())));
+        }
+        for priority in [-PRIORITY, 0, PRIORITY] {
+            let job = NewJob {
+                priority,
+                ..job.clone()
+            };
+            assert_eq!(job.check(), Ok(()));
+        }
         assert!(
             NewJob {
                 max_retries: Some(1001),

@@ -12,6 +12,8 @@ pub const PAYLOAD_DEPTH: usize = 100;
 pub const PAYLOAD_ITEMS: usize = 4096;
 /// Priorities run from minus this to plus this; higher runs first.
 pub const PRIORITY: i32 = 1_000_000;
+/// Most retries that a job may ask for.
+pub const RETRIES: u32 = 1000;
 /// Farthest a job may be scheduled ahead, in days (100 years).
 pub const SCHEDULE_DAYS: i64 = 36_525;
 /// Times an executor may fail to run a job at all (as opposed to the job failing) before the job is declared dead.

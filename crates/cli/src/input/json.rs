@@ -9,6 +9,7 @@ use std::str::FromStr;
 
 use jiff::ZonedDateTime;
 use queuectl_core::json::{JsonError, JsonObject, check};
+use queuectl_core::limits::{PRIORITY, RETRIES};
 use queuectl_core::{Command, Payload, excerpt};
 use serde_json::Value;
 use serde_json::value::RawValue;
@@ -135,9 +136,15 @@ fn object(fields: BTreeMap<String, &RawValue>, now: &ZonedDateTime) -> Result<Jo
             "command" => spec.command = Some(command(&value).ok_or_else(|| bad(COMMAND))?),
             "queue" => spec.queue = Some(parse(name, text(&value).ok_or_else(|| bad("text"))?)?),
             "executor" => spec.executor = Some(parse(name, text(&value).ok_or_else(|| bad("text"))?)?),
-            "priority" => spec.priority = Some(whole(&value).ok_or_else(|| bad("a whole number"))?),
+            "priority" => {
+                spec.priority = Some(
+                    whole(&value)
+                        .ok_or_else(|| bad(&format!("a whole number from -{PRIORITY} to {PRIORITY}")))?,
+                )
+            }
             "max_retries" => {
-                spec.max_retries = Some(whole(&value).ok_or_else(|| bad("a whole number, 0 or more"))?)
+                spec.max_retries =
+                    Some(whole(&value).ok_or_else(|| bad(&format!("a whole number from 0 to {RETRIES}")))?)
             }
             "backoff_base" => {
                 spec.backoff_base = Some(value.as_f64().ok_or_else(|| bad("a number of seconds"))?)
@@ -412,7 +419,7 @@ mod tests {
             (r#"{"queue":""}"#, "\"queue\": a queue name cannot be empty"),
             (
                 r#"{"priority":"high"}"#,
-                "\"priority\" must be a whole number, not \"high\"",
+                "\"priority\" must be a whole number from -1000000 to 1000000, not \"high\"",
             ),
             (
                 r#"{"priority":99999999999}"#,
@@ -420,7 +427,7 @@ mod tests {
             ),
             (
                 r#"{"max_retries":-1}"#,
-                "\"max_retries\" must be a whole number, 0 or more, not -1",
+                "\"max_retries\" must be a whole number from 0 to 1000, not -1",
             ),
             (
                 r#"{"backoff_base":"2"}"#,

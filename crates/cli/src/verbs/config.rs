@@ -33,7 +33,7 @@ pub struct SetArgs {
     /// The setting; - and _ are the same. EXECUTOR.key is a setting of that executor
     key: String,
     /// Its new value; `config:list` shows the range
-    #[arg(allow_negative_numbers = true)]
+    #[arg(allow_hyphen_values = true)]
     value: String,
 }
 

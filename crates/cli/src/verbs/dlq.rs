@@ -16,6 +16,7 @@ use super::list::{TABLE_ROWS, pages};
 use crate::context::Context;
 use crate::exit::{Exit, Usage};
 use crate::input::time::duration;
+use crate::number::whole;
 use crate::output::attempt::{AttemptView, ending};
 use crate::output::job::JobView;
 use crate::output::json::ArrayPrinter;
@@ -30,7 +31,7 @@ pub struct ListArgs {
     #[arg(long, value_name = "NAME")]
     queue: Option<QueueName>,
     /// Only the newest N [default: 100, with --json all]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=i64::from(LIST_ROWS)))]
+    #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = whole::<u32>(1..=i64::from(LIST_ROWS)))]
     limit: Option<u32>,
     /// Show also what may be secret, as with `show`
     #[arg(long)]
@@ -75,7 +76,7 @@ pub struct PurgeArgs {
     #[arg(long, value_name = "NAME")]
     queue: Option<QueueName>,
     /// Only jobs that have been dead for longer; others are left alone, also if they are named
-    #[arg(long, value_name = "DURATION", value_parser = duration)]
+    #[arg(long, value_name = "DURATION", value_parser = duration, allow_hyphen_values = true)]
     older_than: Option<Duration>,
     /// Do not ask
     #[arg(long)]

@@ -14,7 +14,7 @@ use anyhow::{Context as _, Result};
 use clap::Args;
 use jiff::ZonedDateTime;
 use queuectl_core::json::JsonObject;
-use queuectl_core::limits::PAYLOAD_BYTES;
+use queuectl_core::limits::{PAYLOAD_BYTES, PRIORITY, RETRIES};
 use queuectl_core::{Clock, Command, ExecutorName, JobName, JobRef, QueueName, SystemClock, Timestamp};
 use serde::Serialize;
 
@@ -27,6 +27,7 @@ use crate::exit::{Exit, Usage};
 use crate::input::job::JobSpec;
 use crate::input::json;
 use crate::input::time::{Start, duration, milliseconds, point};
+use crate::number::whole;
 use crate::output::{done, json as json_out, say};
 
 /// Store a job; print its id
@@ -60,22 +61,22 @@ pub struct EnqueueArgs {
     #[arg(long, value_name = "NAME")]
     queue: Option<QueueName>,
     /// Higher runs first [default: 0]
-    #[arg(long, value_name = "N", allow_negative_numbers = true)]
+    #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = whole::<i32>(-i64::from(PRIORITY)..=i64::from(PRIORITY)))]
     priority: Option<i32>,
     /// Start it after this time, such as 30s or 1h 5m; a bare number is seconds
-    #[arg(long, value_name = "DURATION", value_parser = duration, conflicts_with = "run_at")]
+    #[arg(long, value_name = "DURATION", value_parser = duration, allow_hyphen_values = true, conflicts_with = "run_at")]
     delay: Option<Duration>,
     /// Start it at that time: 18:00 (the next), '2026-12-24 18:00' (local) or RFC 3339; at once if past
-    #[arg(long, value_name = "TIME", value_parser = point_from_now)]
+    #[arg(long, value_name = "TIME", value_parser = point_from_now, allow_hyphen_values = true)]
     run_at: Option<Timestamp>,
     /// Stop an attempt that runs longer, in seconds or such as 5m [default: the setting job_timeout]
-    #[arg(long, value_name = "DURATION", value_parser = milliseconds)]
+    #[arg(long, value_name = "DURATION", value_parser = milliseconds, allow_hyphen_values = true)]
     timeout: Option<u64>,
     /// Retries after the first attempt [default: the setting max_retries]
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = whole::<u32>(0..=i64::from(RETRIES)))]
     max_retries: Option<u32>,
     /// The n-th retry waits BASE^n seconds [default: the setting backoff_base]
-    #[arg(long, value_name = "BASE")]
+    #[arg(long, value_name = "BASE", allow_negative_numbers = true)]
     backoff_base: Option<f64>,
     /// The executor plugin that runs it [default: shell]
     #[arg(long, value_name = "NAME")]

@@ -11,6 +11,7 @@ use queuectl_storage::{ListFilter, Page, Position, Store};
 
 use crate::context::Context;
 use crate::exit::Exit;
+use crate::number::whole;
 use crate::output::job::JobView;
 use crate::output::json::ArrayPrinter;
 use crate::output::say;
@@ -29,7 +30,7 @@ pub struct ListArgs {
     #[arg(long, value_name = "NAME")]
     queue: Option<QueueName>,
     /// Only the newest N [default: 100, with --json all]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=i64::from(LIST_ROWS)))]
+    #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = whole::<u32>(1..=i64::from(LIST_ROWS)))]
     limit: Option<u32>,
     /// Show also what may be secret, as with `show`
     #[arg(long)]

@@ -17,6 +17,7 @@ use serde::Serialize;
 use super::wait::Patience;
 use crate::context::Context;
 use crate::exit::{Ended, Exit, Usage};
+use crate::number::whole;
 use crate::output::attempt::AttemptView;
 use crate::output::escape::BytesWriter;
 use crate::output::time::exact;
@@ -33,7 +34,7 @@ pub struct LogsArgs {
     #[arg(value_name = "JOB")]
     job: JobRef,
     /// Of this attempt, as `show` numbers them [default: the newest, the running one if there is one]
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = whole::<u32>(1..=i64::MAX))]
     attempt: Option<u32>,
     /// Follow the output until the job has ended, over all its attempts
     #[arg(short, long)]

@@ -27,7 +27,7 @@ pub struct PurgeArgs {
     #[arg(long, value_name = "NAME")]
     queue: Option<QueueName>,
     /// Only jobs that ended longer ago
-    #[arg(long, value_name = "DURATION", value_parser = duration)]
+    #[arg(long, value_name = "DURATION", value_parser = duration, allow_hyphen_values = true)]
     older_than: Option<Duration>,
     /// Only say how many jobs that would be
     #[arg(long)]

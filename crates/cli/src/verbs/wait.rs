@@ -29,7 +29,7 @@ pub struct WaitArgs {
     #[arg(value_name = "JOB", required = true)]
     jobs: Vec<JobRef>,
     /// Wait no longer than this
-    #[arg(long, value_name = "DURATION", value_parser = duration)]
+    #[arg(long, value_name = "DURATION", value_parser = duration, allow_hyphen_values = true)]
     timeout: Option<Duration>,
 }
 

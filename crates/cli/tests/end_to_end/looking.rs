@@ -169,7 +169,7 @@ fn output_is_kept_per_attempt() {
             (number, &format!("{printed}\n").into())
         );
     }
-    for number in ["0", "7", "4294967295"] {
+    for number in ["7", "4294967295"] {
         let said = queue.fails(3, ["logs", &id, "--attempt", number]);
         assert!(said.contains(&format!("no attempt {number}")), "{said}");
     }

@@ -102,3 +102,90 @@ fn unknown_verbs_and_no_verb_are_mistakes() {
     let said = queue.fails(7, ["worker:run"]);
     assert!(said.contains("worker:start"), "{said}");
 }
+
+/// A number below its range is a number below its range, not an option that nobody knows.
+#[test]
+fn numbers_and_times_out_of_range_are_told_their_range() {
+    let queue = Queue::new();
+    queue.enqueue(["exit 0"]);
+    let time = "is not a length of time";
+    for (args, said) in [
+        (
+            &["enqueue", "--priority=-2147483648", "x"][..],
+            "expected a whole number from -1000000 to 1000000",
+        ),
+        (
+            &["enqueue", "--priority", "2147483647", "x"],
+            "from -1000000 to 1000000",
+        ),
+        (
+            &["enqueue", r#"{"command":"x","priority":-2147483648}"#],
+            "priority -2147483648 is out of range",
+        ),
+        (
+            &["enqueue", r#"{"command":"x","priority":99999999999}"#],
+            "from -1000000 to 1000000",
+        ),
+        (
+            &["enqueue", "--max-retries", "-1", "x"],
+            "expected a whole number from 0 to 1000",
+        ),
+        (
+            &["enqueue", "--max-retries=1001", "x"],
+            "expected a whole number from 0 to 1000",
+        ),
+        (
+            &["enqueue", "--max-retries", "many", "x"],
+            "expected a whole number from 0 to 1000",
+        ),
+        (
+            &["enqueue", r#"{"command":"x","max_retries":99999999999}"#],
+            "from 0 to 1000",
+        ),
+        (
+            &["enqueue", "--backoff-base", "-1", "x"],
+            "backoff_base -1 is out of range; use 1 to 3600",
+        ),
+        (&["enqueue", "--delay", "-5s", "x"], time),
+        (&["enqueue", "--delay=-5", "x"], time),
+        (&["enqueue", "--timeout", "-1h", "x"], time),
+        (&["enqueue", "--run-at", "-5m", "x"], "'-5m' is no time"),
+        (&["config:set", "backoff_cap", "-5s"], "a time from 0s to 30days"),
+        (&["config:set", "max_retries", "-1"], "0 to 1000"),
+        (
+            &["list", "--limit", "-1"],
+            "expected a whole number from 1 to 1000000",
+        ),
+        (
+            &["dlq:list", "--limit", "0"],
+            "expected a whole number from 1 to 1000000",
+        ),
+        (
+            &["logs", "1", "--attempt", "-1"],
+            "expected a whole number, 1 or more",
+        ),
+        (
+            &["logs", "1", "--attempt", "0"],
+            "expected a whole number, 1 or more",
+        ),
+        (
+            &["worker:start", "--count", "-1"],
+            "expected a whole number from 1 to 1024",
+        ),
+        (&["worker:stop", "--wait", "--timeout", "-1s"], time),
+        (&["purge", "--older-than", "-5days", "--yes"], time),
+        (&["dlq:purge", "--all", "--older-than", "-5days"], time),
+        (&["wait", "1", "--timeout", "-1s"], time),
+    ] {
+        let error = queue.fails(2, args);
+        assert!(error.contains(said), "{args:?}\n  said: {error}\n  want: {said}");
+        assert!(!error.contains("unexpected argument"), "{args:?}: {error}");
+        assert!(!error.contains("4294967295"), "{args:?}: {error}");
+    }
+    assert_eq!(queue.jobs().len(), 1);
+    // What looks like an option and is one stays one.
+    assert_eq!(queue.json(["config:set", "max_retries", "5"])["value"], "5");
+    queue.ok(["config:set", "max_retries", "--json", "6"]);
+    assert_eq!(queue.ok(["config:get", "max_retries"]), "6");
+    queue.ok(["enqueue", "--priority", "-1000000", "x"]);
+}

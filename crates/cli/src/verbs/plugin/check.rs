@@ -21,6 +21,7 @@ use crate::context::Context;
 use crate::exit::{Exit, Failed, Usage};
 use crate::input::json;
 use crate::input::time::duration;
+use crate::number::whole;
 use crate::output::{done, escape, json as json_out};
 
 /// Check whether a plugin keeps the rules of the plugin ABI
@@ -43,10 +44,10 @@ pub struct CheckArgs {
     #[arg(long, value_name = "JOB.json")]
     long_job: Option<String>,
     /// Longest that a case may take; a few may take three times as long
-    #[arg(long, value_name = "DURATION", value_parser = duration, default_value = "10s")]
+    #[arg(long, value_name = "DURATION", value_parser = duration, allow_hyphen_values = true, default_value = "10s")]
     timeout: Duration,
     /// Jobs at a time, in the cases that run many
-    #[arg(long, value_name = "N", default_value_t = 1000, value_parser = clap::value_parser!(u16).range(1..=10_000))]
+    #[arg(long, value_name = "N", allow_negative_numbers = true, default_value_t = 1000, value_parser = whole::<u16>(1..=10_000))]
     many: u16,
 }
 

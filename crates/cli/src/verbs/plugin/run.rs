@@ -34,7 +34,7 @@ pub struct RunArgs {
     #[arg(value_name = "JOB.json")]
     job: String,
     /// Stop the job when it runs longer
-    #[arg(long, value_name = "DURATION", value_parser = duration, default_value = "10m")]
+    #[arg(long, value_name = "DURATION", value_parser = duration, allow_hyphen_values = true, default_value = "10m")]
     timeout: Duration,
 }
 

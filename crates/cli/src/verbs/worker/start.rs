@@ -16,6 +16,7 @@ use super::{detach, trust};
 use crate::context::Context;
 use crate::exit::{Exit, Usage};
 use crate::logging;
+use crate::number::whole;
 
 /// Run jobs: start a node with worker processes
 #[derive(Debug, Args)]
@@ -26,10 +27,10 @@ second: running jobs are stopped. Jobs that were cut off go back to the queue wi
 Exit status with --drain: 0 if every job completed, 1 if one ended dead or cancelled.")]
 pub struct StartArgs {
     /// Worker processes
-    #[arg(short = 'c', long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=i64::from(WORKERS)))]
+    #[arg(short = 'c', long, value_name = "N", allow_negative_numbers = true, default_value_t = 1, value_parser = whole::<u32>(1..=i64::from(WORKERS)))]
     count: u32,
     /// Jobs that each worker process runs at a time
-    #[arg(long, value_name = "M", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=i64::from(CONCURRENCY)))]
+    #[arg(long, value_name = "M", allow_negative_numbers = true, default_value_t = 1, value_parser = whole::<u32>(1..=i64::from(CONCURRENCY)))]
     concurrency: u32,
     /// Only run jobs of this queue; repeatable [default: all queues]
     #[arg(long, value_name = "NAME")]

@@ -20,7 +20,7 @@ use crate::verbs::wait::Patience;
 #[derive(Debug, Args)]
 pub struct StopArgs {
     /// The nodes' numbers [default: all nodes]
-    #[arg(value_name = "NODE", value_parser = node)]
+    #[arg(value_name = "NODE", value_parser = node, allow_negative_numbers = true)]
     nodes: Vec<NodeId>,
     /// Stop running jobs now instead of letting them finish; they go back to the queue without losing an attempt
     #[arg(long)]
@@ -29,7 +29,7 @@ pub struct StopArgs {
     #[arg(long)]
     wait: bool,
     /// With --wait: no longer than this
-    #[arg(long, value_name = "DURATION", value_parser = duration, requires = "wait")]
+    #[arg(long, value_name = "DURATION", value_parser = duration, allow_hyphen_values = true, requires = "wait")]
     timeout: Option<Duration>,
 }
 
