@@ -135,6 +135,7 @@ mod unix {
             output_limit: 65536,
             output_file_limit: 1 << 20,
             output_file: std::env::temp_dir().join("spawn-rate").join(number.to_string()),
+            used: Duration::ZERO,
         })
     }
 }

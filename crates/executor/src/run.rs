@@ -46,6 +46,16 @@ pub struct Run {
     pub output_file_limit: u64,
     /// Where output goes that is larger than `output_limit`, or that is being followed.
     pub output_file: PathBuf,
+    /// How long it ran already in worker processes that died, if it is taken over.
+    pub used: Duration,
+}
+
+impl Run {
+    /// How much of its timeout is left. Never nothing: the end is for the supervisor to see.
+    pub(crate) fn time_left(&self) -> Option<Duration> {
+        let left = |limit: Duration| limit.saturating_sub(self.used).max(Duration::from_millis(1));
+        self.timeout.map(left)
+    }
 }
 
 /// Why a run is stopped from outside.

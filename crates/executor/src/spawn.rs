@@ -346,6 +346,7 @@ mod tests {
             output_limit: 0,
             output_file_limit: 0,
             output_file: PathBuf::new(),
+            used: std::time::Duration::ZERO,
         };
         let request = || SpawnRequest {
             argv: vec!["sh".into()],

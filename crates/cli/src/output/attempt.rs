@@ -36,7 +36,8 @@ impl From<&Attempt> for AttemptView {
             outcome: outcome.kind,
             exit_code: outcome.exit_code,
             signal: outcome.signal,
-            error: Some(outcome.message.clone()).filter(|message| !message.is_empty()),
+            error: (outcome.kind != OutcomeKind::Succeeded && !outcome.message.is_empty())
+                .then(|| outcome.message.clone()),
             started_at: attempt.started_at,
             finished_at: attempt.finished_at,
             duration_ms: u64::try_from(duration.as_millis()).unwrap_or(u64::MAX),

@@ -98,7 +98,8 @@ impl JobView {
             updated_at: job.updated_at,
             started_at: job.started_at,
             finished_at: job.finished_at,
-            error,
+            // A job that completed may have failed before.
+            error: error.filter(|_| job.state != State::Completed),
             unreadable: job.unreadable,
         }
     }

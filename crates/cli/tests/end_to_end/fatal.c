@@ -10,6 +10,8 @@
 
 /* What stop answers for runs that go on all the same; -1: it does not return. */
 static int deaf = -1;
+/* Runs are such as can be taken over, and end when they are stopped. */
+static int kept;
 static const qc_host_v1 *host;
 static void *host_ctx;
 
@@ -66,6 +68,12 @@ static qc_status start(void *instance, const qc_run_v1 *run, qc_error *error) {
         return QC_OK;
     }
     if (strstr(request, "stay")) return QC_OK;
+    if (strstr(request, "keep")) {
+        kept = 1;
+        if (host->save_handle(host_ctx, run->run, str("kept"))) abort();
+        host->event(host_ctx, run->run, str("kept"), str(""));
+        return QC_OK;
+    }
     if (strstr(request, "nap")) {
         if (pthread_create(&thread, NULL, nap, (void *)(uintptr_t)run->run)) abort();
         pthread_detach(thread);
@@ -81,11 +89,22 @@ static qc_status start(void *instance, const qc_run_v1 *run, qc_error *error) {
     return QC_OK;
 }
 
-/* Only a run that stays is ever stopped. */
+static qc_status reattach(void *instance, const qc_run_v1 *run, qc_str handle, qc_error *error) {
+    (void)instance;
+    (void)handle;
+    (void)error;
+    kept = 1;
+    host->event(host_ctx, run->run, str("kept"), str("again"));
+    return QC_OK;
+}
+
 static qc_status stop(void *instance, uint64_t run, uint32_t mode) {
     (void)instance;
-    (void)run;
     (void)mode;
+    if (kept) {
+        report(run, QC_FAILED);
+        return QC_OK;
+    }
     if (deaf != -1) return deaf;
     for (;;) pause();
 }
@@ -98,6 +117,7 @@ static const qc_plugin_v1 plugin = {
     .destroy = destroy,
     .start = start,
     .stop = stop,
+    .reattach = reattach,
 };
 
 uint64_t queuectl_plugin_magic(void) { return QC_MAGIC; }

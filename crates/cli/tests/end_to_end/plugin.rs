@@ -2,7 +2,9 @@
 
 use std::path::Path;
 
-use crate::support::unix::compile;
+use nix::sys::signal::Signal;
+
+use crate::support::unix::{compile, send};
 use crate::support::{Node, Queue, history};
 
 /// A queue with the plugin `fatal` in the folder `plugins`; none if it cannot be compiled here.
@@ -298,6 +300,52 @@ fn what_a_plugin_prints_has_a_limit() {
     queue.wait_state(&id, "completed");
     node.wait_log("prints more than 1 MiB a minute; dropping the rest");
     assert!(node.log().len() < 2 * 1024 * 1024, "{}", node.log().len());
+}
+
+#[test]
+fn a_run_that_is_taken_over_counts_from_its_first_start() {
+    let Some(queue) = with_plugin("a_run_that_is_taken_over_counts_from_its_first_start") else {
+        return;
+    };
+    let plugins = queue.path("plugins");
+    let node = queue.start(&["--plugin-dir", plugins.to_str().unwrap()]);
+    let id =
+        queue.enqueue([r#"{"executor":"fatal","max_retries":0,"timeout":"2s","payload":{"do":"keep"}}"#]);
+    node.wait_log("job kept");
+    send(node.workers(1)[0], Signal::SIGKILL);
+    node.wait_log("detail=again");
+    let job = queue.wait_state(&id, "dead");
+    let attempt = &job["attempt_history"][0];
+    assert_eq!(job["error"], "timed out after 2s");
+    assert!(attempt["duration_ms"].as_u64().unwrap() >= 2000, "{attempt}");
+    // To the millisecond of what the dispatcher and the worker process each call its start.
+    let started = |view: &serde_json::Value| crate::support::time_ms(&view["started_at"]);
+    assert!(started(attempt) - started(&job) < 1000, "{job}");
+}
+
+#[test]
+fn what_a_job_printed_before_its_worker_process_died_is_shown() {
+    let queue = Queue::quick();
+    let _gate = queue.gate("gate");
+    let node = queue.start(&[]);
+    let id = queue.enqueue(["--max-retries", "0", "echo said before; read x < gate"]);
+    // Once it is beside the queue.
+    crate::support::wait_until("the output of a running job", || {
+        queue.run(["logs", &id]).out.starts_with(b"said before")
+    });
+    send(node.workers(1)[0], Signal::SIGKILL);
+    let job = queue.wait_state(&id, "dead");
+    assert_eq!(history(&job), ["1 crashed"]);
+    assert_eq!(job["attempt_history"][0]["output_bytes"], 12);
+    assert_eq!(queue.ok(["logs", &id]), "said before");
+}
+
+#[test]
+fn five_system_failures_are_not_told_as_used_attempts() {
+    let queue = Queue::quick();
+    queue.enqueue(["--executor", "nowhere", "--max-retries", "9", "x"]);
+    let node = queue.start(&[]);
+    node.wait_log("job is dead: it could not be run 5 times in a row");
 }
 
 #[test]

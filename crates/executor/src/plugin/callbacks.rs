@@ -172,7 +172,10 @@ unsafe fn read_outcome(outcome: &qc_outcome_v1) -> Outcome {
     let field = |bit: u32, value: i32| (outcome.fields & bit != 0).then_some(value);
     // SAFETY: the caller vouches for the message.
     let mut message = clip(unsafe { lossy(outcome.message) });
-    if message.is_empty() && kind != OutcomeKind::Succeeded {
+    if kind == OutcomeKind::Succeeded {
+        // It would be shown as an error.
+        message.clear();
+    } else if message.is_empty() {
         message = "the executor gave no reason".to_owned();
     }
     Outcome {

@@ -142,7 +142,7 @@ impl Instance {
             job_number: run.key.job.0,
             fence: run.key.fence,
             timeout_ms: run
-                .timeout
+                .time_left()
                 .map_or(0, |t| u64::try_from(t.as_millis()).unwrap_or(u64::MAX)),
             job_id: qc_str::new(run.public_id.as_bytes()),
             queue: qc_str::new(run.queue.as_bytes()),

@@ -65,13 +65,17 @@ impl Active {
             outcome: None,
             advice: Advice::default(),
             stopped: None,
-            started_at,
+            started_at: Timestamp(
+                started_at
+                    .0
+                    .saturating_sub_unsigned(u64::try_from(run.used.as_millis()).unwrap_or(u64::MAX)),
+            ),
             born: 0,
             killed: false,
             owed_since: None,
             flush_at: now.checked_add(LIVE_AFTER),
             // A limit beyond what the clock can say is no limit.
-            timeout_at: run.timeout.and_then(|limit| now.checked_add(limit)),
+            timeout_at: run.time_left().and_then(|limit| now.checked_add(limit)),
             kill_at: None,
             look_at: None,
             look_after: Duration::ZERO,

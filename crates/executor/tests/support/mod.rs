@@ -128,6 +128,7 @@ pub fn run_of(number: i64, payload: Value, folder: &Path) -> Run {
         output_limit: 64 * 1024,
         output_file_limit: 1024 * 1024,
         output_file: folder.join("out").join(number.to_string()),
+        used: Duration::ZERO,
     }
 }
 

@@ -157,6 +157,7 @@ impl<'a> Ground<'a> {
             output_limit: 64 * 1024,
             output_file_limit: 0,
             output_file: std::env::temp_dir().join(format!("queuectl-check-{}", std::process::id())),
+            used: Duration::ZERO,
         }
     }
 

@@ -18,7 +18,7 @@ use super::control::{Control, Requests};
 use super::crew::{Crew, Launch};
 use super::decide::{self, Ending, Subject};
 use super::events::Event;
-use super::farewell::Farewells;
+use super::farewell::{self, Farewells};
 use super::hand::{self, Hand, Running};
 use super::kept::Kept;
 use super::lease::Lease;
@@ -398,8 +398,8 @@ impl Dispatcher {
             if returned {
                 kind = OutcomeKind::Returned;
             }
-            let number = worker as u32 + 1;
-            let ending = decide::died(kind, message, self.node, number, sent_at, now);
+            let mut ending = decide::died(kind, message, self.node, worker as u32 + 1, sent_at, now);
+            ending.output = farewell::output_left(&self.outputs.file(job.id, job.fence), &self.settings);
             self.ended(&job, ending);
             self.kept.ended(None, &job, handle);
         }

@@ -30,7 +30,7 @@ pub struct Running {
     pub job: Claimed,
     /// The worker process, counted from 0.
     pub worker: usize,
-    /// When it was sent there.
+    /// When it was sent there, or got a slot there later on.
     pub sent_at: Timestamp,
     /// Why it was told to stop, if it was.
     pub stopping: Option<StopReason>,
@@ -102,6 +102,13 @@ impl Hand {
             }
         }
         (started, waiting)
+    }
+
+    /// A job that waited at its worker has a slot now.
+    pub fn got_slot(&mut self, key: RunKey, now: Timestamp) {
+        if let Some(running) = self.running.get_mut(&key) {
+            running.sent_at = now;
+        }
     }
 
     /// Notes what an executor saved for a job.

@@ -114,6 +114,9 @@ impl Dispatcher {
     /// A job left its slot: the first that waits at that worker has it now.
     pub(super) fn slot_freed(&mut self, worker: usize) {
         let next = self.hand.line(worker).get(self.slots() - 1).copied();
+        if let Some(key) = next {
+            self.hand.got_slot(key, self.clock.now());
+        }
         if let Some(running) = next.and_then(|key| self.hand.get(key)) {
             report::started(&running.job, worker);
         }
@@ -178,10 +181,7 @@ impl Dispatcher {
             return;
         };
         // Its time goes on running.
-        let used = self.clock.now().since(sent_at);
-        run.timeout = run
-            .timeout
-            .map(|limit| limit.saturating_sub(used).max(Duration::from_millis(1)));
+        run.used = self.clock.now().since(sent_at);
         report::adopted(&job, worker);
         self.crew.send(worker, &ToWorker::Adopt(run, handle));
         // What it was told meanwhile, nobody heard.
@@ -220,6 +220,7 @@ impl Dispatcher {
             output_limit: self.settings.output_limit,
             output_file_limit: self.settings.output_file_limit,
             output_file: self.outputs.file(job.id, job.fence),
+            used: Duration::ZERO,
         })
     }
 

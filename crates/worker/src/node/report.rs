@@ -1,5 +1,6 @@
 //! The node's log: one line per job event.
 
+use queuectl_core::limits::SYSTEM_FAILURES;
 use queuectl_core::{JobId, OutcomeKind, State};
 use queuectl_storage::{Claimed, Record};
 
@@ -60,10 +61,13 @@ pub fn next(job: &Claimed, record: &Record, is_final: bool) {
             tracing::info!(job = id, attempt, wait, "job will be retried");
         }
         (State::Dead, _, _) => {
-            let why = if is_final {
-                "another attempt could not succeed"
-            } else {
-                "no attempts left"
+            let kind = record.attempt.as_ref().map(|ended| ended.outcome.kind);
+            let why = match kind {
+                _ if is_final => "another attempt could not succeed".to_owned(),
+                Some(OutcomeKind::SystemFailure) => {
+                    format!("it could not be run {SYSTEM_FAILURES} times in a row")
+                }
+                _ => "no attempts left".to_owned(),
             };
             tracing::error!(
                 job = id,

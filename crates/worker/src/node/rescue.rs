@@ -8,6 +8,7 @@ use queuectl_core::{ExecutorName, NodeId, OutcomeKind, Settings, Timestamp};
 use queuectl_storage::{Node, Queues, Record, Store, StoreError, Turn};
 
 use super::decide::{self, Subject};
+use super::farewell;
 use crate::{sabotage, world};
 
 /// What a look at the nodes found.
@@ -59,6 +60,7 @@ fn rescue_one(
         false => world::kill_marked(&dead.cookie),
     };
     let jobs = store.jobs_of_node(dead.id)?;
+    let outputs = store.outputs()?;
     let records: Vec<Record> = jobs
         .iter()
         .map(|job| {
@@ -70,7 +72,8 @@ fn rescue_one(
                     format!("node {} died while it had the job", dead.id),
                 )
             };
-            let ending = decide::died(kind, message, dead.id, 0, job.started_at.unwrap_or(now), now);
+            let mut ending = decide::died(kind, message, dead.id, 0, job.started_at.unwrap_or(now), now);
+            ending.output = farewell::output_left(&outputs.file(job.id.0, job.fence), settings);
             decide::ended(&Subject::from(job), ending, settings)
         })
         .collect();

@@ -236,6 +236,7 @@ mod tests {
             output_limit: 0,
             output_file_limit: 0,
             output_file: "x".into(),
+            used: Duration::ZERO,
         }
     }
 

@@ -57,6 +57,7 @@ fn run(job: i64, folder: &Path) -> Run {
         output_limit: 1024,
         output_file_limit: 0,
         output_file: folder.join("out"),
+        used: Duration::ZERO,
     }
 }
 

@@ -84,6 +84,7 @@ pub fn run(args: &RunArgs, context: &Context) -> Result<Exit> {
             output_limit: 16 * 1024 * 1024,
             output_file_limit: 0,
             output_file: scratch,
+            used: Duration::ZERO,
         })
         .map_err(Failed::executor)?;
     let finished = loop {
