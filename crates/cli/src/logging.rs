@@ -122,7 +122,7 @@ impl<'a> MakeWriter<'a> for Writers {
 fn filter(global: &Global, is_node: bool) -> Result<EnvFilter> {
     if let Some(text) = std::env::var("QUEUECTL_LOG").ok().filter(|text| !text.is_empty()) {
         return EnvFilter::try_new(&text).map_err(|error| {
-            Usage::new(format!("QUEUECTL_LOG='{text}' is no log filter: {error}"))
+            Usage::new(format!("QUEUECTL_LOG='{text}' is not a log filter: {error}"))
                 .hint("use a level such as debug, or target=level pairs such as queuectl_worker=debug,warn")
                 .into()
         });

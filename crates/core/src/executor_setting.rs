@@ -21,7 +21,7 @@ pub struct ExecutorSetting {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ExecutorSettingError {
     /// The name has another form.
-    #[error("'{0}' is no setting of an executor; write it as EXECUTOR.key, such as http.allow_private")]
+    #[error("'{0}' is not a setting of an executor; write it as EXECUTOR.key, such as http.allow_private")]
     Name(String),
     /// The value is too long or cannot be text.
     #[error("the value of {0} is too long or has a NUL byte; at most {SETTING_BYTES} bytes are allowed")]

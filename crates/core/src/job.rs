@@ -62,7 +62,7 @@ pub enum JobError {
     #[error("the {0} contains a NUL byte, which cannot be passed to a process")]
     Nul(&'static str),
     /// An environment name that cannot be set.
-    #[error("'{0}' is no environment variable name; use NAME=VALUE")]
+    #[error("'{0}' is not an environment variable name; use NAME=VALUE")]
     EnvName(String),
     /// Over [`PAYLOAD_BYTES`].
     #[error(

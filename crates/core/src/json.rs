@@ -18,7 +18,7 @@ const DEPTH: usize = 127;
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum JsonError {
     /// Not JSON.
-    #[error("this is no valid JSON: {0}")]
+    #[error("this is not valid JSON: {0}")]
     Syntax(String),
     /// An object has a member twice; the way to it, with a `/` before each further step.
     #[error("\"{0}\" is given twice; give it once")]
@@ -30,7 +30,7 @@ pub enum JsonError {
     #[error("the number {0} is too large for any program to read; give it as a text")]
     Number(String),
     /// Something else where an object belongs.
-    #[error("this is no JSON object")]
+    #[error("this is not a JSON object")]
     NoObject,
 }
 

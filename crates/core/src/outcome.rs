@@ -81,7 +81,7 @@ impl FromStr for OutcomeKind {
         OutcomeKind::ALL
             .into_iter()
             .find(|kind| kind.name() == name)
-            .ok_or_else(|| format!("'{name}' is no outcome"))
+            .ok_or_else(|| format!("'{name}' is not an outcome"))
     }
 }
 

@@ -82,7 +82,7 @@ impl fmt::Display for State {
 /// A state name that does not exist.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "'{0}' is no job state; the states are pending, scheduled, processing, failed, completed, dead, cancelled"
+    "'{0}' is not a job state; the states are pending, scheduled, processing, failed, completed, dead, cancelled"
 )]
 pub struct UnknownState(pub String);
 

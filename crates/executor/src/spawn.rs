@@ -81,7 +81,7 @@ impl SpawnRequest {
         let names = self.env_remove.iter().chain(self.env_keep.iter().flatten());
         if let Some(name) = names.into_iter().find(|name| name_is_bad(name)) {
             return Err(format!(
-                "'{}' is no environment variable name",
+                "'{}' is not an environment variable name",
                 name.escape_debug()
             ));
         }

@@ -443,7 +443,7 @@ mod tests {
             ),
             (r#"{"delay":[5]}"#, "\"delay\" must be a number of seconds"),
             (r#"{"delay":"5m","run_at":"18:00"}"#, "exclude each other"),
-            (r#"{"run_at":"soon"}"#, "\"run_at\": 'soon' is no time"),
+            (r#"{"run_at":"soon"}"#, "\"run_at\": 'soon' is not a time"),
             (
                 r#"{"env":["A"]}"#,
                 "\"env\" must be an object of texts, not an array",

@@ -60,7 +60,7 @@ pub fn point(text: &str, now: &ZonedDateTime) -> Result<Timestamp, String> {
     let zone = now.time_zone().clone();
     let nonsense = || {
         format!(
-            "'{}' is no time; write 18:00, '2026-12-24 18:00' (local) or 2026-12-24T18:00:00Z",
+            "'{}' is not a time; write 18:00, '2026-12-24 18:00' (local) or 2026-12-24T18:00:00Z",
             excerpt(text)
         )
     };
@@ -122,7 +122,7 @@ mod tests {
             "5m",
             "2026-12-24 18:00 tomorrow",
         ] {
-            assert!(at(nonsense).unwrap_err().contains("is no time"), "{nonsense}");
+            assert!(at(nonsense).unwrap_err().contains("is not a time"), "{nonsense}");
         }
     }
 

@@ -439,8 +439,8 @@ fn a_payload_that_breaks_the_schema_is_refused_before_it_is_stored() {
         0
     );
     for (bad, why) in [
-        ("[1]", "this is no JSON object"),
-        ("{", "this is no valid JSON"),
+        ("[1]", "this is not a JSON object"),
+        ("{", "this is not valid JSON"),
         (r#"{"a":1,"a":2}"#, r#""a" is given twice"#),
         ("@nowhere.json", "cannot read nowhere.json"),
     ] {

@@ -25,7 +25,7 @@ const REFUSED: &[(&[&str], &str)] = &[
         "cannot be used with",
     ),
     (&["--delay", "101years", "x"], "100 years"),
-    (&["--run-at", "soon", "x"], "is no time"),
+    (&["--run-at", "soon", "x"], "is not a time"),
     (&["--env", "A", "x"], "NAME=VALUE"),
     (&["{\"command\":5}"], "must be text"),
     (&["{\"command\":[]}"], "command"),
@@ -149,7 +149,7 @@ fn numbers_and_times_out_of_range_are_told_their_range() {
         (&["enqueue", "--delay", "-5s", "x"], time),
         (&["enqueue", "--delay=-5", "x"], time),
         (&["enqueue", "--timeout", "-1h", "x"], time),
-        (&["enqueue", "--run-at", "-5m", "x"], "'-5m' is no time"),
+        (&["enqueue", "--run-at", "-5m", "x"], "'-5m' is not a time"),
         (&["config:set", "backoff_cap", "-5s"], "a time from 0s to 30days"),
         (&["config:set", "max_retries", "-1"], "0 to 1000"),
         (

@@ -148,7 +148,7 @@ pub fn executor_of(plugin: &std::path::Path) -> Result<(ExecutorName, std::path:
     let found = found.ok_or_else(|| {
         let (prefix, suffix) = (std::env::consts::DLL_PREFIX, std::env::consts::DLL_SUFFIX);
         Usage::new(format!(
-            "{} is no file that is named like a plugin",
+            "{} is not a file that is named like a plugin",
             plugin.display()
         ))
         .hint(format!("name it {prefix}queuectl_plugin_NAME{suffix}"))

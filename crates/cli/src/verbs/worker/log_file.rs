@@ -20,7 +20,7 @@ pub fn open(path: &Path) -> Result<File> {
     match refusal(path, &found) {
         None => Ok(file),
         Some(why) => {
-            let message = format!("{} is no log file: {why}", path.display());
+            let message = format!("{} is not a log file: {why}", path.display());
             Err(Usage::new(message)
                 .hint("choose another with --log-file FILE")
                 .into())
