@@ -413,13 +413,16 @@ mod tests {
         for (words, wanted) in [
             (
                 &["enqueue", "--priority", "high", "x"][..],
-                "'high' is not a whole number",
+                "'high' for '--priority <N>': expected a whole number",
             ),
             (
                 &["enqueue", "--backoff-base", "much", "x"],
                 "'much' is not a number",
             ),
-            (&["list", "--limit", "x"], "'x' is not a whole number"),
+            (
+                &["list", "--limit", "x"],
+                "'x' for '--limit <N>': expected a whole number",
+            ),
         ] {
             let said = said(words);
             assert!(

@@ -385,7 +385,7 @@ mod tests {
     #[test]
     fn every_mistake_is_named() {
         let cases = [
-            ("{", "no valid JSON"),
+            ("{", "not valid JSON"),
             (
                 "echo hi",
                 "\"echo hi\" is not JSON; put a command line in double quotes, as `jq -R .` does with every line",
