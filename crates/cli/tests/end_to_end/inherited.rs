@@ -121,7 +121,7 @@ fn what_a_line_and_its_path_say_is_nothing_to_its_shell() {
     let queue = Queue::quick();
     std::fs::create_dir(queue.path("tools")).unwrap();
     for (name, says) in [("tools/tool", "the tool"), ("tools/sh", "another shell")] {
-        queue.write(name, &format!("#!/bin/sh\necho {says}\n"));
+        queue.write(name, format!("#!/bin/sh\necho {says}\n"));
         nix::sys::stat::fchmodat(
             nix::fcntl::AT_FDCWD,
             &queue.path(name),
