@@ -53,7 +53,7 @@ fn what_others_could_have_written_is_refused() {
     let file = folder.path().join(plugin_file("shell"));
     std::fs::copy(plugins().join(plugin_file("shell")), &file).unwrap();
     let path = SearchPath::new([folder.path().to_owned()]);
-    mode(&file, 0o775);
+    mode(&file, 0o757);
     assert!(matches!(
         path.find(&name("shell")),
         Err(PluginError::Untrusted { .. })
