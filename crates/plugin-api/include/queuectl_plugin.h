@@ -30,7 +30,8 @@
  *   1.0  describe, create, destroy, start, exited, stop; log, output, spawn, finished
  *   1.1  fingerprint, validate, signal, reattach, recorded, reap, stats, shutdown, features; event, save_handle,
  *        features; qc_run_v1.mark; qc_outcome_v1.retry_after_ms; "schema" and "settings_schema" in the description;
- *        "settings" in the settings
+ *        "settings" in the settings; the QUEUECTL_* variables are set after qc_spawn_v1.env and no longer before, so
+ *        env cannot replace them
  *   1.2  qc_spawn_v1: flags QC_SPAWN_CLEAN_ENV to QC_SPAWN_FILE with the fields from umask on; QC_HOST_SPAWN_LIMITS;
  *        qc_exit_v1.message also for a process that hit a limit; QC_IS_FINAL, QC_HOST_FINAL; discard
  *

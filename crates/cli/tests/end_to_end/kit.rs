@@ -30,6 +30,7 @@ const FAULTS: &[Fault] = &[
     ),
     ("NONE", &[]),
     ("PRINTS", &[]),
+    ("EARLY_FINISHED", &[]),
     ("NO_DESTROY", &["vtable"]),
     ("NO_JSON", &["describe"]),
     ("BAD_SCHEMA", &["describe"]),

@@ -225,6 +225,12 @@ static qc_status start(void *instance, const qc_run_v1 *run, qc_error *error) {
     return refuse(error);
 #elif defined NEVER_FINISHED
     return QC_OK;
+#elif defined EARLY_FINISHED
+    qc_str pause[] = {str("sleep"), str("30")};
+    qc_spawn_v1 process = {.size = sizeof process, .argv = pause, .argv_len = 2};
+    qc_status status = f->host->spawn(f->ctx, run->run, &process, error);
+    if (status == QC_OK) report(f, run->run, QC_SUCCEEDED);
+    return status;
 #elif defined FAILS
     report(f, run->run, QC_FAILED);
     return QC_OK;
@@ -280,6 +286,9 @@ static qc_status exited(void *instance, uint64_t run, const qc_exit_v1 *exit) {
     }
 #elif defined EXITED_STATUS
     if (exit->code) return 42;
+#elif defined EARLY_FINISHED
+    /* Nobody tells of the end of a run that is over. */
+    return 42;
 #endif
     return QC_UNHANDLED;
 }

@@ -132,6 +132,11 @@ impl Fake {
         }
     }
 
+    /// Whether the end of the run was reported, or its process ended for the host.
+    pub(super) fn is_over(&self, run: u64) -> bool {
+        self.notes().runs.get(&run).is_some_and(|run| run.over)
+    }
+
     /// The instance is destroyed.
     pub(super) fn destroyed(&self) {
         self.notes().destroyed = true;

@@ -155,6 +155,9 @@ fn exited(stage: &Stage) -> Passed {
     for (kind, code, stopped, words) in ways {
         let run = stage.start_sample(&instance)?;
         match instance.fake.next(Instant::now() + stage.patience()) {
+            Some((_, Event::Spawn)) if instance.fake.is_over(run) => {
+                return skipped("the job that must succeed ends before its process");
+            }
             Some((_, Event::Spawn)) => {}
             _ => return skipped("the job that must succeed has no process"),
         }

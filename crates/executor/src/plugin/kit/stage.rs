@@ -193,7 +193,8 @@ impl<'a> Stage<'a> {
                     // Nobody wants it any more.
                     instance.recorded(run);
                 }
-                Event::Spawn if ended.contains_key(&run) => {}
+                // A plugin may report the end while the process lives. The host then ends the process and says nothing.
+                Event::Spawn if ended.contains_key(&run) || instance.fake.is_over(run) => {}
                 Event::Spawn => match instance.exited(run, QC_EXIT_CODE, 0, false) {
                     Some(QC_OK) => {}
                     None | Some(QC_UNHANDLED) => {
