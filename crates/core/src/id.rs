@@ -82,6 +82,12 @@ pub enum IdError {
     },
 }
 
+/// Whether a character belongs to the letter before it, as accents do in decomposed text and vowels and tones in many scripts.
+fn is_mark(c: char) -> bool {
+    // The two that join or part letters cannot be seen.
+    !c.is_ascii() && !matches!(c, '\u{200c}' | '\u{200d}') && unicode_ident::is_xid_continue(c)
+}
+
 fn check(what: &'static str, name: &str) -> Result<(), IdError> {
     if name.is_empty() {
         return Err(IdError::Empty { what });
@@ -94,7 +100,7 @@ fn check(what: &'static str, name: &str) -> Result<(), IdError> {
     }
     let mut chars = name.chars();
     let bad_first = chars.next().filter(|c| !c.is_alphanumeric());
-    let bad_rest = chars.find(|c| !(c.is_alphanumeric() || "-_.:/".contains(*c)));
+    let bad_rest = chars.find(|c| !(c.is_alphanumeric() || is_mark(*c) || "-_.:/".contains(*c)));
     match bad_first.or(bad_rest) {
         Some(found) => Err(IdError::Character {
             what,
@@ -250,6 +256,17 @@ mod tests {
     #[test]
     fn names_are_checked() {
         assert!("job1".parse::<JobName>().is_ok());
+        // Decomposed, Hindi, Thai.
+        for name in [
+            "cafe\u{301}",
+            "\u{915}\u{94d}\u{937}\u{93f}",
+            "\u{e17}\u{e35}\u{e48}",
+        ] {
+            assert!(name.parse::<JobName>().is_ok(), "{}", name.escape_unicode());
+        }
+        for name in ["\u{301}e", "a\u{200d}b", "a\u{202e}b", "a\u{2028}b", "a b"] {
+            assert!(name.parse::<JobName>().is_err(), "{}", name.escape_unicode());
+        }
         assert!("mail/2026:a-b_c.d".parse::<QueueName>().is_ok());
         assert_eq!(
             "".parse::<QueueName>(),

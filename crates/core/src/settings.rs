@@ -129,7 +129,7 @@ pub const KEYS: &[Key] = &[
         name: "lease",
         kind: time(5 * SECOND, HOUR),
         default: "15s",
-        about: "a node renews its heartbeat three times in this time (its lock tells whether it lives, not the heartbeat)",
+        about: "a node renews its heartbeat three times in this time; on PostgreSQL its jobs are another's when it could not for so long",
     },
     Key {
         name: "leftovers",

@@ -48,7 +48,7 @@ impl Group {
             .and_then(|tree| tree.base(&wanted))
             .map_err(cannot)?;
         let stem = file_name(marks.cookie);
-        let path = base.join(format!("{stem}{}-{}", marks.job.replace('/', "_"), marks.fence));
+        let path = base.join(format!("{stem}{}-{}", part(marks.job), marks.fence));
         let failed = |what: &str, error: &io::Error| {
             cannot(format!("{what} {} failed: {}", path.display(), os_text(error)))
         };
@@ -130,9 +130,14 @@ impl Drop for Group {
     }
 }
 
+/// A text as part of a folder's name. No name of a job has the sign in it that stands for a slash, so no two become one.
+fn part(text: &str) -> String {
+    text.replace('/', "%")
+}
+
 /// The name of a group's folder.
 fn file_name(name: &str) -> String {
-    format!("{PREFIX}{}", name.replace('/', "_"))
+    format!("{PREFIX}{}", part(name))
 }
 
 fn named(path: &Path, start: &str) -> bool {
@@ -373,6 +378,12 @@ mod tests {
     use super::*;
 
     #[test]
+    fn jobs_of_similar_names_have_groups_of_their_own() {
+        assert_ne!(part("a/b"), part("a_b"));
+        assert!(!part("a/b/c").contains('/'));
+    }
+
+    #[test]
     fn the_mount_is_found_among_others() {
         let text = "\
 24 31 0:22 / /proc rw,nosuid - proc proc rw
@@ -415,7 +426,7 @@ mod tests {
 
     #[test]
     fn a_cookie_makes_one_folder() {
-        assert_eq!(file_name("a/b.1"), "queuectl.a_b.1");
+        assert_eq!(file_name("a/b.1"), "queuectl.a%b.1");
         assert!(named(Path::new("/x/queuectl.a.1.2"), &file_name("a.1.")));
         assert!(!named(Path::new("/x/queuectl.a.12.2"), &file_name("a.1.")));
     }

@@ -18,13 +18,10 @@ use nix::unistd::{AccessFlags, Gid, Group, Uid, User, access, geteuid};
 use crate::spawn::SpawnRequest;
 use crate::trust::{Distrust, Writers};
 
-/// The user's own data folder.
+/// The user's own data folder, where queues are by default, too: the same on macOS as elsewhere.
 pub(crate) fn data_folder() -> Option<PathBuf> {
     let absolute = |path: OsString| Some(PathBuf::from(path)).filter(|path| path.is_absolute());
     let home = env::var_os("HOME").and_then(absolute);
-    if cfg!(target_os = "macos") {
-        return home.map(|home| home.join("Library/Application Support"));
-    }
     env::var_os("XDG_DATA_HOME")
         .and_then(absolute)
         .or_else(|| home.map(|home| home.join(".local/share")))
