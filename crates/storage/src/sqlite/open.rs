@@ -45,8 +45,7 @@ pub fn open(path: &Path, mode: OpenMode) -> Result<SqliteConnection, StoreError>
     let had_folder = beside.exists();
     match mode {
         OpenMode::Create => create(path, &beside)?,
-        OpenMode::MustExist if !path.exists() => return Err(StoreError::Missing),
-        OpenMode::MustExist => {}
+        OpenMode::MustExist => must_exist(path)?,
     }
     let length = check_kind(path)?;
     if length == 0 && had_folder {
@@ -108,6 +107,17 @@ fn check_kind(path: &Path) -> Result<u64, StoreError> {
 
 /// Makes an empty queue if there is nothing at `path`. Commands and their output are nobody else's business, so only its
 /// owner can read the file.
+/// A file that cannot be looked for is not one that is missing: a queue that is hidden from a user is not empty.
+fn must_exist(path: &Path) -> Result<(), StoreError> {
+    match path.try_exists() {
+        Ok(true) => Ok(()),
+        Err(error) if error.kind() != io::ErrorKind::NotADirectory => {
+            Err(StoreError::file("look for", path)(error))
+        }
+        Ok(false) | Err(_) => Err(StoreError::Missing),
+    }
+}
+
 fn create(path: &Path, beside: &Beside) -> Result<(), StoreError> {
     if path.exists() {
         return Ok(());
