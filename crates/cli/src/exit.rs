@@ -179,6 +179,7 @@ fn classify_store(error: &StoreError) -> Exit {
         | StoreError::BadServer(_)
         | StoreError::BadParameter(_)
         | StoreError::NoFile
+        | StoreError::LongPath { .. }
         | StoreError::BadJob { .. } => Exit::USAGE,
         StoreError::NoSuchJob(_) | StoreError::NoSuchNode(_) => Exit::NOT_FOUND,
         StoreError::NameTaken { .. }
@@ -206,6 +207,7 @@ fn classify_store(error: &StoreError) -> Exit {
             Problem::Refused => Exit::USAGE,
             Problem::DiskFull
             | Problem::ReadOnly
+            | Problem::Descriptors
             | Problem::Io
             | Problem::Busy
             | Problem::Unreachable

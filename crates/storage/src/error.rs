@@ -16,6 +16,8 @@ pub enum Problem {
     DiskFull,
     /// The file or its file system cannot be written.
     ReadOnly,
+    /// This process or the machine has too few descriptors of files.
+    Descriptors,
     /// Reading or writing failed.
     Io,
     /// Another program kept the database locked for longer than the busy timeout.
@@ -47,6 +49,7 @@ impl Problem {
             Problem::ReadOnly => {
                 "the database cannot be written; check the permissions of the file and its folder"
             }
+            Problem::Descriptors => "too many files are open; raise the limit (`ulimit -n`) and try again",
             Problem::Io => "the disk reported an error; check it before you go on",
             Problem::Busy => "another program keeps the database locked; try again when it is done",
             Problem::Corrupt => {
@@ -132,6 +135,12 @@ pub enum StoreError {
         what: &'static str,
         /// Removed or replaced.
         how: &'static str,
+    },
+    /// SQLite does not take such a path.
+    #[error("the path of a queue's file has up to {most} bytes; choose a shorter one")]
+    LongPath {
+        /// The most.
+        most: usize,
     },
     /// A new file was to be made where there is something.
     #[error("{} exists already; choose another name", .0.display())]

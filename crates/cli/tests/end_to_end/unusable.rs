@@ -212,3 +212,43 @@ fn locations_that_are_none() {
     assert!(queue.db().exists());
     assert_eq!(queue.jobs().len(), 1);
 }
+
+/// What stands in the way is named, and is neither the disk's fault nor the program's.
+#[cfg(target_os = "linux")]
+#[test]
+fn what_is_in_the_way_is_named() {
+    let queue = Queue::new();
+    queue.enqueue(["true"]);
+    // Two slashes at the beginning are no server.
+    let doubled = format!("/{}", queue.db().display());
+    let queue = queue.with_db(&doubled);
+    assert_eq!(queue.jobs().len(), 1);
+    let long = format!("{}/queue.db", "a".repeat(200)).repeat(3);
+    let queue = queue.with_db(&long);
+    let said = queue.fails(2, ["enqueue", "true"]);
+    assert!(said.contains("504 bytes"), "{said}");
+    let queue = queue.with_db("fifo");
+    nix::unistd::mkfifo(&queue.path("fifo"), nix::sys::stat::Mode::S_IRWXU).unwrap();
+    for verb in [
+        &["list"][..],
+        &["enqueue", "true"],
+        &["db:migrate"],
+        &["db:check"],
+    ] {
+        let said = queue.fails(6, verb);
+        assert!(said.contains("it is a pipe"), "{verb:?}: {said}");
+    }
+    let queue = queue.with_db("queue.db");
+    let mut sh = std::process::Command::new("sh");
+    sh.args(["-c", "ulimit -n 5; exec \"$@\"", "sh"]);
+    let done = crate::support::finish(crate::support::unix::within(sh, &queue.command(["list"])), None);
+    assert_eq!(done.status, 6, "{}", done.err);
+    assert!(done.err.contains("too many files are open"), "{}", done.err);
+    std::fs::remove_file(queue.path("queue.db-wal")).unwrap();
+    std::fs::create_dir(queue.path("queue.db-wal")).unwrap();
+    let said = queue.fails(6, ["list"]);
+    assert!(said.contains("queue.db-wal: it is a folder"), "{said}");
+    std::fs::remove_dir(queue.path("queue.db-wal")).unwrap();
+    let said = queue.fails(4, ["db:backup", "queue.db"]);
+    assert!(said.contains("exists already"), "{said}");
+}

@@ -148,6 +148,10 @@ pub(super) fn open(path: &Path) -> Result<(Library, EntryFn), PluginError> {
         path: path.to_owned(),
         cause,
     };
+    // Whoever opens a pipe waits for somebody at its other end.
+    if path.metadata().is_ok_and(|found| !found.is_file()) {
+        return Err(not_loadable("it is not a regular file".to_owned()));
+    }
     let allowed = allowed::check(path)?;
     os::check_library(&allowed.path).map_err(not_loadable)?;
     // SAFETY: loading runs the library's initialisers; the file is trusted, which was checked just before.

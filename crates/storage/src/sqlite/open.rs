@@ -28,6 +28,8 @@ const APPLICATION_ID: i64 = 0x5143_544c;
 pub const SCHEMA_VERSION: i32 = 5;
 /// The first SQLite without the bug that could corrupt a WAL with several writers and checkpointers.
 const SQLITE_MIN: i32 = 3_051_003;
+/// Bytes of a path, so that the longest name that SQLite appends fits, too.
+const PATH_MOST: usize = 504;
 /// How long a statement waits for another program's lock, in ms.
 const BUSY_TIMEOUT_MS: u32 = 30_000;
 
@@ -40,6 +42,7 @@ pub fn open(path: &Path, mode: OpenMode) -> Result<SqliteConnection, StoreError>
     if is_draft(path) {
         return Err(StoreError::Unfinished);
     }
+    check_length(path)?;
     let beside = Beside::new(&Location::Sqlite(path.to_owned()));
     // In this order: a file that is just being made is not empty any more when it gets its folder.
     let had_folder = beside.exists();
@@ -48,6 +51,7 @@ pub fn open(path: &Path, mode: OpenMode) -> Result<SqliteConnection, StoreError>
         OpenMode::MustExist => must_exist(path)?,
     }
     let length = check_kind(path)?;
+    check_companions(path)?;
     if length == 0 && had_folder {
         // SQLite would take it for a new database and remove its log.
         return Err(StoreError::Emptied(beside.path().to_owned()));
@@ -105,6 +109,29 @@ fn check_kind(path: &Path) -> Result<u64, StoreError> {
     Err(StoreError::file("open", path)(source))
 }
 
+/// SQLite says of a longer path only that it could not open the file.
+fn check_length(path: &Path) -> Result<(), StoreError> {
+    if cfg!(unix) && path.as_os_str().len() > PATH_MOST {
+        return Err(StoreError::LongPath { most: PATH_MOST });
+    }
+    Ok(())
+}
+
+/// The same of companions that are no files, as which it also takes links.
+fn check_companions(path: &Path) -> Result<(), StoreError> {
+    for companion in make::companions(path) {
+        let kind = match companion.symlink_metadata() {
+            Ok(found) if found.is_dir() => "it is a folder",
+            Ok(found) if found.is_symlink() => "it is a link",
+            Ok(found) if !found.is_file() => "it is a pipe, a socket or a device",
+            _ => continue,
+        };
+        let source = io::Error::other(format!("{kind}, where SQLite keeps a file of its own; remove it"));
+        return Err(StoreError::file("open", companion)(source));
+    }
+    Ok(())
+}
+
 /// Makes an empty queue if there is nothing at `path`. Commands and their output are nobody else's business, so only its
 /// owner can read the file.
 /// A file that cannot be looked for is not one that is missing: a queue that is hidden from a user is not empty.
@@ -137,8 +164,8 @@ fn create(path: &Path, beside: &Beside) -> Result<(), StoreError> {
 /// A `file:` URI, so that no character of the path has a meaning to SQLite and nothing is created by accident.
 fn uri(path: &Path) -> String {
     let mut text = String::from("file:");
-    if cfg!(windows) && path.to_string_lossy().starts_with(r"\\") {
-        // Or the server would be taken for the URI's.
+    if path.to_string_lossy().starts_with(['/', '\\']) {
+        // No server: or what follows two slashes would be taken for one.
         text.push_str("//");
     }
     for byte in path.to_string_lossy().bytes() {
@@ -158,6 +185,8 @@ pub fn version(path: &Path) -> Result<Option<i32>, StoreError> {
     }
     // Not read-only, unless it can only be read: what a killed process was just writing is taken back by whoever opens the
     // file next, who must be able to.
+    check_length(path)?;
+    check_kind(path)?;
     log::set_up();
     let flags = rusqlite::OpenFlags::SQLITE_OPEN_READ_WRITE;
     let conn = rusqlite::Connection::open_with_flags(path, flags)?;

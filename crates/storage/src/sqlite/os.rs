@@ -29,6 +29,15 @@ mod unix {
     /// What about the file and its file system explains that SQLite could not read or write, if anything does.
     pub fn cause_of_io_error(path: &Path) -> Option<Problem> {
         let folder = path.parent()?;
+        // As many as SQLite needs for the file, its log and its index.
+        let open: Result<Vec<File>, io::Error> = (0..3).map(|_| File::open(folder)).collect();
+        let lacking = |error: io::Error| {
+            let codes = [Errno::EMFILE, Errno::ENFILE].map(|code| Some(code as i32));
+            codes.contains(&error.raw_os_error())
+        };
+        if open.is_err_and(lacking) {
+            return Some(Problem::Descriptors);
+        }
         for place in [path, folder] {
             if let Err(Errno::EROFS | Errno::EACCES | Errno::EPERM) = access(place, AccessFlags::W_OK) {
                 return Some(Problem::ReadOnly);
