@@ -160,7 +160,8 @@ impl Watch {
     }
 }
 
-#[cfg(all(test, unix))]
+#[cfg(test)]
+#[cfg(unix)]
 mod tests {
     use diesel::connection::SimpleConnection;
 
