@@ -500,3 +500,25 @@ fn a_log_file_is_a_file_of_ones_own() {
     queue.ok(["worker:start", "--detach", "--log-file", "/dev/null"]);
     queue.ok(["worker:stop", "--wait"]);
 }
+
+/// Names in the folder of somebody else's queue may be links of his to files of whoever looks.
+#[test]
+fn a_command_writes_to_nothing_that_a_link_in_the_queues_folder_names() {
+    let queue = Queue::new();
+    queue.enqueue(["true"]);
+    let precious = queue.write("precious", "precious");
+    let nodes = queue.beside().join("nodes");
+    fs::create_dir_all(&nodes).unwrap();
+    symlink(&precious, nodes.join("9.wake")).unwrap();
+    fs::hard_link(&precious, nodes.join("8.wake")).unwrap();
+    let made = queue.path("made");
+    for name in ["turn", "next", "next-user", "create"] {
+        let _ = fs::remove_file(queue.beside().join(name));
+        symlink(&made, queue.beside().join(name)).unwrap();
+    }
+    queue.enqueue(["true"]);
+    queue.ok(["cancel", "1"]);
+    assert_eq!(queue.read("precious"), "precious");
+    assert!(!made.exists(), "a link was followed");
+    assert_eq!(queue.jobs().len(), 2);
+}

@@ -12,7 +12,7 @@ mod windows;
 mod unix {
     use std::fs::{DirBuilder, File, Metadata, OpenOptions, Permissions};
     use std::io::{self, Read, Write};
-    use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
+    use std::os::unix::fs::{DirBuilderExt, FileTypeExt, MetadataExt, OpenOptionsExt, PermissionsExt};
     use std::path::Path;
 
     use nix::errno::Errno;
@@ -59,7 +59,8 @@ mod unix {
 
     /// Creates or opens a file that is readable and writable for the owner only, if it is new.
     pub fn open_private(options: &mut OpenOptions, path: &Path) -> io::Result<File> {
-        options.mode(0o600).open(path)
+        // In somebody else's folder a name may be a link to a file of ours.
+        options.mode(0o600).custom_flags(O_NOFOLLOW).open(path)
     }
 
     /// Whether a folder belongs to whoever runs this process.
@@ -127,7 +128,11 @@ mod unix {
 
     /// Wakes whoever waits at `path`. A full pipe has wake-ups enough; a pipe without reader has nobody to wake.
     pub fn wake(path: &Path) {
-        if let Ok(mut pipe) = OpenOptions::new().write(true).custom_flags(O_NONBLOCK).open(path) {
+        let mut options = OpenOptions::new();
+        options.write(true).custom_flags(O_NONBLOCK | O_NOFOLLOW);
+        if let Ok(mut pipe) = options.open(path)
+            && pipe.metadata().is_ok_and(|found| found.file_type().is_fifo())
+        {
             let _ = pipe.write(&[1]);
         }
     }
