@@ -8,6 +8,7 @@
 
 mod capture;
 pub mod clean;
+pub mod descriptors;
 mod error;
 mod host;
 pub mod last_words;
@@ -29,3 +30,4 @@ pub use error::{HostError, PluginError};
 pub use host::{Host, HostConfig, Starter};
 pub use plugin::{CALL_LIMIT, Found, HANGING_STATUS, Offline, PluginInfo, SearchPath, inspect, kit};
 pub use run::{Finished, PluginSettings, Report, Run, RunKey, StopReason};
+pub use spawn::shell_problem;

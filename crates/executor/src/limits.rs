@@ -77,6 +77,27 @@ impl Limits {
         *self == Limits::default()
     }
 
+    /// The same with that soft limit of open files, unless there is one of its own.
+    pub(crate) fn with_open_files(&self, soft: Option<u64>) -> Limits {
+        let mut limits = self.clone();
+        let Some(soft) = soft else {
+            return limits;
+        };
+        let mut own = limits.rlimits.iter_mut();
+        match own.find(|limit| limit.resource == QC_RLIMIT_NOFILE) {
+            Some(limit) => {
+                let most = limit.hard.map_or(soft, |hard| hard.min(soft));
+                limit.soft.get_or_insert(most);
+            }
+            None => limits.rlimits.push(Rlimit {
+                resource: QC_RLIMIT_NOFILE,
+                soft: Some(soft),
+                hard: None,
+            }),
+        }
+        limits
+    }
+
     /// Checks what makes no sense anywhere.
     pub(crate) fn check(&self) -> Result<(), String> {
         if let Some(mask) = self.umask.filter(|mask| *mask > 0o777) {
@@ -153,6 +174,26 @@ mod tests {
             ..none()
         };
         assert!(said(user).contains("no user"));
+    }
+
+    #[test]
+    fn a_raised_limit_of_open_files_is_not_handed_on() {
+        let with = |own: &[Rlimit], soft| {
+            let limits = Limits {
+                rlimits: own.to_vec(),
+                ..Limits::default()
+            };
+            limits.with_open_files(soft).rlimits
+        };
+        assert_eq!(with(&[], None), []);
+        let given = rlimit(QC_RLIMIT_NOFILE, 1024, QC_RLIM_KEEP);
+        let other = rlimit(QC_RLIMIT_CORE, 0, 0);
+        assert_eq!(with(&[other], Some(1024)), [other, given]);
+        let own = rlimit(QC_RLIMIT_NOFILE, 7, QC_RLIM_KEEP);
+        assert_eq!(with(&[own], Some(1024)), [own]);
+        let hard = |hard, soft| rlimit(QC_RLIMIT_NOFILE, soft, hard);
+        assert_eq!(with(&[hard(100, QC_RLIM_KEEP)], Some(1024)), [hard(100, 100)]);
+        assert_eq!(with(&[hard(5000, QC_RLIM_KEEP)], Some(1024)), [hard(5000, 1024)]);
     }
 
     #[test]

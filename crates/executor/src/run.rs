@@ -84,6 +84,9 @@ pub struct Finished {
     pub advice: Advice,
     /// Whether the executor wants to be told when the outcome is durable; see [`crate::Host::recorded`].
     pub confirm: bool,
+    /// The job was not started, because the machine lacks something that jobs need, or the node is set up wrongly. The
+    /// next job would fare no better.
+    pub shortage: bool,
 }
 
 /// What a host tells.

@@ -15,7 +15,7 @@ use queuectl_core::{Outcome, OutcomeKind};
 use crate::limits::Limits;
 use crate::os::{Confinement, Marks, User};
 use crate::outcome::os_text;
-use crate::{Run, os};
+use crate::{Run, descriptors, os};
 
 /// Entries after which remembered program lookups are dropped: far more than one node's jobs name.
 const LOOKUPS: usize = 256;
@@ -44,6 +44,8 @@ pub(crate) enum SpawnError {
     Outcome(Outcome),
     /// The operating system refused it.
     Os(io::Error),
+    /// The machine lacks something, whatever the job; this is what.
+    Machine(String),
 }
 
 impl From<Outcome> for SpawnError {
@@ -128,22 +130,16 @@ impl Builder {
         &mut self,
         run: &Run,
         request: &SpawnRequest,
-    ) -> Result<(Command, Option<Confinement>), Outcome> {
-        let cannot = |error: &io::Error| {
-            folder_problem(request).unwrap_or_else(|| cannot_start(&request.argv[0], error))
-        };
-        let cwd = request.cwd.as_ref().map(std::path::absolute).transpose();
-        let cwd = cwd.map_err(|error| cannot(&error))?;
-        let program = self
-            .find(request, cwd.as_deref())
-            .map_err(|error| cannot(&error))?;
+    ) -> Result<(Command, Option<Confinement>), SpawnError> {
+        let cwd = request.cwd.as_ref().map(std::path::absolute).transpose()?;
+        let program = self.find(request, cwd.as_deref())?;
         let mut command = Command::new(program);
         os::arguments(&mut command, request);
         if request.env_keep.is_some() {
             command.env_clear();
             command.envs(std::env::vars_os().filter(|(name, _)| request.inherits(name)));
         }
-        let limits = &request.limits;
+        let limits = &request.limits.with_open_files(descriptors::of_jobs());
         let user = limits.user.as_deref().map(User::find).transpose();
         let user = user.map_err(|why| cannot_confine(&why))?;
         command.envs(user.iter().flat_map(User::environment));
@@ -163,13 +159,8 @@ impl Builder {
             .env("QUEUECTL_QUEUE", &run.queue)
             .env("QUEUECTL_COOKIE", &self.cookie);
         let stdin = request.stdin.as_deref().filter(|bytes| !bytes.is_empty());
-        let stdin = stdin.map(nameless_file).transpose().map_err(|error| {
-            let why = os_text(&error);
-            Outcome::new(
-                OutcomeKind::SystemFailure,
-                format!("cannot write the standard input to a temporary file: {why}"),
-            )
-        })?;
+        let stdin = stdin.map(nameless_file).transpose();
+        let stdin = stdin.map_err(|error| no_temporary_file("the standard input", &error))?;
         let confinement = if limits.are_none() {
             None
         } else {
@@ -180,7 +171,12 @@ impl Builder {
                 born: 0,
             };
             let made = Confinement::prepare(&mut command, limits, user, cwd.as_deref(), marks);
-            Some(made.map_err(|why| cannot_confine(&why))?)
+            Some(
+                made.map_err(|why| match limits.file.as_ref().map(|_| nameless_file(b"")) {
+                    Some(Err(error)) => no_temporary_file("the script", &error),
+                    _ => cannot_confine(&why).into(),
+                })?,
+            )
         };
         if let (Some(confinement), Some(stdin)) = (&confinement, &stdin) {
             confinement.own(stdin);
@@ -280,22 +276,46 @@ pub(crate) fn cannot_confine(why: &str) -> Outcome {
     )
 }
 
-/// The outcome of a process that could not be started: the machine's fault if it lacks something, else the job's.
+fn no_temporary_file(of: &str, error: &io::Error) -> SpawnError {
+    let (folder, why) = (std::env::temp_dir(), os_text(error));
+    SpawnError::Machine(format!(
+        "cannot write {of} to a temporary file in {}: {why}",
+        folder.display()
+    ))
+}
+
+/// Why a start failed, if not for anything that is the job's: the machine lacks something, or the shell that the node is
+/// set to use cannot be run.
+pub(crate) fn machine_problem(request: &SpawnRequest, error: &io::Error, shell: &str) -> Option<String> {
+    let program = &request.argv[0];
+    if os::out_of_resources(error) {
+        return Some(format!("cannot start '{program}': {}", os_text(error)));
+    }
+    let problem = shell_problem(shell).filter(|_| program == shell)?;
+    Some(format!(
+        "cannot start the shell of the setting shell, '{shell}': {problem}"
+    ))
+}
+
+/// Why command lines cannot be run on this machine by that shell, if they cannot.
+pub fn shell_problem(shell: &str) -> Option<String> {
+    let search = std::env::var_os("PATH").unwrap_or_default();
+    let found = os::find_program(shell, Path::new("/"), &search);
+    let checked = found.and_then(|path| os::check_program(&path));
+    checked.err().map(|error| os_text(&error))
+}
+
+/// The outcome of a process that could not be started, where that is the job's fault.
 pub(crate) fn cannot_start(program: &str, error: &io::Error) -> Outcome {
-    let kind = if os::out_of_resources(error) {
-        OutcomeKind::SystemFailure
-    } else {
-        OutcomeKind::Failed
-    };
     // What a shell says of it.
     let status = match error.kind() {
         io::ErrorKind::NotFound => 127,
         _ => 126,
     };
     Outcome {
-        exit_code: (kind == OutcomeKind::Failed).then_some(status),
+        exit_code: Some(status),
         ..Outcome::new(
-            kind,
+            OutcomeKind::Failed,
             crate::outcome::clip(format!("cannot start '{program}': {}", os_text(error))),
         )
     }

@@ -20,6 +20,8 @@ pub const FRAME_BYTES: usize = 32 * 1024 * 1024;
 pub enum ToWorker {
     /// How many jobs to run at a time; without it, all that come. Before any job.
     Slots(u32),
+    /// The soft limit of open files that jobs get, where that of this process is another; else 0. After [`Self::Slots`].
+    OpenFiles(u64),
     /// Start a job, as soon as there is a slot for it; first come, first served.
     Start(Run),
     /// Take over a job whose worker process died, by the handle that its executor had saved.

@@ -236,6 +236,7 @@ fn report(running: Running, end: End) -> Finished {
             is_final: end == End::FailedForGood,
         },
         confirm: false,
+        shortage: false,
     }
 }
 

@@ -6,7 +6,7 @@ use anyhow::Result;
 use clap::Args;
 use queuectl_core::ExecutorSetting;
 use queuectl_core::settings::{KEYS, Key};
-use queuectl_storage::Store;
+use queuectl_storage::{Location, Store};
 use serde::Serialize;
 
 use crate::context::Context;
@@ -170,7 +170,12 @@ pub fn set(args: &SetArgs, context: &Context) -> Result<Exit> {
     let setting = Setting::find(&args.key)?;
     // Before the queue is opened: a mistake must not create one.
     match &setting {
-        Setting::Own(key) => drop(key.parse(&args.value)?),
+        Setting::Own(key) => {
+            key.parse(&args.value)?;
+            if key.name == "shell" {
+                check_shell(&args.value, context)?;
+            }
+        }
         Setting::Executor(setting) => {
             setting.check(&args.value)?;
             if let Some(why) = plugin::setting::objection(setting, &args.value, context)? {
@@ -189,6 +194,25 @@ pub fn set(args: &SetArgs, context: &Context) -> Result<Exit> {
         Setting::Executor(setting) => store.set_executor_setting(setting, &args.value)??,
     }
     print_change(&setting, &mut store, context)
+}
+
+/// A shell that is not on this machine is a mistake where all nodes are on this machine, too.
+fn check_shell(shell: &str, context: &Context) -> Result<()> {
+    let Some(problem) = queuectl_executor::shell_problem(shell) else {
+        return Ok(());
+    };
+    let message = format!("the shell '{shell}' cannot be run on this machine: {problem}");
+    match context.location {
+        Location::Sqlite(_) => Err(Usage::new(message)
+            .hint("name a shell that is installed, best by its whole path")
+            .into()),
+        Location::Postgres(_) => {
+            say::warning(&format!(
+                "{message}; nodes on machines where that is so run no command lines"
+            ));
+            Ok(())
+        }
+    }
 }
 
 pub fn unset(args: &UnsetArgs, context: &Context) -> Result<Exit> {

@@ -57,6 +57,8 @@ mod shell;
 #[cfg(target_os = "linux")]
 mod shell_groups;
 #[cfg(unix)]
+mod shortage;
+#[cfg(unix)]
 mod signals;
 #[cfg(unix)]
 mod stalled;

@@ -71,16 +71,18 @@ pub(crate) use shared_windows::{
 pub(crate) use trust_windows::{check_log_trust, check_trust};
 #[cfg(unix)]
 pub(crate) use unix::{
-    arguments, check_log_trust, check_trust, create_private_file, create_private_folders, data_folder,
-    exit_at_once, find_program, open_library, out_of_resources, signal_name,
+    arguments, check_log_trust, check_program, check_trust, create_private_file, create_private_folders,
+    data_folder, exit_at_once, find_program, lacks_descriptors, open_files_limit, open_library,
+    out_of_resources, set_open_files_limit, signal_name,
 };
 #[cfg(unix)]
 pub(crate) use user::User;
 #[cfg(windows)]
 pub(crate) use windows::{
-    Process, Reactor, Waker, arguments, background, create_private_file, create_private_folders, data_folder,
-    exit_at_once, find_program, hear_signals, helper, is_ignored, leave_child_signals, open_library,
-    out_of_resources, signal_name, withhold_descriptors,
+    Process, Reactor, Waker, arguments, background, check_program, create_private_file,
+    create_private_folders, data_folder, exit_at_once, find_program, hear_signals, helper, is_ignored,
+    lacks_descriptors, leave_child_signals, open_files_limit, open_library, out_of_resources,
+    set_open_files_limit, signal_name, withhold_descriptors,
 };
 
 /// By what the processes of a run are told from those of others: two variables in their environment, the cookie, and

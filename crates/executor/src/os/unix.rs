@@ -12,6 +12,7 @@ use std::process::Command;
 use libloading::os::unix::{Library, RTLD_LOCAL, RTLD_NOW};
 use nix::errno::Errno;
 use nix::libc;
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::sys::signal::Signal;
 use nix::unistd::{AccessFlags, Gid, Group, Uid, User, access, geteuid};
 
@@ -219,6 +220,15 @@ pub(crate) fn find_program(program: &str, base: &Path, search: &OsStr) -> io::Re
     Err(if denied { Errno::EACCES } else { Errno::ENOENT }.into())
 }
 
+/// Whether a program may be run.
+pub(crate) fn check_program(path: &Path) -> io::Result<()> {
+    access(path, AccessFlags::X_OK)?;
+    match path.metadata()?.is_dir() {
+        true => Err(Errno::EACCES.into()),
+        false => Ok(()),
+    }
+}
+
 /// Whether the machine lacked something that it may have again later.
 pub(crate) fn out_of_resources(error: &io::Error) -> bool {
     let codes = [
@@ -231,6 +241,30 @@ pub(crate) fn out_of_resources(error: &io::Error) -> bool {
     error
         .raw_os_error()
         .is_some_and(|code| codes.contains(&Errno::from_raw(code)))
+}
+
+/// Whether this process cannot open anything more.
+pub(crate) fn lacks_descriptors() -> bool {
+    io::pipe().is_err_and(|error| out_of_resources(&error))
+}
+
+/// The soft and the hard limit of open files.
+pub(crate) fn open_files_limit() -> Option<(u64, u64)> {
+    let (soft, hard) = getrlimit(Resource::RLIMIT_NOFILE).ok()?;
+    // macOS allows no more, whatever its hard limit says.
+    let most = if cfg!(target_os = "macos") {
+        hard.min(10_240)
+    } else {
+        hard
+    };
+    Some((soft, most.max(soft)))
+}
+
+/// Sets the soft limit of open files. Says whether that worked.
+pub(crate) fn set_open_files_limit(soft: u64) -> bool {
+    let hard = getrlimit(Resource::RLIMIT_NOFILE).map(|(_, hard)| hard);
+    hard.and_then(|hard| setrlimit(Resource::RLIMIT_NOFILE, soft, hard))
+        .is_ok()
 }
 
 /// The name of a signal, such as `SIGKILL`.

@@ -397,6 +397,26 @@ pub(crate) fn find_program(program: &str, base: &Path, search: &OsStr) -> io::Re
     found.ok_or_else(|| io::Error::from(io::ErrorKind::NotFound))
 }
 
+/// Whether a program may be run: that it was found says all.
+pub(crate) fn check_program(_path: &Path) -> io::Result<()> {
+    Ok(())
+}
+
+/// There is no limit here that would matter.
+pub(crate) fn lacks_descriptors() -> bool {
+    false
+}
+
+/// See [`lacks_descriptors`].
+pub(crate) fn open_files_limit() -> Option<(u64, u64)> {
+    None
+}
+
+/// See [`lacks_descriptors`].
+pub(crate) fn set_open_files_limit(_soft: u64) -> bool {
+    false
+}
+
 /// Whether the machine lacked something that it may have again later.
 pub(crate) fn out_of_resources(error: &io::Error) -> bool {
     // ERROR_TOO_MANY_OPEN_FILES, _NOT_ENOUGH_MEMORY, _OUTOFMEMORY, _DISK_FULL, _COMMITMENT_LIMIT, _NOT_ENOUGH_QUOTA

@@ -63,6 +63,11 @@ impl Loader {
         self.failures.retain(|name, _| unchanged(name));
     }
 
+    /// What plugins are given.
+    pub(crate) fn settings(&self) -> &PluginSettings {
+        &self.settings
+    }
+
     /// What is called from now on is called for that run; 0: for none.
     pub(crate) fn on_behalf_of(&self, run: u64) {
         self.watchdog.on_behalf_of(run);

@@ -5,11 +5,11 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use queuectl_core::{Advice, Outcome, Timestamp};
+use queuectl_core::{Advice, Outcome, OutcomeKind, Timestamp};
 
 use crate::capture::Capture;
 use crate::os::Process;
-use crate::outcome::{Exit, Stopped};
+use crate::outcome::{Exit, Stopped, clip};
 use crate::plugin::Instance;
 use crate::{Run, StopReason};
 
@@ -38,6 +38,10 @@ pub(super) struct Active {
     /// What the plugin says about further attempts.
     pub(super) advice: Advice,
     pub(super) stopped: Option<Stopped>,
+    /// It was taken over, so it has begun.
+    pub(super) adopted: bool,
+    /// It could not be started, for a reason that is not its own.
+    pub(super) shortage: bool,
     pub(super) started_at: Timestamp,
     /// Its number in birthmarks.
     pub(super) born: u32,
@@ -53,6 +57,13 @@ pub(super) struct Active {
 }
 
 impl Active {
+    /// Its process could not be started, for a reason that is not its own.
+    pub(super) fn cannot_be_started(&mut self, why: &str) {
+        self.shortage = true;
+        let outcome = Outcome::new(OutcomeKind::SystemFailure, clip(why.to_owned()));
+        self.exit = Some(Exit::NotStarted(outcome));
+    }
+
     pub(super) fn new(handle: u64, run: Run, now: Instant, started_at: Timestamp) -> Active {
         let capture = Capture::new(run.output_limit, run.output_file.clone(), run.output_file_limit);
         Active {
@@ -71,6 +82,8 @@ impl Active {
                     .saturating_sub_unsigned(u64::try_from(run.used.as_millis()).unwrap_or(u64::MAX)),
             ),
             born: 0,
+            adopted: false,
+            shortage: false,
             killed: false,
             owed_since: None,
             flush_at: now.checked_add(LIVE_AFTER),

@@ -15,7 +15,7 @@ use super::{Message, Shared};
 use crate::os::{self, Birthmark, Marks, Orphans, Process, RUN_MOST, Reactor};
 use crate::outcome::{Exit, Stopped, after_stop, clip, of_exit, with_hit};
 use crate::plugin::{Exited, Loader, Started};
-use crate::spawn::{Builder, SpawnError, SpawnRequest, cannot_start, folder_problem};
+use crate::spawn::{Builder, SpawnError, SpawnRequest, cannot_start, folder_problem, machine_problem};
 use crate::{Finished, HostConfig, Report, Run, StopReason};
 
 /// The status with which a worker process ends because of a plugin that does not end a run.
@@ -186,6 +186,7 @@ impl Supervisor {
         self.next_handle += 1;
         let mut active = Active::new(handle, run, now, SystemClock.now());
         active.born = self.next_born(&active.run);
+        active.adopted = adopt.is_some();
         self.shared
             .begin(handle, &active.run, Arc::clone(&active.capture));
         if self.shutting_down {
@@ -237,6 +238,7 @@ impl Supervisor {
             builder,
             reactor,
             birthmark,
+            loader,
             ..
         } = self;
         let Some(run) = runs.iter_mut().find(|run| run.handle == handle) else {
@@ -266,11 +268,15 @@ impl Supervisor {
         match started {
             Ok(process) => run.process = Some(process),
             Err(SpawnError::Outcome(outcome)) => run.exit = Some(Exit::NotStarted(outcome)),
-            Err(SpawnError::Os(error)) => {
-                let outcome =
-                    folder_problem(request).unwrap_or_else(|| cannot_start(&request.argv[0], &error));
-                run.exit = Some(Exit::NotStarted(outcome));
-            }
+            Err(SpawnError::Machine(why)) => run.cannot_be_started(&why),
+            Err(SpawnError::Os(error)) => match machine_problem(request, &error, &loader.settings().shell) {
+                Some(why) => run.cannot_be_started(&why),
+                None => {
+                    let outcome =
+                        folder_problem(request).unwrap_or_else(|| cannot_start(&request.argv[0], &error));
+                    run.exit = Some(Exit::NotStarted(outcome));
+                }
+            },
         }
     }
 
@@ -410,8 +416,11 @@ impl Supervisor {
         let confirm = run
             .instance
             .is_some_and(|instance| self.keep.await_recorded(run.run.key, run.handle, instance));
+        let not_run = outcome.kind == OutcomeKind::SystemFailure && run.stopped.is_none() && !run.adopted;
+        let shortage = not_run && (run.shortage || os::lacks_descriptors());
         self.shared.report(Report::Finished(Finished {
             key: run.run.key,
+            shortage,
             outcome: after_stop(outcome, run.stopped),
             output,
             started_at: run.started_at,

@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use queuectl_core::ExecutorName;
 use queuectl_core::settings::Leftovers;
-use queuectl_executor::{PluginSettings, clean};
+use queuectl_executor::{PluginSettings, clean, descriptors};
 
 use super::events::Event;
 use super::worker_log;
@@ -69,6 +69,7 @@ impl Greeting {
     fn messages(&self) -> Vec<ToWorker> {
         let mut messages = vec![
             ToWorker::Slots(self.slots),
+            ToWorker::OpenFiles(descriptors::of_jobs().unwrap_or_default()),
             ToWorker::Settings(self.settings.clone()),
             ToWorker::Alive(self.alive.clone()),
         ];

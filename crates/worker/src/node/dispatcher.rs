@@ -10,7 +10,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
 use std::time::Duration;
 
 use queuectl_core::{Clock, JobId, NodeId, OutcomeKind, Settings, Timestamp};
-use queuectl_executor::{Finished, PluginSettings, RunKey, StopReason};
+use queuectl_executor::{PluginSettings, RunKey, StopReason};
 use queuectl_scheduler::Pace;
 use queuectl_storage::{Claimed, Location, Record, StopRequest, Store, StoreClock, StoreError, Wake};
 
@@ -23,6 +23,7 @@ use super::hand::{self, Hand, Running};
 use super::kept::Kept;
 use super::lease::Lease;
 use super::recorder::Recorder;
+use super::shortage::Shortage;
 use super::shutdown::{Phase, Step};
 use super::silence::Silence;
 use super::{NodeEnd, NodeError, NodeOptions, housekeeping, report, rescue, turn};
@@ -73,6 +74,7 @@ pub struct Dispatcher {
     next_purge: Instant,
     /// Ended runs of which executors still keep something.
     pub(super) kept: Kept,
+    pub(super) shortage: Shortage,
     farewells: Farewells,
 }
 
@@ -139,6 +141,7 @@ impl Dispatcher {
             // At once: nodes that live for less than a minute must clean up, too.
             next_purge: now,
             kept: Kept::default(),
+            shortage: Shortage::default(),
             farewells: Farewells::default(),
         })
     }
@@ -197,6 +200,7 @@ impl Dispatcher {
         let step = self.phase.on_time(self.settings.kill_grace);
         self.take_step(step);
         self.give_back_stalled();
+        self.mind_shortage();
         if self.hand.recording > 0 {
             // What of that batch is stored is to be known before a failed store is looked at again.
             self.store_retry = self.store_retry.map(|_| Instant::now() + STORE_RETRY);
@@ -260,6 +264,7 @@ impl Dispatcher {
         sooner(self.crew.next_restart());
         sooner(self.phase.deadline());
         sooner(self.stalls_at());
+        sooner(self.shortage.next());
         sooner((self.hand.running() > 0).then(|| self.silence.next()));
         sooner(self.phase.is_working().then_some(self.next_purge));
         if let Some(retry) = self.store_retry {
@@ -319,63 +324,6 @@ impl Dispatcher {
                 self.worker_gone(worker, &how);
             }
         }
-    }
-
-    fn job_finished(&mut self, worker: usize, finished: Finished) {
-        let Finished {
-            key,
-            outcome,
-            output,
-            started_at,
-            finished_at,
-            advice,
-            confirm,
-        } = finished;
-        let Some(Running { job, handle, .. }) = self.hand.finish(worker, key) else {
-            return;
-        };
-        self.pace.finished(finished_at.since(started_at));
-        self.slot_freed(worker);
-        let ending = Ending {
-            node: self.node,
-            worker: worker as u32 + 1,
-            started_at: self.clock.of_local(started_at),
-            finished_at: self.clock.of_local(finished_at),
-            outcome,
-            output,
-            advice,
-        };
-        self.ended(&job, ending);
-        if confirm {
-            self.kept.ended(Some(worker), &job, handle);
-        }
-    }
-
-    /// A job comes back that was stopped or recalled before it had started.
-    fn not_started(&mut self, worker: usize, key: RunKey) {
-        let Some(Running { job, stopping, .. }) = self.hand.finish(worker, key) else {
-            return;
-        };
-        if stopping == Some(StopReason::Cancelled) {
-            self.cancelled_before_start(&job);
-        } else {
-            self.back_to_stock(job);
-        }
-    }
-
-    /// Puts a job that has not started in front of the stock, or gives it back when nothing is to start any more.
-    fn back_to_stock(&mut self, job: Claimed) {
-        self.hand.stock.push_front(job);
-        if !self.phase.is_working() {
-            self.give_back_stock();
-        }
-    }
-
-    fn cancelled_before_start(&mut self, job: &Claimed) {
-        let now = self.clock.now();
-        let message = "cancelled before it started".to_owned();
-        let ending = decide::died(OutcomeKind::Cancelled, message, self.node, 0, now, now);
-        self.ended(job, ending);
     }
 
     fn worker_gone(&mut self, worker: usize, how: &str) {
@@ -516,6 +464,7 @@ impl Dispatcher {
             self.store.set_durability(settings.durability)?;
             self.lease.set_length(settings.lease);
             self.crew.set_settings(plugin_settings(&settings));
+            self.shortage.try_now(Instant::now());
             self.settings = settings;
         }
         let step = match requests.stop {

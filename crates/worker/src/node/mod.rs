@@ -6,6 +6,7 @@ mod decide;
 mod dispatcher;
 mod events;
 mod farewell;
+mod finish;
 mod hand;
 mod handout;
 mod housekeeping;
@@ -15,6 +16,7 @@ mod recorder;
 mod report;
 mod rescue;
 mod settle;
+mod shortage;
 mod shutdown;
 mod silence;
 #[cfg(feature = "sim")]
@@ -30,7 +32,7 @@ use std::sync::mpsc::{self, Receiver, Sender};
 use std::time::Duration;
 
 use queuectl_core::NodeId;
-use queuectl_executor::{clean, processes};
+use queuectl_executor::{clean, descriptors, processes};
 use queuectl_storage::{Location, NewNode, OpenMode, Queues, Store, StoreError};
 
 use crate::os;
@@ -122,6 +124,7 @@ const REJOIN_EVERY: Duration = Duration::from_secs(1);
 pub fn run_node(options: NodeOptions, on_ready: impl FnOnce(NodeId)) -> Result<NodeEnd, NodeError> {
     os::utf8_console();
     clean::hear_signals();
+    let options = fitting(options);
     let mut on_ready = Some(on_ready);
     let rejoins = matches!(options.location, Location::Postgres(_));
     let mut again = false;
@@ -146,6 +149,35 @@ pub fn run_node(options: NodeOptions, on_ready: impl FnOnce(NodeId)) -> Result<N
         signals.pass_to(&fresh, &inbox);
         (events, inbox) = (fresh, Rc::new(next_inbox));
     }
+}
+
+/// What of it the machine has room for. The rest could not be started.
+fn fitting(mut options: NodeOptions) -> NodeOptions {
+    let Some(room) = descriptors::raise() else {
+        return options;
+    };
+    let limit = room.limit;
+    if options.workers > room.workers() {
+        let (workers, asked) = (room.workers(), options.workers);
+        tracing::warn!(
+            workers,
+            asked,
+            limit,
+            "fewer worker processes than asked for: raise the hard limit of open files (ulimit -Hn)"
+        );
+        options.workers = workers;
+    }
+    if options.concurrency > room.jobs() {
+        let (concurrency, asked) = (room.jobs(), options.concurrency);
+        tracing::warn!(
+            concurrency,
+            asked,
+            limit,
+            "fewer jobs at a time than asked for: raise the hard limit of open files (ulimit -Hn)"
+        );
+        options.concurrency = concurrency;
+    }
+    options
 }
 
 fn run_once(

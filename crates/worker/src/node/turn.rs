@@ -24,6 +24,9 @@ impl Dispatcher {
         let slots = self.crew.present().count() * self.slots();
         let (running, waiting) = self.hand.running_and_waiting(self.slots());
         let in_stock = self.hand.stock.len() + waiting;
+        if let Some(most) = self.shortage.most() {
+            return most.min(slots).saturating_sub(running + in_stock) as u32;
+        }
         claim_count(slots as u32, running as u32, in_stock as u32, &self.pace)
     }
 

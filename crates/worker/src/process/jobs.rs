@@ -119,6 +119,12 @@ impl Jobs {
         self.books().slots = Some(slots as usize);
     }
 
+    /// How many run at a time.
+    pub fn slots(&self) -> u32 {
+        let slots = self.books().slots.unwrap_or_default();
+        u32::try_from(slots).unwrap_or(u32::MAX)
+    }
+
     /// A job came. Returns the one to start now, if one is; [`Jobs::begun`] follows.
     pub fn add(&self, run: Run) -> Option<Run> {
         let mut books = self.books();

@@ -13,6 +13,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
+use queuectl_executor::descriptors;
 use queuectl_executor::last_words::{LastWords, start_thread};
 use queuectl_executor::{
     Host, HostConfig, HostError, LAST_WORDS, PluginSettings, Report, Run, RunKey, SearchPath, Starter,
@@ -174,6 +175,8 @@ impl Worker {
         let host = &self.host;
         match message {
             ToWorker::Slots(slots) => self.gate.jobs.set_slots(slots),
+            ToWorker::OpenFiles(0) => {}
+            ToWorker::OpenFiles(given) => descriptors::settle(given, self.gate.jobs.slots()),
             ToWorker::Start(run) => {
                 if let Some(run) = self.gate.jobs.add(run) {
                     self.gate.begin(run, &host.starter());
