@@ -208,6 +208,7 @@ fn classify_store(error: &StoreError) -> Exit {
             Problem::DiskFull
             | Problem::ReadOnly
             | Problem::Descriptors
+            | Problem::FileLimit
             | Problem::Io
             | Problem::Busy
             | Problem::Unreachable

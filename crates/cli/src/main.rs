@@ -24,8 +24,11 @@ mod verbs;
 
 use std::process::ExitCode;
 
+use queuectl_executor::clean;
+
 fn main() -> ExitCode {
-    queuectl_executor::clean::withhold_descriptors();
+    clean::withhold_descriptors();
+    clean::outlive_file_limit();
     let command_line = match parse::parse() {
         Ok(command_line) => command_line,
         Err(ended) => return ended,

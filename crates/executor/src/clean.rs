@@ -28,6 +28,12 @@ pub fn hear_signals() {
     os::hear_signals();
 }
 
+/// Has writes beyond the largest size that files may have (`ulimit -f`) fail, instead of ending this process without a word.
+/// Processes that it starts are ended as before. To be called at its start.
+pub fn outlive_file_limit() {
+    os::outlive_file_limit();
+}
+
 /// Whether a signal is ignored, which a process is to leave so that was started with it: `nohup` does that.
 pub fn is_ignored(signal: i32) -> bool {
     os::is_ignored(signal)

@@ -18,6 +18,8 @@ pub enum Problem {
     ReadOnly,
     /// This process or the machine has too few descriptors of files.
     Descriptors,
+    /// A file has the largest size that files of this process may have.
+    FileLimit,
     /// Reading or writing failed.
     Io,
     /// Another program kept the database locked for longer than the busy timeout.
@@ -50,6 +52,9 @@ impl Problem {
                 "the database cannot be written; check the permissions of the file and its folder"
             }
             Problem::Descriptors => "too many files are open; raise the limit (`ulimit -n`) and try again",
+            Problem::FileLimit => {
+                "a file may not grow any more; raise the limit of the size of files (`ulimit -f`) and try again"
+            }
             Problem::Io => "the disk reported an error; check it before you go on",
             Problem::Busy => "another program keeps the database locked; try again when it is done",
             Problem::Corrupt => {

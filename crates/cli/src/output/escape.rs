@@ -1,14 +1,19 @@
 //! Making control characters visible, so that names and output cannot command the terminal.
 //!
-//! C0 and C1 controls, DEL and the characters that change the direction of writing are shown as escapes. Line feed
-//! and tab stay in output, and become escapes where text must stay on one line.
+//! C0 and C1 controls, DEL, the separators of lines and paragraphs, the characters that change the direction of writing
+//! and those that nobody can see (marks of byte order, tags) are shown as escapes. Line feed and tab stay in output, and
+//! become escapes where text must stay on one line. Joiners stay: emoji and the scripts of India need them.
 
 use std::borrow::Cow;
 use std::io::{self, Write};
 
 /// Whether a terminal, or the reader's eye, could be fooled by it.
 pub fn is_unsafe(c: char) -> bool {
-    c.is_control() || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{200e}' | '\u{200f}')
+    let separates = matches!(c, '\u{2028}' | '\u{2029}');
+    let turns =
+        matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{206f}');
+    let hides = matches!(c, '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}');
+    c.is_control() || separates || turns || hides
 }
 
 /// Text for one line: every unsafe character escaped, line feeds and tabs too.
@@ -159,6 +164,10 @@ mod tests {
         assert_eq!(line("plain ä"), "plain ä");
         assert_eq!(line("a\nb\t\u{1b}[31m"), r"a\nb\t\x1b[31m");
         assert_eq!(line("\u{9b}2J\u{202e}x\u{7f}"), r"\u{9b}2J\u{202e}x\x7f");
+        let hidden = "\u{2028}\u{2029}\u{61c}\u{feff}\u{fff9}\u{e0041}";
+        assert_eq!(line(hidden), r"\u{2028}\u{2029}\u{61c}\u{feff}\u{fff9}\u{e0041}");
+        let joined = "\u{1f469}\u{200d}\u{1f4bb} \u{915}\u{94d}\u{200d}\u{937}";
+        assert_eq!(line(joined), joined);
     }
 
     #[test]

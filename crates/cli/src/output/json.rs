@@ -17,8 +17,10 @@ pub fn to_line(value: &impl Serialize) -> io::Result<String> {
     let mut safe = String::with_capacity(text.len() + 16);
     for c in text.chars() {
         if is_unsafe(c) {
-            // All of them lie in the first plane, and all of them stand inside strings.
-            let _ = write!(safe, "\\u{:04x}", u32::from(c));
+            // All of them stand inside strings.
+            for unit in c.encode_utf16(&mut [0; 2]) {
+                let _ = write!(safe, "\\u{unit:04x}");
+            }
         } else {
             safe.push(c);
         }
@@ -66,6 +68,10 @@ mod tests {
     fn no_control_character_reaches_the_terminal() {
         let line = to_line(&["\u{1b}[31m\u{9b}\u{7f}\u{202e}\n"]).unwrap();
         assert_eq!(line, r#"["\u001b[31m\u009b\u007f\u202e\n"]"#);
+        let hidden = ["\u{2028}\u{61c}\u{feff}\u{e0041}"];
+        let line = to_line(&hidden).unwrap();
+        assert_eq!(line, r#"["\u2028\u061c\ufeff\udb40\udc41"]"#);
+        assert_eq!(serde_json::from_str::<[String; 1]>(&line).unwrap(), hidden);
     }
 
     #[test]

@@ -8,9 +8,9 @@ use crate::support::{MARK, Node, Queue, history, on_postgres, wait_until};
 /// Says that it runs, and ends when there is a file `go`.
 const WAITS: &str = "echo x >> started; while [ ! -e go ]; do sleep 0.05; done";
 
-/// A node that is started with a limit of open files, its log in the file `log`.
+/// A command that is started with a limit of the shell's, its log in the file `log`.
 fn limited(queue: &Queue, ulimit: &str, args: &[&str]) -> std::process::Child {
-    let inner = queue.command([&["worker:start"], args].concat());
+    let inner = queue.command(args);
     let mut command = Command::new("sh");
     command
         .args(["-c", &format!("{ulimit}; exec \"$@\""), "sh"])
@@ -38,7 +38,11 @@ fn a_node_runs_as_many_jobs_as_it_has_descriptors_for() {
     let jobs: Vec<String> = (0..40)
         .map(|_| queue.enqueue(["--max-retries", "0", WAITS]))
         .collect();
-    let mut node = limited(&queue, "ulimit -n 40", &["--drain", "--concurrency", "100"]);
+    let mut node = limited(
+        &queue,
+        "ulimit -n 40",
+        &["worker:start", "--drain", "--concurrency", "100"],
+    );
     // More than a few, and far fewer than were asked for.
     queue.wait_started(5);
     let log = queue.read("log");
@@ -57,7 +61,7 @@ fn a_node_takes_the_descriptors_it_may_have_and_jobs_get_the_limit_they_had() {
     let jobs: Vec<String> = (0..60)
         .map(|_| queue.enqueue(["--max-retries", "0", &format!("ulimit -Sn; {WAITS}")]))
         .collect();
-    let _node = limited(&queue, "ulimit -Sn 64", &["--concurrency", "60"]);
+    let _node = limited(&queue, "ulimit -Sn 64", &["worker:start", "--concurrency", "60"]);
     queue.wait_started(jobs.len());
     queue.write("go", "");
     for id in &jobs {
@@ -124,4 +128,49 @@ fn a_shell_that_cannot_be_run_is_noticed_when_it_is_set() {
         assert!(done.err.contains("cannot be run on this machine"), "{}", done.err);
     }
     set("/bin/sh").ok();
+}
+
+/// Under `ulimit -f`, a node waits until its files may grow; it does not end without a word.
+#[test]
+fn jobs_wait_until_the_file_may_grow() {
+    let queue = Queue::quick();
+    let bystander = queue.enqueue(["--queue", "other", "true"]);
+    let line = r#"{"command":"head -c 3000 /dev/zero | tr '\\0' x"}"#;
+    let jobs = queue.write("jobs", &format!("{line}\n").repeat(100));
+    queue.ok(["enqueue", "--from", jobs.to_str().unwrap()]);
+    // A shell counts by 512 bytes. What the node needs for itself fits, and not what all these jobs print.
+    let log = std::fs::metadata(queue.path("queue.db-wal")).unwrap().len();
+    let limit = format!("ulimit -Sf {}", (log + 128 * 1024) / 512);
+    let mut node = limited(&queue, &limit, &["worker:start", "--queue", "default"]);
+    wait_until("a word about the limit", || {
+        queue.read("log").contains("ulimit -f")
+    });
+    assert!(node.try_wait().unwrap().is_none(), "{}", queue.read("log"));
+    assert!(
+        queue
+            .ok(["list", "--state", "pending", "--queue", "default"])
+            .lines()
+            .count()
+            > 1
+    );
+    let enqueue = limited(&queue, "ulimit -f 1", &["enqueue", "true"])
+        .wait()
+        .unwrap();
+    assert_eq!(enqueue.code(), Some(6));
+    let raised = Command::new("prlimit")
+        .args(["--pid", &node.id().to_string(), "--fsize=unlimited"])
+        .status();
+    assert!(raised.unwrap().success());
+    wait_until("all jobs", || {
+        !queue
+            .ok(["list", "--queue", "default", "--json"])
+            .contains("pending")
+    });
+    for id in ["2", "101"] {
+        queue.wait_state(id, "completed");
+        assert_eq!(history(&queue.job(id)), ["1 succeeded"]);
+    }
+    assert_eq!(queue.state(&bystander), "pending");
+    node.kill().unwrap();
+    node.wait().unwrap();
 }

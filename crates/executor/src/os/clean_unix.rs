@@ -4,7 +4,7 @@ use std::os::unix::process::CommandExt;
 use std::process::Command;
 
 use nix::libc;
-use nix::sys::signal::{SigSet, SigmaskHow, sigprocmask};
+use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, SigmaskHow, Signal, sigaction, sigprocmask};
 use nix::unistd::setsid;
 
 /// The first descriptor that is none of the standard ones.
@@ -37,6 +37,18 @@ pub(crate) fn hear_signals() {
     if is_ignored(libc::SIGCHLD) {
         // SAFETY: the default action is no code of this process.
         unsafe { libc::signal(libc::SIGCHLD, libc::SIG_DFL) };
+    }
+}
+
+/// See [`crate::clean::outlive_file_limit`].
+pub(crate) fn outlive_file_limit() {
+    extern "C" fn nothing(_: libc::c_int) {}
+    // A handler, since what is ignored stays ignored in children. Who started this process to ignore it is heeded.
+    if !is_ignored(libc::SIGXFSZ) {
+        let handler = SigHandler::Handler(nothing);
+        let action = SigAction::new(handler, SaFlags::SA_RESTART, SigSet::empty());
+        // SAFETY: the handler does nothing.
+        let _ = unsafe { sigaction(Signal::SIGXFSZ, &action) };
     }
 }
 

@@ -44,7 +44,9 @@ use portable::Group;
 #[cfg(target_os = "linux")]
 pub(crate) use birthmark::{Birthmark, RUN_MOST};
 #[cfg(unix)]
-pub(crate) use clean_unix::{background, hear_signals, helper, is_ignored, withhold_descriptors};
+pub(crate) use clean_unix::{
+    background, hear_signals, helper, is_ignored, outlive_file_limit, withhold_descriptors,
+};
 #[cfg(unix)]
 pub(crate) use confine_unix::Confinement;
 #[cfg(windows)]
@@ -82,7 +84,7 @@ pub(crate) use windows::{
     Process, Reactor, Waker, arguments, background, check_program, create_private_file,
     create_private_folders, data_folder, exit_at_once, find_program, hear_signals, helper, is_ignored,
     lacks_descriptors, leave_child_signals, open_files_limit, open_library, out_of_resources,
-    set_open_files_limit, signal_name, withhold_descriptors,
+    outlive_file_limit, set_open_files_limit, signal_name, withhold_descriptors,
 };
 
 /// By what the processes of a run are told from those of others: two variables in their environment, the cookie, and

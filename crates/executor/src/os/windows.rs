@@ -347,6 +347,9 @@ pub(crate) fn withhold_descriptors() {}
 /// There are no signals.
 pub(crate) fn hear_signals() {}
 
+/// There is no such limit.
+pub(crate) fn outlive_file_limit() {}
+
 /// There are no signals.
 pub(crate) fn is_ignored(_signal: i32) -> bool {
     false

@@ -17,14 +17,19 @@ mod unix {
 
     use nix::errno::Errno;
     use nix::libc::{O_NOFOLLOW, O_NONBLOCK};
+    use nix::sys::resource::{Resource, getrlimit};
     use nix::sys::stat::Mode;
     use nix::sys::statvfs::statvfs;
     use nix::unistd::{AccessFlags, access, geteuid, mkfifo};
 
     use crate::error::Problem;
+    use crate::sqlite::make::companions;
 
     /// Less free space than this, and SQLite cannot even make its shared memory.
     const LEAST_FREE_BYTES: u64 = 64 * 1024;
+
+    /// The most that SQLite makes a file longer by at a time: its shared memory grows in such parts.
+    const AT_ONCE_BYTES: u64 = 32 * 1024;
 
     /// What about the file and its file system explains that SQLite could not read or write, if anything does.
     pub fn cause_of_io_error(path: &Path) -> Option<Problem> {
@@ -43,6 +48,9 @@ mod unix {
                 return Some(Problem::ReadOnly);
             }
         }
+        if is_at_file_limit(path) {
+            return Some(Problem::FileLimit);
+        }
         let disk = statvfs(folder).ok()?;
         #[cfg_attr(
             target_os = "linux",
@@ -55,6 +63,14 @@ mod unix {
         let free = blocks.saturating_mul(disk.fragment_size());
         let no_files = disk.files() > 0 && disk.files_available() == 0;
         (free < LEAST_FREE_BYTES || no_files).then_some(Problem::DiskFull)
+    }
+
+    /// Whether the file or one of its companions could not grow by what SQLite writes at once.
+    fn is_at_file_limit(path: &Path) -> bool {
+        let limit = getrlimit(Resource::RLIMIT_FSIZE).map_or(u64::MAX, |(soft, _)| soft);
+        let files = std::iter::once(path.to_owned()).chain(companions(path));
+        let mut sizes = files.filter_map(|file| Some(file.metadata().ok()?.len()));
+        sizes.any(|size| size.saturating_add(AT_ONCE_BYTES) > limit)
     }
 
     /// Creates or opens a file that is readable and writable for the owner only, if it is new.
