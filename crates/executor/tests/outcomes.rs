@@ -255,10 +255,18 @@ fn stops_are_idempotent_and_say_why() {
     // It ended well by itself, though it was asked to.
     assert_eq!(bench.next().outcome.kind, Succeeded);
 
-    bench.host().start(run.clone());
+    // It does not end before it was stopped twice.
+    let go = bench.fifo("go");
+    let slow = bench.line(&format!(
+        "trap 'cat {}; exit 0' TERM; echo up > {}; while :; do sleep 0.02; done",
+        go.display(),
+        fifo.display()
+    ));
+    bench.host().start(slow.clone());
     assert_eq!(hear(&fifo), "up");
-    bench.host().stop(key, StopReason::Returned);
-    bench.host().stop(key, StopReason::Cancelled);
+    bench.host().stop(slow.key, StopReason::Returned);
+    bench.host().stop(slow.key, StopReason::Cancelled);
+    std::fs::write(&go, "").unwrap();
     assert_eq!(bench.next().outcome.kind, Cancelled);
 
     bench.host().start(run.clone());
@@ -338,7 +346,10 @@ fn the_shell_can_change() {
     let report = bench.sh("true");
     assert_eq!(
         told(&report),
-        (Failed, "cannot start 'no-such-shell': No such file or directory")
+        (
+            SystemFailure,
+            "cannot start the shell of the setting shell, 'no-such-shell': No such file or directory"
+        )
     );
 }
 

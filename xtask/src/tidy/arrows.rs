@@ -202,7 +202,7 @@ mod tests {
         assert_eq!(advice("crates/worker", "crates/storage", false), None);
         assert_eq!(
             advice("crates/storage", "crates/worker", false).unwrap(),
-            "crates/storage/Cargo.toml: remove crates/worker; crates/storage may depend on crates/core"
+            "crates/storage/Cargo.toml: remove crates/worker; crates/storage may depend on crates/core, crates/sys"
         );
         assert_eq!(
             advice("crates/core", "crates/scheduler", false).unwrap(),

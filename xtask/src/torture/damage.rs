@@ -123,6 +123,8 @@ impl Original {
         (0..IN_FILE / 2).try_for_each(&mut enqueue)?;
         queue.ok(["-q", "worker:start", "--drain"])?;
         (IN_FILE / 2..IN_FILE).try_for_each(&mut enqueue)?;
+        // Commands leave what they store in the log; a node leaves the file whole.
+        queue.ok(["-q", "worker:start", "--queue", "nothing", "--drain"])?;
         // As long as somebody has the file open, the log stays a log.
         let mut holder = queue.command(["-q", "worker:start", "--queue", "nothing"]);
         let mut holder = holder.stdout(Stdio::null()).stderr(Stdio::null()).spawn()?;

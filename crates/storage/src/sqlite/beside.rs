@@ -87,6 +87,7 @@ impl Drop for NodeGuard {
             .iter()
             .find(|path| path.extension().is_some_and(|kind| kind == "lock"));
         if let (Some(lock), Some(path)) = (&self.lock, lock_path)
+            && path.symlink_metadata().is_ok()
             && !os::is_at(lock, path)
         {
             return;

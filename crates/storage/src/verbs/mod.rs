@@ -5,6 +5,7 @@ pub mod asked;
 pub mod cancel;
 pub mod copy;
 pub mod enqueue;
+pub mod heed_clock;
 pub mod list;
 pub mod maintenance;
 pub mod migrate;

@@ -46,6 +46,7 @@ macro_rules! conformance_suite {
             a_node_that_has_jobs_stays,
             stale_outcomes_change_nothing,
             a_failed_job_waits_and_becomes_due,
+            a_retry_is_never_further_off_than_its_own_wait,
             scheduled_jobs_wait_for_their_time,
             a_job_given_back_keeps_its_attempt,
             a_cancelled_job_does_not_run_again,

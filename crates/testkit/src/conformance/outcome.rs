@@ -62,6 +62,44 @@ pub fn stale_outcomes_change_nothing(mut temp: TempStore) {
     );
 }
 
+/// Jobs that failed while the clock showed next year wait for their seconds when it is set back, not for a year.
+pub fn a_retry_is_never_further_off_than_its_own_wait(mut temp: TempStore) {
+    const YEAR: u64 = 365 * 24 * 60 * 60 * 1000;
+    let store = &mut temp.store;
+    let mut scheduled = job("scheduled");
+    scheduled.run_at = Some(later(YEAR + 9000));
+    let ids = enqueue(
+        store,
+        &[job("exit 1"), job("exit 2"), job("bystander"), scheduled],
+    );
+    let (node, _guard) = node(store);
+    let fail = |claimed: &Claimed, at: Timestamp, wait: u64| {
+        let retry_at = Some(at.after(Duration::from_millis(wait)));
+        record(claimed, node, Event::Fail { retry_at }, OutcomeKind::Failed, at)
+    };
+    let [one, two] = &claim(store, node, 2)[..] else {
+        panic!("two jobs are claimed");
+    };
+    turn(store, node, &[fail(one, later(YEAR), 2000)], 0, later(YEAR));
+    turn(store, node, &[fail(two, NOW, 4000)], 0, NOW);
+    let due = |store: &mut Store| ids.iter().map(|id| get(store, *id).due_at).collect::<Vec<_>>();
+    let before = due(store);
+    assert_eq!(before[0], Some(later(YEAR + 2000)));
+
+    assert_eq!(store.heed_clock(later(YEAR)).expect("the clock is right"), 0);
+    assert_eq!(store.heed_clock(NOW).expect("the clock was set back"), 1);
+    let mut expected = before;
+    expected[0] = Some(later(2000));
+    assert_eq!(due(store), expected);
+    let states = |store: &mut Store| ids.iter().map(|id| get(store, *id).state).collect::<Vec<_>>();
+    let waiting = [State::Failed, State::Failed, State::Pending, State::Scheduled];
+    assert_eq!(states(store), waiting);
+    assert_eq!(store.heed_clock(NOW).expect("nothing is left to do"), 0);
+    let next = turn(store, node, &[], 0, later(2000));
+    assert_eq!(next.next_due, Some(later(4000)));
+    assert_eq!(get(store, ids[0]).state, State::Pending);
+}
+
 /// A failed job becomes ready when its retry is due, not before.
 pub fn a_failed_job_waits_and_becomes_due(mut temp: TempStore) {
     let store = &mut temp.store;

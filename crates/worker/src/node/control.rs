@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use queuectl_core::{JobId, NodeId, Settings, Timestamp};
+use queuectl_core::{Clock, JobId, NodeId, Settings, Timestamp};
 use queuectl_storage::{StopRequest, Store, StoreClock, StoreError};
 
 use crate::world::Instant;
@@ -30,6 +30,8 @@ pub struct Control {
     looked: Option<Instant>,
     beat: Instant,
     asked: bool,
+    /// What the store's clock showed at the last look.
+    showed: Option<Timestamp>,
 }
 
 impl Control {
@@ -39,6 +41,7 @@ impl Control {
             looked: None,
             beat: Instant::now(),
             asked: true,
+            showed: None,
         }
     }
 
@@ -70,6 +73,18 @@ impl Control {
             self.beat = Instant::now();
         }
         let asked = store.asked(self.node)?;
+        let shows = asked.clock.now();
+        // Whether it was set back before the first look is not known.
+        if self.showed.is_none_or(|showed| shows < showed) {
+            let brought_forward = store.heed_clock(shows)?;
+            if brought_forward > 0 {
+                tracing::warn!(
+                    jobs = brought_forward,
+                    "the clock was set back; retries wait no longer than before"
+                );
+            }
+        }
+        self.showed = Some(shows);
         let requests = Requests {
             stop: asked.stop,
             cancel: asked.cancel,
@@ -87,6 +102,8 @@ impl Control {
 mod tests {
     use super::*;
     use queuectl_core::settings::Key;
+    use queuectl_core::{Event, JobRef, OutcomeKind, State};
+    use queuectl_storage::{Queues, Turn};
     use queuectl_testkit::TempStore;
 
     #[test]
@@ -112,5 +129,44 @@ mod tests {
         };
         assert!(control.look(&mut temp.store, &slow, now).unwrap().is_none());
         assert!(control.next(slow.poll_interval) > Instant::now());
+    }
+
+    #[test]
+    fn a_node_that_finds_the_clock_set_back_has_retries_wait_no_longer_than_before() {
+        let mut temp = TempStore::sqlite();
+        let store = &mut temp.store;
+        let now = queuectl_core::SystemClock.now();
+        let next_year = now.after(Duration::from_secs(365 * 24 * 3600));
+        let new = queuectl_testkit::new_node("c");
+        let (node, _guard, _listener) = store.enter_node(&new, now).unwrap();
+        let [failing, bystander] = store
+            .enqueue(&["exit 1", "true"].map(queuectl_testkit::job), now)
+            .unwrap()[..]
+        else {
+            panic!("two jobs are stored");
+        };
+        let turn = |records, claim| Turn {
+            node,
+            records,
+            claim,
+            queues: &Queues::All,
+            now: next_year,
+        };
+        let claimed = store.turn(&turn(&[], 1)).unwrap().claimed.pop().unwrap();
+        let retry_at = Some(next_year.after(Duration::from_secs(2)));
+        let event = Event::Fail { retry_at };
+        let failed = queuectl_testkit::record(&claimed, node, event, OutcomeKind::Failed, next_year);
+        store.turn(&turn(&[failed], 0)).unwrap();
+
+        let look = |control: &mut Control, store: &mut Store| {
+            control.look(store, &Settings::default(), now).unwrap().unwrap();
+        };
+        let mut control = Control::new(node);
+        control.showed = Some(next_year);
+        look(&mut control, store);
+        let due = store.job(&JobRef::Number(failing)).unwrap().due_at.unwrap();
+        assert!(due.since(now) < Duration::from_secs(3600), "{due:?}");
+        let bystander = store.job(&JobRef::Number(bystander)).unwrap();
+        assert_eq!((bystander.state, bystander.due_at), (State::Pending, None));
     }
 }
