@@ -361,7 +361,8 @@ impl Table {
                 | ToWorker::Alive(_)
                 | ToWorker::Reap(_)
                 | ToWorker::LeaseFile(_)
-                | ToWorker::LockFile(_) => {}
+                | ToWorker::LockFile(_)
+                | ToWorker::OpenFiles(_) => {}
             }
         }
     }

@@ -38,8 +38,8 @@ fn settings_are_listed_by_every_name_that_people_try() {
 #[test]
 fn lists_have_other_names() {
     let queue = Queue::new();
-    queue.enqueue(["--id", "waits", "true"]);
-    queue.enqueue(["--id", "given-up", "true"]);
+    queue.enqueue(["--id", "waits", "exit 0"]);
+    queue.enqueue(["--id", "given-up", "exit 0"]);
     queue.ok(["cancel", "given-up"]);
     let ids = |state: &str| {
         let jobs = queue.json(["list", "--state", state]);

@@ -61,13 +61,15 @@ fn a_node_takes_the_descriptors_it_may_have_and_jobs_get_the_limit_they_had() {
     let jobs: Vec<String> = (0..60)
         .map(|_| queue.enqueue(["--max-retries", "0", &format!("ulimit -Sn; {WAITS}")]))
         .collect();
-    let _node = limited(&queue, "ulimit -Sn 64", &["worker:start", "--concurrency", "60"]);
+    let mut node = limited(&queue, "ulimit -Sn 64", &["worker:start", "--concurrency", "60"]);
     queue.wait_started(jobs.len());
     queue.write("go", "");
     for id in &jobs {
         queue.wait_state(id, "completed");
     }
     assert_eq!(queue.ok(["logs", &jobs[59]]), "64");
+    node.kill().unwrap();
+    node.wait().unwrap();
 }
 
 #[test]
