@@ -138,7 +138,7 @@ fn jobs_wait_until_the_file_may_grow() {
     let queue = Queue::quick();
     let bystander = queue.enqueue(["--queue", "other", "true"]);
     let line = r#"{"command":"head -c 3000 /dev/zero | tr '\\0' x"}"#;
-    let jobs = queue.write("jobs", &format!("{line}\n").repeat(100));
+    let jobs = queue.write("jobs", format!("{line}\n").repeat(100));
     queue.ok(["enqueue", "--from", jobs.to_str().unwrap()]);
     // A shell counts by 512 bytes. What the node needs for itself fits, and not what all these jobs print.
     let log = std::fs::metadata(queue.path("queue.db-wal")).unwrap().len();
