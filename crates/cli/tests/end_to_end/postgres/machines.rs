@@ -63,7 +63,7 @@ impl Network {
             if let Err(said) = try_ip(&format!("netns add {name}")) {
                 return skip(&format!("no network namespaces can be made here: {said}"));
             }
-            let wire = format!("qc{number}w{machine}");
+            let wire = network.wire(machine);
             let ethernet = network.ethernet(machine);
             ip(&format!("link add {wire} type veth peer name eth0 netns {name}"));
             ip(&format!("link set {wire} master {own} up"));
@@ -120,6 +120,11 @@ impl Network {
         format!("qc{}m{machine}", self.number)
     }
 
+    /// The server's end of a machine's wire.
+    fn wire(&self, machine: usize) -> String {
+        format!("qc{}w{machine}", self.number)
+    }
+
     fn address_of(&self, machine: usize) -> String {
         format!("10.213.{}.{}", self.number, machine + 1)
     }
@@ -136,8 +141,12 @@ fn bridge(number: u8) -> String {
 impl Drop for Network {
     fn drop(&mut self) {
         for machine in 1..=self.machines {
+            // The kernel empties a namespace later than it removes its name, and the wire would be there until then: a
+            // network that gets the same number in the meantime could not make its own.
+            let _ = try_ip(&format!("link del {}", self.wire(machine)));
             let _ = try_ip(&format!("netns del {}", self.name(machine)));
         }
+        // Last: this name is what makes the number ours.
         let _ = try_ip(&format!("link del {}", self.bridge()));
     }
 }
