@@ -49,7 +49,7 @@ enum Task {
         #[arg(long, value_name = "DIR")]
         prefix: Option<PathBuf>,
     },
-    /// Check what the compiler does not: crate dependencies, file lengths, migrations, headers, manifests
+    /// Check what the compiler does not: crate dependencies, import circles, file lengths, migrations, headers, manifests
     Tidy,
     /// Run every check and every test: format, tidy, clippy, build, unit, integration and end-to-end tests
     Test {

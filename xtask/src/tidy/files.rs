@@ -16,8 +16,8 @@ const ENDINGS: &[&str] = &["rs", "md", "sql", "toml"];
 /// A text file of the workspace.
 pub struct SourceFile {
     /// Its path below the root, with `/`.
-    path: String,
-    text: String,
+    pub(super) path: String,
+    pub(super) text: String,
 }
 
 /// Every file that the rules look at.

@@ -4,6 +4,7 @@
 //! failing; this file gathers the data and prints what was found. Nothing is changed or repaired.
 
 mod arrows;
+mod circles;
 mod files;
 mod manifests;
 mod migrations;
@@ -46,6 +47,7 @@ pub fn run(workspace: &Workspace) -> anyhow::Result<()> {
     let mut violations = arrows::check(&packages);
     violations.extend(arrows::check_sqlite(&arrows::sqlite_versions(workspace)));
     violations.extend(files.iter().flat_map(files::check));
+    violations.extend(circles::check_all(&files));
     violations.extend(migrations::check(&migrations::read(
         &workspace.root().join("migrations"),
     )?));
