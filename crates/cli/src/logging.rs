@@ -4,7 +4,7 @@
 //! with a filter such as `queuectl_worker=debug,warn`. Spans are not printed: each event says all it has to say.
 //!
 //! A node and its worker processes do not wait for whoever reads their log; see `queue`. An event of the name
-//! [`LAST_WORDS`] is followed by the end of the process, so it alone is waited for.
+//! [`FINAL_MESSAGE`] is followed by the end of the process, so it alone is waited for.
 
 mod format;
 mod queue;
@@ -14,7 +14,7 @@ use std::panic::PanicHookInfo;
 
 use anstream::{AutoStream, ColorChoice};
 use anyhow::Result;
-use queuectl_executor::LAST_WORDS;
+use queuectl_executor::FINAL_MESSAGE;
 use tracing::Subscriber;
 use tracing::{Level, Metadata};
 use tracing_subscriber::EnvFilter;
@@ -112,7 +112,7 @@ impl<'a> MakeWriter<'a> for Writers {
     fn make_writer_for(&'a self, event: &Metadata<'_>) -> Self::Writer {
         match queue::queue() {
             Some(_) => Box::new(queue::LineWriter {
-                is_last: event.name() == LAST_WORDS,
+                is_last: event.name() == FINAL_MESSAGE,
             }),
             None => Box::new(io::stderr()),
         }

@@ -24,11 +24,11 @@ mod verbs;
 
 use std::process::ExitCode;
 
-use queuectl_executor::clean;
+use queuectl_executor::inherit;
 
 fn main() -> ExitCode {
-    clean::withhold_descriptors();
-    clean::outlive_file_limit();
+    inherit::withhold_descriptors();
+    inherit::survive_file_limit();
     let command_line = match parse::parse() {
         Ok(command_line) => command_line,
         Err(ended) => return ended,

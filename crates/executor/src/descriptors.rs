@@ -60,7 +60,7 @@ pub fn raise() -> Option<Room> {
 }
 
 /// A worker process that inherited a raised limit takes back what so many jobs at a time do not need. Jobs get `given`.
-pub fn settle(given: u64, jobs: u32) {
+pub fn lower_limit(given: u64, jobs: u32) {
     let Some((soft, _)) = os::open_files_limit() else {
         return;
     };

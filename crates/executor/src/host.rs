@@ -1,4 +1,4 @@
-//! The host: the handle by which the rest of a worker process starts and stops runs.
+//! The host, by which the rest of a worker process starts and stops runs.
 //!
 //! Every method returns at once; what becomes of a run is told through the callback.
 

@@ -7,27 +7,27 @@
 //! This crate deliberately knows no database, no retries and no nodes: what an outcome means is decided elsewhere.
 
 mod capture;
-pub mod clean;
 pub mod descriptors;
 mod error;
+pub mod final_message;
 mod host;
-pub mod last_words;
+pub mod inherit;
 mod limits;
 mod os;
 mod outcome;
 mod plugin;
+mod process_state;
 pub mod processes;
 mod run;
 mod spawn;
 mod supervisor;
-mod surroundings;
 pub mod trust;
 
 /// The name of a log event after which this process ends at once: who writes the log does not put it off.
-pub const LAST_WORDS: &str = "last words";
+pub const FINAL_MESSAGE: &str = "final message";
 
 pub use error::{HostError, PluginError};
 pub use host::{Host, HostConfig, Starter};
-pub use plugin::{CALL_LIMIT, Found, HANGING_STATUS, Offline, PluginInfo, SearchPath, inspect, kit};
+pub use plugin::{CALL_LIMIT, HANGING_STATUS, Offline, PluginFile, PluginInfo, SearchPath, inspect, kit};
 pub use run::{Finished, PluginSettings, Report, Run, RunKey, StopReason};
 pub use spawn::shell_problem;

@@ -65,9 +65,9 @@ pub(crate) fn of_exit(exit: &Exit) -> Outcome {
 }
 
 /// A failure with the limit that the process hit, which is likely its reason.
-pub(crate) fn with_hit(mut outcome: Outcome, hit: Option<String>) -> Outcome {
-    if let Some(hit) = hit.filter(|_| outcome.kind != OutcomeKind::Succeeded) {
-        outcome.message = format!("{}: {hit}", outcome.message);
+pub(crate) fn with_limit_hit(mut outcome: Outcome, limit_hit: Option<String>) -> Outcome {
+    if let Some(limit_hit) = limit_hit.filter(|_| outcome.kind != OutcomeKind::Succeeded) {
+        outcome.message = format!("{}: {limit_hit}", outcome.message);
     }
     outcome
 }
@@ -172,13 +172,16 @@ mod tests {
 
     #[test]
     fn a_limit_explains_a_failure_and_no_success() {
-        let hit = || Some("out of memory".to_owned());
+        let limit_hit = || Some("out of memory".to_owned());
         assert_eq!(
-            with_hit(of_exit(&Exit::Code(3)), hit()).message,
+            with_limit_hit(of_exit(&Exit::Code(3)), limit_hit()).message,
             "exit status 3: out of memory"
         );
-        assert_eq!(with_hit(of_exit(&Exit::Code(3)), None).message, "exit status 3");
-        assert_eq!(with_hit(of_exit(&Exit::Code(0)), hit()).message, "");
+        assert_eq!(
+            with_limit_hit(of_exit(&Exit::Code(3)), None).message,
+            "exit status 3"
+        );
+        assert_eq!(with_limit_hit(of_exit(&Exit::Code(0)), limit_hit()).message, "");
     }
 
     #[test]

@@ -13,7 +13,7 @@ use std::process::{Command, Stdio};
 use queuectl_core::{Outcome, OutcomeKind};
 
 use crate::limits::Limits;
-use crate::os::{Confinement, Marks, User};
+use crate::os::{Confinement, RunOrigin, User};
 use crate::outcome::os_text;
 use crate::{Run, descriptors, os};
 
@@ -111,14 +111,14 @@ impl SpawnRequest {
 }
 
 /// Makes commands, and remembers where programs are.
-pub(crate) struct Builder {
+pub(crate) struct CommandBuilder {
     cookie: String,
     found: HashMap<String, PathBuf>,
 }
 
-impl Builder {
+impl CommandBuilder {
     pub(crate) fn new(cookie: String) -> Self {
-        Builder {
+        CommandBuilder {
             cookie,
             found: HashMap::new(),
         }
@@ -164,13 +164,13 @@ impl Builder {
         let confinement = if limits.are_none() {
             None
         } else {
-            let marks = Marks {
+            let origin = RunOrigin {
                 cookie: &self.cookie,
                 job: &run.public_id,
                 fence: run.key.fence,
-                born: 0,
+                birth_number: 0,
             };
-            let made = Confinement::prepare(&mut command, limits, user, cwd.as_deref(), marks);
+            let made = Confinement::prepare(&mut command, limits, user, cwd.as_deref(), origin);
             Some(
                 made.map_err(|why| match limits.file.as_ref().map(|_| nameless_file(b"")) {
                     Some(Err(error)) => no_temporary_file("the script", &error),
@@ -374,7 +374,7 @@ mod tests {
             cwd: Some("/".into()),
             ..SpawnRequest::default()
         };
-        let mut builder = Builder::new("c.".to_owned());
+        let mut builder = CommandBuilder::new("c.".to_owned());
         let mut confined = |request: SpawnRequest| {
             builder
                 .command(&run, &request)

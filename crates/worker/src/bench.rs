@@ -7,7 +7,7 @@ use std::process::{Child, ChildStdin, ExitStatus, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::{Duration, Instant};
 
-use queuectl_executor::{PluginSettings, Report, Run, RunKey, StopReason, clean, processes};
+use queuectl_executor::{PluginSettings, Report, Run, RunKey, StopReason, inherit, processes};
 
 use crate::node::unique_number;
 use crate::os;
@@ -91,7 +91,7 @@ impl Bench {
         if options.silent {
             command.stderr(Stdio::null());
         }
-        clean::helper(&mut command);
+        inherit::isolate(&mut command);
         let mut child = command.spawn()?;
         let (Some(input), Some(output)) = (child.stdin.take(), child.stdout.take()) else {
             return Err(io::Error::other("the worker process has no streams").into());

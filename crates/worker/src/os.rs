@@ -21,7 +21,7 @@ mod unix {
 
     use nix::sys::signal::{Signal, kill};
     use nix::unistd::{Pid, dup, dup2_stdin, dup2_stdout};
-    use queuectl_executor::clean;
+    use queuectl_executor::inherit;
     use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
     use signal_hook::iterator::Signals;
 
@@ -76,7 +76,7 @@ mod unix {
     /// Calls `stop` from a thread of its own for every SIGINT, SIGTERM and SIGHUP, but not for those that are ignored.
     pub fn on_stop_signal(mut stop: impl FnMut() + Send + 'static) -> io::Result<()> {
         let heard = [SIGINT, SIGTERM, SIGHUP].into_iter();
-        let mut signals = Signals::new(heard.filter(|signal| !clean::is_ignored(*signal)))?;
+        let mut signals = Signals::new(heard.filter(|signal| !inherit::is_ignored(*signal)))?;
         std::thread::Builder::new()
             .name("signals".into())
             .spawn(move || {

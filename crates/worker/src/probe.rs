@@ -10,7 +10,7 @@ use std::process::{Child, ChildStdin, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::Duration;
 
-use queuectl_executor::{Offline, PluginInfo, PluginSettings, clean};
+use queuectl_executor::{Offline, PluginInfo, PluginSettings, inherit};
 use serde::{Deserialize, Serialize};
 
 use crate::os;
@@ -81,7 +81,7 @@ impl Probe {
             .arg(path)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped());
-        clean::helper(&mut command);
+        inherit::isolate(&mut command);
         let mut child = command.spawn()?;
         let (Some(mut input), Some(output)) = (child.stdin.take(), child.stdout.take()) else {
             return Err(io::Error::other("the helper process has no streams").into());

@@ -8,7 +8,7 @@ use std::io::{self, ErrorKind, Write};
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
-use super::Marks;
+use super::RunOrigin;
 use super::procfs::Stat;
 use crate::outcome::os_text;
 
@@ -33,7 +33,7 @@ impl Group {
     ///
     /// # Errors
     /// Why that cannot be done here, in words.
-    pub(crate) fn create(marks: Marks, memory: Option<u64>, pids: Option<u64>) -> Result<Group, String> {
+    pub(crate) fn create(origin: RunOrigin, memory: Option<u64>, pids: Option<u64>) -> Result<Group, String> {
         let wanted = [("memory", memory.is_some()), ("pids", pids.is_some())];
         let wanted: Vec<&str> = wanted
             .iter()
@@ -47,8 +47,8 @@ impl Group {
         let base = Tree::of_this_process()
             .and_then(|tree| tree.base(&wanted))
             .map_err(cannot)?;
-        let stem = file_name(marks.cookie);
-        let path = base.join(format!("{stem}{}-{}", part(marks.job), marks.fence));
+        let stem = file_name(origin.cookie);
+        let path = base.join(format!("{stem}{}-{}", part(origin.job), origin.fence));
         let failed = |what: &str, error: &io::Error| {
             cannot(format!("{what} {} failed: {}", path.display(), os_text(error)))
         };
@@ -100,7 +100,7 @@ impl Group {
     }
 
     /// Which limit the run hit, if it did.
-    pub(super) fn hit(&self) -> Option<String> {
+    pub(super) fn limit_hit(&self) -> Option<String> {
         let count = |file, event| number(&self.path, file, event).unwrap_or(0);
         match (self.memory, self.pids) {
             (Some(bytes), _) if count("memory.events", "oom_kill ") > 0 => {
@@ -186,10 +186,10 @@ fn size(bytes: u64) -> String {
 }
 
 /// Every run's group whose cookie begins like that, on the whole machine.
-pub(super) struct Marked(Vec<PathBuf>);
+pub(super) struct MarkedGroups(Vec<PathBuf>);
 
-impl Marked {
-    pub(super) fn find(cookie: &str) -> Marked {
+impl MarkedGroups {
+    pub(super) fn find(cookie: &str) -> MarkedGroups {
         let (mut found, start) = (Vec::new(), file_name(cookie));
         let mut folders: Vec<PathBuf> = mount_point().into_iter().map(|(point, _)| point).collect();
         while let Some(folder) = folders.pop() {
@@ -197,7 +197,7 @@ impl Marked {
             found.extend(marked);
             folders.extend(others);
         }
-        Marked(found)
+        MarkedGroups(found)
     }
 
     /// Kills all members, and says who they were.

@@ -27,7 +27,7 @@ use queuectl_plugin_api::abi::{
 use queuectl_plugin_api::abi::{QC_RLIMIT_MEMLOCK, QC_RLIMIT_NPROC};
 
 use super::user::User;
-use super::{Group, Marks};
+use super::{Group, RunOrigin};
 use crate::limits::{Limits, Rlimit};
 use crate::outcome::os_text;
 
@@ -132,12 +132,12 @@ impl Confinement {
         limits: &Limits,
         user: Option<User>,
         cwd: Option<&Path>,
-        marks: Marks,
+        origin: RunOrigin,
     ) -> Result<Confinement, String> {
         let mut steps = Vec::new();
         let mut group = None;
         if limits.memory.is_some() || limits.pids.is_some() {
-            let made = Group::create(marks, limits.memory, limits.pids)?;
+            let made = Group::create(origin, limits.memory, limits.pids)?;
             steps.push(Step::Join(made.entrance()?));
             group = Some(made);
         }

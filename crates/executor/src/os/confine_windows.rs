@@ -13,7 +13,7 @@ use windows_sys::Win32::System::Threading::{
     NORMAL_PRIORITY_CLASS,
 };
 
-use super::Marks;
+use super::RunOrigin;
 use super::windows::CREATION_FLAGS;
 use crate::limits::Limits;
 
@@ -44,7 +44,7 @@ impl Confinement {
         limits: &Limits,
         _user: Option<User>,
         _cwd: Option<&Path>,
-        _marks: Marks,
+        _origin: RunOrigin,
     ) -> Result<Confinement, String> {
         let absent = [
             (limits.umask.is_some(), "a umask"),

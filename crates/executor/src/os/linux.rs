@@ -11,9 +11,9 @@ use std::time::{Duration, Instant};
 use nix::libc;
 use nix::unistd::getpgrp;
 
-use super::Marks;
+use super::RunOrigin;
 use super::birthmark::{Birthmark, Pattern};
-use super::cgroup::Marked;
+use super::cgroup::MarkedGroups;
 use super::process_unix::reap;
 use super::procfs::{Environment, Stat, all};
 
@@ -68,7 +68,7 @@ impl Orphans {
 
     /// Kills the orphans that carry `marks`, and with `unmarked` all others, too. `is_main` tells the main processes of
     /// runs. Says whether none was left to kill.
-    pub(crate) fn sweep(&mut self, marks: Marks, unmarked: bool, is_main: &dyn Fn(u32) -> bool) -> bool {
+    pub(crate) fn sweep(&mut self, origin: RunOrigin, unmarked: bool, is_main: &dyn Fn(u32) -> bool) -> bool {
         if unmarked && !has_children() {
             return true;
         }
@@ -81,19 +81,19 @@ impl Orphans {
                 .filter_map(Stat::of)
             {
                 // What a plugin started itself shares our group. What a job started may have moved there.
-                let born = self.birthmark.run_of(stat.pid);
-                let foreign = stat.group == self.own_group && born.is_none();
+                let birth_number = self.birthmark.run_of(stat.pid);
+                let foreign = stat.group == self.own_group && birth_number.is_none();
                 if stat.is_dead() {
                     reaped |= !foreign && reap(stat.pid);
                     continue;
                 }
                 // Without others running, whatever carries no or other marks has no living owner.
                 let anybodys = unmarked && !foreign;
-                let (ours, unsettled) = match born {
-                    Some(born) => (born == marks.born || anybodys, false),
+                let (ours, unsettled) = match birth_number {
+                    Some(birth_number) => (birth_number == origin.birth_number || anybodys, false),
                     None => {
                         let environment = Environment::of(stat.pid);
-                        (carries(&environment, marks) || anybodys, environment.unsettled)
+                        (carries(&environment, origin) || anybodys, environment.unsettled)
                     }
                 };
                 if ours {
@@ -151,11 +151,15 @@ impl Orphans {
 }
 
 /// Whether a process belongs to the run with these marks.
-fn carries(environment: &Environment, marks: Marks) -> bool {
-    let fence = marks.fence.to_string();
-    [("COOKIE", marks.cookie), ("JOB_ID", marks.job), ("FENCE", &fence)]
-        .into_iter()
-        .all(|(name, value)| environment.get(&format!("QUEUECTL_{name}")) == Some(value.as_bytes()))
+fn carries(environment: &Environment, origin: RunOrigin) -> bool {
+    let fence = origin.fence.to_string();
+    [
+        ("COOKIE", origin.cookie),
+        ("JOB_ID", origin.job),
+        ("FENCE", &fence),
+    ]
+    .into_iter()
+    .all(|(name, value)| environment.get(&format!("QUEUECTL_{name}")) == Some(value.as_bytes()))
 }
 
 fn has_children() -> bool {
@@ -187,7 +191,7 @@ pub(crate) fn kill_adopted(known: &[u32], mark: &str) -> usize {
     let alone = ALONE.get().copied().unwrap_or_default();
     let unknown = |stat: &Stat| {
         let is_child = stat.parent == own && !known.contains(&stat.pid);
-        is_child && (alone || is_marked(stat.pid, mark, pattern, &Environment::of(stat.pid)))
+        is_child && (alone || carries_cookie(stat.pid, mark, pattern, &Environment::of(stat.pid)))
     };
     sweep("adopted", || (all().filter(unknown).collect(), HashSet::new()))
 }
@@ -195,7 +199,7 @@ pub(crate) fn kill_adopted(known: &[u32], mark: &str) -> usize {
 /// Kills every process whose cookie starts with `prefix`, and their descendants. Returns how many.
 pub(crate) fn kill_marked(prefix: &str) -> usize {
     let own = std::process::id();
-    let (groups, pattern) = (Marked::find(prefix), Pattern::of(prefix));
+    let (groups, pattern) = (MarkedGroups::find(prefix), Pattern::of(prefix));
     let killed = sweep("marked", || {
         let others: Vec<Stat> = all().filter(|stat| stat.pid != own).collect();
         // Whatever their environment says by now.
@@ -205,7 +209,7 @@ pub(crate) fn kill_marked(prefix: &str) -> usize {
             if environment.unsettled && Stat::of(stat.pid).is_some_and(|now| now.is(stat) && !now.is_dead()) {
                 unsettled.insert((stat.pid, stat.start));
             }
-            if is_marked(stat.pid, prefix, pattern, &environment)
+            if carries_cookie(stat.pid, prefix, pattern, &environment)
                 && found.iter().all(|known| known.pid != stat.pid)
             {
                 found.push(*stat);
@@ -227,7 +231,7 @@ pub(crate) fn kill_marked(prefix: &str) -> usize {
 }
 
 /// Whether a process carries a mark that begins like that, in its environment or since its birth.
-fn is_marked(pid: u32, prefix: &str, pattern: Option<Pattern>, environment: &Environment) -> bool {
+fn carries_cookie(pid: u32, prefix: &str, pattern: Option<Pattern>, environment: &Environment) -> bool {
     let cookie = environment.get("QUEUECTL_COOKIE");
     cookie.is_some_and(|cookie| !prefix.is_empty() && cookie.starts_with(prefix.as_bytes()))
         || pattern.is_some_and(|pattern| pattern.is_on(pid))

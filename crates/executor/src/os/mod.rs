@@ -10,11 +10,11 @@ mod birthmark;
 #[cfg(target_os = "linux")]
 mod cgroup;
 #[cfg(unix)]
-mod clean_unix;
-#[cfg(unix)]
 mod confine_unix;
 #[cfg(windows)]
 mod confine_windows;
+#[cfg(unix)]
+mod inherit_unix;
 #[cfg(target_os = "linux")]
 mod linux;
 #[cfg(not(target_os = "linux"))]
@@ -23,10 +23,6 @@ mod portable;
 mod process_unix;
 #[cfg(target_os = "linux")]
 mod procfs;
-#[cfg(unix)]
-mod shared_unix;
-#[cfg(windows)]
-mod shared_windows;
 #[cfg(windows)]
 mod trust_windows;
 #[cfg(unix)]
@@ -44,13 +40,13 @@ use portable::Group;
 #[cfg(target_os = "linux")]
 pub(crate) use birthmark::{Birthmark, RUN_MOST};
 #[cfg(unix)]
-pub(crate) use clean_unix::{
-    background, hear_signals, helper, is_ignored, outlive_file_limit, withhold_descriptors,
-};
-#[cfg(unix)]
 pub(crate) use confine_unix::Confinement;
 #[cfg(windows)]
 pub(crate) use confine_windows::{Confinement, User};
+#[cfg(unix)]
+pub(crate) use inherit_unix::{
+    detach, is_ignored, isolate, reset_signals, survive_file_limit, withhold_descriptors,
+};
 #[cfg(target_os = "linux")]
 pub(crate) use linux::{Orphans, become_subreaper, check_library, kill_adopted, kill_marked};
 #[cfg(not(target_os = "linux"))]
@@ -59,16 +55,6 @@ pub(crate) use portable::{
 };
 #[cfg(unix)]
 pub(crate) use process_unix::{Process, Reactor, Waker, leave_child_signals};
-#[cfg(unix)]
-pub(crate) use shared_unix::{
-    HeldSignals, Shared, descriptors, inherited, keep_descriptors, keep_descriptors_unseen,
-    take_host_signals, threads,
-};
-#[cfg(windows)]
-pub(crate) use shared_windows::{
-    HeldSignals, Shared, descriptors, inherited, keep_descriptors, keep_descriptors_unseen,
-    take_host_signals, threads,
-};
 #[cfg(windows)]
 pub(crate) use trust_windows::{check_log_trust, check_trust};
 #[cfg(unix)]
@@ -81,10 +67,10 @@ pub(crate) use unix::{
 pub(crate) use user::User;
 #[cfg(windows)]
 pub(crate) use windows::{
-    Process, Reactor, Waker, arguments, background, check_program, create_private_file,
-    create_private_folders, data_folder, exit_at_once, find_program, hear_signals, helper, is_ignored,
-    lacks_descriptors, leave_child_signals, open_files_limit, open_library, out_of_resources,
-    outlive_file_limit, set_open_files_limit, signal_name, withhold_descriptors,
+    Process, Reactor, Waker, arguments, check_program, create_private_file, create_private_folders,
+    data_folder, detach, exit_at_once, find_program, is_ignored, isolate, lacks_descriptors,
+    leave_child_signals, open_files_limit, open_library, out_of_resources, reset_signals,
+    set_open_files_limit, signal_name, survive_file_limit, withhold_descriptors,
 };
 
 /// By what the processes of a run are told from those of others: two variables in their environment, the cookie, and
@@ -94,7 +80,7 @@ pub(crate) use windows::{
     not(target_os = "linux"),
     expect(dead_code, reason = "only Linux looks for them after every run")
 )]
-pub(crate) struct Marks<'a> {
+pub(crate) struct RunOrigin<'a> {
     /// `QUEUECTL_COOKIE`.
     pub(crate) cookie: &'a str,
     /// `QUEUECTL_JOB_ID`.
@@ -102,5 +88,5 @@ pub(crate) struct Marks<'a> {
     /// `QUEUECTL_FENCE`.
     pub(crate) fence: i64,
     /// The number of the run in this process, in the birthmarks of what it starts; 0 for none.
-    pub(crate) born: u32,
+    pub(crate) birth_number: u32,
 }

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use sysinfo::{Pid, Process, ProcessRefreshKind, ProcessesToUpdate, System, UpdateKind};
 
-use super::Marks;
+use super::RunOrigin;
 
 /// How long the sweeps go on for processes that do not die.
 const SWEEP: Duration = Duration::from_secs(10);
@@ -46,7 +46,11 @@ pub(crate) struct Group;
 
 #[cfg(unix)]
 impl Group {
-    pub(crate) fn create(_marks: Marks, _memory: Option<u64>, _pids: Option<u64>) -> Result<Group, String> {
+    pub(crate) fn create(
+        _origin: RunOrigin,
+        _memory: Option<u64>,
+        _pids: Option<u64>,
+    ) -> Result<Group, String> {
         Err("this system cannot limit the memory or the number of all processes of a job".to_owned())
     }
 
@@ -60,7 +64,7 @@ impl Group {
         true
     }
 
-    pub(super) fn hit(&self) -> Option<String> {
+    pub(super) fn limit_hit(&self) -> Option<String> {
         None
     }
 }
@@ -81,7 +85,12 @@ impl Orphans {
 
     /// Looking at every process after every job would cost more than it finds: orphans are left to [`kill_marked`],
     /// before a rescue.
-    pub(crate) fn sweep(&mut self, _marks: Marks, _unmarked: bool, _is_main: &dyn Fn(u32) -> bool) -> bool {
+    pub(crate) fn sweep(
+        &mut self,
+        _origin: RunOrigin,
+        _unmarked: bool,
+        _is_main: &dyn Fn(u32) -> bool,
+    ) -> bool {
         true
     }
 }

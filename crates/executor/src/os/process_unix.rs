@@ -31,7 +31,7 @@ const READ_BYTES: usize = 64 * 1024;
 
 /// How long a new child's output is left in its pipe. Most short jobs are over by then, and cost one look instead of
 /// two: one that sees the pipe's end and, a moment later, one that sees the child's.
-const QUIET: Duration = Duration::from_millis(2);
+const FIRST_READ_AFTER: Duration = Duration::from_millis(2);
 
 /// Has SIGCHLD delivered to other threads than this one and those that it starts.
 pub(crate) fn leave_child_signals() -> io::Result<()> {
@@ -87,7 +87,7 @@ impl Reactor {
     }
 
     /// The calling thread will wait from now on.
-    pub(crate) fn move_in(&self) {
+    pub(crate) fn bind_to_thread(&self) {
         if let Err(error) = take_child_signals() {
             tracing::error!(%error, "cannot choose the thread that hears of children; others will wake this one");
         }
@@ -101,7 +101,7 @@ impl Reactor {
     ) {
         let mut processes: Vec<&mut Process> = processes.collect();
         let now = Instant::now();
-        let quiet = processes.iter().filter_map(|p| p.quiet_until);
+        let quiet = processes.iter().filter_map(|p| p.read_from);
         let quiet = quiet.filter(|until| *until > now).min();
         let timeout = timeout.into_iter().chain(quiet.map(|until| until - now)).min();
         // Rounded up: waking early would only mean going round once more.
@@ -116,7 +116,7 @@ impl Reactor {
             let pipes = processes
                 .iter()
                 .enumerate()
-                .filter(|(_, p)| p.quiet_until.is_none_or(|until| until <= now))
+                .filter(|(_, p)| p.read_from.is_none_or(|until| until <= now))
                 .filter_map(|(i, p)| p.pipe.as_ref().map(|pipe| (i, pipe)));
             let owners: Vec<usize> = pipes
                 .map(|(i, pipe)| {
@@ -174,7 +174,7 @@ impl Reactor {
             group: confinement.and_then(Confinement::into_group),
             stage: Stage::Running,
             pipe: Some(pipe),
-            quiet_until: Instant::now().checked_add(QUIET),
+            read_from: Instant::now().checked_add(FIRST_READ_AFTER),
             capture,
             leftovers,
             grace: false,
@@ -265,7 +265,7 @@ pub(crate) struct Process {
     group: Option<Group>,
     stage: Stage,
     pipe: Option<PipeReader>,
-    quiet_until: Option<Instant>,
+    read_from: Option<Instant>,
     capture: Arc<Mutex<Capture>>,
     leftovers: Leftovers,
     /// The group was asked to end and has time to do so.
@@ -322,7 +322,7 @@ impl Process {
         if let Some(group) = self.group.as_ref().filter(|_| self.is_child()) {
             group.kill();
         }
-        self.look_again();
+        self.recheck();
     }
 
     /// Signals the group, and its leader wherever that is by now: it may have moved into another group, such as that of
@@ -342,11 +342,11 @@ impl Process {
     /// The main process ended: closes the matter unless the rest of its group still has time.
     fn main_ended(&mut self) {
         self.stage = Stage::Lingering;
-        self.look_again();
+        self.recheck();
     }
 
     /// Ends the grace of a group whose leader ended, if it is over or nobody is left to use it.
-    pub(crate) fn look_again(&mut self) {
+    pub(crate) fn recheck(&mut self) {
         if !self.is_lingering() {
             return;
         }
@@ -368,8 +368,8 @@ impl Process {
     }
 
     /// Which limit the run hit, if it did.
-    pub(crate) fn hit(&self) -> Option<String> {
-        self.group.as_ref().and_then(Group::hit)
+    pub(crate) fn limit_hit(&self) -> Option<String> {
+        self.group.as_ref().and_then(Group::limit_hit)
     }
 
     /// Whether nothing is left of the group after its last signal; nor of the run's control group, which is killed for

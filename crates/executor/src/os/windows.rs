@@ -62,38 +62,38 @@ pub(crate) fn leave_child_signals() -> io::Result<()> {
 
 /// A flag that can be waited for.
 #[derive(Default)]
-struct Bell {
-    rung: Mutex<bool>,
+struct Wakeup {
+    signalled: Mutex<bool>,
     changed: Condvar,
 }
 
-impl Bell {
-    fn ring(&self) {
-        *self.rung.lock().unwrap_or_else(PoisonError::into_inner) = true;
+impl Wakeup {
+    fn signal_all(&self) {
+        *self.signalled.lock().unwrap_or_else(PoisonError::into_inner) = true;
         self.changed.notify_one();
     }
 }
 
 /// Wakes the reactor from another thread.
-pub(crate) struct Waker(Arc<Bell>);
+pub(crate) struct Waker(Arc<Wakeup>);
 
 impl Waker {
     pub(crate) fn wake(&self) {
-        self.0.ring();
+        self.0.signal_all();
     }
 }
 
 /// Waits until a child ends, somebody wakes us, or time is up. Output is read by threads.
-pub(crate) struct Reactor(Arc<Bell>);
+pub(crate) struct Reactor(Arc<Wakeup>);
 
 impl Reactor {
     pub(crate) fn new() -> io::Result<(Reactor, Waker)> {
-        let bell = Arc::new(Bell::default());
-        Ok((Reactor(Arc::clone(&bell)), Waker(bell)))
+        let wakeup = Arc::new(Wakeup::default());
+        Ok((Reactor(Arc::clone(&wakeup)), Waker(wakeup)))
     }
 
     /// The calling thread will wait from now on: all the same here.
-    pub(crate) fn move_in(&self) {}
+    pub(crate) fn bind_to_thread(&self) {}
 
     /// Waits at most `timeout`, then notes which children ended.
     pub(crate) fn wait<'a>(
@@ -101,18 +101,18 @@ impl Reactor {
         processes: impl Iterator<Item = &'a mut Process>,
         timeout: Option<Duration>,
     ) {
-        let mut rung = self.0.rung.lock().unwrap_or_else(PoisonError::into_inner);
-        if !*rung {
+        let mut signalled = self.0.signalled.lock().unwrap_or_else(PoisonError::into_inner);
+        if !*signalled {
             let timeout = timeout.unwrap_or(Duration::from_secs(3600));
             let (guard, _) = self
                 .0
                 .changed
-                .wait_timeout(rung, timeout)
+                .wait_timeout(signalled, timeout)
                 .unwrap_or_else(PoisonError::into_inner);
-            rung = guard;
+            signalled = guard;
         }
-        *rung = false;
-        drop(rung);
+        *signalled = false;
+        drop(signalled);
         processes.for_each(Process::note_ended);
     }
 
@@ -130,13 +130,13 @@ impl Reactor {
         let mut child = command.spawn()?;
         // The command holds the writing ends; while it lives the pipe has no end.
         drop(command);
-        let bell = Arc::clone(&self.0);
+        let wakeup = Arc::clone(&self.0);
         let started = enter_and_run(&job, &child).and_then(|()| {
             let handle = child.as_handle().try_clone_to_owned()?;
             thread::Builder::new().name("wait".to_owned()).spawn(move || {
                 // SAFETY: the handle is open and this thread's own.
                 unsafe { WaitForSingleObject(handle.as_raw_handle(), INFINITE) };
-                bell.ring();
+                wakeup.signal_all();
             })?;
             thread::Builder::new()
                 .name("read".to_owned())
@@ -282,10 +282,10 @@ impl Process {
     }
 
     /// Nothing here waits for its group.
-    pub(crate) fn look_again(&mut self) {}
+    pub(crate) fn recheck(&mut self) {}
 
     /// Which limit the run hit: a process is told by failing calls here, and nothing counts them.
-    pub(crate) fn hit(&self) -> Option<String> {
+    pub(crate) fn limit_hit(&self) -> Option<String> {
         None
     }
 
@@ -345,24 +345,24 @@ pub(crate) unsafe fn open_library(path: &Path) -> Result<libloading::Library, li
 pub(crate) fn withhold_descriptors() {}
 
 /// There are no signals.
-pub(crate) fn hear_signals() {}
+pub(crate) fn reset_signals() {}
 
 /// There is no such limit.
-pub(crate) fn outlive_file_limit() {}
+pub(crate) fn survive_file_limit() {}
 
 /// There are no signals.
 pub(crate) fn is_ignored(_signal: i32) -> bool {
     false
 }
 
-/// See [`crate::clean::helper`].
-pub(crate) fn helper(command: &mut Command) {
+/// See [`crate::inherit::isolate`].
+pub(crate) fn isolate(command: &mut Command) {
     command.creation_flags(CREATE_NEW_PROCESS_GROUP);
 }
 
-/// See [`crate::clean::background`]. A console of its own, which nobody sees: neither Ctrl-C nor closing the terminal ends
+/// See [`crate::inherit::detach`]. A console of its own, which nobody sees: neither Ctrl-C nor closing the terminal ends
 /// the node, and its jobs can still be sent Ctrl-Break.
-pub(crate) fn background(command: &mut Command) {
+pub(crate) fn detach(command: &mut Command) {
     command.creation_flags(CREATE_NEW_PROCESS_GROUP | CREATE_NO_WINDOW);
 }
 

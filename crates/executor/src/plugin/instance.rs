@@ -13,7 +13,7 @@ use queuectl_plugin_api::abi::{
 
 use super::callbacks::{self, Context};
 use super::load::{Plugin, Slots};
-use super::watchdog::{Watchdog, Watched};
+use super::watchdog::{Watchdog, WatchedCall};
 use crate::outcome::Exit;
 use crate::supervisor::Shared;
 use crate::{PluginError, Run};
@@ -129,16 +129,16 @@ impl Instance {
         &self.file
     }
 
-    fn watched(&self, what: &'static str, run: u64) -> Watched<'_> {
+    fn watched(&self, what: &'static str, run: u64) -> WatchedCall<'_> {
         self.watchdog.enter(&self.file, what, run)
     }
 
     /// Starts a run, or takes it over by the handle it had saved.
-    pub(crate) fn start(&self, handle: u64, run: &Run, mark: &str, adopt: Option<&[u8]>) -> Started {
+    pub(crate) fn start(&self, run_id: u64, run: &Run, mark: &str, adopt: Option<&[u8]>) -> Started {
         let view = qc_run_v1 {
             size: size_of::<qc_run_v1>() as u32,
             attempt: run.attempt,
-            run: handle,
+            run: run_id,
             job_number: run.key.job.0,
             fence: run.key.fence,
             timeout_ms: run
@@ -149,7 +149,7 @@ impl Instance {
             request: qc_str::new(run.payload.as_bytes()),
             mark: qc_str::new(mark.as_bytes()),
         };
-        let _call = self.watched("starting a run", handle);
+        let _call = self.watched("starting a run", run_id);
         let (status, text) = match (adopt, self.slots.start, self.slots.reattach) {
             (None, Some(start), _) => {
                 // SAFETY: the instance is alive, and the view and what it points to outlive the call.
@@ -172,13 +172,13 @@ impl Instance {
     }
 
     /// Tells the plugin that the process of a run ended, and which limit it hit.
-    pub(crate) fn exited(&self, handle: u64, exit: &Exit, hit: Option<&str>, stopped: bool) -> Exited {
+    pub(crate) fn exited(&self, run_id: u64, exit: &Exit, limit_hit: Option<&str>, stopped: bool) -> Exited {
         let Some(exited) = self.slots.exited else {
             return Exited::ByHost;
         };
         let (kind, code, message) = match exit {
-            Exit::Code(code) => (QC_EXIT_CODE, *code, hit.unwrap_or_default()),
-            Exit::Signal(signal) => (QC_EXIT_SIGNAL, *signal, hit.unwrap_or_default()),
+            Exit::Code(code) => (QC_EXIT_CODE, *code, limit_hit.unwrap_or_default()),
+            Exit::Signal(signal) => (QC_EXIT_SIGNAL, *signal, limit_hit.unwrap_or_default()),
             Exit::NotStarted(outcome) => (QC_EXIT_NOT_STARTED, 0, outcome.message.as_str()),
         };
         let view = qc_exit_v1 {
@@ -188,9 +188,9 @@ impl Instance {
             stopped: stopped.into(),
             message: qc_str::new(message.as_bytes()),
         };
-        let _call = self.watched("hearing of a process's end", handle);
+        let _call = self.watched("hearing of a process's end", run_id);
         // SAFETY: the instance is alive, and the view outlives the call.
-        match unsafe { exited(self.instance, handle, &raw const view) } {
+        match unsafe { exited(self.instance, run_id, &raw const view) } {
             QC_OK => Exited::ByPlugin,
             QC_UNHANDLED => Exited::ByHost,
             _ => Exited::Broken,
@@ -223,12 +223,12 @@ impl Instance {
     }
 
     /// Passes a signal on to a run. Says whether the plugin takes care of it.
-    pub(crate) fn signal(&self, handle: u64, signal: i32) -> bool {
-        let _call = self.watched("passing a signal on", handle);
+    pub(crate) fn signal(&self, run_id: u64, signal: i32) -> bool {
+        let _call = self.watched("passing a signal on", run_id);
         // SAFETY: the instance is alive.
         self.slots
             .signal
-            .is_some_and(|slot| unsafe { slot(self.instance, handle, signal) } == QC_OK)
+            .is_some_and(|slot| unsafe { slot(self.instance, run_id, signal) } == QC_OK)
     }
 
     /// Whether it wants to know when an outcome is durable.
@@ -237,11 +237,11 @@ impl Instance {
     }
 
     /// The outcome of a run is durable.
-    pub(crate) fn recorded(&self, handle: u64) {
+    pub(crate) fn recorded(&self, run_id: u64) {
         if let Some(recorded) = self.slots.recorded {
             let _call = self.watched("hearing of a durable outcome", 0);
             // SAFETY: the instance is alive.
-            unsafe { recorded(self.instance, handle) }
+            unsafe { recorded(self.instance, run_id) }
         }
     }
 
@@ -285,13 +285,13 @@ impl Instance {
     }
 
     /// Asks the plugin to stop a run. Says whether the plugin takes care of it.
-    pub(crate) fn stop(&self, handle: u64, kill: bool) -> bool {
-        let _call = self.watched("stopping a run", handle);
+    pub(crate) fn stop(&self, run_id: u64, kill: bool) -> bool {
+        let _call = self.watched("stopping a run", run_id);
         let mode = if kill { QC_STOP_KILL } else { QC_STOP_GRACEFUL };
         // SAFETY: the instance is alive.
         self.slots
             .stop
-            .is_some_and(|stop| unsafe { stop(self.instance, handle, mode) } == QC_OK)
+            .is_some_and(|stop| unsafe { stop(self.instance, run_id, mode) } == QC_OK)
     }
 }
 

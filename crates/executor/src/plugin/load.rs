@@ -222,7 +222,7 @@ pub(crate) fn load(path: &Path) -> Result<Plugin, PluginError> {
             name: excerpt(&info.name),
         });
     }
-    // Dropping the handle would unload the library.
+    // Dropping it would unload the library.
     std::mem::forget(library);
     Ok(Plugin {
         path: path.to_owned(),

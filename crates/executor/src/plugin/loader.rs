@@ -69,8 +69,8 @@ impl Loader {
     }
 
     /// What is called from now on is called for that run; 0: for none.
-    pub(crate) fn on_behalf_of(&self, run: u64) {
-        self.watchdog.on_behalf_of(run);
+    pub(crate) fn set_current_run(&self, run: u64) {
+        self.watchdog.set_current_run(run);
     }
 
     /// Visits the instances.

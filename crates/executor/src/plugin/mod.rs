@@ -2,18 +2,18 @@
 
 mod allowed;
 mod callbacks;
-mod guard;
 mod instance;
 pub mod kit;
 mod load;
 mod loader;
 mod offline;
 mod search;
+mod state_guard;
 mod watchdog;
 
 pub(crate) use instance::{Exited, Instance, Started};
 pub use load::{PluginInfo, inspect};
 pub(crate) use loader::Loader;
 pub use offline::Offline;
-pub use search::{Found, SearchPath};
+pub use search::{PluginFile, SearchPath};
 pub use watchdog::{CALL_LIMIT, HANGING_STATUS};

@@ -22,7 +22,7 @@ pub struct SearchPath {
 
 /// A plugin file that the search path has.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Found {
+pub struct PluginFile {
     /// The executor's name, as its file says it (with `_` where the name may have `-`).
     pub name: String,
     /// The file.
@@ -100,7 +100,7 @@ impl SearchPath {
     }
 
     /// Every plugin file there is, one per name, in alphabetical order.
-    pub fn list(&self) -> Vec<Found> {
+    pub fn list(&self) -> Vec<PluginFile> {
         let mut found = BTreeMap::new();
         for entry in self
             .folders
@@ -118,7 +118,7 @@ impl SearchPath {
         let refused = |path: &Path| check_trust(path).err();
         found
             .into_iter()
-            .map(|(name, path)| Found {
+            .map(|(name, path)| PluginFile {
                 refused: refused(&path),
                 name,
                 path,

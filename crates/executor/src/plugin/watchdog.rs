@@ -8,16 +8,16 @@
 //! cost next to nothing for being watched.
 //!
 //! A call may hang anywhere, also inside the dynamic loader while a library's constructors run; see
-//! [`crate::last_words`].
+//! [`crate::final_message`].
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
-use super::guard::Guard;
+use super::state_guard::StateGuard;
 use crate::Report;
-use crate::last_words::{LastWords, start_thread};
-use crate::os::HeldSignals;
+use crate::final_message::{FinalMessage, start_thread};
+use crate::process_state::BlockedSignals;
 use crate::supervisor::Shared;
 
 /// How long a call into a plugin may take, loading it included.
@@ -32,35 +32,35 @@ const LOOKS: u32 = 4;
 pub(crate) struct Watchdog {
     call: Mutex<Option<Call>>,
     /// None where the process runs no jobs.
-    guard: Option<Guard>,
-    /// The run on whose behalf calls are made that name none; 0 if there is none.
-    behalf: AtomicU64,
+    guard: Option<StateGuard>,
+    /// The run for which calls that name no run are made; 0 for none.
+    current_run: AtomicU64,
 }
 
 #[derive(Debug, Clone)]
 struct Call {
     since: Instant,
-    whom: Arc<str>,
+    plugin: Arc<str>,
     what: &'static str,
     run: u64,
 }
 
 /// A call under way. Over when dropped.
-pub(super) struct Watched<'a> {
+pub(super) struct WatchedCall<'a> {
     watchdog: &'a Watchdog,
-    signals: Option<HeldSignals>,
+    signals: Option<BlockedSignals>,
 }
 
 impl Watchdog {
     /// Starts watching, until the watchdog is dropped.
     pub(super) fn start(limit: Duration, shared: Arc<Shared>) -> Arc<Watchdog> {
         let watchdog = Arc::new(Watchdog {
-            guard: Some(Guard::new(Arc::clone(&shared))),
+            guard: Some(StateGuard::new(Arc::clone(&shared))),
             ..Watchdog::default()
         });
         let weak = Arc::downgrade(&watchdog);
         let runs = Arc::clone(&shared);
-        let started = LastWords::prepare(HANGING_STATUS, move |report| shared.report(report))
+        let started = FinalMessage::prepare(HANGING_STATUS, move |report| shared.report(report))
             .and_then(|end| start_thread("watchdog", move || watch(&weak, limit, &runs, end)));
         if let Err(error) = started {
             tracing::warn!("calls into plugins are not watched: {error}");
@@ -69,28 +69,28 @@ impl Watchdog {
     }
 
     /// The calls that follow are made for that run; 0: for none.
-    pub(crate) fn on_behalf_of(&self, run: u64) {
-        self.behalf.store(run, Ordering::Relaxed);
+    pub(crate) fn set_current_run(&self, run: u64) {
+        self.current_run.store(run, Ordering::Relaxed);
     }
 
     /// The thread calls a plugin, for a run if it is not 0. `what` it does is said in case of need.
-    pub(super) fn enter(&self, whom: &Arc<str>, what: &'static str, run: u64) -> Watched<'_> {
+    pub(super) fn enter(&self, plugin: &Arc<str>, what: &'static str, run: u64) -> WatchedCall<'_> {
         if let Some(guard) = &self.guard {
-            guard.before(whom);
+            guard.before(plugin);
         }
         *self.call() = Some(Call {
             since: Instant::now(),
-            whom: Arc::clone(whom),
+            plugin: Arc::clone(plugin),
             what,
             run: if run == 0 {
-                self.behalf.load(Ordering::Relaxed)
+                self.current_run.load(Ordering::Relaxed)
             } else {
                 run
             },
         });
-        Watched {
+        WatchedCall {
             watchdog: self,
-            signals: Some(HeldSignals::hold()),
+            signals: Some(BlockedSignals::block()),
         }
     }
 
@@ -99,17 +99,17 @@ impl Watchdog {
     }
 }
 
-impl Drop for Watched<'_> {
+impl Drop for WatchedCall<'_> {
     fn drop(&mut self) {
-        let signals = self.signals.take().is_none_or(HeldSignals::release);
+        let signals = self.signals.take().is_none_or(BlockedSignals::restore);
         let call = self.watchdog.call().take();
         if let (Some(guard), Some(call)) = (&self.watchdog.guard, call) {
-            guard.after(&call.whom, call.what, signals, call.run);
+            guard.after(&call.plugin, call.what, signals, call.run);
         }
     }
 }
 
-fn watch(watchdog: &Weak<Watchdog>, limit: Duration, runs: &Shared, end: LastWords<Report>) {
+fn watch(watchdog: &Weak<Watchdog>, limit: Duration, runs: &Shared, end: FinalMessage<Report>) {
     loop {
         std::thread::sleep(limit / LOOKS);
         let Some(watchdog) = watchdog.upgrade() else {
@@ -117,9 +117,11 @@ fn watch(watchdog: &Weak<Watchdog>, limit: Duration, runs: &Shared, end: LastWor
         };
         let call = watchdog.call().clone();
         if let Some(call) = call.filter(|call| call.since.elapsed() >= limit) {
-            let (whom, what, seconds) = (call.whom, call.what, limit.as_secs_f32());
-            end.say(Report::Ending {
-                reason: format!("the plugin {whom} hangs: it did not return from {what} within {seconds} s"),
+            let (plugin, what, seconds) = (call.plugin, call.what, limit.as_secs_f32());
+            end.send_and_exit(Report::Ending {
+                reason: format!(
+                    "the plugin {plugin} hangs: it did not return from {what} within {seconds} s"
+                ),
                 culprit: runs.key_of(call.run),
             });
         }

@@ -16,14 +16,14 @@ use crate::{Run, StopReason};
 /// Age at which a run's output goes to its file, so that it can be followed.
 const LIVE_AFTER: Duration = Duration::from_millis(300);
 /// Longest pause between two looks at what a run left behind.
-const LOOK_AT_MOST: Duration = Duration::from_millis(50);
+const RECHECK_MAX: Duration = Duration::from_millis(50);
 
 /// How long a plugin may take to end a run that it was told to kill, where there is no process that the host could kill.
 pub(super) const END_LIMIT: Duration = Duration::from_secs(5);
 
 /// A run that is not reported yet.
 pub(super) struct Active {
-    pub(super) handle: u64,
+    pub(super) run_id: u64,
     pub(super) run: Run,
     pub(super) capture: Arc<Mutex<Capture>>,
     /// None only while the plugin is being loaded, or if it could not be.
@@ -32,7 +32,7 @@ pub(super) struct Active {
     /// How the process ended, once everything it left is dealt with and until the plugin was told.
     pub(super) exit: Option<Exit>,
     /// Which limit the process hit, in words.
-    pub(super) hit: Option<String>,
+    pub(super) limit_hit: Option<String>,
     /// What to report, as soon as no process is left.
     pub(super) outcome: Option<Outcome>,
     /// What the plugin says about further attempts.
@@ -44,16 +44,16 @@ pub(super) struct Active {
     pub(super) shortage: bool,
     pub(super) started_at: Timestamp,
     /// Its number in birthmarks.
-    pub(super) born: u32,
+    pub(super) birth_number: u32,
     /// The stop has gone as far as it can.
     killed: bool,
     /// Since when the plugin alone can end the run, and was told to kill it.
-    owed_since: Option<Instant>,
+    end_owed_since: Option<Instant>,
     flush_at: Option<Instant>,
     timeout_at: Option<Instant>,
     kill_at: Option<Instant>,
-    look_at: Option<Instant>,
-    look_after: Duration,
+    recheck_at: Option<Instant>,
+    recheck_after: Duration,
 }
 
 impl Active {
@@ -64,15 +64,15 @@ impl Active {
         self.exit = Some(Exit::NotStarted(outcome));
     }
 
-    pub(super) fn new(handle: u64, run: Run, now: Instant, started_at: Timestamp) -> Active {
+    pub(super) fn new(run_id: u64, run: Run, now: Instant, started_at: Timestamp) -> Active {
         let capture = Capture::new(run.output_limit, run.output_file.clone(), run.output_file_limit);
         Active {
-            handle,
+            run_id,
             capture: Arc::new(Mutex::new(capture)),
             instance: None,
             process: None,
             exit: None,
-            hit: None,
+            limit_hit: None,
             outcome: None,
             advice: Advice::default(),
             stopped: None,
@@ -81,17 +81,17 @@ impl Active {
                     .0
                     .saturating_sub_unsigned(u64::try_from(run.used.as_millis()).unwrap_or(u64::MAX)),
             ),
-            born: 0,
+            birth_number: 0,
             adopted: false,
             shortage: false,
             killed: false,
-            owed_since: None,
+            end_owed_since: None,
             flush_at: now.checked_add(LIVE_AFTER),
             // A limit beyond what the clock can say is no limit.
             timeout_at: run.time_left().and_then(|limit| now.checked_add(limit)),
             kill_at: None,
-            look_at: None,
-            look_after: Duration::ZERO,
+            recheck_at: None,
+            recheck_after: Duration::ZERO,
             run,
         }
     }
@@ -123,7 +123,7 @@ impl Active {
             && self
                 .instance
                 .as_ref()
-                .is_some_and(|i| i.signal(self.handle, signal));
+                .is_some_and(|i| i.signal(self.run_id, signal));
         if let Some(process) = self.process.as_ref().filter(|_| !by_plugin) {
             process.signal(signal);
         }
@@ -136,7 +136,7 @@ impl Active {
         }
         self.kill_at = Some(now.checked_add(self.run.kill_grace).unwrap_or(now));
         let by_plugin =
-            self.outcome.is_none() && self.instance.as_ref().is_some_and(|i| i.stop(self.handle, false));
+            self.outcome.is_none() && self.instance.as_ref().is_some_and(|i| i.stop(self.run_id, false));
         if let Some(process) = self.process.as_mut().filter(|_| !by_plugin) {
             process.terminate();
         }
@@ -153,19 +153,19 @@ impl Active {
             && self.outcome.is_none()
             && let Some(instance) = &self.instance
         {
-            instance.stop(self.handle, true);
+            instance.stop(self.run_id, true);
         }
     }
 
     /// Whether the plugin owes the end of the run for too long.
     pub(super) fn is_stuck(&mut self, now: Instant) -> bool {
         let owed = self.killed && self.outcome.is_none() && self.process.is_none() && self.exit.is_none();
-        self.owed_since = owed.then(|| self.owed_since.unwrap_or(now));
-        self.owed_since.is_some_and(|since| now >= since + END_LIMIT)
+        self.end_owed_since = owed.then(|| self.end_owed_since.unwrap_or(now));
+        self.end_owed_since.is_some_and(|since| now >= since + END_LIMIT)
     }
 
     /// What to say of a run that is stuck.
-    pub(super) fn complaint(&self) -> String {
+    pub(super) fn stuck_reason(&self) -> String {
         let (job, limit) = (&self.run.public_id, END_LIMIT.as_secs());
         let file = self.instance.as_ref().map_or("", |instance| instance.file());
         format!(
@@ -188,29 +188,29 @@ impl Active {
         if due(&mut self.kill_at) {
             self.kill();
         }
-        if due(&mut self.look_at)
+        if due(&mut self.recheck_at)
             && let Some(process) = &mut self.process
         {
-            process.look_again();
+            process.recheck();
         }
     }
 
     /// Has the supervisor look again soon, less and less often.
-    pub(super) fn look_again_soon(&mut self, now: Instant) {
-        if self.look_at.is_none() {
-            self.look_after = (self.look_after * 2).clamp(Duration::from_millis(1), LOOK_AT_MOST);
-            self.look_at = Some(now + self.look_after);
+    pub(super) fn recheck_soon(&mut self, now: Instant) {
+        if self.recheck_at.is_none() {
+            self.recheck_after = (self.recheck_after * 2).clamp(Duration::from_millis(1), RECHECK_MAX);
+            self.recheck_at = Some(now + self.recheck_after);
         }
     }
 
     /// When something is due next.
     pub(super) fn deadline(&self) -> Option<Instant> {
-        let given_up_at = self.owed_since.map(|since| since + END_LIMIT);
+        let given_up_at = self.end_owed_since.map(|since| since + END_LIMIT);
         [
             self.flush_at,
             self.timeout_at,
             self.kill_at,
-            self.look_at,
+            self.recheck_at,
             given_up_at,
         ]
         .into_iter()

@@ -4,7 +4,8 @@
 //! by it. Other threads put messages into its inbox.
 
 mod active;
-mod keep;
+mod live_nodes;
+mod pending_acks;
 mod shared;
 mod thread;
 

@@ -118,9 +118,9 @@ impl Shared {
     }
 
     /// A run begins.
-    pub(crate) fn begin(&self, handle: u64, run: &Run, capture: Arc<Mutex<Capture>>) {
+    pub(crate) fn begin(&self, run_id: u64, run: &Run, capture: Arc<Mutex<Capture>>) {
         lock(&self.live).insert(
-            handle,
+            run_id,
             Live {
                 key: run.key,
                 job: run.public_id.clone(),
@@ -132,14 +132,14 @@ impl Shared {
     }
 
     /// A run is over: plugins cannot do anything for it any more.
-    pub(crate) fn end(&self, handle: u64) {
-        lock(&self.live).remove(&handle);
+    pub(crate) fn end(&self, run_id: u64) {
+        lock(&self.live).remove(&run_id);
     }
 
     /// A plugin prints for its run.
-    pub(crate) fn output(&self, handle: u64, bytes: &[u8]) {
+    pub(crate) fn output(&self, run_id: u64, bytes: &[u8]) {
         let capture = lock(&self.live)
-            .get(&handle)
+            .get(&run_id)
             .map(|live| Arc::clone(&live.capture));
         if let Some(capture) = capture {
             lock(&capture).push(bytes);
@@ -147,14 +147,14 @@ impl Shared {
     }
 
     /// A plugin wants a process for its run.
-    pub(crate) fn spawn(&self, handle: u64, request: SpawnRequest) -> Result<(), String> {
-        match lock(&self.live).get_mut(&handle) {
+    pub(crate) fn spawn(&self, run_id: u64, request: SpawnRequest) -> Result<(), String> {
+        match lock(&self.live).get_mut(&run_id) {
             None => return Err("there is no such run".to_owned()),
             Some(live) if live.finished => return Err("the run is finished".to_owned()),
             Some(live) if live.spawned => return Err("the run has a process already".to_owned()),
             Some(live) => live.spawned = true,
         }
-        self.post(Message::Spawn(handle, Box::new(request)));
+        self.post(Message::Spawn(run_id, Box::new(request)));
         Ok(())
     }
 
@@ -164,12 +164,12 @@ impl Shared {
     }
 
     /// A plugin saves what it needs to take its run over. When this returns, the bytes are out of this process.
-    pub(crate) fn save_handle(&self, handle: u64, bytes: &[u8]) -> Result<(), &'static str> {
+    pub(crate) fn save_handle(&self, run_id: u64, bytes: &[u8]) -> Result<(), &'static str> {
         if bytes.len() > HANDLE_BYTES {
             return Err("the handle is too long");
         }
         let Some(key) = lock(&self.live)
-            .get(&handle)
+            .get(&run_id)
             .filter(|live| !live.finished)
             .map(|live| live.key)
         else {
@@ -183,23 +183,23 @@ impl Shared {
     }
 
     /// Which attempt a run is, while it is alive.
-    pub(crate) fn key_of(&self, handle: u64) -> Option<RunKey> {
-        lock(&self.live).get(&handle).map(|live| live.key)
+    pub(crate) fn key_of(&self, run_id: u64) -> Option<RunKey> {
+        lock(&self.live).get(&run_id).map(|live| live.key)
     }
 
     /// The id of a run's job, for the log.
-    pub(crate) fn job_of(&self, handle: u64) -> Option<String> {
-        lock(&self.live).get(&handle).map(|live| live.job.clone())
+    pub(crate) fn job_of(&self, run_id: u64) -> Option<String> {
+        lock(&self.live).get(&run_id).map(|live| live.job.clone())
     }
 
     /// A plugin reports the end of its run.
-    pub(crate) fn finished(&self, handle: u64, outcome: Outcome, advice: Advice) -> Result<(), &'static str> {
-        match lock(&self.live).get_mut(&handle) {
+    pub(crate) fn finished(&self, run_id: u64, outcome: Outcome, advice: Advice) -> Result<(), &'static str> {
+        match lock(&self.live).get_mut(&run_id) {
             None => return Err("there is no such run"),
             Some(live) if live.finished => return Err("the run was reported before"),
             Some(live) => live.finished = true,
         }
-        self.post(Message::Finished(handle, outcome, advice));
+        self.post(Message::Finished(run_id, outcome, advice));
         Ok(())
     }
 }

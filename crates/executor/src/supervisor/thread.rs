@@ -10,12 +10,13 @@ use queuectl_core::settings::Leftovers;
 use queuectl_core::{Clock, Outcome, OutcomeKind, SystemClock};
 
 use super::active::Active;
-use super::keep::Keep;
+use super::live_nodes::LiveNodes;
+use super::pending_acks::PendingAcks;
 use super::{Message, Shared};
-use crate::os::{self, Birthmark, Marks, Orphans, Process, RUN_MOST, Reactor};
-use crate::outcome::{Exit, Stopped, after_stop, clip, of_exit, with_hit};
+use crate::os::{self, Birthmark, Orphans, Process, RUN_MOST, Reactor, RunOrigin};
+use crate::outcome::{Exit, Stopped, after_stop, clip, of_exit, with_limit_hit};
 use crate::plugin::{Exited, Loader, Started};
-use crate::spawn::{Builder, SpawnError, SpawnRequest, cannot_start, folder_problem, machine_problem};
+use crate::spawn::{CommandBuilder, SpawnError, SpawnRequest, cannot_start, folder_problem, machine_problem};
 use crate::{Finished, HostConfig, Report, Run, StopReason};
 
 /// The status with which a worker process ends because of a plugin that does not end a run.
@@ -28,15 +29,16 @@ pub(crate) struct Supervisor {
     shared: Arc<Shared>,
     reactor: Reactor,
     loader: Loader,
-    builder: Builder,
+    builder: CommandBuilder,
     orphans: Orphans,
     birthmark: Birthmark,
     /// The newest number of a run in birthmarks.
-    born: u32,
+    birth_number: u32,
     cookie: String,
-    keep: Keep,
+    pending_acks: PendingAcks,
+    live_nodes: LiveNodes,
     runs: Vec<Active>,
-    next_handle: u64,
+    next_run_id: u64,
     shutting_down: bool,
     /// Some run was allowed to leave processes behind: an orphan without marks may be one of those.
     left_some: bool,
@@ -52,16 +54,17 @@ impl Supervisor {
                 config.call_limit,
                 Arc::clone(&shared),
             ),
-            builder: Builder::new(config.cookie.clone()),
+            builder: CommandBuilder::new(config.cookie.clone()),
             orphans: Orphans::new(birthmark),
             birthmark,
-            born: 0,
+            birth_number: 0,
             cookie: config.cookie,
-            keep: Keep::new(config.mark),
+            pending_acks: PendingAcks::default(),
+            live_nodes: LiveNodes::new(config.mark),
             shared,
             reactor,
             runs: Vec::new(),
-            next_handle: 1,
+            next_run_id: 1,
             shutting_down: false,
             left_some: false,
         }
@@ -70,7 +73,7 @@ impl Supervisor {
     /// Runs until it is told to shut down and nothing is left.
     pub(crate) fn run(mut self) {
         let mut batch = Vec::new();
-        self.reactor.move_in();
+        self.reactor.bind_to_thread();
         let mut skipped = false;
         loop {
             let now = Instant::now();
@@ -81,7 +84,7 @@ impl Supervisor {
                     break;
                 }
                 for message in batch.drain(..) {
-                    self.handle(message);
+                    self.on_message(message);
                 }
             }
             for run in &mut self.runs {
@@ -111,11 +114,11 @@ impl Supervisor {
         }
     }
 
-    fn by_handle(&mut self, handle: u64) -> Option<&mut Active> {
-        self.runs.iter_mut().find(|run| run.handle == handle)
+    fn by_id(&mut self, run_id: u64) -> Option<&mut Active> {
+        self.runs.iter_mut().find(|run| run.run_id == run_id)
     }
 
-    fn handle(&mut self, message: Message) {
+    fn on_message(&mut self, message: Message) {
         let now = Instant::now();
         match message {
             Message::Start(run) => self.start(*run, None, now),
@@ -131,26 +134,26 @@ impl Supervisor {
                 }
             }
             Message::Settings(settings) => self.loader.set_settings(settings),
-            Message::Recorded(keys) => self.keep.recorded(&keys),
+            Message::Recorded(keys) => self.pending_acks.recorded(&keys),
             Message::Discard(executor, handles) => {
                 // One that cannot be loaded leaves it to the next node that looks.
-                if let Ok(instance) = self.loader.get(&executor, |made| self.keep.reap(made)) {
+                if let Ok(instance) = self.loader.get(&executor, |made| self.live_nodes.reap(made)) {
                     handles.iter().for_each(|handle| instance.discard(handle));
                 }
             }
             Message::Alive(marks) => {
-                self.keep.set_alive(marks);
-                self.loader.each(|instance| self.keep.reap(instance));
+                self.live_nodes.set_alive(marks);
+                self.loader.each(|instance| self.live_nodes.reap(instance));
             }
             Message::Reap(executors) => {
                 for executor in executors {
                     // Those that are loaded were told with the marks. One that cannot be loaded has nothing to end.
-                    drop(self.loader.get(&executor, |made| self.keep.reap(made)));
+                    drop(self.loader.get(&executor, |made| self.live_nodes.reap(made)));
                 }
             }
-            Message::Spawn(handle, request) => self.spawn(handle, &request),
-            Message::Finished(handle, outcome, advice) => {
-                if let Some(run) = self.by_handle(handle) {
+            Message::Spawn(run_id, request) => self.spawn(run_id, &request),
+            Message::Finished(run_id, outcome, advice) => {
+                if let Some(run) = self.by_id(run_id) {
                     if run.outcome.is_none() {
                         (run.outcome, run.advice) = (Some(outcome), advice);
                     }
@@ -182,13 +185,13 @@ impl Supervisor {
             );
             return;
         }
-        let handle = self.next_handle;
-        self.next_handle += 1;
-        let mut active = Active::new(handle, run, now, SystemClock.now());
-        active.born = self.next_born(&active.run);
+        let run_id = self.next_run_id;
+        self.next_run_id += 1;
+        let mut active = Active::new(run_id, run, now, SystemClock.now());
+        active.birth_number = self.next_birth_number(&active.run);
         active.adopted = adopt.is_some();
         self.shared
-            .begin(handle, &active.run, Arc::clone(&active.capture));
+            .begin(run_id, &active.run, Arc::clone(&active.capture));
         if self.shutting_down {
             // Whoever asked for the end does not wait for what begins after it.
             active.stop(Stopped::ByRequest(StopReason::Returned), true, now);
@@ -197,12 +200,12 @@ impl Supervisor {
             return;
         }
         let run = &active.run;
-        let keep = &self.keep;
-        self.loader.on_behalf_of(handle);
-        active.outcome = match self.loader.get(&run.executor, |made| keep.reap(made)) {
+        let live_nodes = &self.live_nodes;
+        self.loader.set_current_run(run_id);
+        active.outcome = match self.loader.get(&run.executor, |made| live_nodes.reap(made)) {
             Err(error) => Some(Outcome::new(OutcomeKind::SystemFailure, clip(error.to_string()))),
             Ok(instance) => {
-                let outcome = match instance.start(handle, run, &self.keep.mark, adopt) {
+                let outcome = match instance.start(run_id, run, &self.live_nodes.own_mark, adopt) {
                     Started::Running => None,
                     Started::Invalid(text) => Some(Outcome::new(OutcomeKind::Failed, text)),
                     Started::SystemFailure(text) => {
@@ -214,25 +217,29 @@ impl Supervisor {
                 outcome
             }
         };
-        self.loader.on_behalf_of(0);
+        self.loader.set_current_run(0);
         self.runs.push(active);
     }
 
     /// A number for a run's birthmarks that no other run has. What a run may leave behind carries none, so that it is
     /// never taken for what a later run with the same number left.
-    fn next_born(&mut self, run: &Run) -> u32 {
+    fn next_birth_number(&mut self, run: &Run) -> u32 {
         if run.leftovers == Leftovers::Leave {
             return 0;
         }
         loop {
-            self.born = self.born % RUN_MOST + 1;
-            if self.runs.iter().all(|other| other.born != self.born) {
-                return self.born;
+            self.birth_number = self.birth_number % RUN_MOST + 1;
+            if self
+                .runs
+                .iter()
+                .all(|other| other.birth_number != self.birth_number)
+            {
+                return self.birth_number;
             }
         }
     }
 
-    fn spawn(&mut self, handle: u64, request: &SpawnRequest) {
+    fn spawn(&mut self, run_id: u64, request: &SpawnRequest) {
         let Self {
             runs,
             builder,
@@ -241,7 +248,7 @@ impl Supervisor {
             loader,
             ..
         } = self;
-        let Some(run) = runs.iter_mut().find(|run| run.handle == handle) else {
+        let Some(run) = runs.iter_mut().find(|run| run.run_id == run_id) else {
             return;
         };
         if run.outcome.is_some() {
@@ -252,10 +259,10 @@ impl Supervisor {
             run.exit = Some(Exit::NotStarted(outcome));
             return;
         }
-        let attempt = |builder: &mut Builder| -> Result<Process, SpawnError> {
+        let attempt = |builder: &mut CommandBuilder| -> Result<Process, SpawnError> {
             let (command, confinement) = builder.command(&run.run, request)?;
             let capture = Arc::clone(&run.capture);
-            birthmark.during(run.born, || {
+            birthmark.during(run.birth_number, || {
                 reactor.spawn(command, confinement, capture, run.run.leftovers)
             })
         };
@@ -296,9 +303,9 @@ impl Supervisor {
     /// runs of others are given back; what they left is for the dispatcher to find.
     fn give_up_stuck(&mut self, now: Instant) {
         // Every run is asked, so that each has its time.
-        let stuck = |run: &mut Active| run.is_stuck(now).then(|| run.complaint());
-        let complaints: Vec<String> = self.runs.iter_mut().filter_map(stuck).collect();
-        let Some(reason) = complaints.into_iter().next() else {
+        let stuck = |run: &mut Active| run.is_stuck(now).then(|| run.stuck_reason());
+        let stuck_reasons: Vec<String> = self.runs.iter_mut().filter_map(stuck).collect();
+        let Some(reason) = stuck_reasons.into_iter().next() else {
             return;
         };
         self.shared.report(Report::Ending {
@@ -309,7 +316,7 @@ impl Supervisor {
             let run = &mut self.runs[i];
             let stopped = Outcome::new(OutcomeKind::SystemFailure, "stopped");
             let mut outcome = after_stop(stopped, run.stopped.take());
-            outcome.message = clip(format!("{}; {}", outcome.message, run.complaint()));
+            outcome.message = clip(format!("{}; {}", outcome.message, run.stuck_reason()));
             run.outcome = Some(outcome);
             self.conclude(i);
         }
@@ -325,13 +332,12 @@ impl Supervisor {
         if let Some(exit) = run.exit.take()
             && run.outcome.is_none()
         {
-            let told = run
-                .instance
-                .as_ref()
-                .map(|plugin| plugin.exited(run.handle, &exit, run.hit.as_deref(), run.stopped.is_some()));
+            let told = run.instance.as_ref().map(|plugin| {
+                plugin.exited(run.run_id, &exit, run.limit_hit.as_deref(), run.stopped.is_some())
+            });
             run.outcome = match told {
                 Some(Exited::ByPlugin) => None,
-                Some(Exited::ByHost) | None => Some(with_hit(of_exit(&exit), run.hit.take())),
+                Some(Exited::ByHost) | None => Some(with_limit_hit(of_exit(&exit), run.limit_hit.take())),
                 Some(Exited::Broken) => {
                     let text = format!(
                         "the executor '{}' failed when its process had ended",
@@ -355,13 +361,13 @@ impl Supervisor {
         let done = process.ended().is_some()
             && (self.runs[i].run.leftovers == Leftovers::Leave || self.leftovers_are_gone(i));
         if !done {
-            self.runs[i].look_again_soon(now);
+            self.runs[i].recheck_soon(now);
             return false;
         }
         let run = &mut self.runs[i];
         if let Some(mut process) = run.process.take() {
             process.close(&mut self.reactor);
-            run.hit = process.hit();
+            run.limit_hit = process.limit_hit();
             run.exit = process.ended().cloned();
         }
         self.left_some |= run.run.leftovers == Leftovers::Leave;
@@ -381,11 +387,11 @@ impl Supervisor {
             return true;
         };
         let run = &runs[i].run;
-        let marks = Marks {
+        let origin = RunOrigin {
             cookie,
             job: &run.public_id,
             fence: run.key.fence,
-            born: runs[i].born,
+            birth_number: runs[i].birth_number,
         };
         // While others run, an orphan without marks could be theirs. It waits until it can only be ours.
         let alone = !runs.iter().any(Active::has_main);
@@ -398,13 +404,13 @@ impl Supervisor {
         };
         // In this order: what a member of the group had started is ours only once that member is gone.
         let group_gone = process.group_is_gone();
-        let orphans_gone = orphans.sweep(marks, alone && !*left_some, &is_main);
+        let orphans_gone = orphans.sweep(origin, alone && !*left_some, &is_main);
         group_gone && orphans_gone
     }
 
     fn conclude(&mut self, i: usize) {
         let run = self.runs.swap_remove(i);
-        self.shared.end(run.handle);
+        self.shared.end(run.run_id);
         let outcome = run
             .outcome
             .unwrap_or_else(|| Outcome::new(OutcomeKind::SystemFailure, "no outcome"));
@@ -415,7 +421,7 @@ impl Supervisor {
             .finish();
         let confirm = run
             .instance
-            .is_some_and(|instance| self.keep.await_recorded(run.run.key, run.handle, instance));
+            .is_some_and(|instance| self.pending_acks.add(run.run.key, run.run_id, instance));
         let not_run = outcome.kind == OutcomeKind::SystemFailure && run.stopped.is_none() && !run.adopted;
         let shortage = not_run && (run.shortage || os::lacks_descriptors());
         self.shared.report(Report::Finished(Finished {

@@ -10,7 +10,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::Instant;
 
 use queuectl_executor::kit::{self, Case, Order, Verdict};
-use queuectl_executor::{PluginInfo, clean};
+use queuectl_executor::{PluginInfo, inherit};
 use serde::{Deserialize, Serialize};
 
 use super::{KitOptions, shown};
@@ -56,7 +56,7 @@ pub(super) fn try_case(options: &KitOptions, case: &Case, order: &Order) -> io::
     if options.silent {
         command.stderr(Stdio::null());
     }
-    clean::helper(&mut command);
+    inherit::isolate(&mut command);
     let mut helper = Helper(command.spawn()?);
     let (Some(mut input), Some(output)) = (helper.0.stdin.take(), helper.0.stdout.take()) else {
         return Err(io::Error::other("the helper process has no streams"));

@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use queuectl_core::ExecutorName;
 use queuectl_core::settings::Leftovers;
-use queuectl_executor::{PluginSettings, clean, descriptors};
+use queuectl_executor::{PluginSettings, descriptors, inherit};
 
 use super::events::Event;
 use super::worker_log;
@@ -392,7 +392,7 @@ impl Crew {
                 None => command.env_remove(name),
             };
         }
-        clean::helper(&mut command);
+        inherit::isolate(&mut command);
         let mut child = command.spawn()?;
         let pid = child.id();
         let tree = Arc::new(Tree::of(&child).inspect_err(|_| {

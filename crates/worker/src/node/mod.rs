@@ -32,7 +32,7 @@ use std::sync::mpsc::{self, Receiver, Sender};
 use std::time::Duration;
 
 use queuectl_core::NodeId;
-use queuectl_executor::{clean, descriptors, processes};
+use queuectl_executor::{descriptors, inherit, processes};
 use queuectl_storage::{Location, NewNode, OpenMode, Queues, Store, StoreError};
 
 use crate::os;
@@ -123,7 +123,7 @@ const REJOIN_EVERY: Duration = Duration::from_secs(1);
 /// [`NodeError`]; whatever was running is stopped first.
 pub fn run_node(options: NodeOptions, on_ready: impl FnOnce(NodeId)) -> Result<NodeEnd, NodeError> {
     os::utf8_console();
-    clean::hear_signals();
+    inherit::reset_signals();
     let options = fitting(options);
     let mut on_ready = Some(on_ready);
     let rejoins = matches!(options.location, Location::Postgres(_));

@@ -14,9 +14,9 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use queuectl_executor::descriptors;
-use queuectl_executor::last_words::{LastWords, start_thread};
+use queuectl_executor::final_message::{FinalMessage, start_thread};
 use queuectl_executor::{
-    Host, HostConfig, HostError, LAST_WORDS, PluginSettings, Report, Run, RunKey, SearchPath, Starter,
+    FINAL_MESSAGE, Host, HostConfig, HostError, PluginSettings, Report, Run, RunKey, SearchPath, Starter,
     StopReason, processes,
 };
 
@@ -176,7 +176,7 @@ impl Worker {
         match message {
             ToWorker::Slots(slots) => self.gate.jobs.set_slots(slots),
             ToWorker::OpenFiles(0) => {}
-            ToWorker::OpenFiles(given) => descriptors::settle(given, self.gate.jobs.slots()),
+            ToWorker::OpenFiles(given) => descriptors::lower_limit(given, self.gate.jobs.slots()),
             ToWorker::Start(run) => {
                 if let Some(run) = self.gate.jobs.add(run) {
                     self.gate.begin(run, &host.starter());
@@ -231,10 +231,10 @@ impl Worker {
             return;
         }
         let (gate, cookie) = (Arc::clone(&self.gate), self.cookie.clone());
-        let over = move |end: LastWords<usize>| end.say(processes::kill_marked(&cookie));
+        let over = move |end: FinalMessage<usize>| end.send_and_exit(processes::kill_marked(&cookie));
         let say = |killed| {
             tracing::error!(
-                name: LAST_WORDS,
+                name: FINAL_MESSAGE,
                 processes = killed,
                 "the node's lease is over and its dispatcher does nothing about it; killed what was running"
             );
@@ -242,7 +242,7 @@ impl Worker {
         // From the next message on.
         self.gate.lease.get_or_init(|| Moment::of(file));
         // Nothing that a plugin may do, not even in its library's constructors, keeps these threads from the end.
-        let started = LastWords::prepare(deadline::STATUS, say).and_then(|end| {
+        let started = FinalMessage::prepare(deadline::STATUS, say).and_then(|end| {
             let mind = move || {
                 if let Some(moment) = gate.lease.get() {
                     moment.watch(|| gate.jobs.any(), || over(end));

@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 use clap::Args;
-use queuectl_executor::Found;
+use queuectl_executor::PluginFile;
 use serde::Serialize;
 
 use super::{ask, search};
@@ -56,7 +56,7 @@ pub fn run(_: &ListArgs, context: &Context) -> Result<Exit> {
     Ok(Exit::OK)
 }
 
-fn view(found: Found, context: &Context) -> PluginView {
+fn view(found: PluginFile, context: &Context) -> PluginView {
     let asked = match found.refused {
         Some(refused) => Err(refused.to_string()),
         None => ask(&found.path, context).map_err(|error| error.to_string()),

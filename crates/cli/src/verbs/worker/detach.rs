@@ -10,7 +10,7 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
 use anyhow::{Context as _, Result};
-use queuectl_executor::clean;
+use queuectl_executor::inherit;
 use queuectl_storage::Location;
 use serde::Serialize;
 
@@ -50,7 +50,7 @@ pub fn start(args: &[OsString], log_file: Option<&Path>, context: &Context) -> R
         Location::Postgres(place) => Some(secret::hand_over(&mut node, place)?),
         Location::Sqlite(_) => None,
     };
-    clean::background(&mut node);
+    inherit::detach(&mut node);
     #[cfg(windows)]
     keep_standard_streams();
     let mut child = node

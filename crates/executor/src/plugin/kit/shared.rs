@@ -8,8 +8,7 @@ use super::fake::Age;
 use super::stage::{Passed, QUIET, Stage, broken};
 use super::target::PLENTY;
 use super::{Case, DESCRIBE};
-use crate::os;
-use crate::surroundings::Surroundings;
+use crate::process_state::{self, ProcessState};
 
 pub(super) const CASES: &[Case] = &[Case {
     name: "surroundings",
@@ -38,31 +37,31 @@ const LINGER: Duration = Duration::from_secs(1);
 
 /// The process before a call.
 pub(super) struct Before {
-    surroundings: Surroundings,
+    surroundings: ProcessState,
     inherited: Vec<i32>,
-    signals: os::HeldSignals,
+    signals: process_state::BlockedSignals,
 }
 
 impl Before {
     /// The process as a worker process is before its first plugin.
     pub(super) fn any_plugin() -> Before {
-        os::take_host_signals();
+        process_state::install_host_handlers();
         Before::now()
     }
 
     fn now() -> Before {
         Before {
-            surroundings: Surroundings::now(),
-            inherited: os::inherited(),
-            signals: os::HeldSignals::hold(),
+            surroundings: ProcessState::now(),
+            inherited: process_state::inheritable_descriptors(),
+            signals: process_state::BlockedSignals::block(),
         }
     }
 
     /// Fails if `call` changed anything.
     pub(super) fn compare(self, call: &str) -> Passed {
         let mut changes = self.surroundings.changes(false);
-        changes.note_unless(self.signals.release(), "the signals of the calling thread");
-        let same = os::inherited()
+        changes.note_unless(self.signals.restore(), "the signals of the calling thread");
+        let same = process_state::inheritable_descriptors()
             .iter()
             .all(|number| self.inherited.contains(number));
         changes.note_unless(same, "descriptors that jobs would inherit");
@@ -99,7 +98,7 @@ fn surroundings(stage: &Stage) -> Passed {
         for _ in 0..WARM_UP {
             around(stage, "a run", play)??;
         }
-        let before = (os::descriptors().len(), os::threads());
+        let before = (process_state::open_descriptors().len(), process_state::threads());
         for _ in 0..RUNS {
             around(stage, "a run", play)??;
         }
@@ -115,9 +114,9 @@ fn leave_nothing((descriptors, threads): (usize, Option<usize>)) -> Passed {
     loop {
         // Fewer than one for each run may be anything, such as a pool that grows.
         let left = |before: usize, now: usize| now.saturating_sub(before) >= RUNS;
-        let more = os::threads().zip(threads);
+        let more = process_state::threads().zip(threads);
         let what = match () {
-            () if left(descriptors, os::descriptors().len()) => "descriptors",
+            () if left(descriptors, process_state::open_descriptors().len()) => "descriptors",
             () if more.is_some_and(|(now, before)| left(before, now)) => "threads",
             () => return Ok(()),
         };

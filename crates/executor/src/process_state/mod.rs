@@ -1,7 +1,7 @@
 //! What all code in a process shares: environment, working folder, signals, limits and the like. A plugin that changes it
 //! harms the jobs of other executors, which inherit it.
 //!
-//! A worker puts back what it can after each call into a plugin; see [`Surroundings::put_back`]. The conformance kit only
+//! A worker puts back what it can after each call into a plugin; see [`ProcessState::put_back`]. The conformance kit only
 //! looks. Which plugin did it is known to whoever asks.
 
 use std::collections::BTreeMap;
@@ -9,57 +9,37 @@ use std::env;
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-use crate::os::Shared;
+mod changes;
+#[cfg(unix)]
+mod unix;
+#[cfg(windows)]
+mod windows;
+
+pub(crate) use changes::Changes;
+#[cfg(unix)]
+use unix as platform;
+#[cfg(windows)]
+use windows as platform;
+
+use platform::Inherited;
+pub(crate) use platform::{
+    BlockedSignals, close_all_on_exec, close_on_exec_except, inheritable_descriptors, install_host_handlers,
+    open_descriptors, threads,
+};
 
 /// The surroundings at some moment.
-pub(crate) struct Surroundings {
+pub(crate) struct ProcessState {
     environment: Vec<(OsString, OsString)>,
     folder: Option<PathBuf>,
-    shared: Shared,
+    inherited: Inherited,
 }
 
-/// What was found changed.
-#[derive(Debug, Default, PartialEq, Eq)]
-pub(crate) struct Changes {
-    /// What is as before again, or could be.
-    pub(crate) mended: Vec<String>,
-    /// What cannot be put back.
-    pub(crate) lost: Vec<String>,
-}
-
-impl Changes {
-    pub(crate) fn is_empty(&self) -> bool {
-        self.mended.is_empty() && self.lost.is_empty()
-    }
-
-    /// All of it, in words.
-    pub(crate) fn words(&self) -> String {
-        let all: Vec<&str> = self.lost.iter().chain(&self.mended).map(String::as_str).collect();
-        all.join(", ")
-    }
-
-    /// Notes that something changed unless it is `same`, which was or could be put back.
-    pub(crate) fn note_unless(&mut self, same: bool, what: &str) {
-        if !same {
-            self.note(what, true);
-        }
-    }
-
-    pub(crate) fn note(&mut self, what: impl Into<String>, put_back: bool) {
-        if put_back {
-            self.mended.push(what.into());
-        } else {
-            self.lost.push(what.into());
-        }
-    }
-}
-
-impl Surroundings {
-    pub(crate) fn now() -> Surroundings {
-        Surroundings {
+impl ProcessState {
+    pub(crate) fn now() -> ProcessState {
+        ProcessState {
             environment: env::vars_os().collect(),
             folder: env::current_dir().ok(),
-            shared: Shared::now(),
+            inherited: Inherited::now(),
         }
     }
 
@@ -76,10 +56,10 @@ impl Surroundings {
             }
         }
         if env::current_dir().ok() != self.folder {
-            let back = !put_back || self.shared.enter_folder(self.folder.as_deref());
+            let back = !put_back || self.inherited.enter_folder(self.folder.as_deref());
             changes.note("the working folder", back);
         }
-        self.shared.changes(put_back, &mut changes);
+        self.inherited.changes(put_back, &mut changes);
         changes
     }
 

@@ -24,14 +24,14 @@ pub fn withhold_descriptors() {
 
 /// Has this process hear the signals that its starter blocked, and learn how its children end, whatever its starter thought
 /// of that. What else its starter ignored stays ignored. To be called before it has threads.
-pub fn hear_signals() {
-    os::hear_signals();
+pub fn reset_signals() {
+    os::reset_signals();
 }
 
 /// Has writes beyond the largest size that files may have (`ulimit -f`) fail, instead of ending this process without a word.
 /// Processes that it starts are ended as before. To be called at its start.
-pub fn outlive_file_limit() {
-    os::outlive_file_limit();
+pub fn survive_file_limit() {
+    os::survive_file_limit();
 }
 
 /// Whether a signal is ignored, which a process is to leave so that was started with it: `nohup` does that.
@@ -42,11 +42,11 @@ pub fn is_ignored(signal: i32) -> bool {
 /// Has `command` start a process of queuectl's own that runs jobs or plugins, in a session of its own and with no signal
 /// ignored or blocked: neither does Ctrl-C at the terminal of the one who starts it reach it, nor does it, or anything that
 /// it starts, reach that terminal. On Windows it is a process group.
-pub fn helper(command: &mut Command) {
-    os::helper(command);
+pub fn isolate(command: &mut Command) {
+    os::isolate(command);
 }
 
 /// Has `command` start a node in the background, in a session of its own.
-pub fn background(command: &mut Command) {
-    os::background(command);
+pub fn detach(command: &mut Command) {
+    os::detach(command);
 }

@@ -1,4 +1,4 @@
-//! The unix half of `surroundings`: what children inherit from this process beside environment and folder, and the signals
+//! The unix half of `process_state`: what children inherit from this process beside environment and folder, and the signals
 //! by which the host hears of them.
 //!
 //! What harms nobody is let be: handlers for signals that the host does not use (a child never inherits a handler), those
@@ -19,12 +19,12 @@ use nix::unistd::{Gid, Pid, Uid, fchdir, getegid, geteuid, getgid, getpgrp, gets
 
 use signal_hook::consts::{SIGCHLD, SIGHUP, SIGINT, SIGTERM};
 
-use crate::surroundings::Changes;
+use super::Changes;
 
 /// Keeps every descriptor but the standard streams from children, unless it is one that `known` has. Returns the numbers of
 /// those that it had to.
-pub(crate) fn keep_descriptors(known: &[i32]) -> Vec<i32> {
-    let mut kept = inherited();
+pub(crate) fn close_on_exec_except(known: &[i32]) -> Vec<i32> {
+    let mut kept = inheritable_descriptors();
     kept.retain(|number| !known.contains(number));
     for number in &kept {
         // SAFETY: it concerns a number; if it was closed meanwhile, nothing happens.
@@ -34,7 +34,7 @@ pub(crate) fn keep_descriptors(known: &[i32]) -> Vec<i32> {
 }
 
 /// The same without a look, where the system can do that at once.
-pub(crate) fn keep_descriptors_unseen() {
+pub(crate) fn close_all_on_exec() {
     #[cfg(target_os = "linux")]
     // SAFETY: it takes numbers and closes nothing.
     unsafe {
@@ -43,7 +43,7 @@ pub(crate) fn keep_descriptors_unseen() {
 }
 
 /// The numbers of the open descriptors.
-pub(crate) fn descriptors() -> Vec<i32> {
+pub(crate) fn open_descriptors() -> Vec<i32> {
     let entries = std::fs::read_dir("/dev/fd").into_iter().flatten().flatten();
     let number = |entry: std::fs::DirEntry| entry.file_name().to_str()?.parse().ok();
     let mut numbers: Vec<i32> = entries.filter_map(number).collect();
@@ -54,8 +54,8 @@ pub(crate) fn descriptors() -> Vec<i32> {
 }
 
 /// Those that children inherit beside the standard streams.
-pub(crate) fn inherited() -> Vec<i32> {
-    let mut numbers = descriptors();
+pub(crate) fn inheritable_descriptors() -> Vec<i32> {
+    let mut numbers = open_descriptors();
     // SAFETY: it asks about a number.
     let flags = |number: i32| unsafe { libc::fcntl(number, libc::F_GETFD) };
     numbers.retain(|number| *number > 2 && flags(*number) & libc::FD_CLOEXEC == 0);
@@ -63,7 +63,7 @@ pub(crate) fn inherited() -> Vec<i32> {
 }
 
 /// Takes the signals that a worker process takes, for a process without a host.
-pub(crate) fn take_host_signals() {
+pub(crate) fn install_host_handlers() {
     let nobody_looks = Arc::new(AtomicBool::new(false));
     for signal in [SIGCHLD, SIGINT, SIGTERM, SIGHUP] {
         if let Err(error) = signal_hook::flag::register(signal, Arc::clone(&nobody_looks)) {
@@ -110,7 +110,7 @@ struct Stream {
     file: Option<(OwnedFd, libc::dev_t, libc::ino_t)>,
 }
 
-pub(crate) struct Shared {
+pub(crate) struct Inherited {
     folder: Option<File>,
     mask: Mode,
     dispositions: Vec<Disposition>,
@@ -163,24 +163,24 @@ fn attribute(ask: i32) -> Option<i32> {
 
 /// SIGCHLD, held back from this thread, and from those that it starts meanwhile: what they do is not interrupted whenever a
 /// job ends.
-pub(crate) struct HeldSignals {
+pub(crate) struct BlockedSignals {
     before: SigSet,
     held: SigSet,
 }
 
-impl HeldSignals {
-    pub(crate) fn hold() -> HeldSignals {
+impl BlockedSignals {
+    pub(crate) fn block() -> BlockedSignals {
         let (mut child, mut before) = (SigSet::empty(), SigSet::empty());
         child.add(Signal::SIGCHLD);
         // It can only fail for a wrong argument.
         let _ = pthread_sigmask(SigmaskHow::SIG_BLOCK, Some(&child), Some(&mut before));
         let mut held = before;
         held.add(Signal::SIGCHLD);
-        HeldSignals { before, held }
+        BlockedSignals { before, held }
     }
 
     /// Whether the thread's signals were as they had been left.
-    pub(crate) fn release(self) -> bool {
+    pub(crate) fn restore(self) -> bool {
         let mut found = SigSet::empty();
         let _ = pthread_sigmask(SigmaskHow::SIG_SETMASK, Some(&self.before), Some(&mut found));
         Signal::iterator().all(|signal| found.contains(signal) == self.held.contains(signal))
@@ -262,13 +262,13 @@ impl Stream {
     }
 }
 
-impl Shared {
-    pub(crate) fn now() -> Shared {
+impl Inherited {
+    pub(crate) fn now() -> Inherited {
         let mask = umask(Mode::from_bits_truncate(0o077));
         umask(mask);
         let mut options = OpenOptions::new();
         options.read(true).custom_flags(libc::O_DIRECTORY);
-        Shared {
+        Inherited {
             folder: options.open(".").ok(),
             mask,
             dispositions: Signal::iterator()

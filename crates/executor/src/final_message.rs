@@ -15,74 +15,74 @@ use crate::os;
 const LIMIT: Duration = Duration::from_secs(2);
 
 /// What the thread for the message waits for. Not a channel: the first wait on one makes a thread-local value.
-enum Words<T> {
-    NotYet,
-    Said(T),
-    Never,
+enum State<T> {
+    Waiting,
+    Ready(T),
+    Cancelled,
 }
 
-struct Shared<T> {
-    words: Mutex<Words<T>>,
+struct Slot<T> {
+    state: Mutex<State<T>>,
     changed: Condvar,
 }
 
-impl<T> Shared<T> {
-    fn set(&self, words: Words<T>) {
-        *self.words.lock().unwrap_or_else(PoisonError::into_inner) = words;
+impl<T> Slot<T> {
+    fn set(&self, state: State<T>) {
+        *self.state.lock().unwrap_or_else(PoisonError::into_inner) = state;
         self.changed.notify_all();
     }
 
     fn wait(&self) -> Option<T> {
-        let words = self.words.lock().unwrap_or_else(PoisonError::into_inner);
-        let waiting = |words: &mut Words<T>| matches!(words, Words::NotYet);
-        let mut words = self
+        let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let waiting = |state: &mut State<T>| matches!(state, State::Waiting);
+        let mut state = self
             .changed
-            .wait_while(words, waiting)
+            .wait_while(state, waiting)
             .unwrap_or_else(PoisonError::into_inner);
-        match std::mem::replace(&mut *words, Words::Never) {
-            Words::Said(words) => Some(words),
-            Words::NotYet | Words::Never => None,
+        match std::mem::replace(&mut *state, State::Cancelled) {
+            State::Ready(message) => Some(message),
+            State::Waiting | State::Cancelled => None,
         }
     }
 }
 
 /// A process that is prepared to end.
-pub struct LastWords<T> {
+pub struct FinalMessage<T> {
     status: u8,
-    shared: Arc<Shared<T>>,
+    slot: Arc<Slot<T>>,
 }
 
-impl<T: Send + 'static> LastWords<T> {
+impl<T: Send + 'static> FinalMessage<T> {
     /// Prepares to end this process with that status, after a message has gone through `tell`.
     ///
     /// # Errors
     /// No thread could be started.
-    pub fn prepare(status: u8, tell: impl FnOnce(T) + Send + 'static) -> io::Result<LastWords<T>> {
-        let shared = Arc::new(Shared {
-            words: Mutex::new(Words::NotYet),
+    pub fn prepare(status: u8, tell: impl FnOnce(T) + Send + 'static) -> io::Result<FinalMessage<T>> {
+        let slot = Arc::new(Slot {
+            state: Mutex::new(State::Waiting),
             changed: Condvar::new(),
         });
-        let words = Arc::clone(&shared);
-        start_thread("last words", move || {
-            if let Some(words) = words.wait() {
-                tell(words);
+        let waiting = Arc::clone(&slot);
+        start_thread("final message", move || {
+            if let Some(message) = waiting.wait() {
+                tell(message);
                 os::exit_at_once(status);
             }
         })?;
-        Ok(LastWords { status, shared })
+        Ok(FinalMessage { status, slot })
     }
 
-    /// Tells the message and ends this process, after two seconds even if the message did not get through.
-    pub fn say(self, words: T) -> ! {
-        self.shared.set(Words::Said(words));
+    /// Sends the message and ends this process, after two seconds even if the message did not get through.
+    pub fn send_and_exit(self, message: T) -> ! {
+        self.slot.set(State::Ready(message));
         std::thread::sleep(LIMIT);
         os::exit_at_once(self.status)
     }
 }
 
-impl<T> Drop for LastWords<T> {
+impl<T> Drop for FinalMessage<T> {
     fn drop(&mut self) {
-        self.shared.set(Words::Never);
+        self.slot.set(State::Cancelled);
     }
 }
 

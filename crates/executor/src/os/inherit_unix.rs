@@ -12,7 +12,7 @@ const FIRST: libc::c_int = 3;
 /// The largest number of a signal on any of the systems.
 const SIGNAL_MOST: libc::c_int = 64;
 
-/// See [`crate::clean::withhold_descriptors`].
+/// See [`crate::inherit::withhold_descriptors`].
 pub(crate) fn withhold_descriptors() {
     #[cfg(target_os = "linux")]
     {
@@ -31,8 +31,8 @@ pub(crate) fn withhold_descriptors() {
     }
 }
 
-/// See [`crate::clean::hear_signals`].
-pub(crate) fn hear_signals() {
+/// See [`crate::inherit::reset_signals`].
+pub(crate) fn reset_signals() {
     let _ = unblock_all();
     if is_ignored(libc::SIGCHLD) {
         // SAFETY: the default action is no code of this process.
@@ -40,8 +40,8 @@ pub(crate) fn hear_signals() {
     }
 }
 
-/// See [`crate::clean::outlive_file_limit`].
-pub(crate) fn outlive_file_limit() {
+/// See [`crate::inherit::survive_file_limit`].
+pub(crate) fn survive_file_limit() {
     extern "C" fn nothing(_: libc::c_int) {}
     // A handler, since what is ignored stays ignored in children. Who started this process to ignore it is heeded.
     if !is_ignored(libc::SIGXFSZ) {
@@ -52,7 +52,7 @@ pub(crate) fn outlive_file_limit() {
     }
 }
 
-/// See [`crate::clean::is_ignored`].
+/// See [`crate::inherit::is_ignored`].
 pub(crate) fn is_ignored(signal: i32) -> bool {
     // SAFETY: all-zero is a valid sigaction.
     let mut action: libc::sigaction = unsafe { std::mem::zeroed() };
@@ -65,8 +65,8 @@ fn unblock_all() -> nix::Result<()> {
     sigprocmask(SigmaskHow::SIG_SETMASK, Some(&SigSet::empty()), None)
 }
 
-/// See [`crate::clean::helper`].
-pub(crate) fn helper(command: &mut Command) {
+/// See [`crate::inherit::isolate`].
+pub(crate) fn isolate(command: &mut Command) {
     let make = || {
         for signal in 1..=SIGNAL_MOST {
             // SAFETY: the default action is no code of this process. Numbers that are no signal are refused.
@@ -80,8 +80,8 @@ pub(crate) fn helper(command: &mut Command) {
     unsafe { command.pre_exec(make) };
 }
 
-/// See [`crate::clean::background`].
-pub(crate) fn background(command: &mut Command) {
+/// See [`crate::inherit::detach`].
+pub(crate) fn detach(command: &mut Command) {
     // SAFETY: between fork and exec there is one system call, which needs nothing from this process.
     unsafe { command.pre_exec(|| setsid().map(drop).map_err(Into::into)) };
 }
