@@ -7,7 +7,7 @@ use std::time::Duration;
 use queuectl_core::{JobId, JobRef, NewJob, NodeId, State, Timestamp};
 use queuectl_storage::sim::{self as store_sim, Seen};
 use queuectl_storage::{Cancelled, Location, Only, Queues, StopRequest, Store, StoreError};
-use queuectl_testkit::history::{Call, Found, History, Reply, Violation, check};
+use queuectl_testkit::history::{Call, History, Reply, StoredJob, Violation, check};
 use queuectl_testkit::job;
 use queuectl_worker::sim::{self as machine, SimNode, View};
 use queuectl_worker::{NodeError, NodeOptions};
@@ -261,7 +261,7 @@ impl Cluster {
         };
         for job in self.client.list(&all).unwrap_or_default() {
             let attempts = self.client.attempts_without_output(job.id).unwrap_or_default();
-            found.push(Found { job, attempts });
+            found.push(StoredJob { job, attempts });
         }
         check(&self.history.borrow(), &found, drained)
     }

@@ -45,12 +45,12 @@ impl Report {
 
 /// Runs a plan, with a guard of the queue switched off or none. None if there is no server for the backend.
 pub fn run(plan: &Plan, backend: Backend, off: Option<Guard>) -> Option<Report> {
-    let place = Place::fresh(backend)?;
+    let store = RunStore::fresh(backend)?;
     let mut report = Report::default();
     let caught = catch_unwind(AssertUnwindSafe(|| {
         store_sim::switch_off(off);
-        let client = Store::open(&place.location, OpenMode::MustExist).expect("the store opens");
-        let mut cluster = Cluster::new(place.location.clone(), client, plan);
+        let client = Store::open(&store.location, OpenMode::MustExist).expect("the store opens");
+        let mut cluster = Cluster::new(store.location.clone(), client, plan);
         for action in &plan.actions {
             report.steps += u64::from(cluster.act(*action));
         }
@@ -72,7 +72,7 @@ pub fn run(plan: &Plan, backend: Backend, off: Option<Guard>) -> Option<Report> 
 }
 
 /// A store for one run.
-struct Place {
+struct RunStore {
     location: Location,
     _store: Option<TempStore>,
     folder: Option<PathBuf>,
@@ -88,15 +88,15 @@ struct Template {
     runs: u64,
 }
 
-impl Place {
-    fn fresh(backend: Backend) -> Option<Place> {
+impl RunStore {
+    fn fresh(backend: Backend) -> Option<RunStore> {
         if backend == Backend::Postgres {
             let mut store = TempStore::postgres()?;
-            settle(&mut store.store);
+            configure(&mut store.store);
             store_sim::own_server_clock(&mut store.store).expect("the server gets a clock of ours");
             let location = store.location.clone();
             let (store, folder) = (Some(store), None);
-            return Some(Place {
+            return Some(RunStore {
                 location,
                 _store: store,
                 folder,
@@ -109,7 +109,7 @@ impl Place {
             std::fs::create_dir(&folder).expect("a folder for the run");
             let file = folder.join("queue.db");
             std::fs::copy(template.folder.path().join("empty.db"), &file).expect("a copy of the empty store");
-            Some(Place {
+            Some(RunStore {
                 location: Location::Sqlite(file),
                 _store: None,
                 folder: Some(folder),
@@ -118,7 +118,7 @@ impl Place {
     }
 }
 
-impl Drop for Place {
+impl Drop for RunStore {
     fn drop(&mut self) {
         if let Some(folder) = &self.folder {
             let _ = std::fs::remove_dir_all(folder);
@@ -138,13 +138,13 @@ impl Template {
         .expect("a temporary folder");
         let location = Location::Sqlite(folder.path().join("empty.db"));
         let mut store = Store::open(&location, OpenMode::Create).expect("an empty store");
-        settle(&mut store);
+        configure(&mut store);
         Template { folder, runs: 0 }
     }
 }
 
 /// Chooses settings: a lease that is soon over, and nothing is removed, for the checker wants to see it.
-fn settle(store: &mut Store) {
+fn configure(store: &mut Store) {
     for (name, value) in [
         ("lease", "6s"),
         ("retention", "none"),

@@ -12,8 +12,8 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use crate::env::Instant;
 use crate::os;
-use crate::world::Instant;
 
 /// With what a worker process ends that killed its jobs.
 pub const STATUS: u8 = 72;
@@ -58,17 +58,17 @@ impl Drop for Deadline {
 }
 
 /// The side of a worker process: what it knows of the moment. A file that is gone puts nothing off.
-pub struct Moment {
+pub struct SharedDeadline {
     path: PathBuf,
     /// In the file's nanoseconds; 0 until it could be read.
     known: AtomicU64,
 }
 
-impl Moment {
+impl SharedDeadline {
     /// The moment in that file.
-    pub fn of(path: PathBuf) -> Moment {
+    pub fn of(path: PathBuf) -> SharedDeadline {
         let known = AtomicU64::new(0);
-        Moment { path, known }
+        SharedDeadline { path, known }
     }
 
     /// How long it is until the moment, as far as it is known.
@@ -122,7 +122,7 @@ mod tests {
         let (running, (tell, told)) = (AtomicBool::new(true), mpsc::channel());
         std::thread::scope(|scope| {
             scope.spawn(|| {
-                let moment = Moment::of(path.clone());
+                let moment = SharedDeadline::of(path.clone());
                 moment.watch(|| running.load(Ordering::SeqCst), || tell.send(()).unwrap());
             });
             let short = Duration::from_millis(300);
@@ -132,7 +132,7 @@ mod tests {
                 assert!(told.recv_timeout(short / 3).is_err());
             }
             // There is nothing to end, and nothing is to begin.
-            let moment = Moment::of(path.clone());
+            let moment = SharedDeadline::of(path.clone());
             assert!(!moment.has_come());
             running.store(false, Ordering::SeqCst);
             assert!(told.recv_timeout(short * 2).is_err());

@@ -1,9 +1,9 @@
 //! The node: one dispatcher and its worker processes. The only place where the store meets the executor.
 //!
-//! - `node/` is the dispatcher: the outside world (store, signals, clock) and the books of what runs where.
+//! - `node/` is the dispatcher: the outside world (store, signals, clock) and the ledger of what runs where.
 //! - `process/` is the worker process: it receives jobs, runs them through the executor and reports how they ended.
 //!   It never sees the store.
-//! - `bench` is a worker process without a node, for trying plugins.
+//! - `standalone` is a worker process without a node, for trying plugins.
 //! - `kit` checks plugins by the rules, in processes of their own.
 //! - `probe` asks a plugin questions, in a helper process.
 //! - `protocol` is all that the two say to each other.
@@ -19,21 +19,21 @@
     )
 )]
 
-mod bench;
 mod deadline;
+mod env;
+mod failpoints;
 mod kit;
 mod node;
 mod os;
 mod probe;
 mod process;
 mod protocol;
-mod sabotage;
 #[cfg(feature = "sim")]
 pub mod sim;
-mod world;
+mod standalone;
 
-pub use bench::{Bench, BenchError, BenchOptions, new_store};
 pub use kit::{Checked, KitError, KitOptions, Verdict, check_plugin, serve_case};
 pub use node::{NodeEnd, NodeError, NodeOptions, run_node};
 pub use probe::{Probe, ProbeError, serve_probe};
 pub use process::{WorkerError, WorkerOptions, run_worker};
+pub use standalone::{StandaloneError, StandaloneOptions, StandaloneWorker, new_store};

@@ -1,7 +1,7 @@
 //! Asking a plugin questions without running anything: what it is, whether it could work, what it thinks of a request.
 //!
 //! A plugin's code may crash or hang, so it runs in a process of its own; here are both ends of the conversation, one
-//! JSON document a line. Running jobs is not possible this way; see [`Bench`](crate::Bench).
+//! JSON document a line. Running jobs is not possible this way; see [`StandaloneWorker`](crate::StandaloneWorker).
 
 use std::ffi::OsString;
 use std::io::{self, BufRead, BufReader, Write};
@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 use crate::os;
 
 /// Longest that a plugin may take for an answer.
-const PATIENCE: Duration = Duration::from_secs(15);
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(15);
 
 #[derive(Serialize, Deserialize)]
 enum Question {
@@ -41,7 +41,7 @@ pub enum ProbeError {
     #[error("{0}")]
     Unusable(String),
     /// It did not answer in time.
-    #[error("the plugin {path} hangs: no answer within {} s; it was given up", PATIENCE.as_secs())]
+    #[error("the plugin {path} hangs: no answer within {} s; it was given up", ANSWER_TIMEOUT.as_secs())]
     Hangs {
         /// The plugin.
         path: String,
@@ -156,7 +156,7 @@ impl Probe {
     }
 
     fn answer(&mut self) -> Result<Answer, ProbeError> {
-        match self.answers.recv_timeout(PATIENCE) {
+        match self.answers.recv_timeout(ANSWER_TIMEOUT) {
             Ok(answer) => Ok(answer),
             Err(RecvTimeoutError::Timeout) => Err(ProbeError::Hangs {
                 path: self.path.clone(),

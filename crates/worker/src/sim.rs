@@ -16,11 +16,11 @@ use queuectl_executor::{Finished, Run, RunKey, StopReason};
 use queuectl_scheduler::RetryPolicy;
 use queuectl_storage::sim::{self, Guard};
 
+use crate::env::Instant;
 use crate::node::Event;
 pub use crate::node::SimNode;
 use crate::process::{Jobs, Stop, Stopping};
 use crate::protocol::{self, FromWorker, ToWorker};
-use crate::world::Instant;
 
 /// What the log of executions says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -6,7 +6,7 @@ use std::fmt;
 use queuectl_core::{JobId, OutcomeKind};
 
 use super::follow::{self, Op};
-use super::{Call, Found, History, Reply, What, has_ended};
+use super::{Call, History, Reply, StoredJob, What, has_ended};
 
 /// What a queue did that it must not do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -72,13 +72,13 @@ struct About {
 
 /// Decides on a history. `found` is everything that was in the store in the end. With `drained`, the faults were over
 /// and nodes had the time to finish everything.
-pub fn check(history: &History, found: &[Found], drained: bool) -> Vec<Violation> {
+pub fn check(history: &History, found: &[StoredJob], drained: bool) -> Vec<Violation> {
     let mut violations = Vec::new();
     let names: HashMap<&str, JobId> = found
         .iter()
         .filter_map(|one| Some((one.job.name.as_ref()?.as_str(), one.job.id)))
         .collect();
-    let stored: HashMap<JobId, &Found> = found.iter().map(|one| (one.job.id, one)).collect();
+    let stored: HashMap<JobId, &StoredJob> = found.iter().map(|one| (one.job.id, one)).collect();
     let mut jobs: HashMap<JobId, About> = HashMap::new();
     let mut told: HashMap<JobId, String> = HashMap::new();
     let mut violation = |verdict, job: Option<JobId>, name: &str, detail: String| {

@@ -115,7 +115,7 @@ pub enum Reply {
 
 /// A job as it was found in the end.
 #[derive(Debug, Clone)]
-pub struct Found {
+pub struct StoredJob {
     /// The job.
     pub job: Job,
     /// Its attempts.

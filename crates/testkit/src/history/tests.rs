@@ -5,14 +5,14 @@ use queuectl_core::{
     Attempt, Event, Job, JobId, NodeId, Outcome, OutcomeKind, Output, Payload, State, Timestamp, Transition,
 };
 
-use super::{Call, Found, History, Reply, Verdict, check};
+use super::{Call, History, Reply, StoredJob, Verdict, check};
 
 const ONE: JobId = JobId(1);
 const BYSTANDER: JobId = JobId(2);
 const A: NodeId = NodeId(1);
 const B: NodeId = NodeId(2);
 
-fn found(id: JobId, state: State, attempts: u32, fence: i64) -> Found {
+fn found(id: JobId, state: State, attempts: u32, fence: i64) -> StoredJob {
     let time = Timestamp(0);
     let job = Job {
         id,
@@ -37,13 +37,13 @@ fn found(id: JobId, state: State, attempts: u32, fence: i64) -> Found {
         payload: Payload::default(),
         unreadable: None,
     };
-    Found {
+    StoredJob {
         job,
         attempts: Vec::new(),
     }
 }
 
-fn with_attempt(mut found: Found, fence: i64, kind: OutcomeKind) -> Found {
+fn with_attempt(mut found: StoredJob, fence: i64, kind: OutcomeKind) -> StoredJob {
     found.attempts.push(Attempt {
         job: found.job.id,
         fence,
@@ -73,7 +73,7 @@ const LATER: Event = Event::Fail {
 };
 
 /// Two jobs are stored; the second is a bystander that completes as it should.
-fn begun() -> (History, Found) {
+fn begun() -> (History, StoredJob) {
     let mut history = History::default();
     let names = vec!["job-1".to_owned(), "job-2".to_owned()];
     history.called(1, Call::Enqueue(names), Reply::Enqueued(vec![ONE, BYSTANDER]));
@@ -109,7 +109,7 @@ fn ended(history: &mut History, job: JobId, node: NodeId, fence: i64, change: Tr
 }
 
 /// The verdicts on the first job; the bystander must not have any.
-fn verdicts(history: &History, found: &[Found], drained: bool) -> Vec<Verdict> {
+fn verdicts(history: &History, found: &[StoredJob], drained: bool) -> Vec<Verdict> {
     let violations = check(history, found, drained);
     for one in &violations {
         assert_ne!(one.job, Some(BYSTANDER), "{one}");

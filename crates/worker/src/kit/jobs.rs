@@ -10,7 +10,7 @@ use queuectl_executor::{Finished, PluginInfo, Report, Run, RunKey};
 use serde_json::{Map, Value};
 
 use super::{KitOptions, has};
-use crate::bench::{Bench, BenchError, BenchOptions};
+use crate::standalone::{StandaloneError, StandaloneOptions, StandaloneWorker};
 
 /// How a case ends that does not end well is its verdict.
 pub(super) type Passed = Result<(), Verdict>;
@@ -65,9 +65,9 @@ pub(super) fn skipped<T>(why: impl Into<String>) -> Result<T, Verdict> {
     Err(Verdict::Skipped(why.into()))
 }
 
-impl From<BenchError> for Verdict {
+impl From<StandaloneError> for Verdict {
     /// Whatever becomes of the worker process is the plugin's doing.
-    fn from(error: BenchError) -> Verdict {
+    fn from(error: StandaloneError) -> Verdict {
         Verdict::Failed(error.to_string())
     }
 }
@@ -103,8 +103,8 @@ impl<'a> Ground<'a> {
         self.options.limit
     }
 
-    pub(super) fn bench(&self) -> Result<Bench, Verdict> {
-        Ok(Bench::start(BenchOptions {
+    pub(super) fn bench(&self) -> Result<StandaloneWorker, Verdict> {
+        Ok(StandaloneWorker::start(StandaloneOptions {
             args: self.options.worker.clone(),
             settings: self.options.settings.clone(),
             store: self.store.clone(),
@@ -183,7 +183,7 @@ impl<'a> Ground<'a> {
 }
 
 /// The next report about a job's end.
-pub(super) fn next(bench: &mut Bench, patience: Duration) -> Result<Finished, Verdict> {
+pub(super) fn next(bench: &mut StandaloneWorker, patience: Duration) -> Result<Finished, Verdict> {
     let deadline = Instant::now() + patience;
     loop {
         let left = deadline.saturating_duration_since(Instant::now());
@@ -195,7 +195,7 @@ pub(super) fn next(bench: &mut Bench, patience: Duration) -> Result<Finished, Ve
             }
             Ok(Report::Handle { .. }) => {}
             Ok(Report::Ending { reason, .. }) => return failed(reason),
-            Err(BenchError::TimedOut(_)) => {
+            Err(StandaloneError::TimedOut(_)) => {
                 return failed(format!(
                     "the job was not reported within {:.1} s",
                     patience.as_secs_f32()
@@ -214,7 +214,7 @@ pub(super) fn succeeded(finished: &Finished) -> Passed {
     }
 }
 
-pub(super) fn leaves(bench: Bench, patience: Duration) -> Passed {
+pub(super) fn leaves(bench: StandaloneWorker, patience: Duration) -> Passed {
     let status = bench.leave(patience)?;
     if status.success() {
         Ok(())
@@ -245,7 +245,7 @@ fn pause(seconds: u32) -> String {
 const LONG_JOB: &str = "--long-job JOB.json names one that takes a few seconds";
 
 /// Starts a job that shall be ended from outside. When this returns, a long one runs.
-fn start_long(ground: &Ground) -> Result<(Bench, RunKey, bool), Verdict> {
+fn start_long(ground: &Ground) -> Result<(StandaloneWorker, RunKey, bool), Verdict> {
     let long = ground.long(600)?;
     let payload = long.clone().map_or_else(|| ground.sample(), Ok)?;
     let mut bench = ground.bench()?;
@@ -343,7 +343,7 @@ fn takeover(ground: &Ground) -> Passed {
 }
 
 /// Starts a job and waits for its first handle.
-fn start_kept(ground: &Ground, payload: String) -> Result<(Bench, Run, Vec<u8>), Verdict> {
+fn start_kept(ground: &Ground, payload: String) -> Result<(StandaloneWorker, Run, Vec<u8>), Verdict> {
     if !ground.info.slots.iter().any(|slot| slot == "reattach") {
         return skipped("it has no function reattach");
     }
@@ -352,7 +352,7 @@ fn start_kept(ground: &Ground, payload: String) -> Result<(Bench, Run, Vec<u8>),
     bench.run(run.clone())?;
     match bench.next(ground.limit()) {
         Ok(Report::Handle { handle, .. }) => Ok((bench, run, handle)),
-        Ok(Report::Finished(_)) | Err(BenchError::TimedOut(_)) => {
+        Ok(Report::Finished(_)) | Err(StandaloneError::TimedOut(_)) => {
             skipped("the job saved no handle before it ended")
         }
         Ok(Report::Ending { reason, .. }) => failed(reason),
@@ -361,7 +361,7 @@ fn start_kept(ground: &Ground, payload: String) -> Result<(Bench, Run, Vec<u8>),
 }
 
 /// Kills the worker process; the job must succeed in another.
-fn adopted(ground: &Ground, bench: Bench, run: Run, handle: Vec<u8>) -> Passed {
+fn adopted(ground: &Ground, bench: StandaloneWorker, run: Run, handle: Vec<u8>) -> Passed {
     let mut bench = bench.replace()?;
     bench.adopt(run, handle)?;
     let finished = next(&mut bench, ground.limit())?;

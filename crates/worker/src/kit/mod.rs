@@ -20,7 +20,7 @@ use queuectl_executor::{PluginInfo, PluginSettings};
 pub use helper::serve_case;
 use jobs::Ground;
 
-use crate::bench::new_store;
+use crate::standalone::new_store;
 
 /// What is checked, and how.
 #[derive(Debug, Clone)]

@@ -6,7 +6,7 @@ use std::time::Duration;
 use queuectl_core::{Clock, JobId, NodeId, Settings, Timestamp};
 use queuectl_storage::{StopRequest, Store, StoreClock, StoreError};
 
-use crate::world::Instant;
+use crate::env::Instant;
 
 /// Requests are read at most this often, however many wake-ups come.
 const LEAST_PAUSE: Duration = Duration::from_millis(20);
@@ -145,18 +145,18 @@ mod tests {
         else {
             panic!("two jobs are stored");
         };
-        let turn = |records, claim| Turn {
+        let cycle = |records, claim| Turn {
             node,
             records,
             claim,
             queues: &Queues::All,
             now: next_year,
         };
-        let claimed = store.turn(&turn(&[], 1)).unwrap().claimed.pop().unwrap();
+        let claimed = store.turn(&cycle(&[], 1)).unwrap().claimed.pop().unwrap();
         let retry_at = Some(next_year.after(Duration::from_secs(2)));
         let event = Event::Fail { retry_at };
         let failed = queuectl_testkit::record(&claimed, node, event, OutcomeKind::Failed, next_year);
-        store.turn(&turn(&[failed], 0)).unwrap();
+        store.turn(&cycle(&[failed], 0)).unwrap();
 
         let look = |control: &mut Control, store: &mut Store| {
             control.look(store, &Settings::default(), now).unwrap().unwrap();

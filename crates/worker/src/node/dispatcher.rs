@@ -1,6 +1,6 @@
-//! The dispatcher's loop: events in, one store transaction per turn, jobs out to the workers.
+//! The dispatcher's loop: events in, one store transaction per cycle, jobs out to the workers.
 //!
-//! A turn records what ended, makes due what is due and claims for the free slots. A claimed job goes to a worker
+//! A cycle records what ended, makes due what is due and claims for the free slots. A claimed job goes to a worker
 //! only after the commit has returned. If the store cannot be written, outcomes stay in hand and are tried again;
 //! nothing new is claimed meanwhile. What an outcome means is decided in `decide`.
 
@@ -14,21 +14,21 @@ use queuectl_executor::{PluginSettings, RunKey, StopReason};
 use queuectl_scheduler::Pace;
 use queuectl_storage::{Claimed, Location, Record, StopRequest, Store, StoreClock, StoreError, Wake};
 
+use super::claims::{self, Claims, Running};
 use super::control::{Control, Requests};
-use super::crew::{Crew, Launch};
 use super::decide::{self, Ending, Subject};
 use super::events::Event;
-use super::farewell::{self, Farewells};
-use super::hand::{self, Hand, Running};
-use super::kept::Kept;
+use super::exit_notices::{self, ExitNotices};
 use super::lease::Lease;
+use super::pending_acks::PendingAcks;
+use super::pings::Pings;
 use super::recorder::Recorder;
 use super::shortage::Shortage;
 use super::shutdown::{Phase, Step};
-use super::silence::Silence;
-use super::{NodeEnd, NodeError, NodeOptions, housekeeping, report, rescue, turn};
+use super::worker_pool::{Launch, WorkerPool};
+use super::{NodeEnd, NodeError, NodeOptions, cycle, housekeeping, report, rescue};
+use crate::env::Instant;
 use crate::protocol::{FromWorker, ToWorker};
-use crate::world::Instant;
 
 /// How long to wait before a store that failed is tried again.
 const STORE_RETRY: Duration = Duration::from_secs(1);
@@ -54,12 +54,12 @@ pub struct Dispatcher {
     started_at: Timestamp,
     inbox: Rc<Receiver<Event>>,
     pub(super) lease: Lease,
-    pub(super) crew: Crew,
-    pub(super) hand: Hand,
+    pub(super) worker_pool: WorkerPool,
+    pub(super) claims: Claims,
     pub(super) pace: Pace,
     control: Control,
     pub(super) phase: Phase,
-    pub(super) silence: Silence,
+    pub(super) pings: Pings,
     /// Whether the store may have jobs to claim.
     pub(super) maybe_work: bool,
     pub(super) next_due: Option<Timestamp>,
@@ -73,9 +73,9 @@ pub struct Dispatcher {
     next_rescue: Instant,
     next_purge: Instant,
     /// Ended runs of which executors still keep something.
-    pub(super) kept: Kept,
+    pub(super) pending_acks: PendingAcks,
     pub(super) shortage: Shortage,
-    farewells: Farewells,
+    exit_notices: ExitNotices,
 }
 
 impl Dispatcher {
@@ -100,7 +100,7 @@ impl Dispatcher {
             lock: options.location.workers_lock(node),
             pass_on: options.pass_on,
         };
-        let mut crew = Crew::start(
+        let mut worker_pool = WorkerPool::start(
             options.workers,
             launch,
             cookie,
@@ -112,7 +112,7 @@ impl Dispatcher {
         lease
             .file()
             .into_iter()
-            .for_each(|file| crew.set_lease_file(file));
+            .for_each(|file| worker_pool.set_lease_file(file));
         let now = Instant::now();
         Ok(Dispatcher {
             store,
@@ -125,12 +125,12 @@ impl Dispatcher {
             recorder,
             inbox,
             lease,
-            crew,
-            hand: Hand::default(),
+            worker_pool,
+            claims: Claims::default(),
             pace: Pace::default(),
             control: Control::new(node),
             phase: Phase::Working,
-            silence: Silence::new(),
+            pings: Pings::new(),
             maybe_work: true,
             next_due: None,
             moved_at: now,
@@ -140,9 +140,9 @@ impl Dispatcher {
             next_rescue: now,
             // At once: nodes that live for less than a minute must clean up, too.
             next_purge: now,
-            kept: Kept::default(),
+            pending_acks: PendingAcks::default(),
             shortage: Shortage::default(),
-            farewells: Farewells::default(),
+            exit_notices: ExitNotices::default(),
         })
     }
 
@@ -169,7 +169,7 @@ impl Dispatcher {
 
     /// Leaves, for that reason.
     pub fn end(&mut self, result: Result<NodeEnd, NodeError>) -> Result<NodeEnd, NodeError> {
-        let late = self.hand.ended.len();
+        let late = self.claims.unrecorded.len();
         if matches!(result, Err(NodeError::Fenced(_))) && late > 0 {
             tracing::warn!(late, "outcomes came too late: another node has the jobs");
         }
@@ -181,7 +181,7 @@ impl Dispatcher {
             } else {
                 Duration::ZERO
             };
-        self.crew.dismiss(&self.inbox, deadline);
+        self.worker_pool.dismiss(&self.inbox, deadline);
         if result.is_ok() {
             if !self.store.leave_node(self.node)? {
                 tracing::error!(
@@ -196,12 +196,12 @@ impl Dispatcher {
 
     /// One round of the loop: what follows from the events, from the time and from the store. Says when it is over.
     pub fn round(&mut self) -> Result<Option<NodeEnd>, NodeError> {
-        self.crew.flush();
+        self.worker_pool.flush();
         let step = self.phase.on_time(self.settings.kill_grace);
         self.take_step(step);
         self.give_back_stalled();
         self.mind_shortage();
-        if self.hand.recording > 0 {
+        if self.claims.recording > 0 {
             // What of that batch is stored is to be known before a failed store is looked at again.
             self.store_retry = self.store_retry.map(|_| Instant::now() + STORE_RETRY);
         }
@@ -212,18 +212,18 @@ impl Dispatcher {
                 Err(error) => return Err(error),
             }
         }
-        self.crew.replace();
-        self.break_silence();
-        self.hand_out();
-        self.crew.flush();
-        self.lease.set_running(self.hand.running() > 0);
-        if !self.phase.is_working() && self.hand.is_empty() {
-            // What of a turn that failed was stored all the same?
+        self.worker_pool.replace();
+        self.ping_workers();
+        self.assign();
+        self.worker_pool.flush();
+        self.lease.set_running(self.claims.running() > 0);
+        if !self.phase.is_working() && self.claims.is_empty() {
+            // What of a cycle that failed was stored all the same?
             if self.store_retry.is_some() {
-                self.settle()?;
+                self.reconcile()?;
                 self.store_came_back();
             }
-            if self.hand.is_empty() {
+            if self.claims.is_empty() {
                 return Ok(Some(NodeEnd::Stopped));
             }
         }
@@ -261,23 +261,23 @@ impl Dispatcher {
             .next(self.settings.poll_interval)
             .min(self.next_rescue);
         let mut sooner = |other: Option<Instant>| at = at.min(other.unwrap_or(at));
-        sooner(self.crew.next_restart());
+        sooner(self.worker_pool.next_restart());
         sooner(self.phase.deadline());
         sooner(self.stalls_at());
         sooner(self.shortage.next());
-        sooner((self.hand.running() > 0).then(|| self.silence.next()));
+        sooner((self.claims.running() > 0).then(|| self.pings.next()));
         sooner(self.phase.is_working().then_some(self.next_purge));
         if let Some(retry) = self.store_retry {
             // Nothing else that needs the store can happen before.
             return retry
-                .min(self.crew.next_restart().unwrap_or(retry))
+                .min(self.worker_pool.next_restart().unwrap_or(retry))
                 .min(self.phase.deadline().unwrap_or(retry));
         }
         // While a batch is being recorded the rest waits for that.
-        let waiting = self.ended_since.filter(|_| self.hand.recording == 0);
+        let waiting = self.ended_since.filter(|_| self.claims.recording == 0);
         sooner(waiting.map(|since| {
             if self.may_linger() {
-                since + turn::LINGER
+                since + cycle::LINGER
             } else {
                 since
             }
@@ -306,50 +306,52 @@ impl Dispatcher {
                 self.take_step(step);
             }
             Event::Told { worker, messages } => {
-                self.silence.end(worker);
+                self.pings.end(worker);
                 for message in messages {
                     match message {
                         FromWorker::Finished(finished) => self.job_finished(worker, finished),
                         FromWorker::NotStarted(key) => self.not_started(worker, key),
-                        FromWorker::Handle(key, handle) => self.hand.save(key, handle),
+                        FromWorker::Handle(key, handle) => self.claims.save(key, handle),
                         FromWorker::Pong => {}
-                        FromWorker::Ending(reason, culprit) => self.farewells.said(worker, reason, culprit),
+                        FromWorker::Ending(reason, culprit) => {
+                            self.exit_notices.said(worker, reason, culprit)
+                        }
                     }
                 }
                 // Keep the worker busy across the commit.
-                self.hand_out();
+                self.assign();
             }
             Event::WorkerGone { worker, status } => {
-                let how = self.silence.how_ended(worker, status);
+                let how = self.pings.how_ended(worker, status);
                 self.worker_gone(worker, &how);
             }
         }
     }
 
     fn worker_gone(&mut self, worker: usize, how: &str) {
-        let farewell = self.farewells.gone(worker, how);
+        let notice = self.exit_notices.gone(worker, how);
         // The lease's doing is no fault of the jobs, nor is it theirs that the node kills everything in the end.
         let killing = matches!(self.phase, Phase::Killing { .. });
-        let returned = killing || self.lease.has_killed(self.crew.started_at(worker));
-        self.crew.gone(worker);
+        let returned = killing || self.lease.has_killed(self.worker_pool.started_at(worker));
+        self.worker_pool.gone(worker);
         let now = self.clock.now();
-        let (started, waiting) = self.hand.take_from(worker, self.slots());
+        let (started, waiting) = self.claims.take_from(worker, self.slots());
         for Running { job, .. } in waiting.into_iter().rev() {
-            self.back_to_stock(job);
+            self.put_back(job);
         }
-        self.kept.worker_gone(worker);
+        self.pending_acks.worker_gone(worker);
         for Running {
             job, sent_at, handle, ..
         } in started
         {
-            let (mut kind, message) = farewell.outcome_of(hand::key(&job));
+            let (mut kind, message) = notice.outcome_of(claims::key(&job));
             if returned {
                 kind = OutcomeKind::Returned;
             }
             let mut ending = decide::died(kind, message, self.node, worker as u32 + 1, sent_at, now);
-            ending.output = farewell::output_left(&self.outputs.file(job.id, job.fence), &self.settings);
+            ending.output = exit_notices::output_left(&self.outputs.file(job.id, job.fence), &self.settings);
             self.ended(&job, ending);
-            self.kept.ended(None, &job, handle);
+            self.pending_acks.ended(None, &job, handle);
         }
     }
 
@@ -361,27 +363,27 @@ impl Dispatcher {
         self.note_ended(record);
     }
 
-    /// It is recorded with the next turn.
+    /// It is recorded with the next cycle.
     pub(super) fn note_ended(&mut self, record: Record) {
-        self.hand.ended.push(record);
+        self.claims.unrecorded.push(record);
         self.ended_since.get_or_insert_with(Instant::now);
     }
 
-    pub(super) fn give_back_stock(&mut self) {
-        for job in std::mem::take(&mut self.hand.stock) {
+    pub(super) fn give_back_unassigned(&mut self) {
+        for job in std::mem::take(&mut self.claims.unassigned) {
             self.give_back(&Subject::from(&job));
         }
     }
 
     fn take_step(&mut self, step: Step) {
         if matches!(step, Step::GiveBack | Step::Stop) {
-            self.give_back_stock();
+            self.give_back_unassigned();
             self.recall_all();
         }
         match step {
             Step::None => {}
             Step::GiveBack => {
-                let running = self.hand.running();
+                let running = self.claims.running();
                 tracing::info!(
                     running,
                     "stopping: no more claims, running jobs may finish; once more stops them"
@@ -389,27 +391,30 @@ impl Dispatcher {
             }
             Step::Stop => {
                 tracing::info!(
-                    running = self.hand.running(),
+                    running = self.claims.running(),
                     "stopping running jobs; once more kills them"
                 );
-                for (worker, key) in self.hand.stop_all(StopReason::Returned) {
-                    self.crew.send(worker, &ToWorker::Stop(key, StopReason::Returned));
+                for (worker, key) in self.claims.stop_all(StopReason::Returned) {
+                    self.worker_pool
+                        .send(worker, &ToWorker::Stop(key, StopReason::Returned));
                 }
             }
             Step::Kill => {
-                tracing::info!(running = self.hand.running(), "killing running jobs");
-                for (worker, key) in self.hand.all() {
-                    self.crew.send(worker, &ToWorker::Kill(key, StopReason::Returned));
+                tracing::info!(running = self.claims.running(), "killing running jobs");
+                for (worker, key) in self.claims.all() {
+                    self.worker_pool
+                        .send(worker, &ToWorker::Kill(key, StopReason::Returned));
                 }
             }
             Step::KillWorkers => {
-                let silent: BTreeSet<usize> = self.hand.all().into_iter().map(|(worker, _)| worker).collect();
+                let silent: BTreeSet<usize> =
+                    self.claims.all().into_iter().map(|(worker, _)| worker).collect();
                 for worker in silent {
                     tracing::error!(
                         worker = worker + 1,
                         "the worker process does not answer; killing it"
                     );
-                    self.crew.kill(worker);
+                    self.worker_pool.kill(worker);
                 }
             }
         }
@@ -424,7 +429,7 @@ impl Dispatcher {
             return Err(error.into());
         }
         if self.store_retry.is_some() {
-            self.settle()?;
+            self.reconcile()?;
         }
         let now = self.clock.now();
         if let Some(requests) = self.control.look(&mut self.store, &self.settings, now)? {
@@ -436,8 +441,8 @@ impl Dispatcher {
             let found = rescue::rescue(&mut self.store, self.node, &self.settings, now)?;
             self.maybe_work |= found.rescued > 0;
             // Before any rescued job can go to a worker.
-            self.crew.set_alive(found.alive);
-            self.crew.reap(found.executors);
+            self.worker_pool.set_alive(found.alive);
+            self.worker_pool.reap(found.executors);
             // The net for lost wake-ups.
             self.maybe_work = self.maybe_work || self.store.has_work(&self.options.queues, now)?;
         }
@@ -451,7 +456,7 @@ impl Dispatcher {
             };
             self.next_purge = Instant::now() + pause;
         }
-        self.turn(now)?;
+        self.cycle(now)?;
         Ok(())
     }
 
@@ -463,7 +468,7 @@ impl Dispatcher {
             tracing::info!("settings changed");
             self.store.set_durability(settings.durability)?;
             self.lease.set_length(settings.lease);
-            self.crew.set_settings(plugin_settings(&settings));
+            self.worker_pool.set_settings(plugin_settings(&settings));
             self.shortage.try_now(Instant::now());
             self.settings = settings;
         }
@@ -482,16 +487,16 @@ impl Dispatcher {
     fn cancel(&mut self, job: JobId, fence: i64) {
         let key = RunKey { job, fence };
         if let Some(place) = self
-            .hand
-            .stock
+            .claims
+            .unassigned
             .iter()
-            .position(|claimed| hand::key(claimed) == key)
+            .position(|claimed| claims::key(claimed) == key)
         {
-            if let Some(claimed) = self.hand.stock.remove(place) {
+            if let Some(claimed) = self.claims.unassigned.remove(place) {
                 self.cancelled_before_start(&claimed);
             }
-        } else if let Some((worker, key)) = self.hand.stop(job, fence, StopReason::Cancelled) {
-            self.crew
+        } else if let Some((worker, key)) = self.claims.stop(job, fence, StopReason::Cancelled) {
+            self.worker_pool
                 .send(worker, &ToWorker::Stop(key, StopReason::Cancelled));
         }
     }
@@ -509,15 +514,15 @@ impl Dispatcher {
             return Err(error.into());
         }
         if self.store_retry.is_none() {
-            let waiting = self.hand.ended.len();
+            let waiting = self.claims.unrecorded.len();
             tracing::error!(waiting, store = %self.options.location, "cannot use the store, trying again: {error}");
         }
         self.store_retry = Some(Instant::now() + STORE_RETRY);
         // Whoever asks a second time does not want to wait for a disk that may never come back.
         let stopped = matches!(self.phase, Phase::Stopping { .. } | Phase::Killing { .. });
-        if stopped && self.hand.running() == 0 {
+        if stopped && self.claims.running() == 0 {
             return Err(NodeError::Unrecorded {
-                count: self.hand.ended.len() + self.hand.recording,
+                count: self.claims.unrecorded.len() + self.claims.recording,
                 source: error,
             });
         }
@@ -526,7 +531,7 @@ impl Dispatcher {
 
     /// Whether this node itself has nothing left to do.
     fn is_drained(&self) -> bool {
-        self.hand.is_empty() && !self.maybe_work && self.store_retry.is_none()
+        self.claims.is_empty() && !self.maybe_work && self.store_retry.is_none()
     }
 
     fn drained(&mut self) -> Result<Option<NodeEnd>, StoreError> {

@@ -20,7 +20,7 @@ pub enum Event {
     Wake(Wake),
     /// The node's lease came to another stage.
     Lease,
-    /// Outcomes were recorded beside the turns, or could not be.
+    /// Outcomes were recorded beside the cycles, or could not be.
     Recorded(Recorded),
     /// The user asked the node to stop.
     StopSignal,

@@ -4,10 +4,10 @@ use queuectl_core::{Clock, OutcomeKind};
 use queuectl_executor::{Finished, RunKey, StopReason};
 use queuectl_storage::Claimed;
 
+use super::claims::Running;
 use super::decide::{self, Ending};
 use super::dispatcher::Dispatcher;
-use super::hand::Running;
-use crate::world::Instant;
+use crate::env::Instant;
 
 impl Dispatcher {
     pub(super) fn job_finished(&mut self, worker: usize, finished: Finished) {
@@ -23,7 +23,7 @@ impl Dispatcher {
         } = finished;
         let Some(Running {
             job, sent_at, handle, ..
-        }) = self.hand.finish(worker, key)
+        }) = self.claims.finish(worker, key)
         else {
             return;
         };
@@ -48,27 +48,27 @@ impl Dispatcher {
         };
         self.ended(&job, ending);
         if confirm {
-            self.kept.ended(Some(worker), &job, handle);
+            self.pending_acks.ended(Some(worker), &job, handle);
         }
     }
 
     /// A job comes back that was stopped or recalled before it had started.
     pub(super) fn not_started(&mut self, worker: usize, key: RunKey) {
-        let Some(Running { job, stopping, .. }) = self.hand.finish(worker, key) else {
+        let Some(Running { job, stopping, .. }) = self.claims.finish(worker, key) else {
             return;
         };
         if stopping == Some(StopReason::Cancelled) {
             self.cancelled_before_start(&job);
         } else {
-            self.back_to_stock(job);
+            self.put_back(job);
         }
     }
 
     /// Puts a job that has not started in front of the stock, or gives it back when nothing is to start any more.
-    pub(super) fn back_to_stock(&mut self, job: Claimed) {
-        self.hand.stock.push_front(job);
+    pub(super) fn put_back(&mut self, job: Claimed) {
+        self.claims.unassigned.push_front(job);
         if !self.phase.is_working() || self.shortage.is_known() {
-            self.give_back_stock();
+            self.give_back_unassigned();
         }
     }
 

@@ -28,8 +28,8 @@ use queuectl_storage::{Location, OpenMode, Store, StoreError};
 use super::dispatcher::Dispatcher;
 use super::events::Event;
 use crate::deadline::Deadline;
+use crate::env::{self, Instant};
 use crate::protocol::ToWorker;
-use crate::world::{self, Instant};
 
 /// Between two tries to renew that fail.
 const RETRY_FIRST: Duration = Duration::from_millis(100);
@@ -165,9 +165,9 @@ impl Lease {
         });
         let lease = Lease(Some(Arc::clone(&shared)));
         let (location, renewing, wake) = (location.clone(), Arc::clone(&shared), tell.clone());
-        world::thread("lease", move || renew(&location, node, &renewing, &wake))?;
+        env::thread("lease", move || renew(&location, node, &renewing, &wake))?;
         let cookie = cookie.to_owned();
-        world::thread("lease watch", move || watch(&shared, &cookie, &tell))?;
+        env::thread("lease watch", move || watch(&shared, &cookie, &tell))?;
         Ok(lease)
     }
 
@@ -322,7 +322,7 @@ fn watch(shared: &Shared, cookie: &str, tell: &impl Fn(Event)) {
             drop(state);
             tell(Event::Lease);
             if sweep {
-                let killed = world::kill_marked(cookie);
+                let killed = env::kill_marked(cookie);
                 tracing::error!(
                     processes = killed,
                     "the lease is as good as over; killed what was still running"
@@ -372,7 +372,7 @@ impl Keeper {
         }
         let stage = state.stage(Instant::now());
         if stage == Stage::Sweep && state.running {
-            world::kill_marked(cookie);
+            env::kill_marked(cookie);
         }
         std::mem::replace(&mut self.seen, stage) != stage
     }
@@ -389,22 +389,22 @@ impl Dispatcher {
             Stage::Stop => false,
             Stage::Kill | Stage::Sweep => true,
         };
-        self.give_back_stock();
+        self.give_back_unassigned();
         self.recall_all();
-        let running = self.hand.running();
+        let running = self.claims.running();
         let reason = StopReason::Returned;
         if kill {
             tracing::error!(running, "the lease is nearly over; killing running jobs");
-            for (worker, key) in self.hand.all() {
-                self.crew.send(worker, &ToWorker::Kill(key, reason));
+            for (worker, key) in self.claims.all() {
+                self.worker_pool.send(worker, &ToWorker::Kill(key, reason));
             }
         } else {
             tracing::error!(
                 running,
                 "the lease could not be renewed for long; stopping running jobs"
             );
-            for (worker, key) in self.hand.stop_all(reason) {
-                self.crew.send(worker, &ToWorker::Stop(key, reason));
+            for (worker, key) in self.claims.stop_all(reason) {
+                self.worker_pool.send(worker, &ToWorker::Stop(key, reason));
             }
         }
     }

@@ -1,28 +1,28 @@
 //! The dispatcher's process: enters the node into the store, starts the worker processes and runs the loop.
 
+mod assigner;
+mod claims;
 mod control;
-mod crew;
+mod cycle;
 mod decide;
 mod dispatcher;
 mod events;
-mod farewell;
+mod exit_notices;
 mod finish;
-mod hand;
-mod handout;
 mod housekeeping;
-mod kept;
 mod lease;
+mod pending_acks;
+mod pings;
+mod reconcile;
 mod recorder;
 mod report;
 mod rescue;
-mod settle;
 mod shortage;
 mod shutdown;
-mod silence;
 #[cfg(feature = "sim")]
-mod stepwise;
-mod turn;
+mod sim_node;
 mod worker_log;
+mod worker_pool;
 
 use std::ffi::OsString;
 use std::hash::{BuildHasher, Hasher, RandomState};
@@ -35,8 +35,8 @@ use queuectl_core::NodeId;
 use queuectl_executor::{descriptors, inherit, processes};
 use queuectl_storage::{Location, NewNode, OpenMode, Queues, Store, StoreError};
 
+use crate::env::Instant;
 use crate::os;
-use crate::world::Instant;
 use dispatcher::Dispatcher;
 #[cfg(not(feature = "sim"))]
 use events::Event;
@@ -44,7 +44,7 @@ use events::Event;
 pub use events::Event;
 use lease::Lease;
 #[cfg(feature = "sim")]
-pub use stepwise::SimNode;
+pub use sim_node::SimNode;
 
 /// What a node is to do.
 #[derive(Debug, Clone)]

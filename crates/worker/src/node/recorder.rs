@@ -1,9 +1,9 @@
-//! Recording many outcomes of a node on a server beside its turns.
+//! Recording many outcomes of a node on a server beside its cycles.
 //!
 //! Each connection to a server is one process there, which uses one processor. A busy node therefore records over a
 //! connection of its own, while the dispatcher claims over the other. A few outcomes ride along with the next claim as on
 //! SQLite: one commit for both. What fails here goes back to the dispatcher, for which the store has failed then: it finds
-//! out what was stored all the same and records the rest by a turn.
+//! out what was stored all the same and records the rest by a cycle.
 
 use std::mem;
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -16,7 +16,7 @@ use queuectl_storage::{Location, OpenMode, Queues, Record, Store, StoreError, Tu
 use super::dispatcher::Dispatcher;
 use super::events::Event;
 use super::report;
-use crate::world::Instant;
+use crate::env::Instant;
 
 /// So many outcomes are worth a transaction of their own.
 const APART: usize = 128;
@@ -40,7 +40,7 @@ pub struct Recorder {
     location: Location,
     events: Sender<Event>,
     batches: Option<Sender<Batch>>,
-    /// The last batch failed, and no turn has recorded anything since.
+    /// The last batch failed, and no cycle has recorded anything since.
     failed: bool,
     /// Why, until the dispatcher deals with it.
     error: Option<StoreError>,
@@ -113,16 +113,16 @@ fn record_one(
 }
 
 impl Dispatcher {
-    /// Has the outcomes at hand recorded beside the turns, if that is worth it.
+    /// Has the outcomes at hand recorded beside the cycles, if that is worth it.
     pub(super) fn record_apart(&mut self, now: Timestamp) {
         let Some(recorder) = &mut self.recorder else {
             return;
         };
-        if recorder.failed || self.hand.recording > 0 || self.hand.ended.len() < APART {
+        if recorder.failed || self.claims.recording > 0 || self.claims.unrecorded.len() < APART {
             return;
         }
         let batch = Batch {
-            records: mem::take(&mut self.hand.ended),
+            records: mem::take(&mut self.claims.unrecorded),
             node: self.node,
             durability: self.settings.durability,
             now,
@@ -130,17 +130,17 @@ impl Dispatcher {
         let count = batch.records.len();
         match recorder.take(batch) {
             Ok(()) => {
-                self.hand.recording = count;
-                self.kept.recording();
+                self.claims.recording = count;
+                self.pending_acks.recording();
                 self.ended_since = None;
             }
-            Err(records) => self.hand.ended = records,
+            Err(records) => self.claims.unrecorded = records,
         }
     }
 
     /// A batch came back.
     pub(super) fn recorded(&mut self, Recorded { mut records, result }: Recorded) {
-        self.hand.recording = 0;
+        self.claims.recording = 0;
         match result {
             Ok(TurnResult { stale, next_due, .. }) => {
                 report::refused(&stale);
@@ -150,9 +150,9 @@ impl Dispatcher {
                 self.maybe_work = true;
             }
             Err(error) => {
-                self.kept.not_recorded();
-                records.append(&mut self.hand.ended);
-                self.hand.ended = records;
+                self.pending_acks.not_recorded();
+                records.append(&mut self.claims.unrecorded);
+                self.claims.unrecorded = records;
                 self.ended_since.get_or_insert_with(Instant::now);
                 if let Some(recorder) = &mut self.recorder {
                     recorder.failed = true;
@@ -167,7 +167,7 @@ impl Dispatcher {
         self.recorder.as_mut()?.error.take()
     }
 
-    /// A turn has recorded outcomes.
+    /// A cycle has recorded outcomes.
     pub(super) fn trust_recorder(&mut self) {
         if let Some(recorder) = &mut self.recorder {
             recorder.failed = false;

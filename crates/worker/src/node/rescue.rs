@@ -8,11 +8,11 @@ use queuectl_core::{ExecutorName, NodeId, OutcomeKind, Settings, Timestamp};
 use queuectl_storage::{Node, Queues, Record, Store, StoreError, Turn};
 
 use super::decide::{self, Subject};
-use super::farewell;
-use crate::{sabotage, world};
+use super::exit_notices;
+use crate::{env, failpoints};
 
 /// What a look at the nodes found.
-pub struct Found {
+pub struct RescueScan {
     /// Jobs that were rescued.
     pub rescued: usize,
     /// The marks of the nodes that live.
@@ -27,8 +27,8 @@ pub fn rescue(
     own: NodeId,
     settings: &Settings,
     now: Timestamp,
-) -> Result<Found, StoreError> {
-    let mut found = Found {
+) -> Result<RescueScan, StoreError> {
+    let mut found = RescueScan {
         rescued: 0,
         alive: Vec::new(),
         executors: Vec::new(),
@@ -52,12 +52,12 @@ fn rescue_one(
     dead: &Node,
     settings: &Settings,
     now: Timestamp,
-    found: &mut Found,
+    found: &mut RescueScan,
 ) -> Result<(), StoreError> {
     // Before anything of it can run again.
-    let killed = match sabotage::is_off("sweep") {
+    let killed = match failpoints::is_disabled("sweep") {
         true => 0,
-        false => world::kill_marked(&dead.cookie),
+        false => env::kill_marked(&dead.cookie),
     };
     let jobs = store.jobs_of_node(dead.id)?;
     let outputs = store.outputs()?;
@@ -73,18 +73,18 @@ fn rescue_one(
                 )
             };
             let mut ending = decide::died(kind, message, dead.id, 0, job.started_at.unwrap_or(now), now);
-            ending.output = farewell::output_left(&outputs.file(job.id.0, job.fence), settings);
+            ending.output = exit_notices::output_left(&outputs.file(job.id.0, job.fence), settings);
             decide::ended(&Subject::from(job), ending, settings)
         })
         .collect();
-    let turn = Turn {
+    let cycle = Turn {
         node: dead.id,
         records: &records,
         claim: 0,
         queues: &Queues::All,
         now,
     };
-    store.turn(&turn)?;
+    store.turn(&cycle)?;
     store.leave_node(dead.id)?;
     tracing::warn!(
         node = dead.id.0,

@@ -12,7 +12,7 @@ use queuectl_storage::Claimed;
 
 use super::decide::Subject;
 use super::dispatcher::Dispatcher;
-use crate::world::Instant;
+use crate::env::Instant;
 
 /// Between two tries.
 const WAIT_FIRST: Duration = Duration::from_secs(1);
@@ -152,24 +152,24 @@ impl Dispatcher {
     pub(super) fn could_not_start(&mut self, job: &Claimed, why: &str) -> bool {
         let verdict = self
             .shortage
-            .failed(JobId(job.id), self.hand.running(), Instant::now());
+            .failed(JobId(job.id), self.claims.running(), Instant::now());
         match verdict {
             Verdict::Job => return false,
             Verdict::Begun => tracing::error!(
-                running = self.hand.running(),
+                running = self.claims.running(),
                 "cannot start jobs; they wait, and some are tried now and then: {why}"
             ),
             Verdict::Known => tracing::debug!(job = job.id, "still cannot start jobs: {why}"),
         }
         self.give_back(&Subject::from(job));
-        self.give_back_stock();
+        self.give_back_unassigned();
         self.recall_all();
         true
     }
 
     /// Tries again if it is time.
     pub(super) fn mind_shortage(&mut self) {
-        if self.shortage.on_time(self.hand.running(), Instant::now()) {
+        if self.shortage.on_time(self.claims.running(), Instant::now()) {
             self.shortage_ended();
         }
         self.maybe_work |= self.shortage.is_known();

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::world::Instant;
+use crate::env::Instant;
 
 /// The phases of a node's life.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -14,7 +14,7 @@ use queuectl_executor::{Run, RunKey, StopReason};
 /// See the module.
 #[derive(Default)]
 pub struct Jobs {
-    books: Mutex<Books>,
+    state: Mutex<State>,
     changed: Condvar,
 }
 
@@ -80,7 +80,7 @@ impl Slot {
 }
 
 #[derive(Default)]
-struct Books {
+struct State {
     running: Vec<Slot>,
     waiting: VecDeque<Run>,
     /// None: as many as come.
@@ -89,7 +89,7 @@ struct Books {
     closed: bool,
 }
 
-impl Books {
+impl State {
     fn next(&mut self) -> Option<Run> {
         if self.slots.is_some_and(|slots| self.running.len() >= slots) {
             return None;
@@ -100,7 +100,7 @@ impl Books {
     }
 }
 
-impl Books {
+impl State {
     fn take_waiting(&mut self, key: RunKey) -> bool {
         let before = self.waiting.len();
         self.waiting.retain(|run| run.key != key);
@@ -109,49 +109,49 @@ impl Books {
 }
 
 impl Jobs {
-    fn books(&self) -> MutexGuard<'_, Books> {
-        // A panic elsewhere leaves the books as usable as they were.
-        self.books.lock().unwrap_or_else(PoisonError::into_inner)
+    fn state(&self) -> MutexGuard<'_, State> {
+        // A panic elsewhere leaves the state as usable as they were.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// From now on so many run at a time.
     pub fn set_slots(&self, slots: u32) {
-        self.books().slots = Some(slots as usize);
+        self.state().slots = Some(slots as usize);
     }
 
     /// How many run at a time.
     pub fn slots(&self) -> u32 {
-        let slots = self.books().slots.unwrap_or_default();
+        let slots = self.state().slots.unwrap_or_default();
         u32::try_from(slots).unwrap_or(u32::MAX)
     }
 
     /// A job came. Returns the one to start now, if one is; [`Jobs::begun`] follows.
     pub fn add(&self, run: Run) -> Option<Run> {
-        let mut books = self.books();
-        books.waiting.push_back(run);
-        books.next()
+        let mut state = self.state();
+        state.waiting.push_back(run);
+        state.next()
     }
 
     /// A job goes to the host without waiting for a slot.
     pub fn started(&self, run: &Run) {
-        self.books().running.push(Slot::new(run, true));
+        self.state().running.push(Slot::new(run, true));
     }
 
     /// The host has been given that job. Returns how it is to be stopped, if that was said before.
     pub fn begun(&self, key: RunKey) -> Option<Stop> {
-        let mut books = self.books();
-        let slot = books.running.iter_mut().find(|slot| slot.key == key)?;
+        let mut state = self.state();
+        let slot = state.running.iter_mut().find(|slot| slot.key == key)?;
         slot.begun = true;
         slot.stop.take()
     }
 
     /// A job is to stop. Says what is left to do about it.
     pub fn stop(&self, key: RunKey, stop: Stop) -> Stopping {
-        let mut books = self.books();
-        if books.take_waiting(key) {
+        let mut state = self.state();
+        if state.take_waiting(key) {
             return Stopping::TakenBack;
         }
-        match books.running.iter_mut().find(|slot| slot.key == key) {
+        match state.running.iter_mut().find(|slot| slot.key == key) {
             Some(slot) if !slot.begun => {
                 slot.follow(stop);
                 Stopping::Follows
@@ -162,57 +162,57 @@ impl Jobs {
 
     /// A job ended. Returns the one to start now, if one is; [`Jobs::begun`] follows.
     pub fn ended(&self, key: RunKey) -> Option<Run> {
-        let mut books = self.books();
-        books.running.retain(|slot| slot.key != key);
-        if books.closed {
+        let mut state = self.state();
+        state.running.retain(|slot| slot.key != key);
+        if state.closed {
             self.changed.notify_all();
         }
-        books.next()
+        state.next()
     }
 
     /// Takes a job out if it has not started. Says whether it did.
     pub fn take_waiting(&self, key: RunKey) -> bool {
-        self.books().take_waiting(key)
+        self.state().take_waiting(key)
     }
 
     /// Whether any job runs.
     pub fn any(&self) -> bool {
-        !self.books().running.is_empty()
+        !self.state().running.is_empty()
     }
 
     /// Drops what has not started; returns what the host has, for it to be stopped, with the longest grace of all. What is
     /// on its way to the host is stopped there.
     pub fn close(&self) -> (Vec<RunKey>, Duration) {
-        let mut books = self.books();
-        books.waiting.clear();
-        books.closed = true;
+        let mut state = self.state();
+        state.waiting.clear();
+        state.closed = true;
         let returned = Stop {
             reason: StopReason::Returned,
             kill: false,
         };
         let mut at_host = Vec::new();
-        for slot in &mut books.running {
+        for slot in &mut state.running {
             if slot.begun {
                 at_host.push(slot.key);
             } else {
                 slot.follow(returned);
             }
         }
-        let grace = books.running.iter().map(|slot| slot.grace).max();
+        let grace = state.running.iter().map(|slot| slot.grace).max();
         (at_host, grace.unwrap_or_default())
     }
 
     /// Waits until nothing runs, at most until `deadline`. After [`Jobs::close`].
     pub fn wait_until_idle(&self, deadline: Instant) {
-        let mut books = self.books();
-        while !books.running.is_empty() {
+        let mut state = self.state();
+        while !state.running.is_empty() {
             let left = deadline.saturating_duration_since(Instant::now());
             if left.is_zero() {
                 return;
             }
-            books = self
+            state = self
                 .changed
-                .wait_timeout(books, left)
+                .wait_timeout(state, left)
                 .unwrap_or_else(PoisonError::into_inner)
                 .0;
         }

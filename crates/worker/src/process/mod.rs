@@ -5,7 +5,7 @@
 
 mod jobs;
 #[cfg(all(test, unix))]
-mod order;
+mod stop_between_jobs;
 
 use std::fs::File;
 use std::io::{self, BufReader};
@@ -21,9 +21,9 @@ use queuectl_executor::{
 };
 
 pub(crate) use self::jobs::{Jobs, Stop, Stopping};
-use crate::deadline::{self, Moment};
+use crate::deadline::{self, SharedDeadline};
 use crate::protocol::{self, FromWorker, ToWorker};
-use crate::{os, sabotage};
+use crate::{failpoints, os};
 
 /// The environment variable that marks everything a node started; each worker process has one of its own.
 pub const COOKIE: &str = "QUEUECTL_COOKIE";
@@ -96,7 +96,7 @@ struct Gate {
     jobs: Jobs,
     link: Link,
     /// When the node's lease is over, if it has one.
-    lease: OnceLock<Moment>,
+    lease: OnceLock<SharedDeadline>,
 }
 
 impl Gate {
@@ -105,7 +105,7 @@ impl Gate {
     fn begin(&self, run: Run, host: &Starter) {
         let mut next = Some(run);
         while let Some(run) = next {
-            if !self.lease.get().is_some_and(Moment::has_come) {
+            if !self.lease.get().is_some_and(SharedDeadline::has_come) {
                 let key = run.key;
                 host.start(run);
                 // Told while the job was on its way: only now does the host know which one is meant.
@@ -227,7 +227,7 @@ impl Worker {
 
     /// Begins nothing when the node's lease is over; kills what runs then, and ends, if nobody else has done so.
     fn mind_lease(&self, file: PathBuf) {
-        if sabotage::is_off("deadline") {
+        if failpoints::is_disabled("deadline") {
             return;
         }
         let (gate, cookie) = (Arc::clone(&self.gate), self.cookie.clone());
@@ -240,7 +240,7 @@ impl Worker {
             );
         };
         // From the next message on.
-        self.gate.lease.get_or_init(|| Moment::of(file));
+        self.gate.lease.get_or_init(|| SharedDeadline::of(file));
         // Nothing that a plugin may do, not even in its library's constructors, keeps these threads from the end.
         let started = FinalMessage::prepare(deadline::STATUS, say).and_then(|end| {
             let mind = move || {

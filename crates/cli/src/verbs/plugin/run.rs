@@ -10,7 +10,7 @@ use clap::Args;
 use jiff::ZonedDateTime;
 use queuectl_core::{Clock, ExecutorName, JobId, Outcome, SystemClock};
 use queuectl_executor::{Report, Run, RunKey};
-use queuectl_worker::{Bench, BenchOptions, new_store};
+use queuectl_worker::{StandaloneOptions, StandaloneWorker, new_store};
 use serde::Serialize;
 
 use super::{file, settings};
@@ -59,7 +59,7 @@ pub fn run(args: &RunArgs, context: &Context) -> Result<Exit> {
     let (executor, folder) = executor_of(&plugin)?;
     let mut worker: Vec<OsString> = vec!["worker:run".into(), "--plugin-dir".into(), folder.into()];
     worker.extend(context.shared_options());
-    let mut bench = Bench::start(BenchOptions {
+    let mut worker = StandaloneWorker::start(StandaloneOptions {
         args: worker,
         settings: settings(context)?,
         store: new_store(),
@@ -67,7 +67,7 @@ pub fn run(args: &RunArgs, context: &Context) -> Result<Exit> {
     })
     .map_err(Failed::executor)?;
     let scratch = std::env::temp_dir().join(format!("queuectl-run-{}", std::process::id()));
-    bench
+    worker
         .run(Run {
             key: RunKey {
                 job: JobId(1),
@@ -88,7 +88,7 @@ pub fn run(args: &RunArgs, context: &Context) -> Result<Exit> {
         })
         .map_err(Failed::executor)?;
     let finished = loop {
-        match bench
+        match worker
             .next(args.timeout.saturating_add(MARGIN))
             .map_err(Failed::executor)?
         {
@@ -126,8 +126,8 @@ pub fn run(args: &RunArgs, context: &Context) -> Result<Exit> {
         printed
     };
     done::printed_or_warn(printed, || "the job ran".to_owned());
-    bench.recorded(finished.key).map_err(Failed::executor)?;
-    let status = bench.leave(MARGIN).map_err(Failed::executor)?;
+    worker.recorded(finished.key).map_err(Failed::executor)?;
+    let status = worker.leave(MARGIN).map_err(Failed::executor)?;
     if !status.success() {
         return Err(
             Failed::executor(format!("the worker process ended badly after the job: {status}")).into(),

@@ -16,7 +16,7 @@ use crate::protocol::{self, FromWorker, ToWorker};
 
 /// How worker processes are started.
 #[derive(Debug, Clone)]
-pub struct BenchOptions {
+pub struct StandaloneOptions {
     /// The arguments to this program that make it one.
     pub args: Vec<OsString>,
     /// What plugins are told of the settings.
@@ -30,12 +30,12 @@ pub struct BenchOptions {
 
 /// A store that nobody else has: several at a time must not take each other's containers for left behind.
 pub fn new_store() -> String {
-    format!("bench-{:016x}{:016x}", unique_number(), unique_number())
+    format!("standalone-{:016x}{:016x}", unique_number(), unique_number())
 }
 
 /// A worker process.
-pub struct Bench {
-    options: BenchOptions,
+pub struct StandaloneWorker {
+    options: StandaloneOptions,
     /// The mark of the node that it believes to belong to.
     mark: String,
     child: Child,
@@ -46,7 +46,7 @@ pub struct Bench {
 
 /// Why nothing was reported.
 #[derive(Debug, thiserror::Error)]
-pub enum BenchError {
+pub enum StandaloneError {
     /// It took too long.
     #[error("nothing was reported within {} s", .0.as_secs())]
     TimedOut(Duration),
@@ -61,26 +61,30 @@ pub enum BenchError {
     Io(#[from] io::Error),
 }
 
-impl Bench {
+impl StandaloneWorker {
     /// Starts a worker process.
     ///
     /// # Errors
     /// It cannot be started.
-    pub fn start(options: BenchOptions) -> Result<Bench, BenchError> {
+    pub fn start(options: StandaloneOptions) -> Result<StandaloneWorker, StandaloneError> {
         let mark = format!("{}.{:016x}", options.store, unique_number());
-        Bench::start_as(options, mark, 1)
+        StandaloneWorker::start_as(options, mark, 1)
     }
 
     /// Kills the process, as a crash would, and starts another of the same node.
     ///
     /// # Errors
     /// It cannot be started.
-    pub fn replace(mut self) -> Result<Bench, BenchError> {
+    pub fn replace(mut self) -> Result<StandaloneWorker, StandaloneError> {
         self.kill()?;
-        Bench::start_as(self.options.clone(), self.mark.clone(), 2)
+        StandaloneWorker::start_as(self.options.clone(), self.mark.clone(), 2)
     }
 
-    fn start_as(options: BenchOptions, mark: String, number: u32) -> Result<Bench, BenchError> {
+    fn start_as(
+        options: StandaloneOptions,
+        mark: String,
+        number: u32,
+    ) -> Result<StandaloneWorker, StandaloneError> {
         let cookie = format!("{mark}.{number}.");
         let mut command = os::own_program()?;
         command
@@ -115,7 +119,7 @@ impl Bench {
                 }
             })?;
         let settings = options.settings.clone();
-        let mut bench = Bench {
+        let mut worker = StandaloneWorker {
             options,
             mark,
             child,
@@ -123,13 +127,13 @@ impl Bench {
             reports,
             cookie,
         };
-        let mark = bench.mark.clone();
-        bench.send(&ToWorker::Settings(settings))?;
-        bench.send(&ToWorker::Alive(vec![mark]))?;
-        Ok(bench)
+        let mark = worker.mark.clone();
+        worker.send(&ToWorker::Settings(settings))?;
+        worker.send(&ToWorker::Alive(vec![mark]))?;
+        Ok(worker)
     }
 
-    fn send(&mut self, message: &ToWorker) -> Result<(), BenchError> {
+    fn send(&mut self, message: &ToWorker) -> Result<(), StandaloneError> {
         let Some(input) = &mut self.input else {
             return Err(io::Error::from(io::ErrorKind::BrokenPipe).into());
         };
@@ -142,7 +146,7 @@ impl Bench {
     ///
     /// # Errors
     /// The process is gone.
-    pub fn run(&mut self, run: Run) -> Result<(), BenchError> {
+    pub fn run(&mut self, run: Run) -> Result<(), StandaloneError> {
         self.send(&ToWorker::Start(run))
     }
 
@@ -150,7 +154,7 @@ impl Bench {
     ///
     /// # Errors
     /// The process is gone.
-    pub fn adopt(&mut self, run: Run, handle: Vec<u8>) -> Result<(), BenchError> {
+    pub fn adopt(&mut self, run: Run, handle: Vec<u8>) -> Result<(), StandaloneError> {
         self.send(&ToWorker::Adopt(run, handle))
     }
 
@@ -158,7 +162,7 @@ impl Bench {
     ///
     /// # Errors
     /// The process is gone.
-    pub fn stop(&mut self, key: RunKey, kill: bool) -> Result<(), BenchError> {
+    pub fn stop(&mut self, key: RunKey, kill: bool) -> Result<(), StandaloneError> {
         let reason = StopReason::Cancelled;
         self.send(&if kill {
             ToWorker::Kill(key, reason)
@@ -171,7 +175,7 @@ impl Bench {
     ///
     /// # Errors
     /// The process is gone.
-    pub fn recorded(&mut self, key: RunKey) -> Result<(), BenchError> {
+    pub fn recorded(&mut self, key: RunKey) -> Result<(), StandaloneError> {
         self.send(&ToWorker::Recorded(vec![key]))
     }
 
@@ -179,11 +183,13 @@ impl Bench {
     ///
     /// # Errors
     /// None came in time, or the process died.
-    pub fn next(&mut self, patience: Duration) -> Result<Report, BenchError> {
-        match self.reports.recv_timeout(patience) {
+    pub fn next(&mut self, timeout: Duration) -> Result<Report, StandaloneError> {
+        match self.reports.recv_timeout(timeout) {
             Ok(report) => Ok(report),
-            Err(RecvTimeoutError::Timeout) => Err(BenchError::TimedOut(patience)),
-            Err(RecvTimeoutError::Disconnected) => Err(BenchError::Died(os::describe(self.child.wait()?))),
+            Err(RecvTimeoutError::Timeout) => Err(StandaloneError::TimedOut(timeout)),
+            Err(RecvTimeoutError::Disconnected) => {
+                Err(StandaloneError::Died(os::describe(self.child.wait()?)))
+            }
         }
     }
 
@@ -196,7 +202,7 @@ impl Bench {
     ///
     /// # Errors
     /// It cannot be waited for.
-    pub fn kill(&mut self) -> Result<(), BenchError> {
+    pub fn kill(&mut self) -> Result<(), StandaloneError> {
         os::kill_child_group(self.child.id());
         let _ = self.child.kill();
         self.child.wait()?;
@@ -208,21 +214,21 @@ impl Bench {
     ///
     /// # Errors
     /// It does not end in time, or cannot be waited for.
-    pub fn leave(mut self, patience: Duration) -> Result<ExitStatus, BenchError> {
+    pub fn leave(mut self, timeout: Duration) -> Result<ExitStatus, StandaloneError> {
         self.input = None;
-        let deadline = Instant::now() + patience;
+        let deadline = Instant::now() + timeout;
         loop {
             let left = deadline.saturating_duration_since(Instant::now());
             match self.reports.recv_timeout(left) {
                 Ok(_) => {}
                 Err(RecvTimeoutError::Disconnected) => return Ok(self.child.wait()?),
-                Err(RecvTimeoutError::Timeout) => return Err(BenchError::Stays(patience)),
+                Err(RecvTimeoutError::Timeout) => return Err(StandaloneError::Stays(timeout)),
             }
         }
     }
 }
 
-impl Drop for Bench {
+impl Drop for StandaloneWorker {
     fn drop(&mut self) {
         if matches!(self.child.try_wait(), Ok(None)) {
             let _ = self.kill();

@@ -1,4 +1,4 @@
-//! The books of a node: which claimed jobs wait in stock, which run on which worker, and which outcomes are not yet
+//! The claims ledger of a node: which claimed jobs are not assigned yet, which run on which worker, and which outcomes are not yet
 //! recorded.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -9,18 +9,18 @@ use queuectl_storage::{Claimed, Record};
 
 /// Everything that the node has claimed and the store does not yet have back.
 #[derive(Default)]
-pub struct Hand {
+pub struct Claims {
     /// Claimed, not started.
-    pub stock: VecDeque<Claimed>,
+    pub unassigned: VecDeque<Claimed>,
     /// Sent to a worker.
     running: BTreeMap<RunKey, Running>,
     /// The jobs on each worker, in the order in which they were sent: so they start there.
-    lines: Vec<Vec<RunKey>>,
+    by_worker: Vec<Vec<RunKey>>,
     /// How many of the running ones wait to be taken over.
-    adrift: usize,
-    /// Ended or given back, to be recorded with the next turn.
-    pub ended: Vec<Record>,
-    /// How many are being recorded beside the turns.
+    to_adopt: usize,
+    /// Ended or given back, to be recorded with the next cycle.
+    pub unrecorded: Vec<Record>,
+    /// How many are being recorded beside the cycles.
     pub recording: usize,
 }
 
@@ -45,7 +45,7 @@ pub const NOBODY: usize = usize::MAX;
 /// Most times that a job is taken over: one that kills every worker process must end some time.
 const ADOPTIONS: u32 = 3;
 
-impl Hand {
+impl Claims {
     /// Notes a job as sent to a worker.
     pub fn start(&mut self, worker: usize, job: Claimed, sent_at: Timestamp) {
         let running = Running {
@@ -58,19 +58,19 @@ impl Hand {
         };
         let key = key(&running.job);
         self.running.insert(key, running);
-        self.line_mut(worker).push(key);
+        self.at_worker_mut(worker).push(key);
     }
 
-    fn line_mut(&mut self, worker: usize) -> &mut Vec<RunKey> {
-        if self.lines.len() <= worker {
-            self.lines.resize_with(worker + 1, Vec::new);
+    fn at_worker_mut(&mut self, worker: usize) -> &mut Vec<RunKey> {
+        if self.by_worker.len() <= worker {
+            self.by_worker.resize_with(worker + 1, Vec::new);
         }
-        &mut self.lines[worker]
+        &mut self.by_worker[worker]
     }
 
     /// The jobs on a worker, in the order in which they start.
-    pub fn line(&self, worker: usize) -> &[RunKey] {
-        self.lines.get(worker).map_or(&[], Vec::as_slice)
+    pub fn at_worker(&self, worker: usize) -> &[RunKey] {
+        self.by_worker.get(worker).map_or(&[], Vec::as_slice)
     }
 
     /// Takes a job off its worker; none if it is not there, because the worker was given up meanwhile.
@@ -78,9 +78,9 @@ impl Hand {
         if self.running.get(&key)?.worker != worker {
             return None;
         }
-        let line = self.line_mut(worker);
-        if let Some(place) = line.iter().position(|other| *other == key) {
-            line.remove(place);
+        let keys = self.at_worker_mut(worker);
+        if let Some(place) = keys.iter().position(|other| *other == key) {
+            keys.remove(place);
         }
         self.running.remove(&key)
     }
@@ -88,14 +88,14 @@ impl Hand {
     /// Takes all jobs off a worker that died and had so many slots: first those that may have started, then those that
     /// have not. Those that can be taken over stay, and wait for another worker.
     pub fn take_from(&mut self, worker: usize, slots: usize) -> (Vec<Running>, Vec<Running>) {
-        let line = std::mem::take(self.line_mut(worker));
+        let keys = std::mem::take(self.at_worker_mut(worker));
         let (mut started, mut waiting) = (Vec::new(), Vec::new());
-        for (place, key) in line.into_iter().enumerate() {
+        for (place, key) in keys.into_iter().enumerate() {
             match self.running.get_mut(&key) {
                 Some(running) if running.handle.is_some() && running.adoptions < ADOPTIONS => {
                     running.adoptions += 1;
                     running.worker = NOBODY;
-                    self.adrift += 1;
+                    self.to_adopt += 1;
                 }
                 _ if place < slots => started.extend(self.running.remove(&key)),
                 _ => waiting.extend(self.running.remove(&key)),
@@ -124,8 +124,8 @@ impl Hand {
         let (key, running) = waiting.find(|(_, running)| running.worker == NOBODY)?;
         let key = *key;
         running.worker = worker;
-        self.adrift -= 1;
-        self.line_mut(worker).push(key);
+        self.to_adopt -= 1;
+        self.at_worker_mut(worker).push(key);
         self.running.get(&key)
     }
 
@@ -137,7 +137,7 @@ impl Hand {
     /// Jobs that run on workers of so many slots each, and those that wait there for one.
     pub fn running_and_waiting(&self, slots: usize) -> (usize, usize) {
         let waiting = self
-            .lines
+            .by_worker
             .iter()
             .map(|line| line.len().saturating_sub(slots))
             .sum();
@@ -145,8 +145,8 @@ impl Hand {
     }
 
     /// Whether a job waits to be taken over.
-    pub fn any_adrift(&self) -> bool {
-        self.adrift > 0
+    pub fn any_to_adopt(&self) -> bool {
+        self.to_adopt > 0
     }
 
     pub fn running(&self) -> usize {
@@ -188,24 +188,27 @@ impl Hand {
     /// Compares with the claims that the store says the node has. Outcomes of others are in the store already and are
     /// forgotten here; returns how many. And which of the claims the node knows nothing of.
     pub fn compare(&mut self, held: &BTreeSet<RunKey>) -> (usize, BTreeSet<RunKey>) {
-        let before = self.ended.len();
-        self.ended.retain(|record| held.contains(&key_of(record)));
+        let before = self.unrecorded.len();
+        self.unrecorded.retain(|record| held.contains(&key_of(record)));
         let mut unknown = held.clone();
-        self.stock
+        self.unassigned
             .iter()
             .map(key)
             .for_each(|key| _ = unknown.remove(&key));
         self.running.keys().for_each(|key| _ = unknown.remove(key));
-        self.ended
+        self.unrecorded
             .iter()
             .map(key_of)
             .for_each(|key| _ = unknown.remove(&key));
-        (before - self.ended.len(), unknown)
+        (before - self.unrecorded.len(), unknown)
     }
 
     /// Whether the node owes the store nothing.
     pub fn is_empty(&self) -> bool {
-        self.stock.is_empty() && self.running.is_empty() && self.ended.is_empty() && self.recording == 0
+        self.unassigned.is_empty()
+            && self.running.is_empty()
+            && self.unrecorded.is_empty()
+            && self.recording == 0
     }
 }
 
@@ -250,29 +253,29 @@ mod tests {
 
     #[test]
     fn a_report_of_a_worker_that_lost_the_job_is_nobodys() {
-        let mut hand = Hand::default();
+        let mut claims = Claims::default();
         let (job, bystander) = (claimed(1), claimed(2));
-        hand.start(0, job.clone(), Timestamp(1));
-        hand.start(1, bystander.clone(), Timestamp(1));
-        assert!(hand.finish(1, key(&job)).is_none(), "it runs elsewhere");
-        let (started, waiting) = hand.take_from(0, 1);
+        claims.start(0, job.clone(), Timestamp(1));
+        claims.start(1, bystander.clone(), Timestamp(1));
+        assert!(claims.finish(1, key(&job)).is_none(), "it runs elsewhere");
+        let (started, waiting) = claims.take_from(0, 1);
         assert_eq!((numbers(&started), numbers(&waiting)), (vec![1], vec![]));
-        assert!(hand.finish(0, key(&job)).is_none(), "it was taken off");
-        assert_eq!((hand.running(), hand.line(1).len()), (1, 1));
-        assert!(hand.finish(1, key(&bystander)).is_some());
-        assert!(hand.is_empty());
+        assert!(claims.finish(0, key(&job)).is_none(), "it was taken off");
+        assert_eq!((claims.running(), claims.at_worker(1).len()), (1, 1));
+        assert!(claims.finish(1, key(&bystander)).is_some());
+        assert!(claims.is_empty());
     }
 
     #[test]
     fn a_job_is_told_to_stop_once() {
-        let mut hand = Hand::default();
-        hand.start(3, claimed(1), Timestamp(1));
+        let mut claims = Claims::default();
+        claims.start(3, claimed(1), Timestamp(1));
         let cancelled = StopReason::Cancelled;
-        assert_eq!(hand.stop(JobId(1), 2, cancelled), None, "another attempt");
-        assert_eq!(hand.stop(JobId(1), 1, cancelled), Some((3, key(&claimed(1)))));
-        assert_eq!(hand.stop(JobId(1), 1, cancelled), None);
-        assert_eq!(hand.stop_all(StopReason::Returned), []);
-        assert_eq!(hand.all(), [(3, key(&claimed(1)))]);
+        assert_eq!(claims.stop(JobId(1), 2, cancelled), None, "another attempt");
+        assert_eq!(claims.stop(JobId(1), 1, cancelled), Some((3, key(&claimed(1)))));
+        assert_eq!(claims.stop(JobId(1), 1, cancelled), None);
+        assert_eq!(claims.stop_all(StopReason::Returned), []);
+        assert_eq!(claims.all(), [(3, key(&claimed(1)))]);
     }
 
     fn numbers(jobs: &[Running]) -> Vec<i64> {
@@ -281,56 +284,60 @@ mod tests {
 
     #[test]
     fn only_the_first_of_a_line_may_have_started() {
-        let mut hand = Hand::default();
+        let mut claims = Claims::default();
         for id in [5, 3, 4, 1] {
-            hand.start(0, claimed(id), Timestamp(1));
+            claims.start(0, claimed(id), Timestamp(1));
         }
-        assert_eq!(hand.running_and_waiting(2), (2, 2));
-        hand.finish(0, key(&claimed(3)));
-        assert_eq!(hand.running_and_waiting(2), (2, 1));
-        let (started, waiting) = hand.take_from(0, 2);
+        assert_eq!(claims.running_and_waiting(2), (2, 2));
+        claims.finish(0, key(&claimed(3)));
+        assert_eq!(claims.running_and_waiting(2), (2, 1));
+        let (started, waiting) = claims.take_from(0, 2);
         assert_eq!((numbers(&started), numbers(&waiting)), (vec![5, 4], vec![1]));
-        assert!(hand.is_empty());
+        assert!(claims.is_empty());
     }
 
     #[test]
     fn what_the_store_has_and_the_node_does_not_is_told_apart() {
-        let mut hand = Hand::default();
-        hand.stock.push_back(claimed(1));
-        hand.start(0, claimed(2), Timestamp(1));
+        let mut claims = Claims::default();
+        claims.unassigned.push_back(claimed(1));
+        claims.start(0, claimed(2), Timestamp(1));
         for id in [3, 4] {
             let record = decide::given_back(&Subject::from(&claimed(id)), NodeId(1));
-            hand.ended.push(record);
+            claims.unrecorded.push(record);
         }
         // The claim of 5 was stored and never heard of, and so was the end of 4.
         let held = [1, 2, 3, 5].map(|id| key(&claimed(id))).into_iter().collect();
-        let (recorded, unknown) = hand.compare(&held);
+        let (recorded, unknown) = claims.compare(&held);
         assert_eq!(recorded, 1);
         assert_eq!(unknown, BTreeSet::from([key(&claimed(5))]));
         assert_eq!(
-            hand.ended.iter().map(|record| record.job.0).collect::<Vec<_>>(),
+            claims
+                .unrecorded
+                .iter()
+                .map(|record| record.job.0)
+                .collect::<Vec<_>>(),
             [3]
         );
-        assert_eq!((hand.stock.len(), hand.running()), (1, 1), "bystanders");
+        assert_eq!((claims.unassigned.len(), claims.running()), (1, 1), "bystanders");
     }
 
     #[test]
     fn only_what_was_saved_is_taken_over_and_not_for_ever() {
-        let mut hand = Hand::default();
-        let (kept, crashed) = (claimed(1), claimed(2));
-        hand.start(0, kept.clone(), Timestamp(1));
-        hand.start(0, crashed, Timestamp(1));
-        hand.save(key(&kept), b"there".to_vec());
+        let mut claims = Claims::default();
+        let (saved, crashed) = (claimed(1), claimed(2));
+        claims.start(0, saved.clone(), Timestamp(1));
+        claims.start(0, crashed, Timestamp(1));
+        claims.save(key(&saved), b"there".to_vec());
         for _ in 0..ADOPTIONS {
-            let (gone, _) = hand.take_from(0, 2);
+            let (gone, _) = claims.take_from(0, 2);
             assert!(numbers(&gone).iter().all(|id| *id == 2));
-            assert!(hand.any_adrift() && hand.line(0).is_empty());
-            assert!(hand.finish(0, key(&kept)).is_none(), "the dead have no say");
-            assert_eq!(hand.adopt(0).map(|running| running.job.id), Some(1));
-            assert!(hand.adopt(0).is_none());
+            assert!(claims.any_to_adopt() && claims.at_worker(0).is_empty());
+            assert!(claims.finish(0, key(&saved)).is_none(), "the dead have no say");
+            assert_eq!(claims.adopt(0).map(|running| running.job.id), Some(1));
+            assert!(claims.adopt(0).is_none());
         }
-        let (gone, _) = hand.take_from(0, 2);
+        let (gone, _) = claims.take_from(0, 2);
         assert_eq!(numbers(&gone), [1]);
-        assert!(hand.is_empty());
+        assert!(claims.is_empty());
     }
 }

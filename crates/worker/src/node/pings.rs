@@ -10,9 +10,9 @@ use std::process::ExitStatus;
 use std::time::Duration;
 
 use super::dispatcher::Dispatcher;
+use crate::env::Instant;
 use crate::os;
 use crate::protocol::ToWorker;
-use crate::world::Instant;
 
 /// How often a worker process that has jobs is asked.
 const ASK_EVERY: Duration = Duration::from_secs(5);
@@ -20,7 +20,7 @@ const ASK_EVERY: Duration = Duration::from_secs(5);
 const ASK_MOST: u32 = 6;
 
 /// Which worker processes owe an answer.
-pub struct Silence {
+pub struct Pings {
     next: Instant,
     /// How often each was asked since it said anything.
     asked: Vec<u32>,
@@ -33,9 +33,9 @@ enum Step {
     Kill,
 }
 
-impl Silence {
-    pub fn new() -> Silence {
-        Silence {
+impl Pings {
+    pub fn new() -> Pings {
+        Pings {
             next: Instant::now(),
             asked: Vec::new(),
         }
@@ -58,7 +58,7 @@ impl Silence {
         how
     }
 
-    /// Whether a worker process was killed for its silence.
+    /// Whether a worker process was killed for its pings.
     fn is_given_up(&self, worker: usize) -> bool {
         self.asked.get(worker).is_some_and(|asked| *asked > ASK_MOST)
     }
@@ -83,26 +83,26 @@ impl Silence {
 
 impl Dispatcher {
     /// Asks the worker processes that have jobs whether they are there, if it is time, and kills those that are not.
-    pub(super) fn break_silence(&mut self) {
+    pub(super) fn ping_workers(&mut self) {
         let now = Instant::now();
-        if self.hand.running() == 0 || now < self.silence.next {
+        if self.claims.running() == 0 || now < self.pings.next {
             return;
         }
-        self.silence.next = now + ASK_EVERY;
-        for worker in self.crew.present().collect::<Vec<_>>() {
-            if self.hand.line(worker).is_empty() {
-                self.silence.end(worker);
+        self.pings.next = now + ASK_EVERY;
+        for worker in self.worker_pool.present().collect::<Vec<_>>() {
+            if self.claims.at_worker(worker).is_empty() {
+                self.pings.end(worker);
                 continue;
             }
-            match self.silence.step(worker) {
-                Step::Ask => self.crew.send(worker, &ToWorker::Ping),
+            match self.pings.step(worker) {
+                Step::Ask => self.worker_pool.send(worker, &ToWorker::Ping),
                 Step::Kill => {
                     let silent = (ASK_EVERY * ASK_MOST).as_secs();
                     tracing::error!(
                         worker = worker + 1,
                         "the worker process has not answered for {silent} s; killing it"
                     );
-                    self.crew.kill(worker);
+                    self.worker_pool.kill(worker);
                 }
             }
         }
@@ -115,18 +115,18 @@ mod tests {
 
     #[test]
     fn who_is_asked_in_vain_too_often_is_killed_and_nobody_else() {
-        let mut silence = Silence::new();
+        let mut pings = Pings::new();
         for _ in 0..ASK_MOST {
-            assert_eq!((silence.step(1), silence.step(0)), (Step::Ask, Step::Ask));
+            assert_eq!((pings.step(1), pings.step(0)), (Step::Ask, Step::Ask));
         }
-        assert!(!silence.is_given_up(1));
-        silence.end(0);
-        assert_eq!((silence.step(1), silence.step(0)), (Step::Kill, Step::Ask));
-        assert!(silence.is_given_up(1) && !silence.is_given_up(0));
+        assert!(!pings.is_given_up(1));
+        pings.end(0);
+        assert_eq!((pings.step(1), pings.step(0)), (Step::Kill, Step::Ask));
+        assert!(pings.is_given_up(1) && !pings.is_given_up(0));
         // The next process in its place begins afresh.
         let gone = || Err(io::Error::other("gone"));
-        assert!(silence.how_ended(1, gone()).contains("did not answer"));
-        assert_eq!(silence.step(1), Step::Ask);
-        assert_eq!(silence.how_ended(1, gone()), "gone");
+        assert!(pings.how_ended(1, gone()).contains("did not answer"));
+        assert_eq!(pings.step(1), Step::Ask);
+        assert_eq!(pings.how_ended(1, gone()), "gone");
     }
 }

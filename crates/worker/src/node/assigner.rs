@@ -10,10 +10,10 @@ use queuectl_storage::Claimed;
 
 use super::dispatcher::Dispatcher;
 use super::shutdown::Phase;
-use super::{decide, hand, report};
+use super::{claims, decide, report};
+use crate::env::Instant;
+use crate::failpoints;
 use crate::protocol::ToWorker;
-use crate::sabotage;
-use crate::world::Instant;
 
 /// Most jobs that wait at a worker process for each of its slots.
 const WAITING_MOST: u32 = 512;
@@ -30,20 +30,20 @@ const DAMAGED: &str = "what the job runs is not what was stored: the database is
 impl Dispatcher {
     /// Gives jobs to workers, the least busy first: those whose worker died under them and that can be taken over, then
     /// those in stock. While jobs are short, some wait at the workers, where a slot is filled without a way back.
-    pub(super) fn hand_out(&mut self) {
+    pub(super) fn assign(&mut self) {
         self.discard();
         if !self.lease.is_held() {
             return;
         }
-        while self.hand.any_adrift()
+        while self.claims.any_to_adopt()
             && let Some(worker) = self.worker_below(self.slots())
         {
             self.adopt(worker);
         }
         let most = self.slots() * (1 + self.pace.ahead_per_slot().min(WAITING_MOST) as usize);
-        while !self.hand.stock.is_empty()
+        while !self.claims.unassigned.is_empty()
             && let Some(worker) = self.worker_below(most)
-            && let Some(job) = self.hand.stock.pop_front()
+            && let Some(job) = self.claims.unassigned.pop_front()
         {
             self.give(worker, job);
         }
@@ -51,19 +51,19 @@ impl Dispatcher {
 
     /// Workers that have enough to do for a while are listened to only now and then.
     pub(super) fn set_pauses(&mut self) {
-        for worker in self.crew.present() {
+        for worker in self.worker_pool.present() {
             let busy = self
                 .pace
                 .time_for(self.waiting_at(worker).len(), self.options.concurrency);
             let pause = (busy / 2).min(UNHEARD_MOST);
             let listen = pause < UNHEARD_LEAST || !self.phase.is_working();
-            self.crew
+            self.worker_pool
                 .set_pause(worker, if listen { Duration::ZERO } else { pause });
         }
     }
 
     fn give(&mut self, worker: usize, job: Claimed) {
-        if !job.is_intact() && !sabotage::is_off("sums") {
+        if !job.is_intact() && !failpoints::is_disabled("sums") {
             return self.refuse(&job, DAMAGED.to_owned());
         }
         if let Some(fault) = job.fault() {
@@ -72,12 +72,12 @@ impl Dispatcher {
         }
         match self.run_of(&job) {
             Ok(run) => {
-                if self.hand.line(worker).len() < self.slots() {
+                if self.claims.at_worker(worker).len() < self.slots() {
                     report::started(&job, worker);
                     self.moved(worker);
                 }
-                self.crew.send(worker, &ToWorker::Start(run));
-                self.hand.start(worker, job, self.clock.now());
+                self.worker_pool.send(worker, &ToWorker::Start(run));
+                self.claims.start(worker, job, self.clock.now());
             }
             Err(message) => {
                 let now = self.clock.now();
@@ -113,11 +113,11 @@ impl Dispatcher {
 
     /// A job left its slot: the first that waits at that worker has it now.
     pub(super) fn slot_freed(&mut self, worker: usize) {
-        let next = self.hand.line(worker).get(self.slots() - 1).copied();
+        let next = self.claims.at_worker(worker).get(self.slots() - 1).copied();
         if let Some(key) = next {
-            self.hand.got_slot(key, self.clock.now());
+            self.claims.got_slot(key, self.clock.now());
         }
-        if let Some(running) = next.and_then(|key| self.hand.get(key)) {
+        if let Some(running) = next.and_then(|key| self.claims.get(key)) {
             report::started(&running.job, worker);
         }
         self.moved(worker);
@@ -125,7 +125,10 @@ impl Dispatcher {
 
     /// The jobs that wait at a worker for a slot.
     fn waiting_at(&self, worker: usize) -> &[RunKey] {
-        self.hand.line(worker).get(self.slots()..).unwrap_or_default()
+        self.claims
+            .at_worker(worker)
+            .get(self.slots()..)
+            .unwrap_or_default()
     }
 
     /// When what waits counts as stalled: the jobs in front of it have turned long, so others shall have it.
@@ -134,7 +137,7 @@ impl Dispatcher {
         let at_workers = at_workers
             .filter(|(worker, _)| !self.waiting_at(*worker).is_empty())
             .map(|(_, at)| *at);
-        let in_stock = (!self.hand.stock.is_empty()).then_some(self.moved_at);
+        let in_stock = (!self.claims.unassigned.is_empty()).then_some(self.moved_at);
         at_workers.chain(in_stock).min().map(|at| at + STALLED)
     }
 
@@ -143,7 +146,7 @@ impl Dispatcher {
         for worker in 0..self.workers_moved_at.len() {
             let waiting = self.waiting_at(worker).to_vec();
             if !waiting.is_empty() {
-                self.crew.send(worker, &ToWorker::Recall(waiting));
+                self.worker_pool.send(worker, &ToWorker::Recall(waiting));
             }
         }
     }
@@ -160,44 +163,44 @@ impl Dispatcher {
         for worker in 0..self.workers_moved_at.len() {
             let waiting = self.waiting_at(worker).to_vec();
             if !waiting.is_empty() && self.workers_moved_at[worker] + STALLED <= now {
-                self.crew.send(worker, &ToWorker::Recall(waiting));
+                self.worker_pool.send(worker, &ToWorker::Recall(waiting));
                 self.workers_moved_at[worker] = now;
             }
         }
-        if self.moved_at + STALLED <= now && !self.hand.stock.is_empty() {
-            let jobs = self.hand.stock.len();
+        if self.moved_at + STALLED <= now && !self.claims.unassigned.is_empty() {
+            let jobs = self.claims.unassigned.len();
             tracing::debug!(jobs, "jobs turned long; giving back what was claimed ahead");
-            self.give_back_stock();
+            self.give_back_unassigned();
         }
     }
 
     fn adopt(&mut self, worker: usize) {
-        let Some(running) = self.hand.adopt(worker) else {
+        let Some(running) = self.claims.adopt(worker) else {
             return;
         };
         let (job, sent_at, stopping) = (running.job.clone(), running.sent_at, running.stopping);
         let handle = running.handle.clone().unwrap_or_default();
-        let (key, Ok(mut run)) = (hand::key(&job), self.run_of(&job)) else {
+        let (key, Ok(mut run)) = (claims::key(&job), self.run_of(&job)) else {
             return;
         };
         // Its time goes on running.
         run.used = self.clock.now().since(sent_at);
         report::adopted(&job, worker);
-        self.crew.send(worker, &ToWorker::Adopt(run, handle));
+        self.worker_pool.send(worker, &ToWorker::Adopt(run, handle));
         // What it was told meanwhile, nobody heard.
         if let Some(reason) = stopping {
             let message = match self.phase {
                 Phase::Killing { .. } => ToWorker::Kill(key, reason),
                 _ => ToWorker::Stop(key, reason),
             };
-            self.crew.send(worker, &message);
+            self.worker_pool.send(worker, &message);
         }
     }
 
     /// The least busy worker, if it has fewer jobs than that.
     fn worker_below(&self, most: usize) -> Option<usize> {
-        let load = |worker: &usize| self.hand.line(*worker).len();
-        self.crew
+        let load = |worker: &usize| self.claims.at_worker(*worker).len();
+        self.worker_pool
             .present()
             .min_by_key(load)
             .filter(|worker| load(worker) < most)
@@ -208,7 +211,7 @@ impl Dispatcher {
             .timeout_ms
             .map(|ms| Duration::from_millis(u64::try_from(ms).unwrap_or(0)));
         Ok(Run {
-            key: hand::key(job),
+            key: claims::key(job),
             public_id: job.name.clone().unwrap_or_else(|| job.id.to_string()),
             attempt: job.attempt,
             queue: job.queue.clone(),
@@ -226,21 +229,22 @@ impl Dispatcher {
 
     /// Tells the executors that want to know which outcomes are durable now.
     pub(super) fn tell_recorded(&mut self) {
-        for (worker, keys) in self.kept.recorded() {
-            self.crew.send(worker, &ToWorker::Recorded(keys));
+        for (worker, keys) in self.pending_acks.recorded() {
+            self.worker_pool.send(worker, &ToWorker::Recorded(keys));
         }
         self.discard();
     }
 
     /// Has some worker let go of what those kept that died.
     fn discard(&mut self) {
-        if !self.kept.any_adrift() {
+        if !self.pending_acks.any_to_discard() {
             return;
         }
-        let worker = self.crew.present().next();
+        let worker = self.worker_pool.present().next();
         if let Some(worker) = worker {
-            for (executor, handles) in self.kept.discarded_by(worker) {
-                self.crew.send(worker, &ToWorker::Discard(executor, handles));
+            for (executor, handles) in self.pending_acks.discarded_by(worker) {
+                self.worker_pool
+                    .send(worker, &ToWorker::Discard(executor, handles));
             }
         }
     }

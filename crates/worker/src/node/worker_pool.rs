@@ -18,10 +18,10 @@ use queuectl_executor::{PluginSettings, descriptors, inherit};
 
 use super::events::Event;
 use super::worker_log;
+use crate::env::{self, Instant, Tree};
 use crate::os;
 use crate::process::COOKIE;
 use crate::protocol::{self, ToWorker};
-use crate::world::{self, Instant, Tree};
 
 /// A worker process that lived this long starts again without delay.
 const HEALTHY: Duration = Duration::from_secs(10);
@@ -43,7 +43,7 @@ pub struct Launch {
     pub pass_on: fn(&[u8]),
 }
 
-pub struct Crew {
+pub struct WorkerPool {
     launch: Launch,
     cookie: String,
     events: Sender<Event>,
@@ -118,7 +118,7 @@ impl Pause {
     }
 }
 
-impl Crew {
+impl WorkerPool {
     /// Starts `count` worker processes. `cookie` is the node's mark.
     pub fn start(
         count: u32,
@@ -127,7 +127,7 @@ impl Crew {
         slots: u32,
         settings: PluginSettings,
         events: Sender<Event>,
-    ) -> io::Result<Crew> {
+    ) -> io::Result<WorkerPool> {
         let greeting = Greeting {
             slots,
             settings,
@@ -135,7 +135,7 @@ impl Crew {
             lease: None,
             lock: launch.lock.clone(),
         };
-        let mut crew = Crew {
+        let mut worker_pool = WorkerPool {
             launch,
             cookie,
             events,
@@ -145,15 +145,15 @@ impl Crew {
             greeting,
         };
         for index in 0..count as usize {
-            let process = Some(crew.spawn(index)?);
-            crew.workers.push(Worker {
+            let process = Some(worker_pool.spawn(index)?);
+            worker_pool.workers.push(Worker {
                 process,
                 started_at: Instant::now(),
                 restart_wait: RESTART_FIRST,
                 restart_at: None,
             });
         }
-        Ok(crew)
+        Ok(worker_pool)
     }
 
     /// The workers that have a process, counted from 0.
@@ -175,7 +175,7 @@ impl Crew {
         }
     }
 
-    /// Sends a message, with the next [`Crew::flush`]. A worker that is gone is reported by its own event, so a failure
+    /// Sends a message, with the next [`WorkerPool::flush`]. A worker that is gone is reported by its own event, so a failure
     /// here needs no answer.
     pub fn send(&mut self, worker: usize, message: &ToWorker) {
         if let ToWorker::Start(run) | ToWorker::Adopt(run, _) = message {
@@ -261,7 +261,7 @@ impl Crew {
             .iter()
             .flat_map(|w| w.process.as_ref().map(|p| p.pid))
             .collect();
-        let killed = world::kill_adopted(&known, &self.cookie) + world::kill_marked(&process.cookie);
+        let killed = env::kill_adopted(&known, &self.cookie) + env::kill_marked(&process.cookie);
         if killed > 0 {
             tracing::info!(
                 worker = worker + 1,
@@ -331,7 +331,7 @@ impl Crew {
                 Ok(_) => {}
                 Err(_) => {
                     left.iter().flatten().for_each(|tree| tree.kill());
-                    world::kill_adopted(&[], &self.cookie);
+                    env::kill_adopted(&[], &self.cookie);
                     return;
                 }
             }
@@ -340,7 +340,7 @@ impl Crew {
         if self.left_some {
             trees.iter().for_each(|tree| tree.let_go());
         } else {
-            world::kill_adopted(&[], &self.cookie);
+            env::kill_adopted(&[], &self.cookie);
         }
     }
 

@@ -11,25 +11,25 @@ use std::path::Path;
 use queuectl_core::{OutcomeKind, Output, Settings};
 use queuectl_executor::RunKey;
 
-/// The farewells of processes whose end was not seen yet, by worker.
+/// The exit_notices of processes whose end was not seen yet, by worker.
 #[derive(Default)]
-pub struct Farewells(BTreeMap<usize, Farewell>);
+pub struct ExitNotices(BTreeMap<usize, ExitNotice>);
 
 /// Why a worker process ended.
-pub struct Farewell {
+pub struct ExitNotice {
     reason: String,
     culprit: Option<RunKey>,
     spoken: bool,
 }
 
-impl Farewells {
+impl ExitNotices {
     /// A worker process says that it ends.
     pub fn said(&mut self, worker: usize, reason: String, culprit: Option<RunKey>) {
         tracing::error!(worker = worker + 1, "ending the worker process: {reason}");
         let spoken = true;
         self.0.insert(
             worker,
-            Farewell {
+            ExitNotice {
                 reason,
                 culprit,
                 spoken,
@@ -38,9 +38,9 @@ impl Farewells {
     }
 
     /// A worker process ended, as `how` says.
-    pub fn gone(&mut self, worker: usize, how: &str) -> Farewell {
+    pub fn gone(&mut self, worker: usize, how: &str) -> ExitNotice {
         tracing::warn!(worker = worker + 1, "worker process died: {how}");
-        self.0.remove(&worker).unwrap_or_else(|| Farewell {
+        self.0.remove(&worker).unwrap_or_else(|| ExitNotice {
             reason: how.to_owned(),
             culprit: None,
             spoken: false,
@@ -48,7 +48,7 @@ impl Farewells {
     }
 }
 
-impl Farewell {
+impl ExitNotice {
     /// What became of a job that the process had, and why.
     pub fn outcome_of(&self, key: RunKey) -> (OutcomeKind, String) {
         let kind = if self.spoken && self.culprit != Some(key) {
@@ -123,11 +123,11 @@ mod tests {
             job: JobId(job),
             fence: 1,
         };
-        let mut farewells = Farewells::default();
-        farewells.said(1, "the plugin p hangs".to_owned(), Some(key(7)));
-        let silent = farewells.gone(0, "signal 11");
+        let mut exit_notices = ExitNotices::default();
+        exit_notices.said(1, "the plugin p hangs".to_owned(), Some(key(7)));
+        let silent = exit_notices.gone(0, "signal 11");
         assert_eq!(silent.outcome_of(key(7)).0, OutcomeKind::Crashed);
-        let spoken = farewells.gone(1, "exit status 71");
+        let spoken = exit_notices.gone(1, "exit status 71");
         assert_eq!(
             spoken.outcome_of(key(7)),
             (
@@ -137,7 +137,7 @@ mod tests {
         );
         assert_eq!(spoken.outcome_of(key(8)).0, OutcomeKind::Returned);
         // It is not remembered for the process that takes its place.
-        let next = farewells.gone(1, "signal 11");
+        let next = exit_notices.gone(1, "signal 11");
         assert_eq!(next.outcome_of(key(8)).0, OutcomeKind::Crashed);
     }
 }

@@ -7,7 +7,7 @@
 const VARIABLE: &str = "QUEUECTL_TEST_WITHOUT";
 
 /// Whether a guarantee is switched off.
-pub fn is_off(guarantee: &str) -> bool {
+pub fn is_disabled(guarantee: &str) -> bool {
     cfg!(debug_assertions)
         && std::env::var(VARIABLE).is_ok_and(|names| names.split(',').any(|name| name == guarantee))
 }

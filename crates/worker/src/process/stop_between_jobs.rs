@@ -16,11 +16,11 @@ use queuectl_core::{JobId, OutcomeKind};
 use queuectl_executor::{CALL_LIMIT, Run, RunKey, SearchPath, StopReason};
 
 use super::{Worker, WorkerOptions};
-use crate::deadline::Moment;
+use crate::deadline::SharedDeadline;
 use crate::protocol::{self, FromWorker, ToWorker};
 
 /// Longest that anything here may take.
-const PATIENCE: Duration = Duration::from_secs(60);
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// Builds a plugin whose runs end when they are stopped; false where there is no C compiler.
 fn compile(folder: &Path) -> bool {
@@ -74,7 +74,7 @@ fn a_stop_between_two_jobs_is_not_lost() {
     let lease = folder.path().join("lease");
     nix::unistd::mkfifo(&lease, nix::sys::stat::Mode::S_IRWXU).unwrap();
     let (ours, theirs) = UnixStream::pair().unwrap();
-    ours.set_read_timeout(Some(PATIENCE)).unwrap();
+    ours.set_read_timeout(Some(ANSWER_TIMEOUT)).unwrap();
     let mut told = BufReader::new(ours);
     let mut told = || {
         protocol::read::<FromWorker>(&mut told)
@@ -97,7 +97,10 @@ fn a_stop_between_two_jobs_is_not_lost() {
     worker.handle(ToWorker::Slots(1));
     worker.handle(ToWorker::Start(first));
     worker.handle(ToWorker::Start(second));
-    worker.gate.lease.get_or_init(|| Moment::of(lease.clone()));
+    worker
+        .gate
+        .lease
+        .get_or_init(|| SharedDeadline::of(lease.clone()));
     worker.handle(ToWorker::Stop(first_key, StopReason::Cancelled));
     // Opens when the host's thread reads it: the first job has ended, and the second is on its way.
     let mut gap = OpenOptions::new().write(true).open(&lease).unwrap();

@@ -11,8 +11,8 @@ use super::dispatcher::Dispatcher;
 use super::events::Event;
 use super::lease::{Keeper, Lease};
 use super::{NodeEnd, NodeError, NodeOptions};
+use crate::env::Instant;
 use crate::sim;
-use crate::world::Instant;
 
 /// See the module.
 pub struct SimNode {
@@ -78,7 +78,9 @@ impl SimNode {
 
     /// How many jobs it has claimed and not given back, as far as it knows.
     pub fn jobs_in_hand(&self) -> usize {
-        self.dispatcher.hand.running() + self.dispatcher.hand.stock.len() + self.dispatcher.hand.ended.len()
+        self.dispatcher.claims.running()
+            + self.dispatcher.claims.unassigned.len()
+            + self.dispatcher.claims.unrecorded.len()
     }
 
     /// When there is something to do for it.

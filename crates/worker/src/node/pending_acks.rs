@@ -10,8 +10,8 @@ use queuectl_core::ExecutorName;
 use queuectl_executor::RunKey;
 use queuectl_storage::Claimed;
 
-use super::hand;
-use crate::world::Instant;
+use super::claims;
+use crate::env::Instant;
 
 /// How long a worker process may need to let go of something.
 const LETTING_GO: Duration = Duration::from_secs(60);
@@ -34,7 +34,7 @@ struct Ended {
 
 /// The ended runs that executors may still keep something of.
 #[derive(Debug, Default)]
-pub struct Kept {
+pub struct PendingAcks {
     /// Their outcomes are not durable yet.
     unrecorded: Vec<Ended>,
     /// Their outcomes are being recorded.
@@ -42,15 +42,15 @@ pub struct Kept {
     /// Their worker was told.
     told: VecDeque<Ended>,
     /// Their worker died before, or soon after it was told.
-    adrift: Vec<Ended>,
+    to_discard: Vec<Ended>,
 }
 
-impl Kept {
+impl PendingAcks {
     /// A run ended, on a worker, or with it.
     pub fn ended(&mut self, worker: Option<usize>, job: &Claimed, handle: Option<Vec<u8>>) {
         if worker.is_some() || handle.is_some() {
             self.unrecorded.push(Ended {
-                key: hand::key(job),
+                key: claims::key(job),
                 executor: job.executor.clone(),
                 handle,
                 worker,
@@ -79,7 +79,7 @@ impl Kept {
                     by_worker.entry(worker).or_default().push(ended.key);
                     self.tell(ended, worker);
                 }
-                None => self.adrift.push(ended),
+                None => self.to_discard.push(ended),
             }
         }
         by_worker
@@ -114,17 +114,17 @@ impl Kept {
         self.told = told;
         let again = |ended: &Ended| ended.tellings < TELLINGS && ended.told_at.elapsed() < LETTING_GO;
         let gone: VecDeque<Ended> = gone;
-        self.adrift.extend(gone.into_iter().filter(again));
+        self.to_discard.extend(gone.into_iter().filter(again));
     }
 
-    pub fn any_adrift(&self) -> bool {
-        !self.adrift.is_empty()
+    pub fn any_to_discard(&self) -> bool {
+        !self.to_discard.is_empty()
     }
 
     /// The handles, by executor, that this worker is to let go of for those that died.
     pub fn discarded_by(&mut self, worker: usize) -> Vec<(ExecutorName, Vec<Vec<u8>>)> {
         let mut handles: BTreeMap<String, Vec<Vec<u8>>> = BTreeMap::new();
-        for ended in std::mem::take(&mut self.adrift) {
+        for ended in std::mem::take(&mut self.to_discard) {
             if let Some(handle) = ended.handle.clone() {
                 handles.entry(ended.executor.clone()).or_default().push(handle);
             }
@@ -158,75 +158,75 @@ mod tests {
         }
     }
 
-    fn ended(kept: &mut Kept, worker: Option<usize>, id: i64) {
-        kept.ended(worker, &claimed(id), Some(vec![id as u8]));
+    fn ended(acks: &mut PendingAcks, worker: Option<usize>, id: i64) {
+        acks.ended(worker, &claimed(id), Some(vec![id as u8]));
     }
 
-    fn recorded(kept: &mut Kept) -> BTreeMap<usize, Vec<RunKey>> {
-        kept.recording();
-        kept.recorded()
+    fn recorded(acks: &mut PendingAcks) -> BTreeMap<usize, Vec<RunKey>> {
+        acks.recording();
+        acks.recorded()
     }
 
-    fn discarded(kept: &mut Kept, worker: usize) -> Vec<Vec<u8>> {
-        let all = kept.discarded_by(worker);
+    fn discarded(acks: &mut PendingAcks, worker: usize) -> Vec<Vec<u8>> {
+        let all = acks.discarded_by(worker);
         all.into_iter().flat_map(|(_, handles)| handles).collect()
     }
 
     #[test]
     fn nobody_lets_go_before_the_outcome_is_durable() {
-        let mut kept = Kept::default();
-        ended(&mut kept, Some(0), 1);
-        ended(&mut kept, Some(1), 2);
-        ended(&mut kept, None, 3);
-        kept.worker_gone(0);
-        assert!(!kept.any_adrift());
-        let told = recorded(&mut kept);
+        let mut acks = PendingAcks::default();
+        ended(&mut acks, Some(0), 1);
+        ended(&mut acks, Some(1), 2);
+        ended(&mut acks, None, 3);
+        acks.worker_gone(0);
+        assert!(!acks.any_to_discard());
+        let told = recorded(&mut acks);
         assert_eq!(told.keys().collect::<Vec<_>>(), [&1]);
         assert_eq!(told[&1][0].job, JobId(2));
-        assert_eq!(discarded(&mut kept, 1), [[1], [3]]);
-        assert!(recorded(&mut kept).is_empty() && !kept.any_adrift());
+        assert_eq!(discarded(&mut acks, 1), [[1], [3]]);
+        assert!(recorded(&mut acks).is_empty() && !acks.any_to_discard());
     }
 
     #[test]
     fn what_ends_while_others_are_recorded_waits_for_the_next_time() {
-        let mut kept = Kept::default();
-        ended(&mut kept, Some(0), 1);
-        kept.recording();
-        ended(&mut kept, Some(0), 2);
+        let mut acks = PendingAcks::default();
+        ended(&mut acks, Some(0), 1);
+        acks.recording();
+        ended(&mut acks, Some(0), 2);
         let ids =
             |told: &BTreeMap<usize, Vec<RunKey>>| told[&0].iter().map(|key| key.job.0).collect::<Vec<_>>();
-        assert_eq!(ids(&kept.recorded()), [1]);
-        kept.recording();
-        ended(&mut kept, Some(0), 3);
-        kept.not_recorded();
-        assert!(kept.recorded().is_empty(), "it failed");
-        kept.recording();
-        kept.worker_gone(0);
-        assert!(kept.recorded().is_empty());
-        assert_eq!(discarded(&mut kept, 1), [[1], [3], [2]]);
+        assert_eq!(ids(&acks.recorded()), [1]);
+        acks.recording();
+        ended(&mut acks, Some(0), 3);
+        acks.not_recorded();
+        assert!(acks.recorded().is_empty(), "it failed");
+        acks.recording();
+        acks.worker_gone(0);
+        assert!(acks.recorded().is_empty());
+        assert_eq!(discarded(&mut acks, 1), [[1], [3], [2]]);
     }
 
     #[test]
     fn who_dies_after_it_was_told_may_not_have_listened() {
-        let mut kept = Kept::default();
-        ended(&mut kept, Some(0), 1);
-        ended(&mut kept, Some(1), 2);
-        recorded(&mut kept);
+        let mut acks = PendingAcks::default();
+        ended(&mut acks, Some(0), 1);
+        ended(&mut acks, Some(1), 2);
+        recorded(&mut acks);
         for worker in [0, 2] {
-            kept.worker_gone(worker);
-            assert_eq!(discarded(&mut kept, 2), [[1]], "the other one's stays");
+            acks.worker_gone(worker);
+            assert_eq!(discarded(&mut acks, 2), [[1]], "the other one's stays");
         }
-        kept.worker_gone(2);
-        assert!(!kept.any_adrift(), "not for ever");
+        acks.worker_gone(2);
+        assert!(!acks.any_to_discard(), "not for ever");
     }
 
     #[test]
     fn what_saved_no_handle_is_nobody_elses() {
-        let mut kept = Kept::default();
-        kept.ended(Some(0), &claimed(1), None);
-        kept.ended(None, &claimed(2), None);
-        assert_eq!(recorded(&mut kept).len(), 1);
-        kept.worker_gone(0);
-        assert!(!kept.any_adrift());
+        let mut acks = PendingAcks::default();
+        acks.ended(Some(0), &claimed(1), None);
+        acks.ended(None, &claimed(2), None);
+        assert_eq!(recorded(&mut acks).len(), 1);
+        acks.worker_gone(0);
+        assert!(!acks.any_to_discard());
     }
 }

@@ -1,4 +1,4 @@
-//! One turn of the dispatcher: whether there is reason for one, what it records and how many jobs it claims.
+//! One cycle of the dispatcher: whether there is reason for one, what it records and how many jobs it claims.
 //!
 //! What is done before and after with the jobs is the dispatcher's business; the transaction is the store's.
 
@@ -21,9 +21,9 @@ impl Dispatcher {
         if !self.phase.is_working() || self.store_retry.is_some() || !self.lease.is_held() {
             return 0;
         }
-        let slots = self.crew.present().count() * self.slots();
-        let (running, waiting) = self.hand.running_and_waiting(self.slots());
-        let in_stock = self.hand.stock.len() + waiting;
+        let slots = self.worker_pool.present().count() * self.slots();
+        let (running, waiting) = self.claims.running_and_waiting(self.slots());
+        let in_stock = self.claims.unassigned.len() + waiting;
         if let Some(most) = self.shortage.most() {
             return most.min(slots).saturating_sub(running + in_stock) as u32;
         }
@@ -32,13 +32,14 @@ impl Dispatcher {
 
     /// Whether outcomes can wait a little for others: only while the workers have enough to do.
     pub(super) fn may_linger(&self) -> bool {
-        let (_, waiting) = self.hand.running_and_waiting(self.slots());
-        let enough = self.hand.stock.len() + waiting >= self.crew.present().count() * self.slots();
-        enough && self.hand.ended.len() < LINGER_MOST && self.phase.is_working()
+        let (_, waiting) = self.claims.running_and_waiting(self.slots());
+        let enough =
+            self.claims.unassigned.len() + waiting >= self.worker_pool.present().count() * self.slots();
+        enough && self.claims.unrecorded.len() < LINGER_MOST && self.phase.is_working()
     }
 
-    /// One turn, if there is reason for one.
-    pub(super) fn turn(&mut self, now: Timestamp) -> Result<(), StoreError> {
+    /// One cycle, if there is reason for one.
+    pub(super) fn cycle(&mut self, now: Timestamp) -> Result<(), StoreError> {
         let due = self.next_due.is_some_and(|due| due <= now);
         let claim = if self.maybe_work || due { self.wants() } else { 0 };
         let record = self
@@ -47,13 +48,13 @@ impl Dispatcher {
         if record {
             self.record_apart(now);
         }
-        let record = record && self.hand.recording == 0;
+        let record = record && self.claims.recording == 0;
         if !record && claim == 0 {
             return Ok(());
         }
-        let turn = Turn {
+        let cycle = Turn {
             node: self.node,
-            records: if record { &self.hand.ended } else { &[] },
+            records: if record { &self.claims.unrecorded } else { &[] },
             claim,
             queues: &self.options.queues,
             now,
@@ -62,12 +63,12 @@ impl Dispatcher {
             stale,
             claimed,
             next_due,
-        } = self.store.turn(&turn)?;
+        } = self.store.turn(&cycle)?;
         report::refused(&stale);
         if record {
-            self.kept.recording();
+            self.pending_acks.recording();
             self.tell_recorded();
-            for record in self.hand.ended.drain(..) {
+            for record in self.claims.unrecorded.drain(..) {
                 self.maybe_work |= record.change.to() == State::Pending;
             }
             self.ended_since = None;
@@ -79,7 +80,7 @@ impl Dispatcher {
         let bytes = claimed.iter().map(|job| job.payload.len()).sum();
         self.pace.claimed(claimed.len(), bytes);
         self.next_due = next_due;
-        self.hand.stock.extend(claimed);
+        self.claims.unassigned.extend(claimed);
         Ok(())
     }
 }
