@@ -1,7 +1,7 @@
-//! The command line as it is typed: global options and the list of verbs.
+//! The command line as it is typed: global options and the list of commands.
 //!
 //! The forms with a colon (`dlq:list`) are the documented ones. The spaced forms (`dlq list`) are in `groups`. What a
-//! verb's own options mean is up to its file under `verbs/`.
+//! command's own options mean is up to its file under `commands/`.
 
 mod groups;
 
@@ -13,11 +13,11 @@ use anyhow::Result;
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 
 use self::groups::{ConfigGroup, DbVerb, DlqGroup, PluginGroup, WorkerGroup};
-use crate::context::Context;
-use crate::exit::Exit;
-use crate::verbs::{
+use crate::commands::{
     cancel, config, db, dlq, enqueue, init, list, logs, plugin, purge, retry, show, status, wait, worker,
 };
+use crate::context::Context;
+use crate::exit::Exit;
 
 /// A durable background job queue: jobs are kept in one file or on PostgreSQL, so they survive crashes and power cuts
 #[derive(Debug, Parser)]
@@ -56,7 +56,7 @@ Examples:
   queuectl worker:start --count 2         run jobs with two worker processes
   queuectl dlq:list                       what failed for good, and why";
 
-/// Options that every verb takes, before or after its name.
+/// Options that every command takes, before or after its name.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Global options")]
 pub struct Global {
@@ -223,12 +223,12 @@ pub struct HelpArgs {
 }
 
 impl Verb {
-    /// Whether the verb is a node or a worker process: those log what they do.
+    /// Whether the command is a node or a worker process: those log what they do.
     pub fn is_node(&self) -> bool {
         matches!(self, Verb::WorkerStart(_) | Verb::WorkerRun(_))
     }
 
-    /// The verb that a spaced form stands for.
+    /// The command that a spaced form stands for.
     pub fn plain(self) -> Verb {
         match self {
             Verb::Worker(group) => group.into(),

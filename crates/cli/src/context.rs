@@ -10,10 +10,10 @@ use queuectl_storage::{Location, OpenMode, Store, StoreError};
 
 use crate::cli::{ColorWhen, Global, LogFormat};
 use crate::exit::Usage;
-use crate::output::say;
+use crate::output::diagnostics;
 use crate::secret;
 
-/// What every verb needs to know.
+/// What every command needs to know.
 pub struct Context {
     /// The queue.
     pub location: Location,
@@ -63,7 +63,7 @@ impl Context {
     pub fn open(&self) -> Result<Store> {
         match Store::open(&self.location, OpenMode::MustExist) {
             Err(StoreError::Missing) => {
-                say::note(&format!("note: there is no queue yet at {}", self.location));
+                diagnostics::note(&format!("note: there is no queue yet at {}", self.location));
                 Ok(Store::empty(&self.location)?)
             }
             other => Ok(other?),

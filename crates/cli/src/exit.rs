@@ -9,7 +9,7 @@ use queuectl_core::{ExecutorSettingError, IdError, JobError};
 use queuectl_storage::{Location, Problem, StoreError};
 use queuectl_worker::{NodeError, ProbeError, WorkerError};
 
-use crate::output::say;
+use crate::output::diagnostics;
 
 /// The status with which the process ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -101,14 +101,14 @@ pub fn report(error: &Error, location: Option<&Location>) -> ExitCode {
     let exit = classify(error);
     let about_store = [Exit::STORE_UNUSABLE, Exit::STORE_UNAVAILABLE, Exit::UNSURE].contains(&exit);
     match location.filter(|_| about_store) {
-        Some(location) => say::error(&format!("{location}: {}", in_words(error))),
-        None => say::error(&in_words(error)),
+        Some(location) => diagnostics::error(&format!("{location}: {}", in_words(error))),
+        None => diagnostics::error(&in_words(error)),
     }
     let hint = error
         .chain()
         .find_map(|cause| cause.downcast_ref::<Usage>()?.hint.as_deref());
     if let Some(hint) = hint {
-        say::hint(hint);
+        diagnostics::hint(hint);
     }
     exit.into()
 }
@@ -119,7 +119,7 @@ pub fn report_unprinted(error: &io::Error) -> ExitCode {
         // Whoever read our output has seen enough, as with `queuectl list | head`.
         return Exit::OK.into();
     }
-    say::error(&format!("cannot write to standard output: {error}"));
+    diagnostics::error(&format!("cannot write to standard output: {error}"));
     Exit::NEGATIVE.into()
 }
 

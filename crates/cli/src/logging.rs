@@ -1,6 +1,6 @@
 //! Log events, on standard error: one line each, for people or as JSON.
 //!
-//! Nodes log what they do; other verbs log only warnings. `-v` and `-q` move the level, `QUEUECTL_LOG` replaces it
+//! Nodes log what they do; other commands log only warnings. `-v` and `-q` move the level, `QUEUECTL_LOG` replaces it
 //! with a filter such as `queuectl_worker=debug,warn`. Spans are not printed: each event says all it has to say.
 //!
 //! A node and its worker processes do not wait for whoever reads their log; see `queue`. An event of the name

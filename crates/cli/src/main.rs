@@ -1,8 +1,8 @@
-//! The `queuectl` binary: reads the command line, runs one verb, reports how it went.
+//! The `queuectl` binary: reads the command line, runs one command, reports how it went.
 //!
 //! - `cli`: the command line as it is typed. `parse`: reading it. `tips`: what is said about words that are not in it.
 //! - `context`: the global options, resolved.
-//! - `verbs/`: one file per verb or family of verbs. A verb calls the store, the DLQ or the node and prints.
+//! - `commands/`: one file per command or family of commands. A command calls the store, the DLQ or the node and prints.
 //! - `input/`: texts that users write (times, job JSON, lines) into types of the core. `number`: options within a range.
 //! - `output/`: types of the core into tables, JSON and escaped text.
 //! - `secret`: a password that was given leaves the arguments and the environment.
@@ -11,6 +11,7 @@
 //! No decision about jobs is made here; those belong to the crates below.
 
 mod cli;
+mod commands;
 mod context;
 mod exit;
 mod input;
@@ -20,7 +21,6 @@ mod output;
 mod parse;
 mod secret;
 mod tips;
-mod verbs;
 
 use std::process::ExitCode;
 

@@ -12,8 +12,8 @@ use clap::error::ErrorKind;
 use clap::{Args, Command, CommandFactory, FromArgMatches};
 
 use crate::cli::{CommandLine, Global, Verb};
-use crate::verbs::enqueue::EnqueueArgs;
-use crate::verbs::enqueue::words::{is_file, is_no_program};
+use crate::commands::enqueue::EnqueueArgs;
+use crate::commands::enqueue::words::{is_file, is_no_program};
 use crate::{exit, tips};
 
 /// Reads the command line of this process. If it asks for help, or has a mistake in it, that is printed, and the status is
@@ -99,8 +99,8 @@ fn meant(enqueue: &mut EnqueueArgs, words: &[OsString]) -> Option<(Vec<OsString>
     Some((meant, vec![name.clone()]))
 }
 
-/// The same for these words. All of clap takes longer than many a verb, so a command line without a mistake is read by
-/// a grammar of one verb. Nothing is taken down again; the process ends soon enough.
+/// The same for these words. All of clap takes longer than many a command, so a command line without a mistake is read by
+/// a grammar of one command. Nothing is taken down again; the process ends soon enough.
 fn read(words: &[OsString]) -> Result<CommandLine, clap::Error> {
     let all = ManuallyDrop::new(CommandLine::command());
     if let Some(mut one) = with_one_verb(&all, words).map(ManuallyDrop::new)
@@ -126,7 +126,7 @@ fn refuse(error: &clap::Error) -> ExitCode {
     }
 }
 
-/// The command line with a single verb, the first one that is named. It may be the wrong one, if it is an option's value;
+/// The command line with a single command, the first one that is named. It may be the wrong one, if it is an option's value;
 /// then the command line does not fit.
 fn with_one_verb(all: &Command, words: &[OsString]) -> Option<Command> {
     let verb = words

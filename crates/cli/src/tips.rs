@@ -33,7 +33,7 @@ const HARMLESS: &[&str] = &[
     "plugin:info",
 ];
 
-/// Groups of verbs, whose members may be typed after a blank.
+/// Groups of commands, whose members may be typed after a blank.
 const GROUPS: &[&str] = &["worker", "dlq", "config", "plugin", "db"];
 
 /// Commands of other tools, and what to do here. A name with a colon is known in that group only.

@@ -1,6 +1,6 @@
-//! docs/cli.md is what the binary's own `--help` says, for every verb.
+//! docs/cli.md is what the binary's own `--help` says, for every command.
 //!
-//! Which verbs there are is read from the help. With `QUEUECTL_UPDATE_DOCS=1` the page is written instead of compared.
+//! Which commands there are is read from the help. With `QUEUECTL_UPDATE_DOCS=1` the page is written instead of compared.
 
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
@@ -8,10 +8,10 @@ use std::process::{Command, Stdio};
 
 const HEAD: &str = "# Command line reference
 
-This page is what `queuectl --help` and `queuectl VERB --help` print, 100 columns wide. It is generated: to update it,
+This page is what `queuectl --help` and `queuectl COMMAND --help` print, 100 columns wide. It is generated: to update it,
 run `cargo test -p queuectl-cli --test cli_reference` with `QUEUECTL_UPDATE_DOCS=1`.
 
-The global options are the same for every verb and shown once. The verbs with a colon may also be typed with a space:
+The global options are the same for every command and shown once. The commands with a colon may also be typed with a space:
 `queuectl dlq list` is `queuectl dlq:list`. What `--json` prints is in [json.md](json.md).
 ";
 
@@ -38,18 +38,18 @@ fn help(words: &[&str]) -> String {
     text.replace("queuectl.exe", "queuectl").replace("\r\n", "\n")
 }
 
-/// The verbs that the main help lists.
-fn verbs(help: &str) -> Vec<&str> {
+/// The commands that the main help lists.
+fn commands(help: &str) -> Vec<&str> {
     let (_, list) = help.split_once("\nCommands:\n").expect("a list of commands");
     list.lines()
         .take_while(|line| !line.is_empty())
-        // Two blanks before a verb; the lines of a long description begin further right.
+        // Two blanks before a command; the lines of a long description begin further right.
         .filter_map(|line| line.strip_prefix("  ").filter(|rest| !rest.starts_with(' ')))
         .filter_map(|line| line.split_whitespace().next())
         .collect()
 }
 
-/// The paragraph of the main help about the options that every verb takes.
+/// The paragraph of the main help about the options that every command takes.
 fn global_options(help: &str) -> &str {
     let paragraphs = help.split("\n\n");
     let mut global = paragraphs.filter(|paragraph| paragraph.starts_with("Global options:\n"));
@@ -66,11 +66,11 @@ fn page() -> String {
         let _ = write!(page, "\n## `{title}`\n\n```text\n{}\n```\n", text.join("\n"));
     };
     section("queuectl", &main);
-    for verb in verbs(&main) {
-        let text = help(&[verb]);
-        assert!(text.contains(global), "{verb} takes other global options");
+    for command in commands(&main) {
+        let text = help(&[command]);
+        assert!(text.contains(global), "{command} takes other global options");
         section(
-            &format!("queuectl {verb}"),
+            &format!("queuectl {command}"),
             &text.replace(&format!("\n{}\n", global.trim_end()), ""),
         );
     }
@@ -114,7 +114,7 @@ fn table<'a>(readme: &'a str, heading: &str) -> Vec<Vec<&'a str>> {
 }
 
 #[test]
-fn the_readme_names_every_verb_setting_and_exit_status() {
+fn the_readme_names_every_command_setting_and_exit_status() {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../README.md");
     let readme = std::fs::read_to_string(path).expect("README.md can be read");
     let main = help(&[]);
@@ -122,7 +122,7 @@ fn the_readme_names_every_verb_setting_and_exit_status() {
         let rows = table(&readme, heading);
         rows.iter().map(|row| row[index]).collect()
     };
-    assert_eq!(column("## Commands", 1), verbs(&main));
+    assert_eq!(column("## Commands", 1), commands(&main));
 
     let (_, list) = main
         .split_once("Exit status:\n")
@@ -174,12 +174,15 @@ fn the_readme_names_every_verb_setting_and_exit_status() {
 #[test]
 fn every_kind_of_verb_is_found_in_the_help() {
     let main = help(&[]);
-    let found = verbs(&main);
+    let found = commands(&main);
     for known in ["enqueue", "worker:start", "dlq:list", "config:set", "db:check"] {
         assert!(found.contains(&known), "{known} is not among {found:?}");
     }
-    assert!(!found.contains(&"worker:run"), "hidden verbs are not documented");
-    // The words of a description are not taken for verbs.
+    assert!(
+        !found.contains(&"worker:run"),
+        "hidden commands are not documented"
+    );
+    // The words of a description are not taken for commands.
     let wrapped = "x\nCommands:\n  one  Does\n       this\n  two  That\n\nOptions:\n  -h  Help\n";
-    assert_eq!(verbs(wrapped), ["one", "two"]);
+    assert_eq!(commands(wrapped), ["one", "two"]);
 }

@@ -38,7 +38,7 @@ impl Queue {
         command
     }
 
-    /// The JSON document that a verb prints; null if it prints nothing.
+    /// The JSON document that a command prints; null if it prints nothing.
     fn json(&self, words: &[&str], status: i32) -> Value {
         let mut command = self.command(&[&["--json"], words].concat());
         let output = command.output().expect("queuectl runs");
@@ -143,7 +143,7 @@ fn the_page_names_exactly_the_fields_that_are_printed() {
     check("### `db:compact`", &[], &queue.json(&["db:compact"], 0));
 }
 
-/// What the verbs about plugins print of the shell executor.
+/// What the commands about plugins print of the shell executor.
 fn plugins(queue: &Queue, check: &dyn Fn(&str, &[&str], &Value)) {
     let (prefix, suffix) = (std::env::consts::DLL_PREFIX, std::env::consts::DLL_SUFFIX);
     let plugin = binary().with_file_name(format!("{prefix}queuectl_plugin_shell{suffix}"));

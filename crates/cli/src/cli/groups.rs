@@ -3,9 +3,9 @@
 use clap::{Args, Subcommand};
 
 use super::Verb;
-use crate::verbs::{config, db, dlq, plugin, worker};
+use crate::commands::{config, db, dlq, plugin, worker};
 
-/// `worker` and a verb; alone, it lists.
+/// `worker` and a command; alone, it lists.
 #[derive(Debug, Args)]
 pub struct WorkerGroup {
     #[command(subcommand)]
@@ -20,7 +20,7 @@ impl From<WorkerGroup> for Verb {
     }
 }
 
-/// `dlq` and a verb; alone, it lists.
+/// `dlq` and a command; alone, it lists.
 #[derive(Debug, Args)]
 pub struct DlqGroup {
     #[command(subcommand)]
@@ -35,7 +35,7 @@ impl From<DlqGroup> for Verb {
     }
 }
 
-/// `config` and a verb; alone, it lists.
+/// `config` and a command; alone, it lists.
 #[derive(Debug, Args)]
 pub struct ConfigGroup {
     #[command(subcommand)]
@@ -50,7 +50,7 @@ impl From<ConfigGroup> for Verb {
     }
 }
 
-/// `plugin` and a verb; alone, it lists.
+/// `plugin` and a command; alone, it lists.
 #[derive(Debug, Args)]
 pub struct PluginGroup {
     #[command(subcommand)]

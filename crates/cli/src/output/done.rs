@@ -6,7 +6,7 @@ use std::io::{self, Write};
 
 use serde::Serialize;
 
-use super::{escape, json, say};
+use super::{diagnostics, escape, json};
 use crate::context::Context;
 
 /// Prints what was done: the document if JSON is asked for, else the line.
@@ -24,7 +24,7 @@ pub fn printed_or_warn(printed: io::Result<()>, words: impl FnOnce() -> String) 
     match printed {
         Ok(()) => {}
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {}
-        Err(error) => say::warning(&format!(
+        Err(error) => diagnostics::warning(&format!(
             "{} (standard output cannot be written: {error})",
             words()
         )),

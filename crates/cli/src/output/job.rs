@@ -7,7 +7,7 @@ use queuectl_core::{Command, ExecutorName, Job, JobId, NodeId, QueueName, Settin
 use queuectl_storage::{Store, StoreError};
 use serde::Serialize;
 
-/// A job as `list --json` and the other verbs print it. Every key is always there; what does not apply is null.
+/// A job as `list --json` and the other commands print it. Every key is always there; what does not apply is null.
 /// Times are RFC 3339 in UTC. Keys are added over time, and none changes its meaning.
 #[derive(Debug, Serialize)]
 pub struct JobView {

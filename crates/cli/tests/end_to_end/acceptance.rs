@@ -73,11 +73,11 @@ fn the_story_with_the_default_back_off() {
 }
 
 #[test]
-fn the_same_verbs_in_two_words() {
+fn the_same_commands_in_two_words() {
     let queue = Queue::quick();
     let id = queue.enqueue(["--max-retries", "0", "exit 1"]);
     queue.enqueue(["exit 0"]);
-    let mut node = Node::start_verb(&queue, &["worker", "start", "--count", "2", "--drain"], |_| {});
+    let mut node = Node::start_command(&queue, &["worker", "start", "--count", "2", "--drain"], |_| {});
     assert_eq!(node.wait_exit(), 1, "one job is dead");
     assert_eq!(queue.ok(["dlq", "list"]), queue.ok(["dlq:list"]));
     assert!(queue.ok(["dlq", "show", &id]).contains("exit status 1"));

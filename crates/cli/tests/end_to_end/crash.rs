@@ -134,7 +134,7 @@ fn what_no_job_started_outlives_worker_processes_and_the_node() {
     let words = "sleep 1000 & echo $! > side
         (until [ -e go ]; do sleep 0.01; done; setsid -f sh -c 'echo $$ > late; exec sleep 1000') &
         exec \"$@\"";
-    let mut node = Node::start_verb(&queue, &["worker:start"], |command| {
+    let mut node = Node::start_command(&queue, &["worker:start"], |command| {
         let mut shell = std::process::Command::new("sh");
         shell.args(["-c", words, "sh"]);
         *command = within(shell, command);

@@ -131,13 +131,13 @@ fn a_read_only_disk_is_named() {
     disk.read_only();
     // There is a log already, so that it can still be read.
     assert_eq!(queue.state("mine"), "pending");
-    for verb in [
+    for command in [
         &["enqueue", "true"][..],
         &["config:set", "max_retries", "3"],
         &["cancel", "mine"],
     ] {
-        let said = queue.fails(6, verb);
-        assert!(said.contains("cannot be written"), "{verb:?}: {said}");
+        let said = queue.fails(6, command);
+        assert!(said.contains("cannot be written"), "{command:?}: {said}");
     }
     let said = queue.fails(6, ["worker:start", "--drain"]);
     assert!(said.contains("read-only"), "{said}");
@@ -170,15 +170,15 @@ fn a_read_only_file_can_be_looked_at_and_written_again_when_it_may_be() {
         return;
     };
     assert!(listed.ok().contains("mine"));
-    for verb in [
+    for command in [
         &["enqueue", "true"][..],
         &["cancel", "mine"],
         &["config:set", "max_retries", "3"],
         &["worker:start", "--drain"],
         &["worker:start", "--detach"],
     ] {
-        let said = run(verb).unwrap().fails(6);
-        assert!(said.contains("cannot be written"), "{verb:?}: {said}");
+        let said = run(command).unwrap().fails(6);
+        assert!(said.contains("cannot be written"), "{command:?}: {said}");
     }
     assert!(std::fs::read(queue.db()).unwrap() == before);
     // Who looked has left files of SQLite's with the mode of then.

@@ -11,7 +11,7 @@ use crate::support::{Node, PATIENCE, Queue, on_postgres};
 
 /// A node that a shell becomes after it did something.
 fn start_after(queue: &Queue, words: &str) -> Node {
-    Node::start_verb(queue, &["worker:start"], |command| {
+    Node::start_command(queue, &["worker:start"], |command| {
         let mut shell = Command::new("sh");
         shell.args(["-c", &format!("{words}\nexec \"$@\""), "sh"]);
         *command = within(shell, command);
@@ -95,7 +95,7 @@ fn a_job_knows_its_folder_and_its_queue_and_not_those_of_its_node() {
         let job = job.replace("FOLDER", folder).replace("PAYLOAD", payload);
         queue.enqueue([job.as_str()])
     });
-    let mut node = Node::start_verb(&queue, &["worker:start", "--drain"], |node| {
+    let mut node = Node::start_command(&queue, &["worker:start", "--drain"], |node| {
         node.env("PWD", "/elsewhere").env("OLDPWD", "/before");
         if !on_postgres() {
             node.args(["--db".as_ref(), queue.db().as_os_str()]);

@@ -7,10 +7,10 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod bulk_enqueue;
 mod config;
 mod enqueue;
-mod from;
-mod hands;
+mod familiar_forms;
 mod refused;
 #[cfg(target_os = "linux")]
 mod replaced;
@@ -18,9 +18,9 @@ mod unusable;
 
 // The longest test is in here; tests start in alphabetical order.
 mod acceptance;
-mod cancel;
 #[cfg(target_os = "linux")]
-mod conforms;
+mod bundled_plugins;
+mod cancel;
 #[cfg(target_os = "linux")]
 mod crash;
 #[cfg(target_os = "linux")]
@@ -30,19 +30,19 @@ mod docker;
 #[cfg(target_os = "linux")]
 mod docker_crash;
 #[cfg(unix)]
-mod hard;
+mod exactly_once;
 #[cfg(unix)]
 mod http;
 #[cfg(target_os = "linux")]
 mod inherited;
+mod inspection;
+#[cfg(unix)]
+mod job_outcomes;
 #[cfg(target_os = "linux")]
 mod kit;
 #[cfg(target_os = "linux")]
 mod leftovers;
-mod life;
-mod looking;
-#[cfg(unix)]
-mod many;
+mod node_lifecycle;
 #[cfg(target_os = "linux")]
 mod plugin;
 #[cfg(target_os = "linux")]

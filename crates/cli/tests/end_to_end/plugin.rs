@@ -80,7 +80,7 @@ fn a_plugin_that_hangs_while_it_is_loaded_costs_its_own_job_alone() {
         let gate = queue.gate("gate");
         let folder = file.parent().unwrap().to_str().unwrap();
         let words = ["worker:start", "--concurrency", "2", "--plugin-dir", folder];
-        let node = Node::start_verb(&queue, &words, |command| {
+        let node = Node::start_command(&queue, &words, |command| {
             command.env("QUEUECTL_PLUGIN_CALL_LIMIT", "300ms");
         });
         let bystander = queue.enqueue(["--max-retries", "0", crate::support::GATED]);
@@ -119,7 +119,7 @@ fn a_plugin_that_hangs_with_a_job_costs_its_worker_alone() {
         "--plugin-dir",
         plugins.to_str().unwrap(),
     ];
-    let node = Node::start_verb(&queue, &words, |command| {
+    let node = Node::start_command(&queue, &words, |command| {
         command.env("QUEUECTL_PLUGIN_CALL_LIMIT", "300ms");
     });
     let bystander = queue.enqueue([crate::support::GATED]);

@@ -90,7 +90,7 @@ fn what_is_too_large_is_refused() {
 }
 
 #[test]
-fn unknown_verbs_and_no_verb_are_mistakes() {
+fn unknown_commands_and_no_command_are_mistakes() {
     let queue = Queue::new();
     queue.fails(2, ["enqeue", "x"]);
     queue.fails(2, ["list", "--state", "lost"]);

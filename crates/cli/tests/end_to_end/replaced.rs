@@ -35,16 +35,16 @@ fn an_emptied_file_is_no_new_queue() {
     let queue = Queue::new();
     queue.enqueue(["true"]);
     fs::write(queue.db(), "").unwrap();
-    for verb in [
+    for command in [
         &["list"][..],
         &["enqueue", "true"],
         &["worker:start", "--drain"],
         &["db:check"],
     ] {
-        let said = queue.fails(5, verb);
+        let said = queue.fails(5, command);
         assert!(
             said.contains("the file is empty") && said.contains("queue.db.d"),
-            "{verb:?}: {said}"
+            "{command:?}: {said}"
         );
     }
     assert_eq!(fs::read(queue.db()).unwrap(), b"");

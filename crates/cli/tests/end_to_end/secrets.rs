@@ -31,7 +31,7 @@ fn what_a_job_is_given_is_not_shown_in_passing() {
         }
     }
     let look = || {
-        for verb in [
+        for command in [
             &["list"][..],
             &["--json", "list"],
             &["show", &id],
@@ -51,8 +51,8 @@ fn what_a_job_is_given_is_not_shown_in_passing() {
             &["--json", "wait", &id, "--timeout", "1ms"],
             &["--log-format", "json", "status"],
         ] {
-            let done = queue.run(verb);
-            never(verb[0], &format!("{}{}", done.text(), done.err));
+            let done = queue.run(command);
+            never(command[0], &format!("{}{}", done.text(), done.err));
         }
         never("the log", &node.log());
     };
@@ -187,7 +187,7 @@ fn secrets_of_a_payload_are_not_shown_when_its_plugin_crashes() {
     let node = queue.start(&["-v", "-v", "--plugin-dir", plugins.to_str().unwrap()]);
     let ended = queue.wait_state(&id, "dead");
     assert_eq!(crate::support::history(&ended), ["1 crashed", "2 crashed"]);
-    for verb in [
+    for command in [
         &["list"][..],
         &["--json", "list"],
         &["show", &id],
@@ -199,9 +199,9 @@ fn secrets_of_a_payload_are_not_shown_when_its_plugin_crashes() {
         &["wait", &id],
         &["-v", "-v", "db:check"],
     ] {
-        let done = queue.run(verb);
+        let done = queue.run(command);
         let text = format!("{}{}", done.text(), done.err);
-        assert!(!text.contains(CANARY), "{verb:?} shows it: {text}");
+        assert!(!text.contains(CANARY), "{command:?} shows it: {text}");
     }
     assert!(!node.log().contains(CANARY), "{}", node.log());
     let listed = queue.ok(["list"]);

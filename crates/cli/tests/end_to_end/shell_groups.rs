@@ -52,7 +52,7 @@ impl Service {
     /// Starts a node as the only process in it.
     fn node(&self, queue: &Queue) -> Node {
         let entrance = self.0.join("cgroup.procs");
-        let node = Node::start_verb(queue, &["worker:start"], |command| {
+        let node = Node::start_command(queue, &["worker:start"], |command| {
             use std::os::unix::process::CommandExt;
             let list = fs::File::options().write(true).open(entrance).unwrap();
             // SAFETY: one system call between fork and exec.

@@ -77,7 +77,7 @@ fn jobs_wait_for_a_folder_for_temporary_files() {
     let queue = Queue::quick();
     let bystander = queue.enqueue(["--queue", "other", "true"]);
     let needs = queue.enqueue(["--max-retries", "0", "--stdin", "hello", "cat"]);
-    let node = Node::start_verb(&queue, &["worker:start", "--queue", "default"], |command| {
+    let node = Node::start_command(&queue, &["worker:start", "--queue", "default"], |command| {
         command.env("TMPDIR", queue.path("temporary"));
     });
     node.wait_log("cannot start jobs");

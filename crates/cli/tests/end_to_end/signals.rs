@@ -80,7 +80,7 @@ fn the_third_signal_kills_what_does_not_want_to_stop() {
 fn ctrl_c_does_not_kill_jobs() {
     let queue = Queue::quick();
     let gate = queue.gate("gate");
-    let mut node = Node::start_verb(&queue, &["worker:start", "--count", "2"], |command| {
+    let mut node = Node::start_command(&queue, &["worker:start", "--count", "2"], |command| {
         command.process_group(0);
     });
     let ids = [queue.enqueue([GATED]), queue.enqueue([GATED])];

@@ -395,8 +395,8 @@ fn another_user_can_neither_read_nor_change_a_queue() {
     queue.ok(["worker:start", "--detach"]);
     // Others may pass the folders of the test, and only those.
     mode(queue.path("").as_path(), 0o755);
-    let inside = |verb: &[&str]| as_other(&queue.command(verb));
-    for verb in [
+    let inside = |command: &[&str]| as_other(&queue.command(command));
+    for command in [
         &["list"][..],
         &["show", "1"],
         &["logs", "1"],
@@ -410,16 +410,16 @@ fn another_user_can_neither_read_nor_change_a_queue() {
         &["db:check"],
         &["purge", "--yes"],
     ] {
-        let done = inside(verb);
+        let done = inside(command);
         assert!(
             matches!(done.status, 5 | 6),
-            "{verb:?}: {} {}",
+            "{command:?}: {} {}",
             done.status,
             done.err
         );
         assert!(
             !format!("{}{}", done.text(), done.err).contains(secret),
-            "{verb:?}"
+            "{command:?}"
         );
     }
     // Even if the folders were opened: the files are their owner's alone.

@@ -3,7 +3,7 @@
 use crate::support::Queue;
 
 /// Verbs that read, that write, and that run jobs.
-const VERBS: &[&[&str]] = &[
+const COMMANDS: &[&[&str]] = &[
     &["list"],
     &["status"],
     &["show", "1"],
@@ -17,16 +17,16 @@ const VERBS: &[&[&str]] = &[
     &["worker:start", "--drain"],
 ];
 
-/// Every verb must refuse the file with that status and that text, and leave it as it is.
+/// Every command must refuse the file with that status and that text, and leave it as it is.
 fn refused(queue: &Queue, status: i32, text: &str) {
     let before = std::fs::read(queue.db()).unwrap();
-    for verb in VERBS {
-        let said = queue.fails(status, *verb);
-        assert!(said.contains(text), "{verb:?}: {said}");
-        assert!(said.contains(queue.db().to_str().unwrap()), "{verb:?}: {said}");
+    for command in COMMANDS {
+        let said = queue.fails(status, *command);
+        assert!(said.contains(text), "{command:?}: {said}");
+        assert!(said.contains(queue.db().to_str().unwrap()), "{command:?}: {said}");
         assert!(
             std::fs::read(queue.db()).unwrap() == before,
-            "{verb:?} changed the file"
+            "{command:?} changed the file"
         );
     }
 }
@@ -132,9 +132,12 @@ fn a_truncated_file() {
 fn a_folder() {
     let queue = Queue::new();
     std::fs::create_dir(queue.db()).unwrap();
-    for verb in VERBS {
-        let said = queue.fails(6, *verb);
-        assert!(said.to_lowercase().contains("is a directory"), "{verb:?}: {said}");
+    for command in COMMANDS {
+        let said = queue.fails(6, *command);
+        assert!(
+            said.to_lowercase().contains("is a directory"),
+            "{command:?}: {said}"
+        );
     }
     assert_eq!(std::fs::read_dir(queue.db()).unwrap().count(), 0);
 }
@@ -161,28 +164,32 @@ fn nothing_there() {
         (&["retry", "1"], 3),
     ];
     let files = || std::fs::read_dir(queue.path("")).unwrap().count();
-    for (verb, status) in reads {
+    for (words, status) in reads {
         for named in [true, false] {
-            let mut command = if named { queue.command(*verb) } else { queue.bare() };
+            let mut command = if named {
+                queue.command(*words)
+            } else {
+                queue.bare()
+            };
             if !named {
-                command.args(*verb);
+                command.args(*words);
             }
             let done = crate::support::finish(command, None);
-            assert_eq!(done.status, *status, "{verb:?}: {}", done.err);
+            assert_eq!(done.status, *status, "{words:?}: {}", done.err);
             assert!(
                 done.err.contains("there is no queue yet at "),
-                "{verb:?}: {}",
+                "{words:?}: {}",
                 done.err
             );
-            assert_eq!(files(), 0, "{verb:?} makes nothing");
+            assert_eq!(files(), 0, "{words:?} makes nothing");
         }
     }
     assert_eq!(queue.run(["list", "--json"]).ok(), "[]");
     assert_eq!(queue.ok(["config:get", "max_retries"]), "4");
     // What is about the file itself needs one.
-    for verb in [&["db:check"][..], &["db:compact"], &["db:backup", "copy.db"]] {
-        let said = queue.fails(5, verb);
-        assert!(said.contains("there is no queue here yet"), "{verb:?}: {said}");
+    for command in [&["db:check"][..], &["db:compact"], &["db:backup", "copy.db"]] {
+        let said = queue.fails(5, command);
+        assert!(said.contains("there is no queue here yet"), "{command:?}: {said}");
     }
     assert_eq!(files(), 0);
     let mut set = queue.bare();
@@ -229,14 +236,14 @@ fn what_is_in_the_way_is_named() {
     assert!(said.contains("504 bytes"), "{said}");
     let queue = queue.with_db("fifo");
     nix::unistd::mkfifo(&queue.path("fifo"), nix::sys::stat::Mode::S_IRWXU).unwrap();
-    for verb in [
+    for command in [
         &["list"][..],
         &["enqueue", "true"],
         &["db:migrate"],
         &["db:check"],
     ] {
-        let said = queue.fails(6, verb);
-        assert!(said.contains("it is a pipe"), "{verb:?}: {said}");
+        let said = queue.fails(6, command);
+        assert!(said.contains("it is a pipe"), "{command:?}: {said}");
     }
     let queue = queue.with_db("queue.db");
     let mut sh = std::process::Command::new("sh");

@@ -187,7 +187,7 @@ fn an_idle_node_is_woken_at_once() {
 
 /// A node with a console of its own, and a job for it.
 fn in_a_console(queue: &Queue, line: &str) -> (Node, String) {
-    let node = Node::start_verb(queue, &["worker:start"], own_console);
+    let node = Node::start_command(queue, &["worker:start"], own_console);
     (node, queue.enqueue([line]))
 }
 

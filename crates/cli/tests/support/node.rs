@@ -20,11 +20,11 @@ pub struct Node {
 impl Node {
     /// Starts a node, and does not wait until it runs.
     pub fn start(queue: &Queue, args: &[&str]) -> Node {
-        Node::start_verb(queue, &[&["worker:start"], args].concat(), |_| {})
+        Node::start_command(queue, &[&["worker:start"], args].concat(), |_| {})
     }
 
-    /// The same with the verb spelled out, and with changes to how it is started.
-    pub fn start_verb(queue: &Queue, words: &[&str], adjust: impl FnOnce(&mut Command)) -> Node {
+    /// The same with the command spelled out, and with changes to how it is started.
+    pub fn start_command(queue: &Queue, words: &[&str], adjust: impl FnOnce(&mut Command)) -> Node {
         let mut command = queue.command(words);
         adjust(&mut command);
         Node::start_with(queue, command)

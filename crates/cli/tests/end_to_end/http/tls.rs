@@ -51,7 +51,7 @@ fn a_certificate_must_be_trusted_and_for_that_name() {
     let by_name = format!("https://localhost:{}/", server.port());
     let by_address = format!("https://127.0.0.1:{}/", server.port());
     {
-        let node = Node::start_verb(&queue, &["worker:start"], |command| {
+        let node = Node::start_command(&queue, &["worker:start"], |command| {
             command.env("SSL_CERT_FILE", file("certificate.pem"));
         });
         node.wait_log("node started");

@@ -30,7 +30,7 @@ fn a_busy_node_loses_and_doubles_nothing() {
         "--plugin-dir",
         plugins.to_str().unwrap(),
     ];
-    let node = Node::start_verb(&queue, &words, |command| {
+    let node = Node::start_command(&queue, &words, |command| {
         command
             .env("QUEUECTL_DB", location)
             .env("QUEUECTL_LOG", "info,queuectl_worker=debug");

@@ -43,7 +43,7 @@ fn clocks_that_are_hours_apart_start_nothing_early_and_rescue_nobody() {
     // The control: a clock that is off makes a job early where this machine's own clock is what counts.
     let file = Queue::new().with_db("control.db");
     file.ok(["enqueue", "--delay", "1h", "true"]);
-    let early = Node::start_verb(&file, &["worker:start", "--drain"], |command| {
+    let early = Node::start_command(&file, &["worker:start", "--drain"], |command| {
         off(command, &library, AHEAD)
     });
     wait_until("a job that is early on SQLite", || file.state("1") == "completed");
@@ -52,7 +52,7 @@ fn clocks_that_are_hours_apart_start_nothing_early_and_rescue_nobody() {
     let node = |by: &str, queues: &str| {
         // A slot for every job: none waits for another.
         let words = ["worker:start", "--concurrency", "6", "--queue", queues];
-        let node = Node::start_verb(&queue, &words, |command| off(command, &library, by));
+        let node = Node::start_command(&queue, &words, |command| off(command, &library, by));
         node.wait_log("node started");
         node
     };

@@ -14,7 +14,7 @@ fn quick(name: &str) -> Option<Queue> {
 /// A node with a folder of its own, as on another machine.
 fn start(queue: &Queue, data: &str, without: &str) -> Node {
     let data = queue.path(data);
-    let node = Node::start_verb(queue, &["worker:start"], |command| {
+    let node = Node::start_command(queue, &["worker:start"], |command| {
         command
             .env("XDG_DATA_HOME", data)
             .env("QUEUECTL_TEST_WITHOUT", without);

@@ -101,7 +101,7 @@ impl Network {
     /// Starts a node on a machine; jobs find its number in `MACHINE`. It is not waited for.
     pub fn start(&self, queue: &Queue, machine: usize, args: &[&str]) -> Node {
         let data = queue.path(&format!("machine-{machine}"));
-        Node::start_verb(queue, &[&["worker:start"], args].concat(), |command| {
+        Node::start_command(queue, &[&["worker:start"], args].concat(), |command| {
             command
                 .env("XDG_DATA_HOME", &data)
                 .env("MACHINE", machine.to_string());

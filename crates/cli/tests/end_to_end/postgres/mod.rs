@@ -40,7 +40,7 @@ fn by_proxy(test: &str, settings: &[(&str, &str)]) -> Option<(Queue, Proxy)> {
 /// Starts a node whose way to the server is by the proxy, and waits until it runs.
 fn start(queue: &Queue, proxy: &Proxy) -> Node {
     let location = proxy.location(queue.location().to_str().unwrap());
-    let node = Node::start_verb(queue, &["worker:start"], |command| {
+    let node = Node::start_command(queue, &["worker:start"], |command| {
         command.env("QUEUECTL_DB", location);
     });
     node.wait_log("node started");
@@ -214,11 +214,11 @@ fn a_schema_that_is_not_there_is_not_made_by_looking() {
     let Some(queue) = Queue::postgres(name) else {
         return;
     };
-    for verb in ["list", "status", "worker:list"] {
-        let done = queue.run([verb]);
+    for command in ["list", "status", "worker:list"] {
+        let done = queue.run([command]);
         assert!(
             done.err.contains("there is no queue yet at "),
-            "{verb}: {}",
+            "{command}: {}",
             done.err
         );
         done.ok();

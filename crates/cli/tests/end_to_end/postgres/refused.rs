@@ -23,11 +23,11 @@ fn what_a_server_refuses_has_a_status_and_says_what_to_do() {
     );
     let (front, place) = server.location.split_once('@').unwrap();
     let (address, _) = place.split_once(':').unwrap();
-    let said = |location: &str, verb: &str, status: i32, words: &str| {
+    let said = |location: &str, line: &str, status: i32, words: &str| {
         let mut command = queue.bare();
-        command.env("QUEUECTL_DB", location).args(verb.split(' '));
+        command.env("QUEUECTL_DB", location).args(line.split(' '));
         let said = finish(command, None).fails(status);
-        assert!(said.contains(words), "{location} {verb}: {said}");
+        assert!(said.contains(words), "{location} {line}: {said}");
         assert!(!said.contains("permissions of the file"), "{said}");
     };
     let own = |rest: &str| format!("{}{rest}", server.location);
@@ -79,8 +79,13 @@ fn what_a_server_refuses_has_a_status_and_says_what_to_do() {
     sql("SELECT pg_reload_conf()");
     let setting = "SHOW default_transaction_read_only";
     wait_until("the setting to be heard of", || sql(setting).trim() == "on");
-    for verb in ["enqueue true", "worker:start --drain", "config:set lease 6s"] {
-        said(&server.location, verb, 6, "takes no changes, as a standby does");
+    for command in ["enqueue true", "worker:start --drain", "config:set lease 6s"] {
+        said(
+            &server.location,
+            command,
+            6,
+            "takes no changes, as a standby does",
+        );
     }
     said(
         &own("?schema=other"),

@@ -45,9 +45,9 @@ fn a_password_is_never_shown() {
     assert!(printed.contains("QUEUECTL_JOB_ID=1"), "the control: {printed}");
     never("the environment of a job", &printed);
     never("the log", &node.log());
-    for verb in ["worker:list", "status", "list", "db:check", "db:path"] {
-        let done = queue.run([verb]);
-        never(verb, &format!("{}{}", done.text(), done.err));
+    for command in ["worker:list", "status", "list", "db:check", "db:path"] {
+        let done = queue.run([command]);
+        never(command, &format!("{}{}", done.text(), done.err));
     }
     // The worker processes and what they start.
     let mut seen = 0;

@@ -15,30 +15,30 @@ const HINT: Style = AnsiColor::Yellow.on_default().bold();
 
 /// An error.
 pub fn error(message: &str) {
-    say(format_args!("{ERROR}error:{ERROR:#} {}\n", line(message)));
+    write(format_args!("{ERROR}error:{ERROR:#} {}\n", line(message)));
 }
 
 /// What to do about an error.
 pub fn hint(message: &str) {
-    say(format_args!("{HINT}hint:{HINT:#} {}\n", line(message)));
+    write(format_args!("{HINT}hint:{HINT:#} {}\n", line(message)));
 }
 
 /// Something that went wrong, without making the command fail.
 pub fn warning(message: &str) {
-    say(format_args!("{HINT}warning:{HINT:#} {}\n", line(message)));
+    write(format_args!("{HINT}warning:{HINT:#} {}\n", line(message)));
 }
 
 /// Something worth knowing.
 pub fn note(message: &str) {
-    say(format_args!("{}\n", line(message)));
+    write(format_args!("{}\n", line(message)));
 }
 
 /// A question that is answered on the same line.
 pub fn ask(question: &str) {
-    say(format_args!("{}", line(question)));
+    write(format_args!("{}", line(question)));
 }
 
-fn say(text: Arguments<'_>) {
+fn write(text: Arguments<'_>) {
     let mut bytes = anstream::AutoStream::new(Vec::new(), logging::color());
     let _ = bytes
         .write_fmt(text)

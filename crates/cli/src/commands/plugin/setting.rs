@@ -10,14 +10,14 @@ use serde_json::Value;
 
 use super::{probe_arguments, search, settings};
 use crate::context::Context;
-use crate::output::say;
+use crate::output::diagnostics;
 
 /// What the plugin has against that value, if it has anything.
 pub fn objection(setting: &ExecutorSetting, value: &str, context: &Context) -> Result<Option<String>> {
     let file = match search(context).find(&setting.executor) {
         Ok(file) => file,
         Err(error) => {
-            say::note(&format!("{setting} is stored unchecked: {error}"));
+            diagnostics::note(&format!("{setting} is stored unchecked: {error}"));
             return Ok(None);
         }
     };

@@ -19,7 +19,7 @@ use crate::exit::{Exit, Failed, Usage};
 use crate::input::json;
 use crate::input::time::duration;
 use crate::output::escape::BytesWriter;
-use crate::output::{done, json as json_out, say};
+use crate::output::{diagnostics, done, json as json_out};
 
 /// Run one job on a plugin, without a queue, and print what it prints
 #[derive(Debug, Args)]
@@ -94,7 +94,9 @@ pub fn run(args: &RunArgs, context: &Context) -> Result<Exit> {
         {
             Report::Finished(finished) => break finished,
             Report::Ending { reason, .. } => return Err(Failed::executor(reason).into()),
-            Report::Handle { handle, .. } => say::note(&format!("saved a handle of {} bytes", handle.len())),
+            Report::Handle { handle, .. } => {
+                diagnostics::note(&format!("saved a handle of {} bytes", handle.len()))
+            }
         }
     };
     let (outcome, output) = (&finished.outcome, &finished.output);
@@ -117,7 +119,7 @@ pub fn run(args: &RunArgs, context: &Context) -> Result<Exit> {
             .advice
             .wait
             .map(|wait| format!(", asks to wait {} ms", wait.as_millis()));
-        say::note(&format!(
+        diagnostics::note(&format!(
             "{}: {}{}",
             outcome.kind,
             outcome.message,

@@ -21,7 +21,7 @@ use crate::number::whole;
 use crate::output::attempt::AttemptView;
 use crate::output::escape::BytesWriter;
 use crate::output::time::exact;
-use crate::output::{json, say};
+use crate::output::{diagnostics, json};
 
 /// Print what a job printed
 #[derive(Debug, Args)]
@@ -74,7 +74,7 @@ pub fn run(args: &LogsArgs, context: &Context) -> Result<Exit> {
             print_attempt(&mut store, &args.job, fence, follow, context)?;
         }
         None if args.follow => follow(&mut store, &args.job, context)?,
-        None if job.fence == 0 => say::note(&not_started(&job)),
+        None if job.fence == 0 => diagnostics::note(&not_started(&job)),
         None => {
             let fence = choose(&mut store, &job, None)?;
             print_attempt(&mut store, &args.job, fence, None, context)?;
@@ -158,7 +158,7 @@ fn follow(store: &mut Store, job: &JobRef, context: &Context) -> Result<()> {
                         Some(due) => format!("next in {}", exact(due.since(store.now()?))),
                         None => "the job is back in the queue".to_owned(),
                     };
-                    say::note(&format!(
+                    diagnostics::note(&format!(
                         "attempt {} {}; {next}",
                         attempt.number,
                         how_it_ended(&attempt)
@@ -212,7 +212,7 @@ fn print_attempt(
         if !running || !is_followed {
             printer.finish()?;
             if running {
-                say::note(&format!("job '{job}' is still running; -f follows it"));
+                diagnostics::note(&format!("job '{job}' is still running; -f follows it"));
             }
             return Ok(None);
         }
@@ -280,7 +280,7 @@ impl Printer {
         if self.position < tail_start {
             let omitted = tail_start - self.position;
             self.out.finish()?;
-            say::note(&format!("… {omitted} bytes left out …"));
+            diagnostics::note(&format!("… {omitted} bytes left out …"));
             self.position = tail_start;
         }
         self.print_part(tail_start, &output.tail)?;

@@ -9,12 +9,12 @@ use queuectl_core::settings::{KEYS, Key};
 use queuectl_storage::{Location, Store};
 use serde::Serialize;
 
+use crate::commands::plugin;
 use crate::context::Context;
 use crate::exit::Exit;
 use crate::exit::Usage;
 use crate::output::table::{Column, Table};
-use crate::output::{done, escape, json, say};
-use crate::verbs::plugin;
+use crate::output::{diagnostics, done, escape, json};
 
 /// List all settings with their values and ranges
 #[derive(Debug, Args)]
@@ -161,7 +161,7 @@ pub fn get(args: &GetArgs, context: &Context) -> Result<Exit> {
         };
         writeln!(io::stdout(), "{value}")?;
     } else {
-        say::note(&format!("{} is not set", view.key));
+        diagnostics::note(&format!("{} is not set", view.key));
     }
     Ok(Exit::OK)
 }
@@ -207,7 +207,7 @@ fn check_shell(shell: &str, context: &Context) -> Result<()> {
             .hint("name a shell that is installed, best by its whole path")
             .into()),
         Location::Postgres(_) => {
-            say::warning(&format!(
+            diagnostics::warning(&format!(
                 "{message}; nodes on machines where that is so run no command lines"
             ));
             Ok(())

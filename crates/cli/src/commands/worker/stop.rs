@@ -10,11 +10,11 @@ use queuectl_core::{JobId, NodeId, OutcomeKind};
 use queuectl_storage::{StopRequest, Store, StoreError};
 use serde::Serialize;
 
+use crate::commands::wait::Patience;
 use crate::context::Context;
 use crate::exit::{Ended, Exit};
 use crate::input::time::duration;
-use crate::output::{done, json, say};
-use crate::verbs::wait::Patience;
+use crate::output::{diagnostics, done, json};
 
 /// Ask nodes to stop
 #[derive(Debug, Args)]
@@ -67,7 +67,7 @@ pub fn run(args: &StopArgs, context: &Context) -> Result<Exit> {
             Ok(found) => asked.extend(found),
             // The others are asked all the same.
             Err(error @ StoreError::NoSuchNode(_)) => {
-                say::error(&error.to_string());
+                diagnostics::error(&error.to_string());
                 exit = Exit::NOT_FOUND;
             }
             Err(error) => return Err(error.into()),
@@ -92,7 +92,7 @@ pub fn run(args: &StopArgs, context: &Context) -> Result<Exit> {
         }
     }
     if asked.is_empty() && exit == Exit::OK {
-        say::note("no node is running");
+        diagnostics::note("no node is running");
     }
     if args.wait {
         wait_until_gone(&mut store, living, jobs, args, context)?;
@@ -123,7 +123,7 @@ fn tell_stopped(node: NodeId, cut: usize, context: &Context) {
     };
     if context.json {
         if cut > 0 {
-            say::note(&line);
+            diagnostics::note(&line);
         }
         return;
     }
@@ -135,7 +135,7 @@ fn is_known(store: &mut Store, node: NodeId) -> Result<bool> {
 }
 
 fn say_dead(node: NodeId) {
-    say::note(&format!(
+    diagnostics::note(&format!(
         "node {node} is dead; the next node to run rescues what it left behind"
     ));
 }

@@ -1,6 +1,6 @@
 //! Whose jobs a node would run. Whoever can write to the file of a queue can run commands as the user of its nodes.
 //!
-//! Only nodes ask: other verbs run nothing. On PostgreSQL the server says who may do what.
+//! Only nodes ask: other commands run nothing. On PostgreSQL the server says who may do what.
 
 use std::path::{Path, PathBuf};
 

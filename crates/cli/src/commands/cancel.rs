@@ -5,11 +5,11 @@ use clap::Args;
 use queuectl_core::{JobRef, State};
 use queuectl_storage::{Cancelled, Store};
 
-use super::each::each;
+use super::batch::for_each_job;
 use super::wait::Patience;
 use crate::context::Context;
 use crate::exit::Exit;
-use crate::output::say;
+use crate::output::diagnostics;
 
 /// Give jobs up; running ones are stopped
 #[derive(Debug, Args)]
@@ -25,7 +25,7 @@ pub struct CancelArgs {
 pub fn run(args: &CancelArgs, context: &Context) -> Result<Exit> {
     let mut store = context.open()?;
     let mut stopping = Vec::new();
-    let exit = each(&args.jobs, context, |job| {
+    let exit = for_each_job(&args.jobs, context, |job| {
         let now = store.now()?;
         Ok(match store.cancel(job, now)? {
             Cancelled::Now => "cancelled",
@@ -58,7 +58,7 @@ fn wait_until_stopped(store: &mut Store, job: &JobRef) -> Result<bool> {
         if found.state != State::Processing {
             let cancelled = found.state == State::Cancelled;
             if !cancelled {
-                say::note(&format!(
+                diagnostics::note(&format!(
                     "job '{job}' is {}: it ended before it could be stopped",
                     found.state
                 ));

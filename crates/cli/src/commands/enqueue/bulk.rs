@@ -17,7 +17,7 @@ use crate::exit::{Exit, Usage};
 use crate::input::documents::{Document, Documents, Place};
 use crate::input::job::JobSpec;
 use crate::input::json;
-use crate::output::{done, say};
+use crate::output::{diagnostics, done};
 
 /// Longest line: the largest payload, and room for a job's other fields.
 const LINE_BYTES: usize = PAYLOAD_BYTES + 64 * 1024;
@@ -65,12 +65,12 @@ pub fn run(source: Source, options: &JobSpec, context: &Context) -> Result<Exit>
     let done = bulk.store_all();
     bulk.ignored.say();
     if let Err(error) = done {
-        say::note(&bulk.summary());
+        diagnostics::note(&bulk.summary());
         return Err(error);
     }
     if bulk.bad == 0 {
         if bulk.untold > 0 {
-            say::warning(&format!(
+            diagnostics::warning(&format!(
                 "all {} jobs are stored; the ids of {} of them could not be printed",
                 bulk.stored, bulk.untold
             ));
@@ -185,7 +185,7 @@ impl Bulk<'_> {
     fn name_bad(&mut self, place: Place, reason: &str) {
         self.bad += 1;
         if self.bad <= NAMED {
-            say::error(&format!("{place}: {reason}"));
+            diagnostics::error(&format!("{place}: {reason}"));
         }
     }
 

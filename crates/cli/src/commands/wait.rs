@@ -12,7 +12,7 @@ use queuectl_storage::{Node, StopRequest, Store, StoreError};
 use crate::context::Context;
 use crate::exit::{Ended, Exit};
 use crate::input::time::duration;
-use crate::output::say;
+use crate::output::diagnostics;
 use crate::output::time::exact;
 
 /// Wait until jobs have ended, and end with their status
@@ -91,7 +91,7 @@ fn look_at_all(store: &mut Store, patience: &mut Patience, jobs: &[JobRef]) -> R
             Err(error @ StoreError::NoSuchJob(_)) => {
                 // The last one is what the command ends with.
                 if let Some(earlier) = missing.replace(error) {
-                    say::error(&earlier.to_string());
+                    diagnostics::error(&earlier.to_string());
                 }
             }
             Err(error) => return Err(error.into()),
@@ -203,7 +203,7 @@ impl Patience {
         if nodes.iter().any(|(node, lives)| *lives && serves(node)) {
             self.unserved.remove(&job.queue);
         } else if self.unserved.insert(job.queue.clone()) {
-            say::note(&format!(
+            diagnostics::note(&format!(
                 "no node serves queue '{}'; job '{}' waits until `queuectl worker:start` starts one",
                 job.queue,
                 job.public_id()
@@ -227,7 +227,7 @@ impl Patience {
             };
             let now = Instant::now();
             let until = *until.get_or_insert_with(|| {
-                say::note(&format!(
+                diagnostics::note(&format!(
                     "{error}; waiting for it for up to {} s",
                     OUTAGE.as_secs()
                 ));

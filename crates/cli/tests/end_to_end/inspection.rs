@@ -86,7 +86,7 @@ fn lists_can_be_narrowed_down() {
 }
 
 #[test]
-fn every_verb_prints_one_json_document_and_nothing_else() {
+fn every_command_prints_one_json_document_and_nothing_else() {
     let queue = varied();
     let backup = queue.path("copy.db");
     let object = |args: &[&str]| {

@@ -12,9 +12,9 @@ use queuectl_storage::{ListFilter, Page, Position, Store};
 use crate::context::Context;
 use crate::exit::Exit;
 use crate::number::whole;
+use crate::output::diagnostics;
 use crate::output::job::JobView;
 use crate::output::json::ArrayPrinter;
-use crate::output::say;
 use crate::output::table::{self, Column, Table};
 use crate::output::time::relative;
 
@@ -88,7 +88,7 @@ pub fn run(args: &ListArgs, context: &Context) -> Result<Exit> {
     })?;
     table.print()?;
     if more {
-        say::note(&format!(
+        diagnostics::note(&format!(
             "these are the newest {limit} jobs; --limit N shows more"
         ));
     }

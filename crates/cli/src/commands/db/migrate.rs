@@ -14,7 +14,7 @@ use crate::output::{done, escape, json};
 /// Make the queue's schema, or bring it up to date
 #[derive(Debug, Args)]
 #[command(after_help = "\
-A file is brought up to date by any verb of a newer version. On PostgreSQL only this does it, while no node runs, and \
+A file is brought up to date by any command of a newer version. On PostgreSQL only this does it, while no node runs, and \
 as a user who may change the schema; a queue that is not there yet is also made by the first `enqueue`.")]
 pub struct MigrateArgs {
     /// Only say what would be done

@@ -14,7 +14,7 @@ use super::run::executor_of;
 use super::{ask, search};
 use crate::context::Context;
 use crate::exit::{Exit, Failed, Usage};
-use crate::output::{done, say};
+use crate::output::{diagnostics, done};
 
 /// Check a plugin and copy it to where nodes find it
 #[derive(Debug, Args)]
@@ -89,8 +89,10 @@ pub fn run(args: &InstallArgs, context: &Context) -> Result<Exit> {
     let first = search(context).find(&executor).ok();
     match first {
         Some(first) if first == target => {}
-        Some(first) => say::note(&format!("but {} comes first in the search path", first.display())),
-        None => say::note("but that folder is not in the search path; see `queuectl plugin:list --help`"),
+        Some(first) => diagnostics::note(&format!("but {} comes first in the search path", first.display())),
+        None => {
+            diagnostics::note("but that folder is not in the search path; see `queuectl plugin:list --help`")
+        }
     }
     Ok(Exit::OK)
 }

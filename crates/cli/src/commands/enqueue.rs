@@ -28,7 +28,7 @@ use crate::input::job::JobSpec;
 use crate::input::json;
 use crate::input::time::{Start, duration, milliseconds, point};
 use crate::number::whole;
-use crate::output::{done, json as json_out, say};
+use crate::output::{diagnostics, done, json as json_out};
 
 /// Store a job; print its id
 #[derive(Debug, Args)]
@@ -144,7 +144,7 @@ pub fn run(args: EnqueueArgs, context: &Context) -> Result<Exit> {
     }
     let strays = if exact { Vec::new() } else { words::strays(&words) };
     if !strays.is_empty() {
-        say::note(&format!(
+        diagnostics::note(&format!(
             "note: {} is an argument of {}; options of queuectl go before the command",
             strays.join(" "),
             words.first().map_or("the program", String::as_str)

@@ -1,11 +1,11 @@
-//! The verbs, one file per verb or family of verbs. Each has its `*Args`, as they are typed, and a function that
+//! The commands, one file per command or family of commands. Each has its `*Args`, as they are typed, and a function that
 //! resolves them, does the work through the store and prints.
 
+pub mod batch;
 pub mod cancel;
 pub mod config;
 pub mod db;
 pub mod dlq;
-pub mod each;
 pub mod enqueue;
 pub mod init;
 pub mod list;

@@ -13,9 +13,9 @@ use queuectl_worker::Probe;
 use serde_json::Value;
 
 use super::schema;
+use crate::commands::plugin;
 use crate::context::Context;
-use crate::output::say;
-use crate::verbs::plugin;
+use crate::output::diagnostics;
 
 /// One helper process per executor, started when the first job names it.
 pub struct Validator<'a> {
@@ -87,7 +87,7 @@ impl<'a> Validator<'a> {
                     .collect()
             }
             Err(error) => {
-                say::note(&format!("jobs for '{executor}' are stored unchecked: {error}"));
+                diagnostics::note(&format!("jobs for '{executor}' are stored unchecked: {error}"));
                 *probe = None;
                 Vec::new()
             }
@@ -108,7 +108,7 @@ fn start(executor: &ExecutorName, context: &Context) -> Option<Probe> {
     {
         Ok(probe) => Some(probe),
         Err(error) => {
-            say::note(&format!("jobs for '{executor}' are stored unchecked: {error}"));
+            diagnostics::note(&format!("jobs for '{executor}' are stored unchecked: {error}"));
             None
         }
     }

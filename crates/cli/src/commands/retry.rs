@@ -5,7 +5,7 @@ use clap::Args;
 use queuectl_core::JobRef;
 use queuectl_storage::Only;
 
-use super::each::each;
+use super::batch::for_each_job;
 use crate::context::Context;
 use crate::exit::Exit;
 
@@ -19,7 +19,7 @@ pub struct RetryArgs {
 
 pub fn run(args: &RetryArgs, context: &Context) -> Result<Exit> {
     let mut store = context.open()?;
-    each(&args.jobs, context, |job| {
+    for_each_job(&args.jobs, context, |job| {
         let now = store.now()?;
         store.retry(job, &Only::default(), now)?;
         Ok("pending")

@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use crate::context::Context;
 use crate::exit::{Exit, classify};
-use crate::output::{done, say};
+use crate::output::{diagnostics, done};
 
 /// What became of one job.
 #[derive(Serialize)]
@@ -18,7 +18,7 @@ struct Done<'a> {
 
 /// Does something to each job, and says for each what became of it. The exit status is that of the first job that
 /// refused; when the store itself is in trouble, the rest is left alone.
-pub fn each(
+pub fn for_each_job(
     jobs: &[JobRef],
     context: &Context,
     mut act: impl FnMut(&JobRef) -> Result<&'static str, StoreError>,
@@ -35,7 +35,7 @@ pub fn each(
                 error
                 @ (StoreError::NoSuchJob(_) | StoreError::Refused { .. } | StoreError::LeftAlone { .. }),
             ) => {
-                say::error(&error.to_string());
+                diagnostics::error(&error.to_string());
                 if exit == Exit::OK {
                     exit = classify(&Error::from(error));
                 }

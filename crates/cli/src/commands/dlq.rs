@@ -11,7 +11,7 @@ use queuectl_dlq::DeadLetter;
 use queuectl_storage::ListFilter;
 use serde::Serialize;
 
-use super::each::each;
+use super::batch::for_each_job;
 use super::list::{TABLE_ROWS, pages};
 use crate::context::Context;
 use crate::exit::{Exit, Usage};
@@ -22,7 +22,7 @@ use crate::output::job::JobView;
 use crate::output::json::ArrayPrinter;
 use crate::output::table::{Column, Table};
 use crate::output::time::relative;
-use crate::output::{done, say};
+use crate::output::{diagnostics, done};
 
 /// List jobs that are out of attempts, and why
 #[derive(Debug, Args)]
@@ -160,7 +160,7 @@ pub fn list(args: &ListArgs, context: &Context) -> Result<Exit> {
     })?;
     table.print()?;
     if more {
-        say::note(&format!(
+        diagnostics::note(&format!(
             "these are the newest {limit} dead jobs; --limit N shows more"
         ));
     }
@@ -183,7 +183,7 @@ pub fn retry(args: &RetryArgs, context: &Context) -> Result<Exit> {
         let jobs = queuectl_dlq::retry_all(&mut store, args.queue.as_ref(), now)?;
         return count(jobs, "will run again", context);
     }
-    each(&args.jobs, context, |job| {
+    for_each_job(&args.jobs, context, |job| {
         queuectl_dlq::retry(&mut store, job, args.queue.as_ref(), now)?;
         Ok("pending")
     })
@@ -194,7 +194,7 @@ pub fn purge(args: &PurgeArgs, context: &Context) -> Result<Exit> {
     let queue = args.queue.as_ref();
     if !args.all {
         let now = store.now()?;
-        return each(&args.jobs, context, |job| {
+        return for_each_job(&args.jobs, context, |job| {
             queuectl_dlq::purge(&mut store, job, queue, args.older_than, now)?;
             Ok("purged")
         });
@@ -227,7 +227,7 @@ pub fn confirm(what: &str, context: &Context) -> Result<()> {
         .hint("repeat it with --yes if that is what you want")
         .into());
     }
-    say::ask(&format!("remove {what} in {} for good? [y/N] ", context.location));
+    diagnostics::ask(&format!("remove {what} in {} for good? [y/N] ", context.location));
     let mut answer = String::new();
     io::stdin()
         .lock()

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use crate::input::job::JobSpec;
-use crate::output::say;
+use crate::output::diagnostics;
 
 /// The fields that were ignored, over all jobs.
 #[derive(Default)]
@@ -29,7 +29,7 @@ impl Ignored {
         } else {
             format!("{} jobs are", self.jobs)
         };
-        say::note(&format!(
+        diagnostics::note(&format!(
             "note: {jobs} taken as new: ignored {}",
             fields.join(", ")
         ));
