@@ -5,7 +5,7 @@ use std::fmt::Debug;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::protocol::{FRAME_BYTES, FromWorker, ToWorker, encode, is_there, read};
+use queuectl_worker::protocol::{FRAME_BYTES, FromWorker, ToWorker, encode, is_there, read};
 
 /// Whatever comes is a message, the end, or an error. A message that was read is written and read again as the same; it
 /// was there before it was read; an end is one only between frames.

@@ -5,10 +5,10 @@ use std::io::BufReader;
 use queuectl_core::limits::{NAME_BYTES, PAYLOAD_BYTES, PAYLOAD_ITEMS, PRIORITY, SCHEDULE_DAYS};
 use queuectl_core::{Payload, Timestamp};
 
-use crate::input::documents::{Document, Documents};
-use crate::input::job::JobSpec;
-use crate::input::json;
-use crate::input::lines::{Line, Lines};
+use queuectl_cli::input::documents::{Document, Documents};
+use queuectl_cli::input::job::JobSpec;
+use queuectl_cli::input::json;
+use queuectl_cli::input::lines::{Line, Lines};
 
 /// What is accepted keeps every limit, and is read from the store as it was put there.
 pub fn job_json(data: &[u8]) {

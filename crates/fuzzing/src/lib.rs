@@ -1,13 +1,6 @@
 //! What every parser of input must hold for any input, as functions that panic if it does not.
 //!
-//! A fuzzer calls them (`fuzz/`), and a bounded search with random changes in the tests here. The sources of the parsers
-//! that belong to a binary, or to no crate's interface, are compiled in from where they live. Nothing here is shipped.
-
-#[path = "../../cli/src/input/mod.rs"]
-mod input;
-#[path = "../../worker/src/protocol.rs"]
-#[expect(dead_code, reason = "the node uses the rest")]
-mod protocol;
+//! A fuzzer calls them (`fuzz/`), and a bounded search with random changes in the tests here. Nothing here is shipped.
 
 mod frames;
 mod jobs;

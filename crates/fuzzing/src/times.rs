@@ -5,7 +5,7 @@ use std::time::Duration;
 use queuectl_core::Timestamp;
 use queuectl_core::show_time;
 
-use crate::input::time::{Start, duration, milliseconds, point};
+use queuectl_cli::input::time::{Start, duration, milliseconds, point};
 
 /// Milliseconds are rounded up; what is shown is read as the same; what is refused is named.
 pub fn times(data: &[u8]) {

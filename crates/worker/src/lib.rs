@@ -27,7 +27,9 @@ mod node;
 mod os;
 mod probe;
 mod process;
-mod protocol;
+// For the fuzzer, which needs no more of it than others would.
+#[doc(hidden)]
+pub mod protocol;
 #[cfg(feature = "sim")]
 pub mod sim;
 mod standalone;

@@ -45,7 +45,10 @@ const ARROWS: &[(&str, &[&str])] = &[
         "crates/sim",
         &["crates/core", "crates/storage", "crates/worker", TESTKIT],
     ),
-    ("crates/fuzzing", &["crates/core", "crates/executor"]),
+    (
+        "crates/fuzzing",
+        &["crates/core", "crates/executor", "crates/worker", "crates/cli"],
+    ),
     (TEST_ENGINE, &[]),
     ("xtask", &[TEST_ENGINE, "crates/sys"]),
 ];
