@@ -63,7 +63,7 @@ fn json_documents(data: &[u8]) {
     let (limit, buffer) = (usize::from(*limit), usize::from(*buffer) + 1);
     let mut documents = Documents::new(BufReader::with_capacity(buffer, text), limit);
     let mut found = Vec::new();
-    while let Ok(Some((place, document))) = documents.next() {
+    while let Ok(Some((place, document))) = documents.read() {
         assert!(place.line <= documents.line() && documents.line() <= text.len() as u64 + 1);
         if let Document::Text(bytes) = &document {
             assert!(bytes.len() <= limit + 1, "{} bytes, limit {limit}", bytes.len());
@@ -104,7 +104,7 @@ pub fn json_lines_with(data: &[u8], told: fn(usize) -> usize) {
             break;
         }
         number += 1;
-        let line = lines.next().ok().flatten();
+        let line = lines.read().ok().flatten();
         let expected = match expected.len() > limit {
             true => Line::TooLong,
             false => Line::Text(expected.to_vec()),
@@ -116,5 +116,5 @@ pub fn json_lines_with(data: &[u8], told: fn(usize) -> usize) {
         );
         assert_eq!(lines.number, number);
     }
-    assert!(matches!(lines.next(), Ok(None)), "more lines than there are");
+    assert!(matches!(lines.read(), Ok(None)), "more lines than there are");
 }

@@ -69,11 +69,11 @@ impl<R: BufRead> Documents<R> {
     }
 
     /// The next document; none at the end.
-    pub fn next(&mut self) -> io::Result<Option<(Place, Document)>> {
+    pub fn read(&mut self) -> io::Result<Option<(Place, Document)>> {
         loop {
             let line = match self.rest.take() {
                 Some(rest) => rest,
-                None => match self.lines.next()? {
+                None => match self.lines.read()? {
                     Some(Line::Text(line)) => line,
                     Some(Line::TooLong) => return Ok(Some((self.place(), Document::TooLong))),
                     None if self.items.is_some() => {
@@ -145,7 +145,7 @@ impl<R: BufRead> Documents<R> {
                 break;
             }
             text.push(b'\n');
-            line = match self.lines.next()? {
+            line = match self.lines.read()? {
                 Some(Line::Text(line)) => line,
                 Some(Line::TooLong) => {
                     too_long = true;
@@ -232,7 +232,7 @@ mod tests {
     fn split(text: &str) -> Vec<(u64, Option<u64>, String)> {
         let mut documents = Documents::new(io::BufReader::with_capacity(3, text.as_bytes()), 40);
         let mut found = Vec::new();
-        while let Some((place, document)) = documents.next().unwrap() {
+        while let Some((place, document)) = documents.read().unwrap() {
             let text = match document {
                 Document::Text(text) => String::from_utf8(text).unwrap(),
                 other => format!("{other:?}"),

@@ -29,7 +29,7 @@ impl<R: BufRead> Lines<R> {
     }
 
     /// The next line; none at the end.
-    pub fn next(&mut self) -> io::Result<Option<Line>> {
+    pub fn read(&mut self) -> io::Result<Option<Line>> {
         let mut line = Vec::new();
         let mut too_long = false;
         let mut any = false;
@@ -74,7 +74,7 @@ mod tests {
         // A buffer smaller than the lines, so that they come in parts.
         let mut lines = Lines::new(io::BufReader::with_capacity(2, &text[..]), 4);
         let mut found = Vec::new();
-        while let Some(line) = lines.next().unwrap() {
+        while let Some(line) = lines.read().unwrap() {
             found.push((lines.number, line));
         }
         let text = |text: &str| Line::Text(text.into());

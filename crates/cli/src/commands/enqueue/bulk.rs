@@ -138,7 +138,7 @@ impl Bulk<'_> {
 
     /// Takes the job of the next document into the batch, unless it is bad. False at the end.
     fn take_document(&mut self) -> Result<bool> {
-        let Some((place, document)) = self.documents.next().context("cannot read the jobs")? else {
+        let Some((place, document)) = self.documents.read().context("cannot read the jobs")? else {
             return Ok(false);
         };
         self.arrays |= place.item.is_some();
