@@ -36,32 +36,33 @@ pub struct CommandLine {
 
 const EPILOGUE: &str = "\
 Exit status:
-  0    all went well
-  1    it ran, with a negative result: a drained node had dead jobs, a check found damage, a list could not be printed
-  2    the command line, a job or a setting has a mistake in it
+  0    success
+  1    the command ran, with a negative result: a drained node had dead jobs, a check found damage, a list could not \
+be printed
+  2    there is a mistake in the command line, a job or a setting
   3    no such job or node
-  4    conflict: the id exists already, or the job's state does not allow it
-  5    the queue cannot be used: missing, damaged, another program's, or another version's
-  6    the queue cannot be served right now: disk full, read-only, I/O error, locked, server not reached
-  7    an executor plugin could not be found or loaded
-  8    it is not known whether it was stored, since the server went away: look before you repeat it
-  70   a fault in queuectl itself
-  124  a timeout ran out (wait, worker:stop --wait)
-`wait` and `enqueue --wait` end with the job's own status, as a shell would report it. A command that changed something \
-ends with the status of that even if it cannot print it; a warning then says what was done.
+  4    conflict: the id already exists, or the job's state does not allow it
+  5    the queue cannot be used: it is missing, damaged, or belongs to another program or version
+  6    the queue cannot be used right now: disk full, read-only, I/O error, locked, server unreachable
+  7    an executor plugin was not found or did not load
+  8    the server went away, so the job may or may not be stored: check before you repeat the command
+  70   a bug in queuectl
+  124  timed out (wait, worker:stop --wait)
+`wait` and `enqueue --wait` exit with the job's own status, as a shell would report it. A command that changed \
+something exits with the status of that change even if it cannot print; a warning then says what was done.
 
 Examples:
   queuectl enqueue echo \"Hello Queue\"     a program and its arguments
   queuectl enqueue 'sleep 1 && date'      a shell command line
   queuectl worker:start --count 2         run jobs with two worker processes
-  queuectl dlq:list                       what failed for good, and why";
+  queuectl dlq:list                       which jobs failed for good, and why";
 
 /// Options that every command takes, before or after its name.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Global options")]
 pub struct Global {
-    /// The queue: a file path, sqlite:PATH or postgres://... [env: QUEUECTL_DB] [default: queuectl/queue.db in the user's
-    /// data folder]
+    /// The queue: a file path, sqlite:PATH or postgres://... [env: QUEUECTL_DB] [default: queuectl/queue.db in the
+    /// user's data folder]
     #[arg(long, global = true, value_name = "PATH|URL")]
     pub db: Option<OsString>,
     /// Print machine-readable JSON
@@ -86,7 +87,7 @@ pub struct Global {
     /// Log less; twice: errors only
     #[arg(short, long, global = true, action = ArgAction::Count)]
     pub quiet: u8,
-    /// How log lines on standard error look: for people, or one JSON object a line
+    /// Format of log lines on standard error: text for people, or one JSON object a line
     #[arg(long, global = true, value_name = "FORMAT", value_enum, default_value_t)]
     pub log_format: LogFormat,
     /// Look for executor plugins in this folder first; repeatable

@@ -11,7 +11,7 @@ use crate::context::Context;
 use crate::exit::Exit;
 use crate::output::diagnostics;
 
-/// Give jobs up; running ones are stopped
+/// Cancel jobs; running ones are stopped
 #[derive(Debug, Args)]
 pub struct CancelArgs {
     /// The jobs' ids or numbers

@@ -23,24 +23,24 @@ pub struct ListArgs {}
 /// Print the value of a setting
 #[derive(Debug, Args)]
 pub struct GetArgs {
-    /// The setting; - and _ are the same. EXECUTOR.key is a setting of that executor [default: list all]
+    /// The setting; - and _ are interchangeable. EXECUTOR.key is a setting of that executor [default: list all]
     key: Option<String>,
 }
 
-/// Change a setting; running nodes take it up
+/// Change a setting; running nodes pick it up
 #[derive(Debug, Args)]
 pub struct SetArgs {
-    /// The setting; - and _ are the same. EXECUTOR.key is a setting of that executor
+    /// The setting; - and _ are interchangeable. EXECUTOR.key is a setting of that executor
     key: String,
     /// Its new value; `config:list` shows the range
     #[arg(allow_hyphen_values = true)]
     value: String,
 }
 
-/// Give a setting its default again
+/// Reset a setting to its default
 #[derive(Debug, Args)]
 pub struct UnsetArgs {
-    /// The setting; - and _ are the same. EXECUTOR.key is a setting of that executor
+    /// The setting; - and _ are interchangeable. EXECUTOR.key is a setting of that executor
     key: String,
 }
 

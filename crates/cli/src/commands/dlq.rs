@@ -24,7 +24,7 @@ use crate::output::table::{Column, Table};
 use crate::output::time::relative;
 use crate::output::{diagnostics, done};
 
-/// List jobs that are out of attempts, and why
+/// List dead jobs and why they died
 #[derive(Debug, Args)]
 pub struct ListArgs {
     /// Only jobs of this queue
@@ -33,7 +33,7 @@ pub struct ListArgs {
     /// Only the newest N [default: 100, with --json all]
     #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = whole::<u32>(1..=i64::from(LIST_ROWS)))]
     limit: Option<u32>,
-    /// Show also what may be secret, as with `show`
+    /// Also show what may be secret, as with `show`
     #[arg(long)]
     secrets: bool,
 }
@@ -44,7 +44,7 @@ pub struct ShowArgs {
     /// The job's id or number
     #[arg(value_name = "JOB")]
     job: JobRef,
-    /// Show also what may be secret, as with `show`
+    /// Also show what may be secret, as with `show`
     #[arg(long)]
     secrets: bool,
 }
@@ -58,7 +58,7 @@ pub struct RetryArgs {
     /// All dead jobs
     #[arg(long)]
     all: bool,
-    /// Only jobs of this queue; others are left alone, also if they are named
+    /// Only jobs of this queue; others are left alone even if named
     #[arg(long, value_name = "NAME")]
     queue: Option<QueueName>,
 }
@@ -69,13 +69,13 @@ pub struct PurgeArgs {
     /// The jobs' ids or numbers
     #[arg(value_name = "JOB", required_unless_present = "all", conflicts_with = "all")]
     jobs: Vec<JobRef>,
-    /// All dead jobs; asks first, and without a terminal needs --yes
+    /// All dead jobs; asks first, needs --yes without a terminal
     #[arg(long)]
     all: bool,
-    /// Only jobs of this queue; others are left alone, also if they are named
+    /// Only jobs of this queue; others are left alone even if named
     #[arg(long, value_name = "NAME")]
     queue: Option<QueueName>,
-    /// Only jobs that have been dead for longer; others are left alone, also if they are named
+    /// Only jobs that have been dead for longer; others are left alone even if named
     #[arg(long, value_name = "DURATION", value_parser = duration, allow_hyphen_values = true)]
     older_than: Option<Duration>,
     /// Do not ask

@@ -34,8 +34,8 @@ use crate::output::{diagnostics, done, json as json_out};
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub struct EnqueueArgs {
-    /// One word: a shell command line. Several words: a program and its exact arguments, no shell, and options of
-    /// queuectl go before it. One word that is a JSON object: a whole job; an array: many jobs; @FILE: a file of jobs
+    /// One word is a shell command line. Several words are a program and its exact arguments, run without a shell; put
+    /// queuectl's options before them. A JSON object is a complete job, an array many jobs, and @FILE a file of jobs
     #[arg(
         value_name = "COMMAND",
         trailing_var_arg = true,
@@ -43,7 +43,7 @@ pub struct EnqueueArgs {
         conflicts_with_all = ["from", "line"]
     )]
     command: Vec<String>,
-    /// A shell command line, like one word
+    /// A shell command line, as with a single word
     #[arg(
         long = "command",
         value_name = "LINE",
@@ -54,7 +54,7 @@ pub struct EnqueueArgs {
     /// Whether `--` says that the words are a program and its arguments, whatever they look like.
     #[arg(skip)]
     exact: bool,
-    /// An id of your own for the job, unique in the queue; not only digits
+    /// Your own id for the job, unique in the queue; not only digits
     #[arg(long, value_name = "ID", conflicts_with = "from")]
     id: Option<JobName>,
     /// The queue it goes to [default: default]
@@ -66,10 +66,10 @@ pub struct EnqueueArgs {
     /// Start it after this time, such as 30s or 1h 5m; a bare number is seconds
     #[arg(long, value_name = "DURATION", value_parser = duration, allow_hyphen_values = true, conflicts_with = "run_at")]
     delay: Option<Duration>,
-    /// Start it at that time: 18:00 (the next), '2026-12-24 18:00' (local) or RFC 3339; at once if past
+    /// Start it at this time: 18:00 (the next one), '2026-12-24 18:00' (local) or RFC 3339; a past time means now
     #[arg(long, value_name = "TIME", value_parser = point_from_now, allow_hyphen_values = true)]
     run_at: Option<Timestamp>,
-    /// Stop an attempt that runs longer, in seconds or such as 5m [default: the setting job_timeout]
+    /// Stop an attempt that runs longer than this, such as 90 (seconds) or 5m [default: the setting job_timeout]
     #[arg(long, value_name = "DURATION", value_parser = milliseconds, allow_hyphen_values = true)]
     timeout: Option<u64>,
     /// Retries after the first attempt [default: the setting max_retries]
@@ -78,38 +78,37 @@ pub struct EnqueueArgs {
     /// The n-th retry waits BASE^n seconds [default: the setting backoff_base]
     #[arg(long, value_name = "BASE", allow_negative_numbers = true)]
     backoff_base: Option<f64>,
-    /// The executor plugin that runs it [default: shell]
+    /// The executor plugin that runs the job [default: shell]
     #[arg(long, value_name = "NAME")]
     executor: Option<ExecutorName>,
-    /// Set an environment variable for it; repeatable
+    /// Set an environment variable for the job; repeatable
     #[arg(long, value_name = "NAME=VALUE", value_parser = variable)]
     env: Vec<(String, String)>,
     /// The folder it runs in [default: the current folder]
     #[arg(long, value_name = "DIR")]
     cwd: Option<String>,
-    /// Text for its standard input; - takes it from standard input now
+    /// Text for the job's standard input; - reads it from standard input now
     #[arg(long, value_name = "TEXT", allow_hyphen_values = true)]
     stdin: Option<String>,
-    /// The payload for its executor, an object; @FILE takes it from a file
+    /// The payload for the executor, a JSON object; @FILE reads it from a file
     #[arg(long, value_name = "JSON|@FILE", value_parser = payload)]
     payload: Option<JsonObject>,
-    /// Wait for the job to end, and end with its status
+    /// Wait for the job to end, and exit with its status
     #[arg(long, conflicts_with = "from")]
     wait: bool,
-    /// Store many jobs: JSON objects as above or command lines in quotes, one a line or in an array; - is standard
-    /// input
+    /// Store many jobs: JSON objects as above or command lines in quotes, one a line or in an array; -
+    /// is standard input
     #[arg(short = 'f', long, visible_alias = "file", value_name = "FILE")]
     from: Option<String>,
 }
 
 const EXAMPLES: &str = "\
 Fields of a JSON job: id, command (text or an array of texts), queue, priority, delay, run_at, timeout, \
-max_retries, backoff_base, executor, env, cwd, stdin, payload (an object for the executor). Options given as well \
-win over fields.
+max_retries, backoff_base, executor, env, cwd, stdin, payload (an object for the executor). Options override fields.
 
-With --from and arrays, jobs are stored in batches of 1000, each completely or not at all. Bad ones are named, their \
-batch is not stored, earlier batches stay, and the last message says where to go on. What `list --json` prints can be \
-stored in another queue: states and times are ignored, the jobs are new ones.
+With --from and arrays, jobs are stored in batches of 1000, each completely or not at all. Bad jobs are named and \
+their batch is not stored; earlier batches stay, and the last message says where to continue. The output of `list \
+--json` can be stored in another queue: the jobs are new, and their states and times are ignored.
 
 Examples:
   queuectl enqueue echo \"Hello Queue\"

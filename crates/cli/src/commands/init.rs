@@ -9,11 +9,10 @@ use crate::context::Context;
 use crate::exit::Exit;
 use crate::output::done;
 
-/// Make the queue, if it is not there yet
+/// Create the queue if it does not exist
 #[derive(Debug, Args)]
-#[command(
-    after_help = "`enqueue`, `config:set` and `worker:start` make it by themselves; this is for scripts that want it to be there."
-)]
+#[command(after_help = "\
+`enqueue`, `config:set` and `worker:start` create it on their own; this is for scripts that need it to exist.")]
 pub struct InitArgs {}
 
 #[derive(Serialize)]

@@ -20,7 +20,9 @@ use crate::output::time::relative;
 
 /// List jobs
 #[derive(Debug, Args)]
-#[command(after_help = "With --json, one array of all jobs that fit; its schema is in docs/json.md.")]
+#[command(
+    after_help = "With --json, prints one array of all matching jobs; docs/json.md describes the fields."
+)]
 pub struct ListArgs {
     /// Only jobs in this state: pending, scheduled, processing, failed (waiting for a retry), completed, dead or
     /// cancelled; ended jobs are then in the order in which they ended [default: all]
@@ -32,7 +34,7 @@ pub struct ListArgs {
     /// Only the newest N [default: 100, with --json all]
     #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = whole::<u32>(1..=i64::from(LIST_ROWS)))]
     limit: Option<u32>,
-    /// Show also what may be secret, as with `show`
+    /// Also show what may be secret, as with `show`
     #[arg(long)]
     secrets: bool,
 }

@@ -23,17 +23,17 @@ use crate::output::escape::BytesWriter;
 use crate::output::time::exact;
 use crate::output::{diagnostics, json};
 
-/// Print what a job printed
+/// Print a job's output
 #[derive(Debug, Args)]
 #[command(after_help = "\
-Control characters other than line feed and tab are escaped; --raw prints the bytes as they are. Of a very long output \
-the middle is left out, which a line on standard error says (settings output_limit and output_file_limit). While it \
-follows, a database server that goes away is waited for, for a minute at most.")]
+Control characters other than line feed and tab are escaped; --raw prints the bytes as they are. The middle of very \
+long output is left out, and a line on standard error says so (settings output_limit and output_file_limit). If a \
+database server goes away, --follow waits for it for up to a minute.")]
 pub struct LogsArgs {
     /// The job's id or number
     #[arg(value_name = "JOB")]
     job: JobRef,
-    /// Of this attempt, as `show` numbers them [default: the newest, the running one if there is one]
+    /// The attempt, as numbered by `show` [default: the newest, the running one if there is one]
     #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = whole::<u32>(1..=i64::MAX))]
     attempt: Option<u32>,
     /// Follow the output until the job has ended, over all its attempts

@@ -14,11 +14,10 @@ use crate::input::time::duration;
 
 /// Remove ended jobs for good, with their attempts and output
 #[derive(Debug, Args)]
-#[command(
-    after_help = "Asks first, and without a terminal needs --yes. Jobs that have not ended are never removed. Nodes remove \
-                  completed and cancelled jobs by themselves after the setting `retention`; this is for what shall go \
-                  sooner. The file does not shrink, but new jobs use its space again; see db:compact."
-)]
+#[command(after_help = "\
+Asks first; without a terminal it needs --yes. Never removes jobs that have not ended. Nodes remove completed and \
+cancelled jobs after the time in the setting `retention`; use this to remove them sooner. The file does not shrink, \
+but new jobs reuse its space; see db:compact.")]
 pub struct PurgeArgs {
     /// Jobs in this state: completed, cancelled or dead; may be repeated [default: completed and cancelled]
     #[arg(long = "state", value_name = "STATE", value_parser = final_state)]
@@ -29,7 +28,7 @@ pub struct PurgeArgs {
     /// Only jobs that ended longer ago
     #[arg(long, value_name = "DURATION", value_parser = duration, allow_hyphen_values = true)]
     older_than: Option<Duration>,
-    /// Only say how many jobs that would be
+    /// Only say how many jobs would be removed
     #[arg(long)]
     dry_run: bool,
     /// Do not ask

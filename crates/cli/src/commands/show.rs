@@ -23,7 +23,7 @@ pub struct ShowArgs {
     /// The job's id or number
     #[arg(value_name = "JOB")]
     job: JobRef,
-    /// Show also what may be secret: environment, standard input, and of the payload what is called like a secret
+    /// Also show what may be secret: environment, standard input, and payload members whose names suggest a secret
     #[arg(long)]
     secrets: bool,
 }

@@ -15,20 +15,20 @@ use crate::input::time::duration;
 use crate::output::diagnostics;
 use crate::output::time::exact;
 
-/// Wait until jobs have ended, and end with their status
+/// Wait until jobs have ended, and exit with their status
 #[derive(Debug, Args)]
 #[command(after_help = "\
 A job has ended when it is completed, dead or cancelled; one that waits for a retry has not.
 
-Exit status: 0 if the job completed; 1 if it was cancelled; if it is dead, that of its last attempt as a shell would \
-report it (128 + the signal's number; 127 if its program was not found). Of several jobs, the first that is not 0, in the order given. 124 if --timeout \
-ran out. Jobs that do not exist are named at once, with 3. If no node serves a job's queue, a remark on standard error says \
-so. A database server that goes away meanwhile is waited for, for a minute at most; then 6.")]
+Exit status: 0 if the job completed; 1 if it was cancelled; if it is dead, the status of its last attempt as a shell \
+would report it (128 + the signal number; 127 if its program was not found). With several jobs, the first status that \
+is not 0, in the order given. 124 if --timeout ran out. 3, at once, if a job does not exist. 6 if a database server \
+went away and was not back within a minute. If no node serves a job's queue, a note on standard error says so.")]
 pub struct WaitArgs {
     /// The jobs' ids or numbers
     #[arg(value_name = "JOB", required = true)]
     jobs: Vec<JobRef>,
-    /// Wait no longer than this
+    /// Wait at most this long
     #[arg(long, value_name = "DURATION", value_parser = duration, allow_hyphen_values = true)]
     timeout: Option<Duration>,
 }
@@ -179,7 +179,8 @@ impl Patience {
         }
     }
 
-    /// Says once that nothing will become of the job as long as no node serves its queue: looks now and then, for a node that
+    /// Says once that nothing will become of the job as long as no node serves its queue: looks now and then, for a
+    /// node that
     /// dies does not tell.
     pub fn look_for_nodes(&mut self, store: &mut Store, job: &Job) {
         if self.looked.is_some_and(|looked| looked.elapsed() < LOOK) {

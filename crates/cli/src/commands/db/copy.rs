@@ -9,19 +9,19 @@ use crate::context::Context;
 use crate::exit::{Ended, Exit};
 use crate::output::done;
 
-/// Copy a queue to another place, also from SQLite to PostgreSQL and back
+/// Copy a queue elsewhere, also between SQLite and PostgreSQL
 #[derive(Debug, Args)]
 #[command(after_help = "\
-Jobs, attempts, what was kept of their output, and settings are copied, and then read back and compared. The target must \
-be empty or not there yet. No node may run on the source. Jobs that were running when a node died are rescued by the \
-first node on the copy. Files with long output stay where they are.
+Copies jobs, attempts, the stored part of their output, and settings, then reads everything back and compares it. The \
+target must be empty or not exist. No node may run on the source. The first node on the copy rescues jobs that were \
+running when a node died. Files with long output stay where they are.
 
-A location with a password in it is better given by PGPASSWORD or ~/.pgpass, since arguments can be seen by others.")]
+Other users can see arguments: give a password in PGPASSWORD or ~/.pgpass rather than in a location.")]
 pub struct CopyArgs {
     /// The queue to copy: a file path, sqlite:PATH or postgres://...
     #[arg(value_name = "FROM")]
     from: String,
-    /// Where to: the same
+    /// The target, in the same form
     #[arg(value_name = "TO")]
     to: String,
 }

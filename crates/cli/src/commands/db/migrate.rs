@@ -11,16 +11,16 @@ use crate::context::Context;
 use crate::exit::Exit;
 use crate::output::{done, escape, json};
 
-/// Make the queue's schema, or bring it up to date
+/// Create the queue's schema, or bring it up to date
 #[derive(Debug, Args)]
 #[command(after_help = "\
-A file is brought up to date by any command of a newer version. On PostgreSQL only this does it, while no node runs, and \
-as a user who may change the schema; a queue that is not there yet is also made by the first `enqueue`.")]
+Any command of a newer version brings a file up to date. On PostgreSQL only this command does, while no node runs, \
+and as a user with the right to change the schema; the first `enqueue` also creates a queue that does not exist.")]
 pub struct MigrateArgs {
-    /// Only say what would be done
+    /// Only say what the command would do
     #[arg(long)]
     dry_run: bool,
-    /// Print the statements, for somebody who runs them by hand
+    /// Print the statements, to run them by hand
     #[arg(long)]
     show_sql: bool,
 }

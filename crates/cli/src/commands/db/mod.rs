@@ -19,7 +19,7 @@ use crate::output::{done, escape, json};
 #[derive(Debug, Args)]
 pub struct CheckArgs {}
 
-/// Copy the queue to a new file while nodes go on working
+/// Copy the queue to a new file while nodes keep working
 #[derive(Debug, Args)]
 pub struct BackupArgs {
     /// The new file; it must not exist
@@ -27,12 +27,11 @@ pub struct BackupArgs {
     file: PathBuf,
 }
 
-/// Write the queue's file anew without free space
+/// Rewrite the queue's file without free space
 #[derive(Debug, Args)]
-#[command(
-    after_help = "Free space is used again by new jobs, so this is only worth while after a large purge. No node may run, \
-                  and the disk must have room for a second copy of the file."
-)]
+#[command(after_help = "\
+New jobs reuse free space, so this is worthwhile only after a large purge. No node may run, and the disk must have \
+room for a second copy of the file.")]
 pub struct CompactArgs {}
 
 #[derive(Serialize)]

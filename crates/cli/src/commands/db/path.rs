@@ -10,7 +10,7 @@ use crate::context::Context;
 use crate::exit::Exit;
 use crate::output::{escape, json};
 
-/// Print where the queue is
+/// Print the queue's location
 #[derive(Debug, Args)]
 pub struct PathArgs {}
 

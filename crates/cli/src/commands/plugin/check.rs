@@ -24,15 +24,14 @@ use crate::input::time::duration;
 use crate::number::whole;
 use crate::output::{done, escape, json as json_out};
 
-/// Check whether a plugin keeps the rules of the plugin ABI
+/// Check that a plugin follows the rules of the plugin ABI
 #[derive(Debug, Args)]
 #[command(after_help = "\
-Each case runs in a process of its own, so a plugin may crash or hang. Cases that run jobs need one that succeeds; for \
-a plugin with the capability \"command\" that needs no payload that is `true`, unless --job says otherwise. Its long job \
-is `sleep`; other plugins need --long-job for the cases that need one. The rules are those of \
-queuectl_plugin.h; docs/plugins.md explains them.
+Each case runs in its own process, so a plugin may crash or hang. Cases that run jobs need one that succeeds: for a \
+plugin with the capability \"command\" and no required payload it is `true`, and the long job is `sleep`; for other \
+plugins give --job and --long-job. queuectl_plugin.h states the rules, and docs/plugins.md explains them.
 
-Exit status: 0 if every case that was tried is ok, 1 if one failed, 7 if the plugin cannot be loaded at all.")]
+Exit status: 0 if every case that ran passed, 1 if one failed, 7 if the plugin cannot be loaded.")]
 pub struct CheckArgs {
     /// The plugin's file, or an executor's name
     #[arg(value_name = "FILE|NAME")]
@@ -43,10 +42,10 @@ pub struct CheckArgs {
     /// A file with a job that takes a few seconds and then succeeds; it is stopped, killed and taken over while it runs
     #[arg(long, value_name = "JOB.json")]
     long_job: Option<String>,
-    /// Longest that a case may take; a few may take three times as long
+    /// Time limit for a case; a few may take three times as long
     #[arg(long, value_name = "DURATION", value_parser = duration, allow_hyphen_values = true, default_value = "10s")]
     timeout: Duration,
-    /// Jobs at a time, in the cases that run many
+    /// Jobs run at a time, in the cases that run many
     #[arg(long, value_name = "N", allow_negative_numbers = true, default_value_t = 1000, value_parser = whole::<u16>(1..=10_000))]
     many: u16,
 }

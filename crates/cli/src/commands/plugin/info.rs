@@ -12,7 +12,7 @@ use crate::context::Context;
 use crate::exit::Exit;
 use crate::output::{escape, json};
 
-/// Show what a plugin is, and whether jobs could run on it now
+/// Describe a plugin, and say whether jobs can run on it now
 #[derive(Debug, Args)]
 #[command(
     after_help = "Exit status: 1 if the plugin says that it cannot run jobs now, 7 if it cannot be loaded."

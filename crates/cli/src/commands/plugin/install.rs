@@ -19,8 +19,8 @@ use crate::output::{diagnostics, done};
 /// Check a plugin and copy it to where nodes find it
 #[derive(Debug, Args)]
 #[command(after_help = "\
-The check is that of plugin:check, with 50 jobs at a time. A plugin that fails it is not installed. For a plugin that \
-is not one for commands, --job lets the check run jobs, too.")]
+Runs the same checks as plugin:check, with 50 jobs at a time, and installs only a plugin that passes. If the plugin \
+does not run commands, give --job so that the check can run jobs, too.")]
 pub struct InstallArgs {
     /// The plugin's file
     file: PathBuf,
@@ -30,7 +30,7 @@ pub struct InstallArgs {
     /// A file with a job as JSON, as `enqueue` takes it, that must succeed
     #[arg(long, value_name = "JOB.json", conflicts_with = "unchecked")]
     job: Option<String>,
-    /// Install it although it may break rules of the plugin ABI; it must still be loadable
+    /// Skip the check of the ABI's rules; the plugin must still load
     #[arg(long)]
     unchecked: bool,
 }

@@ -11,11 +11,12 @@ use crate::exit::Exit;
 use crate::output::json;
 use crate::output::table::{Column, Table};
 
-/// List the executor plugins that are found
+/// List the executor plugins found
 #[derive(Debug, Args)]
 #[command(after_help = "\
-Looked for in this order: --plugin-dir, the folders in QUEUECTL_PLUGIN_PATH, the folder of queuectl itself, \
-../lib/queuectl/plugins beside it, and queuectl/plugins in the user's data folder. The first file of a name counts.")]
+Searched in this order: --plugin-dir, the folders in QUEUECTL_PLUGIN_PATH, the folder of queuectl itself, \
+../lib/queuectl/plugins next to it, and queuectl/plugins in the user's data folder. The first file with a name \
+counts.")]
 pub struct ListArgs {}
 
 const COLUMNS: [Column; 4] = [

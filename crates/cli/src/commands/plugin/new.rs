@@ -15,15 +15,15 @@ use crate::context::Context;
 use crate::exit::{Exit, Usage};
 use crate::output::{done, escape};
 
-/// Make a new plugin project
+/// Create a plugin project
 #[derive(Debug, Args)]
 pub struct NewArgs {
-    /// The executor's name, as jobs will name it
+    /// The executor's name, as used in jobs
     name: ExecutorName,
     /// The language
     #[arg(long, value_enum, default_value_t)]
     lang: Language,
-    /// Into this folder [default: a new one of that name]
+    /// Create it in this folder [default: a new folder with that name]
     #[arg(long, value_name = "DIR")]
     to: Option<PathBuf>,
 }

@@ -21,7 +21,7 @@ use crate::input::time::duration;
 use crate::output::escape::BytesWriter;
 use crate::output::{diagnostics, done, json as json_out};
 
-/// Run one job on a plugin, without a queue, and print what it prints
+/// Run one job on a plugin, without a queue, and print its output
 #[derive(Debug, Args)]
 #[command(after_help = "\
 The job runs in a worker process, as in a node, once and without retries. Exit status: the job's own, as a shell would \
@@ -33,7 +33,7 @@ pub struct RunArgs {
     /// A file with a job as JSON, as `enqueue` takes it
     #[arg(value_name = "JOB.json")]
     job: String,
-    /// Stop the job when it runs longer
+    /// Stop the job if it runs longer
     #[arg(long, value_name = "DURATION", value_parser = duration, allow_hyphen_values = true, default_value = "10m")]
     timeout: Duration,
 }

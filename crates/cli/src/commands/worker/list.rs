@@ -8,7 +8,7 @@ use crate::exit::Exit;
 use crate::output::json;
 use crate::output::node::{NodeView, print_table};
 
-/// List the nodes: who runs jobs
+/// List the nodes
 #[derive(Debug, Args)]
 pub struct ListArgs {}
 

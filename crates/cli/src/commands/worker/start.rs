@@ -21,8 +21,8 @@ use crate::number::whole;
 /// Run jobs: start a node with worker processes
 #[derive(Debug, Args)]
 #[command(after_help = "\
-The first SIGINT (Ctrl-C) or SIGTERM: no new jobs, running ones may finish within the setting shutdown_grace. The \
-second: running jobs are stopped. Jobs that were cut off go back to the queue without losing an attempt.
+At the first SIGINT (Ctrl-C) or SIGTERM the node starts no more jobs and lets running ones finish within the setting \
+shutdown_grace. At the second it stops them. Jobs that were cut off go back to the queue without losing an attempt.
 
 Exit status with --drain: 0 if every job completed, 1 if one ended dead or cancelled.")]
 pub struct StartArgs {
@@ -35,7 +35,7 @@ pub struct StartArgs {
     /// Only run jobs of this queue; repeatable [default: all queues]
     #[arg(long, value_name = "NAME")]
     queue: Vec<QueueName>,
-    /// End when nothing is left to run, also nothing that waits for a retry
+    /// Exit when no jobs are left to run, including those that wait for a retry
     #[arg(long)]
     drain: bool,
     /// Run in the background; print the node's number
@@ -44,7 +44,7 @@ pub struct StartArgs {
     /// With --detach: log to this file [default: node.log in the folder beside the queue's file]
     #[arg(long, value_name = "FILE", requires = "detach")]
     log_file: Option<PathBuf>,
-    /// Run jobs although other users can change the queue's file, and with it what runs as you
+    /// Run jobs even though other users can change the queue's file, and thereby what runs as you
     #[arg(long)]
     trust_others: bool,
     /// Set for the process in the background

@@ -28,7 +28,7 @@ pub struct StopArgs {
     /// Wait until the nodes have stopped
     #[arg(long)]
     wait: bool,
-    /// With --wait: no longer than this
+    /// With --wait: wait at most this long
     #[arg(long, value_name = "DURATION", value_parser = duration, allow_hyphen_values = true, requires = "wait")]
     timeout: Option<Duration>,
 }
