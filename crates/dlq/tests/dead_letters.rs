@@ -9,7 +9,7 @@ use queuectl_core::{
     Attempt, Command, Event, JobId, JobRef, NewJob, NodeId, Outcome, OutcomeKind, Output, Payload, QueueName,
     State, Timestamp, transition,
 };
-use queuectl_storage::{ListFilter, Location, NewNode, OpenMode, Queues, Record, Store, StoreError, Turn};
+use queuectl_storage::{Cycle, ListFilter, Location, NewNode, OpenMode, Queues, Record, Store, StoreError};
 
 const DEATH: Timestamp = Timestamp(10_000);
 
@@ -45,24 +45,24 @@ fn let_die(store: &mut Store, at: Timestamp) {
         queues: Queues::All,
     };
     let (node, _guard, _listener) = store.enter_node(&node, at).unwrap();
-    let claimed = turn(store, node, &[], at);
+    let claimed = cycle(store, node, &[], at);
     let records: Vec<Record> = claimed
         .iter()
         .map(|(job, fence)| record(*job, *fence, node, at))
         .collect();
-    turn(store, node, &records, at);
+    cycle(store, node, &records, at);
     assert!(store.leave_node(node).unwrap());
 }
 
-fn turn(store: &mut Store, node: NodeId, records: &[Record], now: Timestamp) -> Vec<(i64, i64)> {
-    let turn = Turn {
+fn cycle(store: &mut Store, node: NodeId, records: &[Record], now: Timestamp) -> Vec<(i64, i64)> {
+    let cycle = Cycle {
         node,
         records,
         claim: if records.is_empty() { 10_000 } else { 0 },
         queues: &Queues::All,
         now,
     };
-    let result = store.turn(&turn).unwrap();
+    let result = store.cycle(&cycle).unwrap();
     assert!(result.stale.is_empty());
     result
         .claimed

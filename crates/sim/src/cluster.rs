@@ -535,14 +535,14 @@ fn hear(history: &mut History, seen: Seen<'_>) {
             };
             history.called(at, Call::Heartbeat(node), reply);
         }
-        Seen::Turn(turn, result) => {
+        Seen::Cycle(cycle, result) => {
             let mut stale = result.map(|done| done.stale.clone()).unwrap_or_default();
             let failed = match result {
                 Ok(_) => None,
                 Err(error) if store_sim::is_unknown(error) => Some(Reply::Unknown),
                 Err(_) => Some(Reply::Failed),
             };
-            for record in turn.records {
+            for record in cycle.recordsrecords {
                 let call = Call::Outcome {
                     job: record.job,
                     fence: record.fence,
@@ -561,13 +561,13 @@ fn hear(history: &mut History, seen: Seen<'_>) {
                 };
                 history.called(at, call, reply);
             }
-            if turn.claim > 0 {
+            if cycle.claim > 0 {
                 let reply = failed.unwrap_or_else(|| {
                     let claimed = result.map(|done| done.claimed.as_slice()).unwrap_or_default();
                     let one = |job: &queuectl_storage::Claimed| (JobId(job.id), job.fence, job.attempt);
                     Reply::Claimed(claimed.iter().map(one).collect())
                 });
-                history.called(at, Call::Claim(turn.node), reply);
+                history.called(at, Call::Claim(cycle.node), reply);
             }
         }
     }

@@ -48,7 +48,7 @@ pub fn run(plan: &Plan, backend: Backend, off: Option<Guard>) -> Option<Report> 
     let store = RunStore::fresh(backend)?;
     let mut report = Report::default();
     let caught = catch_unwind(AssertUnwindSafe(|| {
-        store_sim::switch_off(off);
+        store_sim::disable(off);
         let client = Store::open(&store.location, OpenMode::MustExist).expect("the store opens");
         let mut cluster = Cluster::new(store.location.clone(), client, plan);
         for action in &plan.actions {
@@ -61,7 +61,7 @@ pub fn run(plan: &Plan, backend: Backend, off: Option<Guard>) -> Option<Report> 
             report.broken = Some("the store's own check finds faults".to_owned());
         }
     }));
-    store_sim::switch_off(None);
+    store_sim::disable(None);
     store_sim::observe(None);
     if let Err(panic) = caught {
         let text = panic.downcast_ref::<String>().cloned();

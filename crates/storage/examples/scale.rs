@@ -1,9 +1,9 @@
-//! A development tool behind `cargo xtask bench`: fills stores with millions of jobs in no time, and measures the turn of
+//! A development tool behind `cargo xtask bench`: fills stores with millions of jobs in no time, and measures the cycle of
 //! a dispatcher by itself. Never use it on a queue that somebody needs: it writes past the verbs and without durability.
 //!
 //! ```text
 //! scale fill QUEUE [executor=NAME] [queues=N] STATE=N...   adds jobs in these states, in this order
-//! scale turns QUEUE jobs=N batch=N                         claims and records so many jobs a turn; prints what one costs
+//! scale turns QUEUE jobs=N batch=N                         claims and records so many jobs a cycle; prints what one costs
 //! ```
 //!
 //! A queue is a file or a location on PostgreSQL.
@@ -16,7 +16,7 @@ use std::time::Instant;
 
 use queuectl_core::{Clock, SystemClock};
 use queuectl_core::{Event, NewJob, OutcomeKind, State};
-use queuectl_storage::{Location, NewNode, OpenMode, Queues, Record, Store, Turn};
+use queuectl_storage::{Cycle, Location, NewNode, OpenMode, Queues, Record, Store};
 use queuectl_testkit::{job, record};
 use rusqlite::Connection;
 
@@ -41,7 +41,7 @@ fn main() -> Result<(), Failure> {
                 None => postgres::fill(file, &pairs),
             }
         }
-        "turns" => turns(store, &pairs),
+        "turns" => cycles(store, &pairs),
         _ => Err(format!("there is no '{verb}'").into()),
     }
 }
@@ -135,9 +135,9 @@ fn insert(conn: &Connection, state: State, jobs: i64, executor: &str, queues: u6
     Ok(())
 }
 
-/// Runs turns as a busy dispatcher does: each records what the one before claimed, and claims again. As many jobs as
+/// Runs cycles as a busy dispatcher does: each records what the one before claimed, and claims again. As many jobs as
 /// are taken are added, outside of what is measured.
-fn turns(mut store: Store, pairs: &[(&str, &str)]) -> Result<(), Failure> {
+fn cycles(mut store: Store, pairs: &[(&str, &str)]) -> Result<(), Failure> {
     let value = |wanted: &str| {
         pairs
             .iter()
@@ -162,7 +162,7 @@ fn turns(mut store: Store, pairs: &[(&str, &str)]) -> Result<(), Failure> {
     while done < jobs {
         let fresh: Vec<NewJob> = (0..batch).map(|_| job("true")).collect();
         store.enqueue(&fresh, SystemClock.now())?;
-        let turn = Turn {
+        let cycle = Cycle {
             node,
             records: &records,
             claim: batch,
@@ -170,10 +170,10 @@ fn turns(mut store: Store, pairs: &[(&str, &str)]) -> Result<(), Failure> {
             now: SystemClock.now(),
         };
         let before = Spent::by_now()?;
-        let result = store.turn(&turn)?;
+        let result = store.cycle(&cycle)?;
         spent.add(&before)?;
         if !result.stale.is_empty() || result.claimed.len() as u32 != batch {
-            return Err("the turn did not do what was asked of it".into());
+            return Err("the cycle did not do what was asked of it".into());
         }
         done += records.len() as u32;
         let now = SystemClock.now();
@@ -189,14 +189,14 @@ fn turns(mut store: Store, pairs: &[(&str, &str)]) -> Result<(), Failure> {
             })
             .collect();
     }
-    let turn = Turn {
+    let cycle = Cycle {
         node,
         records: &records,
         claim: 0,
         queues: &Queues::All,
         now: SystemClock.now(),
     };
-    store.turn(&turn)?;
+    store.cycle(&cycle)?;
     store.leave_node(node)?;
     let per = |sum: f64| sum / f64::from(done);
     println!(

@@ -66,7 +66,7 @@ impl Db {
         let body = |conn: &mut Db| {
             let done = body(conn)?;
             match (on_sqlite == WRITE).then(sim::fault).flatten() {
-                Some(fault @ Fault::Refused) if !sim::is_off(Guard::Commit) => Err(sim::error(fault)),
+                Some(fault @ Fault::Refused) if !sim::is_disabled(Guard::Commit) => Err(sim::error(fault)),
                 fault => Ok((done, fault)),
             }
         };

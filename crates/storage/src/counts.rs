@@ -1,7 +1,7 @@
 //! How many jobs each queue has in each state, kept beside the jobs so that nobody has to count millions of rows.
 //!
 //! Every transaction that moves jobs writes the differences along, once per queue and state and not per job. Two states
-//! are left out: running jobs are few and counted when somebody asks, and completed is what is left of all. So a turn
+//! are left out: running jobs are few and counted when somebody asks, and completed is what is left of all. So a cycle
 //! that records successes and claims the next jobs writes one row here.
 
 use diesel::prelude::*;
@@ -11,10 +11,10 @@ use queuectl_core::{QueueName, State};
 
 use crate::StoreError;
 use crate::connection::Db;
-use crate::pages::in_words_of;
+use crate::listing::in_words_of;
+use crate::ops::status::QueueCount;
 use crate::postgres::statements::{AddCounts, FoldCounts};
 use crate::sqlite::statements::AddToCount;
-use crate::verbs::status::QueueCount;
 use crate::words::Words;
 
 /// Stands for all jobs of a queue, in the column for the state.

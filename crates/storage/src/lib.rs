@@ -9,14 +9,16 @@
 //! - `sqlite/`: what only SQLite has: opening, statements of the hot path, the folder beside the file.
 //! - `postgres/`: what only PostgreSQL has: connecting, statements of the hot path, leases, notifications.
 
+mod checksum;
 mod clock;
 mod connection;
 mod counts;
 mod error;
+mod listing;
 mod location;
-mod pages;
-mod place;
+mod ops;
 mod postgres;
+mod process_scope;
 mod rows;
 mod schema;
 #[cfg(feature = "sim")]
@@ -24,31 +26,29 @@ pub mod sim;
 mod sqlite;
 mod statements;
 mod store;
-mod sums;
-mod verbs;
 mod words;
 
 pub use clock::StoreClock;
 pub use error::{Problem, StoreError};
 pub use location::{Location, PostgresLocation, harmless};
+pub use ops::cancel::Cancelled;
+pub use ops::control_requests::ControlRequests;
+pub use ops::copy::Copied;
+pub use ops::cycle::{Claimed, Cycle, CycleResult, Queues, Record};
+pub use ops::list::{ListFilter, Page, Position};
+pub use ops::maintenance::CheckReport;
+pub use ops::migrate::{Migrated, Migration, migrate, migrations};
+pub use ops::nodes::{NewNode, Node, RunningJob, StopRequest, Wake, WakeListener};
+pub use ops::number::Outputs;
+pub use ops::only::Only;
+pub use ops::purge::{PurgeFilter, Purged};
+pub use ops::status::QueueCount;
 pub use postgres::server::BadServer;
-pub use postgres::within::enqueue_within;
-pub use sqlite::beside::NodeGuard;
+pub use postgres::transactional::enqueue_within;
+pub use sqlite::state_dir::NodeGuard;
 pub use store::{OpenMode, Store};
-pub use verbs::asked::Asked;
-pub use verbs::cancel::Cancelled;
-pub use verbs::copy::Copied;
-pub use verbs::list::{ListFilter, Page, Position};
-pub use verbs::maintenance::CheckReport;
-pub use verbs::migrate::{Migrated, Migration, migrate, migrations};
-pub use verbs::nodes::{NewNode, Node, RunningJob, StopRequest, Wake, WakeListener};
-pub use verbs::number::Outputs;
-pub use verbs::only::Only;
-pub use verbs::purge::{PurgeFilter, Purged};
-pub use verbs::status::QueueCount;
-pub use verbs::turn::{Claimed, Queues, Record, Turn, TurnResult};
 
-/// The statements that run on every turn of a dispatcher on SQLite, for tests that read their query plans.
+/// The statements that run on every cycle of a dispatcher on SQLite, for tests that read their query plans.
 #[doc(hidden)]
 pub fn hot_statements() -> Vec<(&'static str, &'static str)> {
     [sqlite::statements::all(), statements::all()].concat()

@@ -78,7 +78,7 @@ impl Location {
 
     /// The folder on this machine that holds node locks, wake-up pipes and long outputs: beside an SQLite file, else
     /// in the user's data folder.
-    pub fn beside(&self) -> PathBuf {
+    pub fn state_dir(&self) -> PathBuf {
         match self {
             Location::Sqlite(path) => {
                 let mut name = path.as_os_str().to_owned();
@@ -92,7 +92,7 @@ impl Location {
     /// The file that each worker process of a node has locked while it lives; none where leases tell who lives.
     pub fn workers_lock(&self, node: NodeId) -> Option<PathBuf> {
         matches!(self, Location::Sqlite(_))
-            .then(|| self.beside().join("nodes").join(format!("{node}.workers")))
+            .then(|| self.state_dir().join("nodes").join(format!("{node}.workers")))
     }
 }
 
@@ -186,7 +186,7 @@ mod tests {
         );
         std::fs::write(&real, "").unwrap();
         assert_eq!(location().file(), Some(real.as_path()));
-        assert_eq!(location().beside(), Location::Sqlite(real).beside());
+        assert_eq!(location().state_dir(), Location::Sqlite(real).state_dir());
     }
 
     #[test]

@@ -12,7 +12,7 @@ use queuectl_core::{Clock, NodeId, Timestamp};
 
 use crate::connection::Db;
 use crate::error::Problem;
-use crate::{Store, StoreError, Turn, TurnResult};
+use crate::{Cycle, CycleResult, Store, StoreError};
 
 /// A rule of the queue that can be switched off.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,8 +40,8 @@ pub enum Fault {
 
 /// What a node learned of the store.
 pub enum Seen<'a> {
-    /// A turn.
-    Turn(&'a Turn<'a>, Result<&'a TurnResult, &'a StoreError>),
+    /// A cycle.
+    Cycle(&'a Cycle<'a>, Result<&'a CycleResult, &'a StoreError>),
     /// A sign of life.
     Heartbeat(NodeId, Result<&'a bool, &'a StoreError>),
 }
@@ -112,12 +112,12 @@ impl Sub for Instant {
 }
 
 /// Switches a guard off, or all of them on.
-pub fn switch_off(guard: Option<Guard>) {
+pub fn disable(guard: Option<Guard>) {
     OFF.set(guard);
 }
 
 /// Whether a guard is off.
-pub fn is_off(guard: Guard) -> bool {
+pub fn is_disabled(guard: Guard) -> bool {
     OFF.get() == Some(guard)
 }
 

@@ -9,12 +9,12 @@ use queuectl_core::{Clock, Timestamp};
 use crate::clock::StoreClock;
 use crate::connection::Db;
 use crate::error::Problem;
-use crate::postgres::claim::Front;
-use crate::sqlite::beside::{Beside, Lane};
+use crate::ops::nodes::Wake;
+use crate::ops::number::Outputs;
+use crate::postgres::claim::ClaimCursor;
 use crate::sqlite::os;
 use crate::sqlite::pair::Watch;
-use crate::verbs::nodes::Wake;
-use crate::verbs::number::Outputs;
+use crate::sqlite::state_dir::{Lane, StateDir};
 use crate::{Location, StoreError, postgres, sqlite};
 
 /// What to do if there is no store at the location.
@@ -31,14 +31,14 @@ pub struct Store {
     conn: Db,
     /// The clock as it was when the connection was made, for the first who asks.
     clock: Option<StoreClock>,
-    pub(crate) beside: Beside,
+    pub(crate) state_dir: StateDir,
     location: Location,
     /// Whether the connection to a server is to be made anew before it is used again.
     broken: Arc<AtomicBool>,
     durability: Durability,
     /// Where claims on a server begin.
-    pub(crate) front: Front,
-    /// Whether there is no store at the location, and so nobody to take turns with.
+    pub(crate) cursor: ClaimCursor,
+    /// Whether there is no store at the location, and so no other writer.
     in_memory: bool,
     pub(crate) used: Used,
     /// Found when it is first asked for.
@@ -78,11 +78,11 @@ impl Store {
         Ok(Store {
             conn,
             clock,
-            beside: Beside::new(location),
+            state_dir: StateDir::new(location),
             location: location.clone(),
             broken,
             durability: Durability::Full,
-            front: Front::default(),
+            cursor: ClaimCursor::default(),
             in_memory: false,
             used: Used::Read,
             outputs: None,
@@ -98,11 +98,11 @@ impl Store {
         Ok(Store {
             conn: Db::Sqlite(sqlite::open::empty()?),
             clock: None,
-            beside: Beside::new(location),
+            state_dir: StateDir::new(location),
             location: location.clone(),
             broken: Arc::new(AtomicBool::new(false)),
             durability: Durability::Full,
-            front: Front::default(),
+            cursor: ClaimCursor::default(),
             in_memory: true,
             used: Used::Read,
             outputs: None,
@@ -179,7 +179,7 @@ impl Store {
 
     /// Runs `body` in one write transaction: all of it is stored, or nothing.
     ///
-    /// Writers of one SQLite file take turns at a lock of their own before they ask SQLite for its write lock, because
+    /// Writers of one SQLite file queue for a lock of their own before they ask SQLite for its write lock, because
     /// SQLite's busy handler lets single writers starve for seconds.
     pub(crate) fn write<T>(
         &mut self,
@@ -211,8 +211,8 @@ impl Store {
     ) -> Result<T, StoreError> {
         self.conn()?;
         self.used = self.used.max(Used::Written);
-        let _turn = match &self.conn {
-            Db::Sqlite(_) if !self.in_memory => self.beside.take_turn(lane),
+        let _lock = match &self.conn {
+            Db::Sqlite(_) if !self.in_memory => self.state_dir.lock_for_writing(lane),
             _ => None,
         };
         self.conn
@@ -226,7 +226,7 @@ impl Store {
             Db::Postgres(conn) => {
                 let _ = postgres::lease::notify(conn, wake);
             }
-            Db::Sqlite(_) => self.beside.wake_all(),
+            Db::Sqlite(_) => self.state_dir.wake_all(),
         }
     }
 }

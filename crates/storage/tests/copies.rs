@@ -172,8 +172,8 @@ fn outputs_are_those_of_the_store_that_made_them() {
     keep("of the backup");
     at(OpenMode::MustExist).compact().unwrap();
     assert_eq!(kept().as_deref(), Some("of the backup"));
-    let beside = std::fs::read_dir(location.beside()).unwrap();
-    let outputs = beside.filter(|entry| {
+    let state_dir = std::fs::read_dir(location.state_dir()).unwrap();
+    let outputs = state_dir.filter(|entry| {
         let name = entry.as_ref().unwrap().file_name();
         name.to_string_lossy().starts_with("output")
     });

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use queuectl_core::{Event, OutcomeKind, State, Timestamp};
 use queuectl_storage::{
-    ListFilter, Location, OpenMode, Problem, PurgeFilter, Queues, Record, Store, StoreError, Turn,
+    Cycle, ListFilter, Location, OpenMode, Problem, PurgeFilter, Queues, Record, Store, StoreError,
 };
 use queuectl_testkit::{TempStore, conformance, conformance_suite, job, record};
 use rusqlite::Connection;
@@ -294,7 +294,7 @@ fn compacting_gives_space_back_and_waits_for_no_node() {
     let alive = temp.store.enter_node(&node, queuectl_core::Timestamp(1)).unwrap();
     assert!(matches!(temp.store.compact(), Err(StoreError::NodesLive)));
     drop(alive);
-    let output = |job: &str| temp.location.beside().join("output").join(job);
+    let output = |job: &str| temp.location.state_dir().join("output").join(job);
     for job in ["1", "2"] {
         fs::create_dir_all(output(job)).unwrap();
     }
@@ -322,23 +322,23 @@ fn a_file_that_is_cleaned_up_does_not_grow() {
             let now = Timestamp(round);
             let jobs: Vec<_> = (0..500).map(|n| job(&format!("echo {round} {n}"))).collect();
             store.enqueue(&jobs, now).unwrap();
-            let mut turn = |records: &[Record], claim| {
+            let mut cycle = |records: &[Record], claim| {
                 let queues = &Queues::All;
-                let turn = Turn {
+                let cycle = Cycle {
                     node,
                     records,
                     claim,
                     queues,
                     now,
                 };
-                store.turn(&turn).unwrap().claimed
+                store.cycle(&cycle).unwrap().claimed
             };
-            let claimed = turn(&[], 500);
+            let claimed = cycle(&[], 500);
             let ended: Vec<Record> = claimed
                 .iter()
                 .map(|job| record(job, node, Event::Complete, OutcomeKind::Succeeded, now))
                 .collect();
-            turn(&ended, 0);
+            cycle(&ended, 0);
             let filter = PurgeFilter {
                 state: State::Completed,
                 queue: None,
@@ -436,22 +436,22 @@ fn what_is_not_what_was_stored_is_found() {
     let node = queuectl_testkit::new_node("mark");
     let now = Timestamp(2);
     let (node, _guard, _wakes) = temp.store.enter_node(&node, now).unwrap();
-    let turn = |store: &mut queuectl_storage::Store, records: &[Record], claim| {
+    let cycle = |store: &mut queuectl_storage::Store, records: &[Record], claim| {
         let queues = &Queues::All;
-        let turn = Turn {
+        let cycle = Cycle {
             node,
             records,
             claim,
             queues,
             now,
         };
-        store.turn(&turn).unwrap().claimed
+        store.cycle(&cycle).unwrap().claimed
     };
-    let claimed = turn(&mut temp.store, &[], 2);
+    let claimed = cycle(&mut temp.store, &[], 2);
     let intact: Vec<_> = claimed.iter().map(|job| (job.id, job.is_intact())).collect();
     assert_eq!(intact, [(ids[0].0, false), (ids[1].0, true)]);
     let ended = record(&claimed[1], node, Event::Complete, OutcomeKind::Succeeded, now);
-    turn(&mut temp.store, &[ended], 0);
+    cycle(&mut temp.store, &[ended], 0);
     assert_eq!(temp.store.check().unwrap().damage.len(), 1);
     conn.execute_batch("UPDATE outputs SET head = x'6f7575'").unwrap();
     let damage = temp.store.check().unwrap().damage;
@@ -521,20 +521,20 @@ fn a_damaged_state_or_outcome_is_listed() {
         .store
         .enter_node(&queuectl_testkit::new_node("a"), Timestamp(1))
         .unwrap();
-    let turn = Turn {
+    let cycle = Cycle {
         node,
         records: &[],
         claim: 9,
         queues: &Queues::All,
         now: Timestamp(1),
     };
-    let claimed = temp.store.turn(&turn).unwrap().claimed;
+    let claimed = temp.store.cycle(&cycle).unwrap().claimed;
     let intact = claimed.iter().map(|job| (job.id, job.is_intact()));
     assert_eq!(intact.collect::<Vec<_>>(), [(2, false), (3, false), (4, true)]);
     sql("UPDATE nodes SET host = CAST(x'ff' AS TEXT)");
     assert_eq!(temp.store.nodes().unwrap()[0].host, "\u{fffd}");
     assert_eq!(temp.store.settings().unwrap(), queuectl_core::Settings::default());
-    temp.store.asked(node).unwrap();
+    temp.store.control_requests(node).unwrap();
     temp.store.counts(None).unwrap();
     let attempts = temp.store.attempts(ids[1]).unwrap();
     assert_eq!(

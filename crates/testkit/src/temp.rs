@@ -74,7 +74,7 @@ impl TempStore {
 
 impl Drop for TempStore {
     fn drop(&mut self) {
-        let _ = std::fs::remove_dir_all(self.location.beside());
+        let _ = std::fs::remove_dir_all(self.location.state_dir());
         if let Location::Postgres(location) = &self.location {
             let _ = queuectl_storage::drop_schema(location);
         }

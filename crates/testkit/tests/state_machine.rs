@@ -11,7 +11,7 @@ use proptest::test_runner::{Config, TestRunner};
 use proptest_state_machine::ReferenceStateMachine;
 use queuectl_core::{Event, JobId, JobRef, NewJob, NodeId, OutcomeKind, State, Timestamp};
 use queuectl_storage::{
-    Cancelled, Claimed, ListFilter, NodeGuard, Only, Queues, Record, Store, StoreError, Turn,
+    Cancelled, Claimed, Cycle, ListFilter, NodeGuard, Only, Queues, Record, Store, StoreError,
 };
 use queuectl_testkit::{TempStore, job, record};
 
@@ -23,8 +23,8 @@ enum Call {
         queue: u8,
         delay: u16,
     },
-    /// A node's turn: so many of its jobs end like this, and it claims so many.
-    Turn {
+    /// A node's cycle: so many of its jobs end like this, and it claims so many.
+    Cycle {
         node: usize,
         ends: Vec<End>,
         claim: u32,
@@ -174,7 +174,7 @@ impl ReferenceStateMachine for Model {
             4 => (-2..3i32, 0..3u8, prop_oneof![Just(0u16), 1..100u16])
                 .prop_map(|(priority, queue, delay)| Call::Enqueue { priority, queue, delay }),
             8 => (0..2usize, prop::collection::vec(end, 0..4), 0..4u32)
-                .prop_map(|(node, ends, claim)| Call::Turn { node, ends, claim }),
+                .prop_map(|(node, ends, claim)| Call::Cycle { node, ends, claim }),
             2 => any::<usize>().prop_map(Call::Again),
             2 => any::<usize>().prop_map(Call::Cancel),
             2 => any::<usize>().prop_map(Call::Retry),
@@ -205,7 +205,7 @@ impl ReferenceStateMachine for Model {
                     kept: Vec::new(),
                 });
             }
-            Call::Turn { node, ends, claim } => {
+            Call::Cycle { node, ends, claim } => {
                 let count = ends.len().min(model.held[*node].len());
                 let ended: Vec<usize> = model.held[*node].drain(..count).collect();
                 for (index, end) in ended.into_iter().zip(ends) {
@@ -302,15 +302,15 @@ fn record_of(claimed: &Claimed, node: NodeId, end: End, now: Timestamp) -> Recor
 }
 
 impl Real {
-    fn turn(&mut self, node: NodeId, records: &[Record], claim: u32) -> queuectl_storage::TurnResult {
-        let turn = Turn {
+    fn cycle(&mut self, node: NodeId, records: &[Record], claim: u32) -> queuectl_storage::CycleResult {
+        let cycle = Cycle {
             node,
             records,
             claim,
             queues: &Queues::All,
             now: Timestamp(self.now),
         };
-        self.temp.store.turn(&turn).unwrap()
+        self.temp.store.cycle(&cycle).unwrap()
     }
 
     fn call(&mut self, call: Call, model: &Model) {
@@ -332,7 +332,7 @@ impl Real {
                 let ids = self.temp.store.enqueue(&[new], now).unwrap();
                 self.ids.extend(ids);
             }
-            Call::Turn { node, ends, claim } => {
+            Call::Cycle { node, ends, claim } => {
                 let id = self.nodes[node].0;
                 let count = ends.len().min(self.held[node].len());
                 let ended: Vec<Claimed> = self.held[node].drain(..count).collect();
@@ -341,7 +341,7 @@ impl Real {
                     .zip(&ends)
                     .map(|(claimed, end)| record_of(claimed, id, *end, now))
                     .collect();
-                let result = self.turn(id, &records, claim);
+                let result = self.cycle(id, &records, claim);
                 assert_eq!(result.stale, []);
                 self.records.extend(records);
                 let index = |id: i64| self.ids.iter().position(|known| known.0 == id).unwrap();
@@ -354,7 +354,7 @@ impl Real {
                     .map(|index| self.records[index].clone())
                     .into_iter()
                     .collect();
-                let result = self.turn(self.nodes[0].0, &again, 0);
+                let result = self.cycle(self.nodes[0].0, &again, 0);
                 let keys: Vec<_> = again.iter().map(|record| (record.job, record.fence)).collect();
                 assert_eq!(result.stale, keys);
             }
@@ -397,7 +397,7 @@ impl Real {
                     .iter()
                     .map(|claimed| record_of(claimed, dead, End::Fail(1), now))
                     .collect();
-                assert_eq!(self.turn(dead, &records, 0).stale, []);
+                assert_eq!(self.cycle(dead, &records, 0).stale, []);
                 self.records.extend(records);
                 self.temp.store.leave_node(dead).unwrap();
             }

@@ -404,7 +404,7 @@ pub(crate) fn start(
 
 /// Kills what carries the mark on this machine. Returns how many processes.
 pub fn kill_marked(prefix: &str) -> usize {
-    if sim::is_off(Guard::Sweep) {
+    if sim::is_disabled(Guard::Sweep) {
         return 0;
     }
     with(|table| {
@@ -446,7 +446,7 @@ pub(crate) fn leave(cookie: &str, left: &mut [Option<Arc<Tree>>]) {
 
 /// The policy, or one without a maximum if that guard is off.
 pub(crate) fn without_maximum(policy: RetryPolicy) -> RetryPolicy {
-    let max_retries = if sim::is_off(Guard::Attempts) {
+    let max_retries = if sim::is_disabled(Guard::Attempts) {
         u32::MAX
     } else {
         policy.max_retries

@@ -8,7 +8,7 @@ use diesel::prelude::*;
 use super::open::{WHOLE_TABLES, number};
 use crate::StoreError;
 use crate::counts::WRONG;
-use crate::verbs::maintenance::CheckReport;
+use crate::ops::maintenance::CheckReport;
 
 /// Tables that hold rows of jobs.
 const BELONGING: [&str; 3] = ["payloads", "attempts", "outputs"];

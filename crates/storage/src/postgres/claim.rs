@@ -12,7 +12,7 @@ use diesel::prelude::*;
 
 use super::statements::{Claim, ClaimBehind};
 use crate::StoreError;
-use crate::verbs::turn::{Claimed, Turn};
+use crate::ops::cycle::{Claimed, Cycle};
 
 /// A claim that takes longer than this, and this much more for each job, has stepped over much.
 const LONG: Duration = Duration::from_millis(20);
@@ -23,16 +23,16 @@ const PAUSE_LEAST: Duration = Duration::from_secs(1);
 
 /// What claims pass over.
 #[derive(Debug)]
-pub struct Front {
-    place: Option<Place>,
+pub struct ClaimCursor {
+    resume: Option<ResumePoint>,
     pub long: Duration,
     pub pause: Duration,
 }
 
-impl Default for Front {
-    fn default() -> Front {
-        Front {
-            place: None,
+impl Default for ClaimCursor {
+    fn default() -> ClaimCursor {
+        ClaimCursor {
+            resume: None,
             long: LONG,
             pause: PAUSE_LEAST,
         }
@@ -41,40 +41,43 @@ impl Default for Front {
 
 /// Jobs of that priority up to this one are passed over for a while.
 #[derive(Debug)]
-struct Place {
+struct ResumePoint {
     queue: String,
     priority: i32,
     id: i64,
     until: Instant,
 }
 
-impl Front {
+impl ClaimCursor {
     /// The queue that has such jobs. Whether there are others of it ready is not worth a look.
     pub fn queue(&self) -> Option<&str> {
-        let place = self.place.as_ref().filter(|place| Instant::now() < place.until);
-        place.map(|place| place.queue.as_str())
+        let resume = self
+            .resume
+            .as_ref()
+            .filter(|resume| Instant::now() < resume.until);
+        resume.map(|resume| resume.queue.as_str())
     }
 
     /// Claims the next jobs of a queue, by priority and then by age, unless the node was taken over; counts them.
     pub fn claim(
         &mut self,
         conn: &mut PgConnection,
-        turn: &Turn<'_>,
+        cycle: &Cycle<'_>,
         queue: &str,
         limit: i64,
     ) -> Result<Vec<Claimed>, StoreError> {
         if self.queue() == Some(queue)
-            && let Some(place) = &mut self.place
+            && let Some(resume) = &mut self.resume
         {
-            return place.claim(conn, turn, limit);
+            return resume.claim(conn, cycle, limit);
         }
         let start = Instant::now();
-        let claimed = between(conn, turn, queue, (i32::MIN, i32::MAX), limit)?;
+        let claimed = between(conn, cycle, queue, (i32::MIN, i32::MAX), limit)?;
         let took = start.elapsed();
         let long = self.long + LONG_PER_JOB * claimed.len() as u32;
-        self.place.take_if(|place| place.queue == queue);
+        self.resume.take_if(|resume| resume.queue == queue);
         if let Some(last) = claimed.last().filter(|_| took >= long) {
-            self.place = Some(Place {
+            self.resume = Some(ResumePoint {
                 queue: queue.to_owned(),
                 priority: last.priority,
                 id: last.id,
@@ -85,26 +88,26 @@ impl Front {
     }
 }
 
-impl Place {
+impl ResumePoint {
     /// Claims what is above, behind and below it, in this order.
     fn claim(
         &mut self,
         conn: &mut PgConnection,
-        turn: &Turn<'_>,
+        cycle: &Cycle<'_>,
         limit: i64,
     ) -> Result<Vec<Claimed>, StoreError> {
         let missing = |claimed: &Vec<Claimed>| limit - claimed.len() as i64;
         let above = (self.priority.saturating_add(1), i32::MAX);
         let mut claimed = match self.priority {
             i32::MAX => Vec::new(),
-            _ => between(conn, turn, &self.queue, above, limit)?,
+            _ => between(conn, cycle, &self.queue, above, limit)?,
         };
         if missing(&claimed) > 0 {
             let statement = ClaimBehind {
-                holds: turn.node.0,
-                node_id: turn.node.0,
-                started_at: turn.now.0,
-                updated_at: turn.now.0,
+                holds: cycle.node.0,
+                node_id: cycle.node.0,
+                started_at: cycle.now.0,
+                updated_at: cycle.now.0,
                 queue: self.queue.clone(),
                 priority: self.priority,
                 id: self.id,
@@ -116,7 +119,7 @@ impl Place {
         }
         let below = (i32::MIN, self.priority.saturating_sub(1));
         if missing(&claimed) > 0 && self.priority > i32::MIN {
-            claimed.extend(between(conn, turn, &self.queue, below, missing(&claimed))?);
+            claimed.extend(between(conn, cycle, &self.queue, below, missing(&claimed))?);
         }
         Ok(claimed)
     }
@@ -125,16 +128,16 @@ impl Place {
 /// Claims jobs of these priorities.
 fn between(
     conn: &mut PgConnection,
-    turn: &Turn<'_>,
+    cycle: &Cycle<'_>,
     queue: &str,
     (least, most): (i32, i32),
     limit: i64,
 ) -> Result<Vec<Claimed>, StoreError> {
     let statement = Claim {
-        holds: turn.node.0,
-        node_id: turn.node.0,
-        started_at: turn.now.0,
-        updated_at: turn.now.0,
+        holds: cycle.node.0,
+        node_id: cycle.node.0,
+        started_at: cycle.now.0,
+        updated_at: cycle.now.0,
         queue: queue.to_owned(),
         least,
         most,

@@ -10,7 +10,7 @@ use super::portions;
 use super::statements::{InsertJobs, NextNumbers};
 use crate::StoreError;
 use crate::counts::Deltas;
-use crate::verbs::enqueue::{Checked, first_state};
+use crate::ops::enqueue::{Checked, first_state};
 
 /// Stores jobs; their numbers, in their order, and the transaction that does it.
 pub fn insert_all(

@@ -1,7 +1,7 @@
 //! Which nodes live, by leases on the database's clock.
 //!
 //! A node renews its lease well before it is over; one that could not is taken over by another. Whoever takes over has
-//! the dead node's lease as long to rescue its jobs. A turn holds the node's row, so that no node is taken over between
+//! the dead node's lease as long to rescue its jobs. A cycle holds the node's row, so that no node is taken over between
 //! its claims and their commit.
 
 use std::collections::HashSet;
@@ -15,7 +15,7 @@ use super::statements::{
 };
 use super::storable;
 use crate::StoreError;
-use crate::verbs::nodes::{NewNode, Wake};
+use crate::ops::nodes::{NewNode, Wake};
 
 fn ms(lease: Duration) -> i64 {
     i64::try_from(lease.as_millis()).unwrap_or(i64::MAX)
@@ -61,7 +61,7 @@ pub fn take_over(conn: &mut PgConnection, node: NodeId, known_dead: bool) -> Res
     Ok(TakeOver { node_id, known_dead }.execute(conn)? == 1)
 }
 
-/// Waits until no turn of a node is under way, not even one whose connection was lost. False if another node has taken
+/// Waits until no cycle of a node is under way, not even one whose connection was lost. False if another node has taken
 /// it over, or removed it.
 pub fn settle(conn: &mut PgConnection, node: NodeId) -> Result<bool, StoreError> {
     let taken_over = SettleNode { node_id: node.0 }

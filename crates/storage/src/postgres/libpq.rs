@@ -66,7 +66,7 @@ pub fn sqlstate(info: &(dyn DatabaseErrorInformation + Send + Sync)) -> Option<S
 pub fn refusal(conninfo: &str) -> Option<String> {
     let conninfo = CString::new(conninfo).ok()?;
     // SAFETY: the text ends in a null byte and outlives the call.
-    let conn = Ears(NonNull::new(unsafe {
+    let conn = Listener(NonNull::new(unsafe {
         pq_sys::PQconnectStart(conninfo.as_ptr())
     })?);
     let raw = conn.0.as_ptr();
@@ -108,29 +108,29 @@ pub fn refusal(conninfo: &str) -> Option<String> {
 const ANSWER_US: i64 = 5_000_000;
 
 /// A connection that does nothing but wait for notifications.
-pub struct Ears(NonNull<pq_sys::PGconn>);
+pub struct Listener(NonNull<pq_sys::PGconn>);
 
-// SAFETY: libpq allows the use of a connection by one thread at a time, and `Ears` is neither shared nor copied.
-unsafe impl Send for Ears {}
+// SAFETY: libpq allows the use of a connection by one thread at a time, and `Listener` is neither shared nor copied.
+unsafe impl Send for Listener {}
 
-impl Ears {
+impl Listener {
     /// Connects and listens to a channel, whose name must need no quoting but the quotes. None if that fails.
-    pub fn open(conninfo: &str, channel: &str) -> Option<Ears> {
+    pub fn open(conninfo: &str, channel: &str) -> Option<Listener> {
         let conninfo = CString::new(conninfo).ok()?;
         let listen = CString::new(format!("LISTEN \"{channel}\"")).ok()?;
         // SAFETY: the text ends in a null byte and outlives the call.
-        let ears = Ears(NonNull::new(unsafe { pq_sys::PQconnectdb(conninfo.as_ptr()) })?);
-        // SAFETY: the connection lives as long as `ears`; the result is freed once.
+        let listener = Listener(NonNull::new(unsafe { pq_sys::PQconnectdb(conninfo.as_ptr()) })?);
+        // SAFETY: the connection lives as long as `listener`; the result is freed once.
         let heard = unsafe {
-            if pq_sys::PQstatus(ears.0.as_ptr()) != pq_sys::ConnStatusType::CONNECTION_OK {
+            if pq_sys::PQstatus(listener.0.as_ptr()) != pq_sys::ConnStatusType::CONNECTION_OK {
                 return None;
             }
-            let result = pq_sys::PQexec(ears.0.as_ptr(), listen.as_ptr());
+            let result = pq_sys::PQexec(listener.0.as_ptr(), listen.as_ptr());
             let status = pq_sys::PQresultStatus(result);
             pq_sys::PQclear(result);
             status == pq_sys::ExecStatusType::PGRES_COMMAND_OK
         };
-        heard.then_some(ears)
+        heard.then_some(listener)
     }
 
     /// Waits until a notification comes, at most for so long. Yields what those say that came meanwhile. None if the
@@ -172,7 +172,7 @@ impl Ears {
     }
 }
 
-impl Drop for Ears {
+impl Drop for Listener {
     fn drop(&mut self) {
         // SAFETY: made by libpq and finished once.
         unsafe { pq_sys::PQfinish(self.0.as_ptr()) };

@@ -5,9 +5,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use super::libpq::Ears;
+use super::libpq::Listener;
 use super::server::Server;
-use crate::verbs::nodes::Wake;
+use crate::ops::nodes::Wake;
 
 /// Longest silence before the node has a look by itself.
 const SILENCE: Duration = Duration::from_secs(60);
@@ -18,23 +18,23 @@ const PAUSE_FIRST: Duration = Duration::from_millis(100);
 const PAUSE_MOST: Duration = Duration::from_secs(5);
 
 /// Waits for the wake-ups of a store's nodes.
-pub struct Listener {
+pub struct Notifications {
     conninfo: String,
     channel: String,
-    ears: Option<Ears>,
+    listener: Option<Listener>,
     /// Whether nobody waits any more.
     pub(crate) done: Arc<AtomicBool>,
 }
 
-impl Listener {
+impl Notifications {
     /// Listens to that channel from now on, if the server can be reached.
-    pub fn new(server: &Server, channel: String) -> Listener {
+    pub fn new(server: &Server, channel: String) -> Notifications {
         let conninfo = server.conninfo();
-        let ears = Ears::open(&conninfo, &channel);
-        Listener {
+        let listener = Listener::open(&conninfo, &channel);
+        Notifications {
             conninfo,
             channel,
-            ears,
+            listener,
             done: Arc::default(),
         }
     }
@@ -44,23 +44,23 @@ impl Listener {
         let done = Arc::clone(&self.done);
         let is_done = || done.load(Ordering::Relaxed);
         let until = Instant::now() + SILENCE;
-        while let Some(ears) = &mut self.ears {
-            match ears.wait(LOOK) {
+        while let Some(listener) = &mut self.listener {
+            match listener.wait(LOOK) {
                 Some(heard) if !heard.is_empty() => {
                     let jobs_alone = heard.iter().all(|said| said == Wake::Jobs.word());
-                    return if jobs_alone { Wake::Jobs } else { Wake::Asked };
+                    return if jobs_alone { Wake::Jobs } else { Wake::Control };
                 }
-                Some(_) if is_done() || Instant::now() >= until => return Wake::Asked,
+                Some(_) if is_done() || Instant::now() >= until => return Wake::Control,
                 Some(_) => {}
-                None => self.ears = None,
+                None => self.listener = None,
             }
         }
         let mut pause = PAUSE_FIRST;
-        while self.ears.is_none() && !is_done() {
+        while self.listener.is_none() && !is_done() {
             sleep(pause);
             pause = (pause * 2).min(PAUSE_MOST);
-            self.ears = Ears::open(&self.conninfo, &self.channel);
+            self.listener = Listener::open(&self.conninfo, &self.channel);
         }
-        Wake::Asked
+        Wake::Control
     }
 }

@@ -1,12 +1,13 @@
 //! What only PostgreSQL has.
 //!
 //! The verbs are written against the schema; what differs from SQLite is here: where a server is and how to connect to
-//! it, statements that take a whole turn's worth of jobs at a time, because each costs a way to the server, leases
+//! it, statements that take a whole cycle's worth of jobs at a time, because each costs a way to the server, leases
 //! instead of file locks, and notifications instead of pipes.
 
 pub mod check;
 pub mod claim;
 pub mod commit;
+pub mod cycle;
 pub mod enqueue;
 pub mod lease;
 pub mod libpq;
@@ -15,8 +16,7 @@ pub mod open;
 pub mod server;
 pub mod sqlstate;
 pub mod statements;
-pub mod turn;
-pub mod within;
+pub mod transactional;
 
 use std::ops::Range;
 

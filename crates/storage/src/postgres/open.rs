@@ -25,7 +25,7 @@ pub const SCHEMA_VERSION: i32 = 5;
 
 /// What a session is told. The planner knows nothing of a queue, whose tables are empty at one moment and huge at the
 /// next: every statement of ours has an index, and is to use it. Limits of time only where the server, the role or the
-/// location has none: a node that is suspended or cut off in the middle of a turn must not hold its locks for long. And
+/// location has none: a node that is suspended or cut off in the middle of a cycle must not hold its locks for long. And
 /// the server is to notice a node that is gone as soon as the node would notice the server: by default it would keep the
 /// connection for two hours, and nodes with a bad network would use them all up.
 ///
@@ -52,7 +52,7 @@ pub const WHOLE_TABLES: &str = "\
     SET LOCAL enable_seqscan = on; SET LOCAL enable_hashjoin = on; SET LOCAL enable_mergejoin = on;";
 
 /// What is at the location.
-enum Found {
+enum SchemaState {
     Nothing,
     /// Ours, and the server's time.
     Current(Timestamp),
@@ -69,13 +69,13 @@ pub fn open(
     let mut conn = connect(server)?;
     let mut time = None;
     match look(&mut conn, server)? {
-        Found::Current(now) => time = Some(now),
-        Found::Older(found) => {
+        SchemaState::Current(now) => time = Some(now),
+        SchemaState::Older(found) => {
             let known = SCHEMA_VERSION;
             return Err(StoreError::OlderSchema { found, known });
         }
-        Found::Nothing if mode == OpenMode::MustExist => return Err(StoreError::Missing),
-        Found::Nothing => migrate_in(&mut conn, server)?,
+        SchemaState::Nothing if mode == OpenMode::MustExist => return Err(StoreError::Missing),
+        SchemaState::Nothing => migrate_in(&mut conn, server)?,
     }
     broken.store(false, Ordering::Relaxed);
     conn.set_instrumentation(Watch(Arc::clone(broken)));
@@ -86,9 +86,9 @@ pub fn open(
 pub fn migrate(server: &Server) -> Result<(), StoreError> {
     let mut conn = connect(server)?;
     match look(&mut conn, server)? {
-        Found::Current(_) => return Ok(()),
-        Found::Nothing => {}
-        Found::Older(_) => {
+        SchemaState::Current(_) => return Ok(()),
+        SchemaState::Nothing => {}
+        SchemaState::Older(_) => {
             let living = "SELECT count(*) FROM nodes WHERE lease_until > now_ms()";
             if number(&mut conn, living)? > 0 {
                 return Err(StoreError::NodesLive);
@@ -101,9 +101,9 @@ pub fn migrate(server: &Server) -> Result<(), StoreError> {
 /// The version of the schema; none if there is no store.
 pub fn version(server: &Server) -> Result<Option<i32>, StoreError> {
     Ok(match look(&mut connect(server)?, server)? {
-        Found::Nothing => None,
-        Found::Older(found) => Some(found),
-        Found::Current(_) => Some(SCHEMA_VERSION),
+        SchemaState::Nothing => None,
+        SchemaState::Older(found) => Some(found),
+        SchemaState::Current(_) => Some(SCHEMA_VERSION),
     })
 }
 
@@ -160,12 +160,12 @@ fn objects(conn: &mut PgConnection, server: &Server) -> Result<Objects, StoreErr
 
 /// Looks whose the schema is, and of which version; not within a transaction. To ask for what is nearly always there takes
 /// a fraction of the time that a look into the catalogs does.
-fn look(conn: &mut PgConnection, server: &Server) -> Result<Found, StoreError> {
+fn look(conn: &mut PgConnection, server: &Server) -> Result<SchemaState, StoreError> {
     stored_version(conn).or_else(|_| look_closely(conn, server))
 }
 
 /// The same, and no statement fails.
-fn look_closely(conn: &mut PgConnection, server: &Server) -> Result<Found, StoreError> {
+fn look_closely(conn: &mut PgConnection, server: &Server) -> Result<SchemaState, StoreError> {
     let there = objects(conn, server)?;
     if there.usable == Some(false) {
         return Err(StoreError::Database {
@@ -175,21 +175,21 @@ fn look_closely(conn: &mut PgConnection, server: &Server) -> Result<Found, Store
     }
     match there.store {
         Some(_) => stored_version(conn),
-        None if there.tables == 0 => Ok(Found::Nothing),
+        None if there.tables == 0 => Ok(SchemaState::Nothing),
         None => Err(StoreError::Foreign),
     }
 }
 
-fn stored_version(conn: &mut PgConnection) -> Result<Found, StoreError> {
+fn stored_version(conn: &mut PgConnection) -> Result<SchemaState, StoreError> {
     let query = diesel::sql_query("SELECT schema_version, now_ms() AS now FROM store");
     let row: Version = query.get_result(conn)?;
     match row.schema_version {
-        SCHEMA_VERSION => Ok(Found::Current(Timestamp(row.now))),
+        SCHEMA_VERSION => Ok(SchemaState::Current(Timestamp(row.now))),
         found if found > SCHEMA_VERSION => Err(StoreError::NewerSchema {
             found,
             known: SCHEMA_VERSION,
         }),
-        found => Ok(Found::Older(found)),
+        found => Ok(SchemaState::Older(found)),
     }
 }
 
@@ -201,7 +201,7 @@ fn migrate_in(conn: &mut PgConnection, server: &Server) -> Result<(), StoreError
         diesel::sql_query("SELECT pg_advisory_xact_lock(hashtextextended($1, 0))")
             .bind::<Text, _>(format!("queuectl.{schema}"))
             .execute(conn)?;
-        if let Found::Current(_) = look_closely(conn, server)? {
+        if let SchemaState::Current(_) = look_closely(conn, server)? {
             return Ok(());
         }
         // An administrator may have made it for a user who may not.

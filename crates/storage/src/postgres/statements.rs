@@ -76,7 +76,7 @@ statements! { Pg, PgConnection;
         "SELECT taken_over FROM nodes WHERE id = ? FOR KEY SHARE"
     }
 
-    /// Whether the node is there and not taken over, once no turn of it is under way, on any connection.
+    /// Whether the node is there and not taken over, once no cycle of it is under way, on any connection.
     SettleNode { node_id: i64 as BigInt } -> (Bool,) {
         "SELECT taken_over FROM nodes WHERE id = ? FOR UPDATE"
     }
@@ -290,7 +290,7 @@ statements! { Pg, PgConnection;
     }
 
     /// Takes a node over whose lease is over, or which is known to be dead; whoever does has its lease to rescue it.
-    /// A node in the middle of a turn is left alone until that has ended.
+    /// A node in the middle of a cycle is left alone until that has ended.
     TakeOver { node_id: i64 as BigInt, known_dead: bool as Bool } -> () {
         "UPDATE nodes SET taken_over = TRUE, lease_until = at.now + nodes.lease_ms \
          FROM (SELECT now_ms() AS now) AS at, \

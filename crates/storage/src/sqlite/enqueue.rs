@@ -9,7 +9,7 @@ use super::inserts::{self, JobRow, PayloadRow};
 use super::statements::LastNumber;
 use crate::StoreError;
 use crate::counts::Deltas;
-use crate::verbs::enqueue::{Checked, first_state};
+use crate::ops::enqueue::{Checked, first_state};
 
 /// Stores jobs; their numbers, in their order.
 pub fn insert_all(

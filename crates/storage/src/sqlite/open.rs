@@ -15,10 +15,10 @@ use diesel_migrations::{EmbeddedMigrations, MigrationHarness, embed_migrations};
 use queuectl_core::settings::Durability;
 use queuectl_sys::is_draft;
 
-use super::beside::Beside;
+use super::state_dir::StateDir;
 use super::{log, make, pair};
 use crate::error::Problem;
-use crate::verbs::number;
+use crate::ops::number;
 use crate::{Location, OpenMode, StoreError};
 
 const MIGRATIONS: EmbeddedMigrations = embed_migrations!("../../migrations/sqlite");
@@ -43,23 +43,23 @@ pub fn open(path: &Path, mode: OpenMode) -> Result<SqliteConnection, StoreError>
         return Err(StoreError::Unfinished);
     }
     check_length(path)?;
-    let beside = Beside::new(&Location::Sqlite(path.to_owned()));
+    let state_dir = StateDir::new(&Location::Sqlite(path.to_owned()));
     // In this order: a file that is just being made is not empty any more when it gets its folder.
-    let had_folder = beside.exists();
+    let had_folder = state_dir.exists();
     match mode {
-        OpenMode::Create => create(path, &beside)?,
+        OpenMode::Create => create(path, &state_dir)?,
         OpenMode::MustExist => must_exist(path)?,
     }
     let length = check_kind(path)?;
     check_companions(path)?;
     if length == 0 && had_folder {
         // SQLite would take it for a new database and remove its log.
-        return Err(StoreError::Emptied(beside.path().to_owned()));
+        return Err(StoreError::Emptied(state_dir.path().to_owned()));
     }
     super::os::free_companions(path);
-    pair::put_foreign_log_away(path, &beside)?;
+    pair::put_foreign_log_away(path, &state_dir)?;
     let conn = establish(path)?;
-    pair::note(path, &beside);
+    pair::note(path, &state_dir);
     Ok(conn)
 }
 
@@ -145,7 +145,7 @@ fn must_exist(path: &Path) -> Result<(), StoreError> {
     }
 }
 
-fn create(path: &Path, beside: &Beside) -> Result<(), StoreError> {
+fn create(path: &Path, state_dir: &StateDir) -> Result<(), StoreError> {
     if path.exists() {
         return Ok(());
     }
@@ -153,8 +153,8 @@ fn create(path: &Path, beside: &Beside) -> Result<(), StoreError> {
         super::os::create_private_dir(folder).map_err(StoreError::file("create the folder", folder))?;
     }
     // Others may be about to make it, too, and each removes what was left beside a file that is gone.
-    let _lock = beside.lock_creation()?;
-    number::put_nameless_away(beside.path()).map_err(StoreError::file("use", beside.path()))?;
+    let _lock = state_dir.lock_creation()?;
+    number::put_nameless_away(state_dir.path()).map_err(StoreError::file("use", state_dir.path()))?;
     match make::queue(path, |draft| establish(draft).map(drop)) {
         Err(StoreError::Exists(_)) => Ok(()),
         other => other,

@@ -14,8 +14,8 @@ use std::time::{Duration, Instant};
 
 use queuectl_sys::Draft;
 
-use super::beside::Beside;
 use super::make::companions;
+use super::state_dir::StateDir;
 use crate::StoreError;
 
 /// How a log is called that was another file's.
@@ -63,13 +63,13 @@ fn is_foreign(file: &Path, log: &Path, note: &Path) -> bool {
 }
 
 /// Puts the log away if it is another file's. To be called before SQLite sees the two.
-pub fn put_foreign_log_away(file: &Path, beside: &Beside) -> Result<(), StoreError> {
+pub fn put_foreign_log_away(file: &Path, state_dir: &StateDir) -> Result<(), StoreError> {
     let [log, index, _] = companions(file);
-    let note = beside.pair_note();
+    let note = state_dir.pair_note();
     if !is_foreign(file, &log, &note) {
         return Ok(());
     }
-    let _lock = beside.lock_creation()?;
+    let _lock = state_dir.lock_creation()?;
     // Another process may have done it.
     if !is_foreign(file, &log, &note) {
         return Ok(());
@@ -89,14 +89,14 @@ pub fn put_foreign_log_away(file: &Path, beside: &Beside) -> Result<(), StoreErr
 }
 
 /// Notes which log is the file's, once it is in use. A note that cannot be made protects from nothing, and harms nothing.
-pub fn note(file: &Path, beside: &Beside) {
+pub fn note(file: &Path, state_dir: &StateDir) {
     let [log, ..] = companions(file);
-    let note = beside.pair_note();
+    let note = state_dir.pair_note();
     let (Some(file), Some(log)) = (mark_at(file), mark_at(&log)) else {
         return;
     };
     let pair = (file, log);
-    if noted(&note).as_ref() == Some(&pair) || !beside.is_mine() {
+    if noted(&note).as_ref() == Some(&pair) || !state_dir.is_mine() {
         return;
     }
     let written = Draft::beside(&note).and_then(|draft| {
@@ -173,8 +173,8 @@ mod tests {
     fn fill(file: &Path, value: &str) {
         let mut conn = open(file, OpenMode::Create).unwrap();
         // So that there is a folder for the note, as every writer has it.
-        let mut beside = Beside::new(&Location::Sqlite(file.to_owned()));
-        drop(beside.take_turn(super::super::beside::Lane::User));
+        let mut state_dir = StateDir::new(&Location::Sqlite(file.to_owned()));
+        drop(state_dir.lock_for_writing(super::super::state_dir::Lane::User));
         drop(open(file, OpenMode::Create).unwrap());
         let sql = format!("INSERT INTO settings (key, value) VALUES ('{value}', hex(zeroblob(9000)))");
         conn.batch_execute(&sql).unwrap();

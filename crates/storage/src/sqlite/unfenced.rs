@@ -6,8 +6,8 @@ use diesel::sqlite::{Sqlite, SqliteConnection};
 use queuectl_core::{Timestamp, Transition};
 
 use crate::StoreError;
+use crate::ops::cycle::Record;
 use crate::statements::statements;
-use crate::verbs::turn::Record;
 
 statements! { Sqlite, SqliteConnection;
     /// `Release` without its guards.

@@ -7,7 +7,7 @@ use diesel::prelude::*;
 use diesel::sql_types::Text;
 use queuectl_core::transition::Standing;
 use queuectl_core::{Event, JobId, NewJob, State, Timestamp, transition};
-use queuectl_storage::{Queues, Record, Store, Turn, hot_statements_on_postgres};
+use queuectl_storage::{Cycle, Queues, Record, Store, hot_statements_on_postgres};
 use queuectl_testkit::{job, new_node};
 
 use super::{number, open};
@@ -123,8 +123,8 @@ fn claims_pass_over_what_was_claimed_and_nothing_else() {
     };
     let enqueue =
         |store: &mut Store, queue, priority| store.enqueue(&[of(queue, priority)], now).unwrap()[0].0;
-    let turn = |store: &mut Store, records: &[Record], claim| -> Vec<i64> {
-        let turn = Turn {
+    let cycle = |store: &mut Store, records: &[Record], claim| -> Vec<i64> {
+        let cycle = Cycle {
             node,
             records,
             claim,
@@ -132,7 +132,7 @@ fn claims_pass_over_what_was_claimed_and_nothing_else() {
             now,
         };
         store
-            .turn(&turn)
+            .cycle(&cycle)
             .unwrap()
             .claimed
             .iter()
@@ -142,7 +142,7 @@ fn claims_pass_over_what_was_claimed_and_nothing_else() {
     let ids: Vec<i64> = (0..4).map(|_| enqueue(store, "m", 5)).collect();
     let hour = Duration::from_secs(3600);
     store.set_long_claims(Duration::ZERO, hour);
-    assert_eq!(turn(store, &[], 2), ids[..2]);
+    assert_eq!(cycle(store, &[], 2), ids[..2]);
     // One of them comes back. It is the oldest.
     let back = Record {
         job: JobId(ids[0]),
@@ -159,13 +159,13 @@ fn claims_pass_over_what_was_claimed_and_nothing_else() {
         .unwrap(),
         attempt: None,
     };
-    assert_eq!(turn(store, &[back], 1), ids[2..3], "it is passed over");
+    assert_eq!(cycle(store, &[back], 1), ids[2..3], "it is passed over");
     store.set_long_claims(hour, hour);
     // Nothing else is: neither other priorities nor other queues.
     let (below, above) = (enqueue(store, "m", 4), enqueue(store, "m", 6));
     let (first, last) = (enqueue(store, "a", 5), enqueue(store, "z", 5));
-    assert_eq!(turn(store, &[], 1), [above]);
-    let mut rest = turn(store, &[], 9);
+    assert_eq!(cycle(store, &[], 1), [above]);
+    let mut rest = cycle(store, &[], 9);
     rest.sort_unstable();
     assert_eq!(rest, [ids[3], below, first, last]);
     assert_eq!(
@@ -179,8 +179,8 @@ fn claims_pass_over_what_was_claimed_and_nothing_else() {
     );
     assert_eq!(store.check().unwrap().miscounted, 0);
     // Who has no such claim behind him finds it.
-    assert_eq!(turn(store, &[], 9), [0; 0]);
-    assert_eq!(turn(&mut another, &[], 9), [ids[0]]);
+    assert_eq!(cycle(store, &[], 9), [0; 0]);
+    assert_eq!(cycle(&mut another, &[], 9), [ids[0]]);
 }
 
 /// Every node looks at all others every second: that must not be a question to the server for each of them.

@@ -356,14 +356,14 @@ fn documented_roles_can_do_their_work_and_no_more() {
     let mut worker = as_role("worker").unwrap();
     let node = new_node(format!("cookie-{schema}"));
     let (node, _guard, _) = worker.enter_node(&node, now).unwrap();
-    let turn = queuectl_storage::Turn {
+    let cycle = queuectl_storage::Cycle {
         node,
         records: &[],
         claim: 5,
         queues: &Queues::All,
         now,
     };
-    assert_eq!(worker.turn(&turn).unwrap().claimed.len(), 2);
+    assert_eq!(worker.cycle(&cycle).unwrap().claimed.len(), 2);
     assert!(
         worker
             .renew_lease(node, std::time::Duration::from_secs(5))
@@ -400,17 +400,17 @@ fn a_node_that_was_taken_over_can_neither_renew_nor_claim_nor_record() {
     let (node, _guard, _) = temp.store.enter_node(&new("cut off"), now).unwrap();
     let (bystander, _bystander, _) = temp.store.enter_node(&new("bystander"), now).unwrap();
     temp.store.enqueue(&[job("one"), job("two")], now).unwrap();
-    let turn = |store: &mut Store, records: &[queuectl_storage::Record], claim| {
-        let turn = queuectl_storage::Turn {
+    let cycle = |store: &mut Store, records: &[queuectl_storage::Record], claim| {
+        let cycle = queuectl_storage::Cycle {
             node,
             records,
             claim,
             queues: &Queues::All,
             now,
         };
-        store.turn(&turn).unwrap()
+        store.cycle(&cycle).unwrap()
     };
-    let claimed = turn(&mut temp.store, &[], 1).claimed;
+    let claimed = cycle(&mut temp.store, &[], 1).claimed;
     assert_eq!(claimed.len(), 1, "the control");
     assert!(
         other.take_over(node).unwrap().is_none(),
@@ -432,13 +432,13 @@ fn a_node_that_was_taken_over_can_neither_renew_nor_claim_nor_record() {
     );
     assert!(!temp.store.heartbeat(node, now).unwrap());
     assert_eq!(
-        turn(&mut temp.store, &[], 1).claimed,
+        cycle(&mut temp.store, &[], 1).claimed,
         [],
         "job two is there, but not for it"
     );
     let event = || queuectl_core::Event::Fail { retry_at: Some(now) };
     let lost = queuectl_testkit::record(&claimed[0], node, event(), queuectl_core::OutcomeKind::Lost, now);
-    assert_eq!(turn(&mut other, &[lost], 0).stale, []);
+    assert_eq!(cycle(&mut other, &[lost], 0).stale, []);
     other.leave_node(node).unwrap();
     let late = queuectl_testkit::record(
         &claimed[0],
@@ -447,7 +447,7 @@ fn a_node_that_was_taken_over_can_neither_renew_nor_claim_nor_record() {
         queuectl_core::OutcomeKind::Succeeded,
         now,
     );
-    assert_eq!(turn(&mut temp.store, &[late], 1).stale.len(), 1);
+    assert_eq!(cycle(&mut temp.store, &[late], 1).stale.len(), 1);
     let attempts = temp.store.attempts(JobId(claimed[0].id)).unwrap();
     assert_eq!(attempts.len(), 1, "nothing came late");
 }
@@ -539,14 +539,14 @@ fn a_store_can_be_copied_to_the_other_database_and_back() {
     let node = new_node("mark");
     let (node, guard, _) = origin.store.enter_node(&node, Timestamp(1)).unwrap();
     let now = Timestamp(2);
-    let turn = |records, claim| queuectl_storage::Turn {
+    let cycle = |records, claim| queuectl_storage::Cycle {
         node,
         records,
         claim,
         queues: &Queues::All,
         now,
     };
-    let claimed = origin.store.turn(&turn(&[], 3)).unwrap().claimed;
+    let claimed = origin.store.cycle(&cycle(&[], 3)).unwrap().claimed;
     let mut record = queuectl_testkit::record(
         &claimed[0],
         node,
@@ -556,7 +556,7 @@ fn a_store_can_be_copied_to_the_other_database_and_back() {
     );
     // What PostgreSQL cannot store in a text.
     record.attempt.as_mut().unwrap().outcome.message = "a\0b".into();
-    origin.store.turn(&turn(&[record], 0)).unwrap();
+    origin.store.cycle(&cycle(&[record], 0)).unwrap();
     drop(guard);
     let copied = origin.store.copy_to(&mut temp.store).unwrap();
     assert_eq!(

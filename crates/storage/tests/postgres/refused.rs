@@ -4,7 +4,7 @@ use diesel::connection::SimpleConnection;
 use diesel::prelude::*;
 use diesel::sql_types::{Nullable, Text};
 use queuectl_core::{Event, JobId, OutcomeKind, Payload, State};
-use queuectl_storage::{Claimed, Queues, Record, Store, Turn};
+use queuectl_storage::{Claimed, Cycle, Queues, Record, Store};
 use queuectl_testkit::{conformance, job, new_node, record};
 
 use super::open;
@@ -32,7 +32,7 @@ fn an_outcome_that_is_refused_holds_up_no_other() {
     conformance::an_outcome_that_is_refused_holds_up_no_other(temp, &mut sql);
 }
 
-/// Jobs whose payload is gone stand in front of the others, more of them than a claim takes.
+/// Jobs whose payload is gone stand in cursor of the others, more of them than a claim takes.
 #[test]
 fn jobs_without_payload_do_not_stop_their_queue() {
     let Some((mut temp, schema, mut conn)) = open("jobs_without_payload_do_not_stop_their_queue") else {
@@ -59,14 +59,14 @@ fn jobs_without_payload_do_not_stop_their_queue() {
 
 fn claim(store: &mut Store, node: queuectl_core::NodeId, claim: u32) -> Vec<Claimed> {
     let now = store.now().unwrap();
-    let turn = Turn {
+    let cycle = Cycle {
         node,
         records: &[],
         claim,
         queues: &Queues::All,
         now,
     };
-    store.turn(&turn).unwrap().claimed
+    store.cycle(&cycle).unwrap().claimed
 }
 
 /// A rule of the table takes a job's output, or its reason, for something that it does not want.
@@ -113,14 +113,14 @@ fn what_a_table_does_not_take_is_left_out_and_nothing_else() {
             record
         })
         .collect();
-    let turn = Turn {
+    let cycle = Cycle {
         node,
         records: &records,
         claim: 0,
         queues: &Queues::All,
         now,
     };
-    assert_eq!(temp.store.turn(&turn).unwrap().stale, []);
+    assert_eq!(temp.store.cycle(&cycle).unwrap().stale, []);
     let mut found = |id: JobId| {
         let attempt = temp.store.attempts(id).unwrap().remove(0);
         assert_eq!(

@@ -50,14 +50,14 @@ pub fn claims_respect_queues_and_limits(mut temp: TempStore) {
     ]);
     let take = |store: &mut Store, claim| {
         store
-            .turn(&Turn {
+            .cycle(&Cycle {
                 node,
                 records: &[],
                 claim,
                 queues: &only,
                 now: NOW,
             })
-            .expect("a turn")
+            .expect("a cycle")
             .claimed
     };
     assert_eq!(take(store, 0), []);

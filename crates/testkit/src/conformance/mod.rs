@@ -9,8 +9,8 @@ use std::time::Duration;
 use queuectl_core::settings::Key;
 use queuectl_core::{Attempt, Event, Job, JobId, JobRef, NewJob, NodeId, OutcomeKind, State, Timestamp};
 use queuectl_storage::{
-    Cancelled, Claimed, ListFilter, NodeGuard, Only, PurgeFilter, Queues, Record, StopRequest, Store,
-    StoreError, Turn, TurnResult,
+    Cancelled, Claimed, Cycle, CycleResult, ListFilter, NodeGuard, Only, PurgeFilter, Queues, Record,
+    StopRequest, Store, StoreError,
 };
 
 use crate::{TempStore, job, new_node, record};
@@ -110,16 +110,16 @@ fn node(store: &mut Store) -> (NodeId, NodeGuard) {
     (id, guard)
 }
 
-fn turn(store: &mut Store, node: NodeId, records: &[Record], claim: u32, now: Timestamp) -> TurnResult {
+fn turn(store: &mut Store, node: NodeId, records: &[Record], claim: u32, now: Timestamp) -> CycleResult {
     store
-        .turn(&Turn {
+        .cycle(&Cycle {
             node,
             records,
             claim,
             queues: &Queues::All,
             now,
         })
-        .expect("a turn")
+        .expect("a cycle")
 }
 
 fn claim(store: &mut Store, node: NodeId, limit: u32) -> Vec<Claimed> {

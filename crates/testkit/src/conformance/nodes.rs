@@ -61,13 +61,22 @@ pub fn stop_requests_reach_the_node_and_never_soften(mut temp: TempStore) {
         store.request_stop(Some(one), StopRequest::Now).expect("asked"),
         [one]
     );
-    assert_eq!(store.asked(two).expect("an answer").stop, StopRequest::None);
+    assert_eq!(
+        store.control_requests(two).expect("an answer").stop,
+        StopRequest::None
+    );
     assert_eq!(
         store.request_stop(None, StopRequest::Gracefully).expect("asked"),
         [one, two]
     );
-    assert_eq!(store.asked(one).expect("an answer").stop, StopRequest::Now);
-    assert_eq!(store.asked(two).expect("an answer").stop, StopRequest::Gracefully);
+    assert_eq!(
+        store.control_requests(one).expect("an answer").stop,
+        StopRequest::Now
+    );
+    assert_eq!(
+        store.control_requests(two).expect("an answer").stop,
+        StopRequest::Gracefully
+    );
     assert!(matches!(
         store.request_stop(Some(NodeId(99)), StopRequest::Now),
         Err(StoreError::NoSuchNode(99))

@@ -13,12 +13,15 @@ pub fn cancelling_depends_on_the_state(mut temp: TempStore) {
         store.cancel(&number(ids[1]), NOW).expect("cancelled"),
         Cancelled::Now
     );
-    assert_eq!(store.asked(node).expect("requests").cancel, []);
+    assert_eq!(store.control_requests(node).expect("requests").cancel, []);
     assert_eq!(
         store.cancel(&number(ids[0]), NOW).expect("requested"),
         Cancelled::Requested
     );
-    assert_eq!(store.asked(node).expect("requests").cancel, [(ids[0], 1)]);
+    assert_eq!(
+        store.control_requests(node).expect("requests").cancel,
+        [(ids[0], 1)]
+    );
     let stopped = record(&running, node, Event::Cancel, OutcomeKind::Cancelled, NOW);
     turn(store, node, &[stopped], 0, NOW);
     for (id, state) in [

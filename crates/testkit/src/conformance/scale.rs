@@ -113,21 +113,21 @@ pub fn counts_follow_every_change(mut temp: TempStore) {
     assert_counted(store, "a retry that became a cancel");
     assert_eq!(turn(store, node, &[failed], 0, NOW).stale.len(), 1);
     assert_counted(store, "a stale record");
-    let due = Turn {
+    let due = Cycle {
         node,
         records: &[],
         claim: 0,
         queues: &only,
         now: later(10),
     };
-    store.turn(&due).expect("a turn");
+    store.cycle(&due).expect("a cycle");
     assert_counted(store, "a scheduled job came due");
     store
-        .turn(&Turn {
+        .cycle(&Cycle {
             now: later(20),
             ..due
         })
-        .expect("a turn");
+        .expect("a cycle");
     assert_counted(store, "a failed job came due");
     store.retry_dead(None, 10, later(20)).expect("retried");
     assert_counted(store, "retrying dead jobs");

@@ -72,7 +72,7 @@ impl Control {
             fenced = !store.heartbeat(self.node, now)?;
             self.beat = Instant::now();
         }
-        let asked = store.asked(self.node)?;
+        let asked = store.control_requests(self.node)?;
         let shows = asked.clock.now();
         // Whether it was set back before the first look is not known.
         if self.showed.is_none_or(|showed| shows < showed) {
@@ -103,7 +103,7 @@ mod tests {
     use super::*;
     use queuectl_core::settings::Key;
     use queuectl_core::{Event, JobRef, OutcomeKind, State};
-    use queuectl_storage::{Queues, Turn};
+    use queuectl_storage::{Cycle, Queues};
     use queuectl_testkit::TempStore;
 
     #[test]
@@ -145,18 +145,18 @@ mod tests {
         else {
             panic!("two jobs are stored");
         };
-        let cycle = |records, claim| Turn {
+        let cycle = |records, claim| Cycle {
             node,
             records,
             claim,
             queues: &Queues::All,
             now: next_year,
         };
-        let claimed = store.turn(&cycle(&[], 1)).unwrap().claimed.pop().unwrap();
+        let claimed = store.cycle(&cycle(&[], 1)).unwrap().claimed.pop().unwrap();
         let retry_at = Some(next_year.after(Duration::from_secs(2)));
         let event = Event::Fail { retry_at };
         let failed = queuectl_testkit::record(&claimed, node, event, OutcomeKind::Failed, next_year);
-        store.turn(&cycle(&[failed], 0)).unwrap();
+        store.cycle(&cycle(&[failed], 0)).unwrap();
 
         let look = |control: &mut Control, store: &mut Store| {
             control.look(store, &Settings::default(), now).unwrap().unwrap();

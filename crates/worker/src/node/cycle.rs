@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use queuectl_core::{State, Timestamp};
 use queuectl_scheduler::claim_count;
-use queuectl_storage::{StoreError, Turn, TurnResult};
+use queuectl_storage::{Cycle, CycleResult, StoreError};
 
 use super::dispatcher::Dispatcher;
 use super::report;
@@ -52,18 +52,18 @@ impl Dispatcher {
         if !record && claim == 0 {
             return Ok(());
         }
-        let cycle = Turn {
+        let cycle = Cycle {
             node: self.node,
             records: if record { &self.claims.unrecorded } else { &[] },
             claim,
             queues: &self.options.queues,
             now,
         };
-        let TurnResult {
+        let CycleResult {
             stale,
             claimed,
             next_due,
-        } = self.store.turn(&cycle)?;
+        } = self.store.cycle(&cycle)?;
         report::refused(&stale);
         if record {
             self.pending_acks.recording();

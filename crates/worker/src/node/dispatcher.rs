@@ -293,7 +293,7 @@ impl Dispatcher {
         match event {
             Event::Wake(wake) => {
                 self.maybe_work = true;
-                if wake == Wake::Asked {
+                if wake == Wake::Control {
                     self.control.ask();
                 }
             }

@@ -144,7 +144,7 @@ impl Lease {
         if let Location::Sqlite(_) = location {
             return Ok(Lease(None));
         }
-        let file = location.beside().join("nodes").join(format!("{node}.lease"));
+        let file = location.state_dir().join("nodes").join(format!("{node}.lease"));
         let state = State {
             wanted: length,
             granted: length,

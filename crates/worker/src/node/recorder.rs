@@ -11,7 +11,7 @@ use std::thread;
 
 use queuectl_core::settings::Durability;
 use queuectl_core::{NodeId, Timestamp};
-use queuectl_storage::{Location, OpenMode, Queues, Record, Store, StoreError, Turn, TurnResult};
+use queuectl_storage::{Cycle, CycleResult, Location, OpenMode, Queues, Record, Store, StoreError};
 
 use super::dispatcher::Dispatcher;
 use super::events::Event;
@@ -32,7 +32,7 @@ struct Batch {
 /// What became of a batch.
 pub struct Recorded {
     records: Vec<Record>,
-    result: Result<TurnResult, StoreError>,
+    result: Result<CycleResult, StoreError>,
 }
 
 /// The way to the recording thread, which starts when it is first needed. It has one batch at a time.
@@ -94,7 +94,7 @@ fn record_one(
     location: &Location,
     store: &mut Option<(Store, Durability)>,
     batch: &Batch,
-) -> Result<TurnResult, StoreError> {
+) -> Result<CycleResult, StoreError> {
     let (store, durability) = match store {
         Some(store) => store,
         None => store.insert((Store::open(location, OpenMode::MustExist)?, Durability::Full)),
@@ -103,7 +103,7 @@ fn record_one(
         store.set_durability(batch.durability)?;
         *durability = batch.durability;
     }
-    store.turn(&Turn {
+    store.cycle(&Cycle {
         node: batch.node,
         records: &batch.records,
         claim: 0,
@@ -142,7 +142,7 @@ impl Dispatcher {
     pub(super) fn recorded(&mut self, Recorded { mut records, result }: Recorded) {
         self.claims.recording = 0;
         match result {
-            Ok(TurnResult { stale, next_due, .. }) => {
+            Ok(CycleResult { stale, next_due, .. }) => {
                 report::refused(&stale);
                 self.tell_recorded();
                 self.next_due = [self.next_due, next_due].into_iter().flatten().min();

@@ -5,7 +5,7 @@
 //! node rescues another.
 
 use queuectl_core::{ExecutorName, NodeId, OutcomeKind, Settings, Timestamp};
-use queuectl_storage::{Node, Queues, Record, Store, StoreError, Turn};
+use queuectl_storage::{Cycle, Node, Queues, Record, Store, StoreError};
 
 use super::decide::{self, Subject};
 use super::exit_notices;
@@ -77,14 +77,14 @@ fn rescue_one(
             decide::ended(&Subject::from(job), ending, settings)
         })
         .collect();
-    let cycle = Turn {
+    let cycle = Cycle {
         node: dead.id,
         records: &records,
         claim: 0,
         queues: &Queues::All,
         now,
     };
-    store.turn(&cycle)?;
+    store.cycle(&cycle)?;
     store.leave_node(dead.id)?;
     tracing::warn!(
         node = dead.id.0,

@@ -90,7 +90,7 @@ impl SimNode {
 
     /// Somebody changed the store.
     pub fn wake(&self) {
-        let _ = self.events.send(Event::Wake(Wake::Asked));
+        let _ = self.events.send(Event::Wake(Wake::Control));
     }
 
     /// The user asks it to stop.

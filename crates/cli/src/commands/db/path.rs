@@ -25,7 +25,7 @@ struct PathView {
 pub fn run(_: &PathArgs, context: &Context) -> Result<Exit> {
     let view = PathView {
         db: context.location.to_string(),
-        folder: context.location.beside().display().to_string(),
+        folder: context.location.state_dir().display().to_string(),
     };
     let printed = if context.json {
         json::print(&view)

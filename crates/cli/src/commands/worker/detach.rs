@@ -38,7 +38,7 @@ pub fn start(args: &[OsString], log_file: Option<&Path>, context: &Context) -> R
     let log_file = match log_file {
         Some(path) => path.to_owned(),
         None => {
-            let folder = context.location.beside();
+            let folder = context.location.state_dir();
             create_private_dir(&folder).with_context(|| format!("cannot create {}", folder.display()))?;
             folder.join("node.log")
         }

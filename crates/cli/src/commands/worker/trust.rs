@@ -18,10 +18,10 @@ pub fn check(location: &Location) -> Result<()> {
     };
     let there = |path: &&Path| path.symlink_metadata().is_ok();
     let around = file.ancestors().skip(1).find(there);
-    let beside = location.beside();
+    let state_dir = location.state_dir();
     for path in around
         .into_iter()
-        .chain([file, &beside].into_iter().filter(there))
+        .chain([file, &state_dir].into_iter().filter(there))
     {
         trust::check(path, Writers::Group).map_err(refused)?;
     }

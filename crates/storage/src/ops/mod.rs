@@ -1,9 +1,9 @@
 //! What can be done with a store, one verb a file. Each adds methods to [`crate::Store`].
 
-pub mod altered;
-pub mod asked;
 pub mod cancel;
+pub mod control_requests;
 pub mod copy;
+pub mod cycle;
 pub mod enqueue;
 pub mod heed_clock;
 pub mod list;
@@ -17,4 +17,4 @@ pub mod retry;
 pub mod settings;
 pub mod show;
 pub mod status;
-pub mod turn;
+pub mod verify;

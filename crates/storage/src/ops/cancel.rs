@@ -4,9 +4,9 @@ use diesel::prelude::*;
 use queuectl_core::transition::Standing;
 use queuectl_core::{Event, JobRef, State, Timestamp, transition};
 
+use super::cycle::change;
 use super::nodes::Wake;
 use super::show::find;
-use super::turn::change;
 use crate::rows::{JobRow, count};
 use crate::schema::jobs;
 use crate::{Store, StoreError};
@@ -54,7 +54,7 @@ impl Store {
             change(conn, &row, &decided, now)?;
             Ok(Cancelled::Now)
         })?;
-        self.wake_all(Wake::Asked);
+        self.wake_all(Wake::Control);
         Ok(done)
     }
 }

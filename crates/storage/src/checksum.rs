@@ -11,7 +11,7 @@ use queuectl_core::Attempt;
 
 /// What never changes of a job.
 #[derive(Debug, Clone, Copy)]
-pub struct OfJob<'a> {
+pub struct JobContent<'a> {
     pub name: Option<&'a str>,
     pub queue: &'a str,
     pub priority: i32,
@@ -22,7 +22,7 @@ pub struct OfJob<'a> {
     pub payload: &'a str,
 }
 
-impl OfJob<'_> {
+impl JobContent<'_> {
     pub fn sum(&self) -> i32 {
         let mut numbers = Numbers::new();
         numbers.add(Some(self.priority.into()));
@@ -48,7 +48,7 @@ impl OfJob<'_> {
 
 /// An ended attempt, with what it printed.
 #[derive(Debug, Clone, Copy)]
-pub struct OfAttempt<'a> {
+pub struct AttemptContent<'a> {
     pub job_id: i64,
     pub fence: i64,
     pub attempt: i32,
@@ -65,10 +65,10 @@ pub struct OfAttempt<'a> {
     pub tail: &'a [u8],
 }
 
-impl<'a> OfAttempt<'a> {
+impl<'a> AttemptContent<'a> {
     /// An attempt as it is stored, with this message.
-    pub fn new(attempt: &'a Attempt, message: &'a str) -> OfAttempt<'a> {
-        OfAttempt {
+    pub fn new(attempt: &'a Attempt, message: &'a str) -> AttemptContent<'a> {
+        AttemptContent {
             job_id: attempt.job.0,
             fence: attempt.fence,
             attempt: i32::try_from(attempt.attempt).unwrap_or(i32::MAX),
@@ -146,7 +146,7 @@ impl Numbers {
 mod tests {
     use super::*;
 
-    const JOB: OfJob<'_> = OfJob {
+    const JOB: JobContent<'_> = JobContent {
         name: Some("a"),
         queue: "bc",
         priority: 0,
@@ -166,7 +166,7 @@ mod tests {
 
     const JOB_SUM: i32 = 1_416_083_141;
     const ATTEMPT_SUM: i32 = -1_529_401_721;
-    const ATTEMPT: OfAttempt<'_> = OfAttempt {
+    const ATTEMPT: AttemptContent<'_> = AttemptContent {
         job_id: 1,
         fence: 2,
         attempt: 1,
@@ -187,32 +187,32 @@ mod tests {
     fn every_value_counts_and_so_does_where_texts_end() {
         let sum = JOB.sum();
         for other in [
-            OfJob { name: None, ..JOB },
-            OfJob {
+            JobContent { name: None, ..JOB },
+            JobContent {
                 name: Some("ab"),
                 queue: "c",
                 ..JOB
             },
-            OfJob { queue: "bd", ..JOB },
-            OfJob { priority: 1, ..JOB },
-            OfJob {
+            JobContent { queue: "bd", ..JOB },
+            JobContent { priority: 1, ..JOB },
+            JobContent {
                 max_retries: Some(0),
                 ..JOB
             },
-            OfJob {
+            JobContent {
                 backoff_base: None,
                 ..JOB
             },
-            OfJob {
+            JobContent {
                 timeout_ms: Some(0),
                 ..JOB
             },
-            OfJob {
+            JobContent {
                 executor: "shel",
                 payload: "l{}",
                 ..JOB
             },
-            OfJob {
+            JobContent {
                 payload: "{ }",
                 ..JOB
             },
@@ -221,46 +221,46 @@ mod tests {
         }
         let sum = ATTEMPT.sum();
         for other in [
-            OfAttempt { job_id: 2, ..ATTEMPT },
-            OfAttempt { fence: 3, ..ATTEMPT },
-            OfAttempt {
+            AttemptContent { job_id: 2, ..ATTEMPT },
+            AttemptContent { fence: 3, ..ATTEMPT },
+            AttemptContent {
                 attempt: 2,
                 ..ATTEMPT
             },
-            OfAttempt {
+            AttemptContent {
                 node_id: 2,
                 ..ATTEMPT
             },
-            OfAttempt { worker: 2, ..ATTEMPT },
-            OfAttempt {
+            AttemptContent { worker: 2, ..ATTEMPT },
+            AttemptContent {
                 outcome: 1,
                 ..ATTEMPT
             },
-            OfAttempt {
+            AttemptContent {
                 exit_code: None,
                 ..ATTEMPT
             },
-            OfAttempt {
+            AttemptContent {
                 signal: Some(0),
                 ..ATTEMPT
             },
-            OfAttempt {
+            AttemptContent {
                 message: "exit status 2",
                 ..ATTEMPT
             },
-            OfAttempt {
+            AttemptContent {
                 started_at: 4,
                 ..ATTEMPT
             },
-            OfAttempt {
+            AttemptContent {
                 finished_at: 7,
                 ..ATTEMPT
             },
-            OfAttempt {
+            AttemptContent {
                 output_bytes: 4,
                 ..ATTEMPT
             },
-            OfAttempt {
+            AttemptContent {
                 head: b"a",
                 tail: b"bc",
                 ..ATTEMPT

@@ -1,4 +1,4 @@
-//! One turn of a dispatcher: record what ended, make due what is due, claim for the free slots, all in one
+//! One cycle of a dispatcher: record what ended, make due what is due, claim for the free slots, all in one
 //! transaction and so with one commit.
 //!
 //! The decisions about ended attempts come from outside; this applies them where the fencing token still holds.
@@ -9,15 +9,15 @@ use diesel::prelude::*;
 use queuectl_core::transition::Standing;
 use queuectl_core::{Attempt, Event, JobId, NodeId, QueueName, State, Timestamp, Transition, transition};
 
+use crate::checksum::JobContent;
 use crate::connection::Db;
 use crate::counts::Deltas;
-use crate::postgres::claim::Front;
+use crate::postgres::claim::ClaimCursor;
 use crate::rows::{JobRow, count, fault};
-use crate::sums::OfJob;
 use crate::words::{MaybeWords, WholeWords, Words};
 use crate::{Problem, Store, StoreError, postgres, sqlite};
 
-/// Most waiting jobs that one turn makes ready; the rest follows in the next.
+/// Most waiting jobs that one cycle makes ready; the rest follows in the next.
 pub(crate) const PROMOTE_BATCH: i64 = 1000;
 
 /// Which queues a node serves.
@@ -55,12 +55,12 @@ pub struct Record {
     pub attempt: Option<Attempt>,
 }
 
-/// What a dispatcher wants of a turn.
+/// What a dispatcher wants of a cycle.
 #[derive(Debug, Clone, Copy)]
-pub struct Turn<'a> {
+pub struct Cycle<'a> {
     /// The node.
     pub node: NodeId,
-    /// What ended since the last turn.
+    /// What ended since the last cycle.
     pub records: &'a [Record],
     /// How many jobs to claim at most.
     pub claim: u32,
@@ -119,7 +119,7 @@ impl Claimed {
 
     /// Whether what the job runs, and how, is what was stored.
     pub fn is_intact(&self) -> bool {
-        let of = OfJob {
+        let of = JobContent {
             name: self.name.as_deref(),
             queue: &self.queue,
             priority: self.priority,
@@ -152,9 +152,9 @@ where
     }
 }
 
-/// What a turn did.
+/// What a cycle did.
 #[derive(Debug, Default, PartialEq)]
-pub struct TurnResult {
+pub struct CycleResult {
     /// Records whose token no longer held; they changed nothing.
     pub stale: Vec<(JobId, i64)>,
     /// Jobs that were claimed, in the order in which they should start.
@@ -164,43 +164,43 @@ pub struct TurnResult {
 }
 
 impl Store {
-    /// Runs one turn.
+    /// Runs one cycle.
     ///
     /// # Errors
-    /// [`StoreError::Database`]: nothing of the turn happened; the same turn can be tried again.
-    pub fn turn(&mut self, turn: &Turn<'_>) -> Result<TurnResult, StoreError> {
-        let done = match self.turn_at_once(turn) {
-            Err(error) if is_refused(&error) && !turn.records.is_empty() => self.turn_one_by_one(turn),
+    /// [`StoreError::Database`]: nothing of the cycle happened; the same cycle can be tried again.
+    pub fn cycle(&mut self, cycle: &Cycle<'_>) -> Result<CycleResult, StoreError> {
+        let done = match self.cycle_at_once(cycle) {
+            Err(error) if is_refused(&error) && !cycle.records.is_empty() => self.cycle_one_by_one(cycle),
             done => done,
         };
         #[cfg(feature = "sim")]
-        crate::sim::tell(crate::sim::Seen::Turn(turn, done.as_ref()));
+        crate::sim::tell(crate::sim::Seen::Cycle(cycle, done.as_ref()));
         done
     }
 
     /// Records by themselves outcomes that the database did not take together, each as far as it takes it; then the rest of
-    /// the turn.
-    fn turn_one_by_one(&mut self, turn: &Turn<'_>) -> Result<TurnResult, StoreError> {
+    /// the cycle.
+    fn cycle_one_by_one(&mut self, cycle: &Cycle<'_>) -> Result<CycleResult, StoreError> {
         let mut stale = Vec::new();
-        for record in turn.records {
+        for record in cycle.records {
             let mut recorded = None;
-            for less in Less::ALL {
-                let record = less.of(record);
+            for reduced in Reduced::ALL {
+                let record = reduced.of(record);
                 let records = std::slice::from_ref(&record);
-                let alone = Turn {
-                    node: turn.node,
+                let single = Cycle {
+                    node: cycle.node,
                     records,
                     claim: 0,
-                    queues: turn.queues,
-                    now: turn.now,
+                    queues: cycle.queues,
+                    now: cycle.now,
                 };
-                match self.turn_at_once(&alone) {
+                match self.cycle_at_once(&single) {
                     Err(error) if is_refused(&error) => {
                         let (job, fence) = (record.job.0, record.fence);
                         tracing::error!(
                             job,
                             fence,
-                            what = less.what(),
+                            what = reduced.what(),
                             "the database does not take an outcome: {error}"
                         );
                     }
@@ -213,24 +213,24 @@ impl Store {
             // It stays with the node, as far as the database knows, and is rescued when that has ended.
             stale.extend(recorded.unwrap_or_else(|| vec![(record.job, record.fence)]));
         }
-        let rest = self.turn_at_once(&Turn {
+        let rest = self.cycle_at_once(&Cycle {
             records: &[],
-            ..*turn
+            ..*cycle
         })?;
-        Ok(TurnResult { stale, ..rest })
+        Ok(CycleResult { stale, ..rest })
     }
 
-    fn turn_at_once(&mut self, turn: &Turn<'_>) -> Result<TurnResult, StoreError> {
-        let mut front = std::mem::take(&mut self.front);
-        let done = match self.claim_alone(turn, &mut front) {
+    fn cycle_at_once(&mut self, cycle: &Cycle<'_>) -> Result<CycleResult, StoreError> {
+        let mut cursor = std::mem::take(&mut self.cursor);
+        let done = match self.claim_only(cycle, &mut cursor) {
             Ok(None) => self.write_busily(|conn| match conn {
-                Db::Sqlite(conn) => sqlite::turn::turn(conn, turn),
-                Db::Postgres(conn) => postgres::turn::turn(conn, turn, &mut front),
+                Db::Sqlite(conn) => sqlite::cycle::cycle(conn, cycle),
+                Db::Postgres(conn) => postgres::cycle::cycle(conn, cycle, &mut cursor),
             }),
             Ok(Some(done)) => Ok(done),
             Err(error) => Err(error),
         };
-        self.front = front;
+        self.cursor = cursor;
         done
     }
 
@@ -238,24 +238,28 @@ impl Store {
     /// then. For tests.
     #[doc(hidden)]
     pub fn set_long_claims(&mut self, long: Duration, pause: Duration) {
-        (self.front.long, self.front.pause) = (long, pause);
+        (self.cursor.long, self.cursor.pause) = (long, pause);
     }
 
-    /// A turn that has nothing to do but claim is a single statement on PostgreSQL, if that can do it.
-    fn claim_alone(&mut self, turn: &Turn<'_>, front: &mut Front) -> Result<Option<TurnResult>, StoreError> {
+    /// A cycle that has nothing to do but claim is a single statement on PostgreSQL, if that can do it.
+    fn claim_only(
+        &mut self,
+        cycle: &Cycle<'_>,
+        cursor: &mut ClaimCursor,
+    ) -> Result<Option<CycleResult>, StoreError> {
         let Db::Postgres(conn) = self.conn()? else {
             return Ok(None);
         };
-        let Some(alone) = postgres::turn::Alone::look(conn, turn, front)? else {
+        let Some(single) = postgres::cycle::ClaimOnly::look(conn, cycle, cursor)? else {
             return Ok(None);
         };
         self.write_once(|conn| match conn {
             Db::Sqlite(_) => Ok(None),
-            Db::Postgres(conn) => alone.claim(conn, turn, front).map(Some),
+            Db::Postgres(conn) => single.claim(conn, cycle, cursor).map(Some),
         })
     }
 
-    /// Whether a turn would find a job to make due or to claim. Reads only.
+    /// Whether a cycle would find a job to make due or to claim. Reads only.
     ///
     /// # Errors
     /// [`StoreError::Database`].
@@ -264,12 +268,12 @@ impl Store {
     }
 
     pub(crate) fn has_ready(&mut self, queues: &Queues) -> Result<bool, StoreError> {
-        let front = std::mem::take(&mut self.front);
+        let cursor = std::mem::take(&mut self.cursor);
         let ready = self.conn().and_then(|conn| match conn {
-            Db::Sqlite(conn) => sqlite::turn::ready_queues(conn, queues),
-            Db::Postgres(conn) => postgres::turn::ready_queues(conn, queues, &front),
+            Db::Sqlite(conn) => sqlite::cycle::ready_queues(conn, queues),
+            Db::Postgres(conn) => postgres::cycle::ready_queues(conn, queues, &cursor),
         });
-        self.front = front;
+        self.cursor = cursor;
         let ready = ready?;
         Ok(!ready.is_empty())
     }
@@ -280,43 +284,48 @@ impl Store {
     /// [`StoreError::Database`].
     pub fn next_due(&mut self) -> Result<Option<Timestamp>, StoreError> {
         match self.conn()? {
-            Db::Sqlite(conn) => sqlite::turn::next_due(conn),
-            Db::Postgres(conn) => postgres::turn::next_due(conn),
+            Db::Sqlite(conn) => sqlite::cycle::next_due(conn),
+            Db::Postgres(conn) => postgres::cycle::next_due(conn),
         }
     }
 }
 
 /// How much of an outcome is recorded that the database does not take as it is.
 #[derive(Clone, Copy)]
-enum Less {
+enum Reduced {
     Nothing,
     Output,
     Words,
     Attempt,
 }
 
-impl Less {
-    const ALL: [Less; 4] = [Less::Nothing, Less::Output, Less::Words, Less::Attempt];
+impl Reduced {
+    const ALL: [Reduced; 4] = [
+        Reduced::Nothing,
+        Reduced::Output,
+        Reduced::Words,
+        Reduced::Attempt,
+    ];
 
     fn what(self) -> &'static str {
         match self {
-            Less::Nothing => "all of it",
-            Less::Output => "without what it printed",
-            Less::Words => "without its reason",
-            Less::Attempt => "without the attempt",
+            Reduced::Nothing => "all of it",
+            Reduced::Output => "without what it printed",
+            Reduced::Words => "without its reason",
+            Reduced::Attempt => "without the attempt",
         }
     }
 
     fn of(self, record: &Record) -> Record {
         let mut record = record.clone();
-        if let (Less::Output | Less::Words, Some(attempt)) = (self, &mut record.attempt) {
+        if let (Reduced::Output | Reduced::Words, Some(attempt)) = (self, &mut record.attempt) {
             attempt.output.head.clear();
             attempt.output.tail.clear();
-            if let Less::Words = self {
+            if let Reduced::Words = self {
                 "the database did not take the reason".clone_into(&mut attempt.outcome.message);
             }
         }
-        if let Less::Attempt = self {
+        if let Reduced::Attempt = self {
             record.attempt = None;
         }
         record

@@ -1,9 +1,9 @@
-//! The folder beside the database file: which nodes live, how they are woken, and whose turn it is to write.
+//! The folder beside the database file: which nodes live, how they are woken, and which writer is next.
 //!
 //! A node holds an operating-system lock on `nodes/ID.lock` while it lives; the kernel lets go of it when the node
 //! dies, however it dies, so no clock is needed to tell the living from the dead. Its worker processes hold one on
 //! `nodes/ID.workers`, for those who cannot see whether these live. `nodes/ID.wake` wakes it.
-//! `turn` is the lock at which writers take turns, `next` and `next-user` the ones at which they queue for it. `id` is the store's number. `output/` holds long outputs.
+//! `turn` is the write lock, `next` and `next-user` are the queues for it. `id` is the store's number. `output/` holds long outputs.
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, Read, Write};
@@ -17,13 +17,13 @@ use queuectl_sys::Draft;
 
 use super::os::{self, WakePipe};
 use crate::error::Problem;
-use crate::{Location, StoreError, place};
+use crate::{Location, StoreError, process_scope};
 
-/// Longest wait for one's turn: as long as SQLite waits for its own lock.
-const TURN_MOST: Duration = Duration::from_secs(30);
+/// Longest wait for the write lock: as long as SQLite waits for its own.
+const WRITE_LOCK_MOST: Duration = Duration::from_secs(30);
 
-/// How often the first in the queue looks whether the turn is free.
-const TURN_POLL: Duration = Duration::from_micros(150);
+/// How often the first in the queue tries the write lock.
+const WRITE_LOCK_POLL: Duration = Duration::from_micros(150);
 /// For how long a new node waits for one of a queue that was here before.
 const PREDECESSOR_MOST: Duration = Duration::from_secs(5);
 const PREDECESSOR_POLL: Duration = Duration::from_millis(20);
@@ -31,7 +31,7 @@ const PREDECESSOR_POLL: Duration = Duration::from_millis(20);
 const USERS_FIRST: Duration = Duration::from_millis(5);
 
 #[derive(Clone)]
-pub struct Beside {
+pub struct StateDir {
     folder: PathBuf,
     locks: Option<Locks>,
 }
@@ -39,7 +39,7 @@ pub struct Beside {
 /// Where a writer queues.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Lane {
-    /// With those that write all the time: turns of nodes, clean-up.
+    /// With those that write all the time: cycles of nodes, clean-up.
     Busy,
     /// With those who want to write once and somebody waits for.
     User,
@@ -48,7 +48,7 @@ pub enum Lane {
 #[derive(Clone)]
 struct Locks {
     next: [Arc<File>; 2],
-    turn: Arc<File>,
+    write: Arc<File>,
 }
 
 /// Held by a living node; the locks and pipes go when it is dropped or the process ends.
@@ -99,10 +99,10 @@ impl Drop for NodeGuard {
     }
 }
 
-/// A writer's turn, or its place in the queue, until it is dropped.
-pub struct TurnGuard(Arc<File>);
+/// The write lock, or a place in the queue for it, until it is dropped.
+pub struct WriteLock(Arc<File>);
 
-impl Drop for TurnGuard {
+impl Drop for WriteLock {
     fn drop(&mut self) {
         let _ = self.0.unlock();
     }
@@ -112,7 +112,7 @@ impl Drop for TurnGuard {
 /// mark alone.
 fn is_here(content: &str, cookie: &str) -> bool {
     match content.split_once('\n') {
-        Some((mark, place)) => mark == cookie && place == place::here(),
+        Some((mark, place)) => mark == cookie && place == process_scope::current(),
         None => content == cookie,
     }
 }
@@ -122,7 +122,7 @@ fn is_here(content: &str, cookie: &str) -> bool {
 fn is_elsewhere(content: &str) -> bool {
     content
         .split_once('\n')
-        .is_some_and(|(_, place)| place != place::here())
+        .is_some_and(|(_, place)| place != process_scope::current())
 }
 
 /// Whether somebody holds a lock; not to be asked of one's own.
@@ -141,7 +141,7 @@ fn is_locked(file: &File) -> bool {
 fn lock_in_time(file: &Arc<File>, most: Duration) -> bool {
     let (locked, wait) = mpsc::sync_channel(0);
     let waiting = Arc::clone(file);
-    let waiter = thread::Builder::new().name("turn".into()).spawn(move || {
+    let waiter = thread::Builder::new().name("write-lock".into()).spawn(move || {
         // Handed over in person: if nobody is there to take it any more, the lock goes with the error.
         if waiting.lock().is_ok() && locked.send(()).is_err() {
             let _ = waiting.unlock();
@@ -157,10 +157,10 @@ fn create_private(path: &Path) -> io::Result<File> {
     os::open_private(&mut options, path)
 }
 
-impl Beside {
-    pub fn new(location: &Location) -> Beside {
-        Beside {
-            folder: location.beside(),
+impl StateDir {
+    pub fn new(location: &Location) -> StateDir {
+        StateDir {
+            folder: location.state_dir(),
             locks: None,
         }
     }
@@ -169,15 +169,15 @@ impl Beside {
         self.folder.join("nodes").join(format!("{node}.{kind}"))
     }
 
-    /// Waits for this writer's turn. Taking turns is a courtesy between writers; SQLite's own lock is what keeps
+    /// Waits for the write lock. It is a courtesy between writers; SQLite's own lock is what keeps
     /// them apart, so whoever cannot take part (a read-only folder) simply goes ahead, and so does whoever waited
-    /// for longer than [`TURN_MOST`], behind a process that was stopped in its turn.
+    /// for longer than [`WRITE_LOCK_MOST`], behind a process that was stopped while it held the lock.
     ///
     /// There are two queues: a user goes before the nodes that wait, and these let no more than [`USERS_FIRST`] go by. Only
-    /// the first of each, who holds its lock, looks for `turn`: who is done hands over to somebody who is awake, and not to
+    /// the first of each, who holds its lock, tries the write lock: who is done hands over to somebody who is awake, and not to
     /// a queue whose head has to be woken first, on processors that others keep busy.
-    pub fn take_turn(&mut self, lane: Lane) -> Option<TurnGuard> {
-        let until = Instant::now() + TURN_MOST;
+    pub fn lock_for_writing(&mut self, lane: Lane) -> Option<WriteLock> {
+        let until = Instant::now() + WRITE_LOCK_MOST;
         if self.locks.is_none() {
             os::create_private_dir(&self.folder).ok()?;
             let mut options = OpenOptions::new();
@@ -189,18 +189,18 @@ impl Beside {
             };
             self.locks = Some(Locks {
                 next: [open("next")?, open("next-user")?],
-                turn: open("turn")?,
+                write: open("turn")?,
             });
         }
-        let Locks { next, turn } = self.locks.as_ref()?;
+        let Locks { next, write } = self.locks.as_ref()?;
         let user = Arc::clone(&next[Lane::User as usize]);
-        let (next, turn) = (
-            TurnGuard(Arc::clone(&next[lane as usize])),
-            TurnGuard(Arc::clone(turn)),
+        let (next, write) = (
+            WriteLock(Arc::clone(&next[lane as usize])),
+            WriteLock(Arc::clone(write)),
         );
         let queued = match next.0.try_lock() {
             Ok(()) => true,
-            Err(TryLockError::WouldBlock) => lock_in_time(&next.0, TURN_MOST),
+            Err(TryLockError::WouldBlock) => lock_in_time(&next.0, WRITE_LOCK_MOST),
             Err(TryLockError::Error(_)) => return None,
         };
         if !queued {
@@ -211,12 +211,12 @@ impl Beside {
         let users_first = (lane == Lane::Busy).then(|| Instant::now() + USERS_FIRST);
         loop {
             if users_first.is_some_and(|until| Instant::now() < until) && is_locked(&user) {
-                thread::sleep(TURN_POLL);
+                thread::sleep(WRITE_LOCK_POLL);
                 continue;
             }
-            match turn.0.try_lock() {
-                Ok(()) => return Some(turn),
-                Err(TryLockError::WouldBlock) if Instant::now() < until => thread::sleep(TURN_POLL),
+            match write.0.try_lock() {
+                Ok(()) => return Some(write),
+                Err(TryLockError::WouldBlock) if Instant::now() < until => thread::sleep(WRITE_LOCK_POLL),
                 Err(_) => return None,
             }
         }
@@ -248,15 +248,15 @@ impl Beside {
     ///
     /// # Errors
     /// [`StoreError::File`]; [`StoreError::Database`] with [`Problem::Busy`] if it takes too long.
-    pub fn lock_creation(&self) -> Result<TurnGuard, StoreError> {
+    pub fn lock_creation(&self) -> Result<WriteLock, StoreError> {
         os::create_private_dir(&self.folder).map_err(StoreError::file("create the folder", &self.folder))?;
         let path = self.folder.join("create");
         let mut options = OpenOptions::new();
         options.read(true).write(true).create(true).truncate(false);
         let file = os::open_private(&mut options, &path).map_err(StoreError::file("open", &path))?;
         let file = Arc::new(file);
-        if lock_in_time(&file, TURN_MOST) {
-            return Ok(TurnGuard(file));
+        if lock_in_time(&file, WRITE_LOCK_MOST) {
+            return Ok(WriteLock(file));
         }
         Err(StoreError::Database {
             problem: Problem::Busy,
@@ -273,7 +273,7 @@ impl Beside {
             return Ok(known);
         }
         // Others may be doing the same.
-        let _turn = self.take_turn(Lane::User);
+        let _lock = self.lock_for_writing(Lane::User);
         if let Some(known) = read() {
             return Ok(known);
         }
@@ -299,13 +299,13 @@ impl Beside {
     }
 
     /// Takes the lock of a node that is being registered. Its file stays when the guard is dropped: that nobody holds
-    /// it any more is what tells others that the node is dead. See [`Beside::forget`].
+    /// it any more is what tells others that the node is dead. See [`StateDir::forget`].
     pub fn lock(&self, node: NodeId, cookie: &str) -> Result<NodeGuard, StoreError> {
         let nodes = self.folder.join("nodes");
         os::create_private_dir(&nodes).map_err(StoreError::file("create the folder", &nodes))?;
         let lock_path = self.node_file(node, "lock");
         let mut lock = self.take_new_lock(&lock_path)?;
-        let whose = format!("{cookie}\n{}", place::here());
+        let whose = format!("{cookie}\n{}", process_scope::current());
         lock.write_all(whose.as_bytes())
             .map_err(StoreError::file("write", &lock_path))?;
         Ok(NodeGuard {
@@ -458,42 +458,48 @@ mod tests {
 
     use super::*;
 
-    /// Eight writers from both queues: all get their turns, and never two at a time.
+    /// Eight writers from both queues: all get the lock, and never two at a time.
     #[test]
-    fn writers_of_both_queues_get_their_turns_one_at_a_time() {
+    fn writers_of_both_queues_get_the_write_lock_one_at_a_time() {
         let folder = tempfile::tempdir().unwrap();
         let location = Location::Sqlite(folder.path().join("queue.db"));
         let busy = AtomicBool::new(false);
-        let turns = AtomicUsize::new(0);
+        let locked = AtomicUsize::new(0);
         thread::scope(|scope| {
             for number in 0..8 {
-                let (busy, turns, mut beside) = (&busy, &turns, Beside::new(&location));
+                let (busy, locked, mut state_dir) = (&busy, &locked, StateDir::new(&location));
                 let lane = if number % 2 == 0 { Lane::Busy } else { Lane::User };
                 scope.spawn(move || {
                     for _ in 0..50 {
-                        let turn = beside.take_turn(lane).expect("a turn");
+                        let lock = state_dir.lock_for_writing(lane).expect("the lock");
                         assert!(!busy.swap(true, Ordering::SeqCst), "two at a time");
-                        turns.fetch_add(1, Ordering::SeqCst);
+                        locked.fetch_add(1, Ordering::SeqCst);
                         thread::yield_now();
                         busy.store(false, Ordering::SeqCst);
-                        drop(turn);
+                        drop(lock);
                     }
                 });
             }
         });
-        assert_eq!(turns.into_inner(), 400);
+        assert_eq!(locked.into_inner(), 400);
     }
 
     /// Two containers may share a file. What the dead node of one left running cannot be killed from the other.
     #[test]
     fn a_node_of_another_container_is_taken_over_when_its_worker_processes_are_gone() {
         let folder = tempfile::tempdir().unwrap();
-        let beside = Beside::new(&Location::Sqlite(folder.path().join("queue.db")));
+        let state_dir = StateDir::new(&Location::Sqlite(folder.path().join("queue.db")));
         let node = NodeId(7);
-        let takes = || beside.take_over(node).unwrap().map(NodeGuard::let_go).is_some();
-        let (guard, _pipe) = beside.enter(node, "mark").unwrap();
+        let takes = || {
+            state_dir
+                .take_over(node)
+                .unwrap()
+                .map(NodeGuard::let_go)
+                .is_some()
+        };
+        let (guard, _pipe) = state_dir.enter(node, "mark").unwrap();
         let workers = || {
-            let file = File::open(beside.node_file(node, "workers")).unwrap();
+            let file = File::open(state_dir.node_file(node, "workers")).unwrap();
             file.try_lock_shared().unwrap();
             file
         };
@@ -501,7 +507,7 @@ mod tests {
         assert!(!takes(), "it lives");
         guard.let_go();
         assert!(takes(), "its worker processes can be killed from here");
-        std::fs::write(beside.node_file(node, "lock"), "mark\nelsewhere").unwrap();
+        std::fs::write(state_dir.node_file(node, "lock"), "mark\nelsewhere").unwrap();
         assert!(!takes());
         let [first, second] = held;
         drop(first);
@@ -514,15 +520,15 @@ mod tests {
     #[test]
     fn only_a_node_of_this_machine_is_known_to_be_gone() {
         let folder = tempfile::tempdir().unwrap();
-        let beside = Beside::new(&Location::Sqlite(folder.path().join("queue.db")));
+        let state_dir = StateDir::new(&Location::Sqlite(folder.path().join("queue.db")));
         let node = NodeId(7);
-        let path = beside.node_file(node, "lock");
+        let path = state_dir.node_file(node, "lock");
         let looks = |mark| {
-            let taken = beside.take_lock(node, mark).unwrap();
+            let taken = state_dir.take_lock(node, mark).unwrap();
             let taken = taken.map(NodeGuard::let_go).is_some();
-            (beside.is_gone(node, mark).unwrap(), taken)
+            (state_dir.is_gone(node, mark).unwrap(), taken)
         };
-        let guard = beside.lock(node, "mark").unwrap();
+        let guard = state_dir.lock(node, "mark").unwrap();
         let content = std::fs::read_to_string(&path).unwrap();
         assert_eq!(looks("mark"), (false, false), "it lives");
         drop(guard);
@@ -539,7 +545,7 @@ mod tests {
     }
 
     #[test]
-    fn a_turn_is_waited_for_but_not_for_ever() {
+    fn the_write_lock_is_waited_for_but_not_for_ever() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("turn");
         // Not emptied: Windows lets nobody write to what is locked.
@@ -556,6 +562,6 @@ mod tests {
         let _ = first.unlock();
         // The waiter that was given up lets go of it again, so a third gets it.
         let third = open();
-        assert!(lock_in_time(&third, TURN_MOST));
+        assert!(lock_in_time(&third, WRITE_LOCK_MOST));
     }
 }

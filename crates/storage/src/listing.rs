@@ -11,7 +11,7 @@ use queuectl_core::{QueueName, State, Timestamp};
 
 use crate::StoreError;
 use crate::connection::Db;
-use crate::verbs::list::{ListFilter, Position};
+use crate::ops::list::{ListFilter, Position};
 use crate::words::Words;
 
 /// A statement in the words of the connection's database: PostgreSQL knows no `INDEXED BY`, and its parameters are

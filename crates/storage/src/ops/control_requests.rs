@@ -13,7 +13,7 @@ use crate::{Store, StoreError};
 
 /// What is asked of a node.
 #[derive(Debug, Clone)]
-pub struct Asked {
+pub struct ControlRequests {
     /// How urgently it was asked to stop; `None` also if it is not in the store any more.
     pub stop: StopRequest,
     /// The jobs among those that it runs whose cancellation was asked for, with their fencing tokens.
@@ -29,9 +29,9 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError::Database`].
-    pub fn asked(&mut self, node: NodeId) -> Result<Asked, StoreError> {
+    pub fn control_requests(&mut self, node: NodeId) -> Result<ControlRequests, StoreError> {
         match self.conn()? {
-            Db::Sqlite(_) => Ok(Asked {
+            Db::Sqlite(_) => Ok(ControlRequests {
                 stop: self.stop_requested(node)?,
                 cancel: self.cancel_requested(node)?,
                 settings: self.settings()?,
@@ -47,7 +47,7 @@ impl Store {
                 let (now, stop, keys, values, jobs, fences): Row = asks.get_result(conn)?;
                 let stored = keys.iter().zip(&values);
                 let jobs = jobs.into_iter().map(JobId);
-                Ok(Asked {
+                Ok(ControlRequests {
                     stop: stop_request(stop.unwrap_or(0)),
                     cancel: jobs.zip(fences).collect(),
                     settings: Settings::from_stored(

@@ -76,7 +76,7 @@ impl Store {
             StoreSetting { key, value }.execute(conn)?;
             Ok(())
         })?;
-        self.wake_all(Wake::Asked);
+        self.wake_all(Wake::Control);
         Ok(())
     }
 
@@ -98,7 +98,7 @@ impl Store {
 
     fn remove_setting(&mut self, key: &str) -> Result<bool, StoreError> {
         let removed = self.write(|conn| Ok(diesel::delete(settings::table.find(key)).execute(conn)?))?;
-        self.wake_all(Wake::Asked);
+        self.wake_all(Wake::Control);
         Ok(removed > 0)
     }
 }

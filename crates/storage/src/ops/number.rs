@@ -31,25 +31,25 @@ pub struct Outputs {
 
 impl Outputs {
     /// Those of the store with that number, if the folder is its own; else those that were put away, if there are any.
-    fn find(beside: &Path, number: &str) -> Outputs {
-        let folder = beside.join(FOLDER);
+    fn find(state_dir: &Path, number: &str) -> Outputs {
+        let folder = state_dir.join(FOLDER);
         match owner(&folder) {
             Some(other) if other != number => Outputs {
-                folder: away(beside, number),
+                folder: away(state_dir, number),
             },
             _ => Outputs { folder },
         }
     }
 
     /// The same, and puts away what was another store's. The caller sees to it that nobody else does meanwhile.
-    fn claim(beside: &Path, number: &str) -> io::Result<Outputs> {
-        let folder = beside.join(FOLDER);
+    fn claim(state_dir: &Path, number: &str) -> io::Result<Outputs> {
+        let folder = state_dir.join(FOLDER);
         match owner(&folder) {
             Some(owner) if owner == number => return Ok(Outputs { folder }),
-            Some(other) => std::fs::rename(&folder, away(beside, &other))?,
+            Some(other) => std::fs::rename(&folder, away(state_dir, &other))?,
             None => {}
         }
-        let own = away(beside, number);
+        let own = away(state_dir, number);
         if own.exists() && !folder.exists() {
             std::fs::rename(own, &folder)?;
         }
@@ -88,23 +88,23 @@ fn owner(folder: &Path) -> Option<String> {
 }
 
 /// Where outputs of a store are while another store is at its place.
-fn away(beside: &Path, number: &str) -> PathBuf {
-    beside.join(format!("{FOLDER}-{number}"))
+fn away(state_dir: &Path, number: &str) -> PathBuf {
+    state_dir.join(format!("{FOLDER}-{number}"))
 }
 
 /// Puts away outputs that nothing says the owner of, since a new store is made here.
-pub(crate) fn put_nameless_away(beside: &Path) -> io::Result<()> {
-    let folder = beside.join(FOLDER);
+pub(crate) fn put_nameless_away(state_dir: &Path) -> io::Result<()> {
+    let folder = state_dir.join(FOLDER);
     if folder.exists() && owner(&folder).is_none() {
-        let _ = std::fs::remove_dir_all(away(beside, "unknown"));
-        std::fs::rename(folder, away(beside, "unknown"))?;
+        let _ = std::fs::remove_dir_all(away(state_dir, "unknown"));
+        std::fs::rename(folder, away(state_dir, "unknown"))?;
     }
     Ok(())
 }
 
 /// Removes what stores left behind that were here before.
-pub(crate) fn remove_put_away(beside: &Path) {
-    for entry in std::fs::read_dir(beside).into_iter().flatten().flatten() {
+pub(crate) fn remove_put_away(state_dir: &Path) {
+    for entry in std::fs::read_dir(state_dir).into_iter().flatten().flatten() {
         let name = entry.file_name();
         let is_away = name.to_str().and_then(|name| name.strip_prefix(FOLDER));
         if is_away.is_some_and(|rest| rest.starts_with('-')) {
@@ -122,11 +122,11 @@ impl Store {
         if let Some(outputs) = &self.outputs {
             return Ok(outputs.clone());
         }
-        let beside = self.location().beside();
+        let state_dir = self.location().state_dir();
         Ok(match self.number()? {
-            Some(number) => Outputs::find(&beside, &number),
+            Some(number) => Outputs::find(&state_dir, &number),
             None => Outputs {
-                folder: beside.join(FOLDER),
+                folder: state_dir.join(FOLDER),
             },
         })
     }
@@ -143,10 +143,10 @@ impl Store {
             Some(number) => number,
             None => self.write(number_it)?,
         };
-        let beside = self.location().beside();
-        let lock = self.beside.lock_creation()?;
+        let state_dir = self.location().state_dir();
+        let lock = self.state_dir.lock_creation()?;
         let outputs =
-            Outputs::claim(&beside, &number).map_err(StoreError::file("use", beside.join(FOLDER)))?;
+            Outputs::claim(&state_dir, &number).map_err(StoreError::file("use", state_dir.join(FOLDER)))?;
         drop(lock);
         self.outputs = Some(outputs.clone());
         Ok(outputs)

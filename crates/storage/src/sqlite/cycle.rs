@@ -1,4 +1,4 @@
-//! A turn on SQLite: one prepared statement for each record, which costs no way to a server.
+//! A cycle on SQLite: one prepared statement for each record, which costs no way to a server.
 
 use diesel::prelude::*;
 use diesel::sqlite::SqliteConnection;
@@ -7,18 +7,18 @@ use queuectl_core::{Attempt, State, Timestamp, Transition};
 use super::inserts::{self, AttemptRow, OutputRow};
 use super::statements::{Claim, NextDue, Promote, QueueOf, ReadyHead, ReadyQueues, Release};
 use crate::StoreError;
+use crate::checksum::AttemptContent;
 use crate::counts::Deltas;
-use crate::sums::OfAttempt;
-use crate::verbs::turn::{Claimed, PROMOTE_BATCH, Queues, Record, Turn, TurnResult, cancelled_instead};
+use crate::ops::cycle::{Claimed, Cycle, CycleResult, PROMOTE_BATCH, Queues, Record, cancelled_instead};
 use crate::words::Words;
 
-/// Runs one turn; the transaction is the caller's.
-pub fn turn(conn: &mut SqliteConnection, turn: &Turn<'_>) -> Result<TurnResult, StoreError> {
+/// Runs one cycle; the transaction is the caller's.
+pub fn cycle(conn: &mut SqliteConnection, cycle: &Cycle<'_>) -> Result<CycleResult, StoreError> {
     let mut stale = Vec::new();
     let mut deltas = Deltas::default();
-    let mut attempts = Vec::with_capacity(turn.records.len());
-    for record in turn.records {
-        if release(conn, record, turn.now, &mut deltas)? {
+    let mut attempts = Vec::with_capacity(cycle.records.len());
+    for record in cycle.records {
+        if release(conn, record, cycle.now, &mut deltas)? {
             attempts.extend(&record.attempt);
         } else {
             stale.push((record.job, record.fence));
@@ -26,20 +26,20 @@ pub fn turn(conn: &mut SqliteConnection, turn: &Turn<'_>) -> Result<TurnResult, 
     }
     insert_attempts(conn, &attempts)?;
     let statement = Promote {
-        updated_at: turn.now.0,
-        now: turn.now.0,
+        updated_at: cycle.now.0,
+        now: cycle.now.0,
         limit: PROMOTE_BATCH,
     };
     let promoted: Vec<(Words, i64)> = statement.load(conn)?;
     let promoted = promoted.into_iter().map(|(queue, fence)| (queue.text, fence));
     deltas.promoted(&promoted.collect::<Vec<_>>());
-    let claimed = if turn.claim > 0 {
-        claim(conn, turn, &mut deltas)?
+    let claimed = if cycle.claim > 0 {
+        claim(conn, cycle, &mut deltas)?
     } else {
         Vec::new()
     };
     deltas.store_sqlite(conn)?;
-    Ok(TurnResult {
+    Ok(CycleResult {
         stale,
         claimed,
         next_due: next_due(conn)?,
@@ -80,7 +80,7 @@ fn apply(
     now: Timestamp,
 ) -> Result<bool, StoreError> {
     #[cfg(feature = "sim")]
-    if crate::sim::is_off(crate::sim::Guard::Fencing) {
+    if crate::sim::is_disabled(crate::sim::Guard::Fencing) {
         return super::unfenced::apply(conn, record, change, now);
     }
     let changed = Release {
@@ -105,7 +105,7 @@ fn insert_attempts(conn: &mut SqliteConnection, attempts: &[&Attempt]) -> Result
     let rows: Vec<AttemptRow<'_>> = attempts
         .iter()
         .map(|attempt| {
-            let of = OfAttempt::new(attempt, &attempt.outcome.message);
+            let of = AttemptContent::new(attempt, &attempt.outcome.message);
             AttemptRow {
                 job_id: of.job_id,
                 fence: of.fence,
@@ -148,23 +148,23 @@ pub fn ready_queues(conn: &mut SqliteConnection, queues: &Queues) -> Result<Vec<
 /// Claims by priority, then by age, over all served queues.
 fn claim(
     conn: &mut SqliteConnection,
-    turn: &Turn<'_>,
+    cycle: &Cycle<'_>,
     deltas: &mut Deltas,
 ) -> Result<Vec<Claimed>, StoreError> {
-    let queues = ready_queues(conn, turn.queues)?;
+    let queues = ready_queues(conn, cycle.queues)?;
     let shares = match queues.as_slice() {
         [] => return Ok(Vec::new()),
-        [_] => vec![i64::from(turn.claim)],
-        _ => shares(conn, &queues, turn.claim)?,
+        [_] => vec![i64::from(cycle.claim)],
+        _ => shares(conn, &queues, cycle.claim)?,
     };
     let mut claimed: Vec<Claimed> = Vec::new();
     for (queue, limit) in queues.into_iter().zip(shares) {
         if limit == 0 {
             continue;
         }
-        let now = turn.now.0;
+        let now = cycle.now.0;
         let statement = Claim {
-            node_id: turn.node.0,
+            node_id: cycle.node.0,
             started_at: now,
             updated_at: now,
             queue: queue.clone(),

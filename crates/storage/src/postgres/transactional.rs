@@ -7,8 +7,8 @@ use queuectl_core::{JobId, NewJob};
 
 use super::server::is_schema;
 use crate::StoreError;
+use crate::ops::enqueue::check;
 use crate::postgres::server::BadServer;
-use crate::verbs::enqueue::check;
 
 #[derive(QueryableByName)]
 struct Stored {

@@ -1,4 +1,4 @@
-//! A turn on PostgreSQL: as few statements as can be, each for all jobs at once, for each costs a way to the server.
+//! A cycle on PostgreSQL: as few statements as can be, each for all jobs at once, for each costs a way to the server.
 //!
 //! The order is that of SQLite, and so is what it does to a job; the conformance suite holds both to it.
 
@@ -7,68 +7,79 @@ use std::collections::{HashMap, HashSet};
 use diesel::prelude::*;
 use queuectl_core::{Attempt, JobId, Timestamp, Transition};
 
-use super::claim::{Front, in_order};
+use super::claim::{ClaimCursor, in_order};
 use super::statements::{
     HoldNode, InsertAttempts, InsertOutputs, NextDue, Outlook, Promote, Release, Shares,
 };
 use super::{portions, storable};
 use crate::StoreError;
+use crate::checksum::AttemptContent;
 use crate::counts::Deltas;
-use crate::sums::OfAttempt;
-use crate::verbs::turn::{Claimed, PROMOTE_BATCH, Queues, Record, Turn, TurnResult, cancelled_instead};
+use crate::ops::cycle::{Claimed, Cycle, CycleResult, PROMOTE_BATCH, Queues, Record, cancelled_instead};
 
-/// Runs one turn; the transaction is the caller's.
-pub fn turn(conn: &mut PgConnection, turn: &Turn<'_>, front: &mut Front) -> Result<TurnResult, StoreError> {
+/// Runs one cycle; the transaction is the caller's.
+pub fn cycle(
+    conn: &mut PgConnection,
+    cycle: &Cycle<'_>,
+    cursor: &mut ClaimCursor,
+) -> Result<CycleResult, StoreError> {
     // First of all: a node that was taken over must not claim, and one that claims must not be taken over meanwhile.
-    let taken_over = HoldNode { node_id: turn.node.0 }
-        .get_result::<(bool,)>(conn)
-        .optional()?;
+    let taken_over = HoldNode {
+        node_id: cycle.node.0,
+    }
+    .get_result::<(bool,)>(conn)
+    .optional()?;
     let mut deltas = Deltas::default();
-    let stale = record(conn, turn.records, turn.now, &mut deltas)?;
-    let mut outlook = outlook(conn, front)?;
-    if outlook.due.is_some_and(|due| due <= turn.now) {
+    let stale = record(conn, cycle.records, cycle.now, &mut deltas)?;
+    let mut outlook = outlook(conn, cursor)?;
+    if outlook.due.is_some_and(|due| due <= cycle.now) {
         let statement = Promote {
-            updated_at: turn.now.0,
-            now: turn.now.0,
+            updated_at: cycle.now.0,
+            now: cycle.now.0,
             limit: PROMOTE_BATCH,
         };
         deltas.promoted(&statement.load::<(String, i64)>(conn)?);
-        outlook = self::outlook(conn, front)?;
+        outlook = self::outlook(conn, cursor)?;
     }
-    let claimed = if turn.claim > 0 && taken_over == Some((false,)) {
-        claim(conn, turn, turn.queues.served(outlook.ready.into_iter()), front)?
+    let claimed = if cycle.claim > 0 && taken_over == Some((false,)) {
+        claim(
+            conn,
+            cycle,
+            cycle.queues.served(outlook.ready.into_iter()),
+            cursor,
+        )?
     } else {
         Vec::new()
     };
     deltas.store_postgres(conn)?;
-    Ok(TurnResult {
+    Ok(CycleResult {
         stale,
         claimed,
         next_due: outlook.due,
     })
 }
 
-/// A turn that only claims, from a single queue.
-pub struct Alone {
+/// A cycle that only claims, from a single queue.
+pub struct ClaimOnly {
     queue: String,
     next_due: Option<Timestamp>,
 }
 
-impl Alone {
-    /// Looks whether the turn can be such a one. Reads only.
+impl ClaimOnly {
+    /// Looks whether the cycle can be such a one. Reads only.
     pub fn look(
         conn: &mut PgConnection,
-        turn: &Turn<'_>,
-        front: &Front,
-    ) -> Result<Option<Alone>, StoreError> {
-        if !turn.records.is_empty() || turn.claim == 0 {
+        cycle: &Cycle<'_>,
+        cursor: &ClaimCursor,
+    ) -> Result<Option<ClaimOnly>, StoreError> {
+        if !cycle.records.is_empty() || cycle.claim == 0 {
             return Ok(None);
         }
-        let outlook = outlook(conn, front)?;
-        let mut served = turn.queues.served(outlook.ready.into_iter()).into_iter();
+        let outlook = outlook(conn, cursor)?;
+        let mut served = cycle.queues.served(outlook.ready.into_iter()).into_iter();
         let only = served.next().filter(|_| served.next().is_none());
-        let queue = only.filter(|_| outlook.due.is_none_or(|due| due > turn.now));
-        Ok(queue.map(|queue| Alone {
+        let queue = only.filter(|_| outlook.due.is_none_or(|due| due > cycle.now));
+        Ok(queue.map(|queue| ClaimOnly {
             queue,
             next_due: outlook.due,
         }))
@@ -78,12 +89,12 @@ impl Alone {
     pub fn claim(
         self,
         conn: &mut PgConnection,
-        turn: &Turn<'_>,
-        front: &mut Front,
-    ) -> Result<TurnResult, StoreError> {
-        Ok(TurnResult {
+        cycle: &Cycle<'_>,
+        cursor: &mut ClaimCursor,
+    ) -> Result<CycleResult, StoreError> {
+        Ok(CycleResult {
             stale: Vec::new(),
-            claimed: front.claim(conn, turn, &self.queue, i64::from(turn.claim))?,
+            claimed: cursor.claim(conn, cycle, &self.queue, i64::from(cycle.claim))?,
             next_due: self.next_due,
         })
     }
@@ -95,15 +106,15 @@ struct Prospect {
     ready: Vec<String>,
 }
 
-fn outlook(conn: &mut PgConnection, front: &Front) -> Result<Prospect, StoreError> {
+fn outlook(conn: &mut PgConnection, cursor: &ClaimCursor) -> Result<Prospect, StoreError> {
     // No queue has an empty name.
-    let except = front.queue().unwrap_or_default();
+    let except = cursor.queue().unwrap_or_default();
     let statement = Outlook {
         before: except.to_owned(),
         after: except.to_owned(),
     };
     let (due, mut ready): (Option<i64>, Vec<String>) = statement.get_result(conn)?;
-    ready.extend(front.queue().map(str::to_owned));
+    ready.extend(cursor.queue().map(str::to_owned));
     Ok(Prospect {
         due: due.map(Timestamp),
         ready,
@@ -120,9 +131,9 @@ pub fn next_due(conn: &mut PgConnection) -> Result<Option<Timestamp>, StoreError
 pub fn ready_queues(
     conn: &mut PgConnection,
     queues: &Queues,
-    front: &Front,
+    cursor: &ClaimCursor,
 ) -> Result<Vec<String>, StoreError> {
-    Ok(queues.served(outlook(conn, front)?.ready.into_iter()))
+    Ok(queues.served(outlook(conn, cursor)?.ready.into_iter()))
 }
 
 /// Applies records where their tokens hold, and keeps the attempts of those; the tokens of the others.
@@ -211,7 +222,7 @@ fn keep(conn: &mut PgConnection, attempts: &[&Attempt]) -> Result<(), StoreError
         let attempts = &attempts[portion];
         let messages = column(attempts, |attempt| storable(&attempt.outcome.message));
         let with_messages = attempts.iter().zip(&messages);
-        let sums = with_messages.map(|(attempt, message)| OfAttempt::new(attempt, message).sum());
+        let sums = with_messages.map(|(attempt, message)| AttemptContent::new(attempt, message).sum());
         let sums = sums.collect();
         InsertAttempts {
             job_id: column(attempts, |attempt| attempt.job.0),
@@ -258,11 +269,11 @@ fn keep(conn: &mut PgConnection, attempts: &[&Attempt]) -> Result<(), StoreError
 /// Claims by priority, then by age, over all served queues.
 fn claim(
     conn: &mut PgConnection,
-    turn: &Turn<'_>,
+    cycle: &Cycle<'_>,
     queues: Vec<String>,
-    front: &mut Front,
+    cursor: &mut ClaimCursor,
 ) -> Result<Vec<Claimed>, StoreError> {
-    let total = i64::from(turn.claim);
+    let total = i64::from(cycle.claim);
     let shares: HashMap<String, i64> = match queues.as_slice() {
         [] => return Ok(Vec::new()),
         [only] => HashMap::from([(only.clone(), total)]),
@@ -277,7 +288,7 @@ fn claim(
     };
     let mut claimed: Vec<Claimed> = Vec::new();
     for (queue, limit) in shares {
-        claimed.extend(front.claim(conn, turn, &queue, limit)?);
+        claimed.extend(cursor.claim(conn, cycle, &queue, limit)?);
     }
     Ok(in_order(claimed))
 }

@@ -11,13 +11,13 @@ use diesel::prelude::*;
 use diesel::sqlite::SqliteConnection;
 use queuectl_core::{JobId, NodeId, QueueName, Timestamp};
 
-use super::turn::Queues;
+use super::cycle::Queues;
 use crate::connection::Db;
-use crate::postgres::listen::Listener;
+use crate::postgres::listen::Notifications;
 use crate::rows::{JobRow, count};
 use crate::schema::{jobs, nodes};
-use crate::sqlite::beside::NodeGuard;
 use crate::sqlite::os::WakePipe;
+use crate::sqlite::state_dir::NodeGuard;
 use crate::store::Used;
 use crate::words::Words;
 use crate::{Location, Store, StoreError, postgres};
@@ -132,7 +132,7 @@ impl Store {
     /// [`StoreError::File`].
     pub fn identity(&mut self, fresh: u64) -> Result<u64, StoreError> {
         match self.conn()? {
-            Db::Sqlite(_) => self.beside.identity(fresh),
+            Db::Sqlite(_) => self.state_dir.identity(fresh),
             Db::Postgres(conn) => {
                 Ok(postgres::open::number(conn, "SELECT identity FROM store")?.unsigned_abs())
             }
@@ -159,23 +159,23 @@ impl Store {
             Location::Postgres(place) => Some(place.server.clone()),
         };
         // Only to look at; the lock is taken while the connection is in use.
-        let beside = self.beside.clone();
+        let state_dir = self.state_dir.clone();
         self.used = Used::Served;
         self.write(|conn| match (conn, place) {
             (Db::Postgres(conn), Some(server)) => {
                 let id = postgres::lease::enter(conn, node, &queues, lease)?;
-                let guard = beside.lock(id, &node.cookie)?;
+                let guard = state_dir.lock(id, &node.cookie)?;
                 let channel = postgres::lease::channel(conn)?;
                 Ok((
                     id,
                     guard,
-                    WakeListener::Notifications(Listener::new(&server, channel)),
+                    WakeListener::Notifications(Notifications::new(&server, channel)),
                 ))
             }
             (Db::Sqlite(conn), _) => {
                 let id = insert(conn, node, &queues, now)?;
                 // Locked before the row can be seen, so that nobody takes the newborn for dead.
-                let (guard, pipe) = beside.enter(id, &node.cookie)?;
+                let (guard, pipe) = state_dir.enter(id, &node.cookie)?;
                 Ok((id, guard, WakeListener::Pipe(pipe)))
             }
             (Db::Postgres(_), None) => Err(StoreError::Missing),
@@ -238,7 +238,7 @@ impl Store {
         })?;
         match node {
             Some(node) if asked.is_empty() => return Err(StoreError::NoSuchNode(node.0)),
-            _ => self.wake_all(Wake::Asked),
+            _ => self.wake_all(Wake::Control),
         }
         Ok(asked.into_iter().map(NodeId).collect())
     }
@@ -265,8 +265,8 @@ impl Store {
         let mut looked = Vec::with_capacity(nodes.len());
         for node in nodes {
             let lives = match &leases {
-                None => self.beside.lives(node.id)?,
-                Some(held) => held.contains(&node.id.0) && !self.beside.is_gone(node.id, &node.cookie)?,
+                None => self.state_dir.lives(node.id)?,
+                Some(held) => held.contains(&node.id.0) && !self.state_dir.is_gone(node.id, &node.cookie)?,
             };
             looked.push((node, lives));
         }
@@ -301,17 +301,17 @@ impl Store {
     /// [`StoreError::File`].
     pub fn take_over(&mut self, node: NodeId) -> Result<Option<NodeGuard>, StoreError> {
         #[cfg(feature = "sim")]
-        if crate::sim::is_off(crate::sim::Guard::Lease) {
+        if crate::sim::is_disabled(crate::sim::Guard::Lease) {
             return Ok(Some(NodeGuard::without_lock()));
         }
         match self.location() {
-            Location::Sqlite(_) => self.beside.take_over(node),
+            Location::Sqlite(_) => self.state_dir.take_over(node),
             Location::Postgres(_) => {
                 let Some((cookie, lives)) = self.mark_and_lease(node)? else {
                     return Ok(None);
                 };
                 // A process of this machine that let go of its lock is dead, whatever its lease says.
-                let lock = self.beside.take_lock(node, &cookie)?;
+                let lock = self.state_dir.take_lock(node, &cookie)?;
                 let known_dead = lock.is_some();
                 if lives && !known_dead {
                     return Ok(None);
@@ -336,10 +336,10 @@ impl Store {
     /// [`StoreError::File`].
     pub fn node_lives(&mut self, node: NodeId) -> Result<bool, StoreError> {
         if let Location::Sqlite(_) = self.location() {
-            return self.beside.lives(node);
+            return self.state_dir.lives(node);
         }
         match self.mark_and_lease(node)? {
-            Some((cookie, true)) => Ok(!self.beside.is_gone(node, &cookie)?),
+            Some((cookie, true)) => Ok(!self.state_dir.is_gone(node, &cookie)?),
             _ => Ok(false),
         }
     }
@@ -360,12 +360,12 @@ impl Store {
         jobs_of(self.conn()?, node)
     }
 
-    /// The same for a node that asks about itself, because its last turn failed and may have been stored all the same:
-    /// it has these jobs and no others, and no turn of it is under way any more, on any connection. None if the node was
+    /// The same for a node that asks about itself, because its last cycle failed and may have been stored all the same:
+    /// it has these jobs and no others, and no cycle of it is under way any more, on any connection. None if the node was
     /// taken over or is not there any more.
     ///
     /// # Errors
-    /// [`StoreError::Database`], also if a turn that the server still believes to be under way does not end.
+    /// [`StoreError::Database`], also if a cycle that the server still believes to be under way does not end.
     pub fn settle(&mut self, node: NodeId) -> Result<Option<Vec<RunningJob>>, StoreError> {
         let is_there = |conn: &mut Db| match conn {
             Db::Sqlite(_) => Ok(true),
@@ -387,7 +387,7 @@ impl Store {
     pub fn leave_node(&mut self, node: NodeId) -> Result<bool, StoreError> {
         let left = self.write(|conn| {
             if let Db::Postgres(conn) = conn {
-                // For the lock: no turn of it is under way any more.
+                // For the lock: no cycle of it is under way any more.
                 postgres::lease::settle(conn, node)?;
             }
             let has_jobs = diesel::select(exists(jobs::table.filter(jobs::node_id.eq(node.0))));
@@ -398,7 +398,7 @@ impl Store {
             Ok(true)
         })?;
         if left {
-            self.beside.forget(node);
+            self.state_dir.forget(node);
         }
         // Others may wait for this node's end.
         self.wake_all(Wake::Jobs);
@@ -446,7 +446,7 @@ pub enum Wake {
     /// There may be jobs to run.
     Jobs,
     /// Something is asked of nodes, or it is not known why.
-    Asked,
+    Control,
 }
 
 impl Wake {
@@ -454,7 +454,7 @@ impl Wake {
     pub(crate) fn word(self) -> &'static str {
         match self {
             Wake::Jobs => "",
-            Wake::Asked => "asked",
+            Wake::Control => "asked",
         }
     }
 }
@@ -466,7 +466,7 @@ pub enum WakeListener {
     Pipe(WakePipe),
     /// By the database server.
     #[doc(hidden)]
-    Notifications(Listener),
+    Notifications(Notifications),
 }
 
 impl WakeListener {
@@ -484,7 +484,7 @@ impl WakeListener {
     pub fn wait(&mut self) -> io::Result<Wake> {
         match self {
             // A byte says nothing more; a look costs next to nothing there.
-            WakeListener::Pipe(pipe) => pipe.wait().map(|()| Wake::Asked),
+            WakeListener::Pipe(pipe) => pipe.wait().map(|()| Wake::Control),
             WakeListener::Notifications(listener) => Ok(listener.wait()),
         }
     }

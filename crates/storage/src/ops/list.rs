@@ -7,7 +7,7 @@ use queuectl_core::{Job, QueueName, State};
 
 use crate::rows::found_jobs;
 use crate::schema::jobs;
-use crate::{Store, StoreError, pages};
+use crate::{Store, StoreError, listing};
 
 /// Jobs read by one statement.
 const CHUNK: usize = 100;
@@ -112,7 +112,7 @@ impl Store {
     pub fn list_page(&mut self, filter: &ListFilter) -> Result<Page, StoreError> {
         // One moment: a job must not change between being found and being read.
         self.conn()?.snapshot(|conn| {
-            let places = pages::positions(conn, filter)?;
+            let places = listing::positions(conn, filter)?;
             let mut page = Page {
                 jobs: Vec::with_capacity(places.len()),
                 more: places.len() >= filter.limit as usize,
@@ -147,7 +147,7 @@ impl Store {
             limit: filter.limit.saturating_add(1),
             ..filter.clone()
         };
-        let places = pages::positions(self.conn()?, &and_one)?;
+        let places = listing::positions(self.conn()?, &and_one)?;
         Ok(match places.as_slice() {
             [.., first, _] if places.len() > filter.limit as usize => Some(*first),
             _ => None,

@@ -2,8 +2,8 @@
 
 use queuectl_core::{QueueName, State, Timestamp};
 
-use super::turn::Queues;
-use crate::{Store, StoreError, counts, pages};
+use super::cycle::Queues;
+use crate::{Store, StoreError, counts, listing};
 
 /// How many jobs a queue has in a state.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -35,11 +35,11 @@ impl Store {
             return Ok(true);
         }
         match queues {
-            Queues::All => Ok(self.next_due()?.is_some() || pages::any_running(self.conn()?, None)?),
+            Queues::All => Ok(self.next_due()?.is_some() || listing::any_running(self.conn()?, None)?),
             Queues::Only(names) => {
                 for name in names {
-                    if pages::any_waiting(self.conn()?, name)?
-                        || pages::any_running(self.conn()?, Some(name))?
+                    if listing::any_waiting(self.conn()?, name)?
+                        || listing::any_running(self.conn()?, Some(name))?
                     {
                         return Ok(true);
                     }
@@ -55,12 +55,12 @@ impl Store {
     /// [`StoreError::Database`].
     pub fn any_ended_badly(&mut self, queues: &Queues, since: Timestamp) -> Result<bool, StoreError> {
         let names = match queues {
-            Queues::All => pages::queues(self.conn()?, None)?,
+            Queues::All => listing::queues(self.conn()?, None)?,
             Queues::Only(names) => names.iter().map(ToString::to_string).collect(),
         };
         for name in names {
             for state in [State::Dead, State::Cancelled] {
-                if pages::any_ended_since(self.conn()?, &name, state, since)? {
+                if listing::any_ended_since(self.conn()?, &name, state, since)? {
                     return Ok(true);
                 }
             }

@@ -6,15 +6,15 @@ use queuectl_core::limits::PAYLOAD_BYTES;
 
 use super::copy::{self, Key};
 use crate::StoreError;
+use crate::checksum::{AttemptContent, JobContent};
 use crate::connection::Db;
 use crate::rows::{AttemptRow, JobRow, fault};
-use crate::sums::{OfAttempt, OfJob};
 
 /// Most findings that are named one by one.
 const NAMED: usize = 100;
 
 /// Compares every job and attempt with its checksum, and says which differ. Reads all of the store, some jobs at a time.
-pub fn altered(conn: &mut Db) -> Result<Vec<String>, StoreError> {
+pub fn verify(conn: &mut Db) -> Result<Vec<String>, StoreError> {
     let mut found = Vec::new();
     let mut more = 0_u64;
     let mut say = |line: String| {
@@ -54,7 +54,7 @@ pub fn altered(conn: &mut Db) -> Result<Vec<String>, StoreError> {
         }
         let mut at = (after, i64::MAX);
         while let Some(attempts) = copy::next_attempts(conn, &mut at, (last, i64::MAX))? {
-            for line in altered_attempts(conn, &attempts)? {
+            for line in verify_attempts(conn, &attempts)? {
                 say(line);
             }
         }
@@ -67,7 +67,7 @@ pub fn altered(conn: &mut Db) -> Result<Vec<String>, StoreError> {
 }
 
 /// Which of these attempts, the next by their keys, differ from their checksums.
-fn altered_attempts(conn: &mut Db, attempts: &[AttemptRow]) -> Result<Vec<String>, StoreError> {
+fn verify_attempts(conn: &mut Db, attempts: &[AttemptRow]) -> Result<Vec<String>, StoreError> {
     let key = |row: &AttemptRow| (row.job_id, row.fence);
     let mut left: BTreeMap<Key, &AttemptRow> = attempts.iter().map(|row| (key(row), row)).collect();
     let (Some(first), Some(last)) = (attempts.first().map(key), attempts.last().map(key)) else {
@@ -96,8 +96,8 @@ fn altered_attempts(conn: &mut Db, attempts: &[AttemptRow]) -> Result<Vec<String
     Ok(found)
 }
 
-fn of_job<'a>(row: &'a JobRow, payload: &'a str) -> OfJob<'a> {
-    OfJob {
+fn of_job<'a>(row: &'a JobRow, payload: &'a str) -> JobContent<'a> {
+    JobContent {
         name: row.name.as_deref(),
         queue: &row.queue,
         priority: row.priority,
@@ -109,8 +109,8 @@ fn of_job<'a>(row: &'a JobRow, payload: &'a str) -> OfJob<'a> {
     }
 }
 
-fn of_attempt<'a>(row: &'a AttemptRow, head: &'a [u8], tail: &'a [u8]) -> OfAttempt<'a> {
-    OfAttempt {
+fn of_attempt<'a>(row: &'a AttemptRow, head: &'a [u8], tail: &'a [u8]) -> AttemptContent<'a> {
+    AttemptContent {
         job_id: row.job_id,
         fence: row.fence,
         attempt: row.attempt,

@@ -10,14 +10,14 @@ use queuectl_core::{JobId, JobRef};
 use rusqlite::OpenFlags;
 use rusqlite::backup::{Backup, StepResult};
 
-use super::altered::altered;
 use super::number;
 use super::show::find;
+use super::verify::verify;
 use crate::connection::Db;
 use crate::error::Problem;
 use crate::schema::jobs;
-use crate::sqlite::beside::Lane;
 use crate::sqlite::make;
+use crate::sqlite::state_dir::Lane;
 use crate::{Location, Store, StoreError, counts, postgres};
 
 /// Longest wait for another program's lock.
@@ -49,12 +49,12 @@ impl Store {
     pub fn check(&mut self) -> Result<CheckReport, StoreError> {
         if let Db::Postgres(conn) = self.conn()? {
             let mut report = postgres::check::check(conn)?;
-            report.damage = self.conn()?.snapshot(altered)?;
+            report.damage = self.conn()?.snapshot(verify)?;
             return Ok(report);
         }
         let conn = self.second_connection()?;
         let mut damage = damage(&conn)?;
-        match self.conn()?.snapshot(altered) {
+        match self.conn()?.snapshot(verify) {
             Ok(altered) => damage.extend(altered),
             // The structure's damage says it already.
             Err(_) if !damage.is_empty() => {}
@@ -85,7 +85,7 @@ impl Store {
     /// How much the files in the folder take that belongs to the store on this machine: long outputs and logs. Of very many
     /// files, the first 100,000 count.
     pub fn folder_bytes(&self) -> u64 {
-        let mut folders = vec![self.location().beside()];
+        let mut folders = vec![self.location().state_dir()];
         let (mut bytes, mut seen) = (0, 0);
         while let Some(folder) = folders.pop() {
             for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
@@ -159,7 +159,7 @@ impl Store {
         }
         // Left over from a purge that was killed between its commit and the removal of the files.
         let outputs = self.own_outputs()?;
-        number::remove_put_away(&self.location().beside());
+        number::remove_put_away(&self.location().state_dir());
         for job in outputs.jobs() {
             let id = JobRef::Number(JobId(job));
             if matches!(find(self.conn()?, &id), Err(StoreError::NoSuchJob(_))) {
@@ -173,7 +173,7 @@ impl Store {
             }
             Ok(conn.batch_execute(counts::RECOUNT)?)
         })?;
-        let _turn = self.beside.take_turn(Lane::User);
+        let _lock = self.state_dir.lock_for_writing(Lane::User);
         match self.conn()? {
             Db::Sqlite(conn) => {
                 conn.batch_execute("VACUUM")?;

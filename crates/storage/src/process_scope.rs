@@ -2,12 +2,12 @@
 
 /// What tells them from all others: the boot of the kernel and the namespace of process numbers; where these are not
 /// known, the machine's name. Two machines, or two containers, may well share a folder.
-pub fn here() -> String {
+pub fn current() -> String {
     #[cfg(feature = "sim")]
-    let place = crate::sim::machine().to_string();
+    let scope = crate::sim::machine().to_string();
     #[cfg(not(feature = "sim"))]
-    let place = of_this_process();
-    place
+    let scope = of_this_process();
+    scope
 }
 
 #[cfg(not(feature = "sim"))]

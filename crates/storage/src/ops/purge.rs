@@ -13,7 +13,7 @@ use crate::counts::{self, Deltas};
 use crate::postgres::statements::RemoveJobs;
 use crate::rows::JobRow;
 use crate::sqlite::statements::{QueueOf, RemoveJob};
-use crate::{Store, StoreError, pages};
+use crate::{Store, StoreError, listing};
 
 /// No step goes on for longer: others want to write, too, and a job's output can be large.
 const STEP_MOST: Duration = Duration::from_millis(10);
@@ -49,7 +49,7 @@ impl Store {
     pub fn purge(&mut self, filter: &PurgeFilter) -> Result<Purged, StoreError> {
         let (ids, more) = self.write_busily(|conn| {
             let queue = filter.queue.as_ref();
-            let ids = pages::ended(conn, filter.state, queue, filter.ended_before, filter.limit)?;
+            let ids = listing::ended(conn, filter.state, queue, filter.ended_before, filter.limit)?;
             let all = ids.len() as u64 == u64::from(filter.limit);
             let found = ids.len();
             let removed = remove(conn, ids, filter.state)?;
@@ -62,7 +62,7 @@ impl Store {
     }
 
     /// Removes all ended jobs that fit, whatever the filter's limit says, step by step and with a pause as long as the
-    /// step after each, so that others get their turns. Returns how many.
+    /// step after each, so that others can write. Returns how many.
     ///
     /// # Errors
     /// [`StoreError::Database`]; earlier steps stay done.
@@ -84,7 +84,7 @@ impl Store {
     /// # Errors
     /// [`StoreError::Database`].
     pub fn count_purgeable(&mut self, filter: &PurgeFilter) -> Result<u64, StoreError> {
-        pages::count_ended(
+        listing::count_ended(
             self.conn()?,
             filter.state,
             filter.queue.as_ref(),

@@ -6,9 +6,9 @@ use std::time::{Duration, Instant};
 use queuectl_core::{JobId, NewJob, State, Timestamp};
 
 use super::nodes::Wake;
+use crate::checksum::JobContent;
 use crate::connection::Db;
 use crate::postgres::commit::{Fate, Transaction, fate};
-use crate::sums::OfJob;
 use crate::{Store, StoreError, postgres, sqlite};
 
 /// How long a server that went away in the middle of a commit is asked again what became of it, and the first and the
@@ -37,7 +37,7 @@ impl Checked<'_> {
 
     /// The checksum over all of it that never changes.
     pub fn sum(&self) -> i32 {
-        let of = OfJob {
+        let of = JobContent {
             name: self.job.name.as_ref().map(|name| name.as_str()),
             queue: self.job.queue.as_str(),
             priority: self.job.priority,

@@ -4,13 +4,13 @@ use diesel::prelude::*;
 use queuectl_core::{Event, JobId, JobRef, QueueName, State, Timestamp, transition};
 
 use super::cancel::standing;
+use super::cycle::change;
 use super::nodes::Wake;
 use super::only::Only;
 use super::show::find;
-use super::turn::change;
 use crate::rows::JobRow;
 use crate::schema::jobs;
-use crate::{Store, StoreError, pages};
+use crate::{Store, StoreError, listing};
 
 impl Store {
     /// Makes one job ready again at once, with fresh attempts; its history stays. The job must fit `only`.
@@ -48,7 +48,7 @@ impl Store {
         now: Timestamp,
     ) -> Result<u64, StoreError> {
         let retried = self.write_busily(|conn| {
-            let ids = pages::ended(
+            let ids = listing::ended(
                 conn,
                 State::Dead,
                 queue,
