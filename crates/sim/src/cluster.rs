@@ -542,7 +542,7 @@ fn hear(history: &mut History, seen: Seen<'_>) {
                 Err(error) if store_sim::is_unknown(error) => Some(Reply::Unknown),
                 Err(_) => Some(Reply::Failed),
             };
-            for record in cycle.recordsrecords {
+            for record in cycle.records {
                 let call = Call::Outcome {
                     job: record.job,
                     fence: record.fence,
