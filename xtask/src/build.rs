@@ -10,24 +10,9 @@ use std::process::Stdio;
 
 use anyhow::{Context, bail};
 use cargo_metadata::{CrateType, Message};
+use queuectl_devkit::Profile;
 
 use crate::workspace::Workspace;
-
-/// Which cargo profile to build with.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub enum Profile {
-    /// Quick to build; what tests and the demo use.
-    Dev,
-    /// Optimised; what gets installed.
-    Release,
-}
-
-impl Profile {
-    /// The profile that a `--release` flag asks for.
-    pub fn from_release_flag(release: bool) -> Self {
-        if release { Profile::Release } else { Profile::Dev }
-    }
-}
 
 /// How much to build.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -36,18 +21,11 @@ pub enum Scope {
     Everything,
     /// The binary and the default executor: what somebody needs who wants to see it run, in a fraction of the time.
     Shell,
-    /// The same, and the executor for containers.
-    Containers,
 }
 
 impl Scope {
     fn takes(self, folder: &str) -> bool {
-        let plugins: &[&str] = match self {
-            Scope::Everything => return true,
-            Scope::Shell => &["plugins/shell"],
-            Scope::Containers => &["plugins/shell", "plugins/docker"],
-        };
-        !folder.starts_with("plugins/") || plugins.contains(&folder)
+        self == Scope::Everything || !folder.starts_with("plugins/") || folder == "plugins/shell"
     }
 }
 

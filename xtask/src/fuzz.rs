@@ -7,8 +7,8 @@ use std::fs;
 
 use anyhow::{Context, bail, ensure};
 
-use crate::report::heading;
 use crate::workspace::Workspace;
+use queuectl_devkit::heading;
 
 /// The targets.
 pub const TARGETS: &[&str] = &[

@@ -9,9 +9,10 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
+use queuectl_devkit::Profile;
 use queuectl_sys::Draft;
 
-use crate::build::{self, Built, Profile, Scope};
+use crate::build::{self, Built, Scope};
 use crate::workspace::Workspace;
 
 /// Where a prefix keeps the binary.

@@ -6,7 +6,6 @@ use std::path::Path;
 
 use anyhow::ensure;
 
-use crate::report;
 use crate::windows::toolchain::Toolchain;
 use crate::workspace::Workspace;
 
@@ -17,14 +16,16 @@ const LEFT_OUT: &[&str] = &[
     "queuectl-plugin-docker",
     "queuectl-plugin-http",
     "queuectl-plugin-wasm",
+    "queuectl-bench",
     "queuectl-sim",
+    "queuectl-torture",
     "xtask",
 ];
 
 /// Checks all packages.
 pub fn run(workspace: &Workspace) -> anyhow::Result<()> {
     let toolchain = Toolchain::find(workspace)?;
-    report::heading("check for macOS");
+    queuectl_devkit::heading("check for macOS");
     let mut cargo = toolchain.cargo(workspace, "check", TARGET, &[]);
     cargo.args(["--workspace", "--all-targets"]);
     cargo.args(LEFT_OUT.iter().flat_map(|package| ["--exclude", package]));

@@ -2,29 +2,23 @@
 //!
 //! This file parses arguments and hands over. No task depends on a tool that is not part of a Rust installation.
 
-#[cfg(target_os = "linux")]
-mod bench;
 mod build;
 mod demo;
 mod fuzz;
 mod install;
 mod macos;
-mod postgres;
 mod report;
 mod suite;
 mod tidy;
-#[cfg(target_os = "linux")]
-mod torture;
 mod windows;
 mod workspace;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use anstyle::AnsiColor;
 use clap::{Parser, Subcommand};
+use queuectl_devkit::Profile;
 
-use crate::build::Profile;
 use crate::workspace::Workspace;
 
 /// Tasks for building, checking, trying and installing queuectl
@@ -65,29 +59,16 @@ enum Task {
     /// Run what CI runs: `test`, where a skipped test is a failure
     Ci,
     /// Measure the release build: figures with their spread, against peers in the same run (Linux)
+    #[command(disable_help_flag = true)]
     Bench {
-        /// Only these measurements: drain, noop, enqueue, latency, pg-noop, pg-latency, idle, scale, pgscale, bloat,
-        /// pages, contention, retention
-        /// [default: all]
-        names: Vec<String>,
-        /// How often each is measured
-        #[arg(long, value_name = "N", default_value_t = 5)]
-        runs: u32,
-        /// How many jobs a large queue has; ten million take 4 GB of disk and some minutes to make
-        #[arg(long, value_name = "N", default_value_t = 1_000_000, value_parser = clap::value_parser!(u64).range(10_000..))]
-        jobs: u64,
-        /// How long `bloat` watches
-        #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=1440))]
-        minutes: u32,
-        /// Write the figures to this file as JSON, too
-        #[arg(long, value_name = "FILE")]
-        json: Option<PathBuf>,
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<String>,
     },
     /// Look for faults with faults: kill, starve and damage the real binary and its queue by the thousand (Linux)
-    #[cfg(target_os = "linux")]
+    #[command(disable_help_flag = true)]
     Torture {
-        #[command(subcommand)]
-        campaign: torture::Campaign,
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<String>,
     },
     /// Fuzz what reads input: frames, job_json, json_lines, plugin_describe, settings, times (wants a C++ compiler)
     Fuzz {
@@ -106,14 +87,7 @@ enum Task {
 }
 
 fn main() -> ExitCode {
-    match run(Arguments::parse().task) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            let red = AnsiColor::Red.on_default().bold();
-            anstream::eprintln!("{red}error{red:#}: {error:#}");
-            ExitCode::FAILURE
-        }
-    }
+    queuectl_devkit::report(run(Arguments::parse().task))
 }
 
 fn run(task: Task) -> anyhow::Result<()> {
@@ -130,18 +104,8 @@ fn run(task: Task) -> anyhow::Result<()> {
         } => windows::run(&workspace, filter.as_deref()),
         Task::Test { filter, .. } => suite::run(&workspace, filter.as_deref(), suite::in_ci()),
         Task::Ci => suite::run(&workspace, None, true),
-        #[cfg(target_os = "linux")]
-        Task::Bench {
-            names,
-            runs,
-            jobs,
-            minutes,
-            json,
-        } => bench::run(&workspace, &names, runs, jobs, minutes, json),
-        #[cfg(not(target_os = "linux"))]
-        Task::Bench { .. } => anyhow::bail!("the measurements read /proc, which only Linux has"),
-        #[cfg(target_os = "linux")]
-        Task::Torture { campaign } => torture::run(&workspace, &campaign),
+        Task::Bench { arguments } => workspace.run("queuectl-bench", &arguments),
+        Task::Torture { arguments } => workspace.run("queuectl-torture", &arguments),
         Task::Fuzz { targets, seconds } => fuzz::run(&workspace, &targets, seconds),
         Task::Demo { keep } => demo::run(&workspace, keep),
     }

@@ -29,12 +29,6 @@ pub struct Step {
     pub time: Duration,
 }
 
-/// Announces a part of a task.
-pub fn heading(text: &str) {
-    let style = AnsiColor::Cyan.on_default().bold();
-    anstream::println!("\n{style}==> {text}{style:#}");
-}
-
 /// The steps as a table, one line each, ready to print.
 pub struct Table<'a>(pub &'a [Step]);
 

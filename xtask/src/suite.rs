@@ -27,17 +27,15 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail, ensure};
+use queuectl_devkit::{BIN_DIR, Profile, postgres};
 
-use crate::build::{self, Profile, Scope};
-use crate::postgres;
+use crate::build::{self, Scope};
 use crate::report::{self, Step, Table, Verdict};
 use crate::tidy;
 use crate::workspace::Workspace;
 
 /// Names the file that tests append their `skipped:` lines to.
-pub const SKIPS: &str = "QUEUECTL_TEST_SKIPS";
-/// Names the folder with the binary and the plugins.
-pub const BIN_DIR: &str = "QUEUECTL_TEST_BIN_DIR";
+const SKIPS: &str = "QUEUECTL_TEST_SKIPS";
 
 /// Names the database on which end-to-end tests run.
 const BACKEND: &str = "QUEUECTL_TEST_BACKEND";
@@ -98,7 +96,7 @@ pub fn run(workspace: &Workspace, filter: Option<&str>, ci: bool) -> anyhow::Res
     let mut server = None;
     if env::var_os(postgres::VARIABLE).is_none() {
         step("postgres", &mut || {
-            server = postgres::Server::start(&workspace.root().join("plugins/http/testdata"))?;
+            server = postgres::Server::start()?;
             if server.is_none() {
                 println!("no PostgreSQL server is installed; its tests are skipped");
             }
@@ -215,7 +213,7 @@ fn on_postgres(workspace: &Workspace) -> anyhow::Result<Vec<String>> {
 
 /// Runs one step under its heading; its error is shown at once.
 fn timed(name: &'static str, work: &mut dyn FnMut() -> anyhow::Result<()>) -> Step {
-    report::heading(name);
+    queuectl_devkit::heading(name);
     let start = Instant::now();
     let verdict = match work() {
         Ok(()) => Verdict::Passed,
@@ -290,7 +288,7 @@ fn read_skips(file: &Path) -> anyhow::Result<Vec<String>> {
 
 /// Shows the table and the skipped tests, and decides.
 fn conclude(steps: &[Step], skips: &[String], ci: bool) -> anyhow::Result<()> {
-    report::heading("summary");
+    queuectl_devkit::heading("summary");
     anstream::print!("{}", Table(steps));
     let style = report::warning();
     for line in skips {

@@ -6,7 +6,7 @@ use std::env;
 use std::path::Path;
 use std::process::Command;
 
-use anyhow::Context;
+use anyhow::{Context, ensure};
 use cargo_metadata::{Metadata, MetadataCommand, Package};
 
 /// The workspace that the task was called in.
@@ -50,6 +50,14 @@ impl Workspace {
             .into_iter()
             .filter(|package| is_shipped(&self.folder(package)))
             .collect()
+    }
+
+    /// Runs the program of a package with these arguments to its end.
+    pub fn run(&self, package: &str, arguments: &[String]) -> anyhow::Result<()> {
+        let mut cargo = self.cargo(["run", "--quiet", "--package", package, "--"]);
+        let status = cargo.args(arguments).status().context("cannot start cargo")?;
+        ensure!(status.success(), "{package}: {status}");
+        Ok(())
     }
 
     /// A command for the cargo that started this task, running in the root folder.

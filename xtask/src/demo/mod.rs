@@ -11,12 +11,12 @@ use std::path::PathBuf;
 
 use anyhow::Context;
 
-use crate::build::{self, Profile, Scope};
+use crate::build::{self, Scope};
 use crate::demo::shell::Shell;
 use crate::demo::verify::{Expected, verify};
 use crate::install;
-use crate::report::heading;
 use crate::workspace::Workspace;
+use queuectl_devkit::{Profile, heading};
 
 /// Plays the story; an error says what came out differently.
 pub fn run(workspace: &Workspace, keep: bool) -> anyhow::Result<()> {

@@ -50,14 +50,18 @@ const ARROWS: &[(&str, &[&str])] = &[
         &["crates/core", "crates/executor", "crates/worker", "crates/cli"],
     ),
     (TEST_ENGINE, &[]),
-    ("xtask", &[TEST_ENGINE, "crates/sys"]),
+    (DEVKIT, &[]),
+    ("crates/torture", &[DEVKIT, TEST_ENGINE]),
+    ("crates/bench", &[DEVKIT]),
+    ("xtask", &[DEVKIT, "crates/sys"]),
 ];
 /// Every plugin, whatever its name.
 const PLUGIN_ARROWS: &[&str] = &["crates/plugin-api"];
 
 const TESTKIT: &str = "crates/testkit";
 const TEST_ENGINE: &str = "crates/test-engine";
-const FOR_TESTS: &[&str] = &[TESTKIT, TEST_ENGINE];
+const DEVKIT: &str = "crates/devkit";
+const FOR_TESTS: &[&str] = &[TESTKIT, TEST_ENGINE, DEVKIT];
 const SQL_LIBRARIES: &[&str] = &[
     "diesel",
     "diesel_migrations",

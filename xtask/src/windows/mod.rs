@@ -46,7 +46,7 @@ impl Program {
 pub fn run(workspace: &Workspace, filter: Option<&str>) -> anyhow::Result<()> {
     let toolchain = Toolchain::find(workspace)?;
     let scope = scope::Scope::load(workspace)?;
-    report::heading("build for Windows");
+    queuectl_devkit::heading("build for Windows");
     let packages: Vec<String> = workspace
         .metadata
         .workspace_packages()
@@ -62,7 +62,7 @@ pub fn run(workspace: &Workspace, filter: Option<&str>) -> anyhow::Result<()> {
     let until = Instant::now() + MOST;
     let mut results = Results::default();
     for program in &programs {
-        report::heading(&format!("{} on Windows", program.name()));
+        queuectl_devkit::heading(&format!("{} on Windows", program.name()));
         match run::program(program, &toolchain, &scope, filter, until) {
             Ok(found) => results.extend(found),
             Err(error) => {
@@ -129,7 +129,7 @@ fn conclude(
     all: &[sources::Test],
     filtered: bool,
 ) -> anyhow::Result<()> {
-    report::heading("summary of the tests on Windows");
+    queuectl_devkit::heading("summary of the tests on Windows");
     let mut counts = BTreeMap::new();
     for (name, verdict) in results {
         *counts.entry(verdict.word()).or_insert(0) += 1;
@@ -170,7 +170,7 @@ fn conclude(
     if filtered {
         // What did not run because of the filter is not left out.
         silent.clear();
-    } else if let Some(stale) = scope.unused(results, all) {
+    } else if let Some(stale) = scope.unused(results.keys(), all) {
         bail!("{}: no test is named like '{stale}'", scope::LIST);
     }
     for name in &silent {

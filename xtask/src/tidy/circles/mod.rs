@@ -23,7 +23,6 @@ const LEFT: &[(&str, usize)] = &[
     ("crates/testkit", 1),
     ("crates/worker", 9),
     ("plugins/wasm", 2),
-    ("xtask", 3),
 ];
 
 /// Some mentions, first to second, of one module's children.

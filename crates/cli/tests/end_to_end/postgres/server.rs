@@ -1,15 +1,10 @@
 //! A server of a test's own, for what one cannot do to a server that others use.
 
-#[path = "../../../../../xtask/src/postgres.rs"]
-#[expect(dead_code, reason = "some of it is only for the tasks")]
-mod throw_away;
-
 use std::fs;
-use std::path::Path;
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-pub use throw_away::{Server, Setup};
+pub use queuectl_devkit::postgres::{Server, Setup};
 
 use crate::support::unix::children;
 use crate::support::wait_until;
@@ -21,9 +16,7 @@ pub fn own_server(test: &str, settings: &[&str]) -> Option<Server> {
 
 /// The same at that address.
 pub fn server_at(test: &str, address: &str, settings: &[&str]) -> Option<Server> {
-    let certificates = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../plugins/http/testdata");
     let server = Server::with(&Setup {
-        certificates: &certificates,
         address,
         durable: false,
         settings: &[&["shared_buffers=64MB"], settings].concat(),

@@ -4,8 +4,7 @@
 use anyhow::bail;
 use clap::Args;
 
-use crate::postgres;
-use crate::workspace::Workspace;
+use queuectl_devkit::{cargo, postgres};
 
 /// How far.
 #[derive(Args)]
@@ -34,8 +33,8 @@ pub struct Options {
 }
 
 /// Runs it; an error if a promise was broken.
-pub fn run(workspace: &Workspace, options: &Options) -> anyhow::Result<()> {
-    let mut cargo = workspace.cargo(["run", "--release", "--package", "queuectl-sim"]);
+pub fn run(options: &Options) -> anyhow::Result<()> {
+    let mut cargo = cargo(["run", "--release", "--package", "queuectl-sim"]);
     cargo.args(["--features", "simulate", "--"]);
     cargo.args([
         "--steps",
@@ -54,7 +53,7 @@ pub fn run(workspace: &Workspace, options: &Options) -> anyhow::Result<()> {
     let mut server = None;
     if options.postgres {
         cargo.arg("--postgres");
-        server = postgres::Server::start(&workspace.root().join("plugins/http/testdata"))?;
+        server = postgres::Server::start()?;
     }
     if let Some(server) = &server {
         cargo.env(postgres::VARIABLE, &server.location);

@@ -11,7 +11,7 @@ use fastrand::Rng;
 use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 
-use super::chaos::{children, send};
+use super::processes::{children, send};
 use super::rig::{Queue, wait_for};
 
 const IMAGE: &str = "queuectl-torture:1";

@@ -9,9 +9,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, ensure};
 use serde_json::Value;
 
-use crate::build::Built;
-use crate::install;
-use crate::workspace::Workspace;
+use queuectl_devkit::{Binaries, Profile, target};
 
 /// Longest that anything may take before it counts as hanging.
 pub const PATIENCE: Duration = Duration::from_secs(180);
@@ -25,18 +23,16 @@ pub struct Rig {
 
 impl Rig {
     /// Installs a build into a temporary folder beside the target folder, which is on a real disk.
-    pub fn new(workspace: &Workspace, built: &Built) -> anyhow::Result<Rig> {
-        let target = workspace.metadata.target_directory.as_std_path();
+    pub fn new(built: &Binaries) -> anyhow::Result<Rig> {
         let folder = tempfile::Builder::new()
             .prefix("torture-")
-            .tempdir_in(target)
+            .tempdir_in(target()?)
             .context("cannot make a folder")?;
-        let placed = install::place(built, folder.path())?;
-        let binary = placed.first().context("there is no binary")?.clone();
+        let binary = built.lay_out(folder.path())?;
         Ok(Rig {
             folder,
             binary,
-            development: built.folder().ends_with("debug"),
+            development: built.profile() == Profile::Dev,
         })
     }
 

@@ -8,11 +8,11 @@ use std::time::Duration;
 
 use anyhow::{Context, ensure};
 use fastrand::Rng;
-use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
+use nix::sys::signal::Signal;
 use serde_json::Value;
 
 use super::containers::Engine;
+use super::processes::{children, send};
 use super::rig::{Queue, wait_for};
 
 /// What can happen. Each aims at a node that holds a job, if one does.
@@ -122,31 +122,6 @@ impl Drop for Node {
     fn drop(&mut self) {
         let _ = self.end();
     }
-}
-
-/// Sends a signal; whether there was somebody to get it.
-pub fn send(pid: i32, signal: Signal) -> bool {
-    kill(Pid::from_raw(pid), signal).is_ok()
-}
-
-/// The living children of a process; none if it is gone. What is dead and only waits to be waited for does not count.
-pub fn children(pid: i32) -> Vec<i32> {
-    let tasks = fs::read_dir(format!("/proc/{pid}/task"))
-        .into_iter()
-        .flatten()
-        .flatten();
-    let listed = tasks.map(|task| fs::read_to_string(task.path().join("children")).unwrap_or_default());
-    let all: String = listed.collect();
-    let lives = |pid: &i32| {
-        let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-        stat.rsplit(") ")
-            .next()
-            .is_some_and(|rest| !rest.is_empty() && !rest.starts_with('Z'))
-    };
-    let numbers = all
-        .split_ascii_whitespace()
-        .filter_map(|number| number.parse().ok());
-    numbers.filter(lives).collect()
 }
 
 /// The worker processes of a dispatcher.

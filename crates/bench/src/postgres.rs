@@ -13,7 +13,7 @@ use anyhow::{Context, ensure};
 
 use super::figures::Figures;
 use super::rig::{Rig, timed};
-use crate::postgres::Server;
+use queuectl_devkit::postgres::Server;
 
 const JOBS: usize = 100_000;
 /// How many nodes, and how many worker processes each has.

@@ -3,6 +3,8 @@
 //! What is compared runs in turn, A B A B, in one go, so that a machine whose speed drifts does not decide. Each figure
 //! is the median of the runs with the smallest and the largest. Nothing is judged here; figures are for reading.
 
+#![cfg(target_os = "linux")]
+
 mod bloat;
 mod contention;
 mod figures;
@@ -16,10 +18,10 @@ use std::fs;
 use std::path::PathBuf;
 
 use anyhow::{Context, bail};
+use clap::Args;
 
-use crate::build::{self, Profile, Scope};
-use crate::report::heading;
-use crate::workspace::Workspace;
+use queuectl_devkit::{Binaries, Profile, heading};
+
 use figures::{Figures, machine};
 use rig::Rig;
 
@@ -95,15 +97,30 @@ const SCENARIOS: &[(&str, &str, Measure)] = &[
     ),
 ];
 
-/// Measures.
-pub fn run(
-    workspace: &Workspace,
-    names: &[String],
+/// What to measure, and how.
+#[derive(Debug, Clone, Args)]
+pub struct Options {
+    /// Only these measurements: drain, noop, enqueue, latency, pg-noop, pg-latency, idle, scale, pgscale, bloat,
+    /// pages, contention, retention
+    /// [default: all]
+    names: Vec<String>,
+    /// How often each is measured
+    #[arg(long, value_name = "N", default_value_t = 5)]
     runs: u32,
+    /// How many jobs a large queue has; ten million take 4 GB of disk and some minutes to make
+    #[arg(long, value_name = "N", default_value_t = 1_000_000, value_parser = clap::value_parser!(u64).range(10_000..))]
     jobs: u64,
+    /// How long `bloat` watches
+    #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=1440))]
     minutes: u32,
+    /// Write the figures to this file as JSON, too
+    #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
-) -> anyhow::Result<()> {
+}
+
+/// Measures.
+pub fn run(options: &Options) -> anyhow::Result<()> {
+    let names = &options.names;
     if let Some(unknown) = names
         .iter()
         .find(|name| !SCENARIOS.iter().any(|(known, ..)| known == name))
@@ -115,9 +132,9 @@ pub fn run(
         );
     }
     heading("Building for release");
-    let built = build::build(workspace, Profile::Release, Scope::Shell)?;
-    let rig = Rig::new(workspace, &built, runs, jobs, minutes)?;
-    let mut figures = Figures::new(machine(workspace, &rig)?);
+    let built = Binaries::build(Profile::Release, &["shell"])?;
+    let rig = Rig::new(&built, options.runs, options.jobs, options.minutes)?;
+    let mut figures = Figures::new(machine(&rig)?);
     for (name, about, measure) in SCENARIOS {
         if names.is_empty() || names.iter().any(|wanted| wanted == name) {
             heading(&format!("{name}: {about}"));
@@ -127,9 +144,9 @@ pub fn run(
     }
     heading("Figures");
     print!("{}", figures.table());
-    if let Some(path) = json {
+    if let Some(path) = &options.json {
         let text = serde_json::to_string_pretty(&figures.json())?;
-        fs::write(&path, text + "\n").with_context(|| format!("cannot write {}", path.display()))?;
+        fs::write(path, text + "\n").with_context(|| format!("cannot write {}", path.display()))?;
         println!("\nwritten to {}", path.display());
     }
     Ok(())

@@ -14,7 +14,7 @@ use anyhow::{Context, ensure};
 
 use super::figures::Figures;
 use super::rig::{Rig, timed};
-use crate::postgres::Server;
+use queuectl_devkit::postgres::Server;
 
 /// Jobs a second, stored in batches.
 const RATE: usize = 300;

@@ -15,9 +15,10 @@ use fastrand::Rng;
 use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 
-use super::chaos::{Fault, Node, Tally, UNSERVED, send, strike};
+use super::chaos::{Fault, Node, Tally, UNSERVED, strike};
 use super::containers::{self, Engine};
 use super::log;
+use super::processes::send;
 use super::rig::{PATIENCE, Queue, Rig, complaint, finish, succeeded, wait_for};
 use super::verdict::{self, Fate};
 
@@ -64,12 +65,12 @@ fn impossible(world: World) -> Option<String> {
 }
 
 /// Compiles the plugin that crashes on demand; the folder that it is in. None where there is no compiler.
-pub fn fatal_plugin(rig: &Rig, root: &Path) -> anyhow::Result<Option<PathBuf>> {
+pub fn fatal_plugin(rig: &Rig) -> anyhow::Result<Option<PathBuf>> {
     let folder = rig.fresh("plugins")?;
     let mut cc = Command::new("cc");
     cc.args(["-shared", "-fPIC", "-I"])
-        .arg(root.join("crates/plugin-api/include"))
-        .arg(root.join("crates/cli/tests/end_to_end/fatal.c"))
+        .arg(queuectl_devkit::root().join("crates/plugin-api/include"))
+        .arg(queuectl_devkit::root().join("crates/cli/tests/end_to_end/fatal.c"))
         .arg("-o")
         .arg(folder.join("libqueuectl_plugin_fatal.so"));
     let Ok(output) = cc.output() else {

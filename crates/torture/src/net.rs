@@ -7,27 +7,22 @@ use std::fs;
 
 use anyhow::{Context, bail, ensure};
 
-use crate::build::{self, Profile, Scope};
-use crate::report::heading;
-use crate::suite::{BIN_DIR, SKIPS};
-use crate::workspace::Workspace;
+use queuectl_devkit::{BIN_DIR, Binaries, Profile, cargo, heading};
 
 const EXACTLY_ONCE: &str = "postgres::net::three_machines_run_every_job_exactly_once";
 const STORM: &str = "postgres::storm::machines_that_are_cut_off_at_random_lose_and_double_nothing";
 
-pub fn run(
-    workspace: &Workspace,
-    partitions: u32,
-    machines: u32,
-    jobs: u32,
-    seed: u64,
-) -> anyhow::Result<()> {
+/// Names the file with the names of skipped tests.
+const SKIPS: &str = "QUEUECTL_TEST_SKIPS";
+
+/// Runs it; an error if a promise was broken.
+pub fn run(partitions: u32, machines: u32, jobs: u32, seed: u64) -> anyhow::Result<()> {
     heading("Building");
-    let built = build::build(workspace, Profile::Dev, Scope::Shell)?;
+    let built = Binaries::build(Profile::Dev, &["shell"])?;
     let scratch = tempfile::tempdir().context("cannot make a temporary folder")?;
     let skips = scratch.path().join("skips");
     let test = |name: &str, told: &[(&str, u64)]| -> anyhow::Result<()> {
-        let mut cargo = workspace.cargo(["test", "--workspace", "--exclude", "xtask"]);
+        let mut cargo = cargo(["test", "--package", "queuectl-cli"]);
         cargo.args(["--test", "end_to_end", "--", "--exact", name]);
         cargo
             .args(["--include-ignored", "--nocapture"])

@@ -12,7 +12,15 @@ use std::process::{Command, Output};
 use anyhow::{Context, bail, ensure};
 
 use super::rig::{Queue, Rig, complaint, finish, succeeded};
-use super::storage::Plan;
+
+/// How much of everything.
+pub struct Plan {
+    pub cuts: u32,
+    pub flips: u32,
+    pub step: u32,
+    pub operations: Vec<String>,
+    pub seed: u64,
+}
 
 /// The calls by which something gets onto the disk, or out.
 const CALLS: &[&str] = &[

@@ -3,8 +3,6 @@
 //!
 //! The server refuses to run as root, so root starts it as the user `postgres`, or as `nobody`. Nothing in here survives
 //! a power cut: unless it is asked to be durable, it is told not to wait for the disk.
-//!
-//! The end-to-end tests take this file in as well, for tests that hurt a server of their own.
 
 use std::env;
 use std::fs;
@@ -16,11 +14,16 @@ use std::process::{Command, Stdio};
 use anyhow::{Context, bail, ensure};
 use tempfile::TempDir;
 
+use crate::root;
+
 /// Names a server to use instead, as a location without a schema.
 pub const VARIABLE: &str = "QUEUECTL_TEST_POSTGRES";
 
 /// Who owns everything on it.
 const USER: &str = "queuectl";
+
+/// The certificate for `localhost`.
+const CERTIFICATES: &str = "plugins/http/testdata";
 
 /// Where Debian and others put the server's programs, one folder per version.
 const PLACES: &[&str] = &[
@@ -32,8 +35,6 @@ const PLACES: &[&str] = &[
 
 /// How a server is to be.
 pub struct Setup<'a> {
-    /// The folder with the certificate for `localhost`.
-    pub certificates: &'a Path,
     /// The address of this machine at which it listens. Whoever has an address in the same /24 may connect, with the
     /// password.
     pub address: &'a str,
@@ -56,9 +57,8 @@ pub struct Server {
 
 impl Server {
     /// Starts one for tests. Nothing if the server's programs are not installed.
-    pub fn start(certificates: &Path) -> anyhow::Result<Option<Server>> {
+    pub fn start() -> anyhow::Result<Option<Server>> {
         Server::with(&Setup {
-            certificates,
             address: "127.0.0.1",
             durable: false,
             settings: &["shared_buffers=64MB"],
@@ -78,7 +78,7 @@ impl Server {
         fs::write(folder.path().join("password"), &password)?;
         for name in ["certificate.pem", "key.pem"] {
             let to = folder.path().join(name);
-            fs::copy(setup.certificates.join(name), &to)
+            fs::copy(root().join(CERTIFICATES).join(name), &to)
                 .with_context(|| format!("cannot make {}", to.display()))?;
             // The server takes no key that others could read.
             #[cfg(unix)]

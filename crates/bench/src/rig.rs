@@ -9,10 +9,8 @@ use std::time::Instant;
 
 use anyhow::{Context, ensure};
 
-use crate::build::Built;
-use crate::install;
-use crate::postgres::{Server, Setup};
-use crate::workspace::Workspace;
+use queuectl_devkit::postgres::{Server, Setup};
+use queuectl_devkit::{Binaries, cargo, root, target};
 
 /// The rig's queue.
 pub const QUEUE: &str = "queue.db";
@@ -23,12 +21,10 @@ pub struct Rig {
     binary: PathBuf,
     tool: PathBuf,
     tool_made: Cell<bool>,
-    sources: PathBuf,
     /// How many jobs a large queue has.
     pub jobs: u64,
     /// How long what is watched over time is watched, in minutes.
     pub minutes: u32,
-    certificates: PathBuf,
     /// Runs of each measurement.
     pub runs: u32,
     /// Processors.
@@ -37,28 +33,21 @@ pub struct Rig {
 
 impl Rig {
     /// Installs a build into a temporary folder beside the target folder, which is on a real disk.
-    pub fn new(
-        workspace: &Workspace,
-        built: &Built,
-        runs: u32,
-        jobs: u64,
-        minutes: u32,
-    ) -> anyhow::Result<Self> {
-        let target = workspace.metadata.target_directory.as_std_path();
+    pub fn new(built: &Binaries, runs: u32, jobs: u64, minutes: u32) -> anyhow::Result<Self> {
+        let target = target()?;
         let folder = tempfile::Builder::new()
             .prefix("bench-")
-            .tempdir_in(target)
+            .tempdir_in(&target)
             .context("cannot make a folder")?;
-        let placed = install::place(built, folder.path())?;
-        let binary = placed.first().context("there is no binary")?.clone();
+        let binary = built.lay_out(folder.path())?;
         let plugin = folder
             .path()
             .join("lib/queuectl/plugins/libqueuectl_plugin_noop.so");
         let compiled = Command::new("cc")
             .args(["-O2", "-fPIC", "-shared", "-I"])
-            .arg(workspace.root().join("crates/plugin-api/include"))
+            .arg(root().join("crates/plugin-api/include"))
             .arg("-o")
-            .args([&plugin, &workspace.root().join("benches/noop.c")])
+            .args([&plugin, &root().join("benches/noop.c")])
             .status()
             .context("cannot start cc")?;
         ensure!(compiled.success(), "the no-op plugin does not compile");
@@ -68,10 +57,8 @@ impl Rig {
             binary,
             tool: target.join("release/examples/scale"),
             tool_made: Cell::new(false),
-            sources: workspace.root().to_owned(),
             jobs,
             minutes,
-            certificates: workspace.root().join("plugins/http/testdata"),
             runs,
             cores,
         })
@@ -90,7 +77,6 @@ impl Rig {
     /// A PostgreSQL server that waits for the disk. It must be installed.
     pub fn server(&self, settings: &[&str]) -> anyhow::Result<Server> {
         let server = Server::with(&Setup {
-            certificates: &self.certificates,
             address: "127.0.0.1",
             durable: true,
             settings,
@@ -141,18 +127,9 @@ impl Rig {
         if self.tool_made.get() {
             return Ok(());
         }
-        let made = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
-            .args([
-                "build",
-                "--release",
-                "--package",
-                "queuectl-storage",
-                "--example",
-                "scale",
-            ])
-            .current_dir(&self.sources)
-            .status()
-            .context("cannot start cargo")?;
+        let package = ["--package", "queuectl-storage", "--example", "scale"];
+        let mut cargo = cargo(["build", "--release"]);
+        let made = cargo.args(package).status().context("cannot start cargo")?;
         ensure!(made.success(), "the tool that fills queues does not compile");
         self.tool_made.set(true);
         Ok(())
@@ -227,7 +204,7 @@ impl Rig {
 
     /// A file of the workspace.
     pub fn source(&self, path: &str) -> PathBuf {
-        self.sources.join(path)
+        root().join(path)
     }
 
     /// Writes a file of jobs, one line each.

@@ -4,17 +4,9 @@ use anyhow::{bail, ensure};
 use fastrand::Rng;
 
 use super::rig::Rig;
+use super::syscalls::Plan;
 use super::{damage, power, syscalls};
-use crate::report::heading;
-
-/// How much of everything.
-pub struct Plan {
-    pub cuts: u32,
-    pub flips: u32,
-    pub step: u32,
-    pub operations: Vec<String>,
-    pub seed: u64,
-}
+use queuectl_devkit::heading;
 
 /// Budgets of the controls: by then they must have found something.
 const CONTROL_CUTS: u32 = 200;

@@ -8,7 +8,6 @@ use anyhow::Context;
 use serde_json::{Value, json};
 
 use super::rig::Rig;
-use crate::workspace::Workspace;
 
 /// One measured quantity.
 struct Figure {
@@ -128,11 +127,11 @@ fn short(value: f64) -> String {
 }
 
 /// What was measured with what, and on what.
-pub fn machine(workspace: &Workspace, rig: &Rig) -> anyhow::Result<Vec<(&'static str, String)>> {
+pub fn machine(rig: &Rig) -> anyhow::Result<Vec<(&'static str, String)>> {
     let said = |program: &str, arguments: &[&str]| -> anyhow::Result<String> {
         let output = Command::new(program)
             .args(arguments)
-            .current_dir(workspace.root())
+            .current_dir(queuectl_devkit::root())
             .output();
         let output = output.with_context(|| format!("cannot ask {program}"))?;
         Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())

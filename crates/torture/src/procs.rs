@@ -15,7 +15,7 @@ use super::chaos::{Fault, Tally};
 use super::rig::Rig;
 use super::scene::{Scene, World, fatal_plugin, worlds};
 use super::storage::must_fail;
-use crate::report::heading;
+use queuectl_devkit::heading;
 
 /// Faults that one queue lives through.
 pub const ERA: u32 = 150;
@@ -49,10 +49,10 @@ struct Sum {
 }
 
 /// Lets so many faults happen. The first violation is the error.
-pub fn run(rig: &Rig, root: &Path, plan: &Plan) -> anyhow::Result<()> {
+pub fn run(rig: &Rig, plan: &Plan) -> anyhow::Result<()> {
     heading("faults of processes");
     println!("seed {}", plan.seed);
-    let plugin = fatal_plugin(rig, root)?;
+    let plugin = fatal_plugin(rig)?;
     let worlds = worlds(rig, &plan.worlds);
     ensure!(!worlds.is_empty(), "this machine can make none of these worlds");
     let sum = Mutex::new(Sum {

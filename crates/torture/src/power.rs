@@ -28,10 +28,8 @@ const ERA: u32 = 25;
 /// The longest that clients and node work before a cut.
 const LIFE_MS: u64 = 120;
 
-mod ioctl {
-    // `EXT4_IOC_SHUTDOWN`, the same number as XFS's.
-    nix::ioctl_read!(shutdown, b'X', 125, u32);
-}
+/// `EXT4_IOC_SHUTDOWN`, the same number as XFS's: `_IOR('X', 125, __u32)`.
+const SHUTDOWN: nix::libc::c_ulong = 0x8004_587d;
 /// Neither data nor journal is written any more.
 const NO_FLUSH: u32 = 2;
 
@@ -78,8 +76,8 @@ impl Disk {
         let mut how = NO_FLUSH;
         let root = File::open(&self.mount)?;
         // SAFETY: the descriptor is open, and the kernel only reads the number behind the pointer.
-        unsafe { ioctl::shutdown(root.as_raw_fd(), &raw mut how) }
-            .context("cannot shut the file system down")?;
+        let result = unsafe { nix::libc::ioctl(root.as_raw_fd(), SHUTDOWN, &raw mut how) };
+        nix::errno::Errno::result(result).context("cannot shut the file system down")?;
         Ok(())
     }
 

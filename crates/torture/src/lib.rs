@@ -5,12 +5,15 @@
 //! machine, so a seed repeats the faults and not always their effect. Each campaign has a control, in which the guarantee
 //! is switched off and which must then find a violation: a test that cannot fail shows nothing.
 
+#![cfg(target_os = "linux")]
+
 mod chaos;
 mod containers;
 mod damage;
 mod log;
 mod net;
 mod power;
+mod processes;
 mod procs;
 #[cfg(test)]
 mod quick;
@@ -22,10 +25,7 @@ mod syscalls;
 mod verdict;
 
 use clap::Subcommand;
-
-use crate::build::{self, Profile, Scope};
-use crate::report::heading;
-use crate::workspace::Workspace;
+use queuectl_devkit::{Binaries, Profile, heading};
 
 use rig::Rig;
 
@@ -102,11 +102,11 @@ pub enum Campaign {
 }
 
 /// Runs a campaign; an error if anything was violated, or if a control was not.
-pub fn run(workspace: &Workspace, campaign: &Campaign) -> anyhow::Result<()> {
-    let rig = |release: &bool, scope: Scope| {
+pub fn run(campaign: &Campaign) -> anyhow::Result<()> {
+    let rig = |release: &bool, plugins: &[&str]| {
         heading("Building");
-        let built = build::build(workspace, Profile::from_release_flag(*release), scope)?;
-        Rig::new(workspace, &built)
+        let profile = Profile::from_release_flag(*release);
+        Rig::new(&Binaries::build(profile, plugins)?)
     };
     let chosen = |seed: &Option<u64>| seed.unwrap_or_else(|| fastrand::u64(..1_000_000));
     match campaign {
@@ -119,14 +119,14 @@ pub fn run(workspace: &Workspace, campaign: &Campaign) -> anyhow::Result<()> {
             seed,
             release,
         } => {
-            let plan = storage::Plan {
+            let plan = syscalls::Plan {
                 cuts: *cuts,
                 flips: *flips,
                 step: *step,
                 operations: operations.clone(),
                 seed: chosen(seed),
             };
-            storage::run(&rig(release, Scope::Shell)?, plan, only)
+            storage::run(&rig(release, &["shell"])?, plan, only)
         }
         Campaign::Procs {
             faults,
@@ -143,14 +143,14 @@ pub fn run(workspace: &Workspace, campaign: &Campaign) -> anyhow::Result<()> {
                 era: procs::ERA,
                 control: if *release { 0 } else { procs::CONTROL },
             };
-            procs::run(&rig(release, Scope::Containers)?, workspace.root(), &plan)
+            procs::run(&rig(release, &["shell", "docker"])?, &plan)
         }
         Campaign::Net {
             partitions,
             machines,
             jobs,
             seed,
-        } => net::run(workspace, *partitions, *machines, *jobs, *seed),
-        Campaign::Sim(options) => sim::run(workspace, options),
+        } => net::run(*partitions, *machines, *jobs, *seed),
+        Campaign::Sim(options) => sim::run(options),
     }
 }
