@@ -179,8 +179,7 @@ fn classify_store(error: &StoreError) -> Exit {
         | StoreError::BadServer(_)
         | StoreError::BadParameter(_)
         | StoreError::NoFile
-        | StoreError::LongPath { .. }
-        | StoreError::BadJob { .. } => Exit::USAGE,
+        | StoreError::LongPath { .. } => Exit::USAGE,
         StoreError::NoSuchJob(_) | StoreError::NoSuchNode(_) => Exit::NOT_FOUND,
         StoreError::NameTaken { .. }
         | StoreError::Refused { .. }

@@ -4,9 +4,10 @@
 use std::fmt;
 use std::str::FromStr;
 
+use crate::id::ExecutorName;
 use crate::json::{self, JsonError};
 use crate::limits::{NAME_BYTES, SETTING_BYTES};
-use crate::{ExecutorName, excerpt};
+use crate::quote::excerpt;
 
 /// The name of an executor's own setting: `EXECUTOR.key`.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]

@@ -7,8 +7,8 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-use crate::excerpt;
 use crate::limits::NAME_BYTES;
+use crate::quote::excerpt;
 
 /// The number that the queue gave a job. Never reused, even after the job was purged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -190,10 +190,15 @@ impl QueueName {
     }
 }
 
+impl QueueName {
+    /// The one that is meant where none is named.
+    pub const DEFAULT: &str = "default";
+}
+
 impl Default for QueueName {
     /// The queue named `default`.
     fn default() -> Self {
-        Self("default".to_owned())
+        Self(Self::DEFAULT.to_owned())
     }
 }
 
@@ -214,10 +219,15 @@ impl ExecutorName {
     }
 }
 
+impl ExecutorName {
+    /// The one that is meant where none is named.
+    pub const DEFAULT: &str = "shell";
+}
+
 impl Default for ExecutorName {
     /// The executor named `shell`.
     fn default() -> Self {
-        Self("shell".to_owned())
+        Self(Self::DEFAULT.to_owned())
     }
 }
 

@@ -9,7 +9,7 @@ use serde::de::{Error as _, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::value::RawValue;
 
-use crate::excerpt;
+use crate::quote::excerpt;
 
 /// How deep arrays and objects may lie in one another, as in most readers of JSON.
 const DEPTH: usize = 127;

@@ -1,5 +1,7 @@
 //! Hard limits. Everything a user can send has one; those that can be chosen are in [`crate::settings`] instead.
 
+use crate::range::{Decimal, Length, Whole};
+
 /// Longest job name, queue name or executor name, in bytes.
 pub const NAME_BYTES: usize = 128;
 /// Largest payload of one job (command, environment, working directory, standard input and the executor's own
@@ -10,10 +12,23 @@ pub const PAYLOAD_BYTES: usize = 1024 * 1024;
 pub const PAYLOAD_DEPTH: usize = 100;
 /// Most arguments in one command, and most entries in its environment.
 pub const PAYLOAD_ITEMS: usize = 4096;
-/// Priorities run from minus this to plus this; higher runs first.
-pub const PRIORITY: i32 = 1_000_000;
-/// Most retries that a job may ask for.
-pub const RETRIES: u32 = 1000;
+/// Priorities; higher runs first.
+pub const PRIORITY: Whole = Whole {
+    min: -1_000_000,
+    max: 1_000_000,
+};
+/// Retries that a job may ask for.
+pub const RETRIES: Whole = Whole { min: 0, max: 1000 };
+/// Bases of the back-off, in seconds.
+pub const BACKOFF_BASE: Decimal = Decimal {
+    min: 1.0,
+    max: 3600.0,
+};
+/// Longest run of an attempt that a job may ask for: 1 ms to 365 days.
+pub const TIMEOUT: Length = Length {
+    min_ms: 1,
+    max_ms: 365 * 24 * 60 * 60 * 1000,
+};
 /// Farthest a job may be scheduled ahead, in days (100 years).
 pub const SCHEDULE_DAYS: i64 = 36_525;
 /// Times an executor may fail to run a job at all (as opposed to the job failing) before the job is declared dead.
@@ -22,13 +37,16 @@ pub const SYSTEM_FAILURES: u32 = 5;
 pub const MESSAGE_BYTES: usize = 4096;
 /// Longest value of an executor's own setting, in bytes.
 pub const SETTING_BYTES: usize = 4096;
-/// Most worker processes in one node.
-pub const WORKERS: u32 = 1024;
-/// Most jobs that one worker process runs at a time.
-pub const CONCURRENCY: u32 = 1024;
+/// Worker processes in one node.
+pub const WORKERS: Whole = Whole { min: 1, max: 1024 };
+/// Jobs that one worker process runs at a time.
+pub const CONCURRENCY: Whole = Whole { min: 1, max: 1024 };
 /// Most queues that one node can be told to serve.
 pub const NODE_QUEUES: usize = 256;
-/// Most rows one `list` returns.
-pub const LIST_ROWS: u32 = 1_000_000;
+/// Rows that one `list` returns at most.
+pub const LIST_ROWS: Whole = Whole {
+    min: 1,
+    max: 1_000_000,
+};
 /// Jobs stored by one transaction of a bulk enqueue.
 pub const ENQUEUE_BATCH: usize = 1000;

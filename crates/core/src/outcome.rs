@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{JobId, NodeId, Timestamp};
+use crate::id::{JobId, NodeId};
+use crate::time::Timestamp;
 
 /// The kinds of ending. The numbers are what the store keeps; they never change meaning.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]

@@ -2,7 +2,8 @@
 //!
 //! It errs on the side of hiding: what is called like a secret and is none can be shown with `--secrets`.
 
-use crate::secrets::HIDDEN;
+/// What people are shown instead of a secret. JSON has null there.
+pub const HIDDEN: &str = "(hidden)";
 
 /// Parts of the names of secrets, in any case and without what separates words.
 pub const SECRET_NAMES: [&str; 18] = [

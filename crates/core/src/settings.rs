@@ -10,7 +10,9 @@ use std::time::Duration;
 use bytesize::ByteSize;
 use serde::{Deserialize, Serialize};
 
-use crate::{ExecutorSetting, excerpt, parse_duration, show_time};
+use crate::duration::{parse_duration, show_time};
+use crate::executor_setting::ExecutorSetting;
+use crate::quote::excerpt;
 
 /// What kind of value a setting takes.
 #[derive(Debug, Clone, Copy, PartialEq)]

@@ -5,6 +5,8 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
+use crate::quote::excerpt;
+
 /// Where a job stands. The numbers are what the store keeps; they never change meaning (0 is left free for jobs
 /// that wait for other jobs).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -98,6 +100,6 @@ impl FromStr for State {
         State::ALL
             .into_iter()
             .find(|state| state.name() == wanted)
-            .ok_or_else(|| UnknownState(crate::excerpt(name)))
+            .ok_or_else(|| UnknownState(excerpt(name)))
     }
 }

@@ -4,7 +4,8 @@
 //! store applies a [`Transition`] guarded on the state (and, for a running job, the fencing token) it was made
 //! from, so that a change made from an outdated view changes nothing.
 
-use crate::{State, Timestamp};
+use crate::state::State;
+use crate::time::Timestamp;
 
 /// What can happen to a job.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

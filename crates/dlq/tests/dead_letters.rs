@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use queuectl_core::transition::Standing;
 use queuectl_core::{
-    Attempt, Command, Event, JobId, JobRef, NewJob, NodeId, Outcome, OutcomeKind, Output, Payload, QueueName,
-    State, Timestamp, transition,
+    Attempt, Event, JobId, JobRef, JobSpec, NodeId, Outcome, OutcomeKind, Output, QueueName, State,
+    Timestamp, transition,
 };
 use queuectl_storage::{Cycle, ListFilter, Location, NewNode, OpenMode, Queues, Record, Store, StoreError};
 
@@ -21,15 +21,12 @@ fn store() -> (tempfile::TempDir, Store) {
 }
 
 fn enqueue(store: &mut Store, queue: &str, count: usize) -> Vec<JobId> {
-    let job = NewJob {
-        queue: queue.parse().unwrap(),
+    let job = JobSpec {
+        queue: Some(queue.parse().unwrap()),
         max_retries: Some(0),
-        payload: Payload {
-            command: Some(Command::Line("exit 3".into())),
-            ..Payload::default()
-        },
-        ..NewJob::default()
+        ..JobSpec::line("exit 3")
     };
+    let job = job.validate(Timestamp(0)).unwrap();
     store.enqueue(&vec![job; count], Timestamp(1000)).unwrap()
 }
 

@@ -3,10 +3,10 @@
 use std::io::BufReader;
 
 use queuectl_core::limits::{NAME_BYTES, PAYLOAD_BYTES, PAYLOAD_ITEMS, PRIORITY, SCHEDULE_DAYS};
-use queuectl_core::{Payload, Timestamp};
+use queuectl_core::{JobSpec, Payload, Timestamp};
 
 use queuectl_cli::input::documents::{Document, Documents};
-use queuectl_cli::input::job::JobSpec;
+use queuectl_cli::input::job::validate;
 use queuectl_cli::input::json;
 use queuectl_cli::input::lines::{Line, Lines};
 
@@ -22,29 +22,24 @@ pub fn job_json(data: &[u8]) {
     assert_eq!(spec.clone().or(JobSpec::default()), spec, "nothing adds nothing");
     assert_eq!(JobSpec::default().or(spec.clone()), spec, "nothing hides nothing");
     let now = Timestamp::from(now.timestamp());
-    let job = match spec.into_new_job(now) {
+    let job = match validate(spec, now) {
         Ok(job) => job,
         Err(said) => return crate::check_error(&said),
     };
-    let names = [job.queue.as_str(), job.executor.as_str()];
-    let mut names = names
-        .into_iter()
-        .chain(job.name.as_ref().map(|name| name.as_str()));
+    let names = [job.queue(), job.executor()];
+    let mut names = names.into_iter().chain(job.id.as_ref().map(|name| name.as_str()));
     assert!(
         names.all(|name| (1..=NAME_BYTES).contains(&name.len())),
         "{job:?}"
     );
-    // Not by its absolute value, which the least number has none of.
-    assert!((-PRIORITY..=PRIORITY).contains(&job.priority) && job.payload.env.len() <= PAYLOAD_ITEMS);
-    if let Some(at) = job.run_at {
-        let days = at.since(now).as_secs() / 86_400;
+    assert!(PRIORITY.contains(job.priority()) && job.payload.env.len() <= PAYLOAD_ITEMS);
+    if let Some(start) = job.start {
+        let days = start.at(now).since(now).as_secs() / 86_400;
         assert!(days <= SCHEDULE_DAYS.unsigned_abs(), "{days} days ahead");
     }
-    let Ok(stored) = job.payload.to_stored() else {
-        panic!("accepted and not storable: {job:?}")
-    };
+    let stored = job.stored_payload();
     assert!(stored.len() <= PAYLOAD_BYTES);
-    let read: Payload = match serde_json::from_str(&stored) {
+    let read: Payload = match serde_json::from_str(stored) {
         Ok(read) => read,
         Err(error) => panic!("stored and not readable: {error}: {stored}"),
     };

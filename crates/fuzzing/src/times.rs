@@ -2,10 +2,9 @@
 
 use std::time::Duration;
 
-use queuectl_core::Timestamp;
-use queuectl_core::show_time;
+use queuectl_core::{JobSpec, Start, Timestamp, show_time};
 
-use queuectl_cli::input::time::{Start, duration, milliseconds, point};
+use queuectl_cli::input::time::{duration, milliseconds, point};
 
 /// Milliseconds are rounded up; what is shown is read as the same; what is refused is named.
 pub fn times(data: &[u8]) {
@@ -62,11 +61,15 @@ pub fn times_with(data: &[u8], told: fn(u64) -> u64) {
 }
 
 fn check_start(start: Start, from: Timestamp) {
-    match start.resolve(from) {
-        Ok(at) => assert!(
-            at.since(from) <= Duration::from_secs(101 * 366 * 86_400),
-            "{start:?}: {at}"
+    let job = JobSpec {
+        start: Some(start),
+        ..JobSpec::line("true")
+    };
+    match job.validate(from) {
+        Ok(_) => assert!(
+            start.at(from).since(from) <= Duration::from_secs(101 * 366 * 86_400),
+            "{start:?}"
         ),
-        Err(said) => crate::check_error(&said),
+        Err(said) => crate::check_error(&said.to_string()),
     }
 }

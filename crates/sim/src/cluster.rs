@@ -4,11 +4,11 @@ use std::cell::RefCell;
 use std::rc::Rc;
 use std::time::Duration;
 
-use queuectl_core::{JobId, JobRef, NewJob, NodeId, State, Timestamp};
+use queuectl_core::{JobId, JobRef, JobSpec, NodeId, Start, State, Timestamp, ValidJob};
 use queuectl_storage::sim::{self as store_sim, Seen};
 use queuectl_storage::{Cancelled, Location, Only, Queues, StopRequest, Store, StoreError};
 use queuectl_testkit::history::{Call, History, Reply, StoredJob, Violation, check};
-use queuectl_testkit::job;
+use queuectl_testkit::valid;
 use queuectl_worker::sim::{self as machine, SimNode, View};
 use queuectl_worker::{NodeError, NodeOptions};
 
@@ -434,17 +434,18 @@ impl Cluster {
         self.be_on(0);
         let now = self.client_now();
         let mut names = Vec::new();
-        let jobs: Vec<NewJob> = (0..count)
+        let delay = (delay > 0).then(|| Duration::from_millis(delay.into()));
+        let jobs: Vec<ValidJob> = (0..count)
             .map(|_| {
                 self.names += 1;
                 names.push(format!("job-{}", self.names));
-                NewJob {
-                    name: names.last().and_then(|name| name.parse().ok()),
-                    queue: format!("q{queue}").parse().unwrap_or_default(),
+                valid(JobSpec {
+                    id: names.last().and_then(|name| name.parse().ok()),
+                    queue: format!("q{queue}").parse().ok(),
                     max_retries: retries.map(u32::from),
-                    run_at: (delay > 0).then(|| now.after(Duration::from_millis(delay.into()))),
-                    ..job("true")
-                }
+                    start: delay.map(Start::After),
+                    ..JobSpec::line("true")
+                })
             })
             .collect();
         let call = self.history.borrow_mut().invoked(self.at(), Call::Enqueue(names));

@@ -15,7 +15,7 @@ use std::path::Path;
 use std::time::Instant;
 
 use queuectl_core::{Clock, SystemClock};
-use queuectl_core::{Event, NewJob, OutcomeKind, State};
+use queuectl_core::{Event, OutcomeKind, State};
 use queuectl_storage::{Cycle, Location, NewNode, OpenMode, Queues, Record, Store};
 use queuectl_testkit::{job, record};
 use rusqlite::Connection;
@@ -160,7 +160,7 @@ fn cycles(mut store: Store, pairs: &[(&str, &str)]) -> Result<(), Failure> {
     let mut records: Vec<Record> = Vec::new();
     let mut done = 0;
     while done < jobs {
-        let fresh: Vec<NewJob> = (0..batch).map(|_| job("true")).collect();
+        let fresh: Vec<_> = (0..batch).map(|_| job("true")).collect();
         store.enqueue(&fresh, SystemClock.now())?;
         let cycle = Cycle {
             node,

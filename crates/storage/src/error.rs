@@ -4,7 +4,7 @@ use std::io;
 use std::path::PathBuf;
 
 use diesel::result::{ConnectionError, DatabaseErrorKind, Error as DieselError};
-use queuectl_core::{JobError, Refused};
+use queuectl_core::Refused;
 
 use crate::postgres::server::BadServer;
 use crate::postgres::sqlstate;
@@ -242,14 +242,6 @@ pub enum StoreError {
         /// The id.
         name: String,
         /// Which of the jobs handed over had it, from 0.
-        index: usize,
-    },
-    /// The job cannot be stored as it is.
-    #[error("{error}")]
-    BadJob {
-        /// What is wrong.
-        error: JobError,
-        /// Which of the jobs handed over it is, from 0.
         index: usize,
     },
     /// The job's state does not allow it.

@@ -7,4 +7,4 @@ mod skip;
 mod temp;
 
 pub use skip::skipped;
-pub use temp::{TempStore, fresh_postgres, job, new_node, record};
+pub use temp::{TempStore, fresh_postgres, job, new_node, record, valid};

@@ -6,7 +6,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use queuectl_core::transition::{Standing, transition};
 use queuectl_core::{
-    Attempt, Command, Event, JobId, NewJob, NodeId, Outcome, OutcomeKind, Output, Payload, State, Timestamp,
+    Attempt, Event, JobId, JobSpec, NodeId, Outcome, OutcomeKind, Output, State, Timestamp, ValidJob,
 };
 use queuectl_storage::{Claimed, Location, NewNode, OpenMode, Queues, Record, Store};
 
@@ -82,15 +82,13 @@ impl Drop for TempStore {
 }
 
 /// A job that runs `line` in a shell.
-pub fn job(line: &str) -> NewJob {
-    let payload = Payload {
-        command: Some(Command::Line(line.to_owned())),
-        ..Payload::default()
-    };
-    NewJob {
-        payload,
-        ..NewJob::default()
-    }
+pub fn job(line: &str) -> ValidJob {
+    valid(JobSpec::line(line))
+}
+
+/// A job as it is described, checked.
+pub fn valid(spec: JobSpec) -> ValidJob {
+    spec.validate(Timestamp(0)).expect("a valid job")
 }
 
 /// The record of a claimed job to which `event` happened, with an attempt of that kind.

@@ -9,11 +9,11 @@ use std::time::Duration;
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 use proptest_state_machine::ReferenceStateMachine;
-use queuectl_core::{Event, JobId, JobRef, NewJob, NodeId, OutcomeKind, State, Timestamp};
+use queuectl_core::{Event, JobId, JobRef, JobSpec, NodeId, OutcomeKind, Start, State, Timestamp};
 use queuectl_storage::{
     Cancelled, Claimed, Cycle, ListFilter, NodeGuard, Only, Queues, Record, Store, StoreError,
 };
-use queuectl_testkit::{TempStore, job, record};
+use queuectl_testkit::{TempStore, record, valid};
 
 /// A call.
 #[derive(Debug, Clone)]
@@ -323,13 +323,14 @@ impl Real {
                 queue,
                 delay,
             } => {
-                let new = NewJob {
-                    priority,
-                    queue: format!("q{queue}").parse().unwrap(),
-                    run_at: (delay > 0).then(|| now.after(Duration::from_millis(delay.into()))),
-                    ..job("true")
+                let delay = (delay > 0).then(|| Duration::from_millis(delay.into()));
+                let new = JobSpec {
+                    priority: Some(priority),
+                    queue: Some(format!("q{queue}").parse().unwrap()),
+                    start: delay.map(Start::After),
+                    ..JobSpec::line("true")
                 };
-                let ids = self.temp.store.enqueue(&[new], now).unwrap();
+                let ids = self.temp.store.enqueue(&[valid(new)], now).unwrap();
                 self.ids.extend(ids);
             }
             Call::Cycle { node, ends, claim } => {

@@ -15,7 +15,9 @@ use clap::Args;
 use jiff::ZonedDateTime;
 use queuectl_core::json::JsonObject;
 use queuectl_core::limits::{PAYLOAD_BYTES, PRIORITY, RETRIES};
-use queuectl_core::{Clock, Command, ExecutorName, JobName, JobRef, QueueName, SystemClock, Timestamp};
+use queuectl_core::{
+    Clock, Command, ExecutorName, JobName, JobRef, JobSpec, Payload, QueueName, Start, SystemClock, Timestamp,
+};
 use serde::Serialize;
 
 use self::ignored::Ignored;
@@ -24,9 +26,9 @@ use self::words::Asked;
 use super::wait::wait_for;
 use crate::context::Context;
 use crate::exit::{Exit, Usage};
-use crate::input::job::JobSpec;
+use crate::input::job::validate;
 use crate::input::json;
-use crate::input::time::{Start, duration, milliseconds, point};
+use crate::input::time::{duration, milliseconds, point};
 use crate::number::whole;
 use crate::output::{diagnostics, done, json as json_out};
 
@@ -61,7 +63,7 @@ pub struct EnqueueArgs {
     #[arg(long, value_name = "NAME")]
     queue: Option<QueueName>,
     /// Higher runs first [default: 0]
-    #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = whole::<i32>(-i64::from(PRIORITY)..=i64::from(PRIORITY)))]
+    #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = whole::<i32>(PRIORITY))]
     priority: Option<i32>,
     /// Start it after this time, such as 30s or 1h 5m; a bare number is seconds
     #[arg(long, value_name = "DURATION", value_parser = duration, allow_hyphen_values = true, conflicts_with = "run_at")]
@@ -73,7 +75,7 @@ pub struct EnqueueArgs {
     #[arg(long, value_name = "DURATION", value_parser = milliseconds, allow_hyphen_values = true)]
     timeout: Option<u64>,
     /// Retries after the first attempt [default: the setting max_retries]
-    #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = whole::<u32>(0..=i64::from(RETRIES)))]
+    #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = whole::<u32>(RETRIES))]
     max_retries: Option<u32>,
     /// The n-th retry waits BASE^n seconds [default: the setting backoff_base]
     #[arg(long, value_name = "BASE", allow_negative_numbers = true)]
@@ -150,7 +152,8 @@ pub fn run(args: EnqueueArgs, context: &Context) -> Result<Exit> {
         ));
     }
     // A payload may be all that its executor needs.
-    let asked = if words.is_empty() && options.command.is_none() && options.payload.is_some() {
+    let asked = if words.is_empty() && options.payload.command.is_none() && options.payload.payload.is_some()
+    {
         Asked::One(Box::default())
     } else {
         words::read(words)?
@@ -166,19 +169,19 @@ pub fn run(args: EnqueueArgs, context: &Context) -> Result<Exit> {
     ignored.add(&spec);
     ignored.say();
     // Before the queue is opened: a mistake must not create one.
-    let job = spec.clone().into_new_job(SystemClock.now()).map_err(Usage::new)?;
+    let job = validate(spec, SystemClock.now()).map_err(Usage::new)?;
     Validator::new(context).check(&job).map_err(Usage::new)?;
     let mut store = context.open_or_create()?;
     // A delay counts by the queue's clock.
     let now = store.now()?;
-    let job = spec.into_new_job(now).map_err(Usage::new)?;
     let numbers = store.enqueue(std::slice::from_ref(&job), now)?;
     let number = numbers
         .first()
         .copied()
         .ok_or_else(|| anyhow::anyhow!("the store gave no number"))?;
     let id = job
-        .name
+        .id
+        .as_ref()
         .map_or_else(|| number.to_string(), |name| name.to_string());
     done::printed_or_warn(print_id(&mut io::stdout(), &id, context.json), || {
         format!("job '{id}' is stored")
@@ -212,7 +215,6 @@ fn resolve(args: EnqueueArgs) -> Result<(Option<String>, Vec<String>, JobSpec)> 
     let start = args.delay.map(Start::After).or(args.run_at.map(Start::At));
     let options = JobSpec {
         id: args.id,
-        command: args.line.map(Command::Line),
         queue: args.queue,
         priority: args.priority,
         start,
@@ -220,10 +222,13 @@ fn resolve(args: EnqueueArgs) -> Result<(Option<String>, Vec<String>, JobSpec)> 
         max_retries: args.max_retries,
         backoff_base: args.backoff_base,
         executor: args.executor,
-        env: args.env.into_iter().collect(),
-        cwd: args.cwd,
-        stdin,
-        payload: args.payload,
+        payload: Payload {
+            command: args.line.map(Command::Line),
+            env: args.env.into_iter().collect(),
+            cwd: args.cwd,
+            stdin,
+            payload: args.payload,
+        },
         ignored: BTreeSet::new(),
     };
     Ok((args.from, args.command, options))

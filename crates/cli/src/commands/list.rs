@@ -32,7 +32,7 @@ pub struct ListArgs {
     #[arg(long, value_name = "NAME")]
     queue: Option<QueueName>,
     /// Only the newest N [default: 100, with --json all]
-    #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = whole::<u32>(1..=i64::from(LIST_ROWS)))]
+    #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = whole::<u32>(LIST_ROWS))]
     limit: Option<u32>,
     /// Also show what may be secret, as with `show`
     #[arg(long)]

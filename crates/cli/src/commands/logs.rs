@@ -10,6 +10,7 @@ use std::path::PathBuf;
 
 use anyhow::Result;
 use clap::Args;
+use queuectl_core::range::Whole;
 use queuectl_core::{Attempt, Job, JobRef, Outcome, OutcomeKind, State};
 use queuectl_storage::Store;
 use serde::Serialize;
@@ -23,6 +24,12 @@ use crate::output::escape::BytesWriter;
 use crate::output::time::exact;
 use crate::output::{diagnostics, json};
 
+/// Numbers of attempts.
+const ATTEMPT: Whole = Whole {
+    min: 1,
+    max: i64::MAX,
+};
+
 /// Print a job's output
 #[derive(Debug, Args)]
 #[command(after_help = "\
@@ -34,7 +41,7 @@ pub struct LogsArgs {
     #[arg(value_name = "JOB")]
     job: JobRef,
     /// The attempt, as numbered by `show` [default: the newest, the running one if there is one]
-    #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = whole::<u32>(1..=i64::MAX))]
+    #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = whole::<u32>(ATTEMPT))]
     attempt: Option<u32>,
     /// Follow the output until the job has ended, over all its attempts
     #[arg(short, long)]

@@ -10,13 +10,12 @@ use std::str::FromStr;
 use jiff::ZonedDateTime;
 use queuectl_core::json::{JsonError, JsonObject, check};
 use queuectl_core::limits::{PRIORITY, RETRIES};
-use queuectl_core::{Command, Payload, excerpt};
+use queuectl_core::{Command, JobSpec, Payload, Start, excerpt};
 use serde_json::Value;
 use serde_json::value::RawValue;
 
 use super::fields::{FIELDS, unknown_field};
-use super::job::JobSpec;
-use super::time::{Start, duration, milliseconds, point};
+use super::time::{duration, milliseconds, point};
 
 /// Fields that are only printed: how a job fared. A job that was printed is taken as a new one.
 const PRINTED: [&str; 13] = [
@@ -99,7 +98,7 @@ fn object(fields: BTreeMap<String, &RawValue>, now: &ZonedDateTime) -> Result<Jo
         }
         // What is for the executor stays as it is written.
         if name == "payload" && raw.get().starts_with('{') {
-            spec.payload = Some(named(name, JsonObject::parse(raw.get()))?);
+            spec.payload.payload = Some(named(name, JsonObject::parse(raw.get()))?);
             continue;
         }
         let value: Value = serde_json::from_str(raw.get()).map_err(|error| named_error(name, &error))?;
@@ -124,7 +123,7 @@ fn object(fields: BTreeMap<String, &RawValue>, now: &ZonedDateTime) -> Result<Jo
                 let Some(argv @ Command::Argv(_)) = command(&value) else {
                     return Err(bad("an array of texts (a program and its arguments)"));
                 };
-                spec.command = Some(argv);
+                spec.payload.command = Some(argv);
             }
             "timeout" | "timeout_ms" if spec.timeout_ms.is_some() => {
                 return Err("\"timeout\" and \"timeout_ms\" exclude each other".to_owned());
@@ -133,19 +132,11 @@ fn object(fields: BTreeMap<String, &RawValue>, now: &ZonedDateTime) -> Result<Jo
                 spec.timeout_ms = Some(value.as_u64().ok_or_else(|| bad("a whole number of ms"))?);
             }
             "id" => spec.id = Some(parse(name, text(&value).ok_or_else(|| bad("text"))?)?),
-            "command" => spec.command = Some(command(&value).ok_or_else(|| bad(COMMAND))?),
+            "command" => spec.payload.command = Some(command(&value).ok_or_else(|| bad(COMMAND))?),
             "queue" => spec.queue = Some(parse(name, text(&value).ok_or_else(|| bad("text"))?)?),
             "executor" => spec.executor = Some(parse(name, text(&value).ok_or_else(|| bad("text"))?)?),
-            "priority" => {
-                spec.priority = Some(
-                    whole(&value)
-                        .ok_or_else(|| bad(&format!("a whole number from -{PRIORITY} to {PRIORITY}")))?,
-                )
-            }
-            "max_retries" => {
-                spec.max_retries =
-                    Some(whole(&value).ok_or_else(|| bad(&format!("a whole number from 0 to {RETRIES}")))?)
-            }
+            "priority" => spec.priority = Some(whole(&value).ok_or_else(|| bad(&PRIORITY.to_string()))?),
+            "max_retries" => spec.max_retries = Some(whole(&value).ok_or_else(|| bad(&RETRIES.to_string()))?),
             "backoff_base" => {
                 spec.backoff_base = Some(value.as_f64().ok_or_else(|| bad("a number of seconds"))?)
             }
@@ -184,26 +175,26 @@ fn object(fields: BTreeMap<String, &RawValue>, now: &ZonedDateTime) -> Result<Jo
                             kind(value)
                         )
                     })?;
-                    spec.env.insert(variable.clone(), value.to_owned());
+                    spec.payload.env.insert(variable.clone(), value.to_owned());
                 }
             }
-            "cwd" => spec.cwd = Some(text(&value).ok_or_else(|| bad("text"))?.to_owned()),
-            "stdin" => spec.stdin = Some(text(&value).ok_or_else(|| bad("text"))?.to_owned()),
+            "cwd" => spec.payload.cwd = Some(text(&value).ok_or_else(|| bad("text"))?.to_owned()),
+            "stdin" => spec.payload.stdin = Some(text(&value).ok_or_else(|| bad("text"))?.to_owned()),
             "payload" => return Err(bad("an object")),
             HIDDEN_FIELD => {}
             unknown => return Err(unknown_field(unknown)),
         }
     }
     // A job without a command is printed with its payload in place of it.
-    if printed_number.is_some() && spec.payload.is_some() && spec.command == shown(&spec) {
-        spec.command = None;
+    if printed_number.is_some() && spec.payload.payload.is_some() && spec.payload.command == shown(&spec) {
+        spec.payload.command = None;
     }
     Ok(spec)
 }
 
 fn shown(spec: &JobSpec) -> Option<Command> {
     let payload = Payload {
-        payload: spec.payload.clone(),
+        payload: spec.payload.payload.clone(),
         ..Payload::default()
     };
     Some(Command::Line(payload.display()))
@@ -300,7 +291,7 @@ mod tests {
         .unwrap();
         assert_eq!(spec.id.unwrap().as_str(), "job1");
         assert_eq!(
-            spec.command,
+            spec.payload.command,
             Some(Command::Argv(vec!["echo".into(), "a b".into()]))
         );
         assert_eq!(spec.queue.unwrap().as_str(), "mail");
@@ -309,8 +300,8 @@ mod tests {
             (spec.priority, spec.timeout_ms, spec.max_retries),
             (Some(-3), Some(1500), Some(0))
         );
-        assert_eq!(spec.env["A"], "1");
-        assert_eq!(spec.payload.unwrap().as_str(), r#"{"x":[1],"n":1e300}"#);
+        assert_eq!(spec.payload.env["A"], "1");
+        assert_eq!(spec.payload.payload.unwrap().as_str(), r#"{"x":[1],"n":1e300}"#);
         assert_eq!(read(r#""exit 1""#), Ok(JobSpec::line("exit 1")));
         let at = read(r#"{"command":"x","run_at":"2026-12-24T18:00:00Z","id":null}"#).unwrap();
         assert_eq!(at.start, Some(Start::At(Timestamp(1_798_135_200_000))));
@@ -351,7 +342,7 @@ mod tests {
         )
         .unwrap();
         assert_eq!(
-            spec.command,
+            spec.payload.command,
             Some(Command::Argv(vec!["echo".into(), "a b".into()]))
         );
         assert_eq!((spec.id, spec.start, spec.timeout_ms), (None, None, Some(1500)));
@@ -372,12 +363,16 @@ mod tests {
             "run_at":"2099-11-14T22:13:20.000Z","executor":"http"}"#;
         let spec = read(printed).unwrap();
         assert_eq!(
-            (spec.command, spec.id.map(|id| id.to_string())),
+            (spec.payload.command, spec.id.map(|id| id.to_string())),
             (None, Some("a".into()))
         );
         assert!(spec.start.is_some(), "its time still counts");
         let own = read(r#"{"command":"{}","payload":{}}"#).unwrap();
-        assert_eq!(own.command, Some(Command::Line("{}".into())), "the control");
+        assert_eq!(
+            own.payload.command,
+            Some(Command::Line("{}".into())),
+            "the control"
+        );
         assert!(read(r#"{"id":"8","command":"x"}"#).is_err(), "nobody's number");
         assert!(read(r#"{"command":"x","unreadable":"env"}"#).is_err());
     }

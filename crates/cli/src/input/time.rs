@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use jiff::{ToSpan, ZonedDateTime, civil};
-use queuectl_core::limits::SCHEDULE_DAYS;
 use queuectl_core::{Timestamp, excerpt, parse_duration};
 
 /// Reads a length of time, such as `500ms`, `30s` or `1h 5m`; a bare number is seconds.
@@ -22,32 +21,6 @@ pub fn milliseconds(text: &str) -> Result<u64, String> {
     let time = duration(text)?;
     let ms = time.as_nanos().div_ceil(1_000_000);
     u64::try_from(ms).map_err(|_| format!("'{}' is too long", excerpt(text.trim())))
-}
-
-/// When a job may start.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Start {
-    /// So long after it was enqueued.
-    After(Duration),
-    /// At that time.
-    At(Timestamp),
-}
-
-impl Start {
-    /// The time, for a job enqueued now.
-    pub fn resolve(self, now: Timestamp) -> Result<Timestamp, String> {
-        let time = match self {
-            Start::After(delay) => now.after(delay),
-            Start::At(time) => time,
-        };
-        if time.since(now).as_secs() > SCHEDULE_DAYS.unsigned_abs() * 86_400 {
-            return Err(format!(
-                "jobs can be scheduled at most {} years ahead",
-                SCHEDULE_DAYS / 365
-            ));
-        }
-        Ok(time)
-    }
 }
 
 /// A point in time: RFC 3339 with its offset, or on the local clock with or without a date. A time of day means the
@@ -134,16 +107,5 @@ mod tests {
         assert_eq!(milliseconds("0.5"), Ok(500));
         assert!(duration("-30").unwrap_err().contains("a number of seconds"));
         assert_eq!(milliseconds("1us"), Ok(1), "a timeout never becomes none");
-    }
-
-    #[test]
-    fn the_far_future_is_refused() {
-        let now = Timestamp(0);
-        assert_eq!(
-            Start::After(Duration::from_secs(5)).resolve(now),
-            Ok(Timestamp(5000))
-        );
-        assert_eq!(Start::At(Timestamp(-5)).resolve(now), Ok(Timestamp(-5)));
-        assert!(Start::After(Duration::MAX).resolve(now).is_err());
     }
 }

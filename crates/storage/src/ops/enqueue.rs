@@ -3,7 +3,7 @@
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use queuectl_core::{JobId, NewJob, State, Timestamp};
+use queuectl_core::{JobId, State, Timestamp, ValidJob};
 
 use super::nodes::Wake;
 use crate::checksum::JobContent;
@@ -17,38 +17,28 @@ const ASK_MOST: Duration = Duration::from_secs(60);
 const PAUSE_FIRST: Duration = Duration::from_millis(50);
 const PAUSE_MOST: Duration = Duration::from_secs(1);
 
-/// A job that was checked, with its payload as it is stored.
-pub(crate) struct Checked<'a> {
-    pub job: &'a NewJob,
-    pub payload: String,
+// A valid job keeps these far below the limits of the columns.
+pub(crate) fn max_retries(job: &ValidJob) -> Option<i32> {
+    job.max_retries.map(|n| i32::try_from(n).unwrap_or(i32::MAX))
 }
 
-impl Checked<'_> {
-    // `NewJob::check` keeps these far below the limits of the columns.
-    pub fn max_retries(&self) -> Option<i32> {
-        self.job.max_retries.map(|n| i32::try_from(n).unwrap_or(i32::MAX))
-    }
+pub(crate) fn timeout_ms(job: &ValidJob) -> Option<i64> {
+    job.timeout_ms.map(|ms| i64::try_from(ms).unwrap_or(i64::MAX))
+}
 
-    pub fn timeout_ms(&self) -> Option<i64> {
-        self.job
-            .timeout_ms
-            .map(|ms| i64::try_from(ms).unwrap_or(i64::MAX))
-    }
-
-    /// The checksum over all of it that never changes.
-    pub fn sum(&self) -> i32 {
-        let of = JobContent {
-            name: self.job.name.as_ref().map(|name| name.as_str()),
-            queue: self.job.queue.as_str(),
-            priority: self.job.priority,
-            max_retries: self.max_retries(),
-            backoff_base: self.job.backoff_base,
-            timeout_ms: self.timeout_ms(),
-            executor: self.job.executor.as_str(),
-            payload: &self.payload,
-        };
-        of.sum()
-    }
+/// The checksum over all of a job that never changes.
+pub(crate) fn sum(job: &ValidJob) -> i32 {
+    let of = JobContent {
+        name: job.id.as_ref().map(|name| name.as_str()),
+        queue: job.queue(),
+        priority: job.priority(),
+        max_retries: max_retries(job),
+        backoff_base: job.backoff_base,
+        timeout_ms: timeout_ms(job),
+        executor: job.executor(),
+        payload: job.stored_payload(),
+    };
+    of.sum()
 }
 
 impl Store {
@@ -59,16 +49,15 @@ impl Store {
     /// either this returns the numbers, or nothing was stored and the caller may try again.
     ///
     /// # Errors
-    /// [`StoreError::BadJob`] and [`StoreError::NameTaken`] say which job is to blame. Nothing was stored then, nor with
+    /// [`StoreError::NameTaken`] says which job is to blame. Nothing was stored then, nor with
     /// any other error but [`StoreError::MaybeStored`].
-    pub fn enqueue(&mut self, jobs: &[NewJob], now: Timestamp) -> Result<Vec<JobId>, StoreError> {
-        let checked = check(jobs)?;
+    pub fn enqueue(&mut self, jobs: &[ValidJob], now: Timestamp) -> Result<Vec<JobId>, StoreError> {
         // What the transaction is about to commit.
         let mut asked = None;
         let stored = self.write(|conn| match conn {
-            Db::Sqlite(conn) => sqlite::enqueue::insert_all(conn, checked, now),
+            Db::Sqlite(conn) => sqlite::enqueue::insert_all(conn, jobs, now),
             Db::Postgres(conn) => {
-                let (ids, transaction) = postgres::enqueue::insert_all(conn, checked, now)?;
+                let (ids, transaction) = postgres::enqueue::insert_all(conn, jobs, now)?;
                 asked = transaction.map(|transaction| (ids.clone(), transaction));
                 Ok(ids)
             }
@@ -111,21 +100,9 @@ impl Store {
     }
 }
 
-/// Checks jobs before anything is stored.
-pub(crate) fn check(jobs: &[NewJob]) -> Result<Vec<Checked<'_>>, StoreError> {
-    let mut checked = Vec::with_capacity(jobs.len());
-    for (index, job) in jobs.iter().enumerate() {
-        let bad = |error| StoreError::BadJob { error, index };
-        job.check().map_err(bad)?;
-        let payload = job.payload.to_stored().map_err(bad)?;
-        checked.push(Checked { job, payload });
-    }
-    Ok(checked)
-}
-
 /// The state in which a new job is stored, and when it is due if it has to wait.
-pub(crate) fn first_state(job: &NewJob, now: Timestamp) -> (State, Option<Timestamp>) {
-    match job.run_at.filter(|due| *due > now) {
+pub(crate) fn first_state(job: &ValidJob, now: Timestamp) -> (State, Option<Timestamp>) {
+    match job.start.map(|start| start.at(now)).filter(|due| *due > now) {
         Some(due) => (State::Scheduled, Some(due)),
         None => (State::Pending, None),
     }

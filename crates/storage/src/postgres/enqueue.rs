@@ -1,21 +1,21 @@
 //! Storing jobs on PostgreSQL: some megabytes of them by one statement.
 
-use std::collections::{HashSet, VecDeque};
+use std::collections::HashSet;
 
 use diesel::prelude::*;
-use queuectl_core::{JobId, Timestamp};
+use queuectl_core::{JobId, Timestamp, ValidJob};
 
 use super::commit::Transaction;
 use super::portions;
 use super::statements::{InsertJobs, NextNumbers};
 use crate::StoreError;
 use crate::counts::Deltas;
-use crate::ops::enqueue::{Checked, first_state};
+use crate::ops::enqueue::{first_state, max_retries, sum, timeout_ms};
 
 /// Stores jobs; their numbers, in their order, and the transaction that does it.
 pub fn insert_all(
     conn: &mut PgConnection,
-    jobs: Vec<Checked<'_>>,
+    jobs: &[ValidJob],
     now: Timestamp,
 ) -> Result<(Vec<JobId>, Option<Transaction>), StoreError> {
     if jobs.is_empty() {
@@ -28,15 +28,9 @@ pub fn insert_all(
     ids.sort_unstable();
     let mut transaction = None;
     let mut deltas = Deltas::default();
-    let mut jobs: VecDeque<Checked<'_>> = jobs.into();
-    for portion in portions(jobs.iter().map(|checked| checked.payload.len())) {
+    for portion in portions(jobs.iter().map(|job| job.stored_payload().len())) {
         let first = portion.start;
-        let rows = rows(
-            &ids[portion.clone()],
-            jobs.drain(..portion.len()),
-            now,
-            &mut deltas,
-        );
+        let rows = rows(&ids[portion.clone()], &jobs[portion], now, &mut deltas);
         let of_first = |(number, sum): (i64, &i32)| Transaction {
             number,
             job: rows.id[0],
@@ -58,12 +52,7 @@ pub fn insert_all(
 }
 
 /// What one statement stores, counted.
-fn rows<'a>(
-    ids: &[i64],
-    jobs: impl Iterator<Item = Checked<'a>>,
-    now: Timestamp,
-    deltas: &mut Deltas,
-) -> InsertJobs {
+fn rows(ids: &[i64], jobs: &[ValidJob], now: Timestamp, deltas: &mut Deltas) -> InsertJobs {
     let mut rows = InsertJobs {
         id: ids.to_vec(),
         name: Vec::new(),
@@ -79,21 +68,20 @@ fn rows<'a>(
         sum: Vec::new(),
         created_at: now.0,
     };
-    for checked in jobs {
-        let job = checked.job;
-        rows.sum.push(checked.sum());
+    for job in jobs {
+        rows.sum.push(sum(job));
         let (state, due_at) = first_state(job, now);
-        deltas.came(job.queue.as_str(), state, 1);
-        rows.name.push(job.name.clone().map(String::from));
-        rows.queue.push(job.queue.to_string());
+        deltas.came(job.queue(), state, 1);
+        rows.name.push(job.id.clone().map(String::from));
+        rows.queue.push(job.queue().to_owned());
         rows.state.push(state.code());
-        rows.priority.push(job.priority);
-        rows.max_retries.push(checked.max_retries());
+        rows.priority.push(job.priority());
+        rows.max_retries.push(max_retries(job));
         rows.backoff_base.push(job.backoff_base);
-        rows.timeout_ms.push(checked.timeout_ms());
-        rows.executor.push(job.executor.to_string());
+        rows.timeout_ms.push(timeout_ms(job));
+        rows.executor.push(job.executor().to_owned());
         rows.due_at.push(due_at.map(|due| due.0));
-        rows.payload.push(checked.payload);
+        rows.payload.push(job.stored_payload().to_owned());
     }
     rows
 }

@@ -3,11 +3,11 @@
 use diesel::prelude::*;
 use diesel::result::{DatabaseErrorKind, Error as DieselError};
 use diesel::sql_types::{BigInt, Double, Integer, Nullable, Text};
-use queuectl_core::{JobId, NewJob};
+use queuectl_core::{JobId, Start, ValidJob};
 
 use super::server::is_schema;
 use crate::StoreError;
-use crate::ops::enqueue::check;
+use crate::ops::enqueue::{max_retries, timeout_ms};
 use crate::postgres::server::BadServer;
 
 #[derive(QueryableByName)]
@@ -23,13 +23,12 @@ struct Stored {
 /// ```no_run
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// use diesel::prelude::*;
-/// use queuectl_core::{Command, NewJob, Payload};
+/// use queuectl_core::{Clock, JobSpec, SystemClock};
 ///
 /// let mut conn = diesel::PgConnection::establish("postgres://shop@db.example/shop")?;
 /// conn.transaction(|conn| -> Result<(), Box<dyn std::error::Error>> {
 ///     diesel::sql_query("UPDATE orders SET paid = TRUE WHERE id = 7").execute(conn)?;
-///     let command = Some(Command::Line("send-receipt 7".to_owned()));
-///     let job = NewJob { payload: Payload { command, ..Payload::default() }, ..NewJob::default() };
+///     let job = JobSpec::line("send-receipt 7").validate(SystemClock.now())?;
 ///     queuectl_storage::enqueue_within(conn, "queuectl", &job)?;
 ///     Ok(())
 /// })?;
@@ -37,29 +36,35 @@ struct Stored {
 /// ```
 ///
 /// # Errors
-/// [`StoreError::BadJob`], [`StoreError::NameTaken`], [`StoreError::Database`]. As with any error of PostgreSQL, the
+/// [`StoreError::NameTaken`], [`StoreError::Database`]. As with any error of PostgreSQL, the
 /// transaction can only be rolled back then.
-pub fn enqueue_within(conn: &mut PgConnection, schema: &str, job: &NewJob) -> Result<JobId, StoreError> {
+pub fn enqueue_within(conn: &mut PgConnection, schema: &str, job: &ValidJob) -> Result<JobId, StoreError> {
     if !is_schema(schema) {
         return Err(StoreError::BadServer(BadServer::Schema));
     }
-    let checked = check(std::slice::from_ref(job))?;
-    let payload = checked.into_iter().map(|checked| checked.payload).next();
+    // A delay counts by the server's clock.
+    let (run_at, delay) = match job.start {
+        Some(Start::At(time)) => (Some(time.0), None),
+        Some(Start::After(delay)) => (None, i64::try_from(delay.as_millis()).ok()),
+        None => (None, None),
+    };
     let query = diesel::sql_query(format!(
-        "SELECT \"{schema}\".enqueue_stored($1, $2, $3, $4, $5, $6, $7, $8, $9) AS id"
+        "SELECT \"{schema}\".enqueue_stored($1, $2, $3, $4, $5, $6, $7, \
+            coalesce($8, (extract(epoch FROM clock_timestamp()) * 1000)::BIGINT + $9), $10) AS id"
     ));
     let stored = query
-        .bind::<Nullable<Text>, _>(job.name.clone().map(String::from))
-        .bind::<Text, _>(job.queue.to_string())
-        .bind::<Integer, _>(job.priority)
-        .bind::<Nullable<Integer>, _>(job.max_retries.map(|n| i32::try_from(n).unwrap_or(i32::MAX)))
+        .bind::<Nullable<Text>, _>(job.id.clone().map(String::from))
+        .bind::<Text, _>(job.queue())
+        .bind::<Integer, _>(job.priority())
+        .bind::<Nullable<Integer>, _>(max_retries(job))
         .bind::<Nullable<Double>, _>(job.backoff_base)
-        .bind::<Nullable<BigInt>, _>(job.timeout_ms.map(|ms| i64::try_from(ms).unwrap_or(i64::MAX)))
-        .bind::<Text, _>(job.executor.to_string())
-        .bind::<Nullable<BigInt>, _>(job.run_at.map(|at| at.0))
-        .bind::<Nullable<Text>, _>(payload)
+        .bind::<Nullable<BigInt>, _>(timeout_ms(job))
+        .bind::<Text, _>(job.executor())
+        .bind::<Nullable<BigInt>, _>(run_at)
+        .bind::<Nullable<BigInt>, _>(delay)
+        .bind::<Text, _>(job.stored_payload())
         .get_result::<Stored>(conn);
-    match (stored, &job.name) {
+    match (stored, &job.id) {
         (Ok(stored), _) => Ok(JobId(stored.id)),
         (Err(DieselError::DatabaseError(DatabaseErrorKind::UniqueViolation, _)), Some(name)) => {
             Err(StoreError::NameTaken {

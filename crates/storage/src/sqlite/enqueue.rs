@@ -3,28 +3,28 @@
 use diesel::prelude::*;
 use diesel::result::{DatabaseErrorKind, Error as DieselError};
 use diesel::sqlite::SqliteConnection;
-use queuectl_core::{JobId, State, Timestamp};
+use queuectl_core::{JobId, State, Timestamp, ValidJob};
 
 use super::inserts::{self, JobRow, PayloadRow};
 use super::statements::LastNumber;
 use crate::StoreError;
 use crate::counts::Deltas;
-use crate::ops::enqueue::{Checked, first_state};
+use crate::ops::enqueue::{first_state, max_retries, sum, timeout_ms};
 
 /// Stores jobs; their numbers, in their order.
 pub fn insert_all(
     conn: &mut SqliteConnection,
-    jobs: Vec<Checked<'_>>,
+    jobs: &[ValidJob],
     now: Timestamp,
 ) -> Result<Vec<JobId>, StoreError> {
     let rows: Vec<JobRow<'_>> = jobs.iter().map(|new| row(new, now)).collect();
     let numbers = insert_jobs(conn, &rows)?;
     let payloads: Vec<PayloadRow<'_>> = numbers
         .iter()
-        .zip(&jobs)
-        .map(|(job_id, Checked { payload, .. })| PayloadRow {
+        .zip(jobs)
+        .map(|(job_id, job)| PayloadRow {
             job_id: *job_id,
-            payload,
+            payload: job.stored_payload(),
         })
         .collect();
     inserts::insert(conn, &payloads, |_, _| Ok(())).map_err(|(_, error)| error)?;
@@ -37,18 +37,17 @@ pub fn insert_all(
     Ok(numbers.into_iter().map(JobId).collect())
 }
 
-fn row<'a>(checked: &'a Checked<'_>, now: Timestamp) -> JobRow<'a> {
-    let job = checked.job;
+fn row(job: &ValidJob, now: Timestamp) -> JobRow<'_> {
     let (state, due_at) = first_state(job, now);
     JobRow {
-        name: job.name.as_ref().map(|name| name.as_str()),
-        queue: job.queue.as_str(),
+        name: job.id.as_ref().map(|name| name.as_str()),
+        queue: job.queue(),
         state: state.code(),
-        priority: job.priority,
-        max_retries: checked.max_retries(),
+        priority: job.priority(),
+        max_retries: max_retries(job),
         backoff_base: job.backoff_base,
-        timeout_ms: checked.timeout_ms(),
-        executor: job.executor.as_str(),
+        timeout_ms: timeout_ms(job),
+        executor: job.executor(),
         due_at: due_at.map(|due| due.0),
         created_at: now.0,
         updated_at: now.0,
@@ -56,7 +55,7 @@ fn row<'a>(checked: &'a Checked<'_>, now: Timestamp) -> JobRow<'a> {
         fence: 0,
         system_failures: 0,
         cancel_requested: 0,
-        sum: checked.sum(),
+        sum: sum(job),
     }
 }
 

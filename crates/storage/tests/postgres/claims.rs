@@ -6,9 +6,9 @@ use diesel::connection::SimpleConnection;
 use diesel::prelude::*;
 use diesel::sql_types::Text;
 use queuectl_core::transition::Standing;
-use queuectl_core::{Event, JobId, NewJob, State, Timestamp, transition};
+use queuectl_core::{Event, JobId, JobSpec, State, Timestamp, transition};
 use queuectl_storage::{Cycle, Queues, Record, Store, hot_statements_on_postgres};
-use queuectl_testkit::{job, new_node};
+use queuectl_testkit::{new_node, valid};
 
 use super::{number, open};
 
@@ -116,10 +116,12 @@ fn claims_pass_over_what_was_claimed_and_nothing_else() {
     let store = &mut temp.store;
     let new = new_node("mark");
     let (node, _guard, _listener) = store.enter_node(&new, now).unwrap();
-    let of = |queue: &str, priority: i32| NewJob {
-        queue: queue.parse().unwrap(),
-        priority,
-        ..job("true")
+    let of = |queue: &str, priority: i32| {
+        valid(JobSpec {
+            queue: Some(queue.parse().unwrap()),
+            priority: Some(priority),
+            ..JobSpec::line("true")
+        })
     };
     let enqueue =
         |store: &mut Store, queue, priority| store.enqueue(&[of(queue, priority)], now).unwrap()[0].0;

@@ -7,11 +7,11 @@ pub fn claims_go_by_priority_then_age(mut temp: TempStore) {
     let store = &mut temp.store;
     let with = |priority, queue: &str| {
         let queue = queue.parse().expect("a queue");
-        NewJob {
-            priority,
-            queue,
-            ..job("true")
-        }
+        valid(JobSpec {
+            priority: Some(priority),
+            queue: Some(queue),
+            ..JobSpec::line("true")
+        })
     };
     let ids = enqueue(
         store,
@@ -35,9 +35,11 @@ pub fn claims_go_by_priority_then_age(mut temp: TempStore) {
 /// Only served queues, and no more than asked for.
 pub fn claims_respect_queues_and_limits(mut temp: TempStore) {
     let store = &mut temp.store;
-    let in_queue = |name: &str| NewJob {
-        queue: name.parse().expect("a queue"),
-        ..job("true")
+    let in_queue = |name: &str| {
+        valid(JobSpec {
+            queue: Some(name.parse().expect("a queue")),
+            ..JobSpec::line("true")
+        })
     };
     let ids = enqueue(
         store,
@@ -76,7 +78,7 @@ pub fn claims_respect_queues_and_limits(mut temp: TempStore) {
 
 /// Two nodes, claiming from two threads at once, share the jobs without overlap.
 pub fn two_nodes_never_claim_the_same_job(mut temp: TempStore) {
-    let jobs: Vec<NewJob> = (0..300).map(|_| job("true")).collect();
+    let jobs: Vec<ValidJob> = (0..300).map(|_| job("true")).collect();
     let mut ids = enqueue(&mut temp.store, &jobs);
     let start = std::sync::Barrier::new(2);
     let take_all = |mut store: Store| {

@@ -5,23 +5,23 @@ use super::*;
 /// What was given at enqueue is what is read back.
 pub fn enqueued_jobs_are_stored_as_given(mut temp: TempStore) {
     let store = &mut temp.store;
-    let mut given = job("echo hi");
-    given.name = Some("job1".parse().expect("a name"));
-    given.queue = "mail".parse().expect("a queue");
-    given.priority = -3;
+    let mut given = JobSpec::line("echo hi");
+    given.id = Some("job1".parse().expect("a name"));
+    given.queue = Some("mail".parse().expect("a queue"));
+    given.priority = Some(-3);
     given.max_retries = Some(7);
     given.backoff_base = Some(1.5);
     given.timeout_ms = Some(1234);
     given.payload.env.insert("A".into(), "ü=\u{1b}".into());
     given.payload.stdin = Some("in".into());
-    let ids = enqueue(store, &[given.clone(), job("true")]);
+    let ids = enqueue(store, &[valid(given.clone()), job("true")]);
     let stored = store
         .job(&"job1".parse().expect("a reference"))
         .expect("found by name");
     assert_eq!(stored, get(store, ids[0]));
     assert_eq!(
-        (stored.name, stored.queue, stored.priority),
-        (given.name, given.queue, -3)
+        (stored.name, Some(stored.queue), stored.priority),
+        (given.id, given.queue, -3)
     );
     assert_eq!(
         (stored.max_retries, stored.backoff_base, stored.timeout_ms),
@@ -47,16 +47,22 @@ pub fn enqueued_jobs_are_stored_as_given(mut temp: TempStore) {
 /// blame, wherever it stands.
 pub fn a_large_batch_keeps_its_order(mut temp: TempStore) {
     let store = &mut temp.store;
-    let mut jobs: Vec<NewJob> = (0..100).map(|n| job(&format!("echo {n}"))).collect();
+    let named = |n: usize, id: &str| {
+        valid(JobSpec {
+            id: Some(id.parse().expect("a name")),
+            ..JobSpec::line(format!("echo {n}"))
+        })
+    };
+    let mut jobs: Vec<ValidJob> = (0..100).map(|n| job(&format!("echo {n}"))).collect();
     let ids = enqueue(store, &jobs);
     assert!(ids.is_sorted() && ids.len() == 100);
     for (given, id) in jobs.iter().zip(&ids) {
         assert_eq!(get(store, *id).payload, given.payload);
     }
-    jobs[21].name = Some("same".parse().expect("a name"));
+    jobs[21] = named(21, "same");
     for (second, index) in [(3, 21), (22, 22), (31, 31), (32, 32), (99, 99)] {
         let mut jobs = jobs.clone();
-        jobs[second].name = jobs[21].name.clone();
+        jobs[second] = named(second, "same");
         let refused = store.enqueue(&jobs, NOW);
         assert!(
             matches!(&refused, Err(StoreError::NameTaken { index: at, .. }) if *at == index),
@@ -79,25 +85,25 @@ pub fn a_large_batch_keeps_its_order(mut temp: TempStore) {
 /// One bad job in a batch: nothing of it is stored, and the error says which.
 pub fn a_batch_is_stored_whole_or_not_at_all(mut temp: TempStore) {
     let store = &mut temp.store;
-    let mut named = job("a");
-    named.name = Some("same".parse().expect("a name"));
+    let named = valid(JobSpec {
+        id: Some("same".parse().expect("a name")),
+        ..JobSpec::line("a")
+    });
     enqueue(store, std::slice::from_ref(&named));
     let taken = store.enqueue(&[job("b"), named.clone(), job("c")], NOW);
     assert!(
         matches!(taken, Err(StoreError::NameTaken { index: 1, .. })),
         "{taken:?}"
     );
-    let twice = [NewJob {
-        name: Some("new".parse().expect("a name")),
-        ..job("x")
-    }; 1];
-    let twice = [twice[0].clone(), twice[0].clone()];
+    let new = valid(JobSpec {
+        id: Some("new".parse().expect("a name")),
+        ..JobSpec::line("x")
+    });
+    let twice = [new.clone(), new];
     assert!(matches!(
         store.enqueue(&twice, NOW),
         Err(StoreError::NameTaken { index: 1, .. })
     ));
-    let bad = store.enqueue(&[job("b"), job("  ")], NOW);
-    assert!(matches!(bad, Err(StoreError::BadJob { index: 1, .. })), "{bad:?}");
     let all = store
         .list(&ListFilter {
             limit: 10,

@@ -7,13 +7,15 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use queuectl_core::settings::Key;
-use queuectl_core::{Attempt, Event, Job, JobId, JobRef, NewJob, NodeId, OutcomeKind, State, Timestamp};
+use queuectl_core::{
+    Attempt, Event, Job, JobId, JobRef, JobSpec, NodeId, OutcomeKind, Start, State, Timestamp, ValidJob,
+};
 use queuectl_storage::{
     Cancelled, Claimed, Cycle, CycleResult, ListFilter, NodeGuard, Only, PurgeFilter, Queues, Record,
     StopRequest, Store, StoreError,
 };
 
-use crate::{TempStore, job, new_node, record};
+use crate::{TempStore, job, new_node, record, valid};
 
 /// Makes a test of every check.
 #[macro_export]
@@ -93,7 +95,7 @@ fn later(ms: u64) -> Timestamp {
     NOW.after(Duration::from_millis(ms))
 }
 
-fn enqueue(store: &mut Store, jobs: &[NewJob]) -> Vec<JobId> {
+fn enqueue(store: &mut Store, jobs: &[ValidJob]) -> Vec<JobId> {
     store.enqueue(jobs, NOW).expect("jobs are stored")
 }
 

@@ -150,10 +150,10 @@ pub fn every_stored_change_matches_the_transition_table(mut temp: TempStore) {
     };
     let id = enqueue(
         store,
-        &[NewJob {
-            run_at: Some(later(1)),
-            ..job("true")
-        }],
+        &[valid(JobSpec {
+            start: Some(Start::At(later(1))),
+            ..JobSpec::line("true")
+        })],
     )[0];
     let (node, _guard) = node(store);
     for (event, now) in [(Event::Due, later(1)), (Event::Claim, later(2))] {

@@ -44,10 +44,10 @@ pub fn retrying_gives_fresh_attempts_and_keeps_history(mut temp: TempStore) {
     let (id, node, _guard) = dead_job(store);
     let bystander = enqueue(
         store,
-        &[NewJob {
-            priority: -1,
-            ..job("bystander")
-        }],
+        &[valid(JobSpec {
+            priority: Some(-1),
+            ..JobSpec::line("bystander")
+        })],
     )[0];
     let number = JobRef::Number(id);
     assert!(matches!(

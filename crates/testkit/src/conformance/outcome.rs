@@ -66,8 +66,10 @@ pub fn stale_outcomes_change_nothing(mut temp: TempStore) {
 pub fn a_retry_is_never_further_off_than_its_own_wait(mut temp: TempStore) {
     const YEAR: u64 = 365 * 24 * 60 * 60 * 1000;
     let store = &mut temp.store;
-    let mut scheduled = job("scheduled");
-    scheduled.run_at = Some(later(YEAR + 9000));
+    let scheduled = valid(JobSpec {
+        start: Some(Start::At(later(YEAR + 9000))),
+        ..JobSpec::line("scheduled")
+    });
     let ids = enqueue(
         store,
         &[job("exit 1"), job("exit 2"), job("bystander"), scheduled],
@@ -139,9 +141,11 @@ pub fn a_failed_job_waits_and_becomes_due(mut temp: TempStore) {
 /// A start time in the future is kept; one in the past is now.
 pub fn scheduled_jobs_wait_for_their_time(mut temp: TempStore) {
     let store = &mut temp.store;
-    let at = |run_at| NewJob {
-        run_at: Some(run_at),
-        ..job("true")
+    let at = |time| {
+        valid(JobSpec {
+            start: Some(Start::At(time)),
+            ..JobSpec::line("true")
+        })
     };
     let ids = enqueue(store, &[at(later(500)), at(Timestamp(1))]);
     assert_eq!(

@@ -7,10 +7,10 @@ use queuectl_core::Event::{Cancel, Complete, Fail, Return};
 
 use super::*;
 
-fn in_queue(queue: &str) -> NewJob {
-    NewJob {
-        queue: queue.parse().expect("a queue"),
-        ..job("true")
+fn in_queue(queue: &str) -> JobSpec {
+    JobSpec {
+        queue: Some(queue.parse().expect("a queue")),
+        ..JobSpec::line("true")
     }
 }
 
@@ -55,26 +55,20 @@ fn assert_counted(store: &mut Store, after: &str) {
 pub fn counts_follow_every_change(mut temp: TempStore) {
     let store = &mut temp.store;
     assert_counted(store, "nothing");
-    let later_job = NewJob {
-        run_at: Some(later(10)),
+    let later_job = JobSpec {
+        start: Some(Start::At(later(10))),
         ..in_queue("mail")
     };
-    enqueue(store, &[in_queue("bystander"), later_job]);
+    enqueue(store, &[valid(in_queue("bystander")), valid(later_job)]);
     assert_counted(store, "enqueue");
     let (node, _guard) = node(store);
     let only = Queues::Only(vec!["mail".parse().expect("a queue")]);
-    let none = [in_queue("mail"), in_queue("none:such")];
+    let twice = valid(JobSpec {
+        id: Some("same".parse().expect("a name")),
+        ..in_queue("none:such")
+    });
     store
-        .enqueue(
-            &[
-                none[0].clone(),
-                NewJob {
-                    priority: i32::MAX,
-                    ..none[1].clone()
-                },
-            ],
-            NOW,
-        )
+        .enqueue(&[valid(in_queue("mail")), twice.clone(), twice], NOW)
         .expect_err("the batch is refused whole");
     assert_counted(store, "a refused batch");
     for (event, after) in [
@@ -91,10 +85,10 @@ pub fn counts_follow_every_change(mut temp: TempStore) {
     ] {
         enqueue(
             store,
-            &[NewJob {
-                priority: 5,
+            &[valid(JobSpec {
+                priority: Some(5),
                 ..in_queue("mail")
-            }],
+            })],
         );
         ended(store, node, event, NOW);
         assert_counted(store, after);
@@ -131,7 +125,7 @@ pub fn counts_follow_every_change(mut temp: TempStore) {
     assert_counted(store, "a failed job came due");
     store.retry_dead(None, 10, later(20)).expect("retried");
     assert_counted(store, "retrying dead jobs");
-    let waiting = enqueue(store, &[in_queue("mail")])[0];
+    let waiting = enqueue(store, &[valid(in_queue("mail"))])[0];
     store
         .cancel(&JobRef::Number(waiting), later(20))
         .expect("cancelled");
@@ -187,22 +181,22 @@ pub fn lists_are_in_order_and_have_pages(mut temp: TempStore) {
     {
         enqueue(
             store,
-            &[NewJob {
-                priority: 1000,
+            &[valid(JobSpec {
+                priority: Some(1000),
                 ..in_queue(queues[number % 3])
-            }],
+            })],
         );
         at += 1 + u64::try_from(number % 2).expect("small");
         ended(store, node, event, later(1000 - at));
     }
     for number in 0..30_i32 {
-        let run_at = (number % 5 == 0).then(|| later(9999));
-        let new = NewJob {
-            priority: number % 4,
-            run_at,
+        let start = (number % 5 == 0).then(|| Start::At(later(9999)));
+        let new = JobSpec {
+            priority: Some(number % 4),
+            start,
             ..in_queue(queues[usize::try_from(number).expect("small") % 3])
         };
-        enqueue(store, &[new]);
+        enqueue(store, &[valid(new)]);
     }
     let running = claim(store, node, 5);
     assert_eq!(running.len(), 5);
@@ -277,12 +271,12 @@ pub fn purging_goes_in_steps(mut temp: TempStore) {
     let (node, _guard) = node(store);
     let mut completed = Vec::new();
     for number in 0..7_u64 {
-        enqueue(store, &[in_queue(if number % 2 == 0 { "a" } else { "b" })]);
+        enqueue(store, &[valid(in_queue(if number % 2 == 0 { "a" } else { "b" }))]);
         completed.push(ended(store, node, Complete, later(100 - number)));
     }
-    enqueue(store, &[in_queue("a")]);
+    enqueue(store, &[valid(in_queue("a"))]);
     let dead = ended(store, node, Fail { retry_at: None }, NOW);
-    let waiting = enqueue(store, &[in_queue("a")])[0];
+    let waiting = enqueue(store, &[valid(in_queue("a"))])[0];
     let filter = PurgeFilter {
         state: State::Completed,
         queue: Some("a".parse().expect("a queue")),

@@ -6,7 +6,7 @@ use std::io::{self, BufReader, BufWriter, Read, Write};
 use anyhow::{Context as _, Result};
 use jiff::ZonedDateTime;
 use queuectl_core::limits::{ENQUEUE_BATCH, PAYLOAD_BYTES};
-use queuectl_core::{Clock, NewJob};
+use queuectl_core::{Clock, JobSpec, ValidJob};
 use queuectl_storage::{Store, StoreClock, StoreError};
 
 use super::ignored::Ignored;
@@ -15,7 +15,7 @@ use super::validate::Validator;
 use crate::context::Context;
 use crate::exit::{Exit, Usage};
 use crate::input::documents::{Document, Documents, Place};
-use crate::input::job::JobSpec;
+use crate::input::job::validate;
 use crate::input::json;
 use crate::output::{diagnostics, done};
 
@@ -86,7 +86,7 @@ pub fn run(source: Source, options: &JobSpec, context: &Context) -> Result<Exit>
 
 #[derive(Default)]
 struct Batch {
-    jobs: Vec<NewJob>,
+    jobs: Vec<ValidJob>,
     /// Where each job stands.
     places: Vec<Place>,
     bytes: usize,
@@ -154,7 +154,7 @@ impl Bulk<'_> {
     }
 
     /// The job of a document, and how long that was.
-    fn read_job(&mut self, place: Place, document: Document) -> Result<(NewJob, usize), String> {
+    fn read_job(&mut self, place: Place, document: Document) -> Result<(ValidJob, usize), String> {
         let bytes = match document {
             Document::Text(bytes) => bytes,
             Document::TooLong => {
@@ -178,7 +178,7 @@ impl Bulk<'_> {
             ));
         }
         self.ignored.add(&spec);
-        let job = self.options.clone().or(spec).into_new_job(self.clock.now())?;
+        let job = validate(self.options.clone().or(spec), self.clock.now())?;
         Ok((job, bytes.len()))
     }
 
@@ -220,7 +220,7 @@ impl Bulk<'_> {
             let mut out = BufWriter::new(io::stdout().lock());
             let mut print = || -> io::Result<()> {
                 for (job, number) in batch.jobs.iter().zip(&numbers) {
-                    match &job.name {
+                    match &job.id {
                         Some(name) => print_id(&mut Unflushed(&mut out), name.as_str(), self.json)?,
                         None => print_id(&mut Unflushed(&mut out), &number.to_string(), self.json)?,
                     }
@@ -306,12 +306,12 @@ impl<W: Write> Write for Unflushed<'_, W> {
 
 /// The error, with the line that is to blame.
 fn name_line(error: StoreError, batch: &Batch) -> anyhow::Error {
-    let index = match &error {
-        StoreError::NameTaken { index, .. } | StoreError::BadJob { index, .. } => Some(*index),
+    let place = match &error {
+        StoreError::NameTaken { index, .. } => batch.places.get(*index),
         _ => None,
     };
-    match index.and_then(|index| batch.places.get(index)) {
-        Some(place) => anyhow::Error::from(error).context(place.to_string()),
+    match place.map(Place::to_string) {
+        Some(place) => anyhow::Error::from(error).context(place),
         None => error.into(),
     }
 }

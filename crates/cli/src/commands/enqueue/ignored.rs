@@ -2,7 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use crate::input::job::JobSpec;
+use queuectl_core::JobSpec;
+
 use crate::output::diagnostics;
 
 /// The fields that were ignored, over all jobs.

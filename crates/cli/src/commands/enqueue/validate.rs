@@ -8,7 +8,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use queuectl_core::json::JsonObject;
-use queuectl_core::{ExecutorName, NewJob};
+use queuectl_core::{ExecutorName, ValidJob};
 use queuectl_worker::Probe;
 use serde_json::Value;
 
@@ -33,7 +33,7 @@ impl<'a> Validator<'a> {
     }
 
     /// The executor's reason, if it would not run the job.
-    pub fn check(&mut self, job: &NewJob) -> Result<(), String> {
+    pub fn check(&mut self, job: &ValidJob) -> Result<(), String> {
         match self.check_all(std::slice::from_ref(job)).pop() {
             Some((_, reason)) => Err(reason),
             None => Ok(()),
@@ -41,24 +41,27 @@ impl<'a> Validator<'a> {
     }
 
     /// The jobs that their executors would not run, by their place, with the reasons.
-    pub fn check_all(&mut self, jobs: &[NewJob]) -> Vec<(usize, String)> {
-        let mut by_executor: BTreeMap<&ExecutorName, Vec<usize>> = BTreeMap::new();
+    pub fn check_all(&mut self, jobs: &[ValidJob]) -> Vec<(usize, String)> {
+        let mut by_executor: BTreeMap<ExecutorName, Vec<usize>> = BTreeMap::new();
         for (index, job) in jobs
             .iter()
             .enumerate()
-            .filter(|(_, job)| job.executor != ExecutorName::default() || job.payload.payload.is_some())
+            .filter(|(_, job)| job.executor() != ExecutorName::DEFAULT || job.payload.payload.is_some())
         {
-            by_executor.entry(&job.executor).or_default().push(index);
+            by_executor
+                .entry(job.executor.clone().unwrap_or_default())
+                .or_default()
+                .push(index);
         }
         let mut refused: Vec<(usize, String)> = by_executor
             .into_iter()
-            .flat_map(|(executor, places)| self.ask(executor, &places, jobs))
+            .flat_map(|(executor, places)| self.ask(&executor, &places, jobs))
             .collect();
         refused.sort_unstable();
         refused
     }
 
-    fn ask(&mut self, executor: &ExecutorName, places: &[usize], jobs: &[NewJob]) -> Vec<(usize, String)> {
+    fn ask(&mut self, executor: &ExecutorName, places: &[usize], jobs: &[ValidJob]) -> Vec<(usize, String)> {
         let context = self.context;
         let probe = self
             .probes
@@ -67,8 +70,7 @@ impl<'a> Validator<'a> {
         let Some(asked) = probe.as_mut() else {
             return Vec::new();
         };
-        // What has no stored form was refused before.
-        let payload = |place: &usize| jobs[*place].payload.to_stored().unwrap_or_default();
+        let payload = |place: &usize| jobs[*place].stored_payload().to_owned();
         match asked.validate(places.iter().map(payload).collect()) {
             Ok(reasons) => {
                 let schema = asked.info().schema.as_ref();

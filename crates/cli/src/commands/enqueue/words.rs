@@ -2,11 +2,10 @@
 
 use clap::Args;
 use jiff::ZonedDateTime;
-use queuectl_core::Command;
+use queuectl_core::{Command, JobSpec, Payload};
 
 use super::EnqueueArgs;
 use crate::exit::Usage;
-use crate::input::job::JobSpec;
 use crate::input::json;
 
 /// One job, or the text of an array of jobs.
@@ -24,7 +23,10 @@ pub fn read(mut words: Vec<String>) -> Result<Asked, Usage> {
             return Err(Usage::new(message).hint("several jobs can be given as an array: '[{...},{...}]'"));
         }
         return Ok(Asked::One(Box::new(JobSpec {
-            command: Some(Command::Argv(words)),
+            payload: Payload {
+                command: Some(Command::Argv(words)),
+                ..Payload::default()
+            },
             ..JobSpec::default()
         })));
     }
@@ -128,7 +130,7 @@ mod tests {
 
     fn command(words: &[&str]) -> Command {
         match read(owned(words)) {
-            Ok(Asked::One(spec)) => spec.command.expect("a command"),
+            Ok(Asked::One(spec)) => spec.payload.command.expect("a command"),
             other => panic!("{words:?}: {other:?}"),
         }
     }

@@ -10,8 +10,8 @@ use std::time::{Duration, Instant};
 use anyhow::Result;
 use clap::Args;
 use jiff::ZonedDateTime;
-use queuectl_core::Clock as _;
-use queuectl_core::SystemClock;
+use queuectl_core::range::Whole;
+use queuectl_core::{Clock as _, SystemClock};
 use queuectl_worker::{Checked, KitOptions, Verdict, check_plugin, serve_case};
 use serde::Serialize;
 
@@ -19,10 +19,14 @@ use super::run::executor_of;
 use super::{file, settings};
 use crate::context::Context;
 use crate::exit::{Exit, Failed, Usage};
+use crate::input::job::validate;
 use crate::input::json;
 use crate::input::time::duration;
 use crate::number::whole;
 use crate::output::{done, escape, json as json_out};
+
+/// Jobs run at a time, in the cases that run many.
+const MANY: Whole = Whole { min: 1, max: 10_000 };
 
 /// Check that a plugin follows the rules of the plugin ABI
 #[derive(Debug, Args)]
@@ -46,7 +50,7 @@ pub struct CheckArgs {
     #[arg(long, value_name = "DURATION", value_parser = duration, allow_hyphen_values = true, default_value = "10s")]
     timeout: Duration,
     /// Jobs run at a time, in the cases that run many
-    #[arg(long, value_name = "N", allow_negative_numbers = true, default_value_t = 1000, value_parser = whole::<u16>(1..=10_000))]
+    #[arg(long, value_name = "N", allow_negative_numbers = true, default_value_t = 1000, value_parser = whole::<u16>(MANY))]
     many: u16,
 }
 
@@ -199,6 +203,6 @@ fn sample(path: &str) -> Result<String> {
     let text = fs::read_to_string(path)
         .map_err(|error| Usage::new(format!("cannot read the job's file {path}: {error}")))?;
     let spec = json::job(&text, &ZonedDateTime::now()).map_err(Usage::new)?;
-    let job = spec.into_new_job(SystemClock.now()).map_err(Usage::new)?;
-    Ok(job.payload.to_stored()?)
+    let job = validate(spec, SystemClock.now()).map_err(Usage::new)?;
+    Ok(job.stored_payload().to_owned())
 }

@@ -16,6 +16,7 @@ use serde::Serialize;
 use super::{file, settings};
 use crate::context::Context;
 use crate::exit::{Exit, Failed, Usage};
+use crate::input::job::validate;
 use crate::input::json;
 use crate::input::time::duration;
 use crate::output::escape::BytesWriter;
@@ -55,7 +56,7 @@ pub fn run(args: &RunArgs, context: &Context) -> Result<Exit> {
     let plugin = file(&args.plugin, context)?;
     let text = fs::read_to_string(&args.job).with_context(|| format!("cannot read {}", args.job))?;
     let spec = json::job(&text, &ZonedDateTime::now()).map_err(Usage::new)?;
-    let job = spec.into_new_job(SystemClock.now()).map_err(Usage::new)?;
+    let job = validate(spec, SystemClock.now()).map_err(Usage::new)?;
     let (executor, folder) = executor_of(&plugin)?;
     let mut worker: Vec<OsString> = vec!["worker:run".into(), "--plugin-dir".into(), folder.into()];
     worker.extend(context.shared_options());
@@ -73,11 +74,14 @@ pub fn run(args: &RunArgs, context: &Context) -> Result<Exit> {
                 job: JobId(1),
                 fence: 1,
             },
-            public_id: job.name.map_or_else(|| "1".to_owned(), |name| name.to_string()),
+            public_id: job
+                .id
+                .as_ref()
+                .map_or_else(|| "1".to_owned(), |name| name.to_string()),
             attempt: 1,
-            queue: job.queue.to_string(),
+            queue: job.queue().to_owned(),
             executor,
-            payload: job.payload.to_stored()?,
+            payload: job.stored_payload().to_owned(),
             timeout: Some(job.timeout_ms.map_or(args.timeout, Duration::from_millis)),
             kill_grace: Duration::from_secs(5),
             leftovers: queuectl_core::settings::Leftovers::Kill,

@@ -27,10 +27,10 @@ shutdown_grace. At the second it stops them. Jobs that were cut off go back to t
 Exit status with --drain: 0 if every job completed, 1 if one ended dead or cancelled.")]
 pub struct StartArgs {
     /// Worker processes
-    #[arg(short = 'c', long, value_name = "N", allow_negative_numbers = true, default_value_t = 1, value_parser = whole::<u32>(1..=i64::from(WORKERS)))]
+    #[arg(short = 'c', long, value_name = "N", allow_negative_numbers = true, default_value_t = 1, value_parser = whole::<u32>(WORKERS))]
     count: u32,
     /// Jobs that each worker process runs at a time
-    #[arg(long, value_name = "M", allow_negative_numbers = true, default_value_t = 1, value_parser = whole::<u32>(1..=i64::from(CONCURRENCY)))]
+    #[arg(long, value_name = "M", allow_negative_numbers = true, default_value_t = 1, value_parser = whole::<u32>(CONCURRENCY))]
     concurrency: u32,
     /// Only run jobs of this queue; repeatable [default: all queues]
     #[arg(long, value_name = "NAME")]

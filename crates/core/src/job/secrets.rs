@@ -4,15 +4,12 @@
 
 use std::collections::BTreeMap;
 
-use crate::Payload;
+use super::payload::Payload;
 use crate::json::{Hide, Hides, JsonObject};
 use crate::redact::{is_secret, redact};
 
 /// Members of a payload that hold environments, of which every value is hidden.
 const ENVIRONMENTS: [&str; 2] = ["env", "environment"];
-
-/// What people are shown instead. JSON has null there.
-pub const HIDDEN: &str = "(hidden)";
 
 /// The parts of a job's payload that are not shown to everybody, as somebody is to see them.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -63,6 +60,23 @@ impl Payload {
             hidden: Vec::new(),
         }
     }
+
+    /// What lists show for the job with what may be a secret.
+    pub fn display_all(&self) -> String {
+        match (&self.command, self.with_secrets().payload) {
+            (None, Some(payload)) => payload.as_str().to_owned(),
+            _ => self.display(),
+        }
+    }
+
+    /// What lists and logs show for the job. Of a payload without a command, what may be a secret is hidden.
+    pub fn display(&self) -> String {
+        match (&self.command, &self.payload) {
+            (Some(command), _) => command.display(),
+            (None, Some(payload)) => payload.marked(),
+            (None, None) => String::new(),
+        }
+    }
 }
 
 impl JsonObject {
@@ -93,7 +107,7 @@ fn hides(name: &str) -> Option<Hide> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Command;
+    use crate::job::Command;
 
     #[test]
     fn what_may_be_a_secret_is_hidden_and_stays_stored() {

@@ -1,0 +1,67 @@
+//! What a job runs: a [`Command`], and all that its executor gets to see, the [`Payload`].
+//!
+//! What of it is allowed is in [`super::valid`], what of it is shown in [`super::secrets`].
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::json::JsonObject;
+use crate::quote::quote_argv;
+
+/// What the user asked to run.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum Command {
+    /// One line, given to a shell.
+    Line(String),
+    /// A program and its exact arguments, no shell.
+    Argv(Vec<String>),
+}
+
+impl Command {
+    /// The command as one line, for people to read.
+    pub fn display(&self) -> String {
+        match self {
+            Command::Line(line) => line.clone(),
+            Command::Argv(argv) => quote_argv(argv),
+        }
+    }
+}
+
+/// What a job runs: everything its executor gets to see.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Payload {
+    /// The command. Optional only where `payload` says what to do.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub command: Option<Command>,
+    /// Environment variables set for the job, on top of the worker's own.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub env: BTreeMap<String, String>,
+    /// Working directory; the worker's own if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cwd: Option<String>,
+    /// Text for standard input; empty if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stdin: Option<String>,
+    /// An object whose meaning is the executor's own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub payload: Option<JsonObject>,
+}
+
+impl Payload {
+    /// Returns what this says, and where it says nothing, what `other` says. Environments are joined by name.
+    #[must_use]
+    pub fn or(self, other: Payload) -> Payload {
+        let mut env = other.env;
+        env.extend(self.env);
+        Payload {
+            command: self.command.or(other.command),
+            env,
+            cwd: self.cwd.or(other.cwd),
+            stdin: self.stdin.or(other.stdin),
+            payload: self.payload.or(other.payload),
+        }
+    }
+}

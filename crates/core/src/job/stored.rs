@@ -1,0 +1,72 @@
+//! A job as the store knows it.
+
+use super::payload::Payload;
+use crate::id::{ExecutorName, JobId, JobName, NodeId, QueueName};
+use crate::state::State;
+use crate::time::Timestamp;
+
+/// A job as the store knows it. Fields that follow a setting while they are absent stay absent here.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Job {
+    /// The number that the queue gave.
+    pub id: JobId,
+    /// The id the user chose, if any.
+    pub name: Option<JobName>,
+    /// Its queue.
+    pub queue: QueueName,
+    /// Its state.
+    pub state: State,
+    /// Its priority.
+    pub priority: i32,
+    /// Attempts since it was enqueued or last retried by hand.
+    pub attempts: u32,
+    /// The fencing token of its newest claim; 0 before the first.
+    pub fence: i64,
+    /// Times in a row that the executor could not run it.
+    pub system_failures: u32,
+    /// Its own number of retries, if it has one.
+    pub max_retries: Option<u32>,
+    /// Its own back-off base in seconds, if it has one.
+    pub backoff_base: Option<f64>,
+    /// Its own timeout in ms, if it has one.
+    pub timeout_ms: Option<u64>,
+    /// Its executor.
+    pub executor: ExecutorName,
+    /// When it is due, while it waits.
+    pub due_at: Option<Timestamp>,
+    /// The node that runs it, while one does.
+    pub node: Option<NodeId>,
+    /// Whether the user asked for its cancellation while it ran.
+    pub cancel_requested: bool,
+    /// When it was enqueued.
+    pub created_at: Timestamp,
+    /// When its state last changed.
+    pub updated_at: Timestamp,
+    /// When its newest attempt started, if it had one.
+    pub started_at: Option<Timestamp>,
+    /// When it reached its final state.
+    pub finished_at: Option<Timestamp>,
+    /// What it runs.
+    pub payload: Payload,
+    /// What of it cannot be read, if anything, and why; what depends on that is empty here. Such a job is not run.
+    pub unreadable: Option<String>,
+}
+
+impl Job {
+    /// What lists show for the job, with or without what may be a secret.
+    pub fn display(&self, secrets: bool) -> String {
+        match &self.unreadable {
+            Some(what) => format!("(unreadable: {what})"),
+            None if secrets => self.payload.display_all(),
+            None => self.payload.display(),
+        }
+    }
+
+    /// The id that users see: the name they chose, else the number.
+    pub fn public_id(&self) -> String {
+        match &self.name {
+            Some(name) => name.to_string(),
+            None => self.id.to_string(),
+        }
+    }
+}

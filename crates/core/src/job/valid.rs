@@ -1,0 +1,420 @@
+//! Checks a job once: a [`JobSpec`] becomes a [`ValidJob`], which can only be read.
+//!
+//! Whoever has a [`ValidJob`] checks nothing again. Whether the executor takes the job is not known here, nor whether its
+//! id is free.
+
+use std::ops::Deref;
+
+use super::payload::{Command, Payload};
+use super::spec::JobSpec;
+use crate::duration::show_time;
+use crate::id::{ExecutorName, QueueName};
+use crate::json::JsonError;
+use crate::limits::{
+    BACKOFF_BASE, PAYLOAD_BYTES, PAYLOAD_DEPTH, PAYLOAD_ITEMS, PRIORITY, RETRIES, SCHEDULE_DAYS, TIMEOUT,
+};
+use crate::quote::excerpt;
+use crate::redact::HIDDEN;
+use crate::time::Timestamp;
+
+/// Why a job was refused before it was stored.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum JobError {
+    /// There is nothing to run.
+    #[error("the command is empty; give a command line or a program with arguments")]
+    EmptyCommand,
+    /// Neither command nor payload.
+    #[error("a job needs a \"command\" (or a \"payload\" for its executor)")]
+    NothingToRun,
+    /// A NUL byte, which no operating system accepts there.
+    #[error("the {0} contains a NUL byte, which cannot be passed to a process")]
+    Nul(&'static str),
+    /// An environment name that cannot be set.
+    #[error("'{0}' is not an environment variable name; use NAME=VALUE")]
+    EnvName(String),
+    /// Over [`PAYLOAD_BYTES`].
+    #[error(
+        "the job's payload is {0} bytes; at most {PAYLOAD_BYTES} are allowed, put larger input into a file"
+    )]
+    TooLarge(usize),
+    /// Over [`PAYLOAD_ITEMS`].
+    #[error("the {0} has more than {PAYLOAD_ITEMS} entries")]
+    TooMany(&'static str),
+    /// Over [`PAYLOAD_DEPTH`].
+    #[error("the payload is nested more than {PAYLOAD_DEPTH} levels deep")]
+    TooDeep,
+    /// A number that no program could read as one.
+    #[error("the number {0} in the payload is too large for any program to read; give it as a text")]
+    Number(String),
+    /// A member that is given twice, or another fault in the executor's own object.
+    #[error("payload: {0}")]
+    Json(JsonError),
+    /// A relative folder, which every process would take for another one.
+    #[error("the working directory '{0}' is not an absolute path")]
+    RelativeFolder(String),
+    /// A number or a time outside its range.
+    #[error("invalid value '{value}' for {field}: expected {allowed}")]
+    OutOfRange {
+        /// The field.
+        field: &'static str,
+        /// Its value.
+        value: String,
+        /// The range, in words.
+        allowed: String,
+    },
+    /// Over [`SCHEDULE_DAYS`].
+    #[error("jobs can be scheduled at most {} years ahead", SCHEDULE_DAYS / 365)]
+    TooFar,
+    /// The mark that people are shown in place of a secret.
+    #[error(
+        "{0} is \"{HIDDEN}\", which stands for a secret that was not printed; print the job with --secrets"
+    )]
+    Hidden(String),
+}
+
+impl From<JsonError> for JobError {
+    fn from(error: JsonError) -> JobError {
+        match error {
+            JsonError::Deep(_) => JobError::TooDeep,
+            JsonError::Number(number) => JobError::Number(number),
+            other => JobError::Json(other),
+        }
+    }
+}
+
+/// A job that can be stored: names, ranges and payload are checked, and the payload is serialised. Its parts are those of
+/// the [`JobSpec`], read through [`Deref`].
+#[derive(Debug, Clone, PartialEq)]
+pub struct ValidJob {
+    spec: JobSpec,
+    stored: String,
+}
+
+impl Deref for ValidJob {
+    type Target = JobSpec;
+
+    fn deref(&self) -> &JobSpec {
+        &self.spec
+    }
+}
+
+impl ValidJob {
+    /// Returns the payload as JSON, the form that is stored.
+    pub fn stored_payload(&self) -> &str {
+        &self.stored
+    }
+
+    /// Returns the queue it goes to.
+    pub fn queue(&self) -> &str {
+        self.spec
+            .queue
+            .as_ref()
+            .map_or(QueueName::DEFAULT, QueueName::as_str)
+    }
+
+    /// Returns the executor that runs it.
+    pub fn executor(&self) -> &str {
+        self.spec
+            .executor
+            .as_ref()
+            .map_or(ExecutorName::DEFAULT, ExecutorName::as_str)
+    }
+
+    /// Returns its priority.
+    pub fn priority(&self) -> i32 {
+        self.spec.priority.unwrap_or(0)
+    }
+}
+
+impl JobSpec {
+    /// Checks everything that can be checked without the executor. `now` only tells whether it starts too far ahead: a
+    /// delay counts from when the job is stored.
+    ///
+    /// # Errors
+    /// [`JobError`] names the part that is wrong.
+    pub fn validate(self, now: Timestamp) -> Result<ValidJob, JobError> {
+        if let Some(place) = hidden_mark(&self.payload) {
+            return Err(JobError::Hidden(place));
+        }
+        self.check_ranges()?;
+        let ahead = self.start.map(|start| start.at(now).since(now).as_secs());
+        if ahead.is_some_and(|seconds| seconds > SCHEDULE_DAYS.unsigned_abs() * 86_400) {
+            return Err(JobError::TooFar);
+        }
+        let stored = self.payload.to_stored()?;
+        Ok(ValidJob { spec: self, stored })
+    }
+
+    fn check_ranges(&self) -> Result<(), JobError> {
+        let bad = |field, value: String, allowed: String| JobError::OutOfRange {
+            field,
+            value,
+            allowed,
+        };
+        if let Some(priority) = self.priority.filter(|number| !PRIORITY.contains(*number)) {
+            return Err(bad("priority", priority.to_string(), PRIORITY.to_string()));
+        }
+        if let Some(retries) = self.max_retries.filter(|number| !RETRIES.contains(*number)) {
+            return Err(bad("max_retries", retries.to_string(), RETRIES.to_string()));
+        }
+        if let Some(base) = self.backoff_base.filter(|number| !BACKOFF_BASE.contains(*number)) {
+            return Err(bad("backoff_base", base.to_string(), BACKOFF_BASE.to_string()));
+        }
+        if let Some(timeout) = self.timeout_ms.filter(|ms| !TIMEOUT.contains(*ms)) {
+            return Err(bad("timeout", show_time(timeout), TIMEOUT.to_string()));
+        }
+        Ok(())
+    }
+}
+
+impl Payload {
+    /// Checks what can be checked without the executor, and returns the JSON that is stored.
+    ///
+    /// # Errors
+    /// [`JobError`] names the part that is wrong.
+    pub fn to_stored(&self) -> Result<String, JobError> {
+        match &self.command {
+            Some(Command::Line(line)) if line.trim().is_empty() => return Err(JobError::EmptyCommand),
+            Some(Command::Line(line)) if line.contains('\0') => return Err(JobError::Nul("command")),
+            Some(Command::Argv(argv)) => {
+                if argv.first().is_none_or(String::is_empty) {
+                    return Err(JobError::EmptyCommand);
+                }
+                if argv.len() > PAYLOAD_ITEMS {
+                    return Err(JobError::TooMany("command"));
+                }
+                if argv.iter().any(|word| word.contains('\0')) {
+                    return Err(JobError::Nul("command"));
+                }
+            }
+            None if self.payload.is_none() => return Err(JobError::NothingToRun),
+            _ => {}
+        }
+        if self.env.len() > PAYLOAD_ITEMS {
+            return Err(JobError::TooMany("environment"));
+        }
+        for (name, value) in &self.env {
+            if name.is_empty() || name.contains(['=', '\0']) {
+                return Err(JobError::EnvName(excerpt(name)));
+            }
+            if value.contains('\0') {
+                return Err(JobError::Nul("environment"));
+            }
+        }
+        if let Some(cwd) = &self.cwd {
+            if cwd.contains('\0') {
+                return Err(JobError::Nul("working directory"));
+            }
+            if !is_absolute(cwd) {
+                return Err(JobError::RelativeFolder(excerpt(cwd)));
+            }
+        }
+        if let Some(own) = &self.payload {
+            // The object around it is a level, too.
+            own.check(PAYLOAD_DEPTH - 1)?;
+        }
+        // Maps with text keys and plain values always serialise.
+        let json = serde_json::to_string(self).unwrap_or_default();
+        if json.len() > PAYLOAD_BYTES {
+            return Err(JobError::TooLarge(json.len()));
+        }
+        Ok(json)
+    }
+}
+
+/// Names the part of a job that is what `list` and `show` print for people in place of a secret: it must not become the
+/// secret.
+fn hidden_mark(payload: &Payload) -> Option<String> {
+    // As a whole, or as the part of a text that was a secret: in a URL, behind a name.
+    let marks = [
+        format!("\"{HIDDEN}\""),
+        format!("={HIDDEN}"),
+        format!(":{HIDDEN}@"),
+        format!("//{HIDDEN}@"),
+        format!(" {HIDDEN}\""),
+    ];
+    let is_marked = |json: &str| marks.iter().any(|mark| json.contains(mark));
+    if let Some((name, _)) = payload.env.iter().find(|(_, value)| *value == HIDDEN) {
+        return Some(format!("the value of {} in the environment", excerpt(name)));
+    }
+    if payload.stdin.as_deref() == Some(HIDDEN) {
+        return Some("the input".to_owned());
+    }
+    let own = payload.payload.as_ref();
+    if own.is_some_and(|own| is_marked(own.as_str())) {
+        return Some("a member of the payload".to_owned());
+    }
+    // A job without a command is printed as its payload.
+    match &payload.command {
+        Some(Command::Line(line)) if line.starts_with('{') && is_marked(line) => {
+            Some("a member of the object that is the command".to_owned())
+        }
+        _ => None,
+    }
+}
+
+/// Whether a path is absolute on any system: a job may be stored on one and run on another.
+fn is_absolute(path: &str) -> bool {
+    let drive = |rest: &str| rest.starts_with([':']) && rest[1..].starts_with(['/', '\\']);
+    path.starts_with('/')
+        || path.starts_with("\\\\")
+        || path
+            .strip_prefix(|c: char| c.is_ascii_alphabetic())
+            .is_some_and(drive)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::job::Start;
+
+    fn line(text: &str) -> Payload {
+        Payload {
+            command: Some(Command::Line(text.into())),
+            ..Payload::default()
+        }
+    }
+
+    #[test]
+    fn payloads_round_trip() {
+        let mut payload = line("exit 1");
+        payload.env.insert("A".into(), "b=c".into());
+        let stored = payload.to_stored().unwrap();
+        assert_eq!(serde_json::from_str::<Payload>(&stored).unwrap(), payload);
+        let argv = Payload {
+            command: Some(Command::Argv(vec!["a".into(), "b c".into()])),
+            ..line("")
+        };
+        assert_eq!(argv.to_stored().unwrap(), r#"{"command":["a","b c"]}"#);
+        assert_eq!(argv.display(), "a 'b c'");
+    }
+
+    #[test]
+    fn bad_payloads_are_named() {
+        assert_eq!(line("  ").to_stored(), Err(JobError::EmptyCommand));
+        assert_eq!(line("a\0b").to_stored(), Err(JobError::Nul("command")));
+        assert_eq!(Payload::default().to_stored(), Err(JobError::NothingToRun));
+        let mut env = line("x");
+        env.env.insert("A=B".into(), String::new());
+        assert_eq!(env.to_stored(), Err(JobError::EnvName("A=B".into())));
+        assert!(matches!(
+            line(&"x".repeat(PAYLOAD_BYTES)).to_stored(),
+            Err(JobError::TooLarge(_))
+        ));
+        let folder = |cwd: &str| {
+            let cwd = Some(cwd.to_owned());
+            Payload { cwd, ..line("x") }.to_stored()
+        };
+        for absolute in ["/", "/tmp", "C:\\x", "c:/x", "\\\\host\\share"] {
+            assert!(folder(absolute).is_ok(), "{absolute}");
+        }
+        for relative in ["", "x", "C:", "C:x", "\\x", "ü:/x"] {
+            assert!(
+                matches!(folder(relative), Err(JobError::RelativeFolder(_))),
+                "{relative}"
+            );
+        }
+        let nested = |levels: usize| {
+            let text = format!("{{\"a\":{}{}}}", "[".repeat(levels), "]".repeat(levels));
+            let payload = Some(serde_json::from_str(&text).unwrap());
+            Payload { payload, ..line("x") }.to_stored()
+        };
+        // The object that is stored and the executor's own in it are levels, too.
+        let deepest = nested(PAYLOAD_DEPTH - 2).unwrap();
+        assert!(serde_json::from_str::<Payload>(&deepest).is_ok());
+        assert_eq!(nested(PAYLOAD_DEPTH - 1), Err(JobError::TooDeep));
+        let empty = Payload {
+            command: Some(Command::Argv(vec![])),
+            ..Payload::default()
+        };
+        assert_eq!(empty.to_stored(), Err(JobError::EmptyCommand));
+    }
+
+    #[test]
+    fn numbers_have_ranges() {
+        let job = JobSpec::line("true");
+        let refused = |job: JobSpec| job.validate(Timestamp(0)).unwrap_err().to_string();
+        assert!(job.clone().validate(Timestamp(0)).is_ok());
+        // Also at the ends of the type, where a sign cannot be changed.
+        for priority in [i32::MIN, i32::MIN + 1, -1_000_001, 1_000_001, i32::MAX] {
+            let said = refused(JobSpec {
+                priority: Some(priority),
+                ..job.clone()
+            });
+            let allowed = "expected a whole number from -1000000 to 1000000";
+            assert_eq!(
+                said,
+                format!("invalid value '{priority}' for priority: {allowed}")
+            );
+        }
+        for priority in [PRIORITY.min, 0, PRIORITY.max] {
+            let job = JobSpec {
+                priority: i32::try_from(priority).ok(),
+                ..job.clone()
+            };
+            assert!(job.validate(Timestamp(0)).is_ok());
+        }
+        let retries = JobSpec {
+            max_retries: Some(1001),
+            ..job.clone()
+        };
+        assert!(refused(retries).contains("max_retries: expected a whole number from 0 to 1000"));
+        let base = JobSpec {
+            backoff_base: Some(f64::NAN),
+            ..job.clone()
+        };
+        assert!(refused(base).contains("backoff_base: expected a number from 1 to 3600"));
+        let timeout = JobSpec {
+            timeout_ms: Some(0),
+            ..job
+        };
+        assert!(refused(timeout).contains("for timeout: expected a time from 1"));
+    }
+
+    #[test]
+    fn the_far_future_is_refused() {
+        let start = |start| {
+            JobSpec {
+                start: Some(start),
+                ..JobSpec::line("true")
+            }
+            .validate(Timestamp(0))
+        };
+        assert!(start(Start::After(Duration::from_secs(5))).is_ok());
+        assert!(start(Start::At(Timestamp(-5))).is_ok());
+        assert_eq!(start(Start::After(Duration::MAX)), Err(JobError::TooFar));
+        assert_eq!(start(Start::At(Timestamp(i64::MAX))), Err(JobError::TooFar));
+    }
+
+    #[test]
+    fn what_was_not_said_has_its_default() {
+        let job = JobSpec::line("true").validate(Timestamp(0)).unwrap();
+        assert_eq!(
+            (job.queue(), job.executor(), job.priority()),
+            ("default", "shell", 0)
+        );
+        assert_eq!(job.stored_payload(), r#"{"command":"true"}"#);
+    }
+
+    #[test]
+    fn the_mark_of_a_secret_is_refused() {
+        let marked = [
+            r#"{"url":"http://u:(hidden)@h/"}"#,
+            r#"{"a":"(hidden)"}"#,
+            r#"{"a":"x?token=(hidden)"}"#,
+        ];
+        for own in marked {
+            let mut job = JobSpec::line("true");
+            job.payload.payload = Some(serde_json::from_str(own).unwrap());
+            let refused = job.validate(Timestamp(0));
+            assert_eq!(
+                refused,
+                Err(JobError::Hidden("a member of the payload".to_owned())),
+                "{own}"
+            );
+        }
+        assert!(JobSpec::line("echo (hidden)").validate(Timestamp(0)).is_ok());
+    }
+}
