@@ -8,7 +8,7 @@
 
 use std::fs::{File, OpenOptions};
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
@@ -35,11 +35,6 @@ impl Deadline {
         os::for_owner_only(options.write(true).create(true).truncate(true));
         let file = options.open(&path)?;
         Ok(Deadline { file, path })
-    }
-
-    /// Where the file is.
-    pub fn path(&self) -> &Path {
-        &self.path
     }
 
     /// From now on everything must have ended at that moment.

@@ -10,17 +10,10 @@
 //!
 //! Commands that run inside a worker process belong to the executor crate; verbs of the command line to the cli.
 
-#![cfg_attr(
-    feature = "sim",
-    expect(
-        dead_code,
-        unused_imports,
-        reason = "the simulator stands in the place of real processes"
-    )
-)]
-
 mod deadline;
+#[cfg(not(feature = "sim"))]
 mod env;
+#[cfg(not(feature = "sim"))]
 mod failpoints;
 mod kit;
 mod node;
@@ -38,4 +31,6 @@ pub use kit::{Checked, KitError, KitOptions, Verdict, check_plugin, serve_case};
 pub use node::{NodeEnd, NodeError, NodeOptions, run_node};
 pub use probe::{Probe, ProbeError, serve_probe};
 pub use process::{WorkerError, WorkerOptions, run_worker};
+#[cfg(feature = "sim")]
+use sim::{env, failpoints};
 pub use standalone::{StandaloneError, StandaloneOptions, StandaloneWorker, new_store};

@@ -234,7 +234,49 @@ fn what_a_plugin_changes_is_put_back_before_another_job_inherits_it() {
             "starting a run"
         };
         node.wait_log(&format!(
-            "the plugin {} changed in {call} what it shares with all jobs: {words}; it is put back",
+            "the plugin {} changed in {call} what all jobs share: {words}; restored",
+            file.display()
+        ));
+        assert_eq!(node.workers(1).len(), 1);
+    }
+}
+
+/// A plugin that is alone in its worker process is not looked at after each call.
+#[cfg(target_os = "linux")]
+#[test]
+fn what_the_only_plugin_changed_is_put_back_before_another_one_is_called() {
+    let test = "what_the_only_plugin_changed_is_put_back_before_another_one_is_called";
+    let faults = [
+        ("SETENV", "the environment (PATH)"),
+        ("CHDIR", "the working folder"),
+        ("UMASK", "the umask"),
+        ("IGNORES", "SIGUSR1 is ignored"),
+        ("LOWERS", "the limit of open files"),
+        ("INHERITED", "descriptors that jobs would inherit"),
+    ];
+    for (fault, words) in faults {
+        let queue = Queue::quick();
+        let Some(file) = crate::kit::faulty(&queue, "faults", fault) else {
+            queuectl_testkit::skipped(test, "there is no C compiler `cc`");
+            return;
+        };
+        let folder = file.parent().unwrap().to_str().unwrap();
+        let job = queue.enqueue([INHERITED]);
+        drop(queue.start(&["--drain", "--plugin-dir", folder]).wait_exit());
+        let alone = queue.ok(["logs", &job]);
+
+        let node = queue.start(&["--plugin-dir", folder]);
+        // More than the calls that are looked at one by one.
+        for _ in 0..20 {
+            let faulty = queue.enqueue([r#"{"executor":"faults","max_retries":0,"payload":{"do":"it"}}"#]);
+            queue.wait_state(&faulty, "completed");
+        }
+        let job = queue.enqueue([INHERITED]);
+        queue.wait_state(&job, "completed");
+        assert_eq!(queue.ok(["logs", &job]), alone, "{fault}");
+        // It was there to be restored: the last looks before had not seen it.
+        node.wait_log(&format!(
+            "the plugin {} changed in an earlier call, or between calls, what all jobs share: {words}; restored",
             file.display()
         ));
         assert_eq!(node.workers(1).len(), 1);
@@ -262,7 +304,7 @@ fn what_cannot_be_put_back_costs_the_worker_process_and_no_other_job() {
     let faulty = queue.enqueue([r#"{"executor":"faults","max_retries":0,"payload":{"do":"it"}}"#]);
     let job = queue.wait_state(&faulty, "dead");
     let why = format!(
-        "worker process died: the plugin {} changed in starting a run what cannot be put back: the user or the group",
+        "worker process died: the plugin {} changed in starting a run what cannot be restored: the user or the group",
         file.display()
     );
     assert!(job["error"].as_str().unwrap().starts_with(&why), "{job}");

@@ -1,8 +1,8 @@
 //! What all code in a process shares: environment, working folder, signals, limits and the like. A plugin that changes it
 //! harms the jobs of other executors, which inherit it.
 //!
-//! A worker puts back what it can after each call into a plugin; see [`ProcessState::put_back`]. The conformance kit only
-//! looks. Which plugin did it is known to whoever asks.
+//! A worker restores what it can after calls into plugins; the conformance kit only looks. Neither when to look nor which
+//! plugin to blame is decided here.
 
 use std::collections::BTreeMap;
 use std::env;
@@ -61,6 +61,11 @@ impl ProcessState {
         }
         self.inherited.changes(put_back, &mut changes);
         changes
+    }
+
+    /// Restores the signal by which the host learns that a child ended, if that changed: the cheap part of `changes`.
+    pub(crate) fn check_child_signal(&self, changes: &mut Changes) {
+        self.inherited.check_child_signal(changes);
     }
 
     /// The names of the variables that differ, in order.

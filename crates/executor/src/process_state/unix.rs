@@ -300,6 +300,20 @@ impl Inherited {
             .is_some_and(|folder| fchdir(folder.as_fd()).is_ok())
     }
 
+    /// Restores the action of SIGCHLD if it changed, and notes that.
+    pub(crate) fn check_child_signal(&self, changes: &mut Changes) {
+        self.check_signals(true, changes, |signal| signal == Signal::SIGCHLD);
+    }
+
+    fn check_signals(&self, put_back: bool, changes: &mut Changes, wanted: impl Fn(Signal) -> bool) {
+        for disposition in self.dispositions.iter().filter(|one| wanted(one.signal)) {
+            if let Some(how) = disposition.harm() {
+                let back = !put_back || disposition.put_back();
+                changes.note(format!("{} is {how}", disposition.signal), back);
+            }
+        }
+    }
+
     /// Notes what changed, and puts it back if `put_back`.
     pub(crate) fn changes(&self, put_back: bool, changes: &mut Changes) {
         // Asked by setting it: so nobody ever finds another one. Who only looks puts the new one back.
@@ -310,12 +324,7 @@ impl Inherited {
             }
             changes.note("the umask", true);
         }
-        for disposition in &self.dispositions {
-            if let Some(how) = disposition.harm() {
-                let back = !put_back || disposition.put_back();
-                changes.note(format!("{} is {how}", disposition.signal), back);
-            }
-        }
+        self.check_signals(put_back, changes, |_| true);
         for stream in self.streams.iter().filter(|stream| stream.is_changed()) {
             let back = !put_back || stream.put_back();
             changes.note(format!("standard stream {}", stream.number), back);

@@ -51,5 +51,7 @@ impl Inherited {
         folder.is_some_and(|folder| env::set_current_dir(folder).is_ok())
     }
 
+    pub(crate) fn check_child_signal(&self, _: &mut Changes) {}
+
     pub(crate) fn changes(&self, _: bool, _: &mut Changes) {}
 }

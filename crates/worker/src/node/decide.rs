@@ -8,6 +8,8 @@ use queuectl_core::{
 use queuectl_scheduler::{RetryPolicy, after};
 use queuectl_storage::{Claimed, Record, RunningJob};
 
+use crate::failpoints;
+
 /// The part of a running job that decides what becomes of it.
 pub struct Subject {
     pub id: JobId,
@@ -59,9 +61,10 @@ pub struct Ending {
 
 /// The record for an attempt that ended. Its retry is due so long after its end, whenever the end is dealt with.
 pub fn ended(job: &Subject, ending: Ending, settings: &Settings) -> Record {
-    let policy = RetryPolicy::new(settings, job.max_retries, job.backoff_base);
-    #[cfg(feature = "sim")]
-    let policy = crate::sim::without_maximum(policy);
+    let mut policy = RetryPolicy::new(settings, job.max_retries, job.backoff_base);
+    if failpoints::is_disabled("attempts") {
+        policy.max_retries = u32::MAX;
+    }
     let kind = ending.outcome.kind;
     let event = after(
         kind,

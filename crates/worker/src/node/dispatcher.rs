@@ -5,6 +5,7 @@
 //! nothing new is claimed meanwhile. What an outcome means is decided in `decide`.
 
 use std::collections::BTreeSet;
+use std::path::PathBuf;
 use std::rc::Rc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
 use std::time::Duration;
@@ -17,15 +18,17 @@ use queuectl_storage::{Claimed, Location, Record, StopRequest, Store, StoreClock
 use super::claims::{self, Claims, Running};
 use super::control::{Control, Requests};
 use super::decide::{self, Ending, Subject};
-use super::events::Event;
 use super::exit_notices::{self, ExitNotices};
-use super::lease::Lease;
+use super::inputs::Input;
+use super::lease::{Lease, Stage};
+use super::machine::Machine;
 use super::pending_acks::PendingAcks;
 use super::pings::Pings;
 use super::recorder::Recorder;
 use super::shortage::Shortage;
 use super::shutdown::{Phase, Step};
-use super::worker_pool::{Launch, WorkerPool};
+use super::worker_pool::{Greeting, WorkerPool};
+
 use super::{NodeEnd, NodeError, NodeOptions, cycle, housekeeping, report, rescue};
 use crate::env::Instant;
 use crate::protocol::{FromWorker, ToWorker};
@@ -42,6 +45,19 @@ const PURGE_PAUSE: u32 = 1;
 /// How long worker processes without jobs may take to leave.
 const DISMISS: Duration = Duration::from_secs(5);
 
+/// A node that has entered the store.
+pub struct Setup {
+    pub store: Store,
+    pub node: NodeId,
+    /// Marks everything that the node starts.
+    pub mark: String,
+    pub options: NodeOptions,
+    pub lease: Lease,
+    /// The file in which worker processes read until when the lease is held.
+    pub lease_file: Option<PathBuf>,
+    pub machine: Rc<dyn Machine>,
+}
+
 pub struct Dispatcher {
     pub(super) store: Store,
     pub(super) node: NodeId,
@@ -51,11 +67,12 @@ pub struct Dispatcher {
     pub(super) outputs: queuectl_storage::Outputs,
     /// Only where the store is on a server.
     pub(super) recorder: Option<Recorder>,
+    machine: Rc<dyn Machine>,
     started_at: Timestamp,
-    inbox: Rc<Receiver<Event>>,
-    pub(super) lease: Lease,
+    inbox: Rc<Receiver<Input>>,
+    pub lease: Lease,
     pub(super) worker_pool: WorkerPool,
-    pub(super) claims: Claims,
+    pub claims: Claims,
     pub(super) pace: Pace,
     control: Control,
     pub(super) phase: Phase,
@@ -79,46 +96,43 @@ pub struct Dispatcher {
 }
 
 impl Dispatcher {
+    /// Starts the worker processes.
     pub fn new(
-        mut store: Store,
-        node: NodeId,
-        cookie: String,
-        options: NodeOptions,
-        lease: Lease,
-        events: Sender<Event>,
-        inbox: Rc<Receiver<Event>>,
+        setup: Setup,
+        inputs: Sender<Input>,
+        inbox: Rc<Receiver<Input>>,
     ) -> Result<Dispatcher, NodeError> {
+        let Setup {
+            mut store,
+            node,
+            mark,
+            options,
+            lease,
+            lease_file,
+            machine,
+        } = setup;
         let settings = store.settings()?;
         store.set_durability(settings.durability)?;
         let clock = store.clock()?;
         let outputs = store.own_outputs()?;
         let is_on_server = matches!(options.location, Location::Postgres(_));
-        let recorder = is_on_server.then(|| Recorder::new(&options.location, events.clone()));
-        let launch = Launch {
-            args: options.worker_args.clone(),
-            hidden: options.location.hidden_environment(),
+        let recorder = is_on_server.then(|| Recorder::new(&options.location, inputs.clone()));
+        let greeting = Greeting {
+            slots: options.concurrency,
+            settings: plugin_settings(&settings),
+            alive: vec![mark.clone()],
+            lease: lease_file,
             lock: options.location.workers_lock(node),
-            pass_on: options.pass_on,
         };
-        let mut worker_pool = WorkerPool::start(
-            options.workers,
-            launch,
-            cookie,
-            options.concurrency,
-            plugin_settings(&settings),
-            events,
-        )
-        .map_err(NodeError::setup("start worker processes"))?;
-        lease
-            .file()
-            .into_iter()
-            .for_each(|file| worker_pool.set_lease_file(file));
+        let worker_pool = WorkerPool::start(options.workers, Rc::clone(&machine), mark, greeting, inputs)
+            .map_err(NodeError::setup("start worker processes"))?;
         let now = Instant::now();
         Ok(Dispatcher {
             store,
             node,
             options,
             settings,
+            machine,
             started_at: clock.now(),
             clock,
             outputs,
@@ -289,23 +303,23 @@ impl Dispatcher {
         at
     }
 
-    fn take_event(&mut self, event: Event) {
-        match event {
-            Event::Wake(wake) => {
+    fn take_event(&mut self, input: Input) {
+        match input {
+            Input::Wake(wake) => {
                 self.maybe_work = true;
                 if wake == Wake::Control {
                     self.control.ask();
                 }
             }
-            Event::Lease => self.lease_changed(),
-            Event::Recorded(batch) => self.recorded(batch),
-            Event::StopSignal => {
+            Input::Lease => self.lease_changed(),
+            Input::Recorded(batch) => self.recorded(batch),
+            Input::StopSignal => {
                 let step = self
                     .phase
                     .on_signal(self.settings.shutdown_grace, self.settings.kill_grace);
                 self.take_step(step);
             }
-            Event::Told { worker, messages } => {
+            Input::Told { worker, messages } => {
                 self.pings.end(worker);
                 for message in messages {
                     match message {
@@ -321,7 +335,7 @@ impl Dispatcher {
                 // Keep the worker busy across the commit.
                 self.assign();
             }
-            Event::WorkerGone { worker, status } => {
+            Input::WorkerGone { worker, status } => {
                 let how = self.pings.how_ended(worker, status);
                 self.worker_gone(worker, &how);
             }
@@ -438,7 +452,7 @@ impl Dispatcher {
         }
         if Instant::now() >= self.next_rescue {
             self.next_rescue = Instant::now() + RESCUE_EVERY;
-            let found = rescue::rescue(&mut self.store, self.node, &self.settings, now)?;
+            let found = rescue::rescue(&mut self.store, &*self.machine, self.node, &self.settings, now)?;
             self.maybe_work |= found.rescued > 0;
             // Before any rescued job can go to a worker.
             self.worker_pool.set_alive(found.alive);
@@ -498,6 +512,36 @@ impl Dispatcher {
         } else if let Some((worker, key)) = self.claims.stop(job, fence, StopReason::Cancelled) {
             self.worker_pool
                 .send(worker, &ToWorker::Stop(key, StopReason::Cancelled));
+        }
+    }
+
+    /// The lease came to another stage. An input may be late, so what counts is how it stands now.
+    fn lease_changed(&mut self) {
+        let kill = match self.lease.stage() {
+            Stage::Held => {
+                tracing::info!("the lease could be renewed again; going on");
+                return;
+            }
+            Stage::Stop => false,
+            Stage::Kill | Stage::Sweep => true,
+        };
+        self.give_back_unassigned();
+        self.recall_all();
+        let running = self.claims.running();
+        let reason = StopReason::Returned;
+        if kill {
+            tracing::error!(running, "the lease is nearly over; killing running jobs");
+            for (worker, key) in self.claims.all() {
+                self.worker_pool.send(worker, &ToWorker::Kill(key, reason));
+            }
+        } else {
+            tracing::error!(
+                running,
+                "the lease could not be renewed for long; stopping running jobs"
+            );
+            for (worker, key) in self.claims.stop_all(reason) {
+                self.worker_pool.send(worker, &ToWorker::Stop(key, reason));
+            }
         }
     }
 

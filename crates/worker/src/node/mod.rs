@@ -5,22 +5,22 @@ mod claims;
 mod control;
 mod cycle;
 mod decide;
-mod dispatcher;
-mod events;
+pub(crate) mod dispatcher;
 mod exit_notices;
 mod finish;
 mod housekeeping;
-mod lease;
+pub(crate) mod inputs;
+pub(crate) mod lease;
+pub(crate) mod machine;
 mod pending_acks;
 mod pings;
+mod real_machine;
 mod reconcile;
 mod recorder;
 mod report;
 mod rescue;
 mod shortage;
 mod shutdown;
-#[cfg(feature = "sim")]
-mod sim_node;
 mod worker_log;
 mod worker_pool;
 
@@ -37,14 +37,9 @@ use queuectl_storage::{Location, NewNode, OpenMode, Queues, Store, StoreError};
 
 use crate::env::Instant;
 use crate::os;
-use dispatcher::Dispatcher;
-#[cfg(not(feature = "sim"))]
-use events::Event;
-#[cfg(feature = "sim")]
-pub use events::Event;
-use lease::Lease;
-#[cfg(feature = "sim")]
-pub use sim_node::SimNode;
+use dispatcher::{Dispatcher, Setup};
+use inputs::Input;
+use real_machine::RealMachine;
 
 /// What a node is to do.
 #[derive(Debug, Clone)]
@@ -105,7 +100,7 @@ pub enum NodeError {
 }
 
 impl NodeError {
-    fn setup(what: &'static str) -> impl FnOnce(io::Error) -> NodeError {
+    pub(crate) fn setup(what: &'static str) -> impl FnOnce(io::Error) -> NodeError {
         move |source| NodeError::Setup { what, source }
     }
 }
@@ -128,16 +123,16 @@ pub fn run_node(options: NodeOptions, on_ready: impl FnOnce(NodeId)) -> Result<N
     let mut on_ready = Some(on_ready);
     let rejoins = matches!(options.location, Location::Postgres(_));
     let mut again = false;
-    let (mut events, inbox) = mpsc::channel::<Event>();
+    let (mut inputs, inbox) = mpsc::channel::<Input>();
     let mut inbox = Rc::new(inbox);
-    let signals = events::Signals::listen(&events).map_err(NodeError::setup("listen for signals"))?;
+    let signals = inputs::Signals::listen(&inputs).map_err(NodeError::setup("listen for signals"))?;
     loop {
         let ready = |node| on_ready.take().into_iter().for_each(|ready| ready(node));
-        match run_once(options.clone(), events.clone(), &inbox, ready) {
+        match run_once(options.clone(), inputs.clone(), &inbox, ready) {
             Err(error @ NodeError::Fenced(_)) if rejoins => tracing::warn!("{error}; entering again"),
             Err(NodeError::Store(error)) if again && error.problem().is_some() => {
                 tracing::debug!("cannot enter again yet: {error}");
-                if let Ok(Event::StopSignal) = inbox.recv_timeout(REJOIN_EVERY) {
+                if let Ok(Input::StopSignal) = inbox.recv_timeout(REJOIN_EVERY) {
                     return Ok(NodeEnd::Stopped);
                 }
             }
@@ -145,9 +140,9 @@ pub fn run_node(options: NodeOptions, on_ready: impl FnOnce(NodeId)) -> Result<N
         }
         again = true;
         // What is still said to the run that ended is not for the next one.
-        let (fresh, next_inbox) = mpsc::channel::<Event>();
+        let (fresh, next_inbox) = mpsc::channel::<Input>();
         signals.pass_to(&fresh, &inbox);
-        (events, inbox) = (fresh, Rc::new(next_inbox));
+        (inputs, inbox) = (fresh, Rc::new(next_inbox));
     }
 }
 
@@ -182,21 +177,21 @@ fn fitting(mut options: NodeOptions) -> NodeOptions {
 
 fn run_once(
     options: NodeOptions,
-    events: Sender<Event>,
-    inbox: &Rc<Receiver<Event>>,
+    inputs: Sender<Input>,
+    inbox: &Rc<Receiver<Input>>,
     on_ready: impl FnOnce(NodeId),
 ) -> Result<NodeEnd, NodeError> {
     let mut store = Store::open(&options.location, OpenMode::Create)?;
     // The node's mark: first the store's, so that nodes of other stores are told apart, on this machine and wherever
     // executors start things.
-    let cookie = format!(
+    let mark = format!(
         "{:016x}.{:016x}{:016x}",
         store.identity(unique_number())?,
         unique_number(),
         unique_number()
     );
     let node = NewNode {
-        cookie: cookie.clone(),
+        cookie: mark.clone(),
         host: os::host_name(),
         pid: std::process::id(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -206,16 +201,39 @@ fn run_once(
     };
     let (now, length, before) = (store.now()?, store.settings()?.lease, Instant::now());
     let (id, guard, listener) = store.enter_node(&node, now)?;
-    let to_dispatcher = events.clone();
-    let tell = move |event| drop(to_dispatcher.send(event));
-    let lease = Lease::keep(&options.location, id, &cookie, length, before, tell)
-        .map_err(NodeError::setup("keep the lease"))?;
+    let to_dispatcher = inputs.clone();
+    let changed = move || drop(to_dispatcher.send(Input::Lease));
+    let lease_file = lease::keeper::file(&options.location, id);
+    let lease = lease::keeper::start(
+        &options.location,
+        id,
+        &mark,
+        lease_file.clone(),
+        length,
+        before,
+        changed,
+    )
+    .map_err(NodeError::setup("keep the lease"))?;
     let _wake_ups =
-        events::pass_wake_ups(&events, listener).map_err(NodeError::setup("listen for wake-ups"))?;
+        inputs::pass_wake_ups(&inputs, listener).map_err(NodeError::setup("listen for wake-ups"))?;
     // Children of a worker process that dies become children of this process, where they are found.
     processes::become_subreaper().map_err(NodeError::setup("become a subreaper"))?;
 
-    let end = Dispatcher::new(store, id, cookie, options, lease, events, Rc::clone(inbox))
+    let machine = Rc::new(RealMachine {
+        args: options.worker_args.clone(),
+        hidden: options.location.hidden_environment(),
+        pass_on: options.pass_on,
+    });
+    let setup = Setup {
+        store,
+        node: id,
+        mark,
+        options,
+        lease,
+        lease_file,
+        machine,
+    };
+    let end = Dispatcher::new(setup, inputs, Rc::clone(inbox))
         .and_then(|mut dispatcher| dispatcher.run(|| on_ready(id)));
     drop(guard);
     end

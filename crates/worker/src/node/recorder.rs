@@ -14,7 +14,7 @@ use queuectl_core::{NodeId, Timestamp};
 use queuectl_storage::{Cycle, CycleResult, Location, OpenMode, Queues, Record, Store, StoreError};
 
 use super::dispatcher::Dispatcher;
-use super::events::Event;
+use super::inputs::Input;
 use super::report;
 use crate::env::Instant;
 
@@ -38,7 +38,7 @@ pub struct Recorded {
 /// The way to the recording thread, which starts when it is first needed. It has one batch at a time.
 pub struct Recorder {
     location: Location,
-    events: Sender<Event>,
+    events: Sender<Input>,
     batches: Option<Sender<Batch>>,
     /// The last batch failed, and no cycle has recorded anything since.
     failed: bool,
@@ -47,7 +47,7 @@ pub struct Recorder {
 }
 
 impl Recorder {
-    pub fn new(location: &Location, events: Sender<Event>) -> Recorder {
+    pub fn new(location: &Location, events: Sender<Input>) -> Recorder {
         Recorder {
             location: location.clone(),
             events,
@@ -76,13 +76,13 @@ impl Recorder {
 }
 
 /// Records batch by batch until the dispatcher is gone.
-fn record(location: &Location, inbox: &Receiver<Batch>, events: &Sender<Event>) {
+fn record(location: &Location, inbox: &Receiver<Batch>, events: &Sender<Input>) {
     let mut store: Option<(Store, Durability)> = None;
     while let Ok(batch) = inbox.recv() {
         let result = record_one(location, &mut store, &batch);
         let records = batch.records;
         if events
-            .send(Event::Recorded(Recorded { records, result }))
+            .send(Input::Recorded(Recorded { records, result }))
             .is_err()
         {
             return;

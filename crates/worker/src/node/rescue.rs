@@ -9,7 +9,8 @@ use queuectl_storage::{Cycle, Node, Queues, Record, Store, StoreError};
 
 use super::decide::{self, Subject};
 use super::exit_notices;
-use crate::{env, failpoints};
+use super::machine::Machine;
+use crate::failpoints;
 
 /// What a look at the nodes found.
 pub struct RescueScan {
@@ -24,6 +25,7 @@ pub struct RescueScan {
 /// Rescues the jobs of every dead node but `own`.
 pub fn rescue(
     store: &mut Store,
+    machine: &dyn Machine,
     own: NodeId,
     settings: &Settings,
     now: Timestamp,
@@ -40,7 +42,7 @@ pub fn rescue(
             store.take_over(node.id)?
         };
         match dead {
-            Some(_guard) => rescue_one(store, &node, settings, now, &mut found)?,
+            Some(_guard) => rescue_one(store, machine, &node, settings, now, &mut found)?,
             None => found.alive.push(node.cookie),
         }
     }
@@ -49,6 +51,7 @@ pub fn rescue(
 
 fn rescue_one(
     store: &mut Store,
+    machine: &dyn Machine,
     dead: &Node,
     settings: &Settings,
     now: Timestamp,
@@ -57,7 +60,7 @@ fn rescue_one(
     // Before anything of it can run again.
     let killed = match failpoints::is_disabled("sweep") {
         true => 0,
-        false => env::kill_marked(&dead.cookie),
+        false => machine.kill_marked(&dead.cookie),
     };
     let jobs = store.jobs_of_node(dead.id)?;
     let outputs = store.outputs()?;

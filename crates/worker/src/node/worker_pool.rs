@@ -2,25 +2,19 @@
 //!
 //! Which job goes where is the dispatcher's business; here a worker is a process and two streams.
 
-use std::ffi::OsString;
-use std::io::{self, BufReader, Write};
+use std::io;
 use std::path::PathBuf;
-use std::process::{Child, ChildStdin, ChildStdout, ExitStatus, Stdio};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::mpsc::{self, Receiver, Sender};
-use std::thread;
+use std::rc::Rc;
+use std::sync::mpsc::{Receiver, Sender};
 use std::time::Duration;
 
 use queuectl_core::ExecutorName;
 use queuectl_core::settings::Leftovers;
-use queuectl_executor::{PluginSettings, descriptors, inherit};
+use queuectl_executor::{PluginSettings, descriptors};
 
-use super::events::Event;
-use super::worker_log;
-use crate::env::{self, Instant, Tree};
-use crate::os;
-use crate::process::COOKIE;
+use super::inputs::Input;
+use super::machine::{Machine, WorkerProcess};
+use crate::env::Instant;
 use crate::protocol::{self, ToWorker};
 
 /// A worker process that lived this long starts again without delay.
@@ -28,25 +22,13 @@ const HEALTHY: Duration = Duration::from_secs(10);
 /// The first and the longest wait before a worker process that died at once is started again.
 const RESTART_FIRST: Duration = Duration::from_millis(50);
 const RESTART_MOST: Duration = Duration::from_secs(5);
-/// Most messages of a worker that are passed on at once.
-const MESSAGES: usize = 1024;
 
-/// How worker processes are started.
-pub struct Launch {
-    /// The arguments with which this binary becomes one.
-    pub args: Vec<OsString>,
-    /// What they must not learn from their environment.
-    pub hidden: Vec<(&'static str, Option<OsString>)>,
-    /// The file that they lock while they live.
-    pub lock: Option<PathBuf>,
-    /// Takes what they write to standard error.
-    pub pass_on: fn(&[u8]),
-}
-
+/// The worker processes of a node.
 pub struct WorkerPool {
-    launch: Launch,
-    cookie: String,
-    events: Sender<Event>,
+    machine: Rc<dyn Machine>,
+    /// The node's.
+    mark: String,
+    inputs: Sender<Input>,
     workers: Vec<Worker>,
     started: u64,
     /// Some job was allowed to leave processes behind.
@@ -55,14 +37,17 @@ pub struct WorkerPool {
 }
 
 /// What every worker process is told before anything else, and again when it changes.
-struct Greeting {
-    slots: u32,
-    settings: PluginSettings,
-    alive: Vec<String>,
+pub struct Greeting {
+    /// Jobs that it runs at a time.
+    pub slots: u32,
+    /// What executors are told of the user's settings.
+    pub settings: PluginSettings,
+    /// The marks of the nodes that live.
+    pub alive: Vec<String>,
     /// The file that tells until when the node's lease is held.
-    lease: Option<PathBuf>,
+    pub lease: Option<PathBuf>,
     /// The file that each locks while it lives.
-    lock: Option<PathBuf>,
+    pub lock: Option<PathBuf>,
 }
 
 impl Greeting {
@@ -89,56 +74,28 @@ struct Worker {
 }
 
 struct Process {
-    pid: u32,
-    tree: Arc<Tree>,
-    cookie: String,
-    frames: Sender<Vec<u8>>,
-    pause: Arc<Pause>,
+    process: Box<dyn WorkerProcess>,
+    mark: String,
     /// Frames that go out together at the next flush.
     unsent: Vec<u8>,
 }
 
-/// How long a worker that has enough to do is not listened to between two looks. What it tells meanwhile waits in its
-/// pipe, and a pipe that is read now and then costs far fewer changes between processes than one that is read at each
-/// word. In microseconds; 0: it is listened to.
-#[derive(Default)]
-struct Pause(AtomicU64);
-
-impl Pause {
-    fn set(&self, pause: Duration) {
-        let us = u64::try_from(pause.as_micros()).unwrap_or(u64::MAX);
-        self.0.store(us, Ordering::Relaxed);
-    }
-
-    fn take(&self) {
-        let us = self.0.load(Ordering::Relaxed);
-        if us > 0 {
-            thread::sleep(Duration::from_micros(us));
-        }
-    }
-}
-
 impl WorkerPool {
-    /// Starts `count` worker processes. `cookie` is the node's mark.
+    /// Starts `count` worker processes of the node with that mark.
+    ///
+    /// # Errors
+    /// One of them could not be started.
     pub fn start(
         count: u32,
-        launch: Launch,
-        cookie: String,
-        slots: u32,
-        settings: PluginSettings,
-        events: Sender<Event>,
+        machine: Rc<dyn Machine>,
+        mark: String,
+        greeting: Greeting,
+        inputs: Sender<Input>,
     ) -> io::Result<WorkerPool> {
-        let greeting = Greeting {
-            slots,
-            settings,
-            alive: vec![cookie.clone()],
-            lease: None,
-            lock: launch.lock.clone(),
-        };
         let mut worker_pool = WorkerPool {
-            launch,
-            cookie,
-            events,
+            machine,
+            mark,
+            inputs,
             workers: Vec::new(),
             started: 0,
             left_some: false,
@@ -164,14 +121,14 @@ impl WorkerPool {
     /// Kills a worker process, with all in its group. That it is gone comes as an event.
     pub fn kill(&self, worker: usize) {
         if let Some(process) = self.workers.get(worker).and_then(|w| w.process.as_ref()) {
-            process.tree.kill();
+            process.process.kill();
         }
     }
 
-    /// How long a worker may go on unheard, for it has enough to do.
+    /// Sets the minimum interval between reads of what a worker says, because it has enough to do.
     pub fn set_pause(&self, worker: usize, pause: Duration) {
         if let Some(process) = self.workers.get(worker).and_then(|w| w.process.as_ref()) {
-            process.pause.set(pause);
+            process.process.set_pause(pause);
         }
     }
 
@@ -203,7 +160,7 @@ impl WorkerPool {
             .filter_map(|worker| worker.process.as_mut())
         {
             if !process.unsent.is_empty() {
-                let _ = process.frames.send(std::mem::take(&mut process.unsent));
+                process.process.send(std::mem::take(&mut process.unsent));
             }
         }
     }
@@ -222,12 +179,6 @@ impl WorkerPool {
             self.greeting.alive.clone_from(&alive);
             self.send_all(&ToWorker::Alive(alive));
         }
-    }
-
-    /// That file tells until when jobs may run.
-    pub fn set_lease_file(&mut self, file: PathBuf) {
-        self.send_all(&ToWorker::LeaseFile(file.clone().into()));
-        self.greeting.lease = Some(file);
     }
 
     /// Has a worker see to what dead nodes left behind that had jobs of these executors.
@@ -254,14 +205,14 @@ impl WorkerPool {
         let Some(process) = self.workers[worker].process.take() else {
             return;
         };
-        process.tree.kill_rest();
+        process.process.kill_rest();
         // What the worker started is now a child of this process, or still carries its mark.
         let known: Vec<u32> = self
             .workers
             .iter()
-            .flat_map(|w| w.process.as_ref().map(|p| p.pid))
+            .flat_map(|w| w.process.as_ref().map(|p| p.process.pid()))
             .collect();
-        let killed = env::kill_adopted(&known, &self.cookie) + env::kill_marked(&process.cookie);
+        let killed = self.machine.kill_adopted(&known, &self.mark) + self.machine.kill_marked(&process.mark);
         if killed > 0 {
             tracing::info!(
                 worker = worker + 1,
@@ -290,7 +241,7 @@ impl WorkerPool {
                 Ok(process) => {
                     tracing::info!(
                         worker = index + 1,
-                        pid = process.pid,
+                        pid = process.process.pid(),
                         "worker process started again"
                     );
                     worker.process = Some(process);
@@ -314,167 +265,50 @@ impl WorkerPool {
 
     /// Ends all worker processes by ending their input. Their jobs, if any, get their grace. Returns when the
     /// processes are gone; those that hang are killed at the deadline.
-    pub fn dismiss(&mut self, inbox: &Receiver<Event>, deadline: Instant) {
+    pub fn dismiss(&mut self, inbox: &Receiver<Input>, deadline: Instant) {
         self.flush();
-        let mut left = Vec::new();
+        let mut left: Vec<Option<Process>> = Vec::new();
         for worker in &mut self.workers {
             worker.restart_at = None;
-            // Dropping the sender ends the writer thread, which closes the stream.
-            left.push(worker.process.take().map(|process| process.tree));
+            left.push(worker.process.take());
         }
-        let trees: Vec<Arc<Tree>> = left.iter().flatten().cloned().collect();
-        #[cfg(feature = "sim")]
-        crate::sim::leave(&self.cookie, &mut left);
-        while left.iter().any(Option::is_some) {
+        left.iter_mut().flatten().for_each(|left| left.process.close());
+        let mut gone: Vec<bool> = left.iter().map(Option::is_none).collect();
+        while gone.contains(&false) {
             match inbox.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
-                Ok(Event::WorkerGone { worker, .. }) => left[worker] = None,
+                Ok(Input::WorkerGone { worker, .. }) => gone[worker] = true,
                 Ok(_) => {}
                 Err(_) => {
-                    left.iter().flatten().for_each(|tree| tree.kill());
-                    env::kill_adopted(&[], &self.cookie);
+                    let hanging = left.iter().zip(&gone);
+                    let hanging = hanging.filter(|(_, gone)| !**gone).flat_map(|(left, _)| left);
+                    hanging.for_each(|left| left.process.kill());
+                    self.machine.kill_adopted(&[], &self.mark);
                     return;
                 }
             }
         }
         // Workers that leave by themselves have seen to their jobs; what is left then may be meant to stay.
         if self.left_some {
-            trees.iter().for_each(|tree| tree.let_go());
+            left.iter().flatten().for_each(|left| left.process.let_go());
         } else {
-            env::kill_adopted(&[], &self.cookie);
+            self.machine.kill_adopted(&[], &self.mark);
         }
     }
 
     fn spawn(&mut self, index: usize) -> io::Result<Process> {
         self.started += 1;
         // The trailing dot keeps the mark of worker 1 from being a prefix of that of worker 10.
-        let cookie = format!("{}.{}.", self.cookie, self.started);
-        let (frames, outbox) = mpsc::channel();
-        let (events, pause) = (self.events.clone(), Arc::<Pause>::default());
-        #[cfg(feature = "sim")]
-        let (pid, tree) = crate::sim::start(index, &cookie, outbox, events);
-        #[cfg(not(feature = "sim"))]
-        let (pid, tree) = self.launch(index, &cookie, outbox, events, Arc::clone(&pause))?;
+        let mark = format!("{}.{}.", self.mark, self.started);
+        let process = self.machine.start(index, &mark, self.inputs.clone())?;
+        let mut frames = Vec::new();
         for message in self.greeting.messages() {
-            let mut frame = Vec::new();
-            protocol::encode(&message, &mut frame)?;
-            let _ = frames.send(frame);
+            protocol::encode(&message, &mut frames)?;
         }
+        process.send(frames);
         Ok(Process {
-            pid,
-            tree,
-            cookie,
-            frames,
-            pause,
+            process,
+            mark,
             unsent: Vec::new(),
         })
     }
-
-    /// Starts the process itself, and the threads at its streams. Returns its number, and it with its group.
-    #[cfg(not(feature = "sim"))]
-    fn launch(
-        &self,
-        index: usize,
-        cookie: &str,
-        outbox: Receiver<Vec<u8>>,
-        events: Sender<Event>,
-        pause: Arc<Pause>,
-    ) -> io::Result<(u32, Arc<Tree>)> {
-        let mut command = os::own_program()?;
-        command
-            .args(&self.launch.args)
-            .env(COOKIE, cookie)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped());
-        for (name, value) in &self.launch.hidden {
-            match value {
-                Some(value) => command.env(name, value),
-                None => command.env_remove(name),
-            };
-        }
-        inherit::isolate(&mut command);
-        let mut child = command.spawn()?;
-        let pid = child.id();
-        let tree = Arc::new(Tree::of(&child).inspect_err(|_| {
-            let _ = child.kill();
-        })?);
-        let (Some(stdin), Some(stdout), Some(stderr)) =
-            (child.stdin.take(), child.stdout.take(), child.stderr.take())
-        else {
-            return Err(io::Error::other("the worker process has no streams"));
-        };
-        let write = move || write_frames(stdin, &outbox);
-        thread::Builder::new()
-            .name(format!("to worker {}", index + 1))
-            .spawn(write)?;
-        let from = BufReader::with_capacity(64 * 1024, stdout);
-        let hold = Arc::clone(&tree);
-        let log = worker_log::pass_on(index, stderr, self.launch.pass_on)?;
-        let mut child = child;
-        let read = move || {
-            let status = read_frames(index, &mut child, &hold, from, &pause, &events);
-            // Its last lines come before what the node says about its end.
-            log.wait();
-            let _ = events.send(Event::WorkerGone {
-                worker: index,
-                status,
-            });
-        };
-        thread::Builder::new()
-            .name(format!("from worker {}", index + 1))
-            .spawn(read)?;
-        Ok((pid, tree))
-    }
-}
-
-/// Frames that pile up while one is written go out together.
-fn write_frames(mut to: ChildStdin, outbox: &Receiver<Vec<u8>>) {
-    while let Ok(mut bytes) = outbox.recv() {
-        while bytes.len() < 64 * 1024
-            && let Ok(more) = outbox.try_recv()
-        {
-            bytes.extend_from_slice(&more);
-        }
-        if to.write_all(&bytes).is_err() {
-            return;
-        }
-    }
-}
-
-/// Passes on what a worker tells, until its end. Returns how it ended.
-fn read_frames(
-    worker: usize,
-    child: &mut Child,
-    tree: &Tree,
-    mut from: BufReader<ChildStdout>,
-    pause: &Pause,
-    events: &Sender<Event>,
-) -> io::Result<ExitStatus> {
-    let mut end = None;
-    while end.is_none() {
-        if from.buffer().is_empty() {
-            pause.take();
-        }
-        let mut messages = Vec::new();
-        loop {
-            match protocol::read(&mut from) {
-                Ok(Some(message)) => messages.push(message),
-                Ok(None) => end = Some(Ok(())),
-                Err(error) => end = Some(Err(error)),
-            }
-            if end.is_some() || messages.len() >= MESSAGES || !protocol::is_there(from.buffer()) {
-                break;
-            }
-        }
-        if !messages.is_empty() {
-            // Without a dispatcher nobody wants to know, and the process ends by itself.
-            let _ = events.send(Event::Told { worker, messages });
-        }
-    }
-    if let Some(Err(error)) = end {
-        tracing::error!(worker = worker + 1, %error, "the worker process talks nonsense; killing it");
-        tree.kill();
-        let _ = child.kill();
-    }
-    child.wait()
 }

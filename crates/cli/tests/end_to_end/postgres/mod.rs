@@ -172,7 +172,7 @@ fn a_job_that_is_killed_for_the_lease_loses_no_attempt() {
     assert!(cut_off.elapsed() < LEASE);
     queue.write("go", "");
     proxy.set(Mode::Open);
-    node.wait_log("the lease is as good as over; killed what was still running");
+    node.wait_log("the lease is nearly over and the dispatcher does nothing; killed what was still running");
     let job = queue.wait_state(&id, "completed");
     assert_eq!(history(&job), ["1 returned", "2 succeeded"], "{job}");
     // The control: a worker process that dies otherwise.

@@ -1,5 +1,4 @@
-//! A node that a simulator runs: the real dispatcher, one round at a time, and never waiting. Only in builds with the
-//! feature `sim`.
+//! A node that a simulator runs: the real dispatcher, one round at a time, and never waiting.
 
 use std::rc::Rc;
 use std::sync::mpsc::{self, Sender};
@@ -7,26 +6,29 @@ use std::sync::mpsc::{self, Sender};
 use queuectl_core::NodeId;
 use queuectl_storage::{Location, NewNode, NodeGuard, OpenMode, Store, Wake};
 
-use super::dispatcher::Dispatcher;
-use super::events::Event;
-use super::lease::{Keeper, Lease};
-use super::{NodeEnd, NodeError, NodeOptions};
-use crate::env::Instant;
-use crate::sim;
+use super::env::Instant;
+use super::machine::SimMachine;
+use super::set_deadline;
+use crate::node::dispatcher::{Dispatcher, Setup};
+use crate::node::inputs::Input;
+use crate::node::lease::{Lease, Renewal, Stage};
+use crate::node::machine::Machine;
+use crate::node::{NodeEnd, NodeError, NodeOptions};
 
 /// See the module.
 pub struct SimNode {
     id: NodeId,
-    cookie: String,
+    mark: String,
     dispatcher: Dispatcher,
-    keeper: Keeper,
+    renewal: Renewal,
+    seen: Stage,
     lease_store: Option<Store>,
-    events: Sender<Event>,
+    inputs: Sender<Input>,
     guard: NodeGuard,
 }
 
 impl SimNode {
-    /// Enters a node, as [`run_node`](super::run_node) does. No two nodes may have the same mark.
+    /// Enters a node, as [`run_node`](crate::run_node) does. No two nodes may have the same mark.
     ///
     /// # Errors
     /// [`NodeError`].
@@ -47,26 +49,35 @@ impl SimNode {
         };
         let (now, length, before) = (store.now()?, store.settings()?.lease, Instant::now());
         let (id, guard, _) = store.enter_node(&node, now)?;
-        let lease = Lease::keep(&options.location, id, mark, length, before, |_| {})
-            .map_err(NodeError::setup("keep the lease"))?;
-        tell_deadline(&lease, mark);
-        let (events, inbox) = mpsc::channel();
-        let dispatcher = Dispatcher::new(
+        let lease = match options.location {
+            Location::Sqlite(_) => Lease::not_needed(),
+            Location::Postgres(_) => {
+                let mark = mark.to_owned();
+                Lease::held(length, before, move |at| {
+                    set_deadline(&mark, at);
+                    Ok(())
+                })
+            }
+        };
+        let (inputs, inbox) = mpsc::channel();
+        let setup = Setup {
             store,
-            id,
-            mark.to_owned(),
+            node: id,
+            mark: mark.to_owned(),
             options,
             lease,
-            events.clone(),
-            Rc::new(inbox),
-        )?;
+            lease_file: None,
+            machine: Rc::new(SimMachine),
+        };
+        let dispatcher = Dispatcher::new(setup, inputs.clone(), Rc::new(inbox))?;
         Ok(SimNode {
             id,
-            cookie: mark.to_owned(),
+            mark: mark.to_owned(),
             dispatcher,
-            keeper: Keeper::new(),
+            renewal: Renewal::new(),
+            seen: Stage::Held,
             lease_store,
-            events,
+            inputs,
             guard,
         })
     }
@@ -90,23 +101,30 @@ impl SimNode {
 
     /// Somebody changed the store.
     pub fn wake(&self) {
-        let _ = self.events.send(Event::Wake(Wake::Control));
+        let _ = self.inputs.send(Input::Wake(Wake::Control));
     }
 
     /// The user asks it to stop.
     pub fn signal(&self) {
-        let _ = self.events.send(Event::StopSignal);
+        let _ = self.inputs.send(Input::StopSignal);
     }
 
-    /// Keeps its lease, if it has one: what has threads of its own in a real node.
+    /// Takes one step of each thread that keeps the lease of a real node, if this one has a lease.
     pub fn keep_lease(&mut self) {
-        let lease = &self.dispatcher.lease;
-        if let Some(store) = &mut self.lease_store
-            && self.keeper.step(lease, store, self.id, &self.cookie)
+        if let (Some(store), Some(shared)) = (&mut self.lease_store, self.dispatcher.lease.shared())
+            && !shared.is_lost()
         {
-            let _ = self.events.send(Event::Lease);
+            let id = self.id;
+            let held = !self.renewal.is_due()
+                || shared.renew(&mut self.renewal, |length| store.renew_lease(id, length));
+            let found = shared.watch(&mut self.seen);
+            if found.sweep {
+                SimMachine.kill_marked(&self.mark);
+            }
+            if found.changed || !held {
+                let _ = self.inputs.send(Input::Lease);
+            }
         }
-        tell_deadline(&self.dispatcher.lease, &self.cookie);
     }
 
     /// One round of the dispatcher. Says how the node ended, if it did; then it is not to be used any more.
@@ -122,12 +140,5 @@ impl SimNode {
     /// The dispatcher's process is killed.
     pub fn crash(self) {
         self.guard.crash();
-    }
-}
-
-/// What worker processes read in a file.
-fn tell_deadline(lease: &Lease, mark: &str) {
-    if let Some(at) = lease.deadline() {
-        sim::set_deadline(mark, at);
     }
 }

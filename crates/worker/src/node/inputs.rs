@@ -15,7 +15,7 @@ use crate::os;
 use crate::protocol::FromWorker;
 
 /// An event.
-pub enum Event {
+pub enum Input {
     /// Another process changed the store.
     Wake(Wake),
     /// The node's lease came to another stage.
@@ -42,26 +42,26 @@ pub enum Event {
 
 /// Passes on signals to whichever run of the node there is: a node that enters again listens to them as before, with one
 /// thread and the descriptors of one.
-pub struct Signals(Arc<Mutex<Sender<Event>>>);
+pub struct Signals(Arc<Mutex<Sender<Input>>>);
 
 impl Signals {
     /// Starts passing on signals.
-    pub fn listen(events: &Sender<Event>) -> io::Result<Signals> {
+    pub fn listen(events: &Sender<Input>) -> io::Result<Signals> {
         let to = Arc::new(Mutex::new(events.clone()));
         let signals = Signals(Arc::clone(&to));
         os::on_stop_signal(move || {
             let to = to.lock().unwrap_or_else(PoisonError::into_inner);
-            let _ = to.send(Event::StopSignal);
+            let _ = to.send(Input::StopSignal);
         })?;
         Ok(signals)
     }
 
     /// From now on they go there, and so does one that came too late for the run before.
-    pub fn pass_to(&self, events: &Sender<Event>, before: &Receiver<Event>) {
+    pub fn pass_to(&self, events: &Sender<Input>, before: &Receiver<Input>) {
         let mut to = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         to.clone_from(events);
-        if before.try_iter().any(|event| matches!(event, Event::StopSignal)) {
-            let _ = to.send(Event::StopSignal);
+        if before.try_iter().any(|event| matches!(event, Input::StopSignal)) {
+            let _ = to.send(Input::StopSignal);
         }
     }
 }
@@ -76,14 +76,14 @@ impl Drop for WakeUps {
 }
 
 /// Starts passing on wake-ups.
-pub fn pass_wake_ups(events: &Sender<Event>, mut listener: WakeListener) -> io::Result<WakeUps> {
+pub fn pass_wake_ups(events: &Sender<Input>, mut listener: WakeListener) -> io::Result<WakeUps> {
     let wakes = events.clone();
     let wake_ups = WakeUps(Arc::default());
     listener.end_with(&wake_ups.0);
     thread::Builder::new().name("wake-ups".into()).spawn(move || {
         // Without wake-ups the poll interval remains.
         while let Ok(wake) = listener.wait()
-            && wakes.send(Event::Wake(wake)).is_ok()
+            && wakes.send(Input::Wake(wake)).is_ok()
         {}
     })?;
     Ok(wake_ups)

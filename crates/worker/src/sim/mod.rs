@@ -4,21 +4,27 @@
 //! A simulated worker process takes its jobs from the same frames, and keeps the same books of them, as a real one; what
 //! is missing is the executor. When a job ends, and how, is for the simulator to say. Of everything that starts or ends
 //! to run there is a log, as jobs would write it themselves.
+//!
+//! [`SimNode`] is the real dispatcher on this machine. `env` and `failpoints` stand in the place of the crate's own, which
+//! `lib.rs` chooses: nothing else in the crate knows of the simulator.
+
+pub(crate) mod env;
+pub(crate) mod failpoints;
+mod machine;
+mod node;
 
 use std::cell::RefCell;
 use std::io;
-use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, TryRecvError};
 use std::time::Duration;
 
 use queuectl_core::{Advice, Clock, Outcome, OutcomeKind, Output, Timestamp};
 use queuectl_executor::{Finished, Run, RunKey, StopReason};
-use queuectl_scheduler::RetryPolicy;
-use queuectl_storage::sim::{self, Guard};
+use queuectl_storage::sim;
 
-use crate::env::Instant;
-use crate::node::Event;
-pub use crate::node::SimNode;
+use self::env::Instant;
+pub use self::node::SimNode;
+use crate::node::inputs::Input;
 use crate::process::{Jobs, Stop, Stopping};
 use crate::protocol::{self, FromWorker, ToWorker};
 
@@ -68,10 +74,10 @@ pub struct View {
 struct Process {
     pid: u32,
     worker: usize,
-    cookie: String,
+    mark: String,
     machine: u32,
     frames: Receiver<Vec<u8>>,
-    events: Sender<Event>,
+    inputs: Sender<Input>,
     jobs: Jobs,
     running: Vec<Running>,
     dead: bool,
@@ -242,16 +248,16 @@ fn report(running: Running, end: End) -> Finished {
 
 impl Process {
     fn tell(&self, message: FromWorker) {
-        let told = Event::Told {
+        let told = Input::Told {
             worker: self.worker,
             messages: vec![message],
         };
-        let _ = self.events.send(told);
+        let _ = self.inputs.send(told);
     }
 
     fn die(&mut self) {
         self.dead = true;
-        let _ = self.events.send(Event::WorkerGone {
+        let _ = self.inputs.send(Input::WorkerGone {
             worker: self.worker,
             status: Err(io::Error::other("killed")),
         });
@@ -283,9 +289,9 @@ impl Table {
 
     /// Whether the lease of a process's node is over.
     fn is_over(&self, place: usize) -> bool {
-        let cookie = &self.processes[place].cookie;
+        let own = &self.processes[place].mark;
         let mut deadlines = self.deadlines.iter();
-        deadlines.any(|(mark, at)| cookie.starts_with(mark) && *at <= Instant::now())
+        deadlines.any(|(node, at)| own.starts_with(node) && *at <= Instant::now())
     }
 
     /// As a real one does: none begins when the lease is over.
@@ -365,94 +371,5 @@ impl Table {
                 | ToWorker::OpenFiles(_) => {}
             }
         }
-    }
-}
-
-/// A worker process and its process group, which is found by its mark here.
-pub(crate) struct Tree;
-
-impl Tree {
-    pub(crate) fn kill(&self) {}
-    pub(crate) fn kill_rest(&self) {}
-    pub(crate) fn let_go(&self) {}
-}
-
-/// Starts a worker process. Returns its number, and it.
-pub(crate) fn start(
-    worker: usize,
-    cookie: &str,
-    frames: Receiver<Vec<u8>>,
-    events: Sender<Event>,
-) -> (u32, Arc<Tree>) {
-    with(|table| {
-        table.last_pid += 1;
-        table.processes.push(Process {
-            pid: table.last_pid,
-            worker,
-            cookie: cookie.to_owned(),
-            machine: table.machine,
-            frames,
-            events,
-            jobs: Jobs::default(),
-            running: Vec::new(),
-            dead: false,
-            leaves_at: None,
-        });
-        (table.last_pid, Arc::new(Tree))
-    })
-}
-
-/// Kills what carries the mark on this machine. Returns how many processes.
-pub fn kill_marked(prefix: &str) -> usize {
-    if sim::is_disabled(Guard::Sweep) {
-        return 0;
-    }
-    with(|table| {
-        let mut killed = 0;
-        for place in 0..table.processes.len() {
-            let process = &mut table.processes[place];
-            if process.machine == table.machine && process.cookie.starts_with(prefix) {
-                killed += process.running.len();
-                if !process.dead {
-                    killed += 1;
-                    process.die();
-                }
-                table.clear(place);
-            }
-        }
-        table.bury();
-        killed
-    })
-}
-
-/// What a dead worker process left behind is found by its mark.
-pub fn kill_adopted(_: &[u32], _: &str) -> usize {
-    0
-}
-
-/// The worker processes of a node leave, with all that they run.
-pub(crate) fn leave(cookie: &str, left: &mut [Option<Arc<Tree>>]) {
-    left.fill(None);
-    with(|table| {
-        for place in 0..table.processes.len() {
-            if table.processes[place].cookie.starts_with(cookie) {
-                table.clear(place);
-                table.processes[place].dead = true;
-            }
-        }
-        table.bury();
-    });
-}
-
-/// The policy, or one without a maximum if that guard is off.
-pub(crate) fn without_maximum(policy: RetryPolicy) -> RetryPolicy {
-    let max_retries = if sim::is_disabled(Guard::Attempts) {
-        u32::MAX
-    } else {
-        policy.max_retries
-    };
-    RetryPolicy {
-        max_retries,
-        ..policy
     }
 }

@@ -1,6 +1,6 @@
-//! Keeping the lease of a node whose store is on a server.
+//! The lease of a node whose store is on a server: how long it is held, and what is due when it cannot be renewed.
 //!
-//! On SQLite a node holds a file lock and there is nothing to keep. On a server it has a lease, by the server's clock,
+//! On SQLite a node holds a file lock and there is nothing to renew. On a server it has a lease, by the server's clock,
 //! and other nodes take its jobs over when that is over. So a node that cannot renew it must have stopped its jobs
 //! before. It goes by its own monotonic clock for that, from the moment when it *asked* for the last renewal, which is
 //! before the server began to count:
@@ -13,23 +13,18 @@
 //! | 11/12 | if the dispatcher did not get round to it, whatever carries the node's mark is killed |
 //! | 23/24 | worker processes kill their jobs and end, for the whole dispatcher may be stopped; see [`crate::deadline`] |
 //!
-//! One thread renews, over a connection of its own, and another looks at the time: the first may hang in a call to a
-//! server that does not answer, and so may the dispatcher. When the server is back the lease is renewed and the node
-//! goes on, unless another has taken it over meanwhile: then it ends, and is entered again as a new node.
+//! Here is the state that the dispatcher and the lease's threads share. The threads are in [`keeper`]; the simulator takes
+//! their steps one by one.
 
-use std::path::PathBuf;
+pub mod keeper;
+
+use std::io;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use queuectl_core::NodeId;
-use queuectl_executor::StopReason;
-use queuectl_storage::{Location, OpenMode, Store, StoreError};
+use queuectl_storage::StoreError;
 
-use super::dispatcher::Dispatcher;
-use super::events::Event;
-use crate::deadline::Deadline;
-use crate::env::{self, Instant};
-use crate::protocol::ToWorker;
+use crate::env::Instant;
 
 /// Between two tries to renew that fail.
 const RETRY_FIRST: Duration = Duration::from_millis(100);
@@ -38,7 +33,8 @@ const RETRY_MOST: Duration = Duration::from_secs(1);
 /// A node's hold on its lease; none is needed on SQLite. Nothing is renewed any more when it is dropped.
 pub struct Lease(Option<Arc<Shared>>);
 
-struct Shared {
+/// What the dispatcher shares with those who renew and watch.
+pub struct Shared {
     state: Mutex<State>,
     changed: Condvar,
 }
@@ -51,8 +47,8 @@ struct State {
     renewed: Instant,
     /// Whether the dispatcher has anything running.
     running: bool,
-    /// Tells worker processes.
-    deadline: Option<Deadline>,
+    /// Tells worker processes until when they may run jobs.
+    tell: Box<dyn Fn(Instant) -> io::Result<()> + Send>,
     /// When everything that ran was killed, because the dispatcher did not get round to it.
     swept: Option<Instant>,
     /// Another node has taken this one over.
@@ -62,10 +58,14 @@ struct State {
 
 /// How far a lease has gone without renewal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Stage {
+pub enum Stage {
+    /// Jobs may be claimed and started.
     Held,
+    /// Running jobs are to stop.
     Stop,
+    /// They are to be killed.
     Kill,
+    /// They are killed without the dispatcher.
     Sweep,
 }
 
@@ -93,15 +93,13 @@ impl Stage {
 impl State {
     /// Tells worker processes until when they may run jobs.
     fn tell_workers(&self) {
-        if let Some(deadline) = &self.deadline
-            && let Err(error) = deadline.set(self.deadline_at())
-        {
+        if let Err(error) = (self.tell)(self.deadline()) {
             tracing::error!(%error, "cannot tell worker processes that the lease was renewed");
         }
     }
 
     /// By then worker processes have killed their jobs.
-    fn deadline_at(&self) -> Instant {
+    fn deadline(&self) -> Instant {
         self.renewed + self.granted / 24 * 23
     }
 
@@ -118,6 +116,14 @@ impl State {
     }
 }
 
+/// What a look at the time found.
+pub struct Watched {
+    /// The dispatcher is to be told that the stage changed.
+    pub changed: bool,
+    /// Everything that carries the node's mark is to be killed.
+    pub sweep: bool,
+}
+
 impl Shared {
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
@@ -129,59 +135,74 @@ impl Shared {
         let waited = self.changed.wait_timeout(state, wait);
         waited.unwrap_or_else(PoisonError::into_inner).0
     }
+
+    /// Renews the lease with `renew`, which takes the length and says whether the node still has it. False once it is
+    /// lost.
+    pub fn renew(
+        &self,
+        renewal: &mut Renewal,
+        renew: impl FnOnce(Duration) -> Result<bool, StoreError>,
+    ) -> bool {
+        let (wanted, asked) = (self.state().wanted, Instant::now());
+        // Without the lock: the server may not answer.
+        let renewed = renew(wanted);
+        let held = renewal.tried(&mut self.state(), wanted, asked, renewed);
+        self.changed.notify_all();
+        held
+    }
+
+    /// Looks at the time. `seen` is the stage of the look before.
+    pub fn watch(&self, seen: &mut Stage) -> Watched {
+        let mut state = self.state();
+        let stage = state.stage(Instant::now());
+        let changed = std::mem::replace(seen, stage) != stage;
+        let sweep = changed && stage == Stage::Sweep && state.running;
+        if sweep {
+            // Before anybody can notice.
+            state.swept = Some(Instant::now());
+        }
+        Watched { changed, sweep }
+    }
+
+    /// Whether another node has taken this one over.
+    pub fn is_lost(&self) -> bool {
+        self.state().lost
+    }
 }
 
 impl Lease {
-    /// Starts keeping the lease of a node that has entered. `entered` is a moment before it did.
-    pub fn keep(
-        location: &Location,
-        node: NodeId,
-        cookie: &str,
+    /// Of a node that needs none.
+    pub fn not_needed() -> Lease {
+        Lease(None)
+    }
+
+    /// Of a node that entered after the moment `entered`, with a lease of that length. `tell` tells worker processes until
+    /// when they may run jobs.
+    pub fn held(
         length: Duration,
         entered: Instant,
-        tell: impl Fn(Event) + Send + Clone + 'static,
-    ) -> std::io::Result<Lease> {
-        if let Location::Sqlite(_) = location {
-            return Ok(Lease(None));
-        }
-        let file = location.state_dir().join("nodes").join(format!("{node}.lease"));
+        tell: impl Fn(Instant) -> io::Result<()> + Send + 'static,
+    ) -> Lease {
         let state = State {
             wanted: length,
             granted: length,
             renewed: entered,
             running: false,
-            deadline: match cfg!(feature = "sim") {
-                true => None,
-                false => Some(Deadline::create(file)?),
-            },
+            tell: Box::new(tell),
             swept: None,
             lost: false,
             done: false,
         };
         state.tell_workers();
-        let shared = Arc::new(Shared {
+        Lease(Some(Arc::new(Shared {
             state: Mutex::new(state),
             changed: Condvar::new(),
-        });
-        let lease = Lease(Some(Arc::clone(&shared)));
-        let (location, renewing, wake) = (location.clone(), Arc::clone(&shared), tell.clone());
-        env::thread("lease", move || renew(&location, node, &renewing, &wake))?;
-        let cookie = cookie.to_owned();
-        env::thread("lease watch", move || watch(&shared, &cookie, &tell))?;
-        Ok(lease)
+        })))
     }
 
-    /// The file that tells worker processes until when they may run jobs.
-    pub fn file(&self) -> Option<PathBuf> {
-        let shared = self.0.as_ref()?;
-        let state = shared.state();
-        state.deadline.as_ref().map(|deadline| deadline.path().to_owned())
-    }
-
-    /// Until when worker processes may run jobs, if the node has a lease.
-    #[cfg(feature = "sim")]
-    pub fn deadline(&self) -> Option<Instant> {
-        Some(self.0.as_ref()?.state().deadline_at())
+    /// What those share who renew and watch, if there is anything to renew.
+    pub fn shared(&self) -> Option<&Arc<Shared>> {
+        self.0.as_ref()
     }
 
     /// Whether jobs may be claimed and started.
@@ -189,7 +210,8 @@ impl Lease {
         self.stage() == Stage::Held
     }
 
-    fn stage(&self) -> Stage {
+    /// How it stands now.
+    pub fn stage(&self) -> Stage {
         match &self.0 {
             None => Stage::Held,
             Some(shared) => match shared.state() {
@@ -201,7 +223,7 @@ impl Lease {
 
     /// Whether another node has taken this one over.
     pub fn is_lost(&self) -> bool {
-        self.0.as_ref().is_some_and(|shared| shared.state().lost)
+        self.0.as_ref().is_some_and(|shared| shared.is_lost())
     }
 
     /// From the next renewal on it lasts that long.
@@ -250,6 +272,11 @@ impl Renewal {
         }
     }
 
+    /// Whether it is time to renew.
+    pub fn is_due(&self) -> bool {
+        self.next <= Instant::now()
+    }
+
     /// Takes note of a try, and when it was asked for. False if the lease is lost.
     fn tried(
         &mut self,
@@ -276,140 +303,6 @@ impl Renewal {
     }
 }
 
-/// Renews until the node is done or lost.
-fn renew(location: &Location, node: NodeId, shared: &Shared, tell: &impl Fn(Event)) {
-    let mut store: Option<Store> = None;
-    let mut renewal = Renewal::new();
-    loop {
-        let mut state = shared.state();
-        while !state.done && Instant::now() < renewal.next {
-            state = shared.wait(state, renewal.next);
-            renewal.next = renewal.next.min(state.renewed + state.wanted / 6);
-        }
-        if state.done {
-            return;
-        }
-        let (wanted, asked) = (state.wanted, Instant::now());
-        drop(state);
-        let renewed = match &mut store {
-            Some(store) => store.renew_lease(node, wanted),
-            None => Store::open(location, OpenMode::MustExist)
-                .and_then(|opened| store.insert(opened).renew_lease(node, wanted)),
-        };
-        let held = renewal.tried(&mut shared.state(), wanted, asked, renewed);
-        shared.changed.notify_all();
-        if !held {
-            tell(Event::Lease);
-            return;
-        }
-    }
-}
-
-/// Looks at the time, and has the dispatcher do what the lease's stage asks for. What the dispatcher did not get round
-/// to is done here in the end.
-fn watch(shared: &Shared, cookie: &str, tell: &impl Fn(Event)) {
-    let mut seen = Stage::Held;
-    let mut state = shared.state();
-    while !state.done && !state.lost {
-        let stage = state.stage(Instant::now());
-        if stage != seen {
-            seen = stage;
-            let sweep = stage == Stage::Sweep && state.running;
-            if sweep {
-                // Before anybody can notice.
-                state.swept = Some(Instant::now());
-            }
-            drop(state);
-            tell(Event::Lease);
-            if sweep {
-                let killed = env::kill_marked(cookie);
-                tracing::error!(
-                    processes = killed,
-                    "the lease is as good as over; killed what was still running"
-                );
-            }
-            state = shared.state();
-            continue;
-        }
-        let until = stage
-            .next()
-            .map_or_else(|| Instant::now() + RETRY_MOST, |next| state.at(next));
-        state = shared.wait(state, until);
-    }
-}
-
-/// What the two threads do, step by step.
-#[cfg(feature = "sim")]
-pub struct Keeper {
-    renewal: Renewal,
-    seen: Stage,
-}
-
-#[cfg(feature = "sim")]
-impl Keeper {
-    pub fn new() -> Keeper {
-        Keeper {
-            renewal: Renewal::new(),
-            seen: Stage::Held,
-        }
-    }
-
-    /// Renews the lease if it is time, and looks at the time. Says whether the dispatcher is to be told.
-    pub fn step(&mut self, lease: &Lease, store: &mut Store, node: NodeId, cookie: &str) -> bool {
-        let Some(shared) = &lease.0 else {
-            return false;
-        };
-        let mut state = shared.state();
-        if state.lost {
-            return false;
-        }
-        if self.renewal.next <= Instant::now() {
-            let (wanted, asked) = (state.wanted, Instant::now());
-            let renewed = store.renew_lease(node, wanted);
-            if !self.renewal.tried(&mut state, wanted, asked, renewed) {
-                return true;
-            }
-        }
-        let stage = state.stage(Instant::now());
-        if stage == Stage::Sweep && state.running {
-            env::kill_marked(cookie);
-        }
-        std::mem::replace(&mut self.seen, stage) != stage
-    }
-}
-
-impl Dispatcher {
-    /// The lease came to another stage. An event may be late, so what counts is how it stands now.
-    pub(super) fn lease_changed(&mut self) {
-        let kill = match self.lease.stage() {
-            Stage::Held => {
-                tracing::info!("the lease could be renewed again; going on");
-                return;
-            }
-            Stage::Stop => false,
-            Stage::Kill | Stage::Sweep => true,
-        };
-        self.give_back_unassigned();
-        self.recall_all();
-        let running = self.claims.running();
-        let reason = StopReason::Returned;
-        if kill {
-            tracing::error!(running, "the lease is nearly over; killing running jobs");
-            for (worker, key) in self.claims.all() {
-                self.worker_pool.send(worker, &ToWorker::Kill(key, reason));
-            }
-        } else {
-            tracing::error!(
-                running,
-                "the lease could not be renewed for long; stopping running jobs"
-            );
-            for (worker, key) in self.claims.stop_all(reason) {
-                self.worker_pool.send(worker, &ToWorker::Stop(key, reason));
-            }
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -422,7 +315,7 @@ mod tests {
             granted: Duration::from_secs(12),
             renewed,
             running: false,
-            deadline: None,
+            tell: Box::new(|_| Ok(())),
             swept: None,
             lost: false,
             done: false,
