@@ -37,7 +37,7 @@ pub enum PluginError {
         cause: String,
     },
     /// It is a library, but no queuectl plugin.
-    #[error("{path} is no queuectl plugin: {cause}; remove it or install the right file", path = path.display())]
+    #[error("{path} is not a queuectl plugin: {cause}; remove it or install the right file", path = path.display())]
     NoPlugin {
         /// The file.
         path: PathBuf,

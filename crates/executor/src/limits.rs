@@ -101,7 +101,9 @@ impl Limits {
     /// Checks what makes no sense anywhere.
     pub(crate) fn check(&self) -> Result<(), String> {
         if let Some(mask) = self.umask.filter(|mask| *mask > 0o777) {
-            return Err(format!("{mask:o} is no umask; it has at most three octal digits"));
+            return Err(format!(
+                "{mask:o} is not a umask; it has at most three octal digits"
+            ));
         }
         if let Some(nice) = self.nice.filter(|nice| !(-20..=19).contains(nice)) {
             return Err(format!("a niceness of {nice} is out of range; use -20 to 19"));
@@ -123,7 +125,7 @@ impl Limits {
         }
         match &self.user {
             Some(user) if user.is_empty() || user.contains('\0') => {
-                Err(format!("'{}' is no user", user.escape_debug()))
+                Err(format!("'{}' is not a user", user.escape_debug()))
             }
             _ => Ok(()),
         }
@@ -157,7 +159,7 @@ mod tests {
             ..none()
         };
         assert_eq!(said(umask(0o777)), "");
-        assert!(said(umask(0o1000)).contains("1000 is no umask"));
+        assert!(said(umask(0o1000)).contains("1000 is not a umask"));
         let nice = |nice| Limits {
             nice: Some(nice),
             ..none()

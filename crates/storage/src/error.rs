@@ -124,7 +124,7 @@ pub enum StoreError {
     )]
     Encoding(String),
     /// There is nothing at the location and nothing was to be created.
-    #[error("there is no queue here yet; `queuectl init` makes one")]
+    #[error("there is no queue here yet; `queuectl init` creates one")]
     Missing,
     /// The file is empty, and there was a queue.
     #[error(
@@ -192,7 +192,7 @@ pub enum StoreError {
         known: i32,
     },
     /// What was asked for is done with a file.
-    #[error("this queue is no file but a schema of a PostgreSQL database")]
+    #[error("this queue is not a file but a schema of a PostgreSQL database")]
     NoFile,
     /// The store to copy to has something in it.
     #[error("the queue to copy to is not empty; choose a new file, or a schema that is not there yet")]
@@ -293,7 +293,7 @@ impl StoreError {
 fn bad_server(bad: BadServer) -> &'static str {
     match bad {
         BadServer::Url => {
-            "this is no location on PostgreSQL; give postgres://USER@HOST:PORT/DATABASE, with parameters as libpq has them (special characters as %XX)"
+            "this is not a location on PostgreSQL; give postgres://USER@HOST:PORT/DATABASE, with parameters as libpq has them (special characters as %XX)"
         }
         BadServer::Port => "the port of the location on PostgreSQL is not a number from 1 to 65535",
         BadServer::Home => {

@@ -38,7 +38,7 @@ impl Image {
                 .any(|part| part.is_empty() || part.starts_with('.'));
         if odd {
             return Err(format!(
-                "'{}' is no name of an image; write it as NAME, NAME:TAG or NAME@DIGEST",
+                "'{}' is not the name of an image; write it as NAME, NAME:TAG or NAME@DIGEST",
                 text.escape_debug()
             ));
         }

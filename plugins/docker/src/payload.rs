@@ -107,7 +107,7 @@ impl TryFrom<Scalar> for Memory {
             .map(Memory)
             .ok_or_else(|| {
                 format!(
-                    "'{text}' is no value for memory; it takes a number of bytes, or a size such as 512MiB"
+                    "invalid value '{text}' for memory: expected a number of bytes or a size such as 512MiB"
                 )
             })
     }
@@ -130,7 +130,9 @@ impl TryFrom<Scalar> for Cpus {
         cpus.filter(|cpus| (0.001..=100_000.0).contains(cpus))
             .map(|cpus| Cpus((cpus * 1e9).round() as i64))
             .ok_or_else(|| {
-                format!("'{text}' is no value for cpus; it takes a decimal number of processors, such as 0.5")
+                format!(
+                    "invalid value '{text}' for cpus: expected a decimal number of processors such as 0.5"
+                )
             })
     }
 }
@@ -161,11 +163,11 @@ mod tests {
             (r#"{"image":"a","imagee":"b"}"#, "imagee"),
             (
                 r#"{"image":"a","memory":"much"}"#,
-                "'much' is no value for memory",
+                "invalid value 'much' for memory",
             ),
-            (r#"{"image":"a","memory":0}"#, "'0' is no value for memory"),
-            (r#"{"image":"a","cpus":-1}"#, "'-1' is no value for cpus"),
-            (r#"{"image":"a","cpus":"x"}"#, "'x' is no value for cpus"),
+            (r#"{"image":"a","memory":0}"#, "invalid value '0' for memory"),
+            (r#"{"image":"a","cpus":-1}"#, "invalid value '-1' for cpus"),
+            (r#"{"image":"a","cpus":"x"}"#, "invalid value 'x' for cpus"),
             (r#"{"image":"a","pull":["sometimes"]}"#, "sometimes"),
             (r#"{"image":"a","mounts":[{"source":"/a"}]}"#, "target"),
         ] {

@@ -65,12 +65,12 @@ impl Spec {
         }
         if let Some(workdir) = payload.workdir.as_deref().filter(|path| !path.starts_with('/')) {
             return Err(format!(
-                "payload.workdir '{}' is no absolute path in the container",
+                "payload.workdir '{}' is not an absolute path in the container",
                 workdir.escape_debug()
             ));
         }
         if payload.pids == Some(0) {
-            return Err("'0' is no value for pids; it takes a number from 1".to_owned());
+            return Err("invalid value '0' for pids: expected a number from 1".to_owned());
         }
         let body = ContainerCreateBody {
             image: Some(image.text.clone()),
@@ -123,7 +123,7 @@ fn environment(request: &Request, payload: &Payload) -> Result<Vec<String>, Stri
     let odd = |name: &&String| name.is_empty() || name.contains(['=', '\0']);
     if let Some(name) = env.keys().find(odd) {
         return Err(format!(
-            "'{}' is no name of an environment variable",
+            "'{}' is not the name of an environment variable",
             name.escape_debug()
         ));
     }
@@ -200,7 +200,7 @@ fn mount_of(mount: &payload::Mount, policy: &Policy) -> Result<Mount, String> {
     if !mount.target.starts_with('/') {
         let target = mount.target.escape_debug();
         return Err(format!(
-            "the target '{target}' of a mount is no absolute path in the container"
+            "the target '{target}' of a mount is not an absolute path in the container"
         ));
     }
     if !policy.mounts.allow(source) {

@@ -20,7 +20,7 @@ impl TryFrom<serde_json::Value> for Statuses {
 
     fn try_from(value: serde_json::Value) -> Result<Self, String> {
         let bad =
-            || format!("{value} is no status; write a number such as 204 or a range such as \"200-299\"");
+            || format!("{value} is not a status; write a number such as 204 or a range such as \"200-299\"");
         let number = |text: &str| text.trim().parse::<u16>().ok();
         let range = match &value {
             serde_json::Value::Number(one) => number(&one.to_string()).map(|one| one..=one),
@@ -107,7 +107,7 @@ mod tests {
         for bad in ["99", "600", "-200", "2e2", "200.5", "70000", "null", "[]", "true"] {
             let text = read(bad).unwrap_err().to_string();
             assert!(
-                text.contains("is no status; write a number such as 204"),
+                text.contains("is not a status; write a number such as 204"),
                 "{bad}: {text}"
             );
         }

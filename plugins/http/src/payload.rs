@@ -164,7 +164,7 @@ fn method(name: Option<&str>, has_body: bool) -> Result<Method, String> {
     found.cloned().ok_or_else(|| {
         let names: Vec<&str> = METHODS.iter().map(Method::as_str).collect();
         format!(
-            "'{}' is no method; take one of {}",
+            "'{}' is not a method; use one of {}",
             name.escape_debug(),
             names.join(", ")
         )
@@ -177,7 +177,7 @@ fn headers(given: &BTreeMap<String, String>) -> Result<HeaderMap, String> {
         let shown = name.escape_debug();
         let parsed: HeaderName = name
             .parse()
-            .map_err(|_| format!("'{shown}' is no name of a header"))?;
+            .map_err(|_| format!("'{shown}' is not the name of a header"))?;
         if RESERVED.contains(&parsed.as_str()) {
             return Err(format!(
                 "the header '{shown}' is set by the executor; leave it out"
@@ -291,12 +291,15 @@ mod tests {
             (url(r#","retries":3"#), "unknown field `retries`"),
             (
                 url(r#","method":"FETCH""#),
-                "'FETCH' is no method; take one of GET, HEAD, POST",
+                "'FETCH' is not a method; use one of GET, HEAD, POST",
             ),
             (url(r#","method":"TRACE""#), "no method"),
             (url(r#","body":"","json":1"#), "exclude each other"),
             (url(r#","body":{}"#), "invalid type: map, expected a string"),
-            (url(r#","headers":{"a b":""}"#), "'a b' is no name of a header"),
+            (
+                url(r#","headers":{"a b":""}"#),
+                "'a b' is not the name of a header",
+            ),
             (
                 url(r#","headers":{"a":"x\r\nb: c"}"#),
                 "the header 'a' has a value with a line break",
@@ -315,7 +318,7 @@ mod tests {
             (url(r#","timeout":"soon""#), "\"soon\" is not a timeout"),
             (url(r#","expect_status":[]"#), "an empty list"),
             (url(r#","expect_status":204"#), "expected a sequence"),
-            (url(r#","expect_status":["2xx"]"#), "\"2xx\" is no status"),
+            (url(r#","expect_status":["2xx"]"#), "\"2xx\" is not a status"),
             (url(r#","redirects":21"#), "at most 20, not 21"),
             (url(r#","redirects":-1"#), "invalid value"),
             (

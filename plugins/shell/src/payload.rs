@@ -115,7 +115,9 @@ impl Chosen {
             "env" => limits.env = text.parse()?,
             "umask" => limits.umask = Some(text.parse()?),
             "nice" => {
-                let number: i64 = text.parse().map_err(|_| format!("'{text}' is no whole number"))?;
+                let number: i64 = text
+                    .parse()
+                    .map_err(|_| format!("'{text}' is not a whole number"))?;
                 limits.nice = Some(number.try_into()?);
             }
             "rlimits" => limits.rlimits = text.parse()?,

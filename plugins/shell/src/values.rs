@@ -37,7 +37,7 @@ impl Scalar {
             } else {
                 "a number"
             };
-            format!("'{text}' is no value for {name}; it takes {takes}, or unlimited")
+            format!("invalid value '{text}' for {name}: expected {takes}, or unlimited")
         })
     }
 }
@@ -74,14 +74,14 @@ impl TryFrom<Names> for Inherit {
             Names::Word(word) if word == "inherit" => Ok(Inherit::All),
             Names::Word(word) if word == "clear" => Ok(Inherit::Only(Vec::new())),
             Names::Word(word) => Err(format!(
-                "'{word}' is no value for env; it takes inherit, clear, or a list of names"
+                "invalid value '{word}' for env: expected inherit, clear, or a list of names"
             )),
             Names::List(names) => {
                 let stem = |name: &String| name.strip_suffix('*').unwrap_or(name).to_owned();
                 let bad = |name: &&String| name.is_empty() || stem(name).contains(['=', '*', '\0']);
                 match names.iter().find(bad) {
                     Some(name) => Err(format!(
-                        "'{name}' is no name of a variable; a * may only stand at its end"
+                        "'{name}' is not the name of a variable; a * is allowed only at its end"
                     )),
                     None => Ok(Inherit::Only(names)),
                 }
@@ -124,7 +124,7 @@ impl FromStr for Umask {
             .ok()
             .filter(|mask| digits && *mask <= 0o777)
             .map(Umask)
-            .ok_or_else(|| format!("'{text}' is no umask; it takes octal digits such as 027, up to 777"))
+            .ok_or_else(|| format!("'{text}' is not a umask; write octal digits such as 027, up to 777"))
     }
 }
 
@@ -242,7 +242,7 @@ impl FromStr for Rlimits {
         let entry = |entry: &str| {
             let (name, value) = entry
                 .split_once('=')
-                .ok_or_else(|| format!("'{entry}' is no rlimit; write NAME=VALUE or NAME=SOFT:HARD"))?;
+                .ok_or_else(|| format!("'{entry}' is not an rlimit; write NAME=VALUE or NAME=SOFT:HARD"))?;
             let scalar = |text: &str| Scalar::Text(text.trim().to_owned());
             let pair = match value.split_once(':') {
                 Some((soft, hard)) => Pair::Each(Named {

@@ -26,7 +26,7 @@ pub enum Code {
 /// Compiles the bytes of a file: a module or component in binary form or as text.
 pub fn compile(engine: &Engine, path: &Path, bytes: &[u8]) -> Result<Code, Outcome> {
     let invalid = |error: &dyn std::fmt::Display| {
-        Outcome::failed(format!("{} is no valid module: {error}", path.display()))
+        Outcome::failed(format!("{} is not a valid module: {error}", path.display()))
     };
     let binary = wat::parse_bytes(bytes).map_err(|error| invalid(&text_fault(&error)))?;
     // After the magic number comes the version, 16 bits, and then what it is: 0 for a module, 1 for a component.
@@ -96,7 +96,7 @@ impl Code {
                 let linked = linker.instantiate_pre(component).and_then(CommandPre::new);
                 linked.map(Program::Component).map_err(|error| {
                     Outcome::failed(format!(
-                        "{} wants what is not offered, or is no program (wasi:cli/run): {error:#}",
+                        "{} needs imports that are not available, or is not a program (wasi:cli/run): {error:#}",
                         path.display()
                     ))
                 })

@@ -78,7 +78,7 @@ mod files {
             };
             let metadata = file.metadata().map_err(broken)?;
             if !metadata.is_file() {
-                return Err(format!("{} is no file", path.display()));
+                return Err(format!("{} is not a file", path.display()));
             }
             private(&metadata, &path)?;
             let mut bytes = Vec::new();

@@ -150,7 +150,7 @@ impl Modules {
         let metadata = std::fs::metadata(path).map_err(cannot)?;
         if !metadata.is_file() {
             return Err(Outcome::failed(format!(
-                "the module {} is no file",
+                "the module {} is not a file",
                 path.display()
             )));
         }
@@ -221,7 +221,7 @@ impl Modules {
                 // complete: the disk cache checks owner, mode and checksum.
                 Ok(Found::Trusted(code)) => match unsafe { Code::deserialize(engine, &code) } {
                     Ok(code) => return Ok((code.link(engine, path)?, Source::Disk)),
-                    Err(error) => self.refuse(&format!("it is no compiled code ({error:#})")),
+                    Err(error) => self.refuse(&format!("it is not compiled code ({error:#})")),
                 },
                 Ok(Found::Nothing) => {}
                 Err(why) => self.refuse(&why),
@@ -243,7 +243,7 @@ impl Modules {
         self.refused.fetch_add(1, Ordering::Relaxed);
         self.host.log(
             Level::Warn,
-            &format!("compiled code on disk is not used, and compiled anew: {why}"),
+            &format!("compiled code on disk is not used; compiling again: {why}"),
         );
     }
 }

@@ -215,7 +215,7 @@ fn below(cwd: Option<&str>, path: &str, field: &str) -> Result<PathBuf, Error> {
     let named = Path::new(path);
     if path.is_empty() || path.contains('\0') {
         return Err(Error::new(format!(
-            "payload: {field} is no path; give the path of a file or folder"
+            "payload: {field} is not a path; give the path of a file or folder"
         )));
     }
     match cwd {
@@ -248,7 +248,7 @@ impl<'de> Deserialize<'de> for Size {
             fn visit_str<E: de::Error>(self, text: &str) -> Result<Size, E> {
                 let size = text.parse::<ByteSize>();
                 size.map(|size| Size(size.as_u64()))
-                    .map_err(|_| E::custom(format!("'{text}' is no size; write it as 64MiB, say")))
+                    .map_err(|_| E::custom(format!("'{text}' is not a size; write it as in 64MiB")))
             }
         }
         deserializer.deserialize_any(Reader)

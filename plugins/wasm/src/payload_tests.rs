@@ -76,14 +76,14 @@ fn a_bare_number_is_seconds() {
 fn what_makes_no_sense_is_named() {
     for (payload, wanted) in [
         (serde_json::json!({}), "missing field `module`"),
-        (serde_json::json!({"module": ""}), "module is no path"),
+        (serde_json::json!({"module": ""}), "module is not a path"),
         (
             serde_json::json!({"module": "a", "modul": 1}),
             "unknown field `modul`",
         ),
         (
             serde_json::json!({"module": "a", "memory": "much"}),
-            "'much' is no size",
+            "'much' is not a size",
         ),
         (
             serde_json::json!({"module": "a", "memory": -1}),

@@ -48,7 +48,7 @@ impl Chosen {
             Some("none") => Ok(None),
             Some(folder) if PathBuf::from(folder).is_absolute() => Ok(Some(folder.into())),
             Some(folder) => Err(Error::new(format!(
-                "settings: wasm.cache_dir '{folder}' is no absolute path; give one, or none for no folder"
+                "settings: wasm.cache_dir '{folder}' is not an absolute path; give one, or `none` to keep no code"
             ))),
             // Without a home there is no cache folder either, and the executor works all the same.
             None => Ok(etcetera::choose_base_strategy()

@@ -264,7 +264,7 @@ fn functions(workspace: &Workspace, package: &str, below: &str) -> anyhow::Resul
         .iter()
         .find(|found| found.name.as_str() == package)
         .and_then(|found| found.manifest_path.parent())
-        .with_context(|| format!("{package} is no dependency any more"))?
+        .with_context(|| format!("{package} is no longer a dependency"))?
         .join(below);
     let files: Vec<PathBuf> = if path.is_dir() {
         fs::read_dir(&path)?

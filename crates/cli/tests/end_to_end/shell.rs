@@ -20,20 +20,20 @@ fn output(queue: &Queue, id: &str) -> String {
 /// Payloads that make no job, and what is said about them.
 const REFUSED: &[(&str, &str)] = &[
     (r#"{"umaks":"022"}"#, "unknown field `umaks`"),
-    (r#"{"umask":"999"}"#, "'999' is no umask"),
+    (r#"{"umask":"999"}"#, "'999' is not a umask"),
     (r#"{"umask":22}"#, "expected a string"),
     (r#"{"nice":20}"#, "-20 (first) to 19 (last)"),
     (r#"{"rlimits":{"files":1}}"#, "no rlimit 'files'"),
     (r#"{"rlimits":{"nofile":-1}}"#, "not negative"),
     (r#"{"rlimits":{"as":{"soft":2,"hard":1}}}"#, "above the hard one"),
-    (r#"{"memory":"lots"}"#, "'lots' is no value for memory"),
+    (r#"{"memory":"lots"}"#, "invalid value 'lots' for memory"),
     (r#"{"pids":0}"#, "lets nothing run"),
     (r#"{"user":"no-such-user"}"#, "there is no user 'no-such-user'"),
     (
         r#"{"user":"root:no-such-group"}"#,
         "there is no group 'no-such-group'",
     ),
-    (r#"{"env":["A=B"]}"#, "'A=B' is no name"),
+    (r#"{"env":["A=B"]}"#, "'A=B' is not the name"),
     (r#"{"env":"none"}"#, "inherit, clear, or a list"),
     (r#"{"script":"true"}"#, "both a command and a script"),
     (r#"{"args":[]}"#, "args are those of a script"),
@@ -151,7 +151,7 @@ fn defaults_of_the_queue_hold_for_jobs_that_do_not_say() {
     assert_eq!(output(&queue, &own), "0022\n50\non");
     // A mistake changes nothing.
     let said = queue.fails(2, ["config:set", "shell.umask", "rwx"]);
-    assert!(said.contains("shell.umask: 'rwx' is no umask"), "{said}");
+    assert!(said.contains("shell.umask: 'rwx' is not a umask"), "{said}");
 }
 
 #[test]

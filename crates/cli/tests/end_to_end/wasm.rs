@@ -240,11 +240,11 @@ fn wasm_modules_that_cannot_run_are_named() {
         ),
         (
             queue.wasm_file("bytes.wasm", json!({})),
-            "bytes.wasm is no valid module",
+            "bytes.wasm is not a valid module",
         ),
         (
             queue.wasm("text", "(module (func", json!({})),
-            "text.wat is no valid module",
+            "text.wat is not a valid module",
         ),
         (
             queue.wasm("imports", imports, json!({})),
@@ -258,7 +258,7 @@ fn wasm_modules_that_cannot_run_are_named() {
             queue.wasm("newer", newer, json!({})),
             "wants what is not offered: wasi_snapshot_preview1.sing;",
         ),
-        (queue.wasm_file(".", json!({})), "is no file"),
+        (queue.wasm_file(".", json!({})), "is not a file"),
     ] {
         let said = queue.why(&id);
         assert!(said.contains(wanted), "{said}");
@@ -274,7 +274,7 @@ fn wasm_modules_that_cannot_run_are_named() {
             &wasm_job("a", json!({"memory": "64 apples"})).to_string(),
         ],
     );
-    assert!(said.contains("'64 apples' is no size"), "{said}");
+    assert!(said.contains("'64 apples' is not a size"), "{said}");
     let good = queue.wasm("hello", &hello(), json!({}));
     assert_eq!(queue.printed(&good), "hello");
 }

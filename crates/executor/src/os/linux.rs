@@ -327,7 +327,7 @@ pub(crate) fn check_library(path: &Path) -> Result<(), String> {
     let mut head = [0u8; 64];
     let read = file.read_at(&mut head, 0).unwrap_or(0);
     if read < head.len() || head[..4] != *b"\x7fELF" {
-        return Err("it is no library (no ELF header)".to_owned());
+        return Err("it is not a library (no ELF header)".to_owned());
     }
     // The loader says of these that there is no such file.
     let foreign = |machine: &str| {

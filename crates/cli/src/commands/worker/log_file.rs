@@ -69,5 +69,5 @@ fn refusal(path: &Path, found: &std::fs::Metadata) -> Option<String> {
 
 #[cfg(not(unix))]
 fn refusal(_path: &Path, found: &std::fs::Metadata) -> Option<String> {
-    (!found.is_file()).then(|| "it is no file".to_owned())
+    (!found.is_file()).then(|| "it is not a file".to_owned())
 }

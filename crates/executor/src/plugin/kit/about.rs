@@ -73,7 +73,7 @@ fn read(stage: &Stage) -> Result<Map<String, Value>, End> {
     let text = String::from_utf8_lossy(&bytes);
     let object = match serde_json::from_slice(&bytes) {
         Ok(Value::Object(object)) => object,
-        Ok(_) => return broken(format!("describe filled in JSON that is no object: {text}")),
+        Ok(_) => return broken(format!("describe filled in JSON that is not an object: {text}")),
         Err(error) => return broken(format!("describe filled in no JSON ({error}): {text}")),
     };
     stage.step("describe again");
@@ -87,13 +87,13 @@ fn describe(stage: &Stage) -> Passed {
     let object = read(stage)?;
     for field in ["name", "version", "about"] {
         if object.get(field).is_none_or(|value| !value.is_string()) {
-            return broken(format!("'{field}' is no text in the description"));
+            return broken(format!("'{field}' is not a text in the description"));
         }
     }
     let text = |word: &Value| word.is_string();
     let words = object.get("capabilities").unwrap_or(&Value::Null);
     if !words.is_null() && !words.as_array().is_some_and(|words| words.iter().all(text)) {
-        return broken("'capabilities' is no array of texts in the description");
+        return broken("'capabilities' is not an array of texts in the description");
     }
     for field in ["schema", "settings_schema"] {
         if object.get(field).is_some_and(|schema| !schema.is_object()) {

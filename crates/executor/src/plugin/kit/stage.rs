@@ -143,7 +143,7 @@ impl<'a> Stage<'a> {
             Ended::Reported(QC_SUCCEEDED) | Ended::ByHost => Ok(run),
             Ended::Reported(QC_FAILED) => broken("the job failed, says the plugin"),
             Ended::Reported(kind) => broken(format!(
-                "the plugin reported the outcome {kind}, which is no success"
+                "the plugin reported the outcome {kind}, which is not a success"
             )),
         }
     }
