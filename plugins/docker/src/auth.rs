@@ -70,7 +70,7 @@ pub fn find(auth: &str) -> Result<DockerCredentials, String> {
 fn look_up(text: &str, auth: &str) -> Result<DockerCredentials, String> {
     // What the parser says about the place of a mistake could quote a secret.
     let file: File =
-        serde_json::from_str(text).map_err(|_| "it is no JSON as `docker login` writes it".to_owned())?;
+        serde_json::from_str(text).map_err(|_| "it is not JSON as `docker login` writes it".to_owned())?;
     let wanted = plain(auth);
     let entry = file.auths.into_iter().find(|(name, _)| plain(name) == wanted);
     let (name, entry) = entry.ok_or_else(|| {
