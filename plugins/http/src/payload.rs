@@ -293,7 +293,7 @@ mod tests {
                 url(r#","method":"FETCH""#),
                 "'FETCH' is not a method; use one of GET, HEAD, POST",
             ),
-            (url(r#","method":"TRACE""#), "no method"),
+            (url(r#","method":"TRACE""#), "not a method"),
             (url(r#","body":"","json":1"#), "exclude each other"),
             (url(r#","body":{}"#), "invalid type: map, expected a string"),
             (
