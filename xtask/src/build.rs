@@ -6,7 +6,7 @@
 use std::env::consts::DLL_SUFFIX;
 use std::io::BufReader;
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 
 use anyhow::{Context, bail};
 use cargo_metadata::{CrateType, Message};
@@ -56,7 +56,7 @@ pub fn run(workspace: &Workspace, profile: Profile) -> anyhow::Result<()> {
 
 /// Builds, with cargo's progress and diagnostics on standard error.
 pub fn build(workspace: &Workspace, profile: Profile, scope: Scope) -> anyhow::Result<Built> {
-    let mut cargo = workspace.cargo(["build", "--message-format=json-render-diagnostics"]);
+    let mut cargo = workspace.cargo(["build"]);
     let wanted = workspace
         .shipped()
         .into_iter()
@@ -67,7 +67,13 @@ pub fn build(workspace: &Workspace, profile: Profile, scope: Scope) -> anyhow::R
     if profile == Profile::Release {
         cargo.arg("--release");
     }
+    finish(workspace, cargo)
+}
+
+/// Runs a `cargo build` that makes the binary and plugins, and says where they are.
+pub fn finish(workspace: &Workspace, mut cargo: Command) -> anyhow::Result<Built> {
     let mut child = cargo
+        .arg("--message-format=json-render-diagnostics")
         .stdout(Stdio::piped())
         .spawn()
         .context("cannot start cargo")?;
@@ -88,7 +94,7 @@ fn collect(workspace: &Workspace, messages: &[Message]) -> anyhow::Result<Built>
         let Message::CompilerArtifact(artifact) = message else {
             continue;
         };
-        if !shipped.iter().any(|package| package.id == artifact.package_id) {
+        if artifact.profile.test || !shipped.iter().any(|package| package.id == artifact.package_id) {
             continue;
         }
         if let Some(executable) = &artifact.executable {

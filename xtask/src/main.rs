@@ -4,6 +4,7 @@
 
 mod build;
 mod demo;
+mod dependencies;
 mod fuzz;
 mod install;
 mod macos;

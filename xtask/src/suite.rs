@@ -27,9 +27,10 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail, ensure};
-use queuectl_devkit::{BIN_DIR, Profile, postgres};
+use queuectl_devkit::{BIN_DIR, postgres};
 
-use crate::build::{self, Scope};
+use crate::build;
+use crate::dependencies;
 use crate::report::{self, Step, Table, Verdict};
 use crate::tidy;
 use crate::workspace::Workspace;
@@ -41,6 +42,11 @@ const SKIPS: &str = "QUEUECTL_TEST_SKIPS";
 const BACKEND: &str = "QUEUECTL_TEST_BACKEND";
 /// The end-to-end tests that are not run again on PostgreSQL, each with its reason.
 const NOT_ON_POSTGRES: &str = "crates/cli/tests/end_to_end/not_on_postgres.txt";
+
+/// Everything but the tasks. Each step is about all of it, whatever it runs: so features are the same everywhere, and
+/// dependencies are built once.
+const ALL: &[&str] = &["--workspace", "--exclude", "xtask"];
+const SIMULATION: &[&str] = &["--features", "queuectl-sim/simulate", "--test", "simulation"];
 
 /// Longest that one run of tests may take in CI: a test that hangs fails the step, and the later ones are still run. Who
 /// runs the tests by hand sees it, and ends it with Ctrl-C, which reaches no process group of its own.
@@ -84,12 +90,21 @@ pub fn run(workspace: &Workspace, filter: Option<&str>, ci: bool) -> anyhow::Res
         succeed(&mut workspace.cargo(["fmt", "--all", "--", "--check"]))
     });
     step("tidy", &mut || tidy::run(workspace));
-    step("clippy", &mut || {
-        succeed(&mut workspace.cargo(["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"]))
+    let mut missing = Vec::new();
+    step("dependencies", &mut || {
+        missing = dependencies::check(workspace)?;
+        Ok(())
+    });
+    // The tasks apart: together, their dependencies' features would reach the binary under test.
+    step("lint of tasks", &mut || {
+        let mut clippy = workspace.cargo(["clippy", "--package", "xtask", "--all-targets"]);
+        succeed(clippy.args(["--", "-D", "warnings"]))
     });
     let mut built = None;
-    step("build", &mut || {
-        built = Some(build::build(workspace, Profile::Dev, Scope::Everything)?);
+    step("build and lint", &mut || {
+        let mut cargo = linted(workspace, "build", ALL);
+        cargo.arg("--all-targets");
+        built = Some(build::finish(workspace, cargo)?);
         Ok(())
     });
     // One server for all tests; those that need one skip themselves where there is none.
@@ -105,46 +120,29 @@ pub fn run(workspace: &Workspace, filter: Option<&str>, ci: bool) -> anyhow::Res
     }
     let has_postgres = server.is_some() || env::var_os(postgres::VARIABLE).is_some();
     let skips_on_postgres = on_postgres(workspace)?;
-    // The tasks are tested apart: together, their dependencies' features would reach the binary under test.
-    let test_runs = [
-        (
-            "tests",
-            &["test", "--workspace", "--exclude", "xtask", "--no-fail-fast"][..],
-        ),
+    let runs = [
+        ("tests", linted(workspace, "test", ALL), None),
         (
             "task tests",
-            &["test", "--package", "xtask", "--no-fail-fast"][..],
+            workspace.cargo(["test", "--package", "xtask"]),
+            None,
         ),
-        // In this one the simulator stands in the place of the machine, which no binary under test must have.
         (
             "simulation",
-            &[
-                "test",
-                "--package",
-                "queuectl-sim",
-                "--features",
-                "simulate",
-                "--no-fail-fast",
-            ][..],
+            // In this one the simulator stands in the place of the machine, which no binary under test must have.
+            linted(workspace, "test", &[ALL, SIMULATION].concat()),
+            None,
+        ),
+        (
+            "end to end on postgres",
+            linted(workspace, "test", &[ALL, &["--test", "end_to_end"]].concat()),
+            Some("postgres"),
         ),
     ];
-    let test_runs = test_runs
-        .into_iter()
-        .map(|(name, arguments)| (name, arguments, None));
-    let on_postgres = has_postgres.then_some((
-        "end to end on postgres",
-        &[
-            "test",
-            "--workspace",
-            "--exclude",
-            "xtask",
-            "--test",
-            "end_to_end",
-            "--no-fail-fast",
-        ][..],
-        Some("postgres"),
-    ));
-    for (name, arguments, backend) in test_runs.chain(on_postgres) {
+    for (name, mut cargo, backend) in runs {
+        if backend.is_some() && !has_postgres {
+            continue;
+        }
         let Some(built) = &built else {
             steps.push(Step {
                 name,
@@ -154,8 +152,8 @@ pub fn run(workspace: &Workspace, filter: Option<&str>, ci: bool) -> anyhow::Res
             continue;
         };
         steps.push(timed(name, &mut || {
-            let mut cargo = workspace.cargo(arguments.iter().copied());
             cargo
+                .arg("--no-fail-fast")
                 .args(filter)
                 .env(SKIPS, &skips_file)
                 .env(BIN_DIR, built.folder());
@@ -174,10 +172,23 @@ pub fn run(workspace: &Workspace, filter: Option<&str>, ci: bool) -> anyhow::Res
         }));
     }
     let mut skips = read_skips(&skips_file)?;
+    skips.extend(missing);
     if ci && filter.is_none() && cfg!(target_os = "linux") {
         skips.extend(other_systems(&mut steps));
     }
     conclude(&steps, &skips, ci)
+}
+
+/// A call of cargo in which clippy is the compiler of what is ours: code and lints in one pass. `cargo clippy` would check
+/// all dependencies once more, for their types alone, which takes as long as a third of the build.
+fn linted(workspace: &Workspace, verb: &str, arguments: &[&str]) -> Command {
+    let mut cargo = workspace.cargo([verb]);
+    // A setting and not a variable, which tests that call cargo would pass on.
+    cargo
+        .args(["--config", "build.rustc-workspace-wrapper='clippy-driver'"])
+        .args(arguments)
+        .env("CLIPPY_ARGS", "-Dwarnings__CLIPPY_HACKERY__");
+    cargo
 }
 
 /// The tests on Windows and the check for macOS, each as a program of its own; else the line that says why not. Who wants

@@ -1,8 +1,8 @@
-//! Which crate may depend on which, and where SQL libraries may appear.
+//! Which crate of ours may depend on which, for every platform.
 //!
-//! Declared dependencies are checked for every platform; which versions were chosen is checked for this one.
+//! What may come from outside, and that only storage knows SQL, is for cargo-deny: `deny.toml` says it.
 
-use cargo_metadata::{DependencyKind, Package, semver::Version};
+use cargo_metadata::{DependencyKind, Package};
 
 use super::Violation;
 use crate::workspace::Workspace;
@@ -26,7 +26,6 @@ const ARROWS: &[(&str, &[&str])] = &[
             "crates/storage",
             "crates/scheduler",
             "crates/executor",
-            "crates/dlq",
         ],
     ),
     (
@@ -62,18 +61,6 @@ const TESTKIT: &str = "crates/testkit";
 const TEST_ENGINE: &str = "crates/test-engine";
 const DEVKIT: &str = "crates/devkit";
 const FOR_TESTS: &[&str] = &[TESTKIT, TEST_ENGINE, DEVKIT];
-const SQL_LIBRARIES: &[&str] = &[
-    "diesel",
-    "diesel_migrations",
-    "rusqlite",
-    "libsqlite3-sys",
-    "pq-sys",
-    "openssl-sys",
-];
-const SQL_FOLDERS: &[&str] = &["crates/storage", TESTKIT];
-/// Earlier ones bundle an SQLite that can corrupt a write-ahead log with several writers.
-const OLDEST_SQLITE: Version = Version::new(0, 38, 0);
-
 /// A workspace member, as far as the rules look at it.
 pub struct Member {
     folder: String,
@@ -110,16 +97,7 @@ pub fn packages(workspace: &Workspace) -> Vec<Member> {
     ours.iter().map(|package| member(package)).collect()
 }
 
-/// Every version of `libsqlite3-sys` that gets linked.
-pub fn sqlite_versions(workspace: &Workspace) -> Vec<Version> {
-    let packages = workspace.metadata.packages.iter();
-    packages
-        .filter(|package| package.name.as_str() == "libsqlite3-sys")
-        .map(|package| package.version.clone())
-        .collect()
-}
-
-/// Checks the arrows between members and the place of the SQL libraries.
+/// Checks the arrows between members.
 pub fn check(members: &[Member]) -> Vec<Violation> {
     members.iter().flat_map(check_member).collect()
 }
@@ -144,13 +122,6 @@ fn check_member(member: &Member) -> Vec<Violation> {
                 format!("remove {on}; {} may depend on {may}", member.folder),
             ));
         }
-        if SQL_LIBRARIES.contains(&on.as_str()) && !SQL_FOLDERS.contains(&member.folder.as_str()) {
-            let advice = format!(
-                "remove {on}; only {} may know it: ask the store instead",
-                SQL_FOLDERS.join(" and ")
-            );
-            violations.push(Violation::new(&manifest, advice));
-        }
     }
     violations
 }
@@ -163,23 +134,6 @@ fn allowed_from(folder: &str) -> Option<&'static [&'static str]> {
         .iter()
         .find(|(from, _)| *from == folder)
         .map(|(_, allowed)| *allowed)
-}
-
-/// Checks that one SQLite is linked and that it is recent enough.
-pub fn check_sqlite(versions: &[Version]) -> Option<Violation> {
-    let advice = match versions {
-        [version] if *version >= OLDEST_SQLITE => return None,
-        [version] => format!("libsqlite3-sys is {version}; it must be {OLDEST_SQLITE} or later"),
-        [] => "libsqlite3-sys is missing; storage must bundle it".to_owned(),
-        several => {
-            let list: Vec<String> = several.iter().map(Version::to_string).collect();
-            format!(
-                "libsqlite3-sys is there as {}; choose diesel and rusqlite versions that share one",
-                list.join(", ")
-            )
-        }
-    };
-    Some(Violation::new("Cargo.lock", advice))
 }
 
 #[cfg(test)]
@@ -242,34 +196,6 @@ mod tests {
             advice("crates/new", "serde", false)
                 .unwrap()
                 .contains("add it to ARROWS")
-        );
-    }
-
-    #[test]
-    fn sql_libraries_stay_in_storage() {
-        for library in SQL_LIBRARIES {
-            assert_eq!(advice("crates/storage", library, false), None);
-            assert_eq!(advice("crates/testkit", library, false), None);
-            assert!(advice("crates/dlq", library, false).unwrap().contains(library));
-            assert!(advice("crates/dlq", library, true).is_some(), "in tests too");
-        }
-    }
-
-    #[test]
-    fn one_recent_sqlite_is_linked() {
-        let check = |versions: &[&str]| {
-            let versions: Vec<Version> = versions.iter().map(|version| version.parse().unwrap()).collect();
-            check_sqlite(&versions)
-        };
-        assert_eq!(check(&["0.38.0"]), None);
-        assert_eq!(check(&["0.40.1"]), None);
-        assert!(check(&[]).unwrap().advice.contains("missing"));
-        assert!(check(&["0.37.9"]).unwrap().advice.contains("0.38.0 or later"));
-        assert!(
-            check(&["0.38.0", "0.40.0"])
-                .unwrap()
-                .advice
-                .contains("0.38.0, 0.40.0")
         );
     }
 }

@@ -45,7 +45,6 @@ pub fn run(workspace: &Workspace) -> anyhow::Result<()> {
     let packages = arrows::packages(workspace);
     let files = files::read_all(workspace.root())?;
     let mut violations = arrows::check(&packages);
-    violations.extend(arrows::check_sqlite(&arrows::sqlite_versions(workspace)));
     violations.extend(files.iter().flat_map(files::check));
     violations.extend(circles::check_all(&files));
     violations.extend(migrations::check(&migrations::read(
