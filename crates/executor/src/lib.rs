@@ -26,8 +26,18 @@ pub mod trust;
 /// The name of a log event after which this process ends at once: who writes the log does not put it off.
 pub const FINAL_MESSAGE: &str = "final message";
 
+/// A plugin without a host around it, for the conformance kit.
+#[doc(hidden)]
+pub mod bare {
+    pub use crate::plugin::{Slots, open, settings_of};
+    pub use crate::process_state::{
+        BlockedSignals, ProcessState, inheritable_descriptors, install_host_handlers, open_descriptors,
+        threads,
+    };
+}
+
 pub use error::{HostError, PluginError};
 pub use host::{Host, HostConfig, Starter};
-pub use plugin::{CALL_LIMIT, HANGING_STATUS, Offline, PluginFile, PluginInfo, SearchPath, inspect, kit};
+pub use plugin::{CALL_LIMIT, HANGING_STATUS, Offline, PluginFile, PluginInfo, SearchPath, inspect};
 pub use run::{Finished, PluginSettings, Report, Run, RunKey, StopReason};
 pub use spawn::shell_problem;

@@ -4,7 +4,6 @@
 //! - `process/` is the worker process: it receives jobs, runs them through the executor and reports how they ended.
 //!   It never sees the store.
 //! - `standalone` is a worker process without a node, for trying plugins.
-//! - `kit` checks plugins by the rules, in processes of their own.
 //! - `probe` asks a plugin questions, in a helper process.
 //! - `protocol` is all that the two say to each other.
 //!
@@ -15,7 +14,6 @@ mod deadline;
 mod env;
 #[cfg(not(feature = "sim"))]
 mod failpoints;
-mod kit;
 mod node;
 mod os;
 mod probe;
@@ -27,7 +25,12 @@ pub mod protocol;
 pub mod sim;
 mod standalone;
 
-pub use kit::{Checked, KitError, KitOptions, Verdict, check_plugin, serve_case};
+/// Helper processes, for the conformance kit.
+#[doc(hidden)]
+pub mod processes {
+    pub use crate::os::{describe, kill_child_group, own_program, take_standard_streams};
+}
+
 pub use node::{NodeEnd, NodeError, NodeOptions, run_node};
 pub use probe::{Probe, ProbeError, serve_probe};
 pub use process::{WorkerError, WorkerOptions, run_worker};

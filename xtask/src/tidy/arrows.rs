@@ -29,8 +29,18 @@ const ARROWS: &[(&str, &[&str])] = &[
         ],
     ),
     (
+        "crates/conformance",
+        &[
+            "crates/core",
+            "crates/plugin-api",
+            "crates/executor",
+            "crates/worker",
+        ],
+    ),
+    (
         "crates/cli",
         &[
+            "crates/conformance",
             "crates/worker",
             "crates/dlq",
             "crates/storage",

@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
+use crate::conformance::check;
 use crate::docker::scene;
 use crate::http::open_queue;
 use crate::http::server::{Server, answer};
-use crate::kit::check;
 use crate::support::engine::IMAGE;
 use crate::support::{Queue, binary};
 use crate::wasm::programs;

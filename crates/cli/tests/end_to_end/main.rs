@@ -22,6 +22,8 @@ mod acceptance;
 mod bundled_plugins;
 mod cancel;
 #[cfg(target_os = "linux")]
+mod conformance;
+#[cfg(target_os = "linux")]
 mod crash;
 #[cfg(target_os = "linux")]
 mod disk;
@@ -38,8 +40,6 @@ mod inherited;
 mod inspection;
 #[cfg(unix)]
 mod job_outcomes;
-#[cfg(target_os = "linux")]
-mod kit;
 #[cfg(target_os = "linux")]
 mod leftovers;
 mod node_lifecycle;

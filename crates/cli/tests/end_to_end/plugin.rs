@@ -72,7 +72,7 @@ fn a_plugin_that_hangs_while_it_is_loaded_costs_its_own_job_alone() {
         ("HANG_LOAD", "being loaded"),
     ] {
         let queue = Queue::quick();
-        let Some(file) = crate::kit::faulty(&queue, "faults", fault) else {
+        let Some(file) = crate::conformance::faulty(&queue, "faults", fault) else {
             let test = "a_plugin_that_hangs_while_it_is_loaded_costs_its_own_job_alone";
             queuectl_testkit::skipped(test, "there is no C compiler `cc`");
             return;
@@ -215,7 +215,7 @@ fn what_a_plugin_changes_is_put_back_before_another_job_inherits_it() {
     ];
     for (fault, words) in faults {
         let queue = Queue::quick();
-        let Some(file) = crate::kit::faulty(&queue, "faults", fault) else {
+        let Some(file) = crate::conformance::faulty(&queue, "faults", fault) else {
             queuectl_testkit::skipped(test, "there is no C compiler `cc`");
             return;
         };
@@ -256,7 +256,7 @@ fn what_the_only_plugin_changed_is_put_back_before_another_one_is_called() {
     ];
     for (fault, words) in faults {
         let queue = Queue::quick();
-        let Some(file) = crate::kit::faulty(&queue, "faults", fault) else {
+        let Some(file) = crate::conformance::faulty(&queue, "faults", fault) else {
             queuectl_testkit::skipped(test, "there is no C compiler `cc`");
             return;
         };
@@ -292,7 +292,7 @@ fn what_cannot_be_put_back_costs_the_worker_process_and_no_other_job() {
         return;
     }
     let queue = Queue::quick();
-    let Some(file) = crate::kit::faulty(&queue, "faults", "SETUID") else {
+    let Some(file) = crate::conformance::faulty(&queue, "faults", "SETUID") else {
         queuectl_testkit::skipped(test, "there is no C compiler `cc`");
         return;
     };

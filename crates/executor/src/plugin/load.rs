@@ -73,8 +73,8 @@ macro_rules! slots {
     ($($slot:ident: ($($arg:ty),*) $(-> $ret:ty)?;)*) => {
         /// The vtable's slots, read once; none for what the plugin does not have.
         #[derive(Clone, Copy)]
-        pub(crate) struct Slots {
-            $(pub(crate) $slot: Option<unsafe extern "C" fn($($arg),*) $(-> $ret)?>,)*
+        pub struct Slots {
+            $(#[allow(missing_docs)] pub $slot: Option<unsafe extern "C" fn($($arg),*) $(-> $ret)?>,)*
         }
 
         impl Slots {
@@ -90,7 +90,7 @@ macro_rules! slots {
             ///
             /// # Safety
             /// `vtable` points to a vtable that is readable up to its `size`.
-            pub(super) unsafe fn read(vtable: *const qc_plugin_v1) -> Slots {
+            pub unsafe fn read(vtable: *const qc_plugin_v1) -> Slots {
                 // SAFETY: every vtable has at least its size.
                 let size = unsafe { (*vtable).size } as usize;
                 Slots {$(
@@ -133,7 +133,7 @@ const REQUIRED: [&str; 4] = ["describe", "create", "destroy", "start"];
 
 impl Slots {
     /// A required slot that is not there.
-    pub(super) fn missing(&self) -> Option<&'static str> {
+    pub fn missing(&self) -> Option<&'static str> {
         let names = self.names();
         REQUIRED
             .into_iter()
@@ -142,7 +142,7 @@ impl Slots {
 }
 
 /// Checks the library at `path`, loads it, and says how it is entered as long as the library is not dropped.
-pub(super) fn open(path: &Path) -> Result<(Library, EntryFn), PluginError> {
+pub fn open(path: &Path) -> Result<(Library, EntryFn), PluginError> {
     search::check_trust(path)?;
     let not_loadable = |cause: String| PluginError::NotLoadable {
         path: path.to_owned(),

@@ -29,7 +29,7 @@ pub(crate) struct Loader {
 }
 
 /// The settings that an executor gets, as JSON.
-pub(super) fn settings_of(settings: &PluginSettings, executor: &str) -> String {
+pub fn settings_of(settings: &PluginSettings, executor: &str) -> String {
     let own = settings.executors.get(executor);
     serde_json::json!({ "shell": settings.shell, "settings": own.cloned().unwrap_or_default() }).to_string()
 }

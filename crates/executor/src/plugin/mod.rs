@@ -3,7 +3,6 @@
 mod allowed;
 mod callbacks;
 mod instance;
-pub mod kit;
 mod load;
 mod loader;
 mod offline;
@@ -12,8 +11,9 @@ mod state_guard;
 mod watchdog;
 
 pub(crate) use instance::{Exited, Instance, Started};
-pub use load::{PluginInfo, inspect};
+pub use load::{PluginInfo, Slots, inspect, open};
 pub(crate) use loader::Loader;
+pub use loader::settings_of;
 pub use offline::Offline;
 pub use search::{PluginFile, SearchPath};
 pub use watchdog::{CALL_LIMIT, HANGING_STATUS};

@@ -2,7 +2,7 @@
 
 /// What was found changed.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(crate) struct Changes {
+pub struct Changes {
     /// What is as before again, or could be.
     pub(crate) mended: Vec<String>,
     /// What cannot be put back.
@@ -10,24 +10,24 @@ pub(crate) struct Changes {
 }
 
 impl Changes {
-    pub(crate) fn is_empty(&self) -> bool {
+    pub fn is_empty(&self) -> bool {
         self.mended.is_empty() && self.lost.is_empty()
     }
 
     /// All of it, in words.
-    pub(crate) fn words(&self) -> String {
+    pub fn words(&self) -> String {
         let all: Vec<&str> = self.lost.iter().chain(&self.mended).map(String::as_str).collect();
         all.join(", ")
     }
 
     /// Notes that something changed unless it is `same`, which was or could be put back.
-    pub(crate) fn note_unless(&mut self, same: bool, what: &str) {
+    pub fn note_unless(&mut self, same: bool, what: &str) {
         if !same {
             self.note(what, true);
         }
     }
 
-    pub(crate) fn note(&mut self, what: impl Into<String>, put_back: bool) {
+    pub fn note(&mut self, what: impl Into<String>, put_back: bool) {
         if put_back {
             self.mended.push(what.into());
         } else {

@@ -15,27 +15,28 @@ mod unix;
 #[cfg(windows)]
 mod windows;
 
-pub(crate) use changes::Changes;
+pub use changes::Changes;
 #[cfg(unix)]
 use unix as platform;
 #[cfg(windows)]
 use windows as platform;
 
 use platform::Inherited;
-pub(crate) use platform::{
-    BlockedSignals, close_all_on_exec, close_on_exec_except, inheritable_descriptors, install_host_handlers,
-    open_descriptors, threads,
+pub use platform::{
+    BlockedSignals, inheritable_descriptors, install_host_handlers, open_descriptors, threads,
 };
+pub(crate) use platform::{close_all_on_exec, close_on_exec_except};
 
 /// The surroundings at some moment.
-pub(crate) struct ProcessState {
+pub struct ProcessState {
     environment: Vec<(OsString, OsString)>,
     folder: Option<PathBuf>,
     inherited: Inherited,
 }
 
 impl ProcessState {
-    pub(crate) fn now() -> ProcessState {
+    /// What it is now.
+    pub fn now() -> ProcessState {
         ProcessState {
             environment: env::vars_os().collect(),
             folder: env::current_dir().ok(),
@@ -44,7 +45,7 @@ impl ProcessState {
     }
 
     /// Finds what changed, and puts it back if `put_back`.
-    pub(crate) fn changes(&self, put_back: bool) -> Changes {
+    pub fn changes(&self, put_back: bool) -> Changes {
         let mut changes = Changes::default();
         if !env::vars_os().eq(self.environment.iter().cloned()) {
             let names = self.changed_names();

@@ -43,7 +43,7 @@ pub(crate) fn close_all_on_exec() {
 }
 
 /// The numbers of the open descriptors.
-pub(crate) fn open_descriptors() -> Vec<i32> {
+pub fn open_descriptors() -> Vec<i32> {
     let entries = std::fs::read_dir("/dev/fd").into_iter().flatten().flatten();
     let number = |entry: std::fs::DirEntry| entry.file_name().to_str()?.parse().ok();
     let mut numbers: Vec<i32> = entries.filter_map(number).collect();
@@ -54,7 +54,7 @@ pub(crate) fn open_descriptors() -> Vec<i32> {
 }
 
 /// Those that children inherit beside the standard streams.
-pub(crate) fn inheritable_descriptors() -> Vec<i32> {
+pub fn inheritable_descriptors() -> Vec<i32> {
     let mut numbers = open_descriptors();
     // SAFETY: it asks about a number.
     let flags = |number: i32| unsafe { libc::fcntl(number, libc::F_GETFD) };
@@ -63,7 +63,7 @@ pub(crate) fn inheritable_descriptors() -> Vec<i32> {
 }
 
 /// Takes the signals that a worker process takes, for a process without a host.
-pub(crate) fn install_host_handlers() {
+pub fn install_host_handlers() {
     let nobody_looks = Arc::new(AtomicBool::new(false));
     for signal in [SIGCHLD, SIGINT, SIGTERM, SIGHUP] {
         if let Err(error) = signal_hook::flag::register(signal, Arc::clone(&nobody_looks)) {
@@ -73,7 +73,7 @@ pub(crate) fn install_host_handlers() {
 }
 
 /// How many threads there are, where that can be learned.
-pub(crate) fn threads() -> Option<usize> {
+pub fn threads() -> Option<usize> {
     std::fs::read_dir("/proc/self/task").ok().map(Iterator::count)
 }
 
@@ -163,13 +163,14 @@ fn attribute(ask: i32) -> Option<i32> {
 
 /// SIGCHLD, held back from this thread, and from those that it starts meanwhile: what they do is not interrupted whenever a
 /// job ends.
-pub(crate) struct BlockedSignals {
+pub struct BlockedSignals {
     before: SigSet,
     held: SigSet,
 }
 
 impl BlockedSignals {
-    pub(crate) fn block() -> BlockedSignals {
+    /// Blocks them.
+    pub fn block() -> BlockedSignals {
         let (mut child, mut before) = (SigSet::empty(), SigSet::empty());
         child.add(Signal::SIGCHLD);
         // It can only fail for a wrong argument.
@@ -180,7 +181,7 @@ impl BlockedSignals {
     }
 
     /// Whether the thread's signals were as they had been left.
-    pub(crate) fn restore(self) -> bool {
+    pub fn restore(self) -> bool {
         let mut found = SigSet::empty();
         let _ = pthread_sigmask(SigmaskHow::SIG_SETMASK, Some(&self.before), Some(&mut found));
         Signal::iterator().all(|signal| found.contains(signal) == self.held.contains(signal))
@@ -263,7 +264,7 @@ impl Stream {
 }
 
 impl Inherited {
-    pub(crate) fn now() -> Inherited {
+    pub fn now() -> Inherited {
         let mask = umask(Mode::from_bits_truncate(0o077));
         umask(mask);
         let mut options = OpenOptions::new();
@@ -315,7 +316,7 @@ impl Inherited {
     }
 
     /// Notes what changed, and puts it back if `put_back`.
-    pub(crate) fn changes(&self, put_back: bool, changes: &mut Changes) {
+    pub fn changes(&self, put_back: bool, changes: &mut Changes) {
         // Asked by setting it: so nobody ever finds another one. Who only looks puts the new one back.
         let mask = umask(self.mask);
         if mask != self.mask {

@@ -12,38 +12,39 @@ pub(crate) fn close_on_exec_except(_: &[i32]) -> Vec<i32> {
 
 pub(crate) fn close_all_on_exec() {}
 
-pub(crate) fn open_descriptors() -> Vec<i32> {
+pub fn open_descriptors() -> Vec<i32> {
     Vec::new()
 }
 
-pub(crate) fn inheritable_descriptors() -> Vec<i32> {
+pub fn inheritable_descriptors() -> Vec<i32> {
     Vec::new()
 }
 
-pub(crate) fn install_host_handlers() {}
+pub fn install_host_handlers() {}
 
-pub(crate) fn threads() -> Option<usize> {
+pub fn threads() -> Option<usize> {
     None
 }
 
 pub(crate) struct Inherited;
 
 /// Signals are not there to be held back.
-pub(crate) struct BlockedSignals;
+pub struct BlockedSignals;
 
 impl BlockedSignals {
-    pub(crate) fn block() -> BlockedSignals {
+    /// Blocks them.
+    pub fn block() -> BlockedSignals {
         BlockedSignals
     }
 
     /// Whether they were as they had been left.
-    pub(crate) fn restore(self) -> bool {
+    pub fn restore(self) -> bool {
         true
     }
 }
 
 impl Inherited {
-    pub(crate) fn now() -> Inherited {
+    pub fn now() -> Inherited {
         Inherited
     }
 
@@ -53,5 +54,5 @@ impl Inherited {
 
     pub(crate) fn check_child_signal(&self, _: &mut Changes) {}
 
-    pub(crate) fn changes(&self, _: bool, _: &mut Changes) {}
+    pub fn changes(&self, _: bool, _: &mut Changes) {}
 }

@@ -10,9 +10,9 @@ use std::time::{Duration, Instant};
 use anyhow::Result;
 use clap::Args;
 use jiff::ZonedDateTime;
+use queuectl_conformance::{Checked, Options, Verdict, check_plugin, serve_case};
 use queuectl_core::range::Whole;
 use queuectl_core::{Clock as _, SystemClock};
-use queuectl_worker::{Checked, KitOptions, Verdict, check_plugin, serve_case};
 use serde::Serialize;
 
 use super::run::executor_of;
@@ -111,11 +111,11 @@ const LIMIT: Duration = Duration::from_secs(10);
 const FEW: usize = 50;
 
 /// What a check is made with, without jobs of one's own.
-fn options(plugin: &Path, context: &Context) -> Result<KitOptions> {
+fn options(plugin: &Path, context: &Context) -> Result<Options> {
     let (executor, folder) = executor_of(plugin)?;
     let mut worker: Vec<OsString> = vec!["worker:run".into(), "--plugin-dir".into(), folder.into()];
     worker.extend(context.shared_options());
-    Ok(KitOptions {
+    Ok(Options {
         file: plugin.to_owned(),
         executor,
         helper: vec!["plugin:check-case".into()],
@@ -145,7 +145,7 @@ pub fn broken_rules(plugin: &Path, job: Option<&str>, context: &Context) -> Resu
 
 pub fn run(args: &CheckArgs, context: &Context) -> Result<Exit> {
     let plugin = file(&args.plugin, context)?;
-    let options = KitOptions {
+    let options = Options {
         sample: args.job.as_deref().map(sample).transpose()?,
         long: args.long_job.as_deref().map(sample).transpose()?,
         limit: args.timeout,

@@ -3,19 +3,19 @@
 use std::collections::HashSet;
 use std::time::{Duration, Instant};
 
+use crate::abi::Verdict;
 use queuectl_core::settings::Leftovers;
 use queuectl_core::{JobId, OutcomeKind};
-use queuectl_executor::kit::Verdict;
 use queuectl_executor::{Finished, PluginInfo, Report, Run, RunKey};
 use serde_json::{Map, Value};
 
-use super::{KitOptions, has};
-use crate::standalone::{StandaloneError, StandaloneOptions, StandaloneWorker};
+use crate::{Options, has};
+use queuectl_worker::{StandaloneError, StandaloneOptions, StandaloneWorker};
 
 /// How a case ends that does not end well is its verdict.
-pub(super) type Passed = Result<(), Verdict>;
+pub(super) type CaseResult = Result<(), Verdict>;
 /// A case: its name, its rule, and what tries it.
-pub(super) type JobCase = (&'static str, &'static str, fn(&Ground) -> Passed);
+pub(super) type JobCase = (&'static str, &'static str, fn(&Fixture) -> CaseResult);
 
 pub(super) const CASES: &[JobCase] = &[
     (
@@ -26,12 +26,12 @@ pub(super) const CASES: &[JobCase] = &[
     (
         "worker-stop",
         "a job that is stopped while it runs has ended when its grace is over",
-        |ground| stopped(ground, false),
+        |fixture| stopped(fixture, false),
     ),
     (
         "worker-kill",
         "a job that is killed while it runs ends at once",
-        |ground| stopped(ground, true),
+        |fixture| stopped(fixture, true),
     ),
     (
         "worker-leave",
@@ -76,21 +76,21 @@ impl From<StandaloneError> for Verdict {
 pub(super) const GRACE: Duration = Duration::from_secs(1);
 
 /// Where the cases play.
-pub(super) struct Ground<'a> {
-    options: &'a KitOptions,
+pub(super) struct Fixture<'a> {
+    options: &'a Options,
     store: String,
     sample: Option<String>,
     info: PluginInfo,
 }
 
-impl<'a> Ground<'a> {
+impl<'a> Fixture<'a> {
     pub(super) fn new(
-        options: &'a KitOptions,
+        options: &'a Options,
         store: String,
         sample: Option<String>,
         info: PluginInfo,
-    ) -> Ground<'a> {
-        Ground {
+    ) -> Fixture<'a> {
+        Fixture {
             options,
             store,
             sample,
@@ -103,7 +103,7 @@ impl<'a> Ground<'a> {
         self.options.limit
     }
 
-    pub(super) fn bench(&self) -> Result<StandaloneWorker, Verdict> {
+    pub(super) fn worker(&self) -> Result<StandaloneWorker, Verdict> {
         Ok(StandaloneWorker::start(StandaloneOptions {
             args: self.options.worker.clone(),
             settings: self.options.settings.clone(),
@@ -121,7 +121,7 @@ impl<'a> Ground<'a> {
     }
 
     /// Skips the case if the plugin does not say that it can do that.
-    pub(super) fn needs(&self, capability: &str) -> Passed {
+    pub(super) fn needs(&self, capability: &str) -> CaseResult {
         if has(&self.info, capability) {
             Ok(())
         } else {
@@ -163,10 +163,10 @@ impl<'a> Ground<'a> {
 
     /// Runs one job in a worker process of its own.
     pub(super) fn finish(&self, payload: String) -> Result<Finished, Verdict> {
-        let mut bench = self.bench()?;
-        bench.run(self.run(1, payload))?;
-        let finished = next(&mut bench, self.limit())?;
-        leaves(bench, self.limit())?;
+        let mut worker = self.worker()?;
+        worker.run(self.run(1, payload))?;
+        let finished = next(&mut worker, self.limit())?;
+        leaves(worker, self.limit())?;
         Ok(finished)
     }
 
@@ -183,14 +183,14 @@ impl<'a> Ground<'a> {
 }
 
 /// The next report about a job's end.
-pub(super) fn next(bench: &mut StandaloneWorker, patience: Duration) -> Result<Finished, Verdict> {
+pub(super) fn next(worker: &mut StandaloneWorker, patience: Duration) -> Result<Finished, Verdict> {
     let deadline = Instant::now() + patience;
     loop {
         let left = deadline.saturating_duration_since(Instant::now());
-        match bench.next(left) {
+        match worker.next(left) {
             Ok(Report::Finished(finished)) => {
                 // Nobody wants it any more.
-                bench.recorded(finished.key)?;
+                worker.recorded(finished.key)?;
                 return Ok(finished);
             }
             Ok(Report::Handle { .. }) => {}
@@ -207,15 +207,15 @@ pub(super) fn next(bench: &mut StandaloneWorker, patience: Duration) -> Result<F
 }
 
 /// Fails unless the job succeeded.
-pub(super) fn succeeded(finished: &Finished) -> Passed {
+pub(super) fn succeeded(finished: &Finished) -> CaseResult {
     match finished.outcome.kind {
         OutcomeKind::Succeeded => Ok(()),
         kind => failed(format!("the job ended {kind}: {}", finished.outcome.message)),
     }
 }
 
-pub(super) fn leaves(bench: StandaloneWorker, patience: Duration) -> Passed {
-    let status = bench.leave(patience)?;
+pub(super) fn leaves(worker: StandaloneWorker, patience: Duration) -> CaseResult {
+    let status = worker.leave(patience)?;
     if status.success() {
         Ok(())
     } else {
@@ -223,12 +223,12 @@ pub(super) fn leaves(bench: StandaloneWorker, patience: Duration) -> Passed {
     }
 }
 
-fn job(ground: &Ground) -> Passed {
-    let mut bench = ground.bench()?;
-    bench.run(ground.run(1, ground.sample()?))?;
-    let finished = next(&mut bench, ground.limit())?;
+fn job(fixture: &Fixture) -> CaseResult {
+    let mut worker = fixture.worker()?;
+    worker.run(fixture.run(1, fixture.sample()?))?;
+    let finished = next(&mut worker, fixture.limit())?;
     succeeded(&finished)?;
-    leaves(bench, ground.limit())
+    leaves(worker, fixture.limit())
 }
 
 /// A command line that does nothing for so long.
@@ -245,62 +245,62 @@ fn pause(seconds: u32) -> String {
 const LONG_JOB: &str = "--long-job JOB.json names one that takes a few seconds";
 
 /// Starts a job that shall be ended from outside. When this returns, a long one runs.
-fn start_long(ground: &Ground) -> Result<(StandaloneWorker, RunKey, bool), Verdict> {
-    let long = ground.long(600)?;
-    let payload = long.clone().map_or_else(|| ground.sample(), Ok)?;
-    let mut bench = ground.bench()?;
-    let run = ground.run(1, payload);
+fn start_long(fixture: &Fixture) -> Result<(StandaloneWorker, RunKey, bool), Verdict> {
+    let long = fixture.long(600)?;
+    let payload = long.clone().map_or_else(|| fixture.sample(), Ok)?;
+    let mut worker = fixture.worker()?;
+    let run = fixture.run(1, payload);
     let key = run.key;
-    bench.run(run)?;
+    worker.run(run)?;
     if long.is_some() {
         // A worker process starts jobs in order: when the second has ended, the first has started.
-        bench.run(ground.run(2, ground.sample()?))?;
-        let second = next(&mut bench, ground.limit())?;
+        worker.run(fixture.run(2, fixture.sample()?))?;
+        let second = next(&mut worker, fixture.limit())?;
         if second.key == key {
             let what = format!(
                 "ended at once: {}: {}",
                 second.outcome.kind, second.outcome.message
             );
-            return match ground.options.long {
+            return match fixture.options.long {
                 Some(_) => skipped(format!("the long job {what}; {LONG_JOB}")),
                 None => failed(format!("`{}` {what}", pause(600))),
             };
         }
     }
-    Ok((bench, key, long.is_some()))
+    Ok((worker, key, long.is_some()))
 }
 
-fn stopped(ground: &Ground, kill: bool) -> Passed {
-    let (mut bench, key, long) = start_long(ground)?;
-    bench.stop(key, kill)?;
-    let finished = next(&mut bench, GRACE + ground.limit())?;
+fn stopped(fixture: &Fixture, kill: bool) -> CaseResult {
+    let (mut worker, key, long) = start_long(fixture)?;
+    worker.stop(key, kill)?;
+    let finished = next(&mut worker, GRACE + fixture.limit())?;
     match finished.outcome.kind {
         OutcomeKind::Cancelled => {}
         // A short one may have been faster.
         _ if !long => {}
         kind => return failed(format!("the job ended {kind}: {}", finished.outcome.message)),
     }
-    leaves(bench, ground.limit())
+    leaves(worker, fixture.limit())
 }
 
-fn leave(ground: &Ground) -> Passed {
-    let (bench, ..) = start_long(ground)?;
-    leaves(bench, GRACE + ground.limit())
+fn leave(fixture: &Fixture) -> CaseResult {
+    let (worker, ..) = start_long(fixture)?;
+    leaves(worker, GRACE + fixture.limit())
 }
 
-fn many(ground: &Ground) -> Passed {
-    let (sample, count) = (ground.sample()?, ground.options.many);
-    let mut bench = ground.bench()?;
+fn many(fixture: &Fixture) -> CaseResult {
+    let (sample, count) = (fixture.sample()?, fixture.options.many);
+    let mut worker = fixture.worker()?;
     for number in 0..count {
         let number = i64::try_from(number).unwrap_or(i64::MAX);
-        bench.run(ground.run(number, sample.clone()))?;
+        worker.run(fixture.run(number, sample.clone()))?;
     }
     // Together they may all be slow for a while.
-    let deadline = Instant::now() + ground.limit() * 6;
+    let deadline = Instant::now() + fixture.limit() * 6;
     let mut seen = HashSet::new();
     while seen.len() < count {
         let left = deadline.saturating_duration_since(Instant::now());
-        let ended = next(&mut bench, left).and_then(|finished| succeeded(&finished).map(|()| finished.key));
+        let ended = next(&mut worker, left).and_then(|finished| succeeded(&finished).map(|()| finished.key));
         match ended {
             Ok(key) if seen.insert(key) => {}
             Ok(key) => return failed(format!("job {} was reported twice", key.job)),
@@ -310,23 +310,23 @@ fn many(ground: &Ground) -> Passed {
             Err(other) => return Err(other),
         }
     }
-    leaves(bench, ground.limit())
+    leaves(worker, fixture.limit())
 }
 
-fn reattach(ground: &Ground) -> Passed {
-    let (bench, run, handle) = start_kept(ground, ground.sample()?)?;
-    adopted(ground, bench, run, handle)
+fn reattach(fixture: &Fixture) -> CaseResult {
+    let (worker, run, handle) = start_kept(fixture, fixture.sample()?)?;
+    adopted(fixture, worker, run, handle)
 }
 
-fn takeover(ground: &Ground) -> Passed {
-    let Some(long) = ground.long(3)? else {
+fn takeover(fixture: &Fixture) -> CaseResult {
+    let Some(long) = fixture.long(3)? else {
         return skipped(format!("it needs a job that takes a while: {LONG_JOB}"));
     };
-    let (mut bench, run, mut handle) = start_kept(ground, long)?;
+    let (mut worker, run, mut handle) = start_kept(fixture, long)?;
     // When a second one has ended, the first one has come as far.
-    bench.run(ground.run(2, ground.sample()?))?;
+    worker.run(fixture.run(2, fixture.sample()?))?;
     loop {
-        match bench.next(ground.limit())? {
+        match worker.next(fixture.limit())? {
             Report::Handle { key, handle: newer } if key == run.key => handle = newer,
             Report::Handle { .. } => {}
             Report::Ending { reason, .. } => return failed(reason),
@@ -334,24 +334,24 @@ fn takeover(ground: &Ground) -> Passed {
                 return skipped(format!("the long job ended too early; {LONG_JOB}"));
             }
             Report::Finished(ended) => {
-                bench.recorded(ended.key)?;
+                worker.recorded(ended.key)?;
                 break;
             }
         }
     }
-    adopted(ground, bench, run, handle)
+    adopted(fixture, worker, run, handle)
 }
 
 /// Starts a job and waits for its first handle.
-fn start_kept(ground: &Ground, payload: String) -> Result<(StandaloneWorker, Run, Vec<u8>), Verdict> {
-    if !ground.info.slots.iter().any(|slot| slot == "reattach") {
+fn start_kept(fixture: &Fixture, payload: String) -> Result<(StandaloneWorker, Run, Vec<u8>), Verdict> {
+    if !fixture.info.slots.iter().any(|slot| slot == "reattach") {
         return skipped("it has no function reattach");
     }
-    let mut bench = ground.bench()?;
-    let run = ground.run(1, payload);
-    bench.run(run.clone())?;
-    match bench.next(ground.limit()) {
-        Ok(Report::Handle { handle, .. }) => Ok((bench, run, handle)),
+    let mut worker = fixture.worker()?;
+    let run = fixture.run(1, payload);
+    worker.run(run.clone())?;
+    match worker.next(fixture.limit()) {
+        Ok(Report::Handle { handle, .. }) => Ok((worker, run, handle)),
         Ok(Report::Finished(_)) | Err(StandaloneError::TimedOut(_)) => {
             skipped("the job saved no handle before it ended")
         }
@@ -361,10 +361,10 @@ fn start_kept(ground: &Ground, payload: String) -> Result<(StandaloneWorker, Run
 }
 
 /// Kills the worker process; the job must succeed in another.
-fn adopted(ground: &Ground, bench: StandaloneWorker, run: Run, handle: Vec<u8>) -> Passed {
-    let mut bench = bench.replace()?;
-    bench.adopt(run, handle)?;
-    let finished = next(&mut bench, ground.limit())?;
+fn adopted(fixture: &Fixture, worker: StandaloneWorker, run: Run, handle: Vec<u8>) -> CaseResult {
+    let mut worker = worker.replace()?;
+    worker.adopt(run, handle)?;
+    let finished = next(&mut worker, fixture.limit())?;
     succeeded(&finished)?;
-    leaves(bench, ground.limit())
+    leaves(worker, fixture.limit())
 }

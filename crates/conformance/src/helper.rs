@@ -9,25 +9,25 @@ use std::process::{Child, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::Instant;
 
-use queuectl_executor::kit::{self, Case, Order, Verdict};
+use crate::abi::{self, Case, CaseInput, Verdict};
 use queuectl_executor::{PluginInfo, inherit};
 use serde::{Deserialize, Serialize};
 
-use super::{KitOptions, shown};
-use crate::os;
+use super::{Options, shown};
+use queuectl_worker::processes as os;
 
 /// What the helper process says.
 #[derive(Serialize, Deserialize)]
-enum Said {
+enum HelperMessage {
     /// It is about to do this.
     Step(String),
     /// It is done.
-    Ended(Box<Told>),
+    Ended(Box<CaseReport>),
 }
 
 /// How a case ended.
 #[derive(Serialize, Deserialize)]
-pub(super) struct Told {
+pub(super) struct CaseReport {
     pub(super) verdict: Verdict,
     /// What the plugin says about itself, with the case that asks for that.
     pub(super) info: Option<PluginInfo>,
@@ -45,7 +45,7 @@ impl Drop for Helper {
 }
 
 /// Tries a case in a process of its own.
-pub(super) fn try_case(options: &KitOptions, case: &Case, order: &Order) -> io::Result<Told> {
+pub(super) fn try_case(options: &Options, case: &Case, case_input: &CaseInput) -> io::Result<CaseReport> {
     let mut command = os::own_program()?;
     command
         .args(&options.helper)
@@ -73,27 +73,27 @@ pub(super) fn try_case(options: &KitOptions, case: &Case, order: &Order) -> io::
             }
         })?;
     // If it is gone already, its silence says so.
-    let _ = say(&mut input, order);
+    let _ = say(&mut input, case_input);
     await_verdict(&mut helper, &said, options, case)
 }
 
 fn await_verdict(
     helper: &mut Helper,
-    said: &Receiver<Said>,
-    options: &KitOptions,
+    said: &Receiver<HelperMessage>,
+    options: &Options,
     case: &Case,
-) -> io::Result<Told> {
+) -> io::Result<CaseReport> {
     let limit = options.limit * case.patience;
     let deadline = Instant::now() + limit;
     let mut doing = "start of the helper process".to_owned();
-    let failed = |what: String| Told {
+    let failed = |what: String| CaseReport {
         verdict: Verdict::Failed(what),
         info: None,
     };
     loop {
         match said.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
-            Ok(Said::Step(step)) => doing = step,
-            Ok(Said::Ended(told)) => return Ok(*told),
+            Ok(HelperMessage::Step(step)) => doing = step,
+            Ok(HelperMessage::Ended(told)) => return Ok(*told),
             Err(RecvTimeoutError::Timeout) => {
                 return Ok(failed(format!(
                     "it hangs: no end after {:.1} s in: {doing}",
@@ -118,7 +118,7 @@ fn say(to: &mut impl Write, document: &impl Serialize) -> io::Result<()> {
     to.flush()
 }
 
-/// The helper process: reads its order, tries the case and says how that went.
+/// The helper process: reads its case_input, tries the case and says how that went.
 ///
 /// # Errors
 /// Its streams broke.
@@ -127,16 +127,19 @@ pub fn serve_case(file: &Path, case: &str) -> io::Result<()> {
     let (input, output) = os::take_standard_streams()?;
     let mut line = String::new();
     BufReader::new(input).read_line(&mut line)?;
-    let order: Order = serde_json::from_str(&line)?;
+    let case_input: CaseInput = serde_json::from_str(&line)?;
     let step = |what: &str| {
         // If nobody listens, this process is about to be killed.
-        let _ = say(&mut &output, &Said::Step(what.to_owned()));
+        let _ = say(&mut &output, &HelperMessage::Step(what.to_owned()));
     };
-    let verdict = kit::run_case(file, case, &order, &step);
-    let info = if case == kit::DESCRIBE && verdict == Verdict::Ok {
-        kit::about(file)
+    let verdict = abi::run_case(file, case, &case_input, &step);
+    let info = if case == abi::DESCRIBE && verdict == Verdict::Ok {
+        abi::about(file)
     } else {
         None
     };
-    say(&mut &output, &Said::Ended(Box::new(Told { verdict, info })))
+    say(
+        &mut &output,
+        &HelperMessage::Ended(Box::new(CaseReport { verdict, info })),
+    )
 }

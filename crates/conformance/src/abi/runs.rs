@@ -10,9 +10,10 @@ use queuectl_plugin_api::abi::{
 use serde_json::Value;
 
 use super::Case;
-use super::fake::{Age, Breach, Event};
+use super::harness::{Ended, Harness, PROMPT};
 use super::instances::{newer_host, older_host, own_host, silence};
-use super::stage::{Ended, PROMPT, Passed, Stage, broken, skipped};
+use super::mock_host::{Age, Breach, Event};
+use super::outcome::{CaseResult, broken, skipped};
 
 pub(super) const CASES: &[Case] = &[
     Case {
@@ -34,14 +35,14 @@ pub(super) const CASES: &[Case] = &[
         rule: "the end of a run is reported once",
         needs: &["ends"],
         patience: 1,
-        run: |stage| after_a_run(stage, Breach::Again),
+        run: |harness| after_a_run(harness, Breach::Again),
     },
     Case {
         name: "output",
         rule: "there is no output after the end of a run",
         needs: &["ends"],
         patience: 1,
-        run: |stage| after_a_run(stage, Breach::LateOutput),
+        run: |harness| after_a_run(harness, Breach::LateOutput),
     },
     Case {
         name: "own-host",
@@ -109,11 +110,11 @@ pub(super) const CASES: &[Case] = &[
     },
 ];
 
-fn start(stage: &Stage) -> Passed {
-    let sample = stage.sample()?;
-    let instance = stage.instance(Age::Present)?;
-    stage.step("start with the job that must succeed");
-    let (answer, took) = stage.start(&instance, stage.run(), sample);
+fn start(harness: &Harness) -> CaseResult {
+    let sample = harness.sample()?;
+    let instance = harness.instance(Age::Present)?;
+    harness.step("start with the job that must succeed");
+    let (answer, took) = harness.start(&instance, harness.run(), sample);
     if answer.status != QC_OK {
         return broken(format!("start gave {}", answer.reason()));
     }
@@ -123,22 +124,22 @@ fn start(stage: &Stage) -> Passed {
     Ok(())
 }
 
-fn ends(stage: &Stage) -> Passed {
-    stage.sample()?;
-    let instance = stage.instance(Age::Present)?;
-    stage.play_sample(&instance)?;
-    stage.obeys(&instance, Breach::Unreadable)
+fn ends(harness: &Harness) -> CaseResult {
+    harness.sample()?;
+    let instance = harness.instance(Age::Present)?;
+    harness.play_sample(&instance)?;
+    harness.obeys(&instance, Breach::Unreadable)
 }
 
-fn after_a_run(stage: &Stage, breach: Breach) -> Passed {
-    stage.sample()?;
-    let instance = stage.instance(Age::Present)?;
-    stage.play_sample(&instance)?;
-    stage.obeys(&instance, breach)
+fn after_a_run(harness: &Harness, breach: Breach) -> CaseResult {
+    harness.sample()?;
+    let instance = harness.instance(Age::Present)?;
+    harness.play_sample(&instance)?;
+    harness.obeys(&instance, breach)
 }
 
-fn exited(stage: &Stage) -> Passed {
-    stage.sample()?;
+fn exited(harness: &Harness) -> CaseResult {
+    harness.sample()?;
     let ways = [
         (QC_EXIT_CODE, 0, false, "exit status 0"),
         (QC_EXIT_CODE, 3, false, "exit status 3"),
@@ -151,22 +152,22 @@ fn exited(stage: &Stage) -> Passed {
             "a process that could not be started",
         ),
     ];
-    let instance = stage.instance(Age::Present)?;
+    let instance = harness.instance(Age::Present)?;
     for (kind, code, stopped, words) in ways {
-        let run = stage.start_sample(&instance)?;
-        match instance.fake.next(Instant::now() + stage.patience()) {
-            Some((_, Event::Spawn)) if instance.fake.is_over(run) => {
+        let run = harness.start_sample(&instance)?;
+        match instance.mock_host.next(Instant::now() + harness.patience()) {
+            Some((_, Event::Spawn)) if instance.mock_host.is_over(run) => {
                 return skipped("the job that must succeed ends before its process");
             }
             Some((_, Event::Spawn)) => {}
             _ => return skipped("the job that must succeed has no process"),
         }
-        stage.step(format!("exited with {words}"));
+        harness.step(format!("exited with {words}"));
         match instance.exited(run, kind, code, stopped) {
             None => return skipped("it has no function exited"),
-            Some(QC_UNHANDLED) => instance.fake.end(run),
+            Some(QC_UNHANDLED) => instance.mock_host.end(run),
             Some(QC_OK) => {
-                let ended = stage.ends(&instance, &HashSet::from([run]), stage.patience())?;
+                let ended = harness.ends(&instance, &HashSet::from([run]), harness.patience())?;
                 match ended.get(&run) {
                     None => return broken(format!("the end was not reported after {words}")),
                     Some(Ended::Reported(QC_SUCCEEDED)) if (kind, code) != (QC_EXIT_CODE, 0) => {
@@ -178,7 +179,7 @@ fn exited(stage: &Stage) -> Passed {
             Some(status) => return broken(format!("exited gave status {status} for {words}")),
         }
     }
-    stage.obeys(&instance, Breach::Again)
+    harness.obeys(&instance, Breach::Again)
 }
 
 /// Handles that no run has saved.
@@ -188,43 +189,43 @@ fn shown(handle: &[u8]) -> String {
     handle.escape_ascii().to_string().chars().take(20).collect()
 }
 
-fn discard(stage: &Stage) -> Passed {
-    let instance = stage.instance(Age::Present)?;
+fn discard(harness: &Harness) -> CaseResult {
+    let instance = harness.instance(Age::Present)?;
     for handle in HANDLES {
-        stage.step(format!("discard with the handle `{}`", shown(handle)));
+        harness.step(format!("discard with the handle `{}`", shown(handle)));
         if instance.discard(handle).is_none() {
             return skipped("it has no function discard");
         }
     }
     // Others are not affected.
-    stage.play_sample(&instance).map(drop)
+    harness.play_sample(&instance).map(drop)
 }
 
-fn reattach(stage: &Stage) -> Passed {
-    let sample = stage.sample()?;
-    let instance = stage.instance(Age::Present)?;
+fn reattach(harness: &Harness) -> CaseResult {
+    let sample = harness.sample()?;
+    let instance = harness.instance(Age::Present)?;
     if instance.slots.reattach.is_none() {
         return skipped("it has no function reattach");
     }
     for handle in HANDLES {
-        stage.step(format!("reattach with the handle `{}`", shown(handle)));
-        let run = stage.run();
+        harness.step(format!("reattach with the handle `{}`", shown(handle)));
+        let run = harness.run();
         if let Some(answer) = instance.reattach(run, sample, handle)
             && answer.status == QC_OK
         {
-            stage.end_somehow(&instance, run)?;
+            harness.end_somehow(&instance, run)?;
         }
     }
-    stage.obeys(&instance, Breach::Again)
+    harness.obeys(&instance, Breach::Again)
 }
 
-fn stats(stage: &Stage) -> Passed {
-    let instance = stage.instance(Age::Present)?;
+fn stats(harness: &Harness) -> CaseResult {
+    let instance = harness.instance(Age::Present)?;
     if instance.slots.stats.is_none() {
         return skipped("it has no function stats");
     }
     for when in ["first", "second"] {
-        stage.step(format!("stats, the {when} time"));
+        harness.step(format!("stats, the {when} time"));
         let Some(bytes) = instance.stats() else {
             return broken("stats filled in nothing");
         };
@@ -236,24 +237,24 @@ fn stats(stage: &Stage) -> Passed {
                 return broken(format!("stats filled in `{text}`"));
             }
         }
-        if when == "first" && stage.order.sample.is_some() {
+        if when == "first" && harness.input.sample.is_some() {
             // What it says of a run that is under way must be as good.
-            let run = stage.start_sample(&instance)?;
+            let run = harness.start_sample(&instance)?;
             instance.stats();
-            stage.end_somehow(&instance, run)?;
+            harness.end_somehow(&instance, run)?;
         }
     }
     Ok(())
 }
 
-fn many(stage: &Stage) -> Passed {
-    let (sample, count) = (stage.sample()?, stage.order.many);
-    let instance = stage.instance(Age::Present)?;
-    stage.step(format!("start of {count} runs at a time"));
+fn many(harness: &Harness) -> CaseResult {
+    let (sample, count) = (harness.sample()?, harness.input.many);
+    let instance = harness.instance(Age::Present)?;
+    harness.step(format!("start of {count} runs at a time"));
     let mut runs = HashSet::new();
     for _ in 0..count {
-        let run = stage.run();
-        let answer = stage.start(&instance, run, sample).0;
+        let run = harness.run();
+        let answer = harness.start(&instance, run, sample).0;
         match answer.status {
             QC_OK => drop(runs.insert(run)),
             QC_INVALID | QC_SYSTEM_FAILURE => {
@@ -266,12 +267,12 @@ fn many(stage: &Stage) -> Passed {
             status => return broken(format!("start gave status {status}")),
         }
     }
-    stage.step(format!("the end of {count} runs"));
-    let ended = stage.ends(&instance, &runs, stage.patience() * 3)?;
+    harness.step(format!("the end of {count} runs"));
+    let ended = harness.ends(&instance, &runs, harness.patience() * 3)?;
     let good = |ended: &&Ended| matches!(ended, Ended::ByHost | Ended::Reported(QC_SUCCEEDED));
     let good = ended.values().filter(good).count();
     if good < count {
         return broken(format!("{good} of {count} runs succeeded, {} ended", ended.len()));
     }
-    stage.obeys(&instance, Breach::Again)
+    harness.obeys(&instance, Breach::Again)
 }

@@ -5,9 +5,10 @@ use std::time::Duration;
 use queuectl_plugin_api::abi::MINOR;
 
 use super::Case;
-use super::fake::{Age, Breach};
-use super::stage::{Passed, QUIET, Stage, broken, skipped};
-use super::target::{Instance, PLENTY};
+use super::harness::{Harness, QUIET};
+use super::mock_host::{Age, Breach};
+use super::outcome::{CaseResult, broken, skipped};
+use super::subject::{Instance, PLENTY};
 
 pub(super) const CASES: &[Case] = &[
     Case {
@@ -15,7 +16,7 @@ pub(super) const CASES: &[Case] = &[
         rule: "create makes an instance with the queue's settings",
         needs: &["vtable"],
         patience: 1,
-        run: |stage| stage.instance(Age::Present).map(drop),
+        run: |harness| harness.instance(Age::Present).map(drop),
     },
     Case {
         name: "destroy",
@@ -48,65 +49,67 @@ pub(super) const CASES: &[Case] = &[
 ];
 
 /// Cases about instances that are tried with runs.
-pub(super) fn older_host(stage: &Stage) -> Passed {
-    let instance = stage.instance(Age::Older)?;
-    if stage.order.sample.is_some() {
-        stage.play_sample(&instance)?;
+pub(super) fn older_host(harness: &Harness) -> CaseResult {
+    let instance = harness.instance(Age::Older)?;
+    if harness.input.sample.is_some() {
+        harness.play_sample(&instance)?;
     }
-    stage.obeys(&instance, Breach::Beyond)
+    harness.obeys(&instance, Breach::Beyond)
 }
 
-pub(super) fn newer_host(stage: &Stage) -> Passed {
-    let instance = stage.instance(Age::Newer)?;
-    if stage.order.sample.is_some() {
-        stage.play_sample(&instance)?;
+pub(super) fn newer_host(harness: &Harness) -> CaseResult {
+    let instance = harness.instance(Age::Newer)?;
+    if harness.input.sample.is_some() {
+        harness.play_sample(&instance)?;
     }
     Ok(())
 }
 
 /// Two at a time, as when settings change while runs are under way.
-pub(super) fn own_host(stage: &Stage) -> Passed {
-    let (first, second) = (stage.instance(Age::Present)?, stage.instance(Age::Present)?);
+pub(super) fn own_host(harness: &Harness) -> CaseResult {
+    let (first, second) = (harness.instance(Age::Present)?, harness.instance(Age::Present)?);
     // A call that went to the wrong host explains more than one that did not come.
-    let strays = |ended: Passed| match second.fake.breach_within(Breach::UnknownRun, Duration::ZERO) {
+    let strays = |ended: CaseResult| match second.mock_host.breach_within(Breach::UnknownRun, Duration::ZERO)
+    {
         Some(_) => broken("a run of one instance was reported to the host of another instance"),
         None => ended,
     };
-    strays(stage.play_sample(&first).map(drop))?;
-    strays(stage.play_sample(&second).map(drop))?;
-    strays(stage.play_sample(&first).map(drop))?;
-    stage.step("destroy of the newer of two instances");
+    strays(harness.play_sample(&first).map(drop))?;
+    strays(harness.play_sample(&second).map(drop))?;
+    strays(harness.play_sample(&first).map(drop))?;
+    harness.step("destroy of the newer of two instances");
     second.destroy();
-    stage.play_sample(&first).map(drop)
+    harness.play_sample(&first).map(drop)
 }
 
-pub(super) fn silence(stage: &Stage) -> Passed {
-    let instance = stage.instance(Age::Present)?;
-    stage.play_sample(&instance)?;
-    stage.step("shutdown and destroy");
-    let fake = instance.destroy();
-    fake.breach_within(Breach::AfterDestroy, QUIET)
+pub(super) fn silence(harness: &Harness) -> CaseResult {
+    let instance = harness.instance(Age::Present)?;
+    harness.play_sample(&instance)?;
+    harness.step("shutdown and destroy");
+    let mock_host = instance.destroy();
+    mock_host
+        .breach_within(Breach::AfterDestroy, QUIET)
         .map_or(Ok(()), broken)
 }
 
-fn destroy(stage: &Stage) -> Passed {
-    stage.step("destroy of an instance");
-    stage.instance(Age::Present)?.destroy();
-    let three = || -> Result<Vec<Instance>, _> { (0..3).map(|_| stage.instance(Age::Present)).collect() };
+fn destroy(harness: &Harness) -> CaseResult {
+    harness.step("destroy of an instance");
+    harness.instance(Age::Present)?.destroy();
+    let three = || -> Result<Vec<Instance>, _> { (0..3).map(|_| harness.instance(Age::Present)).collect() };
     let instances = three()?;
-    stage.step("destroy of three instances, the oldest first");
+    harness.step("destroy of three instances, the oldest first");
     for instance in instances {
         instance.destroy();
     }
     let instances = three()?;
-    stage.step("destroy of three instances, the newest first");
+    harness.step("destroy of three instances, the newest first");
     for instance in instances.into_iter().rev() {
         instance.destroy();
     }
-    stage.instance(Age::Present).map(drop)
+    harness.instance(Age::Present).map(drop)
 }
 
-fn bad_settings(stage: &Stage) -> Passed {
+fn bad_settings(harness: &Harness) -> CaseResult {
     let deep = "[".repeat(10_000);
     let bad: &[&[u8]] = &[
         b"{}",
@@ -122,22 +125,23 @@ fn bad_settings(stage: &Stage) -> Passed {
         br#"{"shell":"sh","settings":{"no-such-key":"no such value"}}"#,
         deep.as_bytes(),
     ];
-    let slots = stage.slots(MINOR)?;
+    let slots = harness.slots(MINOR)?;
     for settings in bad {
         let shown: String = settings.escape_ascii().to_string().chars().take(40).collect();
-        stage.step(format!("create with the settings `{shown}`"));
-        if let (Some(instance), _) = Instance::make(slots, Age::Present, &stage.order.store, settings, PLENTY)
+        harness.step(format!("create with the settings `{shown}`"));
+        if let (Some(instance), _) =
+            Instance::make(slots, Age::Present, &harness.input.store, settings, PLENTY)
         {
-            stage.step(format!("destroy of the instance with the settings `{shown}`"));
+            harness.step(format!("destroy of the instance with the settings `{shown}`"));
             instance.destroy();
         }
     }
     Ok(())
 }
 
-fn fingerprint(stage: &Stage) -> Passed {
-    let instance = stage.instance(Age::Present)?;
-    stage.step("fingerprint");
+fn fingerprint(harness: &Harness) -> CaseResult {
+    let instance = harness.instance(Age::Present)?;
+    harness.step("fingerprint");
     match instance.fingerprint(PLENTY) {
         None => skipped("it has no function fingerprint"),
         Some(answer) if matches!(answer.status, 0 | 2) => Ok(()),
@@ -145,26 +149,26 @@ fn fingerprint(stage: &Stage) -> Passed {
     }
 }
 
-fn reap(stage: &Stage) -> Passed {
-    let instance = stage.instance(Age::Present)?;
+fn reap(harness: &Harness) -> CaseResult {
+    let instance = harness.instance(Age::Present)?;
     // A store that nobody has: whatever the plugin keeps for others must not be touched.
-    let store = format!("{}-nobody", stage.order.store);
+    let store = format!("{}-nobody", harness.input.store);
     for _ in 0..2 {
-        stage.step("reap with an empty list of nodes");
+        harness.step("reap with an empty list of nodes");
         if instance.reap(&store).is_none() {
             return skipped("it has no function reap");
         }
     }
-    stage.step("destroy after reap");
+    harness.step("destroy after reap");
     instance.destroy();
     Ok(())
 }
 
-pub(super) fn clean_up(stage: &Stage) -> Passed {
-    let instance = stage.instance(Age::Present)?;
-    stage.step("reap with an empty list of nodes");
-    instance.reap(&stage.order.store);
-    stage.step("shutdown and destroy after reap");
+pub(super) fn clean_up(harness: &Harness) -> CaseResult {
+    let instance = harness.instance(Age::Present)?;
+    harness.step("reap with an empty list of nodes");
+    instance.reap(&harness.input.store);
+    harness.step("shutdown and destroy after reap");
     instance.destroy();
     Ok(())
 }

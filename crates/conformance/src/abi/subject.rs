@@ -7,8 +7,8 @@ use std::sync::Arc;
 
 use queuectl_plugin_api::abi::{EntryFn, QC_EXIT_CODE, qc_error, qc_exit_v1, qc_run_v1, qc_status, qc_str};
 
-use super::super::load::Slots;
-use super::fake::{Age, Fake, functions};
+use super::mock_host::{Age, MockHost, functions};
+use queuectl_executor::bare::Slots;
 
 /// Where an error text may go.
 #[derive(Debug, Clone, Copy)]
@@ -120,7 +120,7 @@ pub(super) fn description(slots: &Slots) -> Option<Vec<u8>> {
 /// An instance. It is not destroyed unless a case does so.
 pub(super) struct Instance {
     pub(super) slots: Slots,
-    pub(super) fake: Arc<Fake>,
+    pub(super) mock_host: Arc<MockHost>,
     raw: *mut c_void,
     age: Age,
     mark: String,
@@ -151,14 +151,14 @@ impl Instance {
         settings: &[u8],
         room: Room,
     ) -> (Option<Instance>, Answer) {
-        let fake = Fake::new();
+        let mock_host = MockHost::new();
         let mut raw = std::ptr::null_mut();
         let answer = with_room(room, |error| match slots.create {
             // SAFETY: the functions are static, and everything else outlives the call.
             Some(create) => unsafe {
                 create(
                     functions(age),
-                    fake.context(),
+                    mock_host.context(),
                     qc_str::new(settings),
                     &raw mut raw,
                     error,
@@ -168,7 +168,7 @@ impl Instance {
         });
         let made = (answer.status == 0).then_some(Instance {
             slots,
-            fake,
+            mock_host,
             raw,
             age,
             mark: format!("{store}.node"),
@@ -210,14 +210,14 @@ impl Instance {
     /// Starts a run.
     pub(super) fn start(&self, run: u64, request: &[u8], room: Room) -> Answer {
         let view = self.view(run, request);
-        self.fake.begin(run);
+        self.mock_host.begin(run);
         let answer = with_room(room, |error| match self.slots.start {
             // SAFETY: the instance is alive; the view is readable up to its size and outlives the call.
             Some(start) => unsafe { start(self.raw, (&raw const view).cast(), error) },
             None => -1,
         });
         if answer.status != 0 {
-            self.fake.end(run);
+            self.mock_host.end(run);
         }
         answer
     }
@@ -226,13 +226,13 @@ impl Instance {
     pub(super) fn reattach(&self, run: u64, request: &[u8], handle: &[u8]) -> Option<Answer> {
         let reattach = self.slots.reattach?;
         let view = self.view(run, request);
-        self.fake.begin(run);
+        self.mock_host.begin(run);
         let answer = with_room(PLENTY, |error| {
             // SAFETY: as for `start`; the handle outlives the call, too.
             unsafe { reattach(self.raw, (&raw const view).cast(), qc_str::new(handle), error) }
         });
         if answer.status != 0 {
-            self.fake.end(run);
+            self.mock_host.end(run);
         }
         Some(answer)
     }
@@ -324,7 +324,7 @@ impl Instance {
     }
 
     /// Ends it.
-    pub(super) fn destroy(self) -> Arc<Fake> {
+    pub(super) fn destroy(self) -> Arc<MockHost> {
         // SAFETY: the instance is alive, no run of it is left, and it is used up here.
         unsafe {
             if let Some(shutdown) = self.slots.shutdown {
@@ -334,7 +334,7 @@ impl Instance {
                 destroy(self.raw);
             }
         }
-        self.fake.destroyed();
-        self.fake
+        self.mock_host.destroyed();
+        self.mock_host
     }
 }

@@ -68,7 +68,7 @@ struct Notes {
 
 /// The host of one instance.
 #[derive(Default)]
-pub(super) struct Fake {
+pub(super) struct MockHost {
     number: usize,
     notes: Mutex<Notes>,
     changed: Condvar,
@@ -88,22 +88,22 @@ pub(super) fn stray() -> Option<String> {
 }
 
 /// Every host that there is; its number less one is its place.
-static HOSTS: Mutex<Vec<Arc<Fake>>> = Mutex::new(Vec::new());
+static HOSTS: Mutex<Vec<Arc<MockHost>>> = Mutex::new(Vec::new());
 
-fn host(number: usize) -> Option<Arc<Fake>> {
+fn host(number: usize) -> Option<Arc<MockHost>> {
     lock(&HOSTS).get(number.checked_sub(1)?).cloned()
 }
 
-impl Fake {
+impl MockHost {
     /// A host that no instance has yet.
-    pub(super) fn new() -> Arc<Fake> {
+    pub(super) fn new() -> Arc<MockHost> {
         let mut hosts = lock(&HOSTS);
-        let fake = Arc::new(Fake {
+        let mock_host = Arc::new(MockHost {
             number: hosts.len() + 1,
-            ..Fake::default()
+            ..MockHost::default()
         });
-        hosts.push(Arc::clone(&fake));
-        fake
+        hosts.push(Arc::clone(&mock_host));
+        mock_host
     }
 
     /// What the plugin shall pass back.
@@ -251,21 +251,21 @@ pub(super) fn functions(age: Age) -> *const qc_host_v1 {
 }
 
 /// The host that a context stands for.
-fn of_context(ctx: *mut c_void) -> Option<Arc<Fake>> {
-    let fake = host(ctx.addr());
-    if fake.is_none() {
+fn of_context(ctx: *mut c_void) -> Option<Arc<MockHost>> {
+    let mock_host = host(ctx.addr());
+    if mock_host.is_none() {
         *lock(&STRAY) = Some(format!(
             "it called the host with the context {ctx:p}, which it was never given"
         ));
     }
-    fake
+    mock_host
 }
 
 unsafe extern "C" fn log(ctx: *mut c_void, _level: u32, _text: qc_str) {
-    if let Some(fake) = of_context(ctx)
-        && fake.notes().destroyed
+    if let Some(mock_host) = of_context(ctx)
+        && mock_host.notes().destroyed
     {
-        fake.breach(
+        mock_host.breach(
             Breach::AfterDestroy,
             "it called log after destroy had returned".to_owned(),
         );
@@ -273,16 +273,16 @@ unsafe extern "C" fn log(ctx: *mut c_void, _level: u32, _text: qc_str) {
 }
 
 unsafe extern "C" fn output(ctx: *mut c_void, run: u64, _stream: u32, _bytes: qc_str) {
-    if let Some(fake) = of_context(ctx) {
-        fake.called(run, "output", |_| ());
+    if let Some(mock_host) = of_context(ctx) {
+        mock_host.called(run, "output", |_| ());
     }
 }
 
 unsafe extern "C" fn event(ctx: *mut c_void, _run: u64, _name: qc_str, _detail: qc_str) {
-    if let Some(fake) = of_context(ctx)
-        && fake.notes().destroyed
+    if let Some(mock_host) = of_context(ctx)
+        && mock_host.notes().destroyed
     {
-        fake.breach(
+        mock_host.breach(
             Breach::AfterDestroy,
             "it called event after destroy had returned".to_owned(),
         );
@@ -291,10 +291,10 @@ unsafe extern "C" fn event(ctx: *mut c_void, _run: u64, _name: qc_str, _detail: 
 
 unsafe extern "C" fn save_handle(ctx: *mut c_void, run: u64, handle: qc_str) -> qc_status {
     // SAFETY: the bytes are as the header has the plugin pass them.
-    let (Some(fake), Some(bytes)) = (of_context(ctx), unsafe { handle.bytes() }) else {
+    let (Some(mock_host), Some(bytes)) = (of_context(ctx), unsafe { handle.bytes() }) else {
         return QC_INVALID;
     };
-    let runs = fake.notes().runs.get(&run).is_some_and(|run| !run.over);
+    let runs = mock_host.notes().runs.get(&run).is_some_and(|run| !run.over);
     if runs && bytes.len() <= HANDLE_BYTES {
         QC_OK
     } else {
@@ -308,7 +308,7 @@ unsafe extern "C" fn spawn(
     spawn: *const qc_spawn_v1,
     _error: *mut qc_error,
 ) -> qc_status {
-    let Some(fake) = of_context(ctx) else {
+    let Some(mock_host) = of_context(ctx) else {
         return QC_INVALID;
     };
     // SAFETY: NULL, or a description that states its size.
@@ -316,7 +316,7 @@ unsafe extern "C" fn spawn(
         Some(spawn) if spawn.argv_len > 0 && !spawn.argv.is_null() => {}
         Some(_) => return QC_INVALID,
         None => {
-            fake.breach(
+            mock_host.breach(
                 Breach::Unreadable,
                 "the process description has no size that fits".into(),
             );
@@ -324,7 +324,7 @@ unsafe extern "C" fn spawn(
         }
     }
     let mut first = false;
-    fake.called(run, "spawn", |notes| {
+    mock_host.called(run, "spawn", |notes| {
         if let Some(known) = notes.runs.get_mut(&run) {
             first = !std::mem::replace(&mut known.spawned, true);
         }
@@ -336,16 +336,16 @@ unsafe extern "C" fn spawn(
 }
 
 unsafe extern "C" fn finished(ctx: *mut c_void, run: u64, outcome: *const qc_outcome_v1) {
-    let Some(fake) = of_context(ctx) else { return };
+    let Some(mock_host) = of_context(ctx) else { return };
     // SAFETY: NULL, or an outcome that states its size.
     let kind = unsafe { qc_outcome_v1::read(outcome) }.map(|outcome| outcome.kind);
     if kind.is_none() {
-        fake.breach(
+        mock_host.breach(
             Breach::Unreadable,
             "the outcome is NULL or has no size that fits".to_owned(),
         );
     }
-    fake.called(run, "finished", |notes| {
+    mock_host.called(run, "finished", |notes| {
         if let Some(known) = notes.runs.get_mut(&run) {
             known.over = true;
         }
@@ -356,8 +356,8 @@ unsafe extern "C" fn finished(ctx: *mut c_void, run: u64, outcome: *const qc_out
 }
 
 fn beyond(ctx: *mut c_void, what: &str) {
-    if let Some(fake) = of_context(ctx) {
-        fake.breach(
+    if let Some(mock_host) = of_context(ctx) {
+        mock_host.breach(
             Breach::Beyond,
             format!("it called {what}, which is beyond the size of a 1.0 host"),
         );

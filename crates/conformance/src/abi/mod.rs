@@ -1,27 +1,29 @@
 //! The conformance kit's cases that drive a plugin through the bare C ABI, against a host that runs nothing.
 //!
-//! A case runs in a process of its own, for the plugin may crash or hang; who starts that process, waits for it and
-//! judges its silence is the worker crate. Cases that need real processes are there, too.
+//! A case runs in a process of its own, because the plugin may crash or hang. Starting that process, waiting for it and
+//! judging its silence is left to `helper`; cases with real processes are in `jobs` and `commands`.
 
 mod about;
-mod fake;
+mod before;
+mod harness;
 mod instances;
+mod mock_host;
+mod outcome;
 mod runs;
 mod shared;
-mod stage;
 mod stops;
-mod target;
+mod subject;
 mod texts;
 
 use std::path::Path;
 use std::time::Duration;
 
+use queuectl_executor::bare::{open, settings_of};
+use queuectl_executor::{PluginInfo, PluginSettings, inspect};
 use serde::{Deserialize, Serialize};
 
-use super::load::{PluginInfo, load, open};
-use super::loader::settings_of;
-use crate::PluginSettings;
-use stage::{End, Passed, Stage};
+use harness::Harness;
+use outcome::{CaseResult, End};
 
 /// A rule and how it is tried.
 pub struct Case {
@@ -33,12 +35,12 @@ pub struct Case {
     pub needs: &'static [&'static str],
     /// How many times the usual limit it may take.
     pub patience: u32,
-    run: fn(&Stage) -> Passed,
+    run: fn(&Harness) -> CaseResult,
 }
 
 /// What a case is given.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct Order {
+pub struct CaseInput {
     /// The executor's name, as the plugin's file says it.
     pub executor: String,
     /// The store that the runs belong to, which is nobody else's.
@@ -52,16 +54,16 @@ pub struct Order {
     pub many: usize,
 }
 
-impl Order {
-    /// An order for the plugin of that executor, with its settings.
+impl CaseInput {
+    /// An input for the plugin of that executor, with its settings.
     pub fn new(
         executor: &str,
         store: &str,
         settings: &PluginSettings,
         limit: Duration,
         many: usize,
-    ) -> Order {
-        Order {
+    ) -> CaseInput {
+        CaseInput {
             executor: executor.to_owned(),
             store: store.to_owned(),
             settings: settings_of(settings, executor),
@@ -113,15 +115,15 @@ pub const DESCRIBE: &str = "describe";
 
 /// What a plugin says about itself that passed the case [`DESCRIBE`].
 pub fn about(path: &Path) -> Option<PluginInfo> {
-    load(path).ok().map(|plugin| plugin.info)
+    inspect(path).ok()
 }
 
 /// Tries one case in this process. `step` is told what comes next, so that a crash or a hang can be named.
-pub fn run_case(path: &Path, name: &str, order: &Order, step: &dyn Fn(&str)) -> Verdict {
+pub fn run_case(path: &Path, name: &str, input: &CaseInput, step: &dyn Fn(&str)) -> Verdict {
     let Some(case) = cases().chain([&CLEAN_UP]).find(|case| case.name == name) else {
         return Verdict::Failed(format!("there is no case '{name}'"));
     };
-    let before = shared::Before::any_plugin();
+    let before = before::Before::any_plugin();
     step("load the library");
     // Never closed: it may have threads.
     let entry = match open(path) {
@@ -131,8 +133,8 @@ pub fn run_case(path: &Path, name: &str, order: &Order, step: &dyn Fn(&str)) -> 
         }
         Err(error) => return Verdict::Failed(error.to_string()),
     };
-    let ended = (case.run)(&Stage::new(entry, order, step, before));
-    match (ended, fake::stray()) {
+    let ended = (case.run)(&Harness::new(entry, input, step, before));
+    match (ended, mock_host::stray()) {
         (Ok(()), None) => Verdict::Ok,
         (Ok(()), Some(happened)) | (Err(End::Broken(happened)), _) => Verdict::Failed(happened),
         (Err(End::Skipped(why)), _) => Verdict::Skipped(why),

@@ -8,7 +8,7 @@ use queuectl_core::OutcomeKind;
 use queuectl_executor::Finished;
 use serde_json::{Value, json};
 
-use super::jobs::{Ground, JobCase, Passed, failed, leaves, next, skipped, succeeded};
+use super::jobs::{CaseResult, Fixture, JobCase, failed, leaves, next, skipped, succeeded};
 
 /// Most that is printed by a job here.
 const MUCH: u64 = 100_000_000;
@@ -50,19 +50,19 @@ pub(super) const CASES: &[JobCase] = &[
     ),
 ];
 
-fn run(ground: &Ground, capabilities: &[&str], members: Value) -> Result<Finished, super::Verdict> {
+fn run(fixture: &Fixture, capabilities: &[&str], members: Value) -> Result<Finished, super::Verdict> {
     if !cfg!(unix) {
         return skipped("it is tried on Unix only");
     }
     ["command"]
         .iter()
         .chain(capabilities)
-        .try_for_each(|word| ground.needs(word))?;
-    ground.finish(ground.with(members)?)
+        .try_for_each(|word| fixture.needs(word))?;
+    fixture.finish(fixture.with(members)?)
 }
 
 /// Fails unless the job succeeded and printed exactly that.
-fn printed(finished: &Finished, expected: &[u8]) -> Passed {
+fn printed(finished: &Finished, expected: &[u8]) -> CaseResult {
     succeeded(finished)?;
     let output = [finished.output.head.as_slice(), &finished.output.tail].concat();
     if output == expected {
@@ -75,9 +75,9 @@ fn printed(finished: &Finished, expected: &[u8]) -> Passed {
     ))
 }
 
-fn exit_status(ground: &Ground) -> Passed {
-    succeeded(&run(ground, &[], json!({ "command": "exit 0" }))?)?;
-    let outcome = run(ground, &[], json!({ "command": "exit 7" }))?.outcome;
+fn exit_status(fixture: &Fixture) -> CaseResult {
+    succeeded(&run(fixture, &[], json!({ "command": "exit 0" }))?)?;
+    let outcome = run(fixture, &[], json!({ "command": "exit 7" }))?.outcome;
     if (outcome.kind, outcome.exit_code) == (OutcomeKind::Failed, Some(7)) {
         return Ok(());
     }
@@ -87,8 +87,8 @@ fn exit_status(ground: &Ground) -> Passed {
     ))
 }
 
-fn signal(ground: &Ground) -> Passed {
-    let outcome = run(ground, &[], json!({ "command": "kill -KILL $$" }))?.outcome;
+fn signal(fixture: &Fixture) -> CaseResult {
+    let outcome = run(fixture, &[], json!({ "command": "kill -KILL $$" }))?.outcome;
     // Where another program is in between, its exit status tells of the signal.
     let told = outcome.signal == Some(9) || outcome.exit_code == Some(128 + 9);
     if told && outcome.kind == OutcomeKind::Failed {
@@ -100,30 +100,30 @@ fn signal(ground: &Ground) -> Passed {
     ))
 }
 
-fn stubborn(ground: &Ground) -> Passed {
-    run(ground, &[], json!({ "command": "true" }))?;
+fn stubborn(fixture: &Fixture) -> CaseResult {
+    run(fixture, &[], json!({ "command": "true" }))?;
     let command = "trap '' TERM; while :; do sleep 1; done";
-    let mut bench = ground.bench()?;
-    let mut run = ground.run(1, ground.with(json!({ "command": command }))?);
+    let mut worker = fixture.worker()?;
+    let mut run = fixture.run(1, fixture.with(json!({ "command": command }))?);
     // Long enough for the trap to be set.
     run.timeout = Some(Duration::from_millis(500));
     run.kill_grace = Duration::from_millis(300);
-    bench.run(run)?;
-    let outcome = next(&mut bench, ground.limit())?.outcome;
-    leaves(bench, ground.limit())?;
+    worker.run(run)?;
+    let outcome = next(&mut worker, fixture.limit())?.outcome;
+    leaves(worker, fixture.limit())?;
     match outcome.kind {
         OutcomeKind::TimedOut => Ok(()),
         kind => failed(format!("the job ended {kind}: {}", outcome.message)),
     }
 }
 
-fn tree(ground: &Ground) -> Passed {
+fn tree(fixture: &Fixture) -> CaseResult {
     if !cfg!(target_os = "linux") {
         return skipped("it is tried on Linux only");
     }
     let command = "command -v setsid >/dev/null || { echo none; exit 0; }; \
                    setsid sleep 601 >/dev/null 2>&1 & echo $!";
-    let finished = run(ground, &[], json!({ "command": command }))?;
+    let finished = run(fixture, &[], json!({ "command": command }))?;
     succeeded(&finished)?;
     let text = String::from_utf8_lossy(&finished.output.head).into_owned();
     match text.trim() {
@@ -138,9 +138,9 @@ fn tree(ground: &Ground) -> Passed {
     }
 }
 
-fn flood(ground: &Ground) -> Passed {
+fn flood(fixture: &Fixture) -> CaseResult {
     let finished = run(
-        ground,
+        fixture,
         &[],
         json!({ "command": format!("head -c {MUCH} /dev/zero") }),
     )?;
@@ -158,33 +158,33 @@ fn flood(ground: &Ground) -> Passed {
     Ok(())
 }
 
-fn bytes(ground: &Ground) -> Passed {
-    let finished = run(ground, &[], json!({ "command": "printf '\\377\\376\\000ok'" }))?;
+fn bytes(fixture: &Fixture) -> CaseResult {
+    let finished = run(fixture, &[], json!({ "command": "printf '\\377\\376\\000ok'" }))?;
     printed(&finished, b"\xff\xfe\0ok")
 }
 
-fn stdin(ground: &Ground) -> Passed {
+fn stdin(fixture: &Fixture) -> CaseResult {
     let text = "first\nsecond, without a line's end";
-    let finished = run(ground, &["stdin"], json!({ "command": "cat", "stdin": text }))?;
+    let finished = run(fixture, &["stdin"], json!({ "command": "cat", "stdin": text }))?;
     printed(&finished, text.as_bytes())
 }
 
-fn env(ground: &Ground) -> Passed {
+fn env(fixture: &Fixture) -> CaseResult {
     let value = "two words, \"quoted\" $HOME \u{20ac}";
     let members = json!({ "command": "printf %s \"$KIT_VALUE\"", "env": { "KIT_VALUE": value } });
-    printed(&run(ground, &["env"], members)?, value.as_bytes())
+    printed(&run(fixture, &["env"], members)?, value.as_bytes())
 }
 
-fn cwd(ground: &Ground) -> Passed {
-    let finished = run(ground, &["cwd"], json!({ "command": "pwd -P", "cwd": "/" }))?;
+fn cwd(fixture: &Fixture) -> CaseResult {
+    let finished = run(fixture, &["cwd"], json!({ "command": "pwd -P", "cwd": "/" }))?;
     printed(&finished, b"/\n")
 }
 
-fn argv(ground: &Ground) -> Passed {
+fn argv(fixture: &Fixture) -> CaseResult {
     let words = ["two words", "", "*", "$HOME", "\"'\\", "-n", "\u{20ac}"];
     let mut argv = vec!["printf", "%s|"];
     argv.extend(words);
-    let finished = run(ground, &["argv"], json!({ "command": argv }))?;
+    let finished = run(fixture, &["argv"], json!({ "command": argv }))?;
     let expected: String = words.iter().map(|word| format!("{word}|")).collect();
     printed(&finished, expected.as_bytes())
 }

@@ -409,7 +409,7 @@ fn what_is_no_plugin_cannot_be_checked() {
         return;
     };
     let message = queue.fails(7, ["plugin:check", magic.to_str().unwrap()]);
-    assert!(message.contains("no queuectl plugin"), "{message}");
+    assert!(message.contains("is not a queuectl plugin"), "{message}");
     let message = queue.fails(
         2,
         ["plugin:check", magic.to_str().unwrap(), "--job", "nowhere.json"],

@@ -8,32 +8,12 @@ use queuectl_plugin_api::abi::{
     EntryFn, MINOR, QC_EXIT_CODE, QC_FAILED, QC_OK, QC_STOP_KILL, QC_SUCCEEDED, QC_UNHANDLED,
 };
 
-use super::super::load::Slots;
-use super::Order;
-use super::fake::{Age, Breach, Event};
-use super::shared::Before;
-use super::target::{Answer, Instance, PLENTY, slots};
-
-/// How a case ends that does not end well.
-#[derive(Debug)]
-pub(super) enum End {
-    /// A rule is broken; what happened.
-    Broken(String),
-    /// It cannot be tried; why.
-    Skipped(String),
-}
-
-pub(super) type Passed = Result<(), End>;
-
-/// A broken rule.
-pub(super) fn broken<T>(what: impl Into<String>) -> Result<T, End> {
-    Err(End::Broken(what.into()))
-}
-
-/// A case that cannot be tried.
-pub(super) fn skipped<T>(why: impl Into<String>) -> Result<T, End> {
-    Err(End::Skipped(why.into()))
-}
+use super::CaseInput;
+use super::before::Before;
+use super::mock_host::{Age, Breach, Event};
+use super::outcome::{CaseResult, End, broken, skipped};
+use super::subject::{Answer, Instance, PLENTY, slots};
+use queuectl_executor::bare::Slots;
 
 /// How a run ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -52,20 +32,25 @@ pub(super) const PROMPT: Duration = Duration::from_secs(1);
 const IMPATIENCE: Duration = Duration::from_millis(100);
 
 /// Where a case plays.
-pub(super) struct Stage<'a> {
+pub(super) struct Harness<'a> {
     pub(super) entry: EntryFn,
-    pub(super) order: &'a Order,
+    pub(super) input: &'a CaseInput,
     /// The process before the library was loaded.
     pub(super) before: Cell<Option<Before>>,
     step: &'a dyn Fn(&str),
     last_run: Cell<u64>,
 }
 
-impl<'a> Stage<'a> {
-    pub(super) fn new(entry: EntryFn, order: &'a Order, step: &'a dyn Fn(&str), before: Before) -> Stage<'a> {
-        Stage {
+impl<'a> Harness<'a> {
+    pub(super) fn new(
+        entry: EntryFn,
+        input: &'a CaseInput,
+        step: &'a dyn Fn(&str),
+        before: Before,
+    ) -> Harness<'a> {
+        Harness {
             entry,
-            order,
+            input,
             before: Cell::new(Some(before)),
             step,
             last_run: Cell::new(0),
@@ -79,7 +64,7 @@ impl<'a> Stage<'a> {
 
     /// The request of the job that must succeed.
     pub(super) fn sample(&self) -> Result<&'a [u8], End> {
-        match &self.order.sample {
+        match &self.input.sample {
             Some(sample) => Ok(sample.as_bytes()),
             None => skipped("it needs a job that succeeds: --job JOB.json"),
         }
@@ -87,7 +72,7 @@ impl<'a> Stage<'a> {
 
     /// Longest that a run may take.
     pub(super) fn patience(&self) -> Duration {
-        self.order.limit * 3 / 4
+        self.input.limit * 3 / 4
     }
 
     pub(super) fn slots(&self, minor: u32) -> Result<Slots, End> {
@@ -107,8 +92,8 @@ impl<'a> Stage<'a> {
         };
         let slots = self.slots(minor)?;
         self.step("create with the queue's settings");
-        let settings = self.order.settings.as_bytes();
-        let (instance, answer) = Instance::make(slots, age, &self.order.store, settings, PLENTY);
+        let settings = self.input.settings.as_bytes();
+        let (instance, answer) = Instance::make(slots, age, &self.input.store, settings, PLENTY);
         instance.map_or_else(|| broken(format!("create gave {}", answer.reason())), Ok)
     }
 
@@ -184,7 +169,7 @@ impl<'a> Stage<'a> {
         let deadline = Instant::now() + patience;
         let mut ended = HashMap::new();
         while ended.len() < runs.len() {
-            let Some((run, event)) = instance.fake.next(deadline) else {
+            let Some((run, event)) = instance.mock_host.next(deadline) else {
                 break;
             };
             match event {
@@ -194,11 +179,11 @@ impl<'a> Stage<'a> {
                     instance.recorded(run);
                 }
                 // A plugin may report the end while the process lives. The host then ends the process and says nothing.
-                Event::Spawn if ended.contains_key(&run) || instance.fake.is_over(run) => {}
+                Event::Spawn if ended.contains_key(&run) || instance.mock_host.is_over(run) => {}
                 Event::Spawn => match instance.exited(run, QC_EXIT_CODE, 0, false) {
                     Some(QC_OK) => {}
                     None | Some(QC_UNHANDLED) => {
-                        instance.fake.end(run);
+                        instance.mock_host.end(run);
                         ended.insert(run, Ended::ByHost);
                     }
                     Some(status) => return broken(format!("exited gave status {status} for exit status 0")),
@@ -209,7 +194,10 @@ impl<'a> Stage<'a> {
     }
 
     /// Fails if that rule is broken, now or within a moment.
-    pub(super) fn obeys(&self, instance: &Instance, breach: Breach) -> Passed {
-        instance.fake.breach_within(breach, QUIET).map_or(Ok(()), broken)
+    pub(super) fn obeys(&self, instance: &Instance, breach: Breach) -> CaseResult {
+        instance
+            .mock_host
+            .breach_within(breach, QUIET)
+            .map_or(Ok(()), broken)
     }
 }

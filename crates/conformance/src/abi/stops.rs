@@ -5,8 +5,9 @@ use queuectl_plugin_api::abi::{
 };
 
 use super::Case;
-use super::fake::{Age, Breach};
-use super::stage::{Passed, Stage, broken};
+use super::harness::Harness;
+use super::mock_host::{Age, Breach};
+use super::outcome::{CaseResult, broken};
 
 pub(super) const CASES: &[Case] = &[
     Case {
@@ -25,32 +26,32 @@ pub(super) const CASES: &[Case] = &[
     },
 ];
 
-fn unknown_run(stage: &Stage) -> Passed {
-    let instance = stage.instance(Age::Present)?;
+fn unknown_run(harness: &Harness) -> CaseResult {
+    let instance = harness.instance(Age::Present)?;
     for run in [1, 4711, u64::MAX] {
         for mode in [QC_STOP_GRACEFUL, QC_STOP_KILL, 99] {
-            stage.step(format!("stop for a run that is not there, mode {mode}"));
+            harness.step(format!("stop for a run that is not there, mode {mode}"));
             instance.stop(run, mode);
         }
-        stage.step("signal for a run that is not there");
+        harness.step("signal for a run that is not there");
         instance.signal(run, 15);
-        stage.step("exited for a run that is not there");
+        harness.step("exited for a run that is not there");
         instance.exited(run, QC_EXIT_CODE, 0, false);
-        stage.step("recorded for a run that is not there");
+        harness.step("recorded for a run that is not there");
         instance.recorded(run);
     }
-    stage.step("waiting for reports about runs that are not there");
-    stage.obeys(&instance, Breach::UnknownRun)
+    harness.step("waiting for reports about runs that are not there");
+    harness.obeys(&instance, Breach::UnknownRun)
 }
 
-fn stop(stage: &Stage) -> Passed {
-    let sample = stage.sample()?;
-    let instance = stage.instance(Age::Present)?;
-    let run = stage.run();
-    stage.step("stop for a run that will be started later");
+fn stop(harness: &Harness) -> CaseResult {
+    let sample = harness.sample()?;
+    let instance = harness.instance(Age::Present)?;
+    let run = harness.run();
+    harness.step("stop for a run that will be started later");
     instance.stop(run, QC_STOP_GRACEFUL);
-    stage.step("start after that");
-    let answer = stage.start(&instance, run, sample).0;
+    harness.step("start after that");
+    let answer = harness.start(&instance, run, sample).0;
     if answer.status != QC_OK {
         return broken(format!(
             "start gave {} after a stop that came too early",
@@ -58,19 +59,19 @@ fn stop(stage: &Stage) -> Passed {
         ));
     }
     for mode in [QC_STOP_GRACEFUL, QC_STOP_GRACEFUL, QC_STOP_KILL, QC_STOP_KILL] {
-        stage.step(format!("stop of a run, mode {mode}"));
+        harness.step(format!("stop of a run, mode {mode}"));
         match instance.stop(run, mode) {
             None | Some(QC_OK | QC_UNHANDLED | QC_SYSTEM_FAILURE) => {}
             Some(status) => return broken(format!("stop gave status {status}")),
         }
     }
-    stage.step("the end of a run that was stopped");
-    stage.end_somehow(&instance, run)?;
-    stage.step("stop of a run that is over");
+    harness.step("the end of a run that was stopped");
+    harness.end_somehow(&instance, run)?;
+    harness.step("stop of a run that is over");
     instance.stop(run, QC_STOP_KILL);
     instance.recorded(run);
-    stage.step("waiting for a second report");
-    stage.obeys(&instance, Breach::Again)?;
+    harness.step("waiting for a second report");
+    harness.obeys(&instance, Breach::Again)?;
     // Others are not affected.
-    stage.play_sample(&instance).map(drop)
+    harness.play_sample(&instance).map(drop)
 }

@@ -1,8 +1,9 @@
 //! The conformance kit for executor plugins: runs every case in a process of its own and says which rules hold.
 //!
-//! First come the cases of the executor crate, which drive the plugin through the bare C ABI in a helper process. If
+//! First come the cases of `abi/`, which drive the plugin through the bare C ABI in a helper process. If
 //! they hold, real jobs run on it in a real worker process. Nothing is printed here.
 
+mod abi;
 mod commands;
 mod helper;
 mod jobs;
@@ -13,18 +14,18 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-pub use queuectl_executor::kit::Verdict;
-use queuectl_executor::kit::{self, Order};
+pub use crate::abi::Verdict;
+use abi::CaseInput;
 use queuectl_executor::{PluginInfo, PluginSettings};
 
 pub use helper::serve_case;
-use jobs::Ground;
+use jobs::Fixture;
 
-use crate::standalone::new_store;
+use queuectl_worker::new_store;
 
 /// What is checked, and how.
 #[derive(Debug, Clone)]
-pub struct KitOptions {
+pub struct Options {
     /// The plugin's file.
     pub file: PathBuf,
     /// The executor's name, as the file says it.
@@ -62,7 +63,7 @@ pub struct Checked {
 
 /// Why a plugin cannot be checked.
 #[derive(Debug, thiserror::Error)]
-pub enum KitError {
+pub enum ConformanceError {
     /// It is not there, not trusted, or no plugin.
     #[error("{0}")]
     Unloadable(String),
@@ -74,42 +75,42 @@ pub enum KitError {
 /// Tries every case; `each` sees it as soon as it is decided.
 ///
 /// # Errors
-/// [`KitError`]: no case could be tried.
-pub fn check_plugin(options: &KitOptions, mut each: impl FnMut(&Checked)) -> Result<(), KitError> {
+/// [`ConformanceError`]: no case could be tried.
+pub fn check_plugin(options: &Options, mut each: impl FnMut(&Checked)) -> Result<(), ConformanceError> {
     let store = new_store();
-    let mut order = Order::new(
+    let mut case_input = CaseInput::new(
         options.executor.as_str(),
         &store,
         &options.settings,
         options.limit,
         options.many,
     );
-    order.sample.clone_from(&options.sample);
+    case_input.sample.clone_from(&options.sample);
     let mut info = PluginInfo::default();
     // Those that failed, and those that mean nothing because of them.
     let mut lost = HashSet::new();
-    for case in kit::cases() {
+    for case in abi::cases() {
         let begun = Instant::now();
         let missing = case.needs.iter().find(|needed| lost.contains(*needed));
         let verdict = match missing {
             Some(needed) => Verdict::Skipped(format!("it means nothing without the case '{needed}'")),
             None => {
-                let told = helper::try_case(options, case, &order)?;
+                let told = helper::try_case(options, case, &case_input)?;
                 if let Some(about) = told.info {
                     info = about;
                 }
                 told.verdict
             }
         };
-        if let (kit::LOAD, Verdict::Failed(why)) = (case.name, &verdict) {
-            return Err(KitError::Unloadable(why.clone()));
+        if let (abi::LOAD, Verdict::Failed(why)) = (case.name, &verdict) {
+            return Err(ConformanceError::Unloadable(why.clone()));
         }
         if missing.is_some() || matches!(verdict, Verdict::Failed(_)) {
             lost.insert(case.name);
         }
-        if case.name == kit::DESCRIBE && order.sample.is_none() && runs_any_command(&info) {
+        if case.name == abi::DESCRIBE && case_input.sample.is_none() && runs_any_command(&info) {
             // What every shell knows.
-            order.sample = Some(r#"{"command":"exit 0"}"#.to_owned());
+            case_input.sample = Some(r#"{"command":"exit 0"}"#.to_owned());
         }
         each(&Checked {
             name: case.name,
@@ -119,11 +120,11 @@ pub fn check_plugin(options: &KitOptions, mut each: impl FnMut(&Checked)) -> Res
         });
     }
     let keeps = info.slots.iter().any(|slot| slot == "reap");
-    let ground = Ground::new(options, store, order.sample.clone(), info);
+    let fixture = Fixture::new(options, store, case_input.sample.clone(), info);
     for (name, rule, run) in jobs::CASES.iter().chain(commands::CASES) {
         let begun = Instant::now();
         let verdict = if lost.is_empty() {
-            run(&ground).map_or_else(|verdict| verdict, |()| Verdict::Ok)
+            run(&fixture).map_or_else(|verdict| verdict, |()| Verdict::Ok)
         } else {
             Verdict::Skipped("no real jobs are run as long as a case above fails".to_owned())
         };
@@ -135,7 +136,7 @@ pub fn check_plugin(options: &KitOptions, mut each: impl FnMut(&Checked)) -> Res
         });
     }
     if keeps {
-        helper::try_case(options, &kit::CLEAN_UP, &order)?;
+        helper::try_case(options, &abi::CLEAN_UP, &case_input)?;
     }
     Ok(())
 }

@@ -4,8 +4,9 @@ use queuectl_core::ExecutorName;
 use queuectl_plugin_api::abi::MINOR;
 use serde_json::{Map, Value};
 
-use super::stage::{End, Passed, Stage, broken};
-use super::target::{description, slots};
+use super::harness::Harness;
+use super::outcome::{CaseResult, End, broken};
+use super::subject::{description, slots};
 use super::{Case, DESCRIBE, LOAD};
 
 pub(super) const CASES: &[Case] = &[
@@ -42,10 +43,10 @@ pub(super) const CASES: &[Case] = &[
     },
 ];
 
-fn vtable(stage: &Stage) -> Passed {
+fn vtable(harness: &Harness) -> CaseResult {
     for minor in [0, MINOR, 999] {
-        stage.step(format!("the entry function for a host of version 1.{minor}"));
-        match slots(stage.entry, minor) {
+        harness.step(format!("the entry function for a host of version 1.{minor}"));
+        match slots(harness.entry, minor) {
             None if minor == MINOR => {
                 return broken(format!(
                     "the entry function returned NULL to this host, which is 1.{minor}"
@@ -64,9 +65,9 @@ fn vtable(stage: &Stage) -> Passed {
     Ok(())
 }
 
-fn read(stage: &Stage) -> Result<Map<String, Value>, End> {
-    let slots = stage.slots(MINOR)?;
-    stage.step("describe");
+fn read(harness: &Harness) -> Result<Map<String, Value>, End> {
+    let slots = harness.slots(MINOR)?;
+    harness.step("describe");
     let Some(bytes) = description(&slots) else {
         return broken("describe filled in nothing");
     };
@@ -76,15 +77,15 @@ fn read(stage: &Stage) -> Result<Map<String, Value>, End> {
         Ok(_) => return broken(format!("describe filled in JSON that is not an object: {text}")),
         Err(error) => return broken(format!("describe filled in no JSON ({error}): {text}")),
     };
-    stage.step("describe again");
+    harness.step("describe again");
     if description(&slots).as_deref() != Some(&bytes) {
         return broken("the second description differs from the first");
     }
     Ok(object)
 }
 
-fn describe(stage: &Stage) -> Passed {
-    let object = read(stage)?;
+fn describe(harness: &Harness) -> CaseResult {
+    let object = read(harness)?;
     for field in ["name", "version", "about"] {
         if object.get(field).is_none_or(|value| !value.is_string()) {
             return broken(format!("'{field}' is not a text in the description"));
@@ -103,14 +104,14 @@ fn describe(stage: &Stage) -> Passed {
     Ok(())
 }
 
-fn name(stage: &Stage) -> Passed {
-    let object = read(stage)?;
+fn name(harness: &Harness) -> CaseResult {
+    let object = read(harness)?;
     let said = object.get("name").and_then(Value::as_str).unwrap_or_default();
     if let Err(error) = said.parse::<ExecutorName>() {
         return broken(error.to_string());
     }
     let plain = |name: &str| name.replace('-', "_");
-    let file = &stage.order.executor;
+    let file = &harness.input.executor;
     if plain(said) != plain(file) {
         return broken(format!("the description says '{said}', the file says '{file}'"));
     }

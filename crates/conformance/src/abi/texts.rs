@@ -3,9 +3,10 @@
 use queuectl_plugin_api::abi::{QC_INVALID, QC_OK, QC_SYSTEM_FAILURE, qc_str};
 
 use super::Case;
-use super::fake::{Age, Breach};
-use super::stage::{Passed, Stage, broken, skipped};
-use super::target::{Answer, Instance, PLENTY, Room};
+use super::harness::Harness;
+use super::mock_host::{Age, Breach};
+use super::outcome::{CaseResult, broken, skipped};
+use super::subject::{Answer, Instance, PLENTY, Room};
 
 pub(super) const CASES: &[Case] = &[
     Case {
@@ -67,28 +68,28 @@ fn bad() -> Vec<(&'static str, Vec<u8>)> {
 /// Those of them that hardly any plugin takes: a reason is wanted.
 const OBJECTIONABLE: [&str; 4] = ["nothing", "garbage", "wrong types", "a megabyte of garbage"];
 
-fn is_answer(what: &str, answer: &Answer) -> Passed {
+fn is_answer(what: &str, answer: &Answer) -> CaseResult {
     match answer.status {
         QC_OK | QC_INVALID | QC_SYSTEM_FAILURE => Ok(()),
         status => broken(format!("{what} gave status {status}")),
     }
 }
 
-fn validate(stage: &Stage) -> Passed {
-    let instance = stage.instance(Age::Present)?;
+fn validate(harness: &Harness) -> CaseResult {
+    let instance = harness.instance(Age::Present)?;
     if instance.slots.validate.is_none() {
         return skipped("it has no function validate");
     }
     for (what, request) in bad() {
-        stage.step(format!("validate with {what}"));
+        harness.step(format!("validate with {what}"));
         if let Some(answer) = instance.validate(qc_str::new(&request), PLENTY) {
             is_answer(&format!("validate with {what}"), &answer)?;
         }
     }
-    stage.step("validate with NULL");
+    harness.step("validate with NULL");
     instance.validate(qc_str::NULL, PLENTY);
-    if let Ok(sample) = stage.sample() {
-        stage.step("validate with the job that must succeed");
+    if let Ok(sample) = harness.sample() {
+        harness.step("validate with the job that must succeed");
         let answer = instance.validate(qc_str::new(sample), PLENTY);
         if let Some(answer) = answer.filter(|answer| answer.status != QC_OK) {
             return broken(format!(
@@ -101,27 +102,32 @@ fn validate(stage: &Stage) -> Passed {
 }
 
 /// Starts that request with that room for a reason; a run that comes of it is brought to its end.
-fn try_start(stage: &Stage, instance: &Instance, request: &[u8], room: Room) -> Result<Answer, super::End> {
-    let run = stage.run();
+fn try_start(
+    harness: &Harness,
+    instance: &Instance,
+    request: &[u8],
+    room: Room,
+) -> Result<Answer, super::End> {
+    let run = harness.run();
     let answer = instance.start(run, request, room);
     if answer.status == QC_OK {
-        stage.end_somehow(instance, run)?;
+        harness.end_somehow(instance, run)?;
     }
     Ok(answer)
 }
 
-fn bad_requests(stage: &Stage) -> Passed {
-    let instance = stage.instance(Age::Present)?;
+fn bad_requests(harness: &Harness) -> CaseResult {
+    let instance = harness.instance(Age::Present)?;
     for (what, request) in bad() {
-        stage.step(format!("start with {what}"));
-        let answer = try_start(stage, &instance, &request, PLENTY)?;
+        harness.step(format!("start with {what}"));
+        let answer = try_start(harness, &instance, &request, PLENTY)?;
         is_answer(&format!("start with {what}"), &answer)?;
     }
-    stage.step("waiting for a second report");
-    stage.obeys(&instance, Breach::Again)
+    harness.step("waiting for a second report");
+    harness.obeys(&instance, Breach::Again)
 }
 
-fn error_text(stage: &Stage) -> Passed {
+fn error_text(harness: &Harness) -> CaseResult {
     let rooms = [
         PLENTY,
         Room::Bytes(64),
@@ -131,31 +137,31 @@ fn error_text(stage: &Stage) -> Passed {
         Room::NoBuffer,
         Room::Nobody,
     ];
-    let instance = stage.instance(Age::Present)?;
+    let instance = harness.instance(Age::Present)?;
     let proper = |answer: Answer| answer.misused.map_or(Ok(()), broken);
     for room in rooms {
-        stage.step(format!(
+        harness.step(format!(
             "create with bad settings and room for a reason: {room:?}"
         ));
         proper(
             Instance::make(
                 instance.slots,
                 Age::Present,
-                &stage.order.store,
+                &harness.input.store,
                 b"\xffnonsense",
                 room,
             )
             .1,
         )?;
-        stage.step(format!("fingerprint with room for a reason: {room:?}"));
+        harness.step(format!("fingerprint with room for a reason: {room:?}"));
         instance.fingerprint(room).map_or(Ok(()), proper)?;
         for (what, request) in bad().into_iter().filter(|(what, _)| OBJECTIONABLE.contains(what)) {
-            stage.step(format!("validate with {what} and room for a reason: {room:?}"));
+            harness.step(format!("validate with {what} and room for a reason: {room:?}"));
             instance
                 .validate(qc_str::new(&request), room)
                 .map_or(Ok(()), proper)?;
-            stage.step(format!("start with {what} and room for a reason: {room:?}"));
-            proper(try_start(stage, &instance, &request, room)?)?;
+            harness.step(format!("start with {what} and room for a reason: {room:?}"));
+            proper(try_start(harness, &instance, &request, room)?)?;
         }
     }
     Ok(())
