@@ -1,15 +1,9 @@
 //! The clock that due times go by: this machine's on SQLite, the server's on PostgreSQL, so that machines whose clocks
 //! differ agree.
 
-#[cfg(not(feature = "sim"))]
-use std::time::Instant;
-
-#[cfg(not(feature = "sim"))]
-use queuectl_core::SystemClock;
 use queuectl_core::{Clock, Timestamp};
 
-#[cfg(feature = "sim")]
-use crate::sim::{Instant, SystemClock};
+use crate::env::{Instant, SystemClock};
 
 /// The store's clock, as read once; from then on the monotonic clock is what moves it.
 #[derive(Debug, Clone, Copy)]

@@ -4,21 +4,10 @@
 //! are left out: running jobs are few and counted when somebody asks, and completed is what is left of all. So a cycle
 //! that records successes and claims the next jobs writes one row here.
 
-use diesel::prelude::*;
-use diesel::sql_types::{BigInt, SmallInt, Text};
-use diesel::sqlite::SqliteConnection;
-use queuectl_core::{QueueName, State};
-
-use crate::StoreError;
-use crate::connection::Db;
-use crate::listing::in_words_of;
-use crate::ops::status::QueueCount;
-use crate::postgres::statements::{AddCounts, FoldCounts};
-use crate::sqlite::statements::AddToCount;
-use crate::words::Words;
+use queuectl_core::State;
 
 /// Stands for all jobs of a queue, in the column for the state.
-const ALL: i16 = -1;
+pub const ALL: i16 = -1;
 
 /// Differences that a transaction has made so far.
 #[derive(Debug, Default)]
@@ -59,104 +48,10 @@ impl Deltas {
         }
     }
 
-    /// Writes them, within the transaction.
-    pub fn store(self, conn: &mut Db) -> Result<(), StoreError> {
-        match conn {
-            Db::Sqlite(conn) => self.store_sqlite(conn),
-            Db::Postgres(conn) => self.store_postgres(conn),
-        }
+    /// What changed: queue, the column for the state, jobs.
+    pub fn changes(self) -> impl Iterator<Item = (String, i16, i64)> {
+        self.0.into_iter().filter(|(_, _, jobs)| *jobs != 0)
     }
-
-    /// On SQLite, where writers come one after the other, a row for each queue and state is changed.
-    pub fn store_sqlite(self, conn: &mut SqliteConnection) -> Result<(), StoreError> {
-        for (queue, state, jobs) in self.0.into_iter().filter(|(_, _, jobs)| *jobs != 0) {
-            AddToCount { queue, state, jobs }.execute(conn)?;
-        }
-        Ok(())
-    }
-
-    /// On PostgreSQL, where several nodes would wait for each other at such a row, a row is added each time; what was
-    /// added counts together, and now and then it is folded into one.
-    pub fn store_postgres(self, conn: &mut PgConnection) -> Result<(), StoreError> {
-        let mut rows = AddCounts {
-            queue: Vec::new(),
-            state: Vec::new(),
-            jobs: Vec::new(),
-        };
-        for (queue, state, jobs) in self.0.into_iter().filter(|(_, _, jobs)| *jobs != 0) {
-            rows.queue.push(queue);
-            rows.state.push(state);
-            rows.jobs.push(jobs);
-        }
-        if !rows.queue.is_empty() {
-            rows.execute(conn)?;
-        }
-        Ok(())
-    }
-}
-
-/// Forgets queues without jobs, and folds what was added up.
-pub fn forget_empty(conn: &mut Db) -> Result<(), StoreError> {
-    match conn {
-        Db::Sqlite(conn) => diesel::sql_query(
-            "DELETE FROM counts WHERE queue IN (SELECT queue FROM counts WHERE state = -1 AND jobs = 0)",
-        )
-        .execute(conn)?,
-        Db::Postgres(conn) => FoldCounts {}.execute(conn)?,
-    };
-    Ok(())
-}
-
-#[derive(QueryableByName)]
-struct Row {
-    #[diesel(sql_type = Text, deserialize_as = Words)]
-    queue: String,
-    #[diesel(sql_type = SmallInt)]
-    state: i16,
-    #[diesel(sql_type = BigInt)]
-    jobs: i64,
-}
-
-/// What is counted, in one moment: the counts kept, and the running jobs.
-const COUNTS: &str = "SELECT queue, state, jobs FROM counts WHERE ?1 IS NULL OR queue = ?1 \
-     UNION ALL \
-     SELECT queue, CAST(3 AS SMALLINT), count(*) FROM jobs INDEXED BY jobs_running WHERE node_id IS NOT NULL AND (?1 IS NULL OR queue = ?1) \
-     GROUP BY queue \
-     ORDER BY 1, 2";
-
-/// How many jobs each queue, or one, has in each state; pairs without jobs are left out.
-pub fn read(conn: &mut Db, queue: Option<&QueueName>) -> Result<Vec<QueueCount>, StoreError> {
-    let rows: Vec<Row> = diesel::sql_query(in_words_of(conn, COUNTS))
-        .bind::<diesel::sql_types::Nullable<Text>, _>(queue.map(QueueName::as_str))
-        .load(conn)?;
-    let mut counts = Vec::new();
-    for of_queue in rows.chunk_by(|a, b| a.queue == b.queue) {
-        let all: i64 = of_queue
-            .iter()
-            .filter(|row| row.state == ALL)
-            .map(|row| row.jobs)
-            .sum();
-        let others: i64 = of_queue
-            .iter()
-            .filter(|row| row.state != ALL)
-            .map(|row| row.jobs)
-            .sum();
-        for state in State::ALL {
-            let jobs = match state {
-                State::Completed => all - others,
-                _ => of_queue
-                    .iter()
-                    .filter(|row| row.state == state.code())
-                    .map(|row| row.jobs)
-                    .sum(),
-            };
-            if let Some(jobs) = u64::try_from(jobs).ok().filter(|jobs| *jobs > 0) {
-                let queue = of_queue[0].queue.clone();
-                counts.push(QueueCount { queue, state, jobs });
-            }
-        }
-    }
-    Ok(counts)
 }
 
 /// Counts the jobs and compares: how many pairs of queue and state have a wrong count. Reads every job.

@@ -3,11 +3,7 @@
 use std::io;
 use std::path::PathBuf;
 
-use diesel::result::{ConnectionError, DatabaseErrorKind, Error as DieselError};
 use queuectl_core::Refused;
-
-use crate::postgres::server::BadServer;
-use crate::postgres::sqlstate;
 
 /// Why the database could not do what it was asked. These can pass: the caller may try again later.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -81,7 +77,7 @@ impl Problem {
 
     /// What SQLite says, and libpq of a connection that broke. A server's words are in its language: its errors are told by
     /// their SQLSTATE.
-    fn from_message(message: &str) -> Problem {
+    pub(crate) fn from_message(message: &str) -> Problem {
         let known = [
             ("database or disk is full", Problem::DiskFull),
             ("readonly database", Problem::ReadOnly),
@@ -104,6 +100,19 @@ impl Problem {
             .find(|(text, _)| message.contains(text))
             .map_or(Problem::Other, |(_, problem)| *problem)
     }
+}
+
+/// What is wrong with a location; it never quotes what may be a password.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum BadServer {
+    /// libpq cannot read it, or would read it otherwise than it is meant.
+    Url,
+    /// The port is no number.
+    Port,
+    /// The name of the schema.
+    Schema,
+    /// There is no place on this machine for what belongs to it.
+    Home,
 }
 
 /// An error of the store. Messages do not repeat the store's location; the caller knows it.
@@ -305,92 +314,7 @@ fn bad_server(bad: BadServer) -> &'static str {
     }
 }
 
-impl From<DieselError> for StoreError {
-    fn from(error: DieselError) -> Self {
-        StoreError::from(&error)
-    }
-}
-
-impl From<&DieselError> for StoreError {
-    fn from(error: &DieselError) -> Self {
-        // A failed rollback hides what made it necessary; the cause is what matters.
-        let error = match error {
-            DieselError::RollbackErrorOnCommit { commit_error, .. } => commit_error,
-            error => error,
-        };
-        if let DieselError::DatabaseError(kind, info) = error
-            && *kind != DatabaseErrorKind::ClosedConnection
-            && let Some(error) = sqlstate::of_statement(info.as_ref())
-        {
-            return error;
-        }
-        let detail = match error {
-            DieselError::DatabaseError(_, info) => one_line(info.message()),
-            other => other.to_string(),
-        };
-        let problem = match error {
-            DieselError::DatabaseError(DatabaseErrorKind::ClosedConnection, _)
-            | DieselError::BrokenTransactionManager => Problem::Unreachable,
-            // What libpq cannot even send went nowhere; in what words it says so depends on how the connection broke.
-            DieselError::DatabaseError(DatabaseErrorKind::UnableToSendCommand, _) => {
-                match Problem::from_message(&detail) {
-                    Problem::Other => Problem::Unreachable,
-                    problem => problem,
-                }
-            }
-            // Whatever a table has rules for.
-            DieselError::DatabaseError(
-                DatabaseErrorKind::UniqueViolation
-                | DatabaseErrorKind::CheckViolation
-                | DatabaseErrorKind::NotNullViolation
-                | DatabaseErrorKind::ForeignKeyViolation,
-                _,
-            ) => Problem::Refused,
-            _ => Problem::from_message(&detail),
-        };
-        StoreError::Database { problem, detail }
-    }
-}
-
-impl From<ConnectionError> for StoreError {
-    fn from(error: ConnectionError) -> Self {
-        let detail = one_line(&error.to_string());
-        let problem = Problem::from_message(&detail);
-        StoreError::Database { problem, detail }
-    }
-}
-
 /// A server's message may have several lines.
 pub(crate) fn one_line(text: &str) -> String {
     text.split_whitespace().collect::<Vec<_>>().join(" ")
-}
-
-impl From<rusqlite::Error> for StoreError {
-    fn from(error: rusqlite::Error) -> Self {
-        let detail = error.to_string();
-        StoreError::Database {
-            problem: Problem::from_message(&detail),
-            detail,
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_connection_that_broke_in_any_words_is_an_outage() {
-        let failed = |kind, message: &str| {
-            let message: Box<dyn diesel::result::DatabaseErrorInformation + Send + Sync> =
-                Box::new(message.to_owned());
-            StoreError::from(DieselError::DatabaseError(kind, message))
-        };
-        let tls = "WARNING:  terminated\nSSL error: unexpected eof while reading";
-        assert!(failed(DatabaseErrorKind::Unknown, tls).is_outage());
-        assert!(failed(DatabaseErrorKind::UnableToSendCommand, "words to come").is_outage());
-        let locked = failed(DatabaseErrorKind::UnableToSendCommand, "database is locked");
-        assert_eq!(locked.problem(), Some(Problem::Busy));
-        assert!(!failed(DatabaseErrorKind::Unknown, "division by zero").is_outage());
-    }
 }

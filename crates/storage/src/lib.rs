@@ -4,54 +4,56 @@
 //! state follows is decided by [`queuectl_core::transition`], and every change is guarded on the state (and for a
 //! running job on the fencing token) that the decision was made from.
 //!
-//! - [`Store`]: one connection to a store; its methods are the verbs, one file each under `verbs/`.
+//! - [`Store`]: one connection to a store; its methods are the operations, one file each under `ops/`.
 //! - [`Location`]: where the store is.
-//! - `sqlite/`: what only SQLite has: opening, statements of the hot path, the folder beside the file.
-//! - `postgres/`: what only PostgreSQL has: connecting, statements of the hot path, leases, notifications.
+//! - `backend/`: what the store needs of a database, as two traits, and the connection; `types/`: what passes between them.
+//! - `sqlite/`, `postgres/`: each implements the traits. Neither calls an operation, nor the other.
+//! - `env/`: the time, the machine and the end of a transaction, which the simulator answers in its builds.
 
+mod backend;
 mod checksum;
 mod clock;
-mod connection;
 mod counts;
+mod database_error;
+mod env;
 mod error;
-mod listing;
+mod libpq;
 mod location;
 mod ops;
+mod os;
 mod postgres;
-mod process_scope;
 mod rows;
 mod schema;
 #[cfg(feature = "sim")]
 pub mod sim;
 mod sqlite;
-mod statements;
+mod sqlstate;
+mod state_dir;
 mod store;
-mod words;
+mod types;
 
+pub use backend::{CheckReport, ControlRequests, OpenMode};
 pub use clock::StoreClock;
-pub use error::{Problem, StoreError};
+pub use error::{BadServer, Problem, StoreError};
 pub use location::{Location, PostgresLocation, harmless};
 pub use ops::cancel::Cancelled;
-pub use ops::control_requests::ControlRequests;
 pub use ops::copy::Copied;
-pub use ops::cycle::{Claimed, Cycle, CycleResult, Queues, Record};
 pub use ops::list::{ListFilter, Page, Position};
-pub use ops::maintenance::CheckReport;
 pub use ops::migrate::{Migrated, Migration, migrate, migrations};
-pub use ops::nodes::{NewNode, Node, RunningJob, StopRequest, Wake, WakeListener};
-pub use ops::number::Outputs;
 pub use ops::only::Only;
 pub use ops::purge::{PurgeFilter, Purged};
 pub use ops::status::QueueCount;
-pub use postgres::server::BadServer;
 pub use postgres::transactional::enqueue_within;
-pub use sqlite::state_dir::NodeGuard;
-pub use store::{OpenMode, Store};
+pub use state_dir::NodeGuard;
+pub use state_dir::outputs::Outputs;
+pub use store::Store;
+pub use types::cycle::{Claimed, Cycle, CycleResult, Queues, Record};
+pub use types::nodes::{NewNode, Node, RunningJob, StopRequest, Wake, WakeListener};
 
 /// The statements that run on every cycle of a dispatcher on SQLite, for tests that read their query plans.
 #[doc(hidden)]
 pub fn hot_statements() -> Vec<(&'static str, &'static str)> {
-    [sqlite::statements::all(), statements::all()].concat()
+    [sqlite::statements::all(), backend::statements::all()].concat()
 }
 
 /// The same on PostgreSQL.

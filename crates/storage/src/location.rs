@@ -8,8 +8,11 @@ use std::str::FromStr;
 use etcetera::BaseStrategy;
 use queuectl_core::NodeId;
 
+use self::server::Server;
 use crate::StoreError;
-use crate::postgres::server::{BadServer, Server};
+use crate::error::BadServer;
+
+pub(crate) mod server;
 
 /// Where a store is: an SQLite file, or a PostgreSQL server.
 #[derive(Debug, Clone, PartialEq, Eq)]

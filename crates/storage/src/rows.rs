@@ -7,14 +7,16 @@ use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Nullable, Text};
 use queuectl_core::limits::PAYLOAD_BYTES;
 use queuectl_core::{
-    Attempt, ExecutorName, Job, JobId, JobName, NodeId, Outcome, OutcomeKind, Output, Payload, QueueName,
+    Attempt, ExecutorName, Job, JobId, JobName, NodeId, Outcome, OutcomeKind, Output, QueueName, Settings,
     State, Timestamp,
 };
 
 use crate::StoreError;
-use crate::connection::Db;
-use crate::schema::{attempts, jobs, payloads};
-use crate::words::{MaybeWords, Words};
+use crate::backend::Db;
+use crate::schema::{NUMBER_KEY, attempts, jobs, nodes, payloads, settings};
+use crate::types::nodes::{Node, stop_request};
+use crate::types::readable::{count, fault};
+use crate::types::text::{MaybeWords, Words};
 
 /// A row of `jobs`.
 #[derive(Debug, Queryable, Selectable, Insertable)]
@@ -43,34 +45,6 @@ pub struct JobRow {
     pub started_at: Option<i64>,
     pub finished_at: Option<i64>,
     pub sum: Option<i32>,
-}
-
-/// Counts are stored as SQL integers and are never negative (the schema checks it).
-pub fn count(value: i32) -> u32 {
-    u32::try_from(value).unwrap_or(0)
-}
-
-/// What of a job cannot be read, and why. Without a payload there is none in the store, or one over its limit.
-pub fn fault(
-    name: Option<&str>,
-    queue: &str,
-    executor: &str,
-    payload: Option<&str>,
-) -> Result<Payload, String> {
-    name.map_or(Ok(()), |name| name.parse::<JobName>().map(drop))
-        .map_err(|error| format!("its id: {error}"))?;
-    queue
-        .parse::<QueueName>()
-        .map_err(|error| format!("its queue: {error}"))?;
-    executor
-        .parse::<ExecutorName>()
-        .map_err(|error| format!("its executor: {error}"))?;
-    match payload {
-        None => Err(format!(
-            "its payload is missing or has more than {PAYLOAD_BYTES} bytes"
-        )),
-        Some(payload) => serde_json::from_str(payload).map_err(|error| format!("its payload: {error}")),
-    }
 }
 
 /// Payloads of up to so many bytes are read together with the rows of their jobs, larger ones each by itself.
@@ -234,4 +208,62 @@ impl AttemptRow {
             },
         }
     }
+}
+
+/// A row of `nodes`.
+#[derive(Queryable, Selectable, Insertable)]
+#[diesel(table_name = nodes, treat_none_as_default_value = false)]
+pub struct NodeRow {
+    pub id: i64,
+    #[diesel(deserialize_as = Words)]
+    pub cookie: String,
+    #[diesel(deserialize_as = Words)]
+    pub host: String,
+    pid: i64,
+    #[diesel(deserialize_as = Words)]
+    version: String,
+    workers: i32,
+    concurrency: i32,
+    #[diesel(deserialize_as = Words)]
+    queues: String,
+    started_at: i64,
+    heartbeat_at: i64,
+    stop_requested: i16,
+}
+
+impl From<NodeRow> for Node {
+    fn from(row: NodeRow) -> Node {
+        Node {
+            id: NodeId(row.id),
+            cookie: row.cookie,
+            host: row.host,
+            pid: row.pid,
+            version: row.version,
+            workers: count(row.workers),
+            concurrency: count(row.concurrency),
+            queues: serde_json::from_str(&row.queues).unwrap_or_default(),
+            started_at: Timestamp(row.started_at),
+            heartbeat_at: Timestamp(row.heartbeat_at),
+            stop: stop_request(row.stop_requested),
+        }
+    }
+}
+
+/// The settings that were set, as stored, by their names.
+pub fn stored_settings(conn: &mut Db) -> Result<Vec<(String, String)>, StoreError> {
+    let stored: Vec<(Words, Words)> = settings::table
+        .filter(settings::key.ne(NUMBER_KEY))
+        .select((settings::key, settings::value))
+        .order(settings::key)
+        .load(conn)?;
+    let stored = stored.into_iter();
+    Ok(stored.map(|(key, value)| (key.text, value.text)).collect())
+}
+
+/// All settings, typed.
+pub fn settings(conn: &mut Db) -> Result<Settings, StoreError> {
+    let stored = stored_settings(conn)?;
+    Ok(Settings::from_stored(
+        stored.iter().map(|(key, value)| (key.as_str(), value.as_str())),
+    ))
 }

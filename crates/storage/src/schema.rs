@@ -84,3 +84,6 @@ diesel::table! {
 
 diesel::joinable!(payloads -> jobs (job_id));
 diesel::allow_tables_to_appear_in_same_query!(jobs, payloads);
+
+/// Where SQLite has the number of the store: among the settings, under a name that no setting has.
+pub const NUMBER_KEY: &str = ":store";

@@ -5,10 +5,11 @@ use queuectl_core::transition::Standing;
 use queuectl_core::{Event, JobRef, State, Timestamp, transition};
 
 use super::cycle::change;
-use super::nodes::Wake;
 use super::show::find;
-use crate::rows::{JobRow, count};
+use crate::rows::JobRow;
 use crate::schema::jobs;
+use crate::types::nodes::Wake;
+use crate::types::readable::count;
 use crate::{Store, StoreError};
 
 /// What became of a request to cancel.

@@ -13,16 +13,13 @@ use diesel::dsl::sql;
 use diesel::prelude::*;
 use diesel::sql_types::BigInt;
 
-use super::nodes::{NodeRow, Wake};
-use super::number;
-use crate::connection::Db;
-use crate::postgres::statements::InsertPayloads;
-use crate::postgres::storable;
-use crate::rows::{AttemptRow, JobRow};
-use crate::schema::{attempts, jobs, nodes, outputs, payloads, settings};
-use crate::sqlite::make;
-use crate::words::Words;
-use crate::{Location, OpenMode, Store, StoreError, counts, postgres, sqlite};
+use crate::backend::{Db, OpenMode, on_any};
+use crate::rows::{AttemptRow, JobRow, NodeRow};
+use crate::schema::{NUMBER_KEY, attempts, jobs, nodes, outputs, payloads, settings};
+use crate::sqlite::{make, open};
+use crate::types::nodes::Wake;
+use crate::types::text::{Words, storable};
+use crate::{Location, Store, StoreError, counts};
 
 /// Jobs and attempts whose rows are in memory at a time, and bytes of what they run or printed.
 const CHUNK: i64 = 200;
@@ -80,10 +77,7 @@ pub(super) type Key = (i64, i64);
 macro_rules! insert {
     ($conn:expr, $table:expr, $rows:expr) => {
         for some in $rows.chunks(500) {
-            match $conn {
-                Db::Sqlite(conn) => diesel::insert_into($table).values(some).execute(conn)?,
-                Db::Postgres(conn) => diesel::insert_into($table).values(some).execute(conn)?,
-            };
+            on_any!($conn, conn => diesel::insert_into($table).values(some).execute(conn))?;
         }
     };
 }
@@ -127,7 +121,7 @@ impl Store {
     /// The same to a new file.
     pub(crate) fn copy_to_file(&mut self, file: &Path) -> Result<Copied, StoreError> {
         make::database(file, |draft| {
-            let mut to = Db::Sqlite(sqlite::open::establish(draft)?);
+            let mut to = Db::Sqlite(open::establish(draft)?);
             let from = self.conn()?;
             from.snapshot(|from| to.write(|to| copy_and_compare(from, to)))
         })
@@ -136,7 +130,7 @@ impl Store {
 
 /// Copies within two transactions, which are the caller's.
 fn copy_and_compare(from: &mut Db, to: &mut Db) -> Result<Copied, StoreError> {
-    unlimited(to)?;
+    to.dialect().lift_time_limits()?;
     if !is_empty(to)? {
         return Err(StoreError::NotEmpty);
     }
@@ -147,32 +141,11 @@ fn copy_and_compare(from: &mut Db, to: &mut Db) -> Result<Copied, StoreError> {
     Ok(copied)
 }
 
-/// On PostgreSQL a payload's row has its job's queue, too.
-fn insert_payloads(to: &mut Db, rows: Vec<PayloadRow>) -> Result<(), StoreError> {
-    if let Db::Postgres(conn) = to {
-        let (job_id, payload) = rows.into_iter().map(|row| (row.job_id, row.payload)).unzip();
-        InsertPayloads { job_id, payload }.execute(conn)?;
-        return Ok(());
-    }
-    insert!(to, payloads::table, rows);
-    Ok(())
-}
-
-/// A large copy takes longer than statements otherwise may.
-fn unlimited(conn: &mut Db) -> Result<(), StoreError> {
-    if let Db::Postgres(conn) = conn {
-        conn.batch_execute(
-            "SET LOCAL statement_timeout = 0; SET LOCAL idle_in_transaction_session_timeout = 0",
-        )?;
-    }
-    Ok(())
-}
-
 fn is_empty(conn: &mut Db) -> Result<bool, StoreError> {
     let jobs: Option<i64> = jobs::table.select(jobs::id).first(conn).optional()?;
     let nodes: Option<i64> = nodes::table.select(nodes::id).first(conn).optional()?;
     let has_settings = !settings_of(conn)?.is_empty();
-    Ok(jobs.is_none() && nodes.is_none() && !has_settings && last_number(conn, "jobs")? == 0)
+    Ok(jobs.is_none() && nodes.is_none() && !has_settings && conn.dialect().last_number("jobs")? == 0)
 }
 
 fn copy(from: &mut Db, to: &mut Db) -> Result<(Copied, Digest), StoreError> {
@@ -203,7 +176,9 @@ fn copy(from: &mut Db, to: &mut Db) -> Result<(Copied, Digest), StoreError> {
         digest.add_rows(&rows);
         copied.jobs += rows.jobs.len() as u64;
         insert!(to, jobs::table, rows.jobs);
-        insert_payloads(to, rows.payloads)?;
+        let payloads = rows.payloads.into_iter();
+        let (of, payloads) = payloads.map(|row| (row.job_id, row.payload)).unzip();
+        to.dialect().insert_payloads(of, payloads)?;
         let (mut at, end) = ((after, i64::MAX), (last, i64::MAX));
         while let Some(attempts) = next_attempts(from, &mut at, end)? {
             digest.add_attempts(&attempts);
@@ -220,13 +195,10 @@ fn copy(from: &mut Db, to: &mut Db) -> Result<(Copied, Digest), StoreError> {
     }
     // Numbers are never reused, not even those of jobs that were purged.
     for table in ["jobs", "nodes"] {
-        let last = last_number(from, table)?;
-        go_on_from(to, table, last)?;
+        let last = from.dialect().last_number(table)?;
+        to.dialect().go_on_from(table, last)?;
     }
-    match to {
-        Db::Sqlite(conn) => conn.batch_execute(counts::RECOUNT)?,
-        Db::Postgres(conn) => conn.batch_execute(counts::RECOUNT)?,
-    }
+    to.batch_execute(counts::RECOUNT)?;
     Ok((copied, digest))
 }
 
@@ -299,7 +271,7 @@ fn hash(hasher: &mut DefaultHasher, rows: &[impl Debug]) {
 fn settings_of(conn: &mut Db) -> Result<Vec<SettingRow>, StoreError> {
     // The copy has a number of its own.
     let query = settings::table
-        .filter(settings::key.ne(number::KEY))
+        .filter(settings::key.ne(NUMBER_KEY))
         .order(settings::key)
         .select(SettingRow::as_select());
     Ok(query.load(conn)?)
@@ -399,39 +371,4 @@ pub(super) fn next_outputs(
         .load(conn)?;
     *at = last;
     Ok(Some(found))
-}
-
-#[derive(QueryableByName)]
-struct Last {
-    #[diesel(sql_type = BigInt)]
-    last: i64,
-}
-
-/// The newest number that the table has given.
-fn last_number(conn: &mut Db, table: &str) -> Result<i64, StoreError> {
-    match conn {
-        Db::Sqlite(conn) => {
-            let sql =
-                format!("SELECT coalesce(max(seq), 0) AS last FROM sqlite_sequence WHERE name = '{table}'");
-            Ok(diesel::sql_query(sql).get_result::<Last>(conn)?.last)
-        }
-        Db::Postgres(conn) => {
-            let sql = format!("SELECT CASE WHEN is_called THEN last_value ELSE 0 END FROM {table}_id_seq");
-            postgres::open::number(conn, &sql)
-        }
-    }
-}
-
-fn go_on_from(conn: &mut Db, table: &str, last: i64) -> Result<(), StoreError> {
-    match conn {
-        Db::Sqlite(conn) => conn.batch_execute(&format!(
-            "DELETE FROM sqlite_sequence WHERE name = '{table}'; \
-             INSERT INTO sqlite_sequence (name, seq) VALUES ('{table}', {last})"
-        ))?,
-        Db::Postgres(conn) if last > 0 => {
-            postgres::open::number(conn, &format!("SELECT setval('{table}_id_seq', {last})"))?;
-        }
-        Db::Postgres(_) => {}
-    }
-    Ok(())
 }

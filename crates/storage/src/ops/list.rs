@@ -5,9 +5,10 @@ use std::collections::HashMap;
 use diesel::prelude::*;
 use queuectl_core::{Job, QueueName, State};
 
+use super::listing;
 use crate::rows::found_jobs;
 use crate::schema::jobs;
-use crate::{Store, StoreError, listing};
+use crate::{Store, StoreError};
 
 /// Jobs read by one statement.
 const CHUNK: usize = 100;

@@ -3,7 +3,8 @@
 //! A file is brought up to date whenever a newer queuectl opens it. A schema on a server, which nodes of an older version
 //! may be using on other machines, only when somebody asks for it, and only while no node runs.
 
-use crate::{Location, OpenMode, Store, StoreError, postgres, sqlite};
+use crate::backend::OpenMode;
+use crate::{Location, Store, StoreError, postgres, sqlite};
 
 /// A step from one version of the schema to the next.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

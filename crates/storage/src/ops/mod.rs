@@ -1,4 +1,4 @@
-//! What can be done with a store, one verb a file. Each adds methods to [`crate::Store`].
+//! What can be done with a store, one operation a file. Each adds methods to [`crate::Store`].
 
 pub mod cancel;
 pub mod control_requests;
@@ -7,11 +7,12 @@ pub mod cycle;
 pub mod enqueue;
 pub mod heed_clock;
 pub mod list;
+pub mod listing;
 pub mod maintenance;
 pub mod migrate;
 pub mod nodes;
-pub mod number;
 pub mod only;
+pub mod outputs;
 pub mod purge;
 pub mod retry;
 pub mod settings;

@@ -1,22 +1,17 @@
 //! Removing ended jobs for good, in small steps.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use diesel::prelude::*;
 use queuectl_core::{JobRef, QueueName, Refused, State, Timestamp};
 
 use super::cancel::standing;
+use super::listing;
 use super::only::Only;
 use super::show::find;
-use crate::connection::Db;
-use crate::counts::{self, Deltas};
-use crate::postgres::statements::RemoveJobs;
+use crate::backend::Db;
+use crate::counts::Deltas;
 use crate::rows::JobRow;
-use crate::sqlite::statements::{QueueOf, RemoveJob};
-use crate::{Store, StoreError, listing};
-
-/// No step goes on for longer: others want to write, too, and a job's output can be large.
-const STEP_MOST: Duration = Duration::from_millis(10);
+use crate::{Store, StoreError};
 
 /// Which ended jobs to remove.
 #[derive(Debug, Clone)]
@@ -122,36 +117,10 @@ impl Store {
 /// Removes jobs that ended in that state with all that belongs to them, as many as there is time for. Returns those.
 fn remove(conn: &mut Db, ids: Vec<i64>, state: State) -> Result<Vec<i64>, StoreError> {
     let mut deltas = Deltas::default();
-    let removed = match conn {
-        Db::Sqlite(conn) => {
-            let until = Instant::now() + STEP_MOST;
-            let mut removed = Vec::with_capacity(ids.len());
-            for id in ids {
-                let (queue,) = QueueOf { id }.get_result::<(String,)>(conn)?;
-                // The rest goes with it, by the foreign keys.
-                RemoveJob { id }.execute(conn)?;
-                deltas.came(&queue, state, -1);
-                removed.push(id);
-                if Instant::now() >= until {
-                    break;
-                }
-            }
-            removed
-        }
-        // Nobody waits for this one but who wants the same jobs.
-        Db::Postgres(conn) => {
-            let statement = RemoveJobs {
-                id: ids,
-                state: state.code(),
-            };
-            let gone = statement.load::<(i64, String)>(conn)?;
-            gone.iter().for_each(|(_, queue)| deltas.came(queue, state, -1));
-            gone.into_iter().map(|(id, _)| id).collect()
-        }
-    };
-    deltas.store(conn)?;
+    let removed = conn.dialect().remove_jobs(ids, state, &mut deltas)?;
+    conn.dialect().add_counts(deltas)?;
     if !removed.is_empty() {
-        counts::forget_empty(conn)?;
+        conn.dialect().fold_counts()?;
     }
     Ok(removed)
 }

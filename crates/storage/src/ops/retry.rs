@@ -5,12 +5,13 @@ use queuectl_core::{Event, JobId, JobRef, QueueName, State, Timestamp, transitio
 
 use super::cancel::standing;
 use super::cycle::change;
-use super::nodes::Wake;
+use super::listing;
 use super::only::Only;
 use super::show::find;
 use crate::rows::JobRow;
 use crate::schema::jobs;
-use crate::{Store, StoreError, listing};
+use crate::types::nodes::Wake;
+use crate::{Store, StoreError};
 
 impl Store {
     /// Makes one job ready again at once, with fresh attempts; its history stays. The job must fit `only`.

@@ -4,12 +4,10 @@ use diesel::prelude::*;
 use queuectl_core::settings::{Key, SettingError};
 use queuectl_core::{ExecutorSetting, ExecutorSettingError, Settings};
 
-use super::nodes::Wake;
-use super::number;
+use crate::backend::statements::StoreSetting;
 use crate::schema::settings;
-use crate::statements::StoreSetting;
-use crate::words::Words;
-use crate::{Store, StoreError};
+use crate::types::nodes::Wake;
+use crate::{Store, StoreError, rows};
 
 impl Store {
     /// The settings that were set, as stored; all others have their defaults.
@@ -17,13 +15,7 @@ impl Store {
     /// # Errors
     /// [`StoreError::Database`].
     pub fn stored_settings(&mut self) -> Result<Vec<(String, String)>, StoreError> {
-        let stored: Vec<(Words, Words)> = settings::table
-            .filter(settings::key.ne(number::KEY))
-            .select((settings::key, settings::value))
-            .order(settings::key)
-            .load(self.conn()?)?;
-        let stored = stored.into_iter();
-        Ok(stored.map(|(key, value)| (key.text, value.text)).collect())
+        rows::stored_settings(self.conn()?)
     }
 
     /// All settings, typed.
@@ -31,10 +23,7 @@ impl Store {
     /// # Errors
     /// [`StoreError::Database`].
     pub fn settings(&mut self) -> Result<Settings, StoreError> {
-        let stored = self.stored_settings()?;
-        Ok(Settings::from_stored(
-            stored.iter().map(|(key, value)| (key.as_str(), value.as_str())),
-        ))
+        rows::settings(self.conn()?)
     }
 
     /// Sets a setting and wakes the nodes, which take it up. Returns the value as it was stored.

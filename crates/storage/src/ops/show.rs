@@ -3,10 +3,10 @@
 use diesel::prelude::*;
 use queuectl_core::{Attempt, Job, JobId, JobRef};
 
-use crate::connection::Db;
+use crate::backend::Db;
 use crate::rows::{AttemptRow, JobRow, found_jobs};
 use crate::schema::{attempts, jobs, outputs};
-use crate::{Store, StoreError, postgres};
+use crate::{Store, StoreError};
 
 impl Store {
     /// The job of that number or name.
@@ -121,10 +121,7 @@ fn with_output(conn: &mut Db, number: u32, row: AttemptRow) -> Result<Attempt, S
 
 /// The row of that job, without its payload, for a transaction that is going to change it.
 pub(crate) fn find(conn: &mut Db, job: &JobRef) -> Result<JobRow, StoreError> {
-    if let Db::Postgres(conn) = conn {
-        // A transaction on SQLite is the only one; here others wait at the row.
-        postgres::lock_job(conn, job)?;
-    }
+    conn.dialect().lock_job(job)?;
     let row = match job {
         JobRef::Number(id) => jobs::table
             .filter(jobs::id.eq(id.0))

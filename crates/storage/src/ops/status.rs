@@ -1,9 +1,15 @@
 //! Counting jobs, and whether there are any.
 
+use diesel::prelude::*;
+use diesel::sql_types::{BigInt, Nullable, SmallInt, Text};
 use queuectl_core::{QueueName, State, Timestamp};
 
-use super::cycle::Queues;
-use crate::{Store, StoreError, counts, listing};
+use super::listing;
+use crate::backend::Db;
+use crate::counts::ALL;
+use crate::types::cycle::Queues;
+use crate::types::text::Words;
+use crate::{Store, StoreError};
 
 /// How many jobs a queue has in a state.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,7 +29,7 @@ impl Store {
     /// [`StoreError::Database`].
     pub fn counts(&mut self, queue: Option<&QueueName>) -> Result<Vec<QueueCount>, StoreError> {
         // One moment for all of them.
-        self.conn()?.snapshot(|conn| counts::read(conn, queue))
+        self.conn()?.snapshot(|conn| read_counts(conn, queue))
     }
 
     /// Whether any job of these queues has not ended: ready, running, scheduled or waiting for its retry.
@@ -67,4 +73,56 @@ impl Store {
         }
         Ok(false)
     }
+}
+
+#[derive(QueryableByName)]
+struct Row {
+    #[diesel(sql_type = Text, deserialize_as = Words)]
+    queue: String,
+    #[diesel(sql_type = SmallInt)]
+    state: i16,
+    #[diesel(sql_type = BigInt)]
+    jobs: i64,
+}
+
+/// What is counted, in one moment: the counts kept, and the running jobs.
+const COUNTS: &str = "SELECT queue, state, jobs FROM counts WHERE ?1 IS NULL OR queue = ?1 \
+     UNION ALL \
+     SELECT queue, CAST(3 AS SMALLINT), count(*) FROM jobs INDEXED BY jobs_running WHERE node_id IS NOT NULL AND (?1 IS NULL OR queue = ?1) \
+     GROUP BY queue \
+     ORDER BY 1, 2";
+
+/// How many jobs each queue, or one, has in each state; pairs without jobs are left out.
+fn read_counts(conn: &mut Db, queue: Option<&QueueName>) -> Result<Vec<QueueCount>, StoreError> {
+    let rows: Vec<Row> = diesel::sql_query(conn.dialect().words(COUNTS))
+        .bind::<Nullable<Text>, _>(queue.map(QueueName::as_str))
+        .load(conn)?;
+    let mut counts = Vec::new();
+    for of_queue in rows.chunk_by(|a, b| a.queue == b.queue) {
+        let all: i64 = of_queue
+            .iter()
+            .filter(|row| row.state == ALL)
+            .map(|row| row.jobs)
+            .sum();
+        let others: i64 = of_queue
+            .iter()
+            .filter(|row| row.state != ALL)
+            .map(|row| row.jobs)
+            .sum();
+        for state in State::ALL {
+            let jobs = match state {
+                State::Completed => all - others,
+                _ => of_queue
+                    .iter()
+                    .filter(|row| row.state == state.code())
+                    .map(|row| row.jobs)
+                    .sum(),
+            };
+            if let Some(jobs) = u64::try_from(jobs).ok().filter(|jobs| *jobs > 0) {
+                let queue = of_queue[0].queue.clone();
+                counts.push(QueueCount { queue, state, jobs });
+            }
+        }
+    }
+    Ok(counts)
 }

@@ -6,9 +6,10 @@ use queuectl_core::limits::PAYLOAD_BYTES;
 
 use super::copy::{self, Key};
 use crate::StoreError;
+use crate::backend::Db;
 use crate::checksum::{AttemptContent, JobContent};
-use crate::connection::Db;
-use crate::rows::{AttemptRow, JobRow, fault};
+use crate::rows::{AttemptRow, JobRow};
+use crate::types::readable::fault;
 
 /// Most findings that are named one by one.
 const NAMED: usize = 100;

@@ -7,8 +7,8 @@ use diesel::prelude::*;
 
 use super::open::{WHOLE_TABLES, number};
 use crate::StoreError;
+use crate::backend::CheckReport;
 use crate::counts::WRONG;
-use crate::ops::maintenance::CheckReport;
 
 /// Tables that hold rows of jobs.
 const BELONGING: [&str; 3] = ["payloads", "attempts", "outputs"];

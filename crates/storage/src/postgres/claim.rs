@@ -1,4 +1,4 @@
-//! Claiming from one queue, and where that begins.
+//! Claiming: which queues have jobs, from which of them a claim takes how many, and where in a queue it begins.
 //!
 //! A claim takes the first jobs of an index. What was claimed before is still in there until vacuum has removed it, which
 //! it cannot as long as any transaction on the server is older: a report, a backup. Each claim would step over all of
@@ -6,13 +6,16 @@
 //! there only now and then, in a small part of the time. Meanwhile a job that comes back to its queue, and so is older
 //! than others of its priority, waits for as long. That is done for one queue at a time.
 
+use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 use diesel::prelude::*;
 
-use super::statements::{Claim, ClaimBehind};
+use queuectl_core::Timestamp;
+
+use super::statements::{Claim, ClaimBehind, Outlook, Shares};
 use crate::StoreError;
-use crate::ops::cycle::{Claimed, Cycle};
+use crate::types::cycle::{Claimed, Cycle, CycleResult, Queues};
 
 /// A claim that takes longer than this, and this much more for each job, has stepped over much.
 const LONG: Duration = Duration::from_millis(20);
@@ -147,7 +150,106 @@ fn between(
 }
 
 /// RETURNING promises no order.
-pub fn in_order(mut claimed: Vec<Claimed>) -> Vec<Claimed> {
+fn in_order(mut claimed: Vec<Claimed>) -> Vec<Claimed> {
     claimed.sort_by_key(|job| (-i64::from(job.priority), job.id));
     claimed
+}
+
+/// Claims by priority, then by age, over all served queues.
+pub fn claim(
+    conn: &mut PgConnection,
+    cycle: &Cycle<'_>,
+    queues: Vec<String>,
+    cursor: &mut ClaimCursor,
+) -> Result<Vec<Claimed>, StoreError> {
+    let total = i64::from(cycle.claim);
+    let shares: HashMap<String, i64> = match queues.as_slice() {
+        [] => return Ok(Vec::new()),
+        [only] => HashMap::from([(only.clone(), total)]),
+        _ => Shares {
+            queues: queues.clone(),
+            limit: total,
+            most: total,
+        }
+        .load::<(String, i64)>(conn)?
+        .into_iter()
+        .collect(),
+    };
+    let mut claimed: Vec<Claimed> = Vec::new();
+    for (queue, limit) in shares {
+        claimed.extend(cursor.claim(conn, cycle, &queue, limit)?);
+    }
+    Ok(in_order(claimed))
+}
+
+/// A cycle that only claims, from a single queue.
+pub struct ClaimOnly {
+    queue: String,
+    next_due: Option<Timestamp>,
+}
+
+impl ClaimOnly {
+    /// Looks whether the cycle can be such a one. Reads only.
+    pub fn look(
+        conn: &mut PgConnection,
+        cycle: &Cycle<'_>,
+        cursor: &ClaimCursor,
+    ) -> Result<Option<ClaimOnly>, StoreError> {
+        if !cycle.records.is_empty() || cycle.claim == 0 {
+            return Ok(None);
+        }
+        let outlook = outlook(conn, cursor)?;
+        let mut served = cycle.queues.served(outlook.ready.into_iter()).into_iter();
+        let only = served.next().filter(|_| served.next().is_none());
+        let queue = only.filter(|_| outlook.due.is_none_or(|due| due > cycle.now));
+        Ok(queue.map(|queue| ClaimOnly {
+            queue,
+            next_due: outlook.due,
+        }))
+    }
+
+    /// Claims.
+    pub fn claim(
+        self,
+        conn: &mut PgConnection,
+        cycle: &Cycle<'_>,
+        cursor: &mut ClaimCursor,
+    ) -> Result<CycleResult, StoreError> {
+        Ok(CycleResult {
+            stale: Vec::new(),
+            claimed: cursor.claim(conn, cycle, &self.queue, i64::from(cycle.claim))?,
+            next_due: self.next_due,
+        })
+    }
+}
+
+/// What there is to do.
+pub struct Prospect {
+    pub due: Option<Timestamp>,
+    pub ready: Vec<String>,
+}
+
+/// Looks what there is to do.
+pub fn outlook(conn: &mut PgConnection, cursor: &ClaimCursor) -> Result<Prospect, StoreError> {
+    // No queue has an empty name.
+    let except = cursor.queue().unwrap_or_default();
+    let statement = Outlook {
+        before: except.to_owned(),
+        after: except.to_owned(),
+    };
+    let (due, mut ready): (Option<i64>, Vec<String>) = statement.get_result(conn)?;
+    ready.extend(cursor.queue().map(str::to_owned));
+    Ok(Prospect {
+        due: due.map(Timestamp),
+        ready,
+    })
+}
+
+/// The queues, among those served, that have a job ready.
+pub fn ready_queues(
+    conn: &mut PgConnection,
+    queues: &Queues,
+    cursor: &ClaimCursor,
+) -> Result<Vec<String>, StoreError> {
+    Ok(queues.served(outlook(conn, cursor)?.ready.into_iter()))
 }

@@ -7,15 +7,15 @@ use std::collections::{HashMap, HashSet};
 use diesel::prelude::*;
 use queuectl_core::{Attempt, JobId, Timestamp, Transition};
 
-use super::claim::{ClaimCursor, in_order};
-use super::statements::{
-    HoldNode, InsertAttempts, InsertOutputs, NextDue, Outlook, Promote, Release, Shares,
-};
-use super::{portions, storable};
+use super::claim::{ClaimCursor, claim, outlook};
+use super::dialect::add_counts;
+use super::portions;
+use super::statements::{HoldNode, InsertAttempts, InsertOutputs, NextDue, Promote, Release};
 use crate::StoreError;
 use crate::checksum::AttemptContent;
 use crate::counts::Deltas;
-use crate::ops::cycle::{Claimed, Cycle, CycleResult, PROMOTE_BATCH, Queues, Record, cancelled_instead};
+use crate::types::cycle::{Cycle, CycleResult, PROMOTE_BATCH, Record, cancelled_instead};
+use crate::types::text::storable;
 
 /// Runs one cycle; the transaction is the caller's.
 pub fn cycle(
@@ -31,93 +31,26 @@ pub fn cycle(
     .optional()?;
     let mut deltas = Deltas::default();
     let stale = record(conn, cycle.records, cycle.now, &mut deltas)?;
-    let mut outlook = outlook(conn, cursor)?;
-    if outlook.due.is_some_and(|due| due <= cycle.now) {
+    let mut ahead = outlook(conn, cursor)?;
+    if ahead.due.is_some_and(|due| due <= cycle.now) {
         let statement = Promote {
             updated_at: cycle.now.0,
             now: cycle.now.0,
             limit: PROMOTE_BATCH,
         };
         deltas.promoted(&statement.load::<(String, i64)>(conn)?);
-        outlook = self::outlook(conn, cursor)?;
+        ahead = outlook(conn, cursor)?;
     }
     let claimed = if cycle.claim > 0 && taken_over == Some((false,)) {
-        claim(
-            conn,
-            cycle,
-            cycle.queues.served(outlook.ready.into_iter()),
-            cursor,
-        )?
+        claim(conn, cycle, cycle.queues.served(ahead.ready.into_iter()), cursor)?
     } else {
         Vec::new()
     };
-    deltas.store_postgres(conn)?;
+    add_counts(conn, deltas)?;
     Ok(CycleResult {
         stale,
         claimed,
-        next_due: outlook.due,
-    })
-}
-
-/// A cycle that only claims, from a single queue.
-pub struct ClaimOnly {
-    queue: String,
-    next_due: Option<Timestamp>,
-}
-
-impl ClaimOnly {
-    /// Looks whether the cycle can be such a one. Reads only.
-    pub fn look(
-        conn: &mut PgConnection,
-        cycle: &Cycle<'_>,
-        cursor: &ClaimCursor,
-    ) -> Result<Option<ClaimOnly>, StoreError> {
-        if !cycle.records.is_empty() || cycle.claim == 0 {
-            return Ok(None);
-        }
-        let outlook = outlook(conn, cursor)?;
-        let mut served = cycle.queues.served(outlook.ready.into_iter()).into_iter();
-        let only = served.next().filter(|_| served.next().is_none());
-        let queue = only.filter(|_| outlook.due.is_none_or(|due| due > cycle.now));
-        Ok(queue.map(|queue| ClaimOnly {
-            queue,
-            next_due: outlook.due,
-        }))
-    }
-
-    /// Claims.
-    pub fn claim(
-        self,
-        conn: &mut PgConnection,
-        cycle: &Cycle<'_>,
-        cursor: &mut ClaimCursor,
-    ) -> Result<CycleResult, StoreError> {
-        Ok(CycleResult {
-            stale: Vec::new(),
-            claimed: cursor.claim(conn, cycle, &self.queue, i64::from(cycle.claim))?,
-            next_due: self.next_due,
-        })
-    }
-}
-
-/// What there is to do.
-struct Prospect {
-    due: Option<Timestamp>,
-    ready: Vec<String>,
-}
-
-fn outlook(conn: &mut PgConnection, cursor: &ClaimCursor) -> Result<Prospect, StoreError> {
-    // No queue has an empty name.
-    let except = cursor.queue().unwrap_or_default();
-    let statement = Outlook {
-        before: except.to_owned(),
-        after: except.to_owned(),
-    };
-    let (due, mut ready): (Option<i64>, Vec<String>) = statement.get_result(conn)?;
-    ready.extend(cursor.queue().map(str::to_owned));
-    Ok(Prospect {
-        due: due.map(Timestamp),
-        ready,
+        next_due: ahead.due,
     })
 }
 
@@ -125,15 +58,6 @@ fn outlook(conn: &mut PgConnection, cursor: &ClaimCursor) -> Result<Prospect, St
 pub fn next_due(conn: &mut PgConnection) -> Result<Option<Timestamp>, StoreError> {
     let row: Option<(i64,)> = NextDue {}.get_result(conn).optional()?;
     Ok(row.map(|(due,)| Timestamp(due)))
-}
-
-/// The queues, among those served, that have a job ready.
-pub fn ready_queues(
-    conn: &mut PgConnection,
-    queues: &Queues,
-    cursor: &ClaimCursor,
-) -> Result<Vec<String>, StoreError> {
-    Ok(queues.served(outlook(conn, cursor)?.ready.into_iter()))
 }
 
 /// Applies records where their tokens hold, and keeps the attempts of those; the tokens of the others.
@@ -264,31 +188,4 @@ fn keep(conn: &mut PgConnection, attempts: &[&Attempt]) -> Result<(), StoreError
         .execute(conn)?;
     }
     Ok(())
-}
-
-/// Claims by priority, then by age, over all served queues.
-fn claim(
-    conn: &mut PgConnection,
-    cycle: &Cycle<'_>,
-    queues: Vec<String>,
-    cursor: &mut ClaimCursor,
-) -> Result<Vec<Claimed>, StoreError> {
-    let total = i64::from(cycle.claim);
-    let shares: HashMap<String, i64> = match queues.as_slice() {
-        [] => return Ok(Vec::new()),
-        [only] => HashMap::from([(only.clone(), total)]),
-        _ => Shares {
-            queues: queues.clone(),
-            limit: total,
-            most: total,
-        }
-        .load::<(String, i64)>(conn)?
-        .into_iter()
-        .collect(),
-    };
-    let mut claimed: Vec<Claimed> = Vec::new();
-    for (queue, limit) in shares {
-        claimed.extend(cursor.claim(conn, cycle, &queue, limit)?);
-    }
-    Ok(in_order(claimed))
 }

@@ -6,11 +6,12 @@ use diesel::prelude::*;
 use queuectl_core::{JobId, Timestamp, ValidJob};
 
 use super::commit::Transaction;
+use super::dialect::add_counts;
 use super::portions;
 use super::statements::{InsertJobs, NextNumbers};
 use crate::StoreError;
 use crate::counts::Deltas;
-use crate::ops::enqueue::{first_state, max_retries, sum, timeout_ms};
+use crate::types::jobs::{first_state, max_retries, sum, timeout_ms};
 
 /// Stores jobs; their numbers, in their order, and the transaction that does it.
 pub fn insert_all(
@@ -47,7 +48,7 @@ pub fn insert_all(
             return Err(StoreError::NameTaken { name, index });
         }
     }
-    deltas.store_postgres(conn)?;
+    add_counts(conn, deltas)?;
     Ok((ids.into_iter().map(JobId).collect(), transaction))
 }
 

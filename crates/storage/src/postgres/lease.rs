@@ -13,21 +13,16 @@ use queuectl_core::NodeId;
 use super::statements::{
     Channel, EnterNode, LeasesHeld, MarkAndLease, Notify, Renew, RenewAsBefore, SettleNode, TakeOver,
 };
-use super::storable;
 use crate::StoreError;
-use crate::ops::nodes::{NewNode, Wake};
+use crate::types::nodes::{NewNode, Wake};
+use crate::types::text::storable;
 
 fn ms(lease: Duration) -> i64 {
     i64::try_from(lease.as_millis()).unwrap_or(i64::MAX)
 }
 
 /// Enters a node whose first lease begins now.
-pub fn enter(
-    conn: &mut PgConnection,
-    node: &NewNode,
-    queues: &str,
-    lease: Duration,
-) -> Result<NodeId, StoreError> {
+pub fn enter(conn: &mut PgConnection, node: &NewNode, lease: Duration) -> Result<NodeId, StoreError> {
     let (id,) = EnterNode {
         cookie: node.cookie.clone(),
         host: storable(&node.host),
@@ -35,7 +30,7 @@ pub fn enter(
         version: node.version.clone(),
         workers: i32::try_from(node.workers).unwrap_or(i32::MAX),
         concurrency: i32::try_from(node.concurrency).unwrap_or(i32::MAX),
-        queues: queues.to_owned(),
+        queues: node.queues.to_stored(),
         lease_ms: ms(lease),
     }
     .get_result::<(i64,)>(conn)?;

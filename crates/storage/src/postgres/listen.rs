@@ -1,13 +1,14 @@
 //! Wake-ups of a node by `NOTIFY`. A connection of its own waits for them and comes back by itself when it is lost.
 
+use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use super::libpq::Listener;
-use super::server::Server;
-use crate::ops::nodes::Wake;
+use crate::libpq::Listener;
+use crate::location::server::Server;
+use crate::types::nodes::{Wake, WakeSource};
 
 /// Longest silence before the node has a look by itself.
 const SILENCE: Duration = Duration::from_secs(60);
@@ -23,7 +24,7 @@ pub struct Notifications {
     channel: String,
     listener: Option<Listener>,
     /// Whether nobody waits any more.
-    pub(crate) done: Arc<AtomicBool>,
+    done: Arc<AtomicBool>,
 }
 
 impl Notifications {
@@ -38,9 +39,15 @@ impl Notifications {
             done: Arc::default(),
         }
     }
+}
+
+impl WakeSource for Notifications {
+    fn end_with(&mut self, done: &Arc<AtomicBool>) {
+        self.done = Arc::clone(done);
+    }
 
     /// Blocks until the node is woken, or should have a look because it may have missed that, or is done.
-    pub fn wait(&mut self) -> Wake {
+    fn wait(&mut self) -> io::Result<Wake> {
         let done = Arc::clone(&self.done);
         let is_done = || done.load(Ordering::Relaxed);
         let until = Instant::now() + SILENCE;
@@ -48,9 +55,9 @@ impl Notifications {
             match listener.wait(LOOK) {
                 Some(heard) if !heard.is_empty() => {
                     let jobs_alone = heard.iter().all(|said| said == Wake::Jobs.word());
-                    return if jobs_alone { Wake::Jobs } else { Wake::Control };
+                    return Ok(if jobs_alone { Wake::Jobs } else { Wake::Control });
                 }
-                Some(_) if is_done() || Instant::now() >= until => return Wake::Control,
+                Some(_) if is_done() || Instant::now() >= until => return Ok(Wake::Control),
                 Some(_) => {}
                 None => self.listener = None,
             }
@@ -61,6 +68,6 @@ impl Notifications {
             pause = (pause * 2).min(PAUSE_MOST);
             self.listener = Listener::open(&self.conninfo, &self.channel);
         }
-        Wake::Control
+        Ok(Wake::Control)
     }
 }

@@ -14,10 +14,11 @@ use diesel_migrations::{EmbeddedMigrations, MigrationHarness, embed_migrations};
 use queuectl_core::Timestamp;
 use queuectl_core::settings::Durability;
 
-use super::server::Server;
-use super::sqlstate;
+use super::connect_error;
+use crate::StoreError;
+use crate::backend::OpenMode;
 use crate::error::Problem;
-use crate::{OpenMode, StoreError};
+use crate::location::server::Server;
 
 const MIGRATIONS: EmbeddedMigrations = embed_migrations!("../../migrations/postgres");
 /// The newest schema that this version knows; each migration sets `store.schema_version`.
@@ -109,7 +110,7 @@ pub fn version(server: &Server) -> Result<Option<i32>, StoreError> {
 
 fn connect(server: &Server) -> Result<PgConnection, StoreError> {
     let mut conn = PgConnection::establish(&server.conninfo())
-        .map_err(|error| sqlstate::of_connection(&error, server))?;
+        .map_err(|error| connect_error::of_connection(&error, server))?;
     let schema = server.schema();
     // The name is one that needs no quoting but the quotes.
     let durability = durability(Durability::Full);

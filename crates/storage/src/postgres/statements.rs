@@ -4,7 +4,7 @@
 use diesel::pg::{Pg, PgConnection};
 use diesel::sql_types::{Array, BigInt, Binary, Bool, Double, Integer, Nullable, SmallInt, Text};
 
-use crate::statements::{ClaimedColumns, statements};
+use crate::backend::statements::{ClaimedColumns, statements};
 
 /// The text of a claim, with which of a queue's jobs.
 macro_rules! claim {

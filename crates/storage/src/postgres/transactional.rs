@@ -5,10 +5,10 @@ use diesel::result::{DatabaseErrorKind, Error as DieselError};
 use diesel::sql_types::{BigInt, Double, Integer, Nullable, Text};
 use queuectl_core::{JobId, Start, ValidJob};
 
-use super::server::is_schema;
 use crate::StoreError;
-use crate::ops::enqueue::{max_retries, timeout_ms};
-use crate::postgres::server::BadServer;
+use crate::error::BadServer;
+use crate::location::server::is_schema;
+use crate::types::jobs::{max_retries, timeout_ms};
 
 #[derive(QueryableByName)]
 struct Stored {

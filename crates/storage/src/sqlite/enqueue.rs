@@ -5,11 +5,12 @@ use diesel::result::{DatabaseErrorKind, Error as DieselError};
 use diesel::sqlite::SqliteConnection;
 use queuectl_core::{JobId, State, Timestamp, ValidJob};
 
+use super::dialect::add_counts;
 use super::inserts::{self, JobRow, PayloadRow};
 use super::statements::LastNumber;
 use crate::StoreError;
 use crate::counts::Deltas;
-use crate::ops::enqueue::{first_state, max_retries, sum, timeout_ms};
+use crate::types::jobs::{first_state, max_retries, sum, timeout_ms};
 
 /// Stores jobs; their numbers, in their order.
 pub fn insert_all(
@@ -33,7 +34,7 @@ pub fn insert_all(
         let state = State::from_code(row.state).unwrap_or(State::Pending);
         deltas.came(row.queue, state, 1);
     }
-    deltas.store_sqlite(conn)?;
+    add_counts(conn, deltas)?;
     Ok(numbers.into_iter().map(JobId).collect())
 }
 

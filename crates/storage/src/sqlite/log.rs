@@ -149,7 +149,7 @@ mod tests {
     fn a_log_stays_and_does_not_grow_without_end() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("queue.db");
-        let log = crate::sqlite::make::companions(&file)[0].clone();
+        let log = crate::os::companions(&file)[0].clone();
         let length = || log.metadata().unwrap().len();
         let (mut longest, mut emptied) = (0, 0);
         for _ in 0..400 {

@@ -10,16 +10,7 @@ use std::path::{Path, PathBuf};
 use queuectl_sys::Draft;
 
 use crate::StoreError;
-
-/// What SQLite keeps beside a file: its write-ahead log, the index of that, and the journal that it has instead while
-/// the file is new.
-pub fn companions(file: &Path) -> [PathBuf; 3] {
-    ["-wal", "-shm", "-journal"].map(|suffix| {
-        let mut name = file.as_os_str().to_owned();
-        name.push(suffix);
-        PathBuf::from(name)
-    })
-}
+use crate::os::{companions, open_private};
 
 /// Makes a database where there is none: `fill` writes it to the path that it gets, and has closed it when it returns.
 ///
@@ -41,7 +32,7 @@ pub fn queue<T>(target: &Path, fill: impl FnOnce(&Path) -> Result<T, StoreError>
     with(target, fill, |[log, ..]| {
         let mut options = OpenOptions::new();
         options.write(true).create_new(true);
-        super::os::open_private(&mut options, log)
+        open_private(&mut options, log)
             .map(drop)
             .map_err(StoreError::file("create", log))
     })

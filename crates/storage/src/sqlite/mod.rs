@@ -1,17 +1,19 @@
-//! What only SQLite has.
-//!
-//! The verbs are written against the schema; what differs from another database is here: opening and checking the
-//! file, the statements of the hot path in SQLite's words, and the folder beside the file.
+//! What only SQLite has: opening and checking the file, the statements of the hot path in SQLite's words, locks of files
+//! to tell who lives, and pipes to wake nodes.
 
+mod backend;
+pub mod claim;
+pub mod control_requests;
 pub mod cycle;
+mod dialect;
 pub mod enqueue;
 pub mod inserts;
 pub mod log;
+mod maintenance;
 pub mod make;
+pub mod number;
 pub mod open;
-pub mod os;
 pub mod pair;
-pub mod state_dir;
 pub mod statements;
-#[cfg(feature = "sim")]
-mod unfenced;
+
+pub use backend::SqliteBackend;

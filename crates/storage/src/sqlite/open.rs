@@ -15,11 +15,12 @@ use diesel_migrations::{EmbeddedMigrations, MigrationHarness, embed_migrations};
 use queuectl_core::settings::Durability;
 use queuectl_sys::is_draft;
 
-use super::state_dir::StateDir;
-use super::{log, make, pair};
+use super::{log, make, number, pair};
+use crate::backend::OpenMode;
 use crate::error::Problem;
-use crate::ops::number;
-use crate::{Location, OpenMode, StoreError};
+use crate::os::{companions, create_private_dir, free_companions};
+use crate::state_dir::{StateDir, outputs};
+use crate::{Location, StoreError};
 
 const MIGRATIONS: EmbeddedMigrations = embed_migrations!("../../migrations/sqlite");
 /// "QCTL", big endian: marks a file as ours.
@@ -56,7 +57,7 @@ pub fn open(path: &Path, mode: OpenMode) -> Result<SqliteConnection, StoreError>
         // SQLite would take it for a new database and remove its log.
         return Err(StoreError::Emptied(state_dir.path().to_owned()));
     }
-    super::os::free_companions(path);
+    free_companions(path);
     pair::put_foreign_log_away(path, &state_dir)?;
     let conn = establish(path)?;
     pair::note(path, &state_dir);
@@ -119,7 +120,7 @@ fn check_length(path: &Path) -> Result<(), StoreError> {
 
 /// The same of companions that are no files, as which it also takes links.
 fn check_companions(path: &Path) -> Result<(), StoreError> {
-    for companion in make::companions(path) {
+    for companion in companions(path) {
         let kind = match companion.symlink_metadata() {
             Ok(found) if found.is_dir() => "it is a folder",
             Ok(found) if found.is_symlink() => "it is a link",
@@ -150,11 +151,11 @@ fn create(path: &Path, state_dir: &StateDir) -> Result<(), StoreError> {
         return Ok(());
     }
     if let Some(folder) = path.parent() {
-        super::os::create_private_dir(folder).map_err(StoreError::file("create the folder", folder))?;
+        create_private_dir(folder).map_err(StoreError::file("create the folder", folder))?;
     }
     // Others may be about to make it, too, and each removes what was left beside a file that is gone.
     let _lock = state_dir.lock_creation()?;
-    number::put_nameless_away(state_dir.path()).map_err(StoreError::file("use", state_dir.path()))?;
+    outputs::put_nameless_away(state_dir.path()).map_err(StoreError::file("use", state_dir.path()))?;
     match make::queue(path, |draft| establish(draft).map(drop)) {
         Err(StoreError::Exists(_)) => Ok(()),
         other => other,
@@ -264,7 +265,7 @@ fn migrate(conn: &mut SqliteConnection) -> Result<(), StoreError> {
         match conn.run_pending_migrations(MIGRATIONS) {
             // One that was there is numbered when it first needs it, and with it what it has kept so far.
             Ok(_) if was_there => Ok(()),
-            Ok(_) => Ok(conn.batch_execute(&number::insert())?),
+            Ok(_) => number::make(conn),
             Err(error) => match error.downcast::<diesel::result::Error>() {
                 Ok(error) => Err(StoreError::from(*error)),
                 Err(error) => Err(StoreError::Migration(error.to_string())),

@@ -14,9 +14,9 @@ use std::time::{Duration, Instant};
 
 use queuectl_sys::Draft;
 
-use super::make::companions;
-use super::state_dir::StateDir;
 use crate::StoreError;
+use crate::os::companions;
+use crate::state_dir::StateDir;
 
 /// How a log is called that was another file's.
 const REPLACED: &str = ".replaced";
@@ -174,7 +174,7 @@ mod tests {
         let mut conn = open(file, OpenMode::Create).unwrap();
         // So that there is a folder for the note, as every writer has it.
         let mut state_dir = StateDir::new(&Location::Sqlite(file.to_owned()));
-        drop(state_dir.lock_for_writing(super::super::state_dir::Lane::User));
+        drop(state_dir.lock_for_writing(crate::state_dir::Lane::User));
         drop(open(file, OpenMode::Create).unwrap());
         let sql = format!("INSERT INTO settings (key, value) VALUES ('{value}', hex(zeroblob(9000)))");
         conn.batch_execute(&sql).unwrap();

@@ -4,7 +4,7 @@
 use diesel::sql_types::{BigInt, Bool, Integer, Nullable, SmallInt, Text};
 use diesel::sqlite::{Sqlite, SqliteConnection};
 
-use crate::statements::{ClaimedColumns, statements};
+use crate::backend::statements::{ClaimedColumns, statements};
 
 statements! { Sqlite, SqliteConnection;
     /// The number of the job stored last. RETURNING would have SQLite collect it in a table of its own, each time.

@@ -6,7 +6,8 @@
 use std::fmt;
 use std::path::Path;
 
-use super::libpq;
+use crate::error::BadServer;
+use crate::libpq;
 
 /// The schema, unless the location names another.
 const SCHEMA: &str = "queuectl";
@@ -38,19 +39,6 @@ pub struct Server {
     /// As libpq has read them, and no text that would have to be understood as libpq understands it.
     parameters: Vec<(String, String)>,
     schema: String,
-}
-
-/// What is wrong with a location; it never quotes what may be a password.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum BadServer {
-    /// libpq cannot read it, or would read it otherwise than it is meant.
-    Url,
-    /// The port is no number.
-    Port,
-    /// The name of the schema.
-    Schema,
-    /// There is no place on this machine for what belongs to it.
-    Home,
 }
 
 impl Server {

@@ -15,9 +15,12 @@ use std::time::{Duration, Instant};
 use queuectl_core::NodeId;
 use queuectl_sys::Draft;
 
-use super::os::{self, WakePipe};
+use crate::env::process_scope;
 use crate::error::Problem;
-use crate::{Location, StoreError, process_scope};
+use crate::os::{self, WakePipe};
+use crate::{Location, StoreError};
+
+pub mod outputs;
 
 /// Longest wait for the write lock: as long as SQLite waits for its own.
 const WRITE_LOCK_MOST: Duration = Duration::from_secs(30);
@@ -64,12 +67,6 @@ impl NodeGuard {
         self.paths.clear();
     }
 
-    /// Lets go of the lock and leaves everything else, as the end of the process does.
-    #[cfg(feature = "sim")]
-    pub fn crash(self) {
-        self.let_go();
-    }
-
     /// For a node of another machine, which has its lock there.
     pub(crate) fn without_lock() -> NodeGuard {
         NodeGuard {
@@ -112,7 +109,7 @@ impl Drop for WriteLock {
 /// mark alone.
 fn is_here(content: &str, cookie: &str) -> bool {
     match content.split_once('\n') {
-        Some((mark, place)) => mark == cookie && place == process_scope::current(),
+        Some((mark, place)) => mark == cookie && place == process_scope(),
         None => content == cookie,
     }
 }
@@ -122,7 +119,7 @@ fn is_here(content: &str, cookie: &str) -> bool {
 fn is_elsewhere(content: &str) -> bool {
     content
         .split_once('\n')
-        .is_some_and(|(_, place)| place != process_scope::current())
+        .is_some_and(|(_, place)| place != process_scope())
 }
 
 /// Whether somebody holds a lock; not to be asked of one's own.
@@ -305,7 +302,7 @@ impl StateDir {
         os::create_private_dir(&nodes).map_err(StoreError::file("create the folder", &nodes))?;
         let lock_path = self.node_file(node, "lock");
         let mut lock = self.take_new_lock(&lock_path)?;
-        let whose = format!("{cookie}\n{}", process_scope::current());
+        let whose = format!("{cookie}\n{}", process_scope());
         lock.write_all(whose.as_bytes())
             .map_err(StoreError::file("write", &lock_path))?;
         Ok(NodeGuard {

@@ -5,7 +5,7 @@
 
 use diesel::sql_types::{BigInt, Double, Integer, Nullable, SmallInt, Text};
 
-use crate::connection::{Backend, Db};
+use super::connection::{AnySql, Db};
 
 /// What a claim yields per job, on either database.
 pub type ClaimedColumns = (
@@ -67,7 +67,7 @@ macro_rules! statements {
                     mut out: diesel::query_builder::AstPass<'_, 'b, $backend>,
                 ) -> diesel::QueryResult<()> {
                     const FIELDS: &[&str] = &[$(stringify!($field)),*];
-                    const MARKS: [usize; FIELDS.len()] = $crate::statements::marks(<$name>::SQL);
+                    const MARKS: [usize; FIELDS.len()] = $crate::backend::statements::marks(<$name>::SQL);
                     let (mut from, mut ends) = (0, MARKS.into_iter());
                     let mut text = || {
                         let end = ends.next().unwrap_or(Self::SQL.len());
@@ -91,7 +91,7 @@ macro_rules! statements {
 }
 pub(crate) use statements;
 
-statements! { Backend, Db;
+statements! { AnySql, Db;
     /// Applies a decision to a job that is not running, if it still stands where the decision saw it.
     Change {
         state: i16 as SmallInt,

@@ -1,15 +1,11 @@
 //! What an error of a server means, by its SQLSTATE: its words are in the server's language.
 //!
-//! What libpq itself has to say, of a connection that it could not make or that broke, has no SQLSTATE. It is in English
-//! everywhere, for it is built in without translations, and is the only text that is looked at.
+//! What libpq itself has to say has no SQLSTATE; see `postgres::connect_error`.
 
-use diesel::ConnectionError;
 use diesel::result::DatabaseErrorInformation;
 
-use super::libpq;
-use super::server::Server;
-use crate::StoreError;
 use crate::error::{Problem, one_line};
+use crate::{StoreError, libpq};
 
 /// How a session of another client, and a database of another encoding, give themselves away; see `open::SESSION`.
 const POOLED: &str = "session_of_another_client";
@@ -56,41 +52,6 @@ pub fn of_statement(info: &(dyn DatabaseErrorInformation + Send + Sync)) -> Opti
     };
     let detail = format!("{detail}; SQLSTATE {state}");
     Some(StoreError::Database { problem, detail })
-}
-
-/// Why no connection could be made.
-pub fn of_connection(error: &ConnectionError, server: &Server) -> StoreError {
-    let detail = one_line(&error.to_string());
-    // Only what a server says begins with a severity, a colon and two spaces. libpq tells the SQLSTATE to those alone who
-    // ask beforehand, so it is asked again.
-    let said_by_server = error.to_string().contains(":  ");
-    if said_by_server && let Some(state) = libpq::refusal(&server.conninfo()) {
-        return match state.get(..2).unwrap_or_default() {
-            // A parameter of the location that the server does not know, or with a value that it does not take.
-            "22" | "42" if state != "42501" => StoreError::BadParameter(detail),
-            _ => StoreError::Database {
-                problem: problem(&state),
-                detail,
-            },
-        };
-    }
-    let known = [
-        ("invalid integer value", Problem::Refused),
-        ("no password supplied", Problem::Denied),
-        ("session is read-only", Problem::Standby),
-        ("server is in hot standby mode", Problem::Standby),
-        ("connection to server", Problem::Unreachable),
-        ("could not translate host name", Problem::Unreachable),
-        ("could not look up local user ID", Problem::Denied),
-    ];
-    match known.iter().find(|(text, _)| detail.contains(text)) {
-        // libpq did not even try.
-        None | Some((_, Problem::Refused)) => StoreError::BadParameter(detail),
-        Some((_, problem)) => StoreError::Database {
-            problem: *problem,
-            detail,
-        },
-    }
 }
 
 #[cfg(test)]

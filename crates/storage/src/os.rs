@@ -8,6 +8,18 @@ pub use windows::*;
 #[cfg(windows)]
 mod windows;
 
+use std::path::{Path, PathBuf};
+
+/// What SQLite keeps beside a file: its write-ahead log, the index of that, and the journal that it has instead while
+/// the file is new.
+pub fn companions(file: &Path) -> [PathBuf; 3] {
+    ["-wal", "-shm", "-journal"].map(|suffix| {
+        let mut name = file.as_os_str().to_owned();
+        name.push(suffix);
+        PathBuf::from(name)
+    })
+}
+
 #[cfg(unix)]
 mod unix {
     use std::fs::{DirBuilder, File, Metadata, OpenOptions, Permissions};
@@ -22,8 +34,8 @@ mod unix {
     use nix::sys::statvfs::statvfs;
     use nix::unistd::{AccessFlags, access, geteuid, mkfifo};
 
+    use super::companions;
     use crate::error::Problem;
-    use crate::sqlite::make::companions;
 
     /// Less free space than this, and SQLite cannot even make its shared memory.
     const LEAST_FREE_BYTES: u64 = 64 * 1024;
@@ -96,7 +108,7 @@ mod unix {
         let Some(file) = plain(path).filter(|file| file.mode() & 0o200 != 0) else {
             return;
         };
-        for companion in super::super::make::companions(path) {
+        for companion in companions(path) {
             let differs = plain(&companion).is_some_and(|found| {
                 found.uid() == file.uid() && found.mode() & 0o777 != file.mode() & 0o777
             });

@@ -7,8 +7,6 @@ use diesel::pg::Pg;
 use diesel::sql_types::{Nullable, Text};
 use diesel::sqlite::Sqlite;
 
-use crate::connection::Backend;
-
 /// A text, with replacement characters for what is none.
 #[derive(Debug, Clone, PartialEq, Eq, FromSqlRow)]
 pub struct Words {
@@ -38,12 +36,6 @@ impl FromSql<Text, Sqlite> for Words {
                 is_damaged: true,
             },
         })
-    }
-}
-
-impl FromSql<Text, Backend> for Words {
-    fn from_sql(value: <Backend as AnyBackend>::RawValue<'_>) -> deserialize::Result<Self> {
-        value.from_sql::<Self, Text>()
     }
 }
 
@@ -92,4 +84,9 @@ impl From<WholeWords> for String {
             false => words.text,
         }
     }
+}
+
+/// Text as PostgreSQL can store it: it has no character with the number 0.
+pub fn storable(text: &str) -> String {
+    text.replace('\0', "\u{fffd}")
 }

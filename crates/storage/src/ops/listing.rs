@@ -9,25 +9,10 @@ use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Integer, SmallInt, Text};
 use queuectl_core::{QueueName, State, Timestamp};
 
+use super::list::{ListFilter, Position};
 use crate::StoreError;
-use crate::connection::Db;
-use crate::ops::list::{ListFilter, Position};
-use crate::words::Words;
-
-/// A statement in the words of the connection's database: PostgreSQL knows no `INDEXED BY`, and its parameters are
-/// `$1`.
-pub fn in_words_of(conn: &Db, sql: &str) -> String {
-    if let Db::Sqlite(_) = conn {
-        return sql.to_owned();
-    }
-    let sql = sql.replace("NOT INDEXED", "").replace('?', "$");
-    let mut parts = sql.split("INDEXED BY ");
-    let mut text = parts.next().unwrap_or_default().to_owned();
-    for part in parts {
-        text.push_str(part.split_once(' ').map_or("", |(_, rest)| rest));
-    }
-    text
-}
+use crate::backend::Db;
+use crate::types::text::Words;
 
 /// Different priorities of a queue's ready jobs that are merged; if there are more, the queue's ready jobs are sorted.
 const PRIORITIES_MOST: usize = 1000;
@@ -97,7 +82,7 @@ impl Page<'_> {
         );
         let above = self.filter.above.unwrap_or(Position::FIRST);
         let below = self.filter.below.unwrap_or(Position::LAST);
-        let places: Vec<Place> = diesel::sql_query(in_words_of(conn, &sql))
+        let places: Vec<Place> = diesel::sql_query(conn.dialect().words(&sql))
             .bind::<Text, _>(queue)
             .bind::<Integer, _>(number)
             .bind::<BigInt, _>(above.ended)
@@ -126,9 +111,7 @@ impl Page<'_> {
         const INDEX: &str = "INDEXED BY jobs_ready";
         let mut priorities: Vec<i32> = Vec::new();
         let mut below = i64::MAX;
-        while let Some(next) = diesel::sql_query(in_words_of(
-            conn,
-            "SELECT priority FROM jobs INDEXED BY jobs_ready WHERE state = 1 AND queue = ?1 AND priority < ?2 \
+        while let Some(next) = diesel::sql_query(conn.dialect().words("SELECT priority FROM jobs INDEXED BY jobs_ready WHERE state = 1 AND queue = ?1 AND priority < ?2 \
              ORDER BY priority DESC LIMIT 1",
         ))
         .bind::<Text, _>(queue)
@@ -159,7 +142,10 @@ pub fn positions(conn: &mut Db, filter: &ListFilter) -> Result<Vec<Position>, St
     let one = filter.queue.as_ref().map_or("", |queue| queue.as_str());
     match (filter.state, one) {
         (None, "") => page.offer(conn, "NOT INDEXED", "?1 = ?1 AND ?2 = ?2", "", 0)?,
-        (None, queue) => page.offer_from(conn, by_queue(conn), "queue = ?1 AND ?2 = ?2", queue, 0)?,
+        (None, queue) => {
+            let table = conn.dialect().jobs_by_queue();
+            page.offer_from(conn, table, "queue = ?1 AND ?2 = ?2", queue, 0)?;
+        }
         // Never more than the nodes can hold.
         (Some(State::Processing), queue) => {
             let part = "node_id IS NOT NULL AND (?1 = '' OR queue = ?1) AND ?2 = ?2";
@@ -185,21 +171,12 @@ pub fn positions(conn: &mut Db, filter: &ListFilter) -> Result<Vec<Position>, St
     Ok(page.places)
 }
 
-/// What has the jobs of each queue by number, in any state. On PostgreSQL, where a changed row needs a new entry in every
-/// index, it is beside the payload, which does not change.
-fn by_queue(conn: &Db) -> &'static str {
-    match conn {
-        Db::Sqlite(_) => "jobs INDEXED BY jobs_queue",
-        Db::Postgres(_) => "(SELECT queue, job_id AS id FROM payloads) AS jobs",
-    }
-}
-
 /// The queues that have jobs, found by hopping from one to the next; or the one that is meant.
 pub fn queues(conn: &mut Db, only: Option<&QueueName>) -> Result<Vec<String>, StoreError> {
     if let Some(queue) = only {
         return Ok(vec![queue.to_string()]);
     }
-    let table = by_queue(conn);
+    let table = conn.dialect().jobs_by_queue();
     let sql = format!(
         "WITH RECURSIVE known (name) AS (\
          SELECT (SELECT queue FROM {table} ORDER BY queue LIMIT 1) \
@@ -208,7 +185,7 @@ pub fn queues(conn: &mut Db, only: Option<&QueueName>) -> Result<Vec<String>, St
          FROM known WHERE known.name IS NOT NULL) \
          SELECT name AS queue FROM known WHERE name IS NOT NULL"
     );
-    let names: Vec<Name> = diesel::sql_query(in_words_of(conn, &sql)).load(conn)?;
+    let names: Vec<Name> = diesel::sql_query(conn.dialect().words(&sql)).load(conn)?;
     Ok(names.into_iter().map(|name| name.queue).collect())
 }
 
@@ -231,9 +208,7 @@ pub fn ended(
         if missing <= 0 {
             break;
         }
-        let found: Vec<Ended> = diesel::sql_query(in_words_of(
-            conn,
-            "SELECT id FROM jobs INDEXED BY jobs_finished WHERE finished_at IS NOT NULL AND queue = ?1 AND state = ?2 \
+        let found: Vec<Ended> = diesel::sql_query(conn.dialect().words("SELECT id FROM jobs INDEXED BY jobs_finished WHERE finished_at IS NOT NULL AND queue = ?1 AND state = ?2 \
              AND finished_at < ?3 ORDER BY finished_at LIMIT ?4",
         ))
         .bind::<Text, _>(&queue)
@@ -260,9 +235,7 @@ pub fn count_ended(
     }
     let mut sum = 0;
     for queue in queues(conn, queue)? {
-        let found: Sum = diesel::sql_query(in_words_of(
-            conn,
-            "SELECT count(*) AS jobs FROM jobs INDEXED BY jobs_finished WHERE finished_at IS NOT NULL AND queue = ?1 \
+        let found: Sum = diesel::sql_query(conn.dialect().words("SELECT count(*) AS jobs FROM jobs INDEXED BY jobs_finished WHERE finished_at IS NOT NULL AND queue = ?1 \
              AND state = ?2 AND finished_at < ?3",
         ))
         .bind::<Text, _>(&queue)
@@ -282,9 +255,7 @@ struct One {
 
 /// Whether a job of the queue, or any, runs.
 pub fn any_running(conn: &mut Db, queue: Option<&QueueName>) -> Result<bool, StoreError> {
-    let row = diesel::sql_query(in_words_of(
-        conn,
-        "SELECT 1 AS one FROM jobs INDEXED BY jobs_running WHERE node_id IS NOT NULL AND (?1 = '' OR queue = ?1) LIMIT 1",
+    let row = diesel::sql_query(conn.dialect().words("SELECT 1 AS one FROM jobs INDEXED BY jobs_running WHERE node_id IS NOT NULL AND (?1 = '' OR queue = ?1) LIMIT 1",
     ))
     .bind::<Text, _>(queue.map_or("", |queue| queue.as_str()))
     .get_result::<One>(conn)
@@ -294,8 +265,7 @@ pub fn any_running(conn: &mut Db, queue: Option<&QueueName>) -> Result<bool, Sto
 
 /// Whether a job of the queue is scheduled or waits for its retry.
 pub fn any_waiting(conn: &mut Db, queue: &QueueName) -> Result<bool, StoreError> {
-    let row = diesel::sql_query(in_words_of(
-        conn,
+    let row = diesel::sql_query(conn.dialect().words(
         "SELECT 1 AS one FROM jobs INDEXED BY jobs_waiting WHERE due_at IS NOT NULL AND queue = ?1 LIMIT 1",
     ))
     .bind::<Text, _>(queue.as_str())
@@ -311,8 +281,7 @@ pub fn any_ended_since(
     state: State,
     since: Timestamp,
 ) -> Result<bool, StoreError> {
-    let row = diesel::sql_query(in_words_of(
-        conn,
+    let row = diesel::sql_query(conn.dialect().words(
         "SELECT 1 AS one FROM jobs INDEXED BY jobs_finished WHERE finished_at IS NOT NULL AND queue = ?1 \
          AND state = ?2 AND finished_at >= ?3 LIMIT 1",
     ))

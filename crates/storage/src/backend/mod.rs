@@ -1,0 +1,210 @@
+//! What the store needs of a database: [`Backend`] over the life of a store, [`Dialect`] inside one transaction.
+//!
+//! Each database implements both in a folder of its own, and nothing else in the crate asks which database it is. A third
+//! one is a folder, a variant of [`Db`], and the line in `store.rs` that opens it.
+
+mod connection;
+pub mod statements;
+
+use std::path::Path;
+use std::time::Duration;
+
+use queuectl_core::settings::Durability;
+use queuectl_core::{JobId, JobRef, NodeId, Settings, State, Timestamp, ValidJob};
+
+pub use self::connection::Db;
+pub(crate) use self::connection::on_any;
+use crate::StoreError;
+use crate::clock::StoreClock;
+use crate::counts::Deltas;
+use crate::state_dir::{Lane, NodeGuard, WriteLock};
+use crate::types::cycle::{Cycle, CycleResult, Queues};
+use crate::types::nodes::{NewNode, Node, StopRequest, Wake, WakeListener};
+
+/// One database with its connection. What only reads, or is one transaction of ordinary statements, is an operation
+/// (`ops/`) over [`Backend::conn`] and [`Backend::begin_writing`]; here is what each database does in its own way.
+pub trait Backend: Send {
+    /// The connection. One that failed is made anew.
+    fn conn(&mut self) -> Result<&mut Db, StoreError>;
+
+    /// The connection for a transaction that writes, and the lock to hold meanwhile, if there is one.
+    fn begin_writing(&mut self, lane: Lane) -> Result<(&mut Db, Option<WriteLock>), StoreError>;
+
+    /// Names the plain cause of an error of a transaction, where there is one.
+    fn explain(&self, error: StoreError) -> StoreError {
+        error
+    }
+
+    /// Chooses how much a commit survives.
+    fn set_durability(&mut self, durability: Durability) -> Result<(), StoreError>;
+
+    /// A number that changes whenever another connection has changed the store.
+    fn change_marker(&mut self) -> Result<i64, StoreError>;
+
+    /// The clock that due times go by.
+    fn clock(&mut self) -> Result<StoreClock, StoreError>;
+
+    /// Wakes every node of the store. A node that cannot be woken looks by itself before long.
+    fn wake_all(&mut self, wake: Wake);
+
+    /// The number of the store for what runs on this machine; `fresh` becomes it if it has none yet.
+    fn identity(&mut self, fresh: u64) -> Result<u64, StoreError>;
+
+    /// The number of the store that is in the database itself; none if an older version made it.
+    fn number(&mut self) -> Result<Option<String>, StoreError>;
+
+    /// The same; a store without one gets one.
+    fn own_number(&mut self) -> Result<String, StoreError>;
+
+    /// Stores jobs, all or none; their numbers, in their order.
+    fn insert(&mut self, jobs: &[ValidJob], now: Timestamp) -> Result<Vec<JobId>, StoreError>;
+
+    /// Records, makes due and claims, in one transaction.
+    fn cycle(&mut self, cycle: &Cycle<'_>) -> Result<CycleResult, StoreError>;
+
+    /// The queues, among those served, that have a job ready.
+    fn ready_queues(&mut self, queues: &Queues) -> Result<Vec<String>, StoreError>;
+
+    /// When the next waiting job is due.
+    fn next_due(&mut self) -> Result<Option<Timestamp>, StoreError>;
+
+    /// What other processes ask of a node.
+    fn control_requests(&mut self, node: NodeId) -> Result<ControlRequests, StoreError>;
+
+    /// Enters a node, which counts as alive while the guard is held.
+    fn enter_node(
+        &mut self,
+        node: &NewNode,
+        lease: Duration,
+        now: Timestamp,
+    ) -> Result<(NodeId, NodeGuard, WakeListener), StoreError>;
+
+    /// Renews a node's heartbeat, and its lease if it has one. False if the node was declared dead meanwhile.
+    fn heartbeat(&mut self, node: NodeId, now: Timestamp) -> Result<bool, StoreError>;
+
+    /// Renews a node's lease, for so long from now on. False if the node was declared dead meanwhile.
+    fn renew_lease(&mut self, node: NodeId, lease: Duration) -> Result<bool, StoreError>;
+
+    /// Which of the nodes live, in their order.
+    fn which_live(&mut self, nodes: &[Node]) -> Result<Vec<bool>, StoreError>;
+
+    /// Whether a node lives.
+    fn node_lives(&mut self, node: NodeId) -> Result<bool, StoreError>;
+
+    /// Takes over a node if it is dead; none while it lives.
+    fn take_over(&mut self, node: NodeId) -> Result<Option<NodeGuard>, StoreError>;
+
+    /// Whether machines other than this one may have nodes of the store.
+    fn spans_machines(&self) -> bool;
+
+    /// Checks the database as far as it can. `verify` compares rows with their checksums.
+    fn check(&mut self, verify: Verify) -> Result<CheckReport, StoreError>;
+
+    /// How much the store takes on the disk.
+    fn bytes(&mut self) -> Result<u64, StoreError>;
+
+    /// Copies the database to a new file as it is. False if it is in no file.
+    fn backup(&mut self, target: &Path) -> Result<bool, StoreError>;
+
+    /// Writes the database anew without the space of what was removed.
+    fn compact(&mut self) -> Result<(), StoreError>;
+
+    /// How long a claim takes that is long, and for how long at least what it passed over is passed over then, where
+    /// claims do that.
+    fn set_long_claims(&mut self, _long: Duration, _pause: Duration) {}
+}
+
+/// What each database does in its own way in a transaction, which is the caller's.
+pub trait Dialect {
+    /// A statement for SQLite, with `INDEXED BY` and parameters like `?1`, in the words of this database.
+    fn words(&self, sql: &str) -> String;
+
+    /// What has the jobs of each queue by number, in any state, as the words after `FROM`.
+    fn jobs_by_queue(&self) -> &'static str;
+
+    /// Has others wait until this transaction has changed the job.
+    fn lock_job(&mut self, job: &JobRef) -> Result<(), StoreError>;
+
+    /// Waits until no cycle of a node is under way, on any connection. False if the node was taken over, or removed.
+    fn lock_node(&mut self, node: NodeId) -> Result<bool, StoreError>;
+
+    /// Has whoever stores a job wait until this transaction has ended, which may take long.
+    fn lock_jobs(&mut self) -> Result<(), StoreError>;
+
+    /// Removes jobs that ended in that state with all that belongs to them, as many as there is time for. Returns those.
+    fn remove_jobs(
+        &mut self,
+        ids: Vec<i64>,
+        state: State,
+        deltas: &mut Deltas,
+    ) -> Result<Vec<i64>, StoreError>;
+
+    /// Writes differences of counts.
+    fn add_counts(&mut self, deltas: Deltas) -> Result<(), StoreError>;
+
+    /// Forgets counts of queues without jobs, and folds what was added up.
+    fn fold_counts(&mut self) -> Result<(), StoreError>;
+
+    /// Lets the transaction take as long as it needs.
+    fn lift_time_limits(&mut self) -> Result<(), StoreError>;
+
+    /// Stores payloads of jobs that are there.
+    fn insert_payloads(&mut self, jobs: Vec<i64>, payloads: Vec<String>) -> Result<(), StoreError>;
+
+    /// The newest number that a table has given.
+    fn last_number(&mut self, table: &str) -> Result<i64, StoreError>;
+
+    /// Has a table give numbers above this one.
+    fn go_on_from(&mut self, table: &str, last: i64) -> Result<(), StoreError>;
+}
+
+/// Runs `body` in one write transaction: all of it is stored, or nothing.
+pub fn write<T>(
+    backend: &mut (impl Backend + ?Sized),
+    lane: Lane,
+    body: impl FnOnce(&mut Db) -> Result<T, StoreError>,
+) -> Result<T, StoreError> {
+    let (conn, _lock) = backend.begin_writing(lane)?;
+    let done = conn.write(body);
+    done.map_err(|error| backend.explain(error))
+}
+
+/// Compares every job and attempt with its checksum, and says which differ.
+pub type Verify = fn(&mut Db) -> Result<Vec<String>, StoreError>;
+
+/// What is asked of a node.
+#[derive(Debug, Clone)]
+pub struct ControlRequests {
+    /// How urgently it was asked to stop; `None` also if it is not in the store any more.
+    pub stop: StopRequest,
+    /// The jobs among those that it runs whose cancellation was asked for, with their fencing tokens.
+    pub cancel: Vec<(JobId, i64)>,
+    /// The settings.
+    pub settings: Settings,
+    /// The clock that due times go by, as it was at that moment.
+    pub clock: StoreClock,
+}
+
+/// What a check found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CheckReport {
+    /// What is wrong with the file's structure, and which jobs and attempts are not what was stored; empty if nothing is.
+    pub damage: Vec<String>,
+    /// Rows that point at rows that are not there.
+    pub dangling: u64,
+    /// Pairs of queue and state whose kept count is not that of the jobs.
+    pub miscounted: u64,
+    /// The file's pages.
+    pub pages: u64,
+    /// Pages that are free for reuse.
+    pub free_pages: u64,
+}
+
+/// What to do if there is no store at the location.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OpenMode {
+    /// Make one.
+    Create,
+    /// Fail with [`StoreError::Missing`].
+    MustExist,
+}

@@ -1,0 +1,259 @@
+//! What the simulator puts in the place of the world: time, commits that fail, and guards that are switched off so that
+//! its checks can be seen to fail. Only in builds with the feature `sim`, and for each thread on its own.
+//!
+//! Nothing here changes what the store does while no fault is set and no guard is off.
+
+use std::cell::{Cell, RefCell};
+use std::ops::{Add, Sub};
+use std::time::Duration;
+
+use diesel::prelude::*;
+use diesel::sql_types::{BigInt, Integer, Nullable, SmallInt};
+use diesel::sqlite::SqliteConnection;
+use queuectl_core::{Clock, NodeId, Timestamp, Transition};
+
+use super::Transaction;
+use crate::StoreError;
+use crate::error::Problem;
+use crate::types::cycle::{Cycle, CycleResult, Record};
+
+/// Transactions meet faults.
+pub const FAULTS: bool = true;
+
+/// A rule of the queue that can be switched off.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Guard {
+    /// An outcome counts only under the fencing token of the job's claim.
+    Fencing,
+    /// Only the dead are rescued.
+    Lease,
+    /// What a dead node left running is killed before its jobs run again.
+    Sweep,
+    /// Attempts have a maximum.
+    Attempts,
+    /// What was reported as stored is stored: without it, a transaction that is refused is reported as stored.
+    Commit,
+}
+
+/// What happens to a transaction when it is to be committed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fault {
+    /// It is rolled back and reported as failed: a full disk, a server that went away.
+    Refused,
+    /// It is stored, and reported as failed: the answer got lost.
+    ReplyLost,
+}
+
+/// What a node learned of the store.
+pub enum Seen<'a> {
+    /// A cycle.
+    Cycle(&'a Cycle<'a>, Result<&'a CycleResult, &'a StoreError>),
+    /// A sign of life.
+    Heartbeat(NodeId, Result<&'a bool, &'a StoreError>),
+}
+
+type Observer = Box<dyn FnMut(Seen<'_>)>;
+
+thread_local! {
+    static NOW: Cell<(Timestamp, Duration)> = const { Cell::new((Timestamp(0), Duration::ZERO)) };
+    static MACHINE: Cell<u32> = const { Cell::new(0) };
+    static OFF: Cell<Option<Guard>> = const { Cell::new(None) };
+    static FAULT: Cell<Option<(u32, Fault)>> = const { Cell::new(None) };
+    static FULL: Cell<bool> = const { Cell::new(false) };
+    static OBSERVER: RefCell<Option<Observer>> = const { RefCell::new(None) };
+}
+
+/// From now on this is the time: what the wall clock shows, and how far the monotonic clock has come.
+pub fn set_time(wall: Timestamp, monotonic: Duration) {
+    NOW.set((wall, monotonic));
+}
+
+/// Whatever is done from now on is done on that machine.
+pub fn set_machine(machine: u32) {
+    MACHINE.set(machine);
+}
+
+/// Which processes can be seen: those of the machine.
+pub fn process_scope() -> String {
+    MACHINE.get().to_string()
+}
+
+/// The wall clock, in the place of the operating system's.
+pub struct SystemClock;
+
+impl Clock for SystemClock {
+    fn now(&self) -> Timestamp {
+        NOW.get().0
+    }
+}
+
+/// A moment of the simulated monotonic clock, in the place of [`std::time::Instant`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Instant(pub Duration);
+
+#[expect(missing_docs, reason = "as in the standard library")]
+impl Instant {
+    pub fn now() -> Instant {
+        Instant(NOW.get().1)
+    }
+    pub fn elapsed(&self) -> Duration {
+        Instant::now().saturating_duration_since(*self)
+    }
+    pub fn saturating_duration_since(&self, earlier: Instant) -> Duration {
+        self.0.saturating_sub(earlier.0)
+    }
+}
+
+impl Add<Duration> for Instant {
+    type Output = Instant;
+    fn add(self, more: Duration) -> Instant {
+        Instant(self.0 + more)
+    }
+}
+
+impl Sub for Instant {
+    type Output = Duration;
+    fn sub(self, earlier: Instant) -> Duration {
+        self.saturating_duration_since(earlier)
+    }
+}
+
+/// Switches a guard off, or all of them on.
+pub fn disable(guard: Option<Guard>) {
+    OFF.set(guard);
+}
+
+/// Whether a guard is off.
+pub fn is_disabled(guard: Guard) -> bool {
+    OFF.get() == Some(guard)
+}
+
+/// Of the transactions to come, the one after so many others meets this fault. Replaces what was planned before.
+pub fn plan_fault(fault: Option<(u32, Fault)>) {
+    FAULT.set(fault);
+}
+
+/// Whether the disk is full: no transaction that writes can be committed.
+pub fn set_disk_full(full: bool) {
+    FULL.set(full);
+}
+
+/// From now on this is told what callers learn of the store; one at a time.
+pub fn observe(observer: Option<Observer>) {
+    OBSERVER.set(observer);
+}
+
+fn tell(seen: Seen<'_>) {
+    OBSERVER.with_borrow_mut(|observer| {
+        if let Some(observer) = observer {
+            observer(seen);
+        }
+    });
+}
+
+/// Tells what a node learned of a cycle.
+pub fn tell_cycle(cycle: &Cycle<'_>, result: &Result<CycleResult, StoreError>) {
+    tell(Seen::Cycle(cycle, result.as_ref()));
+}
+
+/// Tells what a node learned of its heartbeat.
+pub fn tell_heartbeat(node: NodeId, alive: &Result<bool, StoreError>) {
+    tell(Seen::Heartbeat(node, alive.as_ref()));
+}
+
+/// Whether a living node may be taken over.
+pub fn ignores_leases() -> bool {
+    is_disabled(Guard::Lease)
+}
+
+/// Ends a transaction whose body has succeeded.
+pub fn end<T>(transaction: &mut impl Transaction, value: T, writes: bool) -> Result<T, StoreError> {
+    match writes.then(fault).flatten() {
+        None => {
+            transaction.commit()?;
+            Ok(value)
+        }
+        Some(fault @ Fault::Refused) => {
+            transaction.roll_back()?;
+            match is_disabled(Guard::Commit) {
+                true => Ok(value),
+                false => Err(error(fault)),
+            }
+        }
+        Some(fault @ Fault::ReplyLost) => {
+            transaction.commit()?;
+            Err(error(fault))
+        }
+    }
+}
+
+/// Applies an outcome whatever has become of the job meanwhile, if outcomes are not fenced.
+pub fn apply_unfenced(
+    conn: &mut SqliteConnection,
+    record: &Record,
+    change: Transition,
+    now: Timestamp,
+) -> Option<Result<bool, StoreError>> {
+    is_disabled(Guard::Fencing).then(|| apply_anyhow(conn, record, change, now))
+}
+
+fn apply_anyhow(
+    conn: &mut SqliteConnection,
+    record: &Record,
+    change: Transition,
+    now: Timestamp,
+) -> Result<bool, StoreError> {
+    // Makes room for an attempt that was kept before.
+    diesel::sql_query("DELETE FROM attempts WHERE job_id = ? AND fence = ?")
+        .bind::<BigInt, _>(record.job.0)
+        .bind::<BigInt, _>(record.fence)
+        .execute(conn)?;
+    let changed = diesel::sql_query(
+        "UPDATE jobs SET state = ?, attempts = ?, system_failures = ?, due_at = ?, finished_at = ?, \
+         cancel_requested = 0, updated_at = ?, node_id = NULL WHERE id = ?",
+    )
+    .bind::<SmallInt, _>(change.to().code())
+    .bind::<Integer, _>(i32::try_from(change.attempts()).unwrap_or(i32::MAX))
+    .bind::<Integer, _>(i32::try_from(change.system_failures()).unwrap_or(i32::MAX))
+    .bind::<Nullable<BigInt>, _>(change.due_at().map(|due| due.0))
+    .bind::<Nullable<BigInt>, _>(change.to().is_final().then_some(now.0))
+    .bind::<BigInt, _>(now.0)
+    .bind::<BigInt, _>(record.job.0)
+    .execute(conn)?;
+    Ok(changed == 1)
+}
+
+/// The fault that a transaction about to be committed meets.
+fn fault() -> Option<Fault> {
+    if FULL.get() {
+        return Some(Fault::Refused);
+    }
+    match FAULT.get() {
+        Some((0, fault)) => {
+            FAULT.set(None);
+            Some(fault)
+        }
+        Some((others, fault)) => {
+            FAULT.set(Some((others - 1, fault)));
+            None
+        }
+        None => None,
+    }
+}
+
+/// The error of a transaction that met a fault.
+fn error(fault: Fault) -> StoreError {
+    let (problem, detail) = match fault {
+        Fault::Refused => (Problem::DiskFull, "simulated: database or disk is full"),
+        Fault::ReplyLost => (Problem::Unreachable, "simulated: the answer got lost"),
+    };
+    StoreError::Database {
+        problem,
+        detail: detail.to_owned(),
+    }
+}
+
+/// Whether an error says that nobody knows whether the transaction was stored.
+pub fn is_unknown(error: &StoreError) -> bool {
+    error.problem() == Some(Problem::Unreachable)
+}

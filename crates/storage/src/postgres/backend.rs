@@ -1,0 +1,294 @@
+//! A store in a schema of a PostgreSQL server.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use diesel::prelude::*;
+use queuectl_core::settings::Durability;
+use queuectl_core::{JobId, NodeId, Timestamp, ValidJob};
+
+use super::claim::{ClaimCursor, ClaimOnly, ready_queues};
+use super::commit::{Fate, Transaction, fate};
+use super::listen::Notifications;
+use super::{check, control_requests, cycle, enqueue, lease, open};
+use crate::backend::{Backend, CheckReport, ControlRequests, Db, OpenMode, Verify, write};
+use crate::clock::StoreClock;
+use crate::location::PostgresLocation;
+use crate::location::server::Server;
+use crate::state_dir::{Lane, NodeGuard, StateDir, WriteLock};
+use crate::types::cycle::{Cycle, CycleResult, Queues};
+use crate::types::nodes::{NewNode, Node, Wake, WakeListener};
+use crate::{Location, StoreError};
+
+/// How long a server that went away in the middle of a commit is asked again what became of it, and the first and the
+/// longest pause between two questions.
+const ASK_MOST: Duration = Duration::from_secs(60);
+const PAUSE_FIRST: Duration = Duration::from_millis(50);
+const PAUSE_MOST: Duration = Duration::from_secs(1);
+
+/// A connection to a server.
+pub struct PostgresBackend {
+    conn: Db,
+    server: Server,
+    /// The folder on this machine.
+    state_dir: StateDir,
+    /// The clock as it was when the connection was made, for the first who asks.
+    clock: Option<StoreClock>,
+    /// Whether the connection is to be made anew before it is used again.
+    broken: Arc<AtomicBool>,
+    durability: Durability,
+    /// Where claims begin.
+    cursor: ClaimCursor,
+}
+
+impl PostgresBackend {
+    /// Connects to a store.
+    ///
+    /// # Errors
+    /// [`StoreError`] says what stands in the way.
+    pub fn open(location: &PostgresLocation, mode: OpenMode) -> Result<PostgresBackend, StoreError> {
+        let broken = Arc::new(AtomicBool::new(false));
+        let (conn, now) = open::open(&location.server, mode, &broken)?;
+        Ok(PostgresBackend {
+            conn: Db::Postgres(conn),
+            server: location.server.clone(),
+            state_dir: StateDir::new(&Location::Postgres(location.clone())),
+            clock: now.map(StoreClock::server),
+            broken,
+            durability: Durability::Full,
+            cursor: ClaimCursor::default(),
+        })
+    }
+
+    fn postgres(&mut self) -> Result<&mut PgConnection, StoreError> {
+        self.conn()?.postgres()
+    }
+
+    /// A cycle that has nothing to do but claim is a single statement, if that can do it.
+    fn claim_only(
+        &mut self,
+        cycle: &Cycle<'_>,
+        cursor: &mut ClaimCursor,
+    ) -> Result<Option<CycleResult>, StoreError> {
+        let Some(single) = ClaimOnly::look(self.postgres()?, cycle, cursor)? else {
+            return Ok(None);
+        };
+        let done = self
+            .conn()?
+            .write_once(|conn| single.claim(conn.postgres()?, cycle, cursor));
+        done.map(Some)
+    }
+
+    /// Finds out whether a transaction was stored whose commit was not answered; `error` is what came instead.
+    fn find_out(&mut self, transaction: Transaction, error: StoreError) -> Result<(), StoreError> {
+        let until = Instant::now() + ASK_MOST;
+        let mut pause = PAUSE_FIRST;
+        loop {
+            let found = self.postgres().and_then(|conn| fate(conn, transaction));
+            let why = match found {
+                Ok(Fate::Committed) => return Ok(()),
+                Ok(Fate::Aborted) => return Err(error),
+                // A connection that the server does not know yet to be lost.
+                Ok(Fate::Open) if Instant::now() < until => None,
+                Err(error) if error.is_outage() && Instant::now() < until => None,
+                Ok(_) => Some(error.to_string()),
+                Err(later) => Some(later.to_string()),
+            };
+            if let Some(detail) = why {
+                return Err(StoreError::MaybeStored { detail });
+            }
+            sleep(pause);
+            pause = (pause * 2).min(PAUSE_MOST);
+        }
+    }
+}
+
+impl Backend for PostgresBackend {
+    fn conn(&mut self) -> Result<&mut Db, StoreError> {
+        if self.broken.load(Ordering::Relaxed) {
+            let (mut conn, now) = open::open(&self.server, OpenMode::MustExist, &self.broken)?;
+            let durability = open::set_durability(&mut conn, self.durability);
+            (self.conn, self.clock) = (Db::Postgres(conn), now.map(StoreClock::server));
+            durability?;
+        }
+        Ok(&mut self.conn)
+    }
+
+    fn begin_writing(&mut self, _: Lane) -> Result<(&mut Db, Option<WriteLock>), StoreError> {
+        Ok((self.conn()?, None))
+    }
+
+    fn set_durability(&mut self, durability: Durability) -> Result<(), StoreError> {
+        self.durability = durability;
+        open::set_durability(self.postgres()?, durability)
+    }
+
+    /// Whatever becomes visible changes what a snapshot sees.
+    fn change_marker(&mut self) -> Result<i64, StoreError> {
+        open::number(
+            self.postgres()?,
+            "hashtextextended(pg_current_snapshot()::text, 0)",
+        )
+    }
+
+    fn clock(&mut self) -> Result<StoreClock, StoreError> {
+        if let Some(clock) = self.clock.take() {
+            return Ok(clock);
+        }
+        let now = open::number(self.postgres()?, "now_ms()")?;
+        Ok(StoreClock::server(Timestamp(now)))
+    }
+
+    fn wake_all(&mut self, wake: Wake) {
+        if let Ok(conn) = self.conn.postgres() {
+            let _ = lease::notify(conn, wake);
+        }
+    }
+
+    fn identity(&mut self, _: u64) -> Result<u64, StoreError> {
+        Ok(open::number(self.postgres()?, "SELECT identity FROM store")?.unsigned_abs())
+    }
+
+    fn number(&mut self) -> Result<Option<String>, StoreError> {
+        self.own_number().map(Some)
+    }
+
+    fn own_number(&mut self) -> Result<String, StoreError> {
+        Ok(format!("{:016x}", self.identity(0)?))
+    }
+
+    fn insert(&mut self, jobs: &[ValidJob], now: Timestamp) -> Result<Vec<JobId>, StoreError> {
+        // What the transaction is about to commit.
+        let mut asked = None;
+        let stored = write(self, Lane::User, |conn| {
+            let (ids, transaction) = enqueue::insert_all(conn.postgres()?, jobs, now)?;
+            asked = transaction.map(|transaction| (ids.clone(), transaction));
+            Ok(ids)
+        });
+        match (stored, asked) {
+            (Err(error), Some((ids, transaction))) if error.is_outage() => {
+                self.find_out(transaction, error)?;
+                Ok(ids)
+            }
+            (stored, _) => stored,
+        }
+    }
+
+    fn cycle(&mut self, cycle: &Cycle<'_>) -> Result<CycleResult, StoreError> {
+        let mut cursor = std::mem::take(&mut self.cursor);
+        let done = match self.claim_only(cycle, &mut cursor) {
+            Ok(None) => write(self, Lane::Busy, |conn| {
+                cycle::cycle(conn.postgres()?, cycle, &mut cursor)
+            }),
+            Ok(Some(done)) => Ok(done),
+            Err(error) => Err(error),
+        };
+        self.cursor = cursor;
+        done
+    }
+
+    fn ready_queues(&mut self, queues: &Queues) -> Result<Vec<String>, StoreError> {
+        self.conn()?;
+        ready_queues(self.conn.postgres()?, queues, &self.cursor)
+    }
+
+    fn next_due(&mut self) -> Result<Option<Timestamp>, StoreError> {
+        cycle::next_due(self.postgres()?)
+    }
+
+    fn control_requests(&mut self, node: NodeId) -> Result<ControlRequests, StoreError> {
+        control_requests::read(self.postgres()?, node)
+    }
+
+    fn enter_node(
+        &mut self,
+        node: &NewNode,
+        lease: Duration,
+        _: Timestamp,
+    ) -> Result<(NodeId, NodeGuard, WakeListener), StoreError> {
+        let (state_dir, server) = (self.state_dir.clone(), self.server.clone());
+        write(self, Lane::User, |conn| {
+            let conn = conn.postgres()?;
+            let id = lease::enter(conn, node, lease)?;
+            let guard = state_dir.lock(id, &node.cookie)?;
+            let channel = lease::channel(conn)?;
+            let listener = Notifications::new(&server, channel);
+            Ok((id, guard, WakeListener(Box::new(listener))))
+        })
+    }
+
+    fn heartbeat(&mut self, node: NodeId, _: Timestamp) -> Result<bool, StoreError> {
+        write(self, Lane::User, |conn| {
+            lease::renew(conn.postgres()?, node, None)
+        })
+    }
+
+    fn renew_lease(&mut self, node: NodeId, lease: Duration) -> Result<bool, StoreError> {
+        lease::renew(self.postgres()?, node, Some(lease))
+    }
+
+    /// However many there are, that is one question to the server.
+    fn which_live(&mut self, nodes: &[Node]) -> Result<Vec<bool>, StoreError> {
+        let held = lease::held(self.postgres()?)?;
+        let lives =
+            |node: &Node| Ok(held.contains(&node.id.0) && !self.state_dir.is_gone(node.id, &node.cookie)?);
+        nodes.iter().map(lives).collect()
+    }
+
+    fn node_lives(&mut self, node: NodeId) -> Result<bool, StoreError> {
+        match lease::look(self.postgres()?, node)? {
+            Some((cookie, true)) => Ok(!self.state_dir.is_gone(node, &cookie)?),
+            _ => Ok(false),
+        }
+    }
+
+    fn take_over(&mut self, node: NodeId) -> Result<Option<NodeGuard>, StoreError> {
+        let Some((cookie, lives)) = lease::look(self.postgres()?, node)? else {
+            return Ok(None);
+        };
+        // A process of this machine that let go of its lock is dead, whatever its lease says.
+        let lock = self.state_dir.take_lock(node, &cookie)?;
+        let known_dead = lock.is_some();
+        if lives && !known_dead {
+            return Ok(None);
+        }
+        let taken = write(self, Lane::User, |conn| {
+            lease::take_over(conn.postgres()?, node, known_dead)
+        })?;
+        let guard = lock.unwrap_or_else(NodeGuard::without_lock);
+        if !taken {
+            guard.let_go();
+            return Ok(None);
+        }
+        Ok(Some(guard))
+    }
+
+    fn spans_machines(&self) -> bool {
+        true
+    }
+
+    fn check(&mut self, verify: Verify) -> Result<CheckReport, StoreError> {
+        let mut report = check::check(self.postgres()?)?;
+        report.damage = self.conn()?.snapshot(verify)?;
+        Ok(report)
+    }
+
+    fn bytes(&mut self) -> Result<u64, StoreError> {
+        check::bytes(self.postgres()?)
+    }
+
+    fn backup(&mut self, _: &Path) -> Result<bool, StoreError> {
+        Ok(false)
+    }
+
+    fn compact(&mut self) -> Result<(), StoreError> {
+        check::compact(self.postgres()?)
+    }
+
+    fn set_long_claims(&mut self, long: Duration, pause: Duration) {
+        (self.cursor.long, self.cursor.pause) = (long, pause);
+    }
+}

@@ -1,0 +1,29 @@
+//! What other processes ask of a node: one statement, since each would cost a round trip to the server before every claim
+//! of a node that waits.
+
+use diesel::prelude::*;
+use queuectl_core::{JobId, NodeId, Settings, Timestamp};
+
+use super::statements::Asks;
+use crate::StoreError;
+use crate::backend::ControlRequests;
+use crate::clock::StoreClock;
+use crate::types::nodes::stop_request;
+
+/// Looks what is asked of a node.
+pub fn read(conn: &mut PgConnection, node: NodeId) -> Result<ControlRequests, StoreError> {
+    let asks = Asks {
+        node_id: node.0,
+        runs_on: node.0,
+    };
+    type Row = (i64, Option<i16>, Vec<String>, Vec<String>, Vec<i64>, Vec<i64>);
+    let (now, stop, keys, values, jobs, fences): Row = asks.get_result(conn)?;
+    let stored = keys.iter().zip(&values);
+    let jobs = jobs.into_iter().map(JobId);
+    Ok(ControlRequests {
+        stop: stop_request(stop.unwrap_or(0)),
+        cancel: jobs.zip(fences).collect(),
+        settings: Settings::from_stored(stored.map(|(key, value)| (key.as_str(), value.as_str()))),
+        clock: StoreClock::server(Timestamp(now)),
+    })
+}

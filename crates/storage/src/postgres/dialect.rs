@@ -1,0 +1,122 @@
+//! What PostgreSQL does in its own way in a transaction, beside which others write.
+
+use diesel::connection::SimpleConnection;
+use diesel::prelude::*;
+use queuectl_core::{JobRef, NodeId, State};
+
+use super::lease;
+use super::open::number;
+use super::statements::{AddCounts, FoldCounts, InsertPayloads, LockJob, LockNamedJob, RemoveJobs};
+use crate::StoreError;
+use crate::backend::Dialect;
+use crate::counts::Deltas;
+
+/// Writes differences of counts. Several nodes would wait for each other at a row, so one is added each time; what was
+/// added counts together, and now and then it is folded into one.
+pub fn add_counts(conn: &mut PgConnection, deltas: Deltas) -> Result<(), StoreError> {
+    let mut rows = AddCounts {
+        queue: Vec::new(),
+        state: Vec::new(),
+        jobs: Vec::new(),
+    };
+    for (queue, state, jobs) in deltas.changes() {
+        rows.queue.push(queue);
+        rows.state.push(state);
+        rows.jobs.push(jobs);
+    }
+    if !rows.queue.is_empty() {
+        rows.execute(conn)?;
+    }
+    Ok(())
+}
+
+impl Dialect for PgConnection {
+    /// PostgreSQL knows no `INDEXED BY`, and its parameters are `$1`.
+    fn words(&self, sql: &str) -> String {
+        let sql = sql.replace("NOT INDEXED", "").replace('?', "$");
+        let mut parts = sql.split("INDEXED BY ");
+        let mut text = parts.next().unwrap_or_default().to_owned();
+        for part in parts {
+            text.push_str(part.split_once(' ').map_or("", |(_, rest)| rest));
+        }
+        text
+    }
+
+    /// A changed row needs a new entry in every index, so this is beside the payload, which does not change.
+    fn jobs_by_queue(&self) -> &'static str {
+        "(SELECT queue, job_id AS id FROM payloads) AS jobs"
+    }
+
+    fn lock_job(&mut self, job: &JobRef) -> Result<(), StoreError> {
+        match job {
+            JobRef::Number(id) => LockJob { id: id.0 }.execute(self)?,
+            JobRef::Name(name) => {
+                let name = name.to_string();
+                LockNamedJob { name }.execute(self)?
+            }
+        };
+        Ok(())
+    }
+
+    fn lock_node(&mut self, node: NodeId) -> Result<bool, StoreError> {
+        lease::settle(self, node)
+    }
+
+    fn lock_jobs(&mut self) -> Result<(), StoreError> {
+        Ok(self.batch_execute("SET LOCAL statement_timeout = 0; LOCK TABLE jobs IN SHARE MODE")?)
+    }
+
+    /// Only who wants the same jobs waits for this, so it is one statement for all of them.
+    fn remove_jobs(
+        &mut self,
+        ids: Vec<i64>,
+        state: State,
+        deltas: &mut Deltas,
+    ) -> Result<Vec<i64>, StoreError> {
+        let statement = RemoveJobs {
+            id: ids,
+            state: state.code(),
+        };
+        let gone = statement.load::<(i64, String)>(self)?;
+        gone.iter().for_each(|(_, queue)| deltas.came(queue, state, -1));
+        Ok(gone.into_iter().map(|(id, _)| id).collect())
+    }
+
+    fn add_counts(&mut self, deltas: Deltas) -> Result<(), StoreError> {
+        add_counts(self, deltas)
+    }
+
+    fn fold_counts(&mut self) -> Result<(), StoreError> {
+        FoldCounts {}.execute(self)?;
+        Ok(())
+    }
+
+    fn lift_time_limits(&mut self) -> Result<(), StoreError> {
+        let sql = "SET LOCAL statement_timeout = 0; SET LOCAL idle_in_transaction_session_timeout = 0";
+        Ok(self.batch_execute(sql)?)
+    }
+
+    /// A payload's row has its job's queue, too.
+    fn insert_payloads(&mut self, jobs: Vec<i64>, payloads: Vec<String>) -> Result<(), StoreError> {
+        let rows = InsertPayloads {
+            job_id: jobs,
+            payload: payloads,
+        };
+        rows.execute(self)?;
+        Ok(())
+    }
+
+    fn last_number(&mut self, table: &str) -> Result<i64, StoreError> {
+        number(
+            self,
+            &format!("SELECT CASE WHEN is_called THEN last_value ELSE 0 END FROM {table}_id_seq"),
+        )
+    }
+
+    fn go_on_from(&mut self, table: &str, last: i64) -> Result<(), StoreError> {
+        if last > 0 {
+            number(self, &format!("SELECT setval('{table}_id_seq', {last})"))?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,29 @@
+//! What other processes ask of a node: three reads of a file, which cost next to nothing.
+
+use diesel::prelude::*;
+use queuectl_core::{JobId, NodeId};
+
+use crate::StoreError;
+use crate::backend::statements::CancelRequested;
+use crate::backend::{ControlRequests, Db};
+use crate::clock::StoreClock;
+use crate::rows;
+use crate::schema::nodes;
+use crate::types::nodes::stop_request;
+
+/// Looks what is asked of a node.
+pub fn read(conn: &mut Db, node: NodeId) -> Result<ControlRequests, StoreError> {
+    let code: Option<i16> = nodes::table
+        .find(node.0)
+        .select(nodes::stop_requested)
+        .get_result(conn)
+        .optional()?;
+    let cancel: Vec<(i64, i64)> = CancelRequested { node_id: node.0 }.load(conn)?;
+    let cancel = cancel.into_iter().map(|(id, fence)| (JobId(id), fence));
+    Ok(ControlRequests {
+        stop: stop_request(code.unwrap_or(0)),
+        cancel: cancel.collect(),
+        settings: rows::settings(conn)?,
+        clock: StoreClock::system(),
+    })
+}

@@ -1,0 +1,111 @@
+//! What SQLite does in its own way in a transaction, which is the only one that writes.
+
+use std::time::{Duration, Instant};
+
+use diesel::connection::SimpleConnection;
+use diesel::prelude::*;
+use diesel::sql_types::BigInt;
+use diesel::sqlite::SqliteConnection;
+use queuectl_core::{JobRef, NodeId, State};
+
+use super::inserts::{self, PayloadRow};
+use super::statements::{AddToCount, QueueOf, RemoveJob};
+use crate::StoreError;
+use crate::backend::Dialect;
+use crate::counts::Deltas;
+
+/// No step of a purge goes on for longer: others want to write, too, and a job's output can be large.
+const STEP_MOST: Duration = Duration::from_millis(10);
+
+/// Writes differences of counts. Writers come one after the other, so a row for each queue and state is changed.
+pub fn add_counts(conn: &mut SqliteConnection, deltas: Deltas) -> Result<(), StoreError> {
+    for (queue, state, jobs) in deltas.changes() {
+        AddToCount { queue, state, jobs }.execute(conn)?;
+    }
+    Ok(())
+}
+
+impl Dialect for SqliteConnection {
+    fn words(&self, sql: &str) -> String {
+        sql.to_owned()
+    }
+
+    fn jobs_by_queue(&self) -> &'static str {
+        "jobs INDEXED BY jobs_queue"
+    }
+
+    fn lock_job(&mut self, _: &JobRef) -> Result<(), StoreError> {
+        Ok(())
+    }
+
+    fn lock_node(&mut self, _: NodeId) -> Result<bool, StoreError> {
+        Ok(true)
+    }
+
+    fn lock_jobs(&mut self) -> Result<(), StoreError> {
+        Ok(())
+    }
+
+    fn remove_jobs(
+        &mut self,
+        ids: Vec<i64>,
+        state: State,
+        deltas: &mut Deltas,
+    ) -> Result<Vec<i64>, StoreError> {
+        let until = Instant::now() + STEP_MOST;
+        let mut removed = Vec::with_capacity(ids.len());
+        for id in ids {
+            let (queue,) = QueueOf { id }.get_result::<(String,)>(self)?;
+            // The rest goes with it, by the foreign keys.
+            RemoveJob { id }.execute(self)?;
+            deltas.came(&queue, state, -1);
+            removed.push(id);
+            if Instant::now() >= until {
+                break;
+            }
+        }
+        Ok(removed)
+    }
+
+    fn add_counts(&mut self, deltas: Deltas) -> Result<(), StoreError> {
+        add_counts(self, deltas)
+    }
+
+    fn fold_counts(&mut self) -> Result<(), StoreError> {
+        diesel::sql_query(
+            "DELETE FROM counts WHERE queue IN (SELECT queue FROM counts WHERE state = -1 AND jobs = 0)",
+        )
+        .execute(self)?;
+        Ok(())
+    }
+
+    fn lift_time_limits(&mut self) -> Result<(), StoreError> {
+        Ok(())
+    }
+
+    fn insert_payloads(&mut self, jobs: Vec<i64>, payloads: Vec<String>) -> Result<(), StoreError> {
+        let rows = jobs.into_iter().zip(&payloads);
+        let rows: Vec<_> = rows
+            .map(|(job_id, payload)| PayloadRow { job_id, payload })
+            .collect();
+        inserts::insert(self, &rows, |_, _| Ok(())).map_err(|(_, error)| error.into())
+    }
+
+    fn last_number(&mut self, table: &str) -> Result<i64, StoreError> {
+        let sql = format!("SELECT coalesce(max(seq), 0) AS last FROM sqlite_sequence WHERE name = '{table}'");
+        Ok(diesel::sql_query(sql).get_result::<Last>(self)?.last)
+    }
+
+    fn go_on_from(&mut self, table: &str, last: i64) -> Result<(), StoreError> {
+        Ok(self.batch_execute(&format!(
+            "DELETE FROM sqlite_sequence WHERE name = '{table}'; \
+             INSERT INTO sqlite_sequence (name, seq) VALUES ('{table}', {last})"
+        ))?)
+    }
+}
+
+#[derive(QueryableByName)]
+struct Last {
+    #[diesel(sql_type = BigInt)]
+    last: i64,
+}

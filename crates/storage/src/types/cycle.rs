@@ -1,0 +1,176 @@
+//! What a cycle of a dispatcher takes and yields. How it is done is each dialect's business.
+
+use diesel::prelude::*;
+use queuectl_core::transition::Standing;
+use queuectl_core::{Attempt, Event, JobId, NodeId, QueueName, Timestamp, Transition, transition};
+
+use super::readable::{count, fault};
+use super::text::{MaybeWords, WholeWords, Words};
+use crate::checksum::JobContent;
+
+/// Most waiting jobs that one cycle makes ready; the rest follows in the next.
+pub const PROMOTE_BATCH: i64 = 1000;
+
+/// Which queues a node serves.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Queues {
+    /// Every queue there is.
+    All,
+    /// These.
+    Only(Vec<QueueName>),
+}
+
+impl Queues {
+    /// As a node's row has it: a JSON array of names, empty for all.
+    pub(crate) fn to_stored(&self) -> String {
+        let names: &[QueueName] = match self {
+            Queues::All => &[],
+            Queues::Only(names) => names,
+        };
+        serde_json::to_string(names).unwrap_or_default()
+    }
+
+    /// Those of the queues that are served.
+    pub(crate) fn served(&self, ready: impl Iterator<Item = String>) -> Vec<String> {
+        let served = |name: &String| match self {
+            Queues::All => true,
+            Queues::Only(names) => names.iter().any(|served| served.as_str() == name),
+        };
+        ready.filter(served).collect()
+    }
+}
+
+/// The end of a claim: what the job becomes, and the attempt to keep, if one was made.
+#[derive(Debug, Clone)]
+pub struct Record {
+    /// The job.
+    pub job: JobId,
+    /// The fencing token of the claim.
+    pub fence: i64,
+    /// The node that claimed it.
+    pub node: NodeId,
+    /// What it becomes.
+    pub change: Transition,
+    /// The attempt; none for a job that was given back before it started.
+    pub attempt: Option<Attempt>,
+}
+
+/// What a dispatcher wants of a cycle.
+#[derive(Debug, Clone, Copy)]
+pub struct Cycle<'a> {
+    /// The node.
+    pub node: NodeId,
+    /// What ended since the last cycle.
+    pub records: &'a [Record],
+    /// How many jobs to claim at most.
+    pub claim: u32,
+    /// From which queues.
+    pub queues: &'a Queues,
+    /// The current time.
+    pub now: Timestamp,
+}
+
+/// A job that was claimed.
+#[derive(Debug, Clone, PartialEq, Queryable)]
+pub struct Claimed {
+    /// The job's number.
+    pub id: i64,
+    /// The id the user chose, if any.
+    #[diesel(deserialize_as = MaybeWords)]
+    pub name: Option<String>,
+    /// Its queue.
+    #[diesel(deserialize_as = Words)]
+    pub queue: String,
+    /// Its priority.
+    pub priority: i32,
+    /// The attempt's number, from 1.
+    #[diesel(deserialize_as = Count)]
+    pub attempt: u32,
+    /// The fencing token.
+    pub fence: i64,
+    /// Times in a row that the executor could not run it.
+    #[diesel(deserialize_as = Count)]
+    pub system_failures: u32,
+    /// Its own number of retries, if it has one.
+    pub max_retries: Option<i32>,
+    /// Its own back-off base in seconds, if it has one.
+    pub backoff_base: Option<f64>,
+    /// Its own timeout in ms, if it has one.
+    pub timeout_ms: Option<i64>,
+    /// Its executor.
+    #[diesel(deserialize_as = Words)]
+    pub executor: String,
+    /// The stored payload; empty if there is none, or one that is over its limit or no text.
+    #[diesel(deserialize_as = WholeWords)]
+    pub payload: String,
+    /// The checksum over what never changes of the job; none if it was stored without.
+    pub sum: Option<i32>,
+}
+
+impl Claimed {
+    /// What of the job cannot be read, so that it cannot be run. One that has a checksum was stored by the program itself.
+    pub fn fault(&self) -> Option<String> {
+        if self.sum.is_some() {
+            return None;
+        }
+        let payload = Some(self.payload.as_str()).filter(|payload| !payload.is_empty());
+        fault(self.name.as_deref(), &self.queue, &self.executor, payload).err()
+    }
+
+    /// Whether what the job runs, and how, is what was stored.
+    pub fn is_intact(&self) -> bool {
+        let of = JobContent {
+            name: self.name.as_deref(),
+            queue: &self.queue,
+            priority: self.priority,
+            max_retries: self.max_retries,
+            backoff_base: self.backoff_base,
+            timeout_ms: self.timeout_ms,
+            executor: &self.executor,
+            payload: &self.payload,
+        };
+        self.sum.is_none_or(|sum| sum == of.sum())
+    }
+}
+
+/// A count as SQL has it: an integer that is never negative.
+pub struct Count(u32);
+
+impl From<Count> for u32 {
+    fn from(value: Count) -> u32 {
+        value.0
+    }
+}
+
+impl<DB: diesel::backend::Backend> Queryable<diesel::sql_types::Integer, DB> for Count
+where
+    i32: diesel::deserialize::FromSql<diesel::sql_types::Integer, DB>,
+{
+    type Row = i32;
+    fn build(row: i32) -> diesel::deserialize::Result<Self> {
+        Ok(Count(count(row)))
+    }
+}
+
+/// What a cycle did.
+#[derive(Debug, Default, PartialEq)]
+pub struct CycleResult {
+    /// Records whose token no longer held; they changed nothing.
+    pub stale: Vec<(JobId, i64)>,
+    /// Jobs that were claimed, in the order in which they should start.
+    pub claimed: Vec<Claimed>,
+    /// When the next waiting job is due.
+    pub next_due: Option<Timestamp>,
+}
+
+/// What becomes of a running job that would run again although somebody asked to cancel it: it may have ended by
+/// itself before the request could reach it. None for a job that ended for good.
+pub(crate) fn cancelled_instead(change: Transition) -> Option<Transition> {
+    let standing = Standing {
+        state: change.from(),
+        attempts: change.attempts(),
+        system_failures: change.system_failures(),
+    };
+    let cancel = transition(standing, Event::Cancel).ok();
+    cancel.filter(|_| !change.to().is_final())
+}

@@ -1,0 +1,37 @@
+//! A valid job as the columns take it.
+
+use queuectl_core::{State, Timestamp, ValidJob};
+
+use crate::checksum::JobContent;
+
+// A valid job keeps these far below the limits of the columns.
+pub fn max_retries(job: &ValidJob) -> Option<i32> {
+    job.max_retries.map(|n| i32::try_from(n).unwrap_or(i32::MAX))
+}
+
+pub fn timeout_ms(job: &ValidJob) -> Option<i64> {
+    job.timeout_ms.map(|ms| i64::try_from(ms).unwrap_or(i64::MAX))
+}
+
+/// The checksum over all of a job that never changes.
+pub fn sum(job: &ValidJob) -> i32 {
+    let of = JobContent {
+        name: job.id.as_ref().map(|name| name.as_str()),
+        queue: job.queue(),
+        priority: job.priority(),
+        max_retries: max_retries(job),
+        backoff_base: job.backoff_base,
+        timeout_ms: timeout_ms(job),
+        executor: job.executor(),
+        payload: job.stored_payload(),
+    };
+    of.sum()
+}
+
+/// The state in which a new job is stored, and when it is due if it has to wait.
+pub fn first_state(job: &ValidJob, now: Timestamp) -> (State, Option<Timestamp>) {
+    match job.start.map(|start| start.at(now)).filter(|due| *due > now) {
+        Some(due) => (State::Scheduled, Some(due)),
+        None => (State::Pending, None),
+    }
+}

@@ -1,0 +1,7 @@
+//! What the operations and the dialects pass to each other. No SQL, and no connection.
+
+pub mod cycle;
+pub mod jobs;
+pub mod nodes;
+pub mod readable;
+pub mod text;

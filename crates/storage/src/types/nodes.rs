@@ -1,0 +1,135 @@
+//! Nodes as the store knows them, and what wakes them.
+
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+use queuectl_core::{JobId, NodeId, Timestamp};
+
+use super::cycle::Queues;
+
+/// A node about to enter.
+#[derive(Debug, Clone)]
+pub struct NewNode {
+    /// Marks every process that the node starts; unique in the world.
+    pub cookie: String,
+    /// The machine's name.
+    pub host: String,
+    /// The dispatcher's process id.
+    pub pid: u32,
+    /// The version of queuectl.
+    pub version: String,
+    /// Worker processes.
+    pub workers: u32,
+    /// Jobs per worker process.
+    pub concurrency: u32,
+    /// The queues it serves.
+    pub queues: Queues,
+}
+
+/// How urgently a node was asked to stop.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum StopRequest {
+    /// Not at all.
+    None = 0,
+    /// Let running jobs finish.
+    Gracefully = 1,
+    /// Stop running jobs.
+    Now = 2,
+}
+
+/// A node as the store knows it.
+#[derive(Debug, Clone)]
+pub struct Node {
+    /// Its number.
+    pub id: NodeId,
+    /// Marks every process that it started.
+    pub cookie: String,
+    /// The machine's name.
+    pub host: String,
+    /// The dispatcher's process id.
+    pub pid: i64,
+    /// The version of queuectl.
+    pub version: String,
+    /// Worker processes.
+    pub workers: u32,
+    /// Jobs per worker process.
+    pub concurrency: u32,
+    /// The queues it serves; empty for all.
+    pub queues: Vec<String>,
+    /// When it entered.
+    pub started_at: Timestamp,
+    /// Its newest heartbeat.
+    pub heartbeat_at: Timestamp,
+    /// Whether it was asked to stop.
+    pub stop: StopRequest,
+}
+
+pub(crate) fn stop_request(code: i16) -> StopRequest {
+    match code {
+        0 => StopRequest::None,
+        1 => StopRequest::Gracefully,
+        _ => StopRequest::Now,
+    }
+}
+
+/// Why nodes are woken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Wake {
+    /// There may be jobs to run.
+    Jobs,
+    /// Something is asked of nodes, or it is not known why.
+    Control,
+}
+
+impl Wake {
+    /// How a notification of the server says it. What the schema's own functions send is empty.
+    pub(crate) fn word(self) -> &'static str {
+        match self {
+            Wake::Jobs => "",
+            Wake::Control => "asked",
+        }
+    }
+}
+
+/// Where the wake-ups of a node come from.
+pub trait WakeSource: Send {
+    /// Blocks until the node is woken; says why.
+    fn wait(&mut self) -> io::Result<Wake>;
+
+    /// Has [`WakeSource::wait`] return before long once that is true, where it could block for long otherwise.
+    fn end_with(&mut self, _done: &Arc<AtomicBool>) {}
+}
+
+/// Waits for the wake-ups of one node.
+pub struct WakeListener(pub(crate) Box<dyn WakeSource>);
+
+impl WakeListener {
+    /// Has [`WakeListener::wait`] return before long once that is true, also while the server cannot be reached.
+    pub fn end_with(&mut self, done: &Arc<AtomicBool>) {
+        self.0.end_with(done);
+    }
+
+    /// Blocks until the node is woken; says why.
+    ///
+    /// # Errors
+    /// The pipe broke; the node's poll interval is then its only way to notice work.
+    pub fn wait(&mut self) -> io::Result<Wake> {
+        self.0.wait()
+    }
+}
+
+/// A job that a node has claimed: what is needed to decide what becomes of it.
+#[derive(Debug, Clone, PartialEq)]
+#[expect(missing_docs, reason = "the fields are those of queuectl_core::Job")]
+pub struct RunningJob {
+    pub id: JobId,
+    pub fence: i64,
+    pub attempts: u32,
+    pub system_failures: u32,
+    pub max_retries: Option<u32>,
+    pub backoff_base: Option<f64>,
+    pub cancel_requested: bool,
+    pub executor: String,
+    pub started_at: Option<Timestamp>,
+}
