@@ -1,4 +1,4 @@
-//! What an operator does with dead letters: send them round again, or remove them for good.
+//! What an operator does with dead letters: retry them, or remove them for good.
 //!
 //! What concerns all of them goes in batches, so that no transaction grows with their number and running nodes get
 //! their turns in between.
@@ -11,7 +11,8 @@ use queuectl_storage::{Only, PurgeFilter, Store, StoreError};
 /// Jobs changed by one transaction.
 const BATCH: u32 = 500;
 
-/// Makes a dead job ready again at once, with fresh attempts. Its history stays. With a queue, only if the job is in it.
+/// Makes a dead job ready again at once, with fresh attempts. Its history stays. With a queue, only if the job is in
+/// it.
 ///
 /// # Errors
 /// [`StoreError::NoSuchJob`]; [`StoreError::Refused`] if the job is not dead; [`StoreError::LeftAlone`].

@@ -27,7 +27,7 @@ pub const QC_OK: qc_status = 0;
 pub const QC_INVALID: qc_status = 1;
 /// The executor could not run the job: not the job's failure.
 pub const QC_SYSTEM_FAILURE: qc_status = 2;
-/// From `exited` and `stop`: the host shall do what it does by itself.
+/// From `exited` and `stop`: the host does what it does by default.
 pub const QC_UNHANDLED: qc_status = 3;
 
 /// Level of a log line: something failed.
@@ -160,7 +160,7 @@ impl qc_str {
     /// The bytes, or none when absent.
     ///
     /// # Safety
-    /// `ptr` is NULL or points to `len` readable bytes that nobody changes while `'a` lasts.
+    /// `ptr` is NULL or points to `len` readable bytes that do not change while `'a` lasts.
     pub unsafe fn bytes<'a>(self) -> Option<&'a [u8]> {
         // SAFETY: the caller vouches for pointer and length.
         unsafe { slice(self.ptr, self.len) }
@@ -170,7 +170,7 @@ impl qc_str {
 /// A view of a C array, or none when `ptr` is NULL or the length cannot be one.
 ///
 /// # Safety
-/// `ptr` is NULL or points to `len` initialised values that nobody changes while `'a` lasts.
+/// `ptr` is NULL or points to `len` initialised values that do not change while `'a` lasts.
 pub unsafe fn slice<'a, T>(ptr: *const T, len: usize) -> Option<&'a [T]> {
     let fits = len
         .checked_mul(size_of::<T>())
@@ -385,7 +385,7 @@ pub struct qc_plugin_v1 {
     /// The process spawned for a run ended. Optional.
     pub exited:
         Option<unsafe extern "C" fn(instance: *mut c_void, run: u64, exit: *const qc_exit_v1) -> qc_status>,
-    /// A run shall stop. Optional, idempotent.
+    /// Stops a run. Optional, idempotent.
     pub stop: Option<unsafe extern "C" fn(instance: *mut c_void, run: u64, mode: u32) -> qc_status>,
     /// Bits; none are defined yet. Since 1.1.
     pub features: u64,

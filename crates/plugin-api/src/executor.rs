@@ -155,7 +155,7 @@ pub enum Handled {
     ByHost,
 }
 
-/// How a run shall stop.
+/// How a run must stop.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum StopMode {
     /// Its grace period runs from now.
@@ -198,7 +198,7 @@ pub trait Executor: Send + Sync + Sized + 'static {
         Handled::ByHost
     }
 
-    /// `run` shall stop. May come repeatedly. [`Handled::ByHost`], the default, has the host stop the process it
+    /// Stops `run`. May be called repeatedly. [`Handled::ByHost`], the default, has the host stop the process it
     /// spawned. A run without a process ends only when the plugin finishes it.
     fn stop(&self, run: RunHandle, mode: StopMode) -> Handled {
         let _ = (run, mode);
@@ -229,7 +229,7 @@ pub trait Executor: Send + Sync + Sized + 'static {
     }
 
     /// Takes over a run whose worker process died, from what [`RunHandle::save_handle`] had saved. Otherwise like
-    /// [`Executor::start`]. All of the output shall be given again, if possible.
+    /// [`Executor::start`]. Give all of the output again, if possible.
     ///
     /// # Errors
     /// [`StartError`] ends the run.
@@ -245,8 +245,8 @@ pub trait Executor: Send + Sync + Sized + 'static {
         let _ = run;
     }
 
-    /// The same for a run whose worker process died before [`Executor::recorded`] was called, or may have: by the handle
-    /// that was saved last. It may still go on, and it may all be gone already. Returns at once.
+    /// The same for a run whose worker process died before [`Executor::recorded`] was called, or may have: by the
+    /// handle that was saved last. It may still go on, and it may all be gone already. Returns at once.
     fn discard(&self, handle: &[u8]) {
         let _ = handle;
     }

@@ -141,7 +141,7 @@ unsafe extern "C" fn destroy<T: Executor>(instance: *mut c_void) {
     }
     // SAFETY: the pointer came from `create::<T>`, and the host calls this once, after all other calls.
     let instance = unsafe { Box::from_raw(instance.cast::<Instance<T>>()) };
-    // A panic while dropping has nobody left to be told.
+    // A panic while dropping cannot be reported to anyone.
     let _ = catch_unwind(AssertUnwindSafe(|| drop(instance)));
 }
 

@@ -1,7 +1,7 @@
 //! For plugins whose work is asynchronous: one tokio runtime, one task per run.
 //!
-//! A run's task ends with its [`Outcome`], which is reported. A task that panics is a system failure; one that is killed
-//! is dropped where it waits. What the work is, is up to the plugin. Feature `tasks`.
+//! A run's task ends with its [`Outcome`], which is reported. A task that panics is a system failure; one that is
+//! killed is dropped where it waits. What the work is, is up to the plugin. Feature `tasks`.
 
 use std::collections::HashMap;
 use std::future::Future;
@@ -25,25 +25,25 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Tells a task that its run shall stop.
+/// Tells a task that its run must stop.
 #[derive(Debug, Clone)]
 pub struct StopSignal(watch::Receiver<Option<StopMode>>);
 
 impl StopSignal {
-    /// Waits until the run shall stop.
+    /// Waits until the run must stop.
     pub async fn requested(&mut self) -> StopMode {
         loop {
             if let Some(mode) = *self.0.borrow_and_update() {
                 return mode;
             }
             if self.0.changed().await.is_err() {
-                // Nobody is left who could ask.
+                // The host is gone and can no longer ask.
                 std::future::pending::<()>().await;
             }
         }
     }
 
-    /// Waits until the run shall end at once.
+    /// Waits until the run must end at once.
     pub async fn killed(&mut self) {
         let kill = |mode: &Option<StopMode>| *mode == Some(StopMode::Kill);
         if self.0.wait_for(kill).await.is_err() {
@@ -53,7 +53,7 @@ impl StopSignal {
 }
 
 impl Tasks {
-    /// Starts the runtime with so many threads.
+    /// Starts the runtime with this number of threads.
     ///
     /// # Errors
     /// What the operating system says.
@@ -68,7 +68,7 @@ impl Tasks {
     }
 
     /// Runs `work` for a run, which ends with the outcome that `work` ends with. When the run is killed, `work` is
-    /// dropped; when it shall stop gracefully, only the signal says so.
+    /// dropped; when it must stop gracefully, only the signal says so.
     pub fn start<F>(&self, run: Run, work: impl FnOnce(RunHandle, StopSignal) -> F)
     where
         F: Future<Output = Outcome> + Send + 'static,

@@ -1,8 +1,8 @@
-//! A private container engine for tests: a dockerd in a folder of its own, with one small image. There is no registry and
-//! no network, and nothing of the machine's own engine.
+//! A private container engine for tests: a dockerd in a folder of its own, with one small image. There is no registry
+//! and no network, and nothing of the machine's own engine.
 //!
-//! It is gone afterwards, however this process ends: a janitor waits for the end of a pipe that only this process holds.
-//! What is done with the engine, and what a test does where there can be none, is up to the tests.
+//! It is gone afterwards, however this process ends: a janitor waits for the end of a pipe that only this process
+//! holds. What is done with the engine, and what a test does where there can be none, is up to the tests.
 #![cfg(target_os = "linux")]
 
 mod api;
@@ -77,7 +77,8 @@ pub enum EngineError {
 }
 
 impl Engine {
-    /// Starts one and makes its image, for example `queuectl-test:1`, once a container has run; `options` are for dockerd.
+    /// Starts one and makes its image, for example `queuectl-test:1`, once a container has run; `options` are for
+    /// dockerd.
     ///
     /// # Errors
     /// There can be none here, or something went wrong.
@@ -149,7 +150,7 @@ impl Engine {
         Err(EngineError::CannotRun(said.to_owned()))
     }
 
-    /// The process, for whoever ends it in a way of their own, waits for it, and calls [`run`](Engine::run) again.
+    /// The process, for a caller that ends it in its own way, waits for it, and calls [`run`](Engine::run) again.
     pub fn take_dockerd(&mut self) -> Option<Child> {
         self.dockerd.take()
     }

@@ -22,7 +22,7 @@ pub struct TempStore {
 /// Schemas of one process are told apart by a number.
 static SCHEMAS: AtomicUsize = AtomicUsize::new(0);
 
-/// A location on the PostgreSQL server that tests may use, in a schema that nobody else has. None if there is no
+/// A location on the PostgreSQL server that tests may use, in a schema of its own. None if there is no
 /// server.
 pub fn fresh_postgres() -> Option<String> {
     let server = std::env::var("QUEUECTL_TEST_POSTGRES").ok()?;

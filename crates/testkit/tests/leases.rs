@@ -1,10 +1,10 @@
 //! A model of how claims, leases, rescues and fencing play together on a server, of which every state is visited
-//! (stateright). It is about the order of things that several machines do; that the statements do what the model's steps
-//! say is for the conformance suite and the simulator.
+//! (stateright). It is about the order of things that several machines do; that the statements do what the model's
+//! steps say is for the conformance suite and the simulator.
 //!
 //! Time is in units of a sixth of a lease. A node renews when it likes, asks its jobs to stop and claims no more two
-//! thirds into a lease without renewal, and has killed them at five sixths, unless it is suspended: then it does nothing,
-//! and its job runs on.
+//! thirds into a lease without renewal, and has killed them at five sixths, unless it is suspended: then it does
+//! nothing, and its job runs on.
 
 use std::hash::Hash;
 
@@ -12,9 +12,9 @@ use stateright::{Checker, HasDiscoveries, Model, Property};
 
 /// A lease, in units of time.
 const LEASE: u8 = 6;
-/// After so long without renewal a node claims nothing.
+/// After this time without renewal a node claims nothing.
 const STOP: u8 = 4;
-/// After so long it has killed its jobs.
+/// After this time it has killed its jobs.
 const KILL: u8 = 5;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -29,7 +29,7 @@ struct Node {
     /// In the store: until when its lease holds, and whether another has taken it over.
     until: u8,
     taken: bool,
-    /// It was rescued, and nobody will look at it again.
+    /// It was rescued, and no node will look at it again.
     gone: bool,
     /// By its own clock: for how long it has not renewed.
     unrenewed: u8,

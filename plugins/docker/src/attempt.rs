@@ -41,10 +41,10 @@ pub struct Attempt {
     pub numbers: Arc<Numbers>,
     pub containers: Arc<Containers>,
     pub run: RunHandle,
-    /// Whether somebody will say when the outcome is durable; else nobody needs the container after the end.
+    /// Whether the host reports when the outcome is durable; otherwise the container is not needed after its end.
     pub recorded: bool,
-    /// Whether the engine was asked to start the container. If it then goes away, only a container that runs or has ended
-    /// shows that it was.
+    /// Whether the engine was asked to start the container. If it then goes away, only a container that runs or has
+    /// ended shows that it was.
     pub asked: AtomicBool,
     /// What the handle says, once the container is started.
     pub told: Told,
@@ -109,7 +109,7 @@ impl Attempt {
         let name = self.identity.name();
         self.save(&name, NEW)?;
         self.containers.add(self.run.id(), &name);
-        // From here on it is not given up half way: nobody would know whether there is a container.
+        // From here on it is not abandoned half way, or it would be unknown whether there is a container.
         match self.make(&docker, &name).await {
             Ok(launched) => self.finish(&docker, &name, launched, &mut stop).await,
             Err(Problem::Away(_)) => {

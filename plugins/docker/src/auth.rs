@@ -37,7 +37,7 @@ fn plain(registry: &str) -> &str {
     }
 }
 
-/// Checks that the credentials a job names are for the registry of its image: nobody else shall see them.
+/// Checks that the credentials a job names are for the registry of its image; no other registry may see them.
 ///
 /// # Errors
 /// They are not.

@@ -194,7 +194,7 @@ pub struct Patience {
 }
 
 impl Patience {
-    /// Patience for so long.
+    /// A deadline after this time.
     pub fn new(limit: Duration) -> Patience {
         Patience {
             limit,

@@ -1,8 +1,8 @@
 //! Following a container to its end: its output as it comes, then how it ended.
 //!
 //! Output comes from the streams that were attached before the start, which have every byte. Where there are none (the
-//! run was taken over, or the engine was away for a while) it is read from the engine's log from its beginning, and what
-//! was passed on before is left out.
+//! run was taken over, or the engine was away for a while) it is read from the engine's log from its beginning, and
+//! what was passed on before is left out.
 
 use std::future::Future;
 use std::pin::{Pin, pin};
@@ -26,10 +26,10 @@ const LINGER: Duration = Duration::from_secs(1);
 /// How a container ended.
 pub struct Ended {
     state: ContainerState,
-    /// The engine was away, and did not see the end or all of the input. It is taken at its word only for what it cannot
-    /// have made up: a Docker that is killed after its containerd has forgotten an ended container, and before it has
-    /// noted the end itself, comes back and says 0. Some versions say so of all containers that went down with their
-    /// machine (<https://github.com/moby/moby/issues/45788>).
+    /// The engine was away, and did not see the end or all of the input. It is taken at its word only for what it
+    /// cannot have made up: a Docker that is killed after its containerd has forgotten an ended container, and before
+    /// it has noted the end itself, comes back and says 0. Some versions say so of all containers that went down with
+    /// their machine (<https://github.com/moby/moby/issues/45788>).
     unseen: bool,
 }
 
@@ -50,8 +50,8 @@ pub struct Follower<'a> {
     pub run: &'a RunHandle,
     /// The engine was away since the container was started.
     pub engine_was_lost: bool,
-    /// A container that still runs when its engine is back has missed nothing. One with standard input may have: what was
-    /// on its way is lost with the engine, and the container takes that for the end.
+    /// A container that still runs when its engine is back has missed nothing. One with standard input may have: what
+    /// was on its way is lost with the engine, and the container takes that for the end.
     pub misses_nothing: bool,
     /// Is told whether the engine is lost, when that changes.
     pub note: &'a (dyn Fn(bool) + Send + Sync),
@@ -80,7 +80,8 @@ impl Follower<'_> {
                 Ok(None) => patience.renew(),
                 // An engine that is shutting down or starting says what it likes.
                 Err(problem @ (Problem::Away(_) | Problem::Refused(500.., _))) => {
-                    // What it said of the end before still holds, but for what an engine that goes down does to containers.
+                    // What it said of the end before still holds, but for what an engine that goes down does to
+                    // containers.
                     if code.is_some_and(is_of_engine) {
                         code = None;
                     }
@@ -113,8 +114,8 @@ impl Follower<'_> {
         Ok(runs)
     }
 
-    /// Passes on what there is, to the end of the output; then how the container ended, none if it still runs. `code` is
-    /// the exit status, once the engine has told that it saw the end.
+    /// Passes on what there is, to the end of the output; then how the container ended, none if it still runs. `code`
+    /// is the exit status, once the engine has told that it saw the end.
     async fn look(
         &self,
         attached: &mut Option<Output>,
@@ -145,8 +146,8 @@ impl Follower<'_> {
     }
 }
 
-/// Waits for the end of the output, and for what the engine says of the end of the container; not much longer than for the
-/// output.
+/// Waits for the end of the output, and for what the engine says of the end of the container; not much longer than for
+/// the output.
 async fn with_end(
     output: impl Future<Output = Result<(), Problem>>,
     docker: &Docker,
@@ -166,8 +167,8 @@ async fn with_end(
     }
 }
 
-/// What the engine says of the end of the container when it comes; none if it does not say such things. An engine that goes
-/// away before is a problem, which the end of the output is not: that looks the same if the engine is killed.
+/// What the engine says of the end of the container when it comes; none if it does not say such things. An engine that
+/// goes away before is a problem, which the end of the output is not: that looks the same if the engine is killed.
 async fn end_of(docker: &Docker, container: &str) -> Result<Option<i64>, Problem> {
     loop {
         let options = WaitContainerOptionsBuilder::new()
@@ -279,7 +280,7 @@ pub async fn state(docker: &Docker, container: &str) -> Result<ContainerState, P
     Ok(found.state.unwrap_or_default())
 }
 
-/// Whether an exit status is one that a container has when its engine stops it, or when nobody saw it end.
+/// Whether an exit status is one that a container has when its engine stops it, or when its end was not seen.
 fn is_of_engine(code: i64) -> bool {
     matches!(code, 0 | 137 | 143 | 255)
 }

@@ -19,8 +19,8 @@ const REMOVAL: Duration = Duration::from_secs(60);
 /// within this time.
 const DOUBT: Duration = Duration::from_secs(3);
 
-/// Whether what earlier attempts and dead nodes left is let alone, in development builds: the control of the tests, as for
-/// processes.
+/// Whether what earlier attempts and dead nodes left is let alone, in development builds: the control of the tests, as
+/// for processes.
 fn without_sweep() -> bool {
     cfg!(debug_assertions)
         && std::env::var("QUEUECTL_TEST_WITHOUT")
@@ -61,7 +61,7 @@ pub async fn remove_earlier(docker: &Docker, own: &Identity) -> Result<u64, Prob
     let labels = [format!("{STORE}={}", own.store()), format!("{JOB}={}", own.job)];
     let mut removed = 0;
     for found in list(docker, &labels).await? {
-        // The same fence again means that the store was restored from a copy: nobody waits for that container either.
+        // The same fence again means that the store was restored from a copy: no run waits for that container either.
         if found.fence.is_some_and(|fence| fence <= own.fence) {
             remove(docker, &found.id).await?;
             removed += 1;
@@ -91,7 +91,7 @@ pub async fn reap(
     }
     tokio::time::sleep(DOUBT).await;
     found.retain(is_dead);
-    // One that cannot be removed keeps nobody from removing the others.
+    // A failed removal does not stop the removal of the others.
     let removal = |found: Found| {
         let docker = docker.clone();
         async move { remove(&docker, &found.id).await }

@@ -1,6 +1,6 @@
-//! Making a container stop when its run shall: first as its image wants to be asked, then for good.
+//! Stops a container when its run must stop: first with the image's stop signal, then with SIGKILL.
 //!
-//! The grace in between is the host's to give. That the container has ended is seen by whoever follows it.
+//! The host decides the grace in between. The task that follows the container sees its end.
 
 use std::time::Duration;
 

@@ -1,4 +1,5 @@
-//! Which addresses a job may reach: public ones, so that whoever enqueues jobs cannot look into the operator's network.
+//! Which addresses a job may reach: public ones, so that people who enqueue jobs cannot reach into the operator's
+//! network.
 //!
 //! Pure: nothing is resolved or connected here. Names are judged by what they resolve to, in [`crate::connect`].
 

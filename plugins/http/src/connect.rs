@@ -193,7 +193,7 @@ mod tests {
             .enable_all()
             .build()
             .unwrap();
-        // Nobody checks urls here but the connector, as with a redirect or a name that was rebound.
+        // Only the connector checks URLs here, as with a redirect or a name that was rebound.
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         listener.set_nonblocking(true).unwrap();
         let port = listener.local_addr().unwrap().port();

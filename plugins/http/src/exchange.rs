@@ -52,7 +52,7 @@ struct Body {
 }
 
 /// By what a server can recognise that it had this attempt before. The fence and not the number of the attempt, because
-/// that starts anew when somebody retries a dead job: servers would repeat their old answer.
+/// which restarts when a dead job is retried: servers would repeat their old answer.
 fn idempotency_key(run: &Run) -> String {
     let (job, fence) = (run.job_number(), run.fence());
     match run.mark().split_once('.') {

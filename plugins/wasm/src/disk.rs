@@ -1,9 +1,10 @@
 //! Compiled code on disk, so that a module is compiled once and not by every worker process.
 //!
-//! Compiled code is machine code that this process will run, so nothing is read that somebody else could have written: the
-//! folder and the file must belong to this user and be writable by nobody else, symbolic links are not followed, and the
-//! file must say for which module it is and have the right checksum. The checksum is against damage and mix-ups; it is
-//! the owner and the mode that keep others out. Where owner and mode are not to be had, nothing is kept on disk.
+//! Compiled code is machine code that this process will run, so nothing is read that somebody else could have written:
+//! the folder and the file must belong to this user and be writable by no other user, symbolic links are not followed,
+//! and the file must say for which module it is and have the right checksum. The checksum is against damage and
+//! mix-ups; it is the owner and the mode that keep others out. Where owner and mode are not to be had, nothing is kept
+//! on disk.
 
 use std::path::PathBuf;
 
@@ -21,7 +22,7 @@ pub struct Disk {
 /// What there was.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Found {
-    /// Code that nobody else can have written.
+    /// Code that no other user can have written.
     Trusted(Vec<u8>),
     /// No such file.
     Nothing,

@@ -1,7 +1,7 @@
 //! The engine that compiles and runs, in two kinds, and the thread that lets running programs be interrupted.
 //!
-//! A program runs as a task. At every tick of the clock a program in a loop hands its thread back to the runtime, so that
-//! others run, too, and a run that shall stop is dropped where it stands. The clock ticks only while something runs.
+//! A program runs as a task. At every tick of the clock a program in a loop hands its thread back to the runtime, so
+//! that others run, too, and a run that must stop is dropped where it is. The clock ticks only while something runs.
 
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;

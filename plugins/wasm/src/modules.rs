@@ -217,7 +217,7 @@ impl Modules {
         let key: [u8; 32] = hasher.finalize().into();
         if let Some(disk) = &self.disk {
             match disk.read(&key) {
-                // SAFETY: these bytes were written by this user and nobody else could write them, and they are
+                // SAFETY: these bytes were written by this user and no other user could write them, and they are
                 // complete: the disk cache checks owner, mode and checksum.
                 Ok(Found::Trusted(code)) => match unsafe { Code::deserialize(engine, &code) } {
                     Ok(code) => return Ok((code.link(engine, path)?, Source::Disk)),

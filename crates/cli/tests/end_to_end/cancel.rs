@@ -1,4 +1,4 @@
-//! Giving jobs up and sending them round again.
+//! Cancelling jobs and retrying them.
 
 #[cfg(unix)]
 use nix::sys::signal::Signal;

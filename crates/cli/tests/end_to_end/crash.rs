@@ -58,8 +58,8 @@ fn scene() -> Scene {
 }
 
 impl Scene {
-    /// Waits until so many attempts have started in all, which must be soon after `killed`; lets all jobs finish; and
-    /// checks what was recorded: so many jobs with one failed attempt of that kind, the others with none.
+    /// Waits until this many attempts have started in all, which must be soon after `killed`; lets all jobs finish; and
+    /// checks what was recorded: this many jobs with one failed attempt of that kind, the others with none.
     fn check(self, killed: Instant, again: usize, kind: &str) -> Queue {
         let queue = self.queue;
         queue.wait_lines("started", JOBS + again);
@@ -215,8 +215,8 @@ fn the_next_start_takes_over_when_everything_was_killed() {
     scene.check(killed, 4, "lost");
 }
 
-/// Nobody else is there to clean up: the worker processes see that their dispatcher is gone, stop their jobs, also one
-/// that does not want to, and leave.
+/// No other node is there to clean up: the worker processes see that their dispatcher is gone, stop their jobs, also
+/// one that does not want to, and leave.
 #[test]
 fn worker_processes_follow_their_dispatcher() {
     let mut scene = scene();
@@ -240,7 +240,7 @@ fn worker_processes_follow_their_dispatcher() {
     assert_eq!(queue.state(&id), "processing", "until a node finds it");
 }
 
-/// A node that only hangs is alive: its jobs are nobody else's, however long it takes.
+/// A node that only hangs is alive: no other node takes its jobs, however long it hangs.
 #[test]
 fn a_node_that_is_held_still_keeps_its_jobs() {
     let scene = scene();

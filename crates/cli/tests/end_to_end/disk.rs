@@ -1,4 +1,5 @@
-//! A disk that is full or read-only, or a file that is: clear errors, no false success, and work goes on when the cause is gone.
+//! A disk that is full or read-only, or a file that is: clear errors, no false success, and work goes on when the cause
+//! is gone.
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
@@ -90,7 +91,7 @@ fn a_node_goes_on_when_there_is_space_again() {
     assert_eq!(queue.json(["db:check"])["ok"], true);
 }
 
-/// Whoever stops a node twice does not want to wait for the disk.
+/// A node that is told to stop twice does not wait for the disk.
 #[test]
 fn a_node_can_be_stopped_while_the_disk_is_full() {
     let Some((disk, queue)) = on_small_disk("a_node_can_be_stopped_while_the_disk_is_full") else {

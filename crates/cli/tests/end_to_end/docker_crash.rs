@@ -63,7 +63,7 @@ fn a_container_that_ended_meanwhile_is_taken_over_too() {
         "echo 1 >> /shared/started; read x < /shared/gate; echo after; exit 5",
     );
     queue.wait_lines("shared/started", 1);
-    // While the dispatcher is held still, nobody takes over.
+    // While the dispatcher is suspended, no node takes over.
     node.signal(Signal::SIGSTOP);
     send(node.workers(1)[0], Signal::SIGKILL);
     gate.open();
@@ -122,7 +122,7 @@ fn containers_of_a_dead_node_are_gone_before_their_jobs_run_again() {
     });
     let bystander = scene.engine.create(&format!("bystander-{store}"), &description);
     scene.engine.post(&format!("/containers/{bystander}/start"));
-    // All at once: nobody can clean up, and the containers live on.
+    // All at once: nothing can clean up, and the containers live on.
     node.signal(Signal::SIGSTOP);
     node.workers(1).iter().for_each(|pid| send(*pid, Signal::SIGKILL));
     node.kill_dispatcher();
@@ -259,7 +259,7 @@ fn that_a_container_ended_well_while_its_engine_was_away_is_not_believed() {
     });
 }
 
-/// Where a service manager holds the engine's socket, nobody is turned away while it restarts.
+/// If a service manager holds the engine's socket, no client is turned away while it restarts.
 #[test]
 fn an_engine_that_is_away_without_turning_anybody_away_is_noticed() {
     let Some((mut engine, queue)) = own_engine(
@@ -405,8 +405,8 @@ fn a_container_whose_worker_process_died_after_its_end_was_told_goes_too() {
     assert_eq!(scene.containers().len(), 1);
 }
 
-/// A way to an engine which loses what is to be lost, with its connection: nobody can tell whether the engine had it. Who
-/// comes while the engine is away waits for it.
+/// A way to an engine which loses what is to be lost, with its connection: it is unknown whether the engine received
+/// it. Who comes while the engine is away waits for it.
 fn way(queue: &Queue, engine: &Engine, is_lost: impl Fn(&[u8]) -> bool + Send + Sync + 'static) -> String {
     let path = queue.path("way");
     let listener = UnixListener::bind(&path).unwrap();

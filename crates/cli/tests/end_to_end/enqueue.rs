@@ -199,7 +199,7 @@ fn waiting_ends_with_the_status_of_the_job() {
     queue.fails(3, ["wait", "nobody"]);
 }
 
-/// Whoever comes first makes the queue; the others find it.
+/// The first command creates the queue; the others find it.
 #[test]
 fn a_queue_can_be_made_by_many_at_once() {
     let queue = Queue::new();

@@ -112,7 +112,7 @@ fn a_storm_of_kills_loses_and_doubles_nothing() {
         }
         assert!(ran.contains(&format!("{id} {attempts}")), "{job}");
     }
-    assert!(cut_off > 0, "the storm hit nobody");
+    assert!(cut_off > 0, "the storm hit no process");
     assert_eq!(queue.json(["db:check"])["ok"], true);
     // Nothing of the dead is left beside the database.
     queue.ok(["worker:stop", "--wait"]);

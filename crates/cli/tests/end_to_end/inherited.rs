@@ -1,4 +1,4 @@
-//! What a node and its jobs take over from whoever started the node, and what not.
+//! What a node and its jobs inherit from the process that started the node, and what they do not.
 
 use std::io::Read;
 use std::process::Command;
@@ -75,7 +75,7 @@ fn a_node_in_the_background_keeps_nothing_of_its_starter_open() {
     shell.args(["-c", "exec 3>pipe; echo up >&3; exec \"$@\"", "sh"]);
     let status = within(shell, &queue.command(["worker:start", "--detach"])).status();
     assert!(status.unwrap().success());
-    // The end comes when nobody has it open any more.
+    // The end comes when no process has it open any more.
     let text = told.recv_timeout(PATIENCE).expect("the end of the pipe");
     assert_eq!(text, "up\n");
     queue.ok(["worker:stop", "--wait"]);

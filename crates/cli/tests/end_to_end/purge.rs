@@ -62,7 +62,7 @@ fn without_a_terminal_nothing_is_removed_unasked() {
         &["dlq:purge", "--all"],
         &["dlq:purge", "--all", "--queue", "default"],
     ] {
-        // Nothing, an answer that nobody gave, and an empty one are no terminal.
+        // No input, a piped answer and an empty line are not a terminal.
         for input in [&b""[..], b"y\n", b"\n"] {
             let said = queue.run_with(args, input).fails(2);
             assert!(

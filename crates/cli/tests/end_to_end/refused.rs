@@ -103,7 +103,7 @@ fn unknown_commands_and_no_command_are_mistakes() {
     assert!(said.contains("worker:start"), "{said}");
 }
 
-/// A number below its range is a number below its range, not an option that nobody knows.
+/// A number below its range is a number below its range, not an unknown option.
 #[test]
 fn numbers_and_times_out_of_range_are_told_their_range() {
     let queue = Queue::new();

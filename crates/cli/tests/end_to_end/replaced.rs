@@ -1,4 +1,5 @@
-//! A queue's file that is emptied, removed or replaced: what is beside it is another queue's then, and nothing serves it.
+//! A queue's file that is emptied, removed or replaced: what is beside it is another queue's then, and nothing serves
+//! it.
 
 use std::fs;
 
@@ -91,7 +92,7 @@ fn a_node_whose_file_was_replaced_by_a_backup_ends_and_spoils_nothing() {
     assert_eq!(queue.ok(["logs", &next]), "three");
 }
 
-/// Whoever waits for a job of a queue that is gone is told so.
+/// A command that waits for a job of a queue that is gone says so.
 #[test]
 fn a_wait_for_a_job_of_a_removed_queue_ends() {
     let queue = Queue::new();

@@ -1,4 +1,4 @@
-//! What a job was given in confidence is shown to who asks for just that, and to nobody else.
+//! What a job was given in confidence is shown only on explicit request.
 
 use crate::support::unix::Gate;
 use crate::support::{Queue, wait_until};
@@ -169,8 +169,8 @@ fn what_is_hidden_is_not_stored_again_as_if_it_were_the_secret() {
     queue.enqueue(["--env", "A=a (hidden) place", "echo", "(hidden)"]);
 }
 
-/// A job that is a payload alone is shown as that, but for what is called like a secret. It crashes its worker process, and
-/// nothing of that shows it either: neither the node's log, however much it says, nor the reason.
+/// A job that is a payload alone is shown as that, but for what is called like a secret. It crashes its worker process,
+/// and nothing of that shows it either: neither the node's log, however much it says, nor the reason.
 #[test]
 fn secrets_of_a_payload_are_not_shown_when_its_plugin_crashes() {
     let test = "secrets::secrets_of_a_payload_are_not_shown_when_its_plugin_crashes";
@@ -229,7 +229,7 @@ fn jobs_do_not_inherit_the_password_of_another_place() {
     wait_until("the end", || queue.state(&id) == "completed");
 }
 
-/// Nobody but the owner may read what a queue keeps, whatever the umask is.
+/// Only the owner can read a queue's files, whatever the umask.
 #[test]
 fn everything_of_a_queue_is_its_owners_alone() {
     use std::os::unix::fs::PermissionsExt;

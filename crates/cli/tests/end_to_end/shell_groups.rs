@@ -161,7 +161,7 @@ fn no_group_stays_when_a_worker_or_a_node_dies() {
     node.kill_dispatcher();
     send(worker, Signal::SIGKILL);
     wait_gone(worker, "the worker process");
-    assert!(lives(escaped) && first.runs() == 1, "nobody has seen to it");
+    assert!(lives(escaped) && first.runs() == 1, "nothing has ended it");
     let rescuer = second.node(&queue);
     queue.wait_state(&lost, "dead");
     assert!(!lives(escaped));

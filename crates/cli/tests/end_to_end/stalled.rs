@@ -1,4 +1,4 @@
-//! A node whose log nobody reads: everything that it promises goes on.
+//! A node whose log is not read keeps all its promises.
 
 use std::io::Read;
 use std::process::{Child, Stdio};

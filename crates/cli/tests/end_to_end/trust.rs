@@ -1,5 +1,5 @@
-//! What is refused because somebody else could have had a hand in it: plugins, queues, log files; and what of a queue another user
-//! can reach, which is nothing.
+//! What is refused because somebody else could have had a hand in it: plugins, queues, log files; and what of a queue
+//! another user can reach, which is nothing.
 
 use std::fs::{self, Permissions};
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
@@ -144,7 +144,7 @@ fn plugins_that_others_can_change_are_refused() {
     let root = nix::unistd::geteuid().is_root();
     for case in PLUGINS.iter().filter(|case| root || !case.as_root) {
         let queue = Queue::new();
-        // The folder of the test is in the one for all temporary files, which everybody may write and nobody else's.
+        // The test's folder is in the one for all temporary files, which everybody can write to.
         let home = queue.path("own");
         fs::create_dir_all(plugins(&home)).unwrap();
         let ours = crate::support::binary().with_file_name("libqueuectl_plugin_shell.so");
@@ -501,7 +501,7 @@ fn a_log_file_is_a_file_of_ones_own() {
     queue.ok(["worker:stop", "--wait"]);
 }
 
-/// Names in the folder of somebody else's queue may be links of his to files of whoever looks.
+/// Names in the folder of another user's queue may be links to files of the user who looks.
 #[test]
 fn a_command_writes_to_nothing_that_a_link_in_the_queues_folder_names() {
     let queue = Queue::new();

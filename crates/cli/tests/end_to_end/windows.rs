@@ -1,6 +1,6 @@
 //! What is particular to Windows: command lines for `cmd`, process trees in Job Objects, nodes that are ended.
 //!
-//! Who is alive is told without process numbers: a job has a file open, and while any process has it open, nobody else can
+//! Who is alive is told without process numbers: a job has a file open, and while any process has it open, no other can
 //! open it for himself alone.
 
 use std::fs::OpenOptions;

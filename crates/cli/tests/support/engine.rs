@@ -33,7 +33,7 @@ impl Engine {
         match queuectl_test_engine::Engine::start(IMAGE, options) {
             Ok(engine) => Ok(Engine(engine)),
             Err(EngineError::CannotRun(why)) => Err(format!("{CANNOT_RUN}: {why}")),
-            // In CI nobody's excuse.
+            // Not an excuse in CI.
             Err(why @ (EngineError::Missing(_) | EngineError::NotStatic)) => Err(why.to_string()),
             Err(error) => panic!("{error}"),
         }

@@ -211,7 +211,7 @@ impl Queue {
         self.path(name)
     }
 
-    /// Waits until a file has at least so many whole lines.
+    /// Waits until a file has at least this many complete lines.
     pub fn wait_lines(&self, name: &str, count: usize) -> Vec<String> {
         wait_for(&format!("{count} lines in the file {name}"), || {
             Some(self.lines(name)).filter(|lines| lines.len() >= count)

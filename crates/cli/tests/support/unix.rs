@@ -39,7 +39,7 @@ impl Queue {
         Gate { file, path }
     }
 
-    /// Waits until so many jobs that wait at gates have said that they run.
+    /// Waits until this many jobs that wait at gates have reported that they run.
     pub fn wait_started(&self, count: usize) {
         self.wait_lines("started", count);
     }
@@ -56,7 +56,7 @@ impl Node {
         self.wait_exit();
     }
 
-    /// Its worker processes, once there are so many.
+    /// Its worker processes, once there are this many.
     #[cfg(target_os = "linux")]
     pub fn workers(&self, count: usize) -> Vec<i32> {
         wait_for(&format!("{count} worker processes"), || {

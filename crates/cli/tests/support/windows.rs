@@ -33,8 +33,8 @@ impl Queue {
         Gate(self.path(name))
     }
 
-    /// Waits until so many jobs that wait at gates have said that they run. Each has a file of its own: two that add to
-    /// one file would keep each other out.
+    /// Waits until this many jobs that wait at gates have reported that they run. Each has a file of its own: two that
+    /// add to one file would keep each other out.
     pub fn wait_started(&self, count: usize) {
         wait_until(&format!("{count} jobs to start"), || {
             let entries = std::fs::read_dir(self.path("")).unwrap().flatten();
@@ -54,8 +54,9 @@ impl Node {
     /// Presses Ctrl-C in the console of a node that [`own_console`] was used for.
     pub fn ctrl_c(&self) {
         const STREAMS: [u32; 3] = [STD_INPUT_HANDLE, STD_OUTPUT_HANDLE, STD_ERROR_HANDLE];
-        // SAFETY: numbers, and a function that is there as long as the process. While this process is attached to the node's
-        // console it hears the event itself, and takes no notice; its streams are then the console's, so they are put back.
+        // SAFETY: numbers, and a function that is there as long as the process. While this process is attached to the
+        // node's console it hears the event itself, and takes no notice; its streams are then the console's, so they
+        // are put back.
         unsafe {
             let streams = STREAMS.map(|stream| GetStdHandle(stream));
             FreeConsole();
@@ -71,7 +72,7 @@ impl Node {
     }
 }
 
-/// Gives a node a console of its own that nobody sees.
+/// Gives a node its own hidden console.
 pub fn own_console(command: &mut Command) {
     command.creation_flags(CREATE_NO_WINDOW);
 }

@@ -34,7 +34,7 @@ pub fn nodes_live_while_their_guard_is_held(mut temp: TempStore) {
     );
 }
 
-/// Whoever leaves with jobs in hand would leave them to nobody.
+/// A node that leaves with jobs in hand would orphan them.
 pub fn a_node_that_has_jobs_stays(mut temp: TempStore) {
     let store = &mut temp.store;
     let id = enqueue(store, &[job("true")])[0];

@@ -38,7 +38,7 @@ pub fn cancelling_depends_on_the_state(mut temp: TempStore) {
     ));
 }
 
-/// A dead job goes round again with attempts from one, and its history stays.
+/// A retried dead job counts its attempts from one, and its history stays.
 pub fn retrying_gives_fresh_attempts_and_keeps_history(mut temp: TempStore) {
     let store = &mut temp.store;
     let (id, node, _guard) = dead_job(store);

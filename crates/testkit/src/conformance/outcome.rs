@@ -1,4 +1,4 @@
-//! Recording how attempts ended, once, and only for whoever holds the token.
+//! Recording how attempts ended, once, and only for the holder of the token.
 
 use super::*;
 
@@ -36,7 +36,7 @@ pub fn stale_outcomes_change_nothing(mut temp: TempStore) {
     let (one, _guard) = node(store);
     let (two, _guard2) = node(store);
     let first = claim_one(store, one);
-    // The first node's claim ends as lost; the second node claims the job anew.
+    // The first node's claim ends as lost; the second node claims the job again.
     let lost = record(
         &first,
         one,
@@ -47,7 +47,7 @@ pub fn stale_outcomes_change_nothing(mut temp: TempStore) {
     let second = turn(store, two, &[lost], 1, later(1))
         .claimed
         .pop()
-        .expect("claimed anew");
+        .expect("claimed again");
     assert_eq!((second.attempt, second.fence), (2, 2));
     let late = record(&first, one, Event::Complete, OutcomeKind::Succeeded, NOW);
     let impostor = record(&second, one, Event::Complete, OutcomeKind::Succeeded, NOW);

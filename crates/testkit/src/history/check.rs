@@ -13,11 +13,11 @@ use super::{Call, History, Reply, StoredJob, What, has_ended};
 pub enum Verdict {
     /// It was reported as stored and is not there: a job, or an outcome.
     Lost,
-    /// It is there, or ran, and nobody asked for it.
+    /// It exists, or ran, and no client asked for it.
     Unexpected,
-    /// A job ended twice, and nobody had sent it round again.
+    /// A job ended twice without a retry by hand in between.
     DoubleTerminal,
-    /// A job was claimed or ran after it had ended, and nobody had sent it round again.
+    /// A job was claimed or ran after it had ended, without a retry by hand.
     Resurrected,
     /// Two attempts of a job ran on one machine at the same time.
     Overlap,
@@ -146,7 +146,7 @@ pub fn check(history: &History, found: &[StoredJob], drained: bool) -> Vec<Viola
         let name = one.job.name.as_ref().map_or("", |name| name.as_str());
         told.entry(one.job.id).or_insert_with(|| name.to_owned());
         if !known {
-            let detail = "nobody stored it, or storing it was reported as failed".to_owned();
+            let detail = "no client stored it, or storing it was reported as failed".to_owned();
             violation(Verdict::Unexpected, Some(one.job.id), name, detail);
         }
     }
@@ -211,7 +211,7 @@ pub fn check(history: &History, found: &[StoredJob], drained: bool) -> Vec<Viola
                         Verdict::Unexpected,
                         Some(*job),
                         name,
-                        "it ran, and nobody stored it".to_owned(),
+                        "it ran, and no client stored it".to_owned(),
                     );
                 }
                 let claimed = about.ops.iter().any(|op| op.is_claim_of(*fence, *attempt));

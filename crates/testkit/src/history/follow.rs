@@ -45,13 +45,13 @@ enum Step {
 pub struct Op {
     invoked: usize,
     returned: usize,
-    /// Nobody knows whether it took effect, or it may still.
+    /// It is unknown whether it took effect, or it still may.
     perhaps: bool,
     step: Step,
 }
 
-/// The part of a job that the calls are about. A job that waits for its time counts as one that is ready: when it became
-/// due nobody was told.
+/// The part of a job that the calls are about. A job that waits for its time counts as one that is ready: when it
+/// became due nobody was told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 struct At {
     state: State,
@@ -248,9 +248,9 @@ fn apply(step: Step, at: At) -> Result<At, (Verdict, String)> {
             attempts: 0,
             ..ended
         }),
-        Step::Retry => illegal(format!("it was sent round again as it was {state}")),
+        Step::Retry => illegal(format!("it was retried while it was {state}")),
         Step::RetryRefused if matches!(state, State::Dead | State::Cancelled) => {
-            illegal(format!("it was {state} and could not be sent round again"))
+            illegal(format!("it was {state} and could not be retried"))
         }
         Step::StaleOutcome { .. } | Step::CancelRefused | Step::RetryRefused => Ok(at),
     }

@@ -1,5 +1,5 @@
-//! Histories: what clients and nodes asked of a queue and what they learned, what ran when, and what was in the store in
-//! the end. [`check`] decides whether all of that can be true of a queue that keeps its promises.
+//! Histories: what clients and nodes asked of a queue and what they learned, what ran when, and what was in the store
+//! in the end. [`check`] decides whether all of that can be true of a queue that keeps its promises.
 //!
 //! A history knows nothing of how it came about: a simulator, a test with real processes or a test of one verb can
 //! write one. Times are only shown; what counts is the order of the events. A call that was not answered may have
@@ -40,7 +40,7 @@ pub struct Event {
 pub enum What {
     /// Somebody calls.
     Invoked(u32, Call),
-    /// The call of that number is answered. Without an answer, nobody knows what became of it.
+    /// The call of that number is answered. Without an answer, its effect is unknown.
     Returned(u32, Reply),
     /// An attempt began to run on a machine: a line in the log that jobs write.
     Began {
@@ -90,7 +90,7 @@ pub enum Call {
     Heartbeat(NodeId),
     /// Give a job up.
     Cancel(JobId),
-    /// Send a job round again.
+    /// Retry a job.
     Retry(JobId),
 }
 
@@ -109,7 +109,7 @@ pub enum Reply {
     Refused,
     /// It failed and changed nothing.
     Failed,
-    /// It failed, and nobody knows whether it was done.
+    /// It failed, and it is unknown whether it was done.
     Unknown,
 }
 
@@ -123,7 +123,7 @@ pub struct StoredJob {
 }
 
 impl History {
-    /// An empty one, of a queue whose jobs have so many retries unless they say otherwise.
+    /// An empty one, of a queue whose jobs have this many retries by default.
     pub fn new(max_retries: u32) -> History {
         History {
             max_retries,

@@ -177,7 +177,7 @@ fn a_thousand_requests_wait_at_the_same_time() {
     setrlimit(Resource::RLIMIT_NOFILE, soft.max(hard.min(8192)), hard).unwrap();
     let arrived = Arc::new((Mutex::new(0), Condvar::new()));
     let server = Server::start(move |_, stream| {
-        // Nobody is answered before all are here.
+        // No request is answered before all have arrived.
         let mut count = arrived.0.lock().unwrap();
         *count += 1;
         arrived.1.notify_all();

@@ -278,7 +278,7 @@ fn mistakes_are_refused_before_the_job_is_stored() {
 #[test]
 fn wrong_settings_are_named_and_are_not_the_jobs_fault() {
     let queue = Queue::quick();
-    // Set where the plugin is not installed, so that nobody could object.
+    // Set where the plugin is not installed, so that nothing could object.
     let elsewhere = queue.path("queuectl");
     let set = queue.command(["config:set", "http.alow_private", "true"]);
     std::fs::copy(set.get_program(), &elsewhere).unwrap();

@@ -1,6 +1,6 @@
 //! Requests over TLS, to a server with a certificate that the machine trusts, or does not.
 //!
-//! The certificate is for `localhost`, signed by itself and good for 100 years; nobody trusts it but these tests.
+//! The certificate is for `localhost`, self-signed and valid for 100 years; only these tests trust it.
 
 use std::io::BufReader;
 use std::path::{Path, PathBuf};

@@ -1,4 +1,4 @@
-//! A node with so many short jobs that it records them over a connection of its own, beside its turns.
+//! A node with many short jobs, which it records over a second connection, in parallel with its cycles.
 
 use super::by_proxy;
 use super::proxy::{Loss, Mode};
@@ -7,8 +7,8 @@ use crate::support::{Node, wait_until};
 
 const JOBS: usize = 12_000;
 
-/// Commits and their answers are lost on either connection, and then the server is away for a moment: every job runs and is
-/// recorded once.
+/// Commits and their answers are lost on either connection, and then the server is away for a moment: every job runs
+/// and is recorded once.
 #[test]
 fn a_busy_node_loses_and_doubles_nothing() {
     let name = "postgres::busy::a_busy_node_loses_and_doubles_nothing";

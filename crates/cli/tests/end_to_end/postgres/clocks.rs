@@ -95,7 +95,7 @@ fn clocks_that_are_hours_apart_start_nothing_early_and_rescue_nobody() {
         starts.iter().all(|late| (0..LATE_MOST).contains(late)),
         "{starts:?}"
     );
-    // Several leases later nobody took anybody for dead.
+    // Several leases later no node took another for dead.
     wait_until("two leases to pass", || entered.elapsed() > LEASE * 2);
     for node in nodes.iter().chain([&right]) {
         let log = node.log();

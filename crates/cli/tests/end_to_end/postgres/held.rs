@@ -1,5 +1,5 @@
-//! Processes that are stopped: a dispatcher that renews nothing, tells nobody, and does not even notice; a worker process
-//! that finds a job when another machine has it.
+//! Processes that are stopped: a dispatcher that renews nothing, reports nothing, and does not even notice; a worker
+//! process that finds a job when another machine has it.
 
 use nix::sys::signal::Signal;
 
@@ -23,7 +23,8 @@ fn start(queue: &Queue, data: &str, without: &str) -> Node {
     node
 }
 
-/// Stops a dispatcher whose node runs a job, until another machine has the job. Says whether it ran twice at that moment.
+/// Stops a dispatcher whose node runs a job, until another machine has the job. Says whether it ran twice at that
+/// moment.
 fn hold(name: &str, without: &str) -> Option<bool> {
     let queue = quick(name)?;
     let node = start(&queue, "one", without);
@@ -52,8 +53,8 @@ fn jobs_of_a_dispatcher_that_is_stopped_end_before_its_lease_is_over() {
     });
 }
 
-/// Stops a worker process before it has read of a job, and its dispatcher, until another machine has run the job. Says under
-/// which fences it ran.
+/// Stops a worker process before it has read of a job, and its dispatcher, until another machine has run the job. Says
+/// under which fences it ran.
 fn begin_late(name: &str, without: &str) -> Option<Vec<String>> {
     let queue = quick(name)?;
     let node = start(&queue, "one", without);

@@ -157,7 +157,7 @@ fn who_waits_for_a_job_outlives_a_restart_of_the_server() {
         let follow = scope.spawn(|| finish(follow, None));
         wait_until("both to watch", || proxy.watchers() == 2);
         proxy.set(Mode::Closed);
-        // The control: nobody is waited for who was never there.
+        // The control: it does not wait for a node that never existed.
         let said = finish(late, None).fails(6);
         assert!(said.contains("cannot be reached"), "{said}");
         gate.open();

@@ -1,8 +1,8 @@
-//! Machines of their own, as far as queuectl can tell: each has a network, process numbers and a data folder of its own,
-//! and its connection can be cut, also in one direction only.
+//! Machines of their own, as far as queuectl can tell: each has a network, process numbers and a data folder of its
+//! own, and its connection can be cut, also in one direction only.
 //!
-//! What is lost is lost silently, as on a bad wire: it gets the Ethernet address of nobody. That takes no packet filter,
-//! only `ip`.
+//! What is lost is lost silently, as on a bad wire: it gets an Ethernet address that no machine has. That takes no
+//! packet filter, only `ip`.
 
 use std::fs;
 use std::process::Command;

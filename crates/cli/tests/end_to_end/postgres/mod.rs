@@ -50,8 +50,8 @@ fn start(queue: &Queue, proxy: &Proxy) -> Node {
 /// Does not go when it is asked to.
 const STUBBORN: &str = "trap '' TERM; echo $$ >> pids; while :; do sleep 1000; done";
 
-/// The server answers nobody any more, so that even the dispatcher is stuck in the middle of a call. The jobs are gone
-/// before their lease is over, another node has them then, and the first one comes back as a new node.
+/// The server answers no client any more, so that even the dispatcher is stuck in the middle of a call. The jobs are
+/// gone before their lease is over, another node has them then, and the first one comes back as a new node.
 #[test]
 fn a_node_cut_off_from_the_server_stops_its_jobs_before_its_lease_is_over() {
     let name = "postgres::a_node_cut_off_from_the_server_stops_its_jobs_before_its_lease_is_over";
@@ -95,7 +95,7 @@ fn a_node_cut_off_from_the_server_stops_its_jobs_before_its_lease_is_over() {
     assert_eq!(history(&queue.job(&id)), ["1 lost"], "nothing came late");
 }
 
-/// A server that is restarted. Nobody takes the node over, so it goes on where it was.
+/// A server restarts. No other node takes over, so the node continues where it was.
 #[test]
 fn a_node_outlives_a_restart_of_the_server() {
     let name = "postgres::a_node_outlives_a_restart_of_the_server";
@@ -121,7 +121,7 @@ fn a_node_outlives_a_restart_of_the_server() {
     queue.wait_state(&next, "completed");
 }
 
-/// A server that is away for longer than a lease, and nobody else there: the job is asked to stop, loses no attempt,
+/// A server that is away for longer than a lease, and no other node: the job is asked to stop, loses no attempt,
 /// and runs again when the server is back.
 #[test]
 fn a_node_goes_on_when_the_server_is_back_after_its_lease() {
@@ -155,8 +155,8 @@ fn a_node_goes_on_when_the_server_is_back_after_its_lease() {
     assert_eq!(queue.json(["worker:list"])[0]["id"], 1);
 }
 
-/// The same while the dispatcher is stuck in a call, so that nobody can ask the job to stop and its worker process is killed
-/// with it. That is no crash of the job's.
+/// The same while the dispatcher is stuck in a call, so that the job cannot be asked to stop and its worker process is
+/// killed with it. That is no crash of the job's.
 #[test]
 fn a_job_that_is_killed_for_the_lease_loses_no_attempt() {
     let name = "postgres::a_job_that_is_killed_for_the_lease_loses_no_attempt";
@@ -232,8 +232,8 @@ fn a_schema_that_is_not_there_is_not_made_by_looking() {
     assert_eq!(queue.jobs().len(), 1);
 }
 
-/// A pooler that hands sessions around would have the statements of one queue run on another's tables. A session that was
-/// used before is what gives it away.
+/// A pooler that hands sessions around would have the statements of one queue run on another's tables. A session that
+/// was used before is what gives it away.
 #[test]
 fn sessions_that_a_pooler_hands_around_are_refused() {
     let name = "postgres::sessions_that_a_pooler_hands_around_are_refused";

@@ -95,7 +95,7 @@ fn three_machines_run_every_job_exactly_once() {
     assert_eq!(queue.json(["db:check"])["ok"], true);
 }
 
-/// Waits until so many jobs have completed, for as long as it goes on.
+/// Waits until this many jobs have completed, as long as there is progress.
 fn wait_many(queue: &Queue, jobs: usize) -> usize {
     let completed =
         || usize::try_from(queue.json(["status"])["total"]["completed"].as_u64().unwrap()).unwrap();
@@ -108,8 +108,8 @@ fn wait_many(queue: &Queue, jobs: usize) -> usize {
     done
 }
 
-/// A job that says if another attempt of it is at work, does not go when it is asked to, and ends when it may. The first on
-/// each machine may end by itself before the others.
+/// A job that says if another attempt of it is at work, does not go when it is asked to, and ends when it may. The
+/// first on each machine may end by itself before the others.
 const HELD: &str = "exec 9>>lock-$QUEUECTL_JOB_ID; flock -n 9 || echo $QUEUECTL_JOB_ID >> overlap; \
     if mkdir first-$MACHINE 2>/dev/null; then end=end-$MACHINE; else end=go; trap '' TERM; fi; \
     echo $QUEUECTL_JOB_ID $QUEUECTL_FENCE >> began-$MACHINE; \
@@ -320,7 +320,7 @@ fn nothing_is_lost_or_doubled_by_a_server_that_crashes_and_freezes() {
                 logs.join("\n-- another node\n")
             )
         });
-        assert!(!refused.is_empty(), "the blows hit nobody");
+        assert!(!refused.is_empty(), "the blows hit no process");
         let ran: BTreeSet<usize> = queue
             .lines("ran")
             .iter()
@@ -331,6 +331,9 @@ fn nothing_is_lost_or_doubled_by_a_server_that_crashes_and_freezes() {
     });
     assert_eq!(queue.read("overlap"), "", "twice at the same time");
     assert_eq!(queue.jobs().len().min(100), stored.min(100));
-    assert!(nodes.iter_mut().all(Node::runs), "nobody had to start them again");
+    assert!(
+        nodes.iter_mut().all(Node::runs),
+        "they did not have to be started again"
+    );
     assert_eq!(queue.json(["db:check"])["ok"], true);
 }

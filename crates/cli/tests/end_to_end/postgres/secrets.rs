@@ -192,9 +192,7 @@ fn no_process_of_queuectl_keeps_a_password_where_others_look() {
     let later = queue.enqueue(["--delay", "1h", "true"]);
     let mut waiting = queue.command(["wait", &later]).spawn().unwrap();
     let pid = i32::try_from(waiting.id()).unwrap();
-    wait_until("the command to be started anew", || {
-        !shown(pid).contains(password)
-    });
+    wait_until("the command to start again", || !shown(pid).contains(password));
     waiting.kill().unwrap();
     waiting.wait().unwrap();
 }

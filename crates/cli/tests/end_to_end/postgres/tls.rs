@@ -4,7 +4,7 @@ use std::path::Path;
 
 use crate::support::{Queue, finish};
 
-/// The certificate of the server that `cargo xtask test` starts. It is for `localhost`, and nobody else trusts it.
+/// The certificate of the server that `cargo xtask test` starts. It is for `localhost`, and only these tests trust it.
 fn certificate() -> String {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../plugins/http/testdata/certificate.pem");
     path.canonicalize().unwrap().to_str().unwrap().to_owned()
@@ -35,7 +35,7 @@ fn tls_is_used_and_the_server_is_checked() {
     // Not the name in the certificate.
     let said = with("127.0.0.1", &trusted).fails(6);
     assert!(said.contains("does not match host name"), "{said}");
-    // Nobody who is trusted has signed it.
+    // No trusted authority has signed it.
     let said = with("localhost", "sslmode=verify-full&sslrootcert=/dev/null").fails(6);
     assert!(
         said.contains("cannot be reached") || said.contains("certificate"),

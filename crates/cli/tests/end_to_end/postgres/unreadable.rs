@@ -1,4 +1,4 @@
-//! Jobs that somebody wrote into the tables by hand, so that nobody can read them.
+//! Jobs that were written into the tables by hand, and cannot be read.
 
 use super::server::own_server;
 use crate::support::{Queue, history};

@@ -111,7 +111,7 @@ pub fn touch() -> String {
     program("(drop (call $open (i32.const 1 (; create ;)) (i64.const 64 (; write ;))))")
 }
 
-/// Prints so many KiB.
+/// Prints this many KiB.
 pub fn prints(kib: u32) -> String {
     program(&format!(
         "(local $left i32)
