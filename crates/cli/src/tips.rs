@@ -417,7 +417,7 @@ mod tests {
             ),
             (
                 &["enqueue", "--backoff-base", "much", "x"],
-                "'much' is not a number",
+                "'much' for '--backoff-base <BASE>': expected a number from 1 to 3600",
             ),
             (
                 &["list", "--limit", "x"],

@@ -2,11 +2,30 @@
 
 use std::time::Duration;
 
+use crate::quote::excerpt;
+
 const DAY_MS: u64 = 24 * 60 * 60 * 1000;
 
-/// Reads a length of time: `500ms`, `30s`, `1.5h`, `1h 5m`, or a bare number, which is seconds. None if it is neither.
-pub fn parse_duration(text: &str) -> Option<Duration> {
+/// Reads a length of time: `500ms`, `30s`, `1.5h`, `1h 5m`, or a bare number, which is seconds.
+///
+/// # Errors
+/// The text is not a length of time; the message names the forms.
+pub fn parse_duration(text: &str) -> Result<Duration, String> {
     let text = text.trim();
+    read(text).ok_or_else(|| {
+        format!(
+            "'{}' is not a length of time: write a number of seconds, or a unit as in 500ms, 30s or 1h 5m",
+            excerpt(text)
+        )
+    })
+}
+
+/// Returns the length in whole ms, rounded up, so that only zero is zero; at most [`u64::MAX`].
+pub fn whole_ms(time: Duration) -> u64 {
+    u64::try_from(time.as_nanos().div_ceil(1_000_000)).unwrap_or(u64::MAX)
+}
+
+fn read(text: &str) -> Option<Duration> {
     // A sign, `inf` and `nan` are numbers to Rust, too.
     let bare = text
         .starts_with(|c: char| c.is_ascii_digit())
@@ -47,7 +66,7 @@ mod tests {
             ("1h 5m", 3_900_000),
             ("1day 500ms", 86_400_500),
         ] {
-            assert_eq!(parse_duration(text), Some(Duration::from_millis(ms)), "{text}");
+            assert_eq!(parse_duration(text), Ok(Duration::from_millis(ms)), "{text}");
         }
         for text in [
             "",
@@ -62,8 +81,16 @@ mod tests {
             "soon",
             "5 parsecs",
         ] {
-            assert_eq!(parse_duration(text), None, "{text}");
+            let said = parse_duration(text).unwrap_err();
+            assert!(said.contains("a number of seconds"), "{text}: {said}");
         }
+    }
+
+    #[test]
+    fn a_time_never_becomes_none() {
+        let ms = |text| whole_ms(parse_duration(text).unwrap());
+        assert_eq!((ms("0.5"), ms("1us"), ms("0")), (500, 1, 0));
+        assert_eq!(whole_ms(Duration::MAX), u64::MAX);
     }
 
     #[test]
@@ -81,7 +108,7 @@ mod tests {
         ] {
             assert_eq!(
                 parse_duration(&show_time(ms)),
-                Some(Duration::from_millis(ms)),
+                Ok(Duration::from_millis(ms)),
                 "{ms}"
             );
         }

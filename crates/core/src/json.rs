@@ -49,6 +49,11 @@ pub fn check(text: &str) -> Result<(), JsonError> {
     Rewrite::strict(DEPTH).value(raw)
 }
 
+/// Returns the text without the byte order mark that some programs put before UTF-8.
+pub fn without_mark(text: &str) -> &str {
+    text.strip_prefix('\u{feff}').unwrap_or(text)
+}
+
 /// An object as it was written, except for blanks between its tokens.
 #[derive(Debug, Clone, Serialize)]
 #[serde(transparent)]

@@ -19,14 +19,14 @@ mod state;
 mod time;
 pub mod transition;
 
-pub use duration::{parse_duration, show_time};
+pub use duration::{parse_duration, show_time, whole_ms};
 pub use executor_setting::{ExecutorSetting, ExecutorSettingError};
 pub use id::{ExecutorName, IdError, JobId, JobName, JobRef, NodeId, QueueName};
-pub use job::{Command, Job, JobError, JobSpec, Payload, Shown, Start, ValidJob};
+pub use job::{Command, FIELDS, Field, Form, Job, JobError, JobSpec, Payload, Shown, Start, ValidJob};
 pub use outcome::{Advice, Attempt, Outcome, OutcomeKind, Output};
 pub use quote::{excerpt, quote_argv};
 pub use redact::{HIDDEN, SECRET_NAMES};
 pub use settings::Settings;
 pub use state::{State, UnknownState};
-pub use time::{Clock, SystemClock, Timestamp};
+pub use time::{Clock, SystemClock, Timestamp, parse_time};
 pub use transition::{Event, Refused, Transition, transition};

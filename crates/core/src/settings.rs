@@ -302,7 +302,7 @@ impl Key {
             }
             Kind::Time { none: true, .. } if text == "none" => Some(Value::Ms(None)),
             Kind::Time { min_ms, max_ms, .. } => {
-                let ms = u64::try_from(parse_duration(text)?.as_millis()).ok()?;
+                let ms = u64::try_from(parse_duration(text).ok()?.as_millis()).ok()?;
                 (min_ms..=max_ms).contains(&ms).then_some(Value::Ms(Some(ms)))
             }
             Kind::Bytes { max } => {

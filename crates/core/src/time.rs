@@ -1,9 +1,12 @@
-//! Points in time, and where "now" comes from.
+//! Points in time, how people write them, and where "now" comes from.
 
 use std::fmt;
 use std::time::Duration;
 
+use jiff::{ToSpan, ZonedDateTime, civil};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use crate::quote::excerpt;
 
 /// A point in time: milliseconds since 1970-01-01T00:00:00 UTC. In JSON it is RFC 3339 text in UTC.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -68,6 +71,49 @@ impl<'de> Deserialize<'de> for Timestamp {
     }
 }
 
+/// Reads a point in time: RFC 3339 with its offset, or on the clock of `now` with or without a date. A time of day means the
+/// next time that the clock shows it.
+///
+/// # Errors
+/// The text is not a time; the message names the forms.
+pub fn parse_time(text: &str, now: &ZonedDateTime) -> Result<Timestamp, String> {
+    let text = text.trim();
+    if let Ok(time) = text.parse::<jiff::Timestamp>() {
+        return Ok(time.into());
+    }
+    let zone = now.time_zone().clone();
+    let nonsense = || {
+        format!(
+            "'{}' is not a time; write 18:00, '2026-12-24 18:00' (local) or 2026-12-24T18:00:00Z",
+            excerpt(text)
+        )
+    };
+    if let Ok(time) = text.parse::<civil::DateTime>() {
+        return time
+            .to_zoned_datetime(zone)
+            .map(|time| time.timestamp().into())
+            .map_err(|_| nonsense());
+    }
+    // The text of a date and time would also parse as a time, without its date.
+    let time: civil::Time = match text.parse() {
+        Ok(time) if text.len() <= "18:00:00".len() => time,
+        _ => return Err(nonsense()),
+    };
+    let mut next = now
+        .date()
+        .to_datetime(time)
+        .to_zoned_datetime(zone.clone())
+        .map_err(|_| nonsense())?;
+    if next <= *now {
+        let tomorrow = now.date().checked_add(1.day()).map_err(|_| nonsense())?;
+        next = tomorrow
+            .to_datetime(time)
+            .to_zoned_datetime(zone)
+            .map_err(|_| nonsense())?;
+    }
+    Ok(next.timestamp().into())
+}
+
 /// Where "now" comes from, so that tests can hold time still.
 pub trait Clock: Send {
     /// The current time.
@@ -108,5 +154,37 @@ mod tests {
         assert_eq!(Timestamp(5).since(Timestamp(9)), Duration::ZERO);
         let _ = Timestamp(i64::MAX).to_string();
         let _ = Timestamp(i64::MIN).to_string();
+    }
+
+    fn at(text: &str) -> Result<String, String> {
+        let now: ZonedDateTime = "2026-11-24T16:05:00+01:00[+01:00]".parse().unwrap();
+        parse_time(text, &now).map(|time| time.to_string())
+    }
+
+    #[test]
+    fn points_in_time() {
+        assert_eq!(at("2026-12-24T18:00:00Z").unwrap(), "2026-12-24T18:00:00.000Z");
+        assert_eq!(
+            at("2026-12-24T18:00:00.5+02:00").unwrap(),
+            "2026-12-24T16:00:00.500Z"
+        );
+        assert_eq!(at("2026-12-24 18:00").unwrap(), "2026-12-24T17:00:00.000Z");
+        assert_eq!(at("2026-12-24 18:00:30").unwrap(), "2026-12-24T17:00:30.000Z");
+        assert_eq!(at("18:00").unwrap(), "2026-11-24T17:00:00.000Z");
+        assert_eq!(
+            at("16:05").unwrap(),
+            "2026-11-25T15:05:00.000Z",
+            "now has passed; tomorrow"
+        );
+        for nonsense in [
+            "",
+            "soon",
+            "25:00",
+            "2026-13-01 10:00",
+            "5m",
+            "2026-12-24 18:00 tomorrow",
+        ] {
+            assert!(at(nonsense).unwrap_err().contains("is not a time"), "{nonsense}");
+        }
     }
 }

@@ -5,9 +5,8 @@ use std::io::BufReader;
 use queuectl_core::limits::{NAME_BYTES, PAYLOAD_BYTES, PAYLOAD_ITEMS, PRIORITY, SCHEDULE_DAYS};
 use queuectl_core::{JobSpec, Payload, Timestamp};
 
-use queuectl_cli::input::documents::{Document, Documents};
+use queuectl_cli::input::documents::{Document, Documents, is_one_word};
 use queuectl_cli::input::job::validate;
-use queuectl_cli::input::json;
 use queuectl_cli::input::lines::{Line, Lines};
 
 /// What is accepted keeps every limit, and is read from the store as it was put there.
@@ -15,7 +14,7 @@ pub fn job_json(data: &[u8]) {
     let (Ok(text), Some(now)) = (std::str::from_utf8(data), crate::now()) else {
         return;
     };
-    let spec = match json::job(text, &now) {
+    let spec = match JobSpec::from_json(text, &now) {
         Ok(spec) => spec,
         Err(said) => return crate::check_error(&said),
     };
@@ -62,7 +61,7 @@ fn json_documents(data: &[u8]) {
         assert!(place.line <= documents.line() && documents.line() <= text.len() as u64 + 1);
         if let Document::Text(bytes) = &document {
             assert!(bytes.len() <= limit + 1, "{} bytes, limit {limit}", bytes.len());
-            let word = std::str::from_utf8(bytes).is_ok_and(json::is_one_word);
+            let word = std::str::from_utf8(bytes).is_ok_and(is_one_word);
             assert!(!word || bytes.trim_ascii().starts_with(b"\""), "{place}");
         }
         found.push(document);

@@ -6,7 +6,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result};
 use clap::Args;
 use queuectl_core::limits::LIST_ROWS;
-use queuectl_core::{JobRef, QueueName, State};
+use queuectl_core::{JobRef, QueueName, State, parse_duration};
 use queuectl_dlq::DeadLetter;
 use queuectl_storage::ListFilter;
 use serde::Serialize;
@@ -15,7 +15,6 @@ use super::batch::for_each_job;
 use super::list::{TABLE_ROWS, pages};
 use crate::context::Context;
 use crate::exit::{Exit, Usage};
-use crate::input::time::duration;
 use crate::number::whole;
 use crate::output::attempt::{AttemptView, ending};
 use crate::output::job::JobView;
@@ -76,7 +75,7 @@ pub struct PurgeArgs {
     #[arg(long, value_name = "NAME")]
     queue: Option<QueueName>,
     /// Only jobs that have been dead for longer; others are left alone even if named
-    #[arg(long, value_name = "DURATION", value_parser = duration, allow_hyphen_values = true)]
+    #[arg(long, value_name = "DURATION", value_parser = parse_duration, allow_hyphen_values = true)]
     older_than: Option<Duration>,
     /// Do not ask
     #[arg(long)]

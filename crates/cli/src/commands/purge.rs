@@ -4,13 +4,12 @@ use std::time::Duration;
 
 use anyhow::Result;
 use clap::Args;
-use queuectl_core::{QueueName, State, Timestamp};
+use queuectl_core::{QueueName, State, Timestamp, parse_duration};
 use queuectl_storage::PurgeFilter;
 
 use super::dlq::{confirm, count, meant};
 use crate::context::Context;
 use crate::exit::Exit;
-use crate::input::time::duration;
 
 /// Remove ended jobs for good, with their attempts and output
 #[derive(Debug, Args)]
@@ -26,7 +25,7 @@ pub struct PurgeArgs {
     #[arg(long, value_name = "NAME")]
     queue: Option<QueueName>,
     /// Only jobs that ended longer ago
-    #[arg(long, value_name = "DURATION", value_parser = duration, allow_hyphen_values = true)]
+    #[arg(long, value_name = "DURATION", value_parser = parse_duration, allow_hyphen_values = true)]
     older_than: Option<Duration>,
     /// Only say how many jobs would be removed
     #[arg(long)]

@@ -6,12 +6,11 @@ use std::time::{Duration, Instant};
 
 use anyhow::Result;
 use clap::Args;
-use queuectl_core::{Job, JobRef, QueueName, State};
+use queuectl_core::{Job, JobRef, QueueName, State, parse_duration};
 use queuectl_storage::{Node, StopRequest, Store, StoreError};
 
 use crate::context::Context;
 use crate::exit::{Ended, Exit};
-use crate::input::time::duration;
 use crate::output::diagnostics;
 use crate::output::time::exact;
 
@@ -29,7 +28,7 @@ pub struct WaitArgs {
     #[arg(value_name = "JOB", required = true)]
     jobs: Vec<JobRef>,
     /// Wait at most this long
-    #[arg(long, value_name = "DURATION", value_parser = duration, allow_hyphen_values = true)]
+    #[arg(long, value_name = "DURATION", value_parser = parse_duration, allow_hyphen_values = true)]
     timeout: Option<Duration>,
 }
 

@@ -42,6 +42,11 @@ pub enum Document {
     CutOff,
 }
 
+/// Whether the document is a text of one word, which could be a program's name or a command line.
+pub fn is_one_word(text: &str) -> bool {
+    matches!(serde_json::from_str::<String>(text), Ok(word) if !word.contains(char::is_whitespace))
+}
+
 /// Documents of at most `limit` bytes.
 pub struct Documents<R> {
     lines: Lines<R>,

@@ -1,8 +1,5 @@
-//! What users write, into types of the core: times and durations, jobs, and lines of unknown length.
+//! What users give, up to the types of the core: lines and documents of unknown length, and the folder a job is given in.
 
 pub mod documents;
-pub mod fields;
 pub mod job;
-pub mod json;
 pub mod lines;
-pub mod time;

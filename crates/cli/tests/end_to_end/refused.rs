@@ -120,7 +120,7 @@ fn numbers_and_times_out_of_range_are_told_their_range() {
         ),
         (
             &["enqueue", r#"{"command":"x","priority":-2147483648}"#],
-            "invalid value '-2147483648' for priority: expected a whole number from -1000000 to 1000000",
+            "\"priority\" must be a whole number from -1000000 to 1000000, not -2147483648",
         ),
         (
             &["enqueue", r#"{"command":"x","priority":99999999999}"#],
@@ -144,7 +144,7 @@ fn numbers_and_times_out_of_range_are_told_their_range() {
         ),
         (
             &["enqueue", "--backoff-base", "-1", "x"],
-            "invalid value '-1' for backoff_base: expected a number from 1 to 3600",
+            "invalid value '-1' for '--backoff-base <BASE>': expected a number from 1 to 3600",
         ),
         (&["enqueue", "--delay", "-5s", "x"], time),
         (&["enqueue", "--delay=-5", "x"], time),

@@ -1,10 +1,19 @@
-//! A job as a user describes it. Every part is optional and may still be wrong; [`super::valid`] checks it.
+//! A job as a user describes it, and the list of all that can be said about one. Every part is optional and may still be
+//! wrong; [`super::valid`] checks it.
+//!
+//! An option is added here: a field of [`JobSpec`], its line in [`JobSpec::or`], its row in [`FIELDS`]. The reader of JSON,
+//! the options of `enqueue` and the help follow from the list.
 
 use std::collections::BTreeSet;
+use std::fmt::Display;
+use std::str::FromStr;
 use std::time::Duration;
 
+use super::form::{Field, Form};
 use super::payload::{Command, Payload};
+use crate::duration::whole_ms;
 use crate::id::{ExecutorName, JobName, QueueName};
+use crate::limits::{BACKOFF_BASE, PRIORITY, RETRIES};
 use crate::time::Timestamp;
 
 /// When a job may start.
@@ -49,6 +58,124 @@ pub struct JobSpec {
     pub payload: Payload,
     /// Fields that were given and count for nothing: they say how an earlier job fared.
     pub ignored: BTreeSet<&'static str>,
+}
+
+const fn field(
+    name: &'static str,
+    value: &'static str,
+    about: &'static str,
+    form: Form<JobSpec>,
+) -> Field<JobSpec> {
+    let excludes = &[];
+    Field {
+        name,
+        value,
+        about,
+        excludes,
+        form,
+    }
+}
+
+/// All that can be said about a job, in the order of the help.
+pub static FIELDS: [Field<JobSpec>; 14] = [
+    field(
+        "id",
+        "ID",
+        "Your own id for the job, unique in the queue; not only digits",
+        Form::Word(|job, text| parse(&mut job.id, text)),
+    ),
+    field(
+        "command",
+        "LINE",
+        "A shell command line, as with a single word",
+        Form::Command(|job, command| job.payload.command = Some(command)),
+    ),
+    field(
+        "queue",
+        "NAME",
+        "The queue it goes to [default: default]",
+        Form::Word(|job, text| parse(&mut job.queue, text)),
+    ),
+    field(
+        "priority",
+        "N",
+        "Higher runs first [default: 0]",
+        Form::Whole(PRIORITY, |job, number| job.priority = i32::try_from(number).ok()),
+    ),
+    Field {
+        excludes: &["run_at"],
+        ..field(
+            "delay",
+            "DURATION",
+            "Start it after this time, such as 30s or 1h 5m; a bare number is seconds",
+            Form::Duration(|job, delay| job.start = Some(Start::After(delay))),
+        )
+    },
+    Field {
+        excludes: &["delay"],
+        ..field(
+            "run_at",
+            "TIME",
+            "Start it at this time: 18:00 (the next one), '2026-12-24 18:00' (local) or RFC 3339; a past time means now",
+            Form::Time(|job, time| job.start = Some(Start::At(time))),
+        )
+    },
+    field(
+        "timeout",
+        "DURATION",
+        "Stop an attempt that runs longer than this, such as 90 (seconds) or 5m [default: the setting job_timeout]",
+        Form::Duration(|job, time| job.timeout_ms = Some(whole_ms(time))),
+    ),
+    field(
+        "max_retries",
+        "N",
+        "Retries after the first attempt [default: the setting max_retries]",
+        Form::Whole(RETRIES, |job, number| {
+            job.max_retries = u32::try_from(number).ok()
+        }),
+    ),
+    field(
+        "backoff_base",
+        "BASE",
+        "The n-th retry waits BASE^n seconds [default: the setting backoff_base]",
+        Form::Decimal(BACKOFF_BASE, |job, base| job.backoff_base = Some(base)),
+    ),
+    field(
+        "executor",
+        "NAME",
+        "The executor plugin that runs the job [default: shell]",
+        Form::Word(|job, text| parse(&mut job.executor, text)),
+    ),
+    field(
+        "env",
+        "NAME=VALUE",
+        "Set an environment variable for the job; repeatable",
+        Form::Variables(|job, name, value| drop(job.payload.env.insert(name, value))),
+    ),
+    field(
+        "cwd",
+        "DIR",
+        "The folder it runs in [default: the current folder]",
+        Form::Word(|job, text| parse(&mut job.payload.cwd, text)),
+    ),
+    field(
+        "stdin",
+        "TEXT",
+        "Text for the job's standard input; - reads it from standard input now",
+        Form::Text(|job, text| job.payload.stdin = Some(text)),
+    ),
+    field(
+        "payload",
+        "JSON|@FILE",
+        "The payload for the executor, a JSON object; @FILE reads it from a file",
+        Form::Object(|job, object| job.payload.payload = Some(object)),
+    ),
+];
+
+/// Reads a value that has a parser of its own.
+fn parse<T: FromStr<Err: Display>>(into: &mut Option<T>, text: &str) -> Result<(), String> {
+    *into = Some(text.parse().map_err(|error: T::Err| error.to_string())?);
+    Ok(())
 }
 
 impl JobSpec {

@@ -14,9 +14,8 @@ use super::print_id;
 use super::validate::Validator;
 use crate::context::Context;
 use crate::exit::{Exit, Usage};
-use crate::input::documents::{Document, Documents, Place};
+use crate::input::documents::{Document, Documents, Place, is_one_word};
 use crate::input::job::validate;
-use crate::input::json;
 use crate::output::{diagnostics, done};
 
 /// Longest line: the largest payload, and room for a job's other fields.
@@ -169,8 +168,8 @@ impl Bulk<'_> {
             return Err("the text is UTF-16; make it UTF-8: iconv -f UTF-16 -t UTF-8".to_owned());
         }
         let text = std::str::from_utf8(&bytes).map_err(|_| "the line is not valid UTF-8")?;
-        let spec = json::job(text, &ZonedDateTime::now())?;
-        if place.item.is_some() && json::is_one_word(text) {
+        let spec = JobSpec::from_json(text, &ZonedDateTime::now())?;
+        if place.item.is_some() && is_one_word(text) {
             return Err(format!(
                 "{} could be the program of one command, or a command: write \
                  {{\"command\":[\"program\",\"argument\"]}} or {{\"command\":\"command line\"}}",

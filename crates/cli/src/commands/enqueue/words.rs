@@ -2,11 +2,11 @@
 
 use clap::Args;
 use jiff::ZonedDateTime;
+use queuectl_core::json::without_mark;
 use queuectl_core::{Command, JobSpec, Payload};
 
 use super::EnqueueArgs;
 use crate::exit::Usage;
-use crate::input::json;
 
 /// One job, or the text of an array of jobs.
 #[derive(Debug)]
@@ -31,14 +31,14 @@ pub fn read(mut words: Vec<String>) -> Result<Asked, Usage> {
         })));
     }
     let word = words.pop().unwrap_or_default();
-    let word = json::without_mark(&word).to_owned();
+    let word = without_mark(&word).to_owned();
     if is_array(&word) {
         return Ok(Asked::Many(word));
     }
     if !begins_object(&word) {
         return Ok(Asked::One(Box::new(JobSpec::line(word))));
     }
-    match json::job(&word, &ZonedDateTime::now()) {
+    match JobSpec::from_json(&word, &ZonedDateTime::now()) {
         Ok(spec) => Ok(Asked::One(Box::new(spec))),
         Err(error) => {
             let usage = Usage::new(error);
@@ -61,12 +61,12 @@ pub fn is_file(word: &str) -> bool {
 }
 
 fn begins_object(word: &str) -> bool {
-    json::without_mark(word).trim_start().starts_with('{')
+    without_mark(word).trim_start().starts_with('{')
 }
 
 /// `[` is a program and begins shell command lines, too: `[ -f x ] && echo there`.
 fn is_array(word: &str) -> bool {
-    let word = json::without_mark(word);
+    let word = without_mark(word);
     let Some(rest) = word.trim_start().strip_prefix('[') else {
         return false;
     };

@@ -12,7 +12,7 @@ use clap::Args;
 use jiff::ZonedDateTime;
 use queuectl_conformance::{Checked, Options, Verdict, check_plugin, serve_case};
 use queuectl_core::range::Whole;
-use queuectl_core::{Clock as _, SystemClock};
+use queuectl_core::{Clock as _, JobSpec, SystemClock, parse_duration};
 use serde::Serialize;
 
 use super::run::executor_of;
@@ -20,8 +20,6 @@ use super::{file, settings};
 use crate::context::Context;
 use crate::exit::{Exit, Failed, Usage};
 use crate::input::job::validate;
-use crate::input::json;
-use crate::input::time::duration;
 use crate::number::whole;
 use crate::output::{done, escape, json as json_out};
 
@@ -47,7 +45,7 @@ pub struct CheckArgs {
     #[arg(long, value_name = "JOB.json")]
     long_job: Option<String>,
     /// Time limit for a case; a few may take three times as long
-    #[arg(long, value_name = "DURATION", value_parser = duration, allow_hyphen_values = true, default_value = "10s")]
+    #[arg(long, value_name = "DURATION", value_parser = parse_duration, allow_hyphen_values = true, default_value = "10s")]
     timeout: Duration,
     /// Jobs run at a time, in the cases that run many
     #[arg(long, value_name = "N", allow_negative_numbers = true, default_value_t = 1000, value_parser = whole::<u16>(MANY))]
@@ -202,7 +200,7 @@ fn print(case: &CaseView) -> io::Result<()> {
 fn sample(path: &str) -> Result<String> {
     let text = fs::read_to_string(path)
         .map_err(|error| Usage::new(format!("cannot read the job's file {path}: {error}")))?;
-    let spec = json::job(&text, &ZonedDateTime::now()).map_err(Usage::new)?;
+    let spec = JobSpec::from_json(&text, &ZonedDateTime::now()).map_err(Usage::new)?;
     let job = validate(spec, SystemClock.now()).map_err(Usage::new)?;
     Ok(job.stored_payload().to_owned())
 }

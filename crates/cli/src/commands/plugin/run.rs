@@ -8,7 +8,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result};
 use clap::Args;
 use jiff::ZonedDateTime;
-use queuectl_core::{Clock, ExecutorName, JobId, Outcome, SystemClock};
+use queuectl_core::{Clock, ExecutorName, JobId, JobSpec, Outcome, SystemClock, parse_duration};
 use queuectl_executor::{Report, Run, RunKey};
 use queuectl_worker::{StandaloneOptions, StandaloneWorker, new_store};
 use serde::Serialize;
@@ -17,8 +17,6 @@ use super::{file, settings};
 use crate::context::Context;
 use crate::exit::{Exit, Failed, Usage};
 use crate::input::job::validate;
-use crate::input::json;
-use crate::input::time::duration;
 use crate::output::escape::BytesWriter;
 use crate::output::{diagnostics, done, json as json_out};
 
@@ -35,7 +33,7 @@ pub struct RunArgs {
     #[arg(value_name = "JOB.json")]
     job: String,
     /// Stop the job if it runs longer
-    #[arg(long, value_name = "DURATION", value_parser = duration, allow_hyphen_values = true, default_value = "10m")]
+    #[arg(long, value_name = "DURATION", value_parser = parse_duration, allow_hyphen_values = true, default_value = "10m")]
     timeout: Duration,
 }
 
@@ -55,7 +53,7 @@ const MARGIN: Duration = Duration::from_secs(15);
 pub fn run(args: &RunArgs, context: &Context) -> Result<Exit> {
     let plugin = file(&args.plugin, context)?;
     let text = fs::read_to_string(&args.job).with_context(|| format!("cannot read {}", args.job))?;
-    let spec = json::job(&text, &ZonedDateTime::now()).map_err(Usage::new)?;
+    let spec = JobSpec::from_json(&text, &ZonedDateTime::now()).map_err(Usage::new)?;
     let job = validate(spec, SystemClock.now()).map_err(Usage::new)?;
     let (executor, folder) = executor_of(&plugin)?;
     let mut worker: Vec<OsString> = vec!["worker:run".into(), "--plugin-dir".into(), folder.into()];

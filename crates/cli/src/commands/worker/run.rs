@@ -2,12 +2,12 @@
 
 use anyhow::Result;
 use clap::Args;
+use queuectl_core::parse_duration;
 use queuectl_executor::CALL_LIMIT;
 use queuectl_worker::{WorkerOptions, run_worker};
 
 use crate::context::Context;
 use crate::exit::{Exit, Usage};
-use crate::input::time::duration;
 
 /// How long a call into an executor plugin may take, as a length of time.
 const CALL_LIMIT_VARIABLE: &str = "QUEUECTL_PLUGIN_CALL_LIMIT";
@@ -19,7 +19,9 @@ pub struct RunArgs {}
 pub fn run(_: &RunArgs, context: &Context) -> Result<Exit> {
     let search = queuectl_executor::SearchPath::standard(&context.plugin_dirs);
     let call_limit = match std::env::var(CALL_LIMIT_VARIABLE) {
-        Ok(text) => duration(&text).map_err(|error| Usage::new(format!("{CALL_LIMIT_VARIABLE}: {error}")))?,
+        Ok(text) => {
+            parse_duration(&text).map_err(|error| Usage::new(format!("{CALL_LIMIT_VARIABLE}: {error}")))?
+        }
         Err(_) => CALL_LIMIT,
     };
     run_worker(WorkerOptions { search, call_limit })?;

@@ -6,14 +6,13 @@ use std::time::Duration;
 
 use anyhow::Result;
 use clap::Args;
-use queuectl_core::{JobId, NodeId, OutcomeKind};
+use queuectl_core::{JobId, NodeId, OutcomeKind, parse_duration};
 use queuectl_storage::{StopRequest, Store, StoreError};
 use serde::Serialize;
 
 use crate::commands::wait::Patience;
 use crate::context::Context;
 use crate::exit::{Ended, Exit};
-use crate::input::time::duration;
 use crate::output::{diagnostics, done, json};
 
 /// Ask nodes to stop
@@ -29,7 +28,7 @@ pub struct StopArgs {
     #[arg(long)]
     wait: bool,
     /// With --wait: wait at most this long
-    #[arg(long, value_name = "DURATION", value_parser = duration, allow_hyphen_values = true, requires = "wait")]
+    #[arg(long, value_name = "DURATION", value_parser = parse_duration, allow_hyphen_values = true, requires = "wait")]
     timeout: Option<Duration>,
 }
 

@@ -1,21 +1,20 @@
 //! A job written as JSON: `{"id":"job1","command":"sleep 2"}`, or just a command line in quotes.
 //!
-//! Read field by field rather than derived, so that every mistake is named in the user's terms.
+//! Read field by field rather than derived, so that every mistake is named in the user's terms. The fields are those of
+//! [`FIELDS`]; what is here besides is how a job that was printed becomes a new one.
 
-use std::borrow::Cow;
 use std::collections::BTreeMap;
-use std::fmt::Display;
-use std::str::FromStr;
 
 use jiff::ZonedDateTime;
-use queuectl_core::json::{JsonError, JsonObject, check};
-use queuectl_core::limits::{PRIORITY, RETRIES};
-use queuectl_core::{Command, JobSpec, Payload, Start, excerpt};
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-use super::fields::{FIELDS, unknown_field};
-use super::time::{duration, milliseconds, point};
+use super::form::{command, kind};
+use super::other_names::unknown_field;
+use super::payload::{Command, Payload};
+use super::spec::{FIELDS, JobSpec};
+use crate::json::{JsonError, check, without_mark};
+use crate::quote::excerpt;
 
 /// Fields that are only printed: how a job fared. A job that was printed is taken as a new one.
 const PRINTED: [&str; 13] = [
@@ -35,25 +34,24 @@ const PRINTED: [&str; 13] = [
 ];
 
 /// Fields of a printed job that count, besides those of its own.
-const ALSO: [&str; 3] = ["argv", "timeout_ms", "unreadable"];
-
-/// Whether the document is a text of one word, which could be a program's name or a command line.
-pub fn is_one_word(text: &str) -> bool {
-    matches!(serde_json::from_str(text), Ok(Value::String(word)) if !word.contains(char::is_whitespace))
-}
-
-/// The text without the byte order mark that some programs put before UTF-8.
-pub fn without_mark(text: &str) -> &str {
-    text.strip_prefix('\u{feff}').unwrap_or(text)
-}
+const ALSO: [&str; 4] = ["argv", "timeout_ms", "unreadable", HIDDEN_FIELD];
 
 /// The beginning of a text, as a text of JSON.
 fn beginning(text: &str) -> String {
     Value::from(excerpt(text.trim())).to_string()
 }
 
-/// Reads a job from a JSON object, or from a JSON string that is a command line.
-pub fn job(text: &str, now: &ZonedDateTime) -> Result<JobSpec, String> {
+impl JobSpec {
+    /// Reads a job from a JSON object, or from a JSON string that is a command line. `now` tells what a time of day means.
+    ///
+    /// # Errors
+    /// Names the mistake and the field it is in.
+    pub fn from_json(text: &str, now: &ZonedDateTime) -> Result<JobSpec, String> {
+        read(text, now)
+    }
+}
+
+fn read(text: &str, now: &ZonedDateTime) -> Result<JobSpec, String> {
     let text = without_mark(text);
     let in_words = |error: JsonError| error.to_string();
     check(text).map_err(|error| match error {
@@ -83,113 +81,70 @@ fn object(fields: BTreeMap<String, &RawValue>, now: &ZonedDateTime) -> Result<Jo
         refuse_hidden(list)?;
     }
     let mut spec = JobSpec::default();
-    let printed_number = fields.get("number").map(|number| number.get());
-    let has =
-        |name: &str, wanted: &dyn Fn(&str) -> bool| fields.get(name).is_some_and(|value| wanted(value.get()));
-    let retries = has("state", &|state| state == "\"failed\"");
-    let argv = has("argv", &|argv| argv.starts_with('['));
+    let given = |name: &str| fields.get(name).map(|raw| raw.get()).filter(|raw| *raw != "null");
+    let number = given("number");
+    let was_failed = given("state") == Some("\"failed\"");
+    let has_argv = given("argv").is_some_and(|argv| argv.starts_with('['));
     for (name, raw) in &fields {
         let name = name.as_str();
         if let Some(printed) = PRINTED.iter().find(|printed| **printed == name) {
-            if *printed != "number" && raw.get() != "null" {
+            if *printed != "number" && given(name).is_some() {
                 spec.ignored.insert(printed);
             }
             continue;
         }
-        // What is for the executor stays as it is written.
-        if name == "payload" && raw.get().starts_with('{') {
-            spec.payload.payload = Some(named(name, JsonObject::parse(raw.get()))?);
-            continue;
-        }
-        let value: Value = serde_json::from_str(raw.get()).map_err(|error| named_error(name, &error))?;
-        // Null says nothing, as if the field were not there.
-        if value.is_null() && (FIELDS.contains(&name) || ALSO.contains(&name)) {
-            continue;
-        }
-        let bad = |wanted: &str| format!("\"{name}\" must be {wanted}, not {}", kind(&value));
         match name {
             // The number that another queue gave.
-            "id" if printed_number.is_some() && text(&value) == printed_number => {}
+            "id" if number.is_some_and(|number| raw.get().trim_matches('"') == number) => {}
             // When its retry was due.
-            "run_at" if retries => _ = spec.ignored.insert("run_at"),
+            "run_at" if was_failed => _ = spec.ignored.insert("run_at"),
             // For people: `argv` has the words.
-            "command" if argv => {}
-            "unreadable" => {
-                return Err(
-                    "the job could not be read when it was printed, so this is not all of it".to_owned(),
-                );
-            }
-            "argv" => {
-                let Some(argv @ Command::Argv(_)) = command(&value) else {
-                    return Err(bad("an array of texts (a program and its arguments)"));
-                };
-                spec.payload.command = Some(argv);
-            }
-            "timeout" | "timeout_ms" if spec.timeout_ms.is_some() => {
-                return Err("\"timeout\" and \"timeout_ms\" exclude each other".to_owned());
-            }
-            "timeout_ms" => {
-                spec.timeout_ms = Some(value.as_u64().ok_or_else(|| bad("a whole number of ms"))?);
-            }
-            "id" => spec.id = Some(parse(name, text(&value).ok_or_else(|| bad("text"))?)?),
-            "command" => spec.payload.command = Some(command(&value).ok_or_else(|| bad(COMMAND))?),
-            "queue" => spec.queue = Some(parse(name, text(&value).ok_or_else(|| bad("text"))?)?),
-            "executor" => spec.executor = Some(parse(name, text(&value).ok_or_else(|| bad("text"))?)?),
-            "priority" => spec.priority = Some(whole(&value).ok_or_else(|| bad(&PRIORITY.to_string()))?),
-            "max_retries" => spec.max_retries = Some(whole(&value).ok_or_else(|| bad(&RETRIES.to_string()))?),
-            "backoff_base" => {
-                spec.backoff_base = Some(value.as_f64().ok_or_else(|| bad("a number of seconds"))?)
-            }
-            "timeout" => {
-                let timeout = time(&value).ok_or_else(|| bad(TIME))?;
-                spec.timeout_ms = Some(named(name, milliseconds(&timeout))?);
-            }
-            "delay" | "run_at" if spec.start.is_some() => {
-                return Err("\"delay\" and \"run_at\" exclude each other".to_owned());
-            }
-            "delay" => {
-                let delay = time(&value).ok_or_else(|| bad(TIME))?;
-                spec.start = Some(Start::After(named(name, duration(&delay))?));
-            }
-            "run_at" => {
-                let time = named(
-                    name,
-                    point(text(&value).ok_or_else(|| bad("a time as text"))?, now),
-                )?;
-                spec.start = Some(Start::At(time));
-            }
-            "env" => {
-                let Value::Object(pairs) = &value else {
-                    return Err(bad("an object of texts"));
-                };
-                for (variable, value) in pairs {
-                    let value = text(value).ok_or_else(|| {
-                        let hint = if value.is_null() {
-                            "; if it was hidden, print the job with --secrets"
-                        } else {
-                            ""
-                        };
-                        format!(
-                            "\"env\": the value of \"{}\" must be text, not {}{hint}",
-                            excerpt(variable),
-                            kind(value)
-                        )
-                    })?;
-                    spec.payload.env.insert(variable.clone(), value.to_owned());
+            "command" if has_argv => {}
+            _ if ALSO.contains(&name) => also(&mut spec, name, raw)?,
+            _ => {
+                let field = FIELDS.iter().find(|field| field.name == name);
+                let field = field.ok_or_else(|| unknown_field(name))?;
+                if let Some(other) = field.excludes.iter().find(|other| given(other).is_some())
+                    && given(name).is_some()
+                {
+                    let mut pair = [name, other];
+                    pair.sort_unstable();
+                    return Err(exclude_each_other(pair));
                 }
+                if name == "timeout" && given(name).is_some() && given("timeout_ms").is_some() {
+                    return Err(exclude_each_other(["timeout", "timeout_ms"]));
+                }
+                field.take_json(&mut spec, raw, now)?;
             }
-            "cwd" => spec.payload.cwd = Some(text(&value).ok_or_else(|| bad("text"))?.to_owned()),
-            "stdin" => spec.payload.stdin = Some(text(&value).ok_or_else(|| bad("text"))?.to_owned()),
-            "payload" => return Err(bad("an object")),
-            HIDDEN_FIELD => {}
-            unknown => return Err(unknown_field(unknown)),
         }
     }
     // A job without a command is printed with its payload in place of it.
-    if printed_number.is_some() && spec.payload.payload.is_some() && spec.payload.command == shown(&spec) {
+    if number.is_some() && spec.payload.payload.is_some() && spec.payload.command == shown(&spec) {
         spec.payload.command = None;
     }
     Ok(spec)
+}
+
+fn exclude_each_other([one, other]: [&str; 2]) -> String {
+    format!("\"{one}\" and \"{other}\" exclude each other")
+}
+
+/// Takes a field that only printed jobs have.
+fn also(spec: &mut JobSpec, name: &str, raw: &RawValue) -> Result<(), String> {
+    let value: Value = serde_json::from_str(raw.get()).map_err(|error| named_error(name, &error))?;
+    let bad = |wanted: &str| format!("\"{name}\" must be {wanted}, not {}", kind(&value));
+    match (name, &value) {
+        (HIDDEN_FIELD, _) | (_, Value::Null) => {}
+        ("unreadable", _) => {
+            return Err("the job could not be read when it was printed, so this is not all of it".to_owned());
+        }
+        ("argv", _) => match command(&value) {
+            Some(argv @ Command::Argv(_)) => spec.payload.command = Some(argv),
+            _ => return Err(bad("an array of texts (a program and its arguments)")),
+        },
+        _ => spec.timeout_ms = Some(value.as_u64().ok_or_else(|| bad("a whole number of ms"))?),
+    }
+    Ok(())
 }
 
 fn shown(spec: &JobSpec) -> Option<Command> {
@@ -221,64 +176,16 @@ fn named_error(field: &str, error: &serde_json::Error) -> String {
     format!("\"{field}\": {}", excerpt(&error.to_string()))
 }
 
-const COMMAND: &str = "text (a shell command line) or an array of texts (a program and its arguments)";
-const TIME: &str = "a number of seconds, or a text such as \"30s\"";
-
-fn command(value: &Value) -> Option<Command> {
-    match value {
-        Value::String(line) => Some(Command::Line(line.clone())),
-        Value::Array(words) => {
-            let words: Option<Vec<String>> = words.iter().map(|word| text(word).map(str::to_owned)).collect();
-            words.map(Command::Argv)
-        }
-        _ => None,
-    }
-}
-
-fn text(value: &Value) -> Option<&str> {
-    value.as_str()
-}
-
-/// A length of time as it would be typed: a number stands for itself.
-fn time(value: &Value) -> Option<Cow<'_, str>> {
-    match value {
-        Value::String(text) => Some(text.into()),
-        Value::Number(seconds) => Some(seconds.to_string().into()),
-        _ => None,
-    }
-}
-
-fn whole<T: TryFrom<i64>>(value: &Value) -> Option<T> {
-    value.as_i64().and_then(|number| T::try_from(number).ok())
-}
-
-fn parse<T: FromStr<Err: Display>>(field: &str, text: &str) -> Result<T, String> {
-    named(field, text.parse())
-}
-
-fn named<T, E: Display>(field: &str, result: Result<T, E>) -> Result<T, String> {
-    result.map_err(|error| format!("\"{field}\": {error}"))
-}
-
-fn kind(value: &Value) -> String {
-    match value {
-        Value::Null => "null".to_owned(),
-        Value::Bool(_) | Value::Number(_) => value.to_string(),
-        Value::String(text) if text.chars().count() <= 40 => format!("{text:?}"),
-        Value::String(_) => "text".to_owned(),
-        Value::Array(_) => "an array".to_owned(),
-        Value::Object(_) => "an object".to_owned(),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use queuectl_core::Timestamp;
     use std::time::Duration;
 
+    use crate::job::Start;
+    use crate::time::Timestamp;
+
     fn read(text: &str) -> Result<JobSpec, String> {
-        job(text, &"2026-11-24T16:05:00+00:00[UTC]".parse().unwrap())
+        JobSpec::from_json(text, &"2026-11-24T16:05:00+00:00[UTC]".parse().unwrap())
     }
 
     #[test]
@@ -426,7 +333,7 @@ mod tests {
             ),
             (
                 r#"{"backoff_base":"2"}"#,
-                "\"backoff_base\" must be a number of seconds",
+                "\"backoff_base\" must be a number from 1 to 3600, not \"2\"",
             ),
             (
                 r#"{"timeout":true}"#,

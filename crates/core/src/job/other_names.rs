@@ -1,24 +1,7 @@
-//! The names of a job's fields in JSON, and what was meant by one that there is not.
+//! What other programs call the fields of a job, and what is said of a field that there is not.
 
-use queuectl_core::excerpt;
-
-/// Every field there is.
-pub const FIELDS: [&str; 14] = [
-    "id",
-    "command",
-    "queue",
-    "priority",
-    "delay",
-    "run_at",
-    "timeout",
-    "max_retries",
-    "backoff_base",
-    "executor",
-    "env",
-    "cwd",
-    "stdin",
-    "payload",
-];
+use super::spec::FIELDS;
+use crate::quote::excerpt;
 
 /// What others call a field, in small letters alone, and what it is called here.
 const OTHER_NAMES: [(&str, &str); 43] = [
@@ -79,7 +62,7 @@ const OTHER_NAMES: [(&str, &str); 43] = [
     ("data", "\"payload\""),
 ];
 
-/// What to say of a field that there is not.
+/// Returns what is said of a field that there is not.
 pub fn unknown_field(name: &str) -> String {
     let shown = excerpt(name);
     let plain: String = name.chars().filter(|c| c.is_alphanumeric()).collect();
@@ -88,17 +71,21 @@ pub fn unknown_field(name: &str) -> String {
     if let Some((_, field)) = known {
         return format!("there is no field \"{shown}\"; it is called {field}");
     }
-    let similarity = |field: &&&str| strsim::jaro_winkler(field, name);
+    let similarity = |field: &&str| strsim::jaro_winkler(field, name);
     let nearest = FIELDS
         .iter()
+        .map(|field| field.name)
         .max_by(|a, b| similarity(a).total_cmp(&similarity(b)))
         .filter(|field| similarity(field) > 0.7);
     match nearest {
         Some(nearest) => format!("there is no field \"{shown}\"; did you mean \"{nearest}\"?"),
-        None => format!(
-            "there is no field \"{shown}\"; the fields are {}",
-            FIELDS.join(", ")
-        ),
+        None => {
+            let names: Vec<&str> = FIELDS.iter().map(|field| field.name).collect();
+            format!(
+                "there is no field \"{shown}\"; the fields are {}",
+                names.join(", ")
+            )
+        }
     }
 }
 
@@ -109,9 +96,9 @@ mod tests {
     #[test]
     fn other_names_are_of_no_field_and_lead_to_one() {
         for (other, field) in OTHER_NAMES {
-            assert!(!FIELDS.contains(&other), "{other}");
-            let name = field.split('"').nth(1).unwrap();
-            assert!(FIELDS.contains(&name), "{field}");
+            let is_field = |name: &str| FIELDS.iter().any(|field| field.name == name);
+            assert!(!is_field(other), "{other}");
+            assert!(is_field(field.split('"').nth(1).unwrap()), "{field}");
         }
     }
 }

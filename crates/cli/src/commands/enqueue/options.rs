@@ -1,0 +1,207 @@
+//! The options that describe a job: one for each of core's [`FIELDS`].
+//!
+//! Not here: the options about storing it (`--from`, `--wait`), and the words of the command.
+
+use std::fs::File;
+use std::io::{self, Read};
+
+use anyhow::{Context as _, Result};
+use clap::error::Result as ClapResult;
+use clap::{Arg, ArgAction, ArgMatches, Args, Command, FromArgMatches};
+use jiff::ZonedDateTime;
+use queuectl_core::limits::PAYLOAD_BYTES;
+use queuectl_core::{FIELDS, Field, Form, JobSpec};
+
+use crate::exit::Usage;
+
+/// What the options say of a job.
+#[derive(Debug, Default)]
+pub struct JobOptions {
+    spec: JobSpec,
+}
+
+impl JobOptions {
+    /// Returns the job that the options describe; reads its input if that is standard input.
+    ///
+    /// # Errors
+    /// Standard input cannot be read, or is too long, or is not UTF-8.
+    pub fn into_spec(mut self) -> Result<JobSpec> {
+        if self.takes_stdin() {
+            self.spec.payload.stdin = Some(read_stdin()?);
+        }
+        Ok(self.spec)
+    }
+
+    /// Whether the job's input is the standard input of this command.
+    pub fn takes_stdin(&self) -> bool {
+        self.spec.payload.stdin.as_deref() == Some("-")
+    }
+}
+
+impl Args for JobOptions {
+    fn augment_args(command: Command) -> Command {
+        command.args(FIELDS.iter().map(option))
+    }
+
+    fn augment_args_for_update(command: Command) -> Command {
+        Self::augment_args(command)
+    }
+}
+
+impl FromArgMatches for JobOptions {
+    fn from_arg_matches(matches: &ArgMatches) -> ClapResult<JobOptions> {
+        let mut options = JobOptions::default();
+        options.update_from_arg_matches(matches)?;
+        Ok(options)
+    }
+
+    fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> ClapResult<()> {
+        for field in &FIELDS {
+            for part in matches.get_many::<JobSpec>(field.name).into_iter().flatten() {
+                self.spec = part.clone().or(std::mem::take(&mut self.spec));
+            }
+        }
+        Ok(())
+    }
+}
+
+fn option(field: &'static Field<JobSpec>) -> Arg {
+    // Names live as long as the process, which ends with its one command.
+    let long = field.name.replace('_', "-").leak();
+    let arg = Arg::new(field.name)
+        .long(&*long)
+        .value_name(field.value)
+        .help(field.about)
+        .conflicts_with_all(field.excludes)
+        .value_parser(move |text: &str| part(field, text));
+    let arg = match field.form {
+        Form::Whole(..) | Form::Decimal(..) => arg.allow_negative_numbers(true),
+        Form::Command(_) | Form::Text(_) | Form::Duration(_) | Form::Time(_) => arg.allow_hyphen_values(true),
+        Form::Variables(_) => arg.action(ArgAction::Append),
+        Form::Word(_) | Form::Object(_) => arg,
+    };
+    // Each job of many has its own.
+    if ["id", "command"].contains(&field.name) {
+        arg.conflicts_with("from")
+    } else {
+        arg
+    }
+}
+
+/// Reads the value of an option: a job of which nothing else is said.
+fn part(field: &Field<JobSpec>, text: &str) -> Result<JobSpec, String> {
+    let mut spec = JobSpec::default();
+    let now = ZonedDateTime::now();
+    match (&field.form, text.strip_prefix('@')) {
+        (Form::Object(_), Some(file)) => field
+            .take_text(&mut spec, &read_file(file)?, &now)
+            .map_err(|error| format!("{file}: {error}"))?,
+        _ => field.take_text(&mut spec, text, &now)?,
+    }
+    Ok(spec)
+}
+
+fn read_file(file: &str) -> Result<String, String> {
+    let mut bytes = Vec::new();
+    File::open(file)
+        .and_then(|opened| opened.take(PAYLOAD_BYTES as u64 + 1).read_to_end(&mut bytes))
+        .map_err(|error| format!("cannot read {file}: {error}"))?;
+    if bytes.len() > PAYLOAD_BYTES {
+        return Err(format!(
+            "{file} is longer than the {PAYLOAD_BYTES} bytes that a job may have"
+        ));
+    }
+    String::from_utf8(bytes).map_err(|_| format!("{file} is not valid UTF-8"))
+}
+
+fn read_stdin() -> Result<String> {
+    let mut text = Vec::new();
+    io::stdin()
+        .lock()
+        .take(PAYLOAD_BYTES as u64 + 1)
+        .read_to_end(&mut text)
+        .context("cannot read standard input")?;
+    if text.len() > PAYLOAD_BYTES {
+        let message = format!("standard input is longer than the {PAYLOAD_BYTES} bytes that a job may have");
+        return Err(Usage::new(message)
+            .hint("put it into a file that the job reads")
+            .into());
+    }
+    let utf8 = String::from_utf8(text).map_err(|_| {
+        Usage::new("standard input is not valid UTF-8").hint("put it into a file that the job reads")
+    })?;
+    Ok(utf8)
+}
+
+/// Names the fields of a job in JSON, for the help.
+pub fn fields() -> String {
+    let named = |field: &Field<JobSpec>| match field.form {
+        Form::Command(_) => format!("{} (text or an array of texts)", field.name),
+        Form::Object(_) => format!("{} (an object for the executor)", field.name),
+        _ => field.name.to_owned(),
+    };
+    let fields: Vec<String> = FIELDS.iter().map(named).collect();
+    fields.join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn options(words: &[&str]) -> ClapResult<JobSpec> {
+        let words = std::iter::once(&"enqueue").chain(words);
+        let command = JobOptions::augment_args(Command::new("enqueue").arg(Arg::new("from").long("from")));
+        let matches = command.try_get_matches_from(words)?;
+        Ok(JobOptions::from_arg_matches(&matches)?.spec)
+    }
+
+    #[test]
+    fn every_field_is_an_option() {
+        let spec = options(&[
+            "--id=a",
+            "--priority",
+            "-3",
+            "--env",
+            "A=1",
+            "--env=A=b=c",
+            "--env=B=",
+            "--max-retries=0",
+            "--command",
+            "-x",
+            "--stdin",
+            "-",
+            r#"--payload={"x":1}"#,
+        ])
+        .unwrap();
+        assert_eq!((spec.priority, spec.max_retries), (Some(-3), Some(0)));
+        assert_eq!(spec.payload.env["A"], "b=c", "the last one counts");
+        assert_eq!((spec.payload.env.len(), spec.queue), (2, None));
+        assert_eq!(spec.payload.stdin.as_deref(), Some("-"));
+    }
+
+    #[test]
+    fn mistakes_are_named() {
+        for (words, wanted) in [
+            (
+                &["--env", "A"][..],
+                "invalid value 'A' for '--env <NAME=VALUE>': write it as NAME=VALUE",
+            ),
+            (&["--env", "=b"], "write it as NAME=VALUE"),
+            (
+                &["--priority", "high"],
+                "expected a whole number from -1000000 to 1000000",
+            ),
+            (&["--backoff-base", "-1"], "expected a number from 1 to 3600"),
+            (&["--delay", "-5"], "is not a length of time"),
+            (&["--delay=5", "--run-at=18:00"], "cannot be used with"),
+            (&["--id=a", "--from=x"], "cannot be used with"),
+            (&["--payload", "[1]"], "not a JSON object"),
+        ] {
+            let said = options(words).unwrap_err().to_string();
+            assert!(
+                said.contains(wanted),
+                "{words:?}\n  said: {said}\n  want: {wanted}"
+            );
+        }
+    }
+}

@@ -1,0 +1,189 @@
+//! The forms that a value takes when a user gives it, as text and in JSON, and what is said of one that is wrong.
+//!
+//! What there is to give is in [`super::spec`]: nothing here knows the parts of a job.
+
+use std::borrow::Cow;
+use std::time::Duration;
+
+use jiff::ZonedDateTime;
+use serde_json::Value;
+use serde_json::value::RawValue;
+
+use super::payload::Command;
+use crate::duration::parse_duration;
+use crate::json::{JsonObject, without_mark};
+use crate::quote::excerpt;
+use crate::range::{Decimal, Whole};
+use crate::time::{Timestamp, parse_time};
+
+/// Something that can be said about an `S`: a field in JSON, and an option of the command line.
+pub struct Field<S> {
+    /// Its name in JSON. The option has `-` for each `_`.
+    pub name: &'static str,
+    /// What the help calls its value.
+    pub value: &'static str,
+    /// What it means, in one line.
+    pub about: &'static str,
+    /// Fields that cannot be given together with it.
+    pub excludes: &'static [&'static str],
+    /// The form of its value, and where that goes.
+    pub form: Form<S>,
+}
+
+/// The form of a value, with the function that takes a value of that form.
+pub enum Form<S> {
+    /// A shell command line; in JSON also a program with its arguments.
+    Command(fn(&mut S, Command)),
+    /// A name or a path.
+    Word(fn(&mut S, &str) -> Result<(), String>),
+    /// Any text.
+    Text(fn(&mut S, String)),
+    /// A whole number.
+    Whole(Whole, fn(&mut S, i64)),
+    /// A decimal number.
+    Decimal(Decimal, fn(&mut S, f64)),
+    /// A length of time.
+    Duration(fn(&mut S, Duration)),
+    /// A point in time.
+    Time(fn(&mut S, Timestamp)),
+    /// Environment variables: NAME=VALUE, in JSON an object of texts.
+    Variables(fn(&mut S, String, String)),
+    /// An object whose meaning is somebody else's.
+    Object(fn(&mut S, JsonObject)),
+}
+
+impl<S> Field<S> {
+    /// Takes a value as it is typed.
+    ///
+    /// # Errors
+    /// Says what is expected, without the name of the field.
+    pub fn take_text(&self, into: &mut S, text: &str, now: &ZonedDateTime) -> Result<(), String> {
+        match &self.form {
+            Form::Command(set) => set(into, Command::Line(text.to_owned())),
+            Form::Word(set) => set(into, text)?,
+            Form::Text(set) => set(into, text.to_owned()),
+            Form::Whole(range, set) => set(
+                into,
+                range.parse(text).ok_or_else(|| format!("expected {range}"))?,
+            ),
+            Form::Decimal(range, set) => set(
+                into,
+                range.parse(text).ok_or_else(|| format!("expected {range}"))?,
+            ),
+            Form::Duration(set) => set(into, parse_duration(text)?),
+            Form::Time(set) => set(into, parse_time(text, now)?),
+            Form::Variables(set) => match text.split_once('=') {
+                Some((name, value)) if !name.is_empty() => set(into, name.to_owned(), value.to_owned()),
+                _ => return Err("write it as NAME=VALUE".to_owned()),
+            },
+            Form::Object(set) => {
+                let object = JsonObject::parse(without_mark(text));
+                set(into, object.map_err(|error| error.to_string())?);
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes a value of JSON. Null says nothing, as if the field were not there.
+    ///
+    /// # Errors
+    /// Says what is wrong, with the name of the field.
+    pub fn take_json(&self, into: &mut S, raw: &RawValue, now: &ZonedDateTime) -> Result<(), String> {
+        let named = |error: String| format!("\"{}\": {error}", self.name);
+        // An object of somebody else's stays as it is written.
+        if let Form::Object(set) = &self.form
+            && raw.get().starts_with('{')
+        {
+            let object = JsonObject::parse(raw.get()).map_err(|error| named(error.to_string()))?;
+            set(into, object);
+            return Ok(());
+        }
+        let value: Value =
+            serde_json::from_str(raw.get()).map_err(|error| named(excerpt(&error.to_string())))?;
+        let bad = |wanted: &str| format!("\"{}\" must be {wanted}, not {}", self.name, kind(&value));
+        match (&self.form, &value) {
+            (_, Value::Null) => {}
+            (Form::Command(set), _) => set(into, command(&value).ok_or_else(|| bad(COMMAND))?),
+            (Form::Word(set), Value::String(text)) => set(into, text).map_err(named)?,
+            (Form::Text(set), Value::String(text)) => set(into, text.clone()),
+            (Form::Word(_) | Form::Text(_), _) => return Err(bad("text")),
+            (Form::Whole(range, set), _) => {
+                let number = value.as_i64().filter(|number| range.contains(*number));
+                set(into, number.ok_or_else(|| bad(&range.to_string()))?);
+            }
+            (Form::Decimal(range, set), _) => {
+                let number = value.as_f64().filter(|number| range.contains(*number));
+                set(into, number.ok_or_else(|| bad(&range.to_string()))?);
+            }
+            (Form::Duration(set), _) => {
+                let text = as_typed(&value).ok_or_else(|| bad(DURATION))?;
+                set(into, parse_duration(&text).map_err(named)?);
+            }
+            (Form::Time(set), Value::String(text)) => set(into, parse_time(text, now).map_err(named)?),
+            (Form::Time(_), _) => return Err(bad("a time as text")),
+            (Form::Variables(set), Value::Object(pairs)) => {
+                for (variable, value) in pairs {
+                    let Value::String(value) = value else {
+                        return Err(bad_variable(self.name, variable, value));
+                    };
+                    set(into, variable.clone(), value.clone());
+                }
+            }
+            (Form::Variables(_), _) => return Err(bad("an object of texts")),
+            (Form::Object(_), _) => return Err(bad("an object")),
+        }
+        Ok(())
+    }
+}
+
+const COMMAND: &str = "text (a shell command line) or an array of texts (a program and its arguments)";
+const DURATION: &str = "a number of seconds, or a text such as \"30s\"";
+
+fn bad_variable(field: &str, variable: &str, value: &Value) -> String {
+    let hint = if value.is_null() {
+        "; if it was hidden, print the job with --secrets"
+    } else {
+        ""
+    };
+    format!(
+        "\"{field}\": the value of \"{}\" must be text, not {}{hint}",
+        excerpt(variable),
+        kind(value)
+    )
+}
+
+/// Reads a command: a text, or an array of texts.
+pub(super) fn command(value: &Value) -> Option<Command> {
+    match value {
+        Value::String(line) => Some(Command::Line(line.clone())),
+        Value::Array(words) => {
+            let words: Option<Vec<String>> = words
+                .iter()
+                .map(|word| word.as_str().map(str::to_owned))
+                .collect();
+            words.map(Command::Argv)
+        }
+        _ => None,
+    }
+}
+
+/// Returns a length of time as it would be typed: a number stands for itself.
+fn as_typed(value: &Value) -> Option<Cow<'_, str>> {
+    match value {
+        Value::String(text) => Some(text.into()),
+        Value::Number(seconds) => Some(seconds.to_string().into()),
+        _ => None,
+    }
+}
+
+/// Names a value in a message; a long text is not repeated.
+pub(super) fn kind(value: &Value) -> String {
+    match value {
+        Value::Null => "null".to_owned(),
+        Value::Bool(_) | Value::Number(_) => value.to_string(),
+        Value::String(text) if text.chars().count() <= 40 => format!("{text:?}"),
+        Value::String(_) => "text".to_owned(),
+        Value::Array(_) => "an array".to_owned(),
+        Value::Object(_) => "an object".to_owned(),
+    }
+}
