@@ -262,7 +262,7 @@ fn what_the_only_plugin_changed_is_put_back_before_another_one_is_called() {
         };
         let folder = file.parent().unwrap().to_str().unwrap();
         let job = queue.enqueue([INHERITED]);
-        drop(queue.start(&["--drain", "--plugin-dir", folder]).wait_exit());
+        queue.start(&["--drain", "--plugin-dir", folder]).wait_exit();
         let alone = queue.ok(["logs", &job]);
 
         let node = queue.start(&["--plugin-dir", folder]);
