@@ -6,7 +6,7 @@ use queuectl_plugin_api::{Outcome, RunHandle};
 use wasmtime::{Trap, WasmBacktrace};
 use wasmtime_wasi::{I32Exit, ResourceTableError};
 
-use crate::guest::{OPEN_FILES, Refused};
+use crate::allowance::{OPEN_FILES, Refused};
 use crate::payload::Plan;
 
 /// The program could not be set up, or ended while it was.
@@ -82,8 +82,8 @@ fn trace_in_words(trace: &WasmBacktrace) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::payload::Size;
     use crate::settings::Chosen;
+    use crate::size::Size;
 
     fn of(error: wasmtime::Error) -> Outcome {
         let request = serde_json::json!({"payload": {"module": "/a", "fuel": 5}});

@@ -3,10 +3,6 @@
 //! A program is given its arguments, its environment, its input and the folders that the job names. It has clocks and
 //! random numbers, and nothing else: no network, no other files, nothing of the worker's environment.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
-
-use bytesize::ByteSize;
 use queuectl_plugin_api::{Outcome, RunHandle};
 use wasmtime::{InstancePre, ResourceLimiter, Store};
 use wasmtime_wasi::p1::WasiP1Ctx;
@@ -14,14 +10,13 @@ use wasmtime_wasi::p2::bindings::CommandPre;
 use wasmtime_wasi::p2::pipe::MemoryInputPipe;
 use wasmtime_wasi::{FsPerms, I32Exit, WasiCtx, WasiCtxView, WasiView};
 
+use crate::allowance::{OPEN_FILES, Refused};
 use crate::ending;
 use crate::output::Stream;
 use crate::payload::Plan;
 
 /// Most elements in all tables of a program together: functions that it can call indirectly, mostly.
 const TABLE_ELEMENTS: usize = 1 << 20;
-/// Most files and folders that a program may have open, so that it cannot use up those of the worker process.
-pub const OPEN_FILES: usize = 256;
 
 /// A program that is compiled and linked.
 #[derive(Clone)]
@@ -82,27 +77,6 @@ impl State {
             refused: Refused::default(),
         };
         Ok(State { wasi, limits })
-    }
-}
-
-/// The memory that was refused to a program, in bytes; none if it is 0.
-#[derive(Debug, Clone, Default)]
-pub struct Refused(Arc<AtomicUsize>);
-
-impl Refused {
-    fn set(&self, bytes: usize) {
-        self.0.store(bytes, Ordering::Relaxed);
-    }
-
-    /// What to say about it; nothing if nothing was refused.
-    pub fn in_words(&self, limit: u64) -> Option<String> {
-        let wanted = self.0.load(Ordering::Relaxed);
-        (wanted > 0).then(|| {
-            let (wanted, limit) = (ByteSize(wanted as u64), ByteSize(limit));
-            format!(
-                "memory limit: it wanted {wanted} and may have {limit}; raise payload.memory if it should"
-            )
-        })
     }
 }
 

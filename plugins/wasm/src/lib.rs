@@ -4,6 +4,7 @@
 //! a program may have is said by its job and given by [`guest`]; nothing else of the machine can be reached. It starts no
 //! processes, and opens no connections.
 
+mod allowance;
 mod compile;
 mod disk;
 mod ending;
@@ -13,6 +14,7 @@ mod modules;
 mod output;
 mod payload;
 mod settings;
+mod size;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -4,15 +4,15 @@
 //! or a folder exists is found out by the run.
 
 use std::collections::HashSet;
-use std::fmt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use bytesize::ByteSize;
 use queuectl_plugin_api::{Error, Request};
-use serde::de::{self, Deserialize, Deserializer, Visitor};
+use serde::de::{self, Deserialize, Deserializer};
 
 use crate::settings::Chosen;
+use crate::size::Size;
 
 /// JSON Schema of the payload. A test holds it to [`Payload`].
 pub const SCHEMA: &str = r#"{
@@ -224,34 +224,6 @@ fn below(cwd: Option<&str>, path: &str, field: &str) -> Result<PathBuf, Error> {
         None => Err(Error::new(format!(
             "payload: {field} '{path}' is relative and the job has no cwd; give an absolute path"
         ))),
-    }
-}
-
-/// A number of bytes, written as a number or as text with a unit.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Size(pub u64);
-
-impl<'de> Deserialize<'de> for Size {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Size, D::Error> {
-        struct Reader;
-        impl Visitor<'_> for Reader {
-            type Value = Size;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a number of bytes, or text such as \"64MiB\"")
-            }
-
-            fn visit_u64<E: de::Error>(self, bytes: u64) -> Result<Size, E> {
-                Ok(Size(bytes))
-            }
-
-            fn visit_str<E: de::Error>(self, text: &str) -> Result<Size, E> {
-                let size = text.parse::<ByteSize>();
-                size.map(|size| Size(size.as_u64()))
-                    .map_err(|_| E::custom(format!("'{text}' is not a size; write it as in 64MiB")))
-            }
-        }
-        deserializer.deserialize_any(Reader)
     }
 }
 

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use etcetera::BaseStrategy;
 use queuectl_plugin_api::Error;
 
-use crate::payload::Size;
+use crate::size::Size;
 
 /// JSON Schema of the settings.
 pub const SCHEMA: &str = r#"{

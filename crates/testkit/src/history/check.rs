@@ -1,62 +1,12 @@
 //! The verdicts.
 
 use std::collections::{HashMap, HashSet};
-use std::fmt;
 
 use queuectl_core::{JobId, OutcomeKind};
 
 use super::follow::{self, Op};
+use super::verdict::{Verdict, Violation};
 use super::{Call, History, Reply, StoredJob, What, has_ended};
-
-/// What a queue did that it must not do.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Verdict {
-    /// It was reported as stored and is not there: a job, or an outcome.
-    Lost,
-    /// It exists, or ran, and no client asked for it.
-    Unexpected,
-    /// A job ended twice without a retry by hand in between.
-    DoubleTerminal,
-    /// A job was claimed or ran after it had ended, without a retry by hand.
-    Resurrected,
-    /// Two attempts of a job ran on one machine at the same time.
-    Overlap,
-    /// More attempts than the job's maximum.
-    TooManyAttempts,
-    /// What was answered cannot have come about by the transitions that there are, or does not lead to what is stored.
-    IllegalTransition,
-    /// All faults are over, there was time and there were nodes, and still it has not ended.
-    NotFinished,
-}
-
-/// A broken promise.
-#[derive(Debug, Clone)]
-pub struct Violation {
-    /// Which.
-    pub verdict: Verdict,
-    /// The job's number, if it has one.
-    pub job: Option<JobId>,
-    /// Its name.
-    pub name: String,
-    /// What exactly.
-    pub detail: String,
-    /// Everything that happened to it.
-    pub history: String,
-}
-
-impl fmt::Display for Violation {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let number = self
-            .job
-            .map_or_else(|| "without a number".to_owned(), |id| id.to_string());
-        writeln!(
-            f,
-            "{:?}: job {number} ('{}'): {}",
-            self.verdict, self.name, self.detail
-        )?;
-        f.write_str(&self.history)
-    }
-}
 
 /// What a history says of one job.
 #[derive(Default)]

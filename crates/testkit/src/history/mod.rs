@@ -9,12 +9,14 @@ mod check;
 mod follow;
 #[cfg(test)]
 mod tests;
+mod verdict;
 
 use std::fmt;
 
 use queuectl_core::{Attempt, Job, JobId, NodeId, State, Transition};
 
-pub use check::{Verdict, Violation, check};
+pub use check::check;
+pub use verdict::{Verdict, Violation};
 
 /// Everything that is known.
 #[derive(Debug, Default)]

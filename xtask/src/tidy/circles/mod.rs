@@ -18,10 +18,8 @@ const LEFT: &[(&str, usize)] = &[
     ("crates/cli", 8),
     ("crates/executor", 8),
     ("crates/plugin-api", 4),
-    ("crates/storage", 17),
-    ("crates/testkit", 1),
+    ("crates/storage", 1),
     ("crates/worker", 5),
-    ("plugins/wasm", 2),
 ];
 
 /// Some mentions, first to second, of one module's children.
