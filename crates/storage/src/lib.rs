@@ -38,7 +38,7 @@ pub use error::{BadServer, Problem, StoreError};
 pub use location::{Location, PostgresLocation, harmless};
 pub use ops::cancel::Cancelled;
 pub use ops::copy::Copied;
-pub use ops::list::{ListFilter, Page, Position};
+pub use ops::list::Page;
 pub use ops::migrate::{Migrated, Migration, migrate, migrations};
 pub use ops::only::Only;
 pub use ops::purge::{PurgeFilter, Purged};
@@ -48,6 +48,7 @@ pub use state_dir::NodeGuard;
 pub use state_dir::outputs::Outputs;
 pub use store::Store;
 pub use types::cycle::{Claimed, Cycle, CycleResult, Queues, Record};
+pub use types::list::{ListFilter, Position};
 pub use types::nodes::{NewNode, Node, RunningJob, StopRequest, Wake, WakeListener};
 
 /// The statements that run on every cycle of a dispatcher on SQLite, for tests that read their query plans.

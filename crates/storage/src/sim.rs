@@ -3,7 +3,6 @@
 use diesel::connection::SimpleConnection;
 use queuectl_core::Timestamp;
 
-use crate::backend::Db;
 pub use crate::env::simulated::*;
 use crate::state_dir::NodeGuard;
 use crate::{Store, StoreError};
@@ -37,8 +36,5 @@ pub fn set_server_time(store: &mut Store, now: Timestamp) -> Result<(), StoreErr
 }
 
 fn on_server(store: &mut Store, sql: &str) -> Result<(), StoreError> {
-    match store.conn()? {
-        Db::Postgres(conn) => Ok(conn.batch_execute(sql)?),
-        Db::Sqlite(_) => Err(StoreError::NoFile),
-    }
+    Ok(store.conn()?.postgres()?.batch_execute(sql)?)
 }

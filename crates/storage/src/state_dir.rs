@@ -8,7 +8,7 @@
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, mpsc};
+use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -20,38 +20,19 @@ use crate::error::Problem;
 use crate::os::{self, WakePipe};
 use crate::{Location, StoreError};
 
+pub use self::write_lock::{Lane, WriteLock};
+use self::write_lock::{Locks, WRITE_LOCK_MOST, lock_in_time};
+
 pub mod outputs;
+mod write_lock;
 
-/// Longest wait for the write lock: as long as SQLite waits for its own.
-const WRITE_LOCK_MOST: Duration = Duration::from_secs(30);
-
-/// How often the first in the queue tries the write lock.
-const WRITE_LOCK_POLL: Duration = Duration::from_micros(150);
 /// For how long a new node waits for one of a queue that was here before.
 const PREDECESSOR_MOST: Duration = Duration::from_secs(5);
 const PREDECESSOR_POLL: Duration = Duration::from_millis(20);
-/// For how long those that write all the time let users go first.
-const USERS_FIRST: Duration = Duration::from_millis(5);
-
 #[derive(Clone)]
 pub struct StateDir {
     folder: PathBuf,
-    locks: Option<Locks>,
-}
-
-/// Where a writer queues.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Lane {
-    /// With those that write all the time: cycles of nodes, clean-up.
-    Busy,
-    /// With those who want to write once and somebody waits for.
-    User,
-}
-
-#[derive(Clone)]
-struct Locks {
-    next: [Arc<File>; 2],
-    write: Arc<File>,
+    locks: Locks,
 }
 
 /// Held by a living node; the locks and pipes go when it is dropped or the process ends.
@@ -96,15 +77,6 @@ impl Drop for NodeGuard {
     }
 }
 
-/// The write lock, or a place in the queue for it, until it is dropped.
-pub struct WriteLock(Arc<File>);
-
-impl Drop for WriteLock {
-    fn drop(&mut self) {
-        let _ = self.0.unlock();
-    }
-}
-
 /// Whether the content of a lock is that of the node with this mark, and it is of this machine. Nodes of before wrote their
 /// mark alone.
 fn is_here(content: &str, cookie: &str) -> bool {
@@ -122,31 +94,6 @@ fn is_elsewhere(content: &str) -> bool {
         .is_some_and(|(_, place)| place != process_scope())
 }
 
-/// Whether somebody holds a lock; not to be asked of one's own.
-fn is_locked(file: &File) -> bool {
-    match file.try_lock_shared() {
-        Ok(()) => {
-            let _ = file.unlock();
-            false
-        }
-        Err(error) => matches!(error, TryLockError::WouldBlock),
-    }
-}
-
-/// Waits for a lock, queued by the kernel among the others, at most for so long. The kernel knows no such limit, so
-/// a thread does the waiting.
-fn lock_in_time(file: &Arc<File>, most: Duration) -> bool {
-    let (locked, wait) = mpsc::sync_channel(0);
-    let waiting = Arc::clone(file);
-    let waiter = thread::Builder::new().name("write-lock".into()).spawn(move || {
-        // Handed over in person: if nobody is there to take it any more, the lock goes with the error.
-        if waiting.lock().is_ok() && locked.send(()).is_err() {
-            let _ = waiting.unlock();
-        }
-    });
-    waiter.is_ok() && wait.recv_timeout(most).is_ok()
-}
-
 /// Makes a file, or empties it, for the owner only, whatever the umask is.
 fn create_private(path: &Path) -> io::Result<File> {
     let mut options = OpenOptions::new();
@@ -158,7 +105,7 @@ impl StateDir {
     pub fn new(location: &Location) -> StateDir {
         StateDir {
             folder: location.state_dir(),
-            locks: None,
+            locks: Locks::default(),
         }
     }
 
@@ -166,57 +113,9 @@ impl StateDir {
         self.folder.join("nodes").join(format!("{node}.{kind}"))
     }
 
-    /// Waits for the write lock. It is a courtesy between writers; SQLite's own lock is what keeps
-    /// them apart, so whoever cannot take part (a read-only folder) simply goes ahead, and so does whoever waited
-    /// for longer than [`WRITE_LOCK_MOST`], behind a process that was stopped while it held the lock.
-    ///
-    /// There are two queues: a user goes before the nodes that wait, and these let no more than [`USERS_FIRST`] go by. Only
-    /// the first of each, who holds its lock, tries the write lock: who is done hands over to somebody who is awake, and not to
-    /// a queue whose head has to be woken first, on processors that others keep busy.
+    /// Waits for the write lock; see [`write_lock`]. None if this writer goes ahead without it.
     pub fn lock_for_writing(&mut self, lane: Lane) -> Option<WriteLock> {
-        let until = Instant::now() + WRITE_LOCK_MOST;
-        if self.locks.is_none() {
-            os::create_private_dir(&self.folder).ok()?;
-            let mut options = OpenOptions::new();
-            options.read(true).write(true).create(true).truncate(false);
-            let mut open = |name| {
-                os::open_private(&mut options, &self.folder.join(name))
-                    .ok()
-                    .map(Arc::new)
-            };
-            self.locks = Some(Locks {
-                next: [open("next")?, open("next-user")?],
-                write: open("turn")?,
-            });
-        }
-        let Locks { next, write } = self.locks.as_ref()?;
-        let user = Arc::clone(&next[Lane::User as usize]);
-        let (next, write) = (
-            WriteLock(Arc::clone(&next[lane as usize])),
-            WriteLock(Arc::clone(write)),
-        );
-        let queued = match next.0.try_lock() {
-            Ok(()) => true,
-            Err(TryLockError::WouldBlock) => lock_in_time(&next.0, WRITE_LOCK_MOST),
-            Err(TryLockError::Error(_)) => return None,
-        };
-        if !queued {
-            // The wait goes on behind our back; what it locks in the end must not be taken for ours.
-            self.locks = None;
-            return None;
-        }
-        let users_first = (lane == Lane::Busy).then(|| Instant::now() + USERS_FIRST);
-        loop {
-            if users_first.is_some_and(|until| Instant::now() < until) && is_locked(&user) {
-                thread::sleep(WRITE_LOCK_POLL);
-                continue;
-            }
-            match write.0.try_lock() {
-                Ok(()) => return Some(write),
-                Err(TryLockError::WouldBlock) if Instant::now() < until => thread::sleep(WRITE_LOCK_POLL),
-                Err(_) => return None,
-            }
-        }
+        self.locks.lock(&self.folder, lane)
     }
 
     /// Where it is noted which log is the file's.
@@ -253,7 +152,7 @@ impl StateDir {
         let file = os::open_private(&mut options, &path).map_err(StoreError::file("open", &path))?;
         let file = Arc::new(file);
         if lock_in_time(&file, WRITE_LOCK_MOST) {
-            return Ok(WriteLock(file));
+            return Ok(WriteLock::of(file));
         }
         Err(StoreError::Database {
             problem: Problem::Busy,
@@ -451,35 +350,7 @@ fn try_lock(lock: File, path: PathBuf) -> Result<Option<NodeGuard>, StoreError> 
 
 #[cfg(test)]
 mod tests {
-    use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-
     use super::*;
-
-    /// Eight writers from both queues: all get the lock, and never two at a time.
-    #[test]
-    fn writers_of_both_queues_get_the_write_lock_one_at_a_time() {
-        let folder = tempfile::tempdir().unwrap();
-        let location = Location::Sqlite(folder.path().join("queue.db"));
-        let busy = AtomicBool::new(false);
-        let locked = AtomicUsize::new(0);
-        thread::scope(|scope| {
-            for number in 0..8 {
-                let (busy, locked, mut state_dir) = (&busy, &locked, StateDir::new(&location));
-                let lane = if number % 2 == 0 { Lane::Busy } else { Lane::User };
-                scope.spawn(move || {
-                    for _ in 0..50 {
-                        let lock = state_dir.lock_for_writing(lane).expect("the lock");
-                        assert!(!busy.swap(true, Ordering::SeqCst), "two at a time");
-                        locked.fetch_add(1, Ordering::SeqCst);
-                        thread::yield_now();
-                        busy.store(false, Ordering::SeqCst);
-                        drop(lock);
-                    }
-                });
-            }
-        });
-        assert_eq!(locked.into_inner(), 400);
-    }
 
     /// Two containers may share a file. What the dead node of one left running cannot be killed from the other.
     #[test]
@@ -539,26 +410,5 @@ mod tests {
             (true, true),
             "of a version that did not say where it was"
         );
-    }
-
-    #[test]
-    fn the_write_lock_is_waited_for_but_not_for_ever() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("turn");
-        // Not emptied: Windows lets nobody write to what is locked.
-        let mut options = OpenOptions::new();
-        options.write(true).create(true).truncate(false);
-        let open = || Arc::new(options.open(&path).unwrap());
-        let (first, second) = (open(), open());
-        first.lock().unwrap();
-        assert!(
-            !lock_in_time(&second, Duration::from_millis(1)),
-            "the first has it"
-        );
-        // std unlocks twice on Windows, and Wine has another error for the second time than it looks for.
-        let _ = first.unlock();
-        // The waiter that was given up lets go of it again, so a third gets it.
-        let third = open();
-        assert!(lock_in_time(&third, WRITE_LOCK_MOST));
     }
 }

@@ -10,7 +10,7 @@ use diesel::pg::PgConnection;
 use diesel::sql_types::Text;
 use diesel::sqlite::SqliteConnection;
 
-use super::Dialect;
+use super::{Begin, Dialect};
 use crate::StoreError;
 use crate::env::{self, Transaction};
 use crate::error::Problem;
@@ -45,9 +45,6 @@ macro_rules! on_any {
 }
 pub(crate) use on_any;
 
-/// How a transaction that writes begins on SQLite.
-const WRITE: &str = "BEGIN IMMEDIATE";
-
 impl Db {
     /// The connection inside, for statements of SQLite alone.
     pub fn sqlite(&mut self) -> Result<&mut SqliteConnection, StoreError> {
@@ -75,41 +72,23 @@ impl Db {
         &mut self,
         body: impl FnOnce(&mut Db) -> Result<T, StoreError>,
     ) -> Result<T, StoreError> {
-        self.transaction(
-            "BEGIN",
-            "BEGIN TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY",
-            body,
-        )
+        self.transaction(Begin::Snapshot, body)
     }
 
     /// Runs `body` in one transaction: all of it is stored, or nothing. On SQLite it is the only writer.
     pub fn write<T>(&mut self, body: impl FnOnce(&mut Db) -> Result<T, StoreError>) -> Result<T, StoreError> {
-        self.transaction(WRITE, "BEGIN", body)
-    }
-
-    /// Runs `body`, which is a single statement. On a server that is a transaction by itself.
-    pub fn write_once<T>(
-        &mut self,
-        body: impl FnOnce(&mut Db) -> Result<T, StoreError>,
-    ) -> Result<T, StoreError> {
-        match self {
-            Db::Postgres(_) if !env::FAULTS => body(self),
-            _ => self.write(body),
-        }
+        self.transaction(Begin::Write, body)
     }
 
     fn transaction<T>(
         &mut self,
-        on_sqlite: &str,
-        on_postgres: &str,
+        begin: Begin,
         body: impl FnOnce(&mut Db) -> Result<T, StoreError>,
     ) -> Result<T, StoreError> {
-        match self {
-            Db::Sqlite(conn) => AnsiTransactionManager::begin_transaction_sql(conn, on_sqlite)?,
-            Db::Postgres(conn) => AnsiTransactionManager::begin_transaction_sql(conn, on_postgres)?,
-        }
+        let sql = self.dialect().begin(begin);
+        on_any!(self, conn => AnsiTransactionManager::begin_transaction_sql(conn, sql))?;
         match body(self) {
-            Ok(value) => env::end(self, value, on_sqlite == WRITE),
+            Ok(value) => env::end(self, value, begin == Begin::Write),
             Err(error) => {
                 // What went wrong first is what matters.
                 let _ = self.roll_back();

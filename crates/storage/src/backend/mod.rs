@@ -116,6 +116,9 @@ pub trait Backend: Send {
 
 /// What each database does in its own way in a transaction, which is the caller's.
 pub trait Dialect {
+    /// The statement that begins such a transaction.
+    fn begin(&self, begin: Begin) -> &'static str;
+
     /// A statement for SQLite, with `INDEXED BY` and parameters like `?1`, in the words of this database.
     fn words(&self, sql: &str) -> String;
 
@@ -156,6 +159,15 @@ pub trait Dialect {
 
     /// Has a table give numbers above this one.
     fn go_on_from(&mut self, table: &str, last: i64) -> Result<(), StoreError>;
+}
+
+/// How a transaction begins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Begin {
+    /// It only reads, in one moment: it sees nothing that is stored meanwhile.
+    Snapshot,
+    /// It writes.
+    Write,
 }
 
 /// Runs `body` in one write transaction: all of it is stored, or nothing.

@@ -3,73 +3,18 @@
 use std::collections::HashMap;
 
 use diesel::prelude::*;
-use queuectl_core::{Job, QueueName, State};
+use queuectl_core::Job;
 
 use super::listing;
 use crate::rows::found_jobs;
 use crate::schema::jobs;
+use crate::types::list::{ListFilter, Position};
 use crate::{Store, StoreError};
 
 /// Jobs read by one statement.
 const CHUNK: usize = 100;
 /// Payloads that are in memory at a time.
 const PAGE_BYTES: i64 = 16 * 1024 * 1024;
-
-/// A place in a list. Ended jobs are listed in the order in which they ended if a state is asked for, all others by
-/// their numbers.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Position {
-    pub(crate) ended: i64,
-    pub(crate) id: i64,
-}
-
-impl Position {
-    pub(crate) const FIRST: Position = Position {
-        ended: i64::MIN,
-        id: i64::MIN,
-    };
-    pub(crate) const LAST: Position = Position {
-        ended: i64::MAX,
-        id: i64::MAX,
-    };
-
-    /// The place just before this one: what is above it begins here.
-    #[must_use]
-    pub fn before(self) -> Position {
-        Position {
-            id: self.id.saturating_sub(1),
-            ..self
-        }
-    }
-}
-
-/// Which jobs to list.
-#[derive(Debug, Clone, Default)]
-pub struct ListFilter {
-    /// Only in this state.
-    pub state: Option<State>,
-    /// Only in this queue.
-    pub queue: Option<QueueName>,
-    /// Only those before this place; to page through a long list, newest first.
-    pub below: Option<Position>,
-    /// Only those after this place; to page through a long list, oldest first.
-    pub above: Option<Position>,
-    /// Oldest first instead of newest first.
-    pub oldest_first: bool,
-    /// At most so many.
-    pub limit: u32,
-}
-
-impl ListFilter {
-    /// The place of a job in this list.
-    pub fn position(&self, job: &Job) -> Position {
-        let ended = match (self.state, job.finished_at) {
-            (Some(state), Some(at)) if state.is_final() => at.0,
-            _ => 0,
-        };
-        Position { ended, id: job.id.0 }
-    }
-}
 
 /// Some of the jobs of a list.
 #[derive(Debug, Default)]

@@ -9,9 +9,9 @@ use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Integer, SmallInt, Text};
 use queuectl_core::{QueueName, State, Timestamp};
 
-use super::list::{ListFilter, Position};
 use crate::StoreError;
 use crate::backend::Db;
+use crate::types::list::{ListFilter, Position};
 use crate::types::text::Words;
 
 /// Different priorities of a queue's ready jobs that are merged; if there are more, the queue's ready jobs are sorted.

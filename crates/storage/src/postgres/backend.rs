@@ -21,7 +21,7 @@ use crate::location::server::Server;
 use crate::state_dir::{Lane, NodeGuard, StateDir, WriteLock};
 use crate::types::cycle::{Cycle, CycleResult, Queues};
 use crate::types::nodes::{NewNode, Node, Wake, WakeListener};
-use crate::{Location, StoreError};
+use crate::{Location, StoreError, env};
 
 /// How long a server that went away in the middle of a commit is asked again what became of it, and the first and the
 /// longest pause between two questions.
@@ -76,9 +76,12 @@ impl PostgresBackend {
         let Some(single) = ClaimOnly::look(self.postgres()?, cycle, cursor)? else {
             return Ok(None);
         };
-        let done = self
-            .conn()?
-            .write_once(|conn| single.claim(conn.postgres()?, cycle, cursor));
+        let claim = |conn: &mut Db| single.claim(conn.postgres()?, cycle, cursor);
+        // A single statement is a transaction by itself; faults need one that can be ended.
+        let done = match env::FAULTS {
+            true => self.conn()?.write(claim),
+            false => claim(self.conn()?),
+        };
         done.map(Some)
     }
 

@@ -8,7 +8,7 @@ use super::lease;
 use super::open::number;
 use super::statements::{AddCounts, FoldCounts, InsertPayloads, LockJob, LockNamedJob, RemoveJobs};
 use crate::StoreError;
-use crate::backend::Dialect;
+use crate::backend::{Begin, Dialect};
 use crate::counts::Deltas;
 
 /// Writes differences of counts. Several nodes would wait for each other at a row, so one is added each time; what was
@@ -31,6 +31,13 @@ pub fn add_counts(conn: &mut PgConnection, deltas: Deltas) -> Result<(), StoreEr
 }
 
 impl Dialect for PgConnection {
+    fn begin(&self, begin: Begin) -> &'static str {
+        match begin {
+            Begin::Snapshot => "BEGIN TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY",
+            Begin::Write => "BEGIN",
+        }
+    }
+
     /// PostgreSQL knows no `INDEXED BY`, and its parameters are `$1`.
     fn words(&self, sql: &str) -> String {
         let sql = sql.replace("NOT INDEXED", "").replace('?', "$");

@@ -11,7 +11,7 @@ use queuectl_core::{JobRef, NodeId, State};
 use super::inserts::{self, PayloadRow};
 use super::statements::{AddToCount, QueueOf, RemoveJob};
 use crate::StoreError;
-use crate::backend::Dialect;
+use crate::backend::{Begin, Dialect};
 use crate::counts::Deltas;
 
 /// No step of a purge goes on for longer: others want to write, too, and a job's output can be large.
@@ -26,6 +26,13 @@ pub fn add_counts(conn: &mut SqliteConnection, deltas: Deltas) -> Result<(), Sto
 }
 
 impl Dialect for SqliteConnection {
+    fn begin(&self, begin: Begin) -> &'static str {
+        match begin {
+            Begin::Snapshot => "BEGIN",
+            Begin::Write => "BEGIN IMMEDIATE",
+        }
+    }
+
     fn words(&self, sql: &str) -> String {
         sql.to_owned()
     }

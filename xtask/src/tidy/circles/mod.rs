@@ -18,7 +18,6 @@ const LEFT: &[(&str, usize)] = &[
     ("crates/cli", 8),
     ("crates/executor", 8),
     ("crates/plugin-api", 4),
-    ("crates/storage", 1),
     ("crates/worker", 5),
 ];
 
