@@ -18,6 +18,7 @@ const LEFT_OUT: &[&str] = &[
     "queuectl-plugin-wasm",
     "queuectl-bench",
     "queuectl-sim",
+    "queuectl-testkit",
     "queuectl-torture",
     "xtask",
 ];
