@@ -28,6 +28,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "crates/executor",
         ],
     ),
+    ("crates/views", &["crates/core"]),
     (
         "crates/conformance",
         &[
@@ -41,6 +42,7 @@ const ARROWS: &[(&str, &[&str])] = &[
         "crates/cli",
         &[
             "crates/conformance",
+            "crates/views",
             "crates/worker",
             "crates/dlq",
             "crates/storage",

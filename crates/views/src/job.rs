@@ -1,0 +1,192 @@
+//! A job, alone and with its attempts.
+
+use std::collections::BTreeMap;
+
+use queuectl_core::json::JsonObject;
+use queuectl_core::{Command, ExecutorName, Job, JobId, NodeId, QueueName, Settings, State, Timestamp};
+use serde::Serialize;
+
+use crate::AttemptView;
+
+/// A job. Every field is always there; what does not apply is null. Times are RFC 3339 in UTC.
+#[derive(Debug, Clone, Serialize)]
+pub struct JobView {
+    /// The id the user chose, else the number as text.
+    pub id: String,
+    /// The number that the queue gave.
+    pub number: JobId,
+    /// The command as one line, for people.
+    pub command: String,
+    /// The exact program and arguments, for a command without a shell.
+    pub argv: Option<Vec<String>>,
+    /// The queue it belongs to.
+    pub queue: QueueName,
+    /// Its state.
+    pub state: State,
+    /// Higher runs first.
+    pub priority: i32,
+    /// Attempts since it was enqueued or last retried by hand.
+    pub attempts: u32,
+    /// Retries after the first attempt: the job's own number, else the setting's.
+    pub max_retries: u32,
+    /// The n-th retry waits so many seconds to the power of n: the job's own number, else the setting's.
+    pub backoff_base: f64,
+    /// Longest run of an attempt, in ms: the job's own, else the setting's; null for no limit.
+    pub timeout_ms: Option<u64>,
+    /// The executor plugin that runs it.
+    pub executor: ExecutorName,
+    /// Environment variables set for it. Null for a value that is hidden.
+    pub env: BTreeMap<String, Option<String>>,
+    /// The folder it runs in.
+    pub cwd: Option<String>,
+    /// Text for standard input; hidden as well.
+    pub stdin: Option<String>,
+    /// The executor's own object, of which what may be a secret is hidden as well.
+    pub payload: Option<JsonObject>,
+    /// JSON pointers to what is hidden and therefore null.
+    pub hidden: Vec<String>,
+    /// When it is due, while it waits for that.
+    pub run_at: Option<Timestamp>,
+    /// The node that runs it, while one does.
+    pub node: Option<NodeId>,
+    /// Whether its cancellation was asked for, and its node has not stopped it yet.
+    pub cancel_requested: bool,
+    /// When it was enqueued.
+    pub created_at: Timestamp,
+    /// When its row last changed.
+    pub updated_at: Timestamp,
+    /// When its newest attempt started.
+    pub started_at: Option<Timestamp>,
+    /// When it reached its final state.
+    pub finished_at: Option<Timestamp>,
+    /// Why its newest attempt failed.
+    pub error: Option<String>,
+    /// What of its row in the store cannot be read.
+    pub unreadable: Option<String>,
+}
+
+impl JobView {
+    /// Returns the view of a job under these settings, with the error of its newest attempt. Without `secrets`, what may be
+    /// one is hidden.
+    pub fn new(job: Job, error: Option<String>, settings: &Settings, secrets: bool) -> JobView {
+        let command = job.display(secrets);
+        let shown = if secrets {
+            job.payload.with_secrets()
+        } else {
+            job.payload.without_secrets()
+        };
+        let argv = match &job.payload.command {
+            Some(Command::Argv(argv)) => Some(argv.clone()),
+            _ => None,
+        };
+        let default_timeout = settings
+            .job_timeout
+            .and_then(|time| u64::try_from(time.as_millis()).ok());
+        JobView {
+            id: job.public_id(),
+            number: job.id,
+            command,
+            argv,
+            queue: job.queue,
+            state: job.state,
+            priority: job.priority,
+            attempts: job.attempts,
+            max_retries: job.max_retries.unwrap_or(settings.max_retries),
+            backoff_base: job.backoff_base.unwrap_or(settings.backoff_base),
+            timeout_ms: job.timeout_ms.or(default_timeout),
+            executor: job.executor,
+            env: shown.env,
+            cwd: job.payload.cwd,
+            stdin: shown.stdin,
+            payload: shown.payload,
+            hidden: shown.hidden,
+            run_at: job.due_at,
+            node: job.node,
+            cancel_requested: job.cancel_requested,
+            created_at: job.created_at,
+            updated_at: job.updated_at,
+            started_at: job.started_at,
+            finished_at: job.finished_at,
+            // A job that completed may have failed before.
+            error: error.filter(|_| job.state != State::Completed),
+            unreadable: job.unreadable,
+        }
+    }
+}
+
+/// A job with its ended attempts.
+#[derive(Debug, Serialize)]
+pub struct JobDetailView {
+    /// The job.
+    #[serde(flatten)]
+    pub job: JobView,
+    /// The last line that its newest ended attempt printed.
+    pub last_line: Option<String>,
+    /// Its ended attempts, oldest first.
+    pub attempt_history: Vec<AttemptView>,
+}
+
+/// A dead job with its last attempt.
+#[derive(Debug, Serialize)]
+pub struct DeadLetterView {
+    /// The job.
+    #[serde(flatten)]
+    pub job: JobView,
+    /// The last line that it printed.
+    pub last_line: Option<String>,
+    /// Its newest ended attempt.
+    pub last_attempt: Option<AttemptView>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use queuectl_core::Payload;
+
+    fn job() -> Job {
+        Job {
+            id: JobId(7),
+            name: None,
+            queue: QueueName::default(),
+            state: State::Failed,
+            priority: 0,
+            attempts: 1,
+            fence: 1,
+            system_failures: 0,
+            max_retries: None,
+            backoff_base: None,
+            timeout_ms: None,
+            executor: ExecutorName::default(),
+            due_at: Some(Timestamp(1_700_000_000_000)),
+            node: None,
+            cancel_requested: false,
+            created_at: Timestamp(0),
+            updated_at: Timestamp(0),
+            started_at: None,
+            finished_at: None,
+            payload: Payload {
+                command: Some(Command::Argv(vec!["echo".into(), "a b".into()])),
+                ..Payload::default()
+            },
+            unreadable: None,
+        }
+    }
+
+    /// Others parse this. A key may be added here; none may go or be renamed without a new major version.
+    #[test]
+    fn the_schema_does_not_change_silently() {
+        let view = JobView::new(job(), Some("exit status 1".into()), &Settings::default(), false);
+        let json = serde_json::to_string(&view).unwrap();
+        assert_eq!(
+            json,
+            concat!(
+                r#"{"id":"7","number":7,"command":"echo 'a b'","argv":["echo","a b"],"queue":"default","#,
+                r#""state":"failed","priority":0,"attempts":1,"max_retries":4,"backoff_base":2.0,"#,
+                r#""timeout_ms":604800000,"executor":"shell","env":{},"cwd":null,"stdin":null,"payload":null,"hidden":[],"#,
+                r#""run_at":"2023-11-14T22:13:20.000Z","node":null,"cancel_requested":false,"#,
+                r#""created_at":"1970-01-01T00:00:00.000Z","updated_at":"1970-01-01T00:00:00.000Z","#,
+                r#""started_at":null,"finished_at":null,"error":"exit status 1","unreadable":null}"#
+            )
+        );
+    }
+}

@@ -1,0 +1,25 @@
+//! What queuectl shows: jobs, attempts, nodes, counts, settings, plugins, and what a command has done.
+//!
+//! Each type here is one document of `docs/json.md`, with its fields in the order in which they are printed. Programs read
+//! them, so fields are added and never renamed or removed within a major version. How a view looks to people is up to
+//! whoever prints it. This crate deliberately reads nothing: a view is made from types of the core, or field by field.
+
+mod attempt;
+mod change;
+mod database;
+mod job;
+mod node;
+mod plugin;
+mod setting;
+mod status;
+
+pub use attempt::{AttemptView, LogView};
+pub use change::{AskedView, ChangedView, CountView, EnqueuedView, StartedView};
+pub use database::{
+    BackupView, CheckView, CompactView, CopyView, InitView, MigrateView, MigrationView, PathView,
+};
+pub use job::{DeadLetterView, JobDetailView, JobView};
+pub use node::{NodeState, NodeView};
+pub use plugin::{InstalledView, PluginCaseView, PluginCheckView, PluginInfoView, PluginRunView, PluginView};
+pub use setting::SettingView;
+pub use status::{StateCounts, StatusView};

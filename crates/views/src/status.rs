@@ -1,0 +1,58 @@
+//! How many jobs there are, and who runs them.
+
+use std::collections::BTreeMap;
+
+use queuectl_core::{State, Timestamp};
+use serde::Serialize;
+
+use crate::NodeView;
+
+/// Jobs by state. Every state is there.
+#[derive(Debug, Clone, Serialize)]
+#[serde(transparent)]
+pub struct StateCounts(BTreeMap<&'static str, u64>);
+
+impl Default for StateCounts {
+    fn default() -> StateCounts {
+        StateCounts(State::ALL.into_iter().map(|state| (state.name(), 0)).collect())
+    }
+}
+
+impl StateCounts {
+    /// Adds jobs in a state.
+    pub fn add(&mut self, state: State, jobs: u64) {
+        *self.0.entry(state.name()).or_default() += jobs;
+    }
+
+    /// Returns the jobs in a state.
+    pub fn of(&self, state: State) -> u64 {
+        self.0.get(state.name()).copied().unwrap_or(0)
+    }
+}
+
+/// A queue as a whole.
+#[derive(Debug, Serialize)]
+pub struct StatusView {
+    /// The queue's file, or where it is on PostgreSQL, without a password.
+    pub db: String,
+    /// Its size in bytes: the file with its write-ahead log, or the tables with their indexes.
+    pub bytes: u64,
+    /// The size of long outputs and logs on this machine, in bytes.
+    pub folder_bytes: u64,
+    /// When the next waiting job is due.
+    pub next_due: Option<Timestamp>,
+    /// Jobs by state, over all queues.
+    pub total: StateCounts,
+    /// Jobs by queue, then by state. Queues without jobs are absent.
+    pub queues: BTreeMap<String, StateCounts>,
+    /// All nodes.
+    pub nodes: Vec<NodeView>,
+}
+
+impl StatusView {
+    /// Adds jobs of a queue in a state.
+    pub fn add(&mut self, queue: String, state: State, jobs: u64) {
+        self.total.add(state, jobs);
+        self.queues.entry(queue).or_default().add(state, jobs);
+    }
+}
