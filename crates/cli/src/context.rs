@@ -8,19 +8,17 @@ use etcetera::BaseStrategy;
 use queuectl_core::Settings;
 use queuectl_storage::{Location, OpenMode, Store, StoreError};
 
-use crate::cli::{ColorWhen, Global, LogFormat};
 use crate::exit::Usage;
-use crate::output::diagnostics;
+use crate::global::{ColorWhen, Global, LogFormat};
+use crate::output::{Output, diagnostics};
 use crate::secret;
 
 /// What every command needs to know.
 pub struct Context {
     /// The queue.
     pub location: Location,
-    /// Print JSON.
-    pub json: bool,
-    /// Print control characters as they are.
-    pub raw: bool,
+    /// How results are printed.
+    pub output: Output,
     /// Folders for plugins, absolute.
     pub plugin_dirs: Vec<PathBuf>,
     log_options: Vec<OsString>,
@@ -51,8 +49,7 @@ impl Context {
         }
         Ok(Context {
             location,
-            json: global.json,
-            raw: global.raw,
+            output: global.output(),
             plugin_dirs,
             log_options: log_options(global),
         })

@@ -3,16 +3,15 @@
 //! Nodes log what they do; other commands log only warnings. `-v` and `-q` move the level, `QUEUECTL_LOG` replaces it
 //! with a filter such as `queuectl_worker=debug,warn`. Spans are not printed: each event says all it has to say.
 //!
-//! A node and its worker processes do not wait for whoever reads their log; see `queue`. An event of the name
+//! A node and its worker processes do not wait for whoever reads their log; see [`crate::stderr`]. An event of the name
 //! [`FINAL_MESSAGE`] is followed by the end of the process, so it alone is waited for.
 
 mod format;
-mod queue;
 
 use std::io;
 use std::panic::PanicHookInfo;
 
-use anstream::{AutoStream, ColorChoice};
+use anstream::ColorChoice;
 use anyhow::Result;
 use queuectl_executor::FINAL_MESSAGE;
 use tracing::Subscriber;
@@ -22,8 +21,9 @@ use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 
-use crate::cli::{Global, LogFormat};
 use crate::exit::Usage;
+use crate::global::{Global, LogFormat};
+use crate::stderr::{color, queue};
 use format::{JsonLines, TextLines};
 
 /// While it lives, the process logs. Then the last lines are written.
@@ -68,26 +68,6 @@ pub fn start(global: &Global, is_node: bool) -> Result<Logging> {
     }
     subscriber.try_init()?;
     Ok(Logging(()))
-}
-
-/// Whether and how standard error shows colours.
-pub fn color() -> ColorChoice {
-    AutoStream::choice(&io::stderr())
-}
-
-/// Takes lines on their way to standard error. A node never waits for that; any other process does.
-pub fn write(lines: &[u8]) -> io::Result<()> {
-    match queue::queue() {
-        Some(_) => queue::push(lines),
-        None => io::Write::write_all(&mut io::stderr(), lines)?,
-    }
-    Ok(())
-}
-
-/// Takes lines that a worker process wrote.
-pub fn pass_on(lines: &[u8]) {
-    // A closed standard error is nobody listening.
-    let _ = write(lines);
 }
 
 /// What the standard library would write to standard error by itself, and wait for.

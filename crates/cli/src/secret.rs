@@ -5,17 +5,13 @@
 //! Not done on Windows, where other processes cannot look, and for `db:copy`, which has two locations and ends soon.
 
 use anyhow::Result;
-use queuectl_storage::PostgresLocation;
+use queuectl_storage::{Location, PostgresLocation};
 
-use crate::cli::Global;
-use crate::context::Context;
-
-/// Names the descriptor to read the location from.
-pub const OPTION: &str = "internal-secret";
+use crate::global::Global;
 
 /// Starts this process anew if its arguments or its environment have a password in them.
-pub fn leave_sight(global: &Global, context: &Context) -> Result<()> {
-    imp::leave_sight(global, context)
+pub fn leave_sight(global: &Global, location: &Location) -> Result<()> {
+    imp::leave_sight(global, location)
 }
 
 /// The location that the one who started this process hands over.
@@ -44,9 +40,8 @@ mod imp {
     use nix::fcntl::{FcntlArg, FdFlag, fcntl};
     use queuectl_storage::{Location, PostgresLocation, harmless};
 
-    use super::OPTION;
-    use crate::cli::Global;
-    use crate::context::Context;
+    use crate::global::Global;
+    use crate::global::SECRET;
 
     /// The reading end of a pipe, which the new process inherits.
     pub type Handed = Option<PipeReader>;
@@ -54,9 +49,9 @@ mod imp {
     /// What fits into a pipe that nobody reads yet.
     const MOST: usize = 32 * 1024;
 
-    pub fn leave_sight(global: &Global, context: &Context) -> Result<()> {
+    pub fn leave_sight(global: &Global, location: &Location) -> Result<()> {
         let named = std::env::var("QUEUECTL_DB").unwrap_or_default();
-        let place = match &context.location {
+        let place = match location {
             Location::Postgres(place) => Some(place),
             Location::Sqlite(_) => None,
         };
@@ -119,7 +114,7 @@ mod imp {
         fcntl(&reader, FcntlArg::F_SETFD(FdFlag::empty())).context("cannot hand over a pipe")?;
         command
             .env_remove("PGPASSWORD")
-            .arg(format!("--{OPTION}"))
+            .arg(format!("--{SECRET}"))
             .arg(reader.as_raw_fd().to_string());
         Ok(Some(reader))
     }
@@ -178,15 +173,14 @@ mod imp {
     use std::process::Command;
 
     use anyhow::{Result, bail};
-    use queuectl_storage::PostgresLocation;
+    use queuectl_storage::{Location, PostgresLocation};
 
-    use crate::cli::Global;
-    use crate::context::Context;
+    use crate::global::Global;
 
     /// Nothing is handed over but the environment.
     pub type Handed = ();
 
-    pub fn leave_sight(_: &Global, _: &Context) -> Result<()> {
+    pub fn leave_sight(_: &Global, _: &Location) -> Result<()> {
         Ok(())
     }
 

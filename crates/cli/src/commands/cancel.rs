@@ -10,6 +10,7 @@ use super::wait::Patience;
 use crate::context::Context;
 use crate::exit::Exit;
 use crate::output::diagnostics;
+use crate::registry::Run;
 
 /// Cancel jobs; running ones are stopped
 #[derive(Debug, Args)]
@@ -22,31 +23,33 @@ pub struct CancelArgs {
     wait: bool,
 }
 
-pub fn run(args: &CancelArgs, context: &Context) -> Result<Exit> {
-    let mut store = context.open()?;
-    let mut stopping = Vec::new();
-    let exit = for_each_job(&args.jobs, context, |job| {
-        let now = store.now()?;
-        Ok(match store.cancel(job, now)? {
-            Cancelled::Now => "cancelled",
-            Cancelled::Requested => {
-                stopping.push(job.clone());
-                "is being stopped"
-            }
+impl Run for CancelArgs {
+    fn run(self, context: &Context) -> Result<Exit> {
+        let mut store = context.open()?;
+        let mut stopping = Vec::new();
+        let exit = for_each_job(&self.jobs, context, |job| {
+            let now = store.now()?;
+            Ok(match store.cancel(job, now)? {
+                Cancelled::Now => "cancelled",
+                Cancelled::Requested => {
+                    stopping.push(job.clone());
+                    "is being stopped"
+                }
+            })
+        })?;
+        if !self.wait {
+            return Ok(exit);
+        }
+        let mut all_cancelled = true;
+        for job in &stopping {
+            all_cancelled &= wait_until_stopped(&mut store, job)?;
+        }
+        Ok(if exit == Exit::OK && !all_cancelled {
+            Exit::NEGATIVE
+        } else {
+            exit
         })
-    })?;
-    if !args.wait {
-        return Ok(exit);
     }
-    let mut all_cancelled = true;
-    for job in &stopping {
-        all_cancelled &= wait_until_stopped(&mut store, job)?;
-    }
-    Ok(if exit == Exit::OK && !all_cancelled {
-        Exit::NEGATIVE
-    } else {
-        exit
-    })
 }
 
 /// Waits until the job runs no more. False if it ended by itself before it could be stopped.

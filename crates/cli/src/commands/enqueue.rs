@@ -4,15 +4,14 @@ mod bulk;
 mod ignored;
 mod options;
 mod schema;
+mod typed;
 mod validate;
-pub mod words;
-
-use std::io::{self, Write};
+mod words;
 
 use anyhow::Result;
 use clap::Args;
 use queuectl_core::{Clock, JobRef, SystemClock};
-use serde::Serialize;
+use queuectl_views::EnqueuedView;
 
 use self::ignored::Ignored;
 use self::options::JobOptions;
@@ -22,7 +21,7 @@ use super::wait::wait_for;
 use crate::context::Context;
 use crate::exit::{Exit, Usage};
 use crate::input::job::validate;
-use crate::output::{diagnostics, done, json as json_out};
+use crate::output::{diagnostics, warn_unprinted};
 
 /// Store a job; print its id
 #[derive(Debug, Args)]
@@ -70,25 +69,7 @@ Examples:
   queuectl enqueue --executor http --payload '{\"url\":\"https://example.com/\"}'
   queuectl enqueue --queue mail --from jobs.jsonl";
 
-/// A stored job.
-#[derive(Serialize)]
-struct Stored<'a> {
-    id: &'a str,
-}
-
-impl EnqueueArgs {
-    /// The command, as it was typed.
-    pub fn words(&self) -> &[String] {
-        &self.words
-    }
-
-    /// Takes the words for a program and its arguments, whatever they look like.
-    pub fn take_exactly(&mut self) {
-        self.exact = true;
-    }
-}
-
-pub fn run(args: EnqueueArgs, context: &Context) -> Result<Exit> {
+fn run(args: EnqueueArgs, context: &Context) -> Result<Exit> {
     let EnqueueArgs {
         words,
         exact,
@@ -143,20 +124,11 @@ pub fn run(args: EnqueueArgs, context: &Context) -> Result<Exit> {
         .id
         .as_ref()
         .map_or_else(|| number.to_string(), |name| name.to_string());
-    done::printed_or_warn(print_id(&mut io::stdout(), &id, context.json), || {
-        format!("job '{id}' is stored")
-    });
+    let stored = EnqueuedView { id: &id };
+    let printed = context.output.document(&stored, |page| page.line(&id));
+    warn_unprinted(printed, || format!("job '{id}' is stored"));
     if wait {
         return wait_for(&mut store, &[JobRef::Number(number)], None);
     }
     Ok(Exit::OK)
-}
-
-fn print_id(out: &mut impl Write, id: &str, json: bool) -> io::Result<()> {
-    if json {
-        writeln!(out, "{}", json_out::to_line(&Stored { id })?)?;
-    } else {
-        writeln!(out, "{id}")?;
-    }
-    out.flush()
 }

@@ -3,11 +3,11 @@
 use anyhow::Result;
 use clap::Args;
 use queuectl_storage::{OpenMode, Store, StoreError};
-use serde::Serialize;
+use queuectl_views::InitView;
 
 use crate::context::Context;
 use crate::exit::Exit;
-use crate::output::done;
+use crate::registry::Run;
 
 /// Create the queue if it does not exist
 #[derive(Debug, Args)]
@@ -15,29 +15,23 @@ use crate::output::done;
 `enqueue`, `config:set` and `worker:start` create it on their own; this is for scripts that need it to exist.")]
 pub struct InitArgs {}
 
-#[derive(Serialize)]
-struct Made {
-    /// The queue's file, or where it is on PostgreSQL.
-    db: String,
-    /// Whether it was not there before.
-    made: bool,
-}
-
-pub fn run(_: &InitArgs, context: &Context) -> Result<Exit> {
-    let made = match Store::open(&context.location, OpenMode::MustExist) {
-        Ok(_) => false,
-        Err(StoreError::Missing) => {
-            context.open_or_create()?;
-            true
-        }
-        Err(error) => return Err(error.into()),
-    };
-    let db = context.location.to_string();
-    let line = if made {
-        format!("made the queue {db}")
-    } else {
-        format!("the queue {db} is there")
-    };
-    done::tell(context, &Made { db, made }, &line);
-    Ok(Exit::OK)
+impl Run for InitArgs {
+    fn run(self, context: &Context) -> Result<Exit> {
+        let made = match Store::open(&context.location, OpenMode::MustExist) {
+            Ok(_) => false,
+            Err(StoreError::Missing) => {
+                context.open_or_create()?;
+                true
+            }
+            Err(error) => return Err(error.into()),
+        };
+        let db = context.location.to_string();
+        let line = if made {
+            format!("made the queue {db}")
+        } else {
+            format!("the queue {db} is there")
+        };
+        context.output.done(&InitView { db, made }, &line);
+        Ok(Exit::OK)
+    }
 }

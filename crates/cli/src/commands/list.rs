@@ -1,22 +1,20 @@
 //! `list`: the jobs there are, oldest first; the newest of them if there are many. The oldest is the one with the
 //! smallest number, in a list of ended jobs the one that ended first.
 
-use std::io::{self, BufWriter};
-
 use anyhow::Result;
 use clap::Args;
 use queuectl_core::limits::LIST_ROWS;
-use queuectl_core::{Job, QueueName, Settings, State, Timestamp, UnknownState};
+use queuectl_core::{Job, QueueName, State, Timestamp, UnknownState};
 use queuectl_storage::{ListFilter, Page, Position, Store};
+use queuectl_views::JobView;
 
 use crate::context::Context;
 use crate::exit::Exit;
+use crate::load;
 use crate::number::whole;
-use crate::output::diagnostics;
-use crate::output::job::JobView;
-use crate::output::json::ArrayPrinter;
-use crate::output::table::{self, Column, Table};
+use crate::output::table::{Cell, Column};
 use crate::output::time::relative;
+use crate::registry::Run;
 
 /// List jobs
 #[derive(Debug, Args)]
@@ -64,37 +62,46 @@ pub const TABLE_ROWS: u32 = 100;
 /// Jobs read at a time; each can be as large as a payload may be.
 const PAGE: u32 = 100;
 
-pub fn run(args: &ListArgs, context: &Context) -> Result<Exit> {
-    let mut store = context.open()?;
-    let settings = store.settings()?;
-    let filter = ListFilter {
-        state: args.state.and_then(|filter| filter.0),
-        queue: args.queue.clone(),
-        ..ListFilter::default()
-    };
-    if context.json {
-        let mut array = ArrayPrinter::start(BufWriter::new(io::stdout().lock()))?;
-        pages(&mut store, filter, args.limit, |store, job| {
-            array.item(&JobView::load(store, job, &settings, args.secrets)?)?;
+impl Run for ListArgs {
+    fn run(self, context: &Context) -> Result<Exit> {
+        let mut store = context.open()?;
+        let settings = store.settings()?;
+        let now = store.now()?;
+        let filter = ListFilter {
+            state: self.state.and_then(|filter| filter.0),
+            queue: self.queue,
+            ..ListFilter::default()
+        };
+        let limit = context.output.limit(self.limit, TABLE_ROWS);
+        let with_error = context.output.prints_all_fields();
+        let mut list = context.output.long_list(&COLUMNS)?;
+        let more = pages(&mut store, filter, limit, |store, job| {
+            let error = match with_error {
+                true => load::last_error(store, &job)?,
+                false => None,
+            };
+            let view = JobView::new(job, error, &settings, self.secrets);
+            list.item(&view, || row(&view, now))?;
             Ok(())
         })?;
-        array.end()?;
-        return Ok(Exit::OK);
+        list.end()?;
+        if let Some(limit) = limit.filter(|_| more) {
+            let remark = format!("these are the newest {limit} jobs; --limit N shows more");
+            context.output.remark(&remark);
+        }
+        Ok(Exit::OK)
     }
-    let now = store.now()?;
-    let mut table = Table::new(&COLUMNS, context.raw);
-    let limit = args.limit.unwrap_or(TABLE_ROWS);
-    let more = pages(&mut store, filter, Some(limit), |_, job| {
-        add_row(&mut table, &job, &settings, now, args.secrets);
-        Ok(())
-    })?;
-    table.print()?;
-    if more {
-        diagnostics::note(&format!(
-            "these are the newest {limit} jobs; --limit N shows more"
-        ));
-    }
-    Ok(Exit::OK)
+}
+
+fn row(job: &JobView, now: Timestamp) -> Vec<Cell> {
+    vec![
+        job.id.as_str().into(),
+        Cell::of_state(job.state),
+        job.queue.as_str().into(),
+        format!("{}/{}", job.attempts, job.max_retries.saturating_add(1)).into(),
+        relative(job.run_at.unwrap_or(job.updated_at), now).into(),
+        job.command.as_str().into(),
+    ]
 }
 
 /// Visits the jobs that fit page by page, oldest first; with a limit only the newest. Returns whether there are
@@ -130,18 +137,4 @@ pub fn pages(
             return Ok(first.is_some());
         }
     }
-}
-
-fn add_row(table: &mut Table, job: &Job, settings: &Settings, now: Timestamp, secrets: bool) {
-    let retries = job.max_retries.unwrap_or(settings.max_retries);
-    let when = relative(job.due_at.unwrap_or(job.updated_at), now);
-    let cells = vec![
-        table.cell(&job.public_id()),
-        table::state(job.state),
-        table.cell(job.queue.as_str()),
-        table.cell(&format!("{}/{}", job.attempts, retries.saturating_add(1))),
-        table.cell(&when),
-        table.cell(&job.display(secrets)),
-    ];
-    table.cells(cells);
 }

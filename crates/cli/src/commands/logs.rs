@@ -13,16 +13,16 @@ use clap::Args;
 use queuectl_core::range::Whole;
 use queuectl_core::{Attempt, Job, JobRef, Outcome, OutcomeKind, State};
 use queuectl_storage::Store;
-use serde::Serialize;
+use queuectl_views::LogView;
 
 use super::wait::Patience;
 use crate::context::Context;
 use crate::exit::{Ended, Exit, Usage};
 use crate::number::whole;
-use crate::output::attempt::AttemptView;
 use crate::output::escape::BytesWriter;
 use crate::output::time::exact;
-use crate::output::{diagnostics, json};
+use crate::output::{Output, diagnostics};
+use crate::registry::Run;
 
 /// Numbers of attempts.
 const ATTEMPT: Whole = Whole {
@@ -48,46 +48,34 @@ pub struct LogsArgs {
     follow: bool,
 }
 
-/// The output of an ended attempt. Bytes that are no UTF-8 are replaced by U+FFFD.
-#[derive(Serialize)]
-struct LogView {
-    id: String,
-    #[serde(flatten)]
-    attempt: AttemptView,
-    /// The first bytes that were kept.
-    head: String,
-    /// The last bytes that were kept, if some between were left out.
-    tail: String,
-    /// Bytes between head and tail.
-    omitted_bytes: u64,
-    /// The file with a longer part of the output, if there is one.
-    file: Option<PathBuf>,
-}
-
-pub fn run(args: &LogsArgs, context: &Context) -> Result<Exit> {
-    let mut store = context.open()?;
-    let job = store.job(&args.job)?;
-    if context.json {
-        if args.follow {
-            return Err(Usage::new("--json prints one document, so it cannot follow; leave -f out").into());
+impl Run for LogsArgs {
+    fn run(self, context: &Context) -> Result<Exit> {
+        let mut store = context.open()?;
+        let job = store.job(&self.job)?;
+        if !context.output.takes_bytes() {
+            if self.follow {
+                return Err(
+                    Usage::new("--json prints one document, so it cannot follow; leave -f out").into(),
+                );
+            }
+            return print_document(&mut store, &job, self.attempt, context);
         }
-        return print_json(&mut store, &job, args);
+        match self.attempt {
+            Some(_) => {
+                let fence = choose(&mut store, &job, self.attempt)?;
+                let mut patience = Patience::new(None);
+                let follow = self.follow.then_some(&mut patience);
+                print_attempt(&mut store, &self.job, fence, follow, context)?;
+            }
+            None if self.follow => follow(&mut store, &self.job, context)?,
+            None if job.fence == 0 => diagnostics::note(&not_started(&job)),
+            None => {
+                let fence = choose(&mut store, &job, None)?;
+                print_attempt(&mut store, &self.job, fence, None, context)?;
+            }
+        }
+        Ok(Exit::OK)
     }
-    match args.attempt {
-        Some(_) => {
-            let fence = choose(&mut store, &job, args.attempt)?;
-            let mut patience = Patience::new(None);
-            let follow = args.follow.then_some(&mut patience);
-            print_attempt(&mut store, &args.job, fence, follow, context)?;
-        }
-        None if args.follow => follow(&mut store, &args.job, context)?,
-        None if job.fence == 0 => diagnostics::note(&not_started(&job)),
-        None => {
-            let fence = choose(&mut store, &job, None)?;
-            print_attempt(&mut store, &args.job, fence, None, context)?;
-        }
-    }
-    Ok(Exit::OK)
 }
 
 fn not_started(job: &Job) -> String {
@@ -123,9 +111,9 @@ fn choose(store: &mut Store, job: &Job, attempt: Option<u32>) -> Result<i64> {
     })
 }
 
-fn print_json(store: &mut Store, job: &Job, args: &LogsArgs) -> Result<Exit> {
-    let mut fence = choose(store, job, args.attempt)?;
-    if args.attempt.is_none() {
+fn print_document(store: &mut Store, job: &Job, attempt: Option<u32>, context: &Context) -> Result<Exit> {
+    let mut fence = choose(store, job, attempt)?;
+    if attempt.is_none() {
         // The running attempt has no ending to report yet; the newest that ended has.
         fence = store.last_attempt(job.id)?.map_or(fence, |attempt| attempt.fence);
     }
@@ -136,15 +124,9 @@ fn print_json(store: &mut Store, job: &Job, args: &LogsArgs) -> Result<Exit> {
         }
         .into());
     };
-    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-    json::print(&LogView {
-        id: job.public_id(),
-        head: text(&attempt.output.head),
-        tail: text(&attempt.output.tail),
-        omitted_bytes: attempt.output.omitted_bytes(),
-        file: Some(store.outputs()?.file(job.id.0, fence)).filter(|file| file.exists()),
-        attempt: AttemptView::from(&attempt),
-    })?;
+    let file = Some(store.outputs()?.file(job.id.0, fence)).filter(|file| file.exists());
+    let view = LogView::new(job.public_id(), &attempt, file);
+    context.output.document(&view, |_| Ok(()))?;
     Ok(Exit::OK)
 }
 
@@ -206,7 +188,7 @@ fn print_attempt(
     let is_followed = follow.is_some();
     let patience = follow.unwrap_or(&mut once);
     let mut found = patience.ask(store, |store| store.job(job))?;
-    let mut printer = Printer::new(store.outputs()?.file(found.id.0, fence), context.raw);
+    let mut printer = Printer::new(store.outputs()?.file(found.id.0, fence), &context.output);
     loop {
         let marker = patience.ask(store, Store::change_marker)?;
         let ended = patience.ask(store, |store| store.attempt(found.id, fence))?;
@@ -244,11 +226,11 @@ struct Printer {
 }
 
 impl Printer {
-    fn new(path: PathBuf, raw: bool) -> Printer {
+    fn new(path: PathBuf, output: &Output) -> Printer {
         Printer {
             path,
             file: None,
-            out: BytesWriter::new(io::stdout().lock(), raw),
+            out: output.bytes(),
             position: 0,
         }
     }

@@ -1,19 +1,78 @@
-//! The commands, one file per command or family of commands. Each has its `*Args`, as they are typed, and a function that
-//! resolves them, does the work through the store and prints.
+//! The commands, one a file, and the table of all of them.
+//!
+//! A file has the arguments of a command, as they are typed, and what it does with them: it resolves them, does the work
+//! through the store, and hands views to [`Output`](crate::output::Output). A new command is such a file and a line in
+//! [`COMMANDS`].
 
-pub mod batch;
-pub mod cancel;
-pub mod config;
-pub mod db;
-pub mod dlq;
-pub mod enqueue;
-pub mod init;
-pub mod list;
-pub mod logs;
-pub mod plugin;
-pub mod purge;
-pub mod retry;
-pub mod show;
-pub mod status;
-pub mod wait;
-pub mod worker;
+mod batch;
+mod cancel;
+mod config;
+mod confirm;
+mod db;
+mod dlq;
+mod enqueue;
+mod help;
+mod init;
+mod list;
+mod logs;
+mod plugin;
+mod purge;
+mod retry;
+mod show;
+mod status;
+mod version;
+mod wait;
+mod worker;
+
+use crate::registry::{Entry, command};
+
+/// All commands, in the order of the help.
+pub static COMMANDS: &[Entry] = &[
+    command::<enqueue::EnqueueArgs>("enqueue").harmless(),
+    command::<init::InitArgs>("init"),
+    command::<list::ListArgs>("list").harmless(),
+    command::<show::ShowArgs>("show").harmless(),
+    command::<logs::LogsArgs>("logs").harmless(),
+    command::<status::StatusArgs>("status").harmless(),
+    command::<wait::WaitArgs>("wait").harmless(),
+    command::<cancel::CancelArgs>("cancel"),
+    command::<retry::RetryArgs>("retry"),
+    command::<purge::PurgeArgs>("purge"),
+    command::<worker::start::StartArgs>("worker:start").node(),
+    command::<worker::stop::StopArgs>("worker:stop"),
+    command::<worker::list::ListArgs>("worker:list")
+        .aliases(&["worker:status"])
+        .harmless(),
+    command::<worker::run::RunArgs>("worker:run").hidden().node(),
+    command::<dlq::list::ListArgs>("dlq:list").harmless(),
+    command::<dlq::show::ShowArgs>("dlq:show").harmless(),
+    command::<dlq::retry::RetryArgs>("dlq:retry"),
+    command::<dlq::purge::PurgeArgs>("dlq:purge"),
+    command::<config::list::ListArgs>("config:list").harmless(),
+    command::<config::get::GetArgs>("config:get")
+        .aliases(&["config:show"])
+        .harmless(),
+    command::<config::set::SetArgs>("config:set").harmless(),
+    command::<config::unset::UnsetArgs>("config:unset").harmless(),
+    command::<db::check::CheckArgs>("db:check").harmless(),
+    command::<db::backup::BackupArgs>("db:backup").harmless(),
+    command::<db::copy::CopyArgs>("db:copy").naming_queues(),
+    command::<db::migrate::MigrateArgs>("db:migrate"),
+    command::<db::path::PathArgs>("db:path").harmless(),
+    command::<db::compact::CompactArgs>("db:compact"),
+    command::<plugin::list::ListArgs>("plugin:list").harmless(),
+    command::<plugin::info::InfoArgs>("plugin:info").harmless(),
+    command::<plugin::run::RunArgs>("plugin:run"),
+    command::<plugin::check::CheckArgs>("plugin:check"),
+    command::<plugin::check::CaseArgs>("plugin:check-case").hidden(),
+    command::<plugin::install::InstallArgs>("plugin:install"),
+    command::<plugin::new::NewArgs>("plugin:new"),
+    command::<plugin::probe::ProbeArgs>("plugin:probe").hidden(),
+    command::<help::HelpArgs>("help").hidden(),
+    command::<version::VersionArgs>("version").hidden(),
+];
+
+/// Returns the command that a word names.
+pub fn find(word: &str) -> Option<&'static Entry> {
+    COMMANDS.iter().find(|entry| entry.is_named(word))
+}

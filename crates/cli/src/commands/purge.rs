@@ -7,9 +7,11 @@ use clap::Args;
 use queuectl_core::{QueueName, State, Timestamp, parse_duration};
 use queuectl_storage::PurgeFilter;
 
-use super::dlq::{confirm, count, meant};
+use super::batch::count;
+use super::confirm::{confirm, meant};
 use crate::context::Context;
 use crate::exit::Exit;
+use crate::registry::Run;
 
 /// Remove ended jobs for good, with their attempts and output
 #[derive(Debug, Args)]
@@ -49,40 +51,39 @@ fn final_state(text: &str) -> Result<State, String> {
     }
 }
 
-pub fn run(args: &PurgeArgs, context: &Context) -> Result<Exit> {
-    let mut store = context.open()?;
-    let mut states = args.states.clone();
-    if states.is_empty() {
-        states = vec![State::Completed, State::Cancelled];
+impl Run for PurgeArgs {
+    fn run(self, context: &Context) -> Result<Exit> {
+        let mut store = context.open()?;
+        let mut states = self.states.clone();
+        if states.is_empty() {
+            states = vec![State::Completed, State::Cancelled];
+        }
+        states.sort_unstable();
+        states.dedup();
+        if !self.dry_run && !self.yes {
+            let names: Vec<&str> = states.iter().map(|state| state.name()).collect();
+            let what = meant(&names.join(" and "), self.queue.as_ref(), self.older_than);
+            confirm(&what, context)?;
+        }
+        let age = self.older_than.unwrap_or_default();
+        let age = i64::try_from(age.as_millis()).unwrap_or(i64::MAX);
+        // "Before" is meant strictly, and a job that ended in this very moment has ended.
+        let before = Timestamp(store.now()?.0.saturating_sub(age).saturating_add(1));
+        let mut jobs = 0;
+        for state in states {
+            let filter = PurgeFilter {
+                state,
+                queue: self.queue.clone(),
+                ended_before: Some(before),
+                limit: STEP,
+            };
+            jobs += if self.dry_run {
+                store.count_purgeable(&filter)?
+            } else {
+                store.purge_all(&filter)?
+            };
+        }
+        let what = if self.dry_run { "would be purged" } else { "purged" };
+        Ok(count(jobs, what, context))
     }
-    states.sort_unstable();
-    states.dedup();
-    if !args.dry_run && !args.yes {
-        let names: Vec<&str> = states.iter().map(|state| state.name()).collect();
-        let what = meant(&names.join(" and "), args.queue.as_ref(), args.older_than);
-        confirm(&what, context)?;
-    }
-    let age = args.older_than.unwrap_or_default();
-    let age = i64::try_from(age.as_millis()).unwrap_or(i64::MAX);
-    // "Before" is meant strictly, and a job that ended in this very moment has ended.
-    let before = Timestamp(store.now()?.0.saturating_sub(age).saturating_add(1));
-    let mut jobs = 0;
-    for state in states {
-        let filter = PurgeFilter {
-            state,
-            queue: args.queue.clone(),
-            ended_before: Some(before),
-            limit: STEP,
-        };
-        jobs += if args.dry_run {
-            store.count_purgeable(&filter)?
-        } else {
-            store.purge_all(&filter)?
-        };
-    }
-    count(
-        jobs,
-        if args.dry_run { "would be purged" } else { "purged" },
-        context,
-    )
 }

@@ -8,6 +8,7 @@ use queuectl_storage::Only;
 use super::batch::for_each_job;
 use crate::context::Context;
 use crate::exit::Exit;
+use crate::registry::Run;
 
 /// Run dead, cancelled or failed jobs again, now and with fresh attempts
 #[derive(Debug, Args)]
@@ -17,11 +18,13 @@ pub struct RetryArgs {
     jobs: Vec<JobRef>,
 }
 
-pub fn run(args: &RetryArgs, context: &Context) -> Result<Exit> {
-    let mut store = context.open()?;
-    for_each_job(&args.jobs, context, |job| {
-        let now = store.now()?;
-        store.retry(job, &Only::default(), now)?;
-        Ok("pending")
-    })
+impl Run for RetryArgs {
+    fn run(self, context: &Context) -> Result<Exit> {
+        let mut store = context.open()?;
+        for_each_job(&self.jobs, context, |job| {
+            let now = store.now()?;
+            store.retry(job, &Only::default(), now)?;
+            Ok("pending")
+        })
+    }
 }

@@ -1,21 +1,19 @@
 //! `show`: everything about one job.
 
-use std::io::{self, Write};
 use std::time::Duration;
 
 use anyhow::Result;
 use clap::Args;
-use queuectl_core::{Attempt, HIDDEN, Job, JobRef, Settings, Timestamp};
-use queuectl_storage::{Store, StoreError};
-use serde::Serialize;
+use queuectl_core::{Attempt, HIDDEN, Job, JobRef, Timestamp};
+use queuectl_storage::Store;
+use queuectl_views::{AttemptView, JobDetailView, JobView};
 
 use crate::context::Context;
 use crate::exit::Exit;
-use crate::output::attempt::{AttemptView, ending};
-use crate::output::job::JobView;
-use crate::output::table::{Column, Table};
+use crate::load;
+use crate::output::table::Column;
 use crate::output::time::{exact, local};
-use crate::output::{escape, json};
+use crate::registry::Run;
 
 /// Show one job with its attempts
 #[derive(Debug, Args)]
@@ -28,76 +26,84 @@ pub struct ShowArgs {
     secrets: bool,
 }
 
-#[derive(Serialize)]
-struct Shown {
-    #[serde(flatten)]
-    job: JobView,
-    /// The last line that its newest ended attempt printed.
-    last_line: Option<String>,
-    /// The ended attempts, oldest first.
-    attempt_history: Vec<AttemptView>,
-}
+const ATTEMPTS: [Column; 9] = [
+    Column::whole("ATTEMPT"),
+    Column::whole("OUTCOME"),
+    Column::whole("ENDED BY").expendable(2),
+    Column::whole("STARTED").expendable(1),
+    Column::whole("TOOK"),
+    Column::whole("NODE").expendable(4),
+    Column::whole("WORKER").expendable(5),
+    Column::whole("OUTPUT").expendable(3),
+    Column::sentence("REASON", 16),
+];
 
-pub fn run(args: &ShowArgs, context: &Context) -> Result<Exit> {
-    let mut store = context.open()?;
-    let settings = store.settings()?;
-    let job = store.job(&args.job)?;
-    let attempts = store.attempts_without_output(job.id)?;
-    let last_line = last_line(&mut store, &job, &attempts)?;
-    print(job, &attempts, last_line, &settings, args.secrets, context)?;
-    Ok(Exit::OK)
-}
-
-/// The last line that the newest of a job's ended attempts printed.
-pub fn last_line(store: &mut Store, job: &Job, attempts: &[Attempt]) -> Result<Option<String>, StoreError> {
-    let Some(newest) = attempts.last() else {
-        return Ok(None);
-    };
-    let newest = store.attempt(job.id, newest.fence)?;
-    Ok(newest.as_ref().and_then(queuectl_dlq::last_line))
+impl Run for ShowArgs {
+    fn run(self, context: &Context) -> Result<Exit> {
+        let mut store = context.open()?;
+        let job = store.job(&self.job)?;
+        let attempts = store.attempts_without_output(job.id)?;
+        print(&mut store, job, &attempts, self.secrets, context)?;
+        Ok(Exit::OK)
+    }
 }
 
 /// Prints a job and its attempts, with secrets or without.
 pub fn print(
+    store: &mut Store,
     job: Job,
     attempts: &[Attempt],
-    last_line: Option<String>,
-    settings: &Settings,
     secrets: bool,
     context: &Context,
 ) -> Result<()> {
-    let error = attempts.last().map(|attempt| attempt.outcome.message.clone());
+    let settings = store.settings()?;
+    let last_line = load::last_line(store, &job, attempts)?;
     let input = job.payload.stdin.as_ref().map(String::len);
-    let own = job.payload.payload.as_ref().map(|own| match secrets {
-        true => own.as_str().to_owned(),
-        false => own.marked(),
+    let payload = job.payload.payload.as_ref().map(|payload| match secrets {
+        true => payload.as_str().to_owned(),
+        false => payload.marked(),
     });
+    let error = attempts.last().map(|attempt| attempt.outcome.message.clone());
     let error = error.filter(|message| !message.is_empty());
-    let view = JobView::new(job, error, settings, secrets);
-    if context.json {
-        let attempt_history = attempts.iter().map(AttemptView::from).collect();
-        json::print(&Shown {
-            job: view,
-            last_line,
-            attempt_history,
-        })?;
-        return Ok(());
-    }
-    let mut out = anstream::stdout().lock();
-    for (name, value) in fields(&view, last_line, own, input) {
-        let value = if context.raw {
-            value
-        } else {
-            escape::line(&value).into_owned()
-        };
-        writeln!(out, "{name:<13} {value}")?;
-    }
-    drop(out);
-    if !attempts.is_empty() {
-        writeln!(io::stdout())?;
-        print_attempts(attempts, context.raw)?;
-    }
+    let view = JobDetailView {
+        job: JobView::new(job, error, &settings, secrets),
+        last_line,
+        attempt_history: attempts.iter().map(AttemptView::from).collect(),
+    };
+    context.output.document(&view, |page| {
+        for (name, value) in fields(&view.job, view.last_line.clone(), payload, input) {
+            page.field(name, &value)?;
+        }
+        if attempts.is_empty() {
+            return Ok(());
+        }
+        page.text("")?;
+        page.table(&ATTEMPTS, attempts.iter().map(row))
+    })?;
     Ok(())
+}
+
+fn row(attempt: &Attempt) -> Vec<String> {
+    vec![
+        attempt.number.to_string(),
+        attempt.outcome.kind.to_string(),
+        ending(attempt.outcome.exit_code, attempt.outcome.signal),
+        local(attempt.started_at),
+        exact(attempt.finished_at.since(attempt.started_at)),
+        attempt.node.to_string(),
+        attempt.worker.to_string(),
+        format!("{} B", attempt.output.total_bytes),
+        attempt.outcome.message.clone(),
+    ]
+}
+
+/// Returns the exit status or the signal of an attempt, for a narrow column.
+pub fn ending(exit_code: Option<i32>, signal: Option<i32>) -> String {
+    match (exit_code, signal) {
+        (_, Some(signal)) => format!("signal {signal}"),
+        (Some(code), None) => format!("exit {code}"),
+        (None, None) => "-".to_owned(),
+    }
 }
 
 /// What there is to say about a job with that payload for its executor and so many bytes of input; what does not apply
@@ -158,33 +164,4 @@ fn fields(
     all.into_iter()
         .filter_map(|(name, value)| Some((name, value?)))
         .collect()
-}
-
-fn print_attempts(attempts: &[Attempt], raw: bool) -> io::Result<()> {
-    let columns = [
-        Column::whole("ATTEMPT"),
-        Column::whole("OUTCOME"),
-        Column::whole("ENDED BY").expendable(2),
-        Column::whole("STARTED").expendable(1),
-        Column::whole("TOOK"),
-        Column::whole("NODE").expendable(4),
-        Column::whole("WORKER").expendable(5),
-        Column::whole("OUTPUT").expendable(3),
-        Column::sentence("REASON", 16),
-    ];
-    let mut table = Table::new(&columns, raw);
-    for attempt in attempts {
-        table.row([
-            attempt.number.to_string(),
-            attempt.outcome.kind.to_string(),
-            ending(&attempt.outcome),
-            local(attempt.started_at),
-            exact(attempt.finished_at.since(attempt.started_at)),
-            attempt.node.to_string(),
-            attempt.worker.to_string(),
-            format!("{} B", attempt.output.total_bytes),
-            attempt.outcome.message.clone(),
-        ]);
-    }
-    table.print()
 }

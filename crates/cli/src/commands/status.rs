@@ -1,19 +1,21 @@
 //! `status`: how many jobs are in which state, which nodes run, how large the queue is.
 
 use std::collections::BTreeMap;
-use std::io::{self, Write};
+use std::io;
 
 use anyhow::Result;
 use clap::Args;
 use queuectl_core::{QueueName, State, Timestamp};
-use serde::Serialize;
+use queuectl_views::{StateCounts, StatusView};
 
+use super::worker::list::{NODES, node_row};
 use crate::context::Context;
 use crate::exit::Exit;
-use crate::output::node::{self, NodeView};
-use crate::output::table::{Column, Table};
+use crate::load;
+use crate::output::page::Page;
+use crate::output::table::Column;
 use crate::output::time::relative;
-use crate::output::{escape, json};
+use crate::registry::Run;
 
 /// Count jobs by queue and state, and show the nodes
 #[derive(Debug, Args)]
@@ -23,48 +25,26 @@ pub struct StatusArgs {
     queue: Option<QueueName>,
 }
 
-#[derive(Serialize)]
-struct StatusView {
-    /// The queue's file, or where it is on PostgreSQL.
-    db: String,
-    /// Its size: the file with its write-ahead log, or the tables with their indexes.
-    bytes: u64,
-    /// The size of long outputs and logs on this machine.
-    folder_bytes: u64,
-    /// When the next waiting job is due.
-    next_due: Option<Timestamp>,
-    /// Jobs by state, over all queues; every state is there.
-    total: BTreeMap<&'static str, u64>,
-    /// Jobs by queue, then by state.
-    queues: BTreeMap<String, BTreeMap<&'static str, u64>>,
-    nodes: Vec<NodeView>,
-}
-
-pub fn run(args: &StatusArgs, context: &Context) -> Result<Exit> {
-    let mut store = context.open()?;
-    let none: BTreeMap<&str, u64> = State::ALL.into_iter().map(|state| (state.name(), 0)).collect();
-    let mut total = none.clone();
-    let mut queues: BTreeMap<String, BTreeMap<&str, u64>> = BTreeMap::new();
-    for count in store.counts(args.queue.as_ref())? {
-        *total.entry(count.state.name()).or_default() += count.jobs;
-        let queue = queues.entry(count.queue).or_insert_with(|| none.clone());
-        queue.insert(count.state.name(), count.jobs);
+impl Run for StatusArgs {
+    fn run(self, context: &Context) -> Result<Exit> {
+        let mut store = context.open()?;
+        let counts = store.counts(self.queue.as_ref())?;
+        let mut view = StatusView {
+            db: context.location.to_string(),
+            bytes: store.bytes()?,
+            folder_bytes: store.folder_bytes(),
+            next_due: store.next_due()?,
+            total: StateCounts::default(),
+            queues: BTreeMap::new(),
+            nodes: load::nodes(&mut store)?,
+        };
+        for count in counts {
+            view.add(count.queue, count.state, count.jobs);
+        }
+        let now = store.now()?;
+        context.output.document(&view, |page| print(&view, now, page))?;
+        Ok(Exit::OK)
     }
-    let view = StatusView {
-        db: context.location.to_string(),
-        bytes: store.bytes()?,
-        folder_bytes: store.folder_bytes(),
-        next_due: store.next_due()?,
-        total,
-        queues,
-        nodes: NodeView::load_all(&mut store)?,
-    };
-    if context.json {
-        json::print(&view)?;
-    } else {
-        print(&view, store.now()?, context.raw)?;
-    }
-    Ok(Exit::OK)
 }
 
 fn column(state: State) -> Column {
@@ -79,44 +59,32 @@ fn column(state: State) -> Column {
     }
 }
 
-fn print(view: &StatusView, now: Timestamp, raw: bool) -> Result<()> {
-    let mut out = io::stdout();
-    let db = if raw {
-        view.db.as_str().into()
-    } else {
-        escape::line(&view.db)
-    };
+fn print(view: &StatusView, now: Timestamp, page: &mut Page) -> io::Result<()> {
     let kib = |bytes: u64| bytes.div_ceil(1024);
-    match view.folder_bytes {
-        0 => writeln!(out, "{db} ({} KiB)", kib(view.bytes))?,
-        beside => writeln!(
-            out,
-            "{db} ({} KiB, and {} KiB of long outputs and logs)",
-            kib(view.bytes),
-            kib(beside)
-        )?,
+    let (db, size) = (&view.db, kib(view.bytes));
+    match kib(view.folder_bytes) {
+        0 => page.line(&format!("{db} ({size} KiB)"))?,
+        folder => page.line(&format!(
+            "{db} ({size} KiB, and {folder} KiB of long outputs and logs)"
+        ))?,
     }
     if let Some(due) = view.next_due {
-        writeln!(out, "next job due {}", relative(due, now))?;
+        page.line(&format!("next job due {}", relative(due, now)))?;
     }
-    writeln!(out)?;
+    page.text("")?;
     let mut columns = vec![Column::name("QUEUE", 7)];
     columns.extend(State::ALL.map(column));
-    let mut table = Table::new(&columns, raw);
-    let rows = view.queues.iter().map(|(name, counts)| (name.as_str(), counts));
-    let total = (view.queues.len() != 1).then_some(("all", &view.total));
-    for (name, counts) in rows.chain(total) {
-        let counts = State::ALL
-            .iter()
-            .map(|state| counts.get(state.name()).copied().unwrap_or(0).to_string());
-        table.row(std::iter::once(name.to_owned()).chain(counts));
-    }
-    table.print()?;
-    writeln!(out)?;
+    let queues = view.queues.iter().map(|(name, counts)| row(name, counts));
+    let total = (view.queues.len() != 1).then(|| row("all", &view.total));
+    page.table(&columns, queues.chain(total))?;
+    page.text("")?;
     if view.nodes.is_empty() {
-        writeln!(out, "no node is running; `queuectl worker:start` starts one")?;
-        return Ok(());
+        return page.line("no node is running; `queuectl worker:start` starts one");
     }
-    node::print_table(&view.nodes, now, raw)?;
-    Ok(())
+    page.table(&NODES, view.nodes.iter().map(|node| node_row(node, now)))
+}
+
+fn row(name: &str, counts: &StateCounts) -> Vec<String> {
+    let counts = State::ALL.into_iter().map(|state| counts.of(state).to_string());
+    std::iter::once(name.to_owned()).chain(counts).collect()
 }

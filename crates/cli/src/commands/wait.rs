@@ -13,6 +13,7 @@ use crate::context::Context;
 use crate::exit::{Ended, Exit};
 use crate::output::diagnostics;
 use crate::output::time::exact;
+use crate::registry::Run;
 
 /// Wait until jobs have ended, and exit with their status
 #[derive(Debug, Args)]
@@ -43,8 +44,10 @@ const OUTAGE: Duration = Duration::from_secs(60);
 /// Longest pause between two tries to reach it.
 const RETRY_MOST: Duration = Duration::from_secs(2);
 
-pub fn run(args: &WaitArgs, context: &Context) -> Result<Exit> {
-    wait_for(&mut context.open()?, &args.jobs, args.timeout)
+impl Run for WaitArgs {
+    fn run(self, context: &Context) -> Result<Exit> {
+        wait_for(&mut context.open()?, &self.jobs, self.timeout)
+    }
 }
 
 /// Waits until all jobs have ended. The status is the first, in order, that is not 0.

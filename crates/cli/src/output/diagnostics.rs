@@ -6,7 +6,7 @@ use std::io::Write;
 use anstyle::{AnsiColor, Style};
 
 use super::escape::line;
-use crate::logging;
+use crate::stderr;
 
 /// Bold red, for errors.
 const ERROR: Style = AnsiColor::Red.on_default().bold();
@@ -39,8 +39,8 @@ pub fn ask(question: &str) {
 }
 
 fn write(text: Arguments<'_>) {
-    let mut bytes = anstream::AutoStream::new(Vec::new(), logging::color());
+    let mut bytes = anstream::AutoStream::new(Vec::new(), stderr::color());
     let _ = bytes
         .write_fmt(text)
-        .and_then(|()| logging::write(&bytes.into_inner()));
+        .and_then(|()| stderr::write(&bytes.into_inner()));
 }

@@ -1,10 +1,11 @@
-//! JSON documents on standard output, safe to look at on a terminal.
+//! JSON, safe to look at on a terminal.
 
 use std::fmt::Write as _;
 use std::io::{self, Write};
 
 use serde::Serialize;
 
+use super::encode::{Encode, Shape};
 use super::escape::is_unsafe;
 
 /// The value as one line of JSON. What a terminal could take for a command is written as `\uXXXX`, which means the
@@ -28,35 +29,56 @@ pub fn to_line(value: &impl Serialize) -> io::Result<String> {
     Ok(safe)
 }
 
-/// Prints one document on one line.
-pub fn print(value: &impl Serialize) -> io::Result<()> {
-    writeln!(io::stdout().lock(), "{}", to_line(value)?)
+/// One document a line; the items of a long list between brackets.
+pub struct Json {
+    shape: Shape,
+    is_empty: bool,
 }
 
-/// Prints an array whose items come one by one.
-pub struct ArrayPrinter<W: Write> {
-    out: W,
-    empty: bool,
+impl Json {
+    pub fn new(shape: Shape) -> Json {
+        Json {
+            shape,
+            is_empty: true,
+        }
+    }
 }
 
-impl<W: Write> ArrayPrinter<W> {
-    /// Opens the array.
-    pub fn start(mut out: W) -> io::Result<Self> {
-        out.write_all(b"[")?;
-        Ok(ArrayPrinter { out, empty: true })
+impl Encode for Json {
+    fn start(&mut self, out: &mut dyn Write) -> io::Result<()> {
+        match self.shape {
+            Shape::Document | Shape::Records => Ok(()),
+            Shape::Array | Shape::LongArray => out.write_all(b"["),
+        }
     }
 
-    /// Adds one item.
-    pub fn item(&mut self, value: &impl Serialize) -> io::Result<()> {
-        let separator = if self.empty { "\n" } else { ",\n" };
-        self.empty = false;
-        write!(self.out, "{separator}{}", to_line(value)?)
+    fn item(&mut self, json: &str, out: &mut dyn Write) -> io::Result<()> {
+        let separator = match (self.shape, self.is_empty) {
+            (Shape::Document | Shape::Records, _) => return writeln!(out, "{json}"),
+            (Shape::Array, true) => "",
+            (Shape::Array, false) => ",",
+            (Shape::LongArray, true) => "\n",
+            (Shape::LongArray, false) => ",\n",
+        };
+        self.is_empty = false;
+        write!(out, "{separator}{json}")
     }
 
-    /// Closes the array.
-    pub fn end(mut self) -> io::Result<()> {
-        self.out.write_all(if self.empty { b"]\n" } else { b"\n]\n" })?;
-        self.out.flush()
+    fn end(&mut self, out: &mut dyn Write) -> io::Result<()> {
+        match self.shape {
+            Shape::Document | Shape::Records => Ok(()),
+            Shape::LongArray if !self.is_empty => out.write_all(b"\n]\n"),
+            Shape::Array | Shape::LongArray => out.write_all(b"]\n"),
+        }
+    }
+}
+
+/// One document a line, whatever belongs together.
+pub struct JsonLines;
+
+impl Encode for JsonLines {
+    fn item(&mut self, json: &str, out: &mut dyn Write) -> io::Result<()> {
+        writeln!(out, "{json}")
     }
 }
 
@@ -74,14 +96,23 @@ mod tests {
         assert_eq!(serde_json::from_str::<[String; 1]>(&line).unwrap(), hidden);
     }
 
-    #[test]
-    fn arrays_are_valid_at_any_length() {
-        for items in [vec![], vec![1], vec![1, 2, 3]] {
-            let mut out = Vec::new();
-            let mut array = ArrayPrinter::start(&mut out).unwrap();
-            items.iter().for_each(|item| array.item(item).unwrap());
-            array.end().unwrap();
-            assert_eq!(serde_json::from_slice::<Vec<i32>>(&out).unwrap(), items);
+    fn encoded(mut encoder: impl Encode, items: &[i32]) -> String {
+        let mut out = Vec::new();
+        encoder.start(&mut out).unwrap();
+        for item in items {
+            encoder.item(&item.to_string(), &mut out).unwrap();
         }
+        encoder.end(&mut out).unwrap();
+        String::from_utf8(out).unwrap()
+    }
+
+    /// Others read line by line; what stands on a line must not change.
+    #[test]
+    fn lines_and_arrays_are_what_the_page_says() {
+        let all = |shape| [&[][..], &[1], &[1, 2]].map(|items| encoded(Json::new(shape), items));
+        assert_eq!(all(Shape::Array), ["[]\n", "[1]\n", "[1,2]\n"]);
+        assert_eq!(all(Shape::LongArray), ["[]\n", "[\n1\n]\n", "[\n1,\n2\n]\n"]);
+        assert_eq!(all(Shape::Records), ["", "1\n", "1\n2\n"]);
+        assert_eq!(encoded(JsonLines, &[1, 2]), "1\n2\n");
     }
 }

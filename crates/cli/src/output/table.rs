@@ -74,6 +74,34 @@ pub struct Cell {
     style: Style,
 }
 
+impl<T: Into<String>> From<T> for Cell {
+    fn from(text: T) -> Cell {
+        let style = Style::new();
+        Cell {
+            text: text.into(),
+            style,
+        }
+    }
+}
+
+impl Cell {
+    /// Returns a job's state in its colour.
+    pub fn of_state(state: State) -> Cell {
+        let colour = match state {
+            State::Pending | State::Scheduled => None,
+            State::Processing => Some(AnsiColor::Cyan),
+            State::Completed => Some(AnsiColor::Green),
+            State::Failed => Some(AnsiColor::Yellow),
+            State::Dead => Some(AnsiColor::Red),
+            State::Cancelled => Some(AnsiColor::BrightBlack),
+        };
+        Cell {
+            text: state.name().to_owned(),
+            style: colour.map_or_else(Style::new, AnsiColor::on_default),
+        }
+    }
+}
+
 /// A table under construction.
 pub struct Table {
     columns: Vec<Column>,
@@ -82,7 +110,7 @@ pub struct Table {
 }
 
 impl Table {
-    /// A table with these columns.
+    /// Returns a table with these columns.
     pub fn new(columns: &[Column], raw: bool) -> Table {
         Table {
             columns: columns.to_vec(),
@@ -91,28 +119,20 @@ impl Table {
         }
     }
 
-    /// Adds a row of plain texts.
-    pub fn row<T: AsRef<str>>(&mut self, texts: impl IntoIterator<Item = T>) {
-        let cells = texts.into_iter().map(|text| self.cell(text.as_ref())).collect();
-        self.cells(cells);
-    }
-
-    /// Adds a row of cells.
-    pub fn cells(&mut self, cells: Vec<Cell>) {
+    /// Adds a row, whose texts may be from anywhere.
+    pub fn row<T: Into<Cell>>(&mut self, cells: impl IntoIterator<Item = T>) {
+        let cells = cells.into_iter().map(|cell| self.on_one_line(cell.into()));
+        let cells = cells.collect();
         self.rows.push(cells);
     }
 
-    /// A cell with text from anywhere.
-    pub fn cell(&self, text: &str) -> Cell {
-        let text = match text.split_once('\n') {
-            Some((first, _)) if self.raw => format!("{first}{ELLIPSIS}"),
-            None if self.raw => text.to_owned(),
-            _ => escape::line(text).into_owned(),
-        };
-        Cell {
-            text,
-            style: Style::new(),
+    fn on_one_line(&self, mut cell: Cell) -> Cell {
+        match cell.text.split_once('\n') {
+            Some((first, _)) if self.raw => cell.text = format!("{first}{ELLIPSIS}"),
+            None if self.raw => {}
+            _ => cell.text = escape::line(&cell.text).into_owned(),
         }
+        cell
     }
 
     /// Prints the table.
@@ -240,22 +260,6 @@ fn terminal_width() -> Option<usize> {
     Some(usize::from(width)).filter(|width| *width > 0)
 }
 
-/// A job's state in its colour.
-pub fn state(state: State) -> Cell {
-    let colour = match state {
-        State::Pending | State::Scheduled => None,
-        State::Processing => Some(AnsiColor::Cyan),
-        State::Completed => Some(AnsiColor::Green),
-        State::Failed => Some(AnsiColor::Yellow),
-        State::Dead => Some(AnsiColor::Red),
-        State::Cancelled => Some(AnsiColor::BrightBlack),
-    };
-    Cell {
-        text: state.name().to_owned(),
-        style: colour.map_or_else(Style::new, AnsiColor::on_default),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -270,7 +274,7 @@ mod tests {
 
     fn lines(rows: &[[&str; 5]], width: Option<usize>) -> Vec<String> {
         let mut table = Table::new(&COLUMNS, true);
-        rows.iter().for_each(|row| table.row(row));
+        rows.iter().for_each(|row| table.row(*row));
         table.lines(width)
     }
 

@@ -3,11 +3,11 @@
 use anyhow::Result;
 use clap::Args;
 use queuectl_storage::{Location, OpenMode, Store, StoreError};
-use serde::Serialize;
+use queuectl_views::CopyView;
 
 use crate::context::Context;
 use crate::exit::{Ended, Exit};
-use crate::output::done;
+use crate::registry::Run;
 
 /// Copy a queue elsewhere, also between SQLite and PostgreSQL
 #[derive(Debug, Args)]
@@ -26,37 +26,29 @@ pub struct CopyArgs {
     to: String,
 }
 
-#[derive(Serialize)]
-struct CopyView {
-    from: String,
-    to: String,
-    jobs: u64,
-    attempts: u64,
-    outputs: u64,
-    settings: u64,
-}
-
-pub fn copy(args: &CopyArgs, context: &Context) -> Result<Exit> {
-    let (from, to): (Location, Location) = (args.from.parse()?, args.to.parse()?);
-    let mut source = Store::open(&from, OpenMode::MustExist).map_err(|error| at(&from, error))?;
-    if source.nodes_with_lives()?.iter().any(|(_, lives)| *lives) {
-        return Err(StoreError::NodesLive.into());
+impl Run for CopyArgs {
+    fn run(self, context: &Context) -> Result<Exit> {
+        let (from, to): (Location, Location) = (self.from.parse()?, self.to.parse()?);
+        let mut source = Store::open(&from, OpenMode::MustExist).map_err(|error| at(&from, error))?;
+        if source.nodes_with_lives()?.iter().any(|(_, lives)| *lives) {
+            return Err(StoreError::NodesLive.into());
+        }
+        let copied = source.copy_to_location(&to).map_err(|error| at(&to, error))?;
+        let view = CopyView {
+            from: from.to_string(),
+            to: to.to_string(),
+            jobs: copied.jobs,
+            attempts: copied.attempts,
+            outputs: copied.outputs,
+            settings: copied.settings,
+        };
+        let line = format!(
+            "copied {} jobs, {} attempts, {} outputs and {} settings to {}, and compared them",
+            view.jobs, view.attempts, view.outputs, view.settings, view.to
+        );
+        context.output.done(&view, &line);
+        Ok(Exit::OK)
     }
-    let copied = source.copy_to_location(&to).map_err(|error| at(&to, error))?;
-    let view = CopyView {
-        from: from.to_string(),
-        to: to.to_string(),
-        jobs: copied.jobs,
-        attempts: copied.attempts,
-        outputs: copied.outputs,
-        settings: copied.settings,
-    };
-    let line = format!(
-        "copied {} jobs, {} attempts, {} outputs and {} settings to {}, and compared them",
-        view.jobs, view.attempts, view.outputs, view.settings, view.to
-    );
-    done::tell(context, &view, &line);
-    Ok(Exit::OK)
 }
 
 /// The error of one of two queues, with its place.

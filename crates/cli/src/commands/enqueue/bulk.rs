@@ -1,22 +1,23 @@
 //! `enqueue --from` and arrays of jobs: many JSON documents, stored batch by batch with bounded memory.
 
 use std::fs::File;
-use std::io::{self, BufReader, BufWriter, Read, Write};
+use std::io::{self, BufReader, BufWriter, Read, Stdout};
 
 use anyhow::{Context as _, Result};
 use jiff::ZonedDateTime;
 use queuectl_core::limits::{ENQUEUE_BATCH, PAYLOAD_BYTES};
-use queuectl_core::{Clock, JobSpec, ValidJob};
+use queuectl_core::{Clock, JobId, JobSpec, ValidJob};
 use queuectl_storage::{Store, StoreClock, StoreError};
+use queuectl_views::EnqueuedView;
 
 use super::ignored::Ignored;
-use super::print_id;
 use super::validate::Validator;
 use crate::context::Context;
 use crate::exit::{Exit, Usage};
 use crate::input::documents::{Document, Documents, Place, is_one_word};
 use crate::input::job::validate;
-use crate::output::{diagnostics, done};
+use crate::output::list::Records;
+use crate::output::{diagnostics, warn_unprinted};
 
 /// Longest line: the largest payload, and room for a job's other fields.
 const LINE_BYTES: usize = PAYLOAD_BYTES + 64 * 1024;
@@ -53,7 +54,7 @@ pub fn run(source: Source, options: &JobSpec, context: &Context) -> Result<Exit>
         ignored: Ignored::default(),
         options,
         validator: Validator::new(context),
-        json: context.json,
+        records: context.output.records(BufWriter::new(io::stdout())),
         batch: Batch::default(),
         stored: 0,
         go_on_from: 1,
@@ -100,7 +101,7 @@ struct Bulk<'a> {
     ignored: Ignored,
     options: &'a JobSpec,
     validator: Validator<'a>,
-    json: bool,
+    records: Records<BufWriter<Stdout>>,
     batch: Batch,
     /// Jobs stored so far.
     stored: u64,
@@ -216,22 +217,20 @@ impl Bulk<'_> {
             self.stored += numbers.len() as u64;
             // Before printing can fail: the summary must know what is stored.
             self.go_on_from = self.documents.line() + 1;
-            let mut out = BufWriter::new(io::stdout().lock());
-            let mut print = || -> io::Result<()> {
-                for (job, number) in batch.jobs.iter().zip(&numbers) {
-                    match &job.id {
-                        Some(name) => print_id(&mut Unflushed(&mut out), name.as_str(), self.json)?,
-                        None => print_id(&mut Unflushed(&mut out), &number.to_string(), self.json)?,
-                    }
-                }
-                out.flush()
-            };
-            let printed = print();
-            drop(out);
+            let printed = self.print_ids(&batch.jobs, &numbers);
             self.tell(printed, numbers.len() as u64);
         }
         self.go_on_from = self.documents.line() + 1;
         Ok(())
+    }
+
+    fn print_ids(&mut self, jobs: &[ValidJob], numbers: &[JobId]) -> io::Result<()> {
+        for (job, number) in jobs.iter().zip(numbers) {
+            let number = number.to_string();
+            let id = job.id.as_ref().map_or(number.as_str(), |name| name.as_str());
+            self.records.item(&EnqueuedView { id }, id)?;
+        }
+        self.records.flush()
     }
 
     /// Stored is stored: ids that cannot be printed are a warning, said once.
@@ -239,7 +238,7 @@ impl Bulk<'_> {
         let failed = matches!(&printed, Err(error) if error.kind() != io::ErrorKind::BrokenPipe);
         if failed && self.untold == 0 {
             let stored = self.stored;
-            done::printed_or_warn(printed, || format!("{stored} jobs are stored so far"));
+            warn_unprinted(printed, || format!("{stored} jobs are stored so far"));
         }
         self.untold += if failed { jobs } else { 0 };
     }
@@ -288,18 +287,6 @@ impl Bulk<'_> {
                 "correct what was named and go on from line {from}: tail -n +{from} FILE"
             ))
         }
-    }
-}
-
-/// Ids are flushed once a batch.
-struct Unflushed<'a, W>(&'a mut W);
-
-impl<W: Write> Write for Unflushed<'_, W> {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.write(bytes)
-    }
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
     }
 }
 

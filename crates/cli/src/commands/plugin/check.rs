@@ -3,7 +3,7 @@
 
 use std::ffi::OsString;
 use std::fs;
-use std::io::{self, Write};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -13,7 +13,7 @@ use jiff::ZonedDateTime;
 use queuectl_conformance::{Checked, Options, Verdict, check_plugin, serve_case};
 use queuectl_core::range::Whole;
 use queuectl_core::{Clock as _, JobSpec, SystemClock, parse_duration};
-use serde::Serialize;
+use queuectl_views::{PluginCaseView, PluginCheckView};
 
 use super::run::executor_of;
 use super::{file, settings};
@@ -21,7 +21,9 @@ use crate::context::Context;
 use crate::exit::{Exit, Failed, Usage};
 use crate::input::job::validate;
 use crate::number::whole;
-use crate::output::{done, escape, json as json_out};
+use crate::output::page::Page;
+use crate::output::warn_unprinted;
+use crate::registry::Run;
 
 /// Jobs run at a time, in the cases that run many.
 const MANY: Whole = Whole { min: 1, max: 10_000 };
@@ -61,46 +63,26 @@ pub struct CaseArgs {
     case: String,
 }
 
-#[derive(Serialize)]
-struct CheckView {
-    file: String,
-    ok: bool,
-    passed: usize,
-    failed: usize,
-    skipped: usize,
-    cases: Vec<CaseView>,
-}
-
-#[derive(Serialize)]
-struct CaseView {
-    name: &'static str,
-    rule: &'static str,
-    result: &'static str,
-    /// What happened, or why it was not tried.
-    detail: Option<String>,
-    duration_ms: u128,
-}
-
-impl CaseView {
-    fn new(checked: &Checked) -> CaseView {
-        let (result, detail) = match &checked.verdict {
-            Verdict::Ok => ("ok", None),
-            Verdict::Failed(what) => ("failed", Some(what.clone())),
-            Verdict::Skipped(why) => ("skipped", Some(why.clone())),
-        };
-        CaseView {
-            name: checked.name,
-            rule: checked.rule,
-            result,
-            detail,
-            duration_ms: checked.took.as_millis(),
-        }
+fn case_view(checked: &Checked) -> PluginCaseView {
+    let (result, detail) = match &checked.verdict {
+        Verdict::Ok => ("ok", None),
+        Verdict::Failed(what) => ("failed", Some(what.clone())),
+        Verdict::Skipped(why) => ("skipped", Some(why.clone())),
+    };
+    PluginCaseView {
+        name: checked.name,
+        rule: checked.rule,
+        result,
+        detail,
+        duration_ms: checked.took.as_millis(),
     }
 }
 
-pub fn run_case(args: &CaseArgs, _: &Context) -> Result<Exit> {
-    serve_case(&args.file, &args.case)?;
-    Ok(Exit::OK)
+impl Run for CaseArgs {
+    fn run(self, _: &Context) -> Result<Exit> {
+        serve_case(&self.file, &self.case)?;
+        Ok(Exit::OK)
+    }
 }
 
 /// Longest that a case may take by default.
@@ -141,58 +123,60 @@ pub fn broken_rules(plugin: &Path, job: Option<&str>, context: &Context) -> Resu
     Ok(broken)
 }
 
-pub fn run(args: &CheckArgs, context: &Context) -> Result<Exit> {
-    let plugin = file(&args.plugin, context)?;
-    let options = Options {
-        sample: args.job.as_deref().map(sample).transpose()?,
-        long: args.long_job.as_deref().map(sample).transpose()?,
-        limit: args.timeout,
-        many: args.many.into(),
-        ..options(&plugin, context)?
-    };
-    let begun = Instant::now();
-    let mut cases = Vec::new();
-    let mut printed = Ok(());
-    check_plugin(&options, |checked| {
-        let case = CaseView::new(checked);
-        if !context.json && printed.is_ok() {
-            printed = print(&case);
-        }
-        cases.push(case);
-    })
-    .map_err(Failed::executor)?;
-    let count = |result| cases.iter().filter(|case| case.result == result).count();
-    let (passed, failed, skipped) = (count("ok"), count("failed"), count("skipped"));
-    let took = begun.elapsed().as_secs_f32();
-    let summary = format!("{passed} ok, {failed} failed, {skipped} skipped in {took:.1} s");
-    let printed = if context.json {
-        json_out::print(&CheckView {
+impl Run for CheckArgs {
+    fn run(self, context: &Context) -> Result<Exit> {
+        let plugin = file(&self.plugin, context)?;
+        let options = Options {
+            sample: self.job.as_deref().map(sample).transpose()?,
+            long: self.long_job.as_deref().map(sample).transpose()?,
+            limit: self.timeout,
+            many: self.many.into(),
+            ..options(&plugin, context)?
+        };
+        let begun = Instant::now();
+        let mut cases = Vec::new();
+        let mut printed = Ok(());
+        check_plugin(&options, |checked| {
+            let case = case_view(checked);
+            if printed.is_ok() {
+                printed = context.output.for_people(|page| print(&case, page));
+            }
+            cases.push(case);
+        })
+        .map_err(Failed::executor)?;
+        let count = |result| cases.iter().filter(|case| case.result == result).count();
+        let (passed, failed, skipped) = (count("ok"), count("failed"), count("skipped"));
+        let took = begun.elapsed().as_secs_f32();
+        let summary = format!("{passed} ok, {failed} failed, {skipped} skipped in {took:.1} s");
+        let view = PluginCheckView {
             file: plugin.display().to_string(),
             ok: failed == 0,
             passed,
             failed,
             skipped,
             cases,
-        })
-    } else {
-        printed.and_then(|()| writeln!(io::stdout(), "\n{summary}"))
-    };
-    // The verdict is told by the status, whoever reads the rest.
-    done::printed_or_warn(printed, || summary);
-    Ok(if failed == 0 { Exit::OK } else { Exit::NEGATIVE })
+        };
+        let printed = printed.and_then(|()| {
+            context
+                .output
+                .document(&view, |page| page.text(&format!("\n{summary}")))
+        });
+        // The verdict is told by the status, whoever reads the rest.
+        warn_unprinted(printed, || summary);
+        Ok(if failed == 0 { Exit::OK } else { Exit::NEGATIVE })
+    }
 }
 
-fn print(case: &CaseView) -> io::Result<()> {
-    let mut out = io::stdout().lock();
-    let detail = escape::line(case.detail.as_deref().unwrap_or_default());
+fn print(case: &PluginCaseView, page: &mut Page) -> io::Result<()> {
+    let (name, rule) = (case.name, case.rule);
+    let detail = case.detail.as_deref().unwrap_or_default();
     match case.result {
-        "failed" => writeln!(
-            out,
-            "FAILED   {:<17} expected: {}\n{:26} happened: {detail}",
-            case.name, case.rule, ""
-        ),
-        "skipped" => writeln!(out, "skipped  {:<17} {detail}", case.name),
-        _ => writeln!(out, "ok       {:<17} {}", case.name, case.rule),
+        "failed" => {
+            page.line(&format!("FAILED   {name:<17} expected: {rule}"))?;
+            page.line(&format!("{:26} happened: {detail}", ""))
+        }
+        "skipped" => page.line(&format!("skipped  {name:<17} {detail}")),
+        _ => page.line(&format!("ok       {name:<17} {rule}")),
     }
 }
 

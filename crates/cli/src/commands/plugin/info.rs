@@ -1,16 +1,18 @@
 //! `plugin:info`: everything about one plugin, and whether jobs could run on it now.
 
-use std::io::{self, Write};
+use std::io;
 
 use anyhow::Result;
 use clap::Args;
 use queuectl_executor::PluginInfo;
-use serde::Serialize;
+use queuectl_views::PluginInfoView;
+use serde_json::Value;
 
 use super::{UNHEALTHY, ask, file};
 use crate::context::Context;
 use crate::exit::Exit;
-use crate::output::{escape, json};
+use crate::output::page::Page;
+use crate::registry::Run;
 
 /// Describe a plugin, and say whether jobs can run on it now
 #[derive(Debug, Args)]
@@ -23,69 +25,54 @@ pub struct InfoArgs {
     plugin: String,
 }
 
-#[derive(Serialize)]
-struct InfoView<'a> {
-    #[serde(flatten)]
-    info: &'a PluginInfo,
-    file: String,
-    abi: String,
-    healthy: bool,
-    /// Why it is not.
-    reason: Option<String>,
-}
-
-pub fn run(args: &InfoArgs, context: &Context) -> Result<Exit> {
-    let file = file(&args.plugin, context)?;
-    let mut probe = ask(&file, context)?;
-    let health = probe.fingerprint()?;
-    let info = probe.info();
-    let view = InfoView {
-        info,
-        file: file.display().to_string(),
-        abi: format!("1.{}", info.minor),
-        healthy: health.is_ok(),
-        reason: health.err(),
-    };
-    if context.json {
-        json::print(&view)?;
-    } else {
-        print(&view, context)?;
+impl Run for InfoArgs {
+    fn run(self, context: &Context) -> Result<Exit> {
+        let file = file(&self.plugin, context)?;
+        let mut probe = ask(&file, context)?;
+        let health = probe.fingerprint()?;
+        let view = view(probe.info().clone(), file.display().to_string(), health.err());
+        context.output.document(&view, |page| print(&view, page))?;
+        Ok(if view.healthy { Exit::OK } else { UNHEALTHY })
     }
-    Ok(if view.healthy { Exit::OK } else { UNHEALTHY })
 }
 
-fn print(view: &InfoView, context: &Context) -> Result<()> {
-    let info = view.info;
-    let schema = |schema: &Option<serde_json::Value>| schema.as_ref().map(|schema| format!("{schema:#}"));
+fn view(info: PluginInfo, file: String, reason: Option<String>) -> PluginInfoView {
+    PluginInfoView {
+        name: info.name,
+        version: info.version,
+        about: info.about,
+        capabilities: info.capabilities,
+        schema: info.schema,
+        settings_schema: info.settings_schema,
+        minor: info.minor,
+        slots: info.slots,
+        file,
+        abi: format!("1.{}", info.minor),
+        healthy: reason.is_none(),
+        reason,
+    }
+}
+
+fn print(view: &PluginInfoView, page: &mut Page) -> io::Result<()> {
+    let schema = |schema: &Option<Value>| schema.as_ref().map(|schema| format!("{schema:#}"));
     let health = match &view.reason {
         None => "yes".to_owned(),
         Some(reason) => format!("no: {reason}"),
     };
     let fields = [
-        ("name", Some(info.name.clone())),
-        ("version", Some(info.version.clone())),
-        ("about", Some(info.about.clone())),
+        ("name", Some(view.name.clone())),
+        ("version", Some(view.version.clone())),
+        ("about", Some(view.about.clone())),
         ("file", Some(view.file.clone())),
         ("abi", Some(view.abi.clone())),
-        ("capabilities", Some(info.capabilities.join(", "))),
-        ("functions", Some(info.slots.join(", "))),
+        ("capabilities", Some(view.capabilities.join(", "))),
+        ("functions", Some(view.slots.join(", "))),
         ("can run jobs", Some(health)),
-        ("payload", schema(&info.schema)),
-        ("settings", schema(&info.settings_schema)),
+        ("payload", schema(&view.schema)),
+        ("settings", schema(&view.settings_schema)),
     ];
-    let mut out = io::stdout().lock();
-    for (name, value) in fields
-        .into_iter()
-        .filter_map(|(name, value)| Some((name, value?)))
-    {
-        for (at, line) in value.lines().enumerate() {
-            let line = if context.raw {
-                line.into()
-            } else {
-                escape::line(line)
-            };
-            writeln!(out, "{:<13} {line}", if at == 0 { name } else { "" })?;
-        }
-    }
-    Ok(())
+    let mut shown = fields
+        .iter()
+        .filter_map(|(name, value)| Some((name, value.as_ref()?)));
+    shown.try_for_each(|(name, value)| page.block(name, value))
 }

@@ -7,14 +7,15 @@ use std::path::PathBuf;
 use anyhow::{Context as _, Result};
 use clap::Args;
 use queuectl_sys::Draft;
-use serde::Serialize;
+use queuectl_views::InstalledView;
 
 use super::check::broken_rules;
 use super::run::executor_of;
 use super::{ask, search};
 use crate::context::Context;
 use crate::exit::{Exit, Failed, Usage};
-use crate::output::{diagnostics, done};
+use crate::output::diagnostics;
+use crate::registry::Run;
 
 /// Check a plugin and copy it to where nodes find it
 #[derive(Debug, Args)]
@@ -35,66 +36,62 @@ pub struct InstallArgs {
     unchecked: bool,
 }
 
-#[derive(Serialize)]
-struct Installed {
-    name: String,
-    version: String,
-    file: String,
-}
-
-pub fn run(args: &InstallArgs, context: &Context) -> Result<Exit> {
-    let source = std::path::absolute(&args.file)
-        .map_err(|error| Usage::new(format!("{}: {error}", args.file.display())))?;
-    let (executor, _) = executor_of(&source)?;
-    // A file that cannot be loaded, or whose name is another executor's, is not installed.
-    let probe = ask(&source, context)?;
-    if !args.unchecked {
-        let broken = broken_rules(&source, args.job.as_deref(), context)?;
-        if !broken.is_empty() {
-            let text = format!(
-                "{} is not installed: it breaks rules of the plugin ABI: {}; `queuectl plugin:check` shows all of it, and \
-                 --unchecked installs it all the same",
-                source.display(),
-                broken.join("; ")
-            );
-            return Err(Failed::executor(text).into());
+impl Run for InstallArgs {
+    fn run(self, context: &Context) -> Result<Exit> {
+        let source = std::path::absolute(&self.file)
+            .map_err(|error| Usage::new(format!("{}: {error}", self.file.display())))?;
+        let (executor, _) = executor_of(&source)?;
+        // A file that cannot be loaded, or whose name is another executor's, is not installed.
+        let probe = ask(&source, context)?;
+        if !self.unchecked {
+            let broken = broken_rules(&source, self.job.as_deref(), context)?;
+            if !broken.is_empty() {
+                let text = format!(
+                    "{} is not installed: it breaks rules of the plugin ABI: {}; `queuectl plugin:check` shows all of it, and \
+                     --unchecked installs it all the same",
+                    source.display(),
+                    broken.join("; ")
+                );
+                return Err(Failed::executor(text).into());
+            }
         }
+        let to = match &self.to {
+            Some(to) => std::path::absolute(to)
+                .map_err(|error| Usage::new(format!("--to {}: {error}", to.display())))?,
+            None => search(context)
+                .folders()
+                .last()
+                .cloned()
+                .context("there is no data folder; use --to DIR")?,
+        };
+        make_folder(&to).with_context(|| format!("cannot make the folder {}", to.display()))?;
+        let target = to.join(source.file_name().unwrap_or_default());
+        let fail = || format!("cannot install {}", target.display());
+        // As a new file: a node may load it at any moment, and has the old one mapped.
+        let draft = Draft::beside(&target).with_context(fail)?;
+        let mut plugin = fs::File::open(&source).with_context(fail)?;
+        io::copy(&mut plugin, &mut draft.file()).with_context(fail)?;
+        make_private(draft.path()).with_context(fail)?;
+        draft.replace().with_context(fail)?;
+        let view = InstalledView {
+            name: probe.info().name.clone(),
+            version: probe.info().version.clone(),
+            file: target.display().to_string(),
+        };
+        let line = format!("installed {} {} as {}", view.name, view.version, view.file);
+        context.output.done(&view, &line);
+        let first = search(context).find(&executor).ok();
+        match first {
+            Some(first) if first == target => {}
+            Some(first) => {
+                diagnostics::note(&format!("but {} comes first in the search path", first.display()))
+            }
+            None => diagnostics::note(
+                "but that folder is not in the search path; see `queuectl plugin:list --help`",
+            ),
+        }
+        Ok(Exit::OK)
     }
-    let to = match &args.to {
-        Some(to) => {
-            std::path::absolute(to).map_err(|error| Usage::new(format!("--to {}: {error}", to.display())))?
-        }
-        None => search(context)
-            .folders()
-            .last()
-            .cloned()
-            .context("there is no data folder; use --to DIR")?,
-    };
-    make_folder(&to).with_context(|| format!("cannot make the folder {}", to.display()))?;
-    let target = to.join(source.file_name().unwrap_or_default());
-    let fail = || format!("cannot install {}", target.display());
-    // As a new file: a node may load it at any moment, and has the old one mapped.
-    let draft = Draft::beside(&target).with_context(fail)?;
-    let mut plugin = fs::File::open(&source).with_context(fail)?;
-    io::copy(&mut plugin, &mut draft.file()).with_context(fail)?;
-    make_private(draft.path()).with_context(fail)?;
-    draft.replace().with_context(fail)?;
-    let view = Installed {
-        name: probe.info().name.clone(),
-        version: probe.info().version.clone(),
-        file: target.display().to_string(),
-    };
-    let line = format!("installed {} {} as {}", view.name, view.version, view.file);
-    done::tell(context, &view, &line);
-    let first = search(context).find(&executor).ok();
-    match first {
-        Some(first) if first == target => {}
-        Some(first) => diagnostics::note(&format!("but {} comes first in the search path", first.display())),
-        None => {
-            diagnostics::note("but that folder is not in the search path; see `queuectl plugin:list --help`")
-        }
-    }
-    Ok(Exit::OK)
 }
 
 /// Others may read and execute, only the owner may write: anything else would be refused when it is loaded.

@@ -3,13 +3,13 @@
 use anyhow::Result;
 use clap::Args;
 use queuectl_executor::PluginFile;
-use serde::Serialize;
+use queuectl_views::PluginView;
 
 use super::{ask, search};
 use crate::context::Context;
 use crate::exit::Exit;
-use crate::output::json;
-use crate::output::table::{Column, Table};
+use crate::output::table::Column;
+use crate::registry::Run;
 
 /// List the executor plugins found
 #[derive(Debug, Args)]
@@ -26,35 +26,29 @@ const COLUMNS: [Column; 4] = [
     Column::sentence("ABOUT", 30),
 ];
 
-#[derive(Serialize)]
-struct PluginView {
-    name: String,
-    version: String,
-    about: String,
-    file: String,
-    /// Why it cannot be used, if it cannot.
-    error: Option<String>,
+impl Run for ListArgs {
+    fn run(self, context: &Context) -> Result<Exit> {
+        let mut list = context.output.list(&COLUMNS)?;
+        for found in search(context).list() {
+            let plugin = view(found, context);
+            list.item(&plugin, || row(&plugin))?;
+        }
+        list.end()?;
+        Ok(Exit::OK)
+    }
 }
 
-pub fn run(_: &ListArgs, context: &Context) -> Result<Exit> {
-    let plugins: Vec<PluginView> = search(context)
-        .list()
-        .into_iter()
-        .map(|found| view(found, context))
-        .collect();
-    if context.json {
-        json::print(&plugins)?;
-        return Ok(Exit::OK);
-    }
-    let mut table = Table::new(&COLUMNS, context.raw);
-    for plugin in plugins {
-        let about = plugin
-            .error
-            .map_or(plugin.about, |error| format!("unusable: {error}"));
-        table.row([plugin.name, plugin.version, plugin.file, about]);
-    }
-    table.print()?;
-    Ok(Exit::OK)
+fn row(plugin: &PluginView) -> Vec<String> {
+    let about = match &plugin.error {
+        Some(error) => format!("unusable: {error}"),
+        None => plugin.about.clone(),
+    };
+    vec![
+        plugin.name.clone(),
+        plugin.version.clone(),
+        plugin.file.clone(),
+        about,
+    ]
 }
 
 fn view(found: PluginFile, context: &Context) -> PluginView {

@@ -4,7 +4,7 @@
 //! those sources when this binary is built.
 
 use std::fs;
-use std::io::{self, Write};
+use std::io;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
@@ -13,7 +13,9 @@ use queuectl_core::ExecutorName;
 
 use crate::context::Context;
 use crate::exit::{Exit, Usage};
-use crate::output::{done, escape};
+use crate::output::page::Page;
+use crate::output::warn_unprinted;
+use crate::registry::Run;
 
 /// Create a plugin project
 #[derive(Debug, Args)]
@@ -231,62 +233,63 @@ clean:
 
 const JOB: &str = "{\"payload\": {\"name\": \"you\"}}\n";
 
-pub fn run(args: &NewArgs, _: &Context) -> Result<Exit> {
-    let folder = args
-        .to
-        .clone()
-        .unwrap_or_else(|| PathBuf::from(args.name.as_str()));
-    if folder.exists() {
-        let message = format!("{} exists already", folder.display());
-        return Err(Usage::new(message)
-            .hint("choose another folder with --to DIR")
-            .into());
-    }
-    let symbol = args.name.as_str().replace('-', "_");
-    let fill = |text: &str| {
-        text.replace("@name@", args.name.as_str())
-            .replace("@symbol@", &symbol)
-            .replace("@version@", env!("CARGO_PKG_VERSION"))
-    };
-    let mut files: Vec<(String, String)> = vec![("job.json".to_owned(), JOB.to_owned())];
-    let (build, library) = match args.lang {
-        Language::Rust => {
-            files.push(("Cargo.toml".to_owned(), fill(RUST_MANIFEST)));
-            files.push(("src/lib.rs".to_owned(), fill(RUST_SOURCE)));
-            files.push((".gitignore".to_owned(), "/target\n".to_owned()));
-            files.push(("queuectl-plugin-api/Cargo.toml".to_owned(), fill(SDK_MANIFEST)));
-            let sdk = SDK
-                .iter()
-                .map(|(name, text)| (format!("queuectl-plugin-api/src/{name}"), (*text).to_owned()));
-            files.extend(sdk);
-            let (prefix, suffix) = (std::env::consts::DLL_PREFIX, std::env::consts::DLL_SUFFIX);
-            (
-                "cargo build --release",
-                format!("target/release/{prefix}queuectl_plugin_{symbol}{suffix}"),
-            )
+impl Run for NewArgs {
+    fn run(self, _: &Context) -> Result<Exit> {
+        let folder = self
+            .to
+            .clone()
+            .unwrap_or_else(|| PathBuf::from(self.name.as_str()));
+        if folder.exists() {
+            let message = format!("{} exists already", folder.display());
+            return Err(Usage::new(message)
+                .hint("choose another folder with --to DIR")
+                .into());
         }
-        Language::C => {
-            files.push(("plugin.c".to_owned(), fill(C_SOURCE)));
-            files.push(("Makefile".to_owned(), fill(C_MAKEFILE)));
-            files.push(("queuectl_plugin.h".to_owned(), HEADER.to_owned()));
-            ("make", format!("libqueuectl_plugin_{symbol}.so"))
+        let symbol = self.name.as_str().replace('-', "_");
+        let fill = |text: &str| {
+            text.replace("@name@", self.name.as_str())
+                .replace("@symbol@", &symbol)
+                .replace("@version@", env!("CARGO_PKG_VERSION"))
+        };
+        let mut files: Vec<(String, String)> = vec![("job.json".to_owned(), JOB.to_owned())];
+        let (build, library) = match self.lang {
+            Language::Rust => {
+                files.push(("Cargo.toml".to_owned(), fill(RUST_MANIFEST)));
+                files.push(("src/lib.rs".to_owned(), fill(RUST_SOURCE)));
+                files.push((".gitignore".to_owned(), "/target\n".to_owned()));
+                files.push(("queuectl-plugin-api/Cargo.toml".to_owned(), fill(SDK_MANIFEST)));
+                let sdk = SDK
+                    .iter()
+                    .map(|(name, text)| (format!("queuectl-plugin-api/src/{name}"), (*text).to_owned()));
+                files.extend(sdk);
+                let (prefix, suffix) = (std::env::consts::DLL_PREFIX, std::env::consts::DLL_SUFFIX);
+                (
+                    "cargo build --release",
+                    format!("target/release/{prefix}queuectl_plugin_{symbol}{suffix}"),
+                )
+            }
+            Language::C => {
+                files.push(("plugin.c".to_owned(), fill(C_SOURCE)));
+                files.push(("Makefile".to_owned(), fill(C_MAKEFILE)));
+                files.push(("queuectl_plugin.h".to_owned(), HEADER.to_owned()));
+                ("make", format!("libqueuectl_plugin_{symbol}.so"))
+            }
+        };
+        for (name, text) in &files {
+            write(&folder.join(name), text)?;
         }
-    };
-    for (name, text) in &files {
-        write(&folder.join(name), text)?;
+        let shown = folder.display().to_string();
+        let next = format!(
+            "made {shown}; go on with:\n  cd {shown}\n  {build}\n  queuectl plugin:check {library} --job job.json\n  \
+             queuectl plugin:run {library} job.json\n  queuectl plugin:install {library}\n  \
+             queuectl enqueue '{{\"executor\":\"{}\",\"payload\":{{\"name\":\"you\"}}}}'",
+            self.name
+        );
+        let mut lines = next.lines();
+        let printed = lines.try_for_each(|line| Page::write_line(&mut io::stdout(), line, false));
+        warn_unprinted(printed, || format!("made {shown}"));
+        Ok(Exit::OK)
     }
-    let shown = folder.display().to_string();
-    let next = format!(
-        "made {shown}; go on with:\n  cd {shown}\n  {build}\n  queuectl plugin:check {library} --job job.json\n  \
-         queuectl plugin:run {library} job.json\n  queuectl plugin:install {library}\n  \
-         queuectl enqueue '{{\"executor\":\"{}\",\"payload\":{{\"name\":\"you\"}}}}'",
-        args.name
-    );
-    let mut out = io::stdout().lock();
-    let mut lines = next.lines();
-    let printed = lines.try_for_each(|line| writeln!(out, "{}", escape::line(line)));
-    done::printed_or_warn(printed, || format!("made {shown}"));
-    Ok(Exit::OK)
 }
 
 fn write(path: &Path, text: &str) -> Result<()> {

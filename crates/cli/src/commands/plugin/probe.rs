@@ -7,6 +7,7 @@ use clap::Args;
 
 use crate::context::Context;
 use crate::exit::Exit;
+use crate::registry::Run;
 
 /// Answer questions about a plugin; other commands start this themselves
 #[derive(Debug, Args)]
@@ -15,7 +16,9 @@ pub struct ProbeArgs {
     file: PathBuf,
 }
 
-pub fn run(args: &ProbeArgs, _: &Context) -> Result<Exit> {
-    queuectl_worker::serve_probe(&args.file)?;
-    Ok(Exit::OK)
+impl Run for ProbeArgs {
+    fn run(self, _: &Context) -> Result<Exit> {
+        queuectl_worker::serve_probe(&self.file)?;
+        Ok(Exit::OK)
+    }
 }

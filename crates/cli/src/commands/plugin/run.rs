@@ -2,23 +2,22 @@
 
 use std::ffi::OsString;
 use std::fs;
-use std::io;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use clap::Args;
 use jiff::ZonedDateTime;
-use queuectl_core::{Clock, ExecutorName, JobId, JobSpec, Outcome, SystemClock, parse_duration};
+use queuectl_core::{Clock, ExecutorName, JobId, JobSpec, SystemClock, parse_duration};
 use queuectl_executor::{Report, Run, RunKey};
+use queuectl_views::PluginRunView;
 use queuectl_worker::{StandaloneOptions, StandaloneWorker, new_store};
-use serde::Serialize;
 
 use super::{file, settings};
 use crate::context::Context;
 use crate::exit::{Exit, Failed, Usage};
 use crate::input::job::validate;
-use crate::output::escape::BytesWriter;
-use crate::output::{diagnostics, done, json as json_out};
+use crate::output::{diagnostics, warn_unprinted};
+use crate::registry;
 
 /// Run one job on a plugin, without a queue, and print its output
 #[derive(Debug, Args)]
@@ -37,111 +36,95 @@ pub struct RunArgs {
     timeout: Duration,
 }
 
-#[derive(Serialize)]
-struct Ran<'a> {
-    outcome: &'a Outcome,
-    output: String,
-    output_bytes: u64,
-    retry_after_ms: Option<u128>,
-    #[serde(rename = "final")]
-    is_final: bool,
-}
-
 /// What is allowed beyond the job's own timeout, its grace included, before the plugin counts as hanging.
 const MARGIN: Duration = Duration::from_secs(15);
 
-pub fn run(args: &RunArgs, context: &Context) -> Result<Exit> {
-    let plugin = file(&args.plugin, context)?;
-    let text = fs::read_to_string(&args.job).with_context(|| format!("cannot read {}", args.job))?;
-    let spec = JobSpec::from_json(&text, &ZonedDateTime::now()).map_err(Usage::new)?;
-    let job = validate(spec, SystemClock.now()).map_err(Usage::new)?;
-    let (executor, folder) = executor_of(&plugin)?;
-    let mut worker: Vec<OsString> = vec!["worker:run".into(), "--plugin-dir".into(), folder.into()];
-    worker.extend(context.shared_options());
-    let mut worker = StandaloneWorker::start(StandaloneOptions {
-        args: worker,
-        settings: settings(context)?,
-        store: new_store(),
-        silent: false,
-    })
-    .map_err(Failed::executor)?;
-    let scratch = std::env::temp_dir().join(format!("queuectl-run-{}", std::process::id()));
-    worker
-        .run(Run {
-            key: RunKey {
-                job: JobId(1),
-                fence: 1,
-            },
-            public_id: job
-                .id
-                .as_ref()
-                .map_or_else(|| "1".to_owned(), |name| name.to_string()),
-            attempt: 1,
-            queue: job.queue().to_owned(),
-            executor,
-            payload: job.stored_payload().to_owned(),
-            timeout: Some(job.timeout_ms.map_or(args.timeout, Duration::from_millis)),
-            kill_grace: Duration::from_secs(5),
-            leftovers: queuectl_core::settings::Leftovers::Kill,
-            output_limit: 16 * 1024 * 1024,
-            output_file_limit: 0,
-            output_file: scratch,
-            used: Duration::ZERO,
+impl registry::Run for RunArgs {
+    fn run(self, context: &Context) -> Result<Exit> {
+        let plugin = file(&self.plugin, context)?;
+        let text = fs::read_to_string(&self.job).with_context(|| format!("cannot read {}", self.job))?;
+        let spec = JobSpec::from_json(&text, &ZonedDateTime::now()).map_err(Usage::new)?;
+        let job = validate(spec, SystemClock.now()).map_err(Usage::new)?;
+        let (executor, folder) = executor_of(&plugin)?;
+        let mut worker: Vec<OsString> = vec!["worker:run".into(), "--plugin-dir".into(), folder.into()];
+        worker.extend(context.shared_options());
+        let mut worker = StandaloneWorker::start(StandaloneOptions {
+            args: worker,
+            settings: settings(context)?,
+            store: new_store(),
+            silent: false,
         })
         .map_err(Failed::executor)?;
-    let finished = loop {
-        match worker
-            .next(args.timeout.saturating_add(MARGIN))
-            .map_err(Failed::executor)?
-        {
-            Report::Finished(finished) => break finished,
-            Report::Ending { reason, .. } => return Err(Failed::executor(reason).into()),
-            Report::Handle { handle, .. } => {
-                diagnostics::note(&format!("saved a handle of {} bytes", handle.len()))
+        let scratch = std::env::temp_dir().join(format!("queuectl-run-{}", std::process::id()));
+        worker
+            .run(Run {
+                key: RunKey {
+                    job: JobId(1),
+                    fence: 1,
+                },
+                public_id: job
+                    .id
+                    .as_ref()
+                    .map_or_else(|| "1".to_owned(), |name| name.to_string()),
+                attempt: 1,
+                queue: job.queue().to_owned(),
+                executor,
+                payload: job.stored_payload().to_owned(),
+                timeout: Some(job.timeout_ms.map_or(self.timeout, Duration::from_millis)),
+                kill_grace: Duration::from_secs(5),
+                leftovers: queuectl_core::settings::Leftovers::Kill,
+                output_limit: 16 * 1024 * 1024,
+                output_file_limit: 0,
+                output_file: scratch,
+                used: Duration::ZERO,
+            })
+            .map_err(Failed::executor)?;
+        let finished = loop {
+            match worker
+                .next(self.timeout.saturating_add(MARGIN))
+                .map_err(Failed::executor)?
+            {
+                Report::Finished(finished) => break finished,
+                Report::Ending { reason, .. } => return Err(Failed::executor(reason).into()),
+                Report::Handle { handle, .. } => {
+                    diagnostics::note(&format!("saved a handle of {} bytes", handle.len()))
+                }
             }
-        }
-    };
-    let (outcome, output) = (&finished.outcome, &finished.output);
-    let printed = if context.json {
+        };
+        let (outcome, output) = (&finished.outcome, &finished.output);
         let bytes = [output.head.as_slice(), output.tail.as_slice()].concat();
-        json_out::print(&Ran {
+        let view = PluginRunView {
             outcome,
             output: String::from_utf8_lossy(&bytes).into_owned(),
             output_bytes: output.total_bytes,
             retry_after_ms: finished.advice.wait.map(|wait| wait.as_millis()),
             is_final: finished.advice.is_final,
-        })
-    } else {
-        let mut out = BytesWriter::new(io::stdout().lock(), context.raw);
-        let printed = out
-            .write(&output.head)
-            .and_then(|()| out.write(&output.tail))
-            .and_then(|()| out.finish());
-        let wait = finished
-            .advice
-            .wait
-            .map(|wait| format!(", asks to wait {} ms", wait.as_millis()));
-        diagnostics::note(&format!(
+        };
+        let printed = context.output.document(&view, |_| {
+            let mut out = context.output.bytes();
+            out.write(&bytes).and_then(|()| out.finish())
+        });
+        let wait = view.retry_after_ms.map(|ms| format!(", asks to wait {ms} ms"));
+        context.output.remark(&format!(
             "{}: {}{}",
             outcome.kind,
             outcome.message,
             wait.unwrap_or_default()
         ));
-        printed
-    };
-    done::printed_or_warn(printed, || "the job ran".to_owned());
-    worker.recorded(finished.key).map_err(Failed::executor)?;
-    let status = worker.leave(MARGIN).map_err(Failed::executor)?;
-    if !status.success() {
-        return Err(
-            Failed::executor(format!("the worker process ended badly after the job: {status}")).into(),
-        );
+        warn_unprinted(printed, || "the job ran".to_owned());
+        worker.recorded(finished.key).map_err(Failed::executor)?;
+        let status = worker.leave(MARGIN).map_err(Failed::executor)?;
+        if !status.success() {
+            return Err(
+                Failed::executor(format!("the worker process ended badly after the job: {status}")).into(),
+            );
+        }
+        Ok(match outcome.kind {
+            queuectl_core::OutcomeKind::TimedOut => Exit::TIMEOUT,
+            queuectl_core::OutcomeKind::Succeeded => Exit::OK,
+            _ => Exit(outcome.shell_status().max(1)),
+        })
     }
-    Ok(match outcome.kind {
-        queuectl_core::OutcomeKind::TimedOut => Exit::TIMEOUT,
-        queuectl_core::OutcomeKind::Succeeded => Exit::OK,
-        _ => Exit(outcome.shell_status().max(1)),
-    })
 }
 
 /// The executor's name, as the file says it, and the file's folder.

@@ -10,26 +10,18 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
 use anyhow::{Context as _, Result};
+use queuectl_core::NodeId;
 use queuectl_executor::inherit;
 use queuectl_storage::Location;
-use serde::Serialize;
+use queuectl_views::StartedView;
 
 use crate::context::Context;
 use crate::exit::{Ended, Exit};
-use crate::output::done;
 use crate::output::escape::BytesWriter;
 use crate::secret;
 
 /// Most of the log that is shown if the node did not start.
 const SHOWN: u64 = 64 * 1024;
-
-/// A node in the background.
-#[derive(Serialize)]
-struct Started {
-    node: i64,
-    pid: u32,
-    log_file: String,
-}
 
 /// Starts the node and waits until it is ready.
 pub fn start(args: &[OsString], log_file: Option<&Path>, context: &Context) -> Result<Exit> {
@@ -65,11 +57,11 @@ pub fn start(args: &[OsString], log_file: Option<&Path>, context: &Context) -> R
             let log_file = log_file.display().to_string();
             let pid = child.id();
             let line = format!("node {node} runs in the background, process {pid}, log {log_file}");
-            done::tell(context, &Started { node, pid, log_file }, &line);
+            context.output.done(&StartedView { node, pid, log_file }, &line);
             Ok(Exit::OK)
         }
         None => {
-            show_log(&log_file, log_start, context.raw).context("cannot read the log file")?;
+            show_log(&log_file, log_start, context.output.is_raw()).context("cannot read the log file")?;
             let status = child.wait().context("cannot wait for the node")?;
             let exit = status
                 .code()
@@ -104,13 +96,13 @@ fn keep_standard_streams() {
 }
 
 /// The number that the node tells when it is ready; none if it ended before.
-fn node_number(child: &mut Child) -> Result<Option<i64>> {
+fn node_number(child: &mut Child) -> Result<Option<NodeId>> {
     let Some(pipe) = child.stdout.take() else {
         return Ok(None);
     };
     let mut line = String::new();
     BufReader::new(pipe.take(64)).read_line(&mut line)?;
-    Ok(line.trim().parse().ok())
+    Ok(line.trim().parse().ok().map(NodeId))
 }
 
 fn show_log(path: &Path, start: u64, raw: bool) -> Result<()> {

@@ -8,6 +8,7 @@ use queuectl_worker::{WorkerOptions, run_worker};
 
 use crate::context::Context;
 use crate::exit::{Exit, Usage};
+use crate::registry::Run;
 
 /// How long a call into an executor plugin may take, as a length of time.
 const CALL_LIMIT_VARIABLE: &str = "QUEUECTL_PLUGIN_CALL_LIMIT";
@@ -16,14 +17,15 @@ const CALL_LIMIT_VARIABLE: &str = "QUEUECTL_PLUGIN_CALL_LIMIT";
 #[derive(Debug, Args)]
 pub struct RunArgs {}
 
-pub fn run(_: &RunArgs, context: &Context) -> Result<Exit> {
-    let search = queuectl_executor::SearchPath::standard(&context.plugin_dirs);
-    let call_limit = match std::env::var(CALL_LIMIT_VARIABLE) {
-        Ok(text) => {
-            parse_duration(&text).map_err(|error| Usage::new(format!("{CALL_LIMIT_VARIABLE}: {error}")))?
-        }
-        Err(_) => CALL_LIMIT,
-    };
-    run_worker(WorkerOptions { search, call_limit })?;
-    Ok(Exit::OK)
+impl Run for RunArgs {
+    fn run(self, context: &Context) -> Result<Exit> {
+        let search = queuectl_executor::SearchPath::standard(&context.plugin_dirs);
+        let call_limit = match std::env::var(CALL_LIMIT_VARIABLE) {
+            Ok(text) => parse_duration(&text)
+                .map_err(|error| Usage::new(format!("{CALL_LIMIT_VARIABLE}: {error}")))?,
+            Err(_) => CALL_LIMIT,
+        };
+        run_worker(WorkerOptions { search, call_limit })?;
+        Ok(Exit::OK)
+    }
 }

@@ -15,8 +15,9 @@ use queuectl_worker::{NodeEnd, NodeOptions, run_node};
 use super::{detach, trust};
 use crate::context::Context;
 use crate::exit::{Exit, Usage};
-use crate::logging;
 use crate::number::whole;
+use crate::registry::Run;
+use crate::stderr;
 
 /// Run jobs: start a node with worker processes
 #[derive(Debug, Args)]
@@ -52,43 +53,45 @@ pub struct StartArgs {
     detached: bool,
 }
 
-pub fn run(args: StartArgs, context: &Context) -> Result<Exit> {
-    if args.queue.len() > NODE_QUEUES {
-        let message = format!("a node can serve at most {NODE_QUEUES} queues by name");
-        return Err(Usage::new(message)
-            .hint("leave --queue out to serve all queues")
-            .into());
-    }
-    if !args.trust_others {
-        trust::check(&context.location)?;
-    }
-    if args.detach {
-        return detach::start(&node_args(&args, context), args.log_file.as_deref(), context);
-    }
-    let options = NodeOptions {
-        location: context.location.clone(),
-        workers: args.count,
-        concurrency: args.concurrency,
-        queues: if args.queue.is_empty() {
-            Queues::All
-        } else {
-            Queues::Only(args.queue)
-        },
-        drain: args.drain,
-        worker_args: worker_args(context),
-        pass_on: logging::pass_on,
-    };
-    let end = run_node(options, |node| {
-        if args.detached {
-            // The one who started us waits for this line; if it is gone, the node runs all the same.
-            let mut out = io::stdout();
-            let _ = writeln!(out, "{node}").and_then(|()| out.flush());
+impl Run for StartArgs {
+    fn run(self, context: &Context) -> Result<Exit> {
+        if self.queue.len() > NODE_QUEUES {
+            let message = format!("a node can serve at most {NODE_QUEUES} queues by name");
+            return Err(Usage::new(message)
+                .hint("leave --queue out to serve all queues")
+                .into());
         }
-    })?;
-    Ok(match end {
-        NodeEnd::Stopped | NodeEnd::Drained { all_completed: true } => Exit::OK,
-        NodeEnd::Drained { all_completed: false } => Exit::NEGATIVE,
-    })
+        if !self.trust_others {
+            trust::check(&context.location)?;
+        }
+        if self.detach {
+            return detach::start(&node_args(&self, context), self.log_file.as_deref(), context);
+        }
+        let options = NodeOptions {
+            location: context.location.clone(),
+            workers: self.count,
+            concurrency: self.concurrency,
+            queues: if self.queue.is_empty() {
+                Queues::All
+            } else {
+                Queues::Only(self.queue)
+            },
+            drain: self.drain,
+            worker_args: worker_args(context),
+            pass_on: stderr::pass_on,
+        };
+        let end = run_node(options, |node| {
+            if self.detached {
+                // The one who started us waits for this line; if it is gone, the node runs all the same.
+                let mut out = io::stdout();
+                let _ = writeln!(out, "{node}").and_then(|()| out.flush());
+            }
+        })?;
+        Ok(match end {
+            NodeEnd::Stopped | NodeEnd::Drained { all_completed: true } => Exit::OK,
+            NodeEnd::Drained { all_completed: false } => Exit::NEGATIVE,
+        })
+    }
 }
 
 /// The arguments with which this binary becomes a worker process.
@@ -97,7 +100,7 @@ fn worker_args(context: &Context) -> Vec<OsString> {
     let mut shared = context.shared_options();
     let chosen = |option: &OsString| option.to_string_lossy().starts_with("--color");
     // What it logs comes through a pipe to where this process logs.
-    if !shared.iter().any(chosen) && logging::color() != ColorChoice::Never {
+    if !shared.iter().any(chosen) && stderr::color() != ColorChoice::Never {
         shared.push("--color=always".into());
     }
     args.extend(shared);

@@ -1,19 +1,19 @@
 //! `worker:stop`: asking nodes to stop, from anywhere that sees the queue.
 
 use std::collections::BTreeSet;
-use std::io::{self, Write};
 use std::time::Duration;
 
 use anyhow::Result;
 use clap::Args;
 use queuectl_core::{JobId, NodeId, OutcomeKind, parse_duration};
 use queuectl_storage::{StopRequest, Store, StoreError};
-use serde::Serialize;
+use queuectl_views::AskedView;
 
 use crate::commands::wait::Patience;
 use crate::context::Context;
 use crate::exit::{Ended, Exit};
-use crate::output::{diagnostics, done, json};
+use crate::output::{diagnostics, warn_unprinted};
+use crate::registry::Run;
 
 /// Ask nodes to stop
 #[derive(Debug, Args)]
@@ -38,65 +38,58 @@ fn node(text: &str) -> Result<NodeId, String> {
         .map_err(|_| "a node is a number; `queuectl worker:list` shows them".to_owned())
 }
 
-/// The nodes that were asked.
-#[derive(Serialize)]
-struct Asked<'a> {
-    nodes: &'a [NodeId],
-}
-
-pub fn run(args: &StopArgs, context: &Context) -> Result<Exit> {
-    let mut store = context.open()?;
-    let request = if args.now {
-        StopRequest::Now
-    } else {
-        StopRequest::Gracefully
-    };
-    let jobs = if args.wait {
-        jobs_of_all(&mut store)?
-    } else {
-        BTreeSet::new()
-    };
-    let mut asked = Vec::new();
-    let mut exit = Exit::OK;
-    if args.nodes.is_empty() {
-        asked = store.request_stop(None, request)?;
-    }
-    for node in &args.nodes {
-        match store.request_stop(Some(*node), request) {
-            Ok(found) => asked.extend(found),
-            // The others are asked all the same.
-            Err(error @ StoreError::NoSuchNode(_)) => {
-                diagnostics::error(&error.to_string());
-                exit = Exit::NOT_FOUND;
-            }
-            Err(error) => return Err(error.into()),
-        }
-    }
-    let mut living = Vec::new();
-    for node in &asked {
-        // One that has stopped already is gone from the store.
-        if store.node_lives(*node)? || !is_known(&mut store, *node)? {
-            living.push(*node);
+impl Run for StopArgs {
+    fn run(self, context: &Context) -> Result<Exit> {
+        let mut store = context.open()?;
+        let request = if self.now {
+            StopRequest::Now
         } else {
-            say_dead(*node);
+            StopRequest::Gracefully
+        };
+        let jobs = if self.wait {
+            jobs_of_all(&mut store)?
+        } else {
+            BTreeSet::new()
+        };
+        let mut asked = Vec::new();
+        let mut exit = Exit::OK;
+        if self.nodes.is_empty() {
+            asked = store.request_stop(None, request)?;
         }
-    }
-    if context.json {
-        let printed = json::print(&Asked { nodes: &living });
-        done::printed_or_warn(printed, || format!("{} nodes are asked to stop", living.len()));
-    } else if !args.wait {
-        for node in &living {
-            let line = format!("node {node} is asked to stop");
-            done::printed_or_warn(writeln!(io::stdout(), "{line}"), || line);
+        for node in &self.nodes {
+            match store.request_stop(Some(*node), request) {
+                Ok(found) => asked.extend(found),
+                // The others are asked all the same.
+                Err(error @ StoreError::NoSuchNode(_)) => {
+                    diagnostics::error(&error.to_string());
+                    exit = Exit::NOT_FOUND;
+                }
+                Err(error) => return Err(error.into()),
+            }
         }
+        let mut living = Vec::new();
+        for node in &asked {
+            // One that has stopped already is gone from the store.
+            if store.node_lives(*node)? || !is_known(&mut store, *node)? {
+                living.push(*node);
+            } else {
+                say_dead(*node);
+            }
+        }
+        let printed = context.output.document(&AskedView { nodes: &living }, |page| {
+            // A node that is waited for is named when it has stopped.
+            let mut named = living.iter().filter(|_| !self.wait);
+            named.try_for_each(|node| page.line(&format!("node {node} is asked to stop")))
+        });
+        warn_unprinted(printed, || format!("{} nodes are asked to stop", living.len()));
+        if asked.is_empty() && exit == Exit::OK {
+            diagnostics::note("no node is running");
+        }
+        if self.wait {
+            wait_until_gone(&mut store, living, jobs, &self, context)?;
+        }
+        Ok(exit)
     }
-    if asked.is_empty() && exit == Exit::OK {
-        diagnostics::note("no node is running");
-    }
-    if args.wait {
-        wait_until_gone(&mut store, living, jobs, args, context)?;
-    }
-    Ok(exit)
 }
 
 /// How many of the jobs the node cut off and gave back to the queue.
@@ -113,20 +106,18 @@ fn cut_off(store: &mut Store, node: NodeId, jobs: impl Iterator<Item = JobId>) -
     Ok(cut)
 }
 
-/// Says how a node's stop went; with --json on standard error, for the document names the nodes that were asked.
+/// Says how a node's stop went. Programs have been told which nodes were asked; that jobs were cut off is a remark.
 fn tell_stopped(node: NodeId, cut: usize, context: &Context) {
     let line = match cut {
         0 => format!("node {node} stopped"),
         1 => format!("node {node} stopped; 1 job was cut off and is back in the queue"),
         _ => format!("node {node} stopped; {cut} jobs were cut off and are back in the queue"),
     };
-    if context.json {
-        if cut > 0 {
-            diagnostics::note(&line);
-        }
-        return;
+    if cut > 0 && context.output.prints_all_fields() {
+        diagnostics::note(&line);
     }
-    done::printed_or_warn(writeln!(io::stdout(), "{line}"), || line);
+    let printed = context.output.for_people(|page| page.line(&line));
+    warn_unprinted(printed, || line);
 }
 
 fn is_known(store: &mut Store, node: NodeId) -> Result<bool> {

@@ -4,6 +4,8 @@
 //! copies a tip must not lose anything by it. Words of other tools get the command that does what they mean there, and
 //! only its help where that command does something which cannot be taken back.
 
+mod known;
+
 use std::ffi::OsString;
 
 use clap::builder::StyledStr;
@@ -11,161 +13,18 @@ use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Command, Error};
 use queuectl_core::excerpt;
 
+use crate::commands::COMMANDS;
+use crate::grammar::groups;
+
 /// The commands that a tip may name for their letters alone.
-const HARMLESS: &[&str] = &[
-    "enqueue",
-    "list",
-    "show",
-    "logs",
-    "status",
-    "wait",
-    "worker:list",
-    "dlq:list",
-    "dlq:show",
-    "config:list",
-    "config:get",
-    "config:set",
-    "config:unset",
-    "db:check",
-    "db:backup",
-    "db:path",
-    "plugin:list",
-    "plugin:info",
-];
+fn harmless() -> impl Iterator<Item = &'static str> + Clone {
+    let mut all = COMMANDS.iter();
+    std::iter::from_fn(move || all.find(|entry| entry.is_harmless).map(|entry| entry.name))
+}
 
-/// Groups of commands, whose members may be typed after a blank.
-const GROUPS: &[&str] = &["worker", "dlq", "config", "plugin", "db"];
-
-/// Commands of other tools, and what to do here. A name with a colon is known in that group only.
-const KNOWN_COMMANDS: &[(&str, &str)] = &[
-    (
-        "add submit push create new put schedule job task",
-        "`queuectl enqueue COMMAND` stores a job",
-    ),
-    (
-        "jobs ls queue queues tasks all find search",
-        "`queuectl list` lists the jobs, `queuectl status` counts them by queue",
-    ),
-    (
-        "get info inspect describe view details",
-        "`queuectl show JOB` shows a job, `queuectl config:get KEY` a setting",
-    ),
-    (
-        "log output tail follow",
-        "`queuectl logs JOB` prints what a job printed",
-    ),
-    (
-        "stats stat statistics metrics metric summary count counts health ping",
-        "`queuectl status` counts the jobs and shows the nodes; add --json for programs",
-    ),
-    (
-        "dashboard ui web webui gui tui monitor top watch serve server",
-        "there is no dashboard; `watch queuectl status` shows the counts and the nodes",
-    ),
-    (
-        "workers nodes node ps",
-        "`queuectl worker:list` lists the nodes with their worker processes",
-    ),
-    (
-        "dead deadletter dead-letter dead-letters deadletters failed failures dlqs",
-        "`queuectl dlq:list` lists the jobs that are out of attempts",
-    ),
-    (
-        "settings setting configure set",
-        "`queuectl config:list` lists the settings; `queuectl config:set KEY VALUE` changes one",
-    ),
-    (
-        "plugins executors executor",
-        "`queuectl plugin:list` lists the executor plugins",
-    ),
-    (
-        "backup dump export save",
-        "`queuectl db:backup FILE` copies the queue to a new file",
-    ),
-    (
-        "check verify fsck doctor",
-        "`queuectl db:check` checks the queue's file",
-    ),
-    (
-        "reset db:reset db:drop db:delete db:clear",
-        "another --db FILE is a fresh queue; `queuectl config:unset KEY` gives a setting its default again",
-    ),
-    (
-        "config:reset config:delete config:remove config:rm config:clear config:default",
-        "`queuectl config:unset KEY` gives a setting its default again",
-    ),
-    (
-        "config:edit config:update config:change config:put config:add",
-        "`queuectl config:set KEY VALUE` changes a setting",
-    ),
-    (
-        "delete del remove rm clear clean cleanup clean-up drop flush prune empty truncate destroy expire",
-        "nodes remove ended jobs after the setting `retention`; how to remove some sooner is in `queuectl purge --help`, \
-         how to give jobs up in `queuectl cancel --help`",
-    ),
-    (
-        "dlq:delete dlq:del dlq:remove dlq:rm dlq:clear dlq:clean dlq:drop dlq:flush dlq:empty",
-        "see `queuectl dlq:purge --help`",
-    ),
-    (
-        "requeue re-queue rerun re-run redo replay restart retry-all dlq:requeue dlq:rerun dlq:replay dlq:redrive \
-         dlq:retry-all dlq:restart",
-        "see `queuectl dlq:retry --help` for dead jobs, `queuectl retry --help` for others",
-    ),
-    (
-        "start run work daemon process consume worker:run worker:launch worker:up worker:begin worker:daemon \
-         worker:restart worker:scale",
-        "a node runs the jobs: see `queuectl worker:start --help`",
-    ),
-    (
-        "stop shutdown quit kill abort terminate halt worker:kill worker:down worker:shutdown worker:quit worker:halt \
-         worker:stop-all",
-        "see `queuectl worker:stop --help` for nodes, `queuectl cancel --help` for jobs",
-    ),
-    (
-        "pause resume hold release suspend unpause worker:pause worker:resume",
-        "a queue cannot be paused; its jobs wait while no node serves it",
-    ),
-];
-
-/// Options of other tools, and what to do here. A word in front and a colon: with that command only.
-const KNOWN_OPTIONS: &[(&str, &str)] = &[
-    (
-        "worker:start:--daemon worker:start:--daemonize worker:start:--background worker:start:--bg \
-         worker:start:--detached worker:start:--fork worker:start:-d worker:start:-D worker:start:-b",
-        "`--detach` runs the node in the background",
-    ),
-    (
-        "worker:start:--workers worker:start:--num-workers worker:start:--processes worker:start:-n worker:start:-w \
-         worker:start:--threads worker:start:-j",
-        "`--count N` starts N worker processes; `--concurrency M` lets each run M jobs at a time",
-    ),
-    (
-        "enqueue:--retries enqueue:--max-attempts enqueue:--attempts enqueue:--retry enqueue:-r",
-        "`--max-retries N` limits the retries after the first attempt",
-    ),
-    (
-        "enqueue:--prio enqueue:-p",
-        "`--priority N` says which jobs run first",
-    ),
-    (
-        "enqueue:--at enqueue:--schedule enqueue:--run-after enqueue:--after enqueue:--in enqueue:--start-at",
-        "`--delay DURATION` or `--run-at TIME` starts a job later",
-    ),
-    (
-        "enqueue:--name enqueue:--job-id",
-        "`--id ID` gives the job an id of your own",
-    ),
-    (
-        "list:--status list:-s dlq:list:--status",
-        "`--state STATE` picks the jobs in one state",
-    ),
-    ("--format --output -o", "`--json` prints JSON"),
-    (
-        "--database --file --db-path --queue-file",
-        "`--db PATH` names the queue",
-    ),
-];
+fn is_group(word: &str) -> bool {
+    groups().any(|group| group == word)
+}
 
 /// The error with tips that help, in the place of those that clap finds by letters.
 pub fn amend(mut error: Error, all: &Command, words: &[OsString]) -> Error {
@@ -267,17 +126,16 @@ fn about_command(word: &str, words: &[String]) -> Option<String> {
     let group = words
         .iter()
         .take_while(|other| *other != word)
-        .find(|other| GROUPS.contains(&other.as_str()));
+        .find(|other| is_group(other));
     let full = match group {
         Some(group) => format!("{group}:{lower}"),
         None => match lower.split_once(['-', '.']) {
-            Some((group, verb)) if GROUPS.contains(&group) => format!("{group}:{verb}"),
+            Some((group, member)) if is_group(group) => format!("{group}:{member}"),
             _ => lower.clone(),
         },
     };
-    let known = |name: &str| known(KNOWN_COMMANDS, name);
-    known(&full)
-        .or_else(|| known(&lower))
+    known::command(&full)
+        .or_else(|| known::command(&lower))
         .map(str::to_owned)
         .or_else(|| {
             Some(format!(
@@ -299,7 +157,7 @@ fn about_option(option: &str, words: &[String]) -> Option<String> {
             "`-q` is short for --quiet; `--queue {option}` names a queue"
         ));
     }
-    let verb = match before.iter().position(|word| GROUPS.contains(word)) {
+    let command = match before.iter().position(|word| is_group(word)) {
         Some(at) => Some(format!("{}:{}", before[at], before.get(at + 1).unwrap_or(&""))),
         None => before
             .iter()
@@ -307,38 +165,29 @@ fn about_option(option: &str, words: &[String]) -> Option<String> {
             .map(|word| (*word).to_owned()),
     };
     let option = option.split('=').next().unwrap_or(option);
-    verb.and_then(|verb| known(KNOWN_OPTIONS, &format!("{verb}:{option}")))
-        .or_else(|| known(KNOWN_OPTIONS, option))
+    command
+        .and_then(|command| known::option(&format!("{command}:{option}")))
+        .or_else(|| known::option(option))
         .map(str::to_owned)
-}
-
-fn known(table: &'static [(&str, &str)], name: &str) -> Option<&'static str> {
-    let mut rows = table.iter();
-    let row = rows.find(|(names, _)| names.split_whitespace().any(|known| known == name))?;
-    Some(row.1)
 }
 
 /// The harmless command whose name begins like that, or is but a slip away.
 fn similar(name: &str) -> Option<&'static str> {
-    let distance = |other: &&&str| strsim::osa_distance(other, name);
-    let begins = |other: &&&str| name.len() >= 3 && other.starts_with(name);
+    let distance = |other: &&str| strsim::osa_distance(other, name);
+    let begins = |other: &&str| name.len() >= 3 && other.starts_with(name);
     let most = (name.chars().count() / 3).min(2);
-    let mut all = HARMLESS.iter();
-    all.clone()
-        .find(begins)
-        .or_else(|| {
-            all.by_ref()
-                .min_by_key(distance)
-                .filter(|other| distance(other) <= most)
-        })
-        .copied()
+    let mut all = harmless();
+    all.clone().find(begins).or_else(|| {
+        all.by_ref()
+            .min_by_key(distance)
+            .filter(|other| distance(other) <= most)
+    })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cli::CommandLine;
-    use clap::CommandFactory;
+    use crate::grammar;
 
     /// What is said about a command line.
     fn said(words: &[&str]) -> String {
@@ -346,7 +195,7 @@ mod tests {
             .chain(words)
             .map(Into::into)
             .collect();
-        let mut all = CommandLine::command();
+        let mut all = grammar::whole();
         all.build();
         match all.try_get_matches_from_mut(&words) {
             Ok(_) => String::new(),
@@ -435,12 +284,12 @@ mod tests {
     /// No letters at all lead to a command that changes what is there, or to one that is hidden.
     #[test]
     fn no_tip_by_letters_is_dangerous() {
-        let mut all = CommandLine::command();
+        let mut all = grammar::whole();
         all.build();
         let mut tried = 0;
         for verb in all.clone().get_subcommands() {
             let name = verb.get_name();
-            if HARMLESS.contains(&name) || name == "help" {
+            if harmless().any(|other| other == name) || name == "help" {
                 continue;
             }
             // Every slip of one letter.
@@ -457,7 +306,7 @@ mod tests {
                         let verb = named.trim_start_matches("queuectl ");
                         !named.ends_with("--help")
                             && all.find_subcommand(verb).is_some()
-                            && !HARMLESS.contains(&verb)
+                            && !harmless().any(|other| other == verb)
                     });
                     assert_eq!(named, None, "{slip}: {said}");
                     assert!(!said.contains("exists: '"), "clap's own tip: {said}");
@@ -465,7 +314,7 @@ mod tests {
             }
         }
         assert!(tried > 200, "{tried}");
-        for verb in HARMLESS {
+        for verb in harmless() {
             assert!(
                 all.find_subcommand(verb).is_some_and(|verb| !verb.is_hide_set()),
                 "{verb}"

@@ -1,0 +1,74 @@
+//! `config:set`: changing a setting.
+
+use anyhow::Result;
+use clap::Args;
+use queuectl_storage::Location;
+
+use super::setting::Setting;
+use crate::commands::plugin;
+use crate::context::Context;
+use crate::exit::{Exit, Usage};
+use crate::output::diagnostics;
+use crate::registry::Run;
+
+/// Change a setting; running nodes pick it up
+#[derive(Debug, Args)]
+pub struct SetArgs {
+    /// The setting; - and _ are interchangeable. EXECUTOR.key is a setting of that executor
+    key: String,
+    /// Its new value; `config:list` shows the range
+    #[arg(allow_hyphen_values = true)]
+    value: String,
+}
+
+impl Run for SetArgs {
+    fn run(self, context: &Context) -> Result<Exit> {
+        let setting = Setting::find(&self.key)?;
+        // Before the queue is opened: a mistake must not create one.
+        match &setting {
+            Setting::Own(key) => {
+                key.parse(&self.value)?;
+                if key.name == "shell" {
+                    check_shell(&self.value, context)?;
+                }
+            }
+            Setting::Executor(setting) => {
+                setting.check(&self.value)?;
+                if let Some(why) = plugin::setting::objection(setting, &self.value, context)? {
+                    let executor = &setting.executor;
+                    return Err(
+                        Usage::new(format!("the executor '{executor}' refuses {setting}: {why}"))
+                            .hint(format!("queuectl plugin:info {executor} shows its settings"))
+                            .into(),
+                    );
+                }
+            }
+        }
+        let mut store = context.open_or_create()?;
+        match &setting {
+            Setting::Own(key) => drop(store.set_setting(key, &self.value)??),
+            Setting::Executor(setting) => store.set_executor_setting(setting, &self.value)??,
+        }
+        setting.print_change(&mut store, context)?;
+        Ok(Exit::OK)
+    }
+}
+
+/// A shell that is not on this machine is a mistake where all nodes are on this machine, too.
+fn check_shell(shell: &str, context: &Context) -> Result<()> {
+    let Some(problem) = queuectl_executor::shell_problem(shell) else {
+        return Ok(());
+    };
+    let message = format!("the shell '{shell}' cannot be run on this machine: {problem}");
+    match context.location {
+        Location::Sqlite(_) => Err(Usage::new(message)
+            .hint("name a shell that is installed, best by its whole path")
+            .into()),
+        Location::Postgres(_) => {
+            diagnostics::warning(&format!(
+                "{message}; nodes on machines where that is so run no command lines"
+            ));
+            Ok(())
+        }
+    }
+}

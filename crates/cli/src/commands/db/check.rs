@@ -1,0 +1,62 @@
+//! `db:check`: whether the queue is damaged.
+
+use std::io;
+
+use anyhow::Result;
+use clap::Args;
+use queuectl_views::CheckView;
+
+use crate::context::Context;
+use crate::exit::Exit;
+use crate::output::page::Page;
+use crate::output::warn_unprinted;
+use crate::registry::Run;
+
+/// Check the queue's file for damage
+#[derive(Debug, Args)]
+pub struct CheckArgs {}
+
+impl Run for CheckArgs {
+    fn run(self, context: &Context) -> Result<Exit> {
+        let report = context.open_existing()?.check()?;
+        let view = CheckView {
+            ok: report.damage.is_empty() && report.dangling == 0 && report.miscounted == 0,
+            damage: report.damage,
+            dangling: report.dangling,
+            miscounted: report.miscounted,
+            pages: report.pages,
+            free_pages: report.free_pages,
+        };
+        let printed = context.output.document(&view, |page| print(&view, page));
+        if view.ok {
+            printed?;
+            return Ok(Exit::OK);
+        }
+        // A verdict that nobody could read is told by the status.
+        warn_unprinted(printed, || "the check found damage".to_owned());
+        Ok(Exit::NEGATIVE)
+    }
+}
+
+fn print(view: &CheckView, page: &mut Page) -> io::Result<()> {
+    for line in &view.damage {
+        page.line(&format!("damaged: {line}"))?;
+    }
+    if view.dangling > 0 {
+        let rows = view.dangling;
+        page.line(&format!("damaged: {rows} rows point at rows that are not there"))?;
+    }
+    if view.miscounted > 0 {
+        page.line(&format!(
+            "{} numbers in `queuectl status` are wrong; `queuectl db:compact` counts the jobs again",
+            view.miscounted
+        ))?;
+    }
+    if view.ok {
+        let (pages, free) = (view.pages, view.free_pages);
+        page.line(&format!("ok: {pages} pages, {free} of them free"))?;
+    } else if !view.damage.is_empty() || view.dangling > 0 {
+        page.line("stop all nodes, keep a copy, then restore a backup or try `sqlite3 FILE .recover`")?;
+    }
+    Ok(())
+}

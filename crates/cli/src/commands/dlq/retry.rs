@@ -1,0 +1,39 @@
+//! `dlq:retry`: running dead jobs again.
+
+use anyhow::Result;
+use clap::Args;
+use queuectl_core::{JobRef, QueueName};
+
+use crate::commands::batch::{count, for_each_job};
+use crate::context::Context;
+use crate::exit::Exit;
+use crate::registry::Run;
+
+/// Run dead jobs again, now and with fresh attempts; their history stays
+#[derive(Debug, Args)]
+pub struct RetryArgs {
+    /// The jobs' ids or numbers
+    #[arg(value_name = "JOB", required_unless_present = "all", conflicts_with = "all")]
+    jobs: Vec<JobRef>,
+    /// All dead jobs
+    #[arg(long)]
+    all: bool,
+    /// Only jobs of this queue; others are left alone even if named
+    #[arg(long, value_name = "NAME")]
+    queue: Option<QueueName>,
+}
+
+impl Run for RetryArgs {
+    fn run(self, context: &Context) -> Result<Exit> {
+        let mut store = context.open()?;
+        let now = store.now()?;
+        if self.all {
+            let jobs = queuectl_dlq::retry_all(&mut store, self.queue.as_ref(), now)?;
+            return Ok(count(jobs, "will run again", context));
+        }
+        for_each_job(&self.jobs, context, |job| {
+            queuectl_dlq::retry(&mut store, job, self.queue.as_ref(), now)?;
+            Ok("pending")
+        })
+    }
+}

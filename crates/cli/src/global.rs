@@ -1,0 +1,98 @@
+//! The options that every command takes, as they are typed.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use clap::{ArgAction, Args, ValueEnum};
+
+use crate::output::Output;
+use crate::output::format::Format;
+
+/// Names the descriptor to read the location from; see `secret`.
+pub const SECRET: &str = "internal-secret";
+
+/// Options that every command takes, before or after its name.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Global options")]
+pub struct Global {
+    /// The queue: a file path, sqlite:PATH or postgres://... [env: QUEUECTL_DB] [default: queuectl/queue.db in the
+    /// user's data folder]
+    #[arg(long, global = true, value_name = "PATH|URL")]
+    pub db: Option<OsString>,
+    /// Print JSON; short for --format json
+    #[arg(long, global = true)]
+    pub json: bool,
+    /// Print results as a table for people, or for programs as JSON, JSON lines or CSV
+    #[arg(
+        long,
+        global = true,
+        value_name = "FORMAT",
+        value_enum,
+        conflicts_with = "json"
+    )]
+    pub format: Option<Format>,
+    /// Use colours; auto: on a terminal, unless NO_COLOR is set
+    #[arg(
+        long,
+        global = true,
+        value_name = "WHEN",
+        value_enum,
+        default_value_t,
+        hide_possible_values = false
+    )]
+    pub color: ColorWhen,
+    /// Do not escape control characters in names and output
+    #[arg(long, global = true)]
+    pub raw: bool,
+    /// Log more; twice: even more
+    #[arg(short, long, global = true, action = ArgAction::Count, conflicts_with = "quiet")]
+    pub verbose: u8,
+    /// Log less; twice: errors only
+    #[arg(short, long, global = true, action = ArgAction::Count)]
+    pub quiet: u8,
+    /// Format of log lines on standard error: text for people, or one JSON object a line
+    #[arg(long, global = true, value_name = "FORMAT", value_enum, default_value_t)]
+    pub log_format: LogFormat,
+    /// Look for executor plugins in this folder first; repeatable
+    #[arg(long, global = true, value_name = "DIR")]
+    pub plugin_dir: Vec<PathBuf>,
+    /// Set for a process that gets the location by a pipe; see `secret`
+    #[arg(long = SECRET, global = true, hide = true)]
+    pub secret: Option<u32>,
+}
+
+impl Global {
+    /// Returns the format of results.
+    pub fn output(&self) -> Output {
+        let short = if self.json { Format::Json } else { Format::Table };
+        Output::new(self.format.unwrap_or(short), self.raw)
+    }
+
+    /// Makes the choice of `--color` hold for all that is printed from here on.
+    pub fn choose_color(&self) {
+        match self.color {
+            ColorWhen::Auto => anstream::ColorChoice::Auto,
+            ColorWhen::Always => anstream::ColorChoice::AlwaysAnsi,
+            ColorWhen::Never => anstream::ColorChoice::Never,
+        }
+        .write_global();
+    }
+}
+
+/// When to use colours.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+pub enum ColorWhen {
+    #[default]
+    Auto,
+    Always,
+    Never,
+}
+
+/// How log lines look.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
+    // No documentation on the values: clap would then print every help page in its long form.
+    #[default]
+    Text,
+    Json,
+}

@@ -1,0 +1,120 @@
+//! The command line as clap is to read it, made from the registry of commands.
+//!
+//! The forms with a colon (`dlq:list`) are the documented ones. With a hyphen in its place they mean the same, and so do
+//! the spaced forms (`dlq list`): hidden groups, of which the name alone lists.
+
+use std::ffi::OsString;
+
+use clap::{ArgMatches, Args, Command, FromArgMatches};
+
+use crate::commands::{COMMANDS, find};
+use crate::global::Global;
+use crate::registry::{Entry, Reading};
+
+const ABOUT: &str = "A durable background job queue: jobs are kept in one file or on PostgreSQL, so they survive crashes and power cuts";
+
+const EPILOGUE: &str = "\
+Exit status:
+  0    success
+  1    the command ran, with a negative result: a drained node had dead jobs, a check found damage, a list could not \
+be printed
+  2    there is a mistake in the command line, a job or a setting
+  3    no such job or node
+  4    conflict: the id already exists, or the job's state does not allow it
+  5    the queue cannot be used: it is missing, damaged, or belongs to another program or version
+  6    the queue cannot be used right now: disk full, read-only, I/O error, locked, server unreachable
+  7    an executor plugin was not found or did not load
+  8    the server went away, so the job may or may not be stored: check before you repeat the command
+  70   a bug in queuectl
+  124  timed out (wait, worker:stop --wait)
+`wait` and `enqueue --wait` exit with the job's own status, as a shell would report it. A command that changed \
+something exits with the status of that change even if it cannot print; a warning then says what was done.
+
+Examples:
+  queuectl enqueue echo \"Hello Queue\"     a program and its arguments
+  queuectl enqueue 'sleep 1 && date'      a shell command line
+  queuectl worker:start --count 2         run jobs with two worker processes
+  queuectl dlq:list                       which jobs failed for good, and why";
+
+/// The command line, without commands.
+pub fn root() -> Command {
+    Global::augment_args(Command::new("queuectl"))
+        .about(ABOUT)
+        .version(env!("CARGO_PKG_VERSION"))
+        .after_help(EPILOGUE)
+        .max_term_width(100)
+        .subcommand_required(true)
+        .arg_required_else_help(true)
+        .disable_help_subcommand(true)
+}
+
+/// The command line with all commands.
+pub fn whole() -> Command {
+    root()
+        .subcommands(COMMANDS.iter().map(Entry::command))
+        .subcommands(groups().map(group))
+}
+
+/// The command line with a single command or group, the first one that is named. It may be the wrong one, if it is an
+/// option's value; then the command line does not fit.
+pub fn with_one_command(words: &[OsString]) -> Option<Command> {
+    let named = |word: &str| {
+        let group_of = || groups().find(|name| *name == word).map(group);
+        find(word).map(Entry::command).or_else(group_of)
+    };
+    let command = words.iter().skip(1).find_map(|word| named(word.to_str()?))?;
+    let root = Command::new("queuectl").disable_help_subcommand(true);
+    Some(Global::augment_args(root).subcommand(command))
+}
+
+/// The names of the groups, in the order of their commands.
+pub fn groups() -> impl Iterator<Item = &'static str> {
+    let mut last = None;
+    COMMANDS
+        .iter()
+        .filter_map(Entry::group)
+        .filter(move |group| last.replace(*group) != Some(*group))
+}
+
+/// A group of commands in their spaced form; alone, it lists.
+fn group(name: &'static str) -> Command {
+    let members = || {
+        COMMANDS
+            .iter()
+            .filter(move |entry| entry.group() == Some(name) && !entry.is_hidden)
+    };
+    let (group, names) = (Command::new(name), members().map(|entry| entry.name));
+    let about = format!("Same as {}", names.collect::<Vec<_>>().join(", "));
+    let group = match lister(name) {
+        Some(lister) => lister.augment(group).args_conflicts_with_subcommands(true),
+        None => group.subcommand_required(true).arg_required_else_help(true),
+    };
+    group
+        .about(about)
+        .hide(true)
+        .subcommands(members().filter_map(Entry::spaced))
+}
+
+fn lister(group: &str) -> Option<&'static Entry> {
+    find(&format!("{group}:list"))
+}
+
+/// What a command line that fits the grammar asks for; none if it names no command.
+pub fn read(
+    matches: &ArgMatches,
+    words: &[OsString],
+    is_again: bool,
+) -> Result<Option<(Global, Reading)>, clap::Error> {
+    let global = Global::from_arg_matches(matches)?;
+    let Some((name, own)) = matches.subcommand() else {
+        return Ok(None);
+    };
+    let (entry, own) = match (find(name), own.subcommand()) {
+        (Some(entry), _) => (Some(entry), own),
+        (None, Some((member, own))) => (find(&format!("{name}:{member}")), own),
+        (None, None) => (lister(name), own),
+    };
+    entry
+        .map(|entry| Ok((global, entry.read(own, words, is_again)?)))
+        .transpose()
+}

@@ -1,0 +1,101 @@
+//! CSV by RFC 4180: a heading, and a row for each document with its fields in their order. What a field has inside stays
+//! JSON, and null is empty. Control characters are shown as escapes, so that a row is a line.
+
+use std::fmt;
+use std::io::{self, Write};
+
+use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
+use serde_json::value::RawValue;
+
+use super::encode::Encode;
+use super::escape;
+
+/// The encoder.
+#[derive(Default)]
+pub struct Csv {
+    has_heading: bool,
+}
+
+impl Encode for Csv {
+    fn item(&mut self, json: &str, out: &mut dyn Write) -> io::Result<()> {
+        let Fields(fields) = serde_json::from_str(json)?;
+        if !self.has_heading {
+            self.has_heading = true;
+            write_row(fields.iter().map(|(name, _)| name.clone()), out)?;
+        }
+        let cells: Result<Vec<String>, _> = fields.iter().map(|(_, value)| cell(value)).collect();
+        write_row(cells?, out)
+    }
+}
+
+/// The fields of an object, in their order.
+struct Fields<'a>(Vec<(String, &'a RawValue)>);
+
+impl<'de> Deserialize<'de> for Fields<'de> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct InOrder;
+        impl<'de> Visitor<'de> for InOrder {
+            type Value = Fields<'de>;
+
+            fn expecting(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
+                to.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+                let mut fields = Vec::new();
+                while let Some(field) = map.next_entry()? {
+                    fields.push(field);
+                }
+                Ok(Fields(fields))
+            }
+        }
+        deserializer.deserialize_map(InOrder)
+    }
+}
+
+fn cell(value: &RawValue) -> serde_json::Result<String> {
+    match value.get() {
+        "null" => Ok(String::new()),
+        text if text.starts_with('"') => {
+            serde_json::from_str(text).map(|text: String| escape::line(&text).into_owned())
+        }
+        other => Ok(other.to_owned()),
+    }
+}
+
+fn write_row(cells: impl IntoIterator<Item = String>, out: &mut dyn Write) -> io::Result<()> {
+    for (at, cell) in cells.into_iter().enumerate() {
+        if at > 0 {
+            out.write_all(b",")?;
+        }
+        if cell.contains([',', '"']) {
+            write!(out, "\"{}\"", cell.replace('"', "\"\""))?;
+        } else {
+            out.write_all(cell.as_bytes())?;
+        }
+    }
+    out.write_all(b"\r\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_row_has_the_fields_in_their_order() {
+        let mut csv = Csv::default();
+        let mut out = Vec::new();
+        for json in [
+            r#"{"id":"7","command":"echo \"a, b\"\n","n":null,"big":123456789012345678901234567890,"env":{"A":null}}"#,
+            r#"{"id":"8","command":"\u001b[31m","n":1,"big":2,"env":{}}"#,
+        ] {
+            csv.item(json, &mut out).unwrap();
+        }
+        assert_eq!(
+            String::from_utf8(out).unwrap(),
+            "id,command,n,big,env\r\n\
+             7,\"echo \"\"a, b\"\"\\n\",,123456789012345678901234567890,\"{\"\"A\"\":null}\"\r\n\
+             8,\\x1b[31m,1,2,{}\r\n"
+        );
+    }
+}

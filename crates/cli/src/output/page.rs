@@ -1,0 +1,65 @@
+//! Lines of text for people, on standard output.
+
+use std::io::{self, Write};
+
+use super::escape;
+use super::table::{Cell, Column, Table};
+
+/// Width of the names of fields.
+const NAMES: usize = 13;
+
+/// A page under construction; what is added is printed at once.
+pub struct Page {
+    raw: bool,
+}
+
+impl Page {
+    pub fn new(raw: bool) -> Page {
+        Page { raw }
+    }
+
+    /// Adds one line of text from anywhere.
+    pub fn line(&mut self, text: &str) -> io::Result<()> {
+        Page::write_line(&mut io::stdout(), text, self.raw)
+    }
+
+    /// Adds text as it is: several lines of our own, or statements.
+    pub fn text(&mut self, text: &str) -> io::Result<()> {
+        writeln!(io::stdout(), "{text}")
+    }
+
+    /// Adds a field on one line.
+    pub fn field(&mut self, name: &str, value: &str) -> io::Result<()> {
+        let mut out = io::stdout().lock();
+        write!(out, "{name:<NAMES$} ")?;
+        Page::write_line(&mut out, value, self.raw)
+    }
+
+    /// Adds a field of any number of lines.
+    pub fn block(&mut self, name: &str, value: &str) -> io::Result<()> {
+        for (at, line) in value.lines().enumerate() {
+            self.field(if at == 0 { name } else { "" }, line)?;
+        }
+        Ok(())
+    }
+
+    /// Adds a table.
+    pub fn table<T: Into<Cell>>(
+        &mut self,
+        columns: &[Column],
+        rows: impl IntoIterator<Item = Vec<T>>,
+    ) -> io::Result<()> {
+        let mut table = Table::new(columns, self.raw);
+        rows.into_iter().for_each(|row| table.row(row));
+        table.print()
+    }
+
+    /// Writes one line of text from anywhere.
+    pub fn write_line(out: &mut impl Write, text: &str, raw: bool) -> io::Result<()> {
+        if raw {
+            writeln!(out, "{text}")
+        } else {
+            writeln!(out, "{}", escape::line(text))
+        }
+    }
+}

@@ -1,0 +1,181 @@
+//! What a command is to the command line. The table of all commands is [`crate::commands::COMMANDS`].
+
+use std::ffi::OsString;
+
+use anyhow::Result;
+use clap::{ArgMatches, Args, Command};
+
+use crate::context::Context;
+use crate::exit::Exit;
+
+/// The arguments of a command, and what it does with them.
+pub trait Run: Args + 'static {
+    /// Returns the words that are meant by those of the command line, where the grammar makes something else of them. They
+    /// are then read again.
+    ///
+    /// # Errors
+    /// A mistake that the grammar does not see, in words.
+    fn reread(&mut self, _words: &[OsString], _is_again: bool) -> Result<Option<Vec<OsString>>, String> {
+        Ok(None)
+    }
+
+    /// Runs the command.
+    fn run(self, context: &Context) -> Result<Exit>;
+}
+
+/// A command with its arguments, ready to run.
+pub struct Ready {
+    /// The command.
+    pub entry: &'static Entry,
+    run: Act,
+}
+
+/// What a command does, given its arguments.
+type Act = Box<dyn FnOnce(&Context) -> Result<Exit>>;
+
+impl Ready {
+    /// Runs it.
+    pub fn run(self, context: &Context) -> Result<Exit> {
+        (self.run)(context)
+    }
+}
+
+/// What a command line asks for.
+pub enum Reading {
+    /// This command.
+    Ready(Ready),
+    /// What these words ask for.
+    Again(Vec<OsString>),
+    /// Nothing: there is a mistake in it.
+    Mistake(String),
+}
+
+/// A command in the table.
+pub struct Entry {
+    /// Its name; those of a group have a colon in it.
+    pub name: &'static str,
+    aliases: &'static [&'static str],
+    /// No help shows it.
+    pub is_hidden: bool,
+    /// It neither runs, stops nor removes anything, so that it may be suggested for its letters alone.
+    pub is_harmless: bool,
+    /// It is a node or a worker process: those log what they do.
+    pub is_node: bool,
+    /// It is about other queues than the one that the global options name.
+    pub names_queues: bool,
+    augment: fn(Command) -> Command,
+    read: fn(&'static Entry, &ArgMatches, &[OsString], bool) -> Result<Reading, clap::Error>,
+}
+
+/// Returns the entry of a command with these arguments. Its hyphen form and its spaced form follow from the name.
+pub const fn command<A: Run>(name: &'static str) -> Entry {
+    Entry {
+        name,
+        aliases: &[],
+        is_hidden: false,
+        is_harmless: false,
+        is_node: false,
+        names_queues: false,
+        augment: A::augment_args,
+        read: read::<A>,
+    }
+}
+
+impl Entry {
+    /// Adds names that mean the same, and that no help shows.
+    pub const fn aliases(mut self, aliases: &'static [&'static str]) -> Entry {
+        self.aliases = aliases;
+        self
+    }
+
+    pub const fn hidden(mut self) -> Entry {
+        self.is_hidden = true;
+        self
+    }
+
+    pub const fn harmless(mut self) -> Entry {
+        self.is_harmless = true;
+        self
+    }
+
+    pub const fn node(mut self) -> Entry {
+        self.is_node = true;
+        self
+    }
+
+    pub const fn naming_queues(mut self) -> Entry {
+        self.names_queues = true;
+        self
+    }
+
+    /// Returns the group it belongs to: `dlq` of `dlq:list`.
+    pub fn group(&self) -> Option<&'static str> {
+        self.name.split_once(':').map(|(group, _)| group)
+    }
+
+    /// Returns whether this word names it.
+    pub fn is_named(&self, word: &str) -> bool {
+        let hyphen = || word.split_once('-');
+        self.names()
+            .any(|name| name == word || name.split_once(':').is_some_and(|parts| hyphen() == Some(parts)))
+    }
+
+    fn names(&self) -> impl Iterator<Item = &'static str> {
+        std::iter::once(self.name).chain(self.aliases.iter().copied())
+    }
+
+    /// Returns the command as clap is to read it. Its options are described only when it is named.
+    pub fn command(&self) -> Command {
+        let hyphens = self.names().filter(|name| name.contains(':'));
+        // Clap keeps nothing but static names; the process ends soon enough.
+        let hyphens = hyphens.map(|name| &*name.replace(':', "-").leak());
+        Command::new(self.name)
+            .aliases(self.aliases)
+            .aliases(hyphens)
+            .hide(self.is_hidden)
+            .defer(self.augment)
+    }
+
+    /// Returns the same as a member of its group.
+    pub fn spaced(&self) -> Option<Command> {
+        let member = |name: &'static str| Some(name.split_once(':')?.1);
+        let command = Command::new(member(self.name)?);
+        Some(
+            command
+                .aliases(self.aliases.iter().copied().filter_map(member))
+                .defer(self.augment),
+        )
+    }
+
+    /// Describes its arguments as those of another command.
+    pub fn augment(&self, command: Command) -> Command {
+        (self.augment)(command)
+    }
+
+    /// Reads its arguments.
+    pub fn read(
+        &'static self,
+        matches: &ArgMatches,
+        words: &[OsString],
+        is_again: bool,
+    ) -> Result<Reading, clap::Error> {
+        (self.read)(self, matches, words, is_again)
+    }
+}
+
+fn read<A: Run>(
+    entry: &'static Entry,
+    matches: &ArgMatches,
+    words: &[OsString],
+    is_again: bool,
+) -> Result<Reading, clap::Error> {
+    let mut args = A::from_arg_matches(matches)?;
+    Ok(match args.reread(words, is_again) {
+        Ok(None) => Reading::Ready(Ready {
+            entry,
+            run: Box::new(move |context| args.run(context)),
+        }),
+        Ok(Some(words)) => Reading::Again(words),
+        Err(mistake) => Reading::Mistake(mistake),
+    })
+}

@@ -1,0 +1,28 @@
+//! Standard error, where remarks, errors and log lines go. A node and its worker processes never wait for whoever reads
+//! it, see `queue`; any other process does.
+
+pub mod queue;
+
+use std::io;
+
+use anstream::{AutoStream, ColorChoice};
+
+/// Returns whether and how standard error shows colours.
+pub fn color() -> ColorChoice {
+    AutoStream::choice(&io::stderr())
+}
+
+/// Writes lines.
+pub fn write(lines: &[u8]) -> io::Result<()> {
+    match queue::queue() {
+        Some(_) => queue::push(lines),
+        None => io::Write::write_all(&mut io::stderr(), lines)?,
+    }
+    Ok(())
+}
+
+/// Writes lines that a worker process wrote.
+pub fn pass_on(lines: &[u8]) {
+    // A closed standard error is nobody listening.
+    let _ = write(lines);
+}
