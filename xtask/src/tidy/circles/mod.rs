@@ -15,7 +15,6 @@ use super::files::SourceFile;
 
 /// How many circles there still are, where there are any. These numbers only ever get smaller.
 const LEFT: &[(&str, usize)] = &[
-    ("crates/cli", 8),
     ("crates/executor", 8),
     ("crates/plugin-api", 4),
     ("crates/worker", 5),

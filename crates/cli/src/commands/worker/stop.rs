@@ -78,8 +78,11 @@ impl Run for StopArgs {
         }
         let printed = context.output.document(&AskedView { nodes: &living }, |page| {
             // A node that is waited for is named when it has stopped.
-            let mut named = living.iter().filter(|_| !self.wait);
-            named.try_for_each(|node| page.line(&format!("node {node} is asked to stop")))
+            for node in living.iter().filter(|_| !self.wait) {
+                let line = format!("node {node} is asked to stop");
+                warn_unprinted(page.line(&line), || line);
+            }
+            Ok(())
         });
         warn_unprinted(printed, || format!("{} nodes are asked to stop", living.len()));
         if asked.is_empty() && exit == Exit::OK {
