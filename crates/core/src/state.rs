@@ -42,7 +42,7 @@ impl State {
     ];
 
     /// The state's name in text and JSON.
-    pub fn name(self) -> &'static str {
+    pub const fn name(self) -> &'static str {
         match self {
             State::Pending => "pending",
             State::Scheduled => "scheduled",
@@ -55,7 +55,7 @@ impl State {
     }
 
     /// The number that the store keeps.
-    pub fn code(self) -> i16 {
+    pub const fn code(self) -> i16 {
         self as i16
     }
 

@@ -5,6 +5,7 @@
 
 mod connection;
 pub mod statements;
+pub mod states;
 
 use std::path::Path;
 use std::time::Duration;
