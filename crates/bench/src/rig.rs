@@ -1,6 +1,6 @@
 //! What every measurement needs: the release binary, its plugins and the no-op plugin, and a queue of its own.
 
-use std::cell::Cell;
+use std::cell::OnceCell;
 use std::ffi::OsStr;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -19,8 +19,7 @@ pub const QUEUE: &str = "queue.db";
 pub struct Rig {
     folder: tempfile::TempDir,
     binary: PathBuf,
-    tool: PathBuf,
-    tool_made: Cell<bool>,
+    tool: OnceCell<PathBuf>,
     /// How many jobs a large queue has.
     pub jobs: u64,
     /// How long what is watched over time is watched, in minutes.
@@ -55,8 +54,7 @@ impl Rig {
         Ok(Rig {
             folder,
             binary,
-            tool: target.join("release/examples/scale"),
-            tool_made: Cell::new(false),
+            tool: OnceCell::new(),
             jobs,
             minutes,
             runs,
@@ -110,8 +108,7 @@ impl Rig {
 
     /// The same on a queue that is anywhere.
     pub fn tool_at(&self, verb: &str, queue: &OsStr, arguments: &[&str]) -> anyhow::Result<String> {
-        self.make_tool()?;
-        let output = Command::new(&self.tool)
+        let output = Command::new(self.made_tool()?)
             .arg(verb)
             .arg(queue)
             .args(arguments)
@@ -123,16 +120,29 @@ impl Rig {
     }
 
     /// Compiles it when it is first needed: most measurements do without.
-    fn make_tool(&self) -> anyhow::Result<()> {
-        if self.tool_made.get() {
-            return Ok(());
+    fn made_tool(&self) -> anyhow::Result<&Path> {
+        if let Some(tool) = self.tool.get() {
+            return Ok(tool);
         }
-        let package = ["--package", "queuectl-storage", "--example", "scale"];
-        let mut cargo = cargo(["build", "--release"]);
-        let made = cargo.args(package).status().context("cannot start cargo")?;
-        ensure!(made.success(), "the tool that fills queues does not compile");
-        self.tool_made.set(true);
-        Ok(())
+        let mut cargo = cargo(["build", "--release", "--package", "queuectl-storage"]);
+        let output = cargo
+            .args(["--bench", "scale", "--message-format=json-render-diagnostics"])
+            .stderr(Stdio::inherit())
+            .output()
+            .context("cannot start cargo")?;
+        ensure!(
+            output.status.success(),
+            "the tool that fills queues does not compile"
+        );
+        let said = String::from_utf8(output.stdout)?;
+        let messages = said
+            .lines()
+            .map_while(|line| serde_json::from_str::<serde_json::Value>(line).ok());
+        let program = messages
+            .filter(|message| message["target"]["name"] == "scale")
+            .find_map(|message| message["executable"].as_str().map(PathBuf::from));
+        let program = program.context("cargo does not say where the tool that fills queues is")?;
+        Ok(self.tool.get_or_init(|| program))
     }
 
     /// Makes a queue with jobs in these states, anew.

@@ -23,7 +23,11 @@ use rusqlite::Connection;
 type Failure = Box<dyn std::error::Error>;
 
 fn main() -> Result<(), Failure> {
-    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let arguments: Vec<String> = std::env::args()
+        .skip(1)
+        // `cargo bench` adds it.
+        .filter(|argument| argument != "--bench")
+        .collect();
     let [verb, file, rest @ ..] = arguments.as_slice() else {
         return Err("scale fill FILE STATE=N..., or scale turns FILE jobs=N batch=N".into());
     };

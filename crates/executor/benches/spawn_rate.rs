@@ -1,10 +1,10 @@
 //! How fast jobs go through the host, compared with starting the same process by hand.
 //!
 //! Both sides run two at a time: two processes with a host each (a process has one), and two threads that call
-//! `Command::output`. Run with `--release`, after building the shell plugin the same way:
-//! `cargo build --release -p queuectl-plugin-shell && cargo run --release -p queuectl-executor --example spawn_rate`
+//! `Command::output`. Build the shell plugin first:
+//! `cargo build --release -p queuectl-plugin-shell && cargo bench -p queuectl-executor --bench spawn_rate`
 //!
-//! Words that may follow: the number of jobs, and their payload, to see what limits cost: `4000 '{"umask":"022"}'`.
+//! Words that may follow: the number of jobs, and their payload, to see what limits cost: `-- 4000 '{"umask":"022"}'`.
 
 #[cfg(not(unix))]
 fn main() {
@@ -13,7 +13,8 @@ fn main() {
 
 #[cfg(unix)]
 fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let mut args = std::env::args().skip(1);
+    // `cargo bench` adds the last one.
+    let mut args = std::env::args().skip(1).filter(|argument| argument != "--bench");
     let first = args.next();
     if first.as_deref() == Some("host") {
         let jobs = args.next().unwrap_or_default().parse()?;
