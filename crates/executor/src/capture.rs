@@ -10,8 +10,7 @@ use std::path::PathBuf;
 use queuectl_core::Output;
 use queuectl_sys::sync_folder;
 
-use crate::os;
-use crate::outcome::os_text;
+use crate::os::{self, error_text};
 
 /// The output of one run while it runs.
 pub(crate) struct Capture {
@@ -169,7 +168,7 @@ impl Capture {
         let path = self.file_path.display();
         tracing::warn!(
             "output is kept in memory only, {path} cannot be written: {}",
-            os_text(error)
+            error_text(error)
         );
         self.close();
     }
@@ -201,14 +200,14 @@ impl Capture {
             .and_then(|()| folders.into_iter().try_for_each(sync_folder));
         if let Err(error) = synced {
             let path = self.file_path.display();
-            tracing::warn!("{path} may not survive a power cut: {}", os_text(&error));
+            tracing::warn!("{path} may not survive a power cut: {}", error_text(&error));
         }
     }
 
     fn remove_file(&self) {
         if let Err(error) = fs::remove_file(&self.file_path) {
             let path = self.file_path.display();
-            tracing::warn!("{path} cannot be removed: {}", os_text(&error));
+            tracing::warn!("{path} cannot be removed: {}", error_text(&error));
         } else if let Some(folder) = self.file_path.parent() {
             // Not while another attempt's file is in it.
             let _ = fs::remove_dir(folder);

@@ -5,32 +5,15 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
 use std::thread::JoinHandle;
-use std::time::Duration;
 
-use crate::os::Reactor;
-use crate::supervisor::{Message, Shared, Supervisor};
-use crate::{HostError, PluginSettings, Report, Run, RunKey, SearchPath, StopReason};
+use crate::process::Reactor;
+use crate::shared::{Message, Shared};
+use crate::supervisor::Supervisor;
+use crate::{HostConfig, HostError, PluginSettings, Report, Run, RunKey, StopReason};
 use queuectl_core::ExecutorName;
 
 /// Whether this process has a host: it waits for any child of the process, so there is room for one only.
 static EXISTS: AtomicBool = AtomicBool::new(false);
-
-/// What a host is made from.
-#[derive(Debug, Clone)]
-pub struct HostConfig {
-    /// Where plugins are looked for.
-    pub search: SearchPath,
-    /// What plugins are told about the user's choices.
-    pub settings: PluginSettings,
-    /// How long a call into a plugin may take, loading it included. If one takes longer, this process ends with
-    /// [`HANGING_STATUS`](crate::HANGING_STATUS): the thread that calls plugins cannot be had back.
-    pub call_limit: Duration,
-    /// The value of `QUEUECTL_COOKIE` in the environment of every process: by it they are found again when this
-    /// process dies. Unique to this worker process.
-    pub cookie: String,
-    /// The mark of the node, `STORE.NODE`: executors put it onto what they start outside of this process.
-    pub mark: String,
-}
 
 /// Runs jobs in this process. At most one per process. Dropping it is the same as [`Host::shut_down`].
 pub struct Host {

@@ -7,6 +7,7 @@
 //! This crate deliberately knows no database, no retries and no nodes: what an outcome means is decided elsewhere.
 
 mod capture;
+mod config;
 pub mod descriptors;
 mod error;
 pub mod final_message;
@@ -16,9 +17,11 @@ mod limits;
 mod os;
 mod outcome;
 mod plugin;
+mod process;
 mod process_state;
 pub mod processes;
 mod run;
+mod shared;
 mod spawn;
 mod supervisor;
 pub mod trust;
@@ -36,8 +39,9 @@ pub mod bare {
     };
 }
 
+pub use config::HostConfig;
 pub use error::{HostError, PluginError};
-pub use host::{Host, HostConfig, Starter};
+pub use host::{Host, Starter};
 pub use plugin::{CALL_LIMIT, HANGING_STATUS, Offline, PluginFile, PluginInfo, SearchPath, inspect};
 pub use run::{Finished, PluginSettings, Report, Run, RunKey, StopReason};
 pub use spawn::shell_problem;

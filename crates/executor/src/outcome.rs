@@ -2,7 +2,6 @@
 //!
 //! Pure functions; what follows from an outcome (retry or not) is not decided in this crate.
 
-use std::io;
 use std::time::Duration;
 
 use queuectl_core::limits::MESSAGE_BYTES;
@@ -116,15 +115,6 @@ fn span(time: Duration) -> String {
         .map(|(n, unit)| format!("{n}{unit}"))
         .collect();
     parts.join(" ")
-}
-
-/// An operating system error as a person expects it: without Rust's " (os error 2)".
-pub(crate) fn os_text(error: &io::Error) -> String {
-    let text = error.to_string();
-    match text.rfind(" (os error ") {
-        Some(end) => text[..end].to_owned(),
-        None => text,
-    }
 }
 
 /// Cuts a message to what is stored with an attempt.

@@ -5,7 +5,7 @@
 
 use std::io;
 
-use crate::os;
+use crate::process;
 
 /// Orphans among this process's descendants become its own children from now on. Linux only; elsewhere nothing
 /// happens.
@@ -13,7 +13,7 @@ use crate::os;
 /// # Errors
 /// What the operating system says.
 pub fn become_subreaper() -> io::Result<()> {
-    os::become_subreaper()
+    process::become_subreaper()
 }
 
 /// Has the operating system tell the host's own thread, and not this one or those that it starts, when a child ends: so
@@ -22,7 +22,7 @@ pub fn become_subreaper() -> io::Result<()> {
 /// # Errors
 /// What the operating system says.
 pub fn leave_children_to_host() -> io::Result<()> {
-    os::leave_child_signals()
+    process::leave_child_signals()
 }
 
 /// Kills every child of this process whose number is not in `known_children`, waits for it, and goes on with the
@@ -31,7 +31,7 @@ pub fn leave_children_to_host() -> io::Result<()> {
 /// If other children than jobs' can come to this process, because it had some before it became a subreaper or is the
 /// first process of all, only those are killed that carry a mark that begins with `mark`.
 pub fn kill_adopted(known_children: &[u32], mark: &str) -> usize {
-    os::kill_adopted(known_children, mark)
+    process::kill_adopted(known_children, mark)
 }
 
 /// Kills every process on this machine that has `QUEUECTL_COOKIE` starting with `cookie_prefix` in its environment,
@@ -41,6 +41,6 @@ pub fn kill_marked(cookie_prefix: &str) -> usize {
     if cookie_prefix.is_empty() {
         0
     } else {
-        os::kill_marked(cookie_prefix)
+        process::kill_marked(cookie_prefix)
     }
 }

@@ -5,16 +5,15 @@
 
 use std::collections::HashMap;
 use std::ffi::OsStr;
-use std::fs::File;
-use std::io::{self, Seek, Write};
+use std::io;
 use std::path::{Component, Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use queuectl_core::{Outcome, OutcomeKind};
 
 use crate::limits::Limits;
-use crate::os::{Confinement, RunOrigin, User};
-use crate::outcome::os_text;
+use crate::os::error_text;
+use crate::process::{self, Confinement, RunOrigin, SpawnError, User, cannot_confine, nameless_file};
 use crate::{Run, descriptors, os};
 
 /// Entries after which remembered program lookups are dropped: far more than one node's jobs name.
@@ -27,7 +26,6 @@ const DEFAULT_PATH: &str = if cfg!(unix) { "/bin:/usr/bin" } else { "" };
 #[derive(Debug, Default)]
 pub(crate) struct SpawnRequest {
     pub(crate) argv: Vec<String>,
-    #[cfg_attr(unix, expect(dead_code, reason = "only Windows has command lines"))]
     pub(crate) raw_last: bool,
     pub(crate) env: Vec<(String, String)>,
     pub(crate) env_remove: Vec<String>,
@@ -36,28 +34,6 @@ pub(crate) struct SpawnRequest {
     /// The only names that are inherited; none inherits all.
     pub(crate) env_keep: Option<Vec<String>>,
     pub(crate) limits: Limits,
-}
-
-/// Why a process was not started.
-pub(crate) enum SpawnError {
-    /// What that means for the attempt is clear.
-    Outcome(Outcome),
-    /// The operating system refused it.
-    Os(io::Error),
-    /// The machine lacks something, whatever the job; this is what.
-    Machine(String),
-}
-
-impl From<Outcome> for SpawnError {
-    fn from(outcome: Outcome) -> Self {
-        SpawnError::Outcome(outcome)
-    }
-}
-
-impl From<io::Error> for SpawnError {
-    fn from(error: io::Error) -> Self {
-        SpawnError::Os(error)
-    }
 }
 
 impl SpawnRequest {
@@ -134,7 +110,7 @@ impl CommandBuilder {
         let cwd = request.cwd.as_ref().map(std::path::absolute).transpose()?;
         let program = self.find(request, cwd.as_deref())?;
         let mut command = Command::new(program);
-        os::arguments(&mut command, request);
+        process::arguments(&mut command, &request.argv, request.raw_last);
         if request.env_keep.is_some() {
             command.env_clear();
             command.envs(std::env::vars_os().filter(|(name, _)| request.inherits(name)));
@@ -252,7 +228,7 @@ pub(crate) fn folder_problem(request: &SpawnRequest) -> Option<Outcome> {
     let why = match std::fs::metadata(cwd) {
         Ok(found) if found.is_dir() => return None,
         Ok(_) => "Not a directory".to_owned(),
-        Err(error) => os_text(&error),
+        Err(error) => error_text(&error),
     };
     Some(Outcome::new(
         OutcomeKind::Failed,
@@ -260,24 +236,8 @@ pub(crate) fn folder_problem(request: &SpawnRequest) -> Option<Outcome> {
     ))
 }
 
-/// Bytes as a file without a name, to be read from its start.
-pub(crate) fn nameless_file(bytes: &[u8]) -> io::Result<File> {
-    let mut file = tempfile::tempfile()?;
-    file.write_all(bytes)?;
-    file.rewind()?;
-    Ok(file)
-}
-
-/// The outcome of a process whose limits could not be put on: it does not run without them.
-pub(crate) fn cannot_confine(why: &str) -> Outcome {
-    Outcome::new(
-        OutcomeKind::SystemFailure,
-        crate::outcome::clip(format!("the job was not started: {why}")),
-    )
-}
-
 fn no_temporary_file(of: &str, error: &io::Error) -> SpawnError {
-    let (folder, why) = (std::env::temp_dir(), os_text(error));
+    let (folder, why) = (std::env::temp_dir(), error_text(error));
     SpawnError::Machine(format!(
         "cannot write {of} to a temporary file in {}: {why}",
         folder.display()
@@ -289,7 +249,7 @@ fn no_temporary_file(of: &str, error: &io::Error) -> SpawnError {
 pub(crate) fn machine_problem(request: &SpawnRequest, error: &io::Error, shell: &str) -> Option<String> {
     let program = &request.argv[0];
     if os::out_of_resources(error) {
-        return Some(format!("cannot start '{program}': {}", os_text(error)));
+        return Some(format!("cannot start '{program}': {}", error_text(error)));
     }
     let problem = shell_problem(shell).filter(|_| program == shell)?;
     Some(format!(
@@ -302,23 +262,7 @@ pub fn shell_problem(shell: &str) -> Option<String> {
     let search = std::env::var_os("PATH").unwrap_or_default();
     let found = os::find_program(shell, Path::new("/"), &search);
     let checked = found.and_then(|path| os::check_program(&path));
-    checked.err().map(|error| os_text(&error))
-}
-
-/// The outcome of a process that could not be started, where that is the job's fault.
-pub(crate) fn cannot_start(program: &str, error: &io::Error) -> Outcome {
-    // What a shell says of it.
-    let status = match error.kind() {
-        io::ErrorKind::NotFound => 127,
-        _ => 126,
-    };
-    Outcome {
-        exit_code: Some(status),
-        ..Outcome::new(
-            OutcomeKind::Failed,
-            crate::outcome::clip(format!("cannot start '{program}': {}", os_text(error))),
-        )
-    }
+    checked.err().map(|error| error_text(&error))
 }
 
 #[cfg(test)]

@@ -34,6 +34,7 @@
 //! Plugins whose work is asynchronous take the feature `tasks`, which has a runtime and a task per run.
 
 pub mod abi;
+mod error;
 mod executor;
 #[doc(hidden)]
 pub mod glue;
@@ -44,7 +45,8 @@ mod spawn;
 #[cfg(feature = "tasks")]
 mod tasks;
 
-pub use executor::{Description, Error, Executor, Handled, Settings, StartError, StopMode};
+pub use error::{Error, StartError};
+pub use executor::{Description, Executor, Handled, Settings, StopMode};
 pub use host::{Host, Level};
 pub use outcome::{Exit, ExitKind, Outcome};
 pub use run::{Command, Request, Run, RunHandle};

@@ -18,8 +18,8 @@ use queuectl_plugin_api::abi::{
 
 use crate::limits::{Limits, Rlimit};
 use crate::outcome::clip;
+use crate::shared::Shared;
 use crate::spawn::SpawnRequest;
-use crate::supervisor::Shared;
 
 /// What the context pointer points to: which plugin calls, and whom to tell.
 pub(crate) struct Context {

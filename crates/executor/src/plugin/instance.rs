@@ -15,7 +15,7 @@ use super::callbacks::{self, Context};
 use super::load::{Plugin, Slots};
 use super::watchdog::{Watchdog, WatchedCall};
 use crate::outcome::Exit;
-use crate::supervisor::Shared;
+use crate::shared::Shared;
 use crate::{PluginError, Run};
 
 /// A made instance. Destroyed when the last run that uses it is over.

@@ -153,7 +153,8 @@ pub fn open(path: &Path) -> Result<(Library, EntryFn), PluginError> {
         return Err(not_loadable("it is not a regular file".to_owned()));
     }
     let allowed = allowed::check(path)?;
-    os::check_library(&allowed.path).map_err(not_loadable)?;
+    #[cfg(target_os = "linux")]
+    super::elf::check_library(&allowed.path).map_err(not_loadable)?;
     // SAFETY: loading runs the library's initialisers; the file is trusted, which was checked just before.
     let library =
         unsafe { os::open_library(&allowed.path) }.map_err(|error| not_loadable(text_of(&error)))?;

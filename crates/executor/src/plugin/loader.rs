@@ -11,7 +11,7 @@ use queuectl_core::ExecutorName;
 use super::Instance;
 use super::load::{Plugin, load};
 use super::watchdog::Watchdog;
-use crate::supervisor::Shared;
+use crate::shared::Shared;
 use crate::{PluginError, PluginSettings, SearchPath};
 
 /// How long a failure to load is remembered.

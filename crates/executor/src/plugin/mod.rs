@@ -2,6 +2,8 @@
 
 mod allowed;
 mod callbacks;
+#[cfg(target_os = "linux")]
+mod elf;
 mod instance;
 mod load;
 mod loader;

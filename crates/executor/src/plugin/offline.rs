@@ -8,8 +8,8 @@ use std::sync::Arc;
 use super::Instance;
 use super::load::{PluginInfo, load};
 use super::loader::settings_of;
-use crate::os::Reactor;
-use crate::supervisor::Shared;
+use crate::process::Reactor;
+use crate::shared::Shared;
 use crate::{PluginError, PluginSettings};
 
 /// A plugin and an instance of it.

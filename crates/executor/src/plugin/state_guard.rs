@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::process_state::{self, Changes, ProcessState};
-use crate::supervisor::Shared;
+use crate::shared::Shared;
 use crate::{Report, RunKey, os};
 
 /// Exit status of a worker process in which a plugin changed something that cannot be restored.

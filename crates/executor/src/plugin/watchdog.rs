@@ -18,7 +18,7 @@ use super::state_guard::StateGuard;
 use crate::Report;
 use crate::final_message::{FinalMessage, start_thread};
 use crate::process_state::BlockedSignals;
-use crate::supervisor::Shared;
+use crate::shared::Shared;
 
 /// How long a call into a plugin may take, loading it included.
 pub const CALL_LIMIT: Duration = Duration::from_secs(30);

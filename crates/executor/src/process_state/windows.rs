@@ -12,16 +12,20 @@ pub(crate) fn close_on_exec_except(_: &[i32]) -> Vec<i32> {
 
 pub(crate) fn close_all_on_exec() {}
 
+/// Handles have no numbers to list.
 pub fn open_descriptors() -> Vec<i32> {
     Vec::new()
 }
 
+/// None, as above.
 pub fn inheritable_descriptors() -> Vec<i32> {
     Vec::new()
 }
 
+/// There are no signals.
 pub fn install_host_handlers() {}
 
+/// Unknown.
 pub fn threads() -> Option<usize> {
     None
 }

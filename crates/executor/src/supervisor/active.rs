@@ -8,9 +8,9 @@ use std::time::{Duration, Instant};
 use queuectl_core::{Advice, Outcome, OutcomeKind, Timestamp};
 
 use crate::capture::Capture;
-use crate::os::Process;
 use crate::outcome::{Exit, Stopped, clip};
 use crate::plugin::Instance;
+use crate::process::Process;
 use crate::{Run, StopReason};
 
 /// Age at which a run's output goes to its file, so that it can be followed.

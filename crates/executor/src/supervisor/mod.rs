@@ -6,8 +6,6 @@
 mod active;
 mod live_nodes;
 mod pending_acks;
-mod shared;
 mod thread;
 
-pub(crate) use shared::{Message, Shared};
 pub(crate) use thread::Supervisor;

@@ -12,11 +12,12 @@ use queuectl_core::{Clock, Outcome, OutcomeKind, SystemClock};
 use super::active::Active;
 use super::live_nodes::LiveNodes;
 use super::pending_acks::PendingAcks;
-use super::{Message, Shared};
-use crate::os::{self, Birthmark, Orphans, Process, RUN_MOST, Reactor, RunOrigin};
+use crate::os;
 use crate::outcome::{Exit, Stopped, after_stop, clip, of_exit, with_limit_hit};
 use crate::plugin::{Exited, Loader, Started};
-use crate::spawn::{CommandBuilder, SpawnError, SpawnRequest, cannot_start, folder_problem, machine_problem};
+use crate::process::{Birthmark, Orphans, Process, RUN_MOST, Reactor, RunOrigin, SpawnError, cannot_start};
+use crate::shared::{Message, Shared};
+use crate::spawn::{CommandBuilder, SpawnRequest, folder_problem, machine_problem};
 use crate::{Finished, HostConfig, Report, Run, StopReason};
 
 /// The status with which a worker process ends because of a plugin that does not end a run.

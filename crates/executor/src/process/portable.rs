@@ -3,23 +3,17 @@
 
 use std::collections::HashSet;
 use std::io;
-use std::path::Path;
 use std::time::{Duration, Instant};
 
 use sysinfo::{Pid, Process, ProcessRefreshKind, ProcessesToUpdate, System, UpdateKind};
 
-use super::RunOrigin;
+use super::origin::RunOrigin;
 
 /// How long the sweeps go on for processes that do not die.
 const SWEEP: Duration = Duration::from_secs(10);
 
 /// Not offered by this system.
 pub(crate) fn become_subreaper() -> io::Result<()> {
-    Ok(())
-}
-
-/// The system's own loader checks libraries well enough.
-pub(crate) fn check_library(_path: &Path) -> Result<(), String> {
     Ok(())
 }
 

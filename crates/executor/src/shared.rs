@@ -10,7 +10,7 @@ use queuectl_core::{Advice, ExecutorName, Outcome};
 use queuectl_plugin_api::abi::HANDLE_BYTES;
 
 use crate::capture::Capture;
-use crate::os::Waker;
+use crate::process::Waker;
 use crate::spawn::SpawnRequest;
 use crate::{PluginSettings, Report, Run, RunKey, StopReason};
 

@@ -2,7 +2,17 @@
 //!
 //! What is then done about it is decided by whoever asks.
 
+#[cfg(unix)]
+mod unix;
+#[cfg(windows)]
+mod windows;
+
 use std::path::Path;
+
+#[cfg(unix)]
+use unix as platform;
+#[cfg(windows)]
+use windows as platform;
 
 /// Who may be able to change a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,7 +40,7 @@ pub struct Distrust {
 /// # Errors
 /// The first thing that somebody else can change, or that cannot be looked at.
 pub fn check(path: &Path, writers: Writers) -> Result<(), Distrust> {
-    crate::os::check_trust(path, writers)
+    platform::check_file(path, writers)
 }
 
 /// The same, with [`Writers::Group`], for a log that belongs to a file and is made anew by whoever uses it. On Unix it may be
@@ -40,5 +50,5 @@ pub fn check(path: &Path, writers: Writers) -> Result<(), Distrust> {
 /// # Errors
 /// The first thing that somebody else can change, or that cannot be looked at.
 pub fn check_log(log: &Path, file: &Path) -> Result<(), Distrust> {
-    crate::os::check_log_trust(log, file)
+    platform::check_log(log, file)
 }

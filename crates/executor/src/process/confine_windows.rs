@@ -9,13 +9,15 @@ use windows_sys::Win32::System::JobObjects::{
     JOB_OBJECT_LIMIT_ACTIVE_PROCESS, JOB_OBJECT_LIMIT_JOB_MEMORY, JOBOBJECT_EXTENDED_LIMIT_INFORMATION,
 };
 use windows_sys::Win32::System::Threading::{
-    ABOVE_NORMAL_PRIORITY_CLASS, BELOW_NORMAL_PRIORITY_CLASS, HIGH_PRIORITY_CLASS, IDLE_PRIORITY_CLASS,
-    NORMAL_PRIORITY_CLASS,
+    ABOVE_NORMAL_PRIORITY_CLASS, BELOW_NORMAL_PRIORITY_CLASS, CREATE_NEW_PROCESS_GROUP, CREATE_SUSPENDED,
+    HIGH_PRIORITY_CLASS, IDLE_PRIORITY_CLASS, NORMAL_PRIORITY_CLASS,
 };
 
-use super::RunOrigin;
-use super::windows::CREATION_FLAGS;
+use super::origin::RunOrigin;
 use crate::limits::Limits;
+
+/// How every process is started: as the leader of a group of its own, which Ctrl-Break is sent to, and not running yet.
+pub(super) const CREATION_FLAGS: u32 = CREATE_NEW_PROCESS_GROUP | CREATE_SUSPENDED;
 
 /// There is no way to become another user without a password.
 pub(crate) enum User {}

@@ -20,7 +20,7 @@ use windows_sys::Win32::Storage::FileSystem::{
     DELETE, FILE_APPEND_DATA, FILE_DELETE_CHILD, FILE_WRITE_DATA, WRITE_DAC, WRITE_OWNER,
 };
 
-use crate::trust::{Distrust, Writers};
+use super::{Distrust, Writers};
 
 /// The type of an entry that allows something.
 const ALLOWS: u8 = 0;
@@ -49,11 +49,11 @@ const TRUSTED: [&str; 5] = [
 const EVERYBODY: &str = "S-1-1-0";
 
 /// See [`crate::trust::check`]. With [`Writers::Group`], whoever is in the list by name or in a group, but everybody.
-pub(crate) fn check_trust(path: &Path, writers: Writers) -> Result<(), Distrust> {
+pub(super) fn check_file(path: &Path, writers: Writers) -> Result<(), Distrust> {
     let refuse = |cause: String, fix: String| Distrust { cause, fix };
     let look = |error: io::Error| {
         refuse(
-            crate::outcome::os_text(&error),
+            crate::os::error_text(&error),
             "check that it exists and may be read".to_owned(),
         )
     };
@@ -88,8 +88,8 @@ pub(crate) fn check_trust(path: &Path, writers: Writers) -> Result<(), Distrust>
 }
 
 /// See [`crate::trust::check_log`].
-pub(crate) fn check_log_trust(log: &Path, _: &Path) -> Result<(), Distrust> {
-    check_trust(log, Writers::Group)
+pub(super) fn check_log(log: &Path, _: &Path) -> Result<(), Distrust> {
+    check_file(log, Writers::Group)
 }
 
 /// Whether who is in the list of a file, and neither the user nor trusted anyway, may change it.
@@ -270,7 +270,7 @@ mod tests {
         let private = format!("D:P(A;;FA;;;{own})(A;;FA;;;SY)");
         set_list(folder.path(), &private);
         set_list(&file, &private);
-        let check = |writers| check_trust(&file, writers).map_err(|why| why.to_string());
+        let check = |writers| check_file(&file, writers).map_err(|why| why.to_string());
         assert_eq!(check(Writers::User), Ok(()));
         set_list(&file, &format!("{private}(A;;FR;;;WD)"));
         assert_eq!(check(Writers::User), Ok(()), "reading does no harm");

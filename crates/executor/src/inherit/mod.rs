@@ -13,40 +13,48 @@
 
 use std::process::Command;
 
-use crate::os;
+#[cfg(unix)]
+mod unix;
+#[cfg(windows)]
+mod windows;
+
+#[cfg(unix)]
+use unix as platform;
+#[cfg(windows)]
+use windows as platform;
 
 /// Keeps the descriptors that this process was started with, beside the standard ones, from all processes that it starts.
 /// It has them itself as before: a lock that a shell took for it is held as long as it lives, and no longer. To be called
 /// at its start.
 pub fn withhold_descriptors() {
-    os::withhold_descriptors();
+    platform::withhold_descriptors();
 }
 
 /// Has this process hear the signals that its starter blocked, and learn how its children end, whatever its starter thought
 /// of that. What else its starter ignored stays ignored. To be called before it has threads.
 pub fn reset_signals() {
-    os::reset_signals();
+    platform::reset_signals();
 }
 
 /// Has writes beyond the largest size that files may have (`ulimit -f`) fail, instead of ending this process without a word.
 /// Processes that it starts are ended as before. To be called at its start.
 pub fn survive_file_limit() {
-    os::survive_file_limit();
+    platform::survive_file_limit();
 }
 
 /// Whether a signal is ignored, which a process is to leave so that was started with it: `nohup` does that.
 pub fn is_ignored(signal: i32) -> bool {
-    os::is_ignored(signal)
+    platform::is_ignored(signal)
 }
 
 /// Has `command` start a process of queuectl's own that runs jobs or plugins, in a session of its own and with no signal
 /// ignored or blocked: neither does Ctrl-C at the terminal of the one who starts it reach it, nor does it, or anything that
 /// it starts, reach that terminal. On Windows it is a process group.
 pub fn isolate(command: &mut Command) {
-    os::isolate(command);
+    platform::isolate(command);
 }
 
 /// Has `command` start a node in the background, in a session of its own.
 pub fn detach(command: &mut Command) {
-    os::detach(command);
+    platform::detach(command);
 }

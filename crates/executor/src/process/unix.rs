@@ -6,7 +6,7 @@
 use std::io::{self, PipeReader, Read};
 use std::os::fd::{AsFd, AsRawFd};
 use std::os::unix::net::UnixStream;
-use std::os::unix::process::ExitStatusExt;
+use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::process::{Child, Command};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -21,10 +21,11 @@ use queuectl_core::settings::Leftovers;
 use signal_hook::SigId;
 use signal_hook::consts::SIGCHLD;
 
-use super::{Confinement, Group};
+use super::wait_unix::reap;
+use super::{Confinement, Group, Orphans, SpawnError, cannot_confine, cannot_start};
 use crate::capture::Capture;
-use crate::outcome::{Exit, os_text};
-use crate::spawn::{SpawnError, cannot_confine};
+use crate::os::error_text;
+use crate::outcome::Exit;
 
 /// One read: as much as a pipe usually holds.
 const READ_BYTES: usize = 64 * 1024;
@@ -32,6 +33,11 @@ const READ_BYTES: usize = 64 * 1024;
 /// How long a new child's output is left in its pipe. Most short jobs are over by then, and cost one look instead of
 /// two: one that sees the pipe's end and, a moment later, one that sees the child's.
 const FIRST_READ_AFTER: Duration = Duration::from_millis(2);
+
+/// Gives the command its arguments, and the name it is called by.
+pub(crate) fn arguments(command: &mut Command, argv: &[String], _raw_last: bool) {
+    command.arg0(&argv[0]).args(&argv[1..]).process_group(0);
+}
 
 /// Has SIGCHLD delivered to other threads than this one and those that it starts.
 pub(crate) fn leave_child_signals() -> io::Result<()> {
@@ -164,7 +170,7 @@ impl Reactor {
             match confinement.as_mut().and_then(Confinement::failed_step) {
                 Some(step) => SpawnError::Outcome(cannot_confine(&format!(
                     "it could not {step}: {}",
-                    os_text(&error)
+                    error_text(&error)
                 ))),
                 None => error.into(),
             }
@@ -240,12 +246,6 @@ fn ended_child(kind: libc::idtype_t, id: u32) -> Option<u32> {
     // SAFETY: waitid filled in the fields of SIGCHLD, or left zeros when there is nothing to tell.
     let pid = unsafe { info.si_pid() };
     (result == 0 && pid > 0).then_some(pid.cast_unsigned())
-}
-
-/// Lets go of a child that ended. Says whether that worked.
-pub(super) fn reap(pid: u32) -> bool {
-    // SAFETY: no status is asked for; the call does not block.
-    unsafe { libc::waitpid(pid.cast_signed(), std::ptr::null_mut(), libc::WNOHANG) > 0 }
 }
 
 /// Where the main process of a group stands.
@@ -351,7 +351,7 @@ impl Process {
             return;
         }
         let kill_rest = self.leftovers == Leftovers::Kill;
-        if self.grace && kill_rest && super::Orphans::group_lives(self.pid()) {
+        if self.grace && kill_rest && Orphans::group_lives(self.pid()) {
             return;
         }
         if kill_rest {
@@ -363,7 +363,7 @@ impl Process {
                 (None, signal) => Exit::Signal(signal.unwrap_or_default()),
             },
             // Only if somebody else waited for our child, which is then gone for good.
-            Err(error) => Exit::NotStarted(crate::spawn::cannot_start("(unknown)", &error)),
+            Err(error) => Exit::NotStarted(cannot_start("(unknown)", &error)),
         });
     }
 

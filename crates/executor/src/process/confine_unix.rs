@@ -26,10 +26,12 @@ use queuectl_plugin_api::abi::{
 #[cfg(target_os = "linux")]
 use queuectl_plugin_api::abi::{QC_RLIMIT_MEMLOCK, QC_RLIMIT_NPROC};
 
+use super::Group;
+use super::nameless::nameless_file;
+use super::origin::RunOrigin;
 use super::user::User;
-use super::{Group, RunOrigin};
 use crate::limits::{Limits, Rlimit};
-use crate::outcome::os_text;
+use crate::os::error_text;
 
 /// The number at which a process finds its file, as `/dev/fd/3`.
 const FILE: i32 = 3;
@@ -142,7 +144,8 @@ impl Confinement {
             group = Some(made);
         }
         if let Some(bytes) = &limits.file {
-            steps.push(file(bytes).map_err(|error| format!("cannot write its file: {}", os_text(&error)))?);
+            steps
+                .push(file(bytes).map_err(|error| format!("cannot write its file: {}", error_text(&error)))?);
         }
         steps.extend(
             limits
@@ -168,7 +171,7 @@ impl Confinement {
             steps.extend(cwd.map(Step::Folder));
         }
         let described = steps.iter().map(Step::failed).collect();
-        let (told, tell) = pipe().map_err(|error| format!("no pipe: {}", os_text(&error)))?;
+        let (told, tell) = pipe().map_err(|error| format!("no pipe: {}", error_text(&error)))?;
         // SAFETY: the steps are system calls on data that was made before.
         unsafe { command.pre_exec(move || put_on(&steps, &tell)) };
         Ok(Confinement {
@@ -260,7 +263,7 @@ fn rlimit(limit: &Rlimit) -> Result<Step, String> {
 
 /// The bytes as a file without a name, which anybody can read who has it.
 fn file(bytes: &[u8]) -> io::Result<Step> {
-    let file = crate::spawn::nameless_file(bytes)?;
+    let file = nameless_file(bytes)?;
     // A process of another user opens it afresh by its path.
     file.set_permissions(std::fs::Permissions::from_mode(0o444))?;
     let mut file = OwnedFd::from(file);

@@ -8,9 +8,9 @@ use std::io::{self, ErrorKind, Write};
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
-use super::RunOrigin;
+use super::origin::RunOrigin;
 use super::procfs::Stat;
-use crate::outcome::os_text;
+use crate::os::error_text;
 
 /// How the groups of runs are called, before the cookie.
 const PREFIX: &str = "queuectl.";
@@ -50,7 +50,7 @@ impl Group {
         let stem = file_name(origin.cookie);
         let path = base.join(format!("{stem}{}-{}", part(origin.job), origin.fence));
         let failed = |what: &str, error: &io::Error| {
-            cannot(format!("{what} {} failed: {}", path.display(), os_text(error)))
+            cannot(format!("{what} {} failed: {}", path.display(), error_text(error)))
         };
         fs::create_dir(&path).map_err(|error| failed("making", &error))?;
         let group = Group {
@@ -84,7 +84,7 @@ impl Group {
             format!(
                 "the control group {} cannot be entered: {}",
                 self.path.display(),
-                os_text(&error)
+                error_text(&error)
             )
         })
     }
@@ -298,7 +298,7 @@ impl Tree {
                 Err(error) if error.kind() != ErrorKind::ResourceBusy => {
                     return Err(format!(
                         "the node may not use {shown}: {}; run it as a service with Delegate=yes",
-                        os_text(&error)
+                        error_text(&error)
                     ));
                 }
                 // Looked at once more: a process may have come in between.
@@ -326,7 +326,7 @@ fn make_room(base: &Path) -> Result<(), String> {
         format!(
             "the node may not use {}: {}; run it as a service with Delegate=yes",
             room.display(),
-            os_text(error)
+            error_text(error)
         )
     };
     match fs::create_dir(&room) {
