@@ -74,7 +74,7 @@ macro_rules! slots {
         /// The vtable's slots, read once; none for what the plugin does not have.
         #[derive(Clone, Copy)]
         pub struct Slots {
-            $(#[allow(missing_docs)] pub $slot: Option<unsafe extern "C" fn($($arg),*) $(-> $ret)?>,)*
+            $(#[doc = concat!("The slot `", stringify!($slot), "`.")] pub $slot: Option<unsafe extern "C" fn($($arg),*) $(-> $ret)?>,)*
         }
 
         impl Slots {
