@@ -175,7 +175,7 @@ mod tests {
             user: Some(String::new()),
             ..none()
         };
-        assert!(said(user).contains("no user"));
+        assert!(said(user).contains("is not a user"));
     }
 
     #[test]
