@@ -5,11 +5,11 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use queuectl_core::{JobId, JobRef, JobSpec, NodeId, Start, State, Timestamp, ValidJob};
-use queuectl_storage::sim::{self as store_sim, Seen};
+use queuectl_storage::sim as store_sim;
 use queuectl_storage::{Cancelled, Location, Only, Queues, StopRequest, Store, StoreError};
 use queuectl_testkit::history::{Call, History, Reply, StoredJob, Violation, check};
 use queuectl_testkit::valid;
-use queuectl_worker::sim::{self as machine, SimNode, View};
+use queuectl_worker::sim::{self as machine, NodeEvent, SimNode, View};
 use queuectl_worker::{NodeError, NodeOptions};
 
 use crate::plan::{Action, Plan, Stop};
@@ -75,8 +75,6 @@ impl Cluster {
         };
         cluster.clear_faults();
         cluster.be_on(0);
-        let heard = Rc::clone(&cluster.history);
-        store_sim::observe(Some(Box::new(move |seen| hear(&mut heard.borrow_mut(), seen))));
         cluster
     }
 
@@ -252,7 +250,6 @@ impl Cluster {
 
     /// Has the history checked against what is in the store.
     pub fn check(&mut self, drained: bool) -> Vec<Violation> {
-        store_sim::observe(None);
         self.be_on(0);
         let mut found = Vec::new();
         let all = queuectl_storage::ListFilter {
@@ -386,7 +383,9 @@ impl Cluster {
             pass_on: |_| {},
         };
         // The dot keeps the mark of one node from being the beginning of another's.
-        match SimNode::start(options, &format!("{}.", self.marks)) {
+        let heard = Rc::clone(&self.history);
+        let subscriber = move |event: &NodeEvent<'_>| hear(&mut heard.borrow_mut(), event);
+        match SimNode::start(options, &format!("{}.", self.marks), subscriber) {
             Ok(node) => {
                 self.note(format!("node {} starts on machine {number}", node.id()));
                 self.nodes.push(Member {
@@ -524,25 +523,20 @@ impl Cluster {
 }
 
 /// Notes what a node learned of the store.
-fn hear(history: &mut History, seen: Seen<'_>) {
+fn hear(history: &mut History, event: &NodeEvent<'_>) {
     let at = store_sim::Instant::now().0.as_millis() as i64;
-    match seen {
-        Seen::Heartbeat(node, beat) => {
-            let reply = match beat {
+    match event {
+        NodeEvent::Heartbeat { node, result } => {
+            let reply = match result {
                 Ok(true) => Reply::Done,
                 Ok(false) => Reply::Refused,
-                Err(error) if store_sim::is_unknown(error) => Reply::Unknown,
-                Err(_) => Reply::Failed,
+                Err(error) => failure(error),
             };
-            history.called(at, Call::Heartbeat(node), reply);
+            history.called(at, Call::Heartbeat(*node), reply);
         }
-        Seen::Cycle(cycle, result) => {
+        NodeEvent::CycleEnded { cycle, result } => {
             let mut stale = result.map(|done| done.stale.clone()).unwrap_or_default();
-            let failed = match result {
-                Ok(_) => None,
-                Err(error) if store_sim::is_unknown(error) => Some(Reply::Unknown),
-                Err(_) => Some(Reply::Failed),
-            };
+            let failed = result.err().map(failure);
             for record in cycle.records {
                 let call = Call::Outcome {
                     job: record.job,
@@ -571,5 +565,14 @@ fn hear(history: &mut History, seen: Seen<'_>) {
                 history.called(at, Call::Claim(cycle.node), reply);
             }
         }
+        _ => {}
+    }
+}
+
+fn failure(error: &StoreError) -> Reply {
+    if store_sim::is_unknown(error) {
+        Reply::Unknown
+    } else {
+        Reply::Failed
     }
 }

@@ -62,7 +62,6 @@ pub fn run(plan: &Plan, backend: Backend, off: Option<Guard>) -> Option<Report> 
         }
     }));
     store_sim::disable(None);
-    store_sim::observe(None);
     if let Err(panic) = caught {
         let text = panic.downcast_ref::<String>().cloned();
         let text = text.or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned()));

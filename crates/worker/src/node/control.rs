@@ -6,6 +6,8 @@ use std::time::Duration;
 use queuectl_core::{Clock, JobId, NodeId, Settings, Timestamp};
 use queuectl_storage::{StopRequest, Store, StoreClock, StoreError};
 
+use super::context::Context;
+use super::events::NodeEvent;
 use crate::env::Instant;
 
 /// Requests are read at most this often, however many wake-ups come.
@@ -61,15 +63,21 @@ impl Control {
     pub fn look(
         &mut self,
         store: &mut Store,
-        settings: &Settings,
+        context: &Context,
         now: Timestamp,
     ) -> Result<Option<Requests>, StoreError> {
+        let settings = &context.settings;
         if Instant::now() < self.next(settings.poll_interval) {
             return Ok(None);
         }
         let mut fenced = false;
         if self.beat.elapsed() >= settings.lease / 3 {
-            fenced = !store.heartbeat(self.node, now)?;
+            let alive = store.heartbeat(self.node, now);
+            context.events.emit(&NodeEvent::Heartbeat {
+                node: self.node,
+                result: alive.as_ref().copied(),
+            });
+            fenced = !alive?;
             self.beat = Instant::now();
         }
         let asked = store.control_requests(self.node)?;
@@ -78,10 +86,9 @@ impl Control {
         if self.showed.is_none_or(|showed| shows < showed) {
             let brought_forward = store.heed_clock(shows)?;
             if brought_forward > 0 {
-                tracing::warn!(
-                    jobs = brought_forward,
-                    "the clock was set back; retries wait no longer than before"
-                );
+                context.events.emit(&NodeEvent::ClockSetBack {
+                    jobs: brought_forward,
+                });
             }
         }
         self.showed = Some(shows);
@@ -101,15 +108,15 @@ impl Control {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::node::testing::context;
     use queuectl_core::settings::Key;
     use queuectl_core::{Event, JobRef, OutcomeKind, State};
     use queuectl_storage::{Cycle, Queues};
-    use queuectl_testkit::TempStore;
 
     #[test]
     fn the_first_look_is_at_once_and_requests_are_found() {
-        let mut temp = TempStore::sqlite();
-        let (now, settings) = (Timestamp(1000), Settings::default());
+        let (mut temp, mut context) = context();
+        let now = Timestamp(1000);
         let new = queuectl_testkit::new_node("c");
         let (node, _guard, _listener) = temp.store.enter_node(&new, now).unwrap();
         let key = Key::find("max_retries").unwrap();
@@ -118,22 +125,19 @@ mod tests {
 
         let mut control = Control::new(node);
         assert!(control.next(Duration::from_secs(3600)) <= Instant::now());
-        let requests = control.look(&mut temp.store, &settings, now).unwrap().unwrap();
+        let requests = control.look(&mut temp.store, &context, now).unwrap().unwrap();
         assert_eq!(requests.stop, StopRequest::Gracefully);
         assert_eq!(requests.settings.unwrap().max_retries, 7);
         assert!(!requests.fenced);
         // Looked just now, and nobody asked: not again before the poll interval is over.
-        let slow = Settings {
-            poll_interval: Duration::from_secs(3600),
-            ..settings
-        };
-        assert!(control.look(&mut temp.store, &slow, now).unwrap().is_none());
-        assert!(control.next(slow.poll_interval) > Instant::now());
+        context.settings.poll_interval = Duration::from_secs(3600);
+        assert!(control.look(&mut temp.store, &context, now).unwrap().is_none());
+        assert!(control.next(context.settings.poll_interval) > Instant::now());
     }
 
     #[test]
     fn a_node_that_finds_the_clock_set_back_has_retries_wait_no_longer_than_before() {
-        let mut temp = TempStore::sqlite();
+        let (mut temp, context) = context();
         let store = &mut temp.store;
         let now = queuectl_core::SystemClock.now();
         let next_year = now.after(Duration::from_secs(365 * 24 * 3600));
@@ -159,7 +163,7 @@ mod tests {
         store.cycle(&cycle(&[failed], 0)).unwrap();
 
         let look = |control: &mut Control, store: &mut Store| {
-            control.look(store, &Settings::default(), now).unwrap().unwrap();
+            control.look(store, &context, now).unwrap().unwrap();
         };
         let mut control = Control::new(node);
         control.showed = Some(next_year);

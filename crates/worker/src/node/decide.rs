@@ -5,10 +5,19 @@ use queuectl_core::{
     Advice, Attempt, Event, JobId, NodeId, Outcome, OutcomeKind, Output, Settings, State, Timestamp,
     transition,
 };
+use queuectl_executor::RunKey;
 use queuectl_scheduler::{RetryPolicy, after};
 use queuectl_storage::{Claimed, Record, RunningJob};
 
 use crate::failpoints;
+
+/// The number under which a claim is known to the workers.
+pub fn key(job: &Claimed) -> RunKey {
+    RunKey {
+        job: JobId(job.id),
+        fence: job.fence,
+    }
+}
 
 /// The part of a running job that decides what becomes of it.
 pub struct Subject {
@@ -18,6 +27,16 @@ pub struct Subject {
     pub system_failures: u32,
     pub max_retries: Option<u32>,
     pub backoff_base: Option<f64>,
+}
+
+impl Subject {
+    /// The number under which it is known to the workers.
+    pub fn key(&self) -> RunKey {
+        RunKey {
+            job: self.id,
+            fence: self.fence,
+        }
+    }
 }
 
 impl From<&Claimed> for Subject {
@@ -132,5 +151,53 @@ fn record(job: &Subject, node: NodeId, event: Event, attempt: Option<Attempt>) -
         node,
         change,
         attempt,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::node::testing::claimed;
+
+    const NODE: NodeId = NodeId(7);
+
+    #[test]
+    fn an_attempt_that_failed_is_retried_and_the_last_one_is_not() {
+        let ended_as = |kind, attempt| {
+            let mut job = claimed(1);
+            (job.attempt, job.max_retries) = (attempt, Some(1));
+            let ending = died(kind, "so".to_owned(), NODE, 2, Timestamp(5), Timestamp(9));
+            ended(&Subject::from(&job), ending, &Settings::default())
+        };
+        let first = ended_as(OutcomeKind::Crashed, 1);
+        assert_eq!(first.change.to(), State::Failed);
+        assert!(first.change.due_at().is_some_and(|due| due > Timestamp(9)));
+        let attempt = first.attempt.expect("it is one");
+        assert_eq!((attempt.node, attempt.worker, attempt.attempt), (NODE, 2, 1));
+        assert_eq!(ended_as(OutcomeKind::Crashed, 2).change.to(), State::Dead);
+        assert_eq!(ended_as(OutcomeKind::Returned, 2).change.to(), State::Pending);
+    }
+
+    #[test]
+    fn a_job_that_is_given_back_has_no_attempt() {
+        let record = given_back(&Subject::from(&claimed(1)), NODE);
+        assert!(record.attempt.is_none());
+        assert_eq!((record.change.to(), record.node), (State::Pending, NODE));
+    }
+
+    #[test]
+    fn an_attempt_never_starts_after_its_end() {
+        let ending = died(
+            OutcomeKind::Lost,
+            String::new(),
+            NODE,
+            0,
+            Timestamp(9),
+            Timestamp(5),
+        );
+        assert_eq!(
+            (ending.started_at, ending.finished_at),
+            (Timestamp(5), Timestamp(5))
+        );
     }
 }

@@ -10,7 +10,7 @@ use std::thread;
 
 use queuectl_storage::{Wake, WakeListener};
 
-use super::recorder::Recorded;
+use super::recorder::Reply;
 use crate::os;
 use crate::protocol::FromWorker;
 
@@ -21,7 +21,7 @@ pub enum Input {
     /// The node's lease came to another stage.
     Lease,
     /// Outcomes were recorded beside the cycles, or could not be.
-    Recorded(Recorded),
+    Recorded(Reply),
     /// The user asked the node to stop.
     StopSignal,
     /// What a worker process told, in that order.

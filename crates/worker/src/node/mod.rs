@@ -1,28 +1,22 @@
 //! The dispatcher's process: enters the node into the store, starts the worker processes and runs the loop.
 
-mod assigner;
-mod claims;
+mod context;
 mod control;
-mod cycle;
 mod decide;
 pub(crate) mod dispatcher;
-mod exit_notices;
-mod finish;
+pub(crate) mod events;
 mod housekeeping;
 pub(crate) mod inputs;
 pub(crate) mod lease;
-pub(crate) mod machine;
-mod pending_acks;
-mod pings;
-mod real_machine;
-mod reconcile;
+mod log;
+mod outage;
+mod partial_output;
 mod recorder;
-mod report;
 mod rescue;
-mod shortage;
 mod shutdown;
-mod worker_log;
-mod worker_pool;
+#[cfg(test)]
+mod testing;
+pub(crate) mod workforce;
 
 use std::ffi::OsString;
 use std::hash::{BuildHasher, Hasher, RandomState};
@@ -38,8 +32,10 @@ use queuectl_storage::{Location, NewNode, OpenMode, Queues, Store, StoreError};
 use crate::env::Instant;
 use crate::os;
 use dispatcher::{Dispatcher, Setup};
+use events::Events;
 use inputs::Input;
-use real_machine::RealMachine;
+use log::Log;
+use workforce::real_machine::RealMachine;
 
 /// What a node is to do.
 #[derive(Debug, Clone)]
@@ -232,6 +228,7 @@ fn run_once(
         lease,
         lease_file,
         machine,
+        events: Events::to(vec![Box::new(Log)]),
     };
     let end = Dispatcher::new(setup, inputs, Rc::clone(inbox))
         .and_then(|mut dispatcher| dispatcher.run(|| on_ready(id)));

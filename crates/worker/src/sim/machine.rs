@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::{Process, failpoints, with};
 use crate::node::inputs::Input;
-use crate::node::machine::{Machine, WorkerProcess};
+use crate::node::workforce::machine::{Machine, WorkerProcess};
 use crate::process::Jobs;
 
 /// The machine that the simulator is on at the time.

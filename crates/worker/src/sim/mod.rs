@@ -24,6 +24,7 @@ use queuectl_storage::sim;
 
 use self::env::Instant;
 pub use self::node::SimNode;
+pub use crate::node::events::{NodeEvent, Subscriber};
 use crate::node::inputs::Input;
 use crate::process::{Jobs, Stop, Stopping};
 use crate::protocol::{self, FromWorker, ToWorker};

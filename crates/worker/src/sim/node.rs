@@ -10,9 +10,10 @@ use super::env::Instant;
 use super::machine::SimMachine;
 use super::set_deadline;
 use crate::node::dispatcher::{Dispatcher, Setup};
+use crate::node::events::{Events, Subscriber};
 use crate::node::inputs::Input;
 use crate::node::lease::{Lease, Renewal, Stage};
-use crate::node::machine::Machine;
+use crate::node::workforce::machine::Machine;
 use crate::node::{NodeEnd, NodeError, NodeOptions};
 
 /// See the module.
@@ -32,7 +33,11 @@ impl SimNode {
     ///
     /// # Errors
     /// [`NodeError`].
-    pub fn start(options: NodeOptions, mark: &str) -> Result<SimNode, NodeError> {
+    pub fn start(
+        options: NodeOptions,
+        mark: &str,
+        subscriber: impl Subscriber + 'static,
+    ) -> Result<SimNode, NodeError> {
         let mut store = Store::open(&options.location, OpenMode::MustExist)?;
         let lease_store = match options.location {
             Location::Sqlite(_) => None,
@@ -68,6 +73,7 @@ impl SimNode {
             lease,
             lease_file: None,
             machine: Rc::new(SimMachine),
+            events: Events::to(vec![Box::new(subscriber)]),
         };
         let dispatcher = Dispatcher::new(setup, inputs.clone(), Rc::new(inbox))?;
         Ok(SimNode {
@@ -89,9 +95,7 @@ impl SimNode {
 
     /// How many jobs it has claimed and not given back, as far as it knows.
     pub fn jobs_in_hand(&self) -> usize {
-        self.dispatcher.claims.running()
-            + self.dispatcher.claims.unassigned.len()
-            + self.dispatcher.claims.unrecorded.len()
+        self.dispatcher.workforce.jobs() + self.dispatcher.recorder.waiting()
     }
 
     /// When there is something to do for it.
@@ -129,7 +133,7 @@ impl SimNode {
 
     /// One round of the dispatcher. Says how the node ended, if it did; then it is not to be used any more.
     pub fn round(&mut self) -> Option<Result<NodeEnd, NodeError>> {
-        self.dispatcher.take_events(false);
+        self.dispatcher.take_inputs(false);
         match self.dispatcher.round() {
             Ok(None) => None,
             Ok(Some(end)) => Some(self.dispatcher.end(Ok(end))),

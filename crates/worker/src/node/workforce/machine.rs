@@ -7,7 +7,7 @@ use std::io;
 use std::sync::mpsc::Sender;
 use std::time::Duration;
 
-use super::inputs::Input;
+use crate::node::inputs::Input;
 
 /// Starts worker processes and finds what they leave behind.
 pub trait Machine {

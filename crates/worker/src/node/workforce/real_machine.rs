@@ -11,9 +11,9 @@ use std::time::Duration;
 
 use queuectl_executor::{inherit, processes};
 
-use super::inputs::Input;
 use super::machine::{Machine, WorkerProcess};
 use super::worker_log;
+use crate::node::inputs::Input;
 use crate::os::{self, Tree};
 use crate::process::COOKIE;
 use crate::protocol;

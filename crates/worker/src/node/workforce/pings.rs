@@ -9,15 +9,15 @@ use std::io;
 use std::process::ExitStatus;
 use std::time::Duration;
 
-use super::dispatcher::Dispatcher;
 use crate::env::Instant;
 use crate::os;
-use crate::protocol::ToWorker;
 
 /// How often a worker process that has jobs is asked.
 const ASK_EVERY: Duration = Duration::from_secs(5);
 /// How often it is asked in vain before it is killed: 30 s.
 const ASK_MOST: u32 = 6;
+/// How long a worker process that is killed has not answered.
+pub const SILENCE: Duration = Duration::from_secs(ASK_EVERY.as_secs() * ASK_MOST as u64);
 
 /// Which worker processes owe an answer.
 pub struct Pings {
@@ -28,8 +28,10 @@ pub struct Pings {
 
 /// What to do about a worker process.
 #[derive(Debug, PartialEq, Eq)]
-enum Step {
+pub enum Step {
+    /// Ask whether it is there.
     Ask,
+    /// Kill it: it has not answered for [`SILENCE`].
     Kill,
 }
 
@@ -68,6 +70,24 @@ impl Pings {
         self.next
     }
 
+    /// What is due for the worker processes that are `present`, each with whether it has jobs.
+    pub fn due(&mut self, present: impl Iterator<Item = (usize, bool)>) -> Vec<(usize, Step)> {
+        let now = Instant::now();
+        if now < self.next {
+            return Vec::new();
+        }
+        self.next = now + ASK_EVERY;
+        let mut due = Vec::new();
+        for (worker, has_jobs) in present {
+            if has_jobs {
+                due.push((worker, self.step(worker)));
+            } else {
+                self.end(worker);
+            }
+        }
+        due
+    }
+
     fn step(&mut self, worker: usize) -> Step {
         if self.asked.len() <= worker {
             self.asked.resize(worker + 1, 0);
@@ -77,34 +97,6 @@ impl Pings {
             Step::Kill
         } else {
             Step::Ask
-        }
-    }
-}
-
-impl Dispatcher {
-    /// Asks the worker processes that have jobs whether they are there, if it is time, and kills those that are not.
-    pub(super) fn ping_workers(&mut self) {
-        let now = Instant::now();
-        if self.claims.running() == 0 || now < self.pings.next {
-            return;
-        }
-        self.pings.next = now + ASK_EVERY;
-        for worker in self.worker_pool.present().collect::<Vec<_>>() {
-            if self.claims.at_worker(worker).is_empty() {
-                self.pings.end(worker);
-                continue;
-            }
-            match self.pings.step(worker) {
-                Step::Ask => self.worker_pool.send(worker, &ToWorker::Ping),
-                Step::Kill => {
-                    let silent = (ASK_EVERY * ASK_MOST).as_secs();
-                    tracing::error!(
-                        worker = worker + 1,
-                        "the worker process has not answered for {silent} s; killing it"
-                    );
-                    self.worker_pool.kill(worker);
-                }
-            }
         }
     }
 }
@@ -128,5 +120,20 @@ mod tests {
         assert!(pings.how_ended(1, gone()).contains("did not answer"));
         assert_eq!(pings.step(1), Step::Ask);
         assert_eq!(pings.how_ended(1, gone()), "gone");
+    }
+
+    #[test]
+    fn a_worker_process_without_jobs_owes_no_answer() {
+        let mut pings = Pings::new();
+        for _ in 0..=ASK_MOST {
+            pings.next = Instant::now();
+            let due = pings.due([(0, true), (1, false)].into_iter());
+            assert_eq!(due.len(), 1, "{due:?}");
+            assert!(
+                pings.due([(0, true)].into_iter()).is_empty(),
+                "not before the next time"
+            );
+        }
+        assert!(pings.is_given_up(0) && !pings.is_given_up(1));
     }
 }

@@ -12,9 +12,9 @@ use queuectl_core::ExecutorName;
 use queuectl_core::settings::Leftovers;
 use queuectl_executor::{PluginSettings, descriptors};
 
-use super::inputs::Input;
 use super::machine::{Machine, WorkerProcess};
 use crate::env::Instant;
+use crate::node::inputs::Input;
 use crate::protocol::{self, ToWorker};
 
 /// A worker process that lived this long starts again without delay.
@@ -132,9 +132,11 @@ impl WorkerPool {
         }
     }
 
-    /// Sends a message, with the next [`WorkerPool::flush`]. A worker that is gone is reported by its own event, so a failure
-    /// here needs no answer.
-    pub fn send(&mut self, worker: usize, message: &ToWorker) {
+    /// Sends a message, with the next [`WorkerPool::flush`]. It is lost if the worker is gone, which its own input tells.
+    ///
+    /// # Errors
+    /// The message is too large.
+    pub fn send(&mut self, worker: usize, message: &ToWorker) -> io::Result<()> {
         if let ToWorker::Start(run) | ToWorker::Adopt(run, _) = message {
             self.left_some |= run.leftovers == Leftovers::Leave;
         }
@@ -143,13 +145,10 @@ impl WorkerPool {
             .get_mut(worker)
             .and_then(|worker| worker.process.as_mut())
         else {
-            return;
+            return Ok(());
         };
         let sent = process.unsent.len();
-        if let Err(error) = protocol::encode(message, &mut process.unsent) {
-            process.unsent.truncate(sent);
-            tracing::error!(worker = worker + 1, %error, "cannot send to the worker");
-        }
+        protocol::encode(message, &mut process.unsent).inspect_err(|_| process.unsent.truncate(sent))
     }
 
     /// Lets go what was sent, to each worker at once.
@@ -185,14 +184,20 @@ impl WorkerPool {
     pub fn reap(&mut self, executors: Vec<ExecutorName>) {
         let first = self.present().next();
         if let Some(worker) = first.filter(|_| !executors.is_empty()) {
-            self.send(worker, &ToWorker::Reap(executors));
+            self.send_small(worker, &ToWorker::Reap(executors));
         }
     }
 
     fn send_all(&mut self, message: &ToWorker) {
         for worker in self.present().collect::<Vec<_>>() {
-            self.send(worker, message);
+            self.send_small(worker, message);
         }
+    }
+
+    /// Settings, marks and names have limits of their own, far below that of a frame.
+    fn send_small(&mut self, worker: usize, message: &ToWorker) {
+        let sent = self.send(worker, message);
+        debug_assert!(sent.is_ok(), "{sent:?}");
     }
 
     /// When a worker's process was started last.
@@ -200,10 +205,11 @@ impl WorkerPool {
         self.workers[worker].started_at
     }
 
-    /// Takes note that a worker's process ended, kills what it left behind, and plans its replacement.
-    pub fn gone(&mut self, worker: usize) {
+    /// Takes note that a worker's process ended, kills what it left behind, and plans its replacement. Returns how many
+    /// processes it killed.
+    pub fn gone(&mut self, worker: usize) -> usize {
         let Some(process) = self.workers[worker].process.take() else {
-            return;
+            return 0;
         };
         process.process.kill_rest();
         // What the worker started is now a child of this process, or still carries its mark.
@@ -213,49 +219,43 @@ impl WorkerPool {
             .flat_map(|w| w.process.as_ref().map(|p| p.process.pid()))
             .collect();
         let killed = self.machine.kill_adopted(&known, &self.mark) + self.machine.kill_marked(&process.mark);
-        if killed > 0 {
-            tracing::info!(
-                worker = worker + 1,
-                processes = killed,
-                "killed what the worker left behind"
-            );
-        }
         let gone = &mut self.workers[worker];
         if gone.started_at.elapsed() > HEALTHY {
             gone.restart_wait = RESTART_FIRST;
         }
         gone.restart_at = Some(Instant::now() + gone.restart_wait);
         gone.restart_wait = (gone.restart_wait * 2).min(RESTART_MOST);
+        killed
     }
 
-    /// Starts the processes whose time has come. Returns whether any was started.
-    pub fn replace(&mut self) -> bool {
+    /// Starts the processes whose time has come. Returns for which workers, and their numbers.
+    pub fn replace(&mut self) -> Vec<(usize, io::Result<u32>)> {
         let now = Instant::now();
+        let is_due = |worker: &Worker| worker.restart_at.is_some_and(|at| at <= now);
         let due: Vec<usize> = (0..self.workers.len())
-            .filter(|index| self.workers[*index].restart_at.is_some_and(|at| at <= now))
+            .filter(|index| is_due(&self.workers[*index]))
             .collect();
-        for index in &due {
-            let spawned = self.spawn(*index);
-            let worker = &mut self.workers[*index];
-            match spawned {
+        let mut replaced = Vec::new();
+        for index in due {
+            let spawned = self.spawn(index);
+            let worker = &mut self.workers[index];
+            let started = match spawned {
                 Ok(process) => {
-                    tracing::info!(
-                        worker = index + 1,
-                        pid = process.process.pid(),
-                        "worker process started again"
-                    );
+                    let pid = process.process.pid();
                     worker.process = Some(process);
                     worker.started_at = now;
                     worker.restart_at = None;
+                    Ok(pid)
                 }
                 Err(error) => {
-                    tracing::error!(worker = index + 1, %error, "cannot start a worker process");
                     worker.restart_at = Some(now + worker.restart_wait);
                     worker.restart_wait = (worker.restart_wait * 2).min(RESTART_MOST);
+                    Err(error)
                 }
-            }
+            };
+            replaced.push((index, started));
         }
-        !due.is_empty()
+        replaced
     }
 
     /// When the next process is to be started.
@@ -310,5 +310,68 @@ impl WorkerPool {
             mark,
             unsent: Vec::new(),
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::node::testing::{Done, FakeMachine};
+    use std::sync::mpsc::channel;
+
+    fn pool(count: u32) -> (WorkerPool, Rc<FakeMachine>, Receiver<Input>) {
+        let (machine, (inputs, inbox)) = (Rc::new(FakeMachine::default()), channel());
+        let greeting = Greeting {
+            slots: 1,
+            settings: PluginSettings::default(),
+            alive: Vec::new(),
+            lease: None,
+            lock: None,
+        };
+        let on = Rc::clone(&machine) as Rc<dyn Machine>;
+        let pool = WorkerPool::start(count, on, "store.node".to_owned(), greeting, inputs).unwrap();
+        machine.done();
+        (pool, machine, inbox)
+    }
+
+    #[test]
+    fn a_worker_that_died_is_replaced_after_a_wait() {
+        let (mut pool, machine, _inbox) = pool(2);
+        pool.gone(1);
+        assert_eq!(machine.done(), [Done::KilledMarked("store.node.2.".to_owned())]);
+        assert_eq!(pool.present().collect::<Vec<_>>(), [0]);
+        pool.send(1, &ToWorker::Ping).unwrap();
+        pool.flush();
+        assert!(pool.replace().is_empty(), "not yet");
+        pool.workers[1].restart_at = Some(Instant::now());
+        assert!(matches!(pool.replace()[..], [(1, Ok(2))]));
+        assert_eq!(machine.done(), [Done::Started(1)]);
+        assert_eq!(
+            pool.workers[1].restart_wait,
+            RESTART_FIRST * 2,
+            "longer, next time"
+        );
+        assert_eq!((pool.present().count(), pool.next_restart()), (2, None));
+    }
+
+    #[test]
+    fn messages_go_out_with_the_next_flush() {
+        let (mut pool, machine, _inbox) = pool(2);
+        pool.send(1, &ToWorker::Ping).unwrap();
+        pool.send(1, &ToWorker::Ping).unwrap();
+        assert_eq!(machine.done(), []);
+        pool.flush();
+        let ping = Done::Sent(1, "ping".to_owned());
+        assert_eq!(machine.done(), [ping.clone(), ping]);
+    }
+
+    #[test]
+    fn workers_that_are_dismissed_leave_and_nothing_of_theirs_is_waited_for_longer() {
+        let (mut pool, machine, inbox) = pool(2);
+        pool.gone(0);
+        machine.done();
+        pool.dismiss(&inbox, Instant::now() + Duration::from_secs(60));
+        assert_eq!(machine.done(), [Done::Closed(1)]);
+        assert_eq!((pool.present().count(), pool.next_restart()), (0, None));
     }
 }

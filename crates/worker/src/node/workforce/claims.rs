@@ -1,27 +1,27 @@
-//! The claims ledger of a node: which claimed jobs are not assigned yet, which run on which worker, and which outcomes are not yet
-//! recorded.
+//! The claims ledger of a node: which claimed jobs are not assigned yet, and which are at which worker.
+//!
+//! What the node still owes the store of those that ended is with the recorder.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 
-use queuectl_core::{JobId, Timestamp};
+use queuectl_core::Timestamp;
 use queuectl_executor::{RunKey, StopReason};
-use queuectl_storage::{Claimed, Record};
+use queuectl_storage::Claimed;
 
-/// Everything that the node has claimed and the store does not yet have back.
-#[derive(Default)]
+use crate::node::decide::key;
+
+/// Every job that the node has claimed and that has not come back from a worker.
 pub struct Claims {
-    /// Claimed, not started.
-    pub unassigned: VecDeque<Claimed>,
+    /// Jobs that a worker runs at a time.
+    slots: usize,
+    /// Claimed, and not sent to a worker.
+    unassigned: VecDeque<Claimed>,
     /// Sent to a worker.
     running: BTreeMap<RunKey, Running>,
     /// The jobs on each worker, in the order in which they were sent: so they start there.
     by_worker: Vec<Vec<RunKey>>,
     /// How many of the running ones wait to be taken over.
     to_adopt: usize,
-    /// Ended or given back, to be recorded with the next cycle.
-    pub unrecorded: Vec<Record>,
-    /// How many are being recorded beside the cycles.
-    pub recording: usize,
 }
 
 /// A job on a worker.
@@ -46,6 +46,64 @@ pub const NOBODY: usize = usize::MAX;
 const ADOPTIONS: u32 = 3;
 
 impl Claims {
+    /// Of workers that run so many jobs at a time.
+    pub fn new(slots: usize) -> Claims {
+        Claims {
+            slots,
+            unassigned: VecDeque::new(),
+            running: BTreeMap::new(),
+            by_worker: Vec::new(),
+            to_adopt: 0,
+        }
+    }
+
+    /// Notes jobs as claimed.
+    pub fn add(&mut self, claimed: Vec<Claimed>) {
+        self.unassigned.extend(claimed);
+    }
+
+    /// A job comes back from a worker that has not started it: it is assigned before all others.
+    pub fn put_back(&mut self, job: Claimed) {
+        self.unassigned.push_front(job);
+    }
+
+    /// The next job to assign.
+    pub fn pop_unassigned(&mut self) -> Option<Claimed> {
+        self.unassigned.pop_front()
+    }
+
+    /// How many are not assigned.
+    pub fn unassigned(&self) -> usize {
+        self.unassigned.len()
+    }
+
+    /// Takes all that are not assigned.
+    pub fn take_unassigned(&mut self) -> VecDeque<Claimed> {
+        std::mem::take(&mut self.unassigned)
+    }
+
+    /// Takes that job, if it is not assigned.
+    pub fn take_one_unassigned(&mut self, wanted: RunKey) -> Option<Claimed> {
+        let index = self.unassigned.iter().position(|job| key(job) == wanted)?;
+        self.unassigned.remove(index)
+    }
+
+    /// Jobs that a worker runs at a time.
+    pub fn slots(&self) -> usize {
+        self.slots
+    }
+
+    /// The jobs that wait at a worker for a slot.
+    pub fn waiting_at(&self, worker: usize) -> &[RunKey] {
+        self.at_worker(worker).get(self.slots..).unwrap_or_default()
+    }
+
+    /// The jobs that wait at workers, by worker.
+    pub fn waiting(&self) -> Vec<(usize, Vec<RunKey>)> {
+        let all = (0..self.by_worker.len()).map(|worker| (worker, self.waiting_at(worker).to_vec()));
+        all.filter(|(_, keys)| !keys.is_empty()).collect()
+    }
+
     /// Notes a job as sent to a worker.
     pub fn start(&mut self, worker: usize, job: Claimed, sent_at: Timestamp) {
         let running = Running {
@@ -85,9 +143,9 @@ impl Claims {
         self.running.remove(&key)
     }
 
-    /// Takes all jobs off a worker that died and had so many slots: first those that may have started, then those that
+    /// Takes all jobs off a worker that died: first those that may have started, then those that
     /// have not. Those that can be taken over stay, and wait for another worker.
-    pub fn take_from(&mut self, worker: usize, slots: usize) -> (Vec<Running>, Vec<Running>) {
+    pub fn take_from(&mut self, worker: usize) -> (Vec<Running>, Vec<Running>) {
         let keys = std::mem::take(self.at_worker_mut(worker));
         let (mut started, mut waiting) = (Vec::new(), Vec::new());
         for (place, key) in keys.into_iter().enumerate() {
@@ -97,18 +155,19 @@ impl Claims {
                     running.worker = NOBODY;
                     self.to_adopt += 1;
                 }
-                _ if place < slots => started.extend(self.running.remove(&key)),
+                _ if place < self.slots => started.extend(self.running.remove(&key)),
                 _ => waiting.extend(self.running.remove(&key)),
             }
         }
         (started, waiting)
     }
 
-    /// A job that waited at its worker has a slot now.
-    pub fn got_slot(&mut self, key: RunKey, now: Timestamp) {
-        if let Some(running) = self.running.get_mut(&key) {
-            running.sent_at = now;
-        }
+    /// A job left its slot at that worker. Returns the one that has it now, if one waited there.
+    pub fn slot_freed(&mut self, worker: usize, now: Timestamp) -> Option<&Running> {
+        let next = *self.at_worker(worker).get(self.slots - 1)?;
+        let running = self.running.get_mut(&next)?;
+        running.sent_at = now;
+        Some(running)
     }
 
     /// Notes what an executor saved for a job.
@@ -129,18 +188,10 @@ impl Claims {
         self.running.get(&key)
     }
 
-    /// A job that was sent to a worker.
-    pub fn get(&self, key: RunKey) -> Option<&Running> {
-        self.running.get(&key)
-    }
-
-    /// Jobs that run on workers of so many slots each, and those that wait there for one.
-    pub fn running_and_waiting(&self, slots: usize) -> (usize, usize) {
-        let waiting = self
-            .by_worker
-            .iter()
-            .map(|line| line.len().saturating_sub(slots))
-            .sum();
+    /// Jobs that run, and jobs that wait at workers for a slot.
+    pub fn running_and_waiting(&self) -> (usize, usize) {
+        let waiting = self.by_worker.iter();
+        let waiting = waiting.map(|keys| keys.len().saturating_sub(self.slots)).sum();
         (self.running.len() - waiting, waiting)
     }
 
@@ -149,6 +200,7 @@ impl Claims {
         self.to_adopt > 0
     }
 
+    /// How many are at workers.
     pub fn running(&self) -> usize {
         self.running.len()
     }
@@ -175,107 +227,58 @@ impl Claims {
     }
 
     /// The worker of a running job that was not told to stop yet, which marks it as told.
-    pub fn stop(&mut self, job: JobId, fence: i64, reason: StopReason) -> Option<(usize, RunKey)> {
-        let key = RunKey { job, fence };
+    pub fn stop(&mut self, key: RunKey, reason: StopReason) -> Option<usize> {
         let running = self
             .running
             .get_mut(&key)
             .filter(|running| running.stopping.is_none())?;
         running.stopping = Some(reason);
-        Some((running.worker, key))
+        Some(running.worker)
     }
 
-    /// Compares with the claims that the store says the node has. Outcomes of others are in the store already and are
-    /// forgotten here; returns how many. And which of the claims the node knows nothing of.
-    pub fn compare(&mut self, held: &BTreeSet<RunKey>) -> (usize, BTreeSet<RunKey>) {
-        let before = self.unrecorded.len();
-        self.unrecorded.retain(|record| held.contains(&key_of(record)));
-        let mut unknown = held.clone();
-        self.unassigned
-            .iter()
-            .map(key)
-            .for_each(|key| _ = unknown.remove(&key));
-        self.running.keys().for_each(|key| _ = unknown.remove(key));
-        self.unrecorded
-            .iter()
-            .map(key_of)
-            .for_each(|key| _ = unknown.remove(&key));
-        (before - self.unrecorded.len(), unknown)
+    /// Whether the node has that job.
+    pub fn has(&self, wanted: RunKey) -> bool {
+        self.running.contains_key(&wanted) || self.unassigned.iter().any(|job| key(job) == wanted)
     }
 
-    /// Whether the node owes the store nothing.
-    pub fn is_empty(&self) -> bool {
-        self.unassigned.is_empty()
-            && self.running.is_empty()
-            && self.unrecorded.is_empty()
-            && self.recording == 0
-    }
-}
-
-/// The key under which a claim is known to the workers.
-pub fn key(job: &Claimed) -> RunKey {
-    RunKey {
-        job: JobId(job.id),
-        fence: job.fence,
-    }
-}
-
-fn key_of(record: &Record) -> RunKey {
-    RunKey {
-        job: record.job,
-        fence: record.fence,
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.unassigned.len() + self.running.len()
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::node::decide::{self, Subject};
-    use queuectl_core::NodeId;
-
-    fn claimed(id: i64) -> Claimed {
-        Claimed {
-            id,
-            name: None,
-            queue: "q".into(),
-            priority: 0,
-            attempt: 1,
-            fence: 1,
-            system_failures: 0,
-            max_retries: None,
-            backoff_base: None,
-            timeout_ms: None,
-            executor: "shell".into(),
-            payload: "{}".into(),
-            sum: None,
-        }
-    }
+    use crate::node::testing::claimed;
 
     #[test]
     fn a_report_of_a_worker_that_lost_the_job_is_nobodys() {
-        let mut claims = Claims::default();
+        let mut claims = Claims::new(2);
         let (job, bystander) = (claimed(1), claimed(2));
         claims.start(0, job.clone(), Timestamp(1));
         claims.start(1, bystander.clone(), Timestamp(1));
         assert!(claims.finish(1, key(&job)).is_none(), "it runs elsewhere");
-        let (started, waiting) = claims.take_from(0, 1);
+        let (started, waiting) = claims.take_from(0);
         assert_eq!((numbers(&started), numbers(&waiting)), (vec![1], vec![]));
         assert!(claims.finish(0, key(&job)).is_none(), "it was taken off");
         assert_eq!((claims.running(), claims.at_worker(1).len()), (1, 1));
         assert!(claims.finish(1, key(&bystander)).is_some());
-        assert!(claims.is_empty());
+        assert_eq!(claims.len(), 0);
     }
 
     #[test]
     fn a_job_is_told_to_stop_once() {
-        let mut claims = Claims::default();
+        let mut claims = Claims::new(2);
         claims.start(3, claimed(1), Timestamp(1));
         let cancelled = StopReason::Cancelled;
-        assert_eq!(claims.stop(JobId(1), 2, cancelled), None, "another attempt");
-        assert_eq!(claims.stop(JobId(1), 1, cancelled), Some((3, key(&claimed(1)))));
-        assert_eq!(claims.stop(JobId(1), 1, cancelled), None);
+        let key = key(&claimed(1));
+        let another = RunKey { fence: 2, ..key };
+        assert_eq!(claims.stop(another, cancelled), None, "another attempt");
+        assert_eq!(claims.stop(key, cancelled), Some(3));
+        assert_eq!(claims.stop(key, cancelled), None);
         assert_eq!(claims.stop_all(StopReason::Returned), []);
-        assert_eq!(claims.all(), [(3, key(&claimed(1)))]);
+        assert_eq!(claims.all(), [(3, key)]);
     }
 
     fn numbers(jobs: &[Running]) -> Vec<i64> {
@@ -284,60 +287,71 @@ mod tests {
 
     #[test]
     fn only_the_first_of_a_line_may_have_started() {
-        let mut claims = Claims::default();
+        let mut claims = Claims::new(2);
         for id in [5, 3, 4, 1] {
             claims.start(0, claimed(id), Timestamp(1));
         }
-        assert_eq!(claims.running_and_waiting(2), (2, 2));
+        assert_eq!(claims.running_and_waiting(), (2, 2));
         claims.finish(0, key(&claimed(3)));
-        assert_eq!(claims.running_and_waiting(2), (2, 1));
-        let (started, waiting) = claims.take_from(0, 2);
+        assert_eq!(claims.running_and_waiting(), (2, 1));
+        let (started, waiting) = claims.take_from(0);
         assert_eq!((numbers(&started), numbers(&waiting)), (vec![5, 4], vec![1]));
-        assert!(claims.is_empty());
+        assert_eq!(claims.len(), 0);
     }
 
     #[test]
-    fn what_the_store_has_and_the_node_does_not_is_told_apart() {
-        let mut claims = Claims::default();
-        claims.unassigned.push_back(claimed(1));
-        claims.start(0, claimed(2), Timestamp(1));
-        for id in [3, 4] {
-            let record = decide::given_back(&Subject::from(&claimed(id)), NodeId(1));
-            claims.unrecorded.push(record);
+    fn the_ledger_knows_what_is_assigned_and_what_is_not() {
+        let mut claims = Claims::new(1);
+        claims.add([1, 2, 3].map(claimed).into());
+        let first = claims.pop_unassigned().unwrap();
+        claims.start(0, first, Timestamp(1));
+        for (id, has) in [(1, true), (2, true), (4, false)] {
+            assert_eq!(claims.has(key(&claimed(id))), has, "{id}");
         }
-        // The claim of 5 was stored and never heard of, and so was the end of 4.
-        let held = [1, 2, 3, 5].map(|id| key(&claimed(id))).into_iter().collect();
-        let (recorded, unknown) = claims.compare(&held);
-        assert_eq!(recorded, 1);
-        assert_eq!(unknown, BTreeSet::from([key(&claimed(5))]));
         assert_eq!(
-            claims
-                .unrecorded
-                .iter()
-                .map(|record| record.job.0)
-                .collect::<Vec<_>>(),
-            [3]
+            claims.take_one_unassigned(key(&claimed(1))),
+            None,
+            "it is assigned"
         );
-        assert_eq!((claims.unassigned.len(), claims.running()), (1, 1), "bystanders");
+        assert_eq!(claims.take_one_unassigned(key(&claimed(3))), Some(claimed(3)));
+        let back = claims.finish(0, key(&claimed(1))).unwrap();
+        claims.put_back(back.job);
+        let order: Vec<i64> = claims.take_unassigned().into_iter().map(|job| job.id).collect();
+        assert_eq!(order, [1, 2], "what comes back is assigned first");
+        assert_eq!(claims.len(), 0);
+    }
+
+    #[test]
+    fn a_free_slot_goes_to_the_first_that_waits() {
+        let mut claims = Claims::new(1);
+        (1..=3).for_each(|id| claims.start(0, claimed(id), Timestamp(1)));
+        assert_eq!(claims.waiting(), [(0, vec![key(&claimed(2)), key(&claimed(3))])]);
+        claims.finish(0, key(&claimed(1)));
+        let next = claims.slot_freed(0, Timestamp(9)).unwrap();
+        assert_eq!((next.job.id, next.sent_at), (2, Timestamp(9)), "its time begins");
+        assert!(
+            claims.slot_freed(1, Timestamp(9)).is_none(),
+            "nothing waits elsewhere"
+        );
     }
 
     #[test]
     fn only_what_was_saved_is_taken_over_and_not_for_ever() {
-        let mut claims = Claims::default();
+        let mut claims = Claims::new(2);
         let (saved, crashed) = (claimed(1), claimed(2));
         claims.start(0, saved.clone(), Timestamp(1));
         claims.start(0, crashed, Timestamp(1));
         claims.save(key(&saved), b"there".to_vec());
         for _ in 0..ADOPTIONS {
-            let (gone, _) = claims.take_from(0, 2);
+            let (gone, _) = claims.take_from(0);
             assert!(numbers(&gone).iter().all(|id| *id == 2));
             assert!(claims.any_to_adopt() && claims.at_worker(0).is_empty());
             assert!(claims.finish(0, key(&saved)).is_none(), "the dead have no say");
             assert_eq!(claims.adopt(0).map(|running| running.job.id), Some(1));
             assert!(claims.adopt(0).is_none());
         }
-        let (gone, _) = claims.take_from(0, 2);
+        let (gone, _) = claims.take_from(0);
         assert_eq!(numbers(&gone), [1]);
-        assert!(claims.is_empty());
+        assert_eq!(claims.len(), 0);
     }
 }

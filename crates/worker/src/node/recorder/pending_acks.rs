@@ -10,8 +10,8 @@ use queuectl_core::ExecutorName;
 use queuectl_executor::RunKey;
 use queuectl_storage::Claimed;
 
-use super::claims;
 use crate::env::Instant;
+use crate::node::decide::key;
 
 /// How long a worker process may need to let go of something.
 const LETTING_GO: Duration = Duration::from_secs(60);
@@ -50,7 +50,7 @@ impl PendingAcks {
     pub fn ended(&mut self, worker: Option<usize>, job: &Claimed, handle: Option<Vec<u8>>) {
         if worker.is_some() || handle.is_some() {
             self.unrecorded.push(Ended {
-                key: claims::key(job),
+                key: key(job),
                 executor: job.executor.clone(),
                 handle,
                 worker,
@@ -138,25 +138,8 @@ impl PendingAcks {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::node::testing::claimed;
     use queuectl_core::JobId;
-
-    fn claimed(id: i64) -> Claimed {
-        Claimed {
-            id,
-            name: None,
-            queue: "q".into(),
-            priority: 0,
-            attempt: 1,
-            fence: 1,
-            system_failures: 0,
-            max_retries: None,
-            backoff_base: None,
-            timeout_ms: None,
-            executor: "docker".into(),
-            payload: "{}".into(),
-            sum: None,
-        }
-    }
 
     fn ended(acks: &mut PendingAcks, worker: Option<usize>, id: i64) {
         acks.ended(worker, &claimed(id), Some(vec![id as u8]));

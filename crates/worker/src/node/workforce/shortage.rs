@@ -8,10 +8,7 @@
 use std::time::Duration;
 
 use queuectl_core::JobId;
-use queuectl_storage::Claimed;
 
-use super::decide::Subject;
-use super::dispatcher::Dispatcher;
 use crate::env::Instant;
 
 /// Between two tries.
@@ -144,40 +141,6 @@ impl Shortage {
         if let Some(known) = &mut self.known {
             (known.wait, known.try_at) = (WAIT_FIRST, now);
         }
-    }
-}
-
-impl Dispatcher {
-    /// A job could not be started and does not run. Says whether that was dealt with.
-    pub(super) fn could_not_start(&mut self, job: &Claimed, why: &str) -> bool {
-        let verdict = self
-            .shortage
-            .failed(JobId(job.id), self.claims.running(), Instant::now());
-        match verdict {
-            Verdict::Job => return false,
-            Verdict::Begun => tracing::error!(
-                running = self.claims.running(),
-                "cannot start jobs; they wait, and some are tried now and then: {why}"
-            ),
-            Verdict::Known => tracing::debug!(job = job.id, "still cannot start jobs: {why}"),
-        }
-        self.give_back(&Subject::from(job));
-        self.give_back_unassigned();
-        self.recall_all();
-        true
-    }
-
-    /// Tries again if it is time.
-    pub(super) fn mind_shortage(&mut self) {
-        if self.shortage.on_time(self.claims.running(), Instant::now()) {
-            self.shortage_ended();
-        }
-        self.maybe_work |= self.shortage.is_known();
-    }
-
-    pub(super) fn shortage_ended(&mut self) {
-        tracing::info!("jobs can be started again; going on");
-        self.maybe_work = true;
     }
 }
 

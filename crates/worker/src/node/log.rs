@@ -1,0 +1,249 @@
+//! The node's log: it subscribes to the node's events and writes a line for most of them.
+
+use queuectl_core::limits::SYSTEM_FAILURES;
+use queuectl_core::{Attempt, OutcomeKind, State};
+use queuectl_storage::{Claimed, Record};
+use tracing::{debug, error, info, trace, warn};
+
+use super::events::{NodeEvent, Subscriber};
+use super::lease::Stage;
+use super::shutdown::Step;
+
+/// See the module.
+pub struct Log;
+
+impl Subscriber for Log {
+    fn on_event(&self, event: &NodeEvent<'_>) {
+        match *event {
+            NodeEvent::Started {
+                node,
+                workers,
+                concurrency,
+                store,
+            } => info!(node = node.0, workers, concurrency, store = %store, "node started"),
+            NodeEvent::Stopped { node, owed_jobs } => {
+                if owed_jobs {
+                    error!(node = node.0, "the node still had jobs; another will rescue them");
+                }
+                info!(node = node.0, "node stopped");
+            }
+            NodeEvent::TooLate { outcomes } => {
+                warn!(
+                    late = outcomes,
+                    "outcomes came too late: another node has the jobs"
+                );
+            }
+
+            NodeEvent::JobStarted { job, worker } => {
+                info!(
+                    job = id(job),
+                    attempt = job.attempt,
+                    worker = worker + 1,
+                    "job started"
+                );
+            }
+            NodeEvent::JobAdopted { job, worker } => info!(
+                job = id(job),
+                attempt = job.attempt,
+                worker = worker + 1,
+                "job taken over by another worker process"
+            ),
+            NodeEvent::AttemptEnded {
+                job,
+                record,
+                is_final,
+            } => ended(job, record, is_final),
+            NodeEvent::ClaimedAheadReturned { jobs } => {
+                debug!(jobs, "jobs turned long; giving back what was claimed ahead");
+            }
+
+            NodeEvent::CycleEnded { cycle, result } => trace!(
+                records = cycle.records.len(),
+                wanted = cycle.claim,
+                claimed = result.map_or(0, |stored| stored.claimed.len()),
+                "a cycle ended"
+            ),
+            NodeEvent::Heartbeat { node, result } => {
+                trace!(node = node.0, entered = result.unwrap_or(true), "sign of life");
+            }
+            NodeEvent::OutcomeRefused { job, fence } => warn!(
+                job = job.0,
+                fence, "a stale outcome was refused: the job is not this node's any more"
+            ),
+            NodeEvent::StoreFailed {
+                waiting,
+                store,
+                error,
+            } => error!(waiting, store = %store, "cannot use the store, trying again: {error}"),
+            NodeEvent::StoreRecovered => info!("the store can be used again; going on"),
+            NodeEvent::Reconciled { recorded, claimed } => info!(
+                recorded,
+                claimed, "the last cycle had been stored, though the store could not say so"
+            ),
+            NodeEvent::ClockSetBack { jobs } => {
+                warn!(jobs, "the clock was set back; retries wait no longer than before");
+            }
+            NodeEvent::SettingsChanged => info!("settings changed"),
+            NodeEvent::NodeRescued {
+                dead,
+                jobs,
+                processes,
+            } => warn!(
+                node = dead.id.0,
+                pid = dead.pid,
+                jobs,
+                processes,
+                "rescued a dead node's jobs"
+            ),
+            NodeEvent::Purged { state, jobs } => {
+                debug!(jobs, %state, "removed jobs whose retention is over");
+            }
+
+            NodeEvent::Stopping { step, running } => stopping(step, running),
+            NodeEvent::LeaseChanged { stage, running } => match stage {
+                Stage::Held => info!("the lease could be renewed again; going on"),
+                Stage::Stop => error!(
+                    running,
+                    "the lease could not be renewed for long; stopping running jobs"
+                ),
+                Stage::Kill | Stage::Sweep => {
+                    error!(running, "the lease is nearly over; killing running jobs");
+                }
+            },
+            NodeEvent::ShortageBegan { running, cause } => error!(
+                running,
+                "cannot start jobs; they wait, and some are tried now and then: {cause}"
+            ),
+            NodeEvent::ShortageLasts { job, cause } => {
+                debug!(job = job.0, "still cannot start jobs: {cause}");
+            }
+            NodeEvent::ShortageEnded => info!("jobs can be started again; going on"),
+
+            NodeEvent::WorkerStarted { worker, pid } => {
+                info!(worker = worker + 1, pid, "worker process started again");
+            }
+            NodeEvent::WorkerNotStarted { worker, error } => {
+                error!(worker = worker + 1, %error, "cannot start a worker process");
+            }
+            NodeEvent::WorkerEnding { worker, reason } => {
+                error!(worker = worker + 1, "ending the worker process: {reason}");
+            }
+            NodeEvent::WorkerDied { worker, how } => {
+                warn!(worker = worker + 1, "worker process died: {how}");
+            }
+            NodeEvent::LeftoversKilled { worker, processes } => {
+                info!(
+                    worker = worker + 1,
+                    processes, "killed what the worker left behind"
+                );
+            }
+            NodeEvent::WorkerSilent { worker, seconds } => match seconds {
+                Some(seconds) => error!(
+                    worker = worker + 1,
+                    "the worker process has not answered for {seconds} s; killing it"
+                ),
+                None => error!(
+                    worker = worker + 1,
+                    "the worker process does not answer; killing it"
+                ),
+            },
+            NodeEvent::MessageNotSent { worker, error } => {
+                error!(worker = worker + 1, %error, "cannot send to the worker");
+            }
+        }
+    }
+}
+
+fn id(job: &Claimed) -> String {
+    job.name.clone().unwrap_or_else(|| job.id.to_string())
+}
+
+fn stopping(step: Step, running: usize) {
+    match step {
+        Step::None | Step::KillWorkers => {}
+        Step::GiveBack => info!(
+            running,
+            "stopping: no more claims, running jobs may finish; once more stops them"
+        ),
+        Step::Stop => info!(running, "stopping running jobs; once more kills them"),
+        Step::Kill => info!(running, "killing running jobs"),
+    }
+}
+
+fn ended(job: &Claimed, record: &Record, is_final: bool) {
+    if let Some(attempt) = &record.attempt {
+        attempt_ended(job, attempt);
+    }
+    next(job, record, is_final);
+}
+
+fn attempt_ended(job: &Claimed, ended: &Attempt) {
+    let outcome = &ended.outcome;
+    let duration = || {
+        let took = ended.finished_at.since(ended.started_at);
+        format!("{:.3}s", took.as_secs_f64())
+    };
+    let (attempt, worker) = (job.attempt, ended.worker);
+    // The fields are worked out only where somebody wants the line.
+    match outcome.kind {
+        OutcomeKind::Succeeded => info!(
+            job = id(job),
+            attempt,
+            worker,
+            duration = duration(),
+            "job succeeded"
+        ),
+        OutcomeKind::Cancelled => info!(
+            job = id(job),
+            attempt,
+            worker,
+            duration = duration(),
+            "job cancelled"
+        ),
+        OutcomeKind::Returned => info!(
+            job = id(job),
+            attempt,
+            worker,
+            duration = duration(),
+            "job given back"
+        ),
+        kind => warn!(
+            job = id(job),
+            attempt,
+            worker,
+            duration = duration(),
+            "job {}: {}",
+            kind.name().replace('_', " "),
+            outcome.message
+        ),
+    }
+}
+
+/// What becomes of the job.
+fn next(job: &Claimed, record: &Record, is_final: bool) {
+    let attempt = job.attempt;
+    match (record.change.to(), record.change.due_at(), &record.attempt) {
+        (State::Failed, Some(due), Some(ended)) => info!(
+            job = id(job),
+            attempt,
+            wait = format!("{:.3}s", due.since(ended.finished_at).as_secs_f64()),
+            "job will be retried"
+        ),
+        (State::Dead, _, _) => {
+            let kind = record.attempt.as_ref().map(|ended| ended.outcome.kind);
+            let why = match kind {
+                _ if is_final => "another attempt could not succeed".to_owned(),
+                Some(OutcomeKind::SystemFailure) => {
+                    format!("it could not be run {SYSTEM_FAILURES} times in a row")
+                }
+                _ => "no attempts left".to_owned(),
+            };
+            let id = id(job);
+            error!(
+                job = id,
+                attempt, "job is dead: {why}; see `queuectl dlq:show {id}`"
+            );
+        }
+        _ => {}
+    }
+}
