@@ -4,14 +4,19 @@
 //! are left out: running jobs are few and counted when somebody asks, and completed is what is left of all. So a cycle
 //! that records successes and claims the next jobs writes one row here.
 
+use std::collections::BTreeMap;
+
 use queuectl_core::State;
 
 /// Stands for all jobs of a queue, in the column for the state.
 pub const ALL: i16 = -1;
 
-/// Differences that a transaction has made so far.
+/// All jobs, and the states from 0 to 7.
+const COLUMNS: usize = 9;
+
+/// Differences that a transaction has made so far, by queue; of each queue all jobs first, then the states.
 #[derive(Debug, Default)]
-pub struct Deltas(Vec<(String, i16, i64)>);
+pub struct Deltas(BTreeMap<String, [i64; COLUMNS]>);
 
 impl Deltas {
     /// So many jobs came into the queue (or left it, if negative), in that state.
@@ -42,15 +47,25 @@ impl Deltas {
     }
 
     fn add(&mut self, queue: &str, state: i16, jobs: i64) {
-        match self.0.iter_mut().find(|(q, s, _)| *s == state && q == queue) {
-            Some((_, _, sum)) => *sum += jobs,
-            None => self.0.push((queue.to_owned(), state, jobs)),
+        let column = usize::try_from(state - ALL).unwrap_or(0);
+        // A queue that is there, as nearly always, is found without a copy of its name.
+        match self.0.get_mut(queue) {
+            Some(sums) => sums[column] += jobs,
+            None => self.0.entry(queue.to_owned()).or_default()[column] += jobs,
         }
+    }
+
+    /// The queues that something happened to.
+    pub fn queues(&self) -> Vec<String> {
+        self.0.keys().cloned().collect()
     }
 
     /// What changed: queue, the column for the state, jobs.
     pub fn changes(self) -> impl Iterator<Item = (String, i16, i64)> {
-        self.0.into_iter().filter(|(_, _, jobs)| *jobs != 0)
+        self.0.into_iter().flat_map(|(queue, sums)| {
+            let changed = (ALL..).zip(sums).filter(|(_, jobs)| *jobs != 0);
+            changed.map(move |(state, jobs)| (queue.clone(), state, jobs))
+        })
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use queuectl_core::transition::{Standing, transition};
@@ -53,7 +54,9 @@ impl TempStore {
     /// A new, empty store on PostgreSQL. None if there is no server for tests; the caller says that it skips.
     pub fn postgres() -> Option<TempStore> {
         let location: Location = fresh_postgres()?.parse().expect("a location for tests");
-        let store = Store::open(&location, OpenMode::Create).expect("a new store");
+        let mut store = Store::open(&location, OpenMode::Create).expect("a new store");
+        // On a busy machine any claim takes long; those after it would pass over a job that comes back.
+        store.set_long_claims(Duration::from_secs(3600), Duration::ZERO);
         Some(TempStore {
             store,
             location,

@@ -63,8 +63,8 @@ pub trait Backend: Send {
     /// Records, makes due and claims, in one transaction.
     fn cycle(&mut self, cycle: &Cycle<'_>) -> Result<CycleResult, StoreError>;
 
-    /// The queues, among those served, that have a job ready.
-    fn ready_queues(&mut self, queues: &Queues) -> Result<Vec<String>, StoreError>;
+    /// Whether one of these queues has a job ready.
+    fn has_ready(&mut self, queues: &Queues) -> Result<bool, StoreError>;
 
     /// When the next waiting job is due.
     fn next_due(&mut self) -> Result<Option<Timestamp>, StoreError>;
@@ -146,8 +146,8 @@ pub trait Dialect {
     /// Writes differences of counts.
     fn add_counts(&mut self, deltas: Deltas) -> Result<(), StoreError>;
 
-    /// Forgets counts of queues without jobs, and folds what was added up.
-    fn fold_counts(&mut self) -> Result<(), StoreError>;
+    /// Forgets counts of queues without jobs, and folds what was added up: of these queues, or of all.
+    fn fold_counts(&mut self, queues: Option<Vec<String>>) -> Result<(), StoreError>;
 
     /// Lets the transaction take as long as it needs.
     fn lift_time_limits(&mut self) -> Result<(), StoreError>;

@@ -87,7 +87,7 @@ impl Store {
     }
 
     pub(crate) fn has_ready(&mut self, queues: &Queues) -> Result<bool, StoreError> {
-        Ok(!self.backend.ready_queues(queues)?.is_empty())
+        self.backend.has_ready(queues)
     }
 
     /// When the next waiting job is due. Reads only.

@@ -1,9 +1,9 @@
 //! Which jobs are on a page of a list, found without walking over others.
 //!
 //! There is no index from states to numbers: it would cost at every change of a job. Instead each state has a partial
-//! index that begins with the queue, and a page is merged from what the queues have. `INDEXED BY` keeps the planner from
-//! choosing otherwise, and makes a missing index an error and not a slow answer. On PostgreSQL, which has no such words,
-//! sessions are told to prefer indexes.
+//! index by queue and one over all queues but `default`, and a page is merged from the sources that are meant. `INDEXED BY`
+//! keeps the planner from choosing otherwise, and makes a missing index an error and not a slow answer. On PostgreSQL,
+//! which has no such words, sessions are told to prefer indexes.
 
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Integer, SmallInt, Text};
@@ -12,9 +12,9 @@ use queuectl_core::{QueueName, State, Timestamp};
 use crate::StoreError;
 use crate::backend::Db;
 use crate::types::list::{ListFilter, Position};
-use crate::types::text::Words;
+use crate::types::source::Source;
 
-/// Different priorities of a queue's ready jobs that are merged; if there are more, the queue's ready jobs are sorted.
+/// Different priorities of a source's ready jobs that are merged; if there are more, the source's ready jobs are sorted.
 const PRIORITIES_MOST: usize = 1000;
 
 #[derive(QueryableByName)]
@@ -23,12 +23,6 @@ struct Place {
     ended: i64,
     #[diesel(sql_type = BigInt)]
     id: i64,
-}
-
-#[derive(QueryableByName)]
-struct Name {
-    #[diesel(sql_type = Text, deserialize_as = Words)]
-    queue: String,
 }
 
 #[derive(QueryableByName)]
@@ -106,28 +100,31 @@ impl Page<'_> {
         self.places.truncate(self.filter.limit as usize);
     }
 
-    /// Ready jobs are ordered by priority, so each priority of a queue is a part of its own.
-    fn offer_ready(&mut self, conn: &mut Db, queue: &str) -> Result<(), StoreError> {
-        const INDEX: &str = "INDEXED BY jobs_ready";
+    /// Ready jobs are ordered by priority, so each priority of a source is a part of its own.
+    fn offer_ready(&mut self, conn: &mut Db, source: &Source) -> Result<(), StoreError> {
+        let (condition, index) = source.within("ready");
+        let part = format!("state = 1 AND {condition}");
+        let next = format!(
+            "SELECT priority FROM jobs {index} WHERE {part} AND priority < ?2 ORDER BY priority DESC LIMIT 1"
+        );
+        let next = conn.dialect().words(&next);
         let mut priorities: Vec<i32> = Vec::new();
         let mut below = i64::MAX;
-        while let Some(next) = diesel::sql_query(conn.dialect().words("SELECT priority FROM jobs INDEXED BY jobs_ready WHERE state = 1 AND queue = ?1 AND priority < ?2 \
-             ORDER BY priority DESC LIMIT 1",
-        ))
-        .bind::<Text, _>(queue)
-        .bind::<BigInt, _>(below)
-        .get_result::<Priority>(conn)
-        .optional()?
+        while let Some(next) = diesel::sql_query(&next)
+            .bind::<Text, _>(source.key())
+            .bind::<BigInt, _>(below)
+            .get_result::<Priority>(conn)
+            .optional()?
         {
             below = i64::from(next.priority);
             priorities.push(next.priority);
             if priorities.len() > PRIORITIES_MOST {
-                return self.offer(conn, INDEX, "state = 1 AND queue = ?1 AND ?2 = ?2", queue, 0);
+                return self.offer(conn, &index, &format!("{part} AND ?2 = ?2"), source.key(), 0);
             }
         }
+        let part = format!("{part} AND priority = ?2");
         for priority in priorities {
-            let part = "state = 1 AND queue = ?1 AND priority = ?2";
-            self.offer(conn, INDEX, part, queue, priority)?;
+            self.offer(conn, &index, &part, source.key(), priority)?;
         }
         Ok(())
     }
@@ -151,45 +148,27 @@ pub fn positions(conn: &mut Db, filter: &ListFilter) -> Result<Vec<Position>, St
             let part = "node_id IS NOT NULL AND (?1 = '' OR queue = ?1) AND ?2 = ?2";
             page.offer(conn, "INDEXED BY jobs_running", part, queue, 0)?;
         }
+        (Some(State::Pending), _) => {
+            for source in Source::of(filter.queue.as_ref()) {
+                page.offer_ready(conn, &source)?;
+            }
+        }
         (Some(state), _) => {
-            for queue in queues(conn, filter.queue.as_ref())? {
-                let code = i32::from(state.code());
-                match state {
-                    State::Pending => page.offer_ready(conn, &queue)?,
-                    State::Scheduled | State::Failed => {
-                        let part = "due_at IS NOT NULL AND queue = ?1 AND state = ?2";
-                        page.offer(conn, "INDEXED BY jobs_waiting", part, &queue, code)?;
-                    }
-                    _ => {
-                        let part = "finished_at IS NOT NULL AND queue = ?1 AND state = ?2";
-                        page.offer(conn, "INDEXED BY jobs_finished", part, &queue, code)?;
-                    }
-                }
+            let (index, column) = match state {
+                State::Scheduled | State::Failed => ("waiting", "due_at"),
+                _ => ("finished", "finished_at"),
+            };
+            for source in Source::of(filter.queue.as_ref()) {
+                let (condition, index) = source.within(index);
+                let part = format!("{column} IS NOT NULL AND {condition} AND state = ?2");
+                page.offer(conn, &index, &part, source.key(), i32::from(state.code()))?;
             }
         }
     }
     Ok(page.places)
 }
 
-/// The queues that have jobs, found by hopping from one to the next; or the one that is meant.
-pub fn queues(conn: &mut Db, only: Option<&QueueName>) -> Result<Vec<String>, StoreError> {
-    if let Some(queue) = only {
-        return Ok(vec![queue.to_string()]);
-    }
-    let table = conn.dialect().jobs_by_queue();
-    let sql = format!(
-        "WITH RECURSIVE known (name) AS (\
-         SELECT (SELECT queue FROM {table} ORDER BY queue LIMIT 1) \
-         UNION ALL \
-         SELECT (SELECT queue FROM {table} WHERE queue > known.name ORDER BY queue LIMIT 1) \
-         FROM known WHERE known.name IS NOT NULL) \
-         SELECT name AS queue FROM known WHERE name IS NOT NULL"
-    );
-    let names: Vec<Name> = diesel::sql_query(conn.dialect().words(&sql)).load(conn)?;
-    Ok(names.into_iter().map(|name| name.queue).collect())
-}
-
-/// Jobs that ended in that state before some time, queue by queue, those that ended first first.
+/// Jobs that ended in that state before some time, those that ended first first; those of `default` before all others.
 pub fn ended(
     conn: &mut Db,
     state: State,
@@ -203,19 +182,22 @@ pub fn ended(
         id: i64,
     }
     let mut ids: Vec<i64> = Vec::new();
-    for queue in queues(conn, queue)? {
+    for source in Source::of(queue) {
+        let (condition, index) = source.within("finished");
         let missing = i64::from(limit) - ids.len() as i64;
         if missing <= 0 {
             break;
         }
-        let found: Vec<Ended> = diesel::sql_query(conn.dialect().words("SELECT id FROM jobs INDEXED BY jobs_finished WHERE finished_at IS NOT NULL AND queue = ?1 AND state = ?2 \
-             AND finished_at < ?3 ORDER BY finished_at LIMIT ?4",
-        ))
-        .bind::<Text, _>(&queue)
-        .bind::<SmallInt, _>(state.code())
-        .bind::<BigInt, _>(before.map_or(i64::MAX, |before| before.0))
-        .bind::<BigInt, _>(missing)
-        .load(conn)?;
+        let sql = format!(
+            "SELECT id FROM jobs {index} WHERE finished_at IS NOT NULL AND {condition} AND state = ?2 \
+             AND finished_at < ?3 ORDER BY finished_at LIMIT ?4"
+        );
+        let found: Vec<Ended> = diesel::sql_query(conn.dialect().words(&sql))
+            .bind::<Text, _>(source.key())
+            .bind::<SmallInt, _>(state.code())
+            .bind::<BigInt, _>(before.map_or(i64::MAX, |before| before.0))
+            .bind::<BigInt, _>(missing)
+            .load(conn)?;
         ids.extend(found.into_iter().map(|row| row.id));
     }
     Ok(ids)
@@ -234,14 +216,17 @@ pub fn count_ended(
         jobs: i64,
     }
     let mut sum = 0;
-    for queue in queues(conn, queue)? {
-        let found: Sum = diesel::sql_query(conn.dialect().words("SELECT count(*) AS jobs FROM jobs INDEXED BY jobs_finished WHERE finished_at IS NOT NULL AND queue = ?1 \
-             AND state = ?2 AND finished_at < ?3",
-        ))
-        .bind::<Text, _>(&queue)
-        .bind::<SmallInt, _>(state.code())
-        .bind::<BigInt, _>(before.map_or(i64::MAX, |before| before.0))
-        .get_result(conn)?;
+    for source in Source::of(queue) {
+        let (condition, index) = source.within("finished");
+        let sql = format!(
+            "SELECT count(*) AS jobs FROM jobs {index} WHERE finished_at IS NOT NULL AND {condition} \
+             AND state = ?2 AND finished_at < ?3"
+        );
+        let found: Sum = diesel::sql_query(conn.dialect().words(&sql))
+            .bind::<Text, _>(source.key())
+            .bind::<SmallInt, _>(state.code())
+            .bind::<BigInt, _>(before.map_or(i64::MAX, |before| before.0))
+            .get_result(conn)?;
         sum += u64::try_from(found.jobs).unwrap_or(0);
     }
     Ok(sum)
@@ -274,22 +259,24 @@ pub fn any_waiting(conn: &mut Db, queue: &QueueName) -> Result<bool, StoreError>
     Ok(row.is_some_and(|row| row.one == 1))
 }
 
-/// Whether a job of the queue ended in that state since then.
+/// Whether a job of the source ended in that state since then.
 pub fn any_ended_since(
     conn: &mut Db,
-    queue: &str,
+    source: &Source,
     state: State,
     since: Timestamp,
 ) -> Result<bool, StoreError> {
-    let row = diesel::sql_query(conn.dialect().words(
-        "SELECT 1 AS one FROM jobs INDEXED BY jobs_finished WHERE finished_at IS NOT NULL AND queue = ?1 \
-         AND state = ?2 AND finished_at >= ?3 LIMIT 1",
-    ))
-    .bind::<Text, _>(queue)
-    .bind::<SmallInt, _>(state.code())
-    .bind::<BigInt, _>(since.0)
-    .get_result::<One>(conn)
-    .optional()?;
+    let (condition, index) = source.within("finished");
+    let sql = format!(
+        "SELECT 1 AS one FROM jobs {index} WHERE finished_at IS NOT NULL AND {condition} \
+         AND state = ?2 AND finished_at >= ?3 LIMIT 1"
+    );
+    let row = diesel::sql_query(conn.dialect().words(&sql))
+        .bind::<Text, _>(source.key())
+        .bind::<SmallInt, _>(state.code())
+        .bind::<BigInt, _>(since.0)
+        .get_result::<One>(conn)
+        .optional()?;
     Ok(row.is_some_and(|row| row.one == 1))
 }
 
@@ -345,23 +332,26 @@ mod tests {
             "USING COVERING INDEX jobs_finished (queue=? AND state=? AND finished_at>? AND finished_at<?)";
         let ready = "USING COVERING INDEX jobs_ready (queue=? AND priority=? AND id>? AND id<?)";
         let waiting = "USING INDEX jobs_waiting (queue=? AND state=? AND rowid>? AND rowid<?)";
+        let others_finished = "USING INDEX others_finished (state=? AND finished_at>? AND finished_at<?)";
+        let others_ready = "USING INDEX others_ready (priority=? AND id>? AND id<?)";
+        let others_waiting = "USING INDEX others_waiting (state=? AND rowid>? AND rowid<?)";
         for (state, with_queue, without) in [
             (
                 None,
                 "jobs_queue (queue=? AND rowid>? AND rowid<?)",
                 "INTEGER PRIMARY KEY (rowid>? AND rowid<?)",
             ),
-            (Some(State::Pending), ready, ready),
+            (Some(State::Pending), ready, others_ready),
             (
                 Some(State::Processing),
                 "jobs_running (node_id>?)",
                 "jobs_running (node_id>?)",
             ),
-            (Some(State::Scheduled), waiting, waiting),
-            (Some(State::Failed), waiting, waiting),
-            (Some(State::Completed), finished, finished),
-            (Some(State::Dead), finished, finished),
-            (Some(State::Cancelled), finished, finished),
+            (Some(State::Scheduled), waiting, others_waiting),
+            (Some(State::Failed), waiting, others_waiting),
+            (Some(State::Completed), finished, others_finished),
+            (Some(State::Dead), finished, others_finished),
+            (Some(State::Cancelled), finished, others_finished),
         ] {
             for (queue, wanted) in [(Some("a"), with_queue), (None, without)] {
                 for oldest_first in [true, false] {
@@ -387,7 +377,7 @@ mod tests {
         let asked = plans(&mut conn, &location, |conn| {
             let queue = "a".parse().unwrap();
             any_waiting(conn, &queue).unwrap();
-            any_ended_since(conn, "a", State::Dead, Timestamp(1)).unwrap();
+            any_ended_since(conn, &Source::Queue("a".into()), State::Dead, Timestamp(1)).unwrap();
             ended(conn, State::Dead, Some(&queue), None, 1).unwrap();
             count_ended(conn, State::Dead, Some(&queue), None).unwrap();
         });

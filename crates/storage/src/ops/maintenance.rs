@@ -102,7 +102,7 @@ impl Store {
         if !self.backend.spans_machines() {
             return Ok(());
         }
-        self.write(|conn| conn.dialect().fold_counts())?;
+        self.write(|conn| conn.dialect().fold_counts(None))?;
         let outputs = self.outputs()?;
         for some in outputs.jobs().chunks(500) {
             let query = jobs::table.filter(jobs::id.eq_any(some)).select(jobs::id);

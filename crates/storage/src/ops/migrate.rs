@@ -28,9 +28,11 @@ macro_rules! migrations {
 }
 
 const SQLITE: &[Migration] = migrations!("sqlite": 1 "2026-11-24-000001_initial", 2 "2026-11-25-000002_flat",
-    3 "2026-11-25-000003_stable", 4 "2026-11-25-000004_sums", 5 "2026-11-28-000005_checked");
+    3 "2026-11-25-000003_stable", 4 "2026-11-25-000004_sums", 5 "2026-11-28-000005_checked",
+    6 "2026-11-28-000006_queues");
 const POSTGRES: &[Migration] = migrations!("postgres": 1 "2026-11-24-000001_initial", 2 "2026-11-25-000002_flat",
-    3 "2026-11-25-000003_stable", 4 "2026-11-25-000004_sums", 5 "2026-11-28-000005_checked");
+    3 "2026-11-25-000003_stable", 4 "2026-11-25-000004_sums", 5 "2026-11-28-000005_checked",
+    6 "2026-11-28-000006_queues");
 
 /// What a schema is and what it can become.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -5,6 +5,8 @@ pub mod control_requests;
 pub mod copy;
 pub mod cycle;
 pub mod enqueue;
+#[cfg(test)]
+mod flat;
 pub mod heed_clock;
 pub mod list;
 pub mod listing;

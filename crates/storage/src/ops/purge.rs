@@ -36,8 +36,8 @@ pub struct Purged {
 }
 
 impl Store {
-    /// Removes up to `limit` ended jobs with their attempts and outputs, queue by queue, those that ended first first.
-    /// Ends early when it has taken long enough.
+    /// Removes up to `limit` ended jobs with their attempts and outputs, those that ended first first, and those of
+    /// the queue `default` before all others. Ends early when it has taken long enough.
     ///
     /// # Errors
     /// [`StoreError::Database`].
@@ -118,9 +118,10 @@ impl Store {
 fn remove(conn: &mut Db, ids: Vec<i64>, state: State) -> Result<Vec<i64>, StoreError> {
     let mut deltas = Deltas::default();
     let removed = conn.dialect().remove_jobs(ids, state, &mut deltas)?;
+    let queues = deltas.queues();
     conn.dialect().add_counts(deltas)?;
     if !removed.is_empty() {
-        conn.dialect().fold_counts()?;
+        conn.dialect().fold_counts(Some(queues))?;
     }
     Ok(removed)
 }

@@ -36,9 +36,9 @@ impl Store {
         Ok(id)
     }
 
-    /// Makes up to `limit` dead jobs ready again, of one queue or all, queue by queue, those that died
-    /// first first. Returns how many. Jobs that
-    /// died after `now` are left alone: repeated with the same `now`, it ends even if the jobs die again at once.
+    /// Makes up to `limit` dead jobs ready again, of one queue or all, those that died first first, and those of
+    /// the queue `default` before all others. Returns how many. Jobs that died after `now` are left alone: repeated with the
+    /// same `now`, it ends even if the jobs die again at once.
     ///
     /// # Errors
     /// [`StoreError::Database`].

@@ -8,6 +8,7 @@ use super::listing;
 use crate::backend::Db;
 use crate::counts::ALL;
 use crate::types::cycle::Queues;
+use crate::types::source::Source;
 use crate::types::text::Words;
 use crate::{Store, StoreError};
 
@@ -60,13 +61,9 @@ impl Store {
     /// # Errors
     /// [`StoreError::Database`].
     pub fn any_ended_badly(&mut self, queues: &Queues, since: Timestamp) -> Result<bool, StoreError> {
-        let names = match queues {
-            Queues::All => listing::queues(self.conn()?, None)?,
-            Queues::Only(names) => names.iter().map(ToString::to_string).collect(),
-        };
-        for name in names {
+        for source in Source::served(queues) {
             for state in [State::Dead, State::Cancelled] {
-                if listing::any_ended_since(self.conn()?, &name, state, since)? {
+                if listing::any_ended_since(self.conn()?, &source, state, since)? {
                     return Ok(true);
                 }
             }

@@ -10,7 +10,7 @@ use diesel::prelude::*;
 use queuectl_core::settings::Durability;
 use queuectl_core::{JobId, NodeId, Timestamp, ValidJob};
 
-use super::claim::{ClaimCursor, ClaimOnly, ready_queues};
+use super::claim::{ClaimCursor, ClaimOnly, outlook};
 use super::commit::{Fate, Transaction, fate};
 use super::listen::Notifications;
 use super::{check, control_requests, cycle, enqueue, lease, open};
@@ -193,9 +193,10 @@ impl Backend for PostgresBackend {
         done
     }
 
-    fn ready_queues(&mut self, queues: &Queues) -> Result<Vec<String>, StoreError> {
+    fn has_ready(&mut self, queues: &Queues) -> Result<bool, StoreError> {
         self.conn()?;
-        ready_queues(self.conn.postgres()?, queues, &self.cursor)
+        let ahead = outlook(self.conn.postgres()?, queues, &self.cursor)?;
+        Ok(!ahead.ready.is_empty())
     }
 
     fn next_due(&mut self) -> Result<Option<Timestamp>, StoreError> {

@@ -1,21 +1,22 @@
-//! Claiming: which queues have jobs, from which of them a claim takes how many, and where in a queue it begins.
+//! Claiming: which sources have jobs, from which of them a claim takes how many, and where in a source it begins.
 //!
 //! A claim takes the first jobs of an index. What was claimed before is still in there until vacuum has removed it, which
 //! it cannot as long as any transaction on the server is older: a report, a backup. Each claim would step over all of
 //! that, and over more with every job. So when one took long, those after it pass over what it passed over, and look
 //! there only now and then, in a small part of the time. Meanwhile a job that comes back to its queue, and so is older
-//! than others of its priority, waits for as long. That is done for one queue at a time.
+//! than others of its priority, waits for as long. That is done for one source at a time.
 
-use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 use diesel::prelude::*;
-
 use queuectl_core::Timestamp;
 
-use super::statements::{Claim, ClaimBehind, Outlook, Shares};
+use super::statements::{
+    Claim, ClaimBehind, ClaimOthers, ClaimOthersBehind, Outlook, OutlookOf, Shares, SharesOf,
+};
 use crate::StoreError;
 use crate::types::cycle::{Claimed, Cycle, CycleResult, Queues};
+use crate::types::source::Source;
 
 /// A claim that takes longer than this, and this much more for each job, has stepped over much.
 const LONG: Duration = Duration::from_millis(20);
@@ -45,43 +46,43 @@ impl Default for ClaimCursor {
 /// Jobs of that priority up to this one are passed over for a while.
 #[derive(Debug)]
 struct ResumePoint {
-    queue: String,
+    source: Source,
     priority: i32,
     id: i64,
     until: Instant,
 }
 
 impl ClaimCursor {
-    /// The queue that has such jobs. Whether there are others of it ready is not worth a look.
-    pub fn queue(&self) -> Option<&str> {
+    /// The source that has such jobs. Whether there are others of it ready is not worth a look.
+    pub fn source(&self) -> Option<&Source> {
         let resume = self
             .resume
             .as_ref()
             .filter(|resume| Instant::now() < resume.until);
-        resume.map(|resume| resume.queue.as_str())
+        resume.map(|resume| &resume.source)
     }
 
-    /// Claims the next jobs of a queue, by priority and then by age, unless the node was taken over; counts them.
+    /// Claims the next jobs of a source, by priority and then by age, unless the node was taken over; counts them.
     pub fn claim(
         &mut self,
         conn: &mut PgConnection,
         cycle: &Cycle<'_>,
-        queue: &str,
+        source: &Source,
         limit: i64,
     ) -> Result<Vec<Claimed>, StoreError> {
-        if self.queue() == Some(queue)
+        if self.source() == Some(source)
             && let Some(resume) = &mut self.resume
         {
             return resume.claim(conn, cycle, limit);
         }
         let start = Instant::now();
-        let claimed = between(conn, cycle, queue, (i32::MIN, i32::MAX), limit)?;
+        let claimed = between(conn, cycle, source, (i32::MIN, i32::MAX), limit)?;
         let took = start.elapsed();
         let long = self.long + LONG_PER_JOB * claimed.len() as u32;
-        self.resume.take_if(|resume| resume.queue == queue);
+        self.resume.take_if(|resume| resume.source == *source);
         if let Some(last) = claimed.last().filter(|_| took >= long) {
             self.resume = Some(ResumePoint {
-                queue: queue.to_owned(),
+                source: source.clone(),
                 priority: last.priority,
                 id: last.id,
                 until: Instant::now() + (took * PAUSE_TIMES).max(self.pause),
@@ -103,28 +104,50 @@ impl ResumePoint {
         let above = (self.priority.saturating_add(1), i32::MAX);
         let mut claimed = match self.priority {
             i32::MAX => Vec::new(),
-            _ => between(conn, cycle, &self.queue, above, limit)?,
+            _ => between(conn, cycle, &self.source, above, limit)?,
         };
         if missing(&claimed) > 0 {
-            let statement = ClaimBehind {
-                holds: cycle.node.0,
-                node_id: cycle.node.0,
-                started_at: cycle.now.0,
-                updated_at: cycle.now.0,
-                queue: self.queue.clone(),
-                priority: self.priority,
-                id: self.id,
-                limit: missing(&claimed),
-            };
-            let behind = in_order(statement.load(conn)?);
+            let behind = self.claim_behind(conn, cycle, missing(&claimed))?;
             self.id = behind.last().map_or(self.id, |last| last.id);
             claimed.extend(behind);
         }
         let below = (i32::MIN, self.priority.saturating_sub(1));
         if missing(&claimed) > 0 && self.priority > i32::MIN {
-            claimed.extend(between(conn, cycle, &self.queue, below, missing(&claimed))?);
+            claimed.extend(between(conn, cycle, &self.source, below, missing(&claimed))?);
         }
         Ok(claimed)
+    }
+    /// Claims jobs of its priority that are behind it.
+    fn claim_behind(
+        &self,
+        conn: &mut PgConnection,
+        cycle: &Cycle<'_>,
+        limit: i64,
+    ) -> Result<Vec<Claimed>, StoreError> {
+        let (node, now) = (cycle.node.0, cycle.now.0);
+        Ok(in_order(match &self.source {
+            Source::Queue(name) => ClaimBehind {
+                holds: node,
+                node_id: node,
+                started_at: now,
+                updated_at: now,
+                queue: name.clone(),
+                priority: self.priority,
+                id: self.id,
+                limit,
+            }
+            .load(conn)?,
+            Source::Others => ClaimOthersBehind {
+                holds: node,
+                node_id: node,
+                started_at: now,
+                updated_at: now,
+                priority: self.priority,
+                id: self.id,
+                limit,
+            }
+            .load(conn)?,
+        }))
     }
 }
 
@@ -132,21 +155,34 @@ impl ResumePoint {
 fn between(
     conn: &mut PgConnection,
     cycle: &Cycle<'_>,
-    queue: &str,
+    source: &Source,
     (least, most): (i32, i32),
     limit: i64,
 ) -> Result<Vec<Claimed>, StoreError> {
-    let statement = Claim {
-        holds: cycle.node.0,
-        node_id: cycle.node.0,
-        started_at: cycle.now.0,
-        updated_at: cycle.now.0,
-        queue: queue.to_owned(),
-        least,
-        most,
-        limit,
-    };
-    Ok(in_order(statement.load(conn)?))
+    let (node, now) = (cycle.node.0, cycle.now.0);
+    Ok(in_order(match source {
+        Source::Queue(name) => Claim {
+            holds: node,
+            node_id: node,
+            started_at: now,
+            updated_at: now,
+            queue: name.clone(),
+            least,
+            most,
+            limit,
+        }
+        .load(conn)?,
+        Source::Others => ClaimOthers {
+            holds: node,
+            node_id: node,
+            started_at: now,
+            updated_at: now,
+            least,
+            most,
+            limit,
+        }
+        .load(conn)?,
+    }))
 }
 
 /// RETURNING promises no order.
@@ -159,32 +195,50 @@ fn in_order(mut claimed: Vec<Claimed>) -> Vec<Claimed> {
 pub fn claim(
     conn: &mut PgConnection,
     cycle: &Cycle<'_>,
-    queues: Vec<String>,
+    ready: Vec<Source>,
     cursor: &mut ClaimCursor,
 ) -> Result<Vec<Claimed>, StoreError> {
     let total = i64::from(cycle.claim);
-    let shares: HashMap<String, i64> = match queues.as_slice() {
-        [] => return Ok(Vec::new()),
-        [only] => HashMap::from([(only.clone(), total)]),
-        _ => Shares {
-            queues: queues.clone(),
-            limit: total,
-            most: total,
-        }
-        .load::<(String, i64)>(conn)?
-        .into_iter()
-        .collect(),
+    let shares: Vec<(Source, i64)> = match <[Source; 1]>::try_from(ready) {
+        Ok([only]) => vec![(only, total)],
+        Err(ready) if ready.is_empty() => return Ok(Vec::new()),
+        Err(ready) => shares(conn, cycle.queues, &ready, total)?,
     };
     let mut claimed: Vec<Claimed> = Vec::new();
-    for (queue, limit) in shares {
-        claimed.extend(cursor.claim(conn, cycle, &queue, limit)?);
+    for (source, limit) in shares {
+        claimed.extend(cursor.claim(conn, cycle, &source, limit)?);
     }
     Ok(in_order(claimed))
 }
 
-/// A cycle that only claims, from a single queue.
+/// How many of the next `total` jobs come from each of several sources.
+fn shares(
+    conn: &mut PgConnection,
+    queues: &Queues,
+    ready: &[Source],
+    total: i64,
+) -> Result<Vec<(Source, i64)>, StoreError> {
+    let shares: Vec<(String, i64)> = match queues {
+        Queues::All => Shares {
+            limit: total,
+            others: total,
+            most: total,
+        }
+        .load(conn)?,
+        Queues::Only(_) => SharesOf {
+            queues: ready.iter().map(|source| source.key().to_owned()).collect(),
+            limit: total,
+            most: total,
+        }
+        .load(conn)?,
+    };
+    let shares = shares.into_iter();
+    Ok(shares.map(|(key, jobs)| (Source::with_key(key), jobs)).collect())
+}
+
+/// A cycle that only claims, from a single source.
 pub struct ClaimOnly {
-    queue: String,
+    source: Source,
     next_due: Option<Timestamp>,
 }
 
@@ -198,14 +252,15 @@ impl ClaimOnly {
         if !cycle.records.is_empty() || cycle.claim == 0 {
             return Ok(None);
         }
-        let outlook = outlook(conn, cursor)?;
-        let mut served = cycle.queues.served(outlook.ready.into_iter()).into_iter();
-        let only = served.next().filter(|_| served.next().is_none());
-        let queue = only.filter(|_| outlook.due.is_none_or(|due| due > cycle.now));
-        Ok(queue.map(|queue| ClaimOnly {
-            queue,
-            next_due: outlook.due,
-        }))
+        let outlook = outlook(conn, cycle.queues, cursor)?;
+        let is_due = outlook.due.is_some_and(|due| due <= cycle.now);
+        Ok(match <[Source; 1]>::try_from(outlook.ready) {
+            Ok([source]) if !is_due => Some(ClaimOnly {
+                source,
+                next_due: outlook.due,
+            }),
+            _ => None,
+        })
     }
 
     /// Claims.
@@ -217,7 +272,7 @@ impl ClaimOnly {
     ) -> Result<CycleResult, StoreError> {
         Ok(CycleResult {
             stale: Vec::new(),
-            claimed: cursor.claim(conn, cycle, &self.queue, i64::from(cycle.claim))?,
+            claimed: cursor.claim(conn, cycle, &self.source, i64::from(cycle.claim))?,
             next_due: self.next_due,
         })
     }
@@ -226,30 +281,40 @@ impl ClaimOnly {
 /// What there is to do.
 pub struct Prospect {
     pub due: Option<Timestamp>,
-    pub ready: Vec<String>,
+    pub ready: Vec<Source>,
 }
 
 /// Looks what there is to do.
-pub fn outlook(conn: &mut PgConnection, cursor: &ClaimCursor) -> Result<Prospect, StoreError> {
-    // No queue has an empty name.
-    let except = cursor.queue().unwrap_or_default();
-    let statement = Outlook {
-        before: except.to_owned(),
-        after: except.to_owned(),
+pub fn outlook(
+    conn: &mut PgConnection,
+    queues: &Queues,
+    cursor: &ClaimCursor,
+) -> Result<Prospect, StoreError> {
+    let (due, ready) = match queues {
+        Queues::All => {
+            let [default, others] = Source::all();
+            let statement = Outlook {
+                default: cursor.source() == Some(&default),
+                others: cursor.source() == Some(&others),
+            };
+            let (due, has_default, has_others): (Option<i64>, bool, bool) = statement.get_result(conn)?;
+            let ready = [(default, has_default), (others, has_others)];
+            let ready = ready.into_iter().filter(|(_, is_ready)| *is_ready);
+            (due, ready.map(|(source, _)| source).collect())
+        }
+        Queues::Only(names) => {
+            let statement = OutlookOf {
+                queues: names.iter().map(ToString::to_string).collect(),
+                known: cursor
+                    .source()
+                    .map_or(String::new(), |source| source.key().to_owned()),
+            };
+            let (due, ready): (Option<i64>, Vec<String>) = statement.get_result(conn)?;
+            (due, ready.into_iter().map(Source::Queue).collect())
+        }
     };
-    let (due, mut ready): (Option<i64>, Vec<String>) = statement.get_result(conn)?;
-    ready.extend(cursor.queue().map(str::to_owned));
     Ok(Prospect {
         due: due.map(Timestamp),
         ready,
     })
-}
-
-/// The queues, among those served, that have a job ready.
-pub fn ready_queues(
-    conn: &mut PgConnection,
-    queues: &Queues,
-    cursor: &ClaimCursor,
-) -> Result<Vec<String>, StoreError> {
-    Ok(queues.served(outlook(conn, cursor)?.ready.into_iter()))
 }

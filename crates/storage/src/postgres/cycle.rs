@@ -31,7 +31,7 @@ pub fn cycle(
     .optional()?;
     let mut deltas = Deltas::default();
     let stale = record(conn, cycle.records, cycle.now, &mut deltas)?;
-    let mut ahead = outlook(conn, cursor)?;
+    let mut ahead = outlook(conn, cycle.queues, cursor)?;
     if ahead.due.is_some_and(|due| due <= cycle.now) {
         let statement = Promote {
             updated_at: cycle.now.0,
@@ -39,10 +39,10 @@ pub fn cycle(
             limit: PROMOTE_BATCH,
         };
         deltas.promoted(&statement.load::<(String, i64)>(conn)?);
-        ahead = outlook(conn, cursor)?;
+        ahead = outlook(conn, cycle.queues, cursor)?;
     }
     let claimed = if cycle.claim > 0 && taken_over == Some((false,)) {
-        claim(conn, cycle, cycle.queues.served(ahead.ready.into_iter()), cursor)?
+        claim(conn, cycle, ahead.ready, cursor)?
     } else {
         Vec::new()
     };

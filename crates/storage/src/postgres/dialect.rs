@@ -6,7 +6,9 @@ use queuectl_core::{JobRef, NodeId, State};
 
 use super::lease;
 use super::open::number;
-use super::statements::{AddCounts, FoldCounts, InsertPayloads, LockJob, LockNamedJob, RemoveJobs};
+use super::statements::{
+    AddCounts, FoldCounts, FoldCountsOf, InsertPayloads, LockJob, LockNamedJob, RemoveJobs,
+};
 use crate::StoreError;
 use crate::backend::{Begin, Dialect};
 use crate::counts::Deltas;
@@ -93,8 +95,11 @@ impl Dialect for PgConnection {
         add_counts(self, deltas)
     }
 
-    fn fold_counts(&mut self) -> Result<(), StoreError> {
-        FoldCounts {}.execute(self)?;
+    fn fold_counts(&mut self, queues: Option<Vec<String>>) -> Result<(), StoreError> {
+        match queues {
+            Some(queues) => FoldCountsOf { queues }.execute(self)?,
+            None => FoldCounts {}.execute(self)?,
+        };
         Ok(())
     }
 

@@ -22,10 +22,11 @@ use crate::location::server::Server;
 
 const MIGRATIONS: EmbeddedMigrations = embed_migrations!("../../migrations/postgres");
 /// The newest schema that this version knows; each migration sets `store.schema_version`.
-pub const SCHEMA_VERSION: i32 = 5;
+pub const SCHEMA_VERSION: i32 = 6;
 
 /// What a session is told. The planner knows nothing of a queue, whose tables are empty at one moment and huge at the
-/// next: every statement of ours has an index, and is to use it. Limits of time only where the server, the role or the
+/// next: every statement of ours has an index, and is to use it, in its order and not by reading all that fits and sorting
+/// that. Limits of time only where the server, the role or the
 /// location has none: a node that is suspended or cut off in the middle of a cycle must not hold its locks for long. And
 /// the server is to notice a node that is gone as soon as the node would notice the server: by default it would keep the
 /// connection for two hours, and nodes with a bad network would use them all up.
@@ -42,6 +43,7 @@ const SESSION: &str = "\
     WHERE current_setting('server_encoding') <> 'UTF8'; \
     SET tcp_keepalives_idle = 10; SET tcp_keepalives_interval = 3; SET tcp_keepalives_count = 3; \
     SET tcp_user_timeout = 20000; SET jit = off; SET enable_seqscan = off; SET enable_hashjoin = off; SET enable_mergejoin = off; \
+    SET enable_bitmapscan = off; \
     SELECT set_config('statement_timeout', '60s', false) WHERE current_setting('statement_timeout') = '0'; \
     SELECT set_config('lock_timeout', '30s', false) WHERE current_setting('lock_timeout') = '0'; \
     SELECT set_config('idle_in_transaction_session_timeout', '10s', false) \
@@ -50,7 +52,8 @@ const SESSION: &str = "\
 /// What a transaction is told that has to do with whole tables, for once.
 pub const WHOLE_TABLES: &str = "\
     SET LOCAL statement_timeout = 0; \
-    SET LOCAL enable_seqscan = on; SET LOCAL enable_hashjoin = on; SET LOCAL enable_mergejoin = on;";
+    SET LOCAL enable_seqscan = on; SET LOCAL enable_hashjoin = on; SET LOCAL enable_mergejoin = on; \
+    SET LOCAL enable_bitmapscan = on;";
 
 /// What is at the location.
 enum SchemaState {

@@ -6,7 +6,7 @@ use diesel::sql_types::{Array, BigInt, Binary, Bool, Double, Integer, Nullable, 
 
 use crate::backend::statements::{ClaimedColumns, statements};
 
-/// The text of a claim, with which of a queue's jobs.
+/// The text of a claim, with which jobs.
 macro_rules! claim {
     ($which:literal) => {
         concat!(
@@ -14,7 +14,7 @@ macro_rules! claim {
              claimed AS (\
              UPDATE jobs SET state = 3, attempts = attempts + 1, fence = fence + 1, node_id = ?, started_at = ?, \
              updated_at = ? WHERE jobs.ctid = ANY (ARRAY (\
-             SELECT ctid FROM jobs WHERE state = 1 AND queue = ? AND ",
+             SELECT ctid FROM jobs WHERE state = 1 AND ",
             $which,
             " AND EXISTS (SELECT 1 FROM held) ORDER BY priority DESC, id LIMIT ? \
              FOR UPDATE SKIP LOCKED)) AND jobs.state = 1 \
@@ -24,6 +24,19 @@ macro_rules! claim {
              counted AS (INSERT INTO counts (queue, state, jobs) \
              SELECT queue, 1, -count(*) FROM claimed GROUP BY queue) \
              SELECT * FROM claimed"
+        )
+    };
+}
+
+/// The text that folds counts, with which of them.
+macro_rules! fold_counts {
+    ($which:literal) => {
+        concat!(
+            "WITH added AS (DELETE FROM counts WHERE ctid = ANY (ARRAY (SELECT counts.ctid ",
+            $which,
+            " FOR UPDATE OF counts SKIP LOCKED)) RETURNING queue, state, jobs) \
+             INSERT INTO counts (queue, state, jobs) \
+             SELECT queue, state, sum(jobs) FROM added GROUP BY queue, state HAVING sum(jobs) <> 0"
         )
     };
 }
@@ -99,23 +112,37 @@ statements! { Pg, PgConnection;
          FROM jobs WHERE node_id = ? AND cancel_requested = TRUE) AS cancel"
     }
 
-    /// When the next waiting job is due, and the queues but one that have a job ready, found by hopping from one to the next
-    /// in the index. That one queue is given twice; its jobs are not touched.
-    Outlook { before: String as Text, after: String as Text } -> (Nullable<BigInt>, Array<Text>) {
-        "SELECT (SELECT due_at FROM jobs WHERE due_at IS NOT NULL ORDER BY due_at LIMIT 1), ARRAY (\
-         WITH RECURSIVE ready (queue) AS (\
-         SELECT '' COLLATE \"C\" \
-         UNION ALL \
-         SELECT coalesce((SELECT jobs.queue FROM jobs WHERE state = 1 AND jobs.queue > ready.queue AND jobs.queue < ? \
-         ORDER BY jobs.queue LIMIT 1), \
-         (SELECT jobs.queue FROM jobs WHERE state = 1 AND jobs.queue > greatest(ready.queue, ?) \
-         ORDER BY jobs.queue LIMIT 1)) \
-         FROM ready WHERE ready.queue IS NOT NULL) \
-         SELECT queue FROM ready WHERE queue <> '')"
+    /// When the next waiting job is due, and whether the queue `default` and all others have a job ready. With `TRUE` for one,
+    /// its jobs are not touched.
+    Outlook { default: bool as Bool, others: bool as Bool } -> (Nullable<BigInt>, Bool, Bool) {
+        "SELECT (SELECT due_at FROM jobs WHERE due_at IS NOT NULL ORDER BY due_at LIMIT 1), \
+         ? OR coalesce((SELECT TRUE FROM jobs WHERE state = 1 AND queue = 'default' \
+         ORDER BY priority DESC, id LIMIT 1), FALSE), \
+         ? OR coalesce((SELECT TRUE FROM jobs WHERE state = 1 AND (queue = 'default') IS FALSE \
+         ORDER BY priority DESC, id LIMIT 1), FALSE)"
     }
 
-    /// How many of the next jobs each of several queues would hand out. Both limits are the same number.
-    Shares { queues: Vec<String> as Array<Text>, limit: i64 as BigInt, most: i64 as BigInt } -> (Text, BigInt) {
+    /// When the next waiting job is due, and which of these queues have a job ready. One is passed on without a look.
+    OutlookOf { queues: Vec<String> as Array<Text>, known: String as Text } -> (Nullable<BigInt>, Array<Text>) {
+        "SELECT (SELECT due_at FROM jobs WHERE due_at IS NOT NULL ORDER BY due_at LIMIT 1), \
+         ARRAY (SELECT served.queue FROM unnest(?) AS served (queue) WHERE served.queue = ? OR (\
+         SELECT TRUE FROM jobs WHERE state = 1 AND jobs.queue = served.queue ORDER BY priority DESC, id LIMIT 1))"
+    }
+
+    /// How many of the next jobs the queue `default` would hand out, and all others together, which have no name here. All
+    /// limits are the same number.
+    Shares { limit: i64 as BigInt, others: i64 as BigInt, most: i64 as BigInt } -> (Text, BigInt) {
+        "SELECT source, count(*) FROM (\
+         (SELECT 'default' AS source, priority, id FROM jobs WHERE state = 1 AND queue = 'default' \
+         ORDER BY priority DESC, id LIMIT ?) \
+         UNION ALL \
+         (SELECT '', priority, id FROM jobs WHERE state = 1 AND (queue = 'default') IS FALSE \
+         ORDER BY priority DESC, id LIMIT ?) \
+         ORDER BY priority DESC, id LIMIT ?) AS head GROUP BY source"
+    }
+
+    /// The same of several queues.
+    SharesOf { queues: Vec<String> as Array<Text>, limit: i64 as BigInt, most: i64 as BigInt } -> (Text, BigInt) {
         "SELECT queue, count(*) FROM (\
          SELECT served.queue FROM unnest(?) AS served (queue) CROSS JOIN LATERAL (\
          SELECT priority, id FROM jobs WHERE state = 1 AND jobs.queue = served.queue \
@@ -136,7 +163,7 @@ statements! { Pg, PgConnection;
         most: i32 as Integer,
         limit: i64 as BigInt,
     } -> ClaimedColumns {
-        claim!("priority >= ? AND priority <= ?")
+        claim!("queue = ? AND priority >= ? AND priority <= ?")
     }
 
     /// The same for jobs of one priority, behind one of them.
@@ -150,7 +177,33 @@ statements! { Pg, PgConnection;
         id: i64 as BigInt,
         limit: i64 as BigInt,
     } -> ClaimedColumns {
-        claim!("priority = ? AND id > ?")
+        claim!("queue = ? AND priority = ? AND id > ?")
+    }
+
+    /// Claims from all queues but `default`.
+    ClaimOthers {
+        holds: i64 as BigInt,
+        node_id: i64 as BigInt,
+        started_at: i64 as BigInt,
+        updated_at: i64 as BigInt,
+        least: i32 as Integer,
+        most: i32 as Integer,
+        limit: i64 as BigInt,
+    } -> ClaimedColumns {
+        claim!("(queue = 'default') IS FALSE AND priority >= ? AND priority <= ?")
+    }
+
+    /// The same for jobs of one priority, behind one of them.
+    ClaimOthersBehind {
+        holds: i64 as BigInt,
+        node_id: i64 as BigInt,
+        started_at: i64 as BigInt,
+        updated_at: i64 as BigInt,
+        priority: i32 as Integer,
+        id: i64 as BigInt,
+        limit: i64 as BigInt,
+    } -> ClaimedColumns {
+        claim!("(queue = 'default') IS FALSE AND priority = ? AND id > ?")
     }
 
     /// Makes due jobs ready: the event `due` of `transition`, for many at once. Yields their queues, and the fences by
@@ -255,10 +308,13 @@ statements! { Pg, PgConnection;
 
     /// Makes one row for each queue and state of what was added, and none where that is nothing.
     FoldCounts {} -> () {
-        "WITH added AS (DELETE FROM counts WHERE ctid = ANY (ARRAY (\
-         SELECT ctid FROM counts FOR UPDATE SKIP LOCKED)) RETURNING queue, state, jobs) \
-         INSERT INTO counts (queue, state, jobs) \
-         SELECT queue, state, sum(jobs) FROM added GROUP BY queue, state HAVING sum(jobs) <> 0"
+        fold_counts!("FROM counts JOIN (SELECT queue, state FROM counts GROUP BY queue, state \
+                      HAVING count(*) > 1 OR sum(jobs) = 0) AS several USING (queue, state)")
+    }
+
+    /// The same of some queues.
+    FoldCountsOf { queues: Vec<String> as Array<Text> } -> () {
+        fold_counts!("FROM counts WHERE queue = ANY (?)")
     }
 
     /// Enters a node, with its lease.

@@ -156,8 +156,8 @@ impl Backend for SqliteBackend {
         write(self, Lane::Busy, |conn| cycle::cycle(conn.sqlite()?, cycle))
     }
 
-    fn ready_queues(&mut self, queues: &Queues) -> Result<Vec<String>, StoreError> {
-        claim::ready_queues(self.sqlite()?, queues)
+    fn has_ready(&mut self, queues: &Queues) -> Result<bool, StoreError> {
+        Ok(!claim::ready(self.sqlite()?, queues)?.is_empty())
     }
 
     fn next_due(&mut self) -> Result<Option<Timestamp>, StoreError> {

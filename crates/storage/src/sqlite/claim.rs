@@ -4,16 +4,33 @@ use diesel::prelude::*;
 use diesel::sqlite::SqliteConnection;
 use queuectl_core::State;
 
-use super::statements::{Claim, ReadyHead, ReadyQueues};
+use super::statements::{Claim, ClaimOthers, OthersReadyHead, ReadyHead};
 use crate::StoreError;
 use crate::counts::Deltas;
 use crate::types::cycle::{Claimed, Cycle, Queues};
-use crate::types::text::Words;
+use crate::types::source::Source;
 
-/// The queues, among those served, that have a job ready.
-pub fn ready_queues(conn: &mut SqliteConnection, queues: &Queues) -> Result<Vec<String>, StoreError> {
-    let ready: Vec<(Words,)> = ReadyQueues {}.load(conn)?;
-    Ok(queues.served(ready.into_iter().map(|(name,)| name.text)))
+/// The sources, among those served, that have a job ready.
+pub fn ready(conn: &mut SqliteConnection, queues: &Queues) -> Result<Vec<Source>, StoreError> {
+    let mut ready = Vec::new();
+    for source in Source::served(queues) {
+        if !head(conn, &source, 1)?.is_empty() {
+            ready.push(source);
+        }
+    }
+    Ok(ready)
+}
+
+/// The priorities and numbers of the jobs that a source would hand out next.
+fn head(conn: &mut SqliteConnection, source: &Source, limit: i64) -> Result<Vec<(i32, i64)>, StoreError> {
+    Ok(match source {
+        Source::Queue(name) => ReadyHead {
+            queue: name.clone(),
+            limit,
+        }
+        .load(conn)?,
+        Source::Others => OthersReadyHead { limit }.load(conn)?,
+    })
 }
 
 /// Claims by priority, then by age, over all served queues.
@@ -22,50 +39,61 @@ pub fn claim(
     cycle: &Cycle<'_>,
     deltas: &mut Deltas,
 ) -> Result<Vec<Claimed>, StoreError> {
-    let queues = ready_queues(conn, cycle.queues)?;
-    let shares = match queues.as_slice() {
+    let ready = ready(conn, cycle.queues)?;
+    let shares = match ready.as_slice() {
         [] => return Ok(Vec::new()),
         [_] => vec![i64::from(cycle.claim)],
-        _ => shares(conn, &queues, cycle.claim)?,
+        _ => shares(conn, &ready, cycle.claim)?,
     };
     let mut claimed: Vec<Claimed> = Vec::new();
-    for (queue, limit) in queues.into_iter().zip(shares) {
-        if limit == 0 {
-            continue;
+    for (source, limit) in ready.into_iter().zip(shares) {
+        if limit > 0 {
+            claimed.extend(claim_from(conn, cycle, source, limit)?);
         }
-        let now = cycle.now.0;
-        let statement = Claim {
-            node_id: cycle.node.0,
-            started_at: now,
-            updated_at: now,
-            queue: queue.clone(),
-            limit,
-        };
-        let jobs = statement.load::<Claimed>(conn)?;
-        deltas.entered(&queue, State::Pending, -(jobs.len() as i64));
-        claimed.extend(jobs);
+    }
+    for job in &claimed {
+        deltas.entered(&job.queue, State::Pending, -1);
     }
     // RETURNING promises no order.
     claimed.sort_by_key(|job| (-i64::from(job.priority), job.id));
     Ok(claimed)
 }
 
-/// How many of the next `total` jobs come from each of several queues.
-fn shares(conn: &mut SqliteConnection, queues: &[String], total: u32) -> Result<Vec<i64>, StoreError> {
-    let mut heads: Vec<(i64, i64, usize)> = Vec::new();
-    for (index, queue) in queues.iter().enumerate() {
-        let head: Vec<(i32, i64)> = ReadyHead {
-            queue: queue.clone(),
-            limit: i64::from(total),
+fn claim_from(
+    conn: &mut SqliteConnection,
+    cycle: &Cycle<'_>,
+    source: Source,
+    limit: i64,
+) -> Result<Vec<Claimed>, StoreError> {
+    let (node_id, now) = (cycle.node.0, cycle.now.0);
+    Ok(match source {
+        Source::Queue(queue) => Claim {
+            node_id,
+            started_at: now,
+            updated_at: now,
+            queue,
+            limit,
         }
-        .load(conn)?;
-        heads.extend(
-            head.into_iter()
-                .map(|(priority, id)| (-i64::from(priority), id, index)),
-        );
+        .load(conn)?,
+        Source::Others => ClaimOthers {
+            node_id,
+            started_at: now,
+            updated_at: now,
+            limit,
+        }
+        .load(conn)?,
+    })
+}
+
+/// How many of the next `total` jobs come from each of several sources.
+fn shares(conn: &mut SqliteConnection, sources: &[Source], total: u32) -> Result<Vec<i64>, StoreError> {
+    let mut heads: Vec<(i64, i64, usize)> = Vec::new();
+    for (index, source) in sources.iter().enumerate() {
+        let head = head(conn, source, i64::from(total))?.into_iter();
+        heads.extend(head.map(|(priority, id)| (-i64::from(priority), id, index)));
     }
     heads.sort_unstable();
-    let mut shares = vec![0; queues.len()];
+    let mut shares = vec![0; sources.len()];
     for (_, _, index) in heads.into_iter().take(total as usize) {
         shares[index] += 1;
     }

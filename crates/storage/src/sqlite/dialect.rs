@@ -9,7 +9,7 @@ use diesel::sqlite::SqliteConnection;
 use queuectl_core::{JobRef, NodeId, State};
 
 use super::inserts::{self, PayloadRow};
-use super::statements::{AddToCount, QueueOf, RemoveJob};
+use super::statements::{AddToCount, ForgetEmpty, QueueOf, RemoveJob};
 use crate::StoreError;
 use crate::backend::{Begin, Dialect};
 use crate::counts::Deltas;
@@ -78,11 +78,17 @@ impl Dialect for SqliteConnection {
         add_counts(self, deltas)
     }
 
-    fn fold_counts(&mut self) -> Result<(), StoreError> {
-        diesel::sql_query(
-            "DELETE FROM counts WHERE queue IN (SELECT queue FROM counts WHERE state = -1 AND jobs = 0)",
-        )
-        .execute(self)?;
+    fn fold_counts(&mut self, queues: Option<Vec<String>>) -> Result<(), StoreError> {
+        let Some(queues) = queues else {
+            let all =
+                "DELETE FROM counts WHERE queue IN (SELECT queue FROM counts WHERE state = -1 AND jobs = 0)";
+            diesel::sql_query(all).execute(self)?;
+            return Ok(());
+        };
+        for queue in queues {
+            let same = queue.clone();
+            ForgetEmpty { queue, same }.execute(self)?;
+        }
         Ok(())
     }
 

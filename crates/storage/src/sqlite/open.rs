@@ -26,7 +26,7 @@ const MIGRATIONS: EmbeddedMigrations = embed_migrations!("../../migrations/sqlit
 /// "QCTL", big endian: marks a file as ours.
 const APPLICATION_ID: i64 = 0x5143_544c;
 /// The newest schema that this version knows; each migration sets `user_version`.
-pub const SCHEMA_VERSION: i32 = 5;
+pub const SCHEMA_VERSION: i32 = 6;
 /// The first SQLite without the bug that could corrupt a WAL with several writers and checkpointers.
 const SQLITE_MIN: i32 = 3_051_003;
 /// Bytes of a path, so that the longest name that SQLite appends fits, too.

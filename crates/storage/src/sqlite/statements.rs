@@ -6,25 +6,35 @@ use diesel::sqlite::{Sqlite, SqliteConnection};
 
 use crate::backend::statements::{ClaimedColumns, statements};
 
+/// The text of a claim, with which jobs.
+macro_rules! claim {
+    ($which:literal) => {
+        concat!(
+            "UPDATE jobs SET state = 3, attempts = attempts + 1, fence = fence + 1, node_id = ?, started_at = ?, \
+             updated_at = ? WHERE state = 1 AND id IN (",
+            $which,
+            ") RETURNING id, name, queue, priority, attempts, fence, system_failures, max_retries, backoff_base, \
+             timeout_ms, executor, coalesce((SELECT payload FROM payloads WHERE job_id = jobs.id \
+             AND octet_length(payload) <= 1048576), ''), sum"
+        )
+    };
+}
+
 statements! { Sqlite, SqliteConnection;
     /// The number of the job stored last. RETURNING would have SQLite collect it in a table of its own, each time.
     LastNumber {} -> (BigInt,) {
         "SELECT last_insert_rowid()"
     }
 
-    /// The queues that have a job ready, found by hopping from one to the next in the index.
-    ReadyQueues {} -> (Text,) {
-        "WITH RECURSIVE ready (queue) AS (\
-         SELECT (SELECT queue FROM jobs WHERE state = 1 ORDER BY queue LIMIT 1) \
-         UNION ALL \
-         SELECT (SELECT jobs.queue FROM jobs WHERE state = 1 AND jobs.queue > ready.queue ORDER BY jobs.queue LIMIT 1) \
-         FROM ready WHERE ready.queue IS NOT NULL) \
-         SELECT queue FROM ready WHERE queue IS NOT NULL"
-    }
-
     /// The priorities and numbers of the jobs a queue would hand out next.
     ReadyHead { queue: String as Text, limit: i64 as BigInt } -> (Integer, BigInt) {
         "SELECT priority, id FROM jobs WHERE state = 1 AND queue = ? ORDER BY priority DESC, id LIMIT ? + 0"
+    }
+
+    /// The same of all queues but `default`.
+    OthersReadyHead { limit: i64 as BigInt } -> (Integer, BigInt) {
+        "SELECT priority, id FROM jobs INDEXED BY others_ready WHERE state = 1 AND (queue = 'default') IS FALSE \
+         ORDER BY priority DESC, id LIMIT ? + 0"
     }
 
     /// Claims the next jobs of a queue: the event `claim` of `transition`, for many at once.
@@ -35,12 +45,18 @@ statements! { Sqlite, SqliteConnection;
         queue: String as Text,
         limit: i64 as BigInt,
     } -> ClaimedColumns {
-        "UPDATE jobs SET state = 3, attempts = attempts + 1, fence = fence + 1, node_id = ?, started_at = ?, \
-         updated_at = ? WHERE state = 1 AND id IN (\
-         SELECT id FROM jobs WHERE state = 1 AND queue = ? ORDER BY priority DESC, id LIMIT ? + 0) \
-         RETURNING id, name, queue, priority, attempts, fence, system_failures, max_retries, backoff_base, \
-         timeout_ms, executor, coalesce((SELECT payload FROM payloads WHERE job_id = jobs.id \
-         AND octet_length(payload) <= 1048576), ''), sum"
+        claim!("SELECT id FROM jobs WHERE state = 1 AND queue = ? ORDER BY priority DESC, id LIMIT ? + 0")
+    }
+
+    /// The same of all queues but `default`.
+    ClaimOthers {
+        node_id: i64 as BigInt,
+        started_at: i64 as BigInt,
+        updated_at: i64 as BigInt,
+        limit: i64 as BigInt,
+    } -> ClaimedColumns {
+        claim!("SELECT id FROM jobs INDEXED BY others_ready WHERE state = 1 AND (queue = 'default') IS FALSE \
+                ORDER BY priority DESC, id LIMIT ? + 0")
     }
 
     /// Makes due jobs ready: the event `due` of `transition`, for many at once. Yields their queues, and the fences by
@@ -55,6 +71,11 @@ statements! { Sqlite, SqliteConnection;
     AddToCount { queue: String as Text, state: i16 as SmallInt, jobs: i64 as BigInt } -> () {
         "INSERT INTO counts (queue, state, jobs) VALUES (?, ?, ?) \
          ON CONFLICT (queue, state) DO UPDATE SET jobs = jobs + excluded.jobs"
+    }
+
+    /// Forgets the counts of a queue that has no jobs. The queue is given twice.
+    ForgetEmpty { queue: String as Text, same: String as Text } -> () {
+        "DELETE FROM counts WHERE queue = ? AND (SELECT jobs FROM counts WHERE queue = ? AND state = -1) = 0"
     }
 
     /// The queue of a job.

@@ -29,15 +29,6 @@ impl Queues {
         };
         serde_json::to_string(names).unwrap_or_default()
     }
-
-    /// Those of the queues that are served.
-    pub(crate) fn served(&self, ready: impl Iterator<Item = String>) -> Vec<String> {
-        let served = |name: &String| match self {
-            Queues::All => true,
-            Queues::Only(names) => names.iter().any(|served| served.as_str() == name),
-        };
-        ready.filter(served).collect()
-    }
 }
 
 /// The end of a claim: what the job becomes, and the attempt to keep, if one was made.

@@ -5,4 +5,5 @@ pub mod jobs;
 pub mod list;
 pub mod nodes;
 pub mod readable;
+pub mod source;
 pub mod text;

@@ -323,7 +323,11 @@ pub fn purging_goes_in_steps(mut temp: TempStore) {
         ..filter
     };
     assert_eq!(store.purge(&everywhere).expect("a step").jobs, 1);
-    assert_eq!(left(store, State::Completed), of_b, "queue by queue");
+    assert_eq!(
+        left(store, State::Completed),
+        [completed[3], completed[1], completed[0]],
+        "those that ended first first, of whatever queue"
+    );
     assert_eq!(
         (left(store, State::Dead), left(store, State::Pending)),
         (vec![dead], vec![waiting])
