@@ -54,9 +54,10 @@ impl Run for LogsArgs {
         let job = store.job(&self.job)?;
         if !context.output.takes_bytes() {
             if self.follow {
-                return Err(
-                    Usage::new("--json prints one document, so it cannot follow; leave -f out").into(),
-                );
+                return Err(Usage::new(
+                    "programs get one document, so -f cannot follow; leave out -f, or --json and --format",
+                )
+                .into());
             }
             return print_document(&mut store, &job, self.attempt, context);
         }

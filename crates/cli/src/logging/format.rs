@@ -12,7 +12,8 @@ use tracing_subscriber::fmt::format::{FormatEvent, FormatFields, Writer};
 use tracing_subscriber::registry::LookupSpan;
 
 use crate::global::LogFormat;
-use crate::output::{escape, json};
+use crate::output::escape;
+use crate::output::format::json;
 
 const DIM: Style = Style::new().dimmed();
 

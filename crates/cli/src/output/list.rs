@@ -4,9 +4,7 @@ use std::io::{self, BufWriter, StdoutLock, Write};
 
 use serde::Serialize;
 
-use super::encode::{Encode, Shape};
-use super::format::Format;
-use super::json;
+use super::format::{Encode, Format, Shape, json};
 use super::page::Page;
 use super::table::{Cell, Column, Table};
 

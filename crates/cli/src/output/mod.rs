@@ -2,18 +2,15 @@
 //!
 //! A command hands over views and says how they look to people: as a page of text, or as cells of a table. [`Output`]
 //! prints them in the format that was chosen, so no command knows which one that is. A new format for programs is an
-//! [`encode::Encode`] in a file of its own, and a line in [`format`].
+//! [`format::Encode`] in a file of its own, and a line in [`format`].
 //!
-//! - [`format`]: the formats. [`encode`], [`json`], [`csv`]: those for programs.
+//! - [`format`]: the formats, those for programs a file each.
 //! - [`page`], [`table`], [`time`]: text, columns and times for people. [`escape`]: control characters made visible.
 //! - [`list`]: results that come one by one. [`diagnostics`]: remarks and errors.
 
-mod csv;
 pub mod diagnostics;
-mod encode;
 pub mod escape;
 pub mod format;
-pub mod json;
 pub mod list;
 pub mod page;
 pub mod table;
@@ -23,9 +20,8 @@ use std::io::{self, Write};
 
 use serde::Serialize;
 
-use self::encode::Shape;
 use self::escape::BytesWriter;
-use self::format::Format;
+use self::format::{Format, Shape, json};
 use self::list::{List, Records};
 use self::page::Page;
 use self::table::Column;

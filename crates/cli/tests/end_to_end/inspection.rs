@@ -122,6 +122,55 @@ fn every_command_prints_one_json_document_and_nothing_else() {
     assert_eq!(copy.state("bad"), "dead");
 }
 
+/// What a format changes is how documents are written, never which documents and fields there are.
+#[test]
+fn every_format_for_programs_has_the_same_documents() {
+    let queue = varied();
+    let print = |args: &[&str], format: &str| {
+        let done = queue.run([&["--format", format], args].concat());
+        assert_eq!(done.status, 0, "{args:?}: {}", done.err);
+        done.text()
+    };
+    for args in [
+        &["list"][..],
+        &["list", "--state", "dead"],
+        &["dlq:list"],
+        &["config:list"],
+        &["worker:list"],
+        &["db:path"],
+        &["show", "bad"],
+        &["config:get", "shell"],
+    ] {
+        let documents = match queue.json(args) {
+            serde_json::Value::Array(items) => items,
+            document => vec![document],
+        };
+        let lines = print(args, "jsonl");
+        let lines: Vec<serde_json::Value> = lines
+            .lines()
+            .map(|line| serde_json::from_str(line).unwrap())
+            .collect();
+        assert_eq!(lines, documents, "{args:?}");
+        let rows = print(args, "csv");
+        let mut rows = rows.lines();
+        let Some(first) = documents.first() else {
+            assert_eq!(rows.next(), None, "{args:?}");
+            continue;
+        };
+        let mut header: Vec<&str> = rows.next().unwrap().split(',').collect();
+        let mut fields: Vec<&str> = first.as_object().unwrap().keys().map(String::as_str).collect();
+        header.sort_unstable();
+        fields.sort_unstable();
+        assert_eq!(header, fields, "{args:?}");
+        assert_eq!(rows.count(), documents.len(), "{args:?}");
+    }
+    let changed = print(&["cancel", "later"], "csv");
+    assert_eq!(changed, "id,result\r\nlater,cancelled\r\n");
+    let said = queue.fails(2, ["list", "--json", "--format", "csv"]);
+    assert!(said.contains("cannot be used with"), "{said}");
+    queue.fails(2, ["logs", "-f", "bad", "--format", "jsonl"]);
+}
+
 #[test]
 fn output_is_kept_per_attempt() {
     let queue = Queue::quick();

@@ -7,8 +7,8 @@ use std::io::{self, Write};
 use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
-use super::encode::Encode;
-use super::escape;
+use super::Encode;
+use crate::output::escape;
 
 /// The encoder.
 #[derive(Default)]

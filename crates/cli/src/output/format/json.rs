@@ -5,8 +5,8 @@ use std::io::{self, Write};
 
 use serde::Serialize;
 
-use super::encode::{Encode, Shape};
-use super::escape::is_unsafe;
+use super::{Encode, Shape};
+use crate::output::escape::is_unsafe;
 
 /// The value as one line of JSON. What a terminal could take for a command is written as `\uXXXX`, which means the
 /// same to every JSON reader.
