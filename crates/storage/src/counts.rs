@@ -8,8 +8,7 @@ use std::collections::BTreeMap;
 
 use queuectl_core::State;
 
-/// Stands for all jobs of a queue, in the column for the state.
-pub const ALL: i16 = -1;
+use crate::states::{ALL, sql};
 
 /// All jobs, and the states from 0 to 7.
 const COLUMNS: usize = 9;
@@ -70,18 +69,22 @@ impl Deltas {
 }
 
 /// Counts the jobs and compares: how many pairs of queue and state have a wrong count. Reads every job.
-pub const WRONG: &str = "WITH counted (queue, state, jobs) AS (\
-     SELECT queue, -1, count(*) FROM jobs GROUP BY queue \
+pub const WRONG: &str = sql!(
+    "WITH counted (queue, state, jobs) AS (\
+     SELECT queue, {all}, count(*) FROM jobs GROUP BY queue \
      UNION ALL \
-     SELECT queue, state, count(*) FROM jobs WHERE state IN (1, 2, 4, 6, 7) GROUP BY queue, state), \
+     SELECT queue, state, count(*) FROM jobs WHERE state IN ({pending}, {scheduled}, {failed}, {dead}, {cancelled}) GROUP BY queue, state), \
      kept (queue, state, jobs) AS (\
      SELECT queue, state, sum(jobs) FROM counts GROUP BY queue, state HAVING sum(jobs) <> 0) \
      SELECT count(*) FROM (SELECT DISTINCT queue, state FROM (\
      SELECT * FROM (SELECT * FROM counted EXCEPT SELECT * FROM kept) AS missing \
      UNION ALL \
-     SELECT * FROM (SELECT * FROM kept EXCEPT SELECT * FROM counted) AS surplus) AS either) AS pairs";
+     SELECT * FROM (SELECT * FROM kept EXCEPT SELECT * FROM counted) AS surplus) AS either) AS pairs"
+);
 
 /// Counts the jobs anew. Reads every job.
-pub const RECOUNT: &str = "DELETE FROM counts; \
-     INSERT INTO counts SELECT queue, -1, count(*) FROM jobs GROUP BY queue; \
-     INSERT INTO counts SELECT queue, state, count(*) FROM jobs WHERE state IN (1, 2, 4, 6, 7) GROUP BY queue, state;";
+pub const RECOUNT: &str = sql!(
+    "DELETE FROM counts; \
+     INSERT INTO counts SELECT queue, {all}, count(*) FROM jobs GROUP BY queue; \
+     INSERT INTO counts SELECT queue, state, count(*) FROM jobs WHERE state IN ({pending}, {scheduled}, {failed}, {dead}, {cancelled}) GROUP BY queue, state;"
+);

@@ -29,6 +29,7 @@ pub mod sim;
 mod sqlite;
 mod sqlstate;
 mod state_dir;
+mod states;
 mod store;
 mod types;
 

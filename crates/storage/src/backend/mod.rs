@@ -5,7 +5,6 @@
 
 mod connection;
 pub mod statements;
-pub mod states;
 
 use std::path::Path;
 use std::time::Duration;

@@ -52,7 +52,7 @@ macro_rules! statements {
             }
 
             impl $name {
-                pub const SQL: &str = $crate::backend::states::sql!($text);
+                pub const SQL: &str = $crate::states::sql!($text);
             }
 
             impl diesel::query_builder::Query for $name {

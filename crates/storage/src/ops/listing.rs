@@ -11,6 +11,7 @@ use queuectl_core::{QueueName, State, Timestamp};
 
 use crate::StoreError;
 use crate::backend::Db;
+use crate::states::sql;
 use crate::types::list::{ListFilter, Position};
 use crate::types::source::Source;
 
@@ -103,7 +104,8 @@ impl Page<'_> {
     /// Ready jobs are ordered by priority, so each priority of a source is a part of its own.
     fn offer_ready(&mut self, conn: &mut Db, source: &Source) -> Result<(), StoreError> {
         let (condition, index) = source.within("ready");
-        let part = format!("state = 1 AND {condition}");
+        const READY: &str = sql!("state = {pending}");
+        let part = format!("{READY} AND {condition}");
         let next = format!(
             "SELECT priority FROM jobs {index} WHERE {part} AND priority < ?2 ORDER BY priority DESC LIMIT 1"
         );

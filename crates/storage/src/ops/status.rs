@@ -6,7 +6,7 @@ use queuectl_core::{QueueName, State, Timestamp};
 
 use super::listing;
 use crate::backend::Db;
-use crate::counts::ALL;
+use crate::states::{ALL, sql};
 use crate::types::cycle::Queues;
 use crate::types::source::Source;
 use crate::types::text::Words;
@@ -83,11 +83,13 @@ struct Row {
 }
 
 /// What is counted, in one moment: the counts kept, and the running jobs.
-const COUNTS: &str = "SELECT queue, state, jobs FROM counts WHERE ?1 IS NULL OR queue = ?1 \
+const COUNTS: &str = sql!(
+    "SELECT queue, state, jobs FROM counts WHERE ?1 IS NULL OR queue = ?1 \
      UNION ALL \
-     SELECT queue, CAST(3 AS SMALLINT), count(*) FROM jobs INDEXED BY jobs_running WHERE node_id IS NOT NULL AND (?1 IS NULL OR queue = ?1) \
+     SELECT queue, CAST({processing} AS SMALLINT), count(*) FROM jobs INDEXED BY jobs_running WHERE node_id IS NOT NULL AND (?1 IS NULL OR queue = ?1) \
      GROUP BY queue \
-     ORDER BY 1, 2";
+     ORDER BY 1, 2"
+);
 
 /// How many jobs each queue, or one, has in each state; pairs without jobs are left out.
 fn read_counts(conn: &mut Db, queue: Option<&QueueName>) -> Result<Vec<QueueCount>, StoreError> {

@@ -12,17 +12,17 @@ macro_rules! claim {
         concat!(
             "WITH held AS MATERIALIZED (SELECT id FROM nodes WHERE id = ? AND NOT taken_over FOR KEY SHARE), \
              claimed AS (\
-             UPDATE jobs SET state = 3, attempts = attempts + 1, fence = fence + 1, node_id = ?, started_at = ?, \
+             UPDATE jobs SET state = {processing}, attempts = attempts + 1, fence = fence + 1, node_id = ?, started_at = ?, \
              updated_at = ? WHERE jobs.ctid = ANY (ARRAY (\
-             SELECT ctid FROM jobs WHERE state = 1 AND ",
+             SELECT ctid FROM jobs WHERE state = {pending} AND ",
             $which,
             " AND EXISTS (SELECT 1 FROM held) ORDER BY priority DESC, id LIMIT ? \
-             FOR UPDATE SKIP LOCKED)) AND jobs.state = 1 \
+             FOR UPDATE SKIP LOCKED)) AND jobs.state = {pending} \
              RETURNING jobs.id, name, jobs.queue, priority, attempts, fence, system_failures, max_retries, \
              backoff_base, timeout_ms, executor, coalesce((SELECT payload FROM payloads WHERE job_id = jobs.id \
              AND octet_length(payload) <= 1048576), '') AS payload, sum), \
              counted AS (INSERT INTO counts (queue, state, jobs) \
-             SELECT queue, 1, -count(*) FROM claimed GROUP BY queue) \
+             SELECT queue, {pending}, -count(*) FROM claimed GROUP BY queue) \
              SELECT * FROM claimed"
         )
     };
@@ -116,9 +116,9 @@ statements! { Pg, PgConnection;
     /// its jobs are not touched.
     Outlook { default: bool as Bool, others: bool as Bool } -> (Nullable<BigInt>, Bool, Bool) {
         "SELECT (SELECT due_at FROM jobs WHERE due_at IS NOT NULL ORDER BY due_at LIMIT 1), \
-         ? OR coalesce((SELECT TRUE FROM jobs WHERE state = 1 AND queue = 'default' \
+         ? OR coalesce((SELECT TRUE FROM jobs WHERE state = {pending} AND queue = 'default' \
          ORDER BY priority DESC, id LIMIT 1), FALSE), \
-         ? OR coalesce((SELECT TRUE FROM jobs WHERE state = 1 AND (queue = 'default') IS FALSE \
+         ? OR coalesce((SELECT TRUE FROM jobs WHERE state = {pending} AND (queue = 'default') IS FALSE \
          ORDER BY priority DESC, id LIMIT 1), FALSE)"
     }
 
@@ -126,17 +126,17 @@ statements! { Pg, PgConnection;
     OutlookOf { queues: Vec<String> as Array<Text>, known: String as Text } -> (Nullable<BigInt>, Array<Text>) {
         "SELECT (SELECT due_at FROM jobs WHERE due_at IS NOT NULL ORDER BY due_at LIMIT 1), \
          ARRAY (SELECT served.queue FROM unnest(?) AS served (queue) WHERE served.queue = ? OR (\
-         SELECT TRUE FROM jobs WHERE state = 1 AND jobs.queue = served.queue ORDER BY priority DESC, id LIMIT 1))"
+         SELECT TRUE FROM jobs WHERE state = {pending} AND jobs.queue = served.queue ORDER BY priority DESC, id LIMIT 1))"
     }
 
     /// How many of the next jobs the queue `default` would hand out, and all others together, which have no name here. All
     /// limits are the same number.
     Shares { limit: i64 as BigInt, others: i64 as BigInt, most: i64 as BigInt } -> (Text, BigInt) {
         "SELECT source, count(*) FROM (\
-         (SELECT 'default' AS source, priority, id FROM jobs WHERE state = 1 AND queue = 'default' \
+         (SELECT 'default' AS source, priority, id FROM jobs WHERE state = {pending} AND queue = 'default' \
          ORDER BY priority DESC, id LIMIT ?) \
          UNION ALL \
-         (SELECT '', priority, id FROM jobs WHERE state = 1 AND (queue = 'default') IS FALSE \
+         (SELECT '', priority, id FROM jobs WHERE state = {pending} AND (queue = 'default') IS FALSE \
          ORDER BY priority DESC, id LIMIT ?) \
          ORDER BY priority DESC, id LIMIT ?) AS head GROUP BY source"
     }
@@ -145,7 +145,7 @@ statements! { Pg, PgConnection;
     SharesOf { queues: Vec<String> as Array<Text>, limit: i64 as BigInt, most: i64 as BigInt } -> (Text, BigInt) {
         "SELECT queue, count(*) FROM (\
          SELECT served.queue FROM unnest(?) AS served (queue) CROSS JOIN LATERAL (\
-         SELECT priority, id FROM jobs WHERE state = 1 AND jobs.queue = served.queue \
+         SELECT priority, id FROM jobs WHERE state = {pending} AND jobs.queue = served.queue \
          ORDER BY priority DESC, id LIMIT ?) AS job ORDER BY job.priority DESC, job.id LIMIT ?) AS head GROUP BY queue"
     }
 
@@ -209,7 +209,7 @@ statements! { Pg, PgConnection;
     /// Makes due jobs ready: the event `due` of `transition`, for many at once. Yields their queues, and the fences by
     /// which scheduled jobs, never claimed, are told from failed ones.
     Promote { updated_at: i64 as BigInt, now: i64 as BigInt, limit: i64 as BigInt } -> (Text, BigInt) {
-        "UPDATE jobs SET state = 1, due_at = NULL, updated_at = ? WHERE id IN (\
+        "UPDATE jobs SET state = {pending}, due_at = NULL, updated_at = ? WHERE id IN (\
          SELECT id FROM jobs WHERE due_at <= ? ORDER BY due_at LIMIT ? FOR UPDATE SKIP LOCKED) \
          RETURNING queue, fence"
     }
@@ -237,7 +237,7 @@ statements! { Pg, PgConnection;
          due_at = ended.due_at, finished_at = ended.finished_at, cancel_requested = FALSE, updated_at = ended.now, \
          node_id = NULL FROM (SELECT * FROM unnest(?, ?, ?, ?, ?, ?, ?, ?, ?) AS new (id, fence, node_id, state, \
          attempts, system_failures, due_at, finished_at, cancel_at_most), (SELECT ?::BIGINT AS now) AS at) AS ended \
-         WHERE jobs.id = ended.id AND jobs.state = 3 AND jobs.fence = ended.fence AND jobs.node_id = ended.node_id \
+         WHERE jobs.id = ended.id AND jobs.state = {processing} AND jobs.fence = ended.fence AND jobs.node_id = ended.node_id \
          AND jobs.cancel_requested <= ended.cancel_at_most RETURNING jobs.id, jobs.fence, jobs.queue"
     }
 

@@ -13,6 +13,7 @@ use super::statements::{AddToCount, ForgetEmpty, QueueOf, RemoveJob};
 use crate::StoreError;
 use crate::backend::{Begin, Dialect};
 use crate::counts::Deltas;
+use crate::states::sql;
 
 /// No step of a purge goes on for longer: others want to write, too, and a job's output can be large.
 const STEP_MOST: Duration = Duration::from_millis(10);
@@ -80,8 +81,9 @@ impl Dialect for SqliteConnection {
 
     fn fold_counts(&mut self, queues: Option<Vec<String>>) -> Result<(), StoreError> {
         let Some(queues) = queues else {
-            let all =
-                "DELETE FROM counts WHERE queue IN (SELECT queue FROM counts WHERE state = -1 AND jobs = 0)";
+            let all = sql!(
+                "DELETE FROM counts WHERE queue IN (SELECT queue FROM counts WHERE state = {all} AND jobs = 0)"
+            );
             diesel::sql_query(all).execute(self)?;
             return Ok(());
         };

@@ -10,8 +10,8 @@ use crate::backend::statements::{ClaimedColumns, statements};
 macro_rules! claim {
     ($which:literal) => {
         concat!(
-            "UPDATE jobs SET state = 3, attempts = attempts + 1, fence = fence + 1, node_id = ?, started_at = ?, \
-             updated_at = ? WHERE state = 1 AND id IN (",
+            "UPDATE jobs SET state = {processing}, attempts = attempts + 1, fence = fence + 1, node_id = ?, started_at = ?, \
+             updated_at = ? WHERE state = {pending} AND id IN (",
             $which,
             ") RETURNING id, name, queue, priority, attempts, fence, system_failures, max_retries, backoff_base, \
              timeout_ms, executor, coalesce((SELECT payload FROM payloads WHERE job_id = jobs.id \
@@ -28,12 +28,12 @@ statements! { Sqlite, SqliteConnection;
 
     /// The priorities and numbers of the jobs a queue would hand out next.
     ReadyHead { queue: String as Text, limit: i64 as BigInt } -> (Integer, BigInt) {
-        "SELECT priority, id FROM jobs WHERE state = 1 AND queue = ? ORDER BY priority DESC, id LIMIT ? + 0"
+        "SELECT priority, id FROM jobs WHERE state = {pending} AND queue = ? ORDER BY priority DESC, id LIMIT ? + 0"
     }
 
     /// The same of all queues but `default`.
     OthersReadyHead { limit: i64 as BigInt } -> (Integer, BigInt) {
-        "SELECT priority, id FROM jobs INDEXED BY others_ready WHERE state = 1 AND (queue = 'default') IS FALSE \
+        "SELECT priority, id FROM jobs INDEXED BY others_ready WHERE state = {pending} AND (queue = 'default') IS FALSE \
          ORDER BY priority DESC, id LIMIT ? + 0"
     }
 
@@ -45,7 +45,7 @@ statements! { Sqlite, SqliteConnection;
         queue: String as Text,
         limit: i64 as BigInt,
     } -> ClaimedColumns {
-        claim!("SELECT id FROM jobs WHERE state = 1 AND queue = ? ORDER BY priority DESC, id LIMIT ? + 0")
+        claim!("SELECT id FROM jobs WHERE state = {pending} AND queue = ? ORDER BY priority DESC, id LIMIT ? + 0")
     }
 
     /// The same of all queues but `default`.
@@ -55,14 +55,14 @@ statements! { Sqlite, SqliteConnection;
         updated_at: i64 as BigInt,
         limit: i64 as BigInt,
     } -> ClaimedColumns {
-        claim!("SELECT id FROM jobs INDEXED BY others_ready WHERE state = 1 AND (queue = 'default') IS FALSE \
+        claim!("SELECT id FROM jobs INDEXED BY others_ready WHERE state = {pending} AND (queue = 'default') IS FALSE \
                 ORDER BY priority DESC, id LIMIT ? + 0")
     }
 
     /// Makes due jobs ready: the event `due` of `transition`, for many at once. Yields their queues, and the fences by
     /// which scheduled jobs, never claimed, are told from failed ones.
     Promote { updated_at: i64 as BigInt, now: i64 as BigInt, limit: i64 as BigInt } -> (Text, BigInt) {
-        "UPDATE jobs SET state = 1, due_at = NULL, updated_at = ? WHERE id IN (\
+        "UPDATE jobs SET state = {pending}, due_at = NULL, updated_at = ? WHERE id IN (\
          SELECT id FROM jobs WHERE due_at <= ? ORDER BY due_at LIMIT ? + 0) \
          RETURNING queue, fence"
     }
@@ -75,7 +75,7 @@ statements! { Sqlite, SqliteConnection;
 
     /// Forgets the counts of a queue that has no jobs. The queue is given twice.
     ForgetEmpty { queue: String as Text, same: String as Text } -> () {
-        "DELETE FROM counts WHERE queue = ? AND (SELECT jobs FROM counts WHERE queue = ? AND state = -1) = 0"
+        "DELETE FROM counts WHERE queue = ? AND (SELECT jobs FROM counts WHERE queue = ? AND state = {all}) = 0"
     }
 
     /// The queue of a job.
@@ -109,7 +109,7 @@ statements! { Sqlite, SqliteConnection;
         cancel_at_most: bool as Bool,
     } -> () {
         "UPDATE jobs SET state = ?, attempts = ?, system_failures = ?, due_at = ?, finished_at = ?, \
-         cancel_requested = ?, updated_at = ?, node_id = NULL WHERE id = ? AND state = 3 AND fence = ? AND node_id = ? \
+         cancel_requested = ?, updated_at = ?, node_id = NULL WHERE id = ? AND state = {processing} AND fence = ? AND node_id = ? \
          AND cancel_requested <= ?"
     }
 }

@@ -5,14 +5,15 @@
 
 use queuectl_core::State;
 
-use crate::counts::ALL;
+/// Stands for all jobs of a queue, in the column of `counts` for the state.
+pub const ALL: i16 = -1;
 
 /// The text of a statement, with the number that the store keeps for each state that it names in braces, and for `{all}` the
 /// one that stands for all states in `counts`. A name that does not exist is an error of the compiler.
 macro_rules! sql {
     ($text:expr) => {{
         const TEXT: &str = $text;
-        const FILLED: ([u8; TEXT.len()], usize) = $crate::backend::states::fill(TEXT);
+        const FILLED: ([u8; TEXT.len()], usize) = $crate::states::fill(TEXT);
         match std::str::from_utf8(FILLED.0.split_at(FILLED.1).0) {
             Ok(text) => text,
             Err(_) => panic!("digits in the place of names"),
