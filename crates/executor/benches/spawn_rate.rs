@@ -94,6 +94,7 @@ mod unix {
         let folder = exe.ancestors().nth(2).ok_or("no target folder")?;
         let (send, finished) = channel();
         let config = HostConfig {
+            call_record: None,
             search: SearchPath::new([folder.to_owned()]),
             settings: PluginSettings {
                 shell: "sh".to_owned(),

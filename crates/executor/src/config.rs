@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::{PluginSettings, SearchPath};
+use crate::{CallRecord, PluginSettings, SearchPath};
 
 /// What a host is made from.
 #[derive(Debug, Clone)]
@@ -19,4 +19,6 @@ pub struct HostConfig {
     pub cookie: String,
     /// The mark of the node, `STORE.NODE`: executors put it onto what they start outside of this process.
     pub mark: String,
+    /// Where calls into plugins are noted for the node, if anywhere.
+    pub call_record: Option<CallRecord>,
 }

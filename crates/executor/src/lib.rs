@@ -6,6 +6,7 @@
 //!
 //! This crate deliberately knows no database, no retries and no nodes: what an outcome means is decided elsewhere.
 
+mod call_record;
 mod capture;
 mod config;
 pub mod descriptors;
@@ -39,6 +40,7 @@ pub mod bare {
     };
 }
 
+pub use call_record::CallRecord;
 pub use config::HostConfig;
 pub use error::{HostError, PluginError};
 pub use host::{Host, Starter};

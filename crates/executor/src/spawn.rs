@@ -14,7 +14,7 @@ use queuectl_core::{Outcome, OutcomeKind};
 use crate::limits::Limits;
 use crate::os::error_text;
 use crate::process::{self, Confinement, RunOrigin, SpawnError, User, cannot_confine, nameless_file};
-use crate::{Run, descriptors, os};
+use crate::{Run, call_record, descriptors, os};
 
 /// Entries after which remembered program lookups are dropped: far more than one node's jobs name.
 const LOOKUPS: usize = 256;
@@ -127,6 +127,7 @@ impl CommandBuilder {
         for name in &request.env_remove {
             command.env_remove(name);
         }
+        command.env_remove(call_record::VARIABLE);
         // Last, so that they always tell the truth: sweeps find processes by them.
         command
             .env("QUEUECTL_JOB_ID", &run.public_id)

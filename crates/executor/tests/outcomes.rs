@@ -196,6 +196,7 @@ fn a_run_that_is_started_when_the_host_is_shut_down_is_given_back() {
     let (send, finished) = channel();
     let then: Arc<Mutex<Option<(Starter, Run)>>> = Arc::default();
     let config = HostConfig {
+        call_record: None,
         search: SearchPath::new([support::plugins().to_owned()]),
         settings: shell("sh"),
         call_limit: queuectl_executor::CALL_LIMIT,
@@ -326,6 +327,7 @@ fn shutting_down_gives_back_what_runs() {
 fn a_process_has_one_host() {
     let bench = Bench::new();
     let config = queuectl_executor::HostConfig {
+        call_record: None,
         search: queuectl_executor::SearchPath::default(),
         settings: shell("sh"),
         call_limit: queuectl_executor::CALL_LIMIT,

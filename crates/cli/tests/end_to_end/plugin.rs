@@ -39,6 +39,7 @@ fn a_plugin_that_crashes_takes_no_other_job_with_it() {
     let node = queue.start(&["--count", "2", "--plugin-dir", plugins.to_str().unwrap()]);
     let bystander = queue.enqueue([crate::support::GATED]);
     queue.wait_lines("started", 1);
+    let plugin = plugins.join("libqueuectl_plugin_fatal.so");
     let fatal = |how: &str| {
         let job = format!(r#"{{"executor":"fatal","max_retries":1,"payload":{{"do":"{how}"}}}}"#);
         queue.enqueue([job])
@@ -52,7 +53,12 @@ fn a_plugin_that_crashes_takes_no_other_job_with_it() {
     ] {
         let job = queue.wait_state(id, "dead");
         assert_eq!(history(&job), ["1 crashed", "2 crashed"], "{job}");
-        assert_eq!(job["error"], why);
+        let call = format!(
+            "{why} during a call into the plugin {} (starting a run)",
+            plugin.display()
+        );
+        assert_eq!(job["error"], *call);
+        node.wait_log(&call);
     }
     assert_eq!(queue.json(["dlq:list"]).as_array().unwrap().len(), 3);
     assert_eq!(history(&queue.job(&good)), ["1 succeeded"]);

@@ -12,7 +12,7 @@ use super::Instance;
 use super::load::{Plugin, load};
 use super::watchdog::Watchdog;
 use crate::shared::Shared;
-use crate::{PluginError, PluginSettings, SearchPath};
+use crate::{CallRecord, PluginError, PluginSettings, SearchPath};
 
 /// How long a failure to load is remembered.
 const REMEMBER_FAILURE: Duration = Duration::from_secs(3);
@@ -39,12 +39,13 @@ impl Loader {
         search: SearchPath,
         settings: PluginSettings,
         call_limit: Duration,
+        call_record: Option<CallRecord>,
         shared: Arc<Shared>,
     ) -> Loader {
         Loader {
             search,
             settings,
-            watchdog: Watchdog::start(call_limit, Arc::clone(&shared)),
+            watchdog: Watchdog::start(call_limit, call_record, Arc::clone(&shared)),
             shared,
             plugins: HashMap::new(),
             instances: HashMap::new(),

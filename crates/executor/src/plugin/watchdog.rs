@@ -15,10 +15,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
 use super::state_guard::StateGuard;
-use crate::Report;
 use crate::final_message::{FinalMessage, start_thread};
 use crate::process_state::BlockedSignals;
 use crate::shared::Shared;
+use crate::{CallRecord, Report};
 
 /// How long a call into a plugin may take, loading it included.
 pub const CALL_LIMIT: Duration = Duration::from_secs(30);
@@ -33,6 +33,8 @@ pub(crate) struct Watchdog {
     call: Mutex<Option<Call>>,
     /// None where the process runs no jobs.
     guard: Option<StateGuard>,
+    /// For the node, should this process crash.
+    record: Option<CallRecord>,
     /// The run for which calls that name no run are made; 0 for none.
     current_run: AtomicU64,
 }
@@ -53,9 +55,10 @@ pub(super) struct WatchedCall<'a> {
 
 impl Watchdog {
     /// Starts watching, until the watchdog is dropped.
-    pub(super) fn start(limit: Duration, shared: Arc<Shared>) -> Arc<Watchdog> {
+    pub(super) fn start(limit: Duration, record: Option<CallRecord>, shared: Arc<Shared>) -> Arc<Watchdog> {
         let watchdog = Arc::new(Watchdog {
             guard: Some(StateGuard::new(Arc::clone(&shared))),
+            record,
             ..Watchdog::default()
         });
         let weak = Arc::downgrade(&watchdog);
@@ -88,6 +91,9 @@ impl Watchdog {
                 run
             },
         });
+        if let Some(record) = &self.record {
+            record.enter(plugin, what);
+        }
         WatchedCall {
             watchdog: self,
             signals: Some(BlockedSignals::block()),
@@ -103,6 +109,9 @@ impl Drop for WatchedCall<'_> {
     fn drop(&mut self) {
         let signals = self.signals.take().is_none_or(BlockedSignals::restore);
         let call = self.watchdog.call().take();
+        if let Some(record) = &self.watchdog.record {
+            record.leave();
+        }
         if let (Some(guard), Some(call)) = (&self.watchdog.guard, call) {
             guard.after(&call.plugin, call.what, signals, call.run);
         }

@@ -53,6 +53,7 @@ impl Supervisor {
                 config.search,
                 config.settings,
                 config.call_limit,
+                config.call_record,
                 Arc::clone(&shared),
             ),
             builder: CommandBuilder::new(config.cookie.clone()),

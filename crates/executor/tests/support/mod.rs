@@ -157,6 +157,7 @@ impl Bench {
         let name = folder.path().file_name().unwrap().to_string_lossy();
         let cookie = format!("test{}.{}.1.", std::process::id(), name.trim_matches('.'));
         let config = HostConfig {
+            call_record: None,
             search: SearchPath::new(folders),
             settings: shell("sh"),
             call_limit: queuectl_executor::CALL_LIMIT,

@@ -37,6 +37,8 @@ pub enum Input {
         worker: usize,
         /// How it ended, if that could be learned.
         status: io::Result<ExitStatus>,
+        /// The call into a plugin that was in progress, in words, if that is known.
+        call: Option<String>,
     },
 }
 

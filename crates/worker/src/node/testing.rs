@@ -132,6 +132,7 @@ impl WorkerProcess for FakeProcess {
         let _ = self.inputs.send(Input::WorkerGone {
             worker: self.worker,
             status,
+            call: None,
         });
     }
 

@@ -16,8 +16,8 @@ use std::time::{Duration, Instant};
 use queuectl_executor::descriptors;
 use queuectl_executor::final_message::{FinalMessage, start_thread};
 use queuectl_executor::{
-    FINAL_MESSAGE, Host, HostConfig, HostError, PluginSettings, Report, Run, RunKey, SearchPath, Starter,
-    StopReason, processes,
+    CallRecord, FINAL_MESSAGE, Host, HostConfig, HostError, PluginSettings, Report, Run, RunKey, SearchPath,
+    Starter, StopReason, processes,
 };
 
 pub(crate) use self::jobs::{Jobs, Stop, Stopping};
@@ -134,6 +134,7 @@ impl Worker {
         let own_cookie = cookie.clone();
         let mark = cookie.splitn(3, '.').take(2).collect::<Vec<_>>().join(".");
         let config = HostConfig {
+            call_record: CallRecord::inherited(),
             search: options.search,
             settings: PluginSettings::default(),
             call_limit: options.call_limit,

@@ -261,6 +261,7 @@ impl Process {
         let _ = self.inputs.send(Input::WorkerGone {
             worker: self.worker,
             status: Err(io::Error::other("killed")),
+            call: None,
         });
     }
 

@@ -263,10 +263,12 @@ impl Dispatcher {
                 // Keep the worker busy across the commit.
                 self.assign();
             }
-            Input::WorkerGone { worker, status } => {
+            Input::WorkerGone { worker, status, call } => {
                 let lease = &self.lease;
                 self.workforce
-                    .worker_gone(&self.context, worker, status, |started| lease.has_killed(started));
+                    .worker_gone(&self.context, worker, status, call, |started| {
+                        lease.has_killed(started)
+                    });
                 self.recorder.worker_gone(worker);
                 self.take_back();
             }

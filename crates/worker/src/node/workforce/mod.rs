@@ -365,10 +365,11 @@ impl Workforce {
         context: &Context,
         worker: usize,
         status: io::Result<ExitStatus>,
+        call: Option<String>,
         killed: impl Fn(Instant) -> bool,
     ) {
         let how = self.pings.how_ended(worker, status);
-        let how = &how;
+        let how = &call.map_or(how.clone(), |call| format!("{how} {call}"));
         self.events.emit(&NodeEvent::WorkerDied { worker, how });
         let notice = self.notices.gone(worker, how);
         let killing = matches!(context.phase, Phase::Killing { .. });

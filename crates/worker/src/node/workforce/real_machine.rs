@@ -9,7 +9,7 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread;
 use std::time::Duration;
 
-use queuectl_executor::{inherit, processes};
+use queuectl_executor::{CallRecord, inherit, processes};
 
 use super::machine::{Machine, WorkerProcess};
 use super::worker_log;
@@ -73,6 +73,8 @@ impl Machine for RealMachine {
                 None => command.env_remove(name),
             };
         }
+        // Without it a crash names no plugin, which is no reason not to start.
+        let calls = CallRecord::share_with(&mut command).ok();
         inherit::isolate(&mut command);
         let mut child = command.spawn()?;
         let pid = child.id();
@@ -102,6 +104,7 @@ impl Machine for RealMachine {
             let _ = inputs.send(Input::WorkerGone {
                 worker: index,
                 status,
+                call: calls.and_then(|calls| calls.in_progress()),
             });
         };
         thread::Builder::new()

@@ -123,9 +123,10 @@ fn a_job_is_cancelled_wherever_it_is() {
 fn a_worker_that_dies_crashes_what_it_ran_and_nothing_else() {
     let mut rig = rig(2);
     rig.assign(&[1, 2]);
-    rig.workforce.worker_gone(&rig.context, 0, died(), |_| false);
+    rig.workforce
+        .worker_gone(&rig.context, 0, died(), None, |_| false);
     assert_eq!(rig.back(), [(1, Some(OutcomeKind::Crashed))]);
-    rig.workforce.worker_gone(&rig.context, 1, died(), |_| true);
+    rig.workforce.worker_gone(&rig.context, 1, died(), None, |_| true);
     assert_eq!(rig.back(), [(2, Some(OutcomeKind::Returned))], "the lease did it");
     assert_eq!(rig.workforce.any_worker(), None);
 }
@@ -137,7 +138,8 @@ fn a_job_that_can_be_taken_over_goes_to_another_worker_with_its_stop() {
     rig.say(0, FromWorker::Handle(key(&claimed(1)), b"there".to_vec()));
     rig.workforce.cancel(&rig.context, key(&claimed(1)));
     rig.sent();
-    rig.workforce.worker_gone(&rig.context, 0, died(), |_| false);
+    rig.workforce
+        .worker_gone(&rig.context, 0, died(), None, |_| false);
     assert_eq!(rig.back(), []);
     let sends = rig
         .assign(&[])
