@@ -1,5 +1,5 @@
-//! What `queuectl_fuzzing::frames` says.
+//! What `queuectl_fuzz::frames` says.
 
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|data: &[u8]| queuectl_fuzzing::frames(data));
+libfuzzer_sys::fuzz_target!(|data: &[u8]| queuectl_fuzz::frames(data));

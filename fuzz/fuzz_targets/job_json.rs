@@ -1,5 +1,5 @@
-//! What `queuectl_fuzzing::job_json` says.
+//! What `queuectl_fuzz::job_json` says.
 
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|data: &[u8]| queuectl_fuzzing::job_json(data));
+libfuzzer_sys::fuzz_target!(|data: &[u8]| queuectl_fuzz::job_json(data));

@@ -1,5 +1,5 @@
-//! What `queuectl_fuzzing::json_lines` says.
+//! What `queuectl_fuzz::json_lines` says.
 
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|data: &[u8]| queuectl_fuzzing::json_lines(data));
+libfuzzer_sys::fuzz_target!(|data: &[u8]| queuectl_fuzz::json_lines(data));

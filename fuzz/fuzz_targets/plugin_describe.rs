@@ -1,5 +1,5 @@
-//! What `queuectl_fuzzing::plugin_describe` says.
+//! What `queuectl_fuzz::plugin_describe` says.
 
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|data: &[u8]| queuectl_fuzzing::plugin_describe(data));
+libfuzzer_sys::fuzz_target!(|data: &[u8]| queuectl_fuzz::plugin_describe(data));

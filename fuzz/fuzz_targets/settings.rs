@@ -1,5 +1,5 @@
-//! What `queuectl_fuzzing::settings` says.
+//! What `queuectl_fuzz::settings` says.
 
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|data: &[u8]| queuectl_fuzzing::settings(data));
+libfuzzer_sys::fuzz_target!(|data: &[u8]| queuectl_fuzz::settings(data));

@@ -1,5 +1,5 @@
-//! What `queuectl_fuzzing::times` says.
+//! What `queuectl_fuzz::times` says.
 
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|data: &[u8]| queuectl_fuzzing::times(data));
+libfuzzer_sys::fuzz_target!(|data: &[u8]| queuectl_fuzz::times(data));

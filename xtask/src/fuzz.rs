@@ -40,12 +40,17 @@ pub fn run(workspace: &Workspace, names: &[String], seconds: u32) -> anyhow::Res
         );
     }
     let folder = workspace.root().join("fuzz");
+    // Everything in here is built with the fuzzer's instrumentation.
     let built = workspace.metadata.target_directory.as_std_path().join("fuzz");
     heading("Building");
     let host = host()?;
     // With a target platform, what runs at build time is built without.
-    let mut cargo = workspace.cargo(["build", "--release", "--target", &host]);
-    cargo.current_dir(&folder).arg("--target-dir").arg(&built);
+    let mut cargo = workspace.cargo(["build", "--package", "queuectl-fuzz", "--features", "libfuzzer"]);
+    cargo
+        .args(["--release", "--target", &host])
+        .arg("--target-dir")
+        .arg(&built)
+        .env("CARGO_PROFILE_RELEASE_DEBUG", "1");
     cargo.env("CARGO_ENCODED_RUSTFLAGS", FLAGS.join("\u{1f}"));
     ensure!(
         cargo.status()?.success(),

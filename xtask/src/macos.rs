@@ -17,6 +17,7 @@ const LEFT_OUT: &[&str] = &[
     "queuectl-plugin-http",
     "queuectl-plugin-wasm",
     "queuectl-bench",
+    "queuectl-fuzz",
     "queuectl-sim",
     "queuectl-testkit",
     "queuectl-torture",

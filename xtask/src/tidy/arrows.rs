@@ -57,7 +57,7 @@ const ARROWS: &[(&str, &[&str])] = &[
         &["crates/core", "crates/storage", "crates/worker", TESTKIT],
     ),
     (
-        "crates/fuzzing",
+        "fuzz",
         &["crates/core", "crates/executor", "crates/worker", "crates/cli"],
     ),
     (TEST_ENGINE, &[]),

@@ -37,7 +37,7 @@ fn read_folder(folder: &Path, below: &str, files: &mut Vec<SourceFile>) -> anyho
         let path = format!("{below}{name}");
         let kind = entry.file_type().with_context(cannot_read)?;
         if kind.is_dir() {
-            if !name.starts_with('.') && path != "target" && path != "fuzz/target" {
+            if !name.starts_with('.') && path != "target" {
                 read_folder(&entry.path(), &format!("{path}/"), files)?;
             }
         } else if kind.is_file()
@@ -92,7 +92,7 @@ fn needs_header(path: &str) -> bool {
     let parts: Vec<&str> = path.split('/').collect();
     matches!(
         parts.as_slice(),
-        ["crates" | "plugins", _, "src", ..] | ["xtask", "src", ..]
+        ["crates" | "plugins", _, "src", ..] | ["fuzz" | "xtask", "src", ..]
     )
 }
 

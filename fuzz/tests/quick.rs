@@ -5,15 +5,13 @@
 use std::fs;
 use std::path::Path;
 
-use queuectl_fuzzing::{TARGETS, Target, json_lines_with, search, times_with};
+use queuectl_fuzz::{TARGETS, Target, json_lines_with, search, times_with};
 
 /// Inputs for each target.
 const RUNS: u32 = 20_000;
 
 fn corpus(name: &str) -> Vec<Vec<u8>> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("../../fuzz/corpus")
-        .join(name);
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("corpus").join(name);
     let mut files: Vec<_> = fs::read_dir(folder)
         .unwrap()
         .map(|entry| entry.unwrap().path())
