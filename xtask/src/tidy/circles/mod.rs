@@ -14,7 +14,6 @@ use super::Violation;
 use super::files::SourceFile;
 
 /// How many circles there still are, where there are any. These numbers only ever get smaller.
-const LEFT: &[(&str, usize)] = &[("crates/worker", 5)];
 
 /// Some mentions, first to second, of one module's children.
 type Arrows = BTreeMap<(String, String), Vec<Mention>>;
