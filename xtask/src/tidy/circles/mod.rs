@@ -13,8 +13,6 @@ use self::modules::{Mention, Modules, Path};
 use super::Violation;
 use super::files::SourceFile;
 
-/// How many circles there still are, where there are any. These numbers only ever get smaller.
-
 /// Some mentions, first to second, of one module's children.
 type Arrows = BTreeMap<(String, String), Vec<Mention>>;
 
@@ -26,7 +24,7 @@ struct Circle {
     arrows: Vec<(Mention, usize)>,
 }
 
-/// Checks every crate, and prints the circles that are still allowed.
+/// Checks every crate.
 pub fn check_all(files: &[SourceFile]) -> Vec<Violation> {
     let texts: BTreeMap<&str, &str> = files
         .iter()
@@ -34,40 +32,14 @@ pub fn check_all(files: &[SourceFile]) -> Vec<Violation> {
         .collect();
     let read = |path: &str| texts.get(path).copied();
     let mut violations = Vec::new();
-    let roots = texts
-        .keys()
-        .filter(|path| path.ends_with("/src/lib.rs") || path.ends_with("/src/main.rs"));
-    let mut found: BTreeMap<&str, Vec<Circle>> = BTreeMap::new();
-    for root in roots {
-        let folder = root.rsplit_once("/src/").map_or("", |(folder, _)| folder);
-        let circles = circles(Modules::read(root, &read).mentions());
-        found.entry(folder).or_default().extend(circles);
-    }
-    for (folder, circles) in found {
-        let left = LEFT
-            .iter()
-            .find_map(|(name, left)| (*name == folder).then_some(*left))
-            .unwrap_or(0);
-        violations.extend(judge(folder, &circles, left));
+    for root in texts.keys() {
+        let file = root.rsplit_once("/src/");
+        if let Some((folder, "lib.rs" | "main.rs")) = file {
+            let circles = circles(Modules::read(root, &read).mentions());
+            violations.extend(circles.iter().map(|circle| violation(folder, circle)));
+        }
     }
     violations
-}
-
-fn judge(folder: &str, circles: &[Circle], left: usize) -> Vec<Violation> {
-    let violations: Vec<Violation> = circles.iter().map(|circle| violation(folder, circle)).collect();
-    if circles.len() > left {
-        return violations;
-    }
-    for violation in violations {
-        anstream::println!("{violation}");
-    }
-    if circles.len() < left {
-        println!(
-            "{folder}: {} circles are left, write that in xtask/src/tidy/circles",
-            circles.len()
-        );
-    }
-    Vec::new()
 }
 
 fn violation(folder: &str, circle: &Circle) -> Violation {
@@ -217,14 +189,6 @@ mod tests {
         assert_eq!(found(&[("a", "b"), ("b", "c"), ("c", "a")]).len(), 1);
         let two = [("a", "b"), ("b", "a"), ("b", "c"), ("c", "b"), ("d", "a")];
         assert_eq!(found(&two).len(), 2);
-    }
-
-    #[test]
-    fn what_is_left_may_only_get_less() {
-        let circles = circles(vec![mention("a", "b"), mention("b", "a")]);
-        assert_eq!(judge("x", &circles, 0).len(), 1);
-        assert!(judge("x", &circles, 1).is_empty());
-        assert!(judge("x", &[], 1).is_empty());
     }
 
     #[test]
