@@ -4,35 +4,8 @@
 //! may be using on other machines, only when somebody asks for it, and only while no node runs.
 
 use crate::backend::OpenMode;
+use crate::migrations::{Migration, POSTGRES, SQLITE};
 use crate::{Location, Store, StoreError, postgres, sqlite};
-
-/// A step from one version of the schema to the next.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Migration {
-    /// The version that it makes.
-    pub version: i32,
-    /// Its name.
-    pub name: &'static str,
-    /// What it does.
-    pub sql: &'static str,
-}
-
-macro_rules! migrations {
-    ($dialect:literal: $($version:literal $name:literal),*) => {
-        &[$(Migration {
-            version: $version,
-            name: $name,
-            sql: include_str!(concat!("../../../../migrations/", $dialect, "/", $name, "/up.sql")),
-        }),*]
-    };
-}
-
-const SQLITE: &[Migration] = migrations!("sqlite": 1 "2026-11-24-000001_initial", 2 "2026-11-25-000002_flat",
-    3 "2026-11-25-000003_stable", 4 "2026-11-25-000004_sums", 5 "2026-11-28-000005_checked",
-    6 "2026-11-28-000006_queues");
-const POSTGRES: &[Migration] = migrations!("postgres": 1 "2026-11-24-000001_initial", 2 "2026-11-25-000002_flat",
-    3 "2026-11-25-000003_stable", 4 "2026-11-25-000004_sums", 5 "2026-11-28-000005_checked",
-    6 "2026-11-28-000006_queues");
 
 /// What a schema is and what it can become.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -67,27 +40,5 @@ pub fn migrate(location: &Location) -> Result<(), StoreError> {
     match location {
         Location::Sqlite(_) => Store::open(location, OpenMode::Create).map(drop),
         Location::Postgres(place) => postgres::open::migrate(&place.server),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn every_migration_is_known_by_name() {
-        for (known, all, newest) in [
-            ("sqlite", SQLITE, sqlite::open::SCHEMA_VERSION),
-            ("postgres", POSTGRES, postgres::open::SCHEMA_VERSION),
-        ] {
-            let folder = format!("{}/../../migrations/{known}", env!("CARGO_MANIFEST_DIR"));
-            let mut names: Vec<String> = std::fs::read_dir(folder)
-                .unwrap()
-                .map(|entry| entry.unwrap().file_name().into_string().unwrap())
-                .collect();
-            names.sort();
-            assert_eq!(all.iter().map(|step| step.name).collect::<Vec<_>>(), names);
-            assert_eq!(all.last().unwrap().version, newest);
-        }
     }
 }

@@ -19,10 +19,11 @@ use crate::StoreError;
 use crate::backend::OpenMode;
 use crate::error::Problem;
 use crate::location::server::Server;
+use crate::migrations::NEWEST;
 
 const MIGRATIONS: EmbeddedMigrations = embed_migrations!("../../migrations/postgres");
 /// The newest schema that this version knows; each migration sets `store.schema_version`.
-pub const SCHEMA_VERSION: i32 = 6;
+const SCHEMA_VERSION: i32 = NEWEST;
 
 /// What a session is told. The planner knows nothing of a queue, whose tables are empty at one moment and huge at the
 /// next: every statement of ours has an index, and is to use it, in its order and not by reading all that fits and sorting

@@ -18,6 +18,7 @@ use queuectl_sys::is_draft;
 use super::{log, make, number, pair};
 use crate::backend::OpenMode;
 use crate::error::Problem;
+use crate::migrations::NEWEST;
 use crate::os::{companions, create_private_dir, free_companions};
 use crate::state_dir::{StateDir, outputs};
 use crate::{Location, StoreError};
@@ -26,7 +27,7 @@ const MIGRATIONS: EmbeddedMigrations = embed_migrations!("../../migrations/sqlit
 /// "QCTL", big endian: marks a file as ours.
 const APPLICATION_ID: i64 = 0x5143_544c;
 /// The newest schema that this version knows; each migration sets `user_version`.
-pub const SCHEMA_VERSION: i32 = 6;
+pub const SCHEMA_VERSION: i32 = NEWEST;
 /// The first SQLite without the bug that could corrupt a WAL with several writers and checkpointers.
 const SQLITE_MIN: i32 = 3_051_003;
 /// Bytes of a path, so that the longest name that SQLite appends fits, too.
