@@ -1,4 +1,4 @@
-//! Doing the same to several jobs: a job that refuses does not keep the others from their turn.
+//! Applies a command to several jobs. A job that refuses does not stop the others.
 
 use std::io;
 
@@ -11,8 +11,8 @@ use crate::context::Context;
 use crate::exit::{Exit, classify};
 use crate::output::{diagnostics, warn_unprinted};
 
-/// Does something to each job, and says for each what became of it. The exit status is that of the first job that
-/// refused; when the store itself is in trouble, the rest is left alone.
+/// Acts on each job and prints the result. The exit status is that of the first job that refused. An error of the store
+/// itself ends the loop.
 pub fn for_each_job(
     jobs: &[JobRef],
     context: &Context,
@@ -43,7 +43,7 @@ pub fn for_each_job(
     Ok(exit)
 }
 
-/// Says how many jobs something was done to.
+/// Prints how many jobs were changed.
 pub fn count(jobs: u64, what: &str, context: &Context) -> Exit {
     let line = match jobs {
         1 => format!("1 job {what}"),

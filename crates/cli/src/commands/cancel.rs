@@ -1,4 +1,4 @@
-//! `cancel`: giving jobs up, running ones too.
+//! `cancel`: cancels jobs, also running ones.
 
 use anyhow::Result;
 use clap::Args;
@@ -6,7 +6,7 @@ use queuectl_core::{JobRef, State};
 use queuectl_storage::{Cancelled, Store};
 
 use super::batch::for_each_job;
-use super::wait::Patience;
+use super::wait::Waiter;
 use crate::context::Context;
 use crate::exit::Exit;
 use crate::output::diagnostics;
@@ -52,12 +52,12 @@ impl Run for CancelArgs {
     }
 }
 
-/// Waits until the job runs no more. False if it ended by itself before it could be stopped.
+/// Waits until the job has stopped. Returns false if it ended on its own before.
 fn wait_until_stopped(store: &mut Store, job: &JobRef) -> Result<bool> {
-    let mut patience = Patience::new(None);
+    let mut waiter = Waiter::new(None);
     loop {
-        let marker = patience.ask(store, Store::change_marker)?;
-        let found = patience.ask(store, |store| store.job(job))?;
+        let marker = waiter.ask(store, Store::change_marker)?;
+        let found = waiter.ask(store, |store| store.job(job))?;
         if found.state != State::Processing {
             let cancelled = found.state == State::Cancelled;
             if !cancelled {
@@ -68,6 +68,6 @@ fn wait_until_stopped(store: &mut Store, job: &JobRef) -> Result<bool> {
             }
             return Ok(cancelled);
         }
-        patience.wait_for_change(store, marker, &found)?;
+        waiter.wait_for_change(store, marker, &found)?;
     }
 }

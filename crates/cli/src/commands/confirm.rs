@@ -1,4 +1,4 @@
-//! Asking before jobs are removed for good.
+//! Asks before jobs are removed for good.
 
 use std::io::{self, BufRead, IsTerminal};
 use std::time::Duration;
@@ -10,7 +10,7 @@ use crate::context::Context;
 use crate::exit::Usage;
 use crate::output::diagnostics;
 
-/// The jobs that are meant, in words.
+/// Describes the jobs that match a filter.
 pub fn meant(states: &str, queue: Option<&QueueName>, age: Option<Duration>) -> String {
     let queue = queue.map_or_else(|| "all queues".to_owned(), |queue| format!("queue '{queue}'"));
     let age = age.map_or_else(String::new, |age| {
@@ -19,7 +19,7 @@ pub fn meant(states: &str, queue: Option<&QueueName>, age: Option<Duration>) -> 
     format!("the {states} jobs of {queue}{age}")
 }
 
-/// Asks the user, and fails unless the answer is yes. Where nobody can be asked, somebody must have said so before.
+/// Asks the user, and fails unless the answer is yes or if there is no terminal.
 pub fn confirm(what: &str, context: &Context) -> Result<()> {
     if !io::stdin().is_terminal() {
         return Err(Usage::new(format!(

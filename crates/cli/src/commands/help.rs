@@ -1,4 +1,4 @@
-//! `help COMMAND`, which is `COMMAND --help`.
+//! `help COMMAND`: the same as `COMMAND --help`.
 
 use std::ffi::OsString;
 
@@ -24,7 +24,7 @@ impl Run for HelpArgs {
     }
 
     fn run(self, _: &Context) -> Result<Exit> {
-        // The other words asked for help, which is printed where they are read.
+        // Reading `COMMAND --help` has printed it.
         Ok(Exit::OK)
     }
 }

@@ -1,4 +1,4 @@
-//! `init`: making a queue before anything is stored in it.
+//! `init`: creates the queue.
 
 use anyhow::Result;
 use clap::Args;

@@ -1,5 +1,5 @@
-//! `list`: the jobs there are, oldest first; the newest of them if there are many. The oldest is the one with the
-//! smallest number, in a list of ended jobs the one that ended first.
+//! `list`: lists jobs, oldest first, and of many only the newest. The order is by number, or in a list of ended jobs by the
+//! time of their end.
 
 use anyhow::Result;
 use clap::Args;
@@ -57,9 +57,9 @@ const COLUMNS: [Column; 6] = [
     Column::name("COMMAND", 16),
 ];
 
-/// Rows of a table, unless the user says otherwise.
+/// Default number of rows in a table.
 pub const TABLE_ROWS: u32 = 100;
-/// Jobs read at a time; each can be as large as a payload may be.
+/// Jobs per query; each can be as large as a payload.
 const PAGE: u32 = 100;
 
 impl Run for ListArgs {
@@ -104,8 +104,8 @@ fn row(job: &JobView, now: Timestamp) -> Vec<Cell> {
     ]
 }
 
-/// Visits the jobs that fit page by page, oldest first; with a limit only the newest. Returns whether there are
-/// older ones that were left out.
+/// Visits matching jobs page by page, oldest first; with a limit only the newest. Returns whether older ones were left
+/// out.
 pub fn pages(
     store: &mut Store,
     filter: ListFilter,

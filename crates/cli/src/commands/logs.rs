@@ -1,8 +1,8 @@
-//! `logs`: what a job printed, from the store and from the file of a long output; also while it runs.
+//! `logs`: prints a job's output, also while it runs.
 //!
-//! An attempt's output is one stream of bytes. Its start is in the output file, if there is one; its first and last
-//! bytes are in the store once the attempt has ended. [`Printer`] knows how far it has printed and takes what follows
-//! from whichever source has it, so nothing is repeated and what is missing is counted.
+//! An attempt's output is one stream of bytes. Its start is in the output file, if there is one; its first and last bytes
+//! are in the store after the attempt has ended. [`Printer`] tracks its position and continues from the source that has the
+//! next bytes, so nothing is repeated and missing bytes are counted.
 
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom, StdoutLock};
@@ -15,7 +15,7 @@ use queuectl_core::{Attempt, Job, JobRef, Outcome, OutcomeKind, State};
 use queuectl_storage::Store;
 use queuectl_views::LogView;
 
-use super::wait::Patience;
+use super::wait::Waiter;
 use crate::context::Context;
 use crate::exit::{Ended, Exit, Usage};
 use crate::number::whole;
@@ -64,8 +64,8 @@ impl Run for LogsArgs {
         match self.attempt {
             Some(_) => {
                 let fence = choose(&mut store, &job, self.attempt)?;
-                let mut patience = Patience::new(None);
-                let follow = self.follow.then_some(&mut patience);
+                let mut waiter = Waiter::new(None);
+                let follow = self.follow.then_some(&mut waiter);
                 print_attempt(&mut store, &self.job, fence, follow, context)?;
             }
             None if self.follow => follow(&mut store, &self.job, context)?,
@@ -83,15 +83,15 @@ fn not_started(job: &Job) -> String {
     format!("job '{}' is {} and has not run yet", job.public_id(), job.state)
 }
 
-/// The fencing token of the attempt that is meant: the one of that number over the job's whole life, or the newest. The
-/// running one comes after those that have ended.
+/// Returns the fencing token of an attempt: the one with that number, or the newest. The running attempt comes after the
+/// ended ones.
 fn choose(store: &mut Store, job: &Job, attempt: Option<u32>) -> Result<i64> {
     let running = job.state == State::Processing;
     let Some(wanted) = attempt else {
         if running {
             return Ok(job.fence);
         }
-        // A claim that was given back before it began has left no attempt.
+        // A claim that was given back before it started has no attempt.
         let last = store.last_attempt(job.id)?;
         return Ok(last.map_or(job.fence, |attempt| attempt.fence));
     };
@@ -115,7 +115,7 @@ fn choose(store: &mut Store, job: &Job, attempt: Option<u32>) -> Result<i64> {
 fn print_document(store: &mut Store, job: &Job, attempt: Option<u32>, context: &Context) -> Result<Exit> {
     let mut fence = choose(store, job, attempt)?;
     if attempt.is_none() {
-        // The running attempt has no ending to report yet; the newest that ended has.
+        // The running attempt has not ended yet, so take the newest that has.
         fence = store.last_attempt(job.id)?.map_or(fence, |attempt| attempt.fence);
     }
     let Some(attempt) = store.attempt(job.id, fence)? else {
@@ -131,18 +131,18 @@ fn print_document(store: &mut Store, job: &Job, attempt: Option<u32>, context: &
     Ok(Exit::OK)
 }
 
-/// Prints the attempts of a job from the newest on, until it has ended for good.
+/// Prints the attempts of a job from the newest on, until the job has ended.
 fn follow(store: &mut Store, job: &JobRef, context: &Context) -> Result<()> {
     let mut printed = 0;
-    let mut patience = Patience::new(None);
+    let mut waiter = Waiter::new(None);
     loop {
-        let marker = patience.ask(store, Store::change_marker)?;
-        let found = patience.ask(store, |store| store.job(job))?;
-        // A job that waits for its next attempt shows the last one; one that is given back has none to show.
+        let marker = waiter.ask(store, Store::change_marker)?;
+        let found = waiter.ask(store, |store| store.job(job))?;
+        // A job that waits for its next attempt shows the last one; a job that was given back has none.
         if found.fence > printed {
             printed = found.fence;
-            if let Some(attempt) = print_attempt(store, job, found.fence, Some(&mut patience), context)? {
-                let after = patience.ask(store, |store| store.job(job))?;
+            if let Some(attempt) = print_attempt(store, job, found.fence, Some(&mut waiter), context)? {
+                let after = waiter.ask(store, |store| store.job(job))?;
                 if after.fence == printed && !after.state.is_final() {
                     let next = match after.due_at {
                         Some(due) => format!("next in {}", exact(due.since(store.now()?))),
@@ -160,7 +160,7 @@ fn follow(store: &mut Store, job: &JobRef, context: &Context) -> Result<()> {
         if found.state.is_final() {
             return Ok(());
         }
-        patience.wait_for_change(store, marker, &found)?;
+        waiter.wait_for_change(store, marker, &found)?;
     }
 }
 
@@ -177,22 +177,22 @@ fn how_it_ended(attempt: &Attempt) -> String {
     }
 }
 
-/// Prints one attempt; with the patience to follow it, until it has ended. Returns the attempt if it has.
+/// Prints one attempt, with `follow` until it has ended. Returns the attempt if it has ended.
 fn print_attempt(
     store: &mut Store,
     job: &JobRef,
     fence: i64,
-    follow: Option<&mut Patience>,
+    follow: Option<&mut Waiter>,
     context: &Context,
 ) -> Result<Option<Attempt>> {
-    let mut once = Patience::new(None);
+    let mut once = Waiter::new(None);
     let is_followed = follow.is_some();
-    let patience = follow.unwrap_or(&mut once);
-    let mut found = patience.ask(store, |store| store.job(job))?;
+    let waiter = follow.unwrap_or(&mut once);
+    let mut found = waiter.ask(store, |store| store.job(job))?;
     let mut printer = Printer::new(store.outputs()?.file(found.id.0, fence), &context.output);
     loop {
-        let marker = patience.ask(store, Store::change_marker)?;
-        let ended = patience.ask(store, |store| store.attempt(found.id, fence))?;
+        let marker = waiter.ask(store, Store::change_marker)?;
+        let ended = waiter.ask(store, |store| store.attempt(found.id, fence))?;
         let running = found.state == State::Processing && found.fence == fence;
         printer.print_file()?;
         if let Some(attempt) = ended {
@@ -206,23 +206,23 @@ fn print_attempt(
             }
             return Ok(None);
         }
-        // The file grows without the store changing.
-        while patience.ask(store, Store::change_marker)? == marker {
-            patience.look_for_nodes(store, &found);
-            patience.pause();
+        // The file can grow while the store does not change.
+        while waiter.ask(store, Store::change_marker)? == marker {
+            waiter.look_for_nodes(store, &found);
+            waiter.pause();
             printer.print_file()?;
         }
-        found = patience.ask(store, |store| store.job(job))?;
+        found = waiter.ask(store, |store| store.job(job))?;
     }
 }
 
 /// Prints the stream of one attempt.
 struct Printer {
     path: PathBuf,
-    /// Kept open: what is read from it stays readable when the file is removed.
+    /// Kept open, so that it stays readable after it is removed.
     file: Option<File>,
     out: BytesWriter<StdoutLock<'static>>,
-    /// Bytes of the stream that are printed or were left out.
+    /// Bytes of the stream that were printed or left out.
     position: u64,
 }
 
@@ -236,7 +236,7 @@ impl Printer {
         }
     }
 
-    /// Prints what the file has beyond what is printed.
+    /// Prints the bytes of the file after the position.
     fn print_file(&mut self) -> io::Result<()> {
         if self.file.is_none() {
             self.file = match File::open(&self.path) {
@@ -262,7 +262,7 @@ impl Printer {
         }
     }
 
-    /// Prints what the store has beyond what is printed.
+    /// Prints the bytes of the store after the position.
     fn print_rest(&mut self, attempt: &Attempt) -> io::Result<()> {
         let output = &attempt.output;
         let tail_start = output.total_bytes.saturating_sub(output.tail.len() as u64);
@@ -277,7 +277,7 @@ impl Printer {
         self.finish()
     }
 
-    /// Prints what lies beyond the position in a part of the stream that begins at `start`.
+    /// Prints the bytes after the position of a part of the stream that begins at `start`.
     fn print_part(&mut self, start: u64, part: &[u8]) -> io::Result<()> {
         let skip = self.position.saturating_sub(start).min(part.len() as u64);
         let rest = &part[usize::try_from(skip).unwrap_or(part.len())..];

@@ -1,8 +1,7 @@
-//! The commands, one a file, and the table of all of them.
+//! The commands, one file each, and the table of all.
 //!
-//! A file has the arguments of a command, as they are typed, and what it does with them: it resolves them, does the work
-//! through the store, and hands views to [`Output`](crate::output::Output). A new command is such a file and a line in
-//! [`COMMANDS`].
+//! A command's file has its arguments as they are typed, resolves them, does the work through the store and hands views to
+//! [`Output`](crate::output::Output). A new command is such a file, its `mod` here and its line in [`COMMANDS`].
 
 mod batch;
 mod cancel;
@@ -72,7 +71,7 @@ pub static COMMANDS: &[Entry] = &[
     command::<version::VersionArgs>("version").hidden(),
 ];
 
-/// Returns the command that a word names.
+/// Returns the command with that name or alias.
 pub fn find(word: &str) -> Option<&'static Entry> {
     COMMANDS.iter().find(|entry| entry.is_named(word))
 }

@@ -1,4 +1,4 @@
-//! `purge`: removing ended jobs for good, by state and age.
+//! `purge`: removes ended jobs for good, by state and age.
 
 use std::time::Duration;
 
@@ -37,7 +37,7 @@ pub struct PurgeArgs {
     yes: bool,
 }
 
-/// Jobs removed by one transaction, which other writers have to wait for.
+/// Jobs removed per transaction; other writers wait for it.
 const STEP: u32 = 500;
 
 fn final_state(text: &str) -> Result<State, String> {
@@ -45,9 +45,7 @@ fn final_state(text: &str) -> Result<State, String> {
     if state.is_final() {
         Ok(state)
     } else {
-        Err(format!(
-            "jobs in state {state} have not ended; cancel them first if they shall go"
-        ))
+        Err(format!("jobs in state {state} have not ended; cancel them first"))
     }
 }
 
@@ -67,7 +65,7 @@ impl Run for PurgeArgs {
         }
         let age = self.older_than.unwrap_or_default();
         let age = i64::try_from(age.as_millis()).unwrap_or(i64::MAX);
-        // "Before" is meant strictly, and a job that ended in this very moment has ended.
+        // The filter is exclusive, and a job that ended in this millisecond has ended.
         let before = Timestamp(store.now()?.0.saturating_sub(age).saturating_add(1));
         let mut jobs = 0;
         for state in states {

@@ -1,4 +1,4 @@
-//! `retry`: sending jobs round again, with fresh attempts.
+//! `retry`: runs jobs again, with fresh attempts.
 
 use anyhow::Result;
 use clap::Args;

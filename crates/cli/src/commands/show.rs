@@ -1,4 +1,4 @@
-//! `show`: everything about one job.
+//! `show`: prints everything about one job.
 
 use std::time::Duration;
 
@@ -48,7 +48,7 @@ impl Run for ShowArgs {
     }
 }
 
-/// Prints a job and its attempts, with secrets or without.
+/// Prints a job and its attempts, with or without secrets.
 pub fn print(
     store: &mut Store,
     job: Job,
@@ -106,8 +106,8 @@ pub fn ending(exit_code: Option<i32>, signal: Option<i32>) -> String {
     }
 }
 
-/// What there is to say about a job with that payload for its executor and so many bytes of input; what does not apply
-/// is left out.
+/// Returns the fields of a job, without those that do not apply. `payload` is the text to show for the executor's object,
+/// `input` the length of standard input in bytes.
 fn fields(
     view: &JobView,
     last_line: Option<String>,

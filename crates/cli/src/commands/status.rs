@@ -1,4 +1,4 @@
-//! `status`: how many jobs are in which state, which nodes run, how large the queue is.
+//! `status`: counts jobs by state, and shows the nodes and the size of the queue.
 
 use std::collections::BTreeMap;
 use std::io;

@@ -1,4 +1,4 @@
-//! `version`, which is `--version`.
+//! `version`: the same as `--version`.
 
 use std::io::{self, Write};
 

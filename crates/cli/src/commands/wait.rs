@@ -1,4 +1,4 @@
-//! `wait`: until jobs have ended, and with which status.
+//! `wait`: waits until jobs have ended, and exits with their status.
 
 use std::collections::HashSet;
 use std::thread;
@@ -33,15 +33,15 @@ pub struct WaitArgs {
     timeout: Option<Duration>,
 }
 
-/// How often a change of the store is looked for. Looking costs next to nothing.
+/// Interval between looks for a change of the store, which are cheap.
 const POLL: Duration = Duration::from_millis(100);
-/// How often it is looked whether a node serves the queue of a job that is waited for.
+/// Interval between looks whether a node serves the queue.
 const LOOK: Duration = Duration::from_secs(2);
-/// Jobs that are named when the time is up.
+/// Jobs named in the message of a timeout.
 const NAMED: usize = 5;
-/// How long a database server that went away is waited for: longer than a restart or a fail-over takes.
+/// Time to wait for a database server that went away: longer than a restart or a fail-over takes.
 const OUTAGE: Duration = Duration::from_secs(60);
-/// Longest pause between two tries to reach it.
+/// Longest pause between attempts to reach it.
 const RETRY_MOST: Duration = Duration::from_secs(2);
 
 impl Run for WaitArgs {
@@ -50,24 +50,24 @@ impl Run for WaitArgs {
     }
 }
 
-/// Waits until all jobs have ended. The status is the first, in order, that is not 0.
+/// Waits until all jobs have ended. Returns the first status, in order, that is not 0.
 pub fn wait_for(store: &mut Store, jobs: &[JobRef], timeout: Option<Duration>) -> Result<Exit> {
-    let mut patience = Patience::new(timeout);
-    // A mistake is said before anything is waited for.
-    look_at_all(store, &mut patience, jobs)?;
+    let mut waiter = Waiter::new(timeout);
+    // Report mistakes before waiting.
+    look_at_all(store, &mut waiter, jobs)?;
     let mut exit = Exit::OK;
     for (index, job) in jobs.iter().enumerate() {
         loop {
-            let marker = patience.ask(store, Store::change_marker)?;
-            let found = patience.ask(store, |store| store.job(job))?;
+            let marker = waiter.ask(store, Store::change_marker)?;
+            let found = waiter.ask(store, |store| store.job(job))?;
             if found.state.is_final() {
-                let ended = patience.ask(store, |store| status(store, &found))?;
+                let ended = waiter.ask(store, |store| status(store, &found))?;
                 if exit == Exit::OK {
                     exit = ended;
                 }
                 break;
             }
-            if !patience.wait_for_change(store, marker, &found)? {
+            if !waiter.wait_for_change(store, marker, &found)? {
                 let message = out_of_time(store, &jobs[index..], jobs.len(), timeout)?;
                 return Err(Ended {
                     message,
@@ -80,18 +80,18 @@ pub fn wait_for(store: &mut Store, jobs: &[JobRef], timeout: Option<Duration>) -
     Ok(exit)
 }
 
-/// Fails if one of the jobs does not exist, naming all of those; says which will wait for a node.
-fn look_at_all(store: &mut Store, patience: &mut Patience, jobs: &[JobRef]) -> Result<()> {
+/// Fails if jobs do not exist, naming all of them. Notes which jobs wait for a node.
+fn look_at_all(store: &mut Store, waiter: &mut Waiter, jobs: &[JobRef]) -> Result<()> {
     let mut missing = None;
     let mut waiting: Vec<Job> = Vec::new();
     for job in jobs {
-        match patience.ask(store, |store| store.job(job)) {
+        match waiter.ask(store, |store| store.job(job)) {
             Ok(found) if found.state.is_final() => {}
-            // One of each queue is enough.
+            // One job per queue is enough.
             Ok(found) if waiting.iter().any(|other| other.queue == found.queue) => {}
             Ok(found) => waiting.push(found),
             Err(error @ StoreError::NoSuchJob(_)) => {
-                // The last one is what the command ends with.
+                // The command ends with the last one.
                 if let Some(earlier) = missing.replace(error) {
                     diagnostics::error(&earlier.to_string());
                 }
@@ -103,13 +103,13 @@ fn look_at_all(store: &mut Store, patience: &mut Patience, jobs: &[JobRef]) -> R
         return Err(error.into());
     }
     for job in &waiting {
-        patience.looked = None;
-        patience.look_for_nodes(store, job);
+        waiter.looked = None;
+        waiter.look_for_nodes(store, job);
     }
     Ok(())
 }
 
-/// Which of the jobs that are left have not ended, of so many in all.
+/// Returns the message of a timeout: which of the jobs left have not ended.
 fn out_of_time(
     store: &mut Store,
     left: &[JobRef],
@@ -143,32 +143,32 @@ fn status(store: &mut Store, job: &Job) -> Result<Exit, StoreError> {
         return Ok(if cancelled { Exit::NEGATIVE } else { Exit::OK });
     }
     let last = store.last_attempt(job.id)?;
-    // A dead job never reads as a success, whatever its last attempt says.
+    // A dead job is never a success, whatever its last attempt says.
     Ok(Exit(
         last.map_or(1, |attempt| attempt.outcome.shell_status().max(1)),
     ))
 }
 
-/// How long to go on waiting, and what was said meanwhile.
-pub struct Patience {
+/// A wait for changes of the store, with its time limit and the notes it has printed.
+pub struct Waiter {
     until: Option<Instant>,
-    /// Queues that no node serves, which was said.
+    /// Queues without a node, which a note has said.
     unserved: HashSet<QueueName>,
-    /// When it was last looked whether a node serves the queue that is waited for.
+    /// Time of the last look for nodes.
     looked: Option<Instant>,
 }
 
-impl Patience {
-    pub fn new(timeout: Option<Duration>) -> Patience {
-        Patience {
+impl Waiter {
+    pub fn new(timeout: Option<Duration>) -> Waiter {
+        Waiter {
             until: timeout.and_then(|timeout| Instant::now().checked_add(timeout)),
             unserved: HashSet::new(),
             looked: None,
         }
     }
 
-    /// Waits until the store has changed since the marker was read; says so if no node serves the job's queue. False if the
-    /// time ran out first.
+    /// Waits until the store has changed since the marker was read. Prints a note if no node serves the job's queue. Returns
+    /// false on timeout.
     pub fn wait_for_change(&mut self, store: &mut Store, marker: i64, job: &Job) -> Result<bool> {
         loop {
             self.look_for_nodes(store, job);
@@ -181,15 +181,14 @@ impl Patience {
         }
     }
 
-    /// Says once that nothing will become of the job as long as no node serves its queue: looks now and then, for a
-    /// node that
-    /// dies does not tell.
+    /// Prints a note, once, if no node serves the job's queue. Looks again at intervals, because a node that dies changes
+    /// nothing in the store.
     pub fn look_for_nodes(&mut self, store: &mut Store, job: &Job) {
         if self.looked.is_some_and(|looked| looked.elapsed() < LOOK) {
             return;
         }
         self.looked = Some(Instant::now());
-        // Whoever may read jobs and not nodes waits without it.
+        // A role that may not read nodes goes without the note.
         if let Ok(nodes) = self.ask(store, Store::nodes_with_lives) {
             self.say_if_unserved(&nodes, job);
         }
@@ -197,7 +196,7 @@ impl Patience {
 
     fn say_if_unserved(&mut self, nodes: &[(Node, bool)], job: &Job) {
         let serves = |node: &Node| {
-            // One that stops ends what it runs.
+            // A node that is stopping finishes only what it runs.
             if node.stop != StopRequest::None {
                 return job.node == Some(node.id);
             }
@@ -214,8 +213,7 @@ impl Patience {
         }
     }
 
-    /// Asks the store, and goes on asking for a while if its server went away, as nodes do. Only for what changes
-    /// nothing.
+    /// Queries the store, and repeats the query for a while if its server went away. Only for queries that change nothing.
     pub fn ask<T>(
         &self,
         store: &mut Store,
@@ -245,7 +243,7 @@ impl Patience {
         }
     }
 
-    /// Waits for a moment. False if the time has run out.
+    /// Sleeps for one interval. Returns false on timeout.
     pub fn pause(&mut self) -> bool {
         let left = match self.until {
             Some(until) => until.saturating_duration_since(Instant::now()),

@@ -1,4 +1,4 @@
-//! `config:get`: one setting; without a name, all.
+//! `config:get`: prints one setting, or all.
 
 use anyhow::Result;
 use clap::Args;

@@ -1,4 +1,4 @@
-//! `config:list`: all settings.
+//! `config:list`: lists all settings.
 
 use anyhow::Result;
 use clap::Args;

@@ -1,4 +1,4 @@
-//! `config:set`: changing a setting.
+//! `config:set`: changes a setting.
 
 use anyhow::Result;
 use clap::Args;
@@ -24,7 +24,7 @@ pub struct SetArgs {
 impl Run for SetArgs {
     fn run(self, context: &Context) -> Result<Exit> {
         let setting = Setting::find(&self.key)?;
-        // Before the queue is opened: a mistake must not create one.
+        // Checked before the queue is opened, because a mistake must not create one.
         match &setting {
             Setting::Own(key) => {
                 key.parse(&self.value)?;
@@ -54,7 +54,7 @@ impl Run for SetArgs {
     }
 }
 
-/// A shell that is not on this machine is a mistake where all nodes are on this machine, too.
+/// Refuses a shell that this machine lacks, if all nodes run on this machine; else warns.
 fn check_shell(shell: &str, context: &Context) -> Result<()> {
     let Some(problem) = queuectl_executor::shell_problem(shell) else {
         return Ok(());
@@ -62,11 +62,11 @@ fn check_shell(shell: &str, context: &Context) -> Result<()> {
     let message = format!("the shell '{shell}' cannot be run on this machine: {problem}");
     match context.location {
         Location::Sqlite(_) => Err(Usage::new(message)
-            .hint("name a shell that is installed, best by its whole path")
+            .hint("name an installed shell, best by its full path")
             .into()),
         Location::Postgres(_) => {
             diagnostics::warning(&format!(
-                "{message}; nodes on machines where that is so run no command lines"
+                "{message}; nodes on such machines cannot run command lines"
             ));
             Ok(())
         }

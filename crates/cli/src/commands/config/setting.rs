@@ -1,4 +1,4 @@
-//! The setting that a name means.
+//! A setting, found by its name.
 
 use anyhow::Result;
 use queuectl_core::ExecutorSetting;
@@ -15,7 +15,7 @@ pub enum Setting {
 }
 
 impl Setting {
-    /// Names with a dot are those of executors.
+    /// Finds a setting. A name with a dot is an executor's.
     pub fn find(name: &str) -> Result<Setting> {
         if name.contains('.') {
             return Ok(Setting::Executor(name.parse()?));
@@ -35,7 +35,7 @@ impl Setting {
         }
     }
 
-    /// Says what it is now that it was changed.
+    /// Prints the setting after a change.
     pub fn print_change(&self, store: &mut Store, context: &Context) -> Result<()> {
         let view = self.view(&store.stored_settings()?);
         let line = match &view.value {

@@ -1,4 +1,4 @@
-//! `config:unset`: giving a setting its default again.
+//! `config:unset`: resets a setting to its default.
 
 use anyhow::Result;
 use clap::Args;

@@ -1,4 +1,4 @@
-//! `db:backup`: a copy of the queue in a file.
+//! `db:backup`: copies the queue to a file.
 
 use std::path::PathBuf;
 

@@ -1,4 +1,4 @@
-//! `db:check`: whether the queue is damaged.
+//! `db:check`: checks the queue for damage.
 
 use std::io;
 
@@ -32,7 +32,7 @@ impl Run for CheckArgs {
             printed?;
             return Ok(Exit::OK);
         }
-        // A verdict that nobody could read is told by the status.
+        // The exit status tells the verdict even if it cannot be printed.
         warn_unprinted(printed, || "the check found damage".to_owned());
         Ok(Exit::NEGATIVE)
     }

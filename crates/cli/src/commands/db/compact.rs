@@ -1,4 +1,4 @@
-//! `db:compact`: giving back the free space of the queue's file.
+//! `db:compact`: rewrites the queue's file without free space.
 
 use anyhow::Result;
 use clap::Args;

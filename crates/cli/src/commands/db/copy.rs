@@ -1,4 +1,4 @@
-//! `db:copy`: a whole queue into another place, also from a file to a server and back.
+//! `db:copy`: copies a whole queue, also between SQLite and PostgreSQL.
 
 use anyhow::Result;
 use clap::Args;
@@ -51,7 +51,7 @@ impl Run for CopyArgs {
     }
 }
 
-/// The error of one of two queues, with its place.
+/// Returns an error that names its queue, one of two.
 fn at(location: &Location, error: StoreError) -> Ended {
     let message = format!("{location}: {error}");
     let exit = crate::exit::classify(&error.into());

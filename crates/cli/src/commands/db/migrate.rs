@@ -1,4 +1,4 @@
-//! `db:migrate`: bringing the schema up to date, or making it.
+//! `db:migrate`: creates the schema or brings it up to date.
 
 use std::io;
 
@@ -60,7 +60,7 @@ fn print(view: &MigrateView, page: &mut Page) -> io::Result<()> {
     }
     let done = if view.done { "done" } else { "to do" };
     for step in &view.migrations {
-        // A comment, so that the whole is what psql takes.
+        // A comment, so that psql accepts the whole output.
         let (name, version) = (step.name, step.version);
         page.line(&format!("-- {done}: {name}, which makes version {version}"))?;
         if let Some(sql) = step.sql {

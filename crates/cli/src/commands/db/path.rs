@@ -1,4 +1,4 @@
-//! `db:path`: where the queue is.
+//! `db:path`: prints the queue's location.
 
 use anyhow::Result;
 use clap::Args;

@@ -1,4 +1,4 @@
-//! `dlq:list`: the jobs that are out of attempts.
+//! `dlq:list`: lists dead jobs.
 
 use anyhow::Result;
 use clap::Args;

@@ -1,4 +1,4 @@
-//! `dlq:purge`: removing dead jobs for good.
+//! `dlq:purge`: removes dead jobs for good.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! `dlq:retry`: running dead jobs again.
+//! `dlq:retry`: runs dead jobs again.
 
 use anyhow::Result;
 use clap::Args;

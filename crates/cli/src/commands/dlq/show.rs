@@ -1,4 +1,4 @@
-//! `dlq:show`: everything about one dead job.
+//! `dlq:show`: prints everything about one dead job.
 
 use anyhow::Result;
 use clap::Args;

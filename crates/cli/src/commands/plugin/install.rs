@@ -41,7 +41,7 @@ impl Run for InstallArgs {
         let source = std::path::absolute(&self.file)
             .map_err(|error| Usage::new(format!("{}: {error}", self.file.display())))?;
         let (executor, _) = executor_of(&source)?;
-        // A file that cannot be loaded, or whose name is another executor's, is not installed.
+        // Refuses a file that does not load or is named after another executor.
         let probe = ask(&source, context)?;
         if !self.unchecked {
             let broken = broken_rules(&source, self.job.as_deref(), context)?;
@@ -67,7 +67,7 @@ impl Run for InstallArgs {
         make_folder(&to).with_context(|| format!("cannot make the folder {}", to.display()))?;
         let target = to.join(source.file_name().unwrap_or_default());
         let fail = || format!("cannot install {}", target.display());
-        // As a new file: a node may load it at any moment, and has the old one mapped.
+        // Written as a new file, because a node may load it at any moment and has the old one mapped.
         let draft = Draft::beside(&target).with_context(fail)?;
         let mut plugin = fs::File::open(&source).with_context(fail)?;
         io::copy(&mut plugin, &mut draft.file()).with_context(fail)?;
@@ -94,7 +94,7 @@ impl Run for InstallArgs {
     }
 }
 
-/// Others may read and execute, only the owner may write: anything else would be refused when it is loaded.
+/// Lets others read and execute, and only the owner write. The loader refuses other modes.
 #[cfg(unix)]
 fn make_private(path: &std::path::Path) -> io::Result<()> {
     use std::os::unix::fs::PermissionsExt;

@@ -1,4 +1,4 @@
-//! `plugin:list`: the executors there are.
+//! `plugin:list`: lists the executor plugins.
 
 use anyhow::Result;
 use clap::Args;

@@ -1,5 +1,5 @@
 //! `plugin:list`, `plugin:info`, `plugin:run`, `plugin:check`, `plugin:install`, `plugin:new`, and the hidden
-//! `plugin:probe` in which plugins are asked questions.
+//! `plugin:probe`, which answers questions about a plugin.
 
 pub mod check;
 pub mod info;
@@ -21,12 +21,12 @@ use queuectl_worker::Probe;
 use crate::context::Context;
 use crate::exit::{Exit, Failed, Usage};
 
-/// Where plugins are looked for.
+/// Returns the search path of plugins.
 pub fn search(context: &Context) -> SearchPath {
     SearchPath::standard(&context.plugin_dirs)
 }
 
-/// The file that is meant: a path, or the name of an executor that is found along the search path.
+/// Returns the plugin's file, given as a path or as the name of an executor on the search path.
 pub fn file(text: &str, context: &Context) -> Result<PathBuf> {
     if text.contains(std::path::is_separator) || text.ends_with(std::env::consts::DLL_SUFFIX) {
         let absolute = std::path::absolute(text);
@@ -36,7 +36,7 @@ pub fn file(text: &str, context: &Context) -> Result<PathBuf> {
     Ok(search(context).find(&name).map_err(Failed::executor)?)
 }
 
-/// What plugins are told of the settings; the defaults where there is no queue.
+/// Returns the settings for plugins; the defaults if there is no queue.
 pub fn settings(context: &Context) -> Result<PluginSettings> {
     let settings = context.settings_if_any()?;
     Ok(PluginSettings {
@@ -45,15 +45,15 @@ pub fn settings(context: &Context) -> Result<PluginSettings> {
     })
 }
 
-/// The arguments with which this binary becomes a helper process.
+/// Returns the arguments that make this binary a helper process.
 fn probe_arguments() -> Vec<OsString> {
     vec!["plugin:probe".into()]
 }
 
-/// A helper process with that plugin.
+/// Starts a helper process with that plugin.
 pub fn ask(file: &std::path::Path, context: &Context) -> Result<Probe> {
     Ok(Probe::start(&probe_arguments(), file, &settings(context)?).map_err(Failed::executor)?)
 }
 
-/// The exit status when a plugin says no.
+/// Exit status if a plugin cannot run jobs.
 pub const UNHEALTHY: Exit = Exit::NEGATIVE;

@@ -1,7 +1,7 @@
-//! `plugin:new`: a new plugin project that builds and works as it is.
+//! `plugin:new`: creates a plugin project that builds and works.
 //!
-//! What it needs of queuectl is written into it, so that it builds without queuectl's sources; the texts come from
-//! those sources when this binary is built.
+//! The project contains the parts of queuectl that it needs, so it builds without queuectl's sources. This binary embeds
+//! those parts when it is built.
 
 use std::fs;
 use std::io;

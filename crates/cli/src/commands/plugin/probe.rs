@@ -1,4 +1,4 @@
-//! `plugin:probe`: the helper process in which a plugin is asked questions. Other commands start it.
+//! `plugin:probe`: a helper process that answers questions about a plugin. Other commands start it.
 
 use std::path::PathBuf;
 

@@ -1,4 +1,4 @@
-//! `plugin:run`: one job on a plugin, without a queue: for authors of plugins.
+//! `plugin:run`: runs one job on a plugin, without a queue, for authors of plugins.
 
 use std::ffi::OsString;
 use std::fs;
@@ -36,7 +36,7 @@ pub struct RunArgs {
     timeout: Duration,
 }
 
-/// What is allowed beyond the job's own timeout, its grace included, before the plugin counts as hanging.
+/// Time after the job's timeout, including its grace, after which the plugin counts as hanging.
 const MARGIN: Duration = Duration::from_secs(15);
 
 impl registry::Run for RunArgs {
@@ -127,7 +127,7 @@ impl registry::Run for RunArgs {
     }
 }
 
-/// The executor's name, as the file says it, and the file's folder.
+/// Returns the executor's name, taken from the file name, and the folder of the file.
 pub fn executor_of(plugin: &std::path::Path) -> Result<(ExecutorName, std::path::PathBuf)> {
     let folder = plugin.parent().unwrap_or(plugin).to_owned();
     let name = queuectl_executor::SearchPath::new([folder.clone()]).list();

@@ -1,6 +1,6 @@
-//! Asking an executor's plugin what it thinks of a setting, before the setting is stored.
+//! Asks an executor's plugin about a setting before it is stored.
 //!
-//! A plugin that is not on this machine, or that does not work even without the change, has no say.
+//! Not asked is a plugin that this machine lacks, or that fails even without the change.
 
 use anyhow::Result;
 use queuectl_core::ExecutorSetting;
@@ -12,7 +12,7 @@ use super::{probe_arguments, search, settings};
 use crate::context::Context;
 use crate::output::diagnostics;
 
-/// What the plugin has against that value, if it has anything.
+/// Returns the plugin's objection to a value, if it has one.
 pub fn objection(setting: &ExecutorSetting, value: &str, context: &Context) -> Result<Option<String>> {
     let file = match search(context).find(&setting.executor) {
         Ok(file) => file,
@@ -33,7 +33,7 @@ pub fn objection(setting: &ExecutorSetting, value: &str, context: &Context) -> R
     }
 }
 
-/// Says so if the plugin lists its settings, takes no others, and this is none of them.
+/// Returns an objection if the plugin lists all its settings and this is not one of them.
 fn unknown(key: &str, info: &PluginInfo) -> Option<String> {
     let schema = info.settings_schema.as_ref()?;
     let known = schema.get("properties")?.as_object()?;

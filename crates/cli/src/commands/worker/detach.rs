@@ -1,7 +1,7 @@
-//! `worker:start --detach`: the same binary again, in the background.
+//! `worker:start --detach`: starts a node in the background.
 //!
-//! The new process logs to a file, and says that it is ready by one line on its standard output, which is a pipe to
-//! the one who started it.
+//! The new process runs the same binary and logs to a file. It reports that it is ready by one line on its standard output,
+//! which is a pipe to this process.
 
 use std::ffi::OsString;
 use std::fs::{DirBuilder, File};
@@ -20,12 +20,12 @@ use crate::exit::{Ended, Exit};
 use crate::output::escape::BytesWriter;
 use crate::secret;
 
-/// Most of the log that is shown if the node did not start.
+/// Bytes of the log that are shown if the node does not start.
 const SHOWN: u64 = 64 * 1024;
 
 /// Starts the node and waits until it is ready.
 pub fn start(args: &[OsString], log_file: Option<&Path>, context: &Context) -> Result<Exit> {
-    // A queue that cannot be used is said here and now, not in a log file.
+    // Report an unusable queue here, not in a log file.
     drop(context.open_or_create()?);
     let log_file = match log_file {
         Some(path) => path.to_owned(),
@@ -77,8 +77,7 @@ pub fn start(args: &[OsString], log_file: Option<&Path>, context: &Context) -> R
     }
 }
 
-/// A new process gets every handle that can be inherited, not just its standard ones. Who reads our output to its end is
-/// not to wait for the node's.
+/// Keeps the node from inheriting our standard handles: a reader of our output would otherwise wait for the node, too.
 #[cfg(windows)]
 fn keep_standard_streams() {
     use std::os::windows::io::AsRawHandle;
@@ -95,7 +94,7 @@ fn keep_standard_streams() {
     }
 }
 
-/// The number that the node tells when it is ready; none if it ended before.
+/// Reads the node's number, which it prints when it is ready; none if it ended before.
 fn node_number(child: &mut Child) -> Result<Option<NodeId>> {
     let Some(pipe) = child.stdout.take() else {
         return Ok(None);
@@ -111,7 +110,7 @@ fn show_log(path: &Path, start: u64, raw: bool) -> Result<()> {
     let mut text = Vec::new();
     log.take(SHOWN).read_to_end(&mut text)?;
     let mut err = BytesWriter::new(io::stderr(), raw);
-    // Nobody listening is no reason to fail.
+    // A closed standard error is not a failure.
     let _ = err.write(&text).and_then(|()| err.finish());
     Ok(())
 }

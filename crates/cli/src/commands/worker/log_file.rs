@@ -1,7 +1,7 @@
 //! The log file of a node in the background.
 //!
-//! What a node logs goes into a file that is the user's own. A name in a folder that others can write to may mean something
-//! that they chose: a link to some other file, a file that they can read, a pipe at which everything hangs.
+//! A node logs only to a file of its user. In a folder that others can write to, a name may be a trap of theirs: a link to
+//! another file, a file that they can read, a pipe that blocks.
 
 use std::fs::{File, OpenOptions};
 use std::io;
@@ -11,7 +11,7 @@ use anyhow::{Context as _, Result};
 
 use crate::exit::Usage;
 
-/// Opens it for appending; made for its owner only if it is not there.
+/// Opens it for appending. A new file is readable by its owner only.
 pub fn open(path: &Path) -> Result<File> {
     let file = open_at_once(path).with_context(|| format!("cannot open the log file {}", path.display()))?;
     let found = file
@@ -31,7 +31,7 @@ pub fn open(path: &Path) -> Result<File> {
 #[cfg(unix)]
 fn open_at_once(path: &Path) -> io::Result<File> {
     use std::os::unix::fs::OpenOptionsExt;
-    // A pipe that nobody reads would be waited for.
+    // Opening a pipe without a reader would block.
     let flags = nix::fcntl::OFlag::O_NONBLOCK.bits();
     let mut options = OpenOptions::new();
     options.append(true).create(true).mode(0o600).custom_flags(flags);
@@ -43,7 +43,7 @@ fn open_at_once(path: &Path) -> io::Result<File> {
     OpenOptions::new().append(true).create(true).open(path)
 }
 
-/// Why it is not to be written to.
+/// Returns why the file must not be written to.
 #[cfg(unix)]
 fn refusal(path: &Path, found: &std::fs::Metadata) -> Option<String> {
     use std::os::unix::fs::{FileTypeExt, MetadataExt};

@@ -1,4 +1,4 @@
-//! `worker:start`, `worker:stop`, `worker:list`, and the hidden `worker:run` that worker processes are started with.
+//! `worker:start`, `worker:stop`, `worker:list`, and the hidden `worker:run`, which is a worker process.
 
 mod detach;
 pub mod list;

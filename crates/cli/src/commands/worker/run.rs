@@ -1,4 +1,4 @@
-//! `worker:run`: a worker process. Nodes start it; it talks to its node on standard input and output.
+//! `worker:run`: a worker process. Its node starts it and talks to it on standard input and output.
 
 use anyhow::Result;
 use clap::Args;
@@ -10,7 +10,7 @@ use crate::context::Context;
 use crate::exit::{Exit, Usage};
 use crate::registry::Run;
 
-/// How long a call into an executor plugin may take, as a length of time.
+/// Overrides the time limit of a call into an executor plugin.
 const CALL_LIMIT_VARIABLE: &str = "QUEUECTL_PLUGIN_CALL_LIMIT";
 
 /// Run as a worker process of a node; nodes start it themselves

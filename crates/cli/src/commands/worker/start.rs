@@ -82,7 +82,7 @@ impl Run for StartArgs {
         };
         let end = run_node(options, |node| {
             if self.detached {
-                // The one who started us waits for this line; if it is gone, the node runs all the same.
+                // The parent waits for this line; if it is gone, the node still runs.
                 let mut out = io::stdout();
                 let _ = writeln!(out, "{node}").and_then(|()| out.flush());
             }
@@ -94,12 +94,12 @@ impl Run for StartArgs {
     }
 }
 
-/// The arguments with which this binary becomes a worker process.
+/// Returns the arguments that make this binary a worker process.
 fn worker_args(context: &Context) -> Vec<OsString> {
     let mut args = vec![OsString::from("worker:run")];
     let mut shared = context.shared_options();
     let chosen = |option: &OsString| option.to_string_lossy().starts_with("--color");
-    // What it logs comes through a pipe to where this process logs.
+    // Its log lines come through a pipe to the log of this process.
     if !shared.iter().any(chosen) && stderr::color() != ColorChoice::Never {
         shared.push("--color=always".into());
     }
@@ -107,10 +107,10 @@ fn worker_args(context: &Context) -> Vec<OsString> {
     args
 }
 
-/// The arguments with which this binary becomes the node in the background.
+/// Returns the arguments that make this binary the node in the background.
 fn node_args(args: &StartArgs, context: &Context) -> Vec<OsString> {
     let mut node: Vec<OsString> = vec!["worker:start".into(), "--internal-background".into()];
-    // A location on PostgreSQL may have a password in it, which is nothing for arguments; see `detach`.
+    // A location on PostgreSQL may contain a password, so `detach` hands it over by a pipe.
     if let Some(file) = context.location.file() {
         node.extend(["--db".into(), file.into()]);
     }

@@ -1,4 +1,4 @@
-//! `worker:stop`: asking nodes to stop, from anywhere that sees the queue.
+//! `worker:stop`: asks nodes to stop, from any machine that sees the queue.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -9,7 +9,7 @@ use queuectl_core::{JobId, NodeId, OutcomeKind, parse_duration};
 use queuectl_storage::{StopRequest, Store, StoreError};
 use queuectl_views::AskedView;
 
-use crate::commands::wait::Patience;
+use crate::commands::wait::Waiter;
 use crate::context::Context;
 use crate::exit::{Ended, Exit};
 use crate::output::{diagnostics, warn_unprinted};
@@ -59,7 +59,7 @@ impl Run for StopArgs {
         for node in &self.nodes {
             match store.request_stop(Some(*node), request) {
                 Ok(found) => asked.extend(found),
-                // The others are asked all the same.
+                // Ask the others anyway.
                 Err(error @ StoreError::NoSuchNode(_)) => {
                     diagnostics::error(&error.to_string());
                     exit = Exit::NOT_FOUND;
@@ -69,7 +69,7 @@ impl Run for StopArgs {
         }
         let mut living = Vec::new();
         for node in &asked {
-            // One that has stopped already is gone from the store.
+            // A node that has already stopped is gone from the store.
             if store.node_lives(*node)? || !is_known(&mut store, *node)? {
                 living.push(*node);
             } else {
@@ -77,7 +77,7 @@ impl Run for StopArgs {
             }
         }
         let printed = context.output.document(&AskedView { nodes: &living }, |page| {
-            // A node that is waited for is named when it has stopped.
+            // With --wait a node is named when it has stopped.
             for node in living.iter().filter(|_| !self.wait) {
                 let line = format!("node {node} is asked to stop");
                 warn_unprinted(page.line(&line), || line);
@@ -95,7 +95,7 @@ impl Run for StopArgs {
     }
 }
 
-/// How many of the jobs the node cut off and gave back to the queue.
+/// Returns how many of the jobs the node cut off and gave back to the queue.
 fn cut_off(store: &mut Store, node: NodeId, jobs: impl Iterator<Item = JobId>) -> Result<usize> {
     let mut cut = 0;
     for job in jobs {
@@ -109,7 +109,7 @@ fn cut_off(store: &mut Store, node: NodeId, jobs: impl Iterator<Item = JobId>) -
     Ok(cut)
 }
 
-/// Says how a node's stop went. Programs have been told which nodes were asked; that jobs were cut off is a remark.
+/// Prints that a node stopped. Programs have the list of nodes already and get a note only if jobs were cut off.
 fn tell_stopped(node: NodeId, cut: usize, context: &Context) {
     let line = match cut {
         0 => format!("node {node} stopped"),
@@ -133,7 +133,7 @@ fn say_dead(node: NodeId) {
     ));
 }
 
-/// What all nodes are doing.
+/// Returns the jobs of all nodes.
 fn jobs_of_all(store: &mut Store) -> Result<BTreeSet<(NodeId, JobId)>> {
     let mut jobs = BTreeSet::new();
     for node in store.nodes()? {
@@ -150,16 +150,16 @@ fn wait_until_gone(
     args: &StopArgs,
     context: &Context,
 ) -> Result<()> {
-    let mut patience = Patience::new(args.timeout);
+    let mut waiter = Waiter::new(args.timeout);
     loop {
         let mut left = Vec::new();
-        // Also what they were just taking when they were asked.
+        // Include jobs that the nodes were claiming when they were asked.
         jobs.extend(jobs_of_all(store)?);
         for node in nodes {
             if store.node_lives(node)? {
                 left.push(node);
             } else if is_known(store, node)? {
-                // A node that stops leaves the store before it lets go of its lock; this one was killed.
+                // A stopping node leaves the store before it releases its lock; this one was killed.
                 say_dead(node);
             } else {
                 let had = jobs.iter().filter(|(of, _)| *of == node).map(|(_, job)| *job);
@@ -170,7 +170,7 @@ fn wait_until_gone(
         let Some(node) = nodes.first() else {
             return Ok(());
         };
-        if !patience.pause() {
+        if !waiter.pause() {
             let message = format!("timed out: node {node} has not stopped yet; --now stops its jobs");
             return Err(Ended {
                 message,

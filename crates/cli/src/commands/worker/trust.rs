@@ -1,6 +1,6 @@
-//! Whose jobs a node would run. Whoever can write to the file of a queue can run commands as the user of its nodes.
+//! Checks who can write to a queue's file, and thereby run commands as the user of its nodes.
 //!
-//! Only nodes ask: other commands run nothing. On PostgreSQL the server says who may do what.
+//! Only nodes check, because other commands run no jobs. On PostgreSQL the server has permissions.
 
 use std::path::{Path, PathBuf};
 
@@ -10,8 +10,8 @@ use queuectl_storage::Location;
 
 use crate::exit::{Ended, Exit};
 
-/// An error if another user could have put jobs into the file, by themselves or as one of everybody; a group that its
-/// owner let in may. What is not there yet will be made for the user alone, so that its folder counts.
+/// Fails if another user can put jobs into the file, alone or as one of everybody; a group that the owner let in may. A
+/// file that does not exist will be private, so only its folder counts.
 pub fn check(location: &Location) -> Result<()> {
     let Some(file) = location.file() else {
         return Ok(());
@@ -42,7 +42,7 @@ fn refused(Distrust { cause, fix }: Distrust) -> Ended {
     }
 }
 
-/// What SQLite keeps beside a file.
+/// Suffixes of the files that SQLite keeps next to a database.
 fn logs(file: &Path) -> [PathBuf; 3] {
     ["-wal", "-shm", "-journal"].map(|end| {
         let mut name = file.as_os_str().to_owned();
