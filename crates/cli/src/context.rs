@@ -13,13 +13,13 @@ use crate::global::{ColorWhen, Global, LogFormat};
 use crate::output::{Output, diagnostics};
 use crate::secret;
 
-/// What every command needs to know.
+/// The queue and the output of a command.
 pub struct Context {
     /// The queue.
     pub location: Location,
     /// How results are printed.
     pub output: Output,
-    /// Folders for plugins, absolute.
+    /// Plugin folders, as absolute paths.
     pub plugin_dirs: Vec<PathBuf>,
     log_options: Vec<OsString>,
 }
@@ -55,8 +55,8 @@ impl Context {
         })
     }
 
-    /// Opens the queue for reading or changing what is there. One that is not there is empty, and stays unmade; that is
-    /// said, for it may be a mistyped path.
+    /// Opens the queue to read or change it. A missing queue counts as empty and is not created; a note says so, because the
+    /// path may be mistyped.
     pub fn open(&self) -> Result<Store> {
         match Store::open(&self.location, OpenMode::MustExist) {
             Err(StoreError::Missing) => {
@@ -67,12 +67,12 @@ impl Context {
         }
     }
 
-    /// Opens the queue, which must be there.
+    /// Opens the queue, which must exist.
     pub fn open_existing(&self) -> Result<Store> {
         Ok(Store::open(&self.location, OpenMode::MustExist)?)
     }
 
-    /// The settings of the queue; the defaults where there is no queue yet.
+    /// Returns the settings of the queue, or the defaults if it does not exist.
     pub fn settings_if_any(&self) -> Result<Settings> {
         match Store::open(&self.location, OpenMode::MustExist) {
             Ok(mut store) => Ok(store.settings()?),
@@ -81,12 +81,12 @@ impl Context {
         }
     }
 
-    /// Whether the user wants to see more than usual.
+    /// Returns whether `-v` is set.
     pub fn is_verbose(&self) -> bool {
         self.log_options.iter().any(|option| option == "-v")
     }
 
-    /// The global options that other processes of the same node need, as arguments.
+    /// Returns the global options that other processes of the same node need, as arguments.
     pub fn shared_options(&self) -> Vec<OsString> {
         let mut options = self.log_options.clone();
         for dir in &self.plugin_dirs {
@@ -95,7 +95,7 @@ impl Context {
         options
     }
 
-    /// Opens the queue and creates it if need be.
+    /// Opens the queue, and creates it if it does not exist.
     pub fn open_or_create(&self) -> Result<Store> {
         Ok(Store::open(&self.location, OpenMode::Create)?)
     }

@@ -1,4 +1,4 @@
-//! How a run ends: exit statuses, and what is said about an error. The only place that maps one to the other.
+//! Exit statuses and error messages. Only this module maps errors to statuses.
 
 use std::io;
 use std::process::ExitCode;
@@ -11,14 +11,14 @@ use queuectl_worker::{NodeError, ProbeError, WorkerError};
 
 use crate::output::diagnostics;
 
-/// The status with which the process ends.
+/// Exit status of the process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Exit(pub u8);
 
 impl Exit {
-    /// All went well.
+    /// Success.
     pub const OK: Exit = Exit(0);
-    /// It ran, with a negative result.
+    /// The command ran, with a negative result.
     pub const NEGATIVE: Exit = Exit(1);
     /// A mistake in the command line, a job or a setting.
     pub const USAGE: Exit = Exit(2);
@@ -28,15 +28,15 @@ impl Exit {
     pub const CONFLICT: Exit = Exit(4);
     /// The queue cannot be used.
     pub const STORE_UNUSABLE: Exit = Exit(5);
-    /// The queue cannot be served right now.
+    /// The queue cannot be used right now.
     pub const STORE_UNAVAILABLE: Exit = Exit(6);
-    /// An executor plugin could not be found or loaded.
+    /// An executor plugin was not found or did not load.
     pub const EXECUTOR: Exit = Exit(7);
-    /// It is not known whether something was stored: look before you repeat it.
+    /// A job may or may not be stored.
     pub const UNSURE: Exit = Exit(8);
-    /// A fault in queuectl itself.
+    /// A bug in queuectl.
     pub const INTERNAL: Exit = Exit(70);
-    /// A timeout of `wait` or `worker:stop --wait` ran out, as with timeout(1).
+    /// `wait` or `worker:stop --wait` timed out, as with timeout(1).
     pub const TIMEOUT: Exit = Exit(124);
 }
 
@@ -46,7 +46,7 @@ impl From<Exit> for ExitCode {
     }
 }
 
-/// Something the user should have said differently.
+/// A mistake of the user.
 #[derive(Debug, thiserror::Error)]
 #[error("{message}")]
 pub struct Usage {
@@ -62,7 +62,7 @@ impl Usage {
         }
     }
 
-    /// Adds what to do instead.
+    /// Adds a hint about what to do instead.
     #[must_use]
     pub fn hint(mut self, hint: impl Into<String>) -> Usage {
         self.hint = Some(hint.into());
@@ -70,30 +70,29 @@ impl Usage {
     }
 }
 
-/// A plugin that could not be used, or did not do what it should.
+/// A plugin that cannot be used or misbehaved.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 pub struct Failed(String);
 
 impl Failed {
-    /// The text names the plugin and the cause.
+    /// Returns the error of a plugin. The text names the plugin and the cause.
     pub fn executor(error: impl std::fmt::Display) -> Failed {
         Failed(error.to_string())
     }
 }
 
-/// Something that ended with a status of its own, already described.
+/// An error with its own exit status.
 #[derive(Debug, thiserror::Error)]
 #[error("{message}")]
 pub struct Ended {
-    /// What happened.
+    /// The message to the user.
     pub message: String,
     /// The status.
     pub exit: Exit,
 }
 
-/// Says what went wrong on standard error, and returns the exit status for it. Errors about the queue as a whole
-/// name its location.
+/// Prints an error on standard error and returns its exit status. Errors about the queue as a whole name its location.
 pub fn report(error: &Error, location: Option<&Location>) -> ExitCode {
     if let Some(error) = of_output(error) {
         return report_unprinted(error);
@@ -113,17 +112,17 @@ pub fn report(error: &Error, location: Option<&Location>) -> ExitCode {
     exit.into()
 }
 
-/// Says that what was asked for could not be printed, and returns the exit status for it.
+/// Prints that standard output cannot be written and returns the exit status.
 pub fn report_unprinted(error: &io::Error) -> ExitCode {
     if error.kind() == io::ErrorKind::BrokenPipe {
-        // Whoever read our output has seen enough, as with `queuectl list | head`.
+        // The reader has seen enough, as in `queuectl list | head`.
         return Exit::OK.into();
     }
     diagnostics::error(&format!("cannot write to standard output: {error}"));
     Exit::NEGATIVE.into()
 }
 
-/// The error and its causes in one line. Many errors quote their cause already; those are not said twice.
+/// Returns the error and its causes in one line. A cause that its error already quotes is not repeated.
 pub fn in_words(error: &Error) -> String {
     let mut words = String::new();
     for cause in error.chain().map(ToString::to_string) {
@@ -136,7 +135,7 @@ pub fn in_words(error: &Error) -> String {
     words
 }
 
-/// The exit status for an error.
+/// Returns the exit status for an error.
 pub fn classify(error: &Error) -> Exit {
     error.chain().find_map(classify_cause).unwrap_or(Exit::INTERNAL)
 }
@@ -169,7 +168,7 @@ fn classify_cause(cause: &(dyn std::error::Error + 'static)) -> Option<Exit> {
     if usage {
         return Some(Exit::USAGE);
     }
-    // Input and output of the command itself, such as a full disk under a redirected standard output.
+    // I/O of the command itself, such as a full disk under a redirected standard output.
     cause.is::<io::Error>().then_some(Exit::NEGATIVE)
 }
 
@@ -219,7 +218,7 @@ fn classify_store(error: &StoreError) -> Exit {
     }
 }
 
-/// The error of our own output, if it is one: other input and output says what it was about, on top of the cause.
+/// Returns the error if it comes from writing our own output. Other I/O errors carry context on top of the cause.
 fn of_output(error: &Error) -> Option<&io::Error> {
     error.downcast_ref().filter(|_| error.chain().len() == 1)
 }

@@ -8,7 +8,7 @@ use clap::{ArgAction, Args, ValueEnum};
 use crate::output::Output;
 use crate::output::format::Format;
 
-/// Names the descriptor to read the location from; see `secret`.
+/// The option that names the descriptor to read the location from; see `secret`.
 pub const SECRET: &str = "internal-secret";
 
 /// Options that every command takes, before or after its name.
@@ -68,7 +68,7 @@ impl Global {
         Output::new(self.format.unwrap_or(short), self.raw)
     }
 
-    /// Makes the choice of `--color` hold for all that is printed from here on.
+    /// Applies `--color` to everything printed from now on.
     pub fn choose_color(&self) {
         match self.color {
             ColorWhen::Auto => anstream::ColorChoice::Auto,
@@ -88,7 +88,7 @@ pub enum ColorWhen {
     Never,
 }
 
-/// How log lines look.
+/// Format of log lines.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
 pub enum LogFormat {
     // No documentation on the values: clap would then print every help page in its long form.

@@ -1,7 +1,7 @@
-//! The command line as clap is to read it, made from the registry of commands.
+//! The clap grammar of the command line, derived from the table of commands.
 //!
-//! The forms with a colon (`dlq:list`) are the documented ones. With a hyphen in its place they mean the same, and so do
-//! the spaced forms (`dlq list`): hidden groups, of which the name alone lists.
+//! The forms with a colon (`dlq:list`) are documented. The hyphen form (`dlq-list`) is an alias, the spaced form
+//! (`dlq list`) a member of a hidden group. A group alone lists.
 
 use std::ffi::OsString;
 
@@ -36,7 +36,7 @@ Examples:
   queuectl worker:start --count 2         run jobs with two worker processes
   queuectl dlq:list                       which jobs failed for good, and why";
 
-/// The command line, without commands.
+/// Returns the command line without commands.
 pub fn root() -> Command {
     Global::augment_args(Command::new("queuectl"))
         .about(ABOUT)
@@ -48,15 +48,15 @@ pub fn root() -> Command {
         .disable_help_subcommand(true)
 }
 
-/// The command line with all commands.
+/// Returns the command line with all commands.
 pub fn whole() -> Command {
     root()
         .subcommands(COMMANDS.iter().map(Entry::command))
         .subcommands(groups().map(group))
 }
 
-/// The command line with a single command or group, the first one that is named. It may be the wrong one, if it is an
-/// option's value; then the command line does not fit.
+/// Returns the command line with one command or group: the first that a word names. If that word is an option's value, the
+/// grammar does not fit the command line.
 pub fn with_one_command(words: &[OsString]) -> Option<Command> {
     let named = |word: &str| {
         let group_of = || groups().find(|name| *name == word).map(group);
@@ -67,7 +67,7 @@ pub fn with_one_command(words: &[OsString]) -> Option<Command> {
     Some(Global::augment_args(root).subcommand(command))
 }
 
-/// The names of the groups, in the order of their commands.
+/// Returns the names of the groups, in the order of their commands.
 pub fn groups() -> impl Iterator<Item = &'static str> {
     let mut last = None;
     COMMANDS
@@ -76,7 +76,7 @@ pub fn groups() -> impl Iterator<Item = &'static str> {
         .filter(move |group| last.replace(*group) != Some(*group))
 }
 
-/// A group of commands in their spaced form; alone, it lists.
+/// Returns a group of commands in their spaced form.
 fn group(name: &'static str) -> Command {
     let members = || {
         COMMANDS
@@ -99,7 +99,7 @@ fn lister(group: &str) -> Option<&'static Entry> {
     find(&format!("{group}:list"))
 }
 
-/// What a command line that fits the grammar asks for; none if it names no command.
+/// Reads matches of the grammar; none if they have no command.
 pub fn read(
     matches: &ArgMatches,
     words: &[OsString],

@@ -1,16 +1,16 @@
-//! The `queuectl` command line: reads it, runs one command, reports how that went.
+//! The `queuectl` command line: reads it, runs one command, reports the result.
 //!
-//! - `commands/`: one file a command, and the table of all. A command calls the store, the DLQ or the node and hands over
-//!   views. `registry`: what a command is. `load`: views that take more than one look into the store.
-//! - `grammar`: the table as clap is to read it. `parse`: reading. `tips`: what is said about words that are not in it.
+//! - `commands/`: one file per command, and the table of all. A command calls the store, the DLQ or the node and hands over
+//!   views. `registry`: entries of the table. `load`: views that take more than one query.
+//! - `grammar`: the clap grammar of the table. `parse`: reads the command line. `tips`: help with unknown words.
 //! - `global`: the options of every command. `context`: the same, resolved.
 //! - `input/`: texts that users write (times, job JSON, lines) into types of the core. `number`: options within a range.
-//! - `output/`: views into tables, JSON and other formats. `stderr`: the way of remarks and log lines.
-//! - `secret`: a password that was given leaves the arguments and the environment.
-//! - `exit`: errors into messages and exit statuses. `logging`: log events onto standard error.
+//! - `output/`: prints views as tables, JSON and other formats. `stderr`: writes notes and log lines.
+//! - `secret`: removes a password from the arguments and the environment.
+//! - `exit`: maps errors to messages and exit statuses. `logging`: formats log events.
 //!
-//! No decision about jobs is made here; those belong to the crates below. The interface is [`main`]; `input` is visible
-//! for the fuzzer alone.
+//! This crate makes no decisions about jobs; the crates below do. Its interface is [`main`]; `input` is visible only for the
+//! fuzzer.
 
 mod commands;
 mod context;
@@ -34,7 +34,7 @@ use std::process::ExitCode;
 
 use queuectl_executor::inherit;
 
-/// Runs the command line of this process. The status is the one to exit with.
+/// Runs the command line of this process and returns the exit status.
 pub fn main() -> ExitCode {
     inherit::withhold_descriptors();
     inherit::survive_file_limit();

@@ -1,4 +1,4 @@
-//! Views that take more than one look into the store.
+//! Views that take more than one query.
 
 use queuectl_core::{Attempt, Job, State};
 use queuectl_storage::{Node, StopRequest, Store, StoreError};
@@ -34,7 +34,7 @@ fn node_view(store: &mut Store, node: Node, lives: bool) -> Result<NodeView, Sto
     })
 }
 
-/// Returns why the job's newest attempt failed. Asks the store only where there can be an answer.
+/// Returns why the job's newest attempt failed. Queries the store only if there can be an answer.
 pub fn last_error(store: &mut Store, job: &Job) -> Result<Option<String>, StoreError> {
     if job.fence == 0 || job.state == State::Completed {
         return Ok(None);

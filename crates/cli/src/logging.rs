@@ -1,9 +1,9 @@
 //! Log events, on standard error: one line each, for people or as JSON.
 //!
-//! Nodes log what they do; other commands log only warnings. `-v` and `-q` move the level, `QUEUECTL_LOG` replaces it
-//! with a filter such as `queuectl_worker=debug,warn`. Spans are not printed: each event says all it has to say.
+//! Nodes log from level info, other commands from warn. `-v` and `-q` change the level; `QUEUECTL_LOG` replaces it with a
+//! filter such as `queuectl_worker=debug,warn`. Spans are not printed: an event carries all its fields.
 //!
-//! A node and its worker processes do not wait for whoever reads their log; see [`crate::stderr`]. An event of the name
+//! A node and its worker processes do not wait for the reader of their log; see [`crate::stderr`]. An event of the name
 //! [`FINAL_MESSAGE`] is followed by the end of the process, so it alone is waited for.
 
 mod format;
@@ -26,7 +26,7 @@ use crate::global::{Global, LogFormat};
 use crate::stderr::{color, queue};
 use format::{JsonLines, TextLines};
 
-/// While it lives, the process logs. Then the last lines are written.
+/// Flushes the log when dropped.
 pub struct Logging(());
 
 impl Drop for Logging {
@@ -70,13 +70,13 @@ pub fn start(global: &Global, is_node: bool) -> Result<Logging> {
     Ok(Logging(()))
 }
 
-/// What the standard library would write to standard error by itself, and wait for.
+/// Logs a panic, which the standard library would write to standard error and wait for.
 fn log_panic(panic: &PanicHookInfo<'_>) {
     let thread = std::thread::current();
     tracing::error!(thread = thread.name().unwrap_or("unnamed"), "{panic}");
 }
 
-/// Writes an event's line: at once, or by the queue where there is one.
+/// Writes an event's line directly, or through the queue if there is one.
 struct Writers;
 
 impl<'a> MakeWriter<'a> for Writers {

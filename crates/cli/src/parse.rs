@@ -1,7 +1,7 @@
-//! Reading the command line: what `clap::Parser::parse` does, but sooner, and with what people mean beyond the grammar.
+//! Reads the command line, as `clap::Parser::parse` does, but faster and beyond the grammar.
 //!
-//! `grammar` says which words there are, `tips` what is said about others. What a command means by words that the grammar
-//! takes otherwise is up to the command, see [`Run::reread`](crate::registry::Run::reread).
+//! `grammar` defines the words, `tips` helps with unknown ones. A command can replace words that the grammar misreads, see
+//! [`Run::reread`](crate::registry::Run::reread).
 
 use std::ffi::OsString;
 use std::io::{self, Write};
@@ -14,8 +14,10 @@ use crate::global::Global;
 use crate::registry::{Reading, Ready};
 use crate::{exit, grammar, tips};
 
-/// Reads the command line of this process. If it asks for help, or has a mistake in it, that is printed, and the status is
-/// what comes back.
+/// Reads the command line of this process.
+///
+/// # Errors
+/// The exit status, after help or a mistake has been printed.
 pub fn parse() -> Result<(Global, Ready), ExitCode> {
     let words: Vec<OsString> = std::env::args_os().collect();
     understand(words).map_err(|error| refuse(&error))
@@ -39,8 +41,8 @@ fn understand(mut words: Vec<OsString>) -> Result<(Global, Ready), clap::Error> 
     }
 }
 
-/// Reads these words. All of clap takes longer than many a command, so a command line without a mistake is read by a grammar
-/// of one command. Nothing is taken down again; the process ends soon enough.
+/// Reads these words. Describing all commands to clap takes longer than many commands run, so a grammar of one command is
+/// tried first. Grammars are not dropped, because the process ends soon.
 fn read(words: &[OsString], is_again: bool) -> Result<(Global, Reading), clap::Error> {
     if let Some(mut one) = grammar::with_one_command(words).map(ManuallyDrop::new)
         && let Ok(matches) = one.try_get_matches_from_mut(words).map(ManuallyDrop::new)
@@ -48,7 +50,7 @@ fn read(words: &[OsString], is_again: bool) -> Result<(Global, Reading), clap::E
     {
         return Ok(read);
     }
-    // Help, or a mistake: what is said of it may need the whole.
+    // Help and messages about mistakes may need all commands.
     let mut whole = ManuallyDrop::new(grammar::whole());
     whole.build();
     let matches = whole.try_get_matches_from_mut(words);
@@ -59,7 +61,7 @@ fn read(words: &[OsString], is_again: bool) -> Result<(Global, Reading), clap::E
     read.map_err(|error| tips::amend(error, &whole, words))
 }
 
-/// Prints help or what is wrong with the command line, as clap would, but does not pass over that it cannot be printed.
+/// Prints help or a mistake, as clap would, but reports help that cannot be printed.
 fn refuse(error: &clap::Error) -> ExitCode {
     let printed = error.print().and_then(|()| io::stdout().flush());
     match printed {

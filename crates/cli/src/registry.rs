@@ -1,4 +1,4 @@
-//! What a command is to the command line. The table of all commands is [`crate::commands::COMMANDS`].
+//! Commands as entries of a table. The table is [`crate::commands::COMMANDS`].
 
 use std::ffi::OsString;
 
@@ -8,13 +8,12 @@ use clap::{ArgMatches, Args, Command};
 use crate::context::Context;
 use crate::exit::Exit;
 
-/// The arguments of a command, and what it does with them.
+/// The arguments of a command, which can run it.
 pub trait Run: Args + 'static {
-    /// Returns the words that are meant by those of the command line, where the grammar makes something else of them. They
-    /// are then read again.
+    /// Returns the words to read instead, if the grammar misread the command line. `is_again` is set for such words.
     ///
     /// # Errors
-    /// A mistake that the grammar does not see, in words.
+    /// A mistake that the grammar does not find.
     fn reread(&mut self, _words: &[OsString], _is_again: bool) -> Result<Option<Vec<OsString>>, String> {
         Ok(None)
     }
@@ -30,7 +29,7 @@ pub struct Ready {
     run: Act,
 }
 
-/// What a command does, given its arguments.
+/// A command with its arguments, as a function.
 type Act = Box<dyn FnOnce(&Context) -> Result<Exit>>;
 
 impl Ready {
@@ -40,34 +39,34 @@ impl Ready {
     }
 }
 
-/// What a command line asks for.
+/// The result of reading a command line.
 pub enum Reading {
-    /// This command.
+    /// A command.
     Ready(Ready),
-    /// What these words ask for.
+    /// Other words to read instead.
     Again(Vec<OsString>),
-    /// Nothing: there is a mistake in it.
+    /// A mistake, as a message.
     Mistake(String),
 }
 
 /// A command in the table.
 pub struct Entry {
-    /// Its name; those of a group have a colon in it.
+    /// Its name, such as `list` or `dlq:list`.
     pub name: &'static str,
     aliases: &'static [&'static str],
-    /// No help shows it.
+    /// Whether help leaves it out.
     pub is_hidden: bool,
-    /// It neither runs, stops nor removes anything, so that it may be suggested for its letters alone.
+    /// Whether a tip may name it for a typing mistake: it runs, stops and removes nothing.
     pub is_harmless: bool,
-    /// It is a node or a worker process: those log what they do.
+    /// Whether it is a node or a worker process, which log more.
     pub is_node: bool,
-    /// It is about other queues than the one that the global options name.
+    /// Whether its arguments name the queues, not the global options.
     pub names_queues: bool,
     augment: fn(Command) -> Command,
     read: fn(&'static Entry, &ArgMatches, &[OsString], bool) -> Result<Reading, clap::Error>,
 }
 
-/// Returns the entry of a command with these arguments. Its hyphen form and its spaced form follow from the name.
+/// Returns the entry of a command with arguments of type `A`. The hyphen form and the spaced form follow from the name.
 pub const fn command<A: Run>(name: &'static str) -> Entry {
     Entry {
         name,
@@ -82,7 +81,7 @@ pub const fn command<A: Run>(name: &'static str) -> Entry {
 }
 
 impl Entry {
-    /// Adds names that mean the same, and that no help shows.
+    /// Adds hidden aliases.
     pub const fn aliases(mut self, aliases: &'static [&'static str]) -> Entry {
         self.aliases = aliases;
         self
@@ -124,10 +123,10 @@ impl Entry {
         std::iter::once(self.name).chain(self.aliases.iter().copied())
     }
 
-    /// Returns the command as clap is to read it. Its options are described only when it is named.
+    /// Returns the clap command. Clap describes its options only if the command is used.
     pub fn command(&self) -> Command {
         let hyphens = self.names().filter(|name| name.contains(':'));
-        // Clap keeps nothing but static names; the process ends soon enough.
+        // Clap takes static names only; the process ends soon.
         let hyphens = hyphens.map(|name| &*name.replace(':', "-").leak());
         Command::new(self.name)
             .aliases(self.aliases)
@@ -136,7 +135,7 @@ impl Entry {
             .defer(self.augment)
     }
 
-    /// Returns the same as a member of its group.
+    /// Returns the clap command of its spaced form.
     pub fn spaced(&self) -> Option<Command> {
         let member = |name: &'static str| Some(name.split_once(':')?.1);
         let command = Command::new(member(self.name)?);
@@ -147,7 +146,7 @@ impl Entry {
         )
     }
 
-    /// Describes its arguments as those of another command.
+    /// Adds its arguments to another clap command.
     pub fn augment(&self, command: Command) -> Command {
         (self.augment)(command)
     }

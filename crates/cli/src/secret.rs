@@ -1,25 +1,25 @@
-//! Keeping the password of a server out of sight. What was typed or exported stays in the memory from which the system shows
-//! the arguments and the environment of a process, to `ps` and to every job that runs as the same user. So a process that
-//! was given a password starts itself anew without it, under the same number, and reads it from a pipe.
+//! Hides the password of a server. The system shows the arguments and the initial environment of a process to `ps` and to
+//! every job of the same user. So a process that was given a password executes itself again without it, under the same
+//! process number, and reads the location from a pipe.
 //!
-//! Not done on Windows, where other processes cannot look, and for `db:copy`, which has two locations and ends soon.
+//! Not on Windows, where other processes cannot look, and not for `db:copy`, which has two locations and ends soon.
 
 use anyhow::Result;
 use queuectl_storage::{Location, PostgresLocation};
 
 use crate::global::Global;
 
-/// Starts this process anew if its arguments or its environment have a password in them.
+/// Executes this process again if its arguments or its environment contain a password.
 pub fn leave_sight(global: &Global, location: &Location) -> Result<()> {
     imp::leave_sight(global, location)
 }
 
-/// The location that the one who started this process hands over.
+/// Reads the location that the parent process hands over.
 pub fn receive(descriptor: u32) -> Result<String> {
     imp::receive(descriptor)
 }
 
-/// Prepares a process of the same node to get the location with its password. What is returned is kept until it was started.
+/// Prepares a process of the same node to receive the location. Keep the result until the process has started.
 pub fn hand_over(command: &mut std::process::Command, place: &PostgresLocation) -> Result<Handed> {
     imp::hand_over(command, place)
 }
@@ -46,7 +46,7 @@ mod imp {
     /// The reading end of a pipe, which the new process inherits.
     pub type Handed = Option<PipeReader>;
 
-    /// What fits into a pipe that nobody reads yet.
+    /// Bytes that fit into a pipe without a reader.
     const MOST: usize = 32 * 1024;
 
     pub fn leave_sight(global: &Global, location: &Location) -> Result<()> {
@@ -77,7 +77,7 @@ mod imp {
         Err(again.exec()).context("cannot take the password out of sight")
     }
 
-    /// The arguments with a harmless location instead of the one that was given.
+    /// Returns the arguments with the password left out of the location.
     fn without_location(mut words: Vec<OsString>, given: Option<&OsStr>) -> Vec<OsString> {
         let Some(given) = given else {
             return words;
@@ -177,7 +177,7 @@ mod imp {
 
     use crate::global::Global;
 
-    /// Nothing is handed over but the environment.
+    /// The environment is enough.
     pub type Handed = ();
 
     pub fn leave_sight(_: &Global, _: &Location) -> Result<()> {

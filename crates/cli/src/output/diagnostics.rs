@@ -1,4 +1,4 @@
-//! Remarks and errors, on standard error. A closed standard error is nobody listening, and no reason to fail.
+//! Notes and errors on standard error. A closed standard error is not a failure.
 
 use std::fmt::Arguments;
 use std::io::Write;
@@ -13,27 +13,27 @@ const ERROR: Style = AnsiColor::Red.on_default().bold();
 /// Bold yellow, for hints and warnings.
 const HINT: Style = AnsiColor::Yellow.on_default().bold();
 
-/// An error.
+/// Prints an error.
 pub fn error(message: &str) {
     write(format_args!("{ERROR}error:{ERROR:#} {}\n", line(message)));
 }
 
-/// What to do about an error.
+/// Prints what to do about an error.
 pub fn hint(message: &str) {
     write(format_args!("{HINT}hint:{HINT:#} {}\n", line(message)));
 }
 
-/// Something that went wrong, without making the command fail.
+/// Prints a problem that does not fail the command.
 pub fn warning(message: &str) {
     write(format_args!("{HINT}warning:{HINT:#} {}\n", line(message)));
 }
 
-/// Something worth knowing.
+/// Prints a note.
 pub fn note(message: &str) {
     write(format_args!("{}\n", line(message)));
 }
 
-/// A question that is answered on the same line.
+/// Prints a question; the answer follows on the same line.
 pub fn ask(question: &str) {
     write(format_args!("{}", line(question)));
 }

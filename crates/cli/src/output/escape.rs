@@ -1,13 +1,13 @@
-//! Making control characters visible, so that names and output cannot command the terminal.
+//! Makes control characters visible, so that names and output cannot control the terminal.
 //!
-//! C0 and C1 controls, DEL, the separators of lines and paragraphs, the characters that change the direction of writing
-//! and those that nobody can see (marks of byte order, tags) are shown as escapes. Line feed and tab stay in output, and
-//! become escapes where text must stay on one line. Joiners stay: emoji and the scripts of India need them.
+//! Escaped are C0 and C1 controls, DEL, line and paragraph separators, characters that change the text direction, and
+//! invisible ones (byte order marks, tags). Output keeps line feeds and tabs; text for one line does not. Joiners stay,
+//! because emoji and Indic scripts need them.
 
 use std::borrow::Cow;
 use std::io::{self, Write};
 
-/// Whether a terminal, or the reader's eye, could be fooled by it.
+/// Returns whether a character could control the terminal or deceive the reader.
 pub fn is_unsafe(c: char) -> bool {
     let separates = matches!(c, '\u{2028}' | '\u{2029}');
     let turns =
@@ -16,7 +16,7 @@ pub fn is_unsafe(c: char) -> bool {
     c.is_control() || separates || turns || hides
 }
 
-/// Text for one line: every unsafe character escaped, line feeds and tabs too.
+/// Returns text for one line: every unsafe character is escaped, including line feeds and tabs.
 pub fn line(text: &str) -> Cow<'_, str> {
     if !text.contains(is_unsafe) {
         return Cow::Borrowed(text);
@@ -40,12 +40,12 @@ fn visible(c: char) -> String {
     }
 }
 
-/// Writes bytes of any kind: as they are, or with what is unsafe or no UTF-8 escaped. A character may be split over
-/// two writes.
+/// Writes any bytes, unchanged or with unsafe characters and invalid UTF-8 escaped. A character may be split over two
+/// writes.
 pub struct BytesWriter<W> {
     out: W,
     raw: bool,
-    /// The beginning of a character whose rest has not come yet; at most three bytes.
+    /// Start of an incomplete character; at most three bytes.
     partial: Vec<u8>,
 }
 
@@ -107,12 +107,12 @@ impl<W: Write> BytesWriter<W> {
         Ok(())
     }
 
-    /// Passes on what is written; the beginning of a split character stays for its rest to come.
+    /// Flushes, except for an incomplete character.
     pub fn flush(&mut self) -> io::Result<()> {
         self.out.flush()
     }
 
-    /// Writes what is left of a split character, and flushes.
+    /// Writes an incomplete character as escapes, and flushes.
     pub fn finish(&mut self) -> io::Result<()> {
         let partial = std::mem::take(&mut self.partial);
         if partial == b"\r" {

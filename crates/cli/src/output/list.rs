@@ -1,4 +1,4 @@
-//! Results that come one by one.
+//! Results printed one by one.
 
 use std::io::{self, BufWriter, StdoutLock, Write};
 
@@ -8,7 +8,7 @@ use super::format::{Encode, Format, Shape, json};
 use super::page::Page;
 use super::table::{Cell, Column, Table};
 
-/// A list under construction. Programs get each item at once, people a table at the end.
+/// A list. Programs get each item at once, people a table at the end.
 pub enum List {
     Table(Table),
     Encoded(Box<dyn Encode>, BufWriter<StdoutLock<'static>>),
@@ -24,7 +24,7 @@ impl List {
         Ok(List::Encoded(encoder, out))
     }
 
-    /// Adds an item: the view for programs, the cells for people.
+    /// Adds an item: programs get the view, people the cells.
     pub fn item<T: Into<Cell>>(
         &mut self,
         view: &impl Serialize,
@@ -37,7 +37,7 @@ impl List {
         Ok(())
     }
 
-    /// Prints the rest.
+    /// Ends the list.
     pub fn end(self) -> io::Result<()> {
         match self {
             List::Table(table) => table.print(),
@@ -49,7 +49,7 @@ impl List {
     }
 }
 
-/// Documents that have nothing to do with one another. Whoever started them flushes what they are written to.
+/// Independent documents. The caller flushes.
 pub struct Records<W> {
     encoder: Option<Box<dyn Encode>>,
     raw: bool,
@@ -62,7 +62,7 @@ impl<W: Write> Records<W> {
         Records { encoder, raw, out }
     }
 
-    /// Prints one: the view to programs, the line to people.
+    /// Prints one: programs get the view, people the line.
     pub fn item(&mut self, view: &impl Serialize, line: &str) -> io::Result<()> {
         match &mut self.encoder {
             Some(encoder) => encoder.item(&json::to_line(view)?, &mut self.out),
@@ -70,7 +70,7 @@ impl<W: Write> Records<W> {
         }
     }
 
-    /// Flushes what they are written to.
+    /// Flushes the output.
     pub fn flush(&mut self) -> io::Result<()> {
         self.out.flush()
     }

@@ -1,12 +1,11 @@
-//! What is printed: results to standard output, remarks and errors to standard error.
+//! Prints results to standard output, notes and errors to standard error.
 //!
-//! A command hands over views and says how they look to people: as a page of text, or as cells of a table. [`Output`]
-//! prints them in the format that was chosen, so no command knows which one that is. A new format for programs is an
-//! [`format::Encode`] in a file of its own, and a line in [`format`].
+//! A command hands over views, and how people see them: as a page of text or as cells of a table. [`Output`] prints them in
+//! the chosen format; no command knows which one that is. A new format for programs is an implementation of
+//! [`format::Encode`] in its own file, registered in [`format`].
 //!
-//! - [`format`]: the formats, those for programs a file each.
+//! - [`format`]: the formats. [`list`]: results printed one by one. [`diagnostics`]: notes and errors.
 //! - [`page`], [`table`], [`time`]: text, columns and times for people. [`escape`]: control characters made visible.
-//! - [`list`]: results that come one by one. [`diagnostics`]: remarks and errors.
 
 pub mod diagnostics;
 pub mod escape;
@@ -26,11 +25,11 @@ use self::list::{List, Records};
 use self::page::Page;
 use self::table::Column;
 
-/// How results are printed. Chosen once; every command prints through it.
+/// Prints the results of a command in the chosen format.
 #[derive(Debug, Clone, Copy)]
 pub struct Output {
     format: Format,
-    /// Control characters are printed as they are.
+    /// Print control characters unescaped.
     raw: bool,
 }
 
@@ -39,7 +38,7 @@ impl Output {
         Output { format, raw }
     }
 
-    /// Prints one document, to people as that page.
+    /// Prints one document. People get the page.
     pub fn document(
         &self,
         view: &impl Serialize,
@@ -63,63 +62,63 @@ impl Output {
         }
     }
 
-    /// Says what a command has done: the view to programs, the line to people. See [`warn_unprinted`].
+    /// Prints what a command has done: programs get the view, people the line. Does not fail, see [`warn_unprinted`].
     pub fn done(&self, view: &impl Serialize, line: &str) {
         let printed = self.document(view, |page| page.line(line));
         warn_unprinted(printed, || line.to_owned());
     }
 
-    /// Starts a list, for people a table with these columns.
+    /// Starts a list. People get a table with these columns.
     pub fn list(&self, columns: &[Column]) -> io::Result<List> {
         List::start(self.format, Shape::Array, columns, self.raw)
     }
 
-    /// The same for a list that may be long: each item is a line of its own in JSON, too.
+    /// Starts a list that can be long: its JSON has one item a line.
     pub fn long_list(&self, columns: &[Column]) -> io::Result<List> {
         List::start(self.format, Shape::LongArray, columns, self.raw)
     }
 
-    /// Starts documents that have nothing to do with one another, such as what became of each of several jobs.
+    /// Starts a sequence of independent documents, such as the result for each of several jobs.
     pub fn records<W: Write>(&self, out: W) -> Records<W> {
         Records::new(self.format, self.raw, out)
     }
 
-    /// Returns whether bytes of any kind can be printed. Programs get documents.
+    /// Returns whether raw bytes can be printed. Programs get documents instead.
     pub fn takes_bytes(&self) -> bool {
         self.format.is_for_people()
     }
 
-    /// Returns the way for bytes of any kind.
+    /// Returns a writer for raw bytes.
     pub fn bytes(&self) -> BytesWriter<io::StdoutLock<'static>> {
         BytesWriter::new(io::stdout().lock(), self.raw)
     }
 
-    /// Says on standard error what people should know about a result. Programs can tell by themselves.
+    /// Prints a note about a result for people on standard error.
     pub fn remark(&self, remark: &str) {
         if self.format.is_for_people() {
             diagnostics::note(remark);
         }
     }
 
-    /// Returns how many items of a list to print: as many as asked for, else few for people and all for programs.
+    /// Returns how many items of a list to print. The default is `few` for people and all for programs.
     pub fn limit(&self, asked: Option<u32>, few: u32) -> Option<u32> {
         asked.or(self.format.is_for_people().then_some(few))
     }
 
-    /// Returns whether every field of a view is printed, so that it is worth looking up.
+    /// Returns whether every field of a view is printed. Otherwise a field that tables lack need not be looked up.
     pub fn prints_all_fields(&self) -> bool {
         !self.format.is_for_people()
     }
 
-    /// Returns whether control characters are printed as they are.
+    /// Returns whether control characters are printed unescaped.
     pub fn is_raw(&self) -> bool {
         self.raw
     }
 }
 
-/// Warns if what was done, which is put in words only then, could not be printed. What was done stands whether or not
-/// anybody can read about it: the remaining acts follow, and the exit status is theirs, or a script would repeat what has
-/// been done. Commands that only read fail instead. A reader who left has read enough.
+/// Warns if the report about a change could not be printed; `words` describes the change. The command goes on, and its exit
+/// status is that of the change, because a script would otherwise repeat it. Commands that only read fail instead. A
+/// closed pipe is not reported.
 pub fn warn_unprinted(printed: io::Result<()>, words: impl FnOnce() -> String) {
     match printed {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => diagnostics::warning(&format!(

@@ -8,7 +8,7 @@ use super::table::{Cell, Column, Table};
 /// Width of the names of fields.
 const NAMES: usize = 13;
 
-/// A page under construction; what is added is printed at once.
+/// A page of text, printed as it is written.
 pub struct Page {
     raw: bool,
 }
@@ -18,12 +18,12 @@ impl Page {
         Page { raw }
     }
 
-    /// Adds one line of text from anywhere.
+    /// Adds one line, escaped.
     pub fn line(&mut self, text: &str) -> io::Result<()> {
         Page::write_line(&mut io::stdout(), text, self.raw)
     }
 
-    /// Adds text as it is: several lines of our own, or statements.
+    /// Adds trusted text, unescaped.
     pub fn text(&mut self, text: &str) -> io::Result<()> {
         writeln!(io::stdout(), "{text}")
     }
@@ -35,7 +35,7 @@ impl Page {
         Page::write_line(&mut out, value, self.raw)
     }
 
-    /// Adds a field of any number of lines.
+    /// Adds a field with any number of lines.
     pub fn block(&mut self, name: &str, value: &str) -> io::Result<()> {
         for (at, line) in value.lines().enumerate() {
             self.field(if at == 0 { name } else { "" }, line)?;
@@ -54,7 +54,7 @@ impl Page {
         table.print()
     }
 
-    /// Writes one line of text from anywhere.
+    /// Writes one line, escaped unless `raw`.
     pub fn write_line(out: &mut impl Write, text: &str, raw: bool) -> io::Result<()> {
         if raw {
             writeln!(out, "{text}")

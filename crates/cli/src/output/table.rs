@@ -1,5 +1,5 @@
-//! Columns for people. A terminal shows as much as fits its width: the least important columns go first, and long texts are
-//! shortened. Elsewhere everything is there.
+//! Tables for people. On a terminal they fit its width: the least important columns are left out and long texts shortened.
+//! Elsewhere nothing is left out.
 
 use std::io::{self, IsTerminal, Write};
 
@@ -9,31 +9,31 @@ use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
 use super::escape;
 
-/// Blanks between columns.
+/// Spaces between columns.
 const GAP: usize = 2;
-/// What stands for what was left out.
+/// Stands for omitted text.
 const ELLIPSIS: char = '…';
 
-/// What a column is, and what may become of it where there is no room.
+/// A column, and how it gives way on a narrow terminal.
 #[derive(Debug, Clone, Copy)]
 pub struct Column {
     heading: &'static str,
     shorten: Shorten,
-    /// The highest goes first; 0 stays.
+    /// The highest is left out first; 0 always stays.
     expendable: u8,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Shorten {
     Never,
-    /// Down to that width, at the end.
+    /// At the end, to that width at least.
     End(usize),
-    /// Down to that width, in the middle: ids, names, paths and commands differ at both ends.
+    /// In the middle, to that width at least: ids, names, paths and commands differ at both ends.
     Middle(usize),
 }
 
 impl Column {
-    /// A column of short texts, which are never shortened.
+    /// Returns a column of short texts, which are never shortened.
     pub const fn whole(heading: &'static str) -> Column {
         Column {
             heading,
@@ -42,7 +42,7 @@ impl Column {
         }
     }
 
-    /// A column of sentences, shortened at their end.
+    /// Returns a column of sentences, shortened at the end.
     pub const fn sentence(heading: &'static str, least: usize) -> Column {
         Column {
             heading,
@@ -51,7 +51,7 @@ impl Column {
         }
     }
 
-    /// A column of names, shortened in the middle.
+    /// Returns a column of names, shortened in the middle.
     pub const fn name(heading: &'static str, least: usize) -> Column {
         Column {
             heading,
@@ -60,14 +60,14 @@ impl Column {
         }
     }
 
-    /// The same column, which may be left out, before those with a lower rank.
+    /// Lets the column be left out, before those with a lower rank.
     pub const fn expendable(mut self, rank: u8) -> Column {
         self.expendable = rank;
         self
     }
 }
 
-/// A text with its looks.
+/// A styled text.
 #[derive(Debug, Clone)]
 pub struct Cell {
     text: String,
@@ -85,7 +85,7 @@ impl<T: Into<String>> From<T> for Cell {
 }
 
 impl Cell {
-    /// Returns a job's state in its colour.
+    /// Returns the coloured name of a job's state.
     pub fn of_state(state: State) -> Cell {
         let colour = match state {
             State::Pending | State::Scheduled => None,
@@ -102,7 +102,7 @@ impl Cell {
     }
 }
 
-/// A table under construction.
+/// A table.
 pub struct Table {
     columns: Vec<Column>,
     rows: Vec<Vec<Cell>>,
@@ -119,7 +119,7 @@ impl Table {
         }
     }
 
-    /// Adds a row, whose texts may be from anywhere.
+    /// Adds a row. Texts are escaped.
     pub fn row<T: Into<Cell>>(&mut self, cells: impl IntoIterator<Item = T>) {
         let cells = cells.into_iter().map(|cell| self.on_one_line(cell.into()));
         let cells = cells.collect();
@@ -139,7 +139,7 @@ impl Table {
     pub fn print(self) -> io::Result<()> {
         let width = terminal_width();
         let mut out: Box<dyn Write> = if self.raw {
-            // Anstream would take out what a name or command brought along, too.
+            // Anstream would also strip escape sequences from names and commands.
             Box::new(io::stdout().lock())
         } else {
             Box::new(anstream::stdout().lock())
@@ -187,7 +187,7 @@ impl Table {
     }
 }
 
-/// The width of each column, none if it is left out: as much of the whole widths as there is room for.
+/// Returns the width of each column; none if it is left out.
 fn widths(columns: &[Column], most: &[usize], room: Option<usize>) -> Vec<Option<usize>> {
     let Some(room) = room else {
         return most.iter().copied().map(Some).collect();
@@ -220,7 +220,7 @@ fn widths(columns: &[Column], most: &[usize], room: Option<usize>) -> Vec<Option
     widths
 }
 
-/// The text in that width.
+/// Returns the text, shortened to that width.
 fn shorten(text: &str, width: usize, how: Shorten) -> String {
     if text.width() <= width || how == Shorten::Never {
         return text.to_owned();
@@ -239,7 +239,7 @@ fn shorten(text: &str, width: usize, how: Shorten) -> String {
     format!("{head}{ELLIPSIS}{tail}")
 }
 
-/// As many characters as fit.
+/// Returns as many characters as fit.
 fn fitting(chars: impl Iterator<Item = char>, room: usize) -> String {
     let mut used = 0;
     chars
@@ -250,7 +250,7 @@ fn fitting(chars: impl Iterator<Item = char>, room: usize) -> String {
         .collect()
 }
 
-/// The width to fit into; none if nobody looks at it, or as much as you like.
+/// Returns the width of the terminal; none if standard output is not one.
 fn terminal_width() -> Option<usize> {
     let out = io::stdout();
     if !out.is_terminal() {

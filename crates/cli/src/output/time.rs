@@ -6,13 +6,13 @@ use jiff::tz::TimeZone;
 use queuectl_core::Timestamp;
 use queuectl_core::show_time;
 
-/// The time on the user's clock: `2026-11-24 16:05:09`.
+/// Returns the local time: `2026-11-24 16:05:09`.
 pub fn local(time: Timestamp) -> String {
     let zoned = time.to_jiff().to_zoned_datetime(TimeZone::system());
     zoned.strftime("%Y-%m-%d %H:%M:%S").to_string()
 }
 
-/// How far away a time is, roughly: `in 4s`, `12m ago`.
+/// Returns the approximate distance of a time: `in 4s`, `12m ago`.
 pub fn relative(time: Timestamp, now: Timestamp) -> String {
     if time > now {
         format!("in {}", rough(time.since(now)))
@@ -21,7 +21,7 @@ pub fn relative(time: Timestamp, now: Timestamp) -> String {
     }
 }
 
-/// A duration in its largest unit, for tables.
+/// Returns a duration in its largest unit.
 pub fn rough(duration: Duration) -> String {
     let seconds = duration.as_secs();
     match seconds {
@@ -32,7 +32,7 @@ pub fn rough(duration: Duration) -> String {
     }
 }
 
-/// A duration as exactly as one wants to read it: `850ms`, `12.3s`, `1h 5m 3s`.
+/// Returns a duration with the precision that suits it: `850ms`, `12.3s`, `1h 5m 3s`.
 pub fn exact(duration: Duration) -> String {
     let ms = duration.as_millis();
     match ms {

@@ -1,5 +1,5 @@
-//! Standard error, where remarks, errors and log lines go. A node and its worker processes never wait for whoever reads
-//! it, see `queue`; any other process does.
+//! Standard error, for notes, errors and log lines. A node and its worker processes never wait for its reader, see `queue`;
+//! other processes do.
 
 pub mod queue;
 
@@ -23,6 +23,6 @@ pub fn write(lines: &[u8]) -> io::Result<()> {
 
 /// Writes lines that a worker process wrote.
 pub fn pass_on(lines: &[u8]) {
-    // A closed standard error is nobody listening.
+    // A closed standard error is not a failure.
     let _ = write(lines);
 }

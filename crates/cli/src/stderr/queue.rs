@@ -1,44 +1,43 @@
-//! The way of a node's log lines to standard error: a bounded queue, and a thread of its own that writes.
+//! A bounded queue of log lines, and the thread that writes them to standard error.
 //!
-//! A reader may stall: a pipe that nobody empties, a terminal after Ctrl-S, a disk that hangs. Whoever logs must not stall
-//! with it, so nothing in a node writes to standard error but this thread. Lines for which there is no room are dropped,
-//! and a line says how many once the reader goes on. Lines are not written one by one but with those of the next
-//! milliseconds, so that a busy node does not wake the thread for each.
+//! A reader can stall: a full pipe, a terminal after Ctrl-S, a disk that hangs. A node must not stall with it, so only this
+//! thread writes to standard error. Lines that do not fit into the queue are dropped, and a later line tells how many. The
+//! thread writes the lines of some milliseconds at once, so that a busy node does not wake it for each.
 
 use std::io::{self, Write};
 use std::sync::{Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// Most bytes of lines that wait.
+/// Bytes that the queue holds.
 const ROOM: usize = 4 * 1024 * 1024;
 /// How long the first line of a batch waits for others.
 const LINGER: Duration = Duration::from_millis(5);
-/// How long the end of the process waits for the last lines to be written.
+/// Time for the last lines to be written when the process ends.
 pub const LAST_LINES: Duration = Duration::from_secs(2);
-/// Between two tries to write to a pipe or terminal that is full and does not block.
+/// Pause before another write to a full, non-blocking pipe or terminal.
 const RETRY: Duration = Duration::from_millis(10);
 
-/// Where the lines of this process go, if it is a node or a worker process.
+/// The queue of this process, if it is a node or a worker process.
 static QUEUE: OnceLock<Queue> = OnceLock::new();
 
-/// The lines that wait.
+/// The lines to write.
 pub struct Queue {
     lines: Mutex<Lines>,
-    /// There is something to write.
+    /// Signals lines to write.
     filled: Condvar,
-    /// Something was written.
+    /// Signals written lines.
     written: Condvar,
 }
 
 #[derive(Default)]
 struct Lines {
     bytes: Vec<u8>,
-    /// Lines for which there was no room.
+    /// Dropped lines.
     dropped: u64,
-    /// The thread holds lines that it has not written yet.
+    /// Whether the thread holds unwritten lines.
     writing: bool,
-    /// Somebody waits until everything is written.
+    /// Whether a caller waits until everything is written.
     hurry: bool,
 }
 
@@ -48,7 +47,7 @@ impl Lines {
     }
 }
 
-/// Starts the thread. `notice` makes the line that says how many were dropped.
+/// Starts the thread. `notice` formats the line about dropped lines.
 pub fn start(notice: impl Fn(u64) -> Vec<u8> + Send + 'static) -> io::Result<()> {
     let queue = QUEUE.get_or_init(Queue::new);
     thread::Builder::new()
@@ -60,7 +59,7 @@ pub fn start(notice: impl Fn(u64) -> Vec<u8> + Send + 'static) -> io::Result<()>
         .map(drop)
 }
 
-/// The queue of this process, if it has one.
+/// Returns the queue of this process, if it has one.
 pub fn queue() -> Option<&'static Queue> {
     QUEUE.get()
 }
@@ -72,7 +71,7 @@ pub fn push(lines: &[u8]) {
     }
 }
 
-/// Waits until everything is written, or the reader has had its time.
+/// Waits until everything is written, for [`LAST_LINES`] at most.
 pub fn flush() {
     if let Some(queue) = queue() {
         queue.flush(LAST_LINES);
@@ -122,7 +121,7 @@ impl Queue {
         lines.hurry = false;
     }
 
-    /// Waits for lines and takes all that are there, with the number of those that were dropped after them.
+    /// Waits for lines and takes all of them, with the number of lines dropped after them.
     fn take(&self, buffer: &mut Vec<u8>) -> u64 {
         let mut lines = self.lines();
         lines.writing = false;
@@ -159,7 +158,7 @@ impl Queue {
     }
 }
 
-/// Writes lines. Returns how many of them could not be written.
+/// Writes lines and returns how many of them could not be written.
 fn write(to: &mut impl Write, mut lines: &[u8]) -> u64 {
     while !lines.is_empty() {
         match to.write(lines) {

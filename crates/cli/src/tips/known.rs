@@ -1,6 +1,6 @@
-//! Words of other tools, and what does here what they mean there.
+//! Words of other tools, and the commands and options of ours that do the same.
 
-/// Commands of other tools, and what to do here. A name with a colon is known in that group only.
+/// Commands of other tools and the tips for them. A name with a colon applies to that group only.
 const COMMANDS: &[(&str, &str)] = &[
     (
         "add submit push create new put schedule job task",
@@ -92,7 +92,7 @@ const COMMANDS: &[(&str, &str)] = &[
     ),
 ];
 
-/// Options of other tools, and what to do here. A word in front and a colon: with that command only.
+/// Options of other tools and the tips for them. An option after a command and a colon applies to that command only.
 const OPTIONS: &[(&str, &str)] = &[
     (
         "worker:start:--daemon worker:start:--daemonize worker:start:--background worker:start:--bg \
@@ -134,12 +134,12 @@ const OPTIONS: &[(&str, &str)] = &[
     ),
 ];
 
-/// Returns what to do instead of that command.
+/// Returns the tip for an unknown command.
 pub fn command(name: &str) -> Option<&'static str> {
     find(COMMANDS, name)
 }
 
-/// Returns what to do instead of that option, which has a command and a colon in front if it is known with that only.
+/// Returns the tip for an unknown option, or for `COMMAND:OPTION`.
 pub fn option(name: &str) -> Option<&'static str> {
     find(OPTIONS, name)
 }

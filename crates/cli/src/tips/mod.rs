@@ -1,8 +1,8 @@
-//! What is said about a word that is not in the grammar.
+//! Tips for words that are not in the grammar.
 //!
-//! Similar letters are no reason to name a command that runs, stops or removes something, or one that is hidden: whoever
-//! copies a tip must not lose anything by it. Words of other tools get the command that does what they mean there, and
-//! only its help where that command does something which cannot be taken back.
+//! Copying a tip must never do harm. A typing mistake is never corrected to a hidden command, nor to one that runs, stops
+//! or removes something. A word of another tool gets the command that does the same here, or the help of that command if it
+//! cannot be undone.
 
 mod known;
 
@@ -16,7 +16,7 @@ use queuectl_core::excerpt;
 use crate::commands::COMMANDS;
 use crate::grammar::groups;
 
-/// The commands that a tip may name for their letters alone.
+/// Returns the commands that a tip may name for a typing mistake.
 fn harmless() -> impl Iterator<Item = &'static str> + Clone {
     let mut all = COMMANDS.iter();
     std::iter::from_fn(move || all.find(|entry| entry.is_harmless).map(|entry| entry.name))
@@ -26,7 +26,7 @@ fn is_group(word: &str) -> bool {
     groups().any(|group| group == word)
 }
 
-/// The error with tips that help, in the place of those that clap finds by letters.
+/// Replaces clap's tips, which it finds by similar letters, with ours.
 pub fn amend(mut error: Error, all: &Command, words: &[OsString]) -> Error {
     let words: Vec<String> = words
         .iter()
@@ -62,7 +62,7 @@ pub fn amend(mut error: Error, all: &Command, words: &[OsString]) -> Error {
     error
 }
 
-/// What is wrong with a number, in words; the standard library's are about its types.
+/// Returns a message about a number; those of the standard library are about its types.
 fn plain_number(error: &Error) -> Option<String> {
     let why = match std::error::Error::source(error)?.to_string().as_str() {
         "invalid digit found in string" | "cannot parse integer from empty string" => "is not a whole number",
@@ -93,7 +93,7 @@ fn add(error: &mut Error, tip: Option<String>) {
     }
 }
 
-/// Clap names other commands that take a similar option, too.
+/// Removes tips about other commands that take a similar option.
 fn keep_own_tips(error: &mut Error) {
     if let Some(ContextValue::StyledStrs(tips)) = error.remove(ContextKind::Suggested) {
         let own: Vec<StyledStr> = tips
@@ -106,7 +106,7 @@ fn keep_own_tips(error: &mut Error) {
     }
 }
 
-/// Whether clap's tip is an option that no help shows.
+/// Returns whether clap's tip is a hidden option.
 fn suggests_hidden(error: &Error, all: &Command) -> bool {
     let Some(tip) = wrong(error, ContextKind::SuggestedArg) else {
         return false;
@@ -120,7 +120,7 @@ fn suggests_hidden(error: &Error, all: &Command) -> bool {
         .any(|verb| hidden(verb) || verb.get_subcommands().any(hidden))
 }
 
-/// What to do instead of a command that does not exist.
+/// Returns the tip for an unknown command.
 fn about_command(word: &str, words: &[String]) -> Option<String> {
     let lower = word.to_lowercase().replace('_', "-");
     let group = words
@@ -145,7 +145,7 @@ fn about_command(word: &str, words: &[String]) -> Option<String> {
         })
 }
 
-/// What to do instead of an option that the command does not take.
+/// Returns the tip for an unknown option.
 fn about_option(option: &str, words: &[String]) -> Option<String> {
     let before: Vec<&str> = words
         .iter()
@@ -171,7 +171,7 @@ fn about_option(option: &str, words: &[String]) -> Option<String> {
         .map(str::to_owned)
 }
 
-/// The harmless command whose name begins like that, or is but a slip away.
+/// Returns the harmless command whose name starts with that, or is one or two letters off.
 fn similar(name: &str) -> Option<&'static str> {
     let distance = |other: &&str| strsim::osa_distance(other, name);
     let begins = |other: &&str| name.len() >= 3 && other.starts_with(name);

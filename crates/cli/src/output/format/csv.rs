@@ -1,5 +1,5 @@
-//! CSV by RFC 4180: a heading, and a row for each document with its fields in their order. What a field has inside stays
-//! JSON, and null is empty. Control characters are shown as escapes, so that a row is a line.
+//! CSV as in RFC 4180: a header of field names, and a row for each document. Objects and arrays stay JSON, null is empty,
+//! and control characters are escaped, so that a row is one line.
 
 use std::fmt;
 use std::io::{self, Write};
@@ -10,7 +10,7 @@ use serde_json::value::RawValue;
 use super::Encode;
 use crate::output::escape;
 
-/// The encoder.
+/// Encodes CSV.
 #[derive(Default)]
 pub struct Csv {
     has_heading: bool,

@@ -1,4 +1,4 @@
-//! JSON, safe to look at on a terminal.
+//! JSON and JSON lines, safe to show on a terminal.
 
 use std::fmt::Write as _;
 use std::io::{self, Write};
@@ -8,8 +8,8 @@ use serde::Serialize;
 use super::{Encode, Shape};
 use crate::output::escape::is_unsafe;
 
-/// The value as one line of JSON. What a terminal could take for a command is written as `\uXXXX`, which means the
-/// same to every JSON reader.
+/// Returns the value as one line of JSON. Characters that could control a terminal are written as `\uXXXX`, which means
+/// the same to a JSON reader.
 pub fn to_line(value: &impl Serialize) -> io::Result<String> {
     let text = serde_json::to_string(value)?;
     if !text.contains(is_unsafe) {
@@ -29,7 +29,7 @@ pub fn to_line(value: &impl Serialize) -> io::Result<String> {
     Ok(safe)
 }
 
-/// One document a line; the items of a long list between brackets.
+/// Encodes JSON: one document a line, and the items of a list as an array.
 pub struct Json {
     shape: Shape,
     is_empty: bool,
@@ -73,7 +73,7 @@ impl Encode for Json {
     }
 }
 
-/// One document a line, whatever belongs together.
+/// Encodes JSON lines: one document a line, also the items of a list.
 pub struct JsonLines;
 
 impl Encode for JsonLines {

@@ -1,4 +1,4 @@
-//! The formats of results. One for programs is what it writes around and between documents: an [`Encode`].
+//! The formats of results. A format for programs is an [`Encode`].
 
 mod csv;
 pub mod json;
@@ -10,7 +10,7 @@ use clap::ValueEnum;
 use self::csv::Csv;
 use self::json::{Json, JsonLines};
 
-/// How results are printed.
+/// Format of results.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
 pub enum Format {
     // No documentation on the values: clap would then print every help page in its long form.
@@ -22,12 +22,12 @@ pub enum Format {
 }
 
 impl Format {
-    /// Returns whether people are to read it.
+    /// Returns whether it is for people.
     pub fn is_for_people(self) -> bool {
         self == Format::Table
     }
 
-    /// Returns the encoder of a format for programs.
+    /// Returns the encoder, if it is a format for programs.
     pub fn encoder(self, shape: Shape) -> Option<Box<dyn Encode>> {
         match self {
             Format::Table => None,
@@ -41,19 +41,19 @@ impl Format {
 /// How several documents belong together.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Shape {
-    /// There is one.
+    /// A single document.
     Document,
-    /// There are several that have nothing to do with one another.
+    /// Independent documents.
     Records,
-    /// They are the items of a list.
+    /// Items of a list.
     Array,
-    /// They are the items of a list that may be long.
+    /// Items of a list that can be long.
     LongArray,
 }
 
-/// A format for programs. Every document comes as one line of JSON, without the line feed.
+/// Writes documents for programs. Each is given as one line of JSON without the line feed.
 pub trait Encode {
-    /// Writes what stands before all documents.
+    /// Writes the start.
     fn start(&mut self, _out: &mut dyn Write) -> io::Result<()> {
         Ok(())
     }
@@ -61,7 +61,7 @@ pub trait Encode {
     /// Writes one document.
     fn item(&mut self, json: &str, out: &mut dyn Write) -> io::Result<()>;
 
-    /// Writes what stands behind all documents.
+    /// Writes the end.
     fn end(&mut self, _out: &mut dyn Write) -> io::Result<()> {
         Ok(())
     }
