@@ -6,6 +6,8 @@ use std::fmt::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
+use queuectl_core::settings::{KEYS, Key};
+
 const HEAD: &str = "# Command line reference
 
 This page is what `queuectl --help` and `queuectl COMMAND --help` print, 100 columns wide. It is generated: to update it,
@@ -114,7 +116,7 @@ fn table<'a>(readme: &'a str, heading: &str) -> Vec<Vec<&'a str>> {
 }
 
 #[test]
-fn the_readme_names_every_command_setting_and_exit_status() {
+fn the_readme_names_every_command_and_exit_status() {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../README.md");
     let readme = std::fs::read_to_string(path).expect("README.md can be read");
     let main = help(&[]);
@@ -137,38 +139,40 @@ fn the_readme_names_every_command_setting_and_exit_status() {
             .map(|(status, _)| status.trim())
             .collect::<Vec<_>>()
     );
+}
 
-    let folder = tempfile::tempdir().expect("a folder");
-    let queue = folder.path().join("queue.db");
-    let run = |words: &[&str]| {
-        let mut command = Command::new(binary());
-        let output = command.arg("--db").arg(&queue).args(words).output();
-        output.expect("queuectl runs").stdout
-    };
-    // Makes the queue.
-    run(&["enqueue", "true"]);
-    let settings: serde_json::Value =
-        serde_json::from_slice(&run(&["config:list", "--json"])).expect("settings as JSON");
-    let text = |setting: &serde_json::Value, key: &str| setting[key].as_str().unwrap_or("?").to_owned();
-    let settings: Vec<(String, String)> = settings
-        .as_array()
-        .expect("an array")
-        .iter()
-        .map(|setting| (text(setting, "key"), text(setting, "default")))
+/// The rows of the settings in the README.
+fn settings() -> String {
+    let row = |key: &Key| {
         // The one default that differs between systems.
-        .map(|(key, default)| {
-            if key == "shell" {
-                (key, "sh".into())
-            } else {
-                (key, default)
-            }
-        })
-        .collect();
-    let shown: Vec<(String, String)> = table(&readme, "## Settings")
-        .iter()
-        .map(|row| (row[1].to_owned(), row[2].to_owned()))
-        .collect();
-    assert_eq!(shown, settings);
+        let default = if key.name == "shell" { "sh" } else { key.default };
+        format!(
+            "| `{}` | `{default}` | {} | {} |\n",
+            key.name,
+            key.kind.range(),
+            key.about
+        )
+    };
+    KEYS.iter().map(row).collect()
+}
+
+#[test]
+fn the_readme_shows_the_settings_as_they_are() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../README.md");
+    let readme = std::fs::read_to_string(&path).expect("README.md can be read");
+    let heading = "| setting | default | range | meaning |\n|---|---|---|---|\n";
+    let (before, rest) = readme.split_once(heading).expect("a table of settings");
+    let end = rest.find("\n\n").map_or(rest.len(), |end| end + 1);
+    if std::env::var_os("QUEUECTL_UPDATE_DOCS").is_some() {
+        let updated = format!("{before}{heading}{}{}", settings(), &rest[end..]);
+        std::fs::write(&path, updated).expect("README.md can be written");
+        return;
+    }
+    assert_eq!(
+        rest[..end],
+        settings(),
+        "to update it: QUEUECTL_UPDATE_DOCS=1 cargo test -p queuectl-cli --test cli_reference"
+    );
 }
 
 #[test]

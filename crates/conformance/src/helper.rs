@@ -10,6 +10,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::Instant;
 
 use crate::abi::{self, Case, CaseInput, Verdict};
+use queuectl_core::show_short;
 use queuectl_executor::{PluginInfo, inherit};
 use serde::{Deserialize, Serialize};
 
@@ -96,8 +97,8 @@ fn await_verdict(
             Ok(HelperMessage::Ended(told)) => return Ok(*told),
             Err(RecvTimeoutError::Timeout) => {
                 return Ok(failed(format!(
-                    "it hangs: no end after {:.1} s in: {doing}",
-                    limit.as_secs_f32()
+                    "it hangs: no end after {} in: {doing}",
+                    show_short(limit)
                 )));
             }
             Err(RecvTimeoutError::Disconnected) => {

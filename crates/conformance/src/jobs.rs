@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use crate::abi::Verdict;
 use queuectl_core::settings::Leftovers;
-use queuectl_core::{JobId, OutcomeKind};
+use queuectl_core::{JobId, OutcomeKind, show_short};
 use queuectl_executor::{Finished, PluginInfo, Report, Run, RunKey};
 use serde_json::{Map, Value};
 
@@ -197,8 +197,8 @@ pub(super) fn next(worker: &mut StandaloneWorker, patience: Duration) -> Result<
             Ok(Report::Ending { reason, .. }) => return failed(reason),
             Err(StandaloneError::TimedOut(_)) => {
                 return failed(format!(
-                    "the job was not reported within {:.1} s",
-                    patience.as_secs_f32()
+                    "the job was not reported within {}",
+                    show_short(patience)
                 ));
             }
             Err(error) => return Err(error.into()),

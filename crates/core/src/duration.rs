@@ -4,7 +4,16 @@ use std::time::Duration;
 
 use crate::quote::excerpt;
 
-const DAY_MS: u64 = 24 * 60 * 60 * 1000;
+const SECOND_MS: u64 = 1000;
+
+/// The units that are written, with their lengths in ms.
+const UNITS: [(&str, u64); 5] = [
+    ("d", 24 * 60 * 60 * SECOND_MS),
+    ("h", 60 * 60 * SECOND_MS),
+    ("m", 60 * SECOND_MS),
+    ("s", SECOND_MS),
+    ("ms", 1),
+];
 
 /// Reads a length of time: `500ms`, `30s`, `1.5h`, `1h 5m`, or a bare number, which is seconds.
 ///
@@ -37,16 +46,43 @@ fn read(text: &str) -> Option<Duration> {
     }
 }
 
-/// A length of time in days and smaller units, whose sum is exact. Months and years have no length that people
-/// agree on.
+/// Writes a length of time in ms exactly, in days and smaller units: `7 d`, `1 h 5 m`, `4 ms`. Months and years have no
+/// length that people agree on.
 pub fn show_time(ms: u64) -> String {
-    let (days, rest) = (ms / DAY_MS, Duration::from_millis(ms % DAY_MS));
-    let unit = if days == 1 { "day" } else { "days" };
-    match (days, rest.is_zero()) {
-        (0, _) => humantime::format_duration(rest).to_string(),
-        (days, true) => format!("{days}{unit}"),
-        (days, false) => format!("{days}{unit} {}", humantime::format_duration(rest)),
+    let mut rest = ms;
+    let mut parts = Vec::new();
+    for (unit, length) in UNITS {
+        if rest >= length {
+            parts.push(format!("{} {unit}", rest / length));
+            rest %= length;
+        }
     }
+    if parts.is_empty() {
+        return "0 s".to_owned();
+    }
+    parts.join(" ")
+}
+
+/// Writes a length of time as exactly as people want to read it: `850 ms`, `12.3 s`, `1 h 5 m 3 s`.
+pub fn show_short(time: Duration) -> String {
+    let ms = u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+    match ms {
+        1000..60_000 if ms % 1000 >= 100 => format!("{}.{} s", ms / 1000, ms % 1000 / 100),
+        1000.. => show_time(ms / 1000 * 1000),
+        _ => show_time(ms),
+    }
+}
+
+/// Writes a length of time in its largest unit, rounded down, from seconds on: `4 s`, `12 m`, `2 d`.
+pub fn show_rough(time: Duration) -> String {
+    let ms = u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+    let largest = UNITS
+        .iter()
+        .find(|(_, length)| ms >= *length && *length >= SECOND_MS);
+    largest.map_or_else(
+        || "0 s".to_owned(),
+        |(unit, length)| format!("{} {unit}", ms / length),
+    )
 }
 
 #[cfg(test)]
@@ -102,14 +138,45 @@ mod tests {
             1000,
             59_999,
             3_903_000,
-            DAY_MS,
-            DAY_MS + 60_001,
-            3650 * DAY_MS,
+            86_400_000,
+            86_460_001,
+            3650 * 86_400_000,
+            u64::MAX / 1_000_000,
         ] {
             assert_eq!(
                 parse_duration(&show_time(ms)),
                 Ok(Duration::from_millis(ms)),
                 "{ms}"
+            );
+        }
+    }
+
+    #[test]
+    fn there_is_a_blank_before_the_unit() {
+        for (ms, exact, short, rough) in [
+            (0, "0 s", "0 s", "0 s"),
+            (4, "4 ms", "4 ms", "0 s"),
+            (850, "850 ms", "850 ms", "0 s"),
+            (2000, "2 s", "2 s", "2 s"),
+            (2050, "2 s 50 ms", "2 s", "2 s"),
+            (12_345, "12 s 345 ms", "12.3 s", "12 s"),
+            (3_903_000, "1 h 5 m 3 s", "1 h 5 m 3 s", "1 h"),
+            (7 * 86_400_000, "7 d", "7 d", "7 d"),
+            (
+                365 * 86_400_000 + 60_500,
+                "365 d 1 m 500 ms",
+                "365 d 1 m",
+                "365 d",
+            ),
+        ] {
+            let time = Duration::from_millis(ms);
+            assert_eq!(
+                (
+                    show_time(ms).as_str(),
+                    show_short(time).as_str(),
+                    show_rough(time).as_str()
+                ),
+                (exact, short, rough)
             );
         }
     }

@@ -19,7 +19,7 @@ mod state;
 mod time;
 pub mod transition;
 
-pub use duration::{parse_duration, show_time, whole_ms};
+pub use duration::{parse_duration, show_rough, show_short, show_time, whole_ms};
 pub use executor_setting::{ExecutorSetting, ExecutorSettingError};
 pub use id::{ExecutorName, IdError, JobId, JobName, JobRef, NodeId, QueueName};
 pub use job::{Command, FIELDS, Field, Form, Job, JobError, JobSpec, Payload, Shown, Start, ValidJob};

@@ -12,39 +12,23 @@ use serde::{Deserialize, Serialize};
 
 use crate::duration::{parse_duration, show_time};
 use crate::executor_setting::ExecutorSetting;
+use crate::limits::{BACKOFF_BASE, RETRIES, TIMEOUT};
 use crate::quote::excerpt;
+use crate::range::{Decimal, Length, Whole};
 
 /// What kind of value a setting takes.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Kind {
-    /// A whole number in a range.
-    Count {
-        /// Smallest.
-        min: u32,
-        /// Largest.
-        max: u32,
-    },
-    /// A decimal number in a range.
-    Decimal {
-        /// Smallest.
-        min: f64,
-        /// Largest.
-        max: f64,
-    },
-    /// A length of time such as `30s` or `1h 5m` in a range, a bare number being seconds; `none` where there may be no limit.
-    Time {
-        /// Shortest, in ms.
-        min_ms: u64,
-        /// Longest, in ms.
-        max_ms: u64,
-        /// Whether `none` is a value.
-        none: bool,
-    },
-    /// A number of bytes such as `64KiB`, up to a largest.
-    Bytes {
-        /// Largest.
-        max: u64,
-    },
+    /// A whole number.
+    Count(Whole),
+    /// A decimal number.
+    Decimal(Decimal),
+    /// A length of time such as `30s` or `1h 5m`; a bare number is seconds.
+    Time(Length),
+    /// The same, or `none` for no limit.
+    TimeOrNone(Length),
+    /// A number of bytes such as `64KiB`, up to this.
+    Bytes(u64),
     /// One of a few words.
     Choice(&'static [&'static str]),
     /// A program name or path.
@@ -71,41 +55,26 @@ const DAY: u64 = 24 * HOUR;
 const MIB: u64 = 1024 * 1024;
 
 const fn time(min_ms: u64, max_ms: u64) -> Kind {
-    Kind::Time {
-        min_ms,
-        max_ms,
-        none: false,
-    }
-}
-
-const fn time_or_none(min_ms: u64, max_ms: u64) -> Kind {
-    Kind::Time {
-        min_ms,
-        max_ms,
-        none: true,
-    }
+    Kind::Time(Length { min_ms, max_ms })
 }
 
 /// Every setting, in alphabetical order.
 pub const KEYS: &[Key] = &[
     Key {
         name: "backoff_base",
-        kind: Kind::Decimal {
-            min: 1.0,
-            max: 3600.0,
-        },
+        kind: Kind::Decimal(BACKOFF_BASE),
         default: "2",
         about: "seconds; the n-th retry waits base^n seconds",
     },
     Key {
         name: "backoff_cap",
         kind: time(0, 30 * DAY),
-        default: "1day",
+        default: "1 d",
         about: "longest wait before a retry",
     },
     Key {
         name: "backoff_jitter",
-        kind: Kind::Decimal { min: 0.0, max: 1.0 },
+        kind: Kind::Decimal(Decimal { min: 0.0, max: 1.0 }),
         default: "0",
         about: "part of a wait that is random: 0.2 spreads it over 80 % to 100 %",
     },
@@ -117,21 +86,21 @@ pub const KEYS: &[Key] = &[
     },
     Key {
         name: "job_timeout",
-        kind: time_or_none(1, 365 * DAY),
-        default: "7days",
+        kind: Kind::TimeOrNone(TIMEOUT),
+        default: "7 d",
         about: "longest run of one attempt, for jobs without a timeout of their own",
     },
     Key {
         name: "kill_grace",
         kind: time(0, HOUR),
-        default: "5s",
+        default: "5 s",
         about: "time between asking a job to stop (SIGTERM) and killing it",
     },
     Key {
         name: "lease",
         kind: time(5 * SECOND, HOUR),
-        default: "15s",
-        about: "a node renews its heartbeat three times in this time; on PostgreSQL its jobs are another's when it could not for so long",
+        default: "15 s",
+        about: "a node renews its heartbeat three times in this time; on PostgreSQL, other nodes take its jobs when it has not renewed it for this long",
     },
     Key {
         name: "leftovers",
@@ -141,44 +110,47 @@ pub const KEYS: &[Key] = &[
     },
     Key {
         name: "max_retries",
-        kind: Kind::Count { min: 0, max: 1000 },
+        kind: Kind::Count(RETRIES),
         default: "4",
         about: "retries after the first attempt, for jobs without a number of their own",
     },
     Key {
         name: "output_file_limit",
-        kind: Kind::Bytes { max: 4096 * MIB },
+        kind: Kind::Bytes(4096 * MIB),
         default: "16MiB",
         about: "longest output kept in a file, for attempts that print more than output_limit",
     },
     Key {
         name: "output_limit",
-        kind: Kind::Bytes { max: 16 * MIB },
+        kind: Kind::Bytes(16 * MIB),
         default: "64KiB",
         about: "output kept in the database per attempt, half from its start and half from its end",
     },
     Key {
         name: "poll_interval",
         kind: time(10, HOUR),
-        default: "1s",
+        default: "1 s",
         about: "how often an idle node looks for work by itself, should a wake-up get lost",
     },
     Key {
         name: "retention",
-        kind: time_or_none(0, 3650 * DAY),
-        default: "30days",
+        kind: Kind::TimeOrNone(Length {
+            min_ms: 0,
+            max_ms: 3650 * DAY,
+        }),
+        default: "30 d",
         about: "how long completed and cancelled jobs are kept",
     },
     Key {
         name: "shell",
         kind: Kind::Program,
         default: if cfg!(windows) { "cmd" } else { "sh" },
-        about: "shell that runs command lines",
+        about: "shell that runs command lines; cmd on Windows",
     },
     Key {
         name: "shutdown_grace",
         kind: time(0, DAY),
-        default: "30s",
+        default: "30 s",
         about: "how long a stopping node lets running jobs finish",
     },
 ];
@@ -206,26 +178,40 @@ pub enum SettingError {
     },
 }
 
+impl Kind {
+    /// Returns the range without words around it, as a table has it: `0 s to 30 d`.
+    pub fn range(&self) -> String {
+        match *self {
+            Kind::Count(Whole { min, max }) => format!("{min} to {max}"),
+            Kind::Decimal(Decimal { min, max }) => format!("{min} to {max}"),
+            Kind::Time(Length { min_ms, max_ms }) => {
+                format!("{} to {}", show_time(min_ms), show_time(max_ms))
+            }
+            Kind::TimeOrNone(length) => format!("{}, none", Kind::Time(length).range()),
+            Kind::Bytes(max) => format!("0 to {}", show_bytes(max)),
+            Kind::Choice(words) => words.join(", "),
+            Kind::Program => "a program".to_owned(),
+        }
+    }
+}
+
 impl fmt::Display for Kind {
     /// The range, in words.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match *self {
-            Kind::Count { min, max } => write!(f, "a whole number from {min} to {max}"),
-            Kind::Decimal { min, max } => write!(f, "a number from {min} to {max}"),
-            Kind::Time { min_ms, max_ms, none } => {
-                let (min, max) = (show_time(min_ms), show_time(max_ms));
-                let or = if none { ", or none" } else { "" };
-                write!(
-                    f,
-                    "a time from {min} to {max} such as 500ms, 30s or 1h 5m{or}; a bare number is seconds"
-                )
-            }
-            Kind::Bytes { max } => write!(f, "a size up to {} such as 64KiB or 1MiB", show_bytes(max)),
+            Kind::Count(range) => range.fmt(f),
+            Kind::Decimal(range) => range.fmt(f),
+            Kind::Time(range) => write!(f, "{range} {FORMS}; a bare number is seconds"),
+            Kind::TimeOrNone(range) => write!(f, "{range} {FORMS}, or none; a bare number is seconds"),
+            Kind::Bytes(max) => write!(f, "a size up to {} such as 64KiB or 1MiB", show_bytes(max)),
             Kind::Choice(words) => write!(f, "one of: {}", words.join(", ")),
             Kind::Program => f.write_str("a program name or path"),
         }
     }
 }
+
+/// How a length of time may be written.
+const FORMS: &str = "such as 500ms, 30s or 1h 5m";
 
 fn show_bytes(bytes: u64) -> String {
     let mib_or_kib = [(MIB, "MiB"), (1024, "KiB")];
@@ -290,22 +276,15 @@ impl Key {
 
     fn value(&self, text: &str) -> Option<Value> {
         match self.kind {
-            Kind::Count { min, max } => {
-                let number: u32 = text.parse().ok()?;
-                (min..=max)
-                    .contains(&number)
-                    .then_some(Value::Number(number.into()))
-            }
-            Kind::Decimal { min, max } => {
-                let number: f64 = text.parse().ok()?;
-                (min..=max).contains(&number).then_some(Value::Number(number))
-            }
-            Kind::Time { none: true, .. } if text == "none" => Some(Value::Ms(None)),
-            Kind::Time { min_ms, max_ms, .. } => {
+            // At most 32 bits, which a decimal number holds exactly.
+            Kind::Count(range) => range.parse(text).map(|number| Value::Number(number as f64)),
+            Kind::Decimal(range) => range.parse(text).map(Value::Number),
+            Kind::TimeOrNone(_) if text == "none" => Some(Value::Ms(None)),
+            Kind::Time(range) | Kind::TimeOrNone(range) => {
                 let ms = u64::try_from(parse_duration(text).ok()?.as_millis()).ok()?;
-                (min_ms..=max_ms).contains(&ms).then_some(Value::Ms(Some(ms)))
+                range.contains(ms).then_some(Value::Ms(Some(ms)))
             }
-            Kind::Bytes { max } => {
+            Kind::Bytes(max) => {
                 let bytes = text.parse::<ByteSize>().ok()?.as_u64();
                 (bytes <= max).then_some(Value::Bytes(bytes))
             }
@@ -458,19 +437,19 @@ mod tests {
         assert!(parse("max_retries", "-1").is_err());
         assert!(parse("max_retries", "1001").is_err());
         assert!(parse("max_retries", "5.5").is_err());
-        assert_eq!(parse("lease", "60s").as_deref(), Ok("1m"));
-        assert_eq!(parse("retention", "1month").as_deref(), Ok("30days 10h 33m 36s"));
-        assert_eq!(parse("retention", "52weeks").as_deref(), Ok("364days"));
-        assert_eq!(parse("retention", "24h").as_deref(), Ok("1day"));
+        assert_eq!(parse("lease", "60s").as_deref(), Ok("1 m"));
+        assert_eq!(parse("retention", "1month").as_deref(), Ok("30 d 10 h 33 m 36 s"));
+        assert_eq!(parse("retention", "52weeks").as_deref(), Ok("364 d"));
+        assert_eq!(parse("retention", "24h").as_deref(), Ok("1 d"));
         assert!(parse("lease", "1s").is_err());
         assert_eq!(
             parse("lease", "90").as_deref(),
-            Ok("1m 30s"),
+            Ok("1 m 30 s"),
             "a bare number is seconds"
         );
         assert!(parse("lease", "-90").is_err());
         assert!(parse("lease", "4").is_err(), "seconds, but too few");
-        assert_eq!(parse("kill_grace", "0").as_deref(), Ok("0s"));
+        assert_eq!(parse("kill_grace", "0").as_deref(), Ok("0 s"));
         assert_eq!(parse("job_timeout", "none").as_deref(), Ok("none"));
         assert!(parse("lease", "none").is_err());
         assert_eq!(parse("output_limit", "1 MiB").as_deref(), Ok("1MiB"));

@@ -5,7 +5,7 @@
 use std::time::Duration;
 
 use queuectl_core::limits::MESSAGE_BYTES;
-use queuectl_core::{Outcome, OutcomeKind};
+use queuectl_core::{Outcome, OutcomeKind, show_short};
 
 use crate::{StopReason, os};
 
@@ -85,36 +85,16 @@ pub(crate) fn after_stop(outcome: Outcome, stopped: Option<Stopped>) -> Outcome 
         Some(Stopped::ByRequest(StopReason::Cancelled)) => {
             (OutcomeKind::Cancelled, "cancelled while it ran".to_owned())
         }
-        Some(Stopped::TimedOut(limit)) => (OutcomeKind::TimedOut, format!("timed out after {}", span(limit))),
+        Some(Stopped::TimedOut(limit)) => (
+            OutcomeKind::TimedOut,
+            format!("timed out after {}", show_short(limit)),
+        ),
     };
     Outcome {
         kind,
         message,
         ..outcome
     }
-}
-
-/// A length of time in words: `5s`, `1.5s`, `250ms`, `1h 30m`.
-fn span(time: Duration) -> String {
-    let ms = time.as_millis();
-    let seconds = time.as_secs();
-    if ms < 1000 {
-        return format!("{ms}ms");
-    }
-    if seconds < 60 && !ms.is_multiple_of(1000) {
-        return format!("{}s", ms as f64 / 1000.0);
-    }
-    let parts = [
-        (seconds / 3600, "h"),
-        (seconds / 60 % 60, "m"),
-        (seconds % 60, "s"),
-    ];
-    let parts: Vec<String> = parts
-        .iter()
-        .filter(|(n, _)| *n > 0)
-        .map(|(n, unit)| format!("{n}{unit}"))
-        .collect();
-    parts.join(" ")
 }
 
 /// Cuts a message to what is stored with an attempt.
@@ -154,7 +134,7 @@ mod tests {
         let late = after_stop(bad(), Some(Stopped::TimedOut(Duration::from_secs(5))));
         assert_eq!(
             (late.kind, late.message.as_str()),
-            (OutcomeKind::TimedOut, "timed out after 5s")
+            (OutcomeKind::TimedOut, "timed out after 5 s")
         );
         assert_eq!(late.signal, Some(15));
         assert_eq!(after_stop(bad(), None), bad());
@@ -172,14 +152,5 @@ mod tests {
             "exit status 3"
         );
         assert_eq!(with_limit_hit(of_exit(&Exit::Code(0)), limit_hit()).message, "");
-    }
-
-    #[test]
-    fn spans_read_well() {
-        let text = |ms| span(Duration::from_millis(ms));
-        assert_eq!(
-            [text(250), text(1500), text(5000), text(5_400_000)],
-            ["250ms", "1.5s", "5s", "1h 30m"]
-        );
     }
 }

@@ -106,7 +106,7 @@ fn a_timeout_ends_what_ignores_sigterm_too() {
     let mut run = bench.line("sleep 1000");
     run.timeout = Some(Duration::from_millis(100));
     let report = bench.finish(run);
-    assert_eq!(told(&report), (TimedOut, "timed out after 100ms"));
+    assert_eq!(told(&report), (TimedOut, "timed out after 100 ms"));
     assert_eq!(report.outcome.signal, Some(15));
 
     let mut run = bench.line("trap '' TERM; sleep 1000 & wait; sleep 1000");

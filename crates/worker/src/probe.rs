@@ -10,6 +10,7 @@ use std::process::{Child, ChildStdin, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::Duration;
 
+use queuectl_core::show_short;
 use queuectl_executor::{Offline, PluginInfo, PluginSettings, inherit};
 use serde::{Deserialize, Serialize};
 
@@ -41,7 +42,10 @@ pub enum ProbeError {
     #[error("{0}")]
     Unusable(String),
     /// It did not answer in time.
-    #[error("the plugin {path} hangs: no answer within {} s; it was given up", ANSWER_TIMEOUT.as_secs())]
+    #[error(
+        "the plugin {path} hangs: no answer within {}; it was given up",
+        show_short(ANSWER_TIMEOUT)
+    )]
     Hangs {
         /// The plugin.
         path: String,

@@ -7,6 +7,7 @@ use std::process::{Child, ChildStdin, ExitStatus, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::{Duration, Instant};
 
+use queuectl_core::show_short;
 use queuectl_executor::{PluginSettings, Report, Run, RunKey, StopReason, inherit, processes};
 
 use crate::node::unique_number;
@@ -48,10 +49,10 @@ pub struct StandaloneWorker {
 #[derive(Debug, thiserror::Error)]
 pub enum StandaloneError {
     /// It took too long.
-    #[error("nothing was reported within {} s", .0.as_secs())]
+    #[error("nothing was reported within {}", show_short(*.0))]
     TimedOut(Duration),
     /// It was told to leave and did not.
-    #[error("the worker process did not end within {} s after it was told to leave", .0.as_secs())]
+    #[error("the worker process did not end within {} after it was told to leave", show_short(*.0))]
     Stays(Duration),
     /// The process ended.
     #[error("the worker process died: {0}")]

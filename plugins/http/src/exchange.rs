@@ -85,8 +85,8 @@ impl Exchange {
         let begun = Instant::now();
         let deadline = Deadline::now() + self.plan.timeout;
         let late = |what: &str| {
-            let limit = humantime::format_duration(self.plan.timeout);
-            Outcome::failed(format!("{what} within {limit}"))
+            let limit = self.plan.timeout.as_secs_f64();
+            Outcome::failed(format!("{what} within {limit} s"))
         };
         let answer = timeout_at(deadline, self.answer());
         let (host, answer) = answer.await.unwrap_or_else(|_| Err(late("no answer")))?;
@@ -190,7 +190,7 @@ impl Exchange {
         let text = status_text(status);
         if !self.expects(status.as_u16()) {
             let wait = match wait {
-                Some(wait) => format!("; retry after {}s", wait.as_secs_f64().ceil()),
+                Some(wait) => format!("; retry after {} s", wait.as_secs_f64().ceil()),
                 None => String::new(),
             };
             return Err(Outcome::failed(format!("{text}{wait}")));

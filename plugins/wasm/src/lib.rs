@@ -161,10 +161,10 @@ impl Shared {
             plan.deadline.unwrap_or(Duration::MAX),
             guest::run(&program, state, &plan, handle),
         );
-        let deadline = || humantime::format_duration(plan.deadline.unwrap_or_default());
+        let deadline = || plan.deadline.unwrap_or_default().as_secs_f64();
         Ok(ended
             .await
-            .unwrap_or_else(|_| Outcome::failed(format!("deadline: it ran longer than {}", deadline()))))
+            .unwrap_or_else(|_| Outcome::failed(format!("deadline: it ran longer than {} s", deadline()))))
     }
 }
 

@@ -4,7 +4,7 @@ use std::io::{self, BufRead, IsTerminal};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
-use queuectl_core::QueueName;
+use queuectl_core::{QueueName, show_time, whole_ms};
 
 use crate::context::Context;
 use crate::exit::Usage;
@@ -14,7 +14,7 @@ use crate::output::diagnostics;
 pub fn meant(states: &str, queue: Option<&QueueName>, age: Option<Duration>) -> String {
     let queue = queue.map_or_else(|| "all queues".to_owned(), |queue| format!("queue '{queue}'"));
     let age = age.map_or_else(String::new, |age| {
-        format!(" that ended more than {} ago", humantime::format_duration(age))
+        format!(" that ended more than {} ago", show_time(whole_ms(age)))
     });
     format!("the {states} jobs of {queue}{age}")
 }

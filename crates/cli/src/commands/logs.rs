@@ -11,7 +11,7 @@ use std::path::PathBuf;
 use anyhow::Result;
 use clap::Args;
 use queuectl_core::range::Whole;
-use queuectl_core::{Attempt, Job, JobRef, Outcome, OutcomeKind, State};
+use queuectl_core::{Attempt, Job, JobRef, Outcome, OutcomeKind, State, show_short};
 use queuectl_storage::Store;
 use queuectl_views::LogView;
 
@@ -20,7 +20,6 @@ use crate::context::Context;
 use crate::exit::{Ended, Exit, Usage};
 use crate::number::whole;
 use crate::output::escape::BytesWriter;
-use crate::output::time::exact;
 use crate::output::{Output, diagnostics};
 use crate::registry::Run;
 
@@ -145,7 +144,7 @@ fn follow(store: &mut Store, job: &JobRef, context: &Context) -> Result<()> {
                 let after = waiter.ask(store, |store| store.job(job))?;
                 if after.fence == printed && !after.state.is_final() {
                     let next = match after.due_at {
-                        Some(due) => format!("next in {}", exact(due.since(store.now()?))),
+                        Some(due) => format!("next in {}", show_short(due.since(store.now()?))),
                         None => "the job is back in the queue".to_owned(),
                     };
                     diagnostics::note(&format!(

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use anyhow::Result;
 use clap::Args;
-use queuectl_core::{Attempt, HIDDEN, Job, JobRef, Timestamp};
+use queuectl_core::{Attempt, HIDDEN, Job, JobRef, Timestamp, show_short};
 use queuectl_storage::Store;
 use queuectl_views::{AttemptView, JobDetailView, JobView};
 
@@ -12,7 +12,7 @@ use crate::context::Context;
 use crate::exit::Exit;
 use crate::load;
 use crate::output::table::Column;
-use crate::output::time::{exact, local};
+use crate::output::time::local;
 use crate::registry::Run;
 
 /// Show one job with its attempts
@@ -89,7 +89,7 @@ fn row(attempt: &Attempt) -> Vec<String> {
         attempt.outcome.kind.to_string(),
         ending(attempt.outcome.exit_code, attempt.outcome.signal),
         local(attempt.started_at),
-        exact(attempt.finished_at.since(attempt.started_at)),
+        show_short(attempt.finished_at.since(attempt.started_at)),
         attempt.node.to_string(),
         attempt.worker.to_string(),
         format!("{} B", attempt.output.total_bytes),
@@ -116,7 +116,7 @@ fn fields(
 ) -> Vec<(&'static str, String)> {
     let time = |time: Option<Timestamp>| time.map(local);
     let timeout = match view.timeout_ms {
-        Some(ms) => exact(Duration::from_millis(ms)),
+        Some(ms) => show_short(Duration::from_millis(ms)),
         None => "none".to_owned(),
     };
     let id = if view.id == view.number.to_string() {

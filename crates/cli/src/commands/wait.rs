@@ -6,13 +6,12 @@ use std::time::{Duration, Instant};
 
 use anyhow::Result;
 use clap::Args;
-use queuectl_core::{Job, JobRef, QueueName, State, parse_duration};
+use queuectl_core::{Job, JobRef, QueueName, State, parse_duration, show_short};
 use queuectl_storage::{Node, StopRequest, Store, StoreError};
 
 use crate::context::Context;
 use crate::exit::{Ended, Exit};
 use crate::output::diagnostics;
-use crate::output::time::exact;
 use crate::registry::Run;
 
 /// Wait until jobs have ended, and exit with their status
@@ -130,7 +129,7 @@ fn out_of_time(
         open.truncate(NAMED);
         open.push("and others".to_owned());
     }
-    let after = exact(timeout.unwrap_or_default());
+    let after = show_short(timeout.unwrap_or_default());
     let open = open.join(", ");
     Ok(format!(
         "timed out after {after}; {count} of {of} {jobs} {have} not ended: {open}"
@@ -229,8 +228,8 @@ impl Waiter {
             let now = Instant::now();
             let until = *until.get_or_insert_with(|| {
                 diagnostics::note(&format!(
-                    "{error}; waiting for it for up to {} s",
-                    OUTAGE.as_secs()
+                    "{error}; waiting for it for up to {}",
+                    show_short(OUTAGE)
                 ));
                 let most = now + OUTAGE;
                 self.until.map_or(most, |end| end.min(most))

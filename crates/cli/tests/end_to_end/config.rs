@@ -9,7 +9,7 @@ fn settings_are_set_read_and_given_back() {
     assert_eq!(queue.ok(["config:get", "MAX_RETRIES"]), "7");
     assert_eq!(
         queue.ok(["config:set", "kill_grace", "90s"]),
-        "kill_grace = 1m 30s"
+        "kill_grace = 1 m 30 s"
     );
     let all = queue.json(["config:list"]);
     let of = |key: &str| {
@@ -30,7 +30,11 @@ fn settings_are_set_read_and_given_back() {
         "max_retries = 4 (default)"
     );
     assert_eq!(queue.ok(["config:get", "max_retries"]), "4");
-    assert_eq!(queue.ok(["config:get", "kill_grace"]), "1m 30s", "the bystander");
+    assert_eq!(
+        queue.ok(["config:get", "kill_grace"]),
+        "1 m 30 s",
+        "the bystander"
+    );
 }
 
 #[test]
@@ -49,7 +53,7 @@ fn mistakes_are_named_with_what_would_be_right() {
         ("max_retries", "1001", "a whole number from 0 to 1000"),
         ("backoff_base", "0.9", "a number from 1 to 3600"),
         ("kill_grace", "5 6", "such as 500ms, 30s or 1h 5m"),
-        ("lease", "1s", "a time from 5s to 1h"),
+        ("lease", "1s", "a time from 5 s to 1 h"),
         ("job_timeout", "0", "or none"),
         ("output_limit", "1TB", "a size up to 16MiB"),
         ("leftovers", "keep", "one of: kill, leave"),

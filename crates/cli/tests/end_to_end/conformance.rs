@@ -254,7 +254,7 @@ fn a_crash_and_a_hang_are_named_and_cost_only_their_case() {
         (
             "HANG_START",
             "start",
-            "no end after 1.0 s in: start with the job that must succeed",
+            "no end after 1 s in: start with the job that must succeed",
         ),
         (
             "EXIT_CREATE",

@@ -94,7 +94,7 @@ fn delays_and_times_schedule_a_job() {
         );
     }
     let said = queue.ok(["status"]);
-    assert!(said.contains("next job due in 1h"), "{said}");
+    assert!(said.contains("next job due in 1 h"), "{said}");
 }
 
 #[test]
@@ -149,7 +149,7 @@ fn options_of_a_job_hold() {
     let late = queue.job(&late);
     assert_eq!(
         (history(&late), late["error"].as_str()),
-        (vec!["1 timed_out".to_owned()], Some("timed out after 150ms"))
+        (vec!["1 timed_out".to_owned()], Some("timed out after 150 ms"))
     );
     assert!(late["attempt_history"][0]["duration_ms"].as_u64() >= Some(150));
 }

@@ -332,7 +332,7 @@ fn waiting_has_a_limit() {
     let queue = varied();
     let said = queue.fails(124, ["wait", "good", "now", "--timeout", "50ms"]);
     assert!(
-        said.contains("timed out after 50ms; 1 of 2 jobs has not ended: now (pending)"),
+        said.contains("timed out after 50 ms; 1 of 2 jobs has not ended: now (pending)"),
         "{said}"
     );
     // A job that ends before its turn does not count as one that has not.

@@ -364,7 +364,7 @@ fn a_run_that_is_taken_over_counts_from_its_first_start() {
     node.wait_log("detail=again");
     let job = queue.wait_state(&id, "dead");
     let attempt = &job["attempt_history"][0];
-    assert_eq!(job["error"], "timed out after 2s");
+    assert_eq!(job["error"], "timed out after 2 s");
     assert!(attempt["duration_ms"].as_u64().unwrap() >= 2000, "{attempt}");
     // To the millisecond of what the dispatcher and the worker process each call its start.
     let started = |view: &serde_json::Value| crate::support::time_ms(&view["started_at"]);

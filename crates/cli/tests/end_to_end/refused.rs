@@ -150,7 +150,7 @@ fn numbers_and_times_out_of_range_are_told_their_range() {
         (&["enqueue", "--delay=-5", "x"], time),
         (&["enqueue", "--timeout", "-1h", "x"], time),
         (&["enqueue", "--run-at", "-5m", "x"], "'-5m' is not a time"),
-        (&["config:set", "backoff_cap", "-5s"], "a time from 0s to 30days"),
+        (&["config:set", "backoff_cap", "-5s"], "a time from 0 s to 30 d"),
         (&["config:set", "max_retries", "-1"], "0 to 1000"),
         (
             &["list", "--limit", "-1"],

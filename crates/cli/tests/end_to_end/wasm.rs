@@ -104,9 +104,9 @@ fn wasm_programs_without_end_are_stopped() {
     let timeout = queue.wasm_file("loop.wat", json!({"timeout": "150ms"}));
     let timeout_asleep = queue.wasm_file("sleep.wat", json!({"timeout": "150ms"}));
     let in_start = queue.wasm("start", START_LOOP, json!({"deadline": "100ms"}));
-    assert_eq!(queue.why(&deadline), "deadline: it ran longer than 100ms");
-    assert_eq!(queue.why(&asleep), "deadline: it ran longer than 100ms");
-    assert_eq!(queue.why(&in_start), "deadline: it ran longer than 100ms");
+    assert_eq!(queue.why(&deadline), "deadline: it ran longer than 0.1 s");
+    assert_eq!(queue.why(&asleep), "deadline: it ran longer than 0.1 s");
+    assert_eq!(queue.why(&in_start), "deadline: it ran longer than 0.1 s");
     let said = queue.why(&fuel);
     assert!(
         said.starts_with("out of fuel: it used all of its 100000 units"),

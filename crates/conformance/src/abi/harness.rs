@@ -13,6 +13,7 @@ use super::before::Before;
 use super::mock_host::{Age, Breach, Event};
 use super::outcome::{CaseResult, End, broken, skipped};
 use super::subject::{Answer, Instance, PLENTY, slots};
+use queuectl_core::show_short;
 use queuectl_executor::bare::Slots;
 
 /// How a run ended.
@@ -136,12 +137,7 @@ impl<'a> Harness<'a> {
     fn end_of(&self, instance: &Instance, run: u64) -> Result<Ended, End> {
         let ended = self.ends(instance, &HashSet::from([run]), self.patience())?;
         ended.get(&run).copied().map_or_else(
-            || {
-                broken(format!(
-                    "it did not end within {:.1} s",
-                    self.patience().as_secs_f32()
-                ))
-            },
+            || broken(format!("it did not end within {}", show_short(self.patience()))),
             Ok,
         )
     }

@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 use std::time::Instant;
 
+use queuectl_core::show_short;
 use queuectl_plugin_api::abi::{
     QC_EXIT_CODE, QC_EXIT_NOT_STARTED, QC_EXIT_SIGNAL, QC_INVALID, QC_OK, QC_SUCCEEDED, QC_SYSTEM_FAILURE,
     QC_UNHANDLED,
@@ -119,7 +120,7 @@ fn start(harness: &Harness) -> CaseResult {
         return broken(format!("start gave {}", answer.reason()));
     }
     if took > PROMPT {
-        return broken(format!("start took {:.1} s", took.as_secs_f32()));
+        return broken(format!("start took {}", show_short(took)));
     }
     Ok(())
 }

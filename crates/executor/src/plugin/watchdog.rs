@@ -15,6 +15,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
 use super::state_guard::StateGuard;
+use queuectl_core::show_short;
+
 use crate::final_message::{FinalMessage, start_thread};
 use crate::process_state::BlockedSignals;
 use crate::shared::Shared;
@@ -126,11 +128,9 @@ fn watch(watchdog: &Weak<Watchdog>, limit: Duration, runs: &Shared, end: FinalMe
         };
         let call = watchdog.call().clone();
         if let Some(call) = call.filter(|call| call.since.elapsed() >= limit) {
-            let (plugin, what, seconds) = (call.plugin, call.what, limit.as_secs_f32());
+            let (plugin, what, limit) = (call.plugin, call.what, show_short(limit));
             end.send_and_exit(Report::Ending {
-                reason: format!(
-                    "the plugin {plugin} hangs: it did not return from {what} within {seconds} s"
-                ),
+                reason: format!("the plugin {plugin} hangs: it did not return from {what} within {limit}"),
                 culprit: runs.key_of(call.run),
             });
         }

@@ -5,7 +5,7 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use queuectl_core::{Advice, Outcome, OutcomeKind, Timestamp};
+use queuectl_core::{Advice, Outcome, OutcomeKind, Timestamp, show_short};
 
 use crate::capture::Capture;
 use crate::outcome::{Exit, Stopped, clip};
@@ -166,10 +166,10 @@ impl Active {
 
     /// What to say of a run that is stuck.
     pub(super) fn stuck_reason(&self) -> String {
-        let (job, limit) = (&self.run.public_id, END_LIMIT.as_secs());
+        let (job, limit) = (&self.run.public_id, show_short(END_LIMIT));
         let file = self.instance.as_ref().map_or("", |instance| instance.file());
         format!(
-            "the plugin {file} did not end the run of job {job} within {limit} s after it was told to kill it"
+            "the plugin {file} did not end the run of job {job} within {limit} after it was told to kill it"
         )
     }
 

@@ -1,7 +1,7 @@
 //! The node's log: it subscribes to the node's events and writes a line for most of them.
 
 use queuectl_core::limits::SYSTEM_FAILURES;
-use queuectl_core::{Attempt, OutcomeKind, State};
+use queuectl_core::{Attempt, OutcomeKind, State, show_short};
 use queuectl_storage::{Claimed, Record};
 use tracing::{debug, error, info, trace, warn};
 
@@ -179,10 +179,7 @@ fn ended(job: &Claimed, record: &Record, is_final: bool) {
 
 fn attempt_ended(job: &Claimed, ended: &Attempt) {
     let outcome = &ended.outcome;
-    let duration = || {
-        let took = ended.finished_at.since(ended.started_at);
-        format!("{:.3}s", took.as_secs_f64())
-    };
+    let duration = || show_short(ended.finished_at.since(ended.started_at));
     let (attempt, worker) = (job.attempt, ended.worker);
     // The fields are worked out only where somebody wants the line.
     match outcome.kind {
@@ -226,7 +223,7 @@ fn next(job: &Claimed, record: &Record, is_final: bool) {
         (State::Failed, Some(due), Some(ended)) => info!(
             job = id(job),
             attempt,
-            wait = format!("{:.3}s", due.since(ended.finished_at).as_secs_f64()),
+            wait = show_short(due.since(ended.finished_at)),
             "job will be retried"
         ),
         (State::Dead, _, _) => {

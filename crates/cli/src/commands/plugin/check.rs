@@ -12,7 +12,7 @@ use clap::Args;
 use jiff::ZonedDateTime;
 use queuectl_conformance::{Checked, Options, Verdict, check_plugin, serve_case};
 use queuectl_core::range::Whole;
-use queuectl_core::{Clock as _, JobSpec, SystemClock, parse_duration};
+use queuectl_core::{Clock as _, JobSpec, SystemClock, parse_duration, show_short};
 use queuectl_views::{PluginCaseView, PluginCheckView};
 
 use super::run::executor_of;
@@ -146,8 +146,8 @@ impl Run for CheckArgs {
         .map_err(Failed::executor)?;
         let count = |result| cases.iter().filter(|case| case.result == result).count();
         let (passed, failed, skipped) = (count("ok"), count("failed"), count("skipped"));
-        let took = begun.elapsed().as_secs_f32();
-        let summary = format!("{passed} ok, {failed} failed, {skipped} skipped in {took:.1} s");
+        let took = show_short(begun.elapsed());
+        let summary = format!("{passed} ok, {failed} failed, {skipped} skipped in {took}");
         let view = PluginCheckView {
             file: plugin.display().to_string(),
             ok: failed == 0,

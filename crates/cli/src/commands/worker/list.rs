@@ -2,14 +2,14 @@
 
 use anyhow::Result;
 use clap::Args;
-use queuectl_core::Timestamp;
+use queuectl_core::{Timestamp, show_rough};
 use queuectl_views::NodeView;
 
 use crate::context::Context;
 use crate::exit::Exit;
 use crate::load;
 use crate::output::table::Column;
-use crate::output::time::{local, rough};
+use crate::output::time::local;
 use crate::registry::Run;
 
 /// List the nodes
@@ -56,7 +56,7 @@ pub fn node_row(node: &NodeView, now: Timestamp) -> Vec<String> {
         node.host.clone(),
         format!("{} x {}", node.workers, node.concurrency),
         node.jobs.to_string(),
-        format!("{} ago", rough(now.since(node.heartbeat_at))),
+        format!("{} ago", show_rough(now.since(node.heartbeat_at))),
         local(node.started_at),
         queues,
     ]

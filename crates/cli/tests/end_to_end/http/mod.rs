@@ -197,7 +197,7 @@ fn the_server_says_when_to_come_back() {
     let (error, ms) = wait("/seconds");
     assert_eq!(
         (error.as_str(), ms),
-        ("HTTP 503 Service Unavailable; retry after 90s", 90_000)
+        ("HTTP 503 Service Unavailable; retry after 90 s", 90_000)
     );
     let (error, ms) = wait("/date");
     assert!(

@@ -1,0 +1,83 @@
+//! The SQL functions that store jobs keep the same ranges as core, where those are defined: SQL cannot take them from
+//! there, so their text is compared. That both refuse the same payloads is tested on a server.
+
+use std::fs;
+use std::path::Path;
+
+use queuectl_core::limits::{
+    BACKOFF_BASE, NAME_BYTES, PAYLOAD_BYTES, PAYLOAD_DEPTH, PAYLOAD_ITEMS, PRIORITY, RETRIES, SCHEDULE_DAYS,
+    TIMEOUT,
+};
+
+/// Returns the newest definition of a function, from its name to its end.
+fn definition(function: &str) -> String {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../migrations/postgres");
+    let mut migrations: Vec<_> = fs::read_dir(folder)
+        .expect("migrations")
+        .map(|entry| entry.expect("an entry").path().join("up.sql"))
+        .collect();
+    migrations.sort();
+    let defining = format!("FUNCTION {function}(");
+    let texts = migrations
+        .iter()
+        .rev()
+        .map(|file| fs::read_to_string(file).expect("a migration"));
+    let found = texts.filter_map(|text| {
+        let from = text.rfind(&defining)?;
+        let body = &text[from..];
+        // A DROP or a GRANT has no body.
+        let end = body.find("END $$;")?;
+        Some(body[..end].to_owned())
+    });
+    found
+        .into_iter()
+        .next()
+        .unwrap_or_else(|| panic!("no definition of {function}"))
+}
+
+/// The parts of the rules that `text` does not have.
+fn missing<'a>(text: &str, rules: &'a [String]) -> Vec<&'a str> {
+    let missing = rules.iter().filter(|rule| !text.contains(rule.as_str()));
+    missing.map(String::as_str).collect()
+}
+
+fn ranges(priority_max: i64) -> Vec<String> {
+    let last = NAME_BYTES - 1;
+    vec![
+        format!("NOT BETWEEN {} AND {priority_max} THEN 'priority'", PRIORITY.min),
+        format!(
+            "NOT BETWEEN {} AND {} THEN 'max_retries'",
+            RETRIES.min, RETRIES.max
+        ),
+        format!(
+            "NOT BETWEEN {} AND {} THEN 'backoff_base'",
+            BACKOFF_BASE.min, BACKOFF_BASE.max
+        ),
+        format!(
+            "NOT BETWEEN {} AND {} THEN 'timeout'",
+            TIMEOUT.min_ms, TIMEOUT.max_ms
+        ),
+        format!("{SCHEDULE_DAYS} * 86400000::BIGINT THEN 'run_at'"),
+        format!("'^[A-Za-z0-9][A-Za-z0-9_-]{{0,{last}}}$' THEN 'executor'"),
+    ]
+}
+
+#[test]
+fn the_sql_function_has_the_ranges_of_core() {
+    let text = definition("enqueue_stored");
+    assert_eq!(missing(&text, &ranges(PRIORITY.max)), [""; 0]);
+    // Another range is seen.
+    assert_eq!(missing(&text, &ranges(PRIORITY.max + 1)).len(), 1);
+}
+
+#[test]
+fn the_sql_check_of_payloads_has_the_limits_of_core() {
+    let text = definition("payload_fault");
+    let rules = [
+        format!("octet_length(stored) > {PAYLOAD_BYTES}"),
+        format!("strict $.**{{{PAYLOAD_DEPTH}}}"),
+        format!("jsonb_array_length(words) > {PAYLOAD_ITEMS}"),
+        format!("jsonb_object_keys(env)) > {PAYLOAD_ITEMS}"),
+    ];
+    assert_eq!(missing(&text, &rules), [""; 0]);
+}
