@@ -66,6 +66,11 @@ fn ranges(priority_max: i64) -> Vec<String> {
 fn the_sql_function_has_the_ranges_of_core() {
     let text = definition("enqueue_stored");
     assert_eq!(missing(&text, &ranges(PRIORITY.max)), [""; 0]);
+    let names = definition("is_name");
+    assert!(
+        names.contains(&format!("octet_length(name) > {NAME_BYTES}")),
+        "{names:.300}"
+    );
     // Another range is seen.
     assert_eq!(missing(&text, &ranges(PRIORITY.max + 1)).len(), 1);
 }

@@ -14,9 +14,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
-use super::state_guard::StateGuard;
 use queuectl_core::show_short;
 
+use super::state_guard::StateGuard;
 use crate::final_message::{FinalMessage, start_thread};
 use crate::process_state::BlockedSignals;
 use crate::shared::Shared;
