@@ -9,18 +9,41 @@
 use crc32fast::Hasher;
 use queuectl_core::Attempt;
 
-/// What never changes of a job.
-#[derive(Debug, Clone, Copy)]
-pub struct JobContent<'a> {
-    pub name: Option<&'a str>,
-    pub queue: &'a str,
-    pub priority: i32,
-    pub max_retries: Option<i32>,
-    pub backoff_base: Option<f64>,
-    pub timeout_ms: Option<i64>,
-    pub executor: &'a str,
-    pub payload: &'a str,
+use crate::columns::{Value, given};
+
+macro_rules! content {
+    ($($(#[$doc:meta])* $name:ident: $type:ty, $sql:ty, ($($read:meta)?), $since:literal;)*) => {
+        /// What never changes of a job.
+        #[derive(Debug, Clone, Copy)]
+        pub struct JobContent<'a> {
+            $(pub $name: <$type as Value>::Lent<'a>,)*
+            pub payload: &'a str,
+        }
+
+        /// The content of what has a field for each column.
+        macro_rules! content_of {
+            ($row:expr, $payload:expr) => {
+                crate::checksum::JobContent {
+                    $($name: crate::columns::Value::lend(&$row.$name),)*
+                    payload: $payload,
+                }
+            };
+        }
+        pub(crate) use content_of;
+
+        impl JobContent<'_> {
+            /// Adds the columns that the first version of the checksum does not know, each with its name, if they have a value.
+            fn add_later_columns(&self, hasher: &mut Hasher) {
+                $(
+                    if $since > 1 {
+                        self.$name.add_to(stringify!($name), hasher);
+                    }
+                )*
+            }
+        }
+    };
 }
+given!(content);
 
 impl JobContent<'_> {
     pub fn sum(&self) -> i32 {
@@ -42,7 +65,52 @@ impl JobContent<'_> {
         ] {
             hasher.update(text.as_bytes());
         }
+        self.add_later_columns(&mut hasher);
         hasher.finalize().cast_signed()
+    }
+}
+
+/// A column that is summed with its name, unless it has no value.
+trait Later {
+    fn add_to(&self, name: &str, hasher: &mut Hasher);
+}
+
+fn add_bytes(name: &str, value: &[u8], hasher: &mut Hasher) {
+    for bytes in [name.as_bytes(), value] {
+        hasher.update(&(bytes.len() as u64).to_le_bytes());
+        hasher.update(bytes);
+    }
+}
+
+impl Later for &str {
+    fn add_to(&self, name: &str, hasher: &mut Hasher) {
+        add_bytes(name, self.as_bytes(), hasher);
+    }
+}
+
+impl Later for i32 {
+    fn add_to(&self, name: &str, hasher: &mut Hasher) {
+        i64::from(*self).add_to(name, hasher);
+    }
+}
+
+impl Later for i64 {
+    fn add_to(&self, name: &str, hasher: &mut Hasher) {
+        add_bytes(name, &self.to_le_bytes(), hasher);
+    }
+}
+
+impl Later for f64 {
+    fn add_to(&self, name: &str, hasher: &mut Hasher) {
+        add_bytes(name, &self.to_bits().to_le_bytes(), hasher);
+    }
+}
+
+impl<T: Later> Later for Option<T> {
+    fn add_to(&self, name: &str, hasher: &mut Hasher) {
+        if let Some(value) = self {
+            value.add_to(name, hasher);
+        }
     }
 }
 
@@ -182,6 +250,29 @@ mod tests {
         head: b"ab",
         tail: b"c",
     };
+
+    /// So a column can be added without a new checksum for every job that there is.
+    #[test]
+    fn a_later_column_counts_only_if_it_has_a_value() {
+        let sum = |name: &str, value: Option<&str>| {
+            let mut hasher = Hasher::new();
+            hasher.update(b"the first columns");
+            value.add_to(name, &mut hasher);
+            hasher.finalize()
+        };
+        let without = sum("tag", None);
+        assert_eq!(without, sum("other", None));
+        let sums = [
+            without,
+            sum("tag", Some("")),
+            sum("tag", Some("a")),
+            sum("ta", Some("ga")),
+            sum("other", Some("a")),
+        ];
+        for (n, sum) in sums.iter().enumerate() {
+            assert!(!sums[..n].contains(sum), "{sums:?}");
+        }
+    }
 
     #[test]
     fn every_value_counts_and_so_does_where_texts_end() {

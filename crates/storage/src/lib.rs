@@ -13,6 +13,7 @@
 mod backend;
 mod checksum;
 mod clock;
+mod columns;
 mod counts;
 mod database_error;
 mod env;
@@ -63,7 +64,7 @@ pub fn hot_statements() -> Vec<(&'static str, &'static str)> {
 /// The same on PostgreSQL.
 #[doc(hidden)]
 pub fn hot_statements_on_postgres() -> Vec<(&'static str, &'static str)> {
-    postgres::statements::all()
+    [postgres::insert_jobs::all(), postgres::statements::all()].concat()
 }
 
 /// Removes a store on PostgreSQL with everything in it, for tests.

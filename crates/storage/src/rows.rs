@@ -13,39 +13,36 @@ use queuectl_core::{
 
 use crate::StoreError;
 use crate::backend::Db;
+use crate::columns::given;
 use crate::schema::{NUMBER_KEY, attempts, jobs, nodes, payloads, settings};
 use crate::types::nodes::{Node, stop_request};
 use crate::types::readable::{count, fault};
 use crate::types::text::{MaybeWords, Words};
 
-/// A row of `jobs`.
-#[derive(Debug, Queryable, Selectable, Insertable)]
-#[diesel(table_name = jobs, treat_none_as_default_value = false)]
-pub struct JobRow {
-    pub id: i64,
-    #[diesel(deserialize_as = MaybeWords)]
-    pub name: Option<String>,
-    #[diesel(deserialize_as = Words)]
-    pub queue: String,
-    pub state: i16,
-    pub priority: i32,
-    pub attempts: i32,
-    pub fence: i64,
-    pub system_failures: i32,
-    pub max_retries: Option<i32>,
-    pub backoff_base: Option<f64>,
-    pub timeout_ms: Option<i64>,
-    #[diesel(deserialize_as = Words)]
-    pub executor: String,
-    pub due_at: Option<i64>,
-    pub node_id: Option<i64>,
-    pub cancel_requested: bool,
-    pub created_at: i64,
-    pub updated_at: i64,
-    pub started_at: Option<i64>,
-    pub finished_at: Option<i64>,
-    pub sum: Option<i32>,
+macro_rules! job_row {
+    ($($(#[$doc:meta])* $name:ident: $type:ty, $sql:ty, ($($read:meta)?), $since:literal;)*) => {
+        /// A row of `jobs`.
+        #[derive(Debug, Queryable, Selectable, Insertable)]
+        #[diesel(table_name = jobs, treat_none_as_default_value = false)]
+        pub struct JobRow {
+            pub id: i64,
+            $($(#[$read])? pub $name: $type,)*
+            pub state: i16,
+            pub attempts: i32,
+            pub fence: i64,
+            pub system_failures: i32,
+            pub due_at: Option<i64>,
+            pub node_id: Option<i64>,
+            pub cancel_requested: bool,
+            pub created_at: i64,
+            pub updated_at: i64,
+            pub started_at: Option<i64>,
+            pub finished_at: Option<i64>,
+            pub sum: Option<i32>,
+        }
+    };
 }
+given!(job_row);
 
 /// Payloads of up to so many bytes are read together with the rows of their jobs, larger ones each by itself.
 const SMALL: i64 = 64 * 1024;

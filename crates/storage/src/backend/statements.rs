@@ -6,23 +6,16 @@
 use diesel::sql_types::{BigInt, Double, Integer, Nullable, SmallInt, Text};
 
 use super::connection::{AnySql, Db};
+use crate::columns::given;
 
-/// What a claim yields per job, on either database.
-pub type ClaimedColumns = (
-    BigInt,
-    Nullable<Text>,
-    Text,
-    Integer,
-    Integer,
-    BigInt,
-    Integer,
-    Nullable<Integer>,
-    Nullable<Double>,
-    Nullable<BigInt>,
-    Text,
-    Text,
-    Nullable<Integer>,
-);
+macro_rules! claimed_columns {
+    ($($(#[$doc:meta])* $name:ident: $type:ty, $sql:ty, ($($read:meta)?), $since:literal;)*) => {
+        /// What a claim yields per job, on either database: number, attempts, fence, system failures, payload, checksum, and
+        /// what is given with a job.
+        pub type ClaimedColumns = (BigInt, Integer, BigInt, Integer, Text, Nullable<Integer>, $($sql,)*);
+    };
+}
+given!(claimed_columns);
 
 /// Where the parameters stand in a statement. Diesel walks a statement several times for each use, so this is done once,
 /// by the compiler, which also refuses a statement with more or fewer of them than fields.

@@ -7,7 +7,7 @@ use queuectl_core::limits::PAYLOAD_BYTES;
 use super::copy::{self, Key};
 use crate::StoreError;
 use crate::backend::Db;
-use crate::checksum::{AttemptContent, JobContent};
+use crate::checksum::{AttemptContent, JobContent, content_of};
 use crate::rows::{AttemptRow, JobRow};
 use crate::types::readable::fault;
 
@@ -98,16 +98,7 @@ fn verify_attempts(conn: &mut Db, attempts: &[AttemptRow]) -> Result<Vec<String>
 }
 
 fn of_job<'a>(row: &'a JobRow, payload: &'a str) -> JobContent<'a> {
-    JobContent {
-        name: row.name.as_deref(),
-        queue: &row.queue,
-        priority: row.priority,
-        max_retries: row.max_retries,
-        backoff_base: row.backoff_base,
-        timeout_ms: row.timeout_ms,
-        executor: &row.executor,
-        payload,
-    }
+    content_of!(row, payload)
 }
 
 fn of_attempt<'a>(row: &'a AttemptRow, head: &'a [u8], tail: &'a [u8]) -> AttemptContent<'a> {

@@ -7,11 +7,12 @@ use queuectl_core::{JobId, Timestamp, ValidJob};
 
 use super::commit::Transaction;
 use super::dialect::add_counts;
+use super::insert_jobs::InsertJobs;
 use super::portions;
-use super::statements::{InsertJobs, NextNumbers};
+use super::statements::NextNumbers;
 use crate::StoreError;
 use crate::counts::Deltas;
-use crate::types::jobs::{first_state, max_retries, sum, timeout_ms};
+use crate::types::jobs::{content, first_state};
 
 /// Stores jobs; their numbers, in their order, and the transaction that does it.
 pub fn insert_all(
@@ -54,35 +55,11 @@ pub fn insert_all(
 
 /// What one statement stores, counted.
 fn rows(ids: &[i64], jobs: &[ValidJob], now: Timestamp, deltas: &mut Deltas) -> InsertJobs {
-    let mut rows = InsertJobs {
-        id: ids.to_vec(),
-        name: Vec::new(),
-        queue: Vec::new(),
-        state: Vec::new(),
-        priority: Vec::new(),
-        max_retries: Vec::new(),
-        backoff_base: Vec::new(),
-        timeout_ms: Vec::new(),
-        executor: Vec::new(),
-        due_at: Vec::new(),
-        payload: Vec::new(),
-        sum: Vec::new(),
-        created_at: now.0,
-    };
-    for job in jobs {
-        rows.sum.push(sum(job));
+    let mut rows = InsertJobs::new(now);
+    for (id, job) in ids.iter().zip(jobs) {
         let (state, due_at) = first_state(job, now);
         deltas.came(job.queue(), state, 1);
-        rows.name.push(job.id.clone().map(String::from));
-        rows.queue.push(job.queue().to_owned());
-        rows.state.push(state.code());
-        rows.priority.push(job.priority());
-        rows.max_retries.push(max_retries(job));
-        rows.backoff_base.push(job.backoff_base);
-        rows.timeout_ms.push(timeout_ms(job));
-        rows.executor.push(job.executor().to_owned());
-        rows.due_at.push(due_at.map(|due| due.0));
-        rows.payload.push(job.stored_payload().to_owned());
+        rows.push(*id, &content(job), state, due_at);
     }
     rows
 }

@@ -10,6 +10,7 @@ mod control_requests;
 pub mod cycle;
 mod dialect;
 pub mod enqueue;
+pub mod insert_jobs;
 pub mod lease;
 pub mod listen;
 pub mod open;

@@ -2,9 +2,10 @@
 //! arrays.
 
 use diesel::pg::{Pg, PgConnection};
-use diesel::sql_types::{Array, BigInt, Binary, Bool, Double, Integer, Nullable, SmallInt, Text};
+use diesel::sql_types::{Array, BigInt, Binary, Bool, Integer, Nullable, SmallInt, Text};
 
 use crate::backend::statements::{ClaimedColumns, statements};
+use crate::columns::{given, names};
 
 /// The text of a claim, with which jobs.
 macro_rules! claim {
@@ -18,9 +19,10 @@ macro_rules! claim {
             $which,
             " AND EXISTS (SELECT 1 FROM held) ORDER BY priority DESC, id LIMIT ? \
              FOR UPDATE SKIP LOCKED)) AND jobs.state = {pending} \
-             RETURNING jobs.id, name, jobs.queue, priority, attempts, fence, system_failures, max_retries, \
-             backoff_base, timeout_ms, executor, coalesce((SELECT payload FROM payloads WHERE job_id = jobs.id \
-             AND octet_length(payload) <= 1048576), '') AS payload, sum), \
+             RETURNING jobs.id, attempts, fence, system_failures, coalesce((SELECT payload FROM payloads \
+             WHERE job_id = jobs.id AND octet_length(payload) <= 1048576), '') AS payload, sum",
+            given!(names),
+            "), \
              counted AS (INSERT INTO counts (queue, state, jobs) \
              SELECT queue, {pending}, -count(*) FROM claimed GROUP BY queue) \
              SELECT * FROM claimed"
@@ -56,32 +58,6 @@ statements! { Pg, PgConnection;
     /// A job, if it is the one that is meant and no other with its number.
     SameJob { id: i64 as BigInt, created_at: i64 as BigInt, sum: i32 as Integer } -> (BigInt,) {
         "SELECT id FROM jobs WHERE id = ? AND created_at = ? AND sum = ?"
-    }
-
-    /// Stores jobs.
-    InsertJobs {
-        id: Vec<i64> as Array<BigInt>,
-        name: Vec<Option<String>> as Array<Nullable<Text>>,
-        queue: Vec<String> as Array<Text>,
-        state: Vec<i16> as Array<SmallInt>,
-        priority: Vec<i32> as Array<Integer>,
-        max_retries: Vec<Option<i32>> as Array<Nullable<Integer>>,
-        backoff_base: Vec<Option<f64>> as Array<Nullable<Double>>,
-        timeout_ms: Vec<Option<i64>> as Array<Nullable<BigInt>>,
-        executor: Vec<String> as Array<Text>,
-        due_at: Vec<Option<i64>> as Array<Nullable<BigInt>>,
-        payload: Vec<String> as Array<Text>,
-        sum: Vec<i32> as Array<Integer>,
-        created_at: i64 as BigInt,
-    } -> (BigInt,) {
-        "WITH new AS MATERIALIZED (SELECT * FROM unnest(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) AS new (id, name, queue, \
-         state, priority, max_retries, backoff_base, timeout_ms, executor, due_at, payload, sum)), \
-         stored AS (INSERT INTO payloads (job_id, queue, payload) SELECT id, queue, payload FROM new) \
-         INSERT INTO jobs (id, name, queue, state, priority, max_retries, backoff_base, timeout_ms, executor, due_at, \
-         created_at, updated_at, attempts, fence, system_failures, cancel_requested, sum) \
-         SELECT id, name, queue, state, priority, max_retries, backoff_base, timeout_ms, executor, due_at, \
-         at.now, at.now, 0, 0, 0, FALSE, sum FROM new, (SELECT ?::BIGINT AS now) AS at \
-         ON CONFLICT (name) WHERE name IS NOT NULL DO NOTHING RETURNING id"
     }
 
     /// Whether the node may claim: it is there, and nobody took it over. Until the transaction ends, nobody can.

@@ -10,7 +10,7 @@ use super::inserts::{self, JobRow, PayloadRow};
 use super::statements::LastNumber;
 use crate::StoreError;
 use crate::counts::Deltas;
-use crate::types::jobs::{first_state, max_retries, sum, timeout_ms};
+use crate::types::jobs::{content, first_state};
 
 /// Stores jobs; their numbers, in their order.
 pub fn insert_all(
@@ -40,24 +40,7 @@ pub fn insert_all(
 
 fn row(job: &ValidJob, now: Timestamp) -> JobRow<'_> {
     let (state, due_at) = first_state(job, now);
-    JobRow {
-        name: job.id.as_ref().map(|name| name.as_str()),
-        queue: job.queue(),
-        state: state.code(),
-        priority: job.priority(),
-        max_retries: max_retries(job),
-        backoff_base: job.backoff_base,
-        timeout_ms: timeout_ms(job),
-        executor: job.executor(),
-        due_at: due_at.map(|due| due.0),
-        created_at: now.0,
-        updated_at: now.0,
-        attempts: 0,
-        fence: 0,
-        system_failures: 0,
-        cancel_requested: 0,
-        sum: sum(job),
-    }
+    JobRow::new(&content(job), state, due_at, now)
 }
 
 /// Stores the rows and returns their numbers, or says which has a name that is taken.

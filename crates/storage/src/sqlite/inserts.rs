@@ -11,6 +11,10 @@ use diesel::query_builder::{AstPass, QueryFragment, QueryId};
 use diesel::serialize::ToSql;
 use diesel::sql_types::{BigInt, Binary, Double, HasSqlType, Integer, Nullable, SmallInt, Text};
 use diesel::sqlite::{Sqlite, SqliteConnection};
+use queuectl_core::{State, Timestamp};
+
+use crate::checksum::JobContent;
+use crate::columns::{Value, given};
 
 /// Rows of the larger statement.
 const MANY: usize = 16;
@@ -120,27 +124,46 @@ macro_rules! rows {
     };
 }
 
-rows! {
-    /// A job. What is not here has its default.
-    JobRow into "jobs" {
-        name: Option<&'a str> as Nullable<Text>,
-        queue: &'a str as Text,
-        state: i16 as SmallInt,
-        priority: i32 as Integer,
-        max_retries: Option<i32> as Nullable<Integer>,
-        backoff_base: Option<f64> as Nullable<Double>,
-        timeout_ms: Option<i64> as Nullable<BigInt>,
-        executor: &'a str as Text,
-        due_at: Option<i64> as Nullable<BigInt>,
-        created_at: i64 as BigInt,
-        updated_at: i64 as BigInt,
-        attempts: i32 as Integer,
-        fence: i64 as BigInt,
-        system_failures: i32 as Integer,
-        cancel_requested: i32 as Integer,
-        sum: i32 as Integer,
-    }
+macro_rules! job_row {
+    ($($(#[$doc:meta])* $name:ident: $type:ty, $sql:ty, ($($read:meta)?), $since:literal;)*) => {
+        rows! {
+            /// A job. What is not here has its default.
+            JobRow into "jobs" {
+                $($name: <$type as Value>::Lent<'a> as $sql,)*
+                state: i16 as SmallInt,
+                due_at: Option<i64> as Nullable<BigInt>,
+                created_at: i64 as BigInt,
+                updated_at: i64 as BigInt,
+                attempts: i32 as Integer,
+                fence: i64 as BigInt,
+                system_failures: i32 as Integer,
+                cancel_requested: i32 as Integer,
+                sum: i32 as Integer,
+            }
+        }
 
+        impl<'a> JobRow<'a> {
+            /// A new job.
+            pub fn new(job: &JobContent<'a>, state: State, due_at: Option<Timestamp>, now: Timestamp) -> JobRow<'a> {
+                JobRow {
+                    $($name: job.$name,)*
+                    state: state.code(),
+                    due_at: due_at.map(|due| due.0),
+                    created_at: now.0,
+                    updated_at: now.0,
+                    attempts: 0,
+                    fence: 0,
+                    system_failures: 0,
+                    cancel_requested: 0,
+                    sum: job.sum(),
+                }
+            }
+        }
+    };
+}
+given!(job_row);
+
+rows! {
     /// What a job runs.
     PayloadRow into "payloads" {
         job_id: i64 as BigInt,

@@ -5,6 +5,7 @@ use diesel::sql_types::{BigInt, Bool, Integer, Nullable, SmallInt, Text};
 use diesel::sqlite::{Sqlite, SqliteConnection};
 
 use crate::backend::statements::{ClaimedColumns, statements};
+use crate::columns::{given, names};
 
 /// The text of a claim, with which jobs.
 macro_rules! claim {
@@ -13,9 +14,9 @@ macro_rules! claim {
             "UPDATE jobs SET state = {processing}, attempts = attempts + 1, fence = fence + 1, node_id = ?, started_at = ?, \
              updated_at = ? WHERE state = {pending} AND id IN (",
             $which,
-            ") RETURNING id, name, queue, priority, attempts, fence, system_failures, max_retries, backoff_base, \
-             timeout_ms, executor, coalesce((SELECT payload FROM payloads WHERE job_id = jobs.id \
-             AND octet_length(payload) <= 1048576), ''), sum"
+            ") RETURNING id, attempts, fence, system_failures, coalesce((SELECT payload FROM payloads WHERE job_id = jobs.id \
+             AND octet_length(payload) <= 1048576), ''), sum",
+            given!(names)
         )
     };
 }

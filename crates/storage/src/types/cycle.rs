@@ -6,7 +6,8 @@ use queuectl_core::{Attempt, Event, JobId, NodeId, QueueName, Timestamp, Transit
 
 use super::readable::{count, fault};
 use super::text::{MaybeWords, WholeWords, Words};
-use crate::checksum::JobContent;
+use crate::checksum::content_of;
+use crate::columns::given;
 
 /// Most waiting jobs that one cycle makes ready; the rest follows in the next.
 pub const PROMOTE_BATCH: i64 = 1000;
@@ -61,42 +62,31 @@ pub struct Cycle<'a> {
     pub now: Timestamp,
 }
 
-/// A job that was claimed.
-#[derive(Debug, Clone, PartialEq, Queryable)]
-pub struct Claimed {
-    /// The job's number.
-    pub id: i64,
-    /// The id the user chose, if any.
-    #[diesel(deserialize_as = MaybeWords)]
-    pub name: Option<String>,
-    /// Its queue.
-    #[diesel(deserialize_as = Words)]
-    pub queue: String,
-    /// Its priority.
-    pub priority: i32,
-    /// The attempt's number, from 1.
-    #[diesel(deserialize_as = Count)]
-    pub attempt: u32,
-    /// The fencing token.
-    pub fence: i64,
-    /// Times in a row that the executor could not run it.
-    #[diesel(deserialize_as = Count)]
-    pub system_failures: u32,
-    /// Its own number of retries, if it has one.
-    pub max_retries: Option<i32>,
-    /// Its own back-off base in seconds, if it has one.
-    pub backoff_base: Option<f64>,
-    /// Its own timeout in ms, if it has one.
-    pub timeout_ms: Option<i64>,
-    /// Its executor.
-    #[diesel(deserialize_as = Words)]
-    pub executor: String,
-    /// The stored payload; empty if there is none, or one that is over its limit or no text.
-    #[diesel(deserialize_as = WholeWords)]
-    pub payload: String,
-    /// The checksum over what never changes of the job; none if it was stored without.
-    pub sum: Option<i32>,
+macro_rules! claimed {
+    ($($(#[$doc:meta])* $name:ident: $type:ty, $sql:ty, ($($read:meta)?), $since:literal;)*) => {
+        /// A job that was claimed.
+        #[derive(Debug, Clone, PartialEq, Queryable)]
+        pub struct Claimed {
+            /// The job's number.
+            pub id: i64,
+            /// The attempt's number, from 1.
+            #[diesel(deserialize_as = Count)]
+            pub attempt: u32,
+            /// The fencing token.
+            pub fence: i64,
+            /// Times in a row that the executor could not run it.
+            #[diesel(deserialize_as = Count)]
+            pub system_failures: u32,
+            /// The stored payload; empty if there is none, or one that is over its limit or no text.
+            #[diesel(deserialize_as = WholeWords)]
+            pub payload: String,
+            /// The checksum over what never changes of the job; none if it was stored without.
+            pub sum: Option<i32>,
+            $($(#[$doc])* $(#[$read])? pub $name: $type,)*
+        }
+    };
 }
+given!(claimed);
 
 impl Claimed {
     /// What of the job cannot be read, so that it cannot be run. One that has a checksum was stored by the program itself.
@@ -110,16 +100,7 @@ impl Claimed {
 
     /// Whether what the job runs, and how, is what was stored.
     pub fn is_intact(&self) -> bool {
-        let of = JobContent {
-            name: self.name.as_deref(),
-            queue: &self.queue,
-            priority: self.priority,
-            max_retries: self.max_retries,
-            backoff_base: self.backoff_base,
-            timeout_ms: self.timeout_ms,
-            executor: &self.executor,
-            payload: &self.payload,
-        };
+        let of = content_of!(self, &self.payload);
         self.sum.is_none_or(|sum| sum == of.sum())
     }
 }

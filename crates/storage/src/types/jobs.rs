@@ -13,9 +13,9 @@ pub fn timeout_ms(job: &ValidJob) -> Option<i64> {
     job.timeout_ms.map(|ms| i64::try_from(ms).unwrap_or(i64::MAX))
 }
 
-/// The checksum over all of a job that never changes.
-pub fn sum(job: &ValidJob) -> i32 {
-    let of = JobContent {
+/// What is stored of a job and never changes.
+pub fn content(job: &ValidJob) -> JobContent<'_> {
+    JobContent {
         name: job.id.as_ref().map(|name| name.as_str()),
         queue: job.queue(),
         priority: job.priority(),
@@ -24,8 +24,7 @@ pub fn sum(job: &ValidJob) -> i32 {
         timeout_ms: timeout_ms(job),
         executor: job.executor(),
         payload: job.stored_payload(),
-    };
-    of.sum()
+    }
 }
 
 /// The state in which a new job is stored, and when it is due if it has to wait.
