@@ -50,7 +50,7 @@ pub fn enqueue_within(conn: &mut PgConnection, schema: &str, job: &ValidJob) -> 
     };
     let query = diesel::sql_query(format!(
         "SELECT \"{schema}\".enqueue_stored($1, $2, $3, $4, $5, $6, $7, \
-            coalesce($8, (extract(epoch FROM clock_timestamp()) * 1000)::BIGINT + $9), $10) AS id"
+            coalesce($8, floor(extract(epoch FROM clock_timestamp()) * 1000)::BIGINT + $9), $10) AS id"
     ));
     let stored = query
         .bind::<Nullable<Text>, _>(job.id.clone().map(String::from))

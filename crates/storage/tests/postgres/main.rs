@@ -8,10 +8,12 @@ mod flat;
 mod names;
 mod refused;
 
+use std::time::Duration;
+
 use diesel::connection::SimpleConnection;
 use diesel::prelude::*;
 use diesel::sql_types::BigInt;
-use queuectl_core::{JobId, JobSpec, State, Timestamp, ValidJob};
+use queuectl_core::{JobId, JobSpec, Start, State, Timestamp, ValidJob};
 use queuectl_storage::{Location, OpenMode, Queues, Store, StoreError, enqueue_within};
 use queuectl_testkit::{TempStore, conformance, conformance_suite, job, new_node, skipped, valid};
 
@@ -90,6 +92,25 @@ fn a_job_is_stored_by_the_callers_transaction_or_not_at_all() {
         enqueue_within(&mut conn, "no\"schema", &new),
         Err(StoreError::BadServer(_))
     ));
+    // A delay counts by the server's clock, a point in time does not.
+    let an_hour = Duration::from_secs(3600);
+    for start in [Start::After(an_hour), Start::At(Timestamp(3_000_000_000_000))] {
+        let later = valid(JobSpec {
+            start: Some(start),
+            ..JobSpec::line("later")
+        });
+        let id = enqueue_within(&mut conn, &schema, &later).unwrap();
+        let stored = temp.store.job(&queuectl_core::JobRef::Number(id)).unwrap();
+        assert_eq!(stored.state, State::Scheduled);
+        let due = stored.due_at.unwrap();
+        match start {
+            Start::At(time) => assert_eq!(due, time),
+            Start::After(_) => {
+                let (wait, a_minute) = (due.since(stored.created_at), Duration::from_secs(60));
+                assert!(wait <= an_hour && wait > an_hour - a_minute, "{wait:?}");
+            }
+        }
+    }
     assert_eq!(
         temp.store
             .job(&queuectl_core::JobRef::Number(bystander[0]))
