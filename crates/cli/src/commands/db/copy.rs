@@ -9,7 +9,7 @@ use crate::context::Context;
 use crate::exit::{Ended, Exit};
 use crate::registry::Run;
 
-/// Copy a queue elsewhere, also between SQLite and PostgreSQL
+/// Copy a queue, within or between SQLite and PostgreSQL
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Copies jobs, attempts, the stored part of their output, and settings, then reads everything back and compares it. The \

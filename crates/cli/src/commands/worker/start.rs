@@ -42,7 +42,7 @@ pub struct StartArgs {
     /// Run in the background; print the node's number
     #[arg(long)]
     detach: bool,
-    /// With --detach: log to this file [default: node.log in the folder beside the queue's file]
+    /// With --detach: log to this file [default: node.log in the folder next to the queue's file]
     #[arg(long, value_name = "FILE", requires = "detach")]
     log_file: Option<PathBuf>,
     /// Run jobs even though other users can change the queue's file, and thereby what runs as you
