@@ -1,4 +1,5 @@
-//! Lengths of time as people write and read them. Nothing here reads a clock.
+//! Lengths of time as people write and read them. No other crate writes one in a style of its own; nothing here reads a
+//! clock.
 
 use std::time::Duration;
 

@@ -1,6 +1,6 @@
 //! Names and numbers by which jobs, queues, executors and nodes are known.
 //!
-//! Parsing here is the only validation of names; the store trusts these types.
+//! Parsing checks a name; the store trusts these types.
 
 use std::fmt;
 use std::str::FromStr;
@@ -119,7 +119,7 @@ macro_rules! name_type {
         pub struct $name(String);
 
         impl $name {
-            /// A name as somebody wrote it into the store, although it is none that could be chosen: to be shown.
+            /// Takes a stored name without a check, to show it: it may have been written into the store by hand.
             pub fn as_stored(name: String) -> Self {
                 Self(name)
             }

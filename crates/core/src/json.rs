@@ -1,7 +1,7 @@
-//! JSON that is somebody else's: kept and passed on token by token as it was written, so that no number changes.
+//! JSON of other programs, kept and passed on token by token as it was written, so that no number changes.
 //!
-//! What cannot be passed on like that is refused where it is given: a member that an object has twice, of which readers
-//! take the first, the last or none. Nothing here knows what the members mean.
+//! An object that has a member twice is refused when it is given, because readers disagree on which one counts. Nothing
+//! here knows what the members mean.
 
 use std::fmt::Write as _;
 
@@ -11,7 +11,7 @@ use serde_json::value::RawValue;
 
 use crate::quote::excerpt;
 
-/// How deep arrays and objects may lie in one another, as in most readers of JSON.
+/// Deepest nesting of arrays and objects, as in most readers of JSON.
 const DEPTH: usize = 127;
 
 /// Why a text was refused.
@@ -43,7 +43,7 @@ impl From<serde_json::Error> for JsonError {
 /// Checks a whole text.
 ///
 /// # Errors
-/// It is no JSON, or some object in it has a member twice.
+/// The text is not JSON, or an object in it has a member twice.
 pub fn check(text: &str) -> Result<(), JsonError> {
     let raw: &RawValue = serde_json::from_str(text)?;
     Rewrite::strict(DEPTH).value(raw)
@@ -60,10 +60,10 @@ pub fn without_mark(text: &str) -> &str {
 pub struct JsonObject(Box<RawValue>);
 
 impl JsonObject {
-    /// Takes an object that somebody gives.
+    /// Reads an object as a user gives it.
     ///
     /// # Errors
-    /// It is none, or some object in it has a member twice.
+    /// The text is not an object, or an object in it has a member twice.
     pub fn parse(text: &str) -> Result<JsonObject, JsonError> {
         let raw: &RawValue = serde_json::from_str(text)?;
         if !is_object(raw) {
@@ -74,12 +74,12 @@ impl JsonObject {
         Ok(JsonObject(RawValue::from_string(strict.out)?))
     }
 
-    /// Checks it again, also how deep it is nested.
+    /// Checks that it is nested at most this deep.
     pub(crate) fn check(&self, deepest: usize) -> Result<(), JsonError> {
         Rewrite::strict(deepest).value(&self.0)
     }
 
-    /// Its text.
+    /// Returns its text.
     pub fn as_str(&self) -> &str {
         self.0.get()
     }

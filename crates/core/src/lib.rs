@@ -1,8 +1,8 @@
 //! The job model of queuectl: ids, states and their transitions, outcomes, settings, time and limits.
 //!
-//! Everything here is plain data and pure functions. This crate deliberately does no I/O: no SQL, no files, no
-//! processes, no clocks other than the one behind [`Clock`]. Every other crate builds on these types, so that a
-//! job means the same thing in the store, in a worker process and in the JSON that a user reads.
+//! Everything here is plain data and pure functions. This crate does no I/O: no SQL, no files, no processes, no clock
+//! but the one behind [`Clock`]. Every other crate builds on these types, so a job means the same thing in the store, in a
+//! worker process and in the JSON that a user reads.
 
 mod duration;
 mod executor_setting;

@@ -1,4 +1,4 @@
-//! Hard limits. Everything a user can send has one; those that can be chosen are in [`crate::settings`] instead.
+//! Hard limits. Everything a user can send has one. Limits that users can change are in [`crate::settings`].
 
 use crate::range::{Decimal, Length, Whole};
 
@@ -7,10 +7,10 @@ pub const NAME_BYTES: usize = 128;
 /// Largest payload of one job (command, environment, working directory, standard input and the executor's own
 /// object, as JSON), in bytes.
 pub const PAYLOAD_BYTES: usize = 1024 * 1024;
-/// Deepest nesting of a payload as it is stored: so many objects and arrays within one another. What reads JSON gives up
-/// at 128, and what prints a job puts more around it.
+/// Deepest nesting of a stored payload, in objects and arrays. Readers of JSON give up at 128, and a printed job has levels
+/// around its payload.
 pub const PAYLOAD_DEPTH: usize = 100;
-/// Most arguments in one command, and most entries in its environment.
+/// Most arguments of a command, and most entries of its environment.
 pub const PAYLOAD_ITEMS: usize = 4096;
 /// Priorities; higher runs first.
 pub const PRIORITY: Whole = Whole {
@@ -31,7 +31,7 @@ pub const TIMEOUT: Length = Length {
 };
 /// Farthest a job may be scheduled ahead, in days (100 years).
 pub const SCHEDULE_DAYS: i64 = 36_525;
-/// Times an executor may fail to run a job at all (as opposed to the job failing) before the job is declared dead.
+/// Times in a row that an executor may fail to run a job before the job is dead. A job that ran and failed does not count.
 pub const SYSTEM_FAILURES: u32 = 5;
 /// Longest error message stored with an attempt, in bytes.
 pub const MESSAGE_BYTES: usize = 4096;

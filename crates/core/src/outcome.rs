@@ -95,7 +95,7 @@ pub struct Outcome {
     pub exit_code: Option<i32>,
     /// The signal's number, if a process was ended by a signal.
     pub signal: Option<i32>,
-    /// Why, in words, for anything but success; empty for success.
+    /// The reason, in words; empty for success.
     pub message: String,
 }
 
@@ -159,11 +159,11 @@ pub struct Attempt {
     pub job: JobId,
     /// The fencing token of the claim: grows with every claim of the job, never repeats.
     pub fence: i64,
-    /// The attempt's number since the job was enqueued or last retried by hand, from 1. One that did not count leaves it to
-    /// the next.
+    /// The attempt's number since the job was enqueued or last retried by hand, from 1. The number of an attempt that did not
+    /// count goes to the next.
     pub attempt: u32,
-    /// The attempt's number over the job's whole life, from 1, for people: the store counts the attempts that it has. 0 for
-    /// one that is not stored yet.
+    /// The attempt's number over the job's whole life, from 1, as people see it; the store counts its attempts. 0 before it is
+    /// stored.
     pub number: u32,
     /// The node that ran it.
     pub node: NodeId,

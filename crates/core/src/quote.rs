@@ -1,5 +1,5 @@
-//! Showing what users wrote: an argument vector as one line that a POSIX shell would read back the same way, and the
-//! beginning of any text in a message.
+//! Writes what users wrote: an argument vector as a line that a POSIX shell reads back the same way, and the beginning of a
+//! text for a message.
 
 /// Joins `argv` into one line, quoting what a POSIX shell would otherwise interpret. For display only: queuectl
 /// never runs the result.

@@ -6,7 +6,7 @@ use std::fmt;
 
 use crate::duration::show_time;
 
-/// Whole numbers, both ends included. A largest of [`i64::MAX`] means that there is none.
+/// Whole numbers, both ends included. [`i64::MAX`] as the largest means no upper limit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Whole {
     /// Smallest.

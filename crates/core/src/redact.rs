@@ -1,6 +1,6 @@
 //! Secrets by their names, and within texts: in a URL, in a header, in an argument.
 //!
-//! It errs on the side of hiding: what is called like a secret and is none can be shown with `--secrets`.
+//! It errs on the side of hiding: `--secrets` shows what only looks like a secret.
 
 /// What people are shown instead of a secret. JSON has null there.
 pub const HIDDEN: &str = "(hidden)";

@@ -1,7 +1,7 @@
 //! The settings: their names, meaning, units, defaults and ranges.
 //!
-//! Values are kept as text in the store, in the canonical form that [`Key::parse`] returns; [`Settings`] is the
-//! same with types. This module does not read or write them.
+//! The store keeps values as text, in the canonical form that [`Key::parse`] returns; [`Settings`] has them with types.
+//! This module does not read or write them. A setting is added here, in [`KEYS`] and [`Settings`], and where it is used.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -305,7 +305,7 @@ pub enum Leftovers {
     Leave,
 }
 
-/// How much a commit survives.
+/// What a commit survives.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Durability {
     /// A power cut.

@@ -30,7 +30,7 @@ pub enum Event {
     Return,
     /// The user cancels it. For a running job this is recorded once it has stopped.
     Cancel,
-    /// The user sends it round again with fresh attempts.
+    /// The user retries it, with fresh attempts.
     Retry,
 }
 
@@ -103,7 +103,7 @@ pub struct Refused {
     pub event: &'static str,
 }
 
-/// The next state of a job, or why there is none.
+/// Returns the next state of a job, or why the event does not apply.
 ///
 /// # Errors
 /// [`Refused`] when the event has no meaning in that state.

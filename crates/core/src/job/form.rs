@@ -48,7 +48,7 @@ pub enum Form<S> {
     Time(fn(&mut S, Timestamp)),
     /// Environment variables: NAME=VALUE, in JSON an object of texts.
     Variables(fn(&mut S, String, String)),
-    /// An object whose meaning is somebody else's.
+    /// An object whose meaning belongs to the executor.
     Object(fn(&mut S, JsonObject)),
 }
 
@@ -90,7 +90,7 @@ impl<S> Field<S> {
     /// Says what is wrong, with the name of the field.
     pub fn take_json(&self, into: &mut S, raw: &RawValue, now: &ZonedDateTime) -> Result<(), String> {
         let named = |error: String| format!("\"{}\": {error}", self.name);
-        // An object of somebody else's stays as it is written.
+        // An object for the executor stays as it was written.
         if let Form::Object(set) = &self.form
             && raw.get().starts_with('{')
         {

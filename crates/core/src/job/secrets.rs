@@ -1,6 +1,6 @@
-//! What of a job may be a secret, and is hidden from whoever has not asked for just that.
+//! Hides the parts of a job that may be secret from everyone who has not asked for them.
 //!
-//! What is stored, and what a job is given, is never changed by it.
+//! The stored job, and the job that an executor gets, are never changed.
 
 use std::collections::BTreeMap;
 
@@ -11,10 +11,10 @@ use crate::redact::{is_secret, redact};
 /// Members of a payload that hold environments, of which every value is hidden.
 const ENVIRONMENTS: [&str; 2] = ["env", "environment"];
 
-/// The parts of a job's payload that are not shown to everybody, as somebody is to see them.
+/// The parts of a job's payload that may be secret, as they are shown.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Shown {
-    /// The environment; a value that is hidden is not there.
+    /// The environment; None for a hidden value.
     pub env: BTreeMap<String, Option<String>>,
     /// The input, unless it is hidden.
     pub stdin: Option<String>,
@@ -25,8 +25,9 @@ pub struct Shown {
 }
 
 impl Payload {
-    /// What anybody may see. Hidden are the values of the environment, the input, and of the executor's own object what is
-    /// called like a secret or an environment, and texts with a secret in them, such as a URL. A command is never hidden.
+    /// Returns what everyone may see. Hidden are the values of the environment, the input, and in the executor's own object
+    /// members named like a secret or an environment, and texts with a secret in them, such as a URL. A command is never
+    /// hidden.
     pub fn without_secrets(&self) -> Shown {
         let mut shown = Shown::default();
         for name in self.env.keys() {
@@ -46,7 +47,7 @@ impl Payload {
         shown
     }
 
-    /// Everything.
+    /// Returns everything.
     pub fn with_secrets(&self) -> Shown {
         let value = |(name, value): (&String, &String)| (name.clone(), Some(value.clone()));
         Shown {
@@ -61,7 +62,7 @@ impl Payload {
         }
     }
 
-    /// What lists show for the job with what may be a secret.
+    /// Returns what lists show for the job, secrets included.
     pub fn display_all(&self) -> String {
         match (&self.command, self.with_secrets().payload) {
             (None, Some(payload)) => payload.as_str().to_owned(),
@@ -69,7 +70,7 @@ impl Payload {
         }
     }
 
-    /// What lists and logs show for the job. Of a payload without a command, what may be a secret is hidden.
+    /// Returns what lists and logs show for the job. Secrets are hidden in a payload without a command.
     pub fn display(&self) -> String {
         match (&self.command, &self.payload) {
             (Some(command), _) => command.display(),
@@ -80,7 +81,7 @@ impl Payload {
 }
 
 impl JsonObject {
-    /// An executor's own object for people: what is hidden is marked.
+    /// Returns an executor's own object for people, with a mark in place of each secret.
     pub fn marked(&self) -> String {
         let (marked, _) = self.hidden("\"(hidden)\"", SECRETS);
         marked.as_str().to_owned()

@@ -48,12 +48,12 @@ pub struct Job {
     pub finished_at: Option<Timestamp>,
     /// What it runs.
     pub payload: Payload,
-    /// What of it cannot be read, if anything, and why; what depends on that is empty here. Such a job is not run.
+    /// Which part of it cannot be read, and why; what depends on that part is empty here. Such a job does not run.
     pub unreadable: Option<String>,
 }
 
 impl Job {
-    /// What lists show for the job, with or without what may be a secret.
+    /// Returns what lists show for the job, with or without secrets.
     pub fn display(&self, secrets: bool) -> String {
         match &self.unreadable {
             Some(what) => format!("(unreadable: {what})"),
@@ -62,7 +62,7 @@ impl Job {
         }
     }
 
-    /// The id that users see: the name they chose, else the number.
+    /// Returns the id that users see: the name they chose, else the number.
     pub fn public_id(&self) -> String {
         match &self.name {
             Some(name) => name.to_string(),
