@@ -118,6 +118,65 @@ fn a_new_project_in_c_builds_with_a_compiler_alone() {
     keeps_the_rules(&queue, &file, &job);
 }
 
+/// The recipe in docs/plugins.md: it passes with a plugin that is in order, and finds one that writes where it must not.
+#[cfg(target_os = "linux")]
+#[test]
+fn the_check_runs_under_a_sanitizer() {
+    let test = "the_check_runs_under_a_sanitizer";
+    let page = fs::read_to_string(Path::new(HERE).join("../../docs/plugins.md")).unwrap();
+    assert!(page.contains(
+        "ASAN_OPTIONS=detect_leaks=0:log_path=asan.log LD_PRELOAD=$(cc -print-file-name=libasan.so)"
+    ));
+    let queue = Queue::new();
+    queue.ok(["plugin:new", "my-thing", "--lang", "c"]);
+    let (project, file) = (
+        queue.path("my-thing"),
+        queue.path("libqueuectl_plugin_my_thing.so"),
+    );
+    let options = ["-std=c99", "-fPIC", "-shared", "-fsanitize=address"];
+    let runtime = Command::new("cc").arg("-print-file-name=libasan.so").output();
+    let runtime = runtime.map(|told| PathBuf::from(String::from_utf8_lossy(&told.stdout).trim()));
+    // Where there is none, the compiler prints the name as it was given.
+    let Some(runtime) = runtime.ok().filter(|runtime| runtime.is_absolute()) else {
+        queuectl_testkit::skipped(test, "there is no C compiler `cc` with AddressSanitizer");
+        return;
+    };
+    let reports = || -> Vec<String> {
+        let entries = fs::read_dir(queue.path("")).unwrap().flatten();
+        let named = entries.filter(|entry| entry.file_name().to_string_lossy().starts_with("asan.log."));
+        named
+            .map(|entry| fs::read_to_string(entry.path()).unwrap())
+            .collect()
+    };
+    let check = || {
+        let mut command = queue.command(["plugin:check", file.to_str().unwrap(), "--job"]);
+        command.arg(project.join("job.json"));
+        command
+            .env(
+                "ASAN_OPTIONS",
+                format!("detect_leaks=0:log_path={}", queue.path("asan.log").display()),
+            )
+            .env("LD_PRELOAD", &runtime);
+        finish(command, None)
+    };
+    assert!(compile(&project.join("plugin.c"), &file, &options));
+    let done = check();
+    assert_eq!((done.status, reports()), (0, vec![]), "{}", done.err);
+
+    let mut source = fs::read_to_string(project.join("plugin.c")).unwrap();
+    source.push_str(
+        "\n#include <stdlib.h>\n__attribute__((constructor)) static void beyond(void) {\n    volatile char *text = malloc(1);\n    \
+         text[1] = 1;\n    free((void *)text);\n}\n",
+    );
+    fs::write(project.join("plugin.c"), source).unwrap();
+    fs::remove_file(&file).unwrap();
+    assert!(compile(&project.join("plugin.c"), &file, &options));
+    let done = check();
+    assert_ne!(done.status, 0, "{}", done.err);
+    let reports = reports();
+    assert!(reports[0].contains("heap-buffer-overflow"), "{reports:?}");
+}
+
 #[test]
 fn the_example_in_c_keeps_the_rules_and_adds_lines() {
     let queue = Queue::new();

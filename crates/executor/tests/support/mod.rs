@@ -71,11 +71,12 @@ pub fn plugin_file(name: &str) -> String {
     format!("{DLL_PREFIX}queuectl_plugin_{name}{DLL_SUFFIX}")
 }
 
-/// The header of today, and those that there were before.
-pub const HEADERS: [&str; 3] = [
+/// Today's header, and the frozen ones of each minor version.
+pub const HEADERS: [&str; 4] = [
     concat!(env!("CARGO_MANIFEST_DIR"), "/../plugin-api/include"),
     concat!(env!("CARGO_MANIFEST_DIR"), "/../plugin-api/tests/headers/1.0"),
     concat!(env!("CARGO_MANIFEST_DIR"), "/../plugin-api/tests/headers/1.1"),
+    concat!(env!("CARGO_MANIFEST_DIR"), "/../plugin-api/tests/headers/1.2"),
 ];
 
 /// Compiles a C source into a plugin in `folder`; false where there is no C compiler.
