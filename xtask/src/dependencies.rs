@@ -21,9 +21,8 @@ pub fn check(workspace: &Workspace) -> anyhow::Result<Vec<String>> {
     let mut failed = Vec::new();
     for (tool, arguments) in TOOLS {
         if !is_installed(tool)? {
-            let advice = format!("cargo install --locked {tool}");
             skips.push(format!(
-                "skipped: dependencies: {tool} is not installed ({advice})"
+                "skipped: dependencies: {tool} is not installed; .ci/run shows how to"
             ));
             continue;
         }
