@@ -96,6 +96,11 @@ mod unix {
         found.is_dir() && found.uid() == geteuid().as_raw()
     }
 
+    /// Whether this is a link that neither root nor whoever runs this process made.
+    pub fn is_foreign_link(found: &Metadata) -> bool {
+        found.is_symlink() && found.uid() != 0 && found.uid() != geteuid().as_raw()
+    }
+
     /// Whether an open file is the one that has this name.
     pub fn is_at(file: &File, path: &Path) -> bool {
         let (open, named) = (file.metadata(), path.symlink_metadata());

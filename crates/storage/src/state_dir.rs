@@ -130,6 +130,29 @@ impl StateDir {
             .is_ok_and(|found| os::is_mine(&found))
     }
 
+    /// Refuses a state directory with a folder that is another user's link: what is written there would land where that user
+    /// says. Root's links and one's own are followed. A link that takes a folder's place later is not noticed.
+    ///
+    /// # Errors
+    /// [`StoreError::File`] names the link.
+    pub fn check_links(&self) -> Result<(), StoreError> {
+        for folder in [
+            self.folder.clone(),
+            self.folder.join("nodes"),
+            self.folder.join("output"),
+        ] {
+            if folder
+                .symlink_metadata()
+                .is_ok_and(|found| os::is_foreign_link(&found))
+            {
+                let why =
+                    "it is a link of another user, neither of root nor of you; put a folder in its place";
+                return Err(StoreError::file("use", folder)(io::Error::other(why)));
+            }
+        }
+        Ok(())
+    }
+
     /// The folder.
     pub fn path(&self) -> &Path {
         &self.folder
@@ -410,5 +433,35 @@ mod tests {
             (true, true),
             "of a version that did not say where it was"
         );
+    }
+
+    /// Somebody else's link would have this user write where that one says.
+    #[cfg(unix)]
+    #[test]
+    fn links_of_other_users_are_refused_and_ones_own_are_followed() {
+        let test = "links_of_other_users_are_refused_and_ones_own_are_followed";
+        if !nix::unistd::geteuid().is_root() {
+            queuectl_testkit::skipped(test, "only root can make another user's link");
+            return;
+        }
+        for name in ["", "nodes", "output"] {
+            let folder = tempfile::tempdir().unwrap();
+            let state_dir = StateDir::new(&Location::Sqlite(folder.path().join("queue.db")));
+            let elsewhere = folder.path().join("elsewhere");
+            std::fs::create_dir(&elsewhere).unwrap();
+            let link = match name {
+                "" => state_dir.path().to_owned(),
+                name => {
+                    std::fs::create_dir(state_dir.path()).unwrap();
+                    state_dir.path().join(name)
+                }
+            };
+            std::os::unix::fs::symlink(&elsewhere, &link).unwrap();
+            assert!(state_dir.check_links().is_ok(), "one's own '{name}'");
+            std::os::unix::fs::lchown(&link, Some(65534), None).unwrap();
+            let refused = state_dir.check_links().unwrap_err().to_string();
+            assert!(refused.contains(&link.display().to_string()), "{refused}");
+            assert!(refused.contains("a link of another user"), "{refused}");
+        }
     }
 }

@@ -29,6 +29,11 @@ pub fn cause_of_io_error(_: &Path) -> Option<Problem> {
     None
 }
 
+/// A link has no owner here that could be asked for.
+pub fn is_foreign_link(_found: &std::fs::Metadata) -> bool {
+    false
+}
+
 /// Access lists say who may use a folder.
 pub fn is_mine(found: &std::fs::Metadata) -> bool {
     found.is_dir()

@@ -48,6 +48,7 @@ pub fn open(path: &Path, mode: OpenMode) -> Result<SqliteConnection, StoreError>
     let state_dir = StateDir::new(&Location::Sqlite(path.to_owned()));
     // In this order: a file that is just being made is not empty any more when it gets its folder.
     let had_folder = state_dir.exists();
+    state_dir.check_links()?;
     match mode {
         OpenMode::Create => create(path, &state_dir)?,
         OpenMode::MustExist => must_exist(path)?,
