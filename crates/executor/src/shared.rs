@@ -37,9 +37,9 @@ pub(crate) enum Message {
     Alive(Vec<String>),
     /// Load these executors, so that they see to what dead nodes left behind.
     Reap(Vec<ExecutorName>),
-    /// A plugin wants a process for its run.
+    /// A plugin wants a process for its run, and is not being called.
     Spawn(u64, Box<SpawnRequest>),
-    /// A plugin reports the end of its run.
+    /// A plugin reports the end of its run, and is not being called.
     Finished(u64, Outcome, Advice),
     /// Kill what is left and end.
     ShutDown,
@@ -59,6 +59,18 @@ struct Live {
     capture: Arc<Mutex<Capture>>,
     spawned: bool,
     finished: bool,
+    /// The supervisor is inside a call into the plugin for this run. It deals with the wishes itself when that returns.
+    in_call: bool,
+    wishes: Wishes,
+}
+
+/// What a plugin asks of the supervisor while this calls it.
+#[derive(Default)]
+pub(crate) struct Wishes {
+    /// A process for its run.
+    pub(crate) spawn: Option<SpawnRequest>,
+    /// The end of its run.
+    pub(crate) finished: Option<(Outcome, Advice)>,
 }
 
 /// The shared part of a host.
@@ -117,7 +129,7 @@ impl Shared {
         lock(&self.inbox).asleep = false;
     }
 
-    /// A run begins.
+    /// A run begins with a call into its plugin.
     pub(crate) fn begin(&self, run_id: u64, run: &Run, capture: Arc<Mutex<Capture>>) {
         lock(&self.live).insert(
             run_id,
@@ -127,8 +139,28 @@ impl Shared {
                 capture,
                 spawned: false,
                 finished: false,
+                in_call: true,
+                wishes: Wishes::default(),
             },
         );
+    }
+
+    /// The supervisor is about to call the plugin for a run.
+    pub(crate) fn call_begins(&self, run_id: u64) {
+        if let Some(live) = lock(&self.live).get_mut(&run_id) {
+            live.in_call = true;
+        }
+    }
+
+    /// The call returned. What the plugin asks for from now on is a message again.
+    pub(crate) fn call_ended(&self, run_id: u64) -> Wishes {
+        match lock(&self.live).get_mut(&run_id) {
+            Some(live) => {
+                live.in_call = false;
+                std::mem::take(&mut live.wishes)
+            }
+            None => Wishes::default(),
+        }
     }
 
     /// A run is over: plugins cannot do anything for it any more.
@@ -152,7 +184,13 @@ impl Shared {
             None => return Err("there is no such run".to_owned()),
             Some(live) if live.finished => return Err("the run is finished".to_owned()),
             Some(live) if live.spawned => return Err("the run has a process already".to_owned()),
-            Some(live) => live.spawned = true,
+            Some(live) => {
+                live.spawned = true;
+                if live.in_call {
+                    live.wishes.spawn = Some(request);
+                    return Ok(());
+                }
+            }
         }
         self.post(Message::Spawn(run_id, Box::new(request)));
         Ok(())
@@ -197,7 +235,13 @@ impl Shared {
         match lock(&self.live).get_mut(&run_id) {
             None => return Err("there is no such run"),
             Some(live) if live.finished => return Err("the run was reported before"),
-            Some(live) => live.finished = true,
+            Some(live) => {
+                live.finished = true;
+                if live.in_call {
+                    live.wishes.finished = Some((outcome, advice));
+                    return Ok(());
+                }
+            }
         }
         self.post(Message::Finished(run_id, outcome, advice));
         Ok(())

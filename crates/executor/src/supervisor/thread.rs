@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use queuectl_core::settings::Leftovers;
-use queuectl_core::{Clock, Outcome, OutcomeKind, SystemClock};
+use queuectl_core::{Advice, Clock, Outcome, OutcomeKind, SystemClock};
 
 use super::active::Active;
 use super::live_nodes::LiveNodes;
@@ -154,16 +154,7 @@ impl Supervisor {
                 }
             }
             Message::Spawn(run_id, request) => self.spawn(run_id, &request),
-            Message::Finished(run_id, outcome, advice) => {
-                if let Some(run) = self.by_id(run_id) {
-                    if run.outcome.is_none() {
-                        (run.outcome, run.advice) = (Some(outcome), advice);
-                    }
-                    if run.process.as_ref().is_some_and(Process::is_running) {
-                        run.terminate(now);
-                    }
-                }
-            }
+            Message::Finished(run_id, outcome, advice) => self.finished(run_id, outcome, advice, now),
             Message::ShutDown => {
                 self.shutting_down = true;
                 for run in &mut self.runs {
@@ -221,6 +212,25 @@ impl Supervisor {
         };
         self.loader.set_current_run(0);
         self.runs.push(active);
+        let wishes = self.shared.call_ended(run_id);
+        if let Some(request) = wishes.spawn {
+            self.spawn(run_id, &request);
+        }
+        if let Some((outcome, advice)) = wishes.finished {
+            self.finished(run_id, outcome, advice, now);
+        }
+    }
+
+    /// A plugin reports the end of its run.
+    fn finished(&mut self, run_id: u64, outcome: Outcome, advice: Advice, now: Instant) {
+        if let Some(run) = self.by_id(run_id) {
+            if run.outcome.is_none() {
+                (run.outcome, run.advice) = (Some(outcome), advice);
+            }
+            if run.process.as_ref().is_some_and(Process::is_running) {
+                run.terminate(now);
+            }
+        }
     }
 
     /// A number for a run's birthmarks that no other run has. What a run may leave behind carries none, so that it is
@@ -334,13 +344,21 @@ impl Supervisor {
         if let Some(exit) = run.exit.take()
             && run.outcome.is_none()
         {
+            let shared = &self.shared;
             let told = run.instance.as_ref().map(|plugin| {
-                plugin.exited(run.run_id, &exit, run.limit_hit.as_deref(), run.stopped.is_some())
+                shared.call_begins(run.run_id);
+                let told = plugin.exited(run.run_id, &exit, run.limit_hit.as_deref(), run.stopped.is_some());
+                (told, shared.call_ended(run.run_id).finished)
             });
             run.outcome = match told {
-                Some(Exited::ByPlugin) => None,
-                Some(Exited::ByHost) | None => Some(with_limit_hit(of_exit(&exit), run.limit_hit.take())),
-                Some(Exited::Broken) => {
+                Some((Exited::ByPlugin, finished)) => finished.map(|(outcome, advice)| {
+                    run.advice = advice;
+                    outcome
+                }),
+                Some((Exited::ByHost, _)) | None => {
+                    Some(with_limit_hit(of_exit(&exit), run.limit_hit.take()))
+                }
+                Some((Exited::Broken, _)) => {
                     let text = format!(
                         "the executor '{}' failed when its process had ended",
                         run.run.executor
