@@ -130,7 +130,7 @@ pub const KEYS: &[Key] = &[
         name: "poll_interval",
         kind: time(10, HOUR),
         default: "1 s",
-        about: "how often an idle node looks for work by itself, should a wake-up get lost",
+        about: "how often an idle node checks for work without a wake-up",
     },
     Key {
         name: "retention",

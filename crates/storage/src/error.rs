@@ -157,10 +157,10 @@ pub enum StoreError {
         most: usize,
     },
     /// A new file was to be made where there is something.
-    #[error("{} exists already; choose another name", .0.display())]
+    #[error("{} already exists; choose another name", .0.display())]
     Exists(PathBuf),
     /// A command that was to make this file was interrupted.
-    #[error("this file was never finished; remove it, and run the command again that was to make it")]
+    #[error("this file is incomplete; remove it and repeat the command that was creating it")]
     Unfinished,
     /// A file or folder of the store could not be used.
     #[error("cannot {what} {}: {source}", path.display())]
@@ -204,10 +204,10 @@ pub enum StoreError {
     #[error("this queue is not a file but a schema of a PostgreSQL database")]
     NoFile,
     /// The store to copy to has something in it.
-    #[error("the queue to copy to is not empty; choose a new file, or a schema that is not there yet")]
+    #[error("the queue to copy to is not empty; choose a new file, or a schema that does not exist yet")]
     NotEmpty,
     /// A copy is not like the original.
-    #[error("the copy was not like the original, so it was taken back; `queuectl db:check` looks for damage")]
+    #[error("the copy differed from the original and was removed; `queuectl db:check` looks for damage")]
     CopyDiffers,
     /// The linked SQLite is too old to be safe.
     #[error("the linked SQLite is {found}; queuectl needs 3.51.3 or newer, earlier ones can corrupt a WAL")]

@@ -49,10 +49,10 @@ pub struct StandaloneWorker {
 #[derive(Debug, thiserror::Error)]
 pub enum StandaloneError {
     /// It took too long.
-    #[error("nothing was reported within {}", show_short(*.0))]
+    #[error("no report within {}", show_short(*.0))]
     TimedOut(Duration),
     /// It was told to leave and did not.
-    #[error("the worker process did not end within {} after it was told to leave", show_short(*.0))]
+    #[error("the worker process did not exit within {} after it was asked to", show_short(*.0))]
     Stays(Duration),
     /// The process ended.
     #[error("the worker process died: {0}")]

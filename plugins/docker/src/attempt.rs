@@ -349,8 +349,7 @@ impl Attempt {
             // An engine that is killed forgets what it had just started. To start it again could be to run it twice.
             removal::remove(&docker, &name).await?;
             return Err(Problem::Other(
-                "the container was to be started and is not; whether it ran is not known, so it was removed"
-                    .to_owned(),
+                "the container may or may not have started, so it was removed".to_owned(),
             ));
         }
         if state.status == Some(Status::CREATED) {

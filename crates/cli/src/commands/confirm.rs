@@ -23,7 +23,7 @@ pub fn meant(states: &str, queue: Option<&QueueName>, age: Option<Duration>) -> 
 pub fn confirm(what: &str, context: &Context) -> Result<()> {
     if !io::stdin().is_terminal() {
         return Err(Usage::new(format!(
-            "this removes {what} in {} for good, and there is no terminal to ask at; nothing was removed",
+            "this removes {what} in {} for good and needs --yes without a terminal; nothing was removed",
             context.location
         ))
         .hint("repeat it with --yes if that is what you want")

@@ -27,9 +27,9 @@ impl Run for InitArgs {
         };
         let db = context.location.to_string();
         let line = if made {
-            format!("made the queue {db}")
+            format!("created the queue {db}")
         } else {
-            format!("the queue {db} is there")
+            format!("the queue {db} already exists")
         };
         context.output.done(&InitView { db, made }, &line);
         Ok(Exit::OK)

@@ -72,7 +72,7 @@ fn a_node_goes_on_when_there_is_space_again() {
         assert_eq!(queue.state(id), "processing", "no false success");
     }
     disk.free();
-    node.wait_log("the store can be used again");
+    node.wait_log("the store is available again");
     for id in &ids {
         let job = queue.wait_state(id, "completed");
         assert_eq!(history(&job), ["1 succeeded"]);

@@ -9,9 +9,9 @@ fn settings_are_listed_by_every_name_that_people_try() {
     let queue = Queue::new();
     let made = queue.ok(["init"]);
     if on_postgres() {
-        assert!(made.starts_with("made the queue postgres://"), "{made}");
+        assert!(made.starts_with("created the queue postgres://"), "{made}");
     } else {
-        assert_eq!(made, format!("made the queue {}", queue.db().display()));
+        assert_eq!(made, format!("created the queue {}", queue.db().display()));
     }
     assert!(queue.exists());
     queue.ok(["config:set", "max_retries", "7"]);
@@ -31,7 +31,7 @@ fn settings_are_listed_by_every_name_that_people_try() {
     ] {
         assert_eq!(queue.ok(words), "7", "{words:?}");
     }
-    assert!(queue.ok(["init"]).ends_with("is there"));
+    assert!(queue.ok(["init"]).ends_with("already exists"));
     assert_eq!(queue.ok(["config:get", "max_retries"]), "7", "it stays as it is");
 }
 

@@ -66,7 +66,7 @@ fn without_a_terminal_nothing_is_removed_unasked() {
         for input in [&b""[..], b"y\n", b"\n"] {
             let said = queue.run_with(args, input).fails(2);
             assert!(
-                said.contains("no terminal to ask at; nothing was removed"),
+                said.contains("needs --yes without a terminal; nothing was removed"),
                 "{args:?}: {said}"
             );
             assert!(said.contains("--yes"), "{args:?}: {said}");

@@ -257,5 +257,5 @@ fn what_is_in_the_way_is_named() {
     assert!(said.contains("queue.db-wal: it is a folder"), "{said}");
     std::fs::remove_dir(queue.path("queue.db-wal")).unwrap();
     let said = queue.fails(4, ["db:backup", "queue.db"]);
-    assert!(said.contains("exists already"), "{said}");
+    assert!(said.contains("already exists"), "{said}");
 }

@@ -98,7 +98,7 @@ fn describe(harness: &Harness) -> CaseResult {
     }
     for field in ["schema", "settings_schema"] {
         if object.get(field).is_some_and(|schema| !schema.is_object()) {
-            return broken(format!("'{field}' is no JSON object in the description"));
+            return broken(format!("'{field}' is not a JSON object in the description"));
         }
     }
     Ok(())

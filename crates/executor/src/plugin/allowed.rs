@@ -64,7 +64,7 @@ fn check_against(plugin: &Path, list: &Path) -> Result<Allowed, PluginError> {
     let lines = std::fs::read_to_string(list).map_err(|error| {
         refuse(
             format!("the list {shown} of allowed plugins cannot be read: {error}"),
-            format!("mend the file, or unset {VARIABLE}"),
+            format!("fix the file, or unset {VARIABLE}"),
         )
     })?;
     let (file, sum) = open(plugin).map_err(|error| {

@@ -54,7 +54,7 @@ impl Confinement {
             (limits.file.is_some(), "a script"),
         ];
         if let Some((_, what)) = absent.iter().find(|(asked, _)| *asked) {
-            return Err(format!("{what} cannot be had on Windows"));
+            return Err(format!("{what} is not available on Windows"));
         }
         if let Some(nice) = limits.nice {
             let class = match nice {

@@ -30,7 +30,7 @@ impl Subscriber for Log {
             NodeEvent::TooLate { outcomes } => {
                 warn!(
                     late = outcomes,
-                    "outcomes came too late: another node has the jobs"
+                    "outcomes arrived too late; another node has taken over the jobs"
                 );
             }
 
@@ -68,20 +68,20 @@ impl Subscriber for Log {
             }
             NodeEvent::OutcomeRefused { job, fence } => warn!(
                 job = job.0,
-                fence, "a stale outcome was refused: the job is not this node's any more"
+                fence, "stale outcome refused; another node owns the job"
             ),
             NodeEvent::StoreFailed {
                 waiting,
                 store,
                 error,
             } => error!(waiting, store = %store, "cannot use the store, trying again: {error}"),
-            NodeEvent::StoreRecovered => info!("the store can be used again; going on"),
+            NodeEvent::StoreRecovered => info!("the store is available again"),
             NodeEvent::Reconciled { recorded, claimed } => info!(
                 recorded,
-                claimed, "the last cycle had been stored, though the store could not say so"
+                claimed, "the last cycle was committed although its reply was lost"
             ),
             NodeEvent::ClockSetBack { jobs } => {
-                warn!(jobs, "the clock was set back; retries wait no longer than before");
+                warn!(jobs, "the clock was set back; moved waiting retries forward");
             }
             NodeEvent::SettingsChanged => info!("settings changed"),
             NodeEvent::NodeRescued {
@@ -101,23 +101,20 @@ impl Subscriber for Log {
 
             NodeEvent::Stopping { step, running } => stopping(step, running),
             NodeEvent::LeaseChanged { stage, running } => match stage {
-                Stage::Held => info!("the lease could be renewed again; going on"),
-                Stage::Stop => error!(
-                    running,
-                    "the lease could not be renewed for long; stopping running jobs"
-                ),
+                Stage::Held => info!("lease renewed again; claiming jobs"),
+                Stage::Stop => error!(running, "lease not renewed in time; stopping running jobs"),
                 Stage::Kill | Stage::Sweep => {
-                    error!(running, "the lease is nearly over; killing running jobs");
+                    error!(running, "lease about to expire; killing running jobs");
                 }
             },
             NodeEvent::ShortageBegan { running, cause } => error!(
                 running,
-                "cannot start jobs; they wait, and some are tried now and then: {cause}"
+                "cannot start jobs; they wait, and the node tries one now and then: {cause}"
             ),
             NodeEvent::ShortageLasts { job, cause } => {
                 debug!(job = job.0, "still cannot start jobs: {cause}");
             }
-            NodeEvent::ShortageEnded => info!("jobs can be started again; going on"),
+            NodeEvent::ShortageEnded => info!("jobs can be started again"),
 
             NodeEvent::WorkerStarted { worker, pid } => {
                 info!(worker = worker + 1, pid, "worker process started again");
@@ -134,7 +131,7 @@ impl Subscriber for Log {
             NodeEvent::LeftoversKilled { worker, processes } => {
                 info!(
                     worker = worker + 1,
-                    processes, "killed what the worker left behind"
+                    processes, "killed processes that the worker left behind"
                 );
             }
             NodeEvent::WorkerSilent { worker, seconds } => match seconds {
@@ -161,11 +158,8 @@ fn id(job: &Claimed) -> String {
 fn stopping(step: Step, running: usize) {
     match step {
         Step::None | Step::KillWorkers => {}
-        Step::GiveBack => info!(
-            running,
-            "stopping: no more claims, running jobs may finish; once more stops them"
-        ),
-        Step::Stop => info!(running, "stopping running jobs; once more kills them"),
+        Step::GiveBack => info!(running, "finishing running jobs; Ctrl-C again stops them"),
+        Step::Stop => info!(running, "stopping running jobs; Ctrl-C again kills them"),
         Step::Kill => info!(running, "killing running jobs"),
     }
 }

@@ -125,9 +125,9 @@ pub fn run_node(options: NodeOptions, on_ready: impl FnOnce(NodeId)) -> Result<N
     loop {
         let ready = |node| on_ready.take().into_iter().for_each(|ready| ready(node));
         match run_once(options.clone(), inputs.clone(), &inbox, ready) {
-            Err(error @ NodeError::Fenced(_)) if rejoins => tracing::warn!("{error}; entering again"),
+            Err(error @ NodeError::Fenced(_)) if rejoins => tracing::warn!("{error}; registering again"),
             Err(NodeError::Store(error)) if again && error.problem().is_some() => {
-                tracing::debug!("cannot enter again yet: {error}");
+                tracing::debug!("cannot register again yet: {error}");
                 if let Ok(Input::StopSignal) = inbox.recv_timeout(REJOIN_EVERY) {
                     return Ok(NodeEnd::Stopped);
                 }

@@ -252,7 +252,7 @@ impl Worker {
             start_thread("lease", mind)
         });
         if let Err(error) = started {
-            tracing::error!(%error, "nobody in this worker process minds the lease");
+            tracing::error!(%error, "cannot watch the lease in this worker process");
         }
     }
 

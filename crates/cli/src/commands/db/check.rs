@@ -44,7 +44,7 @@ fn print(view: &CheckView, page: &mut Page) -> io::Result<()> {
     }
     if view.dangling > 0 {
         let rows = view.dangling;
-        page.line(&format!("damaged: {rows} rows point at rows that are not there"))?;
+        page.line(&format!("damaged: {rows} rows refer to missing rows"))?;
     }
     if view.miscounted > 0 {
         page.line(&format!(

@@ -39,7 +39,7 @@ fn a_busy_node_loses_and_doubles_nothing() {
     for loss in [Loss::Answer, Loss::Commit, Loss::Answer, Loss::Commit] {
         proxy.lose(loss);
         wait_until("a commit to be lost", || proxy.has_lost());
-        node.wait_log("the store can be used again");
+        node.wait_log("the store is available again");
     }
     let completed = || queue.json(["status"])["total"]["completed"].as_u64().unwrap_or(0);
     proxy.set(Mode::Closed);

@@ -36,7 +36,7 @@ fn hold(name: &str, without: &str) -> Option<bool> {
     queue.wait_lines("pids", 2);
     let twice = lives(pid);
     send(node.pid(), Signal::SIGCONT);
-    node.wait_log("entering again");
+    node.wait_log("registering again");
     let job = queue.job(&id);
     assert_eq!(history(&job), ["1 lost"], "{job}");
     Some(twice)
@@ -70,7 +70,7 @@ fn begin_late(name: &str, without: &str) -> Option<Vec<String>> {
         queue.wait_lines("ran", 2);
     }
     send(node.pid(), Signal::SIGCONT);
-    node.wait_log("entering again");
+    node.wait_log("registering again");
     assert_eq!(history(&queue.job(&id)), ["1 lost", "2 succeeded"]);
     Some(queue.lines("ran"))
 }

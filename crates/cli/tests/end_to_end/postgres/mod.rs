@@ -83,7 +83,7 @@ fn a_node_cut_off_from_the_server_stops_its_jobs_before_its_lease_is_over() {
     assert_eq!(job["attempts"], 2);
 
     proxy.set(Mode::Open);
-    node.wait_log("entering again");
+    node.wait_log("registering again");
     wait_until("two living nodes", || {
         let nodes = queue.json(["worker:list"]);
         let nodes = nodes.as_array().unwrap();
@@ -112,7 +112,7 @@ fn a_node_outlives_a_restart_of_the_server() {
     node.wait_log("cannot use the store, trying again");
     assert_eq!(queue.state(&id), "processing");
     proxy.set(Mode::Open);
-    node.wait_log("the store can be used again");
+    node.wait_log("the store is available again");
     let job = queue.wait_state(&id, "completed");
     assert_eq!(history(&job), ["1 succeeded"]);
     // The wake-ups are back, too.
@@ -145,7 +145,7 @@ fn a_node_goes_on_when_the_server_is_back_after_its_lease() {
         queue.json(["worker:list"])[0]["state"] == "dead"
     });
     proxy.set(Mode::Open);
-    node.wait_log("the lease could be renewed again");
+    node.wait_log("lease renewed again");
     let job = queue.wait_state(&id, "completed");
     assert_eq!(
         (&job["attempts"], queue.lines("pids").len()),
@@ -172,7 +172,7 @@ fn a_job_that_is_killed_for_the_lease_loses_no_attempt() {
     assert!(cut_off.elapsed() < LEASE);
     queue.write("go", "");
     proxy.set(Mode::Open);
-    node.wait_log("the lease is nearly over and the dispatcher does nothing; killed what was still running");
+    node.wait_log("lease about to expire and the dispatcher does not respond; killed all running jobs");
     let job = queue.wait_state(&id, "completed");
     assert_eq!(history(&job), ["1 returned", "2 succeeded"], "{job}");
     // The control: a worker process that dies otherwise.

@@ -154,7 +154,7 @@ fn cut_off(name: &str, cut: Cut, guard: Guard) -> Option<bool> {
         .collect();
     assert_eq!(rescued.len(), 1);
     if guard == Guard::On {
-        let killed = said_at(&first, "killed what was still running");
+        let killed = said_at(&first, "killed all running jobs");
         let killed = killed.or_else(|| said_at(&first, "killing running jobs"));
         let killed = killed.expect("it killed jobs that do not go when they are asked to");
         assert!(killed < rescued[0], "{cut:?}: {killed}, {}", rescued[0]);
@@ -165,7 +165,7 @@ fn cut_off(name: &str, cut: Cut, guard: Guard) -> Option<bool> {
     if guard == Guard::Off {
         first.signal_all_but_jobs(Signal::SIGCONT);
     }
-    first.wait_log("entering again");
+    first.wait_log("registering again");
     wait_until("three living nodes", || rig.nodes("running") == [2, 3, 4]);
     queue.write("go", "");
     for id in &jobs {

@@ -136,8 +136,8 @@ fn machines_that_are_cut_off_at_random_lose_and_double_nothing() {
         number(&done.long),
         jobs.len(),
         count("rescued a dead node's jobs"),
-        count("entering again"),
-        count("outcomes came too late"),
+        count("registering again"),
+        count("outcomes arrived too late"),
         count("the last turn had been stored"),
     );
     assert_eq!(overlaps > 0, control, "jobs that ran twice at the same time");

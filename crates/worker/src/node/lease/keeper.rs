@@ -96,7 +96,7 @@ fn watch(shared: &Shared, mark: &str, changed: &impl Fn()) {
             let killed = processes::kill_marked(mark);
             tracing::error!(
                 processes = killed,
-                "the lease is nearly over and the dispatcher does nothing; killed what was still running"
+                "lease about to expire and the dispatcher does not respond; killed all running jobs"
             );
         }
         let state = shared.state();
