@@ -12,7 +12,7 @@ pub struct HostConfig {
     /// What plugins are told about the user's choices.
     pub settings: PluginSettings,
     /// How long a call into a plugin may take, loading it included. If one takes longer, this process ends with
-    /// [`HANGING_STATUS`](crate::HANGING_STATUS): the thread that calls plugins cannot be had back.
+    /// [`HANGING_STATUS`](crate::HANGING_STATUS): the thread that calls plugins cannot be recovered.
     pub call_limit: Duration,
     /// The value of `QUEUECTL_COOKIE` in the environment of every process: by it they are found again when this
     /// process dies. Unique to this worker process.

@@ -1,9 +1,8 @@
-//! How many files processes may have open: a node and its worker processes as many as they need, jobs as many as whoever
-//! started the node had allowed.
+//! Limits of open files: a node and its worker processes get as many as they need, jobs keep the soft limit that the node was
+//! started with.
 //!
-//! The limit that is usual, 1024, is the soft one of two. It is so low because programs that use select(2) break beyond
-//! it; those are jobs, so they get it back. The node itself takes the hard limit. Where there are no such limits, nothing
-//! is done here.
+//! The usual soft limit, 1024, is that low because programs that use select(2) break beyond it. Those programs are jobs, so
+//! jobs get it back, and the node takes the hard limit. On systems without such limits this module does nothing.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -48,7 +47,7 @@ fn fitting(limit: u64, own: u64, each: u64) -> u32 {
         .max(1)
 }
 
-/// Raises this process's soft limit to the hard one. None where there is no limit.
+/// Raises this process's soft limit to the hard one. None without a limit.
 pub fn raise() -> Option<Room> {
     let (given, hard) = os::open_files_limit()?;
     let raised = given < hard && os::set_open_files_limit(hard);
@@ -59,7 +58,7 @@ pub fn raise() -> Option<Room> {
     })
 }
 
-/// A worker process that inherited a raised limit takes back what so many jobs at a time do not need. Jobs get `given`.
+/// A worker process that inherited a raised limit lowers it to what `jobs` jobs at a time need. Jobs get `given`.
 pub fn lower_limit(given: u64, jobs: u32) {
     let Some((soft, _)) = os::open_files_limit() else {
         return;

@@ -1,8 +1,8 @@
-//! The end of a process in which something hangs: a message, then the exit, whatever state the process is in.
+//! Ends a process in which something hangs: a message, then the exit, whatever state the process is in.
 //!
-//! A plugin may hang in its library's constructors, with the dynamic loader's lock held. Exit handlers wait for that lock,
-//! and so does the first thread-local value of each kind that a thread has. And who should read the message may read
-//! nothing. So the threads are there before any plugin is loaded, no handler is run, and the message has a time limit.
+//! A plugin may hang in its library's constructors while it holds the dynamic loader's lock. Exit handlers wait for that lock,
+//! and so does the first thread-local value of each kind in a thread. The reader of the message may hang, too. So the threads
+//! start before any plugin is loaded, no exit handler runs, and the message has a time limit.
 
 use std::io;
 use std::sync::mpsc::sync_channel;
@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use crate::os;
 
-/// Longest that the message may take.
+/// Maximum time for the message.
 const LIMIT: Duration = Duration::from_secs(2);
 
 /// What the thread for the message waits for. Not a channel: the first wait on one makes a thread-local value.

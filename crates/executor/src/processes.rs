@@ -1,7 +1,7 @@
-//! Sweeps for processes that nobody owns any more: what a worker process that died had started.
+//! Sweeps for processes without an owner: those that a dead worker process had started.
 //!
-//! These block for as long as the dying takes, at most ten seconds; they are for the dispatcher and for rescues. What
-//! a live worker's own jobs leave behind is the business of its [`Host`](crate::Host).
+//! A sweep blocks until they are dead, at most ten seconds; dispatchers and rescues call it. What a live worker's own jobs
+//! leave behind is the business of its [`Host`](crate::Host).
 
 use std::io;
 

@@ -117,7 +117,7 @@ impl Shared {
         std::mem::swap(&mut lock(&self.inbox).messages, batch);
     }
 
-    /// The supervisor is about to wait. Says whether it may: not while messages are there.
+    /// The supervisor is about to wait. Returns whether it may: not while messages are there.
     pub(crate) fn may_sleep(&self) -> bool {
         let mut inbox = lock(&self.inbox);
         inbox.asleep = inbox.messages.is_empty();
@@ -196,7 +196,7 @@ impl Shared {
         Ok(())
     }
 
-    /// Tells whoever started the host.
+    /// Reports to the process that made the host.
     pub(crate) fn report(&self, report: Report) {
         (self.report)(report);
     }

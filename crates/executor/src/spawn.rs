@@ -216,7 +216,7 @@ fn working_folder(cwd: Option<&Path>) -> Option<PathBuf> {
     match cwd {
         // By POSIX it has no such parts.
         Some(cwd) if cwd.components().any(|part| part == Component::ParentDir) => cwd.canonicalize().ok(),
-        // `.` and repeated separators are no components.
+        // `components` drops `.` and repeated separators.
         Some(cwd) => Some(cwd.components().collect()),
         None => std::env::current_dir().ok(),
     }

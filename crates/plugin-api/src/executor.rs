@@ -61,7 +61,7 @@ impl Settings {
     /// Reads what the host passed.
     ///
     /// # Errors
-    /// It is no JSON object of the expected form.
+    /// It is not a JSON object of the expected form.
     pub fn from_json(text: &str) -> Result<Self, Error> {
         Ok(serde_json::from_str(text)?)
     }

@@ -113,7 +113,7 @@ impl Tracker {
         self.settle();
     }
 
-    /// `start` returned well. Says whether the plugin forgot the run.
+    /// `start` returned well. Returns whether the plugin forgot the run.
     pub(crate) fn started(&self) -> bool {
         let next = |stage| {
             if stage == Stage::Starting {

@@ -1,5 +1,5 @@
-//! Clean processes: the one place that decides what a node, its worker processes and their jobs take over from whoever
-//! started the node.
+//! What a node, its worker processes and their jobs inherit from the process that started the node. It is decided here and
+//! nowhere else.
 //!
 //! | | node | worker process | job |
 //! |---|---|---|---|

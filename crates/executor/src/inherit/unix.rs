@@ -35,7 +35,7 @@ pub(crate) fn withhold_descriptors() {
 pub(crate) fn reset_signals() {
     let _ = unblock_all();
     if is_ignored(libc::SIGCHLD) {
-        // SAFETY: the default action is no code of this process.
+        // SAFETY: the default action runs no code of this process.
         unsafe { libc::signal(libc::SIGCHLD, libc::SIG_DFL) };
     }
 }
@@ -69,7 +69,7 @@ fn unblock_all() -> nix::Result<()> {
 pub(crate) fn isolate(command: &mut Command) {
     let make = || {
         for signal in 1..=SIGNAL_MOST {
-            // SAFETY: the default action is no code of this process. Numbers that are no signal are refused.
+            // SAFETY: the default action runs no code of this process. Numbers without a signal are refused.
             unsafe { libc::signal(signal, libc::SIG_DFL) };
         }
         unblock_all()?;

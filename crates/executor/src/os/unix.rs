@@ -114,7 +114,7 @@ pub(crate) fn open_files_limit() -> Option<(u64, u64)> {
     Some((soft, most.max(soft)))
 }
 
-/// Sets the soft limit of open files. Says whether that worked.
+/// Sets the soft limit of open files. Returns whether that worked.
 pub(crate) fn set_open_files_limit(soft: u64) -> bool {
     let hard = getrlimit(Resource::RLIMIT_NOFILE).map(|(_, hard)| hard);
     hard.and_then(|hard| setrlimit(Resource::RLIMIT_NOFILE, soft, hard))

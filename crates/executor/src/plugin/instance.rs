@@ -222,7 +222,7 @@ impl Instance {
         }))
     }
 
-    /// Passes a signal on to a run. Says whether the plugin takes care of it.
+    /// Passes a signal on to a run. Returns whether the plugin takes care of it.
     pub(crate) fn signal(&self, run_id: u64, signal: i32) -> bool {
         let _call = self.watched("passing a signal on", run_id);
         // SAFETY: the instance is alive.
@@ -284,7 +284,7 @@ impl Instance {
         bytes.map(|bytes| String::from_utf8_lossy(bytes).into_owned())
     }
 
-    /// Asks the plugin to stop a run. Says whether the plugin takes care of it.
+    /// Asks the plugin to stop a run. Returns whether the plugin takes care of it.
     pub(crate) fn stop(&self, run_id: u64, kill: bool) -> bool {
         let _call = self.watched("stopping a run", run_id);
         let mode = if kill { QC_STOP_KILL } else { QC_STOP_GRACEFUL };

@@ -148,7 +148,7 @@ pub fn open(path: &Path) -> Result<(Library, EntryFn), PluginError> {
         path: path.to_owned(),
         cause,
     };
-    // Whoever opens a pipe waits for somebody at its other end.
+    // Opening a pipe would wait for its other end.
     if path.metadata().is_ok_and(|found| !found.is_file()) {
         return Err(not_loadable("it is not a regular file".to_owned()));
     }
@@ -213,7 +213,7 @@ pub(crate) fn load(path: &Path) -> Result<Plugin, PluginError> {
     info.minor = unsafe { (*vtable).minor };
     info.slots = slots.names();
     info.slots.retain(|slot| !REQUIRED.contains(&slot.as_str()));
-    // Whoever wanted this plugin found it by its file's name: search path, list of sums and a path given outright alike.
+    // A plugin is always found by its file's name: in the search path, in the list of checksums, or given as a path.
     if let Some(executor) = search::executor_of_file(path)
         && search::file_form(&info.name) != executor
     {

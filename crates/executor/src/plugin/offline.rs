@@ -1,6 +1,6 @@
 //! A plugin without a host behind it: to ask what it is, whether it could work, and what it thinks of a request.
 //!
-//! Nothing can be run here. Whoever uses this does so in a process of its own: the plugin's code runs in it.
+//! It cannot run jobs. Use it in a separate process, because the plugin's code runs there.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -33,7 +33,7 @@ impl Offline {
         };
         let (reactor, waker) = Reactor::new().map_err(create)?;
         let shared = Arc::new(Shared::new(waker, Box::new(|_| ())));
-        // Whoever started this process watches it.
+        // The parent process watches this one.
         let watchdog = Arc::default();
         let settings = settings_of(settings, &plugin.info.name);
         let instance = Instance::create(&plugin, &settings, shared, watchdog)?;

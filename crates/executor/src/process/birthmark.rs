@@ -117,7 +117,7 @@ mod tests {
         assert_eq!(worker.value & node.mask, node.value);
         assert_ne!(worker.value & other.mask, other.value);
         assert_ne!(worker.value, of("store.node.70.").value);
-        // A value that is no limit, and that no arithmetic of the kernel's turns into one.
+        // A value that limits nothing, before and after the kernel converts its unit.
         assert!(worker.value >= SIGN && worker.value | low(RUN_BITS) < SIGN << 1);
         for text in [
             "",

@@ -66,7 +66,7 @@ impl Orphans {
     }
 
     /// Kills the orphans that carry `marks`, and with `unmarked` all others, too. `is_main` tells the main processes of
-    /// runs. Says whether none was left to kill.
+    /// runs. Returns whether none was left to kill.
     pub(crate) fn sweep(&mut self, origin: RunOrigin, unmarked: bool, is_main: &dyn Fn(u32) -> bool) -> bool {
         if unmarked && !has_children() {
             return true;
@@ -114,7 +114,7 @@ impl Orphans {
         }
     }
 
-    /// Kills an orphan. Says whether its end can be waited for.
+    /// Kills an orphan. Returns whether its end can be waited for.
     fn kill(&mut self, stat: &Stat) -> bool {
         let may = stat.kill();
         if !may && self.untouchable.insert((stat.pid, stat.start)) {

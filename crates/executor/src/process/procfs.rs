@@ -147,7 +147,7 @@ impl Environment {
     }
 }
 
-/// Whether the environment of a process is so many bytes long, or never will be there.
+/// Returns whether the environment of a process has `len` bytes, or will never exist.
 fn is_whole(pid: u32, len: u64) -> bool {
     let mut bytes = [0; LINE];
     let Some(mut fields) = stat_line(pid, &mut bytes).and_then(fields) else {

@@ -110,7 +110,7 @@ impl Reactor {
         let quiet = processes.iter().filter_map(|p| p.read_from);
         let quiet = quiet.filter(|until| *until > now).min();
         let timeout = timeout.into_iter().chain(quiet.map(|until| until - now)).min();
-        // Rounded up: waking early would only mean going round once more.
+        // Rounded up: waking early would cost a second wait.
         let ms = timeout.map(|t| i32::try_from(t.as_micros().div_ceil(1000)).unwrap_or(i32::MAX));
         let timeout = ms.map_or(PollTimeout::NONE, |ms| {
             PollTimeout::try_from(ms).unwrap_or(PollTimeout::MAX)
@@ -213,7 +213,7 @@ impl Reactor {
         }
     }
 
-    /// Whether a child that is no main process came to us as an orphan of a job.
+    /// Returns whether a child that is not a main process is an orphan of a job.
     fn is_orphan(&self, pid: u32) -> bool {
         getpgid(Some(as_pid(pid))).is_ok_and(|group| group != self.own_group)
     }

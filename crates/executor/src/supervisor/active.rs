@@ -87,7 +87,7 @@ impl Active {
             killed: false,
             end_owed_since: None,
             flush_at: now.checked_add(LIVE_AFTER),
-            // A limit beyond what the clock can say is no limit.
+            // A limit beyond the clock's range limits nothing.
             timeout_at: run.time_left().and_then(|limit| now.checked_add(limit)),
             kill_at: None,
             recheck_at: None,

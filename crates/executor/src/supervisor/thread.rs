@@ -186,7 +186,7 @@ impl Supervisor {
         self.shared
             .begin(run_id, &active.run, Arc::clone(&active.capture));
         if self.shutting_down {
-            // Whoever asked for the end does not wait for what begins after it.
+            // A run that comes after the shutdown began does not delay it.
             active.stop(Stopped::ByRequest(StopReason::Returned), true, now);
             active.outcome = Some(Outcome::new(OutcomeKind::Failed, "shut down"));
             self.runs.push(active);
@@ -335,7 +335,7 @@ impl Supervisor {
         os::exit_at_once(STUCK_STATUS);
     }
 
-    /// Brings a run as far as it can go. Says whether it is over.
+    /// Brings a run as far as it can go. Returns whether it is over.
     fn advance(&mut self, i: usize, now: Instant) -> bool {
         if self.runs[i].process.is_some() && !self.process_is_over(i, now) {
             return false;
@@ -394,7 +394,7 @@ impl Supervisor {
         true
     }
 
-    /// Kills what a run left behind. Says whether nothing is left.
+    /// Kills what a run left behind. Returns whether nothing is left.
     fn leftovers_are_gone(&mut self, i: usize) -> bool {
         let Self {
             runs,

@@ -1,6 +1,6 @@
 //! Who, beside root and the user, could have changed what is about to be run: the code of a plugin, or a file with jobs.
 //!
-//! What is then done about it is decided by whoever asks.
+//! The caller decides what follows.
 
 #[cfg(unix)]
 mod unix;
@@ -17,7 +17,7 @@ use windows as platform;
 /// Who may be able to change a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Writers {
-    /// The user, and whoever may do everything on the machine: root, or the administrators.
+    /// The user, and root or the administrators.
     User,
     /// Also groups, or on Windows anybody but everybody, whom the file's owner has let in.
     Group,
@@ -43,7 +43,7 @@ pub fn check(path: &Path, writers: Writers) -> Result<(), Distrust> {
     platform::check_file(path, writers)
 }
 
-/// The same, with [`Writers::Group`], for a log that belongs to a file and is made anew by whoever uses it. On Unix it may be
+/// The same, with [`Writers::Group`], for a log that belongs to a file and is created again by its users. On Unix it may be
 /// another user's if both the file and the folder were given to the group that it has, too: members write to the file
 /// itself.
 ///

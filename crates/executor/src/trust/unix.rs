@@ -110,7 +110,7 @@ fn check_with(
         Writers::Group => (0o002, "chmod o-w"),
     };
     let real = path.canonicalize().map_err(look)?;
-    // The path as it is written counts as well: whoever can change a link on the way chooses the file.
+    // The path as it is written counts as well: a link on the way decides which file is meant.
     for link in path.ancestors().filter(|part| part.is_symlink()) {
         let owner = link.symlink_metadata().map_err(look)?.uid();
         if !is_trusted(owner) {
