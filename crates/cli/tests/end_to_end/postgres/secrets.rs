@@ -102,7 +102,7 @@ fn a_wrong_password_and_a_wrong_place_are_said_without_it() {
         "postgres://me:s3cret%zz@h/d",
     ] {
         let text = said(bad.into(), 2);
-        assert!(text.contains("no location on PostgreSQL"), "{text}");
+        assert!(text.contains("not a location on PostgreSQL"), "{text}");
     }
     // Mistyped, so that it is no location on a server at all.
     for bad in [
