@@ -12,27 +12,40 @@ use anyhow::{Context, bail};
 use cargo_metadata::{CrateType, Message};
 use queuectl_devkit::Profile;
 
-use crate::workspace::Workspace;
+use crate::workspace::{LIBPQ, PLUGINS, Workspace};
 
 /// How much to build.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub enum Scope {
-    /// The binary and every plugin.
+pub enum Scope<'a> {
+    /// The binary, the library for PostgreSQL and every plugin.
     Everything,
+    /// The same with the default executor and these, by their names.
+    Executors(&'a [String]),
     /// The binary and the default executor: what somebody needs who wants to see it run, in a fraction of the time.
     Shell,
 }
 
-impl Scope {
+impl Scope<'_> {
     fn takes(self, folder: &str) -> bool {
-        self == Scope::Everything || !folder.starts_with("plugins/") || folder == "plugins/shell"
+        match (self, folder.strip_prefix(PLUGINS)) {
+            (Scope::Everything, _) | (_, Some(DEFAULT_EXECUTOR)) => true,
+            (Scope::Executors(names), Some(executor)) => names.iter().any(|name| name == executor),
+            (Scope::Shell, Some(_)) => false,
+            (Scope::Executors(_), None) => true,
+            (Scope::Shell, None) => folder != LIBPQ,
+        }
     }
 }
+
+/// The executor that every installation has.
+pub const DEFAULT_EXECUTOR: &str = "shell";
 
 /// What a build made.
 pub struct Built {
     /// The `queuectl` binary.
     pub binary: PathBuf,
+    /// The library for PostgreSQL, if it was asked for.
+    pub libpq: Option<PathBuf>,
     /// The plugins' shared libraries.
     pub plugins: Vec<PathBuf>,
 }
@@ -48,14 +61,14 @@ impl Built {
 pub fn run(workspace: &Workspace, profile: Profile) -> anyhow::Result<()> {
     let built = build(workspace, profile, Scope::Everything)?;
     println!("{}", built.binary.display());
-    for plugin in &built.plugins {
-        println!("{}", plugin.display());
+    for library in built.libpq.iter().chain(&built.plugins) {
+        println!("{}", library.display());
     }
     Ok(())
 }
 
 /// Builds, with cargo's progress and diagnostics on standard error.
-pub fn build(workspace: &Workspace, profile: Profile, scope: Scope) -> anyhow::Result<Built> {
+pub fn build(workspace: &Workspace, profile: Profile, scope: Scope<'_>) -> anyhow::Result<Built> {
     let mut cargo = workspace.cargo(["build"]);
     let wanted = workspace
         .shipped()
@@ -64,9 +77,7 @@ pub fn build(workspace: &Workspace, profile: Profile, scope: Scope) -> anyhow::R
     for package in wanted {
         cargo.args(["--package", package.name.as_str()]);
     }
-    if profile == Profile::Release {
-        cargo.arg("--release");
-    }
+    cargo.arg(profile.option());
     finish(workspace, cargo)
 }
 
@@ -89,26 +100,39 @@ pub fn finish(workspace: &Workspace, mut cargo: Command) -> anyhow::Result<Built
 fn collect(workspace: &Workspace, messages: &[Message]) -> anyhow::Result<Built> {
     let shipped = workspace.shipped();
     let mut binary = None;
+    let mut libpq = None;
     let mut plugins = Vec::new();
     for message in messages {
         let Message::CompilerArtifact(artifact) = message else {
             continue;
         };
-        if artifact.profile.test || !shipped.iter().any(|package| package.id == artifact.package_id) {
+        let Some(package) = shipped.iter().find(|package| package.id == artifact.package_id) else {
+            continue;
+        };
+        if artifact.profile.test {
             continue;
         }
         if let Some(executable) = &artifact.executable {
             binary = Some(executable.as_std_path().to_owned());
         }
         if artifact.target.crate_types.contains(&CrateType::CDyLib) {
-            let libraries = artifact
+            let mut libraries = artifact
                 .filenames
                 .iter()
-                .filter(|file| file.as_str().ends_with(DLL_SUFFIX));
-            plugins.extend(libraries.map(|file| file.as_std_path().to_owned()));
+                .filter(|file| file.as_str().ends_with(DLL_SUFFIX))
+                .map(|file| file.as_std_path().to_owned());
+            if workspace.folder(package) == LIBPQ {
+                libpq = libraries.next_back();
+            } else {
+                plugins.extend(libraries);
+            }
         }
     }
     plugins.sort();
     let binary = binary.context("cargo reported no binary")?;
-    Ok(Built { binary, plugins })
+    Ok(Built {
+        binary,
+        libpq,
+        plugins,
+    })
 }

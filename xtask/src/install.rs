@@ -1,27 +1,38 @@
-//! `install`: a release build, copied into `bin` and `lib/queuectl/plugins` below a prefix.
+//! `install`: a release build, copied into `bin` and `lib/queuectl` below a prefix.
 //!
-//! Each file appears whole or not at all, also while an older `queuectl` is running. Nothing is removed: plugins
+//! Of the plugins it takes the default executor's, those that are asked for, and those that are there already, which
+//! would be of another version otherwise. Each file appears whole or not at all, also while an older `queuectl` is running. Nothing is removed: plugins
 //! that somebody else put beside ours stay.
 
 use std::env;
+use std::env::consts::{DLL_PREFIX, DLL_SUFFIX};
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use queuectl_devkit::Profile;
 use queuectl_sys::Draft;
 
-use crate::build::{self, Built, Scope};
+use crate::build::{self, Built, DEFAULT_EXECUTOR, Scope};
 use crate::workspace::Workspace;
 
 /// Where a prefix keeps the binary.
 const BINARIES: &str = "bin";
-/// Where a prefix keeps the plugins; the binary finds them by this path relative to itself.
+/// Where a prefix keeps the library for PostgreSQL, and below it the plugins; the binary finds them by these paths
+/// relative to itself.
+const LIBRARIES: &str = "lib/queuectl";
 const PLUGINS: &str = "lib/queuectl/plugins";
+/// Stands for every executor.
+pub const ALL: &str = "all";
 
 /// Builds, installs and says what went where.
-pub fn run(workspace: &Workspace, prefix: Option<PathBuf>) -> anyhow::Result<()> {
+pub fn run(
+    workspace: &Workspace,
+    profile: Profile,
+    prefix: Option<PathBuf>,
+    executors: &[String],
+) -> anyhow::Result<()> {
     let prefix = match prefix {
         Some(prefix) => {
             std::path::absolute(&prefix).with_context(|| format!("bad prefix {}", prefix.display()))?
@@ -30,9 +41,23 @@ pub fn run(workspace: &Workspace, prefix: Option<PathBuf>) -> anyhow::Result<()>
             .context("cannot tell your home folder; use --prefix")?
             .join(".local"),
     };
-    let built = build::build(workspace, Profile::Release, Scope::Everything)?;
+    let known = workspace.executors();
+    let mut wanted = chosen(executors, &known)?;
+    wanted.extend(known.iter().filter(|name| is_installed(name, &prefix)).cloned());
+    let built = build::build(workspace, profile, Scope::Executors(&wanted))?;
     for file in place(&built, &prefix)? {
         println!("installed {}", file.display());
+    }
+    let left_out: Vec<&str> = known
+        .iter()
+        .filter(|name| !wanted.contains(name))
+        .map(String::as_str)
+        .collect();
+    if !left_out.is_empty() {
+        println!(
+            "not installed: the executors {0}; 'cargo xtask install --executors {0}' adds them",
+            left_out.join(",")
+        );
     }
     let binaries = prefix.join(BINARIES);
     let path = env::var_os("PATH").unwrap_or_default();
@@ -47,6 +72,26 @@ pub fn run(workspace: &Workspace, prefix: Option<PathBuf>) -> anyhow::Result<()>
     Ok(())
 }
 
+/// The executors that are asked for, and the default one.
+fn chosen(asked: &[String], known: &[String]) -> anyhow::Result<Vec<String>> {
+    if asked.iter().any(|name| name == ALL) {
+        return Ok(known.to_vec());
+    }
+    if let Some(unknown) = asked.iter().find(|name| !known.contains(name)) {
+        bail!(
+            "there is no executor '{unknown}'; choose from {} and {ALL}",
+            known.join(", ")
+        );
+    }
+    Ok([&[DEFAULT_EXECUTOR.to_owned()], asked].concat())
+}
+
+/// Whether an earlier installation has the executor.
+fn is_installed(executor: &str, prefix: &Path) -> bool {
+    let file = format!("{DLL_PREFIX}queuectl_plugin_{executor}{DLL_SUFFIX}");
+    prefix.join(PLUGINS).join(file).exists()
+}
+
 /// Copies a build below a prefix and returns the new files, the binary first.
 pub fn place(built: &Built, prefix: &Path) -> anyhow::Result<Vec<PathBuf>> {
     let binaries = prefix.join(BINARIES);
@@ -56,8 +101,11 @@ pub fn place(built: &Built, prefix: &Path) -> anyhow::Result<Vec<PathBuf>> {
     }
     // A plugin folder that others may write to is refused by queuectl, whatever the umask was.
     make_executable(&plugins).with_context(|| format!("cannot set the mode of {}", plugins.display()))?;
-    // Plugins first: a new binary never meets older plugins, should the installation be cut short.
+    // Libraries first: a new binary never meets older ones, should the installation be cut short.
     let mut placed = Vec::new();
+    if let Some(libpq) = &built.libpq {
+        placed.push(copy(libpq, &prefix.join(LIBRARIES))?);
+    }
     for plugin in &built.plugins {
         placed.push(copy(plugin, &plugins)?);
     }
@@ -109,6 +157,7 @@ mod tests {
         fs::write(&plugin, "plugin").unwrap();
         Built {
             binary,
+            libpq: None,
             plugins: vec![plugin],
         }
     }
@@ -127,6 +176,46 @@ mod tests {
         for folder in [BINARIES, PLUGINS] {
             assert_eq!(fs::read_dir(prefix.join(folder)).unwrap().count(), 1, "{folder}");
         }
+    }
+
+    #[test]
+    fn executors_are_chosen_by_name_and_the_default_is_always_there() {
+        let known = ["docker", "http", "shell"].map(str::to_owned);
+        let chosen = |names: &[&str]| {
+            let asked: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
+            super::chosen(&asked, &known)
+        };
+        assert_eq!(chosen(&[]).unwrap(), ["shell"]);
+        assert_eq!(chosen(&["http"]).unwrap(), ["shell", "http"]);
+        assert_eq!(chosen(&["http", "all"]).unwrap(), known);
+        let error = chosen(&["http", "htpp"]).unwrap_err().to_string();
+        assert_eq!(
+            error,
+            "there is no executor 'htpp'; choose from docker, http, shell and all"
+        );
+    }
+
+    #[test]
+    fn what_is_installed_is_seen() {
+        let folder = tempfile::tempdir().unwrap();
+        assert!(!is_installed("one", folder.path()));
+        let plugin = format!("{DLL_PREFIX}queuectl_plugin_one{DLL_SUFFIX}");
+        fs::create_dir_all(folder.path().join(PLUGINS)).unwrap();
+        fs::write(folder.path().join(PLUGINS).join(plugin), "plugin").unwrap();
+        assert!(is_installed("one", folder.path()));
+        assert!(!is_installed("two", folder.path()));
+    }
+
+    #[test]
+    fn the_library_for_postgres_is_placed_above_the_plugins() {
+        let folder = tempfile::tempdir().unwrap();
+        let libpq = folder.path().join("libqueuectl_libpq.so");
+        fs::write(&libpq, "libpq").unwrap();
+        let mut built = built(folder.path(), "");
+        built.libpq = Some(libpq);
+        let prefix = folder.path().join("prefix");
+        let placed = place(&built, &prefix).unwrap();
+        assert_eq!(placed[1], prefix.join("lib/queuectl/libqueuectl_libpq.so"));
     }
 
     #[cfg(unix)]
@@ -148,6 +237,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let gone = Built {
             binary: folder.path().join("queuectl"),
+            libpq: None,
             plugins: vec![],
         };
         let prefix = folder.path().join("prefix");

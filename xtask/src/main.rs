@@ -38,11 +38,20 @@ enum Task {
         #[arg(long)]
         release: bool,
     },
-    /// Build for release and install the binary and the plugins
+    /// Build for release and install the binary with the shell executor
     Install {
-        /// Install into DIR/bin and DIR/lib/queuectl/plugins [default: ~/.local]
+        /// Install into DIR/bin and DIR/lib/queuectl [default: ~/.local]
         #[arg(long, value_name = "DIR")]
         prefix: Option<PathBuf>,
+        /// Install these executors, too: docker, http, wasm, or all; installed ones are renewed in any case
+        #[arg(long, value_name = "NAMES", value_delimiter = ',')]
+        executors: Vec<String>,
+    },
+    /// Install every executor with the binary, optimised as a package for others is: twice as long to build
+    Dist {
+        /// Install into DIR/bin and DIR/lib/queuectl
+        #[arg(long, value_name = "DIR")]
+        prefix: PathBuf,
     },
     /// Check what the compiler does not: crate dependencies, import circles, file lengths, migrations, headers, manifests
     Tidy,
@@ -95,7 +104,13 @@ fn run(task: Task) -> anyhow::Result<()> {
     let workspace = Workspace::load()?;
     match task {
         Task::Build { release } => build::run(&workspace, Profile::from_release_flag(release)),
-        Task::Install { prefix } => install::run(&workspace, prefix),
+        Task::Install { prefix, executors } => install::run(&workspace, Profile::Release, prefix, &executors),
+        Task::Dist { prefix } => install::run(
+            &workspace,
+            Profile::Dist,
+            Some(prefix),
+            &[install::ALL.to_owned()],
+        ),
         Task::Tidy => tidy::run(&workspace),
         Task::Test { macos: true, .. } => macos::run(&workspace),
         Task::Test {

@@ -9,6 +9,11 @@ use std::process::Command;
 use anyhow::{Context, ensure};
 use cargo_metadata::{Metadata, MetadataCommand, Package};
 
+/// The folder of the library that is loaded for queues on PostgreSQL.
+pub const LIBPQ: &str = "crates/libpq";
+/// What the folders of the plugins begin with.
+pub const PLUGINS: &str = "plugins/";
+
 /// The workspace that the task was called in.
 pub struct Workspace {
     /// What `cargo metadata` reports, resolved for this platform.
@@ -42,14 +47,25 @@ impl Workspace {
         below_root.as_str().replace('\\', "/")
     }
 
-    /// The packages that make up what users get: the binary's and the plugins'.
+    /// The packages that make up what users get: the binary's, the one of the library for PostgreSQL, and the plugins'.
     pub fn shipped(&self) -> Vec<&Package> {
-        let is_shipped = |folder: &str| folder == "crates/cli" || folder.starts_with("plugins/");
+        let is_shipped =
+            |folder: &str| ["crates/cli", LIBPQ].contains(&folder) || folder.starts_with(PLUGINS);
         self.metadata
             .workspace_packages()
             .into_iter()
             .filter(|package| is_shipped(&self.folder(package)))
             .collect()
+    }
+
+    /// The names of the executors that there are plugins for.
+    pub fn executors(&self) -> Vec<String> {
+        let folders = self.shipped().into_iter().map(|package| self.folder(package));
+        let mut names: Vec<String> = folders
+            .filter_map(|folder| Some(folder.strip_prefix(PLUGINS)?.to_owned()))
+            .collect();
+        names.sort();
+        names
     }
 
     /// Runs the program of a package with these arguments to its end.

@@ -196,6 +196,7 @@ fn classify_store(error: &StoreError) -> Exit {
         | StoreError::OlderSchema { .. }
         | StoreError::CopyDiffers
         | StoreError::Encoding(_)
+        | StoreError::NoPostgres(_)
         | StoreError::Unreadable { .. } => Exit::STORE_UNUSABLE,
         StoreError::File { .. } => Exit::STORE_UNAVAILABLE,
         StoreError::MaybeStored { .. } => Exit::UNSURE,

@@ -18,6 +18,8 @@ pub enum Profile {
     Dev,
     /// Optimised.
     Release,
+    /// Optimised across crates, too, which takes twice as long to build.
+    Dist,
 }
 
 impl Profile {
@@ -26,10 +28,20 @@ impl Profile {
         if release { Profile::Release } else { Profile::Dev }
     }
 
+    /// The option that makes cargo build with it.
+    pub fn option(self) -> &'static str {
+        match self {
+            Profile::Dev => "--profile=dev",
+            Profile::Release => "--profile=release",
+            Profile::Dist => "--profile=dist",
+        }
+    }
+
     fn folder(self) -> &'static str {
         match self {
             Profile::Dev => "debug",
             Profile::Release => "release",
+            Profile::Dist => "dist",
         }
     }
 }
@@ -56,16 +68,22 @@ pub struct Binaries {
 }
 
 impl Binaries {
-    /// Builds the binary and these plugins.
+    /// Builds the binary, the library for PostgreSQL and these plugins.
     pub fn build(profile: Profile, plugins: &[&str]) -> anyhow::Result<Binaries> {
-        let mut cargo = cargo(["build", "--package", "queuectl-cli"]);
+        let mut cargo = cargo([
+            "build",
+            "--package",
+            "queuectl-cli",
+            "--package",
+            "queuectl-libpq",
+        ]);
         for plugin in plugins {
             cargo.arg("--package").arg(format!("queuectl-plugin-{plugin}"));
         }
-        if profile == Profile::Release {
-            cargo.arg("--release");
-        }
-        let status = cargo.status().context("cannot start cargo")?;
+        let status = cargo
+            .arg(profile.option())
+            .status()
+            .context("cannot start cargo")?;
         ensure!(status.success(), "the build failed");
         Ok(Binaries {
             folder: target()?.join(profile.folder()),
@@ -100,8 +118,8 @@ impl Binaries {
         self.profile
     }
 
-    /// Copies them into `bin` and `lib/queuectl/plugins` below a new prefix, where the binary finds its plugins; the path
-    /// of the binary.
+    /// Copies them into `bin`, `lib/queuectl` and `lib/queuectl/plugins` below a new prefix, where the binary finds what it
+    /// loads; the path of the binary.
     pub fn lay_out(&self, prefix: &Path) -> anyhow::Result<PathBuf> {
         let (bin, plugins) = (prefix.join("bin"), prefix.join("lib/queuectl/plugins"));
         for folder in [&bin, &plugins] {
@@ -113,6 +131,13 @@ impl Binaries {
         for plugin in &self.plugins {
             let file = format!("{DLL_PREFIX}queuectl_plugin_{plugin}{DLL_SUFFIX}");
             copy(&self.folder.join(&file), &plugins.join(&file))?;
+        }
+        let libpq = format!("{DLL_PREFIX}queuectl_libpq{DLL_SUFFIX}");
+        if self.folder.join(&libpq).exists() {
+            copy(
+                &self.folder.join(&libpq),
+                &prefix.join("lib/queuectl").join(&libpq),
+            )?;
         }
         let binary = format!("queuectl{EXE_SUFFIX}");
         copy(&self.folder.join(&binary), &bin.join(&binary))?;
@@ -132,7 +157,7 @@ pub fn target() -> anyhow::Result<PathBuf> {
     let program = env::current_exe().context("cannot find this program")?;
     let profile = program.ancestors().find(|folder| {
         let name = folder.file_name().and_then(|name| name.to_str());
-        matches!(name, Some("debug" | "release"))
+        matches!(name, Some("debug" | "release" | "dist"))
     });
     let target = profile.and_then(Path::parent);
     Ok(target

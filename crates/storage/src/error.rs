@@ -124,6 +124,9 @@ pub enum StoreError {
     /// Not a location on PostgreSQL.
     #[error("{}", bad_server(*.0))]
     BadServer(BadServer),
+    /// The library for PostgreSQL is missing, or cannot be loaded.
+    #[error("queuectl cannot load its library for PostgreSQL: {0}; install it with `cargo xtask install`")]
+    NoPostgres(String),
     /// libpq or the server does not take a parameter of the location.
     #[error("the location on PostgreSQL cannot be used: {0}")]
     BadParameter(String),

@@ -152,6 +152,7 @@ fn quotable(text: &str) -> String {
 }
 
 fn postgres(url: &str) -> Result<Location, StoreError> {
+    pq_sys::load().map_err(|error| StoreError::NoPostgres(error.to_string()))?;
     let server = Server::parse(url).map_err(StoreError::BadServer)?;
     let folders = etcetera::choose_base_strategy().map_err(|_| StoreError::BadServer(BadServer::Home))?;
     let folder = folders.data_dir().join("queuectl").join("postgres");

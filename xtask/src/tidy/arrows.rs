@@ -10,6 +10,7 @@ use crate::workspace::Workspace;
 /// What each folder may depend on. Tests may use [`FOR_TESTS`] besides.
 const ARROWS: &[(&str, &[&str])] = &[
     ("crates/core", &[]),
+    ("crates/libpq", &[]),
     ("crates/plugin-api", &[]),
     ("crates/sys", &[]),
     ("crates/storage", &["crates/core", "crates/sys"]),

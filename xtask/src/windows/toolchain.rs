@@ -24,17 +24,12 @@ const RUSTC: &str = "/usr/bin/rustc";
 /// The standard library's sources, where Debian's rustc looks for them.
 const SOURCES: &str = "/usr/lib/rustlib/src/rust/library/std/Cargo.toml";
 const GCC: &str = "/usr/bin/x86_64-w64-mingw32-gcc";
-const DLLTOOL: &str = "/usr/bin/x86_64-w64-mingw32-dlltool";
 /// The package does not put it into the search path.
 const WINE: &str = "/usr/lib/wine/wine64";
 const SERVER: &str = "/usr/lib/wine/wineserver64";
 
 /// Longest that Wine may take to make its folder.
 const PREFIX_MOST: Duration = Duration::from_secs(5 * 60);
-
-/// What the build script of `openssl-sys` says of OpenSSL 3.
-const OPENSSL_3: &str = "['openssl', 'ossl101', 'ossl102', 'ossl110', 'ossl110f', 'ossl110g', 'ossl110h', 'ossl111', \
-                         'ossl111b', 'ossl300']";
 
 /// Wine 8 has no `bcryptprimitives.dll`, and every Rust program ends without a word. It would forward the one function
 /// that the standard library takes from it to this one.
@@ -56,7 +51,7 @@ impl Toolchain {
     /// # Errors
     /// Names what is missing, and how to install it.
     pub fn find(workspace: &Workspace) -> anyhow::Result<Toolchain> {
-        let missing: Vec<&str> = [CARGO, RUSTC, SOURCES, GCC, DLLTOOL, WINE, SERVER]
+        let missing: Vec<&str> = [CARGO, RUSTC, SOURCES, GCC, WINE, SERVER]
             .into_iter()
             .filter(|path| !Path::new(path).exists())
             .collect();
@@ -73,14 +68,13 @@ impl Toolchain {
 
     /// `cargo build` for Windows.
     pub fn cargo_build(&self, workspace: &Workspace) -> Command {
-        let mut cargo = self.cargo(workspace, "build", TARGET, &["delayimp"]);
+        let mut cargo = self.cargo(workspace, "build", TARGET);
         cargo.env("CARGO_TARGET_X86_64_PC_WINDOWS_GNU_LINKER", GCC);
         cargo
     }
 
-    /// Debian's cargo for another system. It takes no OpenSSL and no libpq from sources, which would take minutes, for a
-    /// server that is not reached here; `libraries` are linked with what stands in for them. Warnings are errors.
-    pub fn cargo(&self, workspace: &Workspace, verb: &str, target: &str, libraries: &[&str]) -> Command {
+    /// Debian's cargo for another system. Warnings are errors.
+    pub fn cargo(&self, workspace: &Workspace, verb: &str, target: &str) -> Command {
         let mut cargo = Command::new(CARGO);
         cargo.current_dir(workspace.root());
         for name in [
@@ -114,16 +108,6 @@ impl Toolchain {
         // Everything is built for a run that takes minutes: optimising it would take longer than it saves.
         set("profile.dev.package.\"*\".opt-level=0".to_owned());
         set("build.warnings='deny'".to_owned());
-        for (links, library) in [("openssl", "ssl"), ("pq_sys_src", "pq")] {
-            let all: Vec<&str> = [library].iter().chain(libraries).copied().collect();
-            set(format!("target.{target}.{links}.rustc-link-lib={all:?}"));
-            let folder = format!("native={}", self.libpq().display());
-            set(format!(
-                "target.{target}.{links}.rustc-link-search={:?}",
-                [folder]
-            ));
-        }
-        set(format!("target.{target}.openssl.rustc-cfg={OPENSSL_3}"));
         cargo.args(["-Zbuild-std", "-Zwarnings", "--target", target]);
         cargo
     }
@@ -184,44 +168,6 @@ impl Toolchain {
             .status();
     }
 
-    fn libpq(&self) -> PathBuf {
-        self.folder.join("libpq")
-    }
-
-    /// Makes libraries by which programs load `libpq.dll` and OpenSSL when they first call them, and start where there are
-    /// none.
-    pub fn make_libpq(&self, workspace: &Workspace) -> anyhow::Result<()> {
-        self.delay(
-            "pq",
-            "libpq.dll",
-            &functions(workspace, "pq-sys", "src/bindings_windows.rs")?,
-        )?;
-        // Without optimisation, the bindings' own inline functions call many.
-        let ssl = functions(workspace, "openssl-sys", "src/handwritten")?;
-        self.delay("ssl", "libssl-3-x64.dll", &ssl)
-    }
-
-    fn delay(&self, name: &str, file: &str, functions: &[String]) -> anyhow::Result<()> {
-        fs::create_dir_all(self.libpq())?;
-        let source = self.libpq().join(format!("lib{name}.def"));
-        let library = self.libpq().join(format!("lib{name}.a"));
-        fs::write(
-            &source,
-            format!("LIBRARY {file}\nEXPORTS\n{}\n", functions.join("\n")),
-        )?;
-        let made = Command::new(DLLTOOL)
-            .arg("--input-def")
-            .arg(source)
-            .arg("--output-delaylib")
-            .arg(library)
-            .status()
-            .context("cannot start dlltool")?;
-        if !made.success() {
-            bail!("the library for {file} could not be made");
-        }
-        Ok(())
-    }
-
     fn prefix(&self) -> PathBuf {
         self.folder.join("wine")
     }
@@ -255,38 +201,6 @@ impl Toolchain {
         }
         Ok(())
     }
-}
-
-/// The foreign functions that the bindings in a package's file or folder declare.
-fn functions(workspace: &Workspace, package: &str, below: &str) -> anyhow::Result<Vec<String>> {
-    let packages = &workspace.metadata.packages;
-    let path = packages
-        .iter()
-        .find(|found| found.name.as_str() == package)
-        .and_then(|found| found.manifest_path.parent())
-        .with_context(|| format!("{package} is no longer a dependency"))?
-        .join(below);
-    let files: Vec<PathBuf> = if path.is_dir() {
-        fs::read_dir(&path)?
-            .map(|entry| Ok(entry?.path()))
-            .collect::<std::io::Result<_>>()?
-    } else {
-        vec![path.into_std_path_buf()]
-    };
-    let mut found = std::collections::BTreeSet::new();
-    for file in files {
-        let text = fs::read_to_string(&file).with_context(|| format!("cannot read {}", file.display()))?;
-        for line in text.lines().map(str::trim) {
-            let name = line
-                .strip_prefix("pub fn ")
-                .and_then(|rest| rest.split(['(', '<']).next());
-            let linked = line
-                .strip_prefix("#[link_name = \"")
-                .and_then(|rest| rest.split('"').next());
-            found.extend(name.or(linked).map(str::to_owned));
-        }
-    }
-    Ok(found.into_iter().collect())
 }
 
 /// A path as Windows programs see it under Wine.

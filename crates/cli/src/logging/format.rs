@@ -6,12 +6,8 @@ use anstyle::{AnsiColor, Style};
 use jiff::ZonedDateTime;
 use serde_json::{Map, Value};
 use tracing::field::{Field, Visit};
-use tracing::{Event, Level, Subscriber};
-use tracing_subscriber::fmt::FmtContext;
-use tracing_subscriber::fmt::format::{FormatEvent, FormatFields, Writer};
-use tracing_subscriber::registry::LookupSpan;
+use tracing::{Event, Level};
 
-use crate::global::LogFormat;
 use crate::output::escape;
 use crate::output::format::json;
 
@@ -25,23 +21,40 @@ pub struct TextLines {
     pub raw: bool,
 }
 
-/// One JSON object per line.
-pub struct JsonLines;
+/// How lines look.
+pub enum Format {
+    /// For people.
+    Text(TextLines),
+    /// One JSON object per line.
+    Json,
+}
 
-impl<S, N> FormatEvent<S, N> for TextLines
-where
-    S: Subscriber + for<'a> LookupSpan<'a>,
-    N: for<'a> FormatFields<'a> + 'static,
-{
-    fn format_event(
-        &self,
-        _: &FmtContext<'_, S, N>,
-        mut writer: Writer<'_>,
-        event: &Event<'_>,
-    ) -> fmt::Result {
-        let fields = Fields::of(event);
-        let line = self.line(&ZonedDateTime::now(), *event.metadata().level(), &fields);
-        writeln!(writer, "{line}")
+impl Format {
+    /// Returns an event's line, with its end.
+    pub fn line(&self, event: &Event<'_>) -> Vec<u8> {
+        let metadata = event.metadata();
+        self.with(*metadata.level(), metadata.target(), Fields::of(event))
+    }
+
+    /// Returns a line that is no event's, in the form of those.
+    pub fn own_line(&self, level: Level, message: &str) -> Vec<u8> {
+        let fields = Fields {
+            message: message.to_owned(),
+            others: Vec::new(),
+        };
+        self.with(level, module_path!(), fields)
+    }
+
+    fn with(&self, level: Level, target: &str, fields: Fields) -> Vec<u8> {
+        let mut line = match self {
+            Format::Text(lines) => lines.line(&ZonedDateTime::now(), level, &fields),
+            Format::Json => {
+                let time = format!("{:.3}", jiff::Timestamp::now());
+                json_line(time, level, target, fields)
+            }
+        };
+        line.push('\n');
+        line.into_bytes()
     }
 }
 
@@ -78,25 +91,7 @@ impl TextLines {
     }
 }
 
-impl<S, N> FormatEvent<S, N> for JsonLines
-where
-    S: Subscriber + for<'a> LookupSpan<'a>,
-    N: for<'a> FormatFields<'a> + 'static,
-{
-    fn format_event(
-        &self,
-        _: &FmtContext<'_, S, N>,
-        mut writer: Writer<'_>,
-        event: &Event<'_>,
-    ) -> fmt::Result {
-        let time = format!("{:.3}", jiff::Timestamp::now());
-        let metadata = event.metadata();
-        let line = json_line(time, *metadata.level(), metadata.target(), Fields::of(event))?;
-        writeln!(writer, "{line}")
-    }
-}
-
-fn json_line(time: String, level: Level, target: &str, fields: Fields) -> Result<String, fmt::Error> {
+fn json_line(time: String, level: Level, target: &str, fields: Fields) -> String {
     let mut line = Map::new();
     line.insert("time".to_owned(), time.into());
     line.insert("level".to_owned(), level.as_str().to_lowercase().into());
@@ -106,24 +101,8 @@ fn json_line(time: String, level: Level, target: &str, fields: Fields) -> Result
         // The four above mean the same in every line.
         line.entry(name).or_insert(value);
     }
-    json::to_line(&line).map_err(|_| fmt::Error)
-}
-
-/// A line that is no event's, in the form of those.
-pub fn own_line(format: LogFormat, text: TextLines, level: Level, message: &str) -> Vec<u8> {
-    let fields = Fields {
-        message: message.to_owned(),
-        others: Vec::new(),
-    };
-    let line = match format {
-        LogFormat::Text => text.line(&ZonedDateTime::now(), level, &fields),
-        LogFormat::Json => {
-            let time = format!("{:.3}", jiff::Timestamp::now());
-            // It is made of text alone.
-            json_line(time, level, module_path!(), fields).unwrap_or_default()
-        }
-    };
-    format!("{line}\n").into_bytes()
+    // It is made of texts and numbers alone.
+    json::to_line(&line).unwrap_or_default()
 }
 
 fn level_style(level: Level) -> Style {

@@ -189,31 +189,6 @@ fn never_stop_for_the_terminal() {
     }
 }
 
-/// One event's line; see [`tracing_subscriber::fmt::MakeWriter`].
-pub struct LineWriter {
-    /// The process ends right after it.
-    pub is_last: bool,
-}
-
-impl Write for LineWriter {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        push(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-impl Drop for LineWriter {
-    fn drop(&mut self) {
-        if self.is_last {
-            flush();
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;

@@ -143,9 +143,6 @@ impl Server {
 
     /// What libpq connects with, perhaps with a password.
     pub fn conninfo(&self) -> String {
-        // By default OpenSSL tidies up when the process ends, under the hands of threads that still use it: a node's
-        // connections for its lease and its wake-ups live until then. This tells it not to.
-        openssl_sys::init();
         let mut text = String::new();
         let mut add = |key: &str, value: &str| {
             let value = value.replace('\\', "\\\\").replace('\'', "\\'");

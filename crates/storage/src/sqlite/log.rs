@@ -19,8 +19,9 @@ use libsqlite3_sys as ffi;
 
 use crate::StoreError;
 
-/// Pages in the log from which on it is emptied by whoever leaves: as many as for SQLite's own checkpoints.
-const LONG: i32 = 1000;
+/// Pages in the log from which on it is emptied by whoever leaves. A lone command reads the whole log: this keeps that to
+/// a few percent of what it does, and the three waits for the disk that emptying takes to one command in forty.
+const LONG: i32 = 250;
 /// What a log that had to grow is cut to when it begins again, in bytes.
 const KEPT: u32 = 8 << 20;
 

@@ -5,6 +5,7 @@
 mod busy;
 mod clocks;
 mod held;
+mod library;
 mod lost;
 mod machines;
 mod net;
