@@ -100,7 +100,7 @@ fn a_claim_whose_commit_is_not_answered_is_given_back_and_made_again() {
         assert_eq!(history(&job), ["1 succeeded"], "it cost no attempt: {job}");
         assert_eq!(queue.lines("ran").iter().filter(|ran| **ran == id).count(), 1);
     }
-    node.wait_log("the last cycle had been stored");
+    node.wait_log("the last cycle was committed although its reply was lost");
     assert!(!node.log().contains("stale"), "{}", node.log());
     assert_eq!(queue.json(["db:check"])["ok"], true);
 }

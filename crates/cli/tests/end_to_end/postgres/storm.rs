@@ -138,7 +138,7 @@ fn machines_that_are_cut_off_at_random_lose_and_double_nothing() {
         count("rescued a dead node's jobs"),
         count("registering again"),
         count("outcomes arrived too late"),
-        count("the last cycle had been stored"),
+        count("the last cycle was committed although its reply was lost"),
     );
     assert_eq!(overlaps > 0, control, "jobs that ran twice at the same time");
     let ran: BTreeSet<String> = queue.lines("ran").into_iter().collect();
