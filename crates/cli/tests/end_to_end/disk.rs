@@ -107,7 +107,7 @@ fn a_node_can_be_stopped_while_the_disk_is_full() {
     queue.wait_lines("ran", 1);
     node.wait_log("cannot use the store");
     node.signal(nix::sys::signal::Signal::SIGTERM);
-    node.wait_log("stopping: no more claims");
+    node.wait_log("finishing running jobs");
     node.signal(nix::sys::signal::Signal::SIGTERM);
     assert_eq!(node.wait_exit(), 6);
     assert!(

@@ -16,7 +16,7 @@ fn a_node_that_is_asked_to_stop_finishes_what_runs_and_takes_nothing_new() {
     let others: Vec<String> = (0..3).map(|_| queue.enqueue(["echo x> ran"])).collect();
     queue.wait_started(1);
     assert_eq!(queue.ok(["worker:stop"]), "node 1 is asked to stop");
-    node.wait_log("stopping: no more claims");
+    node.wait_log("finishing running jobs");
     assert_eq!(queue.json(["worker:list"])[0]["state"], "stopping");
     let said = queue.fails(124, ["worker:stop", "--wait", "--timeout", "50ms"]);
     assert!(said.contains("node 1 has not stopped yet"), "{said}");

@@ -19,7 +19,7 @@ fn the_first_signal_lets_running_jobs_finish() {
         let running = queue.enqueue([GATED]);
         queue.wait_lines("started", 1);
         node.signal(signal);
-        node.wait_log("stopping: no more claims");
+        node.wait_log("finishing running jobs");
         let new = queue.enqueue(["true"]);
         gate.open();
         assert_eq!(node.wait_exit(), 0, "{signal}");
@@ -41,7 +41,7 @@ fn the_second_signal_gives_running_jobs_back() {
     let id = queue.enqueue(["--max-retries", "0", "echo $$ > pid; read x < gate"]);
     let pid = queue.wait_pid("pid");
     node.signal(Signal::SIGTERM);
-    node.wait_log("stopping: no more claims");
+    node.wait_log("finishing running jobs");
     assert!(lives(pid), "the first signal stops nothing");
     node.signal(Signal::SIGTERM);
     assert_eq!(node.wait_exit(), 0);
@@ -61,7 +61,7 @@ fn the_third_signal_kills_what_does_not_want_to_stop() {
     let id = queue.enqueue(["trap '' TERM INT; echo $$ > pid; while :; do sleep 1000; done"]);
     let pid = queue.wait_pid("pid");
     node.signal(Signal::SIGINT);
-    node.wait_log("stopping: no more claims");
+    node.wait_log("finishing running jobs");
     node.signal(Signal::SIGINT);
     node.wait_log("stopping running jobs");
     node.signal(Signal::SIGINT);
@@ -86,7 +86,7 @@ fn ctrl_c_does_not_kill_jobs() {
     let ids = [queue.enqueue([GATED]), queue.enqueue([GATED])];
     queue.wait_lines("started", 2);
     send(-node.pid(), Signal::SIGINT);
-    node.wait_log("stopping: no more claims");
+    node.wait_log("finishing running jobs");
     gate.open();
     gate.open();
     assert_eq!(node.wait_exit(), 0);
@@ -215,7 +215,7 @@ fn a_worker_process_that_does_not_answer_is_killed_in_the_end() {
         .collect();
     send(pids[1], Signal::SIGSTOP);
     for said in [
-        "stopping: no more claims",
+        "finishing running jobs",
         "stopping running jobs",
         "killing running jobs",
     ] {

@@ -198,7 +198,7 @@ fn the_first_ctrl_c_lets_running_jobs_finish() {
     let (mut node, running) = in_a_console(&queue, GATED);
     queue.wait_started(1);
     node.ctrl_c();
-    node.wait_log("stopping: no more claims");
+    node.wait_log("finishing running jobs");
     let new = queue.enqueue(["exit 0"]);
     gate.open();
     assert_eq!(node.wait_exit(), 0);
@@ -214,7 +214,7 @@ fn the_second_ctrl_c_gives_running_jobs_back() {
     let (mut node, id) = in_a_console(&queue, TREE);
     wait_held(&queue, &["child", "main"]);
     node.ctrl_c();
-    node.wait_log("stopping: no more claims");
+    node.wait_log("finishing running jobs");
     assert!(
         held(&queue, "child") && held(&queue, "main"),
         "the first stops nothing"
