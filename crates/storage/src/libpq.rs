@@ -10,6 +10,8 @@ use diesel::result::DatabaseErrorInformation;
 /// The parameters that a URL gives; none if libpq cannot read it. Its own message would quote the URL, which may have
 /// a password in it.
 pub fn parse_url(url: &str) -> Option<Vec<(String, String)>> {
+    // Every use of libpq begins here. A location has reported by now that it cannot be loaded.
+    pq_sys::load().ok()?;
     let url = CString::new(url).ok()?;
     let mut message = ptr::null_mut();
     // SAFETY: the text ends in a null byte and outlives the call; libpq writes a message or nothing.
