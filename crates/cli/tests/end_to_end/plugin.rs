@@ -95,7 +95,7 @@ fn a_plugin_that_hangs_while_it_is_loaded_costs_its_own_job_alone() {
         let job = queue.wait_state(&hanging, "dead");
         assert_eq!(history(&job), ["1 crashed"], "{job}");
         let why = format!(
-            "worker process died: the plugin {} hangs: it did not return from {call} within 0.3 s",
+            "worker process died: the plugin {} hangs: it did not return from {call} within 300 ms",
             file.display()
         );
         assert_eq!(job["error"], *why);
@@ -134,12 +134,12 @@ fn a_plugin_that_hangs_with_a_job_costs_its_worker_alone() {
         (
             "hang",
             "1h",
-            "hangs: it did not return from starting a run within 0.3 s",
+            "hangs: it did not return from starting a run within 300 ms",
         ),
         (
             "stay",
             "100ms",
-            "hangs: it did not return from stopping a run within 0.3 s",
+            "hangs: it did not return from stopping a run within 300 ms",
         ),
     ] {
         let id = queue.enqueue([format!(
