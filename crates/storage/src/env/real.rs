@@ -3,13 +3,13 @@
 pub use std::time::Instant;
 
 use diesel::sqlite::SqliteConnection;
-use queuectl_core::{NodeId, Timestamp, Transition};
+use queuectl_core::{Timestamp, Transition};
 
 pub use queuectl_core::SystemClock;
 
 use super::Transaction;
 use crate::StoreError;
-use crate::types::cycle::{Cycle, CycleResult, Record};
+use crate::types::cycle::Record;
 
 /// Whether transactions meet faults.
 pub const FAULTS: bool = false;
@@ -56,9 +56,3 @@ pub const fn apply_unfenced(
 ) -> Option<Result<bool, StoreError>> {
     None
 }
-
-/// Tells what a node learned of a cycle.
-pub const fn tell_cycle(_: &Cycle<'_>, _: &Result<CycleResult, StoreError>) {}
-
-/// Tells what a node learned of its heartbeat.
-pub const fn tell_heartbeat(_: NodeId, _: &Result<bool, StoreError>) {}

@@ -3,19 +3,19 @@
 //!
 //! Nothing here changes what the store does while no fault is set and no guard is off.
 
-use std::cell::{Cell, RefCell};
+use std::cell::Cell;
 use std::ops::{Add, Sub};
 use std::time::Duration;
 
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Integer, Nullable, SmallInt};
 use diesel::sqlite::SqliteConnection;
-use queuectl_core::{Clock, NodeId, Timestamp, Transition};
+use queuectl_core::{Clock, Timestamp, Transition};
 
 use super::Transaction;
 use crate::StoreError;
 use crate::error::Problem;
-use crate::types::cycle::{Cycle, CycleResult, Record};
+use crate::types::cycle::Record;
 
 /// Transactions meet faults.
 pub const FAULTS: bool = true;
@@ -44,23 +44,12 @@ pub enum Fault {
     ReplyLost,
 }
 
-/// What a node learned of the store.
-pub enum Seen<'a> {
-    /// A cycle.
-    Cycle(&'a Cycle<'a>, Result<&'a CycleResult, &'a StoreError>),
-    /// A sign of life.
-    Heartbeat(NodeId, Result<&'a bool, &'a StoreError>),
-}
-
-type Observer = Box<dyn FnMut(Seen<'_>)>;
-
 thread_local! {
     static NOW: Cell<(Timestamp, Duration)> = const { Cell::new((Timestamp(0), Duration::ZERO)) };
     static MACHINE: Cell<u32> = const { Cell::new(0) };
     static OFF: Cell<Option<Guard>> = const { Cell::new(None) };
     static FAULT: Cell<Option<(u32, Fault)>> = const { Cell::new(None) };
     static FULL: Cell<bool> = const { Cell::new(false) };
-    static OBSERVER: RefCell<Option<Observer>> = const { RefCell::new(None) };
 }
 
 /// From now on this is the time: what the wall clock shows, and how far the monotonic clock has come.
@@ -136,29 +125,6 @@ pub fn plan_fault(fault: Option<(u32, Fault)>) {
 /// Whether the disk is full: no transaction that writes can be committed.
 pub fn set_disk_full(full: bool) {
     FULL.set(full);
-}
-
-/// From now on this is told what callers learn of the store; one at a time.
-pub fn observe(observer: Option<Observer>) {
-    OBSERVER.set(observer);
-}
-
-fn tell(seen: Seen<'_>) {
-    OBSERVER.with_borrow_mut(|observer| {
-        if let Some(observer) = observer {
-            observer(seen);
-        }
-    });
-}
-
-/// Tells what a node learned of a cycle.
-pub fn tell_cycle(cycle: &Cycle<'_>, result: &Result<CycleResult, StoreError>) {
-    tell(Seen::Cycle(cycle, result.as_ref()));
-}
-
-/// Tells what a node learned of its heartbeat.
-pub fn tell_heartbeat(node: NodeId, alive: &Result<bool, StoreError>) {
-    tell(Seen::Heartbeat(node, alive.as_ref()));
 }
 
 /// Whether a living node may be taken over.

@@ -13,7 +13,7 @@ use crate::backend::statements::Change;
 use crate::counts::Deltas;
 use crate::rows::JobRow;
 use crate::types::cycle::{Cycle, CycleResult, Queues, Record};
-use crate::{Problem, Store, StoreError, env};
+use crate::{Problem, Store, StoreError};
 
 impl Store {
     /// Runs one cycle.
@@ -21,12 +21,10 @@ impl Store {
     /// # Errors
     /// [`StoreError::Database`]: nothing of the cycle happened; the same cycle can be tried again.
     pub fn cycle(&mut self, cycle: &Cycle<'_>) -> Result<CycleResult, StoreError> {
-        let done = match self.backend.cycle(cycle) {
+        match self.backend.cycle(cycle) {
             Err(error) if is_refused(&error) && !cycle.records.is_empty() => self.cycle_one_by_one(cycle),
             done => done,
-        };
-        env::tell_cycle(cycle, &done);
-        done
+        }
     }
 
     /// Records by themselves outcomes that the database did not take together, each as far as it takes it; then the rest of

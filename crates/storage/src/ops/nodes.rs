@@ -41,9 +41,7 @@ impl Store {
     /// # Errors
     /// [`StoreError::Database`].
     pub fn heartbeat(&mut self, node: NodeId, now: Timestamp) -> Result<bool, StoreError> {
-        let beat = self.backend.heartbeat(node, now);
-        env::tell_heartbeat(node, &beat);
-        beat
+        self.backend.heartbeat(node, now)
     }
 
     /// Renews a node's lease on a database whose nodes have one; it lasts so long from now on. False if the node was
