@@ -65,6 +65,7 @@ const EXCUSES: &[&str] = &[
     "no container engine can run here",
     "no container engine could be installed here",
     NOT_INSTALLED,
+    dependencies::NOT_INSTALLED,
     "no control groups can be used here",
     "only root can run jobs as other users",
     "only root can make network namespaces",
