@@ -47,10 +47,11 @@ pub fn tests(workspace: &Workspace) -> anyhow::Result<Vec<Test>> {
     let mut all = Vec::new();
     for package in workspace.metadata.workspace_packages() {
         let folder = workspace.root().join(workspace.folder(package));
-        let main = if folder.join("src/main.rs").exists() {
-            "bin"
-        } else {
+        // Where there are both, the binary only calls the library.
+        let main = if folder.join("src/lib.rs").exists() {
             "lib"
+        } else {
+            "bin"
         };
         walk(
             &folder.join("src"),

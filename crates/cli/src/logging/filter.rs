@@ -31,7 +31,11 @@ impl FromStr for Filter {
         for part in text.split(',').map(str::trim).filter(|part| !part.is_empty()) {
             match (part.split_once('='), part.parse()) {
                 (Some((target, level)), _) => {
-                    let level = level.parse().map_err(|_| format!("'{level}' is not a level"))?;
+                    // An empty level would be read as `error`.
+                    let level = Some(level)
+                        .filter(|level| !level.is_empty())
+                        .and_then(|level| level.parse().ok())
+                        .ok_or_else(|| format!("'{level}' is not a level"))?;
                     filter.targets.push((target.to_owned(), level));
                 }
                 (None, Ok(level)) => filter.others = level,

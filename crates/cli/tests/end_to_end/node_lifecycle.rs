@@ -227,7 +227,12 @@ fn a_node_can_run_in_the_background() {
     assert!(lives(pid));
     let id = queue.enqueue(["echo from the background"]);
     queue.wait_state(&id, "completed");
-    let log = std::fs::read_to_string(started["log_file"].as_str().unwrap()).unwrap();
+    // The end of a job is logged behind its commit.
+    let log = || std::fs::read_to_string(started["log_file"].as_str().unwrap()).unwrap();
+    crate::support::wait_until("the end of the job in the log", || {
+        log().contains("job succeeded")
+    });
+    let log = log();
     assert!(
         log.contains("node started") && log.contains("job succeeded"),
         "{log}"

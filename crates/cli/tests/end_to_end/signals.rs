@@ -135,7 +135,7 @@ fn ctrl_c_in_a_terminal_does_not_kill_jobs() {
     queue.wait_lines("started", 1);
     terminal.stdin.as_mut().unwrap().write_all(b"\x03").unwrap();
     crate::support::wait_until("the node to hear of Ctrl-C", || {
-        queue.read("typescript").contains("stopping")
+        queue.read("typescript").contains("finishing running jobs")
     });
     gate.open();
     let status = crate::support::wait_for("the end of the terminal", || terminal.try_wait().unwrap());

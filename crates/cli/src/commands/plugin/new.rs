@@ -42,6 +42,7 @@ const HEADER: &str = include_str!("../../../../plugin-api/include/queuectl_plugi
 /// The Rust SDK, file by file.
 const SDK: &[(&str, &str)] = &[
     ("abi.rs", include_str!("../../../../plugin-api/src/abi.rs")),
+    ("error.rs", include_str!("../../../../plugin-api/src/error.rs")),
     (
         "executor.rs",
         include_str!("../../../../plugin-api/src/executor.rs"),
@@ -296,4 +297,21 @@ fn write(path: &Path, text: &str) -> Result<()> {
     let fail = || format!("cannot write {}", path.display());
     fs::create_dir_all(path.parent().unwrap_or(path)).with_context(fail)?;
     fs::write(path, text).with_context(fail)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_file_of_the_sdk_is_in_a_new_project() {
+        let sources = Path::new(env!("CARGO_MANIFEST_DIR")).join("../plugin-api/src");
+        let mut names: Vec<String> = fs::read_dir(sources)
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .collect();
+        names.sort();
+        let listed: Vec<&str> = SDK.iter().map(|(name, _)| *name).collect();
+        assert_eq!(listed, names);
+    }
 }

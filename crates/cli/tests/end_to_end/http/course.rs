@@ -79,10 +79,10 @@ fn what_keeps_a_request_from_its_answer_is_named() {
     let _node = node(&queue);
     let closed = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let jobs = [
-        (server.url("/slow"), "no answer within 200ms"),
+        (server.url("/slow"), "no answer within 0.2 s"),
         (
             server.url("/begun"),
-            "HTTP 200 OK, but its body did not end within 200ms",
+            "HTTP 200 OK, but its body did not end within 0.2 s",
         ),
         (server.url("/garbage"), "no usable answer from 127.0.0.1:"),
         (server.url("/short"), "was cut short: "),
