@@ -15,7 +15,7 @@ use std::time::Duration;
 use crate::env::Instant;
 use crate::os;
 
-/// With what a worker process ends that killed its jobs.
+/// Exit status of a worker process that killed its own jobs.
 pub const STATUS: u8 = 72;
 /// Longest sleep between two looks: a machine that was suspended finds out that long after it woke.
 const SLEEP_MOST: Duration = Duration::from_secs(1);

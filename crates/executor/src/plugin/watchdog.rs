@@ -26,7 +26,7 @@ use crate::{CallRecord, Report};
 pub const CALL_LIMIT: Duration = Duration::from_secs(30);
 /// The status with which a worker process ends because of a plugin that hangs.
 pub const HANGING_STATUS: u8 = 71;
-/// Looks per limit: a call that hangs is found at most a quarter later than it might be.
+/// Polls per limit, so that a hang is detected within 1.25 times the limit.
 const LOOKS: u32 = 4;
 
 /// What a thread is calling, if it is.

@@ -125,7 +125,7 @@ pub fn lock_in_time(file: &Arc<File>, most: Duration) -> bool {
     let (locked, wait) = mpsc::sync_channel(0);
     let waiting = Arc::clone(file);
     let waiter = thread::Builder::new().name("write-lock".into()).spawn(move || {
-        // Handed over in person: if nobody is there to take it any more, the lock goes with the error.
+        // A rendezvous: if the receiver has given up, sending fails and the lock is released again.
         if waiting.lock().is_ok() && locked.send(()).is_err() {
             let _ = waiting.unlock();
         }
