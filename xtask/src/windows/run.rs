@@ -64,10 +64,17 @@ pub fn program(
         command
     };
     let limit = |most: Duration| most.min(until.saturating_duration_since(Instant::now()));
-    let mut list = command();
-    list.args(["--list", "--format", "terse"]);
     let log = program.file.with_extension("log");
-    let (ended, listed) = toolchain.output(list, &log, limit(MOST_ALONE))?;
+    let list = || {
+        let mut list = command();
+        list.args(["--list", "--format", "terse"]);
+        toolchain.output(list, &log, limit(MOST_ALONE))
+    };
+    let (mut ended, mut listed) = list()?;
+    if !ended.is_some_and(|status| status.success()) {
+        // As with a test: Wine may have failed to start the process.
+        (ended, listed) = list()?;
+    }
     if !ended.is_some_and(|status| status.success()) {
         let why = ended.map_or("no time left".to_owned(), |status| status.to_string());
         bail!("{} does not list its tests ({why}): {listed}", program.name());
