@@ -142,6 +142,6 @@ To go on:
   queuectl enqueue echo \"Hello Queue\"  in your own queue, which is made on first use:
                                        queuectl/queue.db in your data folder; --db or QUEUECTL_DB choose another
   queuectl worker:start --count 2      runs what is there and what comes, until Ctrl-C
-  queuectl --help                      lists every verb"
+  queuectl --help                      lists every command"
     );
 }
