@@ -323,7 +323,7 @@ mod tests {
     fn every_list_comes_from_its_index() {
         let folder = tempfile::tempdir().unwrap();
         let location = Location::Sqlite(folder.path().join("queue.db"));
-        let mut conn = Db::Sqlite(open::open(location.file().unwrap(), OpenMode::Create).unwrap());
+        let mut conn = Db::Sqlite(open::open(location.file().unwrap(), OpenMode::Create).unwrap().0);
         diesel::sql_query(
             "INSERT INTO jobs (queue, state, priority, attempts, fence, system_failures, executor, cancel_requested, \
              created_at, updated_at) VALUES ('a', 1, 0, 0, 0, 0, 'shell', 0, 0, 0)",

@@ -55,8 +55,10 @@ impl SqliteBackend {
     /// # Errors
     /// [`StoreError`] says what stands in the way.
     pub fn open(path: &Path, mode: OpenMode) -> Result<SqliteBackend, StoreError> {
-        let conn = open::open(path, mode).map_err(|error| explain(error, path))?;
-        Ok(SqliteBackend::new(conn, path, false))
+        let (conn, watch) = open::open(path, mode).map_err(|error| explain(error, path))?;
+        let mut backend = SqliteBackend::new(conn, path, false);
+        backend.watch = Some(watch);
+        Ok(backend)
     }
 
     /// A store in memory, in the place of the file that is not there yet.
@@ -76,7 +78,7 @@ impl SqliteBackend {
             state_dir: StateDir::new(&Location::Sqlite(path.to_owned())),
             in_memory,
             used: Used::Read,
-            watch: Watch::new(path),
+            watch: None,
         }
     }
 

@@ -154,7 +154,7 @@ mod tests {
         let length = || log.metadata().unwrap().len();
         let (mut longest, mut emptied) = (0, 0);
         for _ in 0..400 {
-            let mut conn = open(&file, OpenMode::Create).unwrap();
+            let (mut conn, _) = open(&file, OpenMode::Create).unwrap();
             conn.batch_execute(
                 "INSERT INTO settings (key, value) VALUES (hex(randomblob(9)), hex(randomblob(9000)))",
             )
@@ -168,7 +168,7 @@ mod tests {
         assert!(longest > 1 << 19, "it is emptied all the time");
         assert!(longest < 5 << 20, "it grew to {longest} bytes");
         // Whoever was the last with more to do leaves all in the file.
-        let mut conn = open(&file, OpenMode::MustExist).unwrap();
+        let (mut conn, _) = open(&file, OpenMode::MustExist).unwrap();
         conn.batch_execute("DELETE FROM settings").unwrap();
         leave(&mut conn, true);
         drop(conn);

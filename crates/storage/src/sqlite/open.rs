@@ -15,7 +15,8 @@ use diesel_migrations::{EmbeddedMigrations, MigrationHarness, embed_migrations};
 use queuectl_core::settings::Durability;
 use queuectl_sys::is_draft;
 
-use super::{log, make, number, pair};
+use super::pair::{self, Watch};
+use super::{log, make, number};
 use crate::backend::OpenMode;
 use crate::error::Problem;
 use crate::migrations::NEWEST;
@@ -35,7 +36,8 @@ const PATH_MOST: usize = 504;
 /// How long a statement waits for another program's lock, in ms.
 const BUSY_TIMEOUT_MS: u32 = 30_000;
 
-pub fn open(path: &Path, mode: OpenMode) -> Result<SqliteConnection, StoreError> {
+/// Opens a file, and watches it.
+pub fn open(path: &Path, mode: OpenMode) -> Result<(SqliteConnection, Watch), StoreError> {
     if rusqlite::version_number() < SQLITE_MIN {
         return Err(StoreError::SqliteTooOld {
             found: rusqlite::version(),
@@ -61,9 +63,11 @@ pub fn open(path: &Path, mode: OpenMode) -> Result<SqliteConnection, StoreError>
     }
     free_companions(path);
     pair::put_foreign_log_away(path, &state_dir)?;
+    let mut watch = Watch::of_file(path);
     let conn = establish(path)?;
+    watch.add_log(path);
     pair::note(path, &state_dir);
-    Ok(conn)
+    Ok((conn, watch))
 }
 
 /// Connects to a file that is there, makes its schema or brings it up to date, and sets the connection up.
@@ -319,7 +323,7 @@ mod tests {
     #[test]
     fn what_a_commit_survives_is_what_was_chosen() {
         let folder = tempfile::tempdir().unwrap();
-        let mut conn = open(&folder.path().join("queue.db"), OpenMode::Create).unwrap();
+        let (mut conn, _) = open(&folder.path().join("queue.db"), OpenMode::Create).unwrap();
         let chosen = |conn: &mut SqliteConnection| {
             ["synchronous", "fullfsync"].map(|name| pragma(conn, name).unwrap())
         };

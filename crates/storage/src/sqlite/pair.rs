@@ -115,23 +115,32 @@ const LOOK_EVERY: Duration = Duration::from_secs(1);
 
 /// Notices that the file was removed or replaced, or its log: everything that is stored from then on is lost.
 pub struct Watch {
-    /// The paths, and what they were when the file was opened.
+    /// The paths, and what they were when the file was opened. Empty where files have no marks.
     files: Vec<(&'static str, PathBuf, String)>,
     next: Instant,
 }
 
 impl Watch {
-    /// From now on. None where files have no marks.
-    pub fn new(file: &Path) -> Option<Watch> {
-        let [log, ..] = companions(file);
-        let files = [("the file", file.to_owned()), ("the file's log", log)].into_iter();
-        let files: Vec<_> = files
-            .filter_map(|(what, path)| mark_at(&path).map(|mark| (what, path, mark)))
-            .collect();
-        (!files.is_empty()).then(|| Watch {
-            files,
+    /// Watches a file that is about to be opened, so that one which goes away during the opening is missed, too.
+    pub fn of_file(file: &Path) -> Watch {
+        let mut watch = Watch {
+            files: Vec::new(),
             next: Instant::now() + LOOK_EVERY,
-        })
+        };
+        watch.add("the file", file.to_owned());
+        watch
+    }
+
+    /// Watches its log as well, which is there once the file is in use.
+    pub fn add_log(&mut self, file: &Path) {
+        let [log, ..] = companions(file);
+        self.add("the file's log", log);
+    }
+
+    fn add(&mut self, what: &'static str, path: PathBuf) {
+        if let Some(mark) = mark_at(&path) {
+            self.files.push((what, path, mark));
+        }
     }
 
     /// Looks, if it is time.
@@ -171,7 +180,7 @@ mod tests {
 
     /// Writes so much that it stays in the log, and goes without moving it into the file.
     fn fill(file: &Path, value: &str) {
-        let mut conn = open(file, OpenMode::Create).unwrap();
+        let (mut conn, _) = open(file, OpenMode::Create).unwrap();
         // So that there is a folder for the note, as every writer has it.
         let mut state_dir = StateDir::new(&Location::Sqlite(file.to_owned()));
         drop(state_dir.lock_for_writing(crate::state_dir::Lane::User));
@@ -194,7 +203,7 @@ mod tests {
         let path = |name: &str| folder.path().join(name);
         fill(&path("old.db"), "old");
         fill(&path("new.db"), "new");
-        let mut conn = open(&path("new.db"), OpenMode::MustExist).unwrap();
+        let (mut conn, _) = open(&path("new.db"), OpenMode::MustExist).unwrap();
         super::super::log::leave(&mut conn, true);
         drop(conn);
         assert!(companions(&path("old.db"))[0].metadata().unwrap().len() > 0);
@@ -209,10 +218,35 @@ mod tests {
         }
         assert_eq!(keys(&path("elsewhere/old.db")), [":store", "new", "newer"]);
         assert_eq!(keys(&path("old.db")), [":store", "new", "newer"]);
-        let mut conn = open(&path("old.db"), OpenMode::MustExist).unwrap();
+        let (mut conn, _) = open(&path("old.db"), OpenMode::MustExist).unwrap();
         assert_eq!(
             pragma(&mut conn, "user_version").unwrap(),
             i64::from(crate::sqlite::open::SCHEMA_VERSION)
+        );
+    }
+
+    #[test]
+    fn a_file_that_goes_away_while_it_is_opened_is_missed() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("queue.db");
+        fill(&file, "kept");
+        let mut watch = Watch::of_file(&file);
+        watch.next = Instant::now();
+        watch.look().unwrap();
+        std::fs::remove_file(&file).unwrap();
+        std::fs::remove_file(&companions(&file)[0]).unwrap();
+        watch.add_log(&file);
+        watch.next = Instant::now();
+        let found = watch.look();
+        assert!(
+            matches!(
+                found,
+                Err(StoreError::Replaced {
+                    what: "the file",
+                    how: "removed"
+                })
+            ),
+            "{found:?}"
         );
     }
 
