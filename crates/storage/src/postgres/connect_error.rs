@@ -12,6 +12,10 @@ use crate::{StoreError, libpq};
 
 /// Why no connection could be made.
 pub fn of_connection(error: &ConnectionError, server: &Server) -> StoreError {
+    // The server let us in and went away at Diesel's first statements.
+    if let ConnectionError::CouldntSetupConfiguration(error) = error {
+        return StoreError::from(error);
+    }
     let detail = one_line(&error.to_string());
     // Only what a server says begins with a severity, a colon and two spaces. libpq tells the SQLSTATE to those alone who
     // ask beforehand, so it is asked again.

@@ -50,6 +50,41 @@ fn an_enqueue_whose_commit_is_not_answered_is_stored_once_or_fails() {
     assert_eq!(queue.json(["db:check"])["ok"], true);
 }
 
+/// A server can crash at any statement, also at those that only prepare a new session. None of that is a mistake in the
+/// location (status 2) or a fault of queuectl (70).
+#[test]
+fn a_connection_that_breaks_while_it_is_being_set_up_is_an_outage() {
+    let name = "postgres::lost::a_connection_that_breaks_while_it_is_being_set_up_is_an_outage";
+    let Some((queue, proxy)) = by_proxy(name, &[]) else {
+        return;
+    };
+    let location = proxy.location(queue.location().to_str().unwrap());
+    let bystander = queue.enqueue(["true"]);
+    let statements: [&[u8]; 4] = [
+        b"SET TIME ZONE",
+        b"SET CLIENT_ENCODING",
+        b"SET queuectl.session",
+        b"SELECT schema_version",
+    ];
+    for statement in statements {
+        for loss in [Loss::Commit, Loss::Answer] {
+            let what = format!("{loss:?} at {}", String::from_utf8_lossy(statement));
+            proxy.lose_at(statement, loss);
+            let done = enqueue(&queue, &location, &["--id", "late", "true"], "");
+            assert!(proxy.has_lost(), "{what}");
+            assert_eq!(done.status, 6, "{what}: {}", done.err);
+            assert!(done.err.contains("cannot be reached"), "{what}: {}", done.err);
+            assert_eq!(queue.jobs().len(), 1, "{what}");
+        }
+    }
+    // The control: nothing is lost any more.
+    assert_eq!(
+        enqueue(&queue, &location, &["--id", "late", "true"], "").ok(),
+        "late"
+    );
+    assert_eq!(queue.state(&bystander), "pending");
+}
+
 /// A server that crashed gives numbers out again that it had given to what was not committed. That another has been
 /// committed under one of them does not make anybody believe that it was theirs.
 #[test]

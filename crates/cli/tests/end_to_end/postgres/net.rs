@@ -272,7 +272,7 @@ fn nothing_is_lost_or_doubled_by_a_server_that_crashes_and_freezes() {
                     // Certainly not stored.
                     6 => refused.push(number),
                     8 => unsure.push(number),
-                    _ => panic!("{}", done.err),
+                    status => panic!("{} ended with {status}: {}", done.line, done.err),
                 }
             }
             (stored, refused, unsure)

@@ -17,8 +17,8 @@ pub enum Mode {
     Closed,
 }
 
-/// What happens to the next commit.
-#[derive(Clone, Copy, PartialEq, Eq)]
+/// What happens to the next commit, or to another statement.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Loss {
     /// It does not reach the server, and its connection ends.
     Commit,
@@ -32,7 +32,8 @@ struct Shared {
     mode: Mutex<Mode>,
     changed: Condvar,
     open: Mutex<Vec<TcpStream>>,
-    loss: Mutex<Option<Loss>>,
+    /// With the bytes that the statement is known by.
+    loss: Mutex<Option<(&'static [u8], Loss)>>,
     watchers: AtomicUsize,
 }
 
@@ -93,7 +94,12 @@ impl Proxy {
 
     /// Loses the next commit, or its answer.
     pub fn lose(&self, loss: Loss) {
-        *self.shared.loss.lock().unwrap() = Some(loss);
+        self.lose_at(COMMIT, loss);
+    }
+
+    /// Loses the next statement with this text in it, or its answer.
+    pub fn lose_at(&self, text: &'static [u8], loss: Loss) {
+        *self.shared.loss.lock().unwrap() = Some((text, loss));
     }
 
     /// Whether that has happened.
@@ -127,15 +133,15 @@ fn pass(mut from: TcpStream, mut to: TcpStream, shared: &Shared, asks: bool, los
             watches = true;
             shared.watchers.fetch_add(1, Ordering::SeqCst);
         }
-        if asks && has(COMMIT) {
-            match shared.loss.lock().unwrap().take() {
-                Some(Loss::Commit) => break,
-                Some(Loss::Way) => {
+        let next = shared.loss.lock().unwrap().take_if(|(text, _)| asks && has(text));
+        if let Some((_, loss)) = next {
+            match loss {
+                Loss::Commit => break,
+                Loss::Way => {
                     *shared.mode.lock().unwrap() = Mode::Closed;
                     break;
                 }
-                Some(Loss::Answer) => lost.store(true, Ordering::SeqCst),
-                None => {}
+                Loss::Answer => lost.store(true, Ordering::SeqCst),
             }
         }
         // The server has answered, so it is done.
