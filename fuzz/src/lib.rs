@@ -2,6 +2,7 @@
 //!
 //! A fuzzer calls them (`fuzz/`), and a bounded search with random changes in the tests here. Nothing here is shipped.
 
+mod cron;
 mod frames;
 mod jobs;
 mod plugins;
@@ -9,6 +10,7 @@ pub mod search;
 mod settings;
 mod times;
 
+pub use cron::{cron, cron_with};
 pub use frames::frames;
 pub use jobs::{job_json, json_lines, json_lines_with};
 pub use plugins::plugin_describe;
@@ -20,6 +22,7 @@ pub type Target = fn(&[u8]);
 
 /// All of them, by the names of their corpora.
 pub const TARGETS: &[(&str, Target)] = &[
+    ("cron", cron),
     ("frames", frames),
     ("job_json", job_json),
     ("json_lines", json_lines),

@@ -5,7 +5,7 @@
 use std::fs;
 use std::path::Path;
 
-use queuectl_fuzz::{TARGETS, Target, json_lines_with, search, times_with};
+use queuectl_fuzz::{TARGETS, Target, cron_with, json_lines_with, search, times_with};
 
 /// Inputs for each target.
 const RUNS: u32 = 20_000;
@@ -52,7 +52,7 @@ macro_rules! targets {
     };
 }
 
-targets! { frames job_json json_lines plugin_describe settings times }
+targets! { cron frames job_json json_lines plugin_describe settings times }
 
 /// The controls: parsers that are wrong where only few inputs show it.
 #[test]
@@ -71,4 +71,11 @@ fn wrong_parsers_are_found() {
         found.unwrap().said.contains("ms"),
         "a length that is rounded down"
     );
+    let found = find("cron", |data| {
+        cron_with(data, |time| match time.0 % 7_200_000 {
+            60_000 => queuectl_core::Timestamp(time.0 - 1),
+            _ => time,
+        })
+    });
+    assert!(found.is_some(), "a time that is not one of the expression");
 }

@@ -12,6 +12,7 @@ use queuectl_devkit::heading;
 
 /// The targets.
 pub const TARGETS: &[&str] = &[
+    "cron",
     "frames",
     "job_json",
     "json_lines",

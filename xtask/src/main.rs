@@ -80,7 +80,7 @@ enum Task {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<String>,
     },
-    /// Fuzz what reads input: frames, job_json, json_lines, plugin_describe, settings, times (wants a C++ compiler)
+    /// Fuzz what reads input: cron, frames, job_json, json_lines, plugin_describe, settings, times (wants a C++ compiler)
     Fuzz {
         /// Only these targets
         targets: Vec<String>,

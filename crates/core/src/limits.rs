@@ -50,3 +50,35 @@ pub const LIST_ROWS: Whole = Whole {
 };
 /// Jobs stored by one transaction of a bulk enqueue.
 pub const ENQUEUE_BATCH: usize = 1000;
+/// Most schedules of one queue's store.
+pub const SCHEDULES: usize = 10_000;
+/// Longest expression of a schedule, in characters.
+pub const CRON_CHARS: usize = 500;
+/// Intervals of `@every`: 1 s to 365 days.
+pub const SCHEDULE_INTERVAL: Length = Length {
+    min_ms: 1000,
+    max_ms: 365 * 24 * 60 * 60 * 1000,
+};
+/// Longest spread of a schedule's jobs: 1 ms to one day.
+pub const SCHEDULE_JITTER: Length = Length {
+    min_ms: 1,
+    max_ms: 24 * 60 * 60 * 1000,
+};
+/// How old a missed tick may be that is caught up with: 1 s to 365 days.
+pub const MISSED_WITHIN: Length = Length {
+    min_ms: 1000,
+    max_ms: 365 * 24 * 60 * 60 * 1000,
+};
+/// Most missed ticks that a schedule catches up with at once, and most skipped ones that get a row each at once; those
+/// before share a row.
+pub const MISSED_TICKS: usize = 100;
+/// Most missed ticks that are counted one by one; of more it is said that there were more.
+pub const MISSED_COUNTED: u32 = 10_000;
+/// Newest ticks that are kept of a schedule.
+pub const TICKS_KEPT: i64 = 1000;
+/// Dead runs in a row after which a schedule can pause itself.
+pub const PAUSE_AFTER: Whole = Whole { min: 1, max: 1000 };
+/// Most ticks that one back-fill makes jobs for.
+pub const BACKFILL_TICKS: usize = 1000;
+/// Waiting runs of a schedule that queues them; a tick above that is skipped.
+pub const QUEUED_RUNS: usize = 100;

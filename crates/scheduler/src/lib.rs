@@ -4,6 +4,7 @@
 //! so that every decision can be tested to the letter.
 
 mod backoff;
+pub mod cron;
 mod prefetch;
 mod retry;
 

@@ -59,7 +59,13 @@ const ARROWS: &[(&str, &[&str])] = &[
     ),
     (
         "fuzz",
-        &["crates/core", "crates/executor", "crates/worker", "crates/cli"],
+        &[
+            "crates/core",
+            "crates/scheduler",
+            "crates/executor",
+            "crates/worker",
+            "crates/cli",
+        ],
     ),
     (TEST_ENGINE, &[]),
     (DEVKIT, &[]),
