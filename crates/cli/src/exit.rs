@@ -184,6 +184,7 @@ fn classify_store(error: &StoreError) -> Exit {
         | StoreError::Refused { .. }
         | StoreError::LeftAlone { .. }
         | StoreError::NodesLive
+        | StoreError::TooMany { .. }
         | StoreError::NotEmpty
         | StoreError::Exists(_) => Exit::CONFLICT,
         StoreError::Missing

@@ -4,7 +4,7 @@
 //!   views. `registry`: entries of the table. `load`: views that take more than one query.
 //! - `grammar`: the clap grammar of the table. `parse`: reads the command line. `tips`: help with unknown words.
 //! - `global`: the options of every command. `context`: the same, resolved.
-//! - `input/`: texts that users write (times, job JSON, lines) into types of the core. `number`: options within a range.
+//! - `input/`: texts that users write (times, job JSON, lines) into types of the core. `number`: options within a range. `operator`: who runs the command.
 //! - `output/`: prints views as tables, JSON and other formats. `stderr`: writes notes and log lines.
 //! - `secret`: removes a password from the arguments and the environment.
 //! - `exit`: maps errors to messages and exit statuses. `logging`: formats log events.
@@ -23,6 +23,7 @@ pub mod input;
 mod load;
 mod logging;
 mod number;
+mod operator;
 mod output;
 mod parse;
 mod registry;

@@ -1,8 +1,13 @@
 //! Views that take more than one query.
 
-use queuectl_core::{Attempt, Job, State};
-use queuectl_storage::{Node, StopRequest, Store, StoreError};
-use queuectl_views::{NodeState, NodeView};
+use std::collections::{BTreeMap, BTreeSet};
+
+use queuectl_core::{Attempt, Job, QueueName, State, Timestamp};
+use queuectl_storage::{ListFilter, Node, Pause, StopRequest, Store, StoreError};
+use queuectl_views::{NodeState, NodeView, PauseView, QueueView, StateCounts};
+
+/// Most queues whose oldest job is looked up: each is a query.
+const OLDEST: usize = 100;
 
 /// Returns all nodes.
 pub fn nodes(store: &mut Store) -> Result<Vec<NodeView>, StoreError> {
@@ -32,6 +37,87 @@ fn node_view(store: &mut Store, node: Node, lives: bool) -> Result<NodeView, Sto
         started_at: node.started_at,
         heartbeat_at: node.heartbeat_at,
     })
+}
+
+/// Returns all queues that have jobs or are paused.
+pub fn queues(store: &mut Store, now: Timestamp) -> Result<Vec<QueueView>, StoreError> {
+    let mut jobs: BTreeMap<String, StateCounts> = BTreeMap::new();
+    for count in store.counts(None)? {
+        jobs.entry(count.queue).or_default().add(count.state, count.jobs);
+    }
+    let mut pauses = pauses(store, now)?;
+    let names: BTreeSet<String> = jobs.keys().chain(pauses.keys()).cloned().collect();
+    let mut oldest = oldest_pending(store, jobs.iter().map(|(queue, counts)| (queue.as_str(), counts)))?;
+    let nodes = store.nodes_with_lives()?;
+    let queues = names.into_iter().map(|queue| QueueView {
+        paused: pauses.remove(&queue),
+        jobs: jobs.remove(&queue).unwrap_or_default(),
+        oldest_pending: oldest.remove(&queue),
+        nodes: serving(&nodes, &queue).map(|node| node.id).collect(),
+        queue,
+    });
+    Ok(queues.collect())
+}
+
+/// Returns one queue, whether it has jobs or not.
+pub fn queue(store: &mut Store, queue: &QueueName, now: Timestamp) -> Result<QueueView, StoreError> {
+    let mut jobs = StateCounts::default();
+    for count in store.counts(Some(queue))? {
+        jobs.add(count.state, count.jobs);
+    }
+    let nodes = store.nodes_with_lives()?;
+    Ok(QueueView {
+        queue: queue.to_string(),
+        paused: pauses(store, now)?.remove(queue.as_str()),
+        oldest_pending: oldest_pending(store, [(queue.as_str(), &jobs)])?.remove(queue.as_str()),
+        nodes: serving(&nodes, queue.as_str()).map(|node| node.id).collect(),
+        jobs,
+    })
+}
+
+/// Returns the pauses that are in force.
+pub fn pauses(store: &mut Store, now: Timestamp) -> Result<BTreeMap<String, PauseView>, StoreError> {
+    let pauses = store.pauses(now)?.into_iter();
+    Ok(pauses.map(|(queue, pause)| (queue, pause_view(pause))).collect())
+}
+
+/// Returns the view of a pause.
+pub fn pause_view(pause: Pause) -> PauseView {
+    PauseView {
+        since: pause.at,
+        until: pause.until,
+        by: pause.by,
+        reason: pause.reason,
+    }
+}
+
+/// Returns the living nodes that take jobs of that queue.
+pub fn serving<'a>(nodes: &'a [(Node, bool)], queue: &'a str) -> impl Iterator<Item = &'a Node> {
+    let living = nodes.iter().filter(|(_, lives)| *lives);
+    living
+        .map(|(node, _)| node)
+        .filter(move |node| node.serves(queue))
+}
+
+/// Returns since when the oldest pending job of each queue is pending; of the first so many queues that have some.
+pub fn oldest_pending<'a>(
+    store: &mut Store,
+    queues: impl IntoIterator<Item = (&'a str, &'a StateCounts)>,
+) -> Result<BTreeMap<String, Timestamp>, StoreError> {
+    let mut oldest = BTreeMap::new();
+    let waiting = queues.into_iter().filter(|(_, jobs)| jobs.of(State::Pending) > 0);
+    for (queue, _) in waiting.take(OLDEST) {
+        let filter = ListFilter {
+            state: Some(State::Pending),
+            queue: Some(QueueName::as_stored(queue.to_owned())),
+            oldest_first: true,
+            limit: 1,
+            ..ListFilter::default()
+        };
+        let first = store.list(&filter)?.into_iter().next();
+        oldest.extend(first.map(|job| (queue.to_owned(), job.updated_at)));
+    }
+    Ok(oldest)
 }
 
 /// Returns why the job's newest attempt failed. Queries the store only if there can be an answer.

@@ -1,6 +1,9 @@
-//! Whole numbers of a range, as options take them.
+//! Numbers and lengths of time of a range, as options take them.
 
-use queuectl_core::range::Whole;
+use std::time::Duration;
+
+use queuectl_core::range::{Length, Whole};
+use queuectl_core::{parse_duration, whole_ms};
 
 /// Reads a number of that range, whose ends the type can hold; refused with the range in words.
 pub fn whole<T: TryFrom<i64>>(
@@ -12,9 +15,31 @@ pub fn whole<T: TryFrom<i64>>(
     }
 }
 
+/// Reads a length of time of that range; refused with the range in words.
+pub fn length(range: Length) -> impl Fn(&str) -> Result<Duration, String> + Clone + Send + Sync + 'static {
+    move |text| {
+        let time = parse_duration(text)?;
+        match range.contains(whole_ms(time)) {
+            true => Ok(time),
+            false => Err(format!("expected {range}")),
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_length_of_time_is_held_to_its_range() {
+        let some = length(Length {
+            min_ms: 1000,
+            max_ms: 60_000,
+        });
+        assert_eq!(some("1m"), Ok(Duration::from_secs(60)));
+        assert_eq!(some("61").unwrap_err(), "expected a time from 1 s to 1 m");
+        assert!(some("soon").is_err());
+    }
 
     #[test]
     fn what_is_refused_is_told_with_the_range() {

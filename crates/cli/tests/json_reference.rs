@@ -109,6 +109,21 @@ fn the_page_names_exactly_the_fields_that_are_printed() {
     check("### `status`", &[], &status);
     check("## The node object", &[], &status["nodes"][0]);
     assert_eq!(keys(&status["total"]), documented(&page, "## States"));
+    check(
+        "### `queue:list` and `queue:show`",
+        &[],
+        &queue.json(&["queue:list"], 0)[0],
+    );
+    let paused = queue.json(&["queue:pause", "mail"], 0);
+    check(
+        "### `queue:pause`, `queue:resume` and `queue:drain`",
+        &[],
+        &paused,
+    );
+    let paused = queue.json(&["queue:show", "mail"], 0);
+    check("### `queue:list` and `queue:show`", &[], &paused);
+    check("## The pause object", &[], &paused["paused"]);
+    queue.json(&["queue:resume", "mail"], 0);
     let asked = queue.json(&["worker:stop", "--wait", "--timeout", "60s"], 0);
     check("### `worker:stop`", &[], &asked);
 

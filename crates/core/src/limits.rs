@@ -43,6 +43,15 @@ pub const WORKERS: Whole = Whole { min: 1, max: 1024 };
 pub const CONCURRENCY: Whole = Whole { min: 1, max: 1024 };
 /// Most queues that one node can be told to serve.
 pub const NODE_QUEUES: usize = 256;
+/// Queues that are paused at a time.
+pub const PAUSED_QUEUES: usize = 1000;
+/// How long a pause of a queue that ends by itself may last: 1 s to 365 days.
+pub const PAUSE: Length = Length {
+    min_ms: 1000,
+    max_ms: 365 * 24 * 60 * 60 * 1000,
+};
+/// Longest reason of an operator, in bytes.
+pub const REASON_BYTES: usize = 1024;
 /// Rows that one `list` returns at most.
 pub const LIST_ROWS: Whole = Whole {
     min: 1,

@@ -118,6 +118,14 @@ pub enum BadServer {
 /// An error of the store. Messages do not repeat the store's location; the caller knows it.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
+    /// There would be more of something than there may be.
+    #[error("there can be at most {most} {what}")]
+    TooMany {
+        /// What there are too many of.
+        what: &'static str,
+        /// How many there may be.
+        most: usize,
+    },
     /// The location is not one this version can open.
     #[error("'{0}' is not a queue location; give a file path, sqlite:PATH or postgres://USER@HOST/DATABASE")]
     BadLocation(String),

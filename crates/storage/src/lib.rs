@@ -54,6 +54,7 @@ pub use store::Store;
 pub use types::cycle::{Claimed, Cycle, CycleResult, Queues, Record};
 pub use types::list::{ListFilter, Position};
 pub use types::nodes::{NewNode, Node, RunningJob, StopRequest, Wake, WakeListener};
+pub use types::pause::Pause;
 
 /// The statements that run on every cycle of a dispatcher on SQLite, for tests that read their query plans.
 #[doc(hidden)]

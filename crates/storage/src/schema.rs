@@ -82,6 +82,16 @@ diesel::table! {
     }
 }
 
+diesel::table! {
+    queues (name) {
+        name -> Text,
+        paused_at -> Nullable<BigInt>,
+        paused_until -> Nullable<BigInt>,
+        paused_by -> Nullable<Text>,
+        pause_reason -> Nullable<Text>,
+    }
+}
+
 diesel::joinable!(payloads -> jobs (job_id));
 diesel::allow_tables_to_appear_in_same_query!(jobs, payloads);
 

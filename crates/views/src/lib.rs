@@ -1,4 +1,4 @@
-//! What queuectl shows: jobs, attempts, nodes, counts, settings, plugins, and what a command has done.
+//! What queuectl shows: jobs, attempts, nodes, queues, counts, settings, plugins, and what a command has done.
 //!
 //! Each type here is one document of `docs/json.md`, with its fields in the order in which they are printed. Programs read
 //! them, so fields are added and never renamed or removed within a major version. How a view looks to people is up to
@@ -9,7 +9,9 @@ mod change;
 mod database;
 mod job;
 mod node;
+mod pause;
 mod plugin;
+mod queue;
 mod setting;
 mod status;
 
@@ -20,6 +22,8 @@ pub use database::{
 };
 pub use job::{DeadLetterView, JobDetailView, JobView};
 pub use node::{NodeState, NodeView};
+pub use pause::PauseView;
 pub use plugin::{InstalledView, PluginCaseView, PluginCheckView, PluginInfoView, PluginRunView, PluginView};
+pub use queue::{QueueChangedView, QueueView};
 pub use setting::SettingView;
 pub use status::{StateCounts, StatusView};

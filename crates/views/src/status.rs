@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use queuectl_core::{State, Timestamp};
 use serde::Serialize;
 
-use crate::NodeView;
+use crate::{NodeView, PauseView};
 
 /// Jobs by state. Every state is there.
 #[derive(Debug, Clone, Serialize)]
@@ -45,6 +45,12 @@ pub struct StatusView {
     pub total: StateCounts,
     /// Jobs by queue, then by state. Queues without jobs are absent.
     pub queues: BTreeMap<String, StateCounts>,
+    /// The queues that are paused.
+    pub paused: BTreeMap<String, PauseView>,
+    /// The queues with pending jobs that no node serves.
+    pub unserved: Vec<String>,
+    /// Since when the oldest pending job could run, but for a pause, by queue; of the first 100 queues with such jobs.
+    pub oldest_pending: BTreeMap<String, Timestamp>,
     /// All nodes.
     pub nodes: Vec<NodeView>,
 }

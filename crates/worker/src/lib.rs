@@ -31,6 +31,9 @@ pub mod processes {
     pub use crate::os::{describe, kill_child_group, own_program, take_standard_streams};
 }
 
+/// The machine's name, as nodes give it.
+pub use os::host_name;
+
 pub use node::{NodeEnd, NodeError, NodeOptions, run_node};
 pub use probe::{Probe, ProbeError, serve_probe};
 pub use process::{WorkerError, WorkerOptions, run_worker};

@@ -16,6 +16,7 @@ mod list;
 mod logs;
 mod plugin;
 mod purge;
+mod queue;
 mod retry;
 mod show;
 mod status;
@@ -37,6 +38,11 @@ pub static COMMANDS: &[Entry] = &[
     command::<cancel::CancelArgs>("cancel"),
     command::<retry::RetryArgs>("retry"),
     command::<purge::PurgeArgs>("purge"),
+    command::<queue::list::ListArgs>("queue:list").harmless(),
+    command::<queue::show::ShowArgs>("queue:show").harmless(),
+    command::<queue::pause::PauseArgs>("queue:pause"),
+    command::<queue::resume::ResumeArgs>("queue:resume"),
+    command::<queue::drain::DrainArgs>("queue:drain"),
     command::<worker::start::StartArgs>("worker:start").node(),
     command::<worker::stop::StopArgs>("worker:stop"),
     command::<worker::list::ListArgs>("worker:list")

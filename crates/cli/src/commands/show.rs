@@ -4,13 +4,14 @@ use std::time::Duration;
 
 use anyhow::Result;
 use clap::Args;
-use queuectl_core::{Attempt, HIDDEN, Job, JobRef, Timestamp, show_short};
+use queuectl_core::{Attempt, HIDDEN, Job, JobRef, State, Timestamp, show_short};
 use queuectl_storage::Store;
 use queuectl_views::{AttemptView, JobDetailView, JobView};
 
 use crate::context::Context;
 use crate::exit::Exit;
 use crate::load;
+use crate::output::pause;
 use crate::output::table::Column;
 use crate::output::time::local;
 use crate::registry::Run;
@@ -70,9 +71,17 @@ pub fn print(
         last_line,
         attempt_history: attempts.iter().map(AttemptView::from).collect(),
     };
+    // A role that may not read pauses goes without.
+    let now = store.now()?;
+    let pauses = load::pauses(store, now).unwrap_or_default();
+    let ends = view.job.state.is_final() || view.job.state == State::Processing;
+    let paused = pauses.get(view.job.queue.as_str()).filter(|_| !ends);
     context.output.document(&view, |page| {
         for (name, value) in fields(&view.job, view.last_line.clone(), payload, input) {
             page.field(name, &value)?;
+            if let ("queue", Some(paused)) = (name, paused) {
+                page.field("", &pause::in_words(paused, now))?;
+            }
         }
         if attempts.is_empty() {
             return Ok(());

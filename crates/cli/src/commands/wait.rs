@@ -6,12 +6,14 @@ use std::time::{Duration, Instant};
 
 use anyhow::Result;
 use clap::Args;
-use queuectl_core::{Job, JobRef, QueueName, State, parse_duration, show_short};
-use queuectl_storage::{Node, StopRequest, Store, StoreError};
+use queuectl_core::{Job, JobRef, QueueName, State, Timestamp, parse_duration, show_short};
+use queuectl_storage::{Node, Store, StoreError};
+use queuectl_views::PauseView;
 
 use crate::context::Context;
 use crate::exit::{Ended, Exit};
-use crate::output::diagnostics;
+use crate::load;
+use crate::output::{diagnostics, pause};
 use crate::registry::Run;
 
 /// Wait until jobs have ended, and exit with their status
@@ -22,7 +24,7 @@ A job has ended when it is completed, dead or cancelled; one that waits for a re
 Exit status: 0 if the job completed; 1 if it was cancelled; if it is dead, the status of its last attempt as a shell \
 would report it (128 + the signal number; 127 if its program was not found). With several jobs, the first status that \
 is not 0, in the order given. 124 if --timeout ran out. 3, at once, if a job does not exist. 6 if a database server \
-went away and was not back within a minute. If no node serves a job's queue, a note on standard error says so.")]
+went away and was not back within a minute. If no node serves a job's queue, or the queue is paused, a note on standard error says so.")]
 pub struct WaitArgs {
     /// The jobs' ids or numbers
     #[arg(value_name = "JOB", required = true)]
@@ -153,6 +155,8 @@ pub struct Waiter {
     until: Option<Instant>,
     /// Queues without a node, which a note has said.
     unserved: HashSet<QueueName>,
+    /// Paused queues, which a note has said.
+    paused: HashSet<QueueName>,
     /// Time of the last look for nodes.
     looked: Option<Instant>,
 }
@@ -162,11 +166,12 @@ impl Waiter {
         Waiter {
             until: timeout.and_then(|timeout| Instant::now().checked_add(timeout)),
             unserved: HashSet::new(),
+            paused: HashSet::new(),
             looked: None,
         }
     }
 
-    /// Waits until the store has changed since the marker was read. Prints a note if no node serves the job's queue. Returns
+    /// Waits until the store has changed since the marker was read. Prints a note if nothing will start the job. Returns
     /// false on timeout.
     pub fn wait_for_change(&mut self, store: &mut Store, marker: i64, job: &Job) -> Result<bool> {
         loop {
@@ -180,27 +185,28 @@ impl Waiter {
         }
     }
 
-    /// Prints a note, once, if no node serves the job's queue. Looks again at intervals, because a node that dies changes
+    /// Prints a note, once, if no node serves the job's queue or it is paused. Looks again at intervals, because a node that dies changes
     /// nothing in the store.
     pub fn look_for_nodes(&mut self, store: &mut Store, job: &Job) {
         if self.looked.is_some_and(|looked| looked.elapsed() < LOOK) {
             return;
         }
         self.looked = Some(Instant::now());
-        // A role that may not read nodes goes without the note.
+        // A role that may not read nodes or pauses goes without the note.
         if let Ok(nodes) = self.ask(store, Store::nodes_with_lives) {
             self.say_if_unserved(&nodes, job);
+        }
+        let pause = self.ask(store, |store| {
+            let now = store.now()?;
+            Ok((store.pauses(now)?.remove(job.queue.as_str()), now))
+        });
+        if let Ok((pause, now)) = pause {
+            self.say_if_paused(pause.map(load::pause_view), job, now);
         }
     }
 
     fn say_if_unserved(&mut self, nodes: &[(Node, bool)], job: &Job) {
-        let serves = |node: &Node| {
-            // A node that is stopping finishes only what it runs.
-            if node.stop != StopRequest::None {
-                return job.node == Some(node.id);
-            }
-            node.queues.is_empty() || node.queues.iter().any(|queue| queue == job.queue.as_str())
-        };
+        let serves = |node: &Node| node.serves(job.queue.as_str()) || job.node == Some(node.id);
         if nodes.iter().any(|(node, lives)| *lives && serves(node)) {
             self.unserved.remove(&job.queue);
         } else if self.unserved.insert(job.queue.clone()) {
@@ -208,6 +214,20 @@ impl Waiter {
                 "no node serves queue '{}'; job '{}' waits until `queuectl worker:start` starts one",
                 job.queue,
                 job.public_id()
+            ));
+        }
+    }
+
+    fn say_if_paused(&mut self, pause: Option<PauseView>, job: &Job, now: Timestamp) {
+        let Some(pause) = pause.filter(|_| job.state != State::Processing) else {
+            self.paused.remove(&job.queue);
+            return;
+        };
+        if self.paused.insert(job.queue.clone()) {
+            let (queue, id) = (&job.queue, job.public_id());
+            let why = pause::in_words(&pause, now);
+            diagnostics::note(&format!(
+                "queue '{queue}' is {why}; job '{id}' waits until `queuectl queue:resume {queue}`"
             ));
         }
     }

@@ -5,13 +5,14 @@
 //! [`format::Encode`] in its own file, registered in [`format`].
 //!
 //! - [`format`]: the formats. [`list`]: results printed one by one. [`diagnostics`]: notes and errors.
-//! - [`page`], [`table`], [`time`]: text, columns and times for people. [`escape`]: control characters made visible.
+//! - [`page`], [`table`], [`time`], [`pause`]: text, columns, times and pauses for people. [`escape`]: control characters made visible.
 
 pub mod diagnostics;
 pub mod escape;
 pub mod format;
 pub mod list;
 pub mod page;
+pub mod pause;
 pub mod table;
 pub mod time;
 

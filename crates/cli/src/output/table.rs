@@ -21,6 +21,8 @@ pub struct Column {
     shorten: Shorten,
     /// The highest is left out first; 0 always stays.
     expendable: u8,
+    /// Whether it is left out if it has no text.
+    if_any: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,6 +41,7 @@ impl Column {
             heading,
             shorten: Shorten::Never,
             expendable: 0,
+            if_any: false,
         }
     }
 
@@ -48,6 +51,7 @@ impl Column {
             heading,
             shorten: Shorten::End(least),
             expendable: 0,
+            if_any: false,
         }
     }
 
@@ -57,12 +61,19 @@ impl Column {
             heading,
             shorten: Shorten::Middle(least),
             expendable: 0,
+            if_any: false,
         }
     }
 
     /// Lets the column be left out, before those with a lower rank.
     pub const fn expendable(mut self, rank: u8) -> Column {
         self.expendable = rank;
+        self
+    }
+
+    /// Has the column left out of a table without any text in it.
+    pub const fn if_any(mut self) -> Column {
+        self.if_any = true;
         self
     }
 }
@@ -136,7 +147,8 @@ impl Table {
     }
 
     /// Prints the table.
-    pub fn print(self) -> io::Result<()> {
+    pub fn print(mut self) -> io::Result<()> {
+        self.drop_empty();
         let width = terminal_width();
         let mut out: Box<dyn Write> = if self.raw {
             // Anstream would also strip escape sequences from names and commands.
@@ -148,6 +160,17 @@ impl Table {
             writeln!(out, "{line}")?;
         }
         out.flush()
+    }
+
+    /// Removes columns that are there only for their texts and have none.
+    fn drop_empty(&mut self) {
+        for at in (0..self.columns.len()).rev() {
+            let mut cells = self.rows.iter().filter_map(|row| row.get(at));
+            if self.columns[at].if_any && cells.all(|cell| cell.text.is_empty()) {
+                self.columns.remove(at);
+                self.rows.iter_mut().for_each(|row| drop(row.remove(at)));
+            }
+        }
     }
 
     fn lines(&self, width: Option<usize>) -> Vec<String> {

@@ -50,6 +50,7 @@ mod postgres;
 #[cfg(target_os = "linux")]
 mod projects;
 mod purge;
+mod queues;
 #[cfg(target_os = "linux")]
 mod secrets;
 #[cfg(unix)]

@@ -62,8 +62,16 @@ pub trait Backend: Send {
     /// Records, makes due and claims, in one transaction.
     fn cycle(&mut self, cycle: &Cycle<'_>) -> Result<CycleResult, StoreError>;
 
-    /// Whether one of these queues has a job ready.
-    fn has_ready(&mut self, queues: &Queues) -> Result<bool, StoreError>;
+    /// Whether one of these queues, unless it is paused at that moment, has a job ready.
+    fn has_ready(&mut self, queues: &Queues, moment: Timestamp) -> Result<bool, StoreError>;
+
+    /// Waits, for a short time at most, until no claim is under way that began before this.
+    fn settle_claims(&mut self) -> Result<(), StoreError> {
+        Ok(())
+    }
+
+    /// Has claims ignore that queues are paused, for tests that must fail then.
+    fn ignore_pauses(&mut self);
 
     /// When the next waiting job is due.
     fn next_due(&mut self) -> Result<Option<Timestamp>, StoreError>;

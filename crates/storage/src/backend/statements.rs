@@ -110,4 +110,18 @@ statements! { AnySql, Db;
     StoreSetting { key: String as Text, value: String as Text } -> () {
         "INSERT INTO settings (key, value) VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value"
     }
+
+    /// Pauses a queue, or changes its pause. One that is in force goes on since when it began.
+    StorePause {
+        name: String as Text,
+        at: i64 as BigInt,
+        until: i64 as BigInt,
+        by: String as Text,
+        reason: Option<String> as Nullable<Text>,
+    } -> () {
+        "INSERT INTO queues (name, paused_at, paused_until, paused_by, pause_reason) VALUES (?, ?, ?, ?, ?) \
+         ON CONFLICT (name) DO UPDATE SET paused_at = CASE WHEN queues.paused_until > excluded.paused_at \
+         THEN queues.paused_at ELSE excluded.paused_at END, paused_until = excluded.paused_until, \
+         paused_by = excluded.paused_by, pause_reason = excluded.pause_reason"
+    }
 }

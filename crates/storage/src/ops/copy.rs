@@ -15,7 +15,7 @@ use diesel::sql_types::BigInt;
 
 use crate::backend::{Db, OpenMode, on_any};
 use crate::rows::{AttemptRow, JobRow, NodeRow};
-use crate::schema::{NUMBER_KEY, attempts, jobs, nodes, outputs, payloads, settings};
+use crate::schema::{NUMBER_KEY, attempts, jobs, nodes, outputs, payloads, queues, settings};
 use crate::sqlite::{make, open};
 use crate::types::nodes::Wake;
 use crate::types::text::{Words, storable};
@@ -48,6 +48,16 @@ pub(super) struct OutputRow {
 struct SettingRow {
     key: String,
     value: String,
+}
+
+#[derive(Debug, Queryable, Selectable, Insertable)]
+#[diesel(table_name = queues, treat_none_as_default_value = false)]
+struct QueueRow {
+    name: String,
+    paused_at: Option<i64>,
+    paused_until: Option<i64>,
+    paused_by: Option<String>,
+    pause_reason: Option<String>,
 }
 
 /// How much was copied.
@@ -144,7 +154,7 @@ fn copy_and_compare(from: &mut Db, to: &mut Db) -> Result<Copied, StoreError> {
 fn is_empty(conn: &mut Db) -> Result<bool, StoreError> {
     let jobs: Option<i64> = jobs::table.select(jobs::id).first(conn).optional()?;
     let nodes: Option<i64> = nodes::table.select(nodes::id).first(conn).optional()?;
-    let has_settings = !settings_of(conn)?.is_empty();
+    let has_settings = !settings_of(conn)?.is_empty() || !queues_of(conn)?.is_empty();
     Ok(jobs.is_none() && nodes.is_none() && !has_settings && conn.dialect().last_number("jobs")? == 0)
 }
 
@@ -155,6 +165,9 @@ fn copy(from: &mut Db, to: &mut Db) -> Result<(Copied, Digest), StoreError> {
     digest.add_settings(&found);
     insert!(to, settings::table, found);
     copied.settings = found.len() as u64;
+    let found = queues_of(from)?;
+    digest.add_queues(&found);
+    insert!(to, queues::table, found);
     // To a node on the copy, the nodes of the original look dead. It shall rescue their jobs, but not kill processes
     // that may live on for the original.
     let mut found: Vec<NodeRow> = nodes::table
@@ -206,6 +219,7 @@ fn copy(from: &mut Db, to: &mut Db) -> Result<(Copied, Digest), StoreError> {
 #[derive(Default)]
 struct Digest {
     settings: DefaultHasher,
+    queues: DefaultHasher,
     jobs: DefaultHasher,
     payloads: DefaultHasher,
     attempts: DefaultHasher,
@@ -216,6 +230,7 @@ impl Digest {
     fn of(conn: &mut Db) -> Result<Digest, StoreError> {
         let mut digest = Digest::default();
         digest.add_settings(&settings_of(conn)?);
+        digest.add_queues(&queues_of(conn)?);
         let mut after = i64::MIN;
         loop {
             let rows = read(conn, after)?;
@@ -239,6 +254,10 @@ impl Digest {
         hash(&mut self.settings, rows);
     }
 
+    fn add_queues(&mut self, rows: &[QueueRow]) {
+        hash(&mut self.queues, rows);
+    }
+
     fn add_rows(&mut self, rows: &Rows) {
         hash(&mut self.jobs, &rows.jobs);
         hash(&mut self.payloads, &rows.payloads);
@@ -252,9 +271,10 @@ impl Digest {
         hash(&mut self.outputs, rows);
     }
 
-    fn finish(&self) -> [u64; 5] {
+    fn finish(&self) -> [u64; 6] {
         [
             &self.settings,
+            &self.queues,
             &self.jobs,
             &self.payloads,
             &self.attempts,
@@ -274,6 +294,11 @@ fn settings_of(conn: &mut Db) -> Result<Vec<SettingRow>, StoreError> {
         .filter(settings::key.ne(NUMBER_KEY))
         .order(settings::key)
         .select(SettingRow::as_select());
+    Ok(query.load(conn)?)
+}
+
+fn queues_of(conn: &mut Db) -> Result<Vec<QueueRow>, StoreError> {
+    let query = queues::table.order(queues::name).select(QueueRow::as_select());
     Ok(query.load(conn)?)
 }
 

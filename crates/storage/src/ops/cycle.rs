@@ -81,11 +81,7 @@ impl Store {
     /// # Errors
     /// [`StoreError::Database`].
     pub fn has_work(&mut self, queues: &Queues, now: Timestamp) -> Result<bool, StoreError> {
-        Ok(self.next_due()?.is_some_and(|due| due <= now) || self.has_ready(queues)?)
-    }
-
-    pub(crate) fn has_ready(&mut self, queues: &Queues) -> Result<bool, StoreError> {
-        self.backend.has_ready(queues)
+        Ok(self.next_due()?.is_some_and(|due| due <= now) || self.backend.has_ready(queues, now)?)
     }
 
     /// When the next waiting job is due. Reads only.

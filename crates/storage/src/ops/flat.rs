@@ -12,7 +12,8 @@ use rusqlite::StatementStatus;
 use tempfile::TempDir;
 
 use crate::counts::RECOUNT;
-use crate::{Cycle, ListFilter, Location, NewNode, OpenMode, PurgeFilter, Queues, Store};
+use crate::sqlite::statements::UnpausedReadyHead;
+use crate::{Cycle, ListFilter, Location, NewNode, OpenMode, Pause, PurgeFilter, Queues, Store};
 
 const NOW: Timestamp = Timestamp(1_000_000);
 const STATES: [State; 6] = [
@@ -221,4 +222,65 @@ fn a_thousand_queues_take_as_many_steps_as_ten() {
                SELECT count(*) FROM ready";
     let hops = |path: &Path| count(&rusqlite::Connection::open(path).unwrap(), hop);
     assert!(hops(&many) > 50 * hops(&few), "{} {}", hops(&few), hops(&many));
+}
+
+/// A file in which `mail` is paused and has that many jobs of a high priority, beside those of [`fill`].
+fn fill_with_paused(folder: &TempDir, jobs: usize) -> PathBuf {
+    let path = fill(folder, 10);
+    let mut store = Store::open(&Location::Sqlite(path.clone()), OpenMode::MustExist).unwrap();
+    let mail: QueueName = "mail".parse().unwrap();
+    let job = queuectl_testkit::valid(JobSpec {
+        queue: Some(mail.clone()),
+        priority: Some(9),
+        ..JobSpec::line("true")
+    });
+    for _ in 0..jobs / 100 {
+        store.enqueue(&vec![job.clone(); 100], NOW).unwrap();
+    }
+    let pause = Pause {
+        at: NOW,
+        until: None,
+        by: String::new(),
+        reason: None,
+    };
+    store.pause_queues(&[mail], &pause).unwrap();
+    drop(store);
+    let conn = rusqlite::Connection::open(&path).unwrap();
+    conn.execute_batch("PRAGMA wal_checkpoint(TRUNCATE)").unwrap();
+    drop(conn);
+    let to = folder.path().join(format!("paused-{jobs}.db"));
+    std::fs::rename(path, &to).unwrap();
+    to
+}
+
+/// Many jobs of a paused queue are not in the way of a claim, and a few cost it no more than a look at each.
+#[test]
+fn a_claim_beside_a_paused_queue_takes_as_many_steps_however_many_jobs_that_has() {
+    let folder = tempfile::tempdir().unwrap();
+    let [none, few, many, more] = [0, 900, 1100, 11_000].map(|jobs| fill_with_paused(&folder, jobs));
+    let claims = questions();
+    let (_, claim) = claims
+        .iter()
+        .find(|(name, _)| name == "a claim from all")
+        .unwrap();
+    let (none, few) = (steps(&none, claim), steps(&few, claim));
+    let (many, more) = (steps(&many, claim), steps(&more, claim));
+    // Three looks at each: whether there is a job, how many come from where, and the claim.
+    assert!(
+        few > none && few < none + 900 * 3 * 12,
+        "{none} steps without jobs and {few} with 900"
+    );
+    assert!(
+        more <= many + many / 10,
+        "{many} steps with 1,100 jobs and {more} with 11,000"
+    );
+    // The control: stepping over all of them.
+    let over = |jobs: usize| {
+        let path = folder.path().join(format!("paused-{jobs}.db"));
+        let sql = UnpausedReadyHead::SQL
+            .replacen('?', "1000000", 1)
+            .replacen('?', "1", 1);
+        count(&rusqlite::Connection::open(path).unwrap(), &sql)
+    };
+    assert!(over(11_000) > 5 * over(1100) && over(11_000) > 3 * more);
 }

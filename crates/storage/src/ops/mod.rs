@@ -15,6 +15,7 @@ pub mod migrate;
 pub mod nodes;
 pub mod only;
 pub mod outputs;
+pub mod pause;
 pub mod purge;
 pub mod retry;
 pub mod settings;

@@ -8,6 +8,7 @@ use super::listing;
 use crate::backend::Db;
 use crate::states::{ALL, sql};
 use crate::types::cycle::Queues;
+use crate::types::pause::NEVER_PAUSED;
 use crate::types::source::Source;
 use crate::types::text::Words;
 use crate::{Store, StoreError};
@@ -33,12 +34,13 @@ impl Store {
         self.conn()?.snapshot(|conn| read_counts(conn, queue))
     }
 
-    /// Whether any job of these queues has not ended: ready, running, scheduled or waiting for its retry.
+    /// Whether any job of these queues has not ended: ready (in a paused queue, too), running, scheduled or waiting for its
+    /// retry.
     ///
     /// # Errors
     /// [`StoreError::Database`].
     pub fn any_unfinished(&mut self, queues: &Queues) -> Result<bool, StoreError> {
-        if self.has_ready(queues)? {
+        if self.backend.has_ready(queues, NEVER_PAUSED)? {
             return Ok(true);
         }
         match queues {

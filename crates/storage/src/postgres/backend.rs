@@ -1,5 +1,6 @@
 //! A store in a schema of a PostgreSQL server.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -13,6 +14,7 @@ use queuectl_core::{JobId, NodeId, Timestamp, ValidJob};
 use super::claim::{ClaimCursor, ClaimOnly, outlook};
 use super::commit::{Fate, Transaction, fate};
 use super::listen::Notifications;
+use super::statements::Claiming;
 use super::{check, control_requests, cycle, enqueue, lease, open};
 use crate::backend::{Backend, CheckReport, ControlRequests, Db, OpenMode, Verify, write};
 use crate::clock::StoreClock;
@@ -21,6 +23,7 @@ use crate::location::server::Server;
 use crate::state_dir::{Lane, NodeGuard, StateDir, WriteLock};
 use crate::types::cycle::{Cycle, CycleResult, Queues};
 use crate::types::nodes::{NewNode, Node, Wake, WakeListener};
+use crate::types::pause::NEVER_PAUSED;
 use crate::{Location, StoreError, env};
 
 /// How long a server that went away in the middle of a commit is asked again what became of it, and the first and the
@@ -28,6 +31,9 @@ use crate::{Location, StoreError, env};
 const ASK_MOST: Duration = Duration::from_secs(60);
 const PAUSE_FIRST: Duration = Duration::from_millis(50);
 const PAUSE_MOST: Duration = Duration::from_secs(1);
+/// How long a pause of a queue waits for claims that are under way, and between two looks.
+const SETTLE_MOST: Duration = Duration::from_secs(2);
+const SETTLE_PAUSE: Duration = Duration::from_millis(5);
 
 /// A connection to a server.
 pub struct PostgresBackend {
@@ -42,6 +48,8 @@ pub struct PostgresBackend {
     durability: Durability,
     /// Where claims begin.
     cursor: ClaimCursor,
+    /// At which moment queues are paused, if not now.
+    pauses_at: Option<Timestamp>,
 }
 
 impl PostgresBackend {
@@ -60,6 +68,7 @@ impl PostgresBackend {
             broken,
             durability: Durability::Full,
             cursor: ClaimCursor::default(),
+            pauses_at: None,
         })
     }
 
@@ -71,9 +80,10 @@ impl PostgresBackend {
     fn claim_only(
         &mut self,
         cycle: &Cycle<'_>,
+        moment: Timestamp,
         cursor: &mut ClaimCursor,
     ) -> Result<Option<CycleResult>, StoreError> {
-        let Some(single) = ClaimOnly::look(self.postgres()?, cycle, cursor)? else {
+        let Some(single) = ClaimOnly::look(self.postgres()?, cycle, moment, cursor)? else {
             return Ok(None);
         };
         let claim = |conn: &mut Db| single.claim(conn.postgres()?, cycle, cursor);
@@ -182,9 +192,10 @@ impl Backend for PostgresBackend {
 
     fn cycle(&mut self, cycle: &Cycle<'_>) -> Result<CycleResult, StoreError> {
         let mut cursor = std::mem::take(&mut self.cursor);
-        let done = match self.claim_only(cycle, &mut cursor) {
+        let moment = self.pauses_at.unwrap_or(cycle.now);
+        let done = match self.claim_only(cycle, moment, &mut cursor) {
             Ok(None) => write(self, Lane::Busy, |conn| {
-                cycle::cycle(conn.postgres()?, cycle, &mut cursor)
+                cycle::cycle(conn.postgres()?, cycle, moment, &mut cursor)
             }),
             Ok(Some(done)) => Ok(done),
             Err(error) => Err(error),
@@ -193,10 +204,32 @@ impl Backend for PostgresBackend {
         done
     }
 
-    fn has_ready(&mut self, queues: &Queues) -> Result<bool, StoreError> {
+    fn has_ready(&mut self, queues: &Queues, moment: Timestamp) -> Result<bool, StoreError> {
         self.conn()?;
-        let ahead = outlook(self.conn.postgres()?, queues, &self.cursor)?;
+        let moment = self.pauses_at.unwrap_or(moment);
+        let ahead = outlook(self.conn.postgres()?, queues, moment, 1, &self.cursor)?;
         Ok(!ahead.ready.is_empty())
+    }
+
+    /// A claim that does not end by then belongs to a node that does not go on; or it is no claim, but an application that
+    /// takes its time to store a job.
+    fn settle_claims(&mut self) -> Result<(), StoreError> {
+        let look = |conn: &mut PgConnection| -> Result<BTreeSet<String>, StoreError> {
+            let found: Vec<(String,)> = Claiming {}.load(conn)?;
+            Ok(found.into_iter().map(|(transaction,)| transaction).collect())
+        };
+        let until = Instant::now() + SETTLE_MOST;
+        let mut left = look(self.postgres()?)?;
+        while !left.is_empty() && Instant::now() < until {
+            sleep(SETTLE_PAUSE);
+            let now = look(self.postgres()?)?;
+            left.retain(|transaction| now.contains(transaction));
+        }
+        Ok(())
+    }
+
+    fn ignore_pauses(&mut self) {
+        self.pauses_at = Some(NEVER_PAUSED);
     }
 
     fn next_due(&mut self) -> Result<Option<Timestamp>, StoreError> {

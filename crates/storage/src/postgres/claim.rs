@@ -5,6 +5,9 @@
 //! that, and over more with every job. So when one took long, those after it pass over what it passed over, and look
 //! there only now and then, in a small part of the time. Meanwhile a job that comes back to its queue, and so is older
 //! than others of its priority, waits for as long. That is done for one source at a time.
+//!
+//! Paused queues are left out. As long as they have few jobs, those are stepped over in the index of all queues; many would
+//! be in the way of every claim, so then the other queues are looked at one by one.
 
 use std::time::{Duration, Instant};
 
@@ -12,10 +15,12 @@ use diesel::prelude::*;
 use queuectl_core::Timestamp;
 
 use super::statements::{
-    Claim, ClaimBehind, ClaimOthers, ClaimOthersBehind, Outlook, OutlookOf, Shares, SharesOf,
+    Claim, ClaimBehind, ClaimOthers, ClaimOthersBehind, Outlook, OutlookOf, PausedBacklog, Shares, SharesOf,
+    UnpausedQueues, UnpausedReady,
 };
 use crate::StoreError;
 use crate::types::cycle::{Claimed, Cycle, CycleResult, Queues};
+use crate::types::pause::{Pauses, STEPPED_OVER};
 use crate::types::source::Source;
 
 /// A claim that takes longer than this, and this much more for each job, has stepped over much.
@@ -68,15 +73,16 @@ impl ClaimCursor {
         conn: &mut PgConnection,
         cycle: &Cycle<'_>,
         source: &Source,
+        moment: i64,
         limit: i64,
     ) -> Result<Vec<Claimed>, StoreError> {
         if self.source() == Some(source)
             && let Some(resume) = &mut self.resume
         {
-            return resume.claim(conn, cycle, limit);
+            return resume.claim(conn, cycle, moment, limit);
         }
         let start = Instant::now();
-        let claimed = between(conn, cycle, source, (i32::MIN, i32::MAX), limit)?;
+        let claimed = between(conn, cycle, source, (i32::MIN, i32::MAX), moment, limit)?;
         let took = start.elapsed();
         let long = self.long + LONG_PER_JOB * claimed.len() as u32;
         self.resume.take_if(|resume| resume.source == *source);
@@ -98,22 +104,24 @@ impl ResumePoint {
         &mut self,
         conn: &mut PgConnection,
         cycle: &Cycle<'_>,
+        moment: i64,
         limit: i64,
     ) -> Result<Vec<Claimed>, StoreError> {
         let missing = |claimed: &Vec<Claimed>| limit - claimed.len() as i64;
         let above = (self.priority.saturating_add(1), i32::MAX);
         let mut claimed = match self.priority {
             i32::MAX => Vec::new(),
-            _ => between(conn, cycle, &self.source, above, limit)?,
+            _ => between(conn, cycle, &self.source, above, moment, limit)?,
         };
         if missing(&claimed) > 0 {
-            let behind = self.claim_behind(conn, cycle, missing(&claimed))?;
+            let behind = self.claim_behind(conn, cycle, moment, missing(&claimed))?;
             self.id = behind.last().map_or(self.id, |last| last.id);
             claimed.extend(behind);
         }
         let below = (i32::MIN, self.priority.saturating_sub(1));
         if missing(&claimed) > 0 && self.priority > i32::MIN {
-            claimed.extend(between(conn, cycle, &self.source, below, missing(&claimed))?);
+            let limit = missing(&claimed);
+            claimed.extend(between(conn, cycle, &self.source, below, moment, limit)?);
         }
         Ok(claimed)
     }
@@ -122,6 +130,7 @@ impl ResumePoint {
         &self,
         conn: &mut PgConnection,
         cycle: &Cycle<'_>,
+        moment: i64,
         limit: i64,
     ) -> Result<Vec<Claimed>, StoreError> {
         let (node, now) = (cycle.node.0, cycle.now.0);
@@ -134,6 +143,7 @@ impl ResumePoint {
                 queue: name.clone(),
                 priority: self.priority,
                 id: self.id,
+                moment,
                 limit,
             }
             .load(conn)?,
@@ -144,6 +154,7 @@ impl ResumePoint {
                 updated_at: now,
                 priority: self.priority,
                 id: self.id,
+                moment,
                 limit,
             }
             .load(conn)?,
@@ -157,6 +168,7 @@ fn between(
     cycle: &Cycle<'_>,
     source: &Source,
     (least, most): (i32, i32),
+    moment: i64,
     limit: i64,
 ) -> Result<Vec<Claimed>, StoreError> {
     let (node, now) = (cycle.node.0, cycle.now.0);
@@ -169,6 +181,7 @@ fn between(
             queue: name.clone(),
             least,
             most,
+            moment,
             limit,
         }
         .load(conn)?,
@@ -179,6 +192,7 @@ fn between(
             updated_at: now,
             least,
             most,
+            moment,
             limit,
         }
         .load(conn)?,
@@ -195,18 +209,19 @@ fn in_order(mut claimed: Vec<Claimed>) -> Vec<Claimed> {
 pub fn claim(
     conn: &mut PgConnection,
     cycle: &Cycle<'_>,
-    ready: Vec<Source>,
+    ahead: Prospect,
     cursor: &mut ClaimCursor,
 ) -> Result<Vec<Claimed>, StoreError> {
     let total = i64::from(cycle.claim);
-    let shares: Vec<(Source, i64)> = match <[Source; 1]>::try_from(ready) {
+    let moment = ahead.pauses.moment();
+    let shares: Vec<(Source, i64)> = match <[Source; 1]>::try_from(ahead.ready) {
         Ok([only]) => vec![(only, total)],
         Err(ready) if ready.is_empty() => return Ok(Vec::new()),
-        Err(ready) => shares(conn, cycle.queues, &ready, total)?,
+        Err(ready) => shares(conn, &ready, moment, total)?,
     };
     let mut claimed: Vec<Claimed> = Vec::new();
     for (source, limit) in shares {
-        claimed.extend(cursor.claim(conn, cycle, &source, limit)?);
+        claimed.extend(cursor.claim(conn, cycle, &source, moment, limit)?);
     }
     Ok(in_order(claimed))
 }
@@ -214,18 +229,19 @@ pub fn claim(
 /// How many of the next `total` jobs come from each of several sources.
 fn shares(
     conn: &mut PgConnection,
-    queues: &Queues,
     ready: &[Source],
+    moment: i64,
     total: i64,
 ) -> Result<Vec<(Source, i64)>, StoreError> {
-    let shares: Vec<(String, i64)> = match queues {
-        Queues::All => Shares {
+    let shares: Vec<(String, i64)> = match ready.contains(&Source::Others) {
+        true => Shares {
             limit: total,
+            moment,
             others: total,
             most: total,
         }
         .load(conn)?,
-        Queues::Only(_) => SharesOf {
+        false => SharesOf {
             queues: ready.iter().map(|source| source.key().to_owned()).collect(),
             limit: total,
             most: total,
@@ -239,6 +255,7 @@ fn shares(
 /// A cycle that only claims, from a single source.
 pub struct ClaimOnly {
     source: Source,
+    moment: i64,
     next_due: Option<Timestamp>,
 }
 
@@ -247,17 +264,19 @@ impl ClaimOnly {
     pub fn look(
         conn: &mut PgConnection,
         cycle: &Cycle<'_>,
+        moment: Timestamp,
         cursor: &ClaimCursor,
     ) -> Result<Option<ClaimOnly>, StoreError> {
         if !cycle.records.is_empty() || cycle.claim == 0 {
             return Ok(None);
         }
-        let outlook = outlook(conn, cycle.queues, cursor)?;
+        let outlook = outlook(conn, cycle.queues, moment, cycle.claim, cursor)?;
         let is_due = outlook.due.is_some_and(|due| due <= cycle.now);
         Ok(match <[Source; 1]>::try_from(outlook.ready) {
             Ok([source]) if !is_due => Some(ClaimOnly {
                 source,
-                next_due: outlook.due,
+                moment: outlook.pauses.moment(),
+                next_due: outlook.pauses.or_next_end(outlook.due),
             }),
             _ => None,
         })
@@ -272,7 +291,7 @@ impl ClaimOnly {
     ) -> Result<CycleResult, StoreError> {
         Ok(CycleResult {
             stale: Vec::new(),
-            claimed: cursor.claim(conn, cycle, &self.source, i64::from(cycle.claim))?,
+            claimed: cursor.claim(conn, cycle, &self.source, self.moment, i64::from(cycle.claim))?,
             next_due: self.next_due,
         })
     }
@@ -281,40 +300,80 @@ impl ClaimOnly {
 /// What there is to do.
 pub struct Prospect {
     pub due: Option<Timestamp>,
+    pub pauses: Pauses,
     pub ready: Vec<Source>,
 }
 
-/// Looks what there is to do.
+/// Looks what there is to do. Queues are left out that are paused at that moment; of many single queues, those are named
+/// whose next jobs come first.
 pub fn outlook(
     conn: &mut PgConnection,
     queues: &Queues,
+    moment: Timestamp,
+    most: u32,
     cursor: &ClaimCursor,
 ) -> Result<Prospect, StoreError> {
-    let (due, ready) = match queues {
+    let (due, names, ends, mut ready) = match queues {
         Queues::All => {
             let [default, others] = Source::all();
             let statement = Outlook {
                 default: cursor.source() == Some(&default),
                 others: cursor.source() == Some(&others),
             };
-            let (due, has_default, has_others): (Option<i64>, bool, bool) = statement.get_result(conn)?;
+            type Row = (Option<i64>, Vec<String>, Vec<i64>, bool, bool);
+            let (due, names, ends, has_default, has_others): Row = statement.get_result(conn)?;
             let ready = [(default, has_default), (others, has_others)];
             let ready = ready.into_iter().filter(|(_, is_ready)| *is_ready);
-            (due, ready.map(|(source, _)| source).collect())
+            (due, names, ends, ready.map(|(source, _)| source).collect())
         }
-        Queues::Only(names) => {
+        Queues::Only(served) => {
             let statement = OutlookOf {
-                queues: names.iter().map(ToString::to_string).collect(),
+                queues: served.iter().map(ToString::to_string).collect(),
                 known: cursor
                     .source()
                     .map_or(String::new(), |source| source.key().to_owned()),
             };
-            let (due, ready): (Option<i64>, Vec<String>) = statement.get_result(conn)?;
-            (due, ready.into_iter().map(Source::Queue).collect())
+            type Row = (Option<i64>, Vec<String>, Vec<i64>, Vec<String>);
+            let (due, names, ends, ready): Row = statement.get_result(conn)?;
+            (due, names, ends, ready.into_iter().map(Source::Queue).collect())
         }
     };
+    let pauses = Pauses::at(moment, names.into_iter().zip(ends));
+    if !pauses.is_empty() {
+        ready = unpaused(conn, ready, &pauses, most)?;
+    }
     Ok(Prospect {
         due: due.map(Timestamp),
+        pauses,
         ready,
     })
+}
+
+/// What is left of sources that have jobs ready when some queues are paused.
+fn unpaused(
+    conn: &mut PgConnection,
+    ready: Vec<Source>,
+    pauses: &Pauses,
+    most: u32,
+) -> Result<Vec<Source>, StoreError> {
+    let moment = pauses.moment();
+    let mut left = Vec::new();
+    for source in ready {
+        match source {
+            Source::Queue(name) if pauses.has(&name) => {}
+            Source::Others if pauses.has_others() => {
+                let (backlog,): (i64,) = PausedBacklog { moment }.get_result(conn)?;
+                if backlog < STEPPED_OVER {
+                    let (is_ready,): (bool,) = UnpausedReady { moment }.get_result(conn)?;
+                    left.extend(is_ready.then_some(Source::Others));
+                    continue;
+                }
+                let limit = most.into();
+                let queues: Vec<(String,)> = UnpausedQueues { moment, limit }.load(conn)?;
+                left.extend(queues.into_iter().map(|(queue,)| Source::Queue(queue)));
+            }
+            source => left.push(source),
+        }
+    }
+    Ok(left)
 }

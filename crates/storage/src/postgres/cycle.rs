@@ -17,10 +17,11 @@ use crate::counts::Deltas;
 use crate::types::cycle::{Cycle, CycleResult, PROMOTE_BATCH, Record, cancelled_instead};
 use crate::types::text::storable;
 
-/// Runs one cycle; the transaction is the caller's.
+/// Runs one cycle; the transaction is the caller's. Queues are paused that are at `moment`.
 pub fn cycle(
     conn: &mut PgConnection,
     cycle: &Cycle<'_>,
+    moment: Timestamp,
     cursor: &mut ClaimCursor,
 ) -> Result<CycleResult, StoreError> {
     // First of all: a node that was taken over must not claim, and one that claims must not be taken over meanwhile.
@@ -31,7 +32,7 @@ pub fn cycle(
     .optional()?;
     let mut deltas = Deltas::default();
     let stale = record(conn, cycle.records, cycle.now, &mut deltas)?;
-    let mut ahead = outlook(conn, cycle.queues, cursor)?;
+    let mut ahead = outlook(conn, cycle.queues, moment, cycle.claim, cursor)?;
     if ahead.due.is_some_and(|due| due <= cycle.now) {
         let statement = Promote {
             updated_at: cycle.now.0,
@@ -39,10 +40,11 @@ pub fn cycle(
             limit: PROMOTE_BATCH,
         };
         deltas.promoted(&statement.load::<(String, i64)>(conn)?);
-        ahead = outlook(conn, cycle.queues, cursor)?;
+        ahead = outlook(conn, cycle.queues, moment, cycle.claim, cursor)?;
     }
+    let next_due = ahead.pauses.or_next_end(ahead.due);
     let claimed = if cycle.claim > 0 && taken_over == Some((false,)) {
-        claim(conn, cycle, ahead.ready, cursor)?
+        claim(conn, cycle, ahead, cursor)?
     } else {
         Vec::new()
     };
@@ -50,7 +52,7 @@ pub fn cycle(
     Ok(CycleResult {
         stale,
         claimed,
-        next_due: ahead.due,
+        next_due,
     })
 }
 

@@ -7,6 +7,13 @@ use diesel::sql_types::{Array, BigInt, Binary, Bool, Integer, Nullable, SmallInt
 use crate::backend::statements::{ClaimedColumns, statements};
 use crate::columns::{given, names};
 
+/// The names of the queues that are paused at a moment.
+macro_rules! paused {
+    () => {
+        "(ARRAY (SELECT name FROM queues WHERE paused_until > ?))"
+    };
+}
+
 /// The text of a claim, with which jobs.
 macro_rules! claim {
     ($which:literal) => {
@@ -17,6 +24,8 @@ macro_rules! claim {
              updated_at = ? WHERE jobs.ctid = ANY (ARRAY (\
              SELECT ctid FROM jobs WHERE state = {pending} AND ",
             $which,
+            " AND queue <> ALL ",
+            paused!(),
             " AND EXISTS (SELECT 1 FROM held) ORDER BY priority DESC, id LIMIT ? \
              FOR UPDATE SKIP LOCKED)) AND jobs.state = {pending} \
              RETURNING jobs.id, attempts, fence, system_failures, coalesce((SELECT payload FROM payloads \
@@ -88,33 +97,90 @@ statements! { Pg, PgConnection;
          FROM jobs WHERE node_id = ? AND cancel_requested = TRUE) AS cancel"
     }
 
-    /// When the next waiting job is due, and whether the queue `default` and all others have a job ready. With `TRUE` for one,
-    /// its jobs are not touched.
-    Outlook { default: bool as Bool, others: bool as Bool } -> (Nullable<BigInt>, Bool, Bool) {
+    /// When the next waiting job is due, the stored pauses with their ends, and whether the queue `default` and all others
+    /// have a job ready, paused or not. With `TRUE` for one, its jobs are not touched.
+    Outlook { default: bool as Bool, others: bool as Bool } -> (
+        Nullable<BigInt>,
+        Array<Text>,
+        Array<BigInt>,
+        Bool,
+        Bool,
+    ) {
         "SELECT (SELECT due_at FROM jobs WHERE due_at IS NOT NULL ORDER BY due_at LIMIT 1), \
+         ARRAY (SELECT name FROM queues WHERE paused_until IS NOT NULL ORDER BY name), \
+         ARRAY (SELECT paused_until FROM queues WHERE paused_until IS NOT NULL ORDER BY name), \
          ? OR coalesce((SELECT TRUE FROM jobs WHERE state = {pending} AND queue = 'default' \
          ORDER BY priority DESC, id LIMIT 1), FALSE), \
          ? OR coalesce((SELECT TRUE FROM jobs WHERE state = {pending} AND (queue = 'default') IS FALSE \
          ORDER BY priority DESC, id LIMIT 1), FALSE)"
     }
 
-    /// When the next waiting job is due, and which of these queues have a job ready. One is passed on without a look.
-    OutlookOf { queues: Vec<String> as Array<Text>, known: String as Text } -> (Nullable<BigInt>, Array<Text>) {
+    /// The same of these queues: those that have a job ready. One is passed on without a look.
+    OutlookOf { queues: Vec<String> as Array<Text>, known: String as Text } -> (
+        Nullable<BigInt>,
+        Array<Text>,
+        Array<BigInt>,
+        Array<Text>,
+    ) {
         "SELECT (SELECT due_at FROM jobs WHERE due_at IS NOT NULL ORDER BY due_at LIMIT 1), \
+         ARRAY (SELECT name FROM queues WHERE paused_until IS NOT NULL ORDER BY name), \
+         ARRAY (SELECT paused_until FROM queues WHERE paused_until IS NOT NULL ORDER BY name), \
          ARRAY (SELECT served.queue FROM unnest(?) AS served (queue) WHERE served.queue = ? OR (\
          SELECT TRUE FROM jobs WHERE state = {pending} AND jobs.queue = served.queue ORDER BY priority DESC, id LIMIT 1))"
     }
 
-    /// How many of the next jobs the queue `default` would hand out, and all others together, which have no name here. All
-    /// limits are the same number.
-    Shares { limit: i64 as BigInt, others: i64 as BigInt, most: i64 as BigInt } -> (Text, BigInt) {
-        "SELECT source, count(*) FROM (\
-         (SELECT 'default' AS source, priority, id FROM jobs WHERE state = {pending} AND queue = 'default' \
-         ORDER BY priority DESC, id LIMIT ?) \
-         UNION ALL \
-         (SELECT '', priority, id FROM jobs WHERE state = {pending} AND (queue = 'default') IS FALSE \
-         ORDER BY priority DESC, id LIMIT ?) \
-         ORDER BY priority DESC, id LIMIT ?) AS head GROUP BY source"
+    /// How many jobs the paused queues have ready.
+    PausedBacklog { moment: i64 as BigInt } -> (BigInt,) {
+        concat!(
+            "SELECT coalesce(sum(jobs), 0)::BIGINT FROM counts WHERE state = {pending} AND queue = ANY ",
+            paused!()
+        )
+    }
+
+    /// Whether a queue other than `default` that is not paused has a job ready. Steps over those of paused queues.
+    UnpausedReady { moment: i64 as BigInt } -> (Bool,) {
+        concat!(
+            "SELECT coalesce((SELECT TRUE FROM jobs WHERE state = {pending} AND (queue = 'default') IS FALSE AND queue <> ALL ",
+            paused!(),
+            " ORDER BY priority DESC, id LIMIT 1), FALSE)"
+        )
+    }
+
+    /// The queues but `default` and those paused that have a job ready, those first whose next job comes first. It hops from
+    /// queue to queue, so that it does not matter how many jobs a paused one has.
+    UnpausedQueues { moment: i64 as BigInt, limit: i64 as BigInt } -> (Text,) {
+        concat!(
+            "WITH RECURSIVE hop (queue) AS (\
+             (SELECT queue FROM jobs WHERE state = {pending} ORDER BY queue LIMIT 1) \
+             UNION ALL \
+             SELECT (SELECT jobs.queue FROM jobs WHERE state = {pending} AND jobs.queue > hop.queue \
+             ORDER BY jobs.queue LIMIT 1) FROM hop WHERE hop.queue IS NOT NULL) \
+             SELECT hop.queue FROM hop CROSS JOIN LATERAL (SELECT priority, id FROM jobs \
+             WHERE state = {pending} AND jobs.queue = hop.queue ORDER BY priority DESC, id LIMIT 1) AS head \
+             WHERE hop.queue <> 'default' AND hop.queue <> ALL ",
+            paused!(),
+            " ORDER BY head.priority DESC, head.id LIMIT ?"
+        )
+    }
+
+    /// How many of the next jobs the queue `default` would hand out, and all others together that are not paused, which
+    /// have no name here. All limits are the same number.
+    Shares {
+        limit: i64 as BigInt,
+        moment: i64 as BigInt,
+        others: i64 as BigInt,
+        most: i64 as BigInt,
+    } -> (Text, BigInt) {
+        concat!(
+            "SELECT source, count(*) FROM (\
+             (SELECT 'default' AS source, priority, id FROM jobs WHERE state = {pending} AND queue = 'default' \
+             ORDER BY priority DESC, id LIMIT ?) \
+             UNION ALL \
+             (SELECT '', priority, id FROM jobs WHERE state = {pending} AND (queue = 'default') IS FALSE AND queue <> ALL ",
+            paused!(),
+            " ORDER BY priority DESC, id LIMIT ?) \
+             ORDER BY priority DESC, id LIMIT ?) AS head GROUP BY source"
+        )
     }
 
     /// The same of several queues.
@@ -126,7 +192,8 @@ statements! { Pg, PgConnection;
     }
 
     /// Claims the next jobs of a queue and counts them: the event `claim` of `transition`, for many at once. What another
-    /// node is claiming at this moment is passed over. The rows are found again by where they are, which nothing can change
+    /// node is claiming at this moment is passed over, and so are paused queues: a pause holds for every claim that begins
+    /// after its commit. The rows are found again by where they are, which nothing can change
     /// while they are locked, and which is quicker than by their numbers. A node that was taken over claims nothing: its row
     /// is locked, and if it was changed before that it is looked at again.
     Claim {
@@ -137,6 +204,7 @@ statements! { Pg, PgConnection;
         queue: String as Text,
         least: i32 as Integer,
         most: i32 as Integer,
+        moment: i64 as BigInt,
         limit: i64 as BigInt,
     } -> ClaimedColumns {
         claim!("queue = ? AND priority >= ? AND priority <= ?")
@@ -151,6 +219,7 @@ statements! { Pg, PgConnection;
         queue: String as Text,
         priority: i32 as Integer,
         id: i64 as BigInt,
+        moment: i64 as BigInt,
         limit: i64 as BigInt,
     } -> ClaimedColumns {
         claim!("queue = ? AND priority = ? AND id > ?")
@@ -164,6 +233,7 @@ statements! { Pg, PgConnection;
         updated_at: i64 as BigInt,
         least: i32 as Integer,
         most: i32 as Integer,
+        moment: i64 as BigInt,
         limit: i64 as BigInt,
     } -> ClaimedColumns {
         claim!("(queue = 'default') IS FALSE AND priority >= ? AND priority <= ?")
@@ -177,6 +247,7 @@ statements! { Pg, PgConnection;
         updated_at: i64 as BigInt,
         priority: i32 as Integer,
         id: i64 as BigInt,
+        moment: i64 as BigInt,
         limit: i64 as BigInt,
     } -> ClaimedColumns {
         claim!("(queue = 'default') IS FALSE AND priority = ? AND id > ?")
@@ -338,6 +409,13 @@ statements! { Pg, PgConnection;
     /// The nodes whose leases hold, by one look at the clock.
     LeasesHeld {} -> (BigInt,) {
         "SELECT id FROM nodes, (SELECT now_ms() AS now OFFSET 0) AS at WHERE NOT taken_over AND lease_until > at.now"
+    }
+
+    /// The transactions of others that write jobs, as claims do. A claim has this lock before it looks at what is stored.
+    Claiming {} -> (Text,) {
+        "SELECT virtualtransaction FROM pg_locks WHERE locktype = 'relation' AND relation = 'jobs'::REGCLASS \
+         AND mode = 'RowExclusiveLock' AND granted AND pid <> pg_backend_pid() \
+         AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"
     }
 
     /// Wakes the nodes.

@@ -17,6 +17,7 @@ use crate::schema::nodes;
 use crate::state_dir::{Lane, NodeGuard, StateDir, WriteLock};
 use crate::types::cycle::{Cycle, CycleResult, Queues};
 use crate::types::nodes::{NewNode, Node, Wake, WakeListener, WakeSource};
+use crate::types::pause::NEVER_PAUSED;
 use crate::{Location, StoreError};
 
 /// A connection to a file.
@@ -28,6 +29,8 @@ pub struct SqliteBackend {
     in_memory: bool,
     used: Used,
     watch: Option<Watch>,
+    /// At which moment queues are paused, if not now.
+    pauses_at: Option<Timestamp>,
 }
 
 /// What the connection was used for so far.
@@ -79,6 +82,7 @@ impl SqliteBackend {
             in_memory,
             used: Used::Read,
             watch: None,
+            pauses_at: None,
         }
     }
 
@@ -155,11 +159,21 @@ impl Backend for SqliteBackend {
     }
 
     fn cycle(&mut self, cycle: &Cycle<'_>) -> Result<CycleResult, StoreError> {
-        write(self, Lane::Busy, |conn| cycle::cycle(conn.sqlite()?, cycle))
+        let moment = self.pauses_at.unwrap_or(cycle.now);
+        write(self, Lane::Busy, |conn| {
+            cycle::cycle(conn.sqlite()?, cycle, moment)
+        })
     }
 
-    fn has_ready(&mut self, queues: &Queues) -> Result<bool, StoreError> {
-        Ok(!claim::ready(self.sqlite()?, queues)?.is_empty())
+    fn has_ready(&mut self, queues: &Queues, moment: Timestamp) -> Result<bool, StoreError> {
+        let moment = self.pauses_at.unwrap_or(moment);
+        let conn = self.sqlite()?;
+        let pauses = claim::pauses(conn, moment)?;
+        Ok(!claim::ready(conn, queues, &pauses, 1)?.is_empty())
+    }
+
+    fn ignore_pauses(&mut self) {
+        self.pauses_at = Some(NEVER_PAUSED);
     }
 
     fn next_due(&mut self) -> Result<Option<Timestamp>, StoreError> {

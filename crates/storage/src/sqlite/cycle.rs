@@ -4,7 +4,7 @@ use diesel::prelude::*;
 use diesel::sqlite::SqliteConnection;
 use queuectl_core::{Attempt, State, Timestamp, Transition};
 
-use super::claim::claim;
+use super::claim::{claim, pauses};
 use super::dialect::add_counts;
 use super::inserts::{self, AttemptRow, OutputRow};
 use super::statements::{NextDue, Promote, QueueOf, Release};
@@ -14,8 +14,12 @@ use crate::types::cycle::{Cycle, CycleResult, PROMOTE_BATCH, Record, cancelled_i
 use crate::types::text::Words;
 use crate::{StoreError, env};
 
-/// Runs one cycle; the transaction is the caller's.
-pub fn cycle(conn: &mut SqliteConnection, cycle: &Cycle<'_>) -> Result<CycleResult, StoreError> {
+/// Runs one cycle; the transaction is the caller's. Queues are paused that are at `moment`.
+pub fn cycle(
+    conn: &mut SqliteConnection,
+    cycle: &Cycle<'_>,
+    moment: Timestamp,
+) -> Result<CycleResult, StoreError> {
     let mut stale = Vec::new();
     let mut deltas = Deltas::default();
     let mut attempts = Vec::with_capacity(cycle.records.len());
@@ -35,8 +39,9 @@ pub fn cycle(conn: &mut SqliteConnection, cycle: &Cycle<'_>) -> Result<CycleResu
     let promoted: Vec<(Words, i64)> = statement.load(conn)?;
     let promoted = promoted.into_iter().map(|(queue, fence)| (queue.text, fence));
     deltas.promoted(&promoted.collect::<Vec<_>>());
+    let pauses = pauses(conn, moment)?;
     let claimed = if cycle.claim > 0 {
-        claim(conn, cycle, &mut deltas)?
+        claim(conn, cycle, &pauses, &mut deltas)?
     } else {
         Vec::new()
     };
@@ -44,7 +49,7 @@ pub fn cycle(conn: &mut SqliteConnection, cycle: &Cycle<'_>) -> Result<CycleResu
     Ok(CycleResult {
         stale,
         claimed,
-        next_due: next_due(conn)?,
+        next_due: pauses.or_next_end(next_due(conn)?),
     })
 }
 

@@ -7,13 +7,20 @@ use diesel::sqlite::{Sqlite, SqliteConnection};
 use crate::backend::statements::{ClaimedColumns, statements};
 use crate::columns::{given, names};
 
+/// The names of the queues that are paused at a moment.
+macro_rules! paused {
+    () => {
+        "(SELECT name FROM queues WHERE paused_until > ?)"
+    };
+}
+
 /// The text of a claim, with which jobs.
 macro_rules! claim {
-    ($which:literal) => {
+    ($($which:expr),+) => {
         concat!(
             "UPDATE jobs SET state = {processing}, attempts = attempts + 1, fence = fence + 1, node_id = ?, started_at = ?, \
              updated_at = ? WHERE state = {pending} AND id IN (",
-            $which,
+            $($which,)+
             ") RETURNING id, attempts, fence, system_failures, coalesce((SELECT payload FROM payloads WHERE job_id = jobs.id \
              AND octet_length(payload) <= 1048576), ''), sum",
             given!(names)
@@ -58,6 +65,52 @@ statements! { Sqlite, SqliteConnection;
     } -> ClaimedColumns {
         claim!("SELECT id FROM jobs INDEXED BY others_ready WHERE state = {pending} AND (queue = 'default') IS FALSE \
                 ORDER BY priority DESC, id LIMIT ? + 0")
+    }
+
+    /// The pauses that are stored, and when they end.
+    StoredPauses {} -> (Text, BigInt) {
+        "SELECT name, paused_until FROM queues WHERE paused_until IS NOT NULL"
+    }
+
+    /// How many jobs the paused queues have ready.
+    PausedBacklog { moment: i64 as BigInt } -> (BigInt,) {
+        concat!("SELECT coalesce(sum(jobs), 0) FROM counts WHERE state = {pending} AND queue IN ", paused!())
+    }
+
+    /// The jobs that all queues but `default` and those paused would hand out next.
+    UnpausedReadyHead { moment: i64 as BigInt, limit: i64 as BigInt } -> (Integer, BigInt) {
+        concat!("SELECT priority, id FROM jobs INDEXED BY others_ready WHERE state = {pending} AND (queue = 'default') IS FALSE \
+                 AND queue NOT IN ", paused!(), " ORDER BY priority DESC, id LIMIT ? + 0")
+    }
+
+    /// Claims the next jobs of all queues but `default` and those paused, whose jobs it steps over.
+    ClaimUnpaused {
+        node_id: i64 as BigInt,
+        started_at: i64 as BigInt,
+        updated_at: i64 as BigInt,
+        moment: i64 as BigInt,
+        limit: i64 as BigInt,
+    } -> ClaimedColumns {
+        claim!("SELECT id FROM jobs INDEXED BY others_ready WHERE state = {pending} AND (queue = 'default') IS FALSE \
+                AND queue NOT IN ", paused!(), " ORDER BY priority DESC, id LIMIT ? + 0")
+    }
+
+    /// The queues but `default` and those paused that have a job ready, those first whose next job comes first. It hops from
+    /// queue to queue, so that it does not matter how many jobs a paused one has.
+    UnpausedQueues { moment: i64 as BigInt, limit: i64 as BigInt } -> (Text,) {
+        concat!(
+            "WITH RECURSIVE hop (queue) AS (\
+             SELECT (SELECT queue FROM jobs WHERE state = {pending} ORDER BY queue LIMIT 1) \
+             UNION ALL \
+             SELECT (SELECT jobs.queue FROM jobs WHERE state = {pending} AND jobs.queue > hop.queue \
+             ORDER BY jobs.queue LIMIT 1) FROM hop WHERE hop.queue IS NOT NULL) \
+             SELECT queue FROM hop WHERE queue <> 'default' AND queue NOT IN ",
+            paused!(),
+            " ORDER BY (SELECT priority FROM jobs WHERE state = {pending} AND jobs.queue = hop.queue \
+             ORDER BY priority DESC, id LIMIT 1) DESC, \
+             (SELECT id FROM jobs WHERE state = {pending} AND jobs.queue = hop.queue \
+             ORDER BY priority DESC, id LIMIT 1) LIMIT ? + 0"
+        )
     }
 
     /// Makes due jobs ready: the event `due` of `transition`, for many at once. Yields their queues, and the fences by

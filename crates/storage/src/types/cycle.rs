@@ -131,7 +131,7 @@ pub struct CycleResult {
     pub stale: Vec<(JobId, i64)>,
     /// Jobs that were claimed, in the order in which they should start.
     pub claimed: Vec<Claimed>,
-    /// When the next waiting job is due.
+    /// When there may be more to claim: the next waiting job is due, or a pause ends.
     pub next_due: Option<Timestamp>,
 }
 

@@ -4,6 +4,7 @@ pub mod cycle;
 pub mod jobs;
 pub mod list;
 pub mod nodes;
+pub mod pause;
 pub mod readable;
 pub mod source;
 pub mod text;

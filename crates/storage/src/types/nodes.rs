@@ -65,6 +65,14 @@ pub struct Node {
     pub stop: StopRequest,
 }
 
+impl Node {
+    /// Whether it takes jobs of that queue, if it lives. One that is stopping finishes only what it has.
+    pub fn serves(&self, queue: &str) -> bool {
+        let is_named = || self.queues.iter().any(|name| name == queue);
+        self.stop == StopRequest::None && (self.queues.is_empty() || is_named())
+    }
+}
+
 pub(crate) fn stop_request(code: i16) -> StopRequest {
     match code {
         0 => StopRequest::None,

@@ -48,9 +48,9 @@ fn hot_statements_use_their_indexes() {
             .unwrap();
         lines.into_iter().map(|line| line.line + "\n").collect()
     };
-    const CLAIM: [&str; 8] = ["1", "1", "1", "1", "'a'", "-9", "9", "5"];
-    const CLAIM_OTHERS: [&str; 7] = ["1", "1", "1", "1", "0", "9", "5"];
-    const CLAIM_BEHIND: [&str; 8] = ["1", "1", "1", "1", "'a'", "0", "7", "5"];
+    const CLAIM: [&str; 9] = ["1", "1", "1", "1", "'a'", "-9", "9", "7", "5"];
+    const CLAIM_OTHERS: [&str; 8] = ["1", "1", "1", "1", "0", "9", "7", "5"];
+    const CLAIM_BEHIND: [&str; 9] = ["1", "1", "1", "1", "'a'", "0", "7", "7", "5"];
     let ids = "'{1,2}'::BIGINT[]";
     for (name, values, index) in [
         ("Outlook", &["FALSE", "FALSE"][..], "jobs_ready"),
@@ -58,9 +58,12 @@ fn hot_statements_use_their_indexes() {
         ("Outlook", &["FALSE", "FALSE"], "jobs_due"),
         ("OutlookOf", &["'{a,b}'::TEXT[]", "''"], "jobs_ready"),
         ("OutlookOf", &["'{a,b}'::TEXT[]", "''"], "jobs_due"),
-        ("Shares", &["5", "5", "5"], "jobs_ready"),
-        ("Shares", &["5", "5", "5"], "others_ready"),
+        ("Shares", &["5", "7", "5", "5"], "jobs_ready"),
+        ("Shares", &["5", "7", "5", "5"], "others_ready"),
         ("SharesOf", &["'{a,b}'::TEXT[]", "5", "5"], "jobs_ready"),
+        ("UnpausedReady", &["7"], "others_ready"),
+        ("UnpausedQueues", &["7", "5"], "jobs_ready"),
+        ("PausedBacklog", &["7"], "counts_queue"),
         ("ClaimOthers", &CLAIM_OTHERS, "others_ready"),
         ("ClaimOthers", &CLAIM_OTHERS, "payloads_pkey"),
         ("ClaimOthersBehind", &CLAIM_OTHERS, "others_ready"),
@@ -101,7 +104,10 @@ fn hot_statements_use_their_indexes() {
             "{name} walks over a table:\n{plan}"
         );
         assert!(
-            matches!(name, "Shares" | "SharesOf" | "Asks" | "FoldCountsOf") || !plan.contains("Sort"),
+            matches!(
+                name,
+                "Shares" | "SharesOf" | "Asks" | "FoldCountsOf" | "UnpausedQueues"
+            ) || !plan.contains("Sort"),
             "{name} sorts:\n{plan}"
         );
     }

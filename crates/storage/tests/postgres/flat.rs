@@ -176,3 +176,52 @@ fn a_thousand_queues_are_read_no_more_than_ten() {
     }
     assert!(hopped_many > 50 * hopped_few, "{hopped_few} {hopped_many}");
 }
+
+/// Many jobs of a paused queue are not in the way of a claim from all queues.
+#[test]
+fn a_claim_reads_no_more_beside_a_paused_queue_with_many_jobs() {
+    let name = "a_claim_reads_no_more_beside_a_paused_queue_with_many_jobs";
+    let mut read = Vec::new();
+    for jobs in [1100, 11_000] {
+        let Some((temp, schema, mut conn)) = open(name) else {
+            return;
+        };
+        fill(&mut conn, &schema, 10);
+        run(
+            &mut conn,
+            &schema,
+            &format!(
+                "INSERT INTO jobs (queue, state, priority, attempts, fence, system_failures, executor, cancel_requested, \
+                 created_at, updated_at) SELECT 'mail', 1, 9, 0, 0, 0, 'shell', FALSE, 1, 1 FROM generate_series(1, {jobs}); \
+                 INSERT INTO counts VALUES ('mail', -1, {jobs}), ('mail', 1, {jobs}); \
+                 INSERT INTO queues (name, paused_at, paused_until) VALUES ('mail', 1, {}); ANALYZE jobs, counts, queues",
+                i64::MAX
+            ),
+        );
+        let questions = questions();
+        let (_, claim) = questions
+            .iter()
+            .find(|(name, _)| name == "a claim from all")
+            .unwrap();
+        let beside = reads(&mut conn, &schema, claim);
+        // The control: a claim from all queues at once, past the jobs of the paused one.
+        let before = read_by_now(&mut conn, &schema);
+        run(
+            &mut conn,
+            &schema,
+            "SET enable_seqscan = off; SELECT id FROM jobs WHERE state = 1 AND (queue = 'default') IS FALSE AND queue <> 'mail' \
+             ORDER BY priority DESC, id LIMIT 1",
+        );
+        read.push((beside, read_by_now(&mut conn, &schema) - before));
+        drop(temp);
+    }
+    let [(few, over_few), (many, over_many)] = read.try_into().unwrap();
+    assert!(
+        few > 5 && many <= few + few / 2,
+        "{few} entries beside 1,100 jobs, {many} beside 11,000"
+    );
+    assert!(
+        over_many > 5 * over_few && over_many > 5 * many,
+        "{over_few} {over_many}"
+    );
+}

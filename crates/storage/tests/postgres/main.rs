@@ -489,8 +489,8 @@ fn schemas_of_other_versions_and_other_programs_are_refused() {
         Some(StoreError::OlderSchema { found: 1, .. })
     ));
     let current = queuectl_storage::migrations(&temp.location).unwrap();
-    assert_eq!((current.version, current.missing.len()), (Some(1), 5));
-    assert!(version(6).is_none(), "the control");
+    assert_eq!((current.version, current.missing.len()), (Some(1), 6));
+    assert!(version(7).is_none(), "the control");
     conn.batch_execute(&format!("DROP TABLE {schema}.store")).unwrap();
     let error = Store::open(&temp.location, OpenMode::Create).err();
     assert!(matches!(error, Some(StoreError::Foreign)), "{error:?}");
@@ -512,6 +512,7 @@ fn an_older_schema_is_brought_up_to_date_when_no_node_runs() {
     };
     temp.store.enqueue(&[job("kept")], Timestamp(1)).unwrap();
     let undo = [
+        include_str!("../../../../migrations/postgres/2026-11-29-000007_flow/down.sql"),
         include_str!("../../../../migrations/postgres/2026-11-28-000006_queues/down.sql"),
         include_str!("../../../../migrations/postgres/2026-11-28-000005_checked/down.sql"),
         include_str!("../../../../migrations/postgres/2026-11-25-000004_sums/down.sql"),

@@ -60,6 +60,11 @@ macro_rules! conformance_suite {
             counts_follow_every_change,
             lists_are_in_order_and_have_pages,
             pages_are_bounded_in_bytes,
+            paused_queues_are_not_claimed_from,
+            a_pause_ends_by_itself,
+            the_order_beside_a_paused_queue_is_that_of_all_others,
+            so_many_queues_can_be_paused,
+            no_claim_is_under_way_when_a_pause_has_returned,
             settings_are_stored_and_checked,
             nodes_live_while_their_guard_is_held,
             stop_requests_reach_the_node_and_never_soften,
@@ -78,6 +83,7 @@ mod enqueue;
 mod nodes;
 mod operate;
 mod outcome;
+mod pause;
 mod scale;
 mod unreadable;
 
@@ -86,6 +92,7 @@ pub use enqueue::*;
 pub use nodes::*;
 pub use operate::*;
 pub use outcome::*;
+pub use pause::*;
 pub use scale::*;
 pub use unreadable::*;
 

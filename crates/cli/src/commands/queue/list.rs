@@ -1,0 +1,72 @@
+//! `queue:list`: the queues that have jobs, or that are paused.
+
+use anyhow::Result;
+use clap::Args;
+use queuectl_core::{State, Timestamp, show_rough};
+use queuectl_views::QueueView;
+
+use crate::context::Context;
+use crate::exit::Exit;
+use crate::load;
+use crate::output::pause;
+use crate::output::table::Column;
+use crate::registry::Run;
+
+/// List the queues that have jobs or are paused
+#[derive(Debug, Args)]
+#[command(after_help = "\
+OLDEST is how long the oldest pending job of the queue has been ready to run. NODES are the nodes that serve the queue.")]
+pub struct ListArgs {}
+
+const COLUMNS: [Column; 9] = [
+    Column::name("QUEUE", 7),
+    Column::whole("PENDING"),
+    Column::whole("RUNNING"),
+    Column::whole("WAITING").expendable(3),
+    Column::whole("DEAD"),
+    Column::whole("ENDED").expendable(4),
+    Column::whole("OLDEST").expendable(1),
+    Column::name("NODES", 5).expendable(2),
+    Column::sentence("PAUSED", 12).if_any(),
+];
+
+impl Run for ListArgs {
+    fn run(self, context: &Context) -> Result<Exit> {
+        let mut store = context.open()?;
+        let now = store.now()?;
+        let mut list = context.output.list(&COLUMNS)?;
+        for queue in load::queues(&mut store, now)? {
+            list.item(&queue, || row(&queue, now))?;
+        }
+        list.end()?;
+        Ok(Exit::OK)
+    }
+}
+
+fn row(queue: &QueueView, now: Timestamp) -> Vec<String> {
+    let sum = |states: &[State]| -> String {
+        let jobs: u64 = states.iter().map(|state| queue.jobs.of(*state)).sum();
+        jobs.to_string()
+    };
+    let nodes: Vec<String> = queue.nodes.iter().map(ToString::to_string).collect();
+    vec![
+        queue.queue.clone(),
+        sum(&[State::Pending]),
+        sum(&[State::Processing]),
+        sum(&[State::Scheduled, State::Failed]),
+        sum(&[State::Dead]),
+        sum(&[State::Completed, State::Cancelled]),
+        queue
+            .oldest_pending
+            .map_or_else(String::new, |since| show_rough(now.since(since))),
+        if nodes.is_empty() {
+            "none".to_owned()
+        } else {
+            nodes.join(", ")
+        },
+        queue
+            .paused
+            .as_ref()
+            .map_or_else(String::new, |paused| pause::in_short(paused, now)),
+    ]
+}

@@ -1,0 +1,2 @@
+DROP TABLE queues;
+UPDATE store SET schema_version = 6;

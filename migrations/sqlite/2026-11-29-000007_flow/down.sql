@@ -1,0 +1,2 @@
+DROP TABLE queues;
+PRAGMA user_version = 6;
