@@ -178,6 +178,7 @@ fn classify_store(error: &StoreError) -> Exit {
         | StoreError::BadServer(_)
         | StoreError::BadParameter(_)
         | StoreError::NoFile
+        | StoreError::NotWithin(_)
         | StoreError::LongPath { .. } => Exit::USAGE,
         StoreError::NoSuchJob(_) | StoreError::NoSuchNode(_) => Exit::NOT_FOUND,
         StoreError::NameTaken { .. }

@@ -6,6 +6,7 @@
 
 mod duration;
 mod executor_setting;
+pub mod gates;
 mod id;
 mod job;
 pub mod json;
@@ -22,6 +23,7 @@ pub mod transition;
 
 pub use duration::{parse_duration, show_rough, show_short, show_time, whole_ms};
 pub use executor_setting::{ExecutorSetting, ExecutorSettingError};
+pub use gates::{BlockedBy, Gates, Waits};
 pub use id::{ExecutorName, IdError, JobId, JobName, JobRef, NodeId, QueueName};
 pub use job::{Command, FIELDS, Field, Form, Job, JobError, JobSpec, Payload, Shown, Start, ValidJob};
 pub use outcome::{Advice, Attempt, Outcome, OutcomeKind, Output};
@@ -31,4 +33,4 @@ pub use redact::{HIDDEN, SECRET_NAMES};
 pub use settings::Settings;
 pub use state::{State, UnknownState};
 pub use time::{Clock, SystemClock, Timestamp, parse_time};
-pub use transition::{Event, Refused, Transition, transition};
+pub use transition::{Event, Refused, Resume, Transition, transition};

@@ -7,12 +7,13 @@ use serde::{Deserialize, Serialize};
 
 use crate::quote::excerpt;
 
-/// Where a job stands. The numbers are what the store keeps; they never change meaning (0 is left free for jobs
-/// that wait for other jobs).
+/// Where a job stands. The numbers are what the store keeps; they never change meaning.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 #[repr(i16)]
 pub enum State {
+    /// Waiting for something other than time; [`crate::Waits`] says for what.
+    Blocked = 0,
     /// Ready to run.
     Pending = 1,
     /// Waiting for its first start time.
@@ -31,9 +32,10 @@ pub enum State {
 
 impl State {
     /// Every state, in the order in which lists and counts show them.
-    pub const ALL: [State; 7] = [
+    pub const ALL: [State; 8] = [
         State::Pending,
         State::Scheduled,
+        State::Blocked,
         State::Processing,
         State::Failed,
         State::Completed,
@@ -44,6 +46,7 @@ impl State {
     /// The state's name in text and JSON.
     pub const fn name(self) -> &'static str {
         match self {
+            State::Blocked => "blocked",
             State::Pending => "pending",
             State::Scheduled => "scheduled",
             State::Processing => "processing",
@@ -84,7 +87,7 @@ impl fmt::Display for State {
 /// A state name that does not exist.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "'{0}' is not a job state; the states are pending, scheduled, processing, failed, completed, dead, cancelled"
+    "'{0}' is not a job state; the states are pending, scheduled, blocked, processing, failed, completed, dead, cancelled"
 )]
 pub struct UnknownState(pub String);
 

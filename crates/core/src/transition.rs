@@ -32,10 +32,30 @@ pub enum Event {
     Cancel,
     /// The user retries it, with fresh attempts.
     Retry,
+    /// The user holds it back.
+    Hold,
+    /// It has to wait for other jobs, or for room under a limit.
+    Block,
+    /// The user lets it go on.
+    Release(Resume),
+    /// It need not wait any more for other jobs, or for room.
+    Unblock(Resume),
+}
+
+/// What a job does once nothing blocks it any more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Resume {
+    /// It is ready.
+    Now,
+    /// It waits for its first start time.
+    Scheduled(Timestamp),
+    /// It waits for its retry.
+    Retry(Timestamp),
 }
 
 impl Event {
-    fn name(self) -> &'static str {
+    /// The event's name.
+    pub(crate) fn name(self) -> &'static str {
         match self {
             Event::Due => "due",
             Event::Claim => "claim",
@@ -45,6 +65,10 @@ impl Event {
             Event::Return => "return",
             Event::Cancel => "cancel",
             Event::Retry => "retry",
+            Event::Hold => "hold",
+            Event::Block => "block",
+            Event::Release(_) => "release",
+            Event::Unblock(_) => "unblock",
         }
     }
 }
@@ -108,7 +132,7 @@ pub struct Refused {
 /// # Errors
 /// [`Refused`] when the event has no meaning in that state.
 pub fn transition(job: Standing, event: Event) -> Result<Transition, Refused> {
-    use State::{Cancelled, Completed, Dead, Failed, Pending, Processing, Scheduled};
+    use State::{Blocked, Cancelled, Completed, Dead, Failed, Pending, Processing, Scheduled};
     let Standing {
         state,
         attempts,
@@ -134,10 +158,18 @@ pub fn transition(job: Standing, event: Event) -> Result<Transition, Refused> {
         }
         (Processing, Event::SystemFail { retry_at: None }) => next(Dead, attempts, system_failures + 1, None),
         (Processing, Event::Return) => next(Pending, attempts.saturating_sub(1), system_failures, None),
-        (Pending | Scheduled | Failed | Processing, Event::Cancel) => {
+        (Blocked | Pending | Scheduled | Failed | Processing, Event::Cancel) => {
             next(Cancelled, attempts, system_failures, None)
         }
         (Dead | Cancelled | Failed, Event::Retry) => next(Pending, 0, 0, None),
+        (Pending | Scheduled | Failed, Event::Hold | Event::Block) => {
+            next(Blocked, attempts, system_failures, None)
+        }
+        (Blocked, Event::Release(resume) | Event::Unblock(resume)) => match resume {
+            Resume::Now => next(Pending, attempts, system_failures, None),
+            Resume::Scheduled(due) => next(Scheduled, attempts, system_failures, Some(due)),
+            Resume::Retry(due) => next(Failed, attempts, system_failures, Some(due)),
+        },
         _ => Err(Refused {
             state,
             event: event.name(),
@@ -151,6 +183,15 @@ fn possible(state: State, event: &str) -> String {
         // The other states that can be retried are refused where the dead are meant.
         "retry" if matches!(state, State::Failed | State::Cancelled) => {
             "only dead jobs are meant here; `queuectl retry` takes failed and cancelled ones, too".to_owned()
+        }
+        "hold" if state == State::Processing => {
+            "a running job cannot be held; `queuectl cancel` stops it".to_owned()
+        }
+        "hold" => "only jobs that have not started can be held".to_owned(),
+        "release" => "only held jobs can be released".to_owned(),
+        "retry" if state == State::Blocked => {
+            "only failed, dead or cancelled jobs can be retried; `queuectl show` says what it waits for"
+                .to_owned()
         }
         "retry" => "only failed, dead or cancelled jobs can be retried".to_owned(),
         "cancel" => "only jobs that have not ended can be cancelled".to_owned(),
@@ -177,6 +218,14 @@ pub fn table() -> Vec<(State, &'static str, State)> {
         Event::Return,
         Event::Cancel,
         Event::Retry,
+        Event::Hold,
+        Event::Block,
+        Event::Release(Resume::Now),
+        Event::Release(Resume::Scheduled(Timestamp(0))),
+        Event::Release(Resume::Retry(Timestamp(0))),
+        Event::Unblock(Resume::Now),
+        Event::Unblock(Resume::Scheduled(Timestamp(0))),
+        Event::Unblock(Resume::Retry(Timestamp(0))),
     ];
     let mut rows = Vec::new();
     for state in State::ALL {
@@ -244,6 +293,23 @@ mod tests {
             (Dead, Event::Retry, Pending, 0, 0, None),
             (Cancelled, Event::Retry, Pending, 0, 0, None),
             (Failed, Event::Retry, Pending, 0, 0, None),
+            (Blocked, Event::Cancel, Cancelled, 3, 1, None),
+            (Pending, Event::Hold, Blocked, 3, 1, None),
+            (Scheduled, Event::Hold, Blocked, 3, 1, None),
+            (Failed, Event::Hold, Blocked, 3, 1, None),
+            (Pending, Event::Block, Blocked, 3, 1, None),
+            (Scheduled, Event::Block, Blocked, 3, 1, None),
+            (Failed, Event::Block, Blocked, 3, 1, None),
+            (Blocked, Event::Release(Resume::Now), Pending, 3, 1, None),
+            (
+                Blocked,
+                Event::Release(Resume::Scheduled(due)),
+                Scheduled,
+                3,
+                1,
+                later,
+            ),
+            (Blocked, Event::Unblock(Resume::Retry(due)), Failed, 3, 1, later),
         ];
         let events = [
             Event::Due,
@@ -256,6 +322,11 @@ mod tests {
             Event::Return,
             Event::Cancel,
             Event::Retry,
+            Event::Hold,
+            Event::Block,
+            Event::Release(Resume::Now),
+            Event::Release(Resume::Scheduled(due)),
+            Event::Unblock(Resume::Retry(due)),
         ];
         for state in State::ALL {
             for event in events {
@@ -300,6 +371,14 @@ mod tests {
             Event::Return,
             Event::Cancel,
             Event::Retry,
+            Event::Hold,
+            Event::Block,
+            Event::Release(Resume::Now),
+            Event::Release(Resume::Scheduled(Timestamp(99))),
+            Event::Release(Resume::Retry(Timestamp(99))),
+            Event::Unblock(Resume::Now),
+            Event::Unblock(Resume::Scheduled(Timestamp(99))),
+            Event::Unblock(Resume::Retry(Timestamp(99))),
         ];
         let mut allowed = 0;
         for (state, attempts, system_failures) in State::ALL
@@ -324,7 +403,12 @@ mod tests {
                     Event::SystemFail { retry_at: Some(_) } => (less, system_failures + 1),
                     Event::SystemFail { retry_at: None } => (attempts, system_failures + 1),
                     Event::Retry => (0, 0),
-                    Event::Due | Event::Cancel => (attempts, system_failures),
+                    Event::Due
+                    | Event::Cancel
+                    | Event::Hold
+                    | Event::Block
+                    | Event::Release(_)
+                    | Event::Unblock(_) => (attempts, system_failures),
                 };
                 assert_eq!(
                     (change.attempts(), change.system_failures()),

@@ -73,7 +73,7 @@ pub const WRONG: &str = sql!(
     "WITH counted (queue, state, jobs) AS (\
      SELECT queue, {all}, count(*) FROM jobs GROUP BY queue \
      UNION ALL \
-     SELECT queue, state, count(*) FROM jobs WHERE state IN ({pending}, {scheduled}, {failed}, {dead}, {cancelled}) GROUP BY queue, state), \
+     SELECT queue, state, count(*) FROM jobs WHERE state IN ({blocked}, {pending}, {scheduled}, {failed}, {dead}, {cancelled}) GROUP BY queue, state), \
      kept (queue, state, jobs) AS (\
      SELECT queue, state, sum(jobs) FROM counts GROUP BY queue, state HAVING sum(jobs) <> 0) \
      SELECT count(*) FROM (SELECT DISTINCT queue, state FROM (\
@@ -86,5 +86,5 @@ pub const WRONG: &str = sql!(
 pub const RECOUNT: &str = sql!(
     "DELETE FROM counts; \
      INSERT INTO counts SELECT queue, {all}, count(*) FROM jobs GROUP BY queue; \
-     INSERT INTO counts SELECT queue, state, count(*) FROM jobs WHERE state IN ({pending}, {scheduled}, {failed}, {dead}, {cancelled}) GROUP BY queue, state;"
+     INSERT INTO counts SELECT queue, state, count(*) FROM jobs WHERE state IN ({blocked}, {pending}, {scheduled}, {failed}, {dead}, {cancelled}) GROUP BY queue, state;"
 );

@@ -264,6 +264,11 @@ pub enum StoreError {
         /// Which of the jobs handed over had it, from 0.
         index: usize,
     },
+    /// The functions that store a job in the caller's transaction cannot do it.
+    #[error(
+        "a job with \"{0}\" cannot be stored within another transaction; store it with `queuectl enqueue`"
+    )]
+    NotWithin(&'static str),
     /// The job's state does not allow it.
     #[error("job '{job}' {refused}")]
     Refused {

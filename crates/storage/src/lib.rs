@@ -6,6 +6,7 @@
 //!
 //! - [`Store`]: one connection to a store; its methods are the operations, one file each under `ops/`.
 //! - [`Location`]: where the store is.
+//! - `outcome/`: what follows from a change of a job, in the transaction that changes it; below the dialects.
 //! - `backend/`: what the store needs of a database, as two traits, and the connection; `types/`: what passes between them.
 //! - `sqlite/`, `postgres/`: each implements the traits. Neither calls an operation, nor the other.
 //! - `env/`: the time, the machine and the end of a transaction, which the simulator answers in its builds.
@@ -23,6 +24,7 @@ mod location;
 mod migrations;
 mod ops;
 mod os;
+mod outcome;
 mod postgres;
 mod rows;
 mod schema;
@@ -42,6 +44,7 @@ pub use location::{Location, PostgresLocation, harmless};
 pub use migrations::Migration;
 pub use ops::cancel::Cancelled;
 pub use ops::copy::Copied;
+pub use ops::hold::Released;
 pub use ops::list::Page;
 pub use ops::migrate::{Migrated, migrate, migrations};
 pub use ops::only::Only;

@@ -7,8 +7,8 @@ use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Nullable, Text};
 use queuectl_core::limits::PAYLOAD_BYTES;
 use queuectl_core::{
-    Attempt, ExecutorName, Job, JobId, JobName, NodeId, Outcome, OutcomeKind, Output, QueueName, Settings,
-    State, Timestamp,
+    Attempt, ExecutorName, Gates, Job, JobId, JobName, NodeId, Outcome, OutcomeKind, Output, QueueName,
+    Settings, State, Timestamp, Waits,
 };
 
 use crate::StoreError;
@@ -39,6 +39,9 @@ macro_rules! job_row {
             pub started_at: Option<i64>,
             pub finished_at: Option<i64>,
             pub sum: Option<i32>,
+            pub gates: i32,
+            pub waits: i32,
+            pub resume_at: Option<i64>,
         }
     };
 }
@@ -139,13 +142,16 @@ impl JobRow {
             backoff_base: self.backoff_base,
             timeout_ms: self.timeout_ms.map(|ms| u64::try_from(ms).unwrap_or(0)),
             executor: ExecutorName::as_stored(self.executor),
-            due_at: self.due_at.map(Timestamp),
+            // A blocked job has a time only once nothing blocks it.
+            due_at: self.due_at.or(self.resume_at).map(Timestamp),
             node: self.node_id.map(NodeId),
             cancel_requested: self.cancel_requested,
             created_at: Timestamp(self.created_at),
             updated_at: Timestamp(self.updated_at),
             started_at: self.started_at.map(Timestamp),
             finished_at: self.finished_at.map(Timestamp),
+            waits: Waits::from_code(self.waits),
+            gates: Gates::from_code(self.gates),
             payload: read.unwrap_or_default(),
             unreadable,
         }

@@ -22,6 +22,9 @@ diesel::table! {
         started_at -> Nullable<BigInt>,
         finished_at -> Nullable<BigInt>,
         sum -> Nullable<Integer>,
+        gates -> Integer,
+        waits -> Integer,
+        resume_at -> Nullable<BigInt>,
     }
 }
 

@@ -41,6 +41,9 @@ fn hot_statements_use_their_indexes() {
         ("Release", "INTEGER PRIMARY KEY"),
         ("Change", "INTEGER PRIMARY KEY"),
         ("QueueOf", "INTEGER PRIMARY KEY"),
+        ("GatesOf", "INTEGER PRIMARY KEY"),
+        ("StartBlocked", "INTEGER PRIMARY KEY"),
+        ("SetWaits", "INTEGER PRIMARY KEY"),
         ("RemoveJob", "INTEGER PRIMARY KEY"),
     ];
     let statements = queuectl_storage::hot_statements();

@@ -22,6 +22,7 @@ enum Call {
         priority: i32,
         queue: u8,
         delay: u16,
+        hold: bool,
     },
     /// A node's cycle: so many of its jobs end like this, and it claims so many.
     Cycle {
@@ -33,6 +34,8 @@ enum Call {
     Again(usize),
     Cancel(usize),
     Retry(usize),
+    Hold(usize),
+    Release(usize),
     /// A node dies and another rescues its jobs.
     Death(usize),
     Pass(u16),
@@ -80,6 +83,8 @@ enum Answer {
     Requested,
     Refused,
     Retried,
+    Held,
+    Released(State),
 }
 
 const START: i64 = 1_000_000;
@@ -119,7 +124,7 @@ impl Model {
 
     fn promote(&mut self) {
         for job in &mut self.jobs {
-            if job.due.is_some_and(|due| due <= self.now) {
+            if job.state.waits() && job.due.is_some_and(|due| due <= self.now) {
                 (job.state, job.due) = (State::Pending, None);
             }
         }
@@ -171,13 +176,15 @@ impl ReferenceStateMachine for Model {
             1 => Just(End::Cancel),
         ];
         prop_oneof![
-            4 => (-2..3i32, 0..3u8, prop_oneof![Just(0u16), 1..100u16])
-                .prop_map(|(priority, queue, delay)| Call::Enqueue { priority, queue, delay }),
+            4 => (-2..3i32, 0..3u8, prop_oneof![Just(0u16), 1..100u16], prop::bool::weighted(0.2))
+                .prop_map(|(priority, queue, delay, hold)| Call::Enqueue { priority, queue, delay, hold }),
             8 => (0..2usize, prop::collection::vec(end, 0..4), 0..4u32)
                 .prop_map(|(node, ends, claim)| Call::Cycle { node, ends, claim }),
             2 => any::<usize>().prop_map(Call::Again),
             2 => any::<usize>().prop_map(Call::Cancel),
             2 => any::<usize>().prop_map(Call::Retry),
+            2 => any::<usize>().prop_map(Call::Hold),
+            2 => any::<usize>().prop_map(Call::Release),
             1 => (0..2usize).prop_map(Call::Death),
             3 => (1..60u16).prop_map(Call::Pass),
         ]
@@ -187,10 +194,17 @@ impl ReferenceStateMachine for Model {
     fn apply(mut model: Model, call: &Call) -> Model {
         model.answer = Answer::Nothing;
         match call {
-            Call::Enqueue { priority, delay, .. } => {
+            Call::Enqueue {
+                priority,
+                delay,
+                hold,
+                ..
+            } => {
                 let due = (*delay > 0).then(|| model.now + i64::from(*delay));
                 model.jobs.push(ModelJob {
-                    state: if due.is_some() {
+                    state: if *hold {
+                        State::Blocked
+                    } else if due.is_some() {
                         State::Scheduled
                     } else {
                         State::Pending
@@ -241,6 +255,34 @@ impl ReferenceStateMachine for Model {
                             Answer::Retried
                         }
                         _ => Answer::Refused,
+                    };
+                }
+            }
+            Call::Hold(pick) => {
+                if let Some(index) = at(model.jobs.len(), *pick) {
+                    let job = &mut model.jobs[index];
+                    model.answer = match job.state {
+                        State::Pending | State::Scheduled | State::Failed | State::Blocked => {
+                            job.state = State::Blocked;
+                            Answer::Held
+                        }
+                        _ => Answer::Refused,
+                    };
+                }
+            }
+            Call::Release(pick) => {
+                if let Some(index) = at(model.jobs.len(), *pick) {
+                    let job = &mut model.jobs[index];
+                    model.answer = if job.state == State::Blocked {
+                        job.due = job.due.filter(|due| *due > model.now);
+                        job.state = match job.due {
+                            None => State::Pending,
+                            Some(_) if job.fence > 0 => State::Failed,
+                            Some(_) => State::Scheduled,
+                        };
+                        Answer::Released(job.state)
+                    } else {
+                        Answer::Refused
                     };
                 }
             }
@@ -322,12 +364,14 @@ impl Real {
                 priority,
                 queue,
                 delay,
+                hold,
             } => {
                 let delay = (delay > 0).then(|| Duration::from_millis(delay.into()));
                 let new = JobSpec {
                     priority: Some(priority),
                     queue: Some(format!("q{queue}").parse().unwrap()),
                     start: delay.map(Start::After),
+                    hold: Some(hold),
                     ..JobSpec::line("true")
                 };
                 let ids = self.temp.store.enqueue(&[valid(new)], now).unwrap();
@@ -374,6 +418,26 @@ impl Real {
                 if let Some(id) = reference(&self.ids, pick) {
                     let answer = match self.temp.store.retry(&id, &Only::default(), now) {
                         Ok(_) => Answer::Retried,
+                        Err(StoreError::Refused { .. }) => Answer::Refused,
+                        Err(error) => panic!("{error}"),
+                    };
+                    assert_eq!(answer, model.answer);
+                }
+            }
+            Call::Hold(pick) => {
+                if let Some(id) = reference(&self.ids, pick) {
+                    let answer = match self.temp.store.hold(&id, now) {
+                        Ok(()) => Answer::Held,
+                        Err(StoreError::Refused { .. }) => Answer::Refused,
+                        Err(error) => panic!("{error}"),
+                    };
+                    assert_eq!(answer, model.answer);
+                }
+            }
+            Call::Release(pick) => {
+                if let Some(id) = reference(&self.ids, pick) {
+                    let answer = match self.temp.store.release(&id, now) {
+                        Ok(released) => Answer::Released(released.state),
                         Err(StoreError::Refused { .. }) => Answer::Refused,
                         Err(error) => panic!("{error}"),
                     };
@@ -432,6 +496,7 @@ impl Real {
                 kept: attempts.iter().map(|attempt| attempt.fence).collect(),
             };
             assert_eq!(&is, want, "job {}", job.id);
+            assert_eq!(job.waits.is_empty(), job.state != State::Blocked);
         }
         for count in self.temp.store.counts(None).unwrap() {
             let queue =

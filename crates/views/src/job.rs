@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 
 use queuectl_core::json::JsonObject;
-use queuectl_core::{Command, ExecutorName, Job, JobId, NodeId, QueueName, Settings, State, Timestamp};
+use queuectl_core::{
+    BlockedBy, Command, ExecutorName, Job, JobId, NodeId, QueueName, Settings, State, Timestamp,
+};
 use serde::Serialize;
 
 use crate::AttemptView;
@@ -23,6 +25,8 @@ pub struct JobView {
     pub queue: QueueName,
     /// Its state.
     pub state: State,
+    /// What a blocked job waits for first.
+    pub blocked_by: Option<BlockedBy>,
     /// Higher runs first.
     pub priority: i32,
     /// Attempts since it was enqueued or last retried by hand.
@@ -89,6 +93,7 @@ impl JobView {
             argv,
             queue: job.queue,
             state: job.state,
+            blocked_by: job.waits.first(),
             priority: job.priority,
             attempts: job.attempts,
             max_retries: job.max_retries.unwrap_or(settings.max_retries),
@@ -164,6 +169,8 @@ mod tests {
             updated_at: Timestamp(0),
             started_at: None,
             finished_at: None,
+            waits: queuectl_core::Waits::NONE,
+            gates: queuectl_core::Gates::NONE,
             payload: Payload {
                 command: Some(Command::Argv(vec!["echo".into(), "a b".into()])),
                 ..Payload::default()
@@ -181,7 +188,7 @@ mod tests {
             json,
             concat!(
                 r#"{"id":"7","number":7,"command":"echo 'a b'","argv":["echo","a b"],"queue":"default","#,
-                r#""state":"failed","priority":0,"attempts":1,"max_retries":4,"backoff_base":2.0,"#,
+                r#""state":"failed","blocked_by":null,"priority":0,"attempts":1,"max_retries":4,"backoff_base":2.0,"#,
                 r#""timeout_ms":604800000,"executor":"shell","env":{},"cwd":null,"stdin":null,"payload":null,"hidden":[],"#,
                 r#""run_at":"2023-11-14T22:13:20.000Z","node":null,"cancel_requested":false,"#,
                 r#""created_at":"1970-01-01T00:00:00.000Z","updated_at":"1970-01-01T00:00:00.000Z","#,

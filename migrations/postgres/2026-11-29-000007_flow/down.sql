@@ -1,2 +1,13 @@
 DROP TABLE queues;
+-- A blocked job has no place in the older schema: it becomes ready.
+UPDATE jobs SET state = 1 WHERE state = 0;
+UPDATE counts SET state = 1 WHERE state = 0;
+DROP INDEX all_blocked;
+DROP INDEX jobs_blocked;
+ALTER TABLE jobs
+    DROP COLUMN resume_at,
+    DROP COLUMN waits,
+    DROP COLUMN gates,
+    DROP CONSTRAINT jobs_state_check,
+    ADD CONSTRAINT jobs_state_check CHECK (state BETWEEN 1 AND 7) NOT VALID;
 UPDATE store SET schema_version = 6;

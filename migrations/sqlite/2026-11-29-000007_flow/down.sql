@@ -1,2 +1,16 @@
 DROP TABLE queues;
+-- A blocked job has no place in the older schema: it becomes ready.
+UPDATE jobs SET state = 1 WHERE state = 0;
+INSERT INTO counts (queue, state, jobs) SELECT queue, 1, jobs FROM counts WHERE state = 0
+    ON CONFLICT (queue, state) DO UPDATE SET jobs = jobs + excluded.jobs;
+DELETE FROM counts WHERE state = 0;
+DROP INDEX all_blocked;
+DROP INDEX jobs_blocked;
+ALTER TABLE jobs DROP COLUMN resume_at;
+ALTER TABLE jobs DROP COLUMN waits;
+ALTER TABLE jobs DROP COLUMN gates;
+PRAGMA writable_schema = ON;
+UPDATE sqlite_schema SET sql = replace(sql, 'CHECK (state BETWEEN 0 AND 7)', 'CHECK (state BETWEEN 1 AND 7)')
+WHERE type = 'table' AND name = 'jobs';
+PRAGMA writable_schema = RESET;
 PRAGMA user_version = 6;

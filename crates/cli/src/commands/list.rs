@@ -22,8 +22,8 @@ use crate::registry::Run;
     after_help = "With --json, prints one array of all matching jobs; docs/json.md describes the fields."
 )]
 pub struct ListArgs {
-    /// Only jobs in this state: pending, scheduled, processing, failed (waiting for a retry), completed, dead or
-    /// cancelled; ended jobs are then in the order in which they ended [default: all]
+    /// Only jobs in this state: pending, scheduled, blocked, processing, failed (waiting for a retry), completed,
+    /// dead or cancelled; ended jobs are then in the order in which they ended [default: all]
     #[arg(long, value_name = "STATE", value_parser = state)]
     state: Option<StateFilter>,
     /// Only jobs of this queue

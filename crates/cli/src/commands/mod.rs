@@ -11,12 +11,14 @@ mod db;
 mod dlq;
 mod enqueue;
 mod help;
+mod hold;
 mod init;
 mod list;
 mod logs;
 mod plugin;
 mod purge;
 mod queue;
+mod release;
 mod retry;
 mod show;
 mod status;
@@ -37,6 +39,8 @@ pub static COMMANDS: &[Entry] = &[
     command::<wait::WaitArgs>("wait").harmless(),
     command::<cancel::CancelArgs>("cancel"),
     command::<retry::RetryArgs>("retry"),
+    command::<hold::HoldArgs>("hold"),
+    command::<release::ReleaseArgs>("release"),
     command::<purge::PurgeArgs>("purge"),
     command::<queue::list::ListArgs>("queue:list").harmless(),
     command::<queue::show::ShowArgs>("queue:show").harmless(),

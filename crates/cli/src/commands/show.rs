@@ -136,6 +136,7 @@ fn fields(
     let mut all = vec![
         ("job", Some(id)),
         ("state", Some(view.state.to_string())),
+        ("blocked by", view.blocked_by.map(|by| by.name().to_owned())),
         ("error", view.error.clone()),
         ("last line", last_line),
         ("command", Some(view.command.clone())),

@@ -71,6 +71,7 @@ fn column(state: State) -> Column {
     match state {
         State::Pending => Column::whole("PENDING"),
         State::Scheduled => Column::whole("SCHEDULED").expendable(2),
+        State::Blocked => Column::whole("BLOCKED"),
         State::Processing => Column::whole("PROCESSING"),
         State::Failed => Column::whole("FAILED"),
         State::Completed => Column::whole("COMPLETED").expendable(1),

@@ -99,7 +99,7 @@ impl Cell {
     /// Returns the coloured name of a job's state.
     pub fn of_state(state: State) -> Cell {
         let colour = match state {
-            State::Pending | State::Scheduled => None,
+            State::Pending | State::Scheduled | State::Blocked => None,
             State::Processing => Some(AnsiColor::Cyan),
             State::Completed => Some(AnsiColor::Green),
             State::Failed => Some(AnsiColor::Yellow),

@@ -87,7 +87,7 @@ const COMMANDS: &[(&str, &str)] = &[
         "see `queuectl worker:stop --help` for nodes, `queuectl cancel --help` for jobs",
     ),
     (
-        "pause resume hold release suspend unpause worker:pause worker:resume",
+        "pause resume suspend unpause worker:pause worker:resume",
         "a queue cannot be paused; its jobs wait while no node serves it",
     ),
 ];

@@ -33,6 +33,7 @@ mod docker;
 mod docker_crash;
 #[cfg(unix)]
 mod exactly_once;
+mod hold;
 #[cfg(unix)]
 mod http;
 #[cfg(target_os = "linux")]

@@ -36,6 +36,8 @@ pub enum Form<S> {
     Command(fn(&mut S, Command)),
     /// A name or a path.
     Word(fn(&mut S, &str) -> Result<(), String>),
+    /// Yes or no: an option without a value.
+    Flag(fn(&mut S, bool)),
     /// Any text.
     Text(fn(&mut S, String)),
     /// A whole number.
@@ -61,6 +63,11 @@ impl<S> Field<S> {
         match &self.form {
             Form::Command(set) => set(into, Command::Line(text.to_owned())),
             Form::Word(set) => set(into, text)?,
+            Form::Flag(set) => match text {
+                "true" => set(into, true),
+                "false" => set(into, false),
+                _ => return Err(format!("expected {FLAG}")),
+            },
             Form::Text(set) => set(into, text.to_owned()),
             Form::Whole(range, set) => set(
                 into,
@@ -105,6 +112,8 @@ impl<S> Field<S> {
             (_, Value::Null) => {}
             (Form::Command(set), _) => set(into, command(&value).ok_or_else(|| bad(COMMAND))?),
             (Form::Word(set), Value::String(text)) => set(into, text).map_err(named)?,
+            (Form::Flag(set), Value::Bool(yes)) => set(into, *yes),
+            (Form::Flag(_), _) => return Err(bad(FLAG)),
             (Form::Text(set), Value::String(text)) => set(into, text.clone()),
             (Form::Word(_) | Form::Text(_), _) => return Err(bad("text")),
             (Form::Whole(range, set), _) => {
@@ -137,6 +146,7 @@ impl<S> Field<S> {
 }
 
 const COMMAND: &str = "text (a shell command line) or an array of texts (a program and its arguments)";
+const FLAG: &str = "true or false";
 const DURATION: &str = "a number of seconds, or a text such as \"30s\"";
 
 fn bad_variable(field: &str, variable: &str, value: &Value) -> String {

@@ -17,9 +17,10 @@ use crate::json::{JsonError, check, without_mark};
 use crate::quote::excerpt;
 
 /// Fields that are only printed: how a job fared. A job that was printed is taken as a new one.
-const PRINTED: [&str; 13] = [
+const PRINTED: [&str; 14] = [
     "number",
     "state",
+    "blocked_by",
     "attempts",
     "node",
     "cancel_requested",

@@ -46,6 +46,8 @@ pub struct JobSpec {
     pub priority: Option<i32>,
     /// When it may start; at once if absent.
     pub start: Option<Start>,
+    /// Whether it is held back until somebody releases it.
+    pub hold: Option<bool>,
     /// Longest an attempt may run, in ms; the setting `job_timeout` if absent.
     pub timeout_ms: Option<u64>,
     /// Retries after the first attempt; the setting `max_retries` if absent.
@@ -77,7 +79,7 @@ const fn field(
 }
 
 /// All that can be said about a job, in the order of the help.
-pub static FIELDS: [Field<JobSpec>; 14] = [
+pub static FIELDS: [Field<JobSpec>; 15] = [
     field(
         "id",
         "ID",
@@ -120,6 +122,12 @@ pub static FIELDS: [Field<JobSpec>; 14] = [
             Form::Time(|job, time| job.start = Some(Start::At(time))),
         )
     },
+    field(
+        "hold",
+        "",
+        "Hold it back until `queuectl release` lets it go",
+        Form::Flag(|job, hold| job.hold = Some(hold)),
+    ),
     field(
         "timeout",
         "DURATION",
@@ -200,6 +208,7 @@ impl JobSpec {
             queue: self.queue.or(other.queue),
             priority: self.priority.or(other.priority),
             start: self.start.or(other.start),
+            hold: self.hold.or(other.hold),
             timeout_ms: self.timeout_ms.or(other.timeout_ms),
             max_retries: self.max_retries.or(other.max_retries),
             backoff_base: self.backoff_base.or(other.backoff_base),

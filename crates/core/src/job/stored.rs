@@ -1,6 +1,7 @@
 //! A job as the store knows it.
 
 use super::payload::Payload;
+use crate::gates::{Gates, Waits};
 use crate::id::{ExecutorName, JobId, JobName, NodeId, QueueName};
 use crate::state::State;
 use crate::time::Timestamp;
@@ -32,7 +33,7 @@ pub struct Job {
     pub timeout_ms: Option<u64>,
     /// Its executor.
     pub executor: ExecutorName,
-    /// When it is due, while it waits.
+    /// When it is due, while it waits; while it is blocked, when it is due after that.
     pub due_at: Option<Timestamp>,
     /// The node that runs it, while one does.
     pub node: Option<NodeId>,
@@ -46,6 +47,10 @@ pub struct Job {
     pub started_at: Option<Timestamp>,
     /// When it reached its final state.
     pub finished_at: Option<Timestamp>,
+    /// What blocks it.
+    pub waits: Waits,
+    /// What has to be looked at when it ends or starts.
+    pub gates: Gates,
     /// What it runs.
     pub payload: Payload,
     /// Which part of it cannot be read, and why; what depends on that part is empty here. Such a job does not run.

@@ -10,7 +10,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use queuectl_core::settings::Durability;
-use queuectl_core::{JobId, JobRef, NodeId, Settings, State, Timestamp, ValidJob};
+use queuectl_core::{Gates, JobId, JobRef, NodeId, Settings, State, Timestamp, ValidJob};
 
 pub use self::connection::Db;
 pub(crate) use self::connection::on_any;
@@ -142,13 +142,14 @@ pub trait Dialect {
     /// Has whoever stores a job wait until this transaction has ended, which may take long.
     fn lock_jobs(&mut self) -> Result<(), StoreError>;
 
-    /// Removes jobs that ended in that state with all that belongs to them, as many as there is time for. Returns those.
+    /// Removes jobs that ended in that state with all that belongs to them, as many as there is time for. Returns those with
+    /// their gates.
     fn remove_jobs(
         &mut self,
         ids: Vec<i64>,
         state: State,
         deltas: &mut Deltas,
-    ) -> Result<Vec<i64>, StoreError>;
+    ) -> Result<Vec<(i64, Gates)>, StoreError>;
 
     /// Writes differences of counts.
     fn add_counts(&mut self, deltas: Deltas) -> Result<(), StoreError>;

@@ -93,12 +93,24 @@ statements! { AnySql, Db;
         due_at: Option<i64> as Nullable<BigInt>,
         finished_at: Option<i64> as Nullable<BigInt>,
         updated_at: i64 as BigInt,
+        waits: i32 as Integer,
+        resume_at: Option<i64> as Nullable<BigInt>,
         id: i64 as BigInt,
         from: i16 as SmallInt,
         fence: i64 as BigInt,
     } -> () {
         "UPDATE jobs SET state = ?, attempts = ?, system_failures = ?, due_at = ?, finished_at = ?, updated_at = ?, \
-         cancel_requested = FALSE WHERE id = ? AND state = ? AND fence = ?"
+         waits = ?, resume_at = ?, cancel_requested = FALSE WHERE id = ? AND state = ? AND fence = ?"
+    }
+
+    /// Changes what blocks a job that stays blocked.
+    SetWaits { waits: i32 as Integer, updated_at: i64 as BigInt, id: i64 as BigInt } -> () {
+        "UPDATE jobs SET waits = ?, updated_at = ? WHERE id = ? AND state = {blocked}"
+    }
+
+    /// Completes a new job that is blocked.
+    StartBlocked { waits: i32 as Integer, resume_at: Option<i64> as Nullable<BigInt>, id: i64 as BigInt } -> () {
+        "UPDATE jobs SET waits = ?, resume_at = ? WHERE id = ? AND state = {blocked}"
     }
 
     /// Running jobs of a node that the user wants cancelled.

@@ -1,15 +1,13 @@
 //! Giving a job up.
 
 use diesel::prelude::*;
-use queuectl_core::transition::Standing;
 use queuectl_core::{Event, JobRef, State, Timestamp, transition};
 
-use super::cycle::change;
+use super::change::change;
 use super::show::find;
-use crate::rows::JobRow;
+use crate::outcome::standing;
 use crate::schema::jobs;
 use crate::types::nodes::Wake;
-use crate::types::readable::count;
 use crate::{Store, StoreError};
 
 /// What became of a request to cancel.
@@ -19,18 +17,6 @@ pub enum Cancelled {
     Now,
     /// The job runs; its node was asked to stop it and records the rest.
     Requested,
-}
-
-pub(crate) fn standing(row: &JobRow) -> Result<Standing, StoreError> {
-    let state = State::from_code(row.state).ok_or(StoreError::Unreadable {
-        job: row.id,
-        what: "state",
-    })?;
-    Ok(Standing {
-        state,
-        attempts: count(row.attempts),
-        system_failures: count(row.system_failures),
-    })
 }
 
 impl Store {

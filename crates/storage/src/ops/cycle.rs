@@ -5,13 +5,8 @@
 
 use std::time::Duration;
 
-use diesel::prelude::*;
-use queuectl_core::{State, Timestamp, Transition};
+use queuectl_core::Timestamp;
 
-use crate::backend::Db;
-use crate::backend::statements::Change;
-use crate::counts::Deltas;
-use crate::rows::JobRow;
 use crate::types::cycle::{Cycle, CycleResult, Queues, Record};
 use crate::{Problem, Store, StoreError};
 
@@ -138,36 +133,4 @@ impl Reduced {
 /// Whether the database does not take what it is given: not now, and not later.
 fn is_refused(error: &StoreError) -> bool {
     error.problem() == Some(Problem::Refused)
-}
-
-/// Applies a decision to a job that is not running; false if it no longer stands where the decision saw it.
-pub(crate) fn change(
-    conn: &mut Db,
-    row: &JobRow,
-    change: &Transition,
-    now: Timestamp,
-) -> Result<bool, StoreError> {
-    debug_assert!(
-        change.from() != State::Processing,
-        "running jobs are changed by their node"
-    );
-    let changed = Change {
-        state: change.to().code(),
-        attempts: i32::try_from(change.attempts()).unwrap_or(i32::MAX),
-        system_failures: i32::try_from(change.system_failures()).unwrap_or(i32::MAX),
-        due_at: change.due_at().map(|due| due.0),
-        finished_at: change.to().is_final().then_some(now.0),
-        updated_at: now.0,
-        id: row.id,
-        from: change.from().code(),
-        fence: row.fence,
-    }
-    .execute(conn)?;
-    if changed == 1 {
-        let mut deltas = Deltas::default();
-        deltas.entered(&row.queue, change.from(), -1);
-        deltas.entered(&row.queue, change.to(), 1);
-        conn.dialect().add_counts(deltas)?;
-    }
-    Ok(changed == 1)
 }

@@ -150,6 +150,15 @@ pub fn positions(conn: &mut Db, filter: &ListFilter) -> Result<Vec<Position>, St
             let part = "node_id IS NOT NULL AND (?1 = '' OR queue = ?1) AND ?2 = ?2";
             page.offer(conn, "INDEXED BY jobs_running", part, queue, 0)?;
         }
+        (Some(State::Blocked), queue) => {
+            const BLOCKED: &str = sql!("state = {blocked}");
+            let (index, queue_is) = match queue {
+                "" => ("INDEXED BY all_blocked", "?1 = ?1"),
+                _ => ("INDEXED BY jobs_blocked", "queue = ?1"),
+            };
+            let part = format!("{BLOCKED} AND {queue_is} AND ?2 = ?2");
+            page.offer(conn, index, &part, queue, 0)?;
+        }
         (Some(State::Pending), _) => {
             for source in Source::of(filter.queue.as_ref()) {
                 page.offer_ready(conn, &source)?;
@@ -348,6 +357,11 @@ mod tests {
                 Some(State::Processing),
                 "jobs_running (node_id>?)",
                 "jobs_running (node_id>?)",
+            ),
+            (
+                Some(State::Blocked),
+                "USING COVERING INDEX jobs_blocked (queue=? AND rowid>? AND rowid<?)",
+                "USING COVERING INDEX all_blocked (state=? AND rowid>? AND rowid<?)",
             ),
             (Some(State::Scheduled), waiting, others_waiting),
             (Some(State::Failed), waiting, others_waiting),

@@ -1,6 +1,7 @@
 //! What can be done with a store, one operation a file. Each adds methods to [`crate::Store`].
 
 pub mod cancel;
+pub mod change;
 pub mod control_requests;
 pub mod copy;
 pub mod cycle;
@@ -8,6 +9,7 @@ pub mod enqueue;
 #[cfg(test)]
 mod flat;
 pub mod heed_clock;
+pub mod hold;
 pub mod list;
 pub mod listing;
 pub mod maintenance;

@@ -4,12 +4,12 @@ use std::time::Instant;
 
 use queuectl_core::{JobRef, QueueName, Refused, State, Timestamp};
 
-use super::cancel::standing;
 use super::listing;
 use super::only::Only;
 use super::show::find;
 use crate::backend::Db;
 use crate::counts::Deltas;
+use crate::outcome::{self, standing};
 use crate::rows::JobRow;
 use crate::{Store, StoreError};
 
@@ -118,10 +118,11 @@ impl Store {
 fn remove(conn: &mut Db, ids: Vec<i64>, state: State) -> Result<Vec<i64>, StoreError> {
     let mut deltas = Deltas::default();
     let removed = conn.dialect().remove_jobs(ids, state, &mut deltas)?;
+    outcome::removed(conn, &removed)?;
     let queues = deltas.queues();
     conn.dialect().add_counts(deltas)?;
     if !removed.is_empty() {
         conn.dialect().fold_counts(Some(queues))?;
     }
-    Ok(removed)
+    Ok(removed.into_iter().map(|(id, _)| id).collect())
 }

@@ -3,11 +3,11 @@
 use diesel::prelude::*;
 use queuectl_core::{Event, JobId, JobRef, QueueName, State, Timestamp, transition};
 
-use super::cancel::standing;
-use super::cycle::change;
+use super::change::change;
 use super::listing;
 use super::only::Only;
 use super::show::find;
+use crate::outcome::standing;
 use crate::rows::JobRow;
 use crate::schema::jobs;
 use crate::types::nodes::Wake;

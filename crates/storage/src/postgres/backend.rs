@@ -24,7 +24,7 @@ use crate::state_dir::{Lane, NodeGuard, StateDir, WriteLock};
 use crate::types::cycle::{Cycle, CycleResult, Queues};
 use crate::types::nodes::{NewNode, Node, Wake, WakeListener};
 use crate::types::pause::NEVER_PAUSED;
-use crate::{Location, StoreError, env};
+use crate::{Location, StoreError, env, outcome};
 
 /// How long a server that went away in the middle of a commit is asked again what became of it, and the first and the
 /// longest pause between two questions.
@@ -178,6 +178,7 @@ impl Backend for PostgresBackend {
         let mut asked = None;
         let stored = write(self, Lane::User, |conn| {
             let (ids, transaction) = enqueue::insert_all(conn.postgres()?, jobs, now)?;
+            outcome::enqueued(conn, jobs, &ids, now)?;
             asked = transaction.map(|transaction| (ids.clone(), transaction));
             Ok(ids)
         });
@@ -195,7 +196,7 @@ impl Backend for PostgresBackend {
         let moment = self.pauses_at.unwrap_or(cycle.now);
         let done = match self.claim_only(cycle, moment, &mut cursor) {
             Ok(None) => write(self, Lane::Busy, |conn| {
-                cycle::cycle(conn.postgres()?, cycle, moment, &mut cursor)
+                cycle::cycle(conn, cycle, moment, &mut cursor)
             }),
             Ok(Some(done)) => Ok(done),
             Err(error) => Err(error),

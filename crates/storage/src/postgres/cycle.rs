@@ -5,25 +5,28 @@
 use std::collections::{HashMap, HashSet};
 
 use diesel::prelude::*;
-use queuectl_core::{Attempt, JobId, Timestamp, Transition};
+use queuectl_core::{Attempt, Gates, JobId, Timestamp, Transition};
 
 use super::claim::{ClaimCursor, claim, outlook};
 use super::dialect::add_counts;
 use super::portions;
-use super::statements::{HoldNode, InsertAttempts, InsertOutputs, NextDue, Promote, Release};
+use super::statements::{GatedOf, HoldNode, InsertAttempts, InsertOutputs, NextDue, Promote, Release};
 use crate::StoreError;
+use crate::backend::Db;
 use crate::checksum::AttemptContent;
 use crate::counts::Deltas;
+use crate::outcome::{self, Change};
 use crate::types::cycle::{Cycle, CycleResult, PROMOTE_BATCH, Record, cancelled_instead};
 use crate::types::text::storable;
 
 /// Runs one cycle; the transaction is the caller's. Queues are paused that are at `moment`.
 pub fn cycle(
-    conn: &mut PgConnection,
+    db: &mut Db,
     cycle: &Cycle<'_>,
     moment: Timestamp,
     cursor: &mut ClaimCursor,
 ) -> Result<CycleResult, StoreError> {
+    let conn = db.postgres()?;
     // First of all: a node that was taken over must not claim, and one that claims must not be taken over meanwhile.
     let taken_over = HoldNode {
         node_id: cycle.node.0,
@@ -31,7 +34,11 @@ pub fn cycle(
     .get_result::<(bool,)>(conn)
     .optional()?;
     let mut deltas = Deltas::default();
-    let stale = record(conn, cycle.records, cycle.now, &mut deltas)?;
+    let (stale, gated) = record(conn, cycle.records, cycle.now, &mut deltas)?;
+    for change in &gated {
+        outcome::follow(db, change, cycle.now, &mut deltas)?;
+    }
+    let conn = db.postgres()?;
     let mut ahead = outlook(conn, cycle.queues, moment, cycle.claim, cursor)?;
     if ahead.due.is_some_and(|due| due <= cycle.now) {
         let statement = Promote {
@@ -62,39 +69,91 @@ pub fn next_due(conn: &mut PgConnection) -> Result<Option<Timestamp>, StoreError
     Ok(row.map(|(due,)| Timestamp(due)))
 }
 
-/// Applies records where their tokens hold, and keeps the attempts of those; the tokens of the others.
+/// All gates.
+const ANY: i32 = -1;
+
+/// Applies records where their tokens hold, and keeps the attempts of those. Returns the tokens of the others, and the
+/// changes of jobs that have gates. Plain jobs cost one statement for all of them.
+#[expect(clippy::type_complexity, reason = "two lists, each of which says what it is")]
 fn record(
     conn: &mut PgConnection,
     records: &[Record],
     now: Timestamp,
     deltas: &mut Deltas,
-) -> Result<Vec<(JobId, i64)>, StoreError> {
+) -> Result<(Vec<(JobId, i64)>, Vec<Change>), StoreError> {
+    let token = |record: &Record| (record.job.0, record.fence);
     let all: Vec<(&Record, Transition)> = records.iter().map(|record| (record, record.change)).collect();
-    let mut applied = release(conn, &all, now, deltas)?;
-    let left: Vec<(&Record, Transition)> = records
-        .iter()
-        .filter(|record| !applied.contains(&(record.job.0, record.fence)))
-        .filter_map(|record| Some((record, cancelled_instead(record.change)?)))
-        .collect();
-    applied.extend(release(conn, &left, now, deltas)?);
+    let mut applied = release(conn, &all, ANY, now, deltas)?;
+    let mut left: Vec<&Record> = records.iter().collect();
+    left.retain(|record| !applied.contains(&token(record)));
+    let mut changes = Vec::new();
+    if !left.is_empty() {
+        let gates = gates(conn, &left)?;
+        let with_gates = left.iter().filter(|record| gates.contains_key(&token(record)));
+        let with_gates: Vec<(&Record, Transition)> =
+            with_gates.map(|record| (*record, record.change)).collect();
+        let as_decided = release(conn, &with_gates, 0, now, deltas)?;
+        left.retain(|record| !as_decided.contains(&token(record)));
+        let left = left.iter();
+        let left: Vec<(&Record, Transition)> = left
+            .filter_map(|record| Some((*record, cancelled_instead(record.change)?)))
+            .collect();
+        let cancelled = release(conn, &left, 0, now, deltas)?;
+        let mut note = |decided: &[(&Record, Transition)], applied: &HashSet<(i64, i64)>| {
+            for (record, change) in decided
+                .iter()
+                .filter(|(record, _)| applied.contains(&token(record)))
+            {
+                if let Some(gates) = gates.get(&token(record)) {
+                    changes.push(Change {
+                        job: record.job.0,
+                        gates: *gates,
+                        from: change.from(),
+                        to: change.to(),
+                    });
+                }
+            }
+        };
+        note(&with_gates, &as_decided);
+        note(&left, &cancelled);
+        applied.extend(as_decided);
+        applied.extend(cancelled);
+        // Nodes that lock the same jobs do it in the same order.
+        changes.sort_unstable_by_key(|change| change.job);
+        changes.dedup_by_key(|change| change.job);
+    }
     let mut stale = Vec::new();
     let mut attempts = Vec::new();
     for record in records {
         // Taken out, so that of two records with one token only the first counts.
-        if applied.remove(&(record.job.0, record.fence)) {
+        if applied.remove(&token(record)) {
             attempts.extend(&record.attempt);
         } else {
             stale.push((record.job, record.fence));
         }
     }
     keep(conn, &attempts)?;
-    Ok(stale)
+    Ok((stale, changes))
+}
+
+/// The gates of those running jobs that have any, by their tokens.
+fn gates(conn: &mut PgConnection, records: &[&Record]) -> Result<HashMap<(i64, i64), Gates>, StoreError> {
+    let statement = GatedOf {
+        id: records.iter().map(|record| record.job.0).collect(),
+        fence: records.iter().map(|record| record.fence).collect(),
+        node_id: records.iter().map(|record| record.node.0).collect(),
+    };
+    let found = statement.load::<(i64, i64, i32)>(conn)?.into_iter();
+    Ok(found
+        .map(|(id, fence, gates)| ((id, fence), Gates::from_code(gates)))
+        .collect())
 }
 
 /// Applies decisions to running jobs; the tokens of those that it was applied to.
 fn release(
     conn: &mut PgConnection,
     decided: &[(&Record, Transition)],
+    without: i32,
     now: Timestamp,
     deltas: &mut Deltas,
 ) -> Result<HashSet<(i64, i64)>, StoreError> {
@@ -109,6 +168,7 @@ fn release(
         finished_at: Vec::new(),
         cancel_at_most: Vec::new(),
         updated_at: now.0,
+        without,
     };
     for (record, change) in decided {
         let ended = change.to().is_final();

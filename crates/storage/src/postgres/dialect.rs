@@ -2,7 +2,7 @@
 
 use diesel::connection::SimpleConnection;
 use diesel::prelude::*;
-use queuectl_core::{JobRef, NodeId, State};
+use queuectl_core::{Gates, JobRef, NodeId, State};
 
 use super::lease;
 use super::open::number;
@@ -81,14 +81,16 @@ impl Dialect for PgConnection {
         ids: Vec<i64>,
         state: State,
         deltas: &mut Deltas,
-    ) -> Result<Vec<i64>, StoreError> {
+    ) -> Result<Vec<(i64, Gates)>, StoreError> {
         let statement = RemoveJobs {
             id: ids,
             state: state.code(),
         };
-        let gone = statement.load::<(i64, String)>(self)?;
-        gone.iter().for_each(|(_, queue)| deltas.came(queue, state, -1));
-        Ok(gone.into_iter().map(|(id, _)| id).collect())
+        let gone = statement.load::<(i64, String, i32)>(self)?;
+        gone.iter()
+            .for_each(|(_, queue, _)| deltas.came(queue, state, -1));
+        let gone = gone.into_iter();
+        Ok(gone.map(|(id, _, gates)| (id, Gates::from_code(gates))).collect())
     }
 
     fn add_counts(&mut self, deltas: Deltas) -> Result<(), StoreError> {

@@ -266,8 +266,8 @@ statements! { Pg, PgConnection;
         "SELECT due_at FROM jobs WHERE due_at IS NOT NULL ORDER BY due_at LIMIT 1"
     }
 
-    /// Applies decisions to running jobs, where the fencing token still holds and, with `cancel_at_most` false, nobody
-    /// asked to cancel it. Yields the tokens of those that it was applied to, and their queues.
+    /// Applies decisions to running jobs, where the fencing token still holds, the job has none of the gates `without` and,
+    /// with `cancel_at_most` false, no user asked to cancel it. Yields the tokens of those that it was applied to, and their queues.
     Release {
         id: Vec<i64> as Array<BigInt>,
         fence: Vec<i64> as Array<BigInt>,
@@ -279,13 +279,25 @@ statements! { Pg, PgConnection;
         finished_at: Vec<Option<i64>> as Array<Nullable<BigInt>>,
         cancel_at_most: Vec<bool> as Array<Bool>,
         updated_at: i64 as BigInt,
+        without: i32 as Integer,
     } -> (BigInt, BigInt, Text) {
         "UPDATE jobs SET state = ended.state, attempts = ended.attempts, system_failures = ended.system_failures, \
          due_at = ended.due_at, finished_at = ended.finished_at, cancel_requested = FALSE, updated_at = ended.now, \
          node_id = NULL FROM (SELECT * FROM unnest(?, ?, ?, ?, ?, ?, ?, ?, ?) AS new (id, fence, node_id, state, \
          attempts, system_failures, due_at, finished_at, cancel_at_most), (SELECT ?::BIGINT AS now) AS at) AS ended \
          WHERE jobs.id = ended.id AND jobs.state = {processing} AND jobs.fence = ended.fence AND jobs.node_id = ended.node_id \
-         AND jobs.cancel_requested <= ended.cancel_at_most RETURNING jobs.id, jobs.fence, jobs.queue"
+         AND jobs.cancel_requested <= ended.cancel_at_most AND jobs.gates & ? = 0 RETURNING jobs.id, jobs.fence, jobs.queue"
+    }
+
+    /// Running jobs that have gates, of those whose fencing token still holds.
+    GatedOf {
+        id: Vec<i64> as Array<BigInt>,
+        fence: Vec<i64> as Array<BigInt>,
+        node_id: Vec<i64> as Array<BigInt>,
+    } -> (BigInt, BigInt, Integer) {
+        "SELECT jobs.id, jobs.fence, jobs.gates FROM unnest(?, ?, ?) AS ended (id, fence, node_id) \
+         JOIN jobs ON jobs.id = ended.id WHERE jobs.state = {processing} AND jobs.fence = ended.fence \
+         AND jobs.node_id = ended.node_id AND jobs.gates <> 0"
     }
 
     /// Keeps ended attempts.
@@ -335,13 +347,13 @@ statements! { Pg, PgConnection;
     }
 
     /// Removes jobs that are in that state, with all that belongs to them.
-    RemoveJobs { id: Vec<i64> as Array<BigInt>, state: i16 as SmallInt } -> (BigInt, Text) {
+    RemoveJobs { id: Vec<i64> as Array<BigInt>, state: i16 as SmallInt } -> (BigInt, Text, Integer) {
         "WITH gone AS (DELETE FROM jobs USING unnest(?) AS ended (id) WHERE jobs.id = ended.id AND jobs.state = ? \
-         RETURNING jobs.id, jobs.queue), \
+         RETURNING jobs.id, jobs.queue, jobs.gates), \
          no_outputs AS (DELETE FROM outputs USING gone WHERE outputs.job_id = gone.id), \
          no_attempts AS (DELETE FROM attempts USING gone WHERE attempts.job_id = gone.id), \
          no_payloads AS (DELETE FROM payloads USING gone WHERE payloads.job_id = gone.id) \
-         SELECT id, queue FROM gone"
+         SELECT id, queue, gates FROM gone"
     }
 
     /// Adds to the numbers of jobs that queues have in states.

@@ -36,11 +36,14 @@ struct Stored {
 /// ```
 ///
 /// # Errors
-/// [`StoreError::NameTaken`], [`StoreError::Database`]. As with any error of PostgreSQL, the
+/// [`StoreError::NotWithin`] for a job that is to be blocked; [`StoreError::NameTaken`], [`StoreError::Database`]. As with any error of PostgreSQL, the
 /// transaction can only be rolled back then.
 pub fn enqueue_within(conn: &mut PgConnection, schema: &str, job: &ValidJob) -> Result<JobId, StoreError> {
     if !is_schema(schema) {
         return Err(StoreError::BadServer(BadServer::Schema));
+    }
+    if job.hold == Some(true) {
+        return Err(StoreError::NotWithin("hold"));
     }
     // A delay counts by the server's clock.
     let (run_at, delay) = match job.start {

@@ -13,6 +13,7 @@ use crate::backend::{Backend, CheckReport, ControlRequests, Db, OpenMode, Verify
 use crate::clock::StoreClock;
 use crate::error::Problem;
 use crate::os::{self, WakePipe};
+use crate::outcome;
 use crate::schema::nodes;
 use crate::state_dir::{Lane, NodeGuard, StateDir, WriteLock};
 use crate::types::cycle::{Cycle, CycleResult, Queues};
@@ -154,15 +155,15 @@ impl Backend for SqliteBackend {
 
     fn insert(&mut self, jobs: &[ValidJob], now: Timestamp) -> Result<Vec<JobId>, StoreError> {
         write(self, Lane::User, |conn| {
-            enqueue::insert_all(conn.sqlite()?, jobs, now)
+            let ids = enqueue::insert_all(conn.sqlite()?, jobs, now)?;
+            outcome::enqueued(conn, jobs, &ids, now)?;
+            Ok(ids)
         })
     }
 
     fn cycle(&mut self, cycle: &Cycle<'_>) -> Result<CycleResult, StoreError> {
         let moment = self.pauses_at.unwrap_or(cycle.now);
-        write(self, Lane::Busy, |conn| {
-            cycle::cycle(conn.sqlite()?, cycle, moment)
-        })
+        write(self, Lane::Busy, |conn| cycle::cycle(conn, cycle, moment))
     }
 
     fn has_ready(&mut self, queues: &Queues, moment: Timestamp) -> Result<bool, StoreError> {

@@ -2,35 +2,47 @@
 
 use diesel::prelude::*;
 use diesel::sqlite::SqliteConnection;
-use queuectl_core::{Attempt, State, Timestamp, Transition};
+use queuectl_core::{Attempt, Gates, State, Timestamp, Transition};
 
 use super::claim::{claim, pauses};
 use super::dialect::add_counts;
 use super::inserts::{self, AttemptRow, OutputRow};
-use super::statements::{NextDue, Promote, QueueOf, Release};
+use super::statements::{GatesOf, NextDue, Promote, QueueOf, Release};
+use crate::backend::Db;
 use crate::checksum::AttemptContent;
 use crate::counts::Deltas;
+use crate::outcome::{self, Change};
 use crate::types::cycle::{Cycle, CycleResult, PROMOTE_BATCH, Record, cancelled_instead};
 use crate::types::text::Words;
 use crate::{StoreError, env};
 
 /// Runs one cycle; the transaction is the caller's. Queues are paused that are at `moment`.
-pub fn cycle(
-    conn: &mut SqliteConnection,
-    cycle: &Cycle<'_>,
-    moment: Timestamp,
-) -> Result<CycleResult, StoreError> {
+pub fn cycle(db: &mut Db, cycle: &Cycle<'_>, moment: Timestamp) -> Result<CycleResult, StoreError> {
+    let conn = db.sqlite()?;
     let mut stale = Vec::new();
+    let mut gated = Vec::new();
     let mut deltas = Deltas::default();
     let mut attempts = Vec::with_capacity(cycle.records.len());
     for record in cycle.records {
-        if release(conn, record, cycle.now, &mut deltas)? {
-            attempts.extend(&record.attempt);
-        } else {
+        let Some((change, gates)) = release(conn, record, cycle.now, &mut deltas)? else {
             stale.push((record.job, record.fence));
+            continue;
+        };
+        attempts.extend(&record.attempt);
+        if !gates.is_empty() {
+            gated.push(Change {
+                job: record.job.0,
+                gates,
+                from: change.from(),
+                to: change.to(),
+            });
         }
     }
     insert_attempts(conn, &attempts)?;
+    for change in &gated {
+        outcome::follow(db, change, cycle.now, &mut deltas)?;
+    }
+    let conn = db.sqlite()?;
     let statement = Promote {
         updated_at: cycle.now.0,
         now: cycle.now.0,
@@ -59,31 +71,48 @@ pub fn next_due(conn: &mut SqliteConnection) -> Result<Option<Timestamp>, StoreE
     Ok(row.map(|(due,)| Timestamp(due)))
 }
 
-/// Applies a record; false if its token no longer holds.
+/// All gates.
+const ANY: i32 = -1;
+
+/// Applies a record, and returns the change that was made and the job's gates; none if its token no longer holds. A plain job
+/// costs one statement.
 fn release(
     conn: &mut SqliteConnection,
     record: &Record,
     now: Timestamp,
     deltas: &mut Deltas,
-) -> Result<bool, StoreError> {
+) -> Result<Option<(Transition, Gates)>, StoreError> {
     let mut change = record.change;
-    if !apply(conn, record, change, now)? {
-        match cancelled_instead(change) {
-            Some(cancel) if apply(conn, record, cancel, now)? => change = cancel,
-            _ => return Ok(false),
+    let mut gates = Gates::NONE;
+    if !apply(conn, record, change, ANY, now)? {
+        let found = GatesOf {
+            id: record.job.0,
+            fence: record.fence,
+            node_id: record.node.0,
+        };
+        let Some((found,)) = found.get_result::<(i32,)>(conn).optional()? else {
+            return Ok(None);
+        };
+        gates = Gates::from_code(found);
+        if gates.is_empty() || !apply(conn, record, change, 0, now)? {
+            match cancelled_instead(change) {
+                Some(cancel) if apply(conn, record, cancel, 0, now)? => change = cancel,
+                _ => return Ok(None),
+            }
         }
     }
     if change.to() != State::Completed {
-        let (queue,) = QueueOf { id: record.job.0 }.get_result::<(Words,)>(conn)?;
+        let (queue, _) = QueueOf { id: record.job.0 }.get_result::<(Words, i32)>(conn)?;
         deltas.entered(&queue.text, change.to(), 1);
     }
-    Ok(true)
+    Ok(Some((change, gates)))
 }
 
 fn apply(
     conn: &mut SqliteConnection,
     record: &Record,
     change: Transition,
+    without: i32,
     now: Timestamp,
 ) -> Result<bool, StoreError> {
     if let Some(applied) = env::apply_unfenced(conn, record, change, now) {
@@ -101,6 +130,7 @@ fn apply(
         fence: record.fence,
         node_id: record.node.0,
         cancel_at_most: change.to().is_final(),
+        without,
     }
     .execute(conn)?;
     Ok(changed == 1)

@@ -6,7 +6,7 @@ use diesel::connection::SimpleConnection;
 use diesel::prelude::*;
 use diesel::sql_types::BigInt;
 use diesel::sqlite::SqliteConnection;
-use queuectl_core::{JobRef, NodeId, State};
+use queuectl_core::{Gates, JobRef, NodeId, State};
 
 use super::inserts::{self, PayloadRow};
 use super::statements::{AddToCount, ForgetEmpty, QueueOf, RemoveJob};
@@ -59,15 +59,15 @@ impl Dialect for SqliteConnection {
         ids: Vec<i64>,
         state: State,
         deltas: &mut Deltas,
-    ) -> Result<Vec<i64>, StoreError> {
+    ) -> Result<Vec<(i64, Gates)>, StoreError> {
         let until = Instant::now() + STEP_MOST;
         let mut removed = Vec::with_capacity(ids.len());
         for id in ids {
-            let (queue,) = QueueOf { id }.get_result::<(String,)>(self)?;
+            let (queue, gates) = QueueOf { id }.get_result::<(String, i32)>(self)?;
             // The rest goes with it, by the foreign keys.
             RemoveJob { id }.execute(self)?;
             deltas.came(&queue, state, -1);
-            removed.push(id);
+            removed.push((id, Gates::from_code(gates)));
             if Instant::now() >= until {
                 break;
             }

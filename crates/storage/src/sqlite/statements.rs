@@ -132,9 +132,9 @@ statements! { Sqlite, SqliteConnection;
         "DELETE FROM counts WHERE queue = ? AND (SELECT jobs FROM counts WHERE queue = ? AND state = {all}) = 0"
     }
 
-    /// The queue of a job.
-    QueueOf { id: i64 as BigInt } -> (Text,) {
-        "SELECT queue FROM jobs WHERE id = ?"
+    /// The queue of a job, and its gates.
+    QueueOf { id: i64 as BigInt } -> (Text, Integer) {
+        "SELECT queue, gates FROM jobs WHERE id = ?"
     }
 
     /// Removes a job with all that belongs to it.
@@ -147,8 +147,8 @@ statements! { Sqlite, SqliteConnection;
         "SELECT due_at FROM jobs WHERE due_at IS NOT NULL ORDER BY due_at LIMIT 1"
     }
 
-    /// Applies a decision to a running job, if the fencing token still holds and, with `cancel_at_most` 0, nobody asked
-    /// to cancel it.
+    /// Applies a decision to a running job, if the fencing token still holds, it has none of the gates `without` and, with
+    /// `cancel_at_most` 0, no user asked to cancel it.
     Release {
         state: i16 as SmallInt,
         attempts: i32 as Integer,
@@ -161,9 +161,15 @@ statements! { Sqlite, SqliteConnection;
         fence: i64 as BigInt,
         node_id: i64 as BigInt,
         cancel_at_most: bool as Bool,
+        without: i32 as Integer,
     } -> () {
         "UPDATE jobs SET state = ?, attempts = ?, system_failures = ?, due_at = ?, finished_at = ?, \
          cancel_requested = ?, updated_at = ?, node_id = NULL WHERE id = ? AND state = {processing} AND fence = ? AND node_id = ? \
-         AND cancel_requested <= ?"
+         AND cancel_requested <= ? AND gates & ? = 0"
+    }
+
+    /// The gates of a running job, if the fencing token still holds.
+    GatesOf { id: i64 as BigInt, fence: i64 as BigInt, node_id: i64 as BigInt } -> (Integer,) {
+        "SELECT gates FROM jobs WHERE id = ? AND state = {processing} AND fence = ? AND node_id = ?"
     }
 }

@@ -1,6 +1,6 @@
 //! A valid job as the columns take it.
 
-use queuectl_core::{State, Timestamp, ValidJob};
+use queuectl_core::{BlockedBy, State, Timestamp, ValidJob, Waits};
 
 use crate::checksum::JobContent;
 
@@ -29,8 +29,24 @@ pub fn content(job: &ValidJob) -> JobContent<'_> {
 
 /// The state in which a new job is stored, and when it is due if it has to wait.
 pub fn first_state(job: &ValidJob, now: Timestamp) -> (State, Option<Timestamp>) {
-    match job.start.map(|start| start.at(now)).filter(|due| *due > now) {
+    if !first_waits(job).is_empty() {
+        return (State::Blocked, None);
+    }
+    match first_due(job, now) {
         Some(due) => (State::Scheduled, Some(due)),
         None => (State::Pending, None),
+    }
+}
+
+/// When a new job is due, if that is not at once.
+pub fn first_due(job: &ValidJob, now: Timestamp) -> Option<Timestamp> {
+    job.start.map(|start| start.at(now)).filter(|due| *due > now)
+}
+
+/// What blocks a new job.
+pub fn first_waits(job: &ValidJob) -> Waits {
+    match job.hold {
+        Some(true) => Waits::NONE.with(BlockedBy::Held),
+        _ => Waits::NONE,
     }
 }

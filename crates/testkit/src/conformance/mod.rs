@@ -8,7 +8,8 @@ use std::time::Duration;
 
 use queuectl_core::settings::Key;
 use queuectl_core::{
-    Attempt, Event, Job, JobId, JobRef, JobSpec, NodeId, OutcomeKind, Start, State, Timestamp, ValidJob,
+    Attempt, BlockedBy, Event, Job, JobId, JobRef, JobSpec, NodeId, OutcomeKind, Start, State, Timestamp,
+    ValidJob,
 };
 use queuectl_storage::{
     Cancelled, Claimed, Cycle, CycleResult, ListFilter, NodeGuard, Only, PurgeFilter, Queues, Record,
@@ -53,6 +54,9 @@ macro_rules! conformance_suite {
             a_job_given_back_keeps_its_attempt,
             a_cancelled_job_does_not_run_again,
             cancelling_depends_on_the_state,
+            a_held_job_is_not_claimed_until_it_is_released,
+            a_held_job_keeps_its_time,
+            only_jobs_that_have_not_started_can_be_held,
             retrying_gives_fresh_attempts_and_keeps_history,
             dead_jobs_are_retried_together,
             purging_removes_only_what_fits,
@@ -80,6 +84,7 @@ pub const NO_SERVER: &str =
 
 mod claim;
 mod enqueue;
+mod hold;
 mod nodes;
 mod operate;
 mod outcome;
@@ -89,6 +94,7 @@ mod unreadable;
 
 pub use claim::*;
 pub use enqueue::*;
+pub use hold::*;
 pub use nodes::*;
 pub use operate::*;
 pub use outcome::*;

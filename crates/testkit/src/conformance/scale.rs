@@ -194,6 +194,7 @@ pub fn lists_are_in_order_and_have_pages(mut temp: TempStore) {
         let new = JobSpec {
             priority: Some(number % 4),
             start,
+            hold: Some(number % 7 == 0),
             ..in_queue(queues[usize::try_from(number).expect("small") % 3])
         };
         enqueue(store, &[valid(new)]);

@@ -34,6 +34,8 @@ fn found(id: JobId, state: State, attempts: u32, fence: i64) -> StoredJob {
         updated_at: time,
         started_at: None,
         finished_at: None,
+        waits: queuectl_core::Waits::NONE,
+        gates: queuectl_core::Gates::NONE,
         payload: Payload::default(),
         unreadable: None,
     };

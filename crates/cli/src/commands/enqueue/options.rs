@@ -78,6 +78,7 @@ fn option(field: &'static Field<JobSpec>) -> Arg {
         Form::Whole(..) | Form::Decimal(..) => arg.allow_negative_numbers(true),
         Form::Command(_) | Form::Text(_) | Form::Duration(_) | Form::Time(_) => arg.allow_hyphen_values(true),
         Form::Variables(_) => arg.action(ArgAction::Append),
+        Form::Flag(_) => arg.action(ArgAction::SetTrue),
         Form::Word(_) | Form::Object(_) => arg,
     };
     // Each job of many has its own.
@@ -93,6 +94,8 @@ fn part(field: &Field<JobSpec>, text: &str) -> Result<JobSpec, String> {
     let mut spec = JobSpec::default();
     let now = ZonedDateTime::now();
     match (&field.form, text.strip_prefix('@')) {
+        // It was not given.
+        (Form::Flag(_), _) if text == "false" => {}
         (Form::Object(_), Some(file)) => field
             .take_text(&mut spec, &read_file(file)?, &now)
             .map_err(|error| format!("{file}: {error}"))?,

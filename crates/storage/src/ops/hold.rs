@@ -1,0 +1,67 @@
+//! Holding jobs back, and letting them go on.
+
+use queuectl_core::gates::{block, unblock};
+use queuectl_core::{BlockedBy, JobRef, Resume, State, Timestamp, Waits};
+
+use super::show::find;
+use crate::counts::Deltas;
+use crate::outcome::{apply_blocking, standing};
+use crate::types::nodes::Wake;
+use crate::{Store, StoreError};
+
+/// What became of a job that was released.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Released {
+    /// Its state.
+    pub state: State,
+    /// What still blocks it.
+    pub waits: Waits,
+}
+
+impl Store {
+    /// Holds back a job that has not started: it is blocked until it is released. One that is held already stays so.
+    ///
+    /// # Errors
+    /// [`StoreError::NoSuchJob`]; [`StoreError::Refused`] if the job runs or has ended.
+    pub fn hold(&mut self, job: &JobRef, now: Timestamp) -> Result<(), StoreError> {
+        self.write(|conn| {
+            let row = find(conn, job)?;
+            let waits = Waits::from_code(row.waits);
+            let held =
+                block(standing(&row)?, waits, BlockedBy::Held).map_err(|refused| StoreError::Refused {
+                    job: job.to_string(),
+                    refused,
+                })?;
+            let mut deltas = Deltas::default();
+            apply_blocking(conn, &row, &held, now, &mut deltas)?;
+            conn.dialect().add_counts(deltas)
+        })
+    }
+
+    /// Lets a held job go on: it is ready, or waits for its time if that is still to come, or for what else blocks it.
+    ///
+    /// # Errors
+    /// [`StoreError::NoSuchJob`]; [`StoreError::Refused`] if the job is not held.
+    pub fn release(&mut self, job: &JobRef, now: Timestamp) -> Result<Released, StoreError> {
+        let released = self.write(|conn| {
+            let row = find(conn, job)?;
+            let waits = Waits::from_code(row.waits);
+            let resume = Resume::at(row.resume_at.map(Timestamp), row.fence > 0, now);
+            let released = unblock(standing(&row)?, waits, BlockedBy::Held, resume).map_err(|refused| {
+                StoreError::Refused {
+                    job: job.to_string(),
+                    refused,
+                }
+            })?;
+            let mut deltas = Deltas::default();
+            let state = apply_blocking(conn, &row, &released, now, &mut deltas)?;
+            conn.dialect().add_counts(deltas)?;
+            Ok(Released {
+                state,
+                waits: released.waits,
+            })
+        })?;
+        self.wake_all(Wake::Jobs);
+        Ok(released)
+    }
+}
