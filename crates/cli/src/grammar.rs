@@ -27,8 +27,9 @@ be printed
   8    the server went away, so the job may or may not be stored: check before you repeat the command
   70   a bug in queuectl
   124  timed out (wait, worker:stop --wait)
-`wait` and `enqueue --wait` exit with the job's own status, as a shell would report it. A command that changed \
-something exits with the status of that change even if it cannot print; a warning then says what was done.
+  130  left by a second Ctrl-C (run)
+`run`, `wait` and `enqueue --wait` exit with the job's own status, as a shell would report it. A command that \
+changed something exits with the status of that change even if it cannot print; a warning then says what was done.
 
 Examples:
   queuectl enqueue echo \"Hello Queue\"     a program and its arguments

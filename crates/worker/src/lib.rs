@@ -28,7 +28,7 @@ mod standalone;
 /// Helper processes, for the conformance kit.
 #[doc(hidden)]
 pub mod processes {
-    pub use crate::os::{describe, kill_child_group, own_program, take_standard_streams};
+    pub use crate::os::{describe, kill_child_group, on_stop_signal, own_program, take_standard_streams};
 }
 
 /// The machine's name, as nodes give it.

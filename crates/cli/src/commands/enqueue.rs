@@ -2,26 +2,25 @@
 
 mod bulk;
 mod ignored;
-mod options;
+pub mod options;
 mod schema;
-mod typed;
+pub mod submit;
+pub mod typed;
 mod validate;
-mod words;
+pub mod words;
 
 use anyhow::Result;
 use clap::Args;
-use queuectl_core::{Clock, JobRef, SystemClock};
+use queuectl_core::JobRef;
 use queuectl_views::EnqueuedView;
 
-use self::ignored::Ignored;
 use self::options::JobOptions;
-use self::validate::Validator;
+use self::submit::{asked, checked, public_id, store_one};
 use self::words::Asked;
 use super::wait::wait_for;
 use crate::context::Context;
 use crate::exit::{Exit, Usage};
-use crate::input::job::validate;
-use crate::output::{diagnostics, warn_unprinted};
+use crate::output::warn_unprinted;
 
 /// Store a job; print its id
 #[derive(Debug, Args)]
@@ -46,7 +45,14 @@ pub struct EnqueueArgs {
     wait: bool,
     /// Store many jobs: JSON objects as above or command lines in quotes, one a line or in an array; -
     /// is standard input
-    #[arg(short = 'f', long, visible_alias = "file", value_name = "FILE")]
+    #[arg(
+        short = 'f',
+        long,
+        visible_alias = "file",
+        value_name = "FILE",
+        // Each job of many has its own.
+        conflicts_with_all = ["id", "command"]
+    )]
     from: Option<String>,
 }
 
@@ -84,46 +90,17 @@ fn run(args: EnqueueArgs, context: &Context) -> Result<Exit> {
     if let Some(name) = from {
         return bulk::run(bulk::Source::File(name), &options, context);
     }
-    let strays = if exact { Vec::new() } else { words::strays(&words) };
-    if !strays.is_empty() {
-        diagnostics::note(&format!(
-            "note: {} is an argument of {}; options of queuectl go before the command",
-            strays.join(" "),
-            words.first().map_or("the program", String::as_str)
-        ));
-    }
-    // A payload may be all that its executor needs.
-    let asked = if words.is_empty() && options.payload.command.is_none() && options.payload.payload.is_some()
-    {
-        Asked::One(Box::default())
-    } else {
-        words::read(words)?
-    };
-    let spec = match asked {
+    let spec = match asked(words, exact, &options)? {
         Asked::One(spec) => options.or(*spec),
         Asked::Many(_) if options.id.is_some() || wait => {
             return Err(Usage::new("--id and --wait are for one job, and this is an array of jobs").into());
         }
         Asked::Many(text) => return bulk::run(bulk::Source::Text(text), &options, context),
     };
-    let mut ignored = Ignored::default();
-    ignored.add(&spec);
-    ignored.say();
-    // Before the queue is opened: a mistake must not create one.
-    let job = validate(spec, SystemClock.now()).map_err(Usage::new)?;
-    Validator::new(context).check(&job).map_err(Usage::new)?;
+    let job = checked(spec, context)?;
     let mut store = context.open_or_create()?;
-    // A delay counts by the queue's clock.
-    let now = store.now()?;
-    let numbers = store.enqueue(std::slice::from_ref(&job), now)?;
-    let number = numbers
-        .first()
-        .copied()
-        .ok_or_else(|| anyhow::anyhow!("the store gave no number"))?;
-    let id = job
-        .id
-        .as_ref()
-        .map_or_else(|| number.to_string(), |name| name.to_string());
+    let number = store_one(&mut store, &job)?;
+    let id = public_id(&job, number);
     let stored = EnqueuedView { id: &id };
     let printed = context.output.document(&stored, |page| page.line(&id));
     warn_unprinted(printed, || format!("job '{id}' is stored"));

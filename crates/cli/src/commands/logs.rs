@@ -67,7 +67,7 @@ impl Run for LogsArgs {
                 let follow = self.follow.then_some(&mut waiter);
                 print_attempt(&mut store, &self.job, fence, follow, context)?;
             }
-            None if self.follow => follow(&mut store, &self.job, context)?,
+            None if self.follow => follow(&mut store, &self.job, &mut Waiter::new(None), context)?,
             None if job.fence == 0 => diagnostics::note(&not_started(&job)),
             None => {
                 let fence = choose(&mut store, &job, None)?;
@@ -131,16 +131,15 @@ fn print_document(store: &mut Store, job: &Job, attempt: Option<u32>, context: &
 }
 
 /// Prints the attempts of a job from the newest on, until the job has ended.
-fn follow(store: &mut Store, job: &JobRef, context: &Context) -> Result<()> {
+pub fn follow(store: &mut Store, job: &JobRef, waiter: &mut Waiter, context: &Context) -> Result<()> {
     let mut printed = 0;
-    let mut waiter = Waiter::new(None);
     loop {
         let marker = waiter.ask(store, Store::change_marker)?;
         let found = waiter.ask(store, |store| store.job(job))?;
         // A job that waits for its next attempt shows the last one; a job that was given back has none.
         if found.fence > printed {
             printed = found.fence;
-            if let Some(attempt) = print_attempt(store, job, found.fence, Some(&mut waiter), context)? {
+            if let Some(attempt) = print_attempt(store, job, found.fence, Some(waiter), context)? {
                 let after = waiter.ask(store, |store| store.job(job))?;
                 if after.fence == printed && !after.state.is_final() {
                     let next = match after.due_at {

@@ -20,6 +20,7 @@ mod purge;
 mod queue;
 mod release;
 mod retry;
+mod run;
 mod show;
 mod status;
 mod version;
@@ -31,6 +32,7 @@ use crate::registry::{Entry, command};
 /// All commands, in the order of the help.
 pub static COMMANDS: &[Entry] = &[
     command::<enqueue::EnqueueArgs>("enqueue").harmless(),
+    command::<run::RunArgs>("run"),
     command::<init::InitArgs>("init"),
     command::<list::ListArgs>("list").harmless(),
     command::<show::ShowArgs>("show").harmless(),

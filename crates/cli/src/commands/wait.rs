@@ -34,8 +34,10 @@ pub struct WaitArgs {
     timeout: Option<Duration>,
 }
 
-/// Interval between looks for a change of the store, which are cheap.
+/// Longest interval between looks for a change of the store, which are cheap.
 const POLL: Duration = Duration::from_millis(100);
+/// The first interval: what ends at once is seen at once. Each one is twice as long as the one before.
+const FIRST_POLL: Duration = Duration::from_millis(5);
 /// Interval between looks whether a node serves the queue.
 const LOOK: Duration = Duration::from_secs(2);
 /// Jobs named in the message of a timeout.
@@ -153,6 +155,8 @@ fn status(store: &mut Store, job: &Job) -> Result<Exit, StoreError> {
 /// A wait for changes of the store, with its time limit and the notes it has printed.
 pub struct Waiter {
     until: Option<Instant>,
+    /// The next pause between looks.
+    poll: Duration,
     /// Queues without a node, which a note has said.
     unserved: HashSet<QueueName>,
     /// Paused queues, which a note has said.
@@ -165,10 +169,18 @@ impl Waiter {
     pub fn new(timeout: Option<Duration>) -> Waiter {
         Waiter {
             until: timeout.and_then(|timeout| Instant::now().checked_add(timeout)),
+            poll: FIRST_POLL,
             unserved: HashSet::new(),
             paused: HashSet::new(),
             looked: None,
         }
+    }
+
+    /// Looks for nodes after this time, at most [`LOOK`], and not at once: before, a job may have ended.
+    #[must_use]
+    pub fn looking_after(mut self, time: Duration) -> Waiter {
+        self.looked = Instant::now().checked_sub(LOOK.saturating_sub(time));
+        self
     }
 
     /// Waits until the store has changed since the marker was read. Prints a note if nothing will start the job. Returns
@@ -271,7 +283,8 @@ impl Waiter {
         if left.is_zero() {
             return false;
         }
-        thread::sleep(left.min(POLL));
+        thread::sleep(left.min(self.poll));
+        self.poll = (self.poll * 2).min(POLL);
         true
     }
 }

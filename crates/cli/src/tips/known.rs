@@ -77,7 +77,7 @@ const COMMANDS: &[(&str, &str)] = &[
         "see `queuectl dlq:retry --help` for dead jobs, `queuectl retry --help` for others",
     ),
     (
-        "start run work daemon process consume worker:run worker:launch worker:up worker:begin worker:daemon \
+        "start work daemon process consume worker:run worker:launch worker:up worker:begin worker:daemon \
          worker:restart worker:scale",
         "a node runs the jobs: see `queuectl worker:start --help`",
     ),

@@ -52,6 +52,8 @@ mod postgres;
 mod projects;
 mod purge;
 mod queues;
+#[cfg(unix)]
+mod run;
 #[cfg(target_os = "linux")]
 mod secrets;
 #[cfg(unix)]

@@ -74,18 +74,12 @@ fn option(field: &'static Field<JobSpec>) -> Arg {
         .help(field.about)
         .conflicts_with_all(field.excludes)
         .value_parser(move |text: &str| part(field, text));
-    let arg = match field.form {
+    match field.form {
         Form::Whole(..) | Form::Decimal(..) => arg.allow_negative_numbers(true),
         Form::Command(_) | Form::Text(_) | Form::Duration(_) | Form::Time(_) => arg.allow_hyphen_values(true),
         Form::Variables(_) => arg.action(ArgAction::Append),
         Form::Flag(_) => arg.action(ArgAction::SetTrue),
         Form::Word(_) | Form::Object(_) => arg,
-    };
-    // Each job of many has its own.
-    if ["id", "command"].contains(&field.name) {
-        arg.conflicts_with("from")
-    } else {
-        arg
     }
 }
 
@@ -153,7 +147,7 @@ mod tests {
 
     fn options(words: &[&str]) -> ClapResult<JobSpec> {
         let words = std::iter::once(&"enqueue").chain(words);
-        let command = JobOptions::augment_args(Command::new("enqueue").arg(Arg::new("from").long("from")));
+        let command = JobOptions::augment_args(Command::new("enqueue"));
         let matches = command.try_get_matches_from(words)?;
         Ok(JobOptions::from_arg_matches(&matches)?.spec)
     }
@@ -197,7 +191,6 @@ mod tests {
             (&["--backoff-base", "-1"], "expected a number from 1 to 3600"),
             (&["--delay", "-5"], "is not a length of time"),
             (&["--delay=5", "--run-at=18:00"], "cannot be used with"),
-            (&["--id=a", "--from=x"], "cannot be used with"),
             (&["--payload", "[1]"], "not a JSON object"),
         ] {
             let said = options(words).unwrap_err().to_string();

@@ -1,5 +1,5 @@
-//! What people mean by the words of `enqueue` beyond its grammar: options behind a command that cannot be a program's name,
-//! and `@FILE` as a file of jobs.
+//! What people mean by the words of `enqueue` and `run` beyond their grammar: options behind a command that cannot be a
+//! program's name, and `@FILE` as a file of jobs.
 
 use std::ffi::OsString;
 
@@ -15,21 +15,11 @@ const QUIET: &str =
     "-q is short for --quiet here, not for --queue: `--queue NAME` names a queue, and `--quiet` logs less";
 
 const STRAY: &str = "there are words after the command and its options; a program whose name has blanks in it, or begins \
-                     with @, is given after --: queuectl enqueue -- PROGRAM ARGUMENT...";
+                     with @, is given after --";
 
 impl Run for EnqueueArgs {
     fn reread(&mut self, words: &[OsString], is_again: bool) -> Result<Option<Vec<OsString>>, String> {
-        if is_again {
-            // The command was put behind its options, alone.
-            return match self.words.len() {
-                0 | 1 => Ok(None),
-                _ => Err(STRAY.to_owned()),
-            };
-        }
-        if says_quiet(self, words) {
-            return Err(QUIET.to_owned());
-        }
-        Ok(meant(self, words))
+        reread(&["enqueue"], &self.words, &mut self.exact, words, is_again)
     }
 
     fn run(self, context: &Context) -> Result<Exit> {
@@ -37,13 +27,41 @@ impl Run for EnqueueArgs {
     }
 }
 
-/// Whether the short option for less log stands among those of `enqueue`, which logs next to nothing: other tools name a
+/// Whether the word, the last one, stands for a file of jobs and not for a program.
+pub fn names_file(word: &str, words: &[OsString]) -> bool {
+    let before = words.len().checked_sub(2).and_then(|at| words.get(at));
+    is_file(word) && before.is_none_or(|before| before != "--")
+}
+
+/// Rereads the command line of the command with these names, whose arguments begin with a job's command, as [`Run::reread`] does.
+/// `typed` is that command with its arguments, `exact` becomes true if it stands behind `--`.
+pub fn reread(
+    names: &[&str],
+    typed: &[String],
+    exact: &mut bool,
+    words: &[OsString],
+    is_again: bool,
+) -> Result<Option<Vec<OsString>>, String> {
+    if is_again {
+        // The command was put behind its options, alone.
+        return match typed.len() {
+            0 | 1 => Ok(None),
+            _ => Err(format!("{STRAY}: queuectl {} -- PROGRAM ARGUMENT...", names[0])),
+        };
+    }
+    if says_quiet(names, typed, words) {
+        return Err(QUIET.to_owned());
+    }
+    Ok(meant(typed, exact, words))
+}
+
+/// Whether the short option for less log stands among those of the command, which logs next to nothing: other tools name a
 /// queue by it, whose name would then be the command.
-fn says_quiet(enqueue: &EnqueueArgs, words: &[OsString]) -> bool {
-    let before = words.len().saturating_sub(enqueue.words.len());
+fn says_quiet(names: &[&str], typed: &[String], words: &[OsString]) -> bool {
+    let before = words.len().saturating_sub(typed.len());
     let options: Vec<&OsString> = words[..before]
         .iter()
-        .skip_while(|word| *word != "enqueue")
+        .skip_while(|word| !names.iter().any(|name| *word == name))
         .collect();
     options.windows(2).any(|pair| {
         let value = pair[0] == "--stdin" || pair[0] == "--command";
@@ -51,15 +69,14 @@ fn says_quiet(enqueue: &EnqueueArgs, words: &[OsString]) -> bool {
     })
 }
 
-/// The command line that was meant, where the words of an `enqueue` say so: options after a command that can be no
-/// program's name are options, and `@FILE` is a file of jobs. After `--` every word is what it is.
-fn meant(enqueue: &mut EnqueueArgs, words: &[OsString]) -> Option<Vec<OsString>> {
-    let typed = &enqueue.words;
+/// The command line that was meant, where its words say so: options after a command that can be no program's name are
+/// options, and `@FILE` is a file of jobs. After `--` every word is what it is.
+fn meant(typed: &[String], exact: &mut bool, words: &[OsString]) -> Option<Vec<OsString>> {
     let (before, command) = words.split_at(words.len().checked_sub(typed.len())?);
     let (first, rest) = command.split_first()?;
     let name = typed.first()?;
     if before.last().is_some_and(|word| word == "--") {
-        enqueue.exact = true;
+        *exact = true;
         return None;
     }
     let options = typed
