@@ -179,13 +179,18 @@ fn classify_store(error: &StoreError) -> Exit {
         | StoreError::BadParameter(_)
         | StoreError::NoFile
         | StoreError::NotWithin(_)
+        | StoreError::BadSchedule { .. }
         | StoreError::LongPath { .. } => Exit::USAGE,
-        StoreError::NoSuchJob(_) | StoreError::NoSuchNode(_) => Exit::NOT_FOUND,
+        StoreError::NoSuchJob(_) | StoreError::NoSuchNode(_) | StoreError::NoSuchSchedule(_) => {
+            Exit::NOT_FOUND
+        }
         StoreError::NameTaken { .. }
         | StoreError::Refused { .. }
         | StoreError::LeftAlone { .. }
         | StoreError::NodesLive
         | StoreError::TooMany { .. }
+        | StoreError::ScheduleTaken(_)
+        | StoreError::TooManySchedules
         | StoreError::NotEmpty
         | StoreError::Exists(_) => Exit::CONFLICT,
         StoreError::Missing
@@ -199,6 +204,7 @@ fn classify_store(error: &StoreError) -> Exit {
         | StoreError::CopyDiffers
         | StoreError::Encoding(_)
         | StoreError::NoPostgres(_)
+        | StoreError::UnreadableTick { .. }
         | StoreError::Unreadable { .. } => Exit::STORE_UNUSABLE,
         StoreError::File { .. } => Exit::STORE_UNAVAILABLE,
         StoreError::MaybeStored { .. } => Exit::UNSURE,

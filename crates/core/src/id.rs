@@ -168,6 +168,14 @@ name_type! {
     QueueName, "queue name"
 }
 name_type! {
+    /// The name of a schedule.
+    ScheduleName, "schedule name"
+}
+name_type! {
+    /// Whose file a schedule came from.
+    OwnerName, "owner name"
+}
+name_type! {
     /// The name of an executor plugin, such as `shell`. Also part of a file name, so it has no `/`, `:` or `.`.
     ExecutorName, "executor name"
 }
@@ -187,6 +195,18 @@ impl JobName {
 impl QueueName {
     fn check(name: &str) -> Result<(), IdError> {
         check("queue name", name)
+    }
+}
+
+impl ScheduleName {
+    fn check(name: &str) -> Result<(), IdError> {
+        check("schedule name", name)
+    }
+}
+
+impl OwnerName {
+    fn check(name: &str) -> Result<(), IdError> {
+        check("owner name", name)
     }
 }
 

@@ -91,3 +91,7 @@ pub const PAUSE_AFTER: Whole = Whole { min: 1, max: 1000 };
 pub const BACKFILL_TICKS: usize = 1000;
 /// Waiting runs of a schedule that queues them; a tick above that is skipped.
 pub const QUEUED_RUNS: usize = 100;
+/// How late a tick may be made and still be on time, in ms.
+pub const TICK_ON_TIME: u64 = 5000;
+/// How late the newest tick may be made without counting as missed, in ms.
+pub const TICK_LATE: u64 = 60_000;

@@ -5,6 +5,7 @@
 
 mod backoff;
 pub mod cron;
+pub mod plan;
 mod prefetch;
 mod retry;
 

@@ -3,7 +3,8 @@
 use std::io;
 use std::path::PathBuf;
 
-use queuectl_core::Refused;
+use queuectl_core::limits::SCHEDULES;
+use queuectl_core::{Refused, Timestamp};
 
 /// Why the database could not do what it was asked. These can pass: the caller may try again later.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -253,6 +254,35 @@ pub enum StoreError {
         "a node is running on this queue; stop it first (`queuectl worker:stop`), its jobs would wait for too long"
     )]
     NodesLive,
+    /// No such schedule.
+    #[error("there is no schedule '{0}'; `queuectl schedule:list` shows the schedules there are")]
+    NoSuchSchedule(String),
+    /// The name is in use.
+    #[error(
+        "there is already a schedule '{0}'; change it with `queuectl schedule:edit {0}`, or choose another name"
+    )]
+    ScheduleTaken(String),
+    /// A part of a schedule is wrong.
+    #[error("schedule '{name}': {problem}")]
+    BadSchedule {
+        /// The schedule.
+        name: String,
+        /// What is wrong.
+        problem: String,
+    },
+    /// Over [`SCHEDULES`].
+    #[error("a queue's store has at most {SCHEDULES} schedules; remove some with `queuectl schedule:remove`")]
+    TooManySchedules,
+    /// A tick with a result that this version does not know.
+    #[error(
+        "the tick of schedule '{schedule}' at {at} was written by another version; this one cannot read it"
+    )]
+    UnreadableTick {
+        /// The schedule.
+        schedule: String,
+        /// The tick's time.
+        at: Timestamp,
+    },
     /// No such node.
     #[error("there is no node {0}; `queuectl worker:list` shows the nodes there are")]
     NoSuchNode(i64),

@@ -49,6 +49,7 @@ pub use ops::list::Page;
 pub use ops::migrate::{Migrated, migrate, migrations};
 pub use ops::only::Only;
 pub use ops::purge::{PurgeFilter, Purged};
+pub use ops::schedules::{Backfilled, ScheduleChange, TickOf, Ticked};
 pub use ops::status::QueueCount;
 pub use postgres::transactional::enqueue_within;
 pub use state_dir::NodeGuard;
@@ -62,7 +63,12 @@ pub use types::pause::Pause;
 /// The statements that run on every cycle of a dispatcher on SQLite, for tests that read their query plans.
 #[doc(hidden)]
 pub fn hot_statements() -> Vec<(&'static str, &'static str)> {
-    [sqlite::statements::all(), backend::statements::all()].concat()
+    [
+        sqlite::statements::all(),
+        backend::statements::all(),
+        ops::schedules::statements(),
+    ]
+    .concat()
 }
 
 /// The same on PostgreSQL.

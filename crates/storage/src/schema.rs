@@ -100,3 +100,42 @@ diesel::allow_tables_to_appear_in_same_query!(jobs, payloads);
 
 /// Where SQLite has the number of the store: among the settings, under a name that no setting has.
 pub const NUMBER_KEY: &str = ":store";
+
+diesel::table! {
+    schedules (name) {
+        name -> Text,
+        expression -> Text,
+        zone -> Text,
+        template -> Text,
+        missed -> SmallInt,
+        missed_ms -> BigInt,
+        overlap -> SmallInt,
+        jitter_ms -> Nullable<BigInt>,
+        pause_after -> Nullable<Integer>,
+        owner -> Nullable<Text>,
+        start_at -> BigInt,
+        next_due -> Nullable<BigInt>,
+        paused_at -> Nullable<BigInt>,
+        paused_reason -> Nullable<Text>,
+        runs -> Text,
+        dead_runs -> Integer,
+        tick_rows -> BigInt,
+        seen_at -> BigInt,
+        created_at -> BigInt,
+        updated_at -> BigInt,
+    }
+}
+
+diesel::table! {
+    ticks (schedule, at) {
+        schedule -> Text,
+        at -> BigInt,
+        result -> SmallInt,
+        made_at -> BigInt,
+        job_id -> Nullable<BigInt>,
+        reason -> Nullable<Text>,
+        count -> Integer,
+        more -> Bool,
+        last_at -> BigInt,
+    }
+}

@@ -50,6 +50,8 @@ pub struct CopyView {
     pub outputs: u64,
     /// Settings that were set.
     pub settings: u64,
+    /// Schedules, with their ticks.
+    pub schedules: u64,
 }
 
 /// The schema, and what it lacks or lacked.

@@ -27,4 +27,46 @@ CREATE TABLE queues (
     CHECK ((paused_at IS NULL) = (paused_until IS NULL))
 );
 
+-- Schedules
+--
+-- What makes jobs at given times, as on SQLite.
+CREATE TABLE schedules (
+    name          TEXT     COLLATE "C" PRIMARY KEY,
+    expression    TEXT     NOT NULL,
+    zone          TEXT     NOT NULL,
+    template      TEXT     NOT NULL,
+    missed        SMALLINT NOT NULL,
+    missed_ms     BIGINT   NOT NULL,
+    overlap       SMALLINT NOT NULL,
+    jitter_ms     BIGINT,
+    pause_after   INTEGER,
+    owner         TEXT     COLLATE "C",
+    start_at      BIGINT   NOT NULL,
+    next_due      BIGINT,
+    paused_at     BIGINT,
+    paused_reason TEXT,
+    runs          TEXT     NOT NULL,
+    dead_runs     INTEGER  NOT NULL,
+    tick_rows     BIGINT   NOT NULL,
+    seen_at       BIGINT   NOT NULL,
+    created_at    BIGINT   NOT NULL,
+    updated_at    BIGINT   NOT NULL
+) WITH (fillfactor = 70);
+CREATE INDEX schedules_due ON schedules (next_due) WHERE next_due IS NOT NULL AND paused_at IS NULL;
+
+-- What became of each tick, as on SQLite.
+CREATE TABLE ticks (
+    schedule TEXT     COLLATE "C" NOT NULL,
+    at       BIGINT   NOT NULL,
+    result   SMALLINT NOT NULL,
+    made_at  BIGINT   NOT NULL,
+    job_id   BIGINT,
+    reason   TEXT,
+    count    INTEGER  NOT NULL,
+    more     BOOLEAN  NOT NULL,
+    last_at  BIGINT   NOT NULL,
+    PRIMARY KEY (schedule, at)
+);
+CREATE INDEX ticks_job ON ticks (job_id) WHERE job_id IS NOT NULL;
+
 UPDATE store SET schema_version = 7;

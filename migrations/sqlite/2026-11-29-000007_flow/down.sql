@@ -1,3 +1,5 @@
+DROP TABLE ticks;
+DROP TABLE schedules;
 DROP TABLE queues;
 -- A blocked job has no place in the older schema: it becomes ready.
 UPDATE jobs SET state = 1 WHERE state = 0;

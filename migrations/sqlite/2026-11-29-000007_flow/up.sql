@@ -32,4 +32,56 @@ CREATE TABLE queues (
     CHECK ((paused_at IS NULL) = (paused_until IS NULL))
 ) STRICT, WITHOUT ROWID;
 
+-- Schedules
+--
+-- What makes jobs at given times.
+-- - template: the job that each tick makes, as JSON
+-- - missed, overlap: `core::schedule`
+-- - start_at: from when an `@every` counts
+-- - next_due: the first tick that is not accounted for; NULL if there is none to come
+-- - runs: the numbers of jobs not known to have ended, with blanks between them
+-- - dead_runs: dead runs in a row, as far as the last tick saw
+-- - seen_at: when a node last looked at it
+-- - tick_rows: about how many rows it has in ticks
+CREATE TABLE schedules (
+    name          TEXT    PRIMARY KEY,
+    expression    TEXT    NOT NULL,
+    zone          TEXT    NOT NULL,
+    template      TEXT    NOT NULL,
+    missed        INTEGER NOT NULL,
+    missed_ms     INTEGER NOT NULL,
+    overlap       INTEGER NOT NULL,
+    jitter_ms     INTEGER,
+    pause_after   INTEGER,
+    owner         TEXT,
+    start_at      INTEGER NOT NULL,
+    next_due      INTEGER,
+    paused_at     INTEGER,
+    paused_reason TEXT,
+    runs          TEXT    NOT NULL,
+    dead_runs     INTEGER NOT NULL,
+    tick_rows     INTEGER NOT NULL,
+    seen_at       INTEGER NOT NULL,
+    created_at    INTEGER NOT NULL,
+    updated_at    INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE INDEX schedules_due ON schedules (next_due) WHERE next_due IS NOT NULL AND paused_at IS NULL;
+
+-- What became of each tick. The key is what keeps two nodes from making one tick's job twice. A row outlives its job.
+-- - result: `core::schedule::TickResult`
+-- - count: how many it stands for, in a row from `at` to `last_at`; more: there were more than were counted
+CREATE TABLE ticks (
+    schedule TEXT    NOT NULL,
+    at       INTEGER NOT NULL,
+    result   INTEGER NOT NULL,
+    made_at  INTEGER NOT NULL,
+    job_id   INTEGER,
+    reason   TEXT,
+    count    INTEGER NOT NULL,
+    more     INTEGER NOT NULL CHECK (more IN (0, 1)),
+    last_at  INTEGER NOT NULL,
+    PRIMARY KEY (schedule, at)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX ticks_job ON ticks (job_id) WHERE job_id IS NOT NULL;
+
 PRAGMA user_version = 7;

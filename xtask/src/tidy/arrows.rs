@@ -13,7 +13,10 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("crates/libpq", &[]),
     ("crates/plugin-api", &[]),
     ("crates/sys", &[]),
-    ("crates/storage", &["crates/core", "crates/sys"]),
+    (
+        "crates/storage",
+        &["crates/core", "crates/scheduler", "crates/sys"],
+    ),
     ("crates/scheduler", &["crates/core"]),
     (
         "crates/executor",

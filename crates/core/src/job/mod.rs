@@ -7,6 +7,7 @@ mod payload;
 mod secrets;
 mod spec;
 mod stored;
+mod to_json;
 mod valid;
 
 pub use form::{Field, Form};

@@ -18,7 +18,7 @@ mod tests;
 pub use error::{CronError, FieldName};
 pub use expr::Expr;
 pub use next::next_tick;
-pub use window::{Missed, missed};
+pub use window::{Missed, Older, missed};
 
 /// A time zone with the rules of the IANA database.
 pub type Zone = jiff::tz::TimeZone;

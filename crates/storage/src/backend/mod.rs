@@ -12,8 +12,8 @@ use std::time::Duration;
 use queuectl_core::settings::Durability;
 use queuectl_core::{Gates, JobId, JobRef, NodeId, Settings, State, Timestamp, ValidJob};
 
-pub use self::connection::Db;
 pub(crate) use self::connection::on_any;
+pub use self::connection::{AnySql, Db};
 use crate::StoreError;
 use crate::clock::StoreClock;
 use crate::counts::Deltas;
@@ -163,6 +163,9 @@ pub trait Dialect {
     /// Stores payloads of jobs that are there.
     fn insert_payloads(&mut self, jobs: Vec<i64>, payloads: Vec<String>) -> Result<(), StoreError>;
 
+    /// Has others wait who make ticks or change schedules until this transaction has ended.
+    fn lock_schedules(&mut self) -> Result<(), StoreError>;
+
     /// The newest number that a table has given.
     fn last_number(&mut self, table: &str) -> Result<i64, StoreError>;
 
@@ -204,6 +207,8 @@ pub struct ControlRequests {
     pub settings: Settings,
     /// The clock that due times go by, as it was at that moment.
     pub clock: StoreClock,
+    /// When the next tick of a schedule comes.
+    pub next_tick: Option<Timestamp>,
 }
 
 /// What a check found.

@@ -118,6 +118,11 @@ statements! { AnySql, Db;
         "SELECT id, fence FROM jobs WHERE node_id = ? AND cancel_requested = TRUE"
     }
 
+    /// When the next tick of a schedule comes.
+    NextTick {} -> (BigInt,) {
+        "SELECT next_due FROM schedules WHERE next_due IS NOT NULL AND paused_at IS NULL ORDER BY next_due LIMIT 1"
+    }
+
     /// Sets a setting.
     StoreSetting { key: String as Text, value: String as Text } -> () {
         "INSERT INTO settings (key, value) VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value"

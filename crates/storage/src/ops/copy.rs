@@ -13,9 +13,10 @@ use diesel::dsl::sql;
 use diesel::prelude::*;
 use diesel::sql_types::BigInt;
 
+use super::schedules::copy::{self as of_schedules, Rows as ScheduleRows};
 use crate::backend::{Db, OpenMode, on_any};
 use crate::rows::{AttemptRow, JobRow, NodeRow};
-use crate::schema::{NUMBER_KEY, attempts, jobs, nodes, outputs, payloads, queues, settings};
+use crate::schema::{NUMBER_KEY, attempts, jobs, nodes, outputs, payloads, queues, schedules, settings};
 use crate::sqlite::{make, open};
 use crate::types::nodes::Wake;
 use crate::types::text::{Words, storable};
@@ -65,6 +66,8 @@ struct QueueRow {
 pub struct Copied {
     /// Settings that were set.
     pub settings: u64,
+    /// Schedules, with their ticks.
+    pub schedules: u64,
     /// Nodes that were not there any more but had jobs; the next node on the copy rescues those.
     pub nodes: u64,
     /// Jobs.
@@ -155,7 +158,12 @@ fn is_empty(conn: &mut Db) -> Result<bool, StoreError> {
     let jobs: Option<i64> = jobs::table.select(jobs::id).first(conn).optional()?;
     let nodes: Option<i64> = nodes::table.select(nodes::id).first(conn).optional()?;
     let has_settings = !settings_of(conn)?.is_empty() || !queues_of(conn)?.is_empty();
-    Ok(jobs.is_none() && nodes.is_none() && !has_settings && conn.dialect().last_number("jobs")? == 0)
+    let schedules: i64 = schedules::table.count().get_result(conn)?;
+    Ok(jobs.is_none()
+        && nodes.is_none()
+        && schedules == 0
+        && !has_settings
+        && conn.dialect().last_number("jobs")? == 0)
 }
 
 fn copy(from: &mut Db, to: &mut Db) -> Result<(Copied, Digest), StoreError> {
@@ -168,6 +176,13 @@ fn copy(from: &mut Db, to: &mut Db) -> Result<(Copied, Digest), StoreError> {
     let found = queues_of(from)?;
     digest.add_queues(&found);
     insert!(to, queues::table, found);
+    of_schedules::read(from, |rows| {
+        digest.add_schedules(&rows);
+        if let ScheduleRows::Schedules(rows) = &rows {
+            copied.schedules += rows.len() as u64;
+        }
+        of_schedules::write(to, rows)
+    })?;
     // To a node on the copy, the nodes of the original look dead. It shall rescue their jobs, but not kill processes
     // that may live on for the original.
     let mut found: Vec<NodeRow> = nodes::table
@@ -220,6 +235,7 @@ fn copy(from: &mut Db, to: &mut Db) -> Result<(Copied, Digest), StoreError> {
 struct Digest {
     settings: DefaultHasher,
     queues: DefaultHasher,
+    schedules: DefaultHasher,
     jobs: DefaultHasher,
     payloads: DefaultHasher,
     attempts: DefaultHasher,
@@ -231,6 +247,10 @@ impl Digest {
         let mut digest = Digest::default();
         digest.add_settings(&settings_of(conn)?);
         digest.add_queues(&queues_of(conn)?);
+        of_schedules::read(conn, |rows| {
+            digest.add_schedules(&rows);
+            Ok(())
+        })?;
         let mut after = i64::MIN;
         loop {
             let rows = read(conn, after)?;
@@ -258,6 +278,13 @@ impl Digest {
         hash(&mut self.queues, rows);
     }
 
+    fn add_schedules(&mut self, rows: &ScheduleRows) {
+        match rows {
+            ScheduleRows::Schedules(rows) => hash(&mut self.schedules, rows),
+            ScheduleRows::Ticks(rows) => hash(&mut self.schedules, rows),
+        }
+    }
+
     fn add_rows(&mut self, rows: &Rows) {
         hash(&mut self.jobs, &rows.jobs);
         hash(&mut self.payloads, &rows.payloads);
@@ -271,10 +298,11 @@ impl Digest {
         hash(&mut self.outputs, rows);
     }
 
-    fn finish(&self) -> [u64; 6] {
+    fn finish(&self) -> [u64; 7] {
         [
             &self.settings,
             &self.queues,
+            &self.schedules,
             &self.jobs,
             &self.payloads,
             &self.attempts,

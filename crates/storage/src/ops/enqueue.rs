@@ -2,8 +2,9 @@
 
 use queuectl_core::{JobId, Timestamp, ValidJob};
 
+use crate::backend::Db;
 use crate::types::nodes::Wake;
-use crate::{Store, StoreError};
+use crate::{Store, StoreError, postgres, sqlite};
 
 impl Store {
     /// Stores jobs in one transaction, all or none, and wakes the nodes. When this returns, the jobs survive a
@@ -19,5 +20,13 @@ impl Store {
         let ids = self.backend.insert(jobs, now)?;
         self.wake_all(Wake::Jobs);
         Ok(ids)
+    }
+}
+
+/// Stores jobs in a transaction that is the caller's; their numbers, in their order.
+pub(crate) fn insert(conn: &mut Db, jobs: &[ValidJob], now: Timestamp) -> Result<Vec<JobId>, StoreError> {
+    match conn {
+        Db::Sqlite(conn) => sqlite::enqueue::insert_all(conn, jobs, now),
+        Db::Postgres(conn) => Ok(postgres::enqueue::insert_all(conn, jobs, now)?.0),
     }
 }

@@ -26,11 +26,12 @@ macro_rules! failed_later {
 
 impl Store {
     /// Has jobs that failed later than `now` wait for as long as they were to wait, from `now` on. Returns how many there
-    /// were. To be called when a node begins, and when it finds the clock set back.
+    /// were; schedules go on at their next time, too. To be called when a node begins, and when it finds the clock set back.
     ///
     /// # Errors
     /// [`StoreError::Database`].
     pub fn heed_clock(&mut self, now: Timestamp) -> Result<usize, StoreError> {
+        self.heed_clock_in_schedules(now)?;
         // Looking disturbs nobody; mostly there is nothing to change.
         if !select(exists(failed_later!(now))).get_result::<bool>(self.conn()?)? {
             return Ok(0);

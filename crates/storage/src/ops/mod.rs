@@ -20,6 +20,7 @@ pub mod outputs;
 pub mod pause;
 pub mod purge;
 pub mod retry;
+pub mod schedules;
 pub mod settings;
 pub mod show;
 pub mod status;

@@ -16,8 +16,16 @@ pub fn read(conn: &mut PgConnection, node: NodeId) -> Result<ControlRequests, St
         node_id: node.0,
         runs_on: node.0,
     };
-    type Row = (i64, Option<i16>, Vec<String>, Vec<String>, Vec<i64>, Vec<i64>);
-    let (now, stop, keys, values, jobs, fences): Row = asks.get_result(conn)?;
+    type Row = (
+        i64,
+        Option<i16>,
+        Option<i64>,
+        Vec<String>,
+        Vec<String>,
+        Vec<i64>,
+        Vec<i64>,
+    );
+    let (now, stop, next_tick, keys, values, jobs, fences): Row = asks.get_result(conn)?;
     let stored = keys.iter().zip(&values);
     let jobs = jobs.into_iter().map(JobId);
     Ok(ControlRequests {
@@ -25,5 +33,6 @@ pub fn read(conn: &mut PgConnection, node: NodeId) -> Result<ControlRequests, St
         cancel: jobs.zip(fences).collect(),
         settings: Settings::from_stored(stored.map(|(key, value)| (key.as_str(), value.as_str()))),
         clock: StoreClock::server(Timestamp(now)),
+        next_tick: next_tick.map(Timestamp),
     })
 }

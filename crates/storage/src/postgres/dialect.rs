@@ -120,6 +120,11 @@ impl Dialect for PgConnection {
         Ok(())
     }
 
+    /// Readers go on; ticks come one node after the other, which lets the key of a tick refuse none of them.
+    fn lock_schedules(&mut self) -> Result<(), StoreError> {
+        Ok(self.batch_execute("LOCK TABLE schedules IN SHARE ROW EXCLUSIVE MODE")?)
+    }
+
     fn last_number(&mut self, table: &str) -> Result<i64, StoreError> {
         number(
             self,

@@ -84,12 +84,15 @@ statements! { Pg, PgConnection;
     Asks { node_id: i64 as BigInt, runs_on: i64 as BigInt } -> (
         BigInt,
         Nullable<SmallInt>,
+        Nullable<BigInt>,
         Array<Text>,
         Array<Text>,
         Array<BigInt>,
         Array<BigInt>,
     ) {
-        "SELECT now_ms(), (SELECT stop_requested FROM nodes WHERE id = ?), settings.keys, settings.texts, \
+        "SELECT now_ms(), (SELECT stop_requested FROM nodes WHERE id = ?), \
+         (SELECT next_due FROM schedules WHERE next_due IS NOT NULL AND paused_at IS NULL ORDER BY next_due LIMIT 1), \
+         settings.keys, settings.texts, \
          coalesce(cancel.ids, '{}'), coalesce(cancel.fences, '{}') FROM \
          (SELECT coalesce(array_agg(key ORDER BY key), '{}') AS keys, \
          coalesce(array_agg(value ORDER BY key), '{}') AS texts FROM settings) AS settings, \

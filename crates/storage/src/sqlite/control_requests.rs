@@ -1,10 +1,10 @@
-//! What other processes ask of a node: three reads of a file, which cost next to nothing.
+//! What other processes ask of a node: four reads of a file, which cost next to nothing.
 
 use diesel::prelude::*;
-use queuectl_core::{JobId, NodeId};
+use queuectl_core::{JobId, NodeId, Timestamp};
 
 use crate::StoreError;
-use crate::backend::statements::CancelRequested;
+use crate::backend::statements::{CancelRequested, NextTick};
 use crate::backend::{ControlRequests, Db};
 use crate::clock::StoreClock;
 use crate::rows;
@@ -20,10 +20,12 @@ pub fn read(conn: &mut Db, node: NodeId) -> Result<ControlRequests, StoreError> 
         .optional()?;
     let cancel: Vec<(i64, i64)> = CancelRequested { node_id: node.0 }.load(conn)?;
     let cancel = cancel.into_iter().map(|(id, fence)| (JobId(id), fence));
+    let next_tick: Option<(i64,)> = NextTick {}.get_result(conn).optional()?;
     Ok(ControlRequests {
         stop: stop_request(code.unwrap_or(0)),
         cancel: cancel.collect(),
         settings: rows::settings(conn)?,
         clock: StoreClock::system(),
+        next_tick: next_tick.map(|(due,)| Timestamp(due)),
     })
 }

@@ -106,6 +106,10 @@ impl Dialect for SqliteConnection {
         inserts::insert(self, &rows, |_, _| Ok(())).map_err(|(_, error)| error.into())
     }
 
+    fn lock_schedules(&mut self) -> Result<(), StoreError> {
+        Ok(())
+    }
+
     fn last_number(&mut self, table: &str) -> Result<i64, StoreError> {
         let sql = format!("SELECT coalesce(max(seq), 0) AS last FROM sqlite_sequence WHERE name = '{table}'");
         Ok(diesel::sql_query(sql).get_result::<Last>(self)?.last)

@@ -74,6 +74,17 @@ macro_rules! conformance_suite {
             stop_requests_reach_the_node_and_never_soften,
             counts_and_drain_questions,
             every_stored_change_matches_the_transition_table,
+            schedules_are_kept_as_given,
+            a_tick_makes_one_job_however_many_nodes_try,
+            without_the_key_ticks_are_made_twice,
+            jobs_of_ticks_know_their_schedule,
+            missed_ticks_follow_the_policy,
+            overlapping_ticks_follow_the_policy,
+            paused_schedules_account_for_their_ticks,
+            a_back_fill_makes_what_has_not_run,
+            a_clock_that_is_set_back_makes_no_tick_twice,
+            a_copy_has_the_schedules_and_their_ticks,
+            the_oldest_ticks_are_removed,
         }
     };
 }
@@ -90,6 +101,7 @@ mod operate;
 mod outcome;
 mod pause;
 mod scale;
+mod schedules;
 mod unreadable;
 
 pub use claim::*;
@@ -100,6 +112,7 @@ pub use operate::*;
 pub use outcome::*;
 pub use pause::*;
 pub use scale::*;
+pub use schedules::*;
 pub use unreadable::*;
 
 const NOW: Timestamp = Timestamp(1_000_000);

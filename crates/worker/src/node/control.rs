@@ -22,6 +22,8 @@ pub struct Requests {
     pub settings: Option<Settings>,
     /// The store's clock.
     pub clock: StoreClock,
+    /// When the next tick of a schedule comes.
+    pub next_tick: Option<Timestamp>,
     /// Whether the node is still in the store.
     pub fenced: bool,
 }
@@ -97,6 +99,7 @@ impl Control {
             cancel: asked.cancel,
             settings: (asked.settings != *settings).then_some(asked.settings),
             clock: asked.clock,
+            next_tick: asked.next_tick,
             fenced,
         };
         self.looked = Some(Instant::now());

@@ -8,7 +8,7 @@ use std::io;
 use std::rc::Rc;
 
 use queuectl_core::{JobId, NodeId, State};
-use queuectl_storage::{Claimed, Cycle, CycleResult, Location, Node, Record, StoreError};
+use queuectl_storage::{Claimed, Cycle, CycleResult, Location, Node, Record, StoreError, Ticked};
 
 use super::lease::Stage;
 use super::shutdown::Step;
@@ -111,6 +111,11 @@ pub enum NodeEvent<'a> {
     ClockSetBack {
         /// Of how many jobs.
         jobs: usize,
+    },
+    /// Ticks of schedules came.
+    Ticked {
+        /// What was made.
+        ticked: &'a Ticked,
     },
     /// The user has changed settings.
     SettingsChanged,

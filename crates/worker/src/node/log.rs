@@ -2,7 +2,7 @@
 
 use queuectl_core::limits::SYSTEM_FAILURES;
 use queuectl_core::{Attempt, OutcomeKind, State, show_short};
-use queuectl_storage::{Claimed, Record};
+use queuectl_storage::{Claimed, Record, Ticked};
 use tracing::{debug, error, info, trace, warn};
 
 use super::events::{NodeEvent, Subscriber};
@@ -83,6 +83,7 @@ impl Subscriber for Log {
             NodeEvent::ClockSetBack { jobs } => {
                 warn!(jobs, "the clock was set back; moved waiting retries forward");
             }
+            NodeEvent::Ticked { ticked } => ticks(ticked),
             NodeEvent::SettingsChanged => info!("settings changed"),
             NodeEvent::NodeRescued {
                 dead,
@@ -161,6 +162,19 @@ fn stopping(step: Step, running: usize) {
         Step::GiveBack => info!(running, "finishing running jobs; Ctrl-C again stops them"),
         Step::Stop => info!(running, "stopping running jobs; Ctrl-C again kills them"),
         Step::Kill => info!(running, "killing running jobs"),
+    }
+}
+
+fn ticks(ticked: &Ticked) {
+    let Ticked { jobs, skipped, .. } = *ticked;
+    if jobs + skipped > 0 {
+        debug!(jobs, skipped, "ticks of schedules");
+    }
+    for (schedule, reason) in &ticked.unable {
+        error!(%schedule, "cannot make the ticks of a schedule here: {reason}");
+    }
+    for (schedule, reason) in &ticked.paused {
+        warn!(%schedule, "schedule paused: {reason}");
     }
 }
 

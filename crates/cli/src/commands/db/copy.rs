@@ -12,7 +12,7 @@ use crate::registry::Run;
 /// Copy a queue, within or between SQLite and PostgreSQL
 #[derive(Debug, Args)]
 #[command(after_help = "\
-Copies jobs, attempts, the stored part of their output, and settings, then reads everything back and compares it. The \
+Copies jobs, attempts, the stored part of their output, settings, and schedules with their ticks, then reads everything back and compares it. The \
 target must be empty or not exist. No node may run on the source. The first node on the copy rescues jobs that were \
 running when a node died. Files with long output stay where they are.
 
@@ -41,10 +41,11 @@ impl Run for CopyArgs {
             attempts: copied.attempts,
             outputs: copied.outputs,
             settings: copied.settings,
+            schedules: copied.schedules,
         };
         let line = format!(
-            "copied {} jobs, {} attempts, {} outputs and {} settings to {}, and compared them",
-            view.jobs, view.attempts, view.outputs, view.settings, view.to
+            "copied {} jobs, {} attempts, {} outputs, {} settings and {} schedules to {}, and compared them",
+            view.jobs, view.attempts, view.outputs, view.settings, view.schedules, view.to
         );
         context.output.done(&view, &line);
         Ok(Exit::OK)

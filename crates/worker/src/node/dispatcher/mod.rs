@@ -71,6 +71,10 @@ pub struct Dispatcher {
     maybe_work: bool,
     /// When it will have, as far as that is known.
     next_due: Option<Timestamp>,
+    /// When the next tick of a schedule comes, as far as that is known.
+    next_tick: Option<Timestamp>,
+    /// Until when ticks are left to other nodes, after one that this machine could not make.
+    unable_until: Option<Timestamp>,
 }
 
 impl Dispatcher {
@@ -122,6 +126,8 @@ impl Dispatcher {
             outage: Outage::default(),
             maybe_work: true,
             next_due: None,
+            next_tick: None,
+            unable_until: None,
             context: Context {
                 node,
                 settings,
@@ -228,6 +234,10 @@ impl Dispatcher {
             self.recorder.next(self.may_linger()),
             None,
             None,
+            // Also with all slots taken: whether a run overlaps depends on when its tick is made.
+            self.next_tick
+                .filter(|_| context.phase.is_working())
+                .map(|tick| now + tick.since(context.clock.now())),
         ];
         if self.wants() > 0 {
             times[4] = self.maybe_work.then_some(now);

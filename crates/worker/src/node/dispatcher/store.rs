@@ -1,6 +1,7 @@
 //! What the dispatcher does with the store: requests, rescue, housekeeping and the cycle, and what follows if it fails.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use queuectl_core::{Clock, JobId, Timestamp};
 use queuectl_executor::RunKey;
@@ -14,6 +15,9 @@ use crate::node::decide::{self, Subject};
 use crate::node::events::NodeEvent;
 use crate::node::recorder::{Recorded, Reply};
 use crate::node::shutdown::{Phase, Step};
+
+/// How long schedules that this machine cannot make ticks of are left alone.
+const UNABLE_PAUSE: Duration = Duration::from_secs(5);
 
 impl Dispatcher {
     /// Does everything that needs the store, unless it failed a moment ago.
@@ -57,11 +61,36 @@ impl Dispatcher {
             self.maybe_work =
                 self.maybe_work || scan.rescued > 0 || self.store.has_work(&self.options.queues, now)?;
         }
+        // Before anything that may take long.
+        self.make_ticks(now)?;
         if self.context.phase.is_working() {
             self.housekeeping.run(&mut self.store, &self.context, now)?;
         }
         self.cycle(now)?;
         Ok(())
+    }
+
+    /// Makes the ticks of schedules that have come, unless another node did.
+    fn make_ticks(&mut self, now: Timestamp) -> Result<(), StoreError> {
+        if !self.context.phase.is_working() || self.next_tick.is_none_or(|tick| tick > now) {
+            return Ok(());
+        }
+        let mut ticked = self.store.tick(now)?;
+        self.maybe_work |= ticked.jobs > 0;
+        // Those stay due; another node may know their time zones.
+        let unable = !ticked.unable.is_empty();
+        if self.unable_until.is_some() {
+            // It has been said.
+            ticked.unable.clear();
+        }
+        self.context.events.emit(&NodeEvent::Ticked { ticked: &ticked });
+        self.unable_until = unable.then(|| now.after(UNABLE_PAUSE));
+        self.set_next_tick(ticked.next);
+        Ok(())
+    }
+
+    fn set_next_tick(&mut self, next: Option<Timestamp>) {
+        self.next_tick = next.map(|next| self.unable_until.map_or(next, |until| next.max(until)));
     }
 
     /// One cycle, if there is reason for one.
@@ -194,6 +223,7 @@ impl Dispatcher {
 
     fn take_requests(&mut self, requests: Requests) -> Result<(), NodeError> {
         self.context.clock = requests.clock;
+        self.set_next_tick(requests.next_tick);
         if requests.fenced {
             return Err(NodeError::Fenced(self.context.node));
         }

@@ -1,0 +1,151 @@
+//! Jobs that somebody asks for: a run now, and those of times that have passed. Neither moves the schedule.
+
+use diesel::prelude::*;
+use queuectl_core::limits::BACKFILL_TICKS;
+use queuectl_core::schedule::TickResult;
+use queuectl_core::{JobId, ScheduleName, Timestamp};
+use queuectl_scheduler::cron::next_tick;
+
+use super::edit::{bad, find};
+use super::make::{NewTick, enter, make_job, trim};
+use super::rows::{ScheduleRow, TickRow};
+use super::tick::{follow, store};
+use crate::backend::Db;
+use crate::schema::ticks;
+use crate::types::nodes::Wake;
+use crate::{Store, StoreError};
+
+/// What a back-fill did.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Backfilled {
+    /// The times for which a job was made, with its number.
+    pub made: Vec<(Timestamp, JobId)>,
+    /// Times for which there was a job already.
+    pub had_run: u32,
+}
+
+impl Store {
+    /// Makes a job of the schedule now, also while it is paused. Returns its number.
+    ///
+    /// # Errors
+    /// [`StoreError::NoSuchSchedule`]; [`StoreError::BadSchedule`].
+    pub fn run_schedule(&mut self, name: &ScheduleName, now: Timestamp) -> Result<JobId, StoreError> {
+        let id = self.change(|conn| {
+            let mut row = find(conn, name)?;
+            let understood = row.understand(now).map_err(|fault| bad(name, fault))?;
+            let mut at = now;
+            while !enter(conn, &mut row, &NewTick::one(at, TickResult::Manual), now)? {
+                at = Timestamp(at.0 + 1);
+            }
+            let id = make(conn, name, &understood.spec, at, TickResult::Manual, now)?;
+            follow(&mut row, id);
+            trim(conn, &mut row)?;
+            store(conn, &mut row, now)?;
+            Ok(id)
+        })?;
+        self.wake_all(Wake::Jobs);
+        Ok(id)
+    }
+
+    /// Makes the jobs of the ticks from one time to another, both included, that have none. They do not count for the
+    /// schedule's overlap.
+    ///
+    /// # Errors
+    /// [`StoreError::NoSuchSchedule`]; [`StoreError::BadSchedule`], also if there are more than [`BACKFILL_TICKS`].
+    pub fn backfill_schedule(
+        &mut self,
+        name: &ScheduleName,
+        from: Timestamp,
+        to: Timestamp,
+        now: Timestamp,
+    ) -> Result<Backfilled, StoreError> {
+        let done = self.change(|conn| {
+            let mut row = find(conn, name)?;
+            let understood = row.understand(now).map_err(|fault| bad(name, fault))?;
+            // What has not come is the schedule's own.
+            let to = to.min(now).min(row.due().map_or(now, |due| Timestamp(due.0 - 1)));
+            let next = |after| next_tick(&understood.expr, &understood.zone, row.start(), after);
+            let mut times = Vec::new();
+            let mut at = next(Timestamp(from.0.saturating_sub(1)));
+            while let Some(time) = at.filter(|time| *time <= to) {
+                if times.len() == BACKFILL_TICKS {
+                    return Err(StoreError::BadSchedule {
+                        name: name.to_string(),
+                        problem: format!(
+                            "these are more than {BACKFILL_TICKS} ticks; fill a part of the time, then the next"
+                        ),
+                    });
+                }
+                times.push(time);
+                at = next(time);
+            }
+            let afters: Vec<Option<Timestamp>> = times.iter().map(|time| next(*time)).collect();
+            let mut done = Backfilled::default();
+            for (at, after) in times.into_iter().zip(afters) {
+                if !make_room(conn, &mut row, at, after, now)? {
+                    done.had_run += 1;
+                    continue;
+                }
+                let id = make(conn, name, &understood.spec, at, TickResult::Backfill, now)?;
+                done.made.push((at, id));
+            }
+            store(conn, &mut row, now)?;
+            Ok(done)
+        })?;
+        self.wake_all(Wake::Jobs);
+        Ok(done)
+    }
+}
+
+fn make(
+    conn: &mut Db,
+    name: &ScheduleName,
+    spec: &queuectl_core::schedule::ScheduleSpec,
+    at: Timestamp,
+    result: TickResult,
+    now: Timestamp,
+) -> Result<JobId, StoreError> {
+    make_job(conn, spec, at, result, now)?.map_err(|error| StoreError::BadSchedule {
+        name: name.to_string(),
+        problem: error.to_string(),
+    })
+}
+
+/// Enters a tick, in the place of one that was skipped. False if it had run.
+fn make_room(
+    conn: &mut Db,
+    row: &mut ScheduleRow,
+    at: Timestamp,
+    after: Option<Timestamp>,
+    now: Timestamp,
+) -> Result<bool, StoreError> {
+    if enter(conn, row, &NewTick::one(at, TickResult::Backfill), now)? {
+        return Ok(true);
+    }
+    row.tick_rows -= 1;
+    let found: TickRow = ticks::table
+        .find((row.name.as_str(), at.0))
+        .select(TickRow::as_select())
+        .get_result(conn)?;
+    if found.job_id.is_some() {
+        return Ok(false);
+    }
+    diesel::delete(ticks::table.find((row.name.as_str(), at.0))).execute(conn)?;
+    // A row that stands for several: the others begin with the next one.
+    if let Some(after) = after.filter(|after| found.count > 1 && after.0 <= found.last_at) {
+        let rest = TickRow {
+            at: after.0,
+            count: found.count - 1,
+            ..found
+        };
+        let taken: i64 = ticks::table
+            .filter(ticks::schedule.eq(rest.schedule.clone()))
+            .filter(ticks::at.eq(after.0))
+            .count()
+            .get_result(conn)?;
+        if taken == 0 {
+            diesel::insert_into(ticks::table).values(rest).execute(conn)?;
+        }
+    }
+    enter(conn, row, &NewTick::one(at, TickResult::Backfill), now)
+}

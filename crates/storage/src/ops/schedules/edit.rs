@@ -1,0 +1,239 @@
+//! Making, changing, pausing and removing schedules. What has come due is made first, so that a change never loses a tick.
+
+use diesel::prelude::*;
+use queuectl_core::limits::SCHEDULES;
+use queuectl_core::schedule::ScheduleSpec;
+use queuectl_core::{ScheduleName, Timestamp};
+use queuectl_scheduler::cron::next_tick;
+
+use super::rows::{Fault, ScheduleRow, check};
+use super::tick::{Ticked, account_paused, store, tick_row};
+use crate::backend::Db;
+use crate::schema::{schedules, ticks};
+use crate::types::nodes::Wake;
+use crate::types::text::storable;
+use crate::{Store, StoreError};
+
+/// What clocks differ by without having been set, in ms.
+const SLACK_MS: i64 = 1000;
+
+/// A change of the schedules.
+#[derive(Debug, Clone, PartialEq)]
+pub enum ScheduleChange {
+    /// A new one.
+    Add(ScheduleSpec),
+    /// One that is there, as it is to be from now on.
+    Replace(ScheduleSpec),
+    /// One that is there goes, with its ticks; its jobs stay.
+    Remove(ScheduleName),
+}
+
+impl Store {
+    /// Makes changes, all or none.
+    ///
+    /// # Errors
+    /// [`StoreError::BadSchedule`] names the schedule and what is wrong with it; [`StoreError::ScheduleTaken`];
+    /// [`StoreError::NoSuchSchedule`]; [`StoreError::TooManySchedules`].
+    pub fn change_schedules(&mut self, changes: &[ScheduleChange], now: Timestamp) -> Result<(), StoreError> {
+        self.change(|conn| {
+            for change in changes {
+                match change {
+                    ScheduleChange::Add(spec) => add(conn, spec, now)?,
+                    ScheduleChange::Replace(spec) => replace(conn, spec, now)?,
+                    ScheduleChange::Remove(name) => remove(conn, name)?,
+                }
+            }
+            let count: i64 = schedules::table.count().get_result(conn)?;
+            if usize::try_from(count).unwrap_or(usize::MAX) > SCHEDULES {
+                return Err(StoreError::TooManySchedules);
+            }
+            Ok(())
+        })
+    }
+
+    /// Changes one schedule from what it is now.
+    ///
+    /// # Errors
+    /// As [`Store::change_schedules`]; `edit` may say what is wrong.
+    pub fn edit_schedule(
+        &mut self,
+        name: &ScheduleName,
+        now: Timestamp,
+        edit: impl FnOnce(&mut ScheduleSpec) -> Result<(), String>,
+    ) -> Result<ScheduleSpec, StoreError> {
+        self.change(|conn| {
+            let row = find(conn, name)?;
+            let bad = |problem| StoreError::BadSchedule {
+                name: name.to_string(),
+                problem,
+            };
+            let mut spec = row.spec().map_err(bad)?;
+            edit(&mut spec).map_err(bad)?;
+            replace(conn, &spec, now)?;
+            Ok(spec)
+        })
+    }
+
+    /// Pauses a schedule: its ticks make no jobs from now on. False if it was paused already.
+    ///
+    /// # Errors
+    /// [`StoreError::NoSuchSchedule`].
+    pub fn pause_schedule(
+        &mut self,
+        name: &ScheduleName,
+        reason: Option<&str>,
+        now: Timestamp,
+    ) -> Result<bool, StoreError> {
+        self.change(|conn| {
+            let mut row = find(conn, name)?;
+            if row.paused_at.is_some() {
+                return Ok(false);
+            }
+            row = tick_row(conn, row, now, &mut Ticked::default())?;
+            row.paused_at = Some(now.0);
+            row.paused_reason = reason.map(storable);
+            store(conn, &mut row, now)?;
+            Ok(true)
+        })
+    }
+
+    /// Has a paused schedule go on. The ticks that came meanwhile are entered as skipped. False if it was not paused.
+    ///
+    /// # Errors
+    /// [`StoreError::NoSuchSchedule`].
+    pub fn resume_schedule(&mut self, name: &ScheduleName, now: Timestamp) -> Result<bool, StoreError> {
+        self.change(|conn| {
+            let mut row = find(conn, name)?;
+            if row.paused_at.is_none() {
+                return Ok(false);
+            }
+            let understood = row.understand(now).map_err(|fault| bad(name, fault))?;
+            account_paused(conn, &mut row, &understood, now)?;
+            (row.paused_at, row.paused_reason, row.dead_runs) = (None, None, 0);
+            store(conn, &mut row, now)?;
+            Ok(true)
+        })
+    }
+
+    /// After the clock was set back: has every schedule go on at its next time by the clock, not at one that was next by a
+    /// clock that was ahead. Ticks that have been made are not made again. Returns how many it changed.
+    ///
+    /// # Errors
+    /// [`StoreError::Database`].
+    pub(crate) fn heed_clock_in_schedules(&mut self, now: Timestamp) -> Result<usize, StoreError> {
+        let ahead = |conn: &mut Db| -> Result<Vec<ScheduleRow>, StoreError> {
+            let rows: Vec<ScheduleRow> = schedules::table
+                .filter(schedules::seen_at.gt(now.0.saturating_add(SLACK_MS)))
+                .filter(schedules::next_due.gt(now.0))
+                .filter(schedules::paused_at.is_null())
+                .select(ScheduleRow::as_select())
+                .load(conn)?;
+            let rows = rows.into_iter().filter_map(|mut row| {
+                let understood = row.understand(now).ok()?;
+                let next = next_tick(&understood.expr, &understood.zone, row.start(), now)?;
+                (Some(next.0) < row.next_due).then(|| {
+                    row.next_due = Some(next.0);
+                    row
+                })
+            });
+            Ok(rows.collect())
+        };
+        if ahead(self.conn()?)?.is_empty() {
+            return Ok(0);
+        }
+        self.change(|conn| {
+            let mut rows = ahead(conn)?;
+            for row in &mut rows {
+                store(conn, row, now)?;
+            }
+            Ok(rows.len())
+        })
+    }
+
+    /// One transaction that no node makes ticks in meanwhile. Nodes look again after it.
+    pub(super) fn change<T>(
+        &mut self,
+        body: impl FnOnce(&mut Db) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        let done = self.write(|conn| {
+            conn.dialect().lock_schedules()?;
+            body(conn)
+        })?;
+        self.wake_all(Wake::Control);
+        Ok(done)
+    }
+}
+
+pub fn find(conn: &mut Db, name: &ScheduleName) -> Result<ScheduleRow, StoreError> {
+    let row = schedules::table
+        .find(name.as_str())
+        .select(ScheduleRow::as_select())
+        .get_result(conn)
+        .optional()?;
+    row.ok_or_else(|| StoreError::NoSuchSchedule(name.to_string()))
+}
+
+pub fn bad(name: &ScheduleName, fault: Fault) -> StoreError {
+    StoreError::BadSchedule {
+        name: name.to_string(),
+        problem: fault.into(),
+    }
+}
+
+fn add(conn: &mut Db, spec: &ScheduleSpec, now: Timestamp) -> Result<(), StoreError> {
+    let taken: i64 = schedules::table
+        .filter(schedules::name.eq(spec.name.as_str()))
+        .count()
+        .get_result(conn)?;
+    if taken > 0 {
+        return Err(StoreError::ScheduleTaken(spec.name.to_string()));
+    }
+    let mut row = ScheduleRow::new(spec, now);
+    begin(&mut row, spec, now)?;
+    diesel::insert_into(schedules::table).values(row).execute(conn)?;
+    Ok(())
+}
+
+fn replace(conn: &mut Db, spec: &ScheduleSpec, now: Timestamp) -> Result<(), StoreError> {
+    let mut row = find(conn, &spec.name)?;
+    if row.paused_at.is_none() {
+        row = tick_row(conn, row, now, &mut Ticked::default())?;
+    }
+    let before = (row.expression.clone(), row.zone.clone());
+    if before != (spec.when.clone(), spec.zone.clone()) {
+        if row.paused_at.is_some()
+            && let Ok(understood) = row.understand(now)
+        {
+            account_paused(conn, &mut row, &understood, now)?;
+        }
+        row.start_at = now.0;
+        row.set(spec);
+        begin(&mut row, spec, now)?;
+    } else {
+        check(spec.clone(), now).map_err(|fault| bad(&spec.name, fault))?;
+        row.set(spec);
+    }
+    row.updated_at = now.0;
+    store(conn, &mut row, now)
+}
+
+/// Finds the first tick.
+fn begin(row: &mut ScheduleRow, spec: &ScheduleSpec, now: Timestamp) -> Result<(), StoreError> {
+    let understood = check(spec.clone(), now).map_err(|fault| bad(&spec.name, fault))?;
+    let next = next_tick(&understood.expr, &understood.zone, row.start(), now);
+    let next = next.ok_or_else(|| StoreError::BadSchedule {
+        name: spec.name.to_string(),
+        problem: format!("'{}' does not come within eight years", spec.when),
+    })?;
+    row.next_due = Some(next.0);
+    Ok(())
+}
+
+fn remove(conn: &mut Db, name: &ScheduleName) -> Result<(), StoreError> {
+    let removed = diesel::delete(schedules::table.find(name.as_str())).execute(conn)?;
+    if removed == 0 {
+        return Err(StoreError::NoSuchSchedule(name.to_string()));
+    }
+    diesel::delete(ticks::table.filter(ticks::schedule.eq(name.as_str()))).execute(conn)?;
+    Ok(())
+}

@@ -1,0 +1,290 @@
+//! Making what has come due. Called by every node at the time of the next tick, and whoever comes first does it.
+
+use diesel::prelude::*;
+use queuectl_core::schedule::{Overlap, TickResult};
+use queuectl_core::{JobId, JobRef, ScheduleName, State, Timestamp};
+use queuectl_scheduler::plan::{Step, Timing, paused, plan};
+
+use super::make::{NewTick, enter, make_job, trim};
+use super::rows::{Fault, ScheduleRow, Understood};
+use crate::backend::Db;
+use crate::backend::statements::NextTick;
+use crate::ops::cancel::cancel;
+use crate::schema::{jobs, schedules, ticks};
+use crate::types::nodes::Wake;
+use crate::types::text::storable;
+use crate::{Store, StoreError};
+
+/// Most schedules whose ticks one transaction makes.
+const BATCH: i64 = 100;
+/// Most runs of a schedule that are followed; of one that lets them overlap, older ones are forgotten.
+const RUNS: usize = 1000;
+
+/// What was made.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Ticked {
+    /// The jobs.
+    pub jobs: u64,
+    /// Ticks that were skipped.
+    pub skipped: u64,
+    /// When the next tick comes, of any schedule.
+    pub next: Option<Timestamp>,
+    /// Schedules that this machine cannot make ticks of, and why; another may.
+    pub unable: Vec<(ScheduleName, String)>,
+    /// Schedules that paused, and why.
+    pub paused: Vec<(ScheduleName, String)>,
+    cancelled: bool,
+}
+
+/// Schedules that are due by then and not paused.
+macro_rules! due {
+    () => {
+        schedules::table
+            .filter(schedules::next_due.is_not_null())
+            .filter(schedules::paused_at.is_null())
+    };
+}
+
+impl Store {
+    /// Makes the jobs of the ticks that have come, and accounts for those that make none. Some of them at a time: if
+    /// [`Ticked::next`] has come too, there is more.
+    ///
+    /// # Errors
+    /// [`StoreError::Database`]: nothing was made; the same call can be repeated.
+    pub fn tick(&mut self, now: Timestamp) -> Result<Ticked, StoreError> {
+        let next = self.next_tick()?;
+        if next.is_none_or(|due| due > now) {
+            return Ok(Ticked {
+                next,
+                ..Ticked::default()
+            });
+        }
+        let ticked = self.write_busily(|conn| {
+            conn.dialect().lock_schedules()?;
+            let due: Vec<ScheduleRow> = due!()
+                .filter(schedules::next_due.le(now.0))
+                .order(schedules::next_due)
+                .limit(BATCH)
+                .select(ScheduleRow::as_select())
+                .load(conn)?;
+            let mut ticked = Ticked::default();
+            for row in due {
+                tick_row(conn, row, now, &mut ticked)?;
+            }
+            ticked.next = next_tick(conn)?;
+            Ok(ticked)
+        })?;
+        if ticked.cancelled {
+            self.wake_all(Wake::Control);
+        } else if ticked.jobs > 0 {
+            self.wake_all(Wake::Jobs);
+        }
+        Ok(ticked)
+    }
+
+    /// When the next tick comes, of any schedule. Reads one entry of an index.
+    ///
+    /// # Errors
+    /// [`StoreError::Database`].
+    pub fn next_tick(&mut self) -> Result<Option<Timestamp>, StoreError> {
+        next_tick(self.conn()?)
+    }
+}
+
+pub fn next_tick(conn: &mut Db) -> Result<Option<Timestamp>, StoreError> {
+    let due: Option<(i64,)> = NextTick {}.get_result(conn).optional()?;
+    Ok(due.map(|(due,)| Timestamp(due)))
+}
+
+/// Makes what has come due of one schedule, which is not paused, and stores its row. Returns the row.
+pub fn tick_row(
+    conn: &mut Db,
+    mut row: ScheduleRow,
+    now: Timestamp,
+    ticked: &mut Ticked,
+) -> Result<ScheduleRow, StoreError> {
+    let Some(due) = row.due().filter(|due| *due <= now) else {
+        return Ok(row);
+    };
+    let understood = match row.understand(now) {
+        Ok(understood) => understood,
+        Err(Fault::Zone(problem)) => {
+            ticked
+                .unable
+                .push((ScheduleName::as_stored(row.name.clone()), problem));
+            return Ok(row);
+        }
+        Err(Fault::Other(problem)) => {
+            refuse(conn, &mut row, due, now, problem, ticked)?;
+            return Ok(row);
+        }
+    };
+    let running = look_at_runs(conn, &mut row)?;
+    if understood
+        .spec
+        .pause_after
+        .is_some_and(|most| row.dead_runs >= i32::try_from(most).unwrap_or(i32::MAX))
+    {
+        let reason = format!("{} dead run(s) in a row", row.dead_runs);
+        pause(&mut row, now, reason, ticked);
+        store(conn, &mut row, now)?;
+        return Ok(row);
+    }
+    let plan = plan(&timing(&understood, &row), due, now, running);
+    for step in plan.steps {
+        if !enter(conn, &mut row, &new_tick(&step), now)? {
+            continue;
+        }
+        if !step.result.ran() {
+            ticked.skipped += step.several.map_or(1, |several| u64::from(several.count));
+            continue;
+        }
+        if understood.spec.overlap == Overlap::Cancel {
+            for run in row.runs() {
+                ticked.cancelled |= cancel(conn, &JobRef::Number(JobId(run)), now).is_ok();
+            }
+        }
+        match make_job(conn, &understood.spec, step.at, step.result, now)? {
+            Ok(id) => {
+                ticked.jobs += 1;
+                follow(&mut row, id);
+            }
+            // What was given was checked; a limit is lower now.
+            Err(error) => {
+                ticked.skipped += 1;
+                refuse_tick(conn, &row, step.at, &error.to_string())?;
+            }
+        }
+    }
+    row.next_due = plan.next.map(|next| next.0);
+    trim(conn, &mut row)?;
+    store(conn, &mut row, now)?;
+    Ok(row)
+}
+
+/// Accounts for the ticks that came while the schedule was paused, without storing its row.
+pub fn account_paused(
+    conn: &mut Db,
+    row: &mut ScheduleRow,
+    understood: &Understood,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    if let Some(due) = row.due().filter(|due| *due <= now) {
+        let plan = paused(&timing(understood, row), due, now);
+        for step in plan.steps {
+            enter(conn, row, &new_tick(&step), now)?;
+        }
+        row.next_due = plan.next.map(|next| next.0);
+        trim(conn, row)?;
+    }
+    Ok(())
+}
+
+/// Has the schedule's next ticks see that run.
+pub fn follow(row: &mut ScheduleRow, id: JobId) {
+    let mut runs = row.runs();
+    runs.push(id.0);
+    let from = runs.len().saturating_sub(RUNS);
+    set_runs(row, &runs[from..]);
+}
+
+fn set_runs(row: &mut ScheduleRow, runs: &[i64]) {
+    let runs: Vec<String> = runs.iter().map(i64::to_string).collect();
+    row.runs = runs.join(" ");
+}
+
+pub fn store(conn: &mut Db, row: &mut ScheduleRow, now: Timestamp) -> Result<(), StoreError> {
+    row.seen_at = now.0;
+    diesel::update(schedules::table.find(row.name.clone()))
+        .set(row.clone())
+        .execute(conn)?;
+    Ok(())
+}
+
+/// Has a tick that was entered say that its job could not be made.
+fn refuse_tick(conn: &mut Db, row: &ScheduleRow, at: Timestamp, reason: &str) -> Result<(), StoreError> {
+    diesel::update(ticks::table.find((row.name.as_str(), at.0)))
+        .set((
+            ticks::result.eq(TickResult::Refused.code()),
+            ticks::reason.eq(Some(storable(reason))),
+        ))
+        .execute(conn)?;
+    Ok(())
+}
+
+fn timing<'a>(understood: &'a Understood, row: &ScheduleRow) -> Timing<'a> {
+    Timing {
+        expr: &understood.expr,
+        zone: &understood.zone,
+        start: row.start(),
+        missed: understood.spec.missed,
+        missed_within: understood.missed_within(),
+        overlap: understood.spec.overlap,
+    }
+}
+
+fn new_tick(step: &Step) -> NewTick {
+    let one = NewTick::one(step.at, step.result);
+    let reason = step.reason.map(str::to_owned);
+    match step.several {
+        None => NewTick { reason, ..one },
+        Some(several) => NewTick {
+            reason,
+            count: several.count,
+            more: several.more,
+            last_at: several.last,
+            ..one
+        },
+    }
+}
+
+/// Takes note of the runs that have ended since the last tick. Returns whether one has not.
+fn look_at_runs(conn: &mut Db, row: &mut ScheduleRow) -> Result<bool, StoreError> {
+    let runs = row.runs();
+    if runs.is_empty() {
+        return Ok(false);
+    }
+    let mut found: Vec<(i64, i16)> = jobs::table
+        .filter(jobs::id.eq_any(&runs))
+        .select((jobs::id, jobs::state))
+        .load(conn)?;
+    found.sort_unstable();
+    let mut open = Vec::new();
+    for (id, code) in found {
+        match State::from_code(code) {
+            Some(State::Completed) => row.dead_runs = 0,
+            Some(State::Dead) => row.dead_runs = row.dead_runs.saturating_add(1),
+            Some(State::Cancelled) => {}
+            _ => open.push(id),
+        }
+    }
+    set_runs(row, &open);
+    Ok(!open.is_empty())
+}
+
+/// Pauses a schedule. The tick that has come is accounted for when it is resumed.
+fn pause(row: &mut ScheduleRow, now: Timestamp, reason: String, ticked: &mut Ticked) {
+    row.paused_at = Some(now.0);
+    row.paused_reason = Some(reason.clone());
+    ticked
+        .paused
+        .push((ScheduleName::as_stored(row.name.clone()), reason));
+}
+
+/// Pauses a schedule that cannot be understood: it would be due for ever.
+fn refuse(
+    conn: &mut Db,
+    row: &mut ScheduleRow,
+    due: Timestamp,
+    now: Timestamp,
+    problem: String,
+    ticked: &mut Ticked,
+) -> Result<(), StoreError> {
+    let tick = NewTick {
+        reason: Some(problem.clone()),
+        ..NewTick::one(due, TickResult::Refused)
+    };
+    enter(conn, row, &tick, now)?;
+    pause(row, now, problem, ticked);
+    store(conn, row, now)
+}
