@@ -193,7 +193,15 @@ fn possible(state: State, event: &str) -> String {
             "only failed, dead or cancelled jobs can be retried; `queuectl show` says what it waits for"
                 .to_owned()
         }
+        "retry" if state == State::Completed => {
+            "only failed, dead or cancelled jobs can be retried; `queuectl rerun` stores a copy".to_owned()
+        }
         "retry" => "only failed, dead or cancelled jobs can be retried".to_owned(),
+        "rerun" if state == State::Failed => {
+            "only jobs that have ended can be run again as a copy; `queuectl retry` runs it now".to_owned()
+        }
+        "rerun" => "only jobs that have ended can be run again as a copy; `queuectl wait` waits for its end"
+            .to_owned(),
         "cancel" => "only jobs that have not ended can be cancelled".to_owned(),
         "purge" if state.is_final() => "only dead jobs are meant here".to_owned(),
         "purge" => "only jobs that have ended can be purged".to_owned(),

@@ -1,14 +1,14 @@
 //! Applies a command to several jobs. A job that refuses does not stop the others.
 
-use std::io;
+use std::io::{self, Stdout};
 
-use anyhow::Error;
 use queuectl_core::JobRef;
 use queuectl_storage::StoreError;
 use queuectl_views::{ChangedView, CountView};
 
 use crate::context::Context;
-use crate::exit::{Exit, classify};
+use crate::exit::{Ended, Exit, classify, in_words};
+use crate::output::list::Records;
 use crate::output::{diagnostics, warn_unprinted};
 
 /// Acts on each job and prints the result. The exit status is that of the first job that refused. An error of the store
@@ -18,29 +18,46 @@ pub fn for_each_job(
     context: &Context,
     mut act: impl FnMut(&JobRef) -> Result<&'static str, StoreError>,
 ) -> anyhow::Result<Exit> {
+    for_each(jobs, context, |job, records| {
+        let result = act(job)?;
+        let id = job.to_string();
+        let line = format!("{id} {result}");
+        let printed = records.item(&ChangedView { id, result }, &line);
+        warn_unprinted(printed.and_then(|()| records.flush()), || line);
+        Ok(())
+    })
+}
+
+/// The same for actions that print their result themselves.
+pub fn for_each(
+    jobs: &[JobRef],
+    context: &Context,
+    mut act: impl FnMut(&JobRef, &mut Records<Stdout>) -> anyhow::Result<()>,
+) -> anyhow::Result<Exit> {
     let mut exit = Exit::OK;
     let mut records = context.output.records(io::stdout());
     for job in jobs {
-        match act(job) {
-            Ok(result) => {
-                let id = job.to_string();
-                let line = format!("{id} {result}");
-                let printed = records.item(&ChangedView { id, result }, &line);
-                warn_unprinted(printed.and_then(|()| records.flush()), || line);
-            }
-            Err(
-                error
-                @ (StoreError::NoSuchJob(_) | StoreError::Refused { .. } | StoreError::LeftAlone { .. }),
-            ) => {
-                diagnostics::error(&error.to_string());
-                if exit == Exit::OK {
-                    exit = classify(&Error::from(error));
-                }
-            }
-            Err(error) => return Err(error.into()),
+        let Err(error) = act(job, &mut records) else {
+            continue;
+        };
+        if !is_about_job(&error) {
+            return Err(error);
+        }
+        diagnostics::error(&in_words(&error));
+        if exit == Exit::OK {
+            exit = classify(&error);
         }
     }
     Ok(exit)
+}
+
+/// Returns whether an error is about one job, so that the others can be acted on.
+fn is_about_job(error: &anyhow::Error) -> bool {
+    let refused = matches!(
+        error.downcast_ref(),
+        Some(StoreError::NoSuchJob(_) | StoreError::Refused { .. } | StoreError::LeftAlone { .. })
+    );
+    refused || error.is::<Ended>()
 }
 
 /// Prints how many jobs were changed.

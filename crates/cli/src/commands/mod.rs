@@ -19,6 +19,7 @@ mod plugin;
 mod purge;
 mod queue;
 mod release;
+mod rerun;
 mod retry;
 mod run;
 mod show;
@@ -41,6 +42,7 @@ pub static COMMANDS: &[Entry] = &[
     command::<wait::WaitArgs>("wait").harmless(),
     command::<cancel::CancelArgs>("cancel"),
     command::<retry::RetryArgs>("retry"),
+    command::<rerun::RerunArgs>("rerun"),
     command::<hold::HoldArgs>("hold"),
     command::<release::ReleaseArgs>("release"),
     command::<purge::PurgeArgs>("purge"),

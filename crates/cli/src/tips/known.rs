@@ -72,9 +72,13 @@ const COMMANDS: &[(&str, &str)] = &[
         "see `queuectl dlq:purge --help`",
     ),
     (
-        "requeue re-queue rerun re-run redo replay restart retry-all dlq:requeue dlq:rerun dlq:replay dlq:redrive \
-         dlq:retry-all dlq:restart",
-        "see `queuectl dlq:retry --help` for dead jobs, `queuectl retry --help` for others",
+        "requeue re-queue re-run redo replay restart retry-all",
+        "see `queuectl retry --help` to run failed, dead or cancelled jobs again, `queuectl rerun --help` for a copy of any \
+         ended job",
+    ),
+    (
+        "dlq:requeue dlq:rerun dlq:replay dlq:redrive dlq:retry-all dlq:restart",
+        "see `queuectl dlq:retry --help`",
     ),
     (
         "start work daemon process consume worker:run worker:launch worker:up worker:begin worker:daemon \

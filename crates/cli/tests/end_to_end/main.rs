@@ -52,6 +52,7 @@ mod postgres;
 mod projects;
 mod purge;
 mod queues;
+mod rerun;
 #[cfg(unix)]
 mod run;
 #[cfg(target_os = "linux")]

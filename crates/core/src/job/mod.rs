@@ -1,5 +1,6 @@
 //! A job on its way: as a user describes it ([`JobSpec`]), checked ([`ValidJob`]), and as the store knows it ([`Job`]).
 
+mod again;
 mod form;
 mod from_json;
 mod other_names;

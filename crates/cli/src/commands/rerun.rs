@@ -1,0 +1,61 @@
+//! `rerun`: stores a copy of an ended job.
+//!
+//! The copy is a new job with its own number and history; the old one stays as it is. `retry` continues the old one.
+
+use anyhow::Result;
+use clap::Args;
+use queuectl_core::{JobRef, JobSpec, Refused};
+use queuectl_storage::{Store, StoreError};
+use queuectl_views::EnqueuedView;
+
+use super::batch::for_each;
+use super::enqueue::submit::{public_id, store_one};
+use crate::context::Context;
+use crate::exit::{Ended, Exit};
+use crate::output::warn_unprinted;
+use crate::registry::Run;
+
+/// Store a copy of an ended job, to run it again; print the copy's id
+#[derive(Debug, Args)]
+#[command(after_help = "\
+The copy has the command, payload, folder, environment, input, queue, priority, timeout and retries of the job, and \
+may start at once. It gets a number instead of the job's id. The job itself stays as it is; `queuectl retry` continues a \
+failed, dead or cancelled job instead. A job that has not ended is refused.")]
+pub struct RerunArgs {
+    /// The jobs' ids or numbers
+    #[arg(value_name = "JOB", required = true)]
+    jobs: Vec<JobRef>,
+}
+
+impl Run for RerunArgs {
+    fn run(self, context: &Context) -> Result<Exit> {
+        let mut store = context.open()?;
+        for_each(&self.jobs, context, |job, records| {
+            let id = copy(&mut store, job)?;
+            let printed = records.item(&EnqueuedView { id: &id }, &id);
+            warn_unprinted(printed.and_then(|()| records.flush()), || {
+                format!("job '{id}' is stored, a copy of job '{job}'")
+            });
+            Ok(())
+        })
+    }
+}
+
+/// Stores a copy of a job and returns its id.
+fn copy(store: &mut Store, job: &JobRef) -> Result<String> {
+    let found = store.job(job)?;
+    if let Some(what) = &found.unreadable {
+        let message = format!("job '{job}' cannot be copied, because a part of it cannot be read: {what}");
+        let exit = Exit::CONFLICT;
+        return Err(Ended { message, exit }.into());
+    }
+    if !found.state.is_final() {
+        let (state, event) = (found.state, "rerun");
+        let job = job.to_string();
+        let refused = Refused { state, event };
+        return Err(StoreError::Refused { job, refused }.into());
+    }
+    let copy = JobSpec::again(found).validate(store.now()?)?;
+    let number = store_one(store, &copy)?;
+    Ok(public_id(&copy, number))
+}
