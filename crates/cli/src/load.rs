@@ -2,9 +2,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use queuectl_core::{Attempt, Job, QueueName, State, Timestamp};
+use queuectl_core::settings::of_queue;
+use queuectl_core::{Attempt, Job, Origin, QueueName, QueueSetting, State, Timestamp};
 use queuectl_storage::{ListFilter, Node, Pause, StopRequest, Store, StoreError};
-use queuectl_views::{NodeState, NodeView, PauseView, QueueView, StateCounts};
+use queuectl_views::{
+    NodeState, NodeView, PauseView, QueueSettingView, QueueSettingsView, QueueView, SourcesView, StateCounts,
+};
 
 /// Most queues whose oldest job is looked up: each is a query.
 const OLDEST: usize = 100;
@@ -39,17 +42,21 @@ fn node_view(store: &mut Store, node: Node, lives: bool) -> Result<NodeView, Sto
     })
 }
 
-/// Returns all queues that have jobs or are paused.
+/// Returns all queues that have jobs or settings, or are paused.
 pub fn queues(store: &mut Store, now: Timestamp) -> Result<Vec<QueueView>, StoreError> {
     let mut jobs: BTreeMap<String, StateCounts> = BTreeMap::new();
     for count in store.counts(None)? {
         jobs.entry(count.queue).or_default().add(count.state, count.jobs);
     }
     let mut pauses = pauses(store, now)?;
-    let names: BTreeSet<String> = jobs.keys().chain(pauses.keys()).cloned().collect();
+    let stored = store.stored_settings()?;
+    let with_settings = stored.iter().filter_map(|(name, _)| Some(of_queue(name)?.0));
+    let names = jobs.keys().chain(pauses.keys()).map(String::as_str);
+    let names: BTreeSet<String> = names.chain(with_settings).map(str::to_owned).collect();
     let mut oldest = oldest_pending(store, jobs.iter().map(|(queue, counts)| (queue.as_str(), counts)))?;
     let nodes = store.nodes_with_lives()?;
     let queues = names.into_iter().map(|queue| QueueView {
+        settings: queue_settings(&QueueName::as_stored(queue.clone()), &stored).settings,
         paused: pauses.remove(&queue),
         jobs: jobs.remove(&queue).unwrap_or_default(),
         oldest_pending: oldest.remove(&queue),
@@ -71,8 +78,35 @@ pub fn queue(store: &mut Store, queue: &QueueName, now: Timestamp) -> Result<Que
         paused: pauses(store, now)?.remove(queue.as_str()),
         oldest_pending: oldest_pending(store, [(queue.as_str(), &jobs)])?.remove(queue.as_str()),
         nodes: serving(&nodes, queue.as_str()).map(|node| node.id).collect(),
+        settings: queue_settings(queue, &store.stored_settings()?).settings,
         jobs,
     })
+}
+
+/// Returns the settings in force for jobs of a queue.
+pub fn queue_settings(queue: &QueueName, stored: &[(String, String)]) -> QueueSettingsView {
+    let settings = QueueSetting::all(queue).map(|setting| {
+        let (value, from) = setting.in_force(stored);
+        (setting.key.name, QueueSettingView { value, from })
+    });
+    QueueSettingsView {
+        queue: queue.to_string(),
+        settings: settings.collect(),
+    }
+}
+
+/// Returns where the values come from that a job may have of its own.
+pub fn sources(job: &Job, stored: &[(String, String)]) -> SourcesView {
+    let of_queue = queue_settings(&job.queue, stored).settings;
+    let source = |name: &str, is_own: bool| match is_own {
+        true => Origin::Job,
+        false => of_queue.get(name).map_or(Origin::Default, |setting| setting.from),
+    };
+    SourcesView {
+        max_retries: source("max_retries", job.max_retries.is_some()),
+        backoff_base: source("backoff_base", job.backoff_base.is_some()),
+        timeout_ms: source("job_timeout", job.timeout_ms.is_some()),
+    }
 }
 
 /// Returns the pauses that are in force.

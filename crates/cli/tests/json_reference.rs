@@ -124,6 +124,13 @@ fn the_page_names_exactly_the_fields_that_are_printed() {
     check("### `queue:list` and `queue:show`", &[], &paused);
     check("## The pause object", &[], &paused["paused"]);
     queue.json(&["queue:resume", "mail"], 0);
+    let set = queue.json(&["queue:set", "mail", "max_retries=5"], 0);
+    check("### `queue:set` and `queue:unset`", &[], &set);
+    assert_eq!(
+        keys(&set["settings"]["max_retries"]),
+        BTreeSet::from(["from", "value"])
+    );
+    queue.json(&["queue:unset", "mail"], 0);
     let asked = queue.json(&["worker:stop", "--wait", "--timeout", "60s"], 0);
     check("### `worker:stop`", &[], &asked);
 

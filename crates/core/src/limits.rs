@@ -45,6 +45,8 @@ pub const CONCURRENCY: Whole = Whole { min: 1, max: 1024 };
 pub const NODE_QUEUES: usize = 256;
 /// Queues that are paused at a time.
 pub const PAUSED_QUEUES: usize = 1000;
+/// Queues that have settings of their own.
+pub const QUEUES_WITH_SETTINGS: usize = 1000;
 /// How long a pause of a queue that ends by itself may last: 1 s to 365 days.
 pub const PAUSE: Length = Length {
     min_ms: 1000,

@@ -3,15 +3,14 @@
 //! The store keeps values as text, in the canonical form that [`Key::parse`] returns; [`Settings`] has them with types.
 //! This module does not read or write them. A setting is added here, in [`KEYS`] and [`Settings`], and where it is used.
 
-use std::collections::BTreeMap;
+mod typed;
+
 use std::fmt;
-use std::time::Duration;
 
 use bytesize::ByteSize;
-use serde::{Deserialize, Serialize};
 
+pub use self::typed::{Durability, Leftovers, Settings};
 use crate::duration::{parse_duration, show_time};
-use crate::executor_setting::ExecutorSetting;
 use crate::limits::{BACKOFF_BASE, RETRIES, TIMEOUT};
 use crate::quote::excerpt;
 use crate::range::{Decimal, Length, Whole};
@@ -46,6 +45,8 @@ pub struct Key {
     pub default: &'static str,
     /// What it means, in one line.
     pub about: &'static str,
+    /// Whether a queue can have a value of its own: it is read for each job, by [`Settings::of`].
+    pub per_queue: bool,
 }
 
 const SECOND: u64 = 1000;
@@ -65,72 +66,84 @@ pub const KEYS: &[Key] = &[
         kind: Kind::Decimal(BACKOFF_BASE),
         default: "2",
         about: "seconds; the n-th retry waits base^n seconds",
+        per_queue: true,
     },
     Key {
         name: "backoff_cap",
         kind: time(0, 30 * DAY),
         default: "1 d",
         about: "longest wait before a retry",
+        per_queue: true,
     },
     Key {
         name: "backoff_jitter",
         kind: Kind::Decimal(Decimal { min: 0.0, max: 1.0 }),
         default: "0",
         about: "part of a wait that is random: 0.2 spreads it over 80 % to 100 %",
+        per_queue: true,
     },
     Key {
         name: "durability",
         kind: Kind::Choice(&["full", "normal"]),
         default: "full",
         about: "full survives a power cut; normal may lose the last moments in one, never in a crash",
+        per_queue: false,
     },
     Key {
         name: "job_timeout",
         kind: Kind::TimeOrNone(TIMEOUT),
         default: "7 d",
         about: "longest run of one attempt, for jobs without a timeout of their own",
+        per_queue: true,
     },
     Key {
         name: "kill_grace",
         kind: time(0, HOUR),
         default: "5 s",
         about: "time between asking a job to stop (SIGTERM) and killing it",
+        per_queue: true,
     },
     Key {
         name: "lease",
         kind: time(5 * SECOND, HOUR),
         default: "15 s",
         about: "a node renews its heartbeat three times in this time; on PostgreSQL, other nodes take its jobs when it has not renewed it for this long",
+        per_queue: false,
     },
     Key {
         name: "leftovers",
         kind: Kind::Choice(&["kill", "leave"]),
         default: "kill",
         about: "what happens to processes that a job started and left behind when it ended",
+        per_queue: true,
     },
     Key {
         name: "max_retries",
         kind: Kind::Count(RETRIES),
         default: "4",
         about: "retries after the first attempt, for jobs without a number of their own",
+        per_queue: true,
     },
     Key {
         name: "output_file_limit",
         kind: Kind::Bytes(4096 * MIB),
         default: "16MiB",
         about: "longest output kept in a file, for attempts that print more than output_limit",
+        per_queue: true,
     },
     Key {
         name: "output_limit",
         kind: Kind::Bytes(16 * MIB),
         default: "64KiB",
         about: "output kept in the database per attempt, half from its start and half from its end",
+        per_queue: true,
     },
     Key {
         name: "poll_interval",
         kind: time(10, HOUR),
         default: "1 s",
         about: "how often an idle node checks for work without a wake-up",
+        per_queue: false,
     },
     Key {
         name: "retention",
@@ -140,20 +153,43 @@ pub const KEYS: &[Key] = &[
         }),
         default: "30 d",
         about: "how long completed and cancelled jobs are kept",
+        per_queue: false,
     },
     Key {
         name: "shell",
         kind: Kind::Program,
         default: if cfg!(windows) { "cmd" } else { "sh" },
         about: "shell that runs command lines; cmd on Windows",
+        per_queue: false,
     },
     Key {
         name: "shutdown_grace",
         kind: time(0, DAY),
         default: "30 s",
         about: "how long a stopping node lets running jobs finish",
+        per_queue: false,
     },
 ];
+
+/// What the stored names of settings of single queues begin with, and no other.
+pub(crate) const PER_QUEUE: &str = "queue:";
+
+/// The settings that a queue can have.
+pub fn per_queue() -> impl Iterator<Item = &'static Key> {
+    KEYS.iter().filter(|key| key.per_queue)
+}
+
+/// Their names, as a list.
+pub fn per_queue_names() -> String {
+    per_queue().map(|key| key.name).collect::<Vec<_>>().join(", ")
+}
+
+/// The queue and the setting that a stored name stands for; none if it is another's.
+pub fn of_queue(name: &str) -> Option<(&str, &'static Key)> {
+    // Names of settings have no dots.
+    let (queue, name) = name.strip_prefix(PER_QUEUE)?.rsplit_once('.')?;
+    Some((queue, per_queue().find(|key| key.name == name)?))
+}
 
 /// Why a setting was refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -165,6 +201,12 @@ pub enum SettingError {
         key: String,
         /// The most similar key, if one is similar.
         nearest: Option<&'static str>,
+    },
+    /// The key has one value for all queues.
+    #[error("{key} is for all queues; a queue can have {}", per_queue_names())]
+    NotPerQueue {
+        /// The key.
+        key: &'static str,
     },
     /// The value does not fit.
     #[error("invalid value '{value}' for {key}: expected {allowed}")]
@@ -296,126 +338,10 @@ impl Key {
     }
 }
 
-/// What happens to processes that a job left behind.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Leftovers {
-    /// They are killed when the job ends.
-    Kill,
-    /// They live on.
-    Leave,
-}
-
-/// What a commit survives.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Durability {
-    /// A power cut.
-    Full,
-    /// A crash of any process, but not always a power cut.
-    Normal,
-}
-
-/// All settings, typed. Times that may be `none` are optional.
-#[derive(Debug, Clone, PartialEq)]
-#[expect(
-    missing_docs,
-    reason = "each field is the setting of the same name in KEYS, which documents it"
-)]
-pub struct Settings {
-    pub backoff_base: f64,
-    pub backoff_cap: Duration,
-    pub backoff_jitter: f64,
-    pub durability: Durability,
-    pub job_timeout: Option<Duration>,
-    pub kill_grace: Duration,
-    pub lease: Duration,
-    pub leftovers: Leftovers,
-    pub max_retries: u32,
-    pub output_file_limit: u64,
-    pub output_limit: u64,
-    pub poll_interval: Duration,
-    pub retention: Option<Duration>,
-    pub shell: String,
-    pub shutdown_grace: Duration,
-    /// What was set for single executors: by executor, then by key.
-    pub executors: BTreeMap<String, BTreeMap<String, String>>,
-}
-
-impl Settings {
-    /// Reads settings from the stored pairs. What is absent, unknown to this version or no longer valid has its
-    /// default: a node must not fail because another version wrote a setting.
-    pub fn from_stored<'a>(pairs: impl IntoIterator<Item = (&'a str, &'a str)>) -> Settings {
-        let mut texts: Vec<(&str, &str)> = KEYS.iter().map(|key| (key.name, key.default)).collect();
-        let mut executors: BTreeMap<String, BTreeMap<String, String>> = BTreeMap::new();
-        for (name, value) in pairs {
-            if let Ok(ExecutorSetting { executor, key }) = name.parse() {
-                executors
-                    .entry(executor.into())
-                    .or_default()
-                    .insert(key, value.to_owned());
-            }
-            if let Some(slot) = texts.iter_mut().find(|slot| slot.0 == name)
-                && Key::find(name).is_ok_and(|key| key.parse(value).is_ok())
-            {
-                slot.1 = value;
-            }
-        }
-        let text = |name: &str| texts.iter().find(|slot| slot.0 == name).map_or("", |slot| slot.1);
-        let value = |name: &str| Key::find(name).ok().and_then(|key| key.value(text(name)));
-        let number = |name| {
-            if let Some(Value::Number(number)) = value(name) {
-                number
-            } else {
-                0.0
-            }
-        };
-        let time = |name| match value(name) {
-            Some(Value::Ms(Some(ms))) => Some(Duration::from_millis(ms)),
-            _ => None,
-        };
-        let bytes = |name| {
-            if let Some(Value::Bytes(bytes)) = value(name) {
-                bytes
-            } else {
-                0
-            }
-        };
-        Settings {
-            backoff_base: number("backoff_base"),
-            backoff_cap: time("backoff_cap").unwrap_or_default(),
-            backoff_jitter: number("backoff_jitter"),
-            durability: if text("durability") == "normal" {
-                Durability::Normal
-            } else {
-                Durability::Full
-            },
-            job_timeout: time("job_timeout"),
-            kill_grace: time("kill_grace").unwrap_or_default(),
-            lease: time("lease").unwrap_or_default(),
-            leftovers: if text("leftovers") == "leave" {
-                Leftovers::Leave
-            } else {
-                Leftovers::Kill
-            },
-            max_retries: number("max_retries") as u32,
-            output_file_limit: bytes("output_file_limit"),
-            output_limit: bytes("output_limit"),
-            poll_interval: time("poll_interval").unwrap_or_default(),
-            retention: time("retention"),
-            shell: text("shell").to_owned(),
-            shutdown_grace: time("shutdown_grace").unwrap_or_default(),
-            executors,
-        }
-    }
-}
-
-impl Default for Settings {
-    fn default() -> Self {
-        Settings::from_stored([])
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     #[test]
@@ -471,19 +397,5 @@ mod tests {
             "there is no setting 'max_retry'; did you mean 'max_retries'?"
         );
         assert_eq!(message("zzz"), "there is no setting 'zzz'");
-    }
-
-    #[test]
-    fn stored_settings_survive_unknown_and_invalid_pairs() {
-        let stored = [
-            ("max_retries", "7"),
-            ("from_the_future", "1"),
-            ("lease", "bogus"),
-            ("leftovers", "leave"),
-        ];
-        let settings = Settings::from_stored(stored);
-        assert_eq!(settings.max_retries, 7);
-        assert_eq!(settings.lease, Duration::from_secs(15));
-        assert_eq!(settings.leftovers, Leftovers::Leave);
     }
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use queuectl_core::json::JsonObject;
 use queuectl_core::{
-    BlockedBy, Command, ExecutorName, Job, JobId, NodeId, QueueName, Settings, State, Timestamp,
+    BlockedBy, Command, ExecutorName, Job, JobId, NodeId, Origin, QueueName, Settings, State, Timestamp,
 };
 use serde::Serialize;
 
@@ -31,11 +31,11 @@ pub struct JobView {
     pub priority: i32,
     /// Attempts since it was enqueued or last retried by hand.
     pub attempts: u32,
-    /// Retries after the first attempt: the job's own number, else the setting's.
+    /// Retries after the first attempt: the job's own number, else the queue's, else the setting's.
     pub max_retries: u32,
-    /// The n-th retry waits so many seconds to the power of n: the job's own number, else the setting's.
+    /// The n-th retry waits so many seconds to the power of n: the job's own number, else the queue's, else the setting's.
     pub backoff_base: f64,
-    /// Longest run of an attempt, in ms: the job's own, else the setting's; null for no limit.
+    /// Longest run of an attempt, in ms: the job's own, else the queue's, else the setting's; null for no limit.
     pub timeout_ms: Option<u64>,
     /// The executor plugin that runs it.
     pub executor: ExecutorName,
@@ -83,6 +83,7 @@ impl JobView {
             Some(Command::Argv(argv)) => Some(argv.clone()),
             _ => None,
         };
+        let settings = settings.of(job.queue.as_str());
         let default_timeout = settings
             .job_timeout
             .and_then(|time| u64::try_from(time.as_millis()).ok());
@@ -127,8 +128,21 @@ pub struct JobDetailView {
     pub job: JobView,
     /// The last line that its newest ended attempt printed.
     pub last_line: Option<String>,
+    /// Where `max_retries`, `backoff_base` and `timeout_ms` come from.
+    pub sources: SourcesView,
     /// Its ended attempts, oldest first.
     pub attempt_history: Vec<AttemptView>,
+}
+
+/// Where values come from that a job can have of its own.
+#[derive(Debug, Clone, Copy, Serialize)]
+pub struct SourcesView {
+    /// Of the job's `max_retries`.
+    pub max_retries: Origin,
+    /// Of its `backoff_base`.
+    pub backoff_base: Origin,
+    /// Of its `timeout_ms`.
+    pub timeout_ms: Origin,
 }
 
 /// A dead job with its last attempt.

@@ -20,10 +20,10 @@ pub use change::{AskedView, ChangedView, CountView, EnqueuedView, StartedView};
 pub use database::{
     BackupView, CheckView, CompactView, CopyView, InitView, MigrateView, MigrationView, PathView,
 };
-pub use job::{DeadLetterView, JobDetailView, JobView};
+pub use job::{DeadLetterView, JobDetailView, JobView, SourcesView};
 pub use node::{NodeState, NodeView};
 pub use pause::PauseView;
 pub use plugin::{InstalledView, PluginCaseView, PluginCheckView, PluginInfoView, PluginRunView, PluginView};
-pub use queue::{QueueChangedView, QueueView};
+pub use queue::{QueueChangedView, QueueSettingView, QueueSettingsView, QueueView};
 pub use setting::SettingView;
 pub use status::{StateCounts, StatusView};

@@ -1,6 +1,8 @@
 //! A queue, and what was done to it.
 
-use queuectl_core::{NodeId, Timestamp};
+use std::collections::BTreeMap;
+
+use queuectl_core::{NodeId, Origin, Timestamp};
 use serde::Serialize;
 
 use crate::{PauseView, StateCounts};
@@ -18,6 +20,33 @@ pub struct QueueView {
     pub oldest_pending: Option<Timestamp>,
     /// The nodes that run its jobs.
     pub nodes: Vec<NodeId>,
+    /// What its jobs follow that have no value of their own, by setting.
+    pub settings: BTreeMap<&'static str, QueueSettingView>,
+}
+
+/// A setting as it is in force for the jobs of a queue.
+#[derive(Debug, Serialize)]
+pub struct QueueSettingView {
+    /// The value.
+    pub value: String,
+    /// Where it comes from.
+    pub from: Origin,
+}
+
+impl QueueSettingView {
+    /// Returns the value with where it comes from: `5 (queue)`.
+    pub fn in_words(&self) -> String {
+        format!("{} ({})", self.value, self.from.name())
+    }
+}
+
+/// The settings of a queue.
+#[derive(Debug, Serialize)]
+pub struct QueueSettingsView {
+    /// The queue.
+    pub queue: String,
+    /// Its settings, by name.
+    pub settings: BTreeMap<&'static str, QueueSettingView>,
 }
 
 /// A queue that was paused, resumed or drained.

@@ -51,6 +51,8 @@ pub static COMMANDS: &[Entry] = &[
     command::<queue::pause::PauseArgs>("queue:pause"),
     command::<queue::resume::ResumeArgs>("queue:resume"),
     command::<queue::drain::DrainArgs>("queue:drain"),
+    command::<queue::set::SetArgs>("queue:set").harmless(),
+    command::<queue::unset::UnsetArgs>("queue:unset").harmless(),
     command::<worker::start::StartArgs>("worker:start").node(),
     command::<worker::stop::StopArgs>("worker:stop"),
     command::<worker::list::ListArgs>("worker:list")

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use anyhow::Result;
 use clap::Args;
-use queuectl_core::{Attempt, HIDDEN, Job, JobRef, State, Timestamp, show_short};
+use queuectl_core::{Attempt, HIDDEN, Job, JobRef, Origin, Settings, State, Timestamp, show_short};
 use queuectl_storage::Store;
 use queuectl_views::{AttemptView, JobDetailView, JobView};
 
@@ -57,7 +57,10 @@ pub fn print(
     secrets: bool,
     context: &Context,
 ) -> Result<()> {
-    let settings = store.settings()?;
+    let stored = store.stored_settings()?;
+    let pairs = stored.iter().map(|(key, value)| (key.as_str(), value.as_str()));
+    let settings = Settings::from_stored(pairs);
+    let sources = load::sources(&job, &stored);
     let last_line = load::last_line(store, &job, attempts)?;
     let input = job.payload.stdin.as_ref().map(String::len);
     let payload = job.payload.payload.as_ref().map(|payload| match secrets {
@@ -69,6 +72,7 @@ pub fn print(
     let view = JobDetailView {
         job: JobView::new(job, error, &settings, secrets),
         last_line,
+        sources,
         attempt_history: attempts.iter().map(AttemptView::from).collect(),
     };
     // A role that may not read pauses goes without.
@@ -77,7 +81,7 @@ pub fn print(
     let ends = view.job.state.is_final() || view.job.state == State::Processing;
     let paused = pauses.get(view.job.queue.as_str()).filter(|_| !ends);
     context.output.document(&view, |page| {
-        for (name, value) in fields(&view.job, view.last_line.clone(), payload, input) {
+        for (name, value) in fields(&view, payload, input) {
             page.field(name, &value)?;
             if let ("queue", Some(paused)) = (name, paused) {
                 page.field("", &pause::in_words(paused, now))?;
@@ -118,12 +122,13 @@ pub fn ending(exit_code: Option<i32>, signal: Option<i32>) -> String {
 /// Returns the fields of a job, without those that do not apply. `payload` is the text to show for the executor's object,
 /// `input` the length of standard input in bytes.
 fn fields(
-    view: &JobView,
-    last_line: Option<String>,
+    detail: &JobDetailView,
     payload: Option<String>,
     input: Option<usize>,
 ) -> Vec<(&'static str, String)> {
+    let (view, sources) = (&detail.job, &detail.sources);
     let time = |time: Option<Timestamp>| time.map(local);
+    let from = |value: String, source: Origin| Some(format!("{value} ({})", source.name()));
     let timeout = match view.timeout_ms {
         Some(ms) => show_short(Duration::from_millis(ms)),
         None => "none".to_owned(),
@@ -138,7 +143,7 @@ fn fields(
         ("state", Some(view.state.to_string())),
         ("blocked by", view.blocked_by.map(|by| by.name().to_owned())),
         ("error", view.error.clone()),
-        ("last line", last_line),
+        ("last line", detail.last_line.clone()),
         ("command", Some(view.command.clone())),
         ("queue", Some(view.queue.to_string())),
         ("priority", Some(view.priority.to_string())),
@@ -150,8 +155,15 @@ fn fields(
                 view.max_retries.saturating_add(1)
             )),
         ),
-        ("backoff base", Some(format!("{} s", view.backoff_base))),
-        ("timeout", Some(timeout)),
+        (
+            "max retries",
+            from(view.max_retries.to_string(), sources.max_retries),
+        ),
+        (
+            "backoff base",
+            from(format!("{} s", view.backoff_base), sources.backoff_base),
+        ),
+        ("timeout", from(timeout, sources.timeout_ms)),
         ("executor", Some(view.executor.to_string())),
         ("folder", view.cwd.clone()),
         ("payload", payload),

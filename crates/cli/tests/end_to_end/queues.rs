@@ -2,6 +2,7 @@
 
 use std::process::Stdio;
 
+use crate::support::jobs::FOREVER;
 use crate::support::{GATED, Queue, wait_until};
 
 fn marks(file: &str) -> String {
@@ -129,4 +130,68 @@ fn mistakes_about_queues_change_nothing() {
         assert!(error.contains(said), "{args:?}: {error}");
     }
     assert_eq!(queue.json(["queue:list"]).as_array().unwrap().len(), 0);
+}
+
+#[test]
+fn a_queue_has_settings_of_its_own_between_the_jobs_and_those_of_all() {
+    let queue = Queue::quick();
+    queue.ok(["config:set", "max_retries", "0"]);
+    let _node = queue.start(&[]);
+    let set = queue.ok(["queue:set", "mail", "max_retries=1", "backoff-cap=10ms"]);
+    assert_eq!(
+        set,
+        "mail max_retries = 1 (queue)\nmail backoff_cap = 10 ms (queue)"
+    );
+    let attempts = |args: &[&str]| {
+        let id = queue.enqueue([args, &["exit 3"]].concat());
+        queue.fails(3, ["wait", &id]);
+        let job = queue.job(&id);
+        let source = job["sources"]["max_retries"].as_str().unwrap().to_owned();
+        (
+            job["attempts"].as_u64().unwrap(),
+            job["max_retries"].as_u64().unwrap(),
+            source,
+        )
+    };
+    let own = |attempts: u64, source: &str| (attempts, attempts - 1, source.to_owned());
+    assert_eq!(attempts(&["--queue", "mail"]), own(2, "queue"));
+    assert_eq!(
+        attempts(&["--queue", "mail", "--max-retries", "2"]),
+        own(3, "job")
+    );
+    assert_eq!(attempts(&[]), own(1, "setting"));
+    // Also what is used at the start of a job.
+    queue.ok(["queue:set", "mail", "job_timeout=1ms", "max_retries=0"]);
+    let slow = queue.enqueue(["--queue", "mail", FOREVER]);
+    assert_ne!(queue.run(["wait", &slow]).status, 0);
+    assert_eq!(queue.job(&slow)["attempt_history"][0]["outcome"], "timed_out");
+    let shown = queue.ok(["queue:show", "mail"]);
+    let line = shown
+        .lines()
+        .find(|line| line.starts_with("job_timeout"))
+        .unwrap();
+    assert_eq!(
+        line.split_whitespace().collect::<Vec<_>>(),
+        ["job_timeout", "1", "ms", "queue"]
+    );
+    assert_eq!(
+        queue.ok(["queue:unset", "mail", "max_retries"]),
+        "mail max_retries = 0 (setting)"
+    );
+    assert_eq!(attempts(&["--queue", "mail"]).2, "setting");
+    assert!(
+        queue
+            .ok(["queue:unset", "mail"])
+            .contains("mail job_timeout = 7 d (default)")
+    );
+    let refused = queue.fails(2, ["queue:set", "mail", "lease=5s"]);
+    assert!(
+        refused.contains("lease is for all queues; a queue can have"),
+        "{refused}"
+    );
+    assert!(
+        queue
+            .fails(2, ["queue:set", "mail", "max_retries=many"])
+            .contains("max_retries")
+    );
 }

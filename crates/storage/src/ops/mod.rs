@@ -19,6 +19,7 @@ pub mod only;
 pub mod outputs;
 pub mod pause;
 pub mod purge;
+pub mod queue_settings;
 pub mod retry;
 pub mod schedules;
 pub mod settings;

@@ -201,6 +201,7 @@ impl From<JobRow> for RunningJob {
     fn from(row: JobRow) -> RunningJob {
         RunningJob {
             id: JobId(row.id),
+            queue: row.queue,
             fence: row.fence,
             attempts: count(row.attempts),
             system_failures: count(row.system_failures),

@@ -132,6 +132,7 @@ impl WakeListener {
 #[expect(missing_docs, reason = "the fields are those of queuectl_core::Job")]
 pub struct RunningJob {
     pub id: JobId,
+    pub queue: String,
     pub fence: i64,
     pub attempts: u32,
     pub system_failures: u32,

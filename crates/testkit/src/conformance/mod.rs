@@ -70,6 +70,7 @@ macro_rules! conformance_suite {
             so_many_queues_can_be_paused,
             no_claim_is_under_way_when_a_pause_has_returned,
             settings_are_stored_and_checked,
+            queues_have_settings_of_their_own,
             nodes_live_while_their_guard_is_held,
             stop_requests_reach_the_node_and_never_soften,
             counts_and_drain_questions,

@@ -1,5 +1,8 @@
 //! What operators do: cancel, retry, purge, settings.
 
+use queuectl_core::QueueSetting;
+use queuectl_core::limits::QUEUES_WITH_SETTINGS;
+
 use super::*;
 
 /// Waiting jobs are cancelled at once, running ones by their node, ended ones not at all.
@@ -175,4 +178,54 @@ pub fn settings_are_stored_and_checked(mut temp: TempStore) {
         (settings.max_retries, settings.lease),
         (4, Duration::from_secs(60))
     );
+}
+
+/// They reach a node with all others, all of a change or none.
+pub fn queues_have_settings_of_their_own(mut temp: TempStore) {
+    let store = &mut temp.store;
+    let (node, _guard) = node(store);
+    let setting = |queue: &str, key: &str, value: Option<&str>| {
+        let queue = queue.parse().expect("a queue");
+        let setting = QueueSetting::find(queue, key).expect("a setting of queues");
+        (setting, value.map(str::to_owned))
+    };
+    let retries = |store: &mut Store, queue: &str| {
+        let requests = store.control_requests(node).expect("requests");
+        assert_eq!(requests.settings, store.settings().expect("settings"));
+        requests.settings.of(queue).max_retries
+    };
+    let changes = [
+        setting("mail", "max_retries", Some("1")),
+        setting("a.b", "max_retries", Some("2")),
+        setting("mail", "job_timeout", Some("9 s")),
+    ];
+    store.change_queue_settings(&changes).expect("changed");
+    assert_eq!(
+        (
+            retries(store, "mail"),
+            retries(store, "a.b"),
+            retries(store, "other")
+        ),
+        (1, 2, 4)
+    );
+    store
+        .change_queue_settings(&[setting("mail", "max_retries", None)])
+        .expect("removed");
+    assert_eq!((retries(store, "mail"), retries(store, "a.b")), (4, 2));
+    let many: Vec<_> = (1..QUEUES_WITH_SETTINGS)
+        .map(|n| setting(&format!("q{n}"), "max_retries", Some("3")))
+        .collect();
+    let refused = store.change_queue_settings(&many);
+    assert!(matches!(
+        refused,
+        Err(StoreError::TooMany {
+            most: QUEUES_WITH_SETTINGS,
+            ..
+        })
+    ));
+    assert_eq!((retries(store, "q1"), retries(store, "a.b")), (4, 2));
+    store
+        .change_queue_settings(&many[1..])
+        .expect("as many as there may be");
+    assert_eq!(retries(store, "q2"), 3);
 }

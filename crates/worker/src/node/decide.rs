@@ -20,8 +20,9 @@ pub fn key(job: &Claimed) -> RunKey {
 }
 
 /// The part of a running job that decides what becomes of it.
-pub struct Subject {
+pub struct Subject<'a> {
     pub id: JobId,
+    pub queue: &'a str,
     pub fence: i64,
     pub attempt: u32,
     pub system_failures: u32,
@@ -29,7 +30,7 @@ pub struct Subject {
     pub backoff_base: Option<f64>,
 }
 
-impl Subject {
+impl Subject<'_> {
     /// The number under which it is known to the workers.
     pub fn key(&self) -> RunKey {
         RunKey {
@@ -39,10 +40,11 @@ impl Subject {
     }
 }
 
-impl From<&Claimed> for Subject {
-    fn from(job: &Claimed) -> Subject {
+impl<'a> From<&'a Claimed> for Subject<'a> {
+    fn from(job: &'a Claimed) -> Subject<'a> {
         Subject {
             id: JobId(job.id),
+            queue: &job.queue,
             fence: job.fence,
             attempt: job.attempt,
             system_failures: job.system_failures,
@@ -52,10 +54,11 @@ impl From<&Claimed> for Subject {
     }
 }
 
-impl From<&RunningJob> for Subject {
-    fn from(job: &RunningJob) -> Subject {
+impl<'a> From<&'a RunningJob> for Subject<'a> {
+    fn from(job: &'a RunningJob) -> Subject<'a> {
         Subject {
             id: job.id,
+            queue: &job.queue,
             fence: job.fence,
             attempt: job.attempts,
             system_failures: job.system_failures,
@@ -79,8 +82,8 @@ pub struct Ending {
 }
 
 /// The record for an attempt that ended. Its retry is due so long after its end, whenever the end is dealt with.
-pub fn ended(job: &Subject, ending: Ending, settings: &Settings) -> Record {
-    let mut policy = RetryPolicy::new(settings, job.max_retries, job.backoff_base);
+pub fn ended(job: &Subject<'_>, ending: Ending, settings: &Settings) -> Record {
+    let mut policy = RetryPolicy::new(settings.of(job.queue), job.max_retries, job.backoff_base);
     if failpoints::is_disabled("attempts") {
         policy.max_retries = u32::MAX;
     }
@@ -110,7 +113,7 @@ pub fn ended(job: &Subject, ending: Ending, settings: &Settings) -> Record {
 }
 
 /// The record for a job that is given back before it started.
-pub fn given_back(job: &Subject, node: NodeId) -> Record {
+pub fn given_back(job: &Subject<'_>, node: NodeId) -> Record {
     record(job, node, Event::Return, None)
 }
 
@@ -134,7 +137,7 @@ pub fn died(
     }
 }
 
-fn record(job: &Subject, node: NodeId, event: Event, attempt: Option<Attempt>) -> Record {
+fn record(job: &Subject<'_>, node: NodeId, event: Event, attempt: Option<Attempt>) -> Record {
     let standing = Standing {
         state: State::Processing,
         attempts: job.attempt,
@@ -176,6 +179,28 @@ mod tests {
         assert_eq!((attempt.node, attempt.worker, attempt.attempt), (NODE, 2, 1));
         assert_eq!(ended_as(OutcomeKind::Crashed, 2).change.to(), State::Dead);
         assert_eq!(ended_as(OutcomeKind::Returned, 2).change.to(), State::Pending);
+    }
+
+    #[test]
+    fn the_queue_comes_before_the_setting_and_the_job_before_the_queue() {
+        let stored = [("max_retries", "0"), ("queue:mail.max_retries", "1")];
+        let settings = Settings::from_stored(stored);
+        let state = |queue: &str, own| {
+            let mut job = claimed(1);
+            (job.attempt, job.max_retries, job.queue) = (1, own, queue.to_owned());
+            let ending = died(
+                OutcomeKind::Failed,
+                String::new(),
+                NODE,
+                1,
+                Timestamp(5),
+                Timestamp(9),
+            );
+            ended(&Subject::from(&job), ending, &settings).change.to()
+        };
+        assert_eq!(state("mail", None), State::Failed);
+        assert_eq!(state("mail", Some(0)), State::Dead);
+        assert_eq!(state("other", None), State::Dead);
     }
 
     #[test]

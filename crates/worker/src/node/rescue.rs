@@ -102,7 +102,10 @@ fn rescue_one(
                 )
             };
             let mut ending = decide::died(kind, message, dead.id, 0, job.started_at.unwrap_or(now), now);
-            ending.output = partial_output::read(&outputs.file(job.id.0, job.fence), &context.settings);
+            ending.output = partial_output::read(
+                &outputs.file(job.id.0, job.fence),
+                context.settings.of(&job.queue),
+            );
             decide::ended(&Subject::from(job), ending, &context.settings)
         })
         .collect();

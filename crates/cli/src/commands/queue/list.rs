@@ -1,4 +1,4 @@
-//! `queue:list`: the queues that have jobs, or that are paused.
+//! `queue:list`: the queues that have jobs or settings, or are paused.
 
 use anyhow::Result;
 use clap::Args;
@@ -12,7 +12,7 @@ use crate::output::pause;
 use crate::output::table::Column;
 use crate::registry::Run;
 
-/// List the queues that have jobs or are paused
+/// List the queues that have jobs or settings of their own, or are paused
 #[derive(Debug, Args)]
 #[command(after_help = "\
 OLDEST is how long the oldest pending job of the queue has been ready to run. NODES are the nodes that serve the queue.")]

@@ -3,21 +3,36 @@
 use anyhow::Result;
 use clap::Args;
 use queuectl_core::{QueueName, State, Timestamp};
-use queuectl_views::QueueView;
+use queuectl_views::{QueueSettingView, QueueView};
 
 use crate::context::Context;
 use crate::exit::Exit;
 use crate::load;
 use crate::output::pause;
+use crate::output::table::Column;
 use crate::output::time::{local, relative};
 use crate::registry::Run;
 
-/// Show one queue
+/// Show one queue with the settings that its jobs follow
 #[derive(Debug, Args)]
 pub struct ShowArgs {
     /// The queue's name
     #[arg(value_name = "NAME")]
     queue: QueueName,
+}
+
+const SETTINGS: [Column; 3] = [
+    Column::name("SETTING", 17),
+    Column::name("VALUE", 10),
+    Column::whole("FROM"),
+];
+
+fn row(key: &str, setting: &QueueSettingView) -> Vec<String> {
+    vec![
+        key.to_owned(),
+        setting.value.clone(),
+        setting.from.name().to_owned(),
+    ]
 }
 
 impl Run for ShowArgs {
@@ -29,7 +44,9 @@ impl Run for ShowArgs {
             for (name, value) in fields(&view, now) {
                 page.field(name, &value)?;
             }
-            Ok(())
+            page.text("")?;
+            let settings = view.settings.iter();
+            page.table(&SETTINGS, settings.map(|(key, setting)| row(key, setting)))
         })?;
         Ok(Exit::OK)
     }

@@ -40,6 +40,7 @@ pub fn check(job: &Claimed) -> Result<(), Refused> {
 
 /// The run of a job.
 pub fn run_of(job: &Claimed, settings: &Settings, outputs: &Outputs) -> Result<Run, Refused> {
+    let settings = settings.of(&job.queue);
     let executor = job.executor.parse().map_err(|error| Refused {
         kind: OutcomeKind::SystemFailure,
         message: format!("{error}"),
@@ -84,6 +85,18 @@ mod tests {
         let run_of_job = run(&job).unwrap();
         assert_eq!(run_of_job.timeout, Some(Duration::from_millis(1500)));
         assert_eq!((run_of_job.public_id.as_str(), run_of_job.key), ("7", key(&job)));
+        job.timeout_ms = None;
+        let stored = [
+            ("queue:mail.job_timeout", "90"),
+            ("queue:mail.output_limit", "1KiB"),
+        ];
+        let of_queue = Settings::from_stored(stored);
+        job.queue = "mail".to_owned();
+        let run_of_queue = run_of(&job, &of_queue, &context.outputs).unwrap();
+        assert_eq!(
+            (run_of_queue.timeout, run_of_queue.output_limit),
+            (Some(Duration::from_secs(90)), 1024)
+        );
         job.executor = "no name".to_owned();
         let refused = run(&job).unwrap_err();
         assert_eq!(

@@ -1,0 +1,48 @@
+//! Settings of single queues. They are stored with all others, so that a node reads them with those.
+
+use std::collections::BTreeSet;
+
+use diesel::prelude::*;
+use queuectl_core::QueueSetting;
+use queuectl_core::limits::QUEUES_WITH_SETTINGS;
+use queuectl_core::settings::of_queue;
+
+use crate::backend::statements::StoreSetting;
+use crate::schema::settings;
+use crate::types::nodes::Wake;
+use crate::{Store, StoreError, rows};
+
+impl Store {
+    /// Sets settings of queues, all or none, and wakes the nodes, which take them up. The values are as [`Key::parse`] returns
+    /// them; one that is absent is removed.
+    ///
+    /// [`Key::parse`]: queuectl_core::settings::Key::parse
+    ///
+    /// # Errors
+    /// [`StoreError::TooMany`]: too many queues would have settings of their own.
+    pub fn change_queue_settings(
+        &mut self,
+        changes: &[(QueueSetting, Option<String>)],
+    ) -> Result<(), StoreError> {
+        self.write(|conn| {
+            for (setting, value) in changes {
+                let key = setting.to_string();
+                match value.clone() {
+                    Some(value) => StoreSetting { key, value }.execute(conn)?,
+                    None => diesel::delete(settings::table.find(key)).execute(conn)?,
+                };
+            }
+            let stored = rows::stored_settings(conn)?;
+            let with_settings = stored.iter().filter_map(|(name, _)| Some(of_queue(name)?.0));
+            match with_settings.collect::<BTreeSet<_>>().len() {
+                ..=QUEUES_WITH_SETTINGS => Ok(()),
+                _ => Err(StoreError::TooMany {
+                    what: "queues with settings of their own",
+                    most: QUEUES_WITH_SETTINGS,
+                }),
+            }
+        })?;
+        self.wake_all(Wake::Control);
+        Ok(())
+    }
+}
