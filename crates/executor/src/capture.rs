@@ -3,14 +3,18 @@
 //! Bytes are kept as they come; nothing here knows about lines or encodings. Reading goes on whatever happens to the
 //! file, so that a full disk never blocks a job.
 
-use std::fs::{self, File};
+use std::fs::File;
 use std::io::{self, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use queuectl_core::Output;
-use queuectl_sys::sync_folder;
+use queuectl_sys::folder::remove_file;
+use queuectl_sys::{Access, Folder, sync_folder};
 
-use crate::os::{self, error_text};
+use crate::os::error_text;
+
+/// The last folders of an output file's path, in which others than this user may put links: `queue.db.d/output/JOB`.
+const STEPS: usize = 3;
 
 /// The output of one run while it runs.
 pub(crate) struct Capture {
@@ -121,12 +125,7 @@ impl Capture {
             self.file = Copy::Closed { file: None };
             return;
         }
-        if let Some(folder) = self.file_path.parent()
-            && let Err(error) = os::create_private_folders(folder)
-        {
-            return self.give_up(&error);
-        }
-        match os::create_private_file(&self.file_path) {
+        match create_file(&self.file_path) {
             Ok(file) => {
                 self.file = Copy::Open { file, written: 0 };
                 let head = std::mem::take(&mut self.head);
@@ -205,18 +204,31 @@ impl Capture {
     }
 
     fn remove_file(&self) {
-        if let Err(error) = fs::remove_file(&self.file_path) {
+        if let Err(error) = remove_file(&self.file_path, STEPS) {
             let path = self.file_path.display();
             tracing::warn!("{path} cannot be removed: {}", error_text(&error));
-        } else if let Some(folder) = self.file_path.parent() {
+        } else if let Some(folder) = self.file_path.parent()
+            && let (Some(parent), Some(name)) = (folder.parent(), folder.file_name())
+            && let Ok(parent) = Folder::open(parent, STEPS - 1)
+        {
             // Not while another attempt's file is in it.
-            let _ = fs::remove_dir(folder);
+            let _ = parent.remove_folder(&name.to_string_lossy());
         }
     }
 }
 
+/// Creates the file, and the folders that are missing, for their owner only.
+fn create_file(path: &Path) -> io::Result<File> {
+    let (Some(folder), Some(name)) = (path.parent(), path.file_name()) else {
+        return Err(io::ErrorKind::InvalidInput.into());
+    };
+    Folder::make(folder, STEPS)?.file(&name.to_string_lossy(), Access::MakeEmpty)
+}
+
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     /// Pushes `bytes` in pieces of `piece` and returns the output and the file's content.

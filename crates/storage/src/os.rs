@@ -24,15 +24,15 @@ pub fn companions(file: &Path) -> [PathBuf; 3] {
 mod unix {
     use std::fs::{DirBuilder, File, Metadata, OpenOptions, Permissions};
     use std::io::{self, Read, Write};
-    use std::os::unix::fs::{DirBuilderExt, FileTypeExt, MetadataExt, OpenOptionsExt, PermissionsExt};
+    use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
     use std::path::Path;
 
     use nix::errno::Errno;
     use nix::libc::{O_NOFOLLOW, O_NONBLOCK};
     use nix::sys::resource::{Resource, getrlimit};
-    use nix::sys::stat::Mode;
     use nix::sys::statvfs::statvfs;
-    use nix::unistd::{AccessFlags, access, geteuid, mkfifo};
+    use nix::unistd::{AccessFlags, access};
+    use queuectl_sys::{Access, Folder};
 
     use super::companions;
     use crate::error::Problem;
@@ -91,20 +91,14 @@ mod unix {
         options.mode(0o600).custom_flags(O_NOFOLLOW).open(path)
     }
 
-    /// Whether a folder belongs to whoever runs this process.
-    pub fn is_mine(found: &Metadata) -> bool {
-        found.is_dir() && found.uid() == geteuid().as_raw()
+    /// Opens a file in a folder, readable and writable for the owner only, if it is new.
+    pub fn open_in(folder: &Folder, name: &str, access: Access) -> io::Result<File> {
+        folder.file(name, access)
     }
 
-    /// Whether this is a link that neither root nor whoever runs this process made.
-    pub fn is_foreign_link(found: &Metadata) -> bool {
-        found.is_symlink() && found.uid() != 0 && found.uid() != geteuid().as_raw()
-    }
-
-    /// Whether an open file is the one that has this name.
-    pub fn is_at(file: &File, path: &Path) -> bool {
-        let (open, named) = (file.metadata(), path.symlink_metadata());
-        matches!((open, named), (Ok(open), Ok(named)) if (open.dev(), open.ino()) == (named.dev(), named.ino()))
+    /// Opens a folder, and makes what is missing of it, for the owner only.
+    pub fn make_folder(path: &Path, steps: usize) -> io::Result<Folder> {
+        Folder::make(path, steps)
     }
 
     /// Gives SQLite's companions of a file the file's mode, as they have it when SQLite makes them: the file may have been
@@ -143,14 +137,8 @@ mod unix {
     pub struct WakePipe(File);
 
     impl WakePipe {
-        pub fn create(path: &Path) -> io::Result<WakePipe> {
-            match std::fs::remove_file(path) {
-                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-                _ => {}
-            }
-            mkfifo(path, Mode::S_IRUSR | Mode::S_IWUSR)?;
-            // Opened for writing as well, so that reading never meets the end of the file.
-            OpenOptions::new().read(true).write(true).open(path).map(WakePipe)
+        pub fn create(folder: &Folder, name: &str) -> io::Result<WakePipe> {
+            folder.make_pipe(name).map(WakePipe)
         }
 
         /// Waits for a wake-up; several that came meanwhile are one.
@@ -159,13 +147,9 @@ mod unix {
         }
     }
 
-    /// Wakes whoever waits at `path`. A full pipe has wake-ups enough; a pipe without reader has nobody to wake.
-    pub fn wake(path: &Path) {
-        let mut options = OpenOptions::new();
-        options.write(true).custom_flags(O_NONBLOCK | O_NOFOLLOW);
-        if let Ok(mut pipe) = options.open(path)
-            && pipe.metadata().is_ok_and(|found| found.file_type().is_fifo())
-        {
+    /// Wakes the node that waits at a pipe. A full pipe has wake-ups enough; a pipe without reader has no node to wake.
+    pub fn wake(folder: &Folder, name: &str) {
+        if let Some(mut pipe) = folder.pipe(name) {
             let _ = pipe.write(&[1]);
         }
     }

@@ -4,8 +4,11 @@
 //! dies, however it dies, so no clock is needed to tell the living from the dead. Its worker processes hold one on
 //! `nodes/ID.workers`, for those who cannot see whether these live. `nodes/ID.wake` wakes it.
 //! `turn` is the write lock, `next` and `next-user` are the queues for it. `id` is the store's number. `output/` holds long outputs.
+//!
+//! The queue may be another user's, who can put a link in place of any name here at any time. So every use walks to its folder
+//! by descriptor ([`Folder`]), and files are not opened by way of links.
 
-use std::fs::{File, OpenOptions, TryLockError};
+use std::fs::{File, TryLockError};
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -13,7 +16,8 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use queuectl_core::NodeId;
-use queuectl_sys::Draft;
+use queuectl_sys::folder::open_file;
+use queuectl_sys::{Access, Folder};
 
 use crate::env::process_scope;
 use crate::error::Problem;
@@ -23,12 +27,23 @@ use crate::{Location, StoreError};
 pub use self::write_lock::{Lane, WriteLock};
 use self::write_lock::{Locks, WRITE_LOCK_MOST, lock_in_time};
 
+#[cfg(test)]
+#[cfg(unix)]
+mod links;
 pub mod outputs;
 mod write_lock;
+
+/// The note of which log belongs to the database file.
+const PAIR_NOTE: &str = "pair";
 
 /// For how long a new node waits for one of a queue that was here before.
 const PREDECESSOR_MOST: Duration = Duration::from_secs(5);
 const PREDECESSOR_POLL: Duration = Duration::from_millis(20);
+
+/// How many names of the state directory's path are looked at: its own. In folders in it, each name more is one more.
+const STATE_DIR: usize = 1;
+const IN_STATE_DIR: usize = STATE_DIR + 1;
+
 #[derive(Clone)]
 pub struct StateDir {
     folder: PathBuf,
@@ -38,41 +53,46 @@ pub struct StateDir {
 /// Held by a living node; the locks and pipes go when it is dropped or the process ends.
 pub struct NodeGuard {
     lock: Option<File>,
-    /// What is removed when the guard is dropped.
-    paths: Vec<PathBuf>,
+    nodes: PathBuf,
+    /// What is removed there when the guard is dropped.
+    files: Vec<String>,
 }
 
 impl NodeGuard {
     /// Lets go of the lock and leaves its file to whoever tries next.
     pub(crate) fn let_go(mut self) {
-        self.paths.clear();
+        self.files.clear();
     }
 
     /// For a node of another machine, which has its lock there.
     pub(crate) fn without_lock() -> NodeGuard {
         NodeGuard {
             lock: None,
-            paths: Vec::new(),
+            nodes: PathBuf::new(),
+            files: Vec::new(),
         }
     }
 }
 
 impl Drop for NodeGuard {
     fn drop(&mut self) {
-        // Another queue may have come here, and a node of it may have files of the same names.
-        let lock_path = self
-            .paths
-            .iter()
-            .find(|path| path.extension().is_some_and(|kind| kind == "lock"));
-        if let (Some(lock), Some(path)) = (&self.lock, lock_path)
-            && path.symlink_metadata().is_ok()
-            && !os::is_at(lock, path)
-        {
+        if self.files.is_empty() {
             return;
         }
         // What cannot be removed is removed by whoever finds the node gone.
-        for path in &self.paths {
-            let _ = std::fs::remove_file(path);
+        let Ok(nodes) = Folder::open(&self.nodes, IN_STATE_DIR) else {
+            return;
+        };
+        // Another queue may have come here, and a node of it may have files of the same names.
+        let lock_name = self.files.iter().find(|name| name.ends_with(".lock"));
+        if let (Some(lock), Some(name)) = (&self.lock, lock_name)
+            && nodes.has(name)
+            && !nodes.holds(lock, name)
+        {
+            return;
+        }
+        for name in &self.files {
+            let _ = nodes.remove(name);
         }
     }
 }
@@ -94,13 +114,6 @@ fn is_elsewhere(content: &str) -> bool {
         .is_some_and(|(_, place)| place != process_scope())
 }
 
-/// Makes a file, or empties it, for the owner only, whatever the umask is.
-fn create_private(path: &Path) -> io::Result<File> {
-    let mut options = OpenOptions::new();
-    options.write(true).create(true).truncate(true);
-    os::open_private(&mut options, path)
-}
-
 impl StateDir {
     pub fn new(location: &Location) -> StateDir {
         StateDir {
@@ -109,8 +122,29 @@ impl StateDir {
         }
     }
 
-    fn node_file(&self, node: NodeId, kind: &str) -> PathBuf {
-        self.folder.join("nodes").join(format!("{node}.{kind}"))
+    fn nodes_path(&self) -> PathBuf {
+        self.folder.join("nodes")
+    }
+
+    /// The folder of the nodes' files; none if there is none.
+    fn nodes(&self) -> Result<Option<Folder>, StoreError> {
+        let path = self.nodes_path();
+        match Folder::open(&path, IN_STATE_DIR) {
+            Ok(nodes) => Ok(Some(nodes)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(StoreError::file("open", path)(error)),
+        }
+    }
+
+    /// The same; it is made if there is none.
+    fn make_nodes(&self) -> Result<Folder, StoreError> {
+        let path = self.nodes_path();
+        os::make_folder(&path, IN_STATE_DIR).map_err(StoreError::file("create the folder", path))
+    }
+
+    /// Opens the folder itself, and makes it if it is missing.
+    fn make(&self) -> Result<Folder, StoreError> {
+        os::make_folder(&self.folder, STATE_DIR).map_err(StoreError::file("create the folder", &self.folder))
     }
 
     /// Waits for the write lock; see [`write_lock`]. None if this writer goes ahead without it.
@@ -118,36 +152,41 @@ impl StateDir {
         self.locks.lock(&self.folder, lane)
     }
 
-    /// Where it is noted which log is the file's.
-    pub fn pair_note(&self) -> PathBuf {
-        self.folder.join("pair")
+    /// The note of which log is the file's; none if it cannot be read.
+    pub fn pair_note(&self) -> Option<String> {
+        let folder = Folder::open(&self.folder, STATE_DIR).ok()?;
+        io::read_to_string(folder.file(PAIR_NOTE, Access::Read).ok()?).ok()
     }
 
-    /// Whether the folder is there and this user's own.
-    pub fn is_mine(&self) -> bool {
-        self.folder
-            .symlink_metadata()
-            .is_ok_and(|found| os::is_mine(&found))
+    /// Writes that note, in a folder that is there and this user's own.
+    ///
+    /// # Errors
+    /// It cannot be written.
+    pub fn write_pair_note(&self, note: &str) -> io::Result<()> {
+        match Folder::open(&self.folder, STATE_DIR) {
+            Ok(folder) if folder.is_own() => folder.replace_lightly(PAIR_NOTE, note.as_bytes()),
+            Ok(_) => Ok(()),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            Err(error) => Err(error),
+        }
     }
 
     /// Refuses a state directory with a folder that is another user's link: what is written there would land where that user
-    /// says. Root's links and one's own are followed. A link that takes a folder's place later is not noticed.
+    /// says. Root's links and one's own are followed. This is for the message: each later use looks again.
     ///
     /// # Errors
     /// [`StoreError::File`] names the link.
     pub fn check_links(&self) -> Result<(), StoreError> {
-        for folder in [
-            self.folder.clone(),
-            self.folder.join("nodes"),
-            self.folder.join("output"),
-        ] {
-            if folder
-                .symlink_metadata()
-                .is_ok_and(|found| os::is_foreign_link(&found))
-            {
-                let why =
-                    "it is a link of another user, neither of root nor of you; put a folder in its place";
-                return Err(StoreError::file("use", folder)(io::Error::other(why)));
+        let folders = [
+            (None, STATE_DIR),
+            (Some("nodes"), IN_STATE_DIR),
+            (Some("output"), IN_STATE_DIR),
+        ];
+        for (name, steps) in folders {
+            let path = name.map_or_else(|| self.folder.clone(), |name| self.folder.join(name));
+            let is_link = path.symlink_metadata().is_ok_and(|found| found.is_symlink());
+            if is_link && let Err(error) = Folder::open(&path, steps) {
+                return Err(StoreError::file("use", path)(error));
             }
         }
         Ok(())
@@ -168,11 +207,8 @@ impl StateDir {
     /// # Errors
     /// [`StoreError::File`]; [`StoreError::Database`] with [`Problem::Busy`] if it takes too long.
     pub fn lock_creation(&self) -> Result<WriteLock, StoreError> {
-        os::create_private_dir(&self.folder).map_err(StoreError::file("create the folder", &self.folder))?;
-        let path = self.folder.join("create");
-        let mut options = OpenOptions::new();
-        options.read(true).write(true).create(true).truncate(false);
-        let file = os::open_private(&mut options, &path).map_err(StoreError::file("open", &path))?;
+        let file = os::open_in(&self.make()?, "create", Access::Make)
+            .map_err(StoreError::file("open", self.folder.join("create")))?;
         let file = Arc::new(file);
         if lock_in_time(&file, WRITE_LOCK_MOST) {
             return Ok(WriteLock::of(file));
@@ -186,8 +222,12 @@ impl StateDir {
     /// The store's number, which no other store has, also on another machine under the same path. `fresh` becomes it if
     /// it has none. A copy of the database without this folder is another store.
     pub fn identity(&mut self, fresh: u64) -> Result<u64, StoreError> {
-        let path = self.folder.join("id");
-        let read = || u64::from_str_radix(std::fs::read_to_string(&path).ok()?.trim(), 16).ok();
+        let folder = self.folder.clone();
+        let read = || {
+            let folder = Folder::open(&folder, STATE_DIR).ok()?;
+            let text = io::read_to_string(folder.file("id", Access::Read).ok()?).ok()?;
+            u64::from_str_radix(text.trim(), 16).ok()
+        };
         if let Some(known) = read() {
             return Ok(known);
         }
@@ -196,94 +236,71 @@ impl StateDir {
         if let Some(known) = read() {
             return Ok(known);
         }
-        os::create_private_dir(&self.folder).map_err(StoreError::file("create the folder", &self.folder))?;
-        Draft::beside(&path)
-            .and_then(|draft| {
-                draft.file().write_all(format!("{fresh:016x}\n").as_bytes())?;
-                draft.replace()
-            })
-            .map_err(StoreError::file("write", &path))?;
+        self.make()?
+            .replace("id", format!("{fresh:016x}\n").as_bytes())
+            .map_err(StoreError::file("write", self.folder.join("id")))?;
         Ok(fresh)
     }
 
     /// Takes the lock of a node that is being registered, and makes its wake-up pipe.
     pub fn enter(&self, node: NodeId, cookie: &str) -> Result<(NodeGuard, WakePipe), StoreError> {
         let mut guard = self.lock(node, cookie)?;
-        let workers_path = self.node_file(node, "workers");
-        create_private(&workers_path).map_err(StoreError::file("create", &workers_path))?;
-        let wake_path = self.node_file(node, "wake");
-        let pipe = WakePipe::create(&wake_path).map_err(StoreError::file("create", &wake_path))?;
-        guard.paths = vec![wake_path, workers_path, self.node_file(node, "lock")];
+        let nodes = self.make_nodes()?;
+        let [workers, wake] = ["workers", "wake"].map(|kind| name_of(node, kind));
+        os::open_in(&nodes, &workers, Access::MakeEmpty)
+            .map_err(StoreError::file("create", nodes.path().join(&workers)))?;
+        let pipe =
+            WakePipe::create(&nodes, &wake).map_err(StoreError::file("create", nodes.path().join(&wake)))?;
+        guard.files = vec![wake, workers, name_of(node, "lock")];
         Ok((guard, pipe))
     }
 
     /// Takes the lock of a node that is being registered. Its file stays when the guard is dropped: that nobody holds
     /// it any more is what tells others that the node is dead. See [`StateDir::forget`].
     pub fn lock(&self, node: NodeId, cookie: &str) -> Result<NodeGuard, StoreError> {
-        let nodes = self.folder.join("nodes");
-        os::create_private_dir(&nodes).map_err(StoreError::file("create the folder", &nodes))?;
-        let lock_path = self.node_file(node, "lock");
-        let mut lock = self.take_new_lock(&lock_path)?;
+        let nodes = self.make_nodes()?;
+        let name = name_of(node, "lock");
+        let mut lock = take_new_lock(&nodes, &name)?;
         let whose = format!("{cookie}\n{}", process_scope());
         lock.write_all(whose.as_bytes())
-            .map_err(StoreError::file("write", &lock_path))?;
+            .map_err(StoreError::file("write", nodes.path().join(name)))?;
         Ok(NodeGuard {
             lock: Some(lock),
-            paths: Vec::new(),
+            nodes: self.nodes_path(),
+            files: Vec::new(),
         })
-    }
-
-    /// Makes the lock file of a new node and locks it. Only a node of a queue that was here before can hold it: it notices
-    /// within a second that its file is gone, and ends when its jobs have.
-    fn take_new_lock(&self, path: &Path) -> Result<File, StoreError> {
-        let until = Instant::now() + PREDECESSOR_MOST;
-        loop {
-            let lock = create_private(path).map_err(StoreError::file("create", path))?;
-            match lock.try_lock() {
-                // Its last owner may have removed it just before we locked it.
-                Ok(()) if os::is_at(&lock, path) => return Ok(lock),
-                Ok(()) => {}
-                Err(TryLockError::WouldBlock) if Instant::now() < until => thread::sleep(PREDECESSOR_POLL),
-                Err(TryLockError::WouldBlock) => {
-                    let why = "a node of the queue that was here before still runs; stop that process, then start again";
-                    return Err(StoreError::file("lock", path)(io::Error::new(
-                        io::ErrorKind::WouldBlock,
-                        why,
-                    )));
-                }
-                Err(TryLockError::Error(error)) => return Err(StoreError::file("lock", path)(error)),
-            }
-        }
     }
 
     /// Removes the files of a node that is no more.
     pub fn forget(&self, node: NodeId) {
-        let _ = std::fs::remove_file(self.node_file(node, "lock"));
-        let _ = std::fs::remove_file(self.node_file(node, "lease"));
+        if let Ok(Some(nodes)) = self.nodes() {
+            let _ = nodes.remove(&name_of(node, "lock"));
+            let _ = nodes.remove(&name_of(node, "lease"));
+        }
     }
 
     /// Takes the lock of a node of this machine if its owner is gone; none while the owner lives, and none if the node
     /// is not of this machine, which may share the folder with others: what it left running could not be killed from here.
     /// The mark in the file tells the node from others that had its number in other stores.
     pub fn take_lock(&self, node: NodeId, cookie: &str) -> Result<Option<NodeGuard>, StoreError> {
-        let lock_path = self.node_file(node, "lock");
-        let mut lock = match File::options().read(true).write(true).open(&lock_path) {
-            Ok(lock) => lock,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-            Err(error) => return Err(StoreError::file("open", &lock_path)(error)),
+        let Some(mut lock) = self.open_file(node, "lock", Access::Write)? else {
+            return Ok(None);
         };
         let mut whose = String::new();
         lock.read_to_string(&mut whose)
-            .map_err(StoreError::file("read", &lock_path))?;
+            .map_err(StoreError::file("read", self.file_path(node, "lock")))?;
         if !is_here(&whose, cookie) {
             return Ok(None);
         }
-        try_lock(lock, lock_path)
+        self.try_lock(node, lock)
     }
 
     /// Whether a node is of this machine and its process is gone.
     pub fn is_gone(&self, node: NodeId, cookie: &str) -> Result<bool, StoreError> {
-        let whose = std::fs::read_to_string(self.node_file(node, "lock")).unwrap_or_default();
+        let lock = self.open_file(node, "lock", Access::Read).ok().flatten();
+        let whose = lock
+            .and_then(|lock| io::read_to_string(lock).ok())
+            .unwrap_or_default();
         Ok(!cookie.is_empty() && is_here(&whose, cookie) && !self.lives(node)?)
     }
 
@@ -293,22 +310,17 @@ impl StateDir {
     /// What a node of another container left running cannot be killed from here. Its worker processes end their jobs and
     /// leave when they have lost their dispatcher, so it is taken over when none of them is left.
     pub fn take_over(&self, node: NodeId) -> Result<Option<NodeGuard>, StoreError> {
-        let lock_path = self.node_file(node, "lock");
+        let nodes = self.make_nodes()?;
         // Created if it is missing: a store that was copied or restored without its folder has no living nodes.
-        let mut options = OpenOptions::new();
-        options.read(true).write(true).create(true).truncate(false);
-        let nodes = self.folder.join("nodes");
-        os::create_private_dir(&nodes).map_err(StoreError::file("create the folder", &nodes))?;
-        let lock = options
-            .open(&lock_path)
-            .map_err(StoreError::file("open", &lock_path))?;
-        let Some(mut guard) = try_lock(lock, lock_path.clone())? else {
+        let lock = os::open_in(&nodes, &name_of(node, "lock"), Access::Make)
+            .map_err(StoreError::file("open", self.file_path(node, "lock")))?;
+        let Some(mut guard) = self.try_lock(node, lock)? else {
             return Ok(None);
         };
         let mut whose = String::new();
         if let Some(lock) = &mut guard.lock {
             lock.read_to_string(&mut whose)
-                .map_err(StoreError::file("read", &lock_path))?;
+                .map_err(StoreError::file("read", self.file_path(node, "lock")))?;
         }
         // Several hold that one at the same time, so only an exclusive lock shows that none does.
         if is_elsewhere(&whose) && self.is_held(node, "workers", File::try_lock)? {
@@ -316,8 +328,8 @@ impl StateDir {
             return Ok(None);
         }
         guard
-            .paths
-            .extend(["wake", "workers"].map(|kind| self.node_file(node, kind)));
+            .files
+            .extend(["wake", "workers"].map(|kind| name_of(node, kind)));
         Ok(Some(guard))
     }
 
@@ -334,40 +346,99 @@ impl StateDir {
         kind: &str,
         ask: fn(&File) -> Result<(), TryLockError>,
     ) -> Result<bool, StoreError> {
-        let lock_path = self.node_file(node, kind);
-        let lock = match File::open(&lock_path) {
-            Ok(lock) => lock,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
-            Err(error) => return Err(StoreError::file("open", &lock_path)(error)),
+        let Some(lock) = self.open_file(node, kind, Access::Read)? else {
+            return Ok(false);
         };
         match ask(&lock) {
             Ok(()) => Ok(false),
             Err(TryLockError::WouldBlock) => Ok(true),
-            Err(TryLockError::Error(error)) => Err(StoreError::file("lock", &lock_path)(error)),
+            Err(TryLockError::Error(error)) => {
+                Err(StoreError::file("lock", self.file_path(node, kind))(error))
+            }
+        }
+    }
+
+    /// The path of a node's file, for messages.
+    fn file_path(&self, node: NodeId, kind: &str) -> PathBuf {
+        self.nodes_path().join(name_of(node, kind))
+    }
+
+    /// Opens a node's file; none if there is none.
+    fn open_file(&self, node: NodeId, kind: &str, access: Access) -> Result<Option<File>, StoreError> {
+        let Some(nodes) = self.nodes()? else {
+            return Ok(None);
+        };
+        match nodes.file(&name_of(node, kind), access) {
+            Ok(file) => Ok(Some(file)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(StoreError::file("open", self.file_path(node, kind))(error)),
+        }
+    }
+
+    /// Takes a node's lock, if no process holds it.
+    fn try_lock(&self, node: NodeId, lock: File) -> Result<Option<NodeGuard>, StoreError> {
+        match lock.try_lock() {
+            Ok(()) => Ok(Some(NodeGuard {
+                lock: Some(lock),
+                nodes: self.nodes_path(),
+                files: vec![name_of(node, "lock")],
+            })),
+            Err(TryLockError::WouldBlock) => Ok(None),
+            Err(TryLockError::Error(error)) => {
+                Err(StoreError::file("lock", self.file_path(node, "lock"))(error))
+            }
         }
     }
 
     /// Wakes every node of this store.
     pub fn wake_all(&self) {
-        let Ok(entries) = std::fs::read_dir(self.folder.join("nodes")) else {
+        let Ok(Some(nodes)) = self.nodes() else {
             return;
         };
-        for entry in entries.flatten() {
-            if entry.path().extension().is_some_and(|kind| kind == "wake") {
-                os::wake(&entry.path());
+        for name in nodes.names().unwrap_or_default() {
+            if let Some(name) = name.to_str()
+                && name.ends_with(".wake")
+            {
+                os::wake(&nodes, name);
             }
         }
     }
 }
 
-fn try_lock(lock: File, path: PathBuf) -> Result<Option<NodeGuard>, StoreError> {
-    match lock.try_lock() {
-        Ok(()) => Ok(Some(NodeGuard {
-            lock: Some(lock),
-            paths: vec![path],
-        })),
-        Err(TryLockError::WouldBlock) => Ok(None),
-        Err(TryLockError::Error(error)) => Err(StoreError::file("lock", &path)(error)),
+/// Opens the file that [`Location::workers_lock`] names, to lock it.
+///
+/// # Errors
+/// There is none, or it cannot be opened.
+pub fn open_workers_lock(path: &Path) -> io::Result<File> {
+    open_file(path, IN_STATE_DIR, Access::Read)
+}
+
+/// The name of a node's file.
+fn name_of(node: NodeId, kind: &str) -> String {
+    format!("{node}.{kind}")
+}
+
+/// Makes the lock file of a new node and locks it. Only a node of a queue that was here before can hold it: it notices
+/// within a second that its file is gone, and ends when its jobs have.
+fn take_new_lock(nodes: &Folder, name: &str) -> Result<File, StoreError> {
+    let until = Instant::now() + PREDECESSOR_MOST;
+    let path = nodes.path().join(name);
+    loop {
+        let lock = os::open_in(nodes, name, Access::MakeEmpty).map_err(StoreError::file("create", &path))?;
+        match lock.try_lock() {
+            // Its last owner may have removed it just before we locked it.
+            Ok(()) if nodes.holds(&lock, name) => return Ok(lock),
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) if Instant::now() < until => thread::sleep(PREDECESSOR_POLL),
+            Err(TryLockError::WouldBlock) => {
+                let why = "a node of the queue that was here before still runs; stop that process, then start again";
+                return Err(StoreError::file("lock", path)(io::Error::new(
+                    io::ErrorKind::WouldBlock,
+                    why,
+                )));
+            }
+            Err(TryLockError::Error(error)) => return Err(StoreError::file("lock", path)(error)),
+        }
     }
 }
 
@@ -390,7 +461,7 @@ mod tests {
         };
         let (guard, _pipe) = state_dir.enter(node, "mark").unwrap();
         let workers = || {
-            let file = File::open(state_dir.node_file(node, "workers")).unwrap();
+            let file = File::open(state_dir.file_path(node, "workers")).unwrap();
             file.try_lock_shared().unwrap();
             file
         };
@@ -398,7 +469,7 @@ mod tests {
         assert!(!takes(), "it lives");
         guard.let_go();
         assert!(takes(), "its worker processes can be killed from here");
-        std::fs::write(state_dir.node_file(node, "lock"), "mark\nelsewhere").unwrap();
+        std::fs::write(state_dir.file_path(node, "lock"), "mark\nelsewhere").unwrap();
         assert!(!takes());
         let [first, second] = held;
         drop(first);
@@ -413,7 +484,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let state_dir = StateDir::new(&Location::Sqlite(folder.path().join("queue.db")));
         let node = NodeId(7);
-        let path = state_dir.node_file(node, "lock");
+        let path = state_dir.file_path(node, "lock");
         let looks = |mark| {
             let taken = state_dir.take_lock(node, mark).unwrap();
             let taken = taken.map(NodeGuard::let_go).is_some();
@@ -433,35 +504,5 @@ mod tests {
             (true, true),
             "of a version that did not say where it was"
         );
-    }
-
-    /// Somebody else's link would have this user write where that one says.
-    #[cfg(unix)]
-    #[test]
-    fn links_of_other_users_are_refused_and_ones_own_are_followed() {
-        let test = "links_of_other_users_are_refused_and_ones_own_are_followed";
-        if !nix::unistd::geteuid().is_root() {
-            queuectl_testkit::skipped(test, "only root can make another user's link");
-            return;
-        }
-        for name in ["", "nodes", "output"] {
-            let folder = tempfile::tempdir().unwrap();
-            let state_dir = StateDir::new(&Location::Sqlite(folder.path().join("queue.db")));
-            let elsewhere = folder.path().join("elsewhere");
-            std::fs::create_dir(&elsewhere).unwrap();
-            let link = match name {
-                "" => state_dir.path().to_owned(),
-                name => {
-                    std::fs::create_dir(state_dir.path()).unwrap();
-                    state_dir.path().join(name)
-                }
-            };
-            std::os::unix::fs::symlink(&elsewhere, &link).unwrap();
-            assert!(state_dir.check_links().is_ok(), "one's own '{name}'");
-            std::os::unix::fs::lchown(&link, Some(65534), None).unwrap();
-            let refused = state_dir.check_links().unwrap_err().to_string();
-            assert!(refused.contains(&link.display().to_string()), "{refused}");
-            assert!(refused.contains("a link of another user"), "{refused}");
-        }
     }
 }

@@ -10,8 +10,8 @@ use std::path::{Path, PathBuf};
 
 use tempfile::NamedTempFile;
 
-const PREFIX: &str = ".queuectl-";
-const SUFFIX: &str = ".unfinished";
+pub(crate) const PREFIX: &str = ".queuectl-";
+pub(crate) const SUFFIX: &str = ".unfinished";
 
 /// A file that is not finished yet. Removed when dropped.
 pub struct Draft {

@@ -2,9 +2,7 @@
 
 use std::env;
 use std::ffi::{OsStr, OsString};
-use std::fs::{DirBuilder, File, OpenOptions};
 use std::io;
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use libloading::os::unix::{Library, RTLD_LOCAL, RTLD_NOW};
@@ -21,23 +19,6 @@ pub(crate) fn data_folder() -> Option<PathBuf> {
     env::var_os("XDG_DATA_HOME")
         .and_then(absolute)
         .or_else(|| home.map(|home| home.join(".local/share")))
-}
-
-/// Creates or empties a file that only its owner may read. Follows no symbolic link.
-pub(crate) fn create_private_file(path: &Path) -> io::Result<File> {
-    let mut options = OpenOptions::new();
-    options
-        .write(true)
-        .create(true)
-        .truncate(true)
-        .mode(0o600)
-        .custom_flags(libc::O_NOFOLLOW)
-        .open(path)
-}
-
-/// Creates the folders that are missing, for their owner only.
-pub(crate) fn create_private_folders(path: &Path) -> io::Result<()> {
-    DirBuilder::new().recursive(true).mode(0o700).create(path)
 }
 
 /// Ends this process without any of the functions that are registered for its end: one of them may wait for the thread

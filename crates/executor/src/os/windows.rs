@@ -2,7 +2,6 @@
 
 use std::env;
 use std::ffi::OsStr;
-use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -21,16 +20,6 @@ pub(crate) fn data_folder() -> Option<PathBuf> {
     env::var_os("LOCALAPPDATA")
         .map(PathBuf::from)
         .filter(|path| path.is_absolute())
-}
-
-/// Creates or empties a file.
-pub(crate) fn create_private_file(path: &Path) -> io::Result<File> {
-    File::create(path)
-}
-
-/// Creates the folders that are missing.
-pub(crate) fn create_private_folders(path: &Path) -> io::Result<()> {
-    std::fs::create_dir_all(path)
 }
 
 /// Opens a library.

@@ -82,7 +82,7 @@ impl Store {
         for job in outputs.jobs() {
             let id = JobRef::Number(JobId(job));
             if matches!(find(self.conn()?, &id), Err(StoreError::NoSuchJob(_))) {
-                outputs.remove(job);
+                outputs.remove(&[job]);
             }
         }
         self.write(|conn| {
@@ -107,9 +107,8 @@ impl Store {
         for some in outputs.jobs().chunks(500) {
             let query = jobs::table.filter(jobs::id.eq_any(some)).select(jobs::id);
             let there: Vec<i64> = query.load(self.conn()?)?;
-            for gone in some.iter().filter(|id| !there.contains(id)) {
-                outputs.remove(*gone);
-            }
+            let gone = some.iter().copied().filter(|id| !there.contains(id));
+            outputs.remove(&gone.collect::<Vec<_>>());
         }
         Ok(())
     }

@@ -41,7 +41,7 @@ impl Store {
     /// Removes the long outputs of jobs that are gone. What cannot be removed is harmless.
     pub(crate) fn remove_outputs(&mut self, jobs: &[i64]) {
         match self.outputs() {
-            Ok(outputs) => jobs.iter().for_each(|job| outputs.remove(*job)),
+            Ok(outputs) => outputs.remove(jobs),
             Err(error) => tracing::debug!("long outputs were not removed: {error}"),
         }
     }

@@ -8,6 +8,7 @@ use std::os::windows::io::{AsRawHandle, FromRawHandle, OwnedHandle};
 use std::path::Path;
 use std::ptr::{null, null_mut};
 
+use queuectl_sys::{Access, Folder};
 use windows_sys::Win32::Foundation::{GENERIC_ALL, LocalFree, WAIT_OBJECT_0};
 use windows_sys::Win32::Security::Authorization::{
     BuildExplicitAccessWithNameW, SE_FILE_OBJECT, SET_ACCESS, SetEntriesInAclW, SetNamedSecurityInfoW,
@@ -29,21 +30,6 @@ pub fn cause_of_io_error(_: &Path) -> Option<Problem> {
     None
 }
 
-/// A link has no owner here that could be asked for.
-pub fn is_foreign_link(_found: &std::fs::Metadata) -> bool {
-    false
-}
-
-/// Access lists say who may use a folder.
-pub fn is_mine(found: &std::fs::Metadata) -> bool {
-    found.is_dir()
-}
-
-/// Windows keeps the name of a file that is open.
-pub fn is_at(_: &File, path: &Path) -> bool {
-    path.exists()
-}
-
 /// Creates or opens a file that is the user's alone, if it is new.
 pub fn open_private(options: &mut OpenOptions, path: &Path) -> io::Result<File> {
     let is_new = !path.exists();
@@ -52,6 +38,22 @@ pub fn open_private(options: &mut OpenOptions, path: &Path) -> io::Result<File> 
         protect(path)?;
     }
     Ok(file)
+}
+
+/// Opens a file in a folder, the user's alone if it is new.
+pub fn open_in(folder: &Folder, name: &str, access: Access) -> io::Result<File> {
+    let is_new = !folder.has(name);
+    let file = folder.file(name, access)?;
+    if is_new {
+        protect(&folder.path().join(name))?;
+    }
+    Ok(file)
+}
+
+/// Opens a folder, and makes what is missing of it, for the user alone.
+pub fn make_folder(path: &Path, steps: usize) -> io::Result<Folder> {
+    create_private_dir(path)?;
+    Folder::open(path, steps)
 }
 
 /// Makes the folder and its parents, for the user alone; those that exist stay as they are.
@@ -112,7 +114,7 @@ fn protect(path: &Path) -> io::Result<()> {
 pub struct WakePipe(OwnedHandle);
 
 impl WakePipe {
-    pub fn create(path: &Path) -> io::Result<WakePipe> {
+    pub fn create(folder: &Folder, file: &str) -> io::Result<WakePipe> {
         let random = RandomState::new().build_hasher().finish();
         // Of this session alone: a node and whoever wakes it run as the same user.
         let name = format!(r"Local\queuectl-{}-{random:016x}", std::process::id());
@@ -122,7 +124,7 @@ impl WakePipe {
         if handle.is_null() {
             return Err(io::Error::last_os_error());
         }
-        std::fs::write(path, name)?;
+        std::fs::write(folder.path().join(file), name)?;
         // SAFETY: the handle is new and nobody else's.
         Ok(WakePipe(unsafe { OwnedHandle::from_raw_handle(handle) }))
     }
@@ -137,9 +139,9 @@ impl WakePipe {
     }
 }
 
-/// Wakes whoever waits at `path`.
-pub fn wake(path: &Path) {
-    let Ok(name) = std::fs::read_to_string(path) else {
+/// Wakes the node whose event's name is in a file.
+pub fn wake(folder: &Folder, file: &str) {
+    let Ok(name) = std::fs::read_to_string(folder.path().join(file)) else {
         return;
     };
     let name = wide(name.encode_utf16());

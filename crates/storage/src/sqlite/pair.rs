@@ -8,11 +8,9 @@
 //! A file that is overwritten in place is still the same file. That is not seen here.
 
 use std::fs::Metadata;
-use std::io::{self, Write};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
-
-use queuectl_sys::Draft;
 
 use crate::StoreError;
 use crate::os::companions;
@@ -44,19 +42,20 @@ fn mark_at(path: &Path) -> Option<String> {
 }
 
 /// What is noted: the file's mark and the log's, each in a line.
-fn noted(note: &Path) -> Option<(String, String)> {
-    let text = std::fs::read_to_string(note).ok()?;
+fn noted(state_dir: &StateDir) -> Option<(String, String)> {
+    let text = state_dir.pair_note()?;
     let (file, log) = text.trim_end().split_once('\n')?;
     Some((file.to_owned(), log.to_owned()))
 }
 
 /// Whether there is a log that belongs to a file which is not this one.
-fn is_foreign(file: &Path, log: &Path, note: &Path) -> bool {
+fn is_foreign(file: &Path, log: &Path, state_dir: &StateDir) -> bool {
     if !log.metadata().is_ok_and(|log| log.len() > 0) {
         return false;
     }
     let found = (mark_at(file), mark_at(log));
-    let (Some(found_file), Some(found_log), Some((of_file, of_log))) = (found.0, found.1, noted(note)) else {
+    let (Some(found_file), Some(found_log), Some((of_file, of_log))) = (found.0, found.1, noted(state_dir))
+    else {
         return false;
     };
     found_log == of_log && found_file != of_file
@@ -65,13 +64,12 @@ fn is_foreign(file: &Path, log: &Path, note: &Path) -> bool {
 /// Puts the log away if it is another file's. To be called before SQLite sees the two.
 pub fn put_foreign_log_away(file: &Path, state_dir: &StateDir) -> Result<(), StoreError> {
     let [log, index, _] = companions(file);
-    let note = state_dir.pair_note();
-    if !is_foreign(file, &log, &note) {
+    if !is_foreign(file, &log, state_dir) {
         return Ok(());
     }
     let _lock = state_dir.lock_creation()?;
     // Another process may have done it.
-    if !is_foreign(file, &log, &note) {
+    if !is_foreign(file, &log, state_dir) {
         return Ok(());
     }
     let mut away = log.clone().into_os_string();
@@ -91,22 +89,15 @@ pub fn put_foreign_log_away(file: &Path, state_dir: &StateDir) -> Result<(), Sto
 /// Notes which log is the file's, once it is in use. A note that cannot be made protects from nothing, and harms nothing.
 pub fn note(file: &Path, state_dir: &StateDir) {
     let [log, ..] = companions(file);
-    let note = state_dir.pair_note();
     let (Some(file), Some(log)) = (mark_at(file), mark_at(&log)) else {
         return;
     };
     let pair = (file, log);
-    if noted(&note).as_ref() == Some(&pair) || !state_dir.is_mine() {
+    if noted(state_dir).as_ref() == Some(&pair) {
         return;
     }
-    let written = Draft::beside(&note).and_then(|draft| {
-        draft
-            .file()
-            .write_all(format!("{}\n{}\n", pair.0, pair.1).as_bytes())?;
-        draft.replace_lightly()
-    });
-    if let Err(error) = written {
-        tracing::debug!("cannot write {}: {error}", note.display());
+    if let Err(error) = state_dir.write_pair_note(&format!("{}\n{}\n", pair.0, pair.1)) {
+        tracing::debug!("cannot write the note in {}: {error}", state_dir.path().display());
     }
 }
 

@@ -8,12 +8,15 @@
 //! first of each, which holds its lock, tries the write lock: a writer that is done hands over to a process that is awake,
 //! and not to a queue whose head has to be woken first, on processors that others keep busy.
 
-use std::fs::{File, OpenOptions, TryLockError};
+use std::fs::{File, TryLockError};
 use std::path::Path;
 use std::sync::{Arc, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use queuectl_sys::Access;
+
+use super::STATE_DIR;
 use crate::os;
 
 /// Longest wait for the write lock: as long as SQLite waits for its own.
@@ -64,14 +67,8 @@ impl Locks {
     pub fn lock(&mut self, folder: &Path, lane: Lane) -> Option<WriteLock> {
         let until = Instant::now() + WRITE_LOCK_MOST;
         if self.0.is_none() {
-            os::create_private_dir(folder).ok()?;
-            let mut options = OpenOptions::new();
-            options.read(true).write(true).create(true).truncate(false);
-            let mut open = |name| {
-                os::open_private(&mut options, &folder.join(name))
-                    .ok()
-                    .map(Arc::new)
-            };
+            let folder = os::make_folder(folder, STATE_DIR).ok()?;
+            let open = |name| os::open_in(&folder, name, Access::Make).ok().map(Arc::new);
             self.0 = Some(Files {
                 next: [open("next")?, open("next-user")?],
                 write: open("turn")?,
@@ -135,6 +132,7 @@ pub fn lock_in_time(file: &Arc<File>, most: Duration) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::fs::OpenOptions;
     use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
     use super::*;

@@ -19,6 +19,7 @@ use queuectl_executor::{
     CallRecord, FINAL_MESSAGE, Host, HostConfig, HostError, PluginSettings, Report, Run, RunKey, SearchPath,
     Starter, StopReason, processes,
 };
+use queuectl_storage::open_workers_lock;
 
 pub(crate) use self::jobs::{Jobs, Stop, Stopping};
 use crate::deadline::{self, SharedDeadline};
@@ -219,7 +220,7 @@ impl Worker {
 
     /// Holds a lock as long as this process lives. Nodes that cannot see it wait for that before they take its jobs over.
     fn hold_lock(&self, file: PathBuf) {
-        let locked = File::open(&file).and_then(|lock| lock.lock_shared().map(|()| lock));
+        let locked = open_workers_lock(&file).and_then(|lock| lock.lock_shared().map(|()| lock));
         match locked {
             Ok(lock) => drop(self.lock.set(lock)),
             Err(error) => tracing::error!(%error, file = %file.display(), "cannot lock the node's file"),
