@@ -339,21 +339,23 @@ mod tests {
         let (file, copy) = (folder.path().join("a.db"), folder.path().join("b.db"));
         let journal = |path: &Path| std::path::PathBuf::from(format!("{}-journal", path.display()));
         let conn = rusqlite::Connection::open(&file).unwrap();
-        // A cache that holds next to nothing, so that the file is written to before the end of the transaction.
         conn.execute_batch(&format!(
-            "PRAGMA journal_mode = delete; PRAGMA cache_size = 2; PRAGMA application_id = {APPLICATION_ID};
-             PRAGMA user_version = 3; CREATE TABLE t (x); INSERT INTO t VALUES (zeroblob(100000));
+            "PRAGMA journal_mode = delete; PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = 3;
+             CREATE TABLE t (x); INSERT INTO t VALUES (zeroblob(100000));
              BEGIN; PRAGMA user_version = 4; UPDATE t SET x = randomblob(100000);"
         ))
         .unwrap();
+        // Writes to the file before the end of the transaction, and so makes the journal one that counts.
+        conn.cache_flush().unwrap();
         std::fs::copy(&file, &copy).unwrap();
         std::fs::copy(journal(&file), journal(&copy)).unwrap();
         let flags = rusqlite::OpenFlags::SQLITE_OPEN_READ_ONLY;
         let looked = rusqlite::Connection::open_with_flags(&copy, flags)
             .and_then(|conn| conn.query_row("PRAGMA user_version", [], |row| row.get::<_, i64>(0)));
+        let header = std::fs::read(journal(&copy)).unwrap()[..12].to_vec();
         assert!(
             looked.is_err(),
-            "the control: there is something to be rolled back"
+            "the control: there is something to be rolled back: {looked:?}, journal {header:?}"
         );
         assert_eq!(version(&copy).unwrap(), Some(3));
     }
