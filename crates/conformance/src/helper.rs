@@ -130,7 +130,7 @@ pub fn serve_case(file: &Path, case: &str) -> io::Result<()> {
     BufReader::new(input).read_line(&mut line)?;
     let case_input: CaseInput = serde_json::from_str(&line)?;
     let step = |what: &str| {
-        // If nobody listens, this process is about to be killed.
+        // Without a listener, this process is about to be killed.
         let _ = say(&mut &output, &HelperMessage::Step(what.to_owned()));
     };
     let verdict = abi::run_case(file, case, &case_input, &step);

@@ -170,7 +170,7 @@ impl<'a> Fixture<'a> {
         Ok(finished)
     }
 
-    /// A job that takes a while, if one was given, or if the plugin runs commands: then for so many seconds.
+    /// A job that takes a while, if one was given, or if the plugin runs commands: then for this many seconds.
     fn long(&self, seconds: u32) -> Result<Option<String>, Verdict> {
         if let Some(long) = &self.options.long {
             return Ok(Some(long.clone()));
@@ -189,7 +189,7 @@ pub(super) fn next(worker: &mut StandaloneWorker, patience: Duration) -> Result<
         let left = deadline.saturating_duration_since(Instant::now());
         match worker.next(left) {
             Ok(Report::Finished(finished)) => {
-                // Nobody wants it any more.
+                // It is no longer wanted.
                 worker.recorded(finished.key)?;
                 return Ok(finished);
             }
@@ -231,7 +231,7 @@ fn job(fixture: &Fixture) -> CaseResult {
     leaves(worker, fixture.limit())
 }
 
-/// A command line that does nothing for so long.
+/// Returns a command line that sleeps for this time.
 fn pause(seconds: u32) -> String {
     if cfg!(windows) {
         // The shell has no better one, and this one answers at once and then once a second.
@@ -244,7 +244,7 @@ fn pause(seconds: u32) -> String {
 /// What is to be done where a job would have to take a while.
 const LONG_JOB: &str = "--long-job JOB.json names one that takes a few seconds";
 
-/// Starts a job that shall be ended from outside. When this returns, a long one runs.
+/// Starts a job that is to be ended from outside. When this returns, a long one runs.
 fn start_long(fixture: &Fixture) -> Result<(StandaloneWorker, RunKey, bool), Verdict> {
     let long = fixture.long(600)?;
     let payload = long.clone().map_or_else(|| fixture.sample(), Ok)?;

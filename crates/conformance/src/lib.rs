@@ -44,7 +44,7 @@ pub struct Options {
     pub limit: Duration,
     /// Jobs at a time, in the cases of many.
     pub many: usize,
-    /// Whether the logs of the processes, and what the plugin prints, are wanted by nobody.
+    /// Whether to discard the logs of the processes and what the plugin prints.
     pub silent: bool,
 }
 

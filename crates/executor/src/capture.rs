@@ -30,7 +30,7 @@ pub(crate) struct Capture {
     file: Copy,
     file_path: PathBuf,
     file_limit: u64,
-    /// The output was reported; what still comes is nobody's.
+    /// The output was reported; what still comes is discarded.
     over: bool,
 }
 

@@ -102,12 +102,12 @@ impl Host {
         self.shared.post(Message::Settings(settings));
     }
 
-    /// The outcomes of these runs are durable, or nobody wants them any more.
+    /// The outcomes of these runs are durable, or no longer wanted.
     pub fn recorded(&self, keys: Vec<RunKey>) {
         self.shared.post(Message::Recorded(keys));
     }
 
-    /// Nobody wants the runs of dead worker processes any more that an executor had saved these handles for.
+    /// The runs of dead worker processes that an executor saved these handles for are no longer wanted.
     pub fn discard(&self, executor: ExecutorName, handles: Vec<Vec<u8>>) {
         self.shared.post(Message::Discard(executor, handles));
     }

@@ -30,7 +30,7 @@ pub(crate) enum Stopped {
     TimedOut(Duration),
 }
 
-/// What an exit means when nobody interfered.
+/// Returns what an exit means without interference.
 pub(crate) fn of_exit(exit: &Exit) -> Outcome {
     match exit {
         Exit::Code(0) => Outcome {

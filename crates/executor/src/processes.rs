@@ -17,7 +17,7 @@ pub fn become_subreaper() -> io::Result<()> {
 }
 
 /// Has the operating system tell the host's own thread, and not this one or those that it starts, when a child ends: so
-/// nobody is woken in vain. Before the host is there, in a process whose other threads start no children.
+/// no thread is woken in vain. Call it before the host is there, in a process whose other threads start no children.
 ///
 /// # Errors
 /// What the operating system says.

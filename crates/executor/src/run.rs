@@ -101,7 +101,7 @@ pub enum Report {
         /// The executor's own bytes.
         handle: Vec<u8>,
     },
-    /// This process ends at once, because of a plugin. Runs that were not reported are nobody's fault but that of the
+    /// This process ends at once, because of a plugin. Runs that were not reported are the fault of the
     /// culprit, if there is one among them.
     Ending {
         /// Which plugin did what.

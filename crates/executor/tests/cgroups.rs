@@ -208,7 +208,7 @@ fn what_a_dead_worker_left_is_found_by_its_group() {
     let fifo = bench.fifo("pid");
     let line = leaves(&bench, &fifo);
     let mut run = job(&mut bench, &line, json!({ "pids": 50 }));
-    // As if nobody had seen to it.
+    // As if it had not been seen to.
     run.leftovers = Leftovers::Leave;
     bench.host().start(run);
     let pid: i32 = hear(&fifo).parse().unwrap();

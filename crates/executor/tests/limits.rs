@@ -116,7 +116,7 @@ fn a_spinner_ends_at_its_processor_time() {
 #[test]
 fn a_step_that_fails_is_named_and_nothing_runs() {
     let mut bench = Bench::new();
-    // Any user may lower it, and nobody may be above the kernel's own maximum.
+    // Any user may lower it, and no user may exceed the kernel's own maximum.
     let limits = json!({ "rlimits": { "nofile": { "soft": 10, "hard": "unlimited" } } });
     let run =
         bench.run(json!({ "command": "echo ran > ran", "cwd": bench.folder.path(), "payload": limits }));

@@ -1,5 +1,5 @@
 //! The last guard of a lease: each worker process knows by itself when its jobs must have ended, and kills them then. A
-//! dispatcher that is stopped, or starved, or hangs, renews nothing and tells nobody, and its worker processes would run
+//! dispatcher that is stopped, or starved, or hangs, renews nothing and sends nothing, and its worker processes would run
 //! on while another machine takes the jobs over.
 //!
 //! The moment stands in a small file beside the node's lock: 8 bytes, the nanoseconds of the machine's clock that runs

@@ -131,7 +131,7 @@ mod unix {
         }
     }
 
-    /// Moves standard input and output to private handles, and gives what is left of them to nobody: a plugin that
+    /// Moves standard input and output to private handles, and leaves null devices in their place: a plugin that
     /// prints reaches the log, not the dispatcher.
     pub fn take_standard_streams() -> io::Result<(File, File)> {
         let input = File::from(dup(io::stdin())?);

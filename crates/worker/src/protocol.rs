@@ -34,9 +34,9 @@ pub enum ToWorker {
     Recall(Vec<RunKey>),
     /// What executors are told of the user's settings from now on.
     Settings(PluginSettings),
-    /// These outcomes are durable, or nobody wants them any more.
+    /// These outcomes are durable, or no longer wanted.
     Recorded(Vec<RunKey>),
-    /// Nobody wants the runs any more that this executor saved these handles for; their worker processes died.
+    /// The runs that this executor saved these handles for are no longer wanted; their worker processes died.
     Discard(ExecutorName, Vec<Vec<u8>>),
     /// The marks of the nodes that live.
     Alive(Vec<String>),

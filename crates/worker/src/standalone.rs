@@ -25,11 +25,11 @@ pub struct StandaloneOptions {
     /// The store that they believe to belong to. What is of it may be taken for left behind by the next of its worker
     /// processes; see [`new_store`].
     pub store: String,
-    /// Whether what they log, and what plugins print, is wanted by nobody.
+    /// Whether to discard what they log and what plugins print.
     pub silent: bool,
 }
 
-/// A store that nobody else has: several at a time must not take each other's containers for left behind.
+/// A store of its own: several at a time must not take each other's containers for left behind.
 pub fn new_store() -> String {
     format!("standalone-{:016x}{:016x}", unique_number(), unique_number())
 }

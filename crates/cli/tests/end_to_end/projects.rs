@@ -6,8 +6,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use crate::support::done::finish_within;
 use crate::support::unix::compile;
-use crate::support::{Done, Queue, binary, finish};
+use crate::support::{Done, PATIENCE_WITH_BUILDS, Queue, binary, finish};
 
 const HERE: &str = env!("CARGO_MANIFEST_DIR");
 
@@ -39,7 +40,7 @@ fn with_cargo(mut command: Command) -> Command {
 
 /// Types the commands of a tutorial, in a home of their own.
 fn follow(queue: &Queue, language: &str) -> Done {
-    let mut command = with_cargo(queue.bare());
+    let command = with_cargo(queue.bare());
     let mut path = vec![binary().parent().unwrap().to_owned()];
     // The same toolchain that builds this test, whatever else there is.
     path.extend(Path::new(env!("CARGO")).parent().map(Path::to_owned));
@@ -57,8 +58,7 @@ fn follow(queue: &Queue, language: &str) -> Done {
         .current_dir(command.get_current_dir().unwrap())
         .args(["-exc", &tutorial(language)])
         .env("PATH", std::env::join_paths(path).unwrap());
-    command = shell;
-    finish(command, None)
+    finish_within(PATIENCE_WITH_BUILDS, shell, None)
 }
 
 fn is_there(program: &str) -> bool {

@@ -3,10 +3,11 @@
 use std::io::{Read, Write};
 use std::process::{Child, Command, Stdio};
 use std::thread;
+use std::time::Duration;
 
 use serde_json::Value;
 
-use super::wait_for;
+use super::{PATIENCE, wait_at_most};
 
 /// How a command ended, and what it printed.
 pub struct Done {
@@ -64,7 +65,12 @@ impl Done {
 }
 
 /// Runs a command to its end.
-pub fn finish(mut command: Command, input: Option<&[u8]>) -> Done {
+pub fn finish(command: Command, input: Option<&[u8]>) -> Done {
+    finish_within(PATIENCE, command, input)
+}
+
+/// The same with a limit of its own.
+pub fn finish_within(most: Duration, mut command: Command, input: Option<&[u8]>) -> Done {
     let words: Vec<_> = command
         .get_args()
         .map(|word| word.to_string_lossy().chars().take(200).collect::<String>())
@@ -83,7 +89,7 @@ pub fn finish(mut command: Command, input: Option<&[u8]>) -> Done {
             // A command that refuses does not read all of it.
             let _ = to.write_all(input);
         }
-        let status = wait_exit(&mut child, &line);
+        let status = wait_exit_within(most, &mut child, &line);
         let err = String::from_utf8_lossy(&err.join().unwrap()).into_owned();
         ((status, out.join().unwrap()), err)
     });
@@ -97,8 +103,13 @@ pub fn finish(mut command: Command, input: Option<&[u8]>) -> Done {
 
 /// Waits for a process to end; kills it and fails if that takes too long.
 pub fn wait_exit(child: &mut Child, what: &str) -> i32 {
+    wait_exit_within(PATIENCE, child, what)
+}
+
+fn wait_exit_within(most: Duration, child: &mut Child, what: &str) -> i32 {
     let mut guard = KillUnlessEnded(child, false);
-    let status = wait_for(&format!("the end of: {what}"), || guard.0.try_wait().unwrap());
+    let what = format!("the end of: {what}");
+    let status = wait_at_most(most, &what, || guard.0.try_wait().unwrap(), String::new);
     guard.1 = true;
     status.code().unwrap_or(-1)
 }

@@ -37,6 +37,9 @@ pub use node::Node;
 /// Longest that anything here may take before the test fails instead of hanging.
 pub const PATIENCE: Duration = Duration::from_secs(60);
 
+/// The same for a compiler and all that it compiles, beside the other tests.
+pub const PATIENCE_WITH_BUILDS: Duration = Duration::from_secs(600);
+
 /// The environment variable with the mark.
 pub const MARK: &str = "E2E_MARK";
 
@@ -68,7 +71,13 @@ pub fn wait_for<T>(what: &str, look: impl FnMut() -> Option<T>) -> T {
 }
 
 /// The same, and says what there is instead.
-pub fn wait_explained<T>(
+pub fn wait_explained<T>(what: &str, look: impl FnMut() -> Option<T>, instead: impl FnOnce() -> String) -> T {
+    wait_at_most(PATIENCE, what, look, instead)
+}
+
+/// The same with a limit of its own.
+pub fn wait_at_most<T>(
+    most: Duration,
     what: &str,
     mut look: impl FnMut() -> Option<T>,
     instead: impl FnOnce() -> String,
@@ -79,7 +88,7 @@ pub fn wait_explained<T>(
         if let Some(found) = look() {
             return found;
         }
-        if waited >= PATIENCE {
+        if waited >= most {
             panic!("waited in vain for: {what}; {}", instead());
         }
         std::thread::sleep(Duration::from_millis(5));

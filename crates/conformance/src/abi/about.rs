@@ -15,7 +15,7 @@ pub(super) const CASES: &[Case] = &[
         rule: "it is a library that may be trusted, with the magic function and the entry function of ABI 1",
         needs: &[],
         patience: 1,
-        // Whoever runs a case has loaded it.
+        // The caller has loaded it.
         run: |_| Ok(()),
     },
     Case {

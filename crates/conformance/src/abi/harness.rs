@@ -29,7 +29,7 @@ pub(super) enum Ended {
 pub(super) const QUIET: Duration = Duration::from_millis(100);
 /// Longest that `start` may take; a generous reading of "promptly".
 pub(super) const PROMPT: Duration = Duration::from_secs(1);
-/// After this time a run that nobody asked to succeed is killed.
+/// After this time a run that need not succeed is killed.
 const IMPATIENCE: Duration = Duration::from_millis(100);
 
 /// Where a case plays.
@@ -142,7 +142,7 @@ impl<'a> Harness<'a> {
         )
     }
 
-    /// Brings a run to its end whose request nobody promised to be sensible: after a moment it is killed.
+    /// Brings a run to its end whose request need not be sensible: after a moment it is killed.
     pub(super) fn end_somehow(&self, instance: &Instance, run: u64) -> Result<Ended, End> {
         let runs = HashSet::from([run]);
         if let Some(ended) = self.ends(instance, &runs, IMPATIENCE)?.get(&run) {
@@ -171,7 +171,7 @@ impl<'a> Harness<'a> {
             match event {
                 Event::Finished(kind) => {
                     ended.insert(run, Ended::Reported(kind));
-                    // Nobody wants it any more.
+                    // It is no longer wanted.
                     instance.recorded(run);
                 }
                 // A plugin may report the end while the process lives. The host then ends the process and says nothing.

@@ -151,7 +151,7 @@ fn fingerprint(harness: &Harness) -> CaseResult {
 
 fn reap(harness: &Harness) -> CaseResult {
     let instance = harness.instance(Age::Present)?;
-    // A store that nobody has: whatever the plugin keeps for others must not be touched.
+    // A store that does not exist: what the plugin keeps for others must not be touched.
     let store = format!("{}-nobody", harness.input.store);
     for _ in 0..2 {
         harness.step("reap with an empty list of nodes");

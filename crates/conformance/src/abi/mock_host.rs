@@ -106,7 +106,7 @@ impl MockHost {
         mock_host
     }
 
-    /// What the plugin shall pass back.
+    /// What the plugin has to pass back.
     pub(super) fn context(&self) -> *mut c_void {
         std::ptr::without_provenance_mut(self.number)
     }
@@ -200,7 +200,7 @@ impl MockHost {
     }
 }
 
-/// A host newer than this header: larger, with things in it that nobody knows yet.
+/// A host newer than this header: larger, with things in it that no plugin knows yet.
 #[repr(C)]
 struct NewerHost {
     known: qc_host_v1,

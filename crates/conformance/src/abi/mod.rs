@@ -43,7 +43,7 @@ pub struct Case {
 pub struct CaseInput {
     /// The executor's name, as the plugin's file says it.
     pub executor: String,
-    /// The store that the runs belong to, which is nobody else's.
+    /// The store that the runs belong to, which has no other runs.
     pub store: String,
     settings: String,
     /// The stored payload of a job that must succeed.

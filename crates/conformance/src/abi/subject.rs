@@ -13,7 +13,7 @@ use queuectl_executor::bare::Slots;
 /// Where an error text may go.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Room {
-    /// So many bytes.
+    /// This many bytes.
     Bytes(usize),
     /// A struct whose buffer is NULL.
     NoBuffer,
@@ -183,7 +183,7 @@ impl Instance {
             Age::Newer => size_of::<NewerRun>(),
         };
         let mark = match self.age {
-            // Nobody may look here: it is beyond the size.
+            // No plugin may look here: it is beyond the size.
             Age::Older => qc_str {
                 ptr: std::ptr::without_provenance(8),
                 len: 16,
@@ -284,7 +284,7 @@ impl Instance {
         }
     }
 
-    /// Says that nobody wants the run of a dead process with that handle.
+    /// Says that the run of a dead process with that handle is no longer wanted.
     pub(super) fn discard(&self, handle: &[u8]) -> Option<()> {
         let discard = self.slots.discard?;
         // SAFETY: the instance is alive, and the handle outlives the call.

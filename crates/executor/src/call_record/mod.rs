@@ -3,7 +3,7 @@
 //!
 //! The node makes the record and hands it to the process at its start. A call costs two plain copies into that memory and no
 //! system call. What the node reads is a hint and never trusted: the code that crashed may have overwritten it. A crash in a
-//! thread of a plugin while no call is in progress names nobody. Unix only.
+//! thread of a plugin while no call is in progress names no plugin. Unix only.
 
 #[cfg(unix)]
 mod unix;

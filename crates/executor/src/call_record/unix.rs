@@ -52,7 +52,7 @@ impl Mapping {
         if number <= 2 || unsafe { libc::fcntl(number, libc::F_GETFD) } < 0 {
             return None;
         }
-        // SAFETY: the process was started with this descriptor for this purpose, and nobody else here knows it.
+        // SAFETY: the process was started with this descriptor for this purpose, and no other code here knows it.
         let file = File::from(unsafe { OwnedFd::from_raw_fd(number) });
         let whole = file.metadata().is_ok_and(|found| found.len() == BYTES as u64);
         whole.then(|| Mapping::of(&file).ok()).flatten()
@@ -91,7 +91,7 @@ impl Mapping {
 
     /// Replaces the text by these parts.
     pub(super) fn write(&self, parts: [&[u8]; 3]) {
-        // Nobody is to read a mixture.
+        // So that a reader never sees a mixture.
         self.len().store(0, Ordering::Release);
         let mut len = 0;
         for part in parts {
@@ -114,7 +114,7 @@ impl Mapping {
 
 impl Drop for Mapping {
     fn drop(&mut self) {
-        // SAFETY: it was mapped with this length, and nobody uses it any more.
+        // SAFETY: it was mapped with this length, and is no longer used.
         unsafe { libc::munmap(self.0.as_ptr().cast(), BYTES) };
     }
 }
@@ -126,7 +126,7 @@ fn nameless_file() -> io::Result<File> {
         // SAFETY: the name is a C string.
         let number = unsafe { libc::memfd_create(c"queuectl-calls".as_ptr(), libc::MFD_CLOEXEC) };
         if number >= 0 {
-            // SAFETY: the descriptor is new and nobody else's.
+            // SAFETY: the descriptor is new and has no other owner.
             return Ok(File::from(unsafe { OwnedFd::from_raw_fd(number) }));
         }
     }

@@ -24,7 +24,7 @@ pub(crate) fn isolate(command: &mut Command) {
     command.creation_flags(CREATE_NEW_PROCESS_GROUP);
 }
 
-/// See [`crate::inherit::detach`]. A console of its own, which nobody sees: neither Ctrl-C nor closing the terminal ends
+/// See [`crate::inherit::detach`]. A console of its own, which is not shown: neither Ctrl-C nor closing the terminal ends
 /// the node, and its jobs can still be sent Ctrl-Break.
 pub(crate) fn detach(command: &mut Command) {
     command.creation_flags(CREATE_NEW_PROCESS_GROUP | CREATE_NO_WINDOW);

@@ -119,7 +119,7 @@ mod tests {
         let program = folder.path().join("tool");
         std::fs::write(&program, "").unwrap();
         let base = Path::new("/");
-        // Everybody may run everything as root that anybody may run; here nobody may.
+        // Root may run every file that has an execute bit; this one has none.
         let denied = find_program("tool", base, folder.path().as_os_str()).unwrap_err();
         assert_eq!(denied.raw_os_error(), Some(libc::EACCES));
         std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755)).unwrap();

@@ -127,7 +127,7 @@ impl SearchPath {
     }
 }
 
-/// Whether nobody but root and the user could have put code into a plugin.
+/// Whether only root and the user could have put code into a plugin.
 pub(super) fn check_trust(path: &Path) -> Result<(), PluginError> {
     trust::check(path, Writers::User).map_err(|Distrust { cause, fix }| PluginError::Untrusted {
         path: path.to_owned(),

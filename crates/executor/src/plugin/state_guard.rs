@@ -2,7 +2,7 @@
 //! the plugin in the log. If it cannot be restored, the worker process ends, as it does when a plugin hangs.
 //!
 //! A full look takes some sixty system calls, so it is not always made. While one plugin alone has ever been called in this
-//! process, nobody else's job can inherit anything: its calls are looked at one by one at first, then now and then, and once
+//! process, no job of another plugin can inherit anything: its calls are looked at one by one at first, then now and then, and once
 //! more before another plugin is called for the first time. From then on every call is followed by a look, because jobs of
 //! both may start at any time. The action of SIGCHLD is always looked at, because the host learns by it that jobs end.
 

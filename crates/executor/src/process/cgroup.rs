@@ -235,7 +235,7 @@ fn parse_mounts(text: &str) -> Option<(PathBuf, PathBuf)> {
         }
         let mut fields = mount.split(' ').skip(3);
         let root = fields.next()?;
-        // Blanks are written as octal numbers; nobody mounts this in such a place.
+        // Blanks are written as octal numbers; no system mounts this in such a place.
         Some((PathBuf::from(fields.next()?), PathBuf::from(root)))
     })
 }

@@ -89,7 +89,7 @@ impl Orphans {
     }
 }
 
-/// Nobody is adopted here. On Windows a process keeps the number of a parent that ended, which may be another process's by
+/// No process is adopted here. On Windows a process keeps the number of a parent that ended, which may be another process's by
 /// now; what a worker process started is in its Job Object, and ends with that.
 pub(crate) fn kill_adopted(_known: &[u32], _mark: &str) -> usize {
     0

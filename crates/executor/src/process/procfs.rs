@@ -82,7 +82,7 @@ impl Stat {
         // SAFETY: pidfd_open takes two numbers and returns a new descriptor or -1.
         let fd = unsafe { libc::syscall(libc::SYS_pidfd_open, self.pid, 0) };
         let fd = i32::try_from(fd).unwrap_or(-1);
-        // SAFETY: the descriptor is new and nobody else's.
+        // SAFETY: the descriptor is new and has no other owner.
         let fd = (fd >= 0).then(|| unsafe { OwnedFd::from_raw_fd(fd) });
         // The descriptor sticks to whatever has the number now; is it still the same process?
         if Stat::of(self.pid).is_none_or(|now| now.start != self.start) {

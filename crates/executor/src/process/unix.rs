@@ -345,7 +345,7 @@ impl Process {
         self.recheck();
     }
 
-    /// Ends the grace of a group whose leader ended, if it is over or nobody is left to use it.
+    /// Ends the grace of a group whose leader ended, if it is over or no process is left to use it.
     pub(crate) fn recheck(&mut self) {
         if !self.is_lingering() {
             return;

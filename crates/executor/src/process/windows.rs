@@ -171,7 +171,7 @@ fn job_object(leftovers: Leftovers, confinement: Option<&Confinement>) -> io::Re
     if handle.is_null() {
         return Err(io::Error::last_os_error());
     }
-    // SAFETY: the handle is new and nobody else's.
+    // SAFETY: the handle is new and has no other owner.
     let job = unsafe { OwnedHandle::from_raw_handle(handle) };
     let mut limits = JOBOBJECT_EXTENDED_LIMIT_INFORMATION::default();
     if leftovers == Leftovers::Kill {
@@ -250,7 +250,7 @@ impl Process {
         }
     }
 
-    /// Asks the tree to end, by Ctrl-Break. Where that cannot be said, because there is no console, nobody would use the
+    /// Asks the tree to end, by Ctrl-Break. Where that cannot be said, because there is no console, no process would use the
     /// grace period: then it ends at once.
     pub(crate) fn terminate(&mut self) {
         // SAFETY: two numbers; the process was made the leader of a process group of that number.

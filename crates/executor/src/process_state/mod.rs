@@ -99,7 +99,7 @@ impl ProcessState {
         }
         for (name, value) in &self.environment {
             if env::var_os(name).as_ref() != Some(value) {
-                // SAFETY: the plugin changed the environment of this process while it has several threads, so whoever
+                // SAFETY: the plugin changed the environment of this process while it has several threads, so a thread that
                 // reads it without a lock was in danger already. std's own readers take its lock.
                 unsafe { env::set_var(name, value) }
             }

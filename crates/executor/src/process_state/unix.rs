@@ -1,7 +1,7 @@
 //! The unix half of `process_state`: what children inherit from this process beside environment and folder, and the signals
 //! by which the host hears of them.
 //!
-//! What harms nobody is let be: handlers for signals that the host does not use (a child never inherits a handler), those
+//! Harmless changes stay: handlers for signals that the host does not use (a child never inherits a handler), those
 //! for faults (a sandbox works by them), and limits that were raised.
 
 use std::fs::{File, OpenOptions};
@@ -257,7 +257,7 @@ impl Stream {
     fn put_back(&self) -> bool {
         let copy = self.file.as_ref();
         copy.is_some_and(|(copy, ..)| {
-            // SAFETY: the number is that of a standard stream, which nobody in here owns.
+            // SAFETY: the number is that of a standard stream, which no code in here owns.
             unsafe { libc::dup2(copy.as_raw_fd(), self.number) == self.number }
         })
     }
@@ -317,7 +317,7 @@ impl Inherited {
 
     /// Notes what changed, and puts it back if `put_back`.
     pub fn changes(&self, put_back: bool, changes: &mut Changes) {
-        // Asked by setting it: so nobody ever finds another one. Who only looks puts the new one back.
+        // Asked by setting it, so there is never another one to be found. A mere look puts the new one back.
         let mask = umask(self.mask);
         if mask != self.mask {
             if !put_back {

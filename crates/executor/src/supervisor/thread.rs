@@ -159,7 +159,7 @@ impl Supervisor {
                 self.shutting_down = true;
                 for run in &mut self.runs {
                     run.stop(Stopped::ByRequest(StopReason::Returned), true, now);
-                    // Nobody can end a run inside a plugin but the plugin; the process is about to go anyway.
+                    // Only the plugin can end a run inside it; the process is about to end anyway.
                     if run.process.is_none() && run.exit.is_none() {
                         run.outcome
                             .get_or_insert_with(|| Outcome::new(OutcomeKind::Failed, "shut down"));
@@ -311,7 +311,7 @@ impl Supervisor {
         }
     }
 
-    /// Ends this process if a plugin does not end a run: nobody else can, and the run would hold its slot for ever. The
+    /// Ends this process if a plugin does not end a run: only the plugin can, and the run would hold its slot for ever. The
     /// runs of others are given back; what they left is for the dispatcher to find.
     fn give_up_stuck(&mut self, now: Instant) {
         // Every run is asked, so that each has its time.

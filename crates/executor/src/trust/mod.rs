@@ -33,7 +33,7 @@ pub struct Distrust {
     pub fix: String,
 }
 
-/// Whether nobody but those could have put anything into a file or folder, or put another one in its place: neither it
+/// Whether only those could have put anything into a file or folder, or put another one in its place: neither it
 /// nor any folder or link on the way to it belongs to another user or can be written to by others. On Windows only the
 /// file and its folder are looked at.
 ///

@@ -35,7 +35,7 @@ fn is_trusted(user: u32) -> bool {
     user == 0 || user == geteuid().as_raw()
 }
 
-/// Whether a group is nobody's but that user's, as many systems make one for each user: then its rights are theirs.
+/// Whether a group has only that user in it, as many systems make one for each user: then its rights are the user's.
 fn is_private(user: u32, group: u32) -> bool {
     let user = User::from_uid(Uid::from_raw(user)).ok().flatten();
     let group = Group::from_gid(Gid::from_raw(group)).ok().flatten();

@@ -35,7 +35,7 @@ const CHANGES: u32 = FILE_WRITE_DATA
     | GENERIC_WRITE
     | GENERIC_ALL;
 
-/// Who may change everything in any case: the system, the administrators, the installer of Windows, and whoever owns
+/// Who may change everything in any case: the system, the administrators, the installer of Windows, and the owner of
 /// the file (the last two stand for the owner).
 const TRUSTED: [&str; 5] = [
     "S-1-5-18",
@@ -48,7 +48,7 @@ const TRUSTED: [&str; 5] = [
 /// Everybody there is.
 const EVERYBODY: &str = "S-1-1-0";
 
-/// See [`crate::trust::check`]. With [`Writers::Group`], whoever is in the list by name or in a group, but everybody.
+/// See [`crate::trust::check`]. With [`Writers::Group`], also every user or group that the list names, except everybody.
 pub(super) fn check_file(path: &Path, writers: Writers) -> Result<(), Distrust> {
     let refuse = |cause: String, fix: String| Distrust { cause, fix };
     let look = |error: io::Error| {
@@ -191,7 +191,7 @@ fn own_sid() -> io::Result<String> {
     if unsafe { OpenProcessToken(GetCurrentProcess(), TOKEN_QUERY, &raw mut token) } == 0 {
         return Err(io::Error::last_os_error());
     }
-    // SAFETY: the handle is new and nobody else's.
+    // SAFETY: the handle is new and has no other owner.
     let token = unsafe { OwnedHandle::from_raw_handle(token) };
     // As u64, so that the struct is aligned. An identifier has 68 bytes at most.
     let mut buffer = [0_u64; 32];

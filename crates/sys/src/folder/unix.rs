@@ -201,7 +201,9 @@ impl Folder {
             tries += 1;
             match self.open_as(&name, OFlags::RDWR | OFlags::CREATE | OFlags::EXCL) {
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists && tries < TRIES => {}
-                other => return Ok((name, other?)),
+                Ok(file) => return Ok((name, file)),
+                // Without the system's number, as of any draft.
+                Err(error) => return Err(error.kind().into()),
             }
         }
     }

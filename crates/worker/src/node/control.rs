@@ -132,7 +132,7 @@ mod tests {
         assert_eq!(requests.stop, StopRequest::Gracefully);
         assert_eq!(requests.settings.unwrap().max_retries, 7);
         assert!(!requests.fenced);
-        // Looked just now, and nobody asked: not again before the poll interval is over.
+        // The last look was just now and no request has come: the next look waits for the poll interval.
         context.settings.poll_interval = Duration::from_secs(3600);
         assert!(control.look(&mut temp.store, &context, now).unwrap().is_none());
         assert!(control.next(context.settings.poll_interval) > Instant::now());

@@ -81,7 +81,7 @@ pub struct Ending {
     pub advice: Advice,
 }
 
-/// The record for an attempt that ended. Its retry is due so long after its end, whenever the end is dealt with.
+/// The record for an attempt that ended. Its retry is due a fixed time after its end, whenever the end is dealt with.
 pub fn ended(job: &Subject<'_>, ending: Ending, settings: &Settings) -> Record {
     let mut policy = RetryPolicy::new(settings.of(job.queue), job.max_retries, job.backoff_base);
     if failpoints::is_disabled("attempts") {

@@ -1,7 +1,7 @@
 //! What a node tells about itself: values that the dispatcher and its parts emit as things happen.
 //!
-//! The log, and in simulations the simulator, subscribe to them. They borrow what they are about, so that one which
-//! nobody looks at costs nothing. What threads other than the dispatcher's find out is not here: it reaches the dispatcher
+//! The log, and in simulations the simulator, subscribe to them. They borrow what they are about, so an event that
+//! has no reader costs nothing. What threads other than the dispatcher's find out is not here: it reaches the dispatcher
 //! as an input, or the log directly where the dispatcher may hang.
 
 use std::io;

@@ -236,7 +236,7 @@ fn run_once(
     end
 }
 
-/// A number that nobody else gets, from the operating system's randomness. Not from `fastrand`: that is seeded from the
+/// Returns a unique number, from the operating system's randomness. Not from `fastrand`: that is seeded from the
 /// clock, and programs that start in one tick of it would get the same.
 pub(crate) fn unique_number() -> u64 {
     RandomState::new().build_hasher().finish()

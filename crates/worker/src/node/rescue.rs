@@ -1,6 +1,6 @@
 //! Finding dead nodes and giving their jobs a new chance.
 //!
-//! A node is dead when its lock can be taken. Whoever takes it first kills whatever the dead node had started on
+//! A node is dead when its lock can be taken. The first node to take it kills everything the dead node had started on
 //! this machine, then records its jobs as lost attempts, then removes it. The lock is held throughout, so only one
 //! node rescues another.
 

@@ -57,7 +57,7 @@ pub fn own_program() -> io::Result<Command> {
 /// The program's file names its processes.
 pub fn name_process() {}
 
-/// Worker processes are in a group of their own, which nobody sends Ctrl-C.
+/// Worker processes are in a group of their own, which receives no Ctrl-C.
 pub fn outlive_stop_signals() -> io::Result<()> {
     Ok(())
 }
@@ -116,7 +116,7 @@ impl Tree {
         if handle.is_null() {
             return Err(io::Error::last_os_error());
         }
-        // SAFETY: the handle is new and nobody else's.
+        // SAFETY: the handle is new and has no other owner.
         let tree = Tree(unsafe { OwnedHandle::from_raw_handle(handle) });
         tree.limit(JOB_OBJECT_LIMIT_KILL_ON_JOB_CLOSE)?;
         // SAFETY: both handles are open.
@@ -202,7 +202,7 @@ pub fn describe(status: ExitStatus) -> String {
         .map_or_else(|| "ended".to_owned(), |code| format!("exit status {code}"))
 }
 
-/// Moves standard input and output to private handles, and gives what is left of them to nobody: a plugin that prints
+/// Moves standard input and output to private handles, and leaves null devices in their place: a plugin that prints
 /// reaches the log, not the dispatcher.
 pub fn take_standard_streams() -> io::Result<(File, File)> {
     let own = |handle: io::Result<OwnedHandle>| handle.map(File::from);

@@ -73,7 +73,7 @@ impl Slot {
         }
     }
 
-    /// Leaves the stop to whoever brings the job to the host.
+    /// Leaves the stop to the thread that brings the job to the host.
     fn follow(&mut self, stop: Stop) {
         self.stop = Some(self.stop.map_or(stop, |earlier| earlier.and(stop)));
     }
@@ -114,7 +114,7 @@ impl Jobs {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// From now on so many run at a time.
+    /// Sets how many run at a time from now on.
     pub fn set_slots(&self, slots: u32) {
         self.state().slots = Some(slots as usize);
     }

@@ -101,7 +101,7 @@ struct Gate {
 }
 
 impl Gate {
-    /// Begins a job; none when the node's lease is over. Whoever was held for so long may find jobs that another node has by
+    /// Begins a job; none when the node's lease is over. A process that was held until then may find jobs that another node has by
     /// now: those are given back, and so are all that wait for them.
     fn begin(&self, run: Run, host: &Starter) {
         let mut next = Some(run);
@@ -227,7 +227,7 @@ impl Worker {
         }
     }
 
-    /// Begins nothing when the node's lease is over; kills what runs then, and ends, if nobody else has done so.
+    /// Begins nothing when the node's lease is over; kills what runs then, and ends, if the dispatcher has not done so.
     fn mind_lease(&self, file: PathBuf) {
         if failpoints::is_disabled("deadline") {
             return;

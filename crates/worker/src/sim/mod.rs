@@ -187,7 +187,7 @@ pub fn read(pid: u32) {
     });
 }
 
-/// The `nth` job of a process ends. Nobody hears of it if the process died.
+/// The `nth` job of a process ends. If the process died, its end is not reported.
 pub fn finish(pid: u32, nth: usize, end: End) {
     with(|table| {
         let Some(place) = table.processes.iter().position(|process| process.pid == pid) else {

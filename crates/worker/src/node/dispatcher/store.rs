@@ -198,7 +198,7 @@ impl Dispatcher {
     /// After the store failed: compares the ledgers.
     ///
     /// A cycle whose commit was asked for and not answered may be in the store or not. Its outcomes are then recorded, and
-    /// a second time they would be refused; and its claims are jobs that the node has and knows nothing of, which nobody
+    /// a second time they would be refused; and its claims are jobs that the node has without knowing, which no node
     /// would run as long as it lives. These are given back: they cost no attempt.
     pub(super) fn reconcile(&mut self) -> Result<(), StoreError> {
         let Some(held) = self.store.settle(self.context.node)? else {
@@ -267,7 +267,7 @@ impl Dispatcher {
                 error: &error,
             });
         }
-        // Whoever asks a second time does not want to wait for a disk that may never come back.
+        // A second request to stop means: do not wait for a disk that may never come back.
         let stopped = matches!(self.context.phase, Phase::Stopping { .. } | Phase::Killing { .. });
         if stopped && self.workforce.running() == 0 {
             return Err(NodeError::Unrecorded {

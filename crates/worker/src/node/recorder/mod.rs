@@ -24,7 +24,7 @@ use crate::env::Instant;
 /// How long outcomes may wait for company while the workers have enough to do, and how many wait at most.
 const LINGER: Duration = Duration::from_millis(20);
 const LINGER_MOST: usize = 512;
-/// So many outcomes are worth a transaction of their own.
+/// Number of outcomes that is worth a transaction of its own.
 const APART: usize = 128;
 
 /// See the module.

@@ -86,7 +86,7 @@ impl PendingAcks {
     }
 
     fn tell(&mut self, ended: Ended, worker: usize) {
-        // Without a handle nobody else could be told.
+        // Without a handle there is no other process to tell.
         if ended.handle.is_some() {
             self.told.push_back(Ended {
                 worker: Some(worker),

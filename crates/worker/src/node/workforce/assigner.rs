@@ -71,7 +71,7 @@ impl Assigner {
         }
     }
 
-    /// How many jobs the node would claim now for so many workers. At most `most` may run, if the machine has room for no
+    /// How many jobs the node would claim now for these workers. At most `most` may run, if the machine has room for no
     /// more.
     pub fn wants(&self, claims: &Claims, workers: usize, most: Option<usize>) -> u32 {
         let slots = workers * claims.slots();
@@ -83,7 +83,7 @@ impl Assigner {
         claim_count(slots as u32, running as u32, in_stock as u32, &self.pace)
     }
 
-    /// Whether so many workers have enough to do for a while.
+    /// Whether these workers have enough to do for a while.
     pub fn is_stocked(&self, claims: &Claims, workers: usize) -> bool {
         let (_, waiting) = claims.running_and_waiting();
         claims.unassigned() + waiting >= workers * claims.slots()
@@ -101,12 +101,12 @@ impl Assigner {
         }
     }
 
-    /// Jobs were claimed whose payloads have so many bytes.
+    /// Records the number of jobs that were claimed and the size of their payloads.
     pub fn claimed(&mut self, jobs: usize, bytes: usize) {
         self.pace.claimed(jobs, bytes);
     }
 
-    /// A job ran for so long.
+    /// Records how long a job ran.
     pub fn finished(&mut self, took: Duration) {
         self.pace.finished(took);
     }
@@ -121,7 +121,7 @@ impl Assigner {
         self.workers_moved_at[worker] = now;
     }
 
-    /// When what waits counts as stalled: the jobs in front of it have turned long, so others shall have it.
+    /// When what waits counts as stalled: the jobs in front of it take long, so other workers get it.
     pub fn stalls_at(&self, claims: &Claims) -> Option<Instant> {
         let at_workers = self.workers_moved_at.iter().enumerate();
         let at_workers = at_workers

@@ -46,7 +46,7 @@ pub const NOBODY: usize = usize::MAX;
 const ADOPTIONS: u32 = 3;
 
 impl Claims {
-    /// Of workers that run so many jobs at a time.
+    /// For workers that each run `slots` jobs at a time.
     pub fn new(slots: usize) -> Claims {
         Claims {
             slots,

@@ -22,7 +22,7 @@ pub struct Refused {
     pub is_final: bool,
 }
 
-/// Looks whether what the job runs is what was stored. Something else, and nobody knows what, would run instead.
+/// Looks whether what the job runs is what was stored. If not, an unknown command would run instead.
 pub fn check(job: &Claimed) -> Result<(), Refused> {
     let message = if !job.is_intact() && !failpoints::is_disabled("sums") {
         DAMAGED.to_owned()

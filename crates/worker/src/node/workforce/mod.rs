@@ -70,7 +70,7 @@ pub struct Ack {
 }
 
 impl Workforce {
-    /// Of workers that run so many jobs at a time each.
+    /// For workers that each run `slots` jobs at a time.
     pub fn new(pool: WorkerPool, slots: u32, events: Events) -> Workforce {
         Workforce {
             pool,
@@ -190,7 +190,7 @@ impl Workforce {
         let job = &running.job;
         self.events.emit(&NodeEvent::JobAdopted { job, worker });
         self.send(worker, &ToWorker::Adopt(run, handle));
-        // What it was told meanwhile, nobody heard.
+        // What it was told meanwhile was lost.
         if let Some(reason) = stopping {
             let message = match context.phase {
                 Phase::Killing { .. } => ToWorker::Kill(key, reason),
@@ -358,7 +358,7 @@ impl Workforce {
         self.back.push(Back { job, ending, ack });
     }
 
-    /// A worker's process ended. Whoever was killed with the whole node, or for its lease, as `killed` says of the moment
+    /// A worker's process ended. One that was killed with the whole node, or for its lease, as `killed` says of the moment
     /// when it was started, is not to blame.
     pub fn worker_gone(
         &mut self,

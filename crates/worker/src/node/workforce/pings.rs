@@ -1,5 +1,5 @@
-//! Worker processes that do not answer any more, because somebody stopped them or because they hang. Nobody in there
-//! minds the timeouts of their jobs, hears that one is cancelled or tells that one has ended, so they are killed, and
+//! Worker processes that do not answer any more, because they were stopped or because they hang. Such a process neither
+//! minds the timeouts of its jobs, nor hears that one is cancelled, nor reports that one has ended, so it is killed, and
 //! replaced like all that die.
 //!
 //! A worker process that has jobs is asked now and then whether it is there. What counts is how often it was asked in

@@ -201,7 +201,7 @@ fn read_frames(
             }
         }
         if !messages.is_empty() {
-            // Without a dispatcher nobody wants to know, and the process ends by itself.
+            // Without a dispatcher the report has no reader, and the process ends by itself.
             let _ = inputs.send(Input::Told { worker, messages });
         }
     }

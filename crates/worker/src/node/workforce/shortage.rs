@@ -58,7 +58,7 @@ pub enum Verdict {
 }
 
 impl Shortage {
-    /// A job could not be started while so many others ran.
+    /// A job could not be started while `running` others ran.
     pub fn failed(&mut self, job: JobId, running: usize, now: Instant) -> Verdict {
         let before = self.suspect.filter(|suspect| suspect.job == job);
         let failures = before.map_or(0, |suspect| suspect.failures + u32::from(suspect.others_started));
@@ -89,7 +89,7 @@ impl Shortage {
         Verdict::Known
     }
 
-    /// A job that was sent to a worker so long ago did start. Says whether the shortage is over.
+    /// A job did start, this time after it was sent to a worker. Says whether the shortage is over.
     pub fn started(&mut self, job: JobId, age: Duration, now: Instant) -> bool {
         if let Some(suspect) = &mut self.suspect {
             // A job of the same try may have been sent a moment before the other failed.
@@ -104,7 +104,7 @@ impl Shortage {
         over
     }
 
-    /// Time has passed while so many jobs ran. Says whether the shortage is over.
+    /// Time has passed while `running` jobs ran. Says whether the shortage is over.
     pub fn on_time(&mut self, running: usize, now: Instant) -> bool {
         let Some(known) = &mut self.known else {
             return false;

@@ -19,7 +19,7 @@ struct Rig {
     _store: TempStore,
 }
 
-/// So many workers of one slot each.
+/// Returns a workforce of this many workers, each with one slot.
 fn rig(workers: u32) -> Rig {
     let (store, context) = context();
     let (machine, (inputs, inbox)) = (Rc::new(FakeMachine::default()), channel());

@@ -1,6 +1,6 @@
 //! What a worker process writes to standard error: its own log, and whatever plugins print.
 //!
-//! It goes through the node rather than to the node's standard error itself. Whoever reads that may stall, and a worker
+//! It goes through the node rather than to the node's standard error itself. The reader of that can stall, and a worker
 //! process that waits for it runs no jobs. What a plugin prints has no end of its own, so there is a limit to it.
 
 use std::io::{self, Read};
@@ -47,7 +47,7 @@ impl Measure {
         }
     }
 
-    /// Whether so many bytes may pass. Says of an earlier time how many bytes did not.
+    /// Whether this many bytes may pass. Returns how many bytes did not pass earlier.
     fn may_pass(&mut self, bytes: usize, now: Instant) -> (bool, usize) {
         let mut told = 0;
         if now.saturating_duration_since(self.since) >= SPAN {
@@ -63,7 +63,7 @@ impl Measure {
     }
 }
 
-/// Starts passing lines on to `to`, until nobody has the other end any more.
+/// Starts passing lines on to `to`, until the other end is closed.
 pub fn pass_on(worker: usize, from: impl Read + Send + 'static, to: fn(&[u8])) -> io::Result<Passing> {
     let (end, ended) = channel();
     thread::Builder::new()
