@@ -185,6 +185,8 @@ fn classify_store(error: &StoreError) -> Exit {
             Exit::NOT_FOUND
         }
         StoreError::NameTaken { .. }
+        | StoreError::KeyTaken { .. }
+        | StoreError::KeyHeld { .. }
         | StoreError::Refused { .. }
         | StoreError::LeftAlone { .. }
         | StoreError::NodesLive

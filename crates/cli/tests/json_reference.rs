@@ -147,8 +147,13 @@ fn the_page_names_exactly_the_fields_that_are_printed() {
     let heading = "### `cancel`, `retry`, `dlq:retry JOB...` and `dlq:purge JOB...`";
     check(heading, &[], &queue.json(&["retry", "1"], 0));
     check(heading, &[], &queue.json(&["cancel", "1"], 0));
+    check(
+        "### `dlq:retry --all`",
+        &[],
+        &queue.json(&["dlq:retry", "--all"], 0),
+    );
     let counted = queue.json(&["dlq:purge", "--all", "--yes"], 0);
-    let heading = "### `dlq:retry --all`, `dlq:purge --all` and `purge`";
+    let heading = "### `dlq:purge --all` and `purge`";
     check(heading, &[], &counted);
     check(heading, &[], &queue.json(&["purge", "--dry-run"], 0));
     plugins(&queue, &check);

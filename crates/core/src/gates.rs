@@ -20,11 +20,18 @@ pub enum BlockedBy {
     Dependency = 2,
     /// A limit has no room.
     Limit = 4,
+    /// The running job whose unique key it takes has not ended.
+    Unique = 8,
 }
 
 impl BlockedBy {
     /// Every reason, in the order in which one is named if there are several.
-    pub const ALL: [BlockedBy; 3] = [BlockedBy::Held, BlockedBy::Dependency, BlockedBy::Limit];
+    pub const ALL: [BlockedBy; 4] = [
+        BlockedBy::Held,
+        BlockedBy::Dependency,
+        BlockedBy::Limit,
+        BlockedBy::Unique,
+    ];
 
     /// The reason's name in text and JSON.
     pub const fn name(self) -> &'static str {
@@ -32,6 +39,7 @@ impl BlockedBy {
             BlockedBy::Held => "held",
             BlockedBy::Dependency => "dependency",
             BlockedBy::Limit => "limit",
+            BlockedBy::Unique => "unique",
         }
     }
 }
@@ -241,7 +249,7 @@ mod tests {
     #[test]
     fn masks_have_a_bit_for_each() {
         let all = BlockedBy::ALL.into_iter().fold(Waits::NONE, Waits::with);
-        assert_eq!(all.code(), 7);
+        assert_eq!(all.code(), 15);
         let gates = [
             Gates::LIMITS,
             Gates::DEPENDANTS,

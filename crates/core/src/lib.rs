@@ -22,6 +22,7 @@ pub mod settings;
 mod state;
 mod time;
 pub mod transition;
+mod unique;
 
 pub use duration::{parse_duration, show_rough, show_short, show_time, whole_ms};
 pub use executor_setting::{ExecutorSetting, ExecutorSettingError};
@@ -37,3 +38,4 @@ pub use settings::Settings;
 pub use state::{State, UnknownState};
 pub use time::{Clock, SystemClock, Timestamp, parse_time};
 pub use transition::{Event, Refused, Resume, Transition, transition};
+pub use unique::{KeyError, OnConflict, UniqueKey};

@@ -1,9 +1,25 @@
 //! Hard limits. Everything a user can send has one. Limits that users can change are in [`crate::settings`].
 
+use std::time::Duration;
+
 use crate::range::{Decimal, Length, Whole};
 
 /// Longest job name, queue name or executor name, in bytes.
 pub const NAME_BYTES: usize = 128;
+/// Longest unique key of a job, in bytes.
+pub const KEY_BYTES: usize = 200;
+/// How long a job may keep its unique key after it was stored, whatever became of it: 1 ms to 365 days.
+pub const UNIQUE_FOR: Length = Length {
+    min_ms: 1,
+    max_ms: 365 * 24 * 60 * 60 * 1000,
+};
+/// How long calls for one key may be gathered into one job, and how long that job may be put off: 1 ms to 30 days.
+pub const DEBOUNCE: Length = Length {
+    min_ms: 1,
+    max_ms: 30 * 24 * 60 * 60 * 1000,
+};
+/// How long such a job is put off at most unless something else was asked for.
+pub const MAX_WAIT: Duration = Duration::from_secs(24 * 60 * 60);
 /// Largest payload of one job (command, environment, working directory, standard input and the executor's own
 /// object, as JSON), in bytes.
 pub const PAYLOAD_BYTES: usize = 1024 * 1024;

@@ -32,6 +32,11 @@ pub enum Event {
     Cancel,
     /// The user retries it, with fresh attempts.
     Retry,
+    /// It is to start later, although its time has come.
+    PutOff {
+        /// When it is due then.
+        until: Timestamp,
+    },
     /// The user holds it back.
     Hold,
     /// It has to wait for other jobs, or for room under a limit.
@@ -65,6 +70,7 @@ impl Event {
             Event::Return => "return",
             Event::Cancel => "cancel",
             Event::Retry => "retry",
+            Event::PutOff { .. } => "put off",
             Event::Hold => "hold",
             Event::Block => "block",
             Event::Release(_) => "release",
@@ -162,6 +168,7 @@ pub fn transition(job: Standing, event: Event) -> Result<Transition, Refused> {
             next(Cancelled, attempts, system_failures, None)
         }
         (Dead | Cancelled | Failed, Event::Retry) => next(Pending, 0, 0, None),
+        (Pending, Event::PutOff { until }) => next(Scheduled, attempts, system_failures, Some(until)),
         (Pending | Scheduled | Failed, Event::Hold | Event::Block) => {
             next(Blocked, attempts, system_failures, None)
         }
@@ -226,6 +233,7 @@ pub fn table() -> Vec<(State, &'static str, State)> {
         Event::Return,
         Event::Cancel,
         Event::Retry,
+        Event::PutOff { until: Timestamp(0) },
         Event::Hold,
         Event::Block,
         Event::Release(Resume::Now),
@@ -301,6 +309,7 @@ mod tests {
             (Dead, Event::Retry, Pending, 0, 0, None),
             (Cancelled, Event::Retry, Pending, 0, 0, None),
             (Failed, Event::Retry, Pending, 0, 0, None),
+            (Pending, Event::PutOff { until: due }, Scheduled, 3, 1, later),
             (Blocked, Event::Cancel, Cancelled, 3, 1, None),
             (Pending, Event::Hold, Blocked, 3, 1, None),
             (Scheduled, Event::Hold, Blocked, 3, 1, None),
@@ -330,6 +339,7 @@ mod tests {
             Event::Return,
             Event::Cancel,
             Event::Retry,
+            Event::PutOff { until: Timestamp(99) },
             Event::Hold,
             Event::Block,
             Event::Release(Resume::Now),
@@ -379,6 +389,7 @@ mod tests {
             Event::Return,
             Event::Cancel,
             Event::Retry,
+            Event::PutOff { until: Timestamp(99) },
             Event::Hold,
             Event::Block,
             Event::Release(Resume::Now),
@@ -413,6 +424,7 @@ mod tests {
                     Event::Retry => (0, 0),
                     Event::Due
                     | Event::Cancel
+                    | Event::PutOff { .. }
                     | Event::Hold
                     | Event::Block
                     | Event::Release(_)

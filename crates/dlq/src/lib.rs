@@ -7,4 +7,4 @@ mod letters;
 mod operate;
 
 pub use letters::{DeadLetter, last_line, list, show};
-pub use operate::{purge, purge_all, retry, retry_all};
+pub use operate::{RetriedAll, purge, purge_all, retry, retry_all};

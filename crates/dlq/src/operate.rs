@@ -30,12 +30,34 @@ pub fn retry(
     store.retry(job, &only, now)
 }
 
-/// Does the same with all jobs that are dead by now, of one queue or of all. Returns how many.
+/// What became of all dead jobs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RetriedAll {
+    /// Jobs that will run again.
+    pub jobs: u64,
+    /// Jobs that stay dead because other jobs have their unique keys.
+    pub skipped: u64,
+}
+
+/// Does the same with all jobs that are dead by now, of one queue or of all.
 ///
 /// # Errors
 /// [`StoreError::Database`]; earlier batches stay retried.
-pub fn retry_all(store: &mut Store, queue: Option<&QueueName>, now: Timestamp) -> Result<u64, StoreError> {
-    batches(|| store.retry_dead(queue, BATCH, now))
+pub fn retry_all(
+    store: &mut Store,
+    queue: Option<&QueueName>,
+    now: Timestamp,
+) -> Result<RetriedAll, StoreError> {
+    let mut jobs = 0;
+    loop {
+        let step = store.retry_dead(queue, BATCH, now)?;
+        jobs += step.jobs;
+        if !step.more {
+            break;
+        }
+    }
+    let skipped = store.count_held_back(queue, now)?;
+    Ok(RetriedAll { jobs, skipped })
 }
 
 /// Removes a dead job for good, with its attempts and output. With a queue, only if the job is in it; with an age, only
@@ -82,16 +104,4 @@ pub fn purge_all(
 fn dead_for(age: Duration, now: Timestamp) -> Timestamp {
     let age = i64::try_from(age.as_millis()).unwrap_or(i64::MAX);
     Timestamp(now.0.saturating_sub(age).saturating_add(1))
-}
-
-/// Repeats a step until it finds less than a whole batch. Returns the sum.
-fn batches(mut step: impl FnMut() -> Result<u64, StoreError>) -> Result<u64, StoreError> {
-    let mut sum = 0;
-    loop {
-        let done = step()?;
-        sum += done;
-        if done < u64::from(BATCH) {
-            return Ok(sum);
-        }
-    }
 }

@@ -149,7 +149,7 @@ fn only_dead_jobs_are_touched() {
         queuectl_dlq::purge(&mut store, &missing, None, None, DEATH),
         Err(StoreError::NoSuchJob(_))
     ));
-    assert_eq!(queuectl_dlq::retry_all(&mut store, None, DEATH).unwrap(), 0);
+    assert_eq!(queuectl_dlq::retry_all(&mut store, None, DEATH).unwrap().jobs, 0);
     assert_eq!(
         queuectl_dlq::purge_all(&mut store, None, Duration::ZERO, DEATH).unwrap(),
         0
@@ -206,14 +206,18 @@ fn all_means_every_batch_of_one_queue() {
     let_die(&mut store, DEATH);
     let mail: QueueName = "mail".parse().unwrap();
     assert_eq!(
-        queuectl_dlq::retry_all(&mut store, Some(&mail), DEATH).unwrap(),
+        queuectl_dlq::retry_all(&mut store, Some(&mail), DEATH)
+            .unwrap()
+            .jobs,
         1203
     );
     assert_eq!(queuectl_dlq::list(&mut store, &all()).unwrap().len(), 2);
     let_die(&mut store, Timestamp(20_000));
     // Those that died after the moment that is meant are not.
     assert_eq!(
-        queuectl_dlq::retry_all(&mut store, Some(&mail), Timestamp(19_999)).unwrap(),
+        queuectl_dlq::retry_all(&mut store, Some(&mail), Timestamp(19_999))
+            .unwrap()
+            .jobs,
         0
     );
     let day = Duration::from_secs(86_400);

@@ -222,6 +222,8 @@ mod tests {
         backoff_base: Some(2.0),
         timeout_ms: None,
         executor: "shell",
+        unique_key: None,
+        unique_ms: None,
         payload: "{}",
     };
 
@@ -286,6 +288,14 @@ mod tests {
             },
             JobContent { queue: "bd", ..JOB },
             JobContent { priority: 1, ..JOB },
+            JobContent {
+                unique_key: Some(""),
+                ..JOB
+            },
+            JobContent {
+                unique_ms: Some(0),
+                ..JOB
+            },
             JobContent {
                 max_retries: Some(0),
                 ..JOB

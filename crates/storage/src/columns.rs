@@ -24,6 +24,10 @@ macro_rules! given {
             timeout_ms: Option<i64>, Nullable<BigInt>, (), 1;
             /// Its executor.
             executor: String, Text, (diesel(deserialize_as = Words)), 1;
+            /// The key that no other job may have which has not ended, if it has one.
+            unique_key: Option<String>, Nullable<Text>, (diesel(deserialize_as = MaybeWords)), 2;
+            /// For how long it keeps the key after it was stored, in ms.
+            unique_ms: Option<i64>, Nullable<BigInt>, (), 2;
         }
     };
 }

@@ -4,7 +4,7 @@ use std::io;
 use std::path::PathBuf;
 
 use queuectl_core::limits::SCHEDULES;
-use queuectl_core::{Refused, Timestamp};
+use queuectl_core::{Refused, State, Timestamp};
 
 /// Why the database could not do what it was asked. These can pass: the caller may try again later.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -299,6 +299,34 @@ pub enum StoreError {
         "a job with \"{0}\" cannot be stored within another transaction; store it with `queuectl enqueue`"
     )]
     NotWithin(&'static str),
+    /// The key is in use, and the job was not to be stored then.
+    #[error(
+        "the unique key '{key}' is taken by job '{holder}', which is {state}; nothing was stored (--on-conflict return takes that job, replace takes its place)"
+    )]
+    KeyTaken {
+        /// The key.
+        key: String,
+        /// The job that has it, by the id that users see.
+        holder: String,
+        /// Its state.
+        state: State,
+        /// Which of the jobs handed over was to have it, from 0.
+        index: usize,
+    },
+    /// The job cannot run again because its key is in use.
+    #[error(
+        "job '{job}' cannot run again while job '{holder}', which is {state}, has its unique key '{key}'; wait for that one, or cancel it (`queuectl cancel {holder}`)"
+    )]
+    KeyHeld {
+        /// The job.
+        job: String,
+        /// Its key.
+        key: String,
+        /// The job that has it, by the id that users see.
+        holder: String,
+        /// Its state.
+        state: State,
+    },
     /// The job's state does not allow it.
     #[error("job '{job}' {refused}")]
     Refused {
@@ -337,6 +365,16 @@ impl StoreError {
     /// Whether the database server is away. It may come back.
     pub fn is_outage(&self) -> bool {
         matches!(self.problem(), Some(Problem::Unreachable | Problem::Overloaded))
+    }
+
+    /// Whether two transactions waited for each other and the server ended this one.
+    pub(crate) fn is_deadlock(&self) -> bool {
+        matches!(self, StoreError::Database { detail, .. } if detail.ends_with("SQLSTATE 40P01"))
+    }
+
+    /// Whether a unique index refused it: another transaction was quicker.
+    pub(crate) fn is_taken(&self) -> bool {
+        matches!(self, StoreError::Database { detail, .. } if detail.ends_with("SQLSTATE 23505"))
     }
 
     pub(crate) fn file(what: &'static str, path: impl Into<PathBuf>) -> impl FnOnce(io::Error) -> StoreError {

@@ -49,6 +49,7 @@ pub use ops::list::Page;
 pub use ops::migrate::{Migrated, migrate, migrations};
 pub use ops::only::Only;
 pub use ops::purge::{PurgeFilter, Purged};
+pub use ops::retry::Retried;
 pub use ops::schedules::{Backfilled, ScheduleChange, TickOf, Ticked};
 pub use ops::status::QueueCount;
 pub use postgres::transactional::enqueue_within;
@@ -59,6 +60,7 @@ pub use types::cycle::{Claimed, Cycle, CycleResult, Queues, Record};
 pub use types::list::{ListFilter, Position};
 pub use types::nodes::{NewNode, Node, RunningJob, StopRequest, Wake, WakeListener};
 pub use types::pause::Pause;
+pub use types::placed::{Existing, Placed};
 
 /// The statements that run on every cycle of a dispatcher on SQLite, for tests that read their query plans.
 #[doc(hidden)]
@@ -74,7 +76,12 @@ pub fn hot_statements() -> Vec<(&'static str, &'static str)> {
 /// The same on PostgreSQL.
 #[doc(hidden)]
 pub fn hot_statements_on_postgres() -> Vec<(&'static str, &'static str)> {
-    [postgres::insert_jobs::all(), postgres::statements::all()].concat()
+    [
+        postgres::insert_jobs::all(),
+        postgres::insert_keyed::all(),
+        postgres::statements::all(),
+    ]
+    .concat()
 }
 
 /// Removes a store on PostgreSQL with everything in it, for tests.

@@ -8,7 +8,7 @@ use diesel::sql_types::{BigInt, Nullable, Text};
 use queuectl_core::limits::PAYLOAD_BYTES;
 use queuectl_core::{
     Attempt, ExecutorName, Gates, Job, JobId, JobName, NodeId, Outcome, OutcomeKind, Output, QueueName,
-    Settings, State, Timestamp, Waits,
+    Settings, State, Timestamp, UniqueKey, Waits,
 };
 
 use crate::StoreError;
@@ -42,6 +42,7 @@ macro_rules! job_row {
             pub gates: i32,
             pub waits: i32,
             pub resume_at: Option<i64>,
+            pub follows: Option<i64>,
         }
     };
 }
@@ -142,6 +143,8 @@ impl JobRow {
             backoff_base: self.backoff_base,
             timeout_ms: self.timeout_ms.map(|ms| u64::try_from(ms).unwrap_or(0)),
             executor: ExecutorName::as_stored(self.executor),
+            unique: self.unique_key.map(UniqueKey::as_stored),
+            unique_for_ms: self.unique_ms.map(|ms| u64::try_from(ms).unwrap_or(0)),
             // A blocked job has a time only once nothing blocks it.
             due_at: self.due_at.or(self.resume_at).map(Timestamp),
             node: self.node_id.map(NodeId),

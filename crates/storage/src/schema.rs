@@ -25,6 +25,9 @@ diesel::table! {
         gates -> Integer,
         waits -> Integer,
         resume_at -> Nullable<BigInt>,
+        unique_key -> Nullable<Text>,
+        unique_ms -> Nullable<BigInt>,
+        follows -> Nullable<BigInt>,
     }
 }
 

@@ -69,6 +69,39 @@ fn hot_statements_use_their_indexes() {
     assert!(!plan(claim).contains("jobs_ready") && plan(claim).contains("TEMP B-TREE"));
 }
 
+/// Whatever writes to the file: a second job with a key is refused until the first has ended. The control is the same without
+/// the index.
+#[test]
+fn a_key_is_taken_once_whoever_writes() {
+    let mut temp = TempStore::sqlite();
+    temp.store
+        .enqueue(&[job("first"), job("second")], Timestamp(1))
+        .unwrap();
+    let conn = Connection::open(temp.path()).unwrap();
+    let take = |id: i32| conn.execute("UPDATE jobs SET unique_key = 'k' WHERE id = ?1", [id]);
+    take(1).unwrap();
+    assert!(take(2).is_err());
+    for (state, is_ended) in [
+        (0, false),
+        (3, false),
+        (4, false),
+        (5, true),
+        (6, true),
+        (7, true),
+    ] {
+        conn.execute(
+            "UPDATE jobs SET unique_key = NULL, state = ?1, due_at = CASE ?1 WHEN 4 THEN 1 END, \
+             node_id = CASE ?1 WHEN 3 THEN 1 END, finished_at = CASE WHEN ?1 >= 5 THEN 1 END WHERE id = 2",
+            [state],
+        )
+        .unwrap();
+        assert_eq!(take(2).is_ok(), is_ended, "state {state}");
+    }
+    conn.execute_batch("UPDATE jobs SET unique_key = NULL, state = 1, finished_at = NULL WHERE id = 2; DROP INDEX jobs_unique")
+        .unwrap();
+    take(2).unwrap();
+}
+
 /// Preparing costs more than most of these statements do. SQLite does it again by itself where it planned by a value
 /// that was bound.
 #[test]

@@ -3,11 +3,15 @@
 use queuectl_core::NodeId;
 use serde::Serialize;
 
-/// A job that was stored.
+/// A job that was to be stored.
 #[derive(Debug, Serialize)]
 pub struct EnqueuedView<'a> {
-    /// The job's id.
+    /// The job's id, or that of the job that has its unique key.
     pub id: &'a str,
+    /// Whether that job was there already and counts in its place.
+    pub existing: bool,
+    /// The job that it took the place of.
+    pub replaced: Option<&'a str>,
 }
 
 /// A job that was changed.
@@ -17,6 +21,15 @@ pub struct ChangedView<'a> {
     pub id: String,
     /// What became of it.
     pub result: &'a str,
+}
+
+/// How many dead jobs will run again.
+#[derive(Debug, Serialize)]
+pub struct RetriedView {
+    /// Their number.
+    pub jobs: u64,
+    /// Jobs that stay dead because other jobs have their unique keys.
+    pub skipped: u64,
 }
 
 /// How many jobs were changed at once, or would be.

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use queuectl_core::json::JsonObject;
 use queuectl_core::{
     BlockedBy, Command, ExecutorName, Job, JobId, NodeId, Origin, QueueName, Settings, State, Timestamp,
+    UniqueKey,
 };
 use serde::Serialize;
 
@@ -49,6 +50,10 @@ pub struct JobView {
     pub payload: Option<JsonObject>,
     /// JSON pointers to what is hidden and therefore null.
     pub hidden: Vec<String>,
+    /// The key that no other job may have which has not ended.
+    pub unique: Option<UniqueKey>,
+    /// For how long it keeps the key after it was enqueued, even if it has ended.
+    pub unique_for_ms: Option<u64>,
     /// When it is due, while it waits for that.
     pub run_at: Option<Timestamp>,
     /// The node that runs it, while one does.
@@ -106,6 +111,8 @@ impl JobView {
             stdin: shown.stdin,
             payload: shown.payload,
             hidden: shown.hidden,
+            unique: job.unique,
+            unique_for_ms: job.unique_for_ms,
             run_at: job.due_at,
             node: job.node,
             cancel_requested: job.cancel_requested,
@@ -176,6 +183,8 @@ mod tests {
             backoff_base: None,
             timeout_ms: None,
             executor: ExecutorName::default(),
+            unique: None,
+            unique_for_ms: None,
             due_at: Some(Timestamp(1_700_000_000_000)),
             node: None,
             cancel_requested: false,
@@ -204,6 +213,7 @@ mod tests {
                 r#"{"id":"7","number":7,"command":"echo 'a b'","argv":["echo","a b"],"queue":"default","#,
                 r#""state":"failed","blocked_by":null,"priority":0,"attempts":1,"max_retries":4,"backoff_base":2.0,"#,
                 r#""timeout_ms":604800000,"executor":"shell","env":{},"cwd":null,"stdin":null,"payload":null,"hidden":[],"#,
+                r#""unique":null,"unique_for_ms":null,"#,
                 r#""run_at":"2023-11-14T22:13:20.000Z","node":null,"cancel_requested":false,"#,
                 r#""created_at":"1970-01-01T00:00:00.000Z","updated_at":"1970-01-01T00:00:00.000Z","#,
                 r#""started_at":null,"finished_at":null,"error":"exit status 1","unreadable":null}"#

@@ -16,7 +16,7 @@ mod setting;
 mod status;
 
 pub use attempt::{AttemptView, LogView};
-pub use change::{AskedView, ChangedView, CountView, EnqueuedView, StartedView};
+pub use change::{AskedView, ChangedView, CountView, EnqueuedView, RetriedView, StartedView};
 pub use database::{
     BackupView, CheckView, CompactView, CopyView, InitView, MigrateView, MigrationView, PathView,
 };

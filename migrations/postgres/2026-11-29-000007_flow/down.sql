@@ -1,6 +1,14 @@
 DROP TABLE ticks;
 DROP TABLE schedules;
 DROP TABLE queues;
+-- Unique jobs
+DROP INDEX jobs_unique_for;
+DROP INDEX jobs_successor;
+DROP INDEX jobs_unique;
+ALTER TABLE jobs
+    DROP COLUMN follows,
+    DROP COLUMN unique_ms,
+    DROP COLUMN unique_key;
 -- A blocked job has no place in the older schema: it becomes ready.
 UPDATE jobs SET state = 1 WHERE state = 0;
 UPDATE counts SET state = 1 WHERE state = 0;

@@ -69,4 +69,16 @@ CREATE TABLE ticks (
 );
 CREATE INDEX ticks_job ON ticks (job_id) WHERE job_id IS NOT NULL;
 
+-- Unique jobs. States up to 4 have not ended.
+ALTER TABLE jobs
+    -- The key that no other job may have which has not ended.
+    ADD COLUMN unique_key TEXT COLLATE "C",
+    -- For how long after created_at it keeps the key even if it has ended; NULL: not at all.
+    ADD COLUMN unique_ms  BIGINT,
+    -- The running job whose key it takes when that ends. Only such a job may have the key beside the one that runs.
+    ADD COLUMN follows    BIGINT;
+CREATE UNIQUE INDEX jobs_unique ON jobs (unique_key) WHERE unique_key IS NOT NULL AND state <= 4 AND follows IS NULL;
+CREATE UNIQUE INDEX jobs_successor ON jobs (unique_key) WHERE unique_key IS NOT NULL AND state <= 4 AND follows IS NOT NULL;
+CREATE INDEX jobs_unique_for ON jobs (unique_key) WHERE unique_ms IS NOT NULL;
+
 UPDATE store SET schema_version = 7;

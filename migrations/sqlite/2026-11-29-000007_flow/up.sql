@@ -84,4 +84,15 @@ CREATE TABLE ticks (
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX ticks_job ON ticks (job_id) WHERE job_id IS NOT NULL;
 
+-- Unique jobs. States up to 4 have not ended.
+-- - unique_key: the key that no other job may have which has not ended
+-- - unique_ms: for how long after created_at it keeps the key even if it has ended; NULL: not at all
+-- - follows: the running job whose key it takes when that ends; only such a job may have the key beside the one that runs
+ALTER TABLE jobs ADD COLUMN unique_key TEXT;
+ALTER TABLE jobs ADD COLUMN unique_ms INTEGER;
+ALTER TABLE jobs ADD COLUMN follows INTEGER;
+CREATE UNIQUE INDEX jobs_unique ON jobs (unique_key) WHERE unique_key IS NOT NULL AND state <= 4 AND follows IS NULL;
+CREATE UNIQUE INDEX jobs_successor ON jobs (unique_key) WHERE unique_key IS NOT NULL AND state <= 4 AND follows IS NOT NULL;
+CREATE INDEX jobs_unique_for ON jobs (unique_key) WHERE unique_ms IS NOT NULL;
+
 PRAGMA user_version = 7;

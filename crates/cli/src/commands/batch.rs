@@ -55,17 +55,26 @@ pub fn for_each(
 fn is_about_job(error: &anyhow::Error) -> bool {
     let refused = matches!(
         error.downcast_ref(),
-        Some(StoreError::NoSuchJob(_) | StoreError::Refused { .. } | StoreError::LeftAlone { .. })
+        Some(
+            StoreError::NoSuchJob(_)
+                | StoreError::Refused { .. }
+                | StoreError::KeyHeld { .. }
+                | StoreError::LeftAlone { .. }
+        )
     );
     refused || error.is::<Ended>()
 }
 
 /// Prints how many jobs were changed.
 pub fn count(jobs: u64, what: &str, context: &Context) -> Exit {
-    let line = match jobs {
+    context.output.done(&CountView { jobs }, &line(jobs, what));
+    Exit::OK
+}
+
+/// Says that of so many jobs.
+pub fn line(jobs: u64, what: &str) -> String {
+    match jobs {
         1 => format!("1 job {what}"),
         _ => format!("{jobs} jobs {what}"),
-    };
-    context.output.done(&CountView { jobs }, &line);
-    Exit::OK
+    }
 }

@@ -12,10 +12,9 @@ pub mod words;
 use anyhow::Result;
 use clap::Args;
 use queuectl_core::JobRef;
-use queuectl_views::EnqueuedView;
 
 use self::options::JobOptions;
-use self::submit::{asked, checked, public_id, store_one};
+use self::submit::{asked, checked, public_id, remark, store_one, view};
 use self::words::Asked;
 use super::wait::wait_for;
 use crate::context::Context;
@@ -99,13 +98,20 @@ fn run(args: EnqueueArgs, context: &Context) -> Result<Exit> {
     };
     let job = checked(spec, context)?;
     let mut store = context.open_or_create()?;
-    let number = store_one(&mut store, &job)?;
-    let id = public_id(&job, number);
-    let stored = EnqueuedView { id: &id };
-    let printed = context.output.document(&stored, |page| page.line(&id));
-    warn_unprinted(printed, || format!("job '{id}' is stored"));
+    let placed = store_one(&mut store, &job)?;
+    let id = public_id(&job, &placed);
+    let printed = context
+        .output
+        .document(&view(&id, &placed), |page| page.line(&id));
+    warn_unprinted(printed, || match placed.existing {
+        Some(_) => format!("job '{id}' was there already"),
+        None => format!("job '{id}' is stored"),
+    });
+    if let Some(remark) = remark(&placed) {
+        context.output.remark(&remark);
+    }
     if wait {
-        return wait_for(&mut store, &[JobRef::Number(number)], None);
+        return wait_for(&mut store, &[JobRef::Number(placed.id)], None);
     }
     Ok(Exit::OK)
 }

@@ -25,6 +25,7 @@ impl Run for ReleaseArgs {
             let released = store.release(job, now)?;
             Ok(match released.waits.first() {
                 Some(BlockedBy::Dependency) => "blocked (dependency)",
+                Some(BlockedBy::Unique) => "blocked (unique)",
                 Some(BlockedBy::Limit) => "blocked (limit)",
                 Some(BlockedBy::Held) | None => released.state.name(),
             })

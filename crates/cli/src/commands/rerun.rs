@@ -5,11 +5,10 @@
 use anyhow::Result;
 use clap::Args;
 use queuectl_core::{JobRef, JobSpec, Refused};
-use queuectl_storage::{Store, StoreError};
-use queuectl_views::EnqueuedView;
+use queuectl_storage::{Placed, Store, StoreError};
 
 use super::batch::for_each;
-use super::enqueue::submit::{public_id, store_one};
+use super::enqueue::submit::{public_id, remark, store_one, view};
 use crate::context::Context;
 use crate::exit::{Ended, Exit};
 use crate::output::warn_unprinted;
@@ -31,18 +30,21 @@ impl Run for RerunArgs {
     fn run(self, context: &Context) -> Result<Exit> {
         let mut store = context.open()?;
         for_each(&self.jobs, context, |job, records| {
-            let id = copy(&mut store, job)?;
-            let printed = records.item(&EnqueuedView { id: &id }, &id);
+            let (id, placed) = copy(&mut store, job)?;
+            let printed = records.item(&view(&id, &placed), &id);
             warn_unprinted(printed.and_then(|()| records.flush()), || {
                 format!("job '{id}' is stored, a copy of job '{job}'")
             });
+            if let Some(remark) = remark(&placed) {
+                context.output.remark(&remark);
+            }
             Ok(())
         })
     }
 }
 
 /// Stores a copy of a job and returns its id.
-fn copy(store: &mut Store, job: &JobRef) -> Result<String> {
+fn copy(store: &mut Store, job: &JobRef) -> Result<(String, Placed)> {
     let found = store.job(job)?;
     if let Some(what) = &found.unreadable {
         let message = format!("job '{job}' cannot be copied, because a part of it cannot be read: {what}");
@@ -56,6 +58,6 @@ fn copy(store: &mut Store, job: &JobRef) -> Result<String> {
         return Err(StoreError::Refused { job, refused }.into());
     }
     let copy = JobSpec::again(found).validate(store.now()?)?;
-    let number = store_one(store, &copy)?;
-    Ok(public_id(&copy, number))
+    let placed = store_one(store, &copy)?;
+    Ok((public_id(&copy, &placed), placed))
 }

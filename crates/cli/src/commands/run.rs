@@ -14,7 +14,7 @@ use queuectl_storage::{Cancelled, Location, OpenMode, Store, StoreError};
 use queuectl_worker::processes::on_stop_signal;
 
 use super::enqueue::options::JobOptions;
-use super::enqueue::submit::{asked, checked, public_id, store_one};
+use super::enqueue::submit::{asked, checked, public_id, remark, store_one};
 use super::enqueue::typed;
 use super::enqueue::words::Asked;
 use super::logs::follow;
@@ -30,6 +30,8 @@ use crate::registry::Run;
 A node has to serve the job's queue; a note says so if none does after a second. The job runs where the node runs, with \
 the options of `enqueue` and its retries (--max-retries 0 for none). Its output, both streams together, goes to standard \
 output; its id and notes about its attempts go to standard error.
+
+If another job has its unique key (--unique), that one is watched, and Ctrl-C leaves it alone.
 
 Ctrl-C (or SIGTERM, or closing the terminal) cancels the job and waits for its end; a second one leaves at once, while the node still stops the \
 job. If this command is killed, the job goes on: `queuectl logs -f JOB` follows it again.
@@ -93,10 +95,16 @@ impl Run for RunArgs {
         let job = checked(spec, context)?;
         let mut store = context.open_or_create()?;
         let canceller = Canceller::listen(context.location.clone())?;
-        let number = store_one(&mut store, &job)?;
-        diagnostics::note(&format!("job {}", public_id(&job, number)));
-        canceller.is_stored(number);
-        watch(&mut store, number, context)
+        let placed = store_one(&mut store, &job)?;
+        diagnostics::note(&format!("job {}", public_id(&job, &placed)));
+        if let Some(remark) = remark(&placed) {
+            diagnostics::note(&remark);
+        }
+        match placed.existing {
+            Some(_) => canceller.is_not_ours(),
+            None => canceller.is_stored(placed.id),
+        }
+        watch(&mut store, placed.id, context)
     }
 }
 
@@ -145,7 +153,7 @@ enum Progress {
     Stopped,
     /// The job has this number.
     Stored(JobId),
-    /// The job's cancellation was requested.
+    /// The job's cancellation was requested, or it is none of this command's.
     Cancelling,
 }
 
@@ -169,6 +177,13 @@ impl Canceller {
         });
         if matches!(before, Progress::Stopped) {
             self.cancel(job);
+        }
+    }
+
+    /// Tells that the job was there before: a stop signal ends this command and leaves the job alone.
+    fn is_not_ours(&self) {
+        if matches!(self.replace(|_| Progress::Cancelling), Progress::Stopped) {
+            std::process::exit(LEFT);
         }
     }
 

@@ -138,6 +138,10 @@ fn fields(
     } else {
         format!("{} (number {})", view.id, view.number)
     };
+    let unique = view.unique.as_ref().map(|key| match view.unique_for_ms {
+        Some(ms) => format!("{key} (for {} at least)", show_short(Duration::from_millis(ms))),
+        None => key.to_string(),
+    });
     let mut all = vec![
         ("job", Some(id)),
         ("state", Some(view.state.to_string())),
@@ -165,6 +169,7 @@ fn fields(
         ),
         ("timeout", from(timeout, sources.timeout_ms)),
         ("executor", Some(view.executor.to_string())),
+        ("unique key", unique),
         ("folder", view.cwd.clone()),
         ("payload", payload),
         ("run at", time(view.run_at)),

@@ -20,7 +20,8 @@ fn lines_are_objects_or_command_lines() {
     // Options win over fields.
     assert!(jobs.iter().all(|job| job["queue"] == "given"), "{jobs:?}");
     let piped = queue.run_with(["enqueue", "--from", "-", "--json"], b"\"x\"\n\"y\"\n");
-    assert_eq!(piped.ok(), "{\"id\":\"4\"}\n{\"id\":\"5\"}");
+    let line = |id: u32| format!("{{\"id\":\"{id}\",\"existing\":false,\"replaced\":null}}");
+    assert_eq!(piped.ok(), format!("{}\n{}", line(4), line(5)));
     queue.fails(2, ["enqueue", "--from", "missing"]);
     queue.fails(2, ["enqueue", "--from", "jobs", "echo"]);
     assert_eq!(queue.jobs().len(), 5);

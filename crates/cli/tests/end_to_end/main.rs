@@ -14,6 +14,7 @@ mod familiar_forms;
 mod refused;
 #[cfg(target_os = "linux")]
 mod replaced;
+mod unique;
 mod unusable;
 
 // The longest test is in here; tests start in alphabetical order.

@@ -77,7 +77,8 @@ fn a_copy_has_everything_that_was_given() {
     assert_eq!(queue.state(&bystander), "blocked");
     // Like `enqueue`, it prints a document for programs, and the copy of a copy is one, too.
     queue.ok(["cancel", "5"]);
-    assert_eq!(queue.json(["rerun", "5"]), serde_json::json!({"id": "6"}));
+    let stored = serde_json::json!({"id": "6", "existing": false, "replaced": null});
+    assert_eq!(queue.json(["rerun", "5"]), stored);
     assert_eq!(given(&queue.job("6")), given(&before[1]));
 }
 

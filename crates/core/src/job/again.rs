@@ -15,6 +15,8 @@ impl JobSpec {
             backoff_base,
             timeout_ms,
             executor,
+            unique,
+            unique_for_ms,
             payload,
             id: _,
             name: _,
@@ -40,6 +42,8 @@ impl JobSpec {
             backoff_base,
             timeout_ms,
             executor: Some(executor),
+            unique,
+            unique_for_ms,
             payload,
             ..JobSpec::default()
         }

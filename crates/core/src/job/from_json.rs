@@ -35,7 +35,10 @@ const PRINTED: [&str; 14] = [
 ];
 
 /// Fields of a printed job that count, besides those of its own.
-const ALSO: [&str; 4] = ["argv", "timeout_ms", "unreadable", HIDDEN_FIELD];
+const ALSO: [&str; 5] = ["argv", "timeout_ms", "unique_for_ms", "unreadable", HIDDEN_FIELD];
+
+/// Lengths of time that a printed job has in ms.
+const IN_MS: [(&str, &str); 2] = [("timeout", "timeout_ms"), ("unique_for", "unique_for_ms")];
 
 /// The beginning of a text, as a text of JSON.
 fn beginning(text: &str) -> String {
@@ -112,8 +115,10 @@ fn object(fields: BTreeMap<String, &RawValue>, now: &ZonedDateTime) -> Result<Jo
                     pair.sort_unstable();
                     return Err(exclude_each_other(pair));
                 }
-                if name == "timeout" && given(name).is_some() && given("timeout_ms").is_some() {
-                    return Err(exclude_each_other(["timeout", "timeout_ms"]));
+                for (same, printed) in IN_MS {
+                    if name == same && given(name).is_some() && given(printed).is_some() {
+                        return Err(exclude_each_other([same, printed]));
+                    }
                 }
                 field.take_json(&mut spec, raw, now)?;
             }
@@ -143,7 +148,13 @@ fn also(spec: &mut JobSpec, name: &str, raw: &RawValue) -> Result<(), String> {
             Some(argv @ Command::Argv(_)) => spec.payload.command = Some(argv),
             _ => return Err(bad("an array of texts (a program and its arguments)")),
         },
-        _ => spec.timeout_ms = Some(value.as_u64().ok_or_else(|| bad("a whole number of ms"))?),
+        _ => {
+            let ms = Some(value.as_u64().ok_or_else(|| bad("a whole number of ms"))?);
+            match name {
+                "timeout_ms" => spec.timeout_ms = ms,
+                _ => spec.unique_for_ms = ms,
+            }
+        }
     }
     Ok(())
 }

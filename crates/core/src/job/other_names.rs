@@ -4,7 +4,7 @@ use super::spec::FIELDS;
 use crate::quote::excerpt;
 
 /// What others call a field, in small letters alone, and what it is called here.
-const OTHER_NAMES: [(&str, &str); 43] = [
+const OTHER_NAMES: [(&str, &str); 46] = [
     ("cmd", "\"command\""),
     ("commandline", "\"command\""),
     ("exec", "\"command\""),
@@ -24,6 +24,9 @@ const OTHER_NAMES: [(&str, &str); 43] = [
     ("jobid", "\"id\""),
     ("key", "\"id\""),
     ("uuid", "\"id\""),
+    ("uniquekey", "\"unique\""),
+    ("dedupkey", "\"unique\""),
+    ("singletonkey", "\"unique\""),
     ("queuename", "\"queue\""),
     ("prio", "\"priority\""),
     ("after", "\"delay\""),

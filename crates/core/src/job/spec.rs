@@ -15,6 +15,7 @@ use crate::duration::whole_ms;
 use crate::id::{ExecutorName, JobName, QueueName};
 use crate::limits::{BACKOFF_BASE, PRIORITY, RETRIES};
 use crate::time::Timestamp;
+use crate::unique::{OnConflict, UniqueKey};
 
 /// When a job may start.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -56,6 +57,16 @@ pub struct JobSpec {
     pub backoff_base: Option<f64>,
     /// The executor that runs it; `shell` if absent.
     pub executor: Option<ExecutorName>,
+    /// The key that no other job may have which has not ended.
+    pub unique: Option<UniqueKey>,
+    /// For how long it keeps the key after it was stored, even if it has ended, in ms.
+    pub unique_for_ms: Option<u64>,
+    /// What becomes of it if another job has its key; [`OnConflict::Return`] if absent.
+    pub on_conflict: Option<OnConflict>,
+    /// Starts it this long after the last call with its key, in ms.
+    pub debounce_ms: Option<u64>,
+    /// How long calls can put such a job off, in ms; [`crate::limits::MAX_WAIT`] if absent.
+    pub max_wait_ms: Option<u64>,
     /// What it runs.
     pub payload: Payload,
     /// Fields that were given and count for nothing: they say how an earlier job fared.
@@ -79,7 +90,7 @@ const fn field(
 }
 
 /// All that can be said about a job, in the order of the help.
-pub static FIELDS: [Field<JobSpec>; 15] = [
+pub static FIELDS: [Field<JobSpec>; 20] = [
     field(
         "id",
         "ID",
@@ -155,6 +166,42 @@ pub static FIELDS: [Field<JobSpec>; 15] = [
         Form::Word(|job, text| parse(&mut job.executor, text)),
     ),
     field(
+        "unique",
+        "KEY",
+        "Store it only if no job with this key is there that has not ended",
+        Form::Word(|job, text| parse(&mut job.unique, text)),
+    ),
+    field(
+        "unique_for",
+        "DURATION",
+        "Keep the key for this time after it was stored, even if the job has ended",
+        Form::Duration(|job, time| job.unique_for_ms = Some(whole_ms(time))),
+    ),
+    Field {
+        excludes: &["debounce"],
+        ..field(
+            "on_conflict",
+            "CHOICE",
+            "If the key is taken: return (print the id of that job), reject, or replace that job [default: return]",
+            Form::Word(|job, text| parse(&mut job.on_conflict, text)),
+        )
+    },
+    Field {
+        excludes: &["delay", "run_at", "on_conflict"],
+        ..field(
+            "debounce",
+            "DURATION",
+            "Start it this long after the last call with its key: a call puts off the job that waits",
+            Form::Duration(|job, time| job.debounce_ms = Some(whole_ms(time))),
+        )
+    },
+    field(
+        "max_wait",
+        "DURATION",
+        "With --debounce: how long calls can put it off after it was stored [default: 1d]",
+        Form::Duration(|job, time| job.max_wait_ms = Some(whole_ms(time))),
+    ),
+    field(
         "env",
         "NAME=VALUE",
         "Set an environment variable for the job; repeatable",
@@ -213,6 +260,11 @@ impl JobSpec {
             max_retries: self.max_retries.or(other.max_retries),
             backoff_base: self.backoff_base.or(other.backoff_base),
             executor: self.executor.or(other.executor),
+            unique: self.unique.or(other.unique),
+            unique_for_ms: self.unique_for_ms.or(other.unique_for_ms),
+            on_conflict: self.on_conflict.or(other.on_conflict),
+            debounce_ms: self.debounce_ms.or(other.debounce_ms),
+            max_wait_ms: self.max_wait_ms.or(other.max_wait_ms),
             payload: self.payload.or(other.payload),
             ignored,
         }

@@ -5,6 +5,7 @@ use crate::gates::{Gates, Waits};
 use crate::id::{ExecutorName, JobId, JobName, NodeId, QueueName};
 use crate::state::State;
 use crate::time::Timestamp;
+use crate::unique::UniqueKey;
 
 /// A job as the store knows it. Fields that follow a setting while they are absent stay absent here.
 #[derive(Debug, Clone, PartialEq)]
@@ -33,6 +34,10 @@ pub struct Job {
     pub timeout_ms: Option<u64>,
     /// Its executor.
     pub executor: ExecutorName,
+    /// The key that no other job may have which has not ended.
+    pub unique: Option<UniqueKey>,
+    /// For how long it keeps the key after it was stored, even if it has ended, in ms.
+    pub unique_for_ms: Option<u64>,
     /// When it is due, while it waits; while it is blocked, when it is due after that.
     pub due_at: Option<Timestamp>,
     /// The node that runs it, while one does.

@@ -28,6 +28,11 @@ impl JobSpec {
             max_retries,
             backoff_base,
             executor,
+            unique,
+            unique_for_ms,
+            on_conflict,
+            debounce_ms,
+            max_wait_ms,
             payload,
             ignored: _,
         } = self;
@@ -50,6 +55,11 @@ impl JobSpec {
         put("max_retries", max_retries.map(Into::into));
         put("backoff_base", backoff_base.map(Into::into));
         put("executor", executor.as_ref().map(|name| name.as_str().into()));
+        put("unique", unique.as_ref().map(|key| key.as_str().into()));
+        put("unique_for", unique_for_ms.map(|ms| show_time(ms).into()));
+        put("on_conflict", on_conflict.map(|choice| choice.name().into()));
+        put("debounce", debounce_ms.map(|ms| show_time(ms).into()));
+        put("max_wait", max_wait_ms.map(|ms| show_time(ms).into()));
         // Joined as text: a number in the executor's own object stays as it was written.
         let payload = serde_json::to_string(payload).unwrap_or_default();
         let fields = Value::Object(fields).to_string();
@@ -77,9 +87,10 @@ mod tests {
         let now: ZonedDateTime = "2026-11-24T16:05:00+01:00[+01:00]".parse().unwrap();
         let texts = [
             r#"{"id":"a","command":["echo","a b"],"queue":"mail","priority":-3,"delay":"1h 5m","hold":true,"timeout":1.5,
-                "max_retries":7,"backoff_base":1.5,"executor":"http","env":{"A":"ü=\u001b"},"cwd":"/tmp","stdin":"in",
+                "max_retries":7,"backoff_base":1.5,"executor":"http","unique":"k 1","unique_for":"1h","on_conflict":"replace","env":{"A":"ü=\u001b"},"cwd":"/tmp","stdin":"in",
                 "payload":{"url":"x","n":0.10000000000000000001}}"#,
             r#"{"command":"true","run_at":"2026-12-24T18:00:00Z"}"#,
+            r#"{"command":"true","unique":"k","debounce":"30s","max_wait":"5m"}"#,
             "{}",
         ];
         for text in texts {
@@ -88,7 +99,9 @@ mod tests {
             assert_eq!(JobSpec::from_json(&written, &now), Ok(spec), "{written}");
         }
         let all = JobSpec::from_json(texts[0], &now).unwrap().to_json();
-        for field in FIELDS.iter().filter(|field| field.name != "run_at") {
+        // Those exclude others.
+        let elsewhere = ["run_at", "debounce", "max_wait"];
+        for field in FIELDS.iter().filter(|field| !elsewhere.contains(&field.name)) {
             assert!(
                 all.contains(&format!("\"{}\":", field.name)),
                 "{} in {all}",

@@ -4,14 +4,16 @@
 //! id is free.
 
 use std::ops::Deref;
+use std::time::Duration;
 
 use super::payload::{Command, Payload};
-use super::spec::JobSpec;
+use super::spec::{JobSpec, Start};
 use crate::duration::show_time;
 use crate::id::{ExecutorName, QueueName};
 use crate::json::JsonError;
 use crate::limits::{
-    BACKOFF_BASE, PAYLOAD_BYTES, PAYLOAD_DEPTH, PAYLOAD_ITEMS, PRIORITY, RETRIES, SCHEDULE_DAYS, TIMEOUT,
+    BACKOFF_BASE, DEBOUNCE, MAX_WAIT, PAYLOAD_BYTES, PAYLOAD_DEPTH, PAYLOAD_ITEMS, PRIORITY, RETRIES,
+    SCHEDULE_DAYS, TIMEOUT, UNIQUE_FOR,
 };
 use crate::quote::excerpt;
 use crate::redact::HIDDEN;
@@ -62,6 +64,17 @@ pub enum JobError {
         /// The range, in words.
         allowed: String,
     },
+    /// It says how a key is meant, and there is no key.
+    #[error(
+        "{0} is about a unique key, and the job has none; give it one (--unique KEY, \"unique\" in JSON)"
+    )]
+    NoKey(&'static str),
+    /// It says for how long calls can put it off, and they cannot.
+    #[error("max_wait is about debounce, and the job has none; give it one (--debounce 30s)")]
+    NoDebounce,
+    /// Two parts that contradict each other.
+    #[error("{0} and {1} exclude each other; leave one of them out")]
+    Together(&'static str, &'static str),
     /// Over [`SCHEDULE_DAYS`].
     #[error("jobs can be scheduled at most {} years ahead", SCHEDULE_DAYS / 365)]
     TooFar,
@@ -124,6 +137,20 @@ impl ValidJob {
     pub fn priority(&self) -> i32 {
         self.spec.priority.unwrap_or(0)
     }
+
+    /// Returns when it may start, if not at once.
+    pub fn start(&self) -> Option<Start> {
+        let debounce = self.spec.debounce_ms.map(Duration::from_millis);
+        self.spec.start.or(debounce.map(Start::After))
+    }
+
+    /// Returns by how much a call puts off the job that waits, and how long after that was stored at most. None without
+    /// `debounce`.
+    pub fn debounce(&self) -> Option<(Duration, Duration)> {
+        let by = self.spec.debounce_ms.map(Duration::from_millis)?;
+        let most = self.spec.max_wait_ms.map_or(MAX_WAIT, Duration::from_millis);
+        Some((by, most.max(by)))
+    }
 }
 
 impl JobSpec {
@@ -137,6 +164,7 @@ impl JobSpec {
             return Err(JobError::Hidden(place));
         }
         self.check_ranges()?;
+        self.check_unique()?;
         let ahead = self.start.map(|start| start.at(now).since(now).as_secs());
         if ahead.is_some_and(|seconds| seconds > SCHEDULE_DAYS.unsigned_abs() * 86_400) {
             return Err(JobError::TooFar);
@@ -164,6 +192,38 @@ impl JobSpec {
             return Err(bad("timeout", show_time(timeout), TIMEOUT.to_string()));
         }
         Ok(())
+    }
+}
+
+impl JobSpec {
+    /// Checks what is said about the key.
+    fn check_unique(&self) -> Result<(), JobError> {
+        let lengths = [
+            ("unique_for", self.unique_for_ms, UNIQUE_FOR),
+            ("debounce", self.debounce_ms, DEBOUNCE),
+            ("max_wait", self.max_wait_ms, DEBOUNCE),
+        ];
+        for (field, ms, allowed) in lengths {
+            if let Some(ms) = ms.filter(|ms| !allowed.contains(*ms)) {
+                return Err(JobError::OutOfRange {
+                    field,
+                    value: show_time(ms),
+                    allowed: allowed.to_string(),
+                });
+            }
+        }
+        let choice = self.on_conflict.map(|_| "on_conflict");
+        let said = lengths.iter().find(|(_, ms, _)| ms.is_some());
+        let said = said.map(|(field, ..)| *field).or(choice);
+        if let Some(field) = said.filter(|_| self.unique.is_none()) {
+            return Err(JobError::NoKey(field));
+        }
+        match (self.debounce_ms, self.max_wait_ms) {
+            (None, Some(_)) => Err(JobError::NoDebounce),
+            (Some(_), _) if self.start.is_some() => Err(JobError::Together("debounce", "a start time")),
+            (Some(_), _) if choice.is_some() => Err(JobError::Together("debounce", "on_conflict")),
+            _ => Ok(()),
+        }
     }
 }
 
@@ -265,10 +325,8 @@ fn is_absolute(path: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
-    use crate::job::Start;
+    use crate::unique::OnConflict;
 
     fn line(text: &str) -> Payload {
         Payload {
@@ -371,6 +429,68 @@ mod tests {
             ..job
         };
         assert!(refused(timeout).contains("for timeout: expected a time from 1"));
+    }
+
+    #[test]
+    fn what_is_said_of_a_key_needs_one() {
+        let job = JobSpec {
+            unique: Some("k".parse().unwrap()),
+            ..JobSpec::line("true")
+        };
+        let refused = |job: JobSpec| job.validate(Timestamp(0)).unwrap_err();
+        let (a_minute, a_year) = (Some(60_000), Some(365 * 86_400_000));
+        let lasting = JobSpec {
+            unique_for_ms: a_year,
+            ..job.clone()
+        };
+        let gathered = JobSpec {
+            debounce_ms: a_minute,
+            ..job.clone()
+        };
+        let valid = gathered.clone().validate(Timestamp(0)).unwrap();
+        let minute = Duration::from_secs(60);
+        assert_eq!(valid.debounce(), Some((minute, MAX_WAIT)));
+        assert_eq!(valid.start(), Some(Start::After(minute)));
+        assert!(lasting.clone().validate(Timestamp(0)).is_ok());
+        let without = |job: &JobSpec| JobSpec {
+            unique: None,
+            ..job.clone()
+        };
+        let chosen = JobSpec {
+            on_conflict: Some(OnConflict::Reject),
+            ..job.clone()
+        };
+        assert_eq!(refused(without(&lasting)), JobError::NoKey("unique_for"));
+        assert_eq!(refused(without(&gathered)), JobError::NoKey("debounce"));
+        assert_eq!(refused(without(&chosen)), JobError::NoKey("on_conflict"));
+        let patient = JobSpec {
+            max_wait_ms: a_minute,
+            ..job.clone()
+        };
+        assert_eq!(refused(patient), JobError::NoDebounce);
+        let later = JobSpec {
+            start: Some(Start::At(Timestamp(5))),
+            ..gathered.clone()
+        };
+        assert_eq!(refused(later), JobError::Together("debounce", "a start time"));
+        let both = JobSpec {
+            on_conflict: chosen.on_conflict,
+            ..gathered.clone()
+        };
+        assert_eq!(refused(both), JobError::Together("debounce", "on_conflict"));
+        for ms in [Some(0), Some(DEBOUNCE.max_ms + 1)] {
+            let job = JobSpec {
+                debounce_ms: ms,
+                ..job.clone()
+            };
+            assert!(matches!(
+                refused(job),
+                JobError::OutOfRange {
+                    field: "debounce",
+                    ..
+                }
+            ));
+        }
     }
 
     #[test]

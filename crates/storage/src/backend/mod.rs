@@ -19,7 +19,9 @@ use crate::clock::StoreClock;
 use crate::counts::Deltas;
 use crate::state_dir::{Lane, NodeGuard, WriteLock};
 use crate::types::cycle::{Cycle, CycleResult, Queues};
+use crate::types::jobs::NewJob;
 use crate::types::nodes::{NewNode, Node, StopRequest, Wake, WakeListener};
+use crate::types::placed::Placed;
 
 /// One database with its connection. What only reads, or is one transaction of ordinary statements, is an operation
 /// (`ops/`) over [`Backend::conn`] and [`Backend::begin_writing`]; here is what each database does in its own way.
@@ -56,8 +58,9 @@ pub trait Backend: Send {
     /// The same; a store without one gets one.
     fn own_number(&mut self) -> Result<String, StoreError>;
 
-    /// Stores jobs, all or none; their numbers, in their order.
-    fn insert(&mut self, jobs: &[ValidJob], now: Timestamp) -> Result<Vec<JobId>, StoreError>;
+    /// Stores jobs, all or none; what became of each, in their order. Jobs without keys are stored as this database does it
+    /// best; a batch with keys is left to `place`.
+    fn insert(&mut self, jobs: &[ValidJob], now: Timestamp, place: Place) -> Result<Vec<Placed>, StoreError>;
 
     /// Records, makes due and claims, in one transaction.
     fn cycle(&mut self, cycle: &Cycle<'_>) -> Result<CycleResult, StoreError>;
@@ -160,6 +163,17 @@ pub trait Dialect {
     /// Lets the transaction take as long as it needs.
     fn lift_time_limits(&mut self) -> Result<(), StoreError>;
 
+    /// Reserves numbers for jobs, in ascending order.
+    fn reserve_numbers(&mut self, count: usize) -> Result<Vec<i64>, StoreError>;
+
+    /// Stores new jobs and counts them, but those whose name or key another has; which ones.
+    fn insert_new(
+        &mut self,
+        jobs: &[NewJob<'_>],
+        now: Timestamp,
+        deltas: &mut Deltas,
+    ) -> Result<Vec<bool>, StoreError>;
+
     /// Stores payloads of jobs that are there.
     fn insert_payloads(&mut self, jobs: Vec<i64>, payloads: Vec<String>) -> Result<(), StoreError>;
 
@@ -192,6 +206,9 @@ pub fn write<T>(
     let done = conn.write(body);
     done.map_err(|error| backend.explain(error))
 }
+
+/// Stores jobs some of which have keys, in a transaction that is the caller's.
+pub type Place = fn(&mut Db, &[ValidJob], Timestamp) -> Result<Vec<Placed>, StoreError>;
 
 /// Compares every job and attempt with its checksum, and says which differ.
 pub type Verify = fn(&mut Db) -> Result<Vec<String>, StoreError>;

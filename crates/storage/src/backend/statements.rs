@@ -113,6 +113,16 @@ statements! { AnySql, Db;
         "UPDATE jobs SET waits = ?, resume_at = ? WHERE id = ? AND state = {blocked}"
     }
 
+    /// Has a new job, which is blocked, wait for the one that it follows.
+    StartAsSuccessor { waits: i32 as Integer, resume_at: Option<i64> as Nullable<BigInt>, id: i64 as BigInt } -> () {
+        "UPDATE jobs SET waits = waits | ?, resume_at = ? WHERE id = ? AND state = {blocked}"
+    }
+
+    /// Gives gates to a job that is running.
+    AddGates { gates: i32 as Integer, id: i64 as BigInt, fence: i64 as BigInt } -> () {
+        "UPDATE jobs SET gates = gates | ? WHERE id = ? AND state = {processing} AND fence = ?"
+    }
+
     /// Running jobs of a node that the user wants cancelled.
     CancelRequested { node_id: i64 as BigInt } -> (BigInt, BigInt) {
         "SELECT id, fence FROM jobs WHERE node_id = ? AND cancel_requested = TRUE"

@@ -2,31 +2,59 @@
 
 use queuectl_core::{JobId, Timestamp, ValidJob};
 
+use super::unique;
 use crate::backend::Db;
+use crate::types::jobs::has_keys;
 use crate::types::nodes::Wake;
-use crate::{Store, StoreError, postgres, sqlite};
+use crate::types::placed::Placed;
+use crate::{Store, StoreError, outcome, postgres, sqlite};
+
+/// How often a batch is begun again because two transactions waited for each other.
+const TRIES: u32 = 5;
 
 impl Store {
-    /// Stores jobs in one transaction, all or none, and wakes the nodes. When this returns, the jobs survive a
-    /// process kill, and with `durability = full` a power cut. The numbers are in the order of the jobs.
+    /// Does as [`Store::place`], and returns only the numbers.
+    ///
+    /// # Errors
+    /// As [`Store::place`].
+    pub fn enqueue(&mut self, jobs: &[ValidJob], now: Timestamp) -> Result<Vec<JobId>, StoreError> {
+        let placed = self.place(jobs, now)?;
+        Ok(placed.into_iter().map(|job| job.id).collect())
+    }
+
+    /// Stores jobs in one transaction, all or none, and wakes the nodes; a job whose key another has is treated as it says
+    /// itself. When this returns, the jobs survive a process kill, and with `durability = full` a power cut. What became of
+    /// each is in the order of the jobs, and so are the numbers of those that were stored.
     ///
     /// A server that goes away before it has answered the commit is asked again, for up to 60 s, what became of it: so
     /// either this returns the numbers, or nothing was stored and the caller may try again.
     ///
     /// # Errors
-    /// [`StoreError::NameTaken`] says which job is to blame. Nothing was stored then, nor with
+    /// [`StoreError::NameTaken`] and [`StoreError::KeyTaken`] say which job is to blame. Nothing was stored then, nor with
     /// any other error but [`StoreError::MaybeStored`].
-    pub fn enqueue(&mut self, jobs: &[ValidJob], now: Timestamp) -> Result<Vec<JobId>, StoreError> {
-        let ids = self.backend.insert(jobs, now)?;
+    pub fn place(&mut self, jobs: &[ValidJob], now: Timestamp) -> Result<Vec<Placed>, StoreError> {
+        let mut tries = 0;
+        let placed = loop {
+            match self.backend.insert(jobs, now, unique::place) {
+                Err(error) if error.is_deadlock() && tries < TRIES => tries += 1,
+                done => break done?,
+            }
+        };
         self.wake_all(Wake::Jobs);
-        Ok(ids)
+        Ok(placed)
     }
 }
 
-/// Stores jobs in a transaction that is the caller's; their numbers, in their order.
+/// Stores jobs in a transaction that is the caller's; the numbers of the jobs that count, in their order.
 pub(crate) fn insert(conn: &mut Db, jobs: &[ValidJob], now: Timestamp) -> Result<Vec<JobId>, StoreError> {
-    match conn {
-        Db::Sqlite(conn) => sqlite::enqueue::insert_all(conn, jobs, now),
-        Db::Postgres(conn) => Ok(postgres::enqueue::insert_all(conn, jobs, now)?.0),
+    if has_keys(jobs) {
+        let placed = unique::place(conn, jobs, now)?;
+        return Ok(placed.into_iter().map(|job| job.id).collect());
     }
+    let ids = match conn {
+        Db::Sqlite(conn) => sqlite::enqueue::insert_all(conn, jobs, now)?,
+        Db::Postgres(conn) => postgres::enqueue::insert_all(conn, jobs, now)?.0,
+    };
+    outcome::enqueued(conn, jobs, &ids, now)?;
+    Ok(ids)
 }

@@ -195,7 +195,7 @@ fn questions() -> Vec<Question> {
     ));
     asked.push((
         "a retry of dead jobs".into(),
-        Box::new(|store| assert_eq!(store.retry_dead(None, 8, NOW).unwrap(), 8)),
+        Box::new(|store| assert_eq!(store.retry_dead(None, 8, NOW).unwrap().jobs, 8)),
     ));
     asked
 }

@@ -179,13 +179,15 @@ pub fn positions(conn: &mut Db, filter: &ListFilter) -> Result<Vec<Position>, St
     Ok(page.places)
 }
 
-/// Jobs that ended in that state before some time, those that ended first first; those of `default` before all others.
-pub fn ended(
+/// Jobs that ended in that state before some time and fit a condition of SQL, those that ended first first; those of `default`
+/// before all others.
+pub fn ended_where(
     conn: &mut Db,
     state: State,
     queue: Option<&QueueName>,
     before: Option<Timestamp>,
     limit: u32,
+    fit: &str,
 ) -> Result<Vec<i64>, StoreError> {
     #[derive(QueryableByName)]
     struct Ended {
@@ -201,7 +203,7 @@ pub fn ended(
         }
         let sql = format!(
             "SELECT id FROM jobs {index} WHERE finished_at IS NOT NULL AND {condition} AND state = ?2 \
-             AND finished_at < ?3 ORDER BY finished_at LIMIT ?4"
+             AND finished_at < ?3 AND {fit} ORDER BY finished_at LIMIT ?4"
         );
         let found: Vec<Ended> = diesel::sql_query(conn.dialect().words(&sql))
             .bind::<Text, _>(source.key())
@@ -221,6 +223,17 @@ pub fn count_ended(
     queue: Option<&QueueName>,
     before: Option<Timestamp>,
 ) -> Result<u64, StoreError> {
+    count_ended_where(conn, state, queue, before, "TRUE")
+}
+
+/// The same of those that fit a condition of SQL.
+pub fn count_ended_where(
+    conn: &mut Db,
+    state: State,
+    queue: Option<&QueueName>,
+    before: Option<Timestamp>,
+    fit: &str,
+) -> Result<u64, StoreError> {
     #[derive(QueryableByName)]
     struct Sum {
         #[diesel(sql_type = BigInt)]
@@ -231,7 +244,7 @@ pub fn count_ended(
         let (condition, index) = source.within("finished");
         let sql = format!(
             "SELECT count(*) AS jobs FROM jobs {index} WHERE finished_at IS NOT NULL AND {condition} \
-             AND state = ?2 AND finished_at < ?3"
+             AND state = ?2 AND finished_at < ?3 AND {fit}"
         );
         let found: Sum = diesel::sql_query(conn.dialect().words(&sql))
             .bind::<Text, _>(source.key())
@@ -394,7 +407,7 @@ mod tests {
             let queue = "a".parse().unwrap();
             any_waiting(conn, &queue).unwrap();
             any_ended_since(conn, &Source::Queue("a".into()), State::Dead, Timestamp(1)).unwrap();
-            ended(conn, State::Dead, Some(&queue), None, 1).unwrap();
+            ended_where(conn, State::Dead, Some(&queue), None, 1, "TRUE").unwrap();
             count_ended(conn, State::Dead, Some(&queue), None).unwrap();
         });
         for (sql, plan) in asked {

@@ -25,4 +25,5 @@ pub mod schedules;
 pub mod settings;
 pub mod show;
 pub mod status;
+pub mod unique;
 pub mod verify;

@@ -11,6 +11,7 @@ use crate::backend::Db;
 use crate::counts::Deltas;
 use crate::outcome::{self, standing};
 use crate::rows::JobRow;
+use crate::states::sql;
 use crate::{Store, StoreError};
 
 /// Which ended jobs to remove.
@@ -42,9 +43,24 @@ impl Store {
     /// # Errors
     /// [`StoreError::Database`].
     pub fn purge(&mut self, filter: &PurgeFilter) -> Result<Purged, StoreError> {
+        self.purge_where(filter, "TRUE")
+    }
+
+    /// Does the same with those that keep no unique key any more at that time: a key that outlives its job is known by the
+    /// job's row alone.
+    ///
+    /// # Errors
+    /// [`StoreError::Database`].
+    pub fn purge_expired(&mut self, filter: &PurgeFilter, now: Timestamp) -> Result<Purged, StoreError> {
+        let keeps = sql!("(unique_ms IS NULL OR state = {cancelled} OR created_at + unique_ms <= ");
+        self.purge_where(filter, &format!("{keeps}{})", now.0))
+    }
+
+    fn purge_where(&mut self, filter: &PurgeFilter, fit: &str) -> Result<Purged, StoreError> {
         let (ids, more) = self.write_busily(|conn| {
             let queue = filter.queue.as_ref();
-            let ids = listing::ended(conn, filter.state, queue, filter.ended_before, filter.limit)?;
+            let (state, before) = (filter.state, filter.ended_before);
+            let ids = listing::ended_where(conn, state, queue, before, filter.limit, fit)?;
             let all = ids.len() as u64 == u64::from(filter.limit);
             let found = ids.len();
             let removed = remove(conn, ids, filter.state)?;

@@ -7,20 +7,47 @@ use super::change::change;
 use super::listing;
 use super::only::Only;
 use super::show::find;
+use super::unique;
+use crate::backend::{self, Db};
 use crate::outcome::standing;
 use crate::rows::JobRow;
 use crate::schema::jobs;
+use crate::state_dir::Lane;
+use crate::states::sql;
 use crate::types::nodes::Wake;
 use crate::{Store, StoreError};
+
+/// What a step did that retries dead jobs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Retried {
+    /// Jobs that will run again.
+    pub jobs: u64,
+    /// Whether there may be more.
+    pub more: bool,
+}
+
+/// How often a transaction is begun again because others were quicker.
+const TRIES: u32 = 5;
+
+macro_rules! holder {
+    () => {
+        "EXISTS (SELECT 1 FROM jobs AS holder INDEXED BY jobs_unique WHERE holder.unique_key = jobs.unique_key \
+         AND holder.unique_key IS NOT NULL AND holder.state <= {failed} AND holder.follows IS NULL)"
+    };
+}
+
+/// Conditions on jobs that have ended: whether no other job has their key.
+const KEY_IS_FREE: &str = sql!(concat!("(jobs.unique_key IS NULL OR NOT ", holder!(), ")"));
+const KEY_IS_TAKEN: &str = sql!(concat!("(jobs.unique_key IS NOT NULL AND ", holder!(), ")"));
 
 impl Store {
     /// Makes one job ready again at once, with fresh attempts; its history stays. The job must fit `only`.
     ///
     /// # Errors
-    /// [`StoreError::NoSuchJob`]; [`StoreError::Refused`] if the job's state does not allow it;
+    /// [`StoreError::NoSuchJob`]; [`StoreError::Refused`] if the job's state does not allow it; [`StoreError::KeyHeld`];
     /// [`StoreError::LeftAlone`] if it is not one of those that are meant.
     pub fn retry(&mut self, job: &JobRef, only: &Only, now: Timestamp) -> Result<JobId, StoreError> {
-        let id = self.write(|conn| {
+        let id = self.write_again(Lane::User, |conn| {
             let row = find(conn, job)?;
             let at = standing(&row)?;
             only.check(job, &row, at.state, "retry")?;
@@ -29,6 +56,7 @@ impl Store {
                 refused,
             };
             let decided = transition(at, Event::Retry).map_err(refuse)?;
+            unique::check_free(conn, &row)?;
             change(conn, &row, &decided, now)?;
             Ok(JobId(row.id))
         })?;
@@ -36,9 +64,24 @@ impl Store {
         Ok(id)
     }
 
+    /// Does the same as a write transaction, and begins again where another transaction was quicker to take a key.
+    fn write_again<T>(
+        &mut self,
+        lane: Lane,
+        body: impl Fn(&mut Db) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        let mut tries = 0;
+        loop {
+            match backend::write(self.backend.as_mut(), lane, &body) {
+                Err(error) if error.is_taken() && tries < TRIES => tries += 1,
+                done => return done,
+            }
+        }
+    }
+
     /// Makes up to `limit` dead jobs ready again, of one queue or all, those that died first first, and those of
-    /// the queue `default` before all others. Returns how many. Jobs that died after `now` are left alone: repeated with the
-    /// same `now`, it ends even if the jobs die again at once.
+    /// the queue `default` before all others. Jobs whose key another job has are left alone, and so are those that died after
+    /// `now`: repeated with the same `now`, it ends even if the jobs die again at once.
     ///
     /// # Errors
     /// [`StoreError::Database`].
@@ -47,31 +90,40 @@ impl Store {
         queue: Option<&QueueName>,
         limit: u32,
         now: Timestamp,
-    ) -> Result<u64, StoreError> {
-        let retried = self.write_busily(|conn| {
-            let ids = listing::ended(
-                conn,
-                State::Dead,
-                queue,
-                Some(Timestamp(now.0.saturating_add(1))),
-                limit,
-            )?;
+    ) -> Result<Retried, StoreError> {
+        let retried = self.write_again(Lane::Busy, |conn| {
+            let before = Timestamp(now.0.saturating_add(1));
+            let ids = listing::ended_where(conn, State::Dead, queue, Some(before), limit, KEY_IS_FREE)?;
+            let more = ids.len() as u64 == u64::from(limit);
             let rows: Vec<JobRow> = jobs::table
                 .filter(jobs::id.eq_any(ids))
                 .select(JobRow::as_select())
                 .load(conn)?;
-            let mut retried = 0;
+            let mut jobs = 0;
             for row in rows {
+                // Of two with one key, the first one in this very step has it now.
+                if unique::holder_of(conn, &row)?.is_some() {
+                    continue;
+                }
                 let decided =
                     transition(standing(&row)?, Event::Retry).map_err(|refused| StoreError::Refused {
                         job: row.id.to_string(),
                         refused,
                     })?;
-                retried += u64::from(change(conn, &row, &decided, now)?);
+                jobs += u64::from(change(conn, &row, &decided, now)?);
             }
-            Ok(retried)
+            Ok(Retried { jobs, more })
         })?;
         self.wake_all(Wake::Jobs);
         Ok(retried)
+    }
+
+    /// How many dead jobs [`Store::retry_dead`] leaves alone because other jobs have their keys.
+    ///
+    /// # Errors
+    /// [`StoreError::Database`].
+    pub fn count_held_back(&mut self, queue: Option<&QueueName>, now: Timestamp) -> Result<u64, StoreError> {
+        let before = Timestamp(now.0.saturating_add(1));
+        listing::count_ended_where(self.conn()?, State::Dead, queue, Some(before), KEY_IS_TAKEN)
     }
 }

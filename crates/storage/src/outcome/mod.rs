@@ -8,11 +8,13 @@
 
 mod apply;
 mod enqueued;
+mod unique;
 
 use queuectl_core::{Gates, State, Timestamp};
 
 pub use self::apply::{apply, apply_blocking, standing};
 pub use self::enqueued::enqueued;
+pub use self::unique::is_superseded;
 use crate::StoreError;
 use crate::backend::Db;
 use crate::counts::Deltas;
@@ -31,7 +33,7 @@ pub struct Change {
 }
 
 /// What follows from jobs that have some gates.
-struct Mechanism {
+pub struct Mechanism {
     /// The gates.
     gates: Gates,
     /// Does what follows from a change; what it does to the numbers of jobs goes into the differences.
@@ -41,7 +43,7 @@ struct Mechanism {
 }
 
 /// The mechanisms, in the order in which they follow.
-const MECHANISMS: &[Mechanism] = &[];
+const MECHANISMS: &[Mechanism] = &[unique::MECHANISM];
 
 /// Does all that follows from a change, in its transaction.
 ///

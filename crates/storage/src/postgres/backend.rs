@@ -9,21 +9,23 @@ use std::time::{Duration, Instant};
 
 use diesel::prelude::*;
 use queuectl_core::settings::Durability;
-use queuectl_core::{JobId, NodeId, Timestamp, ValidJob};
+use queuectl_core::{NodeId, Timestamp, ValidJob};
 
 use super::claim::{ClaimCursor, ClaimOnly, outlook};
 use super::commit::{Fate, Transaction, fate};
 use super::listen::Notifications;
 use super::statements::Claiming;
 use super::{check, control_requests, cycle, enqueue, lease, open};
-use crate::backend::{Backend, CheckReport, ControlRequests, Db, OpenMode, Verify, write};
+use crate::backend::{Backend, CheckReport, ControlRequests, Db, OpenMode, Place, Verify, write};
 use crate::clock::StoreClock;
 use crate::location::PostgresLocation;
 use crate::location::server::Server;
 use crate::state_dir::{Lane, NodeGuard, StateDir, WriteLock};
 use crate::types::cycle::{Cycle, CycleResult, Queues};
+use crate::types::jobs::has_keys;
 use crate::types::nodes::{NewNode, Node, Wake, WakeListener};
 use crate::types::pause::NEVER_PAUSED;
+use crate::types::placed::Placed;
 use crate::{Location, StoreError, env, outcome};
 
 /// How long a server that went away in the middle of a commit is asked again what became of it, and the first and the
@@ -173,19 +175,29 @@ impl Backend for PostgresBackend {
         Ok(format!("{:016x}", self.identity(0)?))
     }
 
-    fn insert(&mut self, jobs: &[ValidJob], now: Timestamp) -> Result<Vec<JobId>, StoreError> {
+    fn insert(&mut self, jobs: &[ValidJob], now: Timestamp, place: Place) -> Result<Vec<Placed>, StoreError> {
         // What the transaction is about to commit.
         let mut asked = None;
         let stored = write(self, Lane::User, |conn| {
-            let (ids, transaction) = enqueue::insert_all(conn.postgres()?, jobs, now)?;
-            outcome::enqueued(conn, jobs, &ids, now)?;
-            asked = transaction.map(|transaction| (ids.clone(), transaction));
-            Ok(ids)
+            let (placed, transaction) = match has_keys(jobs) {
+                true => {
+                    let placed = place(conn, jobs, now)?;
+                    let transaction = enqueue::transaction(conn.postgres()?, jobs, &placed, now)?;
+                    (placed, transaction)
+                }
+                false => {
+                    let (ids, transaction) = enqueue::insert_all(conn.postgres()?, jobs, now)?;
+                    outcome::enqueued(conn, jobs, &ids, now)?;
+                    (ids.into_iter().map(Placed::new).collect(), transaction)
+                }
+            };
+            asked = transaction.map(|transaction| (placed.clone(), transaction));
+            Ok(placed)
         });
         match (stored, asked) {
-            (Err(error), Some((ids, transaction))) if error.is_outage() => {
+            (Err(error), Some((placed, transaction))) if error.is_outage() => {
                 self.find_out(transaction, error)?;
-                Ok(ids)
+                Ok(placed)
             }
             (stored, _) => stored,
         }

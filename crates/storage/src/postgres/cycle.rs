@@ -89,7 +89,10 @@ fn record(
     let mut changes = Vec::new();
     if !left.is_empty() {
         let gates = gates(conn, &left)?;
-        let with_gates = left.iter().filter(|record| gates.contains_key(&token(record)));
+        let with_gates = left.iter().filter(|record| {
+            let gates = gates.get(&token(record));
+            gates.is_some_and(|gates| !outcome::is_superseded(*gates, &record.change))
+        });
         let with_gates: Vec<(&Record, Transition)> =
             with_gates.map(|record| (*record, record.change)).collect();
         let as_decided = release(conn, &with_gates, 0, now, deltas)?;
@@ -136,8 +139,11 @@ fn record(
     Ok((stale, changes))
 }
 
-/// The gates of those running jobs that have any, by their tokens.
+/// The gates of those running jobs that have any, by their tokens. They stay what they are until the transaction ends.
 fn gates(conn: &mut PgConnection, records: &[&Record]) -> Result<HashMap<(i64, i64), Gates>, StoreError> {
+    // Transactions that lock the same jobs do it in the same order.
+    let mut records = records.to_vec();
+    records.sort_unstable_by_key(|record| record.job);
     let statement = GatedOf {
         id: records.iter().map(|record| record.job.0).collect(),
         fence: records.iter().map(|record| record.fence).collect(),
@@ -145,6 +151,7 @@ fn gates(conn: &mut PgConnection, records: &[&Record]) -> Result<HashMap<(i64, i
     };
     let found = statement.load::<(i64, i64, i32)>(conn)?.into_iter();
     Ok(found
+        .filter(|(_, _, gates)| *gates != 0)
         .map(|(id, fence, gates)| ((id, fence), Gates::from_code(gates)))
         .collect())
 }

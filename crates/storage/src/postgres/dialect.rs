@@ -2,16 +2,17 @@
 
 use diesel::connection::SimpleConnection;
 use diesel::prelude::*;
-use queuectl_core::{Gates, JobRef, NodeId, State};
+use queuectl_core::{Gates, JobRef, NodeId, State, Timestamp};
 
-use super::lease;
 use super::open::number;
 use super::statements::{
     AddCounts, FoldCounts, FoldCountsOf, InsertPayloads, LockJob, LockNamedJob, RemoveJobs,
 };
+use super::{insert_keyed, lease};
 use crate::StoreError;
 use crate::backend::{Begin, Dialect};
 use crate::counts::Deltas;
+use crate::types::jobs::NewJob;
 
 /// Writes differences of counts. Several nodes would wait for each other at a row, so one is added each time; what was
 /// added counts together, and now and then it is folded into one.
@@ -108,6 +109,19 @@ impl Dialect for PgConnection {
     fn lift_time_limits(&mut self) -> Result<(), StoreError> {
         let sql = "SET LOCAL statement_timeout = 0; SET LOCAL idle_in_transaction_session_timeout = 0";
         Ok(self.batch_execute(sql)?)
+    }
+
+    fn reserve_numbers(&mut self, count: usize) -> Result<Vec<i64>, StoreError> {
+        insert_keyed::reserve_numbers(self, count)
+    }
+
+    fn insert_new(
+        &mut self,
+        jobs: &[NewJob<'_>],
+        now: Timestamp,
+        deltas: &mut Deltas,
+    ) -> Result<Vec<bool>, StoreError> {
+        insert_keyed::insert_new(self, jobs, now, deltas)
     }
 
     /// A payload's row has its job's queue, too.

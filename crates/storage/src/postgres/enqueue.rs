@@ -9,12 +9,13 @@ use super::commit::Transaction;
 use super::dialect::add_counts;
 use super::insert_jobs::InsertJobs;
 use super::portions;
-use super::statements::NextNumbers;
+use super::statements::{NextNumbers, OwnNumber};
 use crate::StoreError;
 use crate::counts::Deltas;
 use crate::types::jobs::{content, first_state};
+use crate::types::placed::Placed;
 
-/// Stores jobs; their numbers, in their order, and the transaction that does it.
+/// Stores jobs without keys; their numbers, in their order, and the transaction that does it.
 pub fn insert_all(
     conn: &mut PgConnection,
     jobs: &[ValidJob],
@@ -51,6 +52,29 @@ pub fn insert_all(
     }
     add_counts(conn, deltas)?;
     Ok((ids.into_iter().map(JobId).collect(), transaction))
+}
+
+/// The transaction that stored those jobs, by the first of them that is new.
+pub fn transaction(
+    conn: &mut PgConnection,
+    jobs: &[ValidJob],
+    placed: &[Placed],
+    now: Timestamp,
+) -> Result<Option<Transaction>, StoreError> {
+    let new = placed
+        .iter()
+        .zip(jobs)
+        .find(|(placed, _)| placed.existing.is_none());
+    let Some((first, job)) = new else {
+        return Ok(None);
+    };
+    let (number,) = OwnNumber {}.get_result::<(i64,)>(conn)?;
+    Ok(Some(Transaction {
+        number,
+        job: first.id.0,
+        created_at: now.0,
+        sum: content(job).sum(),
+    }))
 }
 
 /// What one statement stores, counted.

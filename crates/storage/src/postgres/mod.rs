@@ -11,6 +11,7 @@ pub mod cycle;
 mod dialect;
 pub mod enqueue;
 pub mod insert_jobs;
+pub mod insert_keyed;
 pub mod lease;
 pub mod listen;
 pub mod open;

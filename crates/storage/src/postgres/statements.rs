@@ -59,6 +59,11 @@ statements! { Pg, PgConnection;
          FROM (SELECT pg_current_xact_id()::TEXT::BIGINT AS number OFFSET 0) AS own, generate_series(1, ?)"
     }
 
+    /// The number of the transaction.
+    OwnNumber {} -> (BigInt,) {
+        "SELECT pg_current_xact_id()::TEXT::BIGINT"
+    }
+
     /// What became of a transaction.
     Fate { transaction: String as Text } -> (Nullable<Text>,) {
         "SELECT pg_xact_status(?::xid8)"
@@ -270,7 +275,8 @@ statements! { Pg, PgConnection;
     }
 
     /// Applies decisions to running jobs, where the fencing token still holds, the job has none of the gates `without` and,
-    /// with `cancel_at_most` false, no user asked to cancel it. Yields the tokens of those that it was applied to, and their queues.
+    /// with `cancel_at_most` false, no user asked to cancel it. They are found by their numbers, not among all jobs of their
+    /// node, which the `+ 0` sees to. Yields the tokens of those that it was applied to, and their queues.
     Release {
         id: Vec<i64> as Array<BigInt>,
         fence: Vec<i64> as Array<BigInt>,
@@ -288,11 +294,12 @@ statements! { Pg, PgConnection;
          due_at = ended.due_at, finished_at = ended.finished_at, cancel_requested = FALSE, updated_at = ended.now, \
          node_id = NULL FROM (SELECT * FROM unnest(?, ?, ?, ?, ?, ?, ?, ?, ?) AS new (id, fence, node_id, state, \
          attempts, system_failures, due_at, finished_at, cancel_at_most), (SELECT ?::BIGINT AS now) AS at) AS ended \
-         WHERE jobs.id = ended.id AND jobs.state = {processing} AND jobs.fence = ended.fence AND jobs.node_id = ended.node_id \
+         WHERE jobs.id = ended.id AND jobs.state = {processing} AND jobs.fence = ended.fence AND jobs.node_id + 0 = ended.node_id \
          AND jobs.cancel_requested <= ended.cancel_at_most AND jobs.gates & ? = 0 RETURNING jobs.id, jobs.fence, jobs.queue"
     }
 
-    /// Running jobs that have gates, of those whose fencing token still holds.
+    /// The gates of running jobs, of those whose fencing token still holds. No other transaction gives them more until this one
+    /// has ended.
     GatedOf {
         id: Vec<i64> as Array<BigInt>,
         fence: Vec<i64> as Array<BigInt>,
@@ -300,7 +307,7 @@ statements! { Pg, PgConnection;
     } -> (BigInt, BigInt, Integer) {
         "SELECT jobs.id, jobs.fence, jobs.gates FROM unnest(?, ?, ?) AS ended (id, fence, node_id) \
          JOIN jobs ON jobs.id = ended.id WHERE jobs.state = {processing} AND jobs.fence = ended.fence \
-         AND jobs.node_id = ended.node_id AND jobs.gates <> 0"
+         AND jobs.node_id + 0 = ended.node_id FOR UPDATE OF jobs"
     }
 
     /// Keeps ended attempts.

@@ -36,7 +36,7 @@ struct Stored {
 /// ```
 ///
 /// # Errors
-/// [`StoreError::NotWithin`] for a job that is to be blocked; [`StoreError::NameTaken`], [`StoreError::Database`]. As with any error of PostgreSQL, the
+/// [`StoreError::NotWithin`] for a job that is to be blocked or has a key; [`StoreError::NameTaken`], [`StoreError::Database`]. As with any error of PostgreSQL, the
 /// transaction can only be rolled back then.
 pub fn enqueue_within(conn: &mut PgConnection, schema: &str, job: &ValidJob) -> Result<JobId, StoreError> {
     if !is_schema(schema) {
@@ -44,6 +44,9 @@ pub fn enqueue_within(conn: &mut PgConnection, schema: &str, job: &ValidJob) -> 
     }
     if job.hold == Some(true) {
         return Err(StoreError::NotWithin("hold"));
+    }
+    if job.unique.is_some() {
+        return Err(StoreError::NotWithin("unique"));
     }
     // A delay counts by the server's clock.
     let (run_at, delay) = match job.start {

@@ -5,11 +5,11 @@ use std::time::Duration;
 
 use diesel::prelude::*;
 use queuectl_core::settings::Durability;
-use queuectl_core::{JobId, NodeId, Timestamp, ValidJob};
+use queuectl_core::{NodeId, Timestamp, ValidJob};
 
 use super::pair::Watch;
 use super::{claim, control_requests, cycle, enqueue, log, maintenance, number, open};
-use crate::backend::{Backend, CheckReport, ControlRequests, Db, OpenMode, Verify, write};
+use crate::backend::{Backend, CheckReport, ControlRequests, Db, OpenMode, Place, Verify, write};
 use crate::clock::StoreClock;
 use crate::error::Problem;
 use crate::os::{self, WakePipe};
@@ -17,8 +17,10 @@ use crate::outcome;
 use crate::schema::nodes;
 use crate::state_dir::{Lane, NodeGuard, StateDir, WriteLock};
 use crate::types::cycle::{Cycle, CycleResult, Queues};
+use crate::types::jobs::has_keys;
 use crate::types::nodes::{NewNode, Node, Wake, WakeListener, WakeSource};
 use crate::types::pause::NEVER_PAUSED;
+use crate::types::placed::Placed;
 use crate::{Location, StoreError};
 
 /// A connection to a file.
@@ -153,11 +155,14 @@ impl Backend for SqliteBackend {
         })
     }
 
-    fn insert(&mut self, jobs: &[ValidJob], now: Timestamp) -> Result<Vec<JobId>, StoreError> {
+    fn insert(&mut self, jobs: &[ValidJob], now: Timestamp, place: Place) -> Result<Vec<Placed>, StoreError> {
         write(self, Lane::User, |conn| {
+            if has_keys(jobs) {
+                return place(conn, jobs, now);
+            }
             let ids = enqueue::insert_all(conn.sqlite()?, jobs, now)?;
             outcome::enqueued(conn, jobs, &ids, now)?;
-            Ok(ids)
+            Ok(ids.into_iter().map(Placed::new).collect())
         })
     }
 

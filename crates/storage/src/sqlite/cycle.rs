@@ -94,7 +94,8 @@ fn release(
             return Ok(None);
         };
         gates = Gates::from_code(found);
-        if gates.is_empty() || !apply(conn, record, change, 0, now)? {
+        let is_over = gates.is_empty() || outcome::is_superseded(gates, &change);
+        if is_over || !apply(conn, record, change, 0, now)? {
             match cancelled_instead(change) {
                 Some(cancel) if apply(conn, record, cancel, 0, now)? => change = cancel,
                 _ => return Ok(None),

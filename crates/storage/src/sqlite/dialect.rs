@@ -6,14 +6,16 @@ use diesel::connection::SimpleConnection;
 use diesel::prelude::*;
 use diesel::sql_types::BigInt;
 use diesel::sqlite::SqliteConnection;
-use queuectl_core::{Gates, JobRef, NodeId, State};
+use queuectl_core::{Gates, JobRef, NodeId, State, Timestamp};
 
+use super::insert_keyed;
 use super::inserts::{self, PayloadRow};
 use super::statements::{AddToCount, ForgetEmpty, QueueOf, RemoveJob};
 use crate::StoreError;
 use crate::backend::{Begin, Dialect};
 use crate::counts::Deltas;
 use crate::states::sql;
+use crate::types::jobs::NewJob;
 
 /// No step of a purge goes on for longer: others want to write, too, and a job's output can be large.
 const STEP_MOST: Duration = Duration::from_millis(10);
@@ -96,6 +98,20 @@ impl Dialect for SqliteConnection {
 
     fn lift_time_limits(&mut self) -> Result<(), StoreError> {
         Ok(())
+    }
+
+    fn reserve_numbers(&mut self, count: usize) -> Result<Vec<i64>, StoreError> {
+        let last = self.last_number("jobs")?;
+        Ok((last + 1..).take(count).collect())
+    }
+
+    fn insert_new(
+        &mut self,
+        jobs: &[NewJob<'_>],
+        now: Timestamp,
+        deltas: &mut Deltas,
+    ) -> Result<Vec<bool>, StoreError> {
+        insert_keyed::insert_new(self, jobs, now, deltas)
     }
 
     fn insert_payloads(&mut self, jobs: Vec<i64>, payloads: Vec<String>) -> Result<(), StoreError> {

@@ -12,7 +12,7 @@ use crate::StoreError;
 use crate::counts::Deltas;
 use crate::types::jobs::{content, first_state};
 
-/// Stores jobs; their numbers, in their order.
+/// Stores jobs without keys; their numbers, in their order.
 pub fn insert_all(
     conn: &mut SqliteConnection,
     jobs: &[ValidJob],

@@ -142,6 +142,51 @@ macro_rules! job_row {
             }
         }
 
+        rows! {
+            /// A job under a number that is reserved for it, with a key or without.
+            KeyedRow into "jobs" {
+                id: i64 as BigInt,
+                $($name: <$type as Value>::Lent<'a> as $sql,)*
+                state: i16 as SmallInt,
+                due_at: Option<i64> as Nullable<BigInt>,
+                created_at: i64 as BigInt,
+                updated_at: i64 as BigInt,
+                attempts: i32 as Integer,
+                fence: i64 as BigInt,
+                system_failures: i32 as Integer,
+                cancel_requested: i32 as Integer,
+                sum: i32 as Integer,
+                follows: Option<i64> as Nullable<BigInt>,
+            }
+        }
+
+        impl<'a> KeyedRow<'a> {
+            /// A new job.
+            pub fn new(
+                id: i64,
+                job: &JobContent<'a>,
+                state: State,
+                due_at: Option<Timestamp>,
+                follows: Option<i64>,
+                now: Timestamp,
+            ) -> KeyedRow<'a> {
+                KeyedRow {
+                    id,
+                    $($name: job.$name,)*
+                    state: state.code(),
+                    due_at: due_at.map(|due| due.0),
+                    created_at: now.0,
+                    updated_at: now.0,
+                    attempts: 0,
+                    fence: 0,
+                    system_failures: 0,
+                    cancel_requested: 0,
+                    sum: job.sum(),
+                    follows,
+                }
+            }
+        }
+
         impl<'a> JobRow<'a> {
             /// A new job.
             pub fn new(job: &JobContent<'a>, state: State, due_at: Option<Timestamp>, now: Timestamp) -> JobRow<'a> {

@@ -7,6 +7,7 @@ pub mod control_requests;
 pub mod cycle;
 mod dialect;
 pub mod enqueue;
+pub mod insert_keyed;
 pub mod inserts;
 pub mod log;
 mod maintenance;

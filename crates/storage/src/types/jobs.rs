@@ -23,8 +23,25 @@ pub fn content(job: &ValidJob) -> JobContent<'_> {
         backoff_base: job.backoff_base,
         timeout_ms: timeout_ms(job),
         executor: job.executor(),
+        unique_key: job.unique.as_ref().map(|key| key.as_str()),
+        unique_ms: job.unique_for_ms.map(|ms| i64::try_from(ms).unwrap_or(i64::MAX)),
         payload: job.stored_payload(),
     }
+}
+
+/// Whether one of the jobs has a key.
+pub fn has_keys(jobs: &[ValidJob]) -> bool {
+    jobs.iter().any(|job| job.unique.is_some())
+}
+
+/// A job that is to be stored under a number that is reserved for it.
+pub struct NewJob<'a> {
+    pub id: i64,
+    pub job: &'a ValidJob,
+    pub state: State,
+    pub due_at: Option<Timestamp>,
+    /// The running job whose key it takes when that ends.
+    pub follows: Option<i64>,
 }
 
 /// The state in which a new job is stored, and when it is due if it has to wait.
@@ -40,7 +57,7 @@ pub fn first_state(job: &ValidJob, now: Timestamp) -> (State, Option<Timestamp>)
 
 /// When a new job is due, if that is not at once.
 pub fn first_due(job: &ValidJob, now: Timestamp) -> Option<Timestamp> {
-    job.start.map(|start| start.at(now)).filter(|due| *due > now)
+    job.start().map(|start| start.at(now)).filter(|due| *due > now)
 }
 
 /// What blocks a new job.

@@ -5,6 +5,7 @@ pub mod jobs;
 pub mod list;
 pub mod nodes;
 pub mod pause;
+pub mod placed;
 pub mod readable;
 pub mod source;
 pub mod text;

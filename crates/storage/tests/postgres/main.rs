@@ -8,6 +8,7 @@ mod copied;
 mod flat;
 mod names;
 mod refused;
+mod unique;
 
 use std::time::Duration;
 

@@ -86,6 +86,16 @@ macro_rules! conformance_suite {
             a_clock_that_is_set_back_makes_no_tick_twice,
             a_copy_has_the_schedules_and_their_ticks,
             the_oldest_ticks_are_removed,
+            a_key_is_taken_until_its_job_has_ended,
+            a_taken_key_can_be_refused,
+            a_waiting_job_is_replaced,
+            a_batch_settles_its_own_conflicts,
+            a_key_can_outlive_its_job,
+            calls_are_gathered_into_one_job,
+            a_retry_waits_for_the_key,
+            a_running_job_has_one_successor,
+            calls_during_a_run_are_gathered_behind_it,
+            enqueuers_at_once_share_keys,
         }
     };
 }
@@ -103,6 +113,7 @@ mod outcome;
 mod pause;
 mod scale;
 mod schedules;
+mod unique;
 mod unreadable;
 
 pub use claim::*;
@@ -114,6 +125,7 @@ pub use outcome::*;
 pub use pause::*;
 pub use scale::*;
 pub use schedules::*;
+pub use unique::*;
 pub use unreadable::*;
 
 const NOW: Timestamp = Timestamp(1_000_000);

@@ -100,10 +100,10 @@ pub fn dead_jobs_are_retried_together(mut temp: TempStore) {
     let store = &mut temp.store;
     let guards: Vec<_> = (0..3).map(|_| dead_job(store)).collect();
     let other = "other".parse().expect("a queue");
-    assert_eq!(store.retry_dead(Some(&other), 10, NOW).expect("none"), 0);
-    assert_eq!(store.retry_dead(None, 2, NOW).expect("a step"), 2);
+    assert_eq!(store.retry_dead(Some(&other), 10, NOW).expect("none").jobs, 0);
+    assert_eq!(store.retry_dead(None, 2, NOW).expect("a step").jobs, 2);
     assert_eq!(get(store, guards[2].0).state, State::Dead);
-    assert_eq!(store.retry_dead(None, 2, NOW).expect("a step"), 1);
+    assert_eq!(store.retry_dead(None, 2, NOW).expect("a step").jobs, 1);
 }
 
 /// Only ended jobs, only those old enough, no more than asked for; attempts and outputs go along.

@@ -27,6 +27,8 @@ fn found(id: JobId, state: State, attempts: u32, fence: i64) -> StoredJob {
         backoff_base: None,
         timeout_ms: None,
         executor: "shell".parse().expect("an executor"),
+        unique: None,
+        unique_for_ms: None,
         due_at: None,
         node: None,
         cancel_requested: false,

@@ -66,7 +66,7 @@ fn purge_expired(store: &mut Store, context: &Context, now: Timestamp) -> Result
             ended_before: Some(cutoff),
             limit: STEP,
         };
-        let purged = store.purge(&filter)?;
+        let purged = store.purge_expired(&filter, now)?;
         if purged.jobs > 0 {
             let jobs = purged.jobs;
             context.events.emit(&NodeEvent::Purged { state, jobs });

@@ -31,6 +31,8 @@ pub fn claimed(id: i64) -> Claimed {
         backoff_base: None,
         timeout_ms: None,
         executor: "shell".into(),
+        unique_key: None,
+        unique_ms: None,
         payload: "{}".into(),
         sum: None,
     }

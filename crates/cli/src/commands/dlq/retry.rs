@@ -3,8 +3,10 @@
 use anyhow::Result;
 use clap::Args;
 use queuectl_core::{JobRef, QueueName};
+use queuectl_dlq::RetriedAll;
+use queuectl_views::RetriedView;
 
-use crate::commands::batch::{count, for_each_job};
+use crate::commands::batch::{for_each_job, line};
 use crate::context::Context;
 use crate::exit::Exit;
 use crate::registry::Run;
@@ -28,8 +30,21 @@ impl Run for RetryArgs {
         let mut store = context.open()?;
         let now = store.now()?;
         if self.all {
-            let jobs = queuectl_dlq::retry_all(&mut store, self.queue.as_ref(), now)?;
-            return Ok(count(jobs, "will run again", context));
+            let retried = queuectl_dlq::retry_all(&mut store, self.queue.as_ref(), now)?;
+            let RetriedAll { jobs, skipped } = retried;
+            context
+                .output
+                .done(&RetriedView { jobs, skipped }, &line(jobs, "will run again"));
+            if skipped > 0 {
+                context.output.remark(&format!(
+                    "{} dead: other jobs have their unique keys; retry them when those have ended",
+                    match skipped {
+                        1 => "1 job stays".to_owned(),
+                        _ => format!("{skipped} jobs stay"),
+                    }
+                ));
+            }
+            return Ok(Exit::OK);
         }
         for_each_job(&self.jobs, context, |job| {
             queuectl_dlq::retry(&mut store, job, self.queue.as_ref(), now)?;

@@ -6,11 +6,11 @@ use std::io::{self, BufReader, BufWriter, Read, Stdout};
 use anyhow::{Context as _, Result};
 use jiff::ZonedDateTime;
 use queuectl_core::limits::{ENQUEUE_BATCH, PAYLOAD_BYTES};
-use queuectl_core::{Clock, JobId, JobSpec, ValidJob};
-use queuectl_storage::{Store, StoreClock, StoreError};
-use queuectl_views::EnqueuedView;
+use queuectl_core::{Clock, JobSpec, ValidJob};
+use queuectl_storage::{Placed, Store, StoreClock, StoreError};
 
 use super::ignored::Ignored;
+use super::submit::{public_id, view};
 use super::validate::Validator;
 use crate::context::Context;
 use crate::exit::{Exit, Usage};
@@ -57,6 +57,7 @@ pub fn run(source: Source, options: &JobSpec, context: &Context) -> Result<Exit>
         records: context.output.records(BufWriter::new(io::stdout())),
         batch: Batch::default(),
         stored: 0,
+        existing: 0,
         go_on_from: 1,
         bad: 0,
         unsure: false,
@@ -64,6 +65,12 @@ pub fn run(source: Source, options: &JobSpec, context: &Context) -> Result<Exit>
     };
     let done = bulk.store_all();
     bulk.ignored.say();
+    if bulk.existing > 0 {
+        context.output.remark(&format!(
+            "note: {} of these {} jobs were there already: others have their unique keys",
+            bulk.existing, bulk.stored
+        ));
+    }
     if let Err(error) = done {
         diagnostics::note(&bulk.summary());
         return Err(error);
@@ -103,8 +110,10 @@ struct Bulk<'a> {
     validator: Validator<'a>,
     records: Records<BufWriter<Stdout>>,
     batch: Batch,
-    /// Jobs stored so far.
+    /// Jobs stored so far, or there already.
     stored: u64,
+    /// Jobs that were there already.
+    existing: u64,
     /// The first line of which nothing is stored.
     go_on_from: u64,
     /// Bad lines so far.
@@ -211,24 +220,24 @@ impl Bulk<'_> {
     fn store_batch(&mut self) -> Result<()> {
         let batch = std::mem::take(&mut self.batch);
         if !batch.jobs.is_empty() {
-            let stored = self.store.enqueue(&batch.jobs, self.clock.now());
+            let stored = self.store.place(&batch.jobs, self.clock.now());
             self.unsure = matches!(stored, Err(StoreError::MaybeStored { .. }));
-            let numbers = stored.map_err(|error| name_line(error, &batch))?;
-            self.stored += numbers.len() as u64;
+            let placed = stored.map_err(|error| name_line(error, &batch))?;
+            self.stored += placed.len() as u64;
+            self.existing += placed.iter().filter(|job| job.existing.is_some()).count() as u64;
             // Before printing can fail: the summary must know what is stored.
             self.go_on_from = self.documents.line() + 1;
-            let printed = self.print_ids(&batch.jobs, &numbers);
-            self.tell(printed, numbers.len() as u64);
+            let printed = self.print_ids(&batch.jobs, &placed);
+            self.tell(printed, placed.len() as u64);
         }
         self.go_on_from = self.documents.line() + 1;
         Ok(())
     }
 
-    fn print_ids(&mut self, jobs: &[ValidJob], numbers: &[JobId]) -> io::Result<()> {
-        for (job, number) in jobs.iter().zip(numbers) {
-            let number = number.to_string();
-            let id = job.id.as_ref().map_or(number.as_str(), |name| name.as_str());
-            self.records.item(&EnqueuedView { id }, id)?;
+    fn print_ids(&mut self, jobs: &[ValidJob], placed: &[Placed]) -> io::Result<()> {
+        for (job, placed) in jobs.iter().zip(placed) {
+            let id = public_id(job, placed);
+            self.records.item(&view(&id, placed), &id)?;
         }
         self.records.flush()
     }
@@ -293,7 +302,7 @@ impl Bulk<'_> {
 /// The error, with the line that is to blame.
 fn name_line(error: StoreError, batch: &Batch) -> anyhow::Error {
     let place = match &error {
-        StoreError::NameTaken { index, .. } => batch.places.get(*index),
+        StoreError::NameTaken { index, .. } | StoreError::KeyTaken { index, .. } => batch.places.get(*index),
         _ => None,
     };
     match place.map(Place::to_string) {

@@ -3,8 +3,9 @@
 //! Not here: what is printed, and whether the command waits for the job.
 
 use anyhow::Result;
-use queuectl_core::{Clock, JobId, JobSpec, SystemClock, ValidJob};
-use queuectl_storage::Store;
+use queuectl_core::{Clock, JobSpec, State, SystemClock, ValidJob};
+use queuectl_storage::{Placed, Store};
+use queuectl_views::EnqueuedView;
 
 use super::ignored::Ignored;
 use super::validate::Validator;
@@ -42,17 +43,48 @@ pub fn checked(spec: JobSpec, context: &Context) -> Result<ValidJob> {
     Ok(job)
 }
 
-/// Stores a job and returns its number.
-pub fn store_one(store: &mut Store, job: &ValidJob) -> Result<JobId> {
+/// Stores a job, unless another has its unique key, and returns what became of it.
+pub fn store_one(store: &mut Store, job: &ValidJob) -> Result<Placed> {
     // A delay counts by the queue's clock.
     let now = store.now()?;
-    let numbers = store.enqueue(std::slice::from_ref(job), now)?;
-    let number = numbers.first().copied();
-    number.ok_or_else(|| anyhow::anyhow!("the store gave no number"))
+    let placed = store.place(std::slice::from_ref(job), now)?;
+    let placed = placed.into_iter().next();
+    placed.ok_or_else(|| anyhow::anyhow!("the store gave no number"))
 }
 
-/// Returns the id that users see.
-pub fn public_id(job: &ValidJob, number: JobId) -> String {
-    let name = job.id.as_ref();
-    name.map_or_else(|| number.to_string(), |name| name.to_string())
+/// Returns the id that users see of the job that counts: the new one, or the one that has its key.
+pub fn public_id(job: &ValidJob, placed: &Placed) -> String {
+    match (&placed.existing, &job.id) {
+        (Some(existing), _) => existing.public_id.clone(),
+        (None, Some(name)) => name.to_string(),
+        (None, None) => placed.id.to_string(),
+    }
+}
+
+/// Returns what programs see, with the id that [`public_id`] returns.
+pub fn view<'a>(id: &'a str, placed: &'a Placed) -> EnqueuedView<'a> {
+    let replaced = placed.replaced.as_ref();
+    EnqueuedView {
+        id,
+        existing: placed.existing.is_some(),
+        replaced: replaced.map(|replaced| replaced.public_id.as_str()),
+    }
+}
+
+/// Says that another job counts in the place of this one, or the other way round.
+pub fn remark(placed: &Placed) -> Option<String> {
+    if let Some(existing) = &placed.existing {
+        let (id, state) = (&existing.public_id, existing.state);
+        return Some(format!(
+            "note: nothing was stored; job '{id}', which is {state}, has the unique key"
+        ));
+    }
+    let replaced = placed.replaced.as_ref()?;
+    let id = &replaced.public_id;
+    Some(match replaced.state {
+        State::Processing => format!(
+            "note: job '{id}' is running; this one takes its place when that has ended, and '{id}' is not tried again"
+        ),
+        _ => format!("note: it takes the place of job '{id}'"),
+    })
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use queuectl_core::schedule::{ScheduleSpec, TickResult, jitter};
-use queuectl_core::{JobError, Start, Timestamp, ValidJob};
+use queuectl_core::{JobError, OnConflict, Start, Timestamp, ValidJob};
 
 /// The job of a tick: what the schedule says, and what its environment tells of the tick.
 ///
@@ -26,5 +26,7 @@ pub fn job_of(
         let start = at.after(Duration::from_millis(delay));
         job.start = Some(Start::At(start));
     }
+    // A tick is accounted for by the job that has its key.
+    job.on_conflict = job.on_conflict.filter(|choice| *choice != OnConflict::Reject);
     job.validate(now)
 }
