@@ -19,7 +19,7 @@ pub struct Found {
     pub said: String,
 }
 
-/// Tries the corpus as it is, and then so many changed inputs.
+/// Tries the corpus as it is, and then this many changed inputs.
 pub fn search(target: Target, corpus: &[Vec<u8>], runs: u32, seed: u64) -> Option<Found> {
     let mut rng = Rng::with_seed(seed);
     let whole = corpus.iter().cloned();

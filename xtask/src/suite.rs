@@ -404,7 +404,7 @@ mod tests {
             shell
         };
         let limit = Duration::from_millis(300);
-        // The pipe ends when nobody is left who could write to it.
+        // The pipe ends when no process is left that could write to it.
         let (mut reader, writer) = std::io::pipe().unwrap();
         let mut hung = shell("sleep 1000 & sleep 1000");
         hung.stdout(writer);

@@ -66,7 +66,7 @@ fn beside(rig: &Rig, figures: &mut Figures) -> anyhow::Result<()> {
         .collect::<Result<_, _>>()?;
     let mut times = Vec::new();
     for _ in 0..CALLS {
-        // Nothing that the nodes would run: they shall go on as they are.
+        // Nothing that the nodes would run: they go on as they are.
         let mut call = rig.queuectl(&["enqueue", "--delay", "1h", "true"]);
         times.push(timed(&mut call)? * 1000.0);
     }

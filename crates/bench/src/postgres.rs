@@ -71,7 +71,7 @@ impl<'a> Place<'a> {
         timed(&mut self.queuectl(&["enqueue", "--from", jobs]))
     }
 
-    /// Runs all that is stored on so many nodes at once; returns the seconds.
+    /// Runs all that is stored on this many nodes at once; returns the seconds.
     fn drain(&self, nodes: usize, workers: &str) -> anyhow::Result<f64> {
         let start = Instant::now();
         let mut running = Vec::new();

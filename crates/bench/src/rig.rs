@@ -145,7 +145,7 @@ impl Rig {
         Ok(self.tool.get_or_init(|| program))
     }
 
-    /// Makes a queue with jobs in these states, anew.
+    /// Makes a new queue with jobs in these states.
     pub fn fill(&self, queue: &str, arguments: &[&str]) -> anyhow::Result<()> {
         self.remove(queue)?;
         self.tool("fill", queue, arguments)?;

@@ -207,7 +207,7 @@ pub fn latency(rig: &Rig, figures: &mut Figures) -> anyhow::Result<()> {
         fs::read(&sign)?;
         times.push(start.elapsed().as_secs_f64() * 1000.0);
         ensure!(call.wait()?.success(), "enqueue failed");
-        // The node shall be idle again, as it is for a user at a prompt.
+        // Wait until the node is idle again, as it is for a user at a prompt.
         rig.timed(&["enqueue", "--wait", "true"])?;
     }
     fs::remove_file(&sign)?;

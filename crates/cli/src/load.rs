@@ -133,7 +133,7 @@ pub fn serving<'a>(nodes: &'a [(Node, bool)], queue: &'a str) -> impl Iterator<I
         .filter(move |node| node.serves(queue))
 }
 
-/// Returns since when the oldest pending job of each queue is pending; of the first so many queues that have some.
+/// Returns since when the oldest pending job of each queue is pending, for a limited number of queues.
 pub fn oldest_pending<'a>(
     store: &mut Store,
     queues: impl IntoIterator<Item = (&'a str, &'a StateCounts)>,

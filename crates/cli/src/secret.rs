@@ -57,7 +57,7 @@ mod imp {
         };
         let has_secret = place.is_some_and(|place| place.secret().is_some());
         let is_seen = has_secret || !named.is_empty() && harmless(&named) != named;
-        // Without such a file nobody can look; nor could the location be read from a descriptor.
+        // Without such a file there is nothing to look at; nor could the location be read from a descriptor.
         if global.secret.is_some() || !is_seen || !Path::new("/dev/fd").exists() {
             return Ok(());
         }
@@ -125,7 +125,7 @@ mod imp {
         let pipe = File::open(&path).with_context(|| format!("cannot open {path}"))?;
         let read = pipe.take(MOST as u64).read_to_string(&mut location);
         read.with_context(|| format!("cannot read {path}"))?;
-        // It is empty now; nobody else shall inherit it all the same.
+        // It is empty now, but no other process may inherit it.
         if let Ok(descriptor) = i32::try_from(descriptor) {
             let _ = nix::unistd::close(descriptor);
         }

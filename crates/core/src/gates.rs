@@ -90,7 +90,7 @@ impl Waits {
     }
 }
 
-/// What has to be looked at when a job ends or before it starts. A plain job has none of it and costs nothing.
+/// What has to be looked at when a job ends or before it starts. A plain job has no such gate and costs nothing.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
 pub struct Gates(i32);
 

@@ -1,5 +1,5 @@
 //! A throw-away PostgreSQL server for the tests: a cluster in a temporary folder, on a free port of this machine, with a
-//! password that nobody knows, gone when dropped.
+//! random password, gone when dropped.
 //!
 //! The server refuses to run as root, so root starts it as the user `postgres`, or as `nobody`. Nothing in here survives
 //! a power cut: unless it is asked to be durable, it is told not to wait for the disk.
@@ -35,7 +35,7 @@ const PLACES: &[&str] = &[
 
 /// How a server is to be.
 pub struct Setup<'a> {
-    /// The address of this machine at which it listens. Whoever has an address in the same /24 may connect, with the
+    /// The address of this machine at which it listens. Hosts with an address in the same /24 may connect, with the
     /// password.
     pub address: &'a str,
     /// Whether it waits for the disk.
@@ -285,7 +285,7 @@ fn run(command: &mut Command) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// A port that nobody listens to at this moment, and that nobody's outgoing connection is given later: the server comes
+/// A port on which no process listens now, and which no outgoing connection is given later: the server comes
 /// back to it after a crash.
 fn free_port(address: &str) -> anyhow::Result<u16> {
     // Systems take theirs from 32768 on, or from higher.
@@ -299,13 +299,13 @@ fn free_port(address: &str) -> anyhow::Result<u16> {
     bail!("cannot find a free port on {address}")
 }
 
-/// A number that nobody can guess.
+/// Returns a number that cannot be guessed.
 fn random() -> u64 {
     use std::hash::{BuildHasher, RandomState};
     RandomState::new().hash_one(0)
 }
 
-/// A word that nobody can guess, with characters that a URL has to spell differently.
+/// Returns a word that cannot be guessed, with characters that a URL has to spell differently.
 fn random_word() -> anyhow::Result<String> {
     let word: String = (0..3).map(|_| format!("{:016x}", random())).collect();
     ensure!(word.len() == 48, "a password has 48 characters");

@@ -61,7 +61,7 @@ pub fn retry_all(
 }
 
 /// Removes a dead job for good, with its attempts and output. With a queue, only if the job is in it; with an age, only
-/// if it has been dead for so long by now.
+/// if it has been dead for that time by now.
 ///
 /// # Errors
 /// [`StoreError::NoSuchJob`]; [`StoreError::Refused`] if the job is not dead; [`StoreError::LeftAlone`].

@@ -39,7 +39,7 @@ impl Outcome {
     }
 
     /// The job failed, and another attempt cannot succeed either: it is dead at once. Only for what no time heals and
-    /// nobody else can change, such as a payload that makes no sense. Where the host does not know of that
+    /// only its author can change, such as a payload that makes no sense. Where the host does not know of that
     /// ([`crate::Host::heeds_final`]), it is a failure like others.
     pub fn failed_for_good(message: impl Into<String>) -> Self {
         Self {

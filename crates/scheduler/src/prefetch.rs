@@ -41,7 +41,7 @@ impl Pace {
         }
     }
 
-    /// How long so many jobs will keep so many slots busy; nothing before anything was measured.
+    /// How long this many jobs will keep this many slots busy; nothing before anything was measured.
     pub fn time_for(&self, jobs: usize, slots: u32) -> Duration {
         let us = self.average_us.unwrap_or(0.0) * jobs as f64 / f64::from(slots.max(1));
         Duration::from_micros(us as u64)

@@ -96,7 +96,7 @@ impl Cluster {
             Action::Read(pick) => self.at_process(pick, |_| true, |view| machine::read(view.pid)),
             Action::Finish(pick, nth, end) => self.at_process(
                 pick,
-                // What nobody waits for any more is seldom done soon.
+                // Work that no node waits for any more is seldom done soon.
                 |view| view.runs > 0 && (!view.dead || nth == 0 && pick.is_multiple_of(8)),
                 |view| machine::finish(view.pid, nth as usize, end),
             ),
@@ -197,7 +197,7 @@ impl Cluster {
     }
 
     /// Lets everything finish: each machine has a node, and every job that runs ends. Returns the steps it took; gives
-    /// up after so many rounds.
+    /// up after this many rounds.
     pub fn drain(&mut self, rounds: usize) -> u64 {
         let mut steps = 0;
         for _ in 0..rounds {
@@ -489,7 +489,7 @@ impl Cluster {
         };
         let reply = match self.client.retry(&JobRef::Number(job), &only, now) {
             Ok(_) => Reply::Done,
-            // That it was in no such state says less than that it could not be sent round again.
+            // That it was in no such state says less than that it could not be retried.
             Err(StoreError::Refused { .. }) if only.state.is_some() => Reply::Failed,
             Err(error) => self.failed(&error),
         };

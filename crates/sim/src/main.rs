@@ -1,4 +1,4 @@
-//! Runs plans until so many steps are done. `cargo xtask torture sim` calls it.
+//! Runs plans until the given number of steps is done. `cargo xtask torture sim` calls it.
 
 use std::process::ExitCode;
 use std::sync::Mutex;

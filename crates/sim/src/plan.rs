@@ -11,7 +11,7 @@ use queuectl_worker::sim::End;
 /// Something that happens.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Action {
-    /// A client stores so many jobs, with that many retries, that are due so much later.
+    /// A client stores some jobs, with a number of retries and a delay.
     Enqueue {
         /// How many, from 1.
         jobs: u8,
@@ -24,7 +24,7 @@ pub enum Action {
     },
     /// A client cancels a job.
     Cancel(u32),
-    /// A client sends a job round again.
+    /// A client retries a job.
     Retry(u32),
     /// A dispatcher goes through its loop once.
     Round(u32),
@@ -38,7 +38,7 @@ pub enum Action {
     Crash(u32, bool),
     /// The dispatcher that has most jobs is suspended, or any.
     Pause(u32, bool),
-    /// Nobody is suspended any more.
+    /// No process is suspended any more.
     Resume,
     /// A machine with all that is on it stands still; none if it is none of the numbers.
     Suspend(u32),
@@ -48,7 +48,7 @@ pub enum Action {
     Stop(u32, Stop),
     /// Time passes, in ms.
     Advance(u32),
-    /// The wall clock of a machine jumps, by so many ms.
+    /// The wall clock of a machine jumps, by this many ms.
     Jump(u32, i32),
     /// The disk gets full, or has room again.
     DiskFull(bool),
@@ -94,7 +94,7 @@ struct Faults {
 }
 
 impl Plan {
-    /// The plan of that seed, with so many actions.
+    /// The plan of that seed, with this many actions.
     pub fn new(seed: u64, actions: usize) -> Plan {
         let mut rng = Rng::with_seed(seed);
         let rng = &mut rng;

@@ -5,7 +5,7 @@ use crate::run::Report;
 
 /// The smallest failing plan that leaving out actions leads to: ever smaller parts, until no single one can go ("delta
 /// debugging", Zeller and Hildebrandt, 2002). `fails` runs a plan and says whether it still shows what it should; it is
-/// asked at most so many times.
+/// asked at most this many times.
 pub fn shrink(plan: &Plan, most: usize, mut fails: impl FnMut(&Plan) -> bool) -> Plan {
     let mut best = plan.clone();
     let mut asked = 0;

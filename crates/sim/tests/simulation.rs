@@ -26,7 +26,7 @@ fn told(report: &Report) -> String {
     report.broken.iter().cloned().chain(violations).collect()
 }
 
-/// Seeds from `first` on, every so many, until the share of the steps is done.
+/// Runs every `PARTS`-th seed from `first` on until the share of the steps is done.
 fn half(first: u64) {
     let (mut steps, mut seed) = (0, first);
     while steps < STEPS / PARTS {

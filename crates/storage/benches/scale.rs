@@ -3,7 +3,7 @@
 //!
 //! ```text
 //! scale fill QUEUE [executor=NAME] [queues=N] STATE=N...   adds jobs in these states, in this order
-//! scale turns QUEUE jobs=N batch=N                         claims and records so many jobs a cycle; prints what one costs
+//! scale turns QUEUE jobs=N batch=N                         claims and records N jobs a cycle; prints what one costs
 //! ```
 //!
 //! A queue is a file or a location on PostgreSQL.
@@ -50,7 +50,7 @@ fn main() -> Result<(), Failure> {
     }
 }
 
-/// Inserts jobs by SQL alone. Indexes are taken away meanwhile and made anew, which is many times quicker.
+/// Inserts jobs by SQL alone. Indexes are dropped meanwhile and rebuilt, which is many times quicker.
 fn fill(path: &Path, pairs: &[(&str, &str)]) -> Result<(), Failure> {
     let conn = Connection::open(path)?;
     conn.execute_batch(

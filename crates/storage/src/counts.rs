@@ -1,4 +1,4 @@
-//! How many jobs each queue has in each state, kept beside the jobs so that nobody has to count millions of rows.
+//! How many jobs each queue has in each state, kept beside the jobs so that no command has to count millions of rows.
 //!
 //! Every transaction that moves jobs writes the differences along, once per queue and state and not per job. Two states
 //! are left out: running jobs are few and counted when somebody asks, and completed is what is left of all. So a cycle
@@ -18,13 +18,13 @@ const COLUMNS: usize = 9;
 pub struct Deltas(BTreeMap<String, [i64; COLUMNS]>);
 
 impl Deltas {
-    /// So many jobs came into the queue (or left it, if negative), in that state.
+    /// Adds jobs that came into the queue (or left it, if negative), in that state.
     pub fn came(&mut self, queue: &str, state: State, jobs: i64) {
         self.add(queue, ALL, jobs);
         self.entered(queue, state, jobs);
     }
 
-    /// So many jobs of the queue entered that state (or left it, if negative).
+    /// Adds jobs of the queue that entered that state (or left it, if negative).
     pub fn entered(&mut self, queue: &str, state: State, jobs: i64) {
         if !matches!(state, State::Processing | State::Completed) {
             self.add(queue, state.code(), jobs);
@@ -82,7 +82,7 @@ pub const WRONG: &str = sql!(
      SELECT * FROM (SELECT * FROM kept EXCEPT SELECT * FROM counted) AS surplus) AS either) AS pairs"
 );
 
-/// Counts the jobs anew. Reads every job.
+/// Recounts the jobs. Reads every job.
 pub const RECOUNT: &str = sql!(
     "DELETE FROM counts; \
      INSERT INTO counts SELECT queue, {all}, count(*) FROM jobs GROUP BY queue; \

@@ -135,7 +135,7 @@ impl Listener {
         heard.then_some(listener)
     }
 
-    /// Waits until a notification comes, at most for so long. Yields what those say that came meanwhile. None if the
+    /// Waits until a notification comes, for `most` at the longest. Yields what those say that came meanwhile. None if the
     /// connection broke.
     pub fn wait(&mut self, most: Duration) -> Option<Vec<String>> {
         let conn = self.0.as_ptr();

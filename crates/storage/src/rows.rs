@@ -48,7 +48,7 @@ macro_rules! job_row {
 }
 given!(job_row);
 
-/// Payloads of up to so many bytes are read together with the rows of their jobs, larger ones each by itself.
+/// Payloads of up to this many bytes are read together with the rows of their jobs, larger ones each by itself.
 const SMALL: i64 = 64 * 1024;
 
 /// A job's row, with its payload if that is small.

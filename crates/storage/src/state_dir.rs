@@ -59,7 +59,7 @@ pub struct NodeGuard {
 }
 
 impl NodeGuard {
-    /// Lets go of the lock and leaves its file to whoever tries next.
+    /// Releases the lock and leaves its file for the next node that tries.
     pub(crate) fn let_go(mut self) {
         self.files.clear();
     }
@@ -79,7 +79,7 @@ impl Drop for NodeGuard {
         if self.files.is_empty() {
             return;
         }
-        // What cannot be removed is removed by whoever finds the node gone.
+        // What cannot be removed here is removed by the process that finds the node gone.
         let Ok(nodes) = Folder::open(&self.nodes, IN_STATE_DIR) else {
             return;
         };
@@ -202,7 +202,7 @@ impl StateDir {
         self.folder.symlink_metadata().is_ok()
     }
 
-    /// Waits until nobody else is making the file. The lock is gone with what is returned.
+    /// Waits until no other process is making the file. The lock is gone with what is returned.
     ///
     /// # Errors
     /// [`StoreError::File`]; [`StoreError::Database`] with [`Problem::Busy`] if it takes too long.
@@ -255,7 +255,7 @@ impl StateDir {
         Ok((guard, pipe))
     }
 
-    /// Takes the lock of a node that is being registered. Its file stays when the guard is dropped: that nobody holds
+    /// Takes the lock of a node that is being registered. Its file stays when the guard is dropped: that no process holds
     /// it any more is what tells others that the node is dead. See [`StateDir::forget`].
     pub fn lock(&self, node: NodeId, cookie: &str) -> Result<NodeGuard, StoreError> {
         let nodes = self.make_nodes()?;
@@ -304,7 +304,7 @@ impl StateDir {
         Ok(!cookie.is_empty() && is_here(&whose, cookie) && !self.lives(node)?)
     }
 
-    /// Takes over the lock of a node if its owner is gone; none while the owner lives. Whoever holds the guard is
+    /// Takes over the lock of a node if its owner is gone; none while the owner lives. The holder of the guard is
     /// the only one to rescue that node's jobs.
     ///
     /// What a node of another container left running cannot be killed from here. Its worker processes end their jobs and

@@ -88,7 +88,7 @@ impl Store {
         Ok(self.clock()?.now())
     }
 
-    /// The connection. One to a server that failed is made anew.
+    /// Returns the connection, and reconnects to a server if it failed.
     pub(crate) fn conn(&mut self) -> Result<&mut Db, StoreError> {
         self.backend.conn()
     }

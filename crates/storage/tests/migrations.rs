@@ -4,7 +4,7 @@
 
 use rusqlite::Connection;
 
-/// A file of the sixth schema with so many ended jobs.
+/// A file of the sixth schema with this many ended jobs.
 fn store_of_the_sixth_schema(jobs: u32) -> Connection {
     let conn = Connection::open_in_memory().unwrap();
     for migration in [

@@ -456,7 +456,7 @@ fn a_store_keeps_its_number_and_shares_it_with_no_other() {
     assert_eq!(other.store.identity(8).unwrap(), 8);
 }
 
-/// A flipped bit in the middle of a text is to SQLite just another text; the checksums tell, and nobody else's do.
+/// A flipped bit in the middle of a text is to SQLite just another text; only our checksums tell.
 #[test]
 fn what_is_not_what_was_stored_is_found() {
     let mut temp = TempStore::sqlite();

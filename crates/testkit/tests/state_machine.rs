@@ -24,7 +24,7 @@ enum Call {
         delay: u16,
         hold: bool,
     },
-    /// A node's cycle: so many of its jobs end like this, and it claims so many.
+    /// A node's cycle: some of its jobs end like this, and it claims others.
     Cycle {
         node: usize,
         ends: Vec<End>,

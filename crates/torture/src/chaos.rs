@@ -22,7 +22,7 @@ pub enum Fault {
     KillJob,
     KillWorker,
     KillDispatcher,
-    /// Dispatcher and worker processes at once: nobody is left who could clean up behind the jobs.
+    /// Dispatcher and worker processes at once: no process is left to clean up behind the jobs.
     KillNode,
     HoldJob,
     /// By force, while it runs; only where jobs are containers.
@@ -89,7 +89,7 @@ impl Node {
         })
     }
 
-    /// Starts it anew if it ended; an error if it had no reason to end. One that finds the disk full when it starts says
+    /// Restarts it if it ended; an error if it had no reason to end. One that finds the disk full when it starts says
     /// so and ends, which only counts as a reason where the disk can be full.
     pub fn tend(&mut self, queue: &Queue, disk_may_be_full: bool) -> anyhow::Result<()> {
         if let Some(status) = self.child.try_wait()? {
@@ -141,10 +141,10 @@ enum Job {
     Container(String),
 }
 
-/// What happened, by kind; a fault that found nobody to hit does not count.
+/// What happened, by kind; a fault that found no process to hit does not count.
 pub type Tally = BTreeMap<String, u32>;
 
-/// Does a fault to one of the nodes. False if there was nobody to hit.
+/// Does a fault to one of the nodes. False if there was no process to hit.
 pub fn strike(
     fault: Fault,
     nodes: &mut [Node],
@@ -256,7 +256,7 @@ pub fn strike(
     })
 }
 
-/// The containers that run now, each with the dispatcher whose job it is; not those that nobody waits for any more.
+/// The containers that run now, each with the dispatcher whose job it is; not those that no job waits for any more.
 fn contained(queue: &Queue, engine: &Engine) -> anyhow::Result<Vec<(i32, String)>> {
     let running = engine.running()?;
     if running.is_empty() {

@@ -44,7 +44,7 @@ pub struct Damaged {
     pub by_sqlite: u32,
     /// Only the checksums did.
     pub by_sums: u32,
-    /// Nothing shows: a place that nobody uses.
+    /// Nothing shows: the place is unused.
     pub nothing: u32,
     /// Something without a checksum is different.
     pub unprotected: u32,
@@ -61,7 +61,7 @@ enum Harm {
     Truncate { length: u64 },
 }
 
-/// Damages so many copies. With `checked` false, for the control, jobs run without a look at their checksum.
+/// Damages this many copies. With `checked` false, for the control, jobs run without a look at their checksum.
 pub fn damage(rig: &Rig, runs: u32, rng: &mut Rng, checked: bool) -> anyhow::Result<Damaged> {
     let original = Original::new(rig, rng)?;
     let mut sum = Damaged::default();

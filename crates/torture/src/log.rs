@@ -10,8 +10,8 @@ use std::path::Path;
 
 use anyhow::{Context, bail, ensure};
 
-/// The script that jobs run, for bash: it ticks itself, and so does a process that escapes from it. Nobody writes to the
-/// named pipe, so a read with a time limit is a pause that costs no process. What escaped ends with the folder at the latest.
+/// The script that jobs run, for bash: it ticks itself, and so does a process that escapes from it. No process writes to
+/// the named pipe, so a read with a time limit is a pause that costs no process. What escaped ends with the folder at the latest.
 pub const SCRIPT: &str = "\
 say() { echo $1 $QUEUECTL_JOB_ID $QUEUECTL_FENCE >> log; }
 exec 3<> wait

@@ -81,7 +81,7 @@ impl Disk {
         Ok(())
     }
 
-    /// Waits until nobody uses it any more.
+    /// Waits until no process uses it any more.
     fn unmount(&self) -> anyhow::Result<()> {
         wait_for("processes to leave the disk", || {
             let output = Command::new("umount").arg(&self.mount).output()?;
@@ -152,7 +152,7 @@ pub fn cut(rig: &Rig, cuts: u32, rng: &mut Rng, durable: bool) -> anyhow::Result
         let disk = Disk::new(rig)?;
         let queue = rig.queue(disk.mount.join("queue.db"), rig.fresh("power")?);
         fs::write(queue.work.join("job.sh"), JOB)?;
-        // Every cut may cost every running job an attempt, whose retry shall not be waited for.
+        // Every cut may cost every running job an attempt; do not wait for its retry.
         queue.ok(["config:set", "max_retries", "1000"])?;
         queue.ok(["config:set", "backoff_cap", "0s"])?;
         if !durable {
@@ -222,7 +222,7 @@ fn client(queue: &Queue, seed: u64, over: &AtomicBool, acknowledged: &Mutex<Prom
             promised.jobs.extend(ids.lines().map(|id| (id.to_owned(), state)));
         }
     };
-    // A command that waits for a job cannot see that nobody will run it any more.
+    // A command that waits for a job cannot see that no node will run it any more.
     let ok = |arguments: &[&str]| {
         let over = || over.load(Ordering::SeqCst);
         let output = rig::finish_unless(queue.command(arguments), over)?;

@@ -1,6 +1,6 @@
 //! `torture procs`: what happens to processes.
 //!
-//! A [`Scene`] is a queue with two nodes that run a steady stream of jobs while faults hit them, aimed at whoever holds a
+//! A [`Scene`] is a queue with two nodes that run a steady stream of jobs while faults hit them, aimed at the holder of a
 //! job. Every [`ERA`] faults the nodes heal, the queue is drained and judged, and another scene begins. A scene mostly waits,
 //! so some are played at a time, each in a lane of its own, with nothing in common but the machine.
 
@@ -39,7 +39,7 @@ pub struct Plan {
 struct Sum {
     /// Eras that have begun.
     eras: u32,
-    /// Faults that nobody has begun with.
+    /// Faults that no lane has begun with.
     left: u32,
     faults: u32,
     jobs: usize,
@@ -48,7 +48,7 @@ struct Sum {
     violation: Option<anyhow::Error>,
 }
 
-/// Lets so many faults happen. The first violation is the error.
+/// Causes this many faults. The first violation is the error.
 pub fn run(rig: &Rig, plan: &Plan) -> anyhow::Result<()> {
     heading("faults of processes");
     println!("seed {}", plan.seed);

@@ -24,7 +24,7 @@ use super::verdict::{self, Fate};
 
 /// Jobs that are kept unfinished.
 const STREAM: u64 = 16;
-/// How often it is looked whether there are so many.
+/// Interval between two counts.
 const FEED: Duration = Duration::from_millis(100);
 
 /// What else is wrong in a scene.
@@ -291,7 +291,7 @@ impl Scene {
         let kind = match (self.world, self.mount.clone()) {
             (World::Clock, _) => {
                 let seconds = rng.i64(-400_000..400_000);
-                // In one step, so that nobody reads half of it.
+                // In one step, so that no reader sees half of it.
                 let (new, file) = (self.queue.work.join("clock.new"), self.queue.work.join("clock"));
                 fs::write(&new, format!("{seconds:+}\n"))?;
                 fs::rename(new, file)?;
@@ -379,7 +379,7 @@ impl Scene {
     }
 
     /// Whether a job gave up because its engine was away, which its short back-offs do not outlast. Who runs the queue then
-    /// sends it round again.
+    /// retries it.
     fn had_no_engine(&self, id: &str) -> anyhow::Result<bool> {
         if self.engine.is_none() {
             return Ok(false);

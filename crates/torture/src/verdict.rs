@@ -35,7 +35,7 @@ pub fn judge(queue: &Queue, fates: &HashMap<String, Fate>) -> anyhow::Result<usi
         let number = job["number"].as_i64().context("a job without number")?;
         let told = told.get(&number).copied().unwrap_or_default();
         let fate = fates.get(&number.to_string()).copied();
-        // Whoever completed at once has one attempt, which succeeded; to ask for each takes longer than the faults.
+        // A job that completed at once has one attempt, which succeeded; asking for each takes longer than the faults.
         let once = job["attempts"] == 1 && told.started == 1 && told.ended == 1;
         let may_be_completed = !matches!(fate, Some(Fate::Dead | Fate::CrashedPlugin));
         if job["state"] == "completed" && once && may_be_completed {

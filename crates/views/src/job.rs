@@ -34,7 +34,7 @@ pub struct JobView {
     pub attempts: u32,
     /// Retries after the first attempt: the job's own number, else the queue's, else the setting's.
     pub max_retries: u32,
-    /// The n-th retry waits so many seconds to the power of n: the job's own number, else the queue's, else the setting's.
+    /// The n-th retry waits this number of seconds to the power of n: the job's own number, else the queue's, else the setting's.
     pub backoff_base: f64,
     /// Longest run of an attempt, in ms: the job's own, else the queue's, else the setting's; null for no limit.
     pub timeout_ms: Option<u64>,

@@ -2,7 +2,7 @@
 //!
 //! Each type here is one document of `docs/json.md`, with its fields in the order in which they are printed. Programs read
 //! them, so fields are added and never renamed or removed within a major version. How a view looks to people is up to
-//! whoever prints it. This crate deliberately reads nothing: a view is made from types of the core, or field by field.
+//! the code that prints it. This crate deliberately reads nothing: a view is made from types of the core, or field by field.
 
 mod attempt;
 mod change;

@@ -130,7 +130,7 @@ impl Attempt {
         saved.map_err(|error| Problem::Other(error.to_string()))
     }
 
-    /// Saves what has become known of a container that was started. Whoever takes the run over is the more careful the
+    /// Saves what has become known of a container that was started. A worker that takes the run over is the more careful the
     /// less it is told, or has the engine's word.
     fn tell(&self, name: &str) {
         let part = |told: &AtomicBool, part| if told.load(Ordering::Relaxed) { part } else { "" };

@@ -33,7 +33,7 @@ pub struct Ended {
     unseen: bool,
 }
 
-/// So many bytes of each stream.
+/// This many bytes of each stream.
 #[derive(Default, Clone)]
 struct Position {
     out: u64,

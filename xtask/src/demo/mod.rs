@@ -127,7 +127,7 @@ fn tell(shell: &Shell) -> anyhow::Result<()> {
     shell.run(&["dlq:retry", &broken])?;
     shell.run(&["worker:start", "--drain"])?;
     shell.run(&["list"])?;
-    // Retrying by hand starts the count anew.
+    // Retrying by hand restarts the count.
     expected[4] = attempted(&broken, "completed", 1);
     verify(&shell.capture_quietly(&["list", "--json"])?, &expected)
 }

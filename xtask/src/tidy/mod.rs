@@ -8,6 +8,7 @@ mod circles;
 mod files;
 mod manifests;
 mod migrations;
+mod words;
 
 use std::fmt;
 
@@ -46,6 +47,7 @@ pub fn run(workspace: &Workspace) -> anyhow::Result<()> {
     let files = files::read_all(workspace.root())?;
     let mut violations = arrows::check(&packages);
     violations.extend(files.iter().flat_map(files::check));
+    violations.extend(files.iter().flat_map(words::check));
     violations.extend(circles::check_all(&files));
     violations.extend(migrations::check(&migrations::read(
         &workspace.root().join("migrations"),

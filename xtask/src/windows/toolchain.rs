@@ -128,7 +128,7 @@ impl Toolchain {
         wine
     }
 
-    /// Runs a Windows program, at most for so long: how it ended, unless it had to be killed, and what it printed.
+    /// Runs a Windows program with a time limit: how it ended, unless it had to be killed, and what it printed.
     pub fn output(
         &self,
         mut command: Command,

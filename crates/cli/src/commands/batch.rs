@@ -71,7 +71,7 @@ pub fn count(jobs: u64, what: &str, context: &Context) -> Exit {
     Exit::OK
 }
 
-/// Says that of so many jobs.
+/// Returns the line that says this of a number of jobs.
 pub fn line(jobs: u64, what: &str) -> String {
     match jobs {
         1 => format!("1 job {what}"),

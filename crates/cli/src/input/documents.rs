@@ -1,7 +1,7 @@
 //! Splitting text into JSON documents without reading all of it, or trusting it: one document a line, a document over
 //! several lines, or an array whose items are the documents.
 //!
-//! Where one document ends is found by its brackets; whether it is valid is up to whoever parses it. A document that is
+//! Where one document ends is found by its brackets; whether it is valid is up to the code that parses it. A document that is
 //! broken off does not take those with it that follow on lines of their own.
 
 use std::fmt;

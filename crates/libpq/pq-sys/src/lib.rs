@@ -2,7 +2,7 @@
 //!
 //! - `functions`: what Diesel and the store call of libpq, listed once.
 //! - `types`: libpq's types, as far as those functions have them.
-//! - `load`: finds and loads the library. Whoever uses a connection calls [`load`] first.
+//! - `load`: finds and loads the library. Callers that use a connection call [`load`] first.
 
 // They are named as in libpq, whose manual says what they do.
 #![allow(non_snake_case, non_camel_case_types, missing_docs, clippy::missing_safety_doc)]

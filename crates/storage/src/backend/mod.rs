@@ -26,7 +26,7 @@ use crate::types::placed::Placed;
 /// One database with its connection. What only reads, or is one transaction of ordinary statements, is an operation
 /// (`ops/`) over [`Backend::conn`] and [`Backend::begin_writing`]; here is what each database does in its own way.
 pub trait Backend: Send {
-    /// The connection. One that failed is made anew.
+    /// Returns the connection, and reconnects if it failed.
     fn conn(&mut self) -> Result<&mut Db, StoreError>;
 
     /// The connection for a transaction that writes, and the lock to hold meanwhile, if there is one.
@@ -93,7 +93,7 @@ pub trait Backend: Send {
     /// Renews a node's heartbeat, and its lease if it has one. False if the node was declared dead meanwhile.
     fn heartbeat(&mut self, node: NodeId, now: Timestamp) -> Result<bool, StoreError>;
 
-    /// Renews a node's lease, for so long from now on. False if the node was declared dead meanwhile.
+    /// Renews a node's lease for this time from now on. False if the node was declared dead meanwhile.
     fn renew_lease(&mut self, node: NodeId, lease: Duration) -> Result<bool, StoreError>;
 
     /// Which of the nodes live, in their order.
@@ -117,7 +117,7 @@ pub trait Backend: Send {
     /// Copies the database to a new file as it is. False if it is in no file.
     fn backup(&mut self, target: &Path) -> Result<bool, StoreError>;
 
-    /// Writes the database anew without the space of what was removed.
+    /// Rewrites the database without the space of what was removed.
     fn compact(&mut self) -> Result<(), StoreError>;
 
     /// How long a claim takes that is long, and for how long at least what it passed over is passed over then, where
@@ -142,7 +142,7 @@ pub trait Dialect {
     /// Waits until no cycle of a node is under way, on any connection. False if the node was taken over, or removed.
     fn lock_node(&mut self, node: NodeId) -> Result<bool, StoreError>;
 
-    /// Has whoever stores a job wait until this transaction has ended, which may take long.
+    /// Makes writers of new jobs wait until this transaction has ended, which may take long.
     fn lock_jobs(&mut self) -> Result<(), StoreError>;
 
     /// Removes jobs that ended in that state with all that belongs to them, as many as there is time for. Returns those with

@@ -117,7 +117,7 @@ pub fn is_disabled(guard: Guard) -> bool {
     OFF.get() == Some(guard)
 }
 
-/// Of the transactions to come, the one after so many others meets this fault. Replaces what was planned before.
+/// Plans a fault for the transaction that follows this many others. Replaces what was planned before.
 pub fn plan_fault(fault: Option<(u32, Fault)>) {
     FAULT.set(fault);
 }
@@ -219,7 +219,7 @@ fn error(fault: Fault) -> StoreError {
     }
 }
 
-/// Whether an error says that nobody knows whether the transaction was stored.
+/// Whether an error says that it is unknown whether the transaction was stored.
 pub fn is_unknown(error: &StoreError) -> bool {
     error.problem() == Some(Problem::Unreachable)
 }

@@ -24,7 +24,7 @@ const DEFAULTS: &[(&str, &str, Option<&str>)] = &[
     ("fallback_application_name", "queuectl", None),
 ];
 
-/// Parameters whose values are nobody's business.
+/// Parameters whose values are secret.
 const SECRETS: &[&str] = &[
     "password",
     "sslpassword",
@@ -81,7 +81,7 @@ impl Server {
         &self.schema
     }
 
-    /// Whether the location has a password in it, or anything else that is nobody's business.
+    /// Whether the location has a password in it, or anything else that is secret.
     pub fn has_secrets(&self) -> bool {
         self.parameters.iter().any(|(key, _)| is_secret(key))
     }

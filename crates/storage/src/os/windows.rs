@@ -64,11 +64,11 @@ pub fn create_private_dir(path: &Path) -> io::Result<()> {
     missing.map_or(Ok(()), protect)
 }
 
-/// Lets the current user do everything with a file or folder and what is made in it, and nobody else anything. Not even
+/// Lets the current user do everything with a file or folder and what is made in it, and refuses everybody else. Not even
 /// administrators, unless they take possession of it.
 fn protect(path: &Path) -> io::Result<()> {
     let path = wide(path.as_os_str().encode_wide());
-    // A name that stands for whoever runs this process.
+    // A name that stands for the user of this process.
     let user = wide("CURRENT_USER".encode_utf16());
     let check = |status: u32| match status {
         0 => Ok(()),
@@ -116,7 +116,7 @@ pub struct WakePipe(OwnedHandle);
 impl WakePipe {
     pub fn create(folder: &Folder, file: &str) -> io::Result<WakePipe> {
         let random = RandomState::new().build_hasher().finish();
-        // Of this session alone: a node and whoever wakes it run as the same user.
+        // Of this session alone: a node and the process that wakes it run as the same user.
         let name = format!(r"Local\queuectl-{}-{random:016x}", std::process::id());
         let event = wide(name.encode_utf16());
         // SAFETY: the name ends with 0.
@@ -125,7 +125,7 @@ impl WakePipe {
             return Err(io::Error::last_os_error());
         }
         std::fs::write(folder.path().join(file), name)?;
-        // SAFETY: the handle is new and nobody else's.
+        // SAFETY: the handle is new and has no other owner.
         Ok(WakePipe(unsafe { OwnedHandle::from_raw_handle(handle) }))
     }
 

@@ -46,7 +46,7 @@ fn follow(db: &mut Db, change: &Change, now: Timestamp, deltas: &mut Deltas) -> 
             .first(db)
             .optional()?;
         let Some(id) = found else { return Ok(()) };
-        // Whoever is changing it has done so after this.
+        // Waits for a transaction that is changing it.
         db.dialect().lock_job(&JobRef::Number(JobId(id)))?;
         let row: Option<JobRow> = jobs::table
             .filter(jobs::id.eq(id))

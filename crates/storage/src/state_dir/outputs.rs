@@ -40,7 +40,7 @@ impl Outputs {
         }
     }
 
-    /// The same, and puts away what was another store's. The caller sees to it that nobody else does meanwhile.
+    /// The same, and puts away what was another store's. The caller makes sure that no other process does so meanwhile.
     pub(crate) fn claim(state_dir: &Path, number: &str) -> io::Result<Outputs> {
         let folder = state_dir.join(FOLDER);
         let beside = os::make_folder(state_dir, STATE_DIR)?;

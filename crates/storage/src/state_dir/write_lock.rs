@@ -116,7 +116,7 @@ fn is_locked(file: &File) -> bool {
     }
 }
 
-/// Waits for a lock, queued by the kernel among the others, at most for so long. The kernel knows no such limit, so
+/// Waits for a lock, queued by the kernel among the others, for `most` at the longest. The kernel knows no such limit, so
 /// a thread does the waiting.
 pub fn lock_in_time(file: &Arc<File>, most: Duration) -> bool {
     let (locked, wait) = mpsc::sync_channel(0);
@@ -167,7 +167,7 @@ mod tests {
     fn the_write_lock_is_waited_for_but_not_for_ever() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("turn");
-        // Not emptied: Windows lets nobody write to what is locked.
+        // Not emptied: Windows lets no process write to what is locked.
         let mut options = OpenOptions::new();
         options.write(true).create(true).truncate(false);
         let open = || Arc::new(options.open(&path).unwrap());

@@ -21,7 +21,7 @@ const STATES: [State; 6] = [
     State::Cancelled,
 ];
 
-/// Fills the schema with so many queues, each with a job in every state that waits or has ended, and some in `default`.
+/// Fills the schema with this many queues, each with a job in every state that waits or has ended, and some in `default`.
 fn fill(conn: &mut PgConnection, schema: &str, queues: usize) {
     let codes = STATES.map(|state| state.code().to_string()).join(", ");
     run(

@@ -267,7 +267,7 @@ pub fn a_key_can_outlive_its_job(mut temp: TempStore) {
     );
 }
 
-/// Calls put off the job that waits, at most for so long, and store nothing else. One that has begun is left alone.
+/// Calls put off the job that waits, up to a limit, and store nothing else. One that has begun is left alone.
 pub fn calls_are_gathered_into_one_job(mut temp: TempStore) {
     let store = &mut temp.store;
     let call = |store: &mut Store, now| {

@@ -51,7 +51,7 @@ pub struct Op {
 }
 
 /// The part of a job that the calls are about. A job that waits for its time counts as one that is ready: when it
-/// became due nobody was told.
+/// became due no node was told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 struct At {
     state: State,

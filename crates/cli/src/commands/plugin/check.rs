@@ -161,7 +161,7 @@ impl Run for CheckArgs {
                 .output
                 .document(&view, |page| page.text(&format!("\n{summary}")))
         });
-        // The verdict is told by the status, whoever reads the rest.
+        // The status tells the verdict, whether or not the rest is read.
         warn_unprinted(printed, || summary);
         Ok(if failed == 0 { Exit::OK } else { Exit::NEGATIVE })
     }

@@ -7,7 +7,7 @@ use std::process::Command;
 
 use crate::support::{Done, Queue, binary, finish};
 
-/// Where nobody listens.
+/// Where no server listens.
 const NOWHERE: &str = "postgres://ann@127.0.0.1:1/jobs?connect_timeout=5";
 
 #[test]

@@ -1,5 +1,5 @@
 //! What a server or libpq refuses is told apart: a mistake in the location, a missing right, a server that takes no changes.
-//! None of it is a fault of queuectl (status 70).
+//! No such refusal is a fault of queuectl (status 70).
 
 use super::server::own_server;
 use crate::support::{Queue, finish, wait_until};
