@@ -131,6 +131,31 @@ fn the_page_names_exactly_the_fields_that_are_printed() {
         BTreeSet::from(["from", "value"])
     );
     queue.json(&["queue:unset", "mail"], 0);
+    let add = ["schedule:add", "s", "@daily", "--executor", "none", "true"];
+    let changed = "### `schedule:add`, `schedule:edit`, `schedule:pause`, `schedule:resume`, `schedule:remove` and \
+                   `schedule:apply`";
+    check(changed, &[], &queue.json(&add, 0));
+    let times = queue.json(&["schedule:next", "s"], 0);
+    check("### `schedule:next`", &[], &times[0]);
+    let fill = [
+        "schedule:backfill",
+        "s",
+        "--from",
+        "2020-01-01 00:00",
+        "--to",
+        "2020-01-01 23:00",
+    ];
+    check("### `schedule:backfill`", &[], &queue.json(&fill, 0));
+    let schedules = queue.json(&["schedule:list"], 0);
+    check("### `schedule:list`", &[], &schedules[0]);
+    let schedule = queue.json(&["schedule:show", "s"], 0);
+    check("### `schedule:show`", &["### `schedule:list`"], &schedule);
+    check("## The tick object", &[], &schedule["ticks"][0]);
+    std::fs::write(queue.folder.path().join("crontab"), "@daily true\n").expect("a file");
+    let imported = queue.json(&["schedule:import", "crontab", "--dry-run"], 0);
+    check("### `schedule:import`", &[], &imported[0]);
+    check("### `enqueue`", &[], &queue.json(&["schedule:run", "s"], 0));
+    check(changed, &[], &queue.json(&["schedule:remove", "s"], 0));
     let asked = queue.json(&["worker:stop", "--wait", "--timeout", "60s"], 0);
     check("### `worker:stop`", &[], &asked);
 

@@ -50,7 +50,7 @@ pub use ops::migrate::{Migrated, migrate, migrations};
 pub use ops::only::Only;
 pub use ops::purge::{PurgeFilter, Purged};
 pub use ops::retry::Retried;
-pub use ops::schedules::{Backfilled, ScheduleChange, TickOf, Ticked};
+pub use ops::schedules::{Backfilled, ScheduleChange, TickOf, Ticked, zone};
 pub use ops::status::QueueCount;
 pub use postgres::transactional::enqueue_within;
 pub use state_dir::outputs::Outputs;

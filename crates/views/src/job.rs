@@ -133,6 +133,10 @@ pub struct JobDetailView {
     /// The job.
     #[serde(flatten)]
     pub job: JobView,
+    /// The schedule that made it, if one did.
+    pub schedule: Option<String>,
+    /// The tick of that schedule.
+    pub scheduled_at: Option<Timestamp>,
     /// The last line that its newest ended attempt printed.
     pub last_line: Option<String>,
     /// Where `max_retries`, `backoff_base` and `timeout_ms` come from.

@@ -12,6 +12,7 @@ mod node;
 mod pause;
 mod plugin;
 mod queue;
+mod schedule;
 mod setting;
 mod status;
 
@@ -25,5 +26,8 @@ pub use node::{NodeState, NodeView};
 pub use pause::PauseView;
 pub use plugin::{InstalledView, PluginCaseView, PluginCheckView, PluginInfoView, PluginRunView, PluginView};
 pub use queue::{QueueChangedView, QueueSettingView, QueueSettingsView, QueueView};
+pub use schedule::{
+    ImportedView, NextTickView, ScheduleChangedView, ScheduleDetailView, ScheduleView, TickJobView, TickView,
+};
 pub use setting::SettingView;
 pub use status::{StateCounts, StatusView};

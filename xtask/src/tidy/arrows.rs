@@ -50,6 +50,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "crates/worker",
             "crates/dlq",
             "crates/storage",
+            "crates/scheduler",
             "crates/core",
             "crates/executor",
             "crates/sys",

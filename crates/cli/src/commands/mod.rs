@@ -22,6 +22,7 @@ mod release;
 mod rerun;
 mod retry;
 mod run;
+mod schedule;
 mod show;
 mod status;
 mod version;
@@ -63,6 +64,18 @@ pub static COMMANDS: &[Entry] = &[
     command::<dlq::show::ShowArgs>("dlq:show").harmless(),
     command::<dlq::retry::RetryArgs>("dlq:retry"),
     command::<dlq::purge::PurgeArgs>("dlq:purge"),
+    command::<schedule::add::AddArgs>("schedule:add").harmless(),
+    command::<schedule::list::ListArgs>("schedule:list").harmless(),
+    command::<schedule::show::ShowArgs>("schedule:show").harmless(),
+    command::<schedule::next::NextArgs>("schedule:next").harmless(),
+    command::<schedule::edit::EditArgs>("schedule:edit"),
+    command::<schedule::pause::PauseArgs>("schedule:pause"),
+    command::<schedule::resume::ResumeArgs>("schedule:resume"),
+    command::<schedule::run::RunArgs>("schedule:run"),
+    command::<schedule::backfill::BackfillArgs>("schedule:backfill"),
+    command::<schedule::import::ImportArgs>("schedule:import"),
+    command::<schedule::apply::ApplyArgs>("schedule:apply"),
+    command::<schedule::remove::RemoveArgs>("schedule:remove"),
     command::<config::list::ListArgs>("config:list").harmless(),
     command::<config::get::GetArgs>("config:get")
         .aliases(&["config:show"])

@@ -69,7 +69,14 @@ pub fn print(
     });
     let error = attempts.last().map(|attempt| attempt.outcome.message.clone());
     let error = error.filter(|message| !message.is_empty());
+    // Only a job that says so was made by a schedule.
+    let tick = match job.payload.env.contains_key("QUEUECTL_SCHEDULE") {
+        true => store.tick_of(job.id)?,
+        false => None,
+    };
     let view = JobDetailView {
+        schedule: tick.as_ref().map(|tick| tick.schedule.to_string()),
+        scheduled_at: tick.map(|tick| tick.at),
         job: JobView::new(job, error, &settings, secrets),
         last_line,
         sources,
@@ -83,6 +90,9 @@ pub fn print(
     context.output.document(&view, |page| {
         for (name, value) in fields(&view, payload, input) {
             page.field(name, &value)?;
+            if let ("queue", Some(schedule), Some(at)) = (name, &view.schedule, view.scheduled_at) {
+                page.field("schedule", &format!("{schedule}, for {}", local(at)))?;
+            }
             if let ("queue", Some(paused)) = (name, paused) {
                 page.field("", &pause::in_words(paused, now))?;
             }

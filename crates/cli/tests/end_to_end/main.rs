@@ -56,6 +56,7 @@ mod queues;
 mod rerun;
 #[cfg(unix)]
 mod run;
+mod schedules;
 #[cfg(target_os = "linux")]
 mod secrets;
 #[cfg(unix)]

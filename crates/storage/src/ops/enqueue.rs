@@ -45,16 +45,15 @@ impl Store {
     }
 }
 
-/// Stores jobs in a transaction that is the caller's; the numbers of the jobs that count, in their order.
-pub(crate) fn insert(conn: &mut Db, jobs: &[ValidJob], now: Timestamp) -> Result<Vec<JobId>, StoreError> {
+/// Does as [`Store::place`], in a transaction that is the caller's.
+pub(crate) fn insert(conn: &mut Db, jobs: &[ValidJob], now: Timestamp) -> Result<Vec<Placed>, StoreError> {
     if has_keys(jobs) {
-        let placed = unique::place(conn, jobs, now)?;
-        return Ok(placed.into_iter().map(|job| job.id).collect());
+        return unique::place(conn, jobs, now);
     }
     let ids = match conn {
         Db::Sqlite(conn) => sqlite::enqueue::insert_all(conn, jobs, now)?,
         Db::Postgres(conn) => postgres::enqueue::insert_all(conn, jobs, now)?.0,
     };
     outcome::enqueued(conn, jobs, &ids, now)?;
-    Ok(ids)
+    Ok(ids.into_iter().map(Placed::new).collect())
 }

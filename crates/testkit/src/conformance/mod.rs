@@ -85,6 +85,7 @@ macro_rules! conformance_suite {
             a_back_fill_makes_what_has_not_run,
             a_clock_that_is_set_back_makes_no_tick_twice,
             a_copy_has_the_schedules_and_their_ticks,
+            a_tick_whose_key_is_taken_says_so,
             the_oldest_ticks_are_removed,
             a_key_is_taken_until_its_job_has_ended,
             a_taken_key_can_be_refused,

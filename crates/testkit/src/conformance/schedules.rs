@@ -485,6 +485,27 @@ pub fn a_copy_has_the_schedules_and_their_ticks(mut temp: TempStore) {
     assert!(matches!(refused, Err(StoreError::NotEmpty)), "{refused:?}");
 }
 
+/// A tick whose job's unique key is taken makes none, and says who has it, however that conflict is treated otherwise.
+pub fn a_tick_whose_key_is_taken_says_so(mut temp: TempStore) {
+    use TickResult as T;
+    let store = &mut temp.store;
+    for (text, on_conflict) in [("returns", "return"), ("rejects", "reject")] {
+        let mut spec = schedule(text, "@every 10s");
+        spec.job.unique = Some(text.parse().expect("a key"));
+        spec.job.on_conflict = Some(on_conflict.parse().expect("a choice"));
+        add(store, &spec);
+    }
+    add(store, &schedule("bystander", "@every 10s"));
+    assert_eq!(tick(store, later(10_000)).jobs, 3);
+    let second = tick(store, later(20_000));
+    assert_eq!((second.jobs, second.skipped), (1, 2));
+    for text in ["returns", "rejects"] {
+        assert_eq!(results(store, text), [(10, T::OnTime), (20, T::Refused)]);
+        let reason = ticks(store, text)[1].reason.clone().expect("a reason");
+        assert!(reason.contains("key"), "{reason}");
+    }
+}
+
 /// Only the newest ticks of a schedule are kept.
 pub fn the_oldest_ticks_are_removed(mut temp: TempStore) {
     let store = &mut temp.store;

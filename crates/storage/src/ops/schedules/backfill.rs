@@ -7,7 +7,7 @@ use queuectl_core::{JobId, ScheduleName, Timestamp};
 use queuectl_scheduler::cron::next_tick;
 
 use super::edit::{bad, find};
-use super::make::{NewTick, enter, make_job, trim};
+use super::make::{Made, NewTick, enter, make_job, trim};
 use super::rows::{ScheduleRow, TickRow};
 use super::tick::{follow, store};
 use crate::backend::Db;
@@ -105,10 +105,13 @@ fn make(
     result: TickResult,
     now: Timestamp,
 ) -> Result<JobId, StoreError> {
-    make_job(conn, spec, at, result, now)?.map_err(|error| StoreError::BadSchedule {
-        name: name.to_string(),
-        problem: error.to_string(),
-    })
+    match make_job(conn, spec, at, result, now)? {
+        Made::Job(id) => Ok(id),
+        Made::None(problem) => Err(StoreError::BadSchedule {
+            name: name.to_string(),
+            problem,
+        }),
+    }
 }
 
 /// Enters a tick, in the place of one that was skipped. False if it had run.

@@ -6,7 +6,7 @@ use queuectl_core::schedule::ScheduleSpec;
 use queuectl_core::{ScheduleName, Timestamp};
 use queuectl_scheduler::cron::next_tick;
 
-use super::rows::{Fault, ScheduleRow, check};
+use super::rows::{Fault, ScheduleRow, check, whole_second};
 use super::tick::{Ticked, account_paused, store, tick_row};
 use crate::backend::Db;
 use crate::schema::{schedules, ticks};
@@ -206,7 +206,7 @@ fn replace(conn: &mut Db, spec: &ScheduleSpec, now: Timestamp) -> Result<(), Sto
         {
             account_paused(conn, &mut row, &understood, now)?;
         }
-        row.start_at = now.0;
+        row.start_at = whole_second(now);
         row.set(spec);
         begin(&mut row, spec, now)?;
     } else {

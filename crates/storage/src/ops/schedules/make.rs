@@ -4,7 +4,7 @@ use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Bool, Integer, Nullable, SmallInt, Text};
 use queuectl_core::limits::TICKS_KEPT;
 use queuectl_core::schedule::{ScheduleSpec, TickResult};
-use queuectl_core::{JobError, JobId, Timestamp};
+use queuectl_core::{JobId, Timestamp};
 
 use super::job::job_of;
 use super::rows::ScheduleRow;
@@ -13,6 +13,7 @@ use crate::backend::Db;
 use crate::backend::statements::statements;
 use crate::ops::enqueue::insert;
 use crate::schema::ticks;
+use crate::types::placed::Placed;
 use crate::types::text::storable;
 
 statements! { crate::backend::AnySql, Db;
@@ -87,24 +88,51 @@ pub fn enter(
     Ok(entered == 1)
 }
 
-/// Makes the job of a tick that has been entered.
+/// What became of the job of a tick.
+pub enum Made {
+    Job(JobId),
+    /// There is none, and why.
+    None(String),
+}
+
+/// Makes the job of a tick that has been entered, or has the tick say why there is none.
 pub fn make_job(
     conn: &mut Db,
     spec: &ScheduleSpec,
     at: Timestamp,
     result: TickResult,
     now: Timestamp,
-) -> Result<Result<JobId, JobError>, StoreError> {
-    let job = match job_of(spec, at, result, now) {
-        Ok(job) => job,
-        Err(error) => return Ok(Err(error)),
+) -> Result<Made, StoreError> {
+    let reason = match job_of(spec, at, result, now) {
+        Ok(job) => match insert(conn, &[job], now) {
+            Ok(placed) => match placed.first() {
+                Some(Placed {
+                    id, existing: None, ..
+                }) => {
+                    diesel::update(ticks::table.find((spec.name.as_str(), at.0)))
+                        .set(ticks::job_id.eq(Some(id.0)))
+                        .execute(conn)?;
+                    return Ok(Made::Job(*id));
+                }
+                Some(Placed {
+                    existing: Some(existing),
+                    ..
+                }) => format!("job {} has its unique key", existing.public_id),
+                None => "the store gave no number".to_owned(),
+            },
+            Err(error @ StoreError::KeyTaken { .. }) => error.to_string(),
+            Err(error) => return Err(error),
+        },
+        // What was given was checked; a limit is lower now.
+        Err(error) => error.to_string(),
     };
-    let ids = insert(conn, &[job], now)?;
-    let id = ids.first().copied().unwrap_or(JobId(0));
     diesel::update(ticks::table.find((spec.name.as_str(), at.0)))
-        .set((ticks::job_id.eq(Some(id.0)), ticks::result.eq(result.code())))
+        .set((
+            ticks::result.eq(TickResult::Refused.code()),
+            ticks::reason.eq(Some(storable(&reason))),
+        ))
         .execute(conn)?;
-    Ok(Ok(id))
+    Ok(Made::None(reason))
 }
 
 /// Removes the oldest ticks of a schedule that has too many.

@@ -16,4 +16,5 @@ pub use backfill::Backfilled;
 pub use edit::ScheduleChange;
 pub use list::TickOf;
 pub(crate) use make::all as statements;
+pub use rows::zone;
 pub use tick::Ticked;

@@ -128,6 +128,11 @@ pub fn check(spec: ScheduleSpec, now: Timestamp) -> Result<Understood, Fault> {
     Ok(Understood { expr, zone, spec })
 }
 
+/// Ticks come at whole seconds.
+pub fn whole_second(now: Timestamp) -> i64 {
+    now.0.div_euclid(1000) * 1000
+}
+
 impl ScheduleRow {
     /// A new schedule, which begins at `now`.
     pub fn new(spec: &ScheduleSpec, now: Timestamp) -> ScheduleRow {
@@ -142,7 +147,7 @@ impl ScheduleRow {
             jitter_ms: None,
             pause_after: None,
             owner: None,
-            start_at: now.0,
+            start_at: whole_second(now),
             next_due: None,
             paused_at: None,
             paused_reason: None,

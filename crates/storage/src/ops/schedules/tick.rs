@@ -5,14 +5,13 @@ use queuectl_core::schedule::{Overlap, TickResult};
 use queuectl_core::{JobId, JobRef, ScheduleName, State, Timestamp};
 use queuectl_scheduler::plan::{Step, Timing, paused, plan};
 
-use super::make::{NewTick, enter, make_job, trim};
+use super::make::{Made, NewTick, enter, make_job, trim};
 use super::rows::{Fault, ScheduleRow, Understood};
 use crate::backend::Db;
 use crate::backend::statements::NextTick;
 use crate::ops::cancel::cancel;
-use crate::schema::{jobs, schedules, ticks};
+use crate::schema::{jobs, schedules};
 use crate::types::nodes::Wake;
-use crate::types::text::storable;
 use crate::{Store, StoreError};
 
 /// Most schedules whose ticks one transaction makes.
@@ -145,15 +144,11 @@ pub fn tick_row(
             }
         }
         match make_job(conn, &understood.spec, step.at, step.result, now)? {
-            Ok(id) => {
+            Made::Job(id) => {
                 ticked.jobs += 1;
                 follow(&mut row, id);
             }
-            // What was given was checked; a limit is lower now.
-            Err(error) => {
-                ticked.skipped += 1;
-                refuse_tick(conn, &row, step.at, &error.to_string())?;
-            }
+            Made::None(_) => ticked.skipped += 1,
         }
     }
     row.next_due = plan.next.map(|next| next.0);
@@ -197,17 +192,6 @@ pub fn store(conn: &mut Db, row: &mut ScheduleRow, now: Timestamp) -> Result<(),
     row.seen_at = now.0;
     diesel::update(schedules::table.find(row.name.clone()))
         .set(row.clone())
-        .execute(conn)?;
-    Ok(())
-}
-
-/// Has a tick that was entered say that its job could not be made.
-fn refuse_tick(conn: &mut Db, row: &ScheduleRow, at: Timestamp, reason: &str) -> Result<(), StoreError> {
-    diesel::update(ticks::table.find((row.name.as_str(), at.0)))
-        .set((
-            ticks::result.eq(TickResult::Refused.code()),
-            ticks::reason.eq(Some(storable(reason))),
-        ))
         .execute(conn)?;
     Ok(())
 }

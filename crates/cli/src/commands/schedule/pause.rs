@@ -1,0 +1,42 @@
+//! `schedule:pause`: makes no more jobs, until the schedule is resumed.
+
+use anyhow::Result;
+use clap::Args;
+use queuectl_core::{ScheduleName, parse_reason};
+use queuectl_views::ScheduleChangedView;
+
+use crate::context::Context;
+use crate::exit::Exit;
+use crate::registry::Run;
+
+/// Make no more jobs of a schedule; those that are there go on
+#[derive(Debug, Args)]
+#[command(after_help = "\
+The ticks of that time are entered as skipped when the schedule is resumed. `schedule:run` and `schedule:backfill` work \
+all the same.")]
+pub struct PauseArgs {
+    /// The schedule's name
+    #[arg(value_name = "NAME")]
+    name: ScheduleName,
+    /// Why, for those who see the pause
+    #[arg(long, value_name = "TEXT", value_parser = parse_reason)]
+    reason: Option<String>,
+}
+
+impl Run for PauseArgs {
+    fn run(self, context: &Context) -> Result<Exit> {
+        let mut store = context.open_existing()?;
+        let now = store.now()?;
+        let was_new = store.pause_schedule(&self.name, self.reason.as_deref(), now)?;
+        let result = if was_new { "paused" } else { "was paused already" };
+        let view = ScheduleChangedView {
+            schedule: self.name.to_string(),
+            result,
+            next_due: None,
+        };
+        context
+            .output
+            .done(&view, &format!("schedule {} {result}", self.name));
+        Ok(Exit::OK)
+    }
+}
