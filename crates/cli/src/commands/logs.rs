@@ -143,7 +143,10 @@ pub fn follow(store: &mut Store, job: &JobRef, waiter: &mut Waiter, context: &Co
                 let after = waiter.ask(store, |store| store.job(job))?;
                 if after.fence == printed && !after.state.is_final() {
                     let next = match after.due_at {
-                        Some(due) => format!("next in {}", show_short(due.since(store.now()?))),
+                        Some(due) => {
+                            let now = waiter.ask(store, Store::now)?;
+                            format!("next in {}", show_short(due.since(now)))
+                        }
                         None => "the job is back in the queue".to_owned(),
                     };
                     diagnostics::note(&format!(
@@ -187,7 +190,8 @@ fn print_attempt(
     let is_followed = follow.is_some();
     let waiter = follow.unwrap_or(&mut once);
     let mut found = waiter.ask(store, |store| store.job(job))?;
-    let mut printer = Printer::new(store.outputs()?.file(found.id.0, fence), &context.output);
+    let outputs = waiter.ask(store, Store::outputs)?;
+    let mut printer = Printer::new(outputs.file(found.id.0, fence), &context.output);
     loop {
         let marker = waiter.ask(store, Store::change_marker)?;
         let ended = waiter.ask(store, |store| store.attempt(found.id, fence))?;

@@ -17,7 +17,7 @@ use crate::json::{JsonError, check, without_mark};
 use crate::quote::excerpt;
 
 /// Fields that are only printed: how a job fared. A job that was printed is taken as a new one.
-const PRINTED: [&str; 14] = [
+const PRINTED: [&str; 15] = [
     "number",
     "state",
     "blocked_by",
@@ -30,6 +30,7 @@ const PRINTED: [&str; 14] = [
     "finished_at",
     "error",
     "last_line",
+    "sources",
     "last_attempt",
     "attempt_history",
 ];

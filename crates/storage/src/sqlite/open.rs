@@ -62,11 +62,11 @@ pub fn open(path: &Path, mode: OpenMode) -> Result<(SqliteConnection, Watch), St
         return Err(StoreError::Emptied(state_dir.path().to_owned()));
     }
     free_companions(path);
-    pair::put_foreign_log_away(path, &state_dir)?;
+    let known = pair::put_foreign_log_away(path, &state_dir)?;
     let mut watch = Watch::of_file(path);
     let conn = establish(path)?;
     watch.add_log(path);
-    pair::note(path, &state_dir);
+    pair::note(path, &state_dir, known);
     Ok((conn, watch))
 }
 

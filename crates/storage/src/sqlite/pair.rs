@@ -42,35 +42,39 @@ fn mark_at(path: &Path) -> Option<String> {
 }
 
 /// What is noted: the file's mark and the log's, each in a line.
-fn noted(state_dir: &StateDir) -> Option<(String, String)> {
+type Pair = (String, String);
+
+fn noted(state_dir: &StateDir) -> Option<Pair> {
     let text = state_dir.pair_note()?;
     let (file, log) = text.trim_end().split_once('\n')?;
     Some((file.to_owned(), log.to_owned()))
 }
 
-/// Whether there is a log that belongs to a file which is not this one.
-fn is_foreign(file: &Path, log: &Path, state_dir: &StateDir) -> bool {
+/// Whether there is a log that belongs to a file which is not this one. Also yields the note, if it was read.
+fn look(file: &Path, log: &Path, state_dir: &StateDir) -> (bool, Option<Pair>) {
     if !log.metadata().is_ok_and(|log| log.len() > 0) {
-        return false;
+        return (false, None);
     }
     let found = (mark_at(file), mark_at(log));
-    let (Some(found_file), Some(found_log), Some((of_file, of_log))) = (found.0, found.1, noted(state_dir))
-    else {
-        return false;
+    let (Some(found_file), Some(found_log), Some(pair)) = (found.0, found.1, noted(state_dir)) else {
+        return (false, None);
     };
-    found_log == of_log && found_file != of_file
+    let is_foreign = found_log == pair.1 && found_file != pair.0;
+    (is_foreign, Some(pair))
 }
 
-/// Puts the log away if it is another file's. To be called before SQLite sees the two.
-pub fn put_foreign_log_away(file: &Path, state_dir: &StateDir) -> Result<(), StoreError> {
+/// Puts the log away if it is another file's. To be called before SQLite sees the two. Returns the note, if it was read and
+/// is true still.
+pub fn put_foreign_log_away(file: &Path, state_dir: &StateDir) -> Result<Option<Pair>, StoreError> {
     let [log, index, _] = companions(file);
-    if !is_foreign(file, &log, state_dir) {
-        return Ok(());
+    let (is_foreign, note) = look(file, &log, state_dir);
+    if !is_foreign {
+        return Ok(note);
     }
     let _lock = state_dir.lock_creation()?;
     // Another process may have done it.
-    if !is_foreign(file, &log, state_dir) {
-        return Ok(());
+    if !look(file, &log, state_dir).0 {
+        return Ok(None);
     }
     let mut away = log.clone().into_os_string();
     away.push(REPLACED);
@@ -83,17 +87,18 @@ pub fn put_foreign_log_away(file: &Path, state_dir: &StateDir) -> Result<(), Sto
         file.display(),
         away.display()
     );
-    Ok(())
+    Ok(None)
 }
 
-/// Notes which log is the file's, once it is in use. A note that cannot be made protects from nothing, and harms nothing.
-pub fn note(file: &Path, state_dir: &StateDir) {
+/// Notes which log is the file's, once it is in use. `known` is the note, if it was read just now. A note that cannot be made
+/// protects from nothing, and harms nothing.
+pub fn note(file: &Path, state_dir: &StateDir, known: Option<Pair>) {
     let [log, ..] = companions(file);
     let (Some(file), Some(log)) = (mark_at(file), mark_at(&log)) else {
         return;
     };
     let pair = (file, log);
-    if noted(state_dir).as_ref() == Some(&pair) {
+    if known.or_else(|| noted(state_dir)).as_ref() == Some(&pair) {
         return;
     }
     if let Err(error) = state_dir.write_pair_note(&format!("{}\n{}\n", pair.0, pair.1)) {

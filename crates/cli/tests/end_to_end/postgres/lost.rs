@@ -167,6 +167,40 @@ fn an_outcome_whose_commit_is_not_answered_is_recorded_once() {
 }
 
 /// Those who only look on wait for a server that is restarted, and see the end.
+/// Each question that is asked while a job is followed may be the one that gets no answer.
+#[test]
+fn whichever_question_is_lost_the_output_is_followed() {
+    let name = "postgres::lost::whichever_question_is_lost_the_output_is_followed";
+    let Some((queue, proxy)) = by_proxy(name, &[("max_retries", "0")]) else {
+        return;
+    };
+    let location = proxy.location(queue.location().to_str().unwrap());
+    let id = queue.enqueue(["echo said"]);
+    assert_eq!(queue.drain(&[]), 0);
+    let questions: [&[u8]; 3] = [
+        b"pg_current_snapshot",
+        b"SELECT identity FROM store",
+        b"FROM \"attempts\"",
+    ];
+    for question in questions {
+        for loss in [Loss::Commit, Loss::Answer] {
+            let what = format!("{loss:?} at {}", String::from_utf8_lossy(question));
+            proxy.lose_at(question, loss);
+            let mut follow = queue.bare();
+            follow.env("QUEUECTL_DB", &location).args(["logs", "-f", &id]);
+            let done = finish(follow, None);
+            assert!(proxy.has_lost(), "{what}");
+            assert_eq!(
+                (done.status, done.text().as_str()),
+                (0, "said\n"),
+                "{what}: {}",
+                done.err
+            );
+            assert!(done.err.contains("waiting for it"), "{what}: {}", done.err);
+        }
+    }
+}
+
 #[test]
 fn who_waits_for_a_job_outlives_a_restart_of_the_server() {
     let name = "postgres::lost::who_waits_for_a_job_outlives_a_restart_of_the_server";
