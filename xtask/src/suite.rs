@@ -64,6 +64,7 @@ const NOT_INSTALLED: &str = "nothing for other systems could be installed here";
 const EXCUSES: &[&str] = &[
     "no container engine can run here",
     "no container engine could be installed here",
+    "no shells to complete in could be installed here",
     NOT_INSTALLED,
     dependencies::NOT_INSTALLED,
     "no control groups can be used here",

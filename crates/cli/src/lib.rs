@@ -3,6 +3,7 @@
 //! - `commands/`: one file per command, and the table of all. A command calls the store, the DLQ or the node and hands over
 //!   views. `registry`: entries of the table. `load`: views that take more than one query.
 //! - `grammar`: the clap grammar of the table. `parse`: reads the command line. `tips`: help with unknown words.
+//! - `completion`: what a shell can complete.
 //! - `global`: the options of every command. `context`: the same, resolved.
 //! - `input/`: texts that users write (times, job JSON, lines) into types of the core. `number`: options within a range. `operator`: who runs the command.
 //! - `output/`: prints views as tables, JSON and other formats. `stderr`: writes notes and log lines.
@@ -13,6 +14,7 @@
 //! fuzzer.
 
 mod commands;
+mod completion;
 mod context;
 mod exit;
 mod global;

@@ -113,3 +113,7 @@ pub const QUEUED_RUNS: usize = 100;
 pub const TICK_ON_TIME: u64 = 5000;
 /// How late the newest tick may be made without counting as missed, in ms.
 pub const TICK_LATE: u64 = 60_000;
+/// Most values that a shell is offered to complete a word with.
+pub const COMPLETIONS: usize = 200;
+/// Longest time that the queue is asked for them.
+pub const COMPLETION_TIME: Duration = Duration::from_millis(50);

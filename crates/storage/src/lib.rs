@@ -35,6 +35,7 @@ mod sqlstate;
 mod state_dir;
 mod states;
 mod store;
+mod suggest;
 mod types;
 
 pub use backend::{CheckReport, ControlRequests, OpenMode};
@@ -56,6 +57,7 @@ pub use postgres::transactional::enqueue_within;
 pub use state_dir::outputs::Outputs;
 pub use state_dir::{NodeGuard, open_workers_lock};
 pub use store::Store;
+pub use suggest::{Suggest, Suggestion, suggest};
 pub use types::cycle::{Claimed, Cycle, CycleResult, Queues, Record};
 pub use types::list::{ListFilter, Position};
 pub use types::nodes::{NewNode, Node, RunningJob, StopRequest, Wake, WakeListener};

@@ -5,6 +5,8 @@
 
 mod batch;
 mod cancel;
+mod complete;
+mod completions;
 mod config;
 mod confirm;
 mod db;
@@ -96,6 +98,8 @@ pub static COMMANDS: &[Entry] = &[
     command::<plugin::install::InstallArgs>("plugin:install"),
     command::<plugin::new::NewArgs>("plugin:new"),
     command::<plugin::probe::ProbeArgs>("plugin:probe").hidden(),
+    command::<completions::CompletionsArgs>("completions").aliases(&["completion"]),
+    command::<complete::CompleteArgs>("complete").hidden(),
     command::<help::HelpArgs>("help").hidden(),
     command::<version::VersionArgs>("version").hidden(),
 ];

@@ -8,6 +8,8 @@
 mod support;
 
 mod bulk_enqueue;
+#[cfg(target_os = "linux")]
+mod completion;
 mod config;
 mod enqueue;
 mod familiar_forms;

@@ -74,7 +74,7 @@ pub fn open(path: &Path, mode: OpenMode) -> Result<(SqliteConnection, Watch), St
 pub fn establish(path: &Path) -> Result<SqliteConnection, StoreError> {
     log::set_up();
     let mut conn =
-        SqliteConnection::establish(&uri(path)).map_err(|error| match std::fs::File::open(path) {
+        SqliteConnection::establish(&uri(path, "rw")).map_err(|error| match std::fs::File::open(path) {
             // SQLite says only that it could not; the operating system says why.
             Err(why) => StoreError::file("open", path)(why),
             Ok(_) => error.into(),
@@ -88,6 +88,26 @@ pub fn empty() -> Result<SqliteConnection, StoreError> {
     let mut conn = SqliteConnection::establish(":memory:")?;
     set_up(&mut conn)?;
     Ok(conn)
+}
+
+/// Connects to a current file to read from it. Neither the file nor its folder is written to, and no lock is waited for.
+pub fn open_to_read(path: &Path) -> Result<SqliteConnection, StoreError> {
+    check_length(path)?;
+    must_exist(path)?;
+    if check_kind(path)? == 0 {
+        return Err(StoreError::Missing);
+    }
+    check_companions(path)?;
+    // Without a log nobody has it open, and SQLite would make a log and an index of it even to read.
+    let is_closed = companions(path).into_iter().all(|companion| !companion.exists());
+    let how = if is_closed { "ro&immutable=1" } else { "ro" };
+    log::set_up();
+    let mut conn = SqliteConnection::establish(&uri(path, how))?;
+    conn.batch_execute("PRAGMA busy_timeout = 0; PRAGMA query_only = ON;")?;
+    match is_current(&mut conn)? {
+        true => Ok(conn),
+        false => Err(StoreError::Missing),
+    }
 }
 
 fn set_up(conn: &mut SqliteConnection) -> Result<(), StoreError> {
@@ -169,7 +189,7 @@ fn create(path: &Path, state_dir: &StateDir) -> Result<(), StoreError> {
 }
 
 /// A `file:` URI, so that no character of the path has a meaning to SQLite and nothing is created by accident.
-fn uri(path: &Path) -> String {
+fn uri(path: &Path, mode: &str) -> String {
     let mut text = String::from("file:");
     if path.to_string_lossy().starts_with(['/', '\\']) {
         // No server: or what follows two slashes would be taken for one.
@@ -182,7 +202,7 @@ fn uri(path: &Path) -> String {
             _ => text.push(char::from(byte)),
         }
     }
-    text + "?mode=rw"
+    text + "?mode=" + mode
 }
 
 /// The version of the schema, which stays as it is; none if there is no store.

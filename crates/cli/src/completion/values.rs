@@ -1,0 +1,182 @@
+//! Where the values of an argument come from, and the names in the queue, the settings and the plugins.
+//!
+//! An argument's source follows from its type, so a new option needs nothing here.
+
+use std::any::TypeId;
+use std::path::PathBuf;
+use std::sync::mpsc;
+use std::thread;
+
+use clap::Arg;
+use queuectl_core::limits::{COMPLETION_TIME, COMPLETIONS};
+use queuectl_core::settings::KEYS;
+use queuectl_core::{JobRef, NodeId, QueueName, ScheduleName, State, parse_duration};
+use queuectl_executor::SearchPath;
+use queuectl_storage::{Location, Suggest, Suggestion, suggest};
+
+use super::Look;
+use crate::context::Context;
+use crate::registry::Entry;
+
+/// The environment variable with another limit than [`COMPLETION_TIME`], for servers that are far away.
+const TIMEOUT: &str = "QUEUECTL_COMPLETION_TIMEOUT";
+
+/// Where values come from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Source {
+    Nothing,
+    /// The argument's own values.
+    Listed(Vec<String>),
+    Store(Suggest),
+    Settings,
+    Executors,
+    Commands,
+    Files,
+    Folders,
+    Programs,
+}
+
+const OPEN: &[State] = &[
+    State::Blocked,
+    State::Pending,
+    State::Scheduled,
+    State::Processing,
+    State::Failed,
+];
+const ENDED: &[State] = &[State::Completed, State::Dead, State::Cancelled];
+
+impl Source {
+    /// Returns the source of an argument of a command, which is the `position`-th of the command if it is no option.
+    pub fn of(entry: Option<&'static Entry>, arg: &Arg, position: usize) -> Source {
+        let command = entry.map_or("", |entry| entry.name);
+        let listed: Vec<String> = arg
+            .get_possible_values()
+            .iter()
+            .filter(|value| !value.is_hide_set())
+            .map(|value| value.get_name().to_owned())
+            .collect();
+        if !listed.is_empty() {
+            return Source::Listed(listed);
+        }
+        let kind = arg.get_value_parser().type_id();
+        if kind == TypeId::of::<JobRef>() {
+            return Source::Store(Suggest::Jobs(states(command)));
+        }
+        if kind == TypeId::of::<QueueName>() {
+            return Source::Store(Suggest::Queues);
+        }
+        if kind == TypeId::of::<ScheduleName>() && command != "schedule:add" {
+            return Source::Store(Suggest::Schedules);
+        }
+        if kind == TypeId::of::<NodeId>() {
+            return Source::Store(Suggest::Nodes);
+        }
+        let names: Vec<&str> = arg
+            .get_value_names()
+            .unwrap_or_default()
+            .iter()
+            .map(|name| name.as_str())
+            .collect();
+        let value = names.first().copied().unwrap_or_default();
+        match (arg.get_id().as_str(), value) {
+            (_, "STATE") => {
+                let states = if command == "purge" { ENDED } else { &State::ALL };
+                Source::Listed(states.iter().map(ToString::to_string).collect())
+            }
+            ("queue", _) => Source::Store(Suggest::Queues),
+            ("executor", _) | (_, "NAME|FILE" | "FILE|NAME") => Source::Executors,
+            ("key", _) => Source::Settings,
+            ("words", _) if command == "help" => Source::Commands,
+            ("words", _) if position == 0 => Source::Programs,
+            (_, "DIR") => Source::Folders,
+            ("words", _) | (_, "FROM" | "TO") => Source::Files,
+            (_, value) if value.contains("FILE") || value.contains("PATH") || value.ends_with(".json") => {
+                Source::Files
+            }
+            _ if kind == TypeId::of::<PathBuf>() => Source::Files,
+            _ => Source::Nothing,
+        }
+    }
+}
+
+/// The states of the jobs that a command acts on.
+fn states(command: &str) -> &'static [State] {
+    match command {
+        "cancel" => OPEN,
+        "hold" => &[State::Pending, State::Scheduled, State::Failed],
+        "release" => &[State::Blocked],
+        "rerun" => ENDED,
+        "retry" => &[State::Failed, State::Dead, State::Cancelled],
+        _ if command.starts_with("dlq:") => &[State::Dead],
+        _ => &[],
+    }
+}
+
+pub fn plain(value: &str) -> Suggestion {
+    Suggestion {
+        value: value.to_owned(),
+        about: String::new(),
+    }
+}
+
+/// Looks where this command is run.
+pub struct Here<'a>(pub &'a Context);
+
+impl Look for Here<'_> {
+    fn look(&self, source: Source, begin: &str, db: Option<&str>) -> Vec<Suggestion> {
+        match source {
+            Source::Listed(values) => values.iter().map(|value| plain(value)).collect(),
+            Source::Store(what) => self.ask(what, begin, db),
+            Source::Settings => KEYS
+                .iter()
+                .map(|key| Suggestion {
+                    value: key.name.to_owned(),
+                    about: key.about.to_owned(),
+                })
+                .collect(),
+            Source::Executors => SearchPath::standard(&self.0.plugin_dirs)
+                .list()
+                .iter()
+                .map(|plugin| plain(&plugin.name))
+                .collect(),
+            _ => Vec::new(),
+        }
+    }
+}
+
+impl Here<'_> {
+    /// Asks the queue, and gives up when the time is over: the process ends with the thread.
+    fn ask(&self, what: Suggest, begin: &str, db: Option<&str>) -> Vec<Suggestion> {
+        let location = match db {
+            Some(db) => match locate(db) {
+                Some(location) => location,
+                None => return Vec::new(),
+            },
+            None => self.0.location.clone(),
+        };
+        let time = std::env::var(TIMEOUT)
+            .ok()
+            .and_then(|text| parse_duration(&text).ok());
+        let time = time.unwrap_or(COMPLETION_TIME);
+        let (answer, answered) = mpsc::channel();
+        let begin = begin.to_owned();
+        let asked = thread::Builder::new().spawn(move || {
+            let _ = answer.send(suggest(&location, what, &begin, COMPLETIONS));
+        });
+        if asked.is_err() {
+            return Vec::new();
+        }
+        let found = answered.recv_timeout(time).ok().and_then(Result::ok);
+        found.unwrap_or_default()
+    }
+}
+
+/// The place that a word names which the shell has not expanded yet.
+fn locate(word: &str) -> Option<Location> {
+    let home = word.strip_prefix("~/").zip(std::env::home_dir());
+    let path = home.map(|(rest, home)| home.join(rest));
+    match path {
+        Some(path) => Some(Location::Sqlite(path)),
+        None => word.parse().ok(),
+    }
+}
