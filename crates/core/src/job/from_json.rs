@@ -17,10 +17,13 @@ use crate::json::{JsonError, check, without_mark};
 use crate::quote::excerpt;
 
 /// Fields that are only printed: how a job fared. A job that was printed is taken as a new one.
-const PRINTED: [&str; 15] = [
+const PRINTED: [&str; 17] = [
     "number",
     "state",
     "blocked_by",
+    "sources",
+    "schedule",
+    "scheduled_at",
     "attempts",
     "node",
     "cancel_requested",
@@ -30,7 +33,6 @@ const PRINTED: [&str; 15] = [
     "finished_at",
     "error",
     "last_line",
-    "sources",
     "last_attempt",
     "attempt_history",
 ];
@@ -92,7 +94,9 @@ fn object(fields: BTreeMap<String, &RawValue>, now: &ZonedDateTime) -> Result<Jo
     let has_argv = given("argv").is_some_and(|argv| argv.starts_with('['));
     for (name, raw) in &fields {
         let name = name.as_str();
-        if let Some(printed) = PRINTED.iter().find(|printed| **printed == name) {
+        // Where nothing was printed, the time of a start is meant.
+        let is_own = ["schedule", "scheduled_at"].contains(&name) && number.is_none();
+        if let Some(printed) = PRINTED.iter().find(|printed| **printed == name && !is_own) {
             if *printed != "number" && given(name).is_some() {
                 spec.ignored.insert(printed);
             }
