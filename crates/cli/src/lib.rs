@@ -2,6 +2,7 @@
 //!
 //! - `commands/`: one file per command, and the table of all. A command calls the store, the DLQ or the node and hands over
 //!   views. `registry`: entries of the table. `load`: views that take more than one query.
+//!   `reasons`: what is around a job that does not run.
 //! - `grammar`: the clap grammar of the table. `parse`: reads the command line. `tips`: help with unknown words.
 //! - `completion`: what a shell can complete.
 //! - `global`: the options of every command. `context`: the same, resolved.
@@ -28,6 +29,7 @@ mod number;
 mod operator;
 mod output;
 mod parse;
+mod reasons;
 mod registry;
 mod secret;
 mod stderr;

@@ -163,6 +163,9 @@ fn the_page_names_exactly_the_fields_that_are_printed() {
     check("### `show` and `dlq:show`", &["## The job object"], &shown);
     check("## The attempt object", &[], &shown["attempt_history"][0]);
     assert_eq!(keys(&queue.json(&["dlq:show", "1"], 0)), keys(&shown));
+    let explained = queue.json(&["explain", "1"], 0);
+    check("### `explain`", &[], &explained);
+    check("#### A reason", &[], &explained["reasons"][0]);
     let letters = queue.json(&["dlq:list"], 0);
     check("### `dlq:list`", &["## The job object"], &letters[0]);
     check("## The attempt object", &[], &letters[0]["last_attempt"]);

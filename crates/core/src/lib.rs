@@ -6,6 +6,7 @@
 
 mod duration;
 mod executor_setting;
+pub mod explain;
 pub mod gates;
 mod id;
 mod job;

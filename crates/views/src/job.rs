@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use queuectl_core::explain::Code;
 use queuectl_core::json::JsonObject;
 use queuectl_core::{
     BlockedBy, Command, ExecutorName, Job, JobId, NodeId, Origin, QueueName, Settings, State, Timestamp,
@@ -72,6 +73,8 @@ pub struct JobView {
     pub error: Option<String>,
     /// What of its row in the store cannot be read.
     pub unreadable: Option<String>,
+    /// The first reason why it does not run, as `explain` has it, if that was looked up.
+    pub reason: Option<Code>,
 }
 
 impl JobView {
@@ -123,6 +126,7 @@ impl JobView {
             // A job that completed may have failed before.
             error: error.filter(|_| job.state != State::Completed),
             unreadable: job.unreadable,
+            reason: None,
         }
     }
 }
@@ -220,7 +224,7 @@ mod tests {
                 r#""unique":null,"unique_for_ms":null,"#,
                 r#""run_at":"2023-11-14T22:13:20.000Z","node":null,"cancel_requested":false,"#,
                 r#""created_at":"1970-01-01T00:00:00.000Z","updated_at":"1970-01-01T00:00:00.000Z","#,
-                r#""started_at":null,"finished_at":null,"error":"exit status 1","unreadable":null}"#
+                r#""started_at":null,"finished_at":null,"error":"exit status 1","unreadable":null,"reason":null}"#
             )
         );
     }

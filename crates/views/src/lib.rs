@@ -7,6 +7,7 @@
 mod attempt;
 mod change;
 mod database;
+mod explain;
 mod job;
 mod node;
 mod pause;
@@ -21,6 +22,7 @@ pub use change::{AskedView, ChangedView, CountView, EnqueuedView, RetriedView, S
 pub use database::{
     BackupView, CheckView, CompactView, CopyView, InitView, MigrateView, MigrationView, PathView,
 };
+pub use explain::{ExplainView, ReasonView};
 pub use job::{DeadLetterView, JobDetailView, JobView, SourcesView};
 pub use node::{NodeState, NodeView};
 pub use pause::PauseView;

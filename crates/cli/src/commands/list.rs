@@ -3,6 +3,7 @@
 
 use anyhow::Result;
 use clap::Args;
+use queuectl_core::explain::Code;
 use queuectl_core::limits::LIST_ROWS;
 use queuectl_core::{Job, QueueName, State, Timestamp, UnknownState};
 use queuectl_storage::{ListFilter, Page, Position, Store};
@@ -14,6 +15,7 @@ use crate::load;
 use crate::number::whole;
 use crate::output::table::{Cell, Column};
 use crate::output::time::relative;
+use crate::reasons::Reasons;
 use crate::registry::Run;
 
 /// List jobs
@@ -48,12 +50,13 @@ fn state(text: &str) -> Result<StateFilter, UnknownState> {
     text.parse().map(|state| StateFilter(Some(state)))
 }
 
-const COLUMNS: [Column; 6] = [
+const COLUMNS: [Column; 7] = [
     Column::name("ID", 8),
     Column::whole("STATE"),
     Column::name("QUEUE", 7).expendable(1),
     Column::whole("ATTEMPTS").expendable(3),
     Column::whole("WHEN").expendable(2),
+    Column::whole("REASON").expendable(1).if_any(),
     Column::name("COMMAND", 16),
 ];
 
@@ -75,12 +78,15 @@ impl Run for ListArgs {
         let limit = context.output.limit(self.limit, TABLE_ROWS);
         let with_error = context.output.prints_all_fields();
         let mut list = context.output.long_list(&COLUMNS)?;
+        let mut reasons = Looked::default();
         let more = pages(&mut store, filter, limit, |store, job| {
+            let reason = reasons.first(store, &job, now);
             let error = match with_error {
                 true => load::last_error(store, &job)?,
                 false => None,
             };
-            let view = JobView::new(job, error, &settings, self.secrets);
+            let mut view = JobView::new(job, error, &settings, self.secrets);
+            view.reason = reason;
             list.item(&view, || row(&view, now))?;
             Ok(())
         })?;
@@ -93,6 +99,22 @@ impl Run for ListArgs {
     }
 }
 
+/// The reasons of jobs that wait, looked up when the first is met.
+#[derive(Default)]
+pub struct Looked(Option<Option<Reasons>>);
+
+impl Looked {
+    /// Returns the first reason why a job does not run; none if it does or has ended. A role that may not look at nodes or
+    /// pauses goes without.
+    pub fn first(&mut self, store: &mut Store, job: &Job, now: Timestamp) -> Option<Code> {
+        if job.state.is_final() || job.state == State::Processing {
+            return None;
+        }
+        let reasons = self.0.get_or_insert_with(|| Reasons::load(store, now).ok());
+        reasons.as_ref()?.first(job)
+    }
+}
+
 fn row(job: &JobView, now: Timestamp) -> Vec<Cell> {
     vec![
         job.id.as_str().into(),
@@ -100,6 +122,7 @@ fn row(job: &JobView, now: Timestamp) -> Vec<Cell> {
         job.queue.as_str().into(),
         format!("{}/{}", job.attempts, job.max_retries.saturating_add(1)).into(),
         relative(job.run_at.unwrap_or(job.updated_at), now).into(),
+        job.reason.and_then(Code::in_short).unwrap_or_default().into(),
         job.command.as_str().into(),
     ]
 }

@@ -12,6 +12,7 @@ mod confirm;
 mod db;
 mod dlq;
 mod enqueue;
+mod explain;
 mod help;
 mod hold;
 mod init;
@@ -40,6 +41,9 @@ pub static COMMANDS: &[Entry] = &[
     command::<init::InitArgs>("init"),
     command::<list::ListArgs>("list").harmless(),
     command::<show::ShowArgs>("show").harmless(),
+    command::<explain::ExplainArgs>("explain")
+        .aliases(&["why"])
+        .harmless(),
     command::<logs::LogsArgs>("logs").harmless(),
     command::<status::StatusArgs>("status").harmless(),
     command::<wait::WaitArgs>("wait").harmless(),

@@ -8,6 +8,7 @@ use queuectl_core::{Attempt, HIDDEN, Job, JobRef, Origin, Settings, State, Times
 use queuectl_storage::Store;
 use queuectl_views::{AttemptView, JobDetailView, JobView};
 
+use super::list::Looked;
 use crate::context::Context;
 use crate::exit::Exit;
 use crate::load;
@@ -74,16 +75,19 @@ pub fn print(
         true => store.tick_of(job.id)?,
         false => None,
     };
+    let now = store.now()?;
+    let reason = Looked::default().first(store, &job, now);
+    let mut shown = JobView::new(job, error, &settings, secrets);
+    shown.reason = reason;
     let view = JobDetailView {
         schedule: tick.as_ref().map(|tick| tick.schedule.to_string()),
         scheduled_at: tick.map(|tick| tick.at),
-        job: JobView::new(job, error, &settings, secrets),
+        job: shown,
         last_line,
         sources,
         attempt_history: attempts.iter().map(AttemptView::from).collect(),
     };
     // A role that may not read pauses goes without.
-    let now = store.now()?;
     let pauses = load::pauses(store, now).unwrap_or_default();
     let ends = view.job.state.is_final() || view.job.state == State::Processing;
     let paused = pauses.get(view.job.queue.as_str()).filter(|_| !ends);

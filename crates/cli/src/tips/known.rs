@@ -92,7 +92,7 @@ const COMMANDS: &[(&str, &str)] = &[
     ),
     (
         "pause resume suspend unpause worker:pause worker:resume",
-        "a queue cannot be paused; its jobs wait while no node serves it",
+        "`queuectl queue:pause NAME` starts no more jobs of a queue; `queuectl queue:resume NAME` goes on",
     ),
 ];
 

@@ -225,7 +225,7 @@ mod tests {
             (&["dashboard"], "`watch queuectl status`"),
             (&["ui"], "`watch queuectl status`"),
             (&["workers"], "`queuectl worker:list`"),
-            (&["pause"], "cannot be paused"),
+            (&["pause"], "queue:pause NAME"),
             (&["worker", "kill"], "`queuectl worker:stop --help`"),
             (&["worker", "start", "--daemon"], "`--detach`"),
             (&["worker:start", "--background"], "`--detach`"),

@@ -36,6 +36,7 @@ mod docker;
 mod docker_crash;
 #[cfg(unix)]
 mod exactly_once;
+mod explain;
 mod hold;
 #[cfg(unix)]
 mod http;

@@ -17,10 +17,11 @@ use crate::json::{JsonError, check, without_mark};
 use crate::quote::excerpt;
 
 /// Fields that are only printed: how a job fared. A job that was printed is taken as a new one.
-const PRINTED: [&str; 17] = [
+const PRINTED: [&str; 18] = [
     "number",
     "state",
     "blocked_by",
+    "reason",
     "sources",
     "schedule",
     "scheduled_at",

@@ -136,6 +136,9 @@ pub trait Dialect {
     /// What has the jobs of each queue by number, in any state, as the words after `FROM`.
     fn jobs_by_queue(&self) -> &'static str;
 
+    /// Whether the condition of a claim holds for a job at that moment: that of the statements that claim.
+    fn is_claimable(&mut self, job: JobId, moment: Timestamp) -> Result<bool, StoreError>;
+
     /// Has others wait until this transaction has changed the job.
     fn lock_job(&mut self, job: &JobRef) -> Result<(), StoreError>;
 

@@ -6,6 +6,7 @@ pub mod control_requests;
 pub mod copy;
 pub mod cycle;
 pub mod enqueue;
+pub mod explain;
 #[cfg(test)]
 mod flat;
 pub mod heed_clock;

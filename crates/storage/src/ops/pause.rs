@@ -9,6 +9,7 @@ use queuectl_core::limits::PAUSED_QUEUES;
 use queuectl_core::{QueueName, Timestamp};
 
 use super::listing;
+use crate::backend::Db;
 use crate::backend::statements::StorePause;
 use crate::schema::queues;
 use crate::types::nodes::Wake;
@@ -75,20 +76,7 @@ impl Store {
     /// # Errors
     /// [`StoreError::Database`].
     pub fn pauses(&mut self, now: Timestamp) -> Result<BTreeMap<String, Pause>, StoreError> {
-        type Row = (Words, Option<i64>, Option<i64>, MaybeWords, MaybeWords);
-        let rows: Vec<Row> = queues::table
-            .filter(queues::paused_until.gt(now.0))
-            .load(self.conn()?)?;
-        let pauses = rows.into_iter().map(|(name, at, until, by, reason)| {
-            let pause = Pause {
-                at: Timestamp(at.unwrap_or_default()),
-                until: until.filter(|until| *until < ENDLESS).map(Timestamp),
-                by: Option::from(by).unwrap_or_default(),
-                reason: reason.into(),
-            };
-            (name.text, pause)
-        });
-        Ok(pauses.collect())
+        pauses_in(self.conn()?, now)
     }
 
     /// Whether a job of the queue runs, or was claimed to.
@@ -104,4 +92,20 @@ impl Store {
     pub fn ignore_pauses(&mut self) {
         self.backend.ignore_pauses();
     }
+}
+
+/// The pauses that are in force, by queue.
+pub(crate) fn pauses_in(conn: &mut Db, now: Timestamp) -> Result<BTreeMap<String, Pause>, StoreError> {
+    type Row = (Words, Option<i64>, Option<i64>, MaybeWords, MaybeWords);
+    let rows: Vec<Row> = queues::table.filter(queues::paused_until.gt(now.0)).load(conn)?;
+    let pauses = rows.into_iter().map(|(name, at, until, by, reason)| {
+        let pause = Pause {
+            at: Timestamp(at.unwrap_or_default()),
+            until: until.filter(|until| *until < ENDLESS).map(Timestamp),
+            by: Option::from(by).unwrap_or_default(),
+            reason: reason.into(),
+        };
+        (name.text, pause)
+    });
+    Ok(pauses.collect())
 }

@@ -14,15 +14,7 @@ impl Store {
     /// # Errors
     /// [`StoreError::NoSuchJob`].
     pub fn job(&mut self, job: &JobRef) -> Result<Job, StoreError> {
-        let conn = self.conn()?;
-        let found = match job {
-            JobRef::Number(id) => found_jobs!(conn, jobs::id.eq(id.0)),
-            JobRef::Name(name) => found_jobs!(conn, jobs::name.eq(name.as_str())),
-        };
-        let found = found.into_iter().next();
-        found
-            .ok_or_else(|| StoreError::NoSuchJob(job.to_string()))?
-            .read(conn)
+        job_in(self.conn()?, job)
     }
 
     /// The job's ended attempts with what they printed, oldest first.
@@ -79,19 +71,35 @@ impl Store {
     /// # Errors
     /// [`StoreError::Database`].
     pub fn last_attempt(&mut self, job: JobId) -> Result<Option<Attempt>, StoreError> {
-        let conn = self.conn()?;
-        let row: Option<AttemptRow> = attempts::table
-            .filter(attempts::job_id.eq(job.0))
-            .order(attempts::fence.desc())
-            .select(AttemptRow::as_select())
-            .first(conn)
-            .optional()?;
-        row.map(|row| {
-            let number = number_of(conn, &row)?;
-            Ok(row.into_attempt(number, Vec::new(), Vec::new()))
-        })
-        .transpose()
+        last_in(self.conn()?, job)
     }
+}
+
+/// The job of that number or name.
+pub(crate) fn job_in(conn: &mut Db, job: &JobRef) -> Result<Job, StoreError> {
+    let found = match job {
+        JobRef::Number(id) => found_jobs!(conn, jobs::id.eq(id.0)),
+        JobRef::Name(name) => found_jobs!(conn, jobs::name.eq(name.as_str())),
+    };
+    let found = found.into_iter().next();
+    found
+        .ok_or_else(|| StoreError::NoSuchJob(job.to_string()))?
+        .read(conn)
+}
+
+/// The job's newest ended attempt, without its output.
+pub(crate) fn last_in(conn: &mut Db, job: JobId) -> Result<Option<Attempt>, StoreError> {
+    let row: Option<AttemptRow> = attempts::table
+        .filter(attempts::job_id.eq(job.0))
+        .order(attempts::fence.desc())
+        .select(AttemptRow::as_select())
+        .first(conn)
+        .optional()?;
+    row.map(|row| {
+        let number = number_of(conn, &row)?;
+        Ok(row.into_attempt(number, Vec::new(), Vec::new()))
+    })
+    .transpose()
 }
 
 /// All attempts of a job, oldest first, with their numbers over its whole life. Nothing of it is stored, so that it holds

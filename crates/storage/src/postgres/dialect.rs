@@ -2,11 +2,11 @@
 
 use diesel::connection::SimpleConnection;
 use diesel::prelude::*;
-use queuectl_core::{Gates, JobRef, NodeId, State, Timestamp};
+use queuectl_core::{Gates, JobId, JobRef, NodeId, State, Timestamp};
 
 use super::open::number;
 use super::statements::{
-    AddCounts, FoldCounts, FoldCountsOf, InsertPayloads, LockJob, LockNamedJob, RemoveJobs,
+    AddCounts, FoldCounts, FoldCountsOf, InsertPayloads, IsClaimable, LockJob, LockNamedJob, RemoveJobs,
 };
 use super::{insert_keyed, lease};
 use crate::StoreError;
@@ -55,6 +55,12 @@ impl Dialect for PgConnection {
     /// A changed row needs a new entry in every index, so this is beside the payload, which does not change.
     fn jobs_by_queue(&self) -> &'static str {
         "(SELECT queue, job_id AS id FROM payloads) AS jobs"
+    }
+
+    fn is_claimable(&mut self, job: JobId, moment: Timestamp) -> Result<bool, StoreError> {
+        let (moment, id) = (moment.0, job.0);
+        let found: Option<(i64,)> = IsClaimable { moment, id }.get_result(self).optional()?;
+        Ok(found.is_some())
     }
 
     fn lock_job(&mut self, job: &JobRef) -> Result<(), StoreError> {

@@ -14,6 +14,13 @@ macro_rules! paused {
     };
 }
 
+/// The condition of a claim, but for which queues it is from.
+macro_rules! claimable {
+    () => {
+        concat!("state = {pending} AND queue <> ALL ", paused!())
+    };
+}
+
 /// The text of a claim, with which jobs.
 macro_rules! claim {
     ($which:literal) => {
@@ -22,10 +29,10 @@ macro_rules! claim {
              claimed AS (\
              UPDATE jobs SET state = {processing}, attempts = attempts + 1, fence = fence + 1, node_id = ?, started_at = ?, \
              updated_at = ? WHERE jobs.ctid = ANY (ARRAY (\
-             SELECT ctid FROM jobs WHERE state = {pending} AND ",
+             SELECT ctid FROM jobs WHERE ",
+            claimable!(),
+            " AND ",
             $which,
-            " AND queue <> ALL ",
-            paused!(),
             " AND EXISTS (SELECT 1 FROM held) ORDER BY priority DESC, id LIMIT ? \
              FOR UPDATE SKIP LOCKED)) AND jobs.state = {pending} \
              RETURNING jobs.id, attempts, fence, system_failures, coalesce((SELECT payload FROM payloads \
@@ -145,6 +152,11 @@ statements! { Pg, PgConnection;
         )
     }
 
+    /// Whether a claim would take a job, if it comes to it.
+    IsClaimable { moment: i64 as BigInt, id: i64 as BigInt } -> (BigInt,) {
+        concat!("SELECT id FROM jobs WHERE ", claimable!(), " AND id = ?")
+    }
+
     /// Whether a queue other than `default` that is not paused has a job ready. Steps over those of paused queues.
     UnpausedReady { moment: i64 as BigInt } -> (Bool,) {
         concat!(
@@ -209,10 +221,10 @@ statements! { Pg, PgConnection;
         node_id: i64 as BigInt,
         started_at: i64 as BigInt,
         updated_at: i64 as BigInt,
+        moment: i64 as BigInt,
         queue: String as Text,
         least: i32 as Integer,
         most: i32 as Integer,
-        moment: i64 as BigInt,
         limit: i64 as BigInt,
     } -> ClaimedColumns {
         claim!("queue = ? AND priority >= ? AND priority <= ?")
@@ -224,10 +236,10 @@ statements! { Pg, PgConnection;
         node_id: i64 as BigInt,
         started_at: i64 as BigInt,
         updated_at: i64 as BigInt,
+        moment: i64 as BigInt,
         queue: String as Text,
         priority: i32 as Integer,
         id: i64 as BigInt,
-        moment: i64 as BigInt,
         limit: i64 as BigInt,
     } -> ClaimedColumns {
         claim!("queue = ? AND priority = ? AND id > ?")
@@ -239,9 +251,9 @@ statements! { Pg, PgConnection;
         node_id: i64 as BigInt,
         started_at: i64 as BigInt,
         updated_at: i64 as BigInt,
+        moment: i64 as BigInt,
         least: i32 as Integer,
         most: i32 as Integer,
-        moment: i64 as BigInt,
         limit: i64 as BigInt,
     } -> ClaimedColumns {
         claim!("(queue = 'default') IS FALSE AND priority >= ? AND priority <= ?")
@@ -253,9 +265,9 @@ statements! { Pg, PgConnection;
         node_id: i64 as BigInt,
         started_at: i64 as BigInt,
         updated_at: i64 as BigInt,
+        moment: i64 as BigInt,
         priority: i32 as Integer,
         id: i64 as BigInt,
-        moment: i64 as BigInt,
         limit: i64 as BigInt,
     } -> ClaimedColumns {
         claim!("(queue = 'default') IS FALSE AND priority = ? AND id > ?")

@@ -6,11 +6,11 @@ use diesel::connection::SimpleConnection;
 use diesel::prelude::*;
 use diesel::sql_types::BigInt;
 use diesel::sqlite::SqliteConnection;
-use queuectl_core::{Gates, JobRef, NodeId, State, Timestamp};
+use queuectl_core::{Gates, JobId, JobRef, NodeId, State, Timestamp};
 
 use super::insert_keyed;
 use super::inserts::{self, PayloadRow};
-use super::statements::{AddToCount, ForgetEmpty, QueueOf, RemoveJob};
+use super::statements::{AddToCount, ForgetEmpty, IsClaimable, QueueOf, RemoveJob};
 use crate::StoreError;
 use crate::backend::{Begin, Dialect};
 use crate::counts::Deltas;
@@ -42,6 +42,12 @@ impl Dialect for SqliteConnection {
 
     fn jobs_by_queue(&self) -> &'static str {
         "jobs INDEXED BY jobs_queue"
+    }
+
+    fn is_claimable(&mut self, job: JobId, moment: Timestamp) -> Result<bool, StoreError> {
+        let (moment, id) = (moment.0, job.0);
+        let found: Option<(i64,)> = IsClaimable { moment, id }.get_result(self).optional()?;
+        Ok(found.is_some())
     }
 
     fn lock_job(&mut self, _: &JobRef) -> Result<(), StoreError> {

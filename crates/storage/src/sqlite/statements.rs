@@ -14,6 +14,13 @@ macro_rules! paused {
     };
 }
 
+/// The condition of a claim, but for which queues it is from.
+macro_rules! claimable {
+    () => {
+        concat!("state = {pending} AND queue NOT IN ", paused!())
+    };
+}
+
 /// The text of a claim, with which jobs.
 macro_rules! claim {
     ($($which:expr),+) => {
@@ -79,8 +86,13 @@ statements! { Sqlite, SqliteConnection;
 
     /// The jobs that all queues but `default` and those paused would hand out next.
     UnpausedReadyHead { moment: i64 as BigInt, limit: i64 as BigInt } -> (Integer, BigInt) {
-        concat!("SELECT priority, id FROM jobs INDEXED BY others_ready WHERE state = {pending} AND (queue = 'default') IS FALSE \
-                 AND queue NOT IN ", paused!(), " ORDER BY priority DESC, id LIMIT ? + 0")
+        concat!("SELECT priority, id FROM jobs INDEXED BY others_ready WHERE (queue = 'default') IS FALSE AND ",
+                 claimable!(), " ORDER BY priority DESC, id LIMIT ? + 0")
+    }
+
+    /// Whether a claim would take a job, if it comes to it.
+    IsClaimable { moment: i64 as BigInt, id: i64 as BigInt } -> (BigInt,) {
+        concat!("SELECT id FROM jobs WHERE ", claimable!(), " AND id = ?")
     }
 
     /// Claims the next jobs of all queues but `default` and those paused, whose jobs it steps over.
@@ -91,8 +103,8 @@ statements! { Sqlite, SqliteConnection;
         moment: i64 as BigInt,
         limit: i64 as BigInt,
     } -> ClaimedColumns {
-        claim!("SELECT id FROM jobs INDEXED BY others_ready WHERE state = {pending} AND (queue = 'default') IS FALSE \
-                AND queue NOT IN ", paused!(), " ORDER BY priority DESC, id LIMIT ? + 0")
+        claim!("SELECT id FROM jobs INDEXED BY others_ready WHERE (queue = 'default') IS FALSE AND ",
+                claimable!(), " ORDER BY priority DESC, id LIMIT ? + 0")
     }
 
     /// The queues but `default` and those paused that have a job ready, those first whose next job comes first. It hops from

@@ -68,8 +68,12 @@ pub struct Node {
 impl Node {
     /// Whether it takes jobs of that queue, if it lives. One that is stopping finishes only what it has.
     pub fn serves(&self, queue: &str) -> bool {
-        let is_named = || self.queues.iter().any(|name| name == queue);
-        self.stop == StopRequest::None && (self.queues.is_empty() || is_named())
+        self.stop == StopRequest::None && self.is_for(queue)
+    }
+
+    /// Whether that queue is among its queues.
+    pub fn is_for(&self, queue: &str) -> bool {
+        self.queues.is_empty() || self.queues.iter().any(|name| name == queue)
     }
 }
 

@@ -48,9 +48,9 @@ fn hot_statements_use_their_indexes() {
             .unwrap();
         lines.into_iter().map(|line| line.line + "\n").collect()
     };
-    const CLAIM: [&str; 9] = ["1", "1", "1", "1", "'a'", "-9", "9", "7", "5"];
-    const CLAIM_OTHERS: [&str; 8] = ["1", "1", "1", "1", "0", "9", "7", "5"];
-    const CLAIM_BEHIND: [&str; 9] = ["1", "1", "1", "1", "'a'", "0", "7", "7", "5"];
+    const CLAIM: [&str; 9] = ["1", "1", "1", "1", "7", "'a'", "-9", "9", "5"];
+    const CLAIM_OTHERS: [&str; 8] = ["1", "1", "1", "1", "7", "0", "9", "5"];
+    const CLAIM_BEHIND: [&str; 9] = ["1", "1", "1", "1", "7", "'a'", "0", "7", "5"];
     let ids = "'{1,2}'::BIGINT[]";
     for (name, values, index) in [
         ("Outlook", &["FALSE", "FALSE"][..], "jobs_ready"),

@@ -68,6 +68,7 @@ macro_rules! conformance_suite {
             a_pause_ends_by_itself,
             the_order_beside_a_paused_queue_is_that_of_all_others,
             so_many_queues_can_be_paused,
+            what_is_said_of_a_claim_is_what_a_claim_does,
             no_claim_is_under_way_when_a_pause_has_returned,
             settings_are_stored_and_checked,
             queues_have_settings_of_their_own,

@@ -299,3 +299,50 @@ pub fn no_claim_is_under_way_when_a_pause_has_returned(mut temp: TempStore) {
     // The control.
     assert!(claimed_after_pauses(&mut temp, true) > 0);
 }
+
+/// Those who ask why a job does not run are told by the condition of a claim.
+pub fn what_is_said_of_a_claim_is_what_a_claim_does(mut temp: TempStore) {
+    let store = &mut temp.store;
+    let later_job = JobSpec {
+        start: Some(Start::At(later(500))),
+        ..JobSpec::line("later")
+    };
+    let ids = enqueue(
+        store,
+        &[
+            in_queue("default", 0),
+            in_queue("mail", 0),
+            in_queue("mail", 7),
+            in_queue("other", 0),
+            valid(later_job),
+        ],
+    );
+    store.hold(&JobRef::Number(ids[3]), NOW).expect("held");
+    let (node, _guard) = node(store);
+    let claimable = |store: &mut Store, now| -> Vec<JobId> {
+        let facts = |id: &JobId| store.claim_facts(&JobRef::Number(*id), now).expect("facts");
+        let facts: Vec<_> = ids.iter().map(facts).collect();
+        let could = facts.into_iter().filter(|facts| facts.claimable);
+        could.map(|facts| facts.job.id).collect()
+    };
+    let check = |store: &mut Store, queues: &[&str]| {
+        let could = claimable(store, NOW);
+        let of: Vec<String> = could.iter().map(|id| get(store, *id).queue.to_string()).collect();
+        assert_eq!(of, queues);
+        let mut claimed = claimed_from(store, node, &[], NOW);
+        claimed.sort();
+        assert_eq!(claimed, queues);
+    };
+    check(store, &["default", "mail", "mail"]);
+    let facts = store.claim_facts(&JobRef::Number(ids[1]), NOW).expect("facts");
+    assert_eq!((facts.ahead, facts.pause, facts.last), (1, None, None));
+    pause(store, "mail", NOW, Some(later(9000)));
+    check(store, &["default"]);
+    let facts = store.claim_facts(&JobRef::Number(ids[1]), NOW).expect("facts");
+    assert_eq!(facts.pause.expect("a pause").until, Some(later(9000)));
+    assert_eq!(claimable(store, later(9000)).len(), 3);
+    // The control: claims that do not look at pauses do not do what is said.
+    store.ignore_pauses();
+    assert_eq!(claimed_from(store, node, &[], NOW).len(), 3);
+    assert_eq!(claimable(store, NOW), [ids[0]]);
+}

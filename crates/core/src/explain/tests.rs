@@ -1,0 +1,265 @@
+//! Every situation, and what is said of it: words, code, command, and when the job can start. Not that the facts are true:
+//! that is for the tests of the store and of the command.
+
+use super::*;
+use crate::{ExecutorName, Gates, JobId, Payload, QueueName, Waits};
+
+const NOW: Timestamp = Timestamp(100_000_000);
+
+fn at(seconds: i64) -> Timestamp {
+    Timestamp(NOW.0 + seconds * 1000)
+}
+
+fn job(state: State) -> Job {
+    Job {
+        id: JobId(7),
+        name: None,
+        queue: QueueName::as_stored("mail".to_owned()),
+        state,
+        priority: 0,
+        attempts: 0,
+        fence: 0,
+        system_failures: 0,
+        max_retries: None,
+        backoff_base: None,
+        timeout_ms: None,
+        executor: ExecutorName::default(),
+        due_at: None,
+        node: None,
+        cancel_requested: false,
+        created_at: at(-60),
+        updated_at: at(-30),
+        started_at: None,
+        finished_at: None,
+        waits: Waits::NONE,
+        gates: Gates::NONE,
+        payload: Payload::default(),
+        unique: None,
+        unique_for_ms: None,
+        unreadable: None,
+    }
+}
+
+fn node(id: i64, jobs: u64) -> NodeFact {
+    NodeFact {
+        id: NodeId(id),
+        serves: true,
+        stopping: false,
+        slots: 2,
+        jobs,
+    }
+}
+
+fn facts<'a>(job: &'a Job, nodes: &'a [NodeFact]) -> Facts<'a> {
+    Facts {
+        job,
+        now: NOW,
+        pause: None,
+        nodes,
+        last: None,
+        claimable: None,
+        ahead: None,
+    }
+}
+
+/// Each reason as one line: its code, its words, and the command.
+fn lines(facts: &Facts<'_>) -> Vec<String> {
+    let explained = explain(facts);
+    let lines = explained.reasons.iter().map(|reason| {
+        let code = serde_json::json!(reason.code);
+        let command = reason.command.as_deref().unwrap_or("-");
+        format!(
+            "{}: {} [{command}]",
+            code.as_str().unwrap_or_default(),
+            reason.text
+        )
+    });
+    lines.collect()
+}
+
+#[test]
+fn a_job_that_waits_has_its_reason() {
+    let idle = [node(1, 0)];
+    let pending = job(State::Pending);
+    let one = |facts: &Facts<'_>, line: &str, earliest: Option<Timestamp>| {
+        assert_eq!(
+            (lines(facts), explain(facts).earliest_start),
+            (vec![line.to_owned()], earliest)
+        );
+    };
+    one(&facts(&pending, &idle), "ready: it is ready [-]", Some(NOW));
+    let behind = Facts {
+        ahead: Some(3),
+        ..facts(&pending, &idle)
+    };
+    one(
+        &behind,
+        "ready: it is ready; 3 jobs of its queue come first [-]",
+        Some(NOW),
+    );
+
+    let none = "unserved: no node is running [queuectl worker:start --queue mail]";
+    one(&facts(&pending, &[]), none, None);
+    let other = [NodeFact {
+        serves: false,
+        ..node(1, 0)
+    }];
+    let line = "unserved: no node serves queue mail [queuectl worker:start --queue mail]";
+    one(&facts(&pending, &other), line, None);
+    let stopping = [NodeFact {
+        stopping: true,
+        ..node(4, 0)
+    }];
+    let line = "stopping: node 4 is stopping and takes no more jobs [queuectl worker:start --queue mail]";
+    one(&facts(&pending, &stopping), line, None);
+    let full = [node(1, 2), node(2, 9), stopping[0]];
+    let full = Facts {
+        ahead: Some(AHEAD),
+        ..facts(&pending, &full)
+    };
+    let line = "full: nodes 1, 2 are full, with 4 of 4 slots in use; 1000 or more jobs of its queue come first \
+                [queuectl worker:start --queue mail]";
+    one(&full, line, None);
+
+    let scheduled = Job {
+        due_at: Some(at(7200)),
+        ..job(State::Scheduled)
+    };
+    let line = "scheduled: it is scheduled and due in 2 h [-]";
+    one(&facts(&scheduled, &idle), line, Some(at(7200)));
+    let failed = Job {
+        due_at: Some(at(8)),
+        attempts: 3,
+        fence: 3,
+        ..job(State::Failed)
+    };
+    let failed_so = Facts {
+        last: Some((OutcomeKind::Failed, "exit status 1")),
+        ..facts(&failed, &idle)
+    };
+    let line = "retry: attempt 3 failed (exit status 1); the next is due in 8 s [queuectl retry 7]";
+    one(&failed_so, line, Some(at(8)));
+    let no_plugin = Facts {
+        last: Some((OutcomeKind::SystemFailure, "there is no executor 'x'")),
+        ..failed_so
+    };
+    let line = "executor: its executor could not run it (there is no executor 'x'); the next is due in 8 s \
+                [queuectl retry 7]";
+    one(&no_plugin, line, Some(at(8)));
+    let held = Job {
+        waits: Waits::NONE.with(BlockedBy::Held),
+        ..job(State::Blocked)
+    };
+    one(
+        &facts(&held, &idle),
+        "held: it is held [queuectl release 7]",
+        None,
+    );
+    let odd = Facts {
+        claimable: Some(false),
+        ..facts(&pending, &idle)
+    };
+    let line = "unknown: a claim does not take it, for a reason that this version does not know [-]";
+    one(&odd, line, None);
+}
+
+#[test]
+fn every_reason_is_named_in_order_and_the_last_to_go_decides_when_it_can_start() {
+    let pause = PauseFact {
+        since: at(-300),
+        until: Some(at(3600)),
+        by: "ann@host".to_owned(),
+        reason: Some("disk full".to_owned()),
+    };
+    let failed = Job {
+        due_at: Some(at(8)),
+        attempts: 1,
+        fence: 1,
+        ..job(State::Failed)
+    };
+    let idle = [node(1, 2)];
+    let waits = Facts {
+        pause: Some(&pause),
+        ..facts(&failed, &idle)
+    };
+    let all = [
+        "retry: attempt 1 failed; the next is due in 8 s [queuectl retry 7]",
+        "paused: queue mail is paused by ann@host for another 1 h: disk full [queuectl queue:resume mail]",
+    ];
+    assert_eq!(lines(&waits), all, "that the node is full does not matter yet");
+    let explained = explain(&waits);
+    assert_eq!(explained.earliest_start, pause.until);
+    assert_eq!(explained.reasons[1].since, Some(pause.since));
+    let no_node = Facts { nodes: &[], ..waits };
+    assert_eq!(lines(&no_node).len(), 3);
+    assert_eq!(explain(&no_node).earliest_start, None);
+    let held = Job {
+        waits: Waits::NONE
+            .with(BlockedBy::Held)
+            .with(BlockedBy::Limit)
+            .with(BlockedBy::Unique),
+        due_at: Some(at(60)),
+        ..job(State::Blocked)
+    };
+    let codes = |facts: &Facts<'_>| {
+        explain(facts)
+            .reasons
+            .iter()
+            .map(|reason| reason.code)
+            .collect::<Vec<_>>()
+    };
+    let held = Facts { job: &held, ..waits };
+    let order = [
+        Code::Held,
+        Code::Limit,
+        Code::Unique,
+        Code::Scheduled,
+        Code::Paused,
+    ];
+    assert_eq!(codes(&held), order);
+    // A claim that does not take it is explained by any of them.
+    let held = Facts {
+        claimable: Some(false),
+        ..held
+    };
+    assert_eq!(codes(&held), order);
+}
+
+#[test]
+fn a_job_that_does_not_wait_says_what_it_does() {
+    let says = |job: &Job, line: &str| {
+        let pause = PauseFact {
+            since: at(-300),
+            until: None,
+            by: String::new(),
+            reason: None,
+        };
+        let facts = Facts {
+            pause: Some(&pause),
+            last: Some((OutcomeKind::Failed, "exit status 1")),
+            ..facts(job, &[])
+        };
+        assert_eq!(lines(&facts), [line]);
+        assert_eq!(explain(&facts).earliest_start, None);
+    };
+    let mut running = Job {
+        node: Some(NodeId(3)),
+        started_at: Some(at(-5)),
+        ..job(State::Processing)
+    };
+    says(&running, "running: it runs on node 3 [queuectl logs -f 7]");
+    running.cancel_requested = true;
+    says(&running, "cancelling: node 3 is about to stop it [-]");
+    says(
+        &job(State::Completed),
+        "completed: it is completed [queuectl rerun 7]",
+    );
+    says(
+        &job(State::Dead),
+        "dead: it is dead: exit status 1 [queuectl dlq:retry 7]",
+    );
+    says(
+        &job(State::Cancelled),
+        "cancelled: it was cancelled [queuectl retry 7]",
+    );
+}
