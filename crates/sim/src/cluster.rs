@@ -231,7 +231,9 @@ impl Cluster {
                 self.note_executions();
             }
             self.be_on(0);
-            let due = match self.client.any_unfinished(&Queues::All) {
+            let unfinished = self.client.now();
+            let unfinished = unfinished.and_then(|now| self.client.any_unfinished(&Queues::All, now));
+            let due = match unfinished {
                 Ok(false) if self.nodes.iter().all(|member| member.node.jobs_in_hand() == 0) => return steps,
                 Ok(_) => self.client.next_due().ok().flatten(),
                 Err(_) => None,

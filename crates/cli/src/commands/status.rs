@@ -113,7 +113,7 @@ fn print(view: &StatusView, now: Timestamp, page: &mut Page) -> io::Result<()> {
     let total = (view.queues.len() != 1).then(|| row("all", &view.total, String::new(), ""));
     page.table(&columns, queues.chain(total))?;
     for (queue, paused) in &view.paused {
-        page.line(&format!("queue {queue} is {}", pause::in_words(paused, now)))?;
+        page.line(&format!("queue {queue}: {}", pause::in_words(paused, now)))?;
     }
     page.text("")?;
     if view.nodes.is_empty() {

@@ -195,3 +195,29 @@ fn a_queue_has_settings_of_its_own_between_the_jobs_and_those_of_all() {
             .contains("max_retries")
     );
 }
+
+#[test]
+fn a_drain_ends_without_the_jobs_that_only_an_operator_lets_go_on() {
+    let queue = Queue::new();
+    queue.ok(["queue:pause", "mail"]);
+    queue.enqueue(["--queue", "mail", "true"]);
+    queue.enqueue(["--hold", "true"]);
+    let bystander = queue.enqueue(["true"]);
+    let drained = queue.run(["worker:start", "--drain"]);
+    assert_eq!(drained.status, 0, "{}", drained.err);
+    assert!(
+        drained.err.contains("2 jobs are left that cannot start"),
+        "{}",
+        drained.err
+    );
+    queue.wait_state(&bystander, "completed");
+    queue.ok(["queue:resume", "mail"]);
+    let drained = queue.run(["worker:start", "--drain"]);
+    assert!(
+        drained
+            .err
+            .contains("1 job is left that cannot start: it is held"),
+        "{}",
+        drained.err
+    );
+}

@@ -159,7 +159,7 @@ fn questions() -> Vec<Question> {
             format!("looking for work in {name}"),
             Box::new(move |store| {
                 assert!(store.has_work(&queues, NOW).unwrap());
-                assert!(store.any_unfinished(&queues).unwrap());
+                assert!(store.any_unfinished(&queues, NOW).unwrap());
                 assert!(store.any_ended_badly(&queues, NOW).unwrap() || jobs > 0);
             }),
         ));

@@ -8,7 +8,6 @@ use super::listing;
 use crate::backend::Db;
 use crate::states::{ALL, sql};
 use crate::types::cycle::Queues;
-use crate::types::pause::NEVER_PAUSED;
 use crate::types::source::Source;
 use crate::types::text::Words;
 use crate::{Store, StoreError};
@@ -34,14 +33,27 @@ impl Store {
         self.conn()?.snapshot(|conn| read_counts(conn, queue))
     }
 
-    /// Whether any job of these queues has not ended: ready (in a paused queue, too), running, scheduled or waiting for its
-    /// retry.
+    /// Whether a node of these queues still has something to wait for: a job that is ready, runs, is scheduled or waits for its
+    /// retry. What only an operator can let go on does not count: jobs that are held, and those of paused queues unless they
+    /// run.
     ///
     /// # Errors
     /// [`StoreError::Database`].
-    pub fn any_unfinished(&mut self, queues: &Queues) -> Result<bool, StoreError> {
-        if self.backend.has_ready(queues, NEVER_PAUSED)? {
+    pub fn any_unfinished(&mut self, queues: &Queues, now: Timestamp) -> Result<bool, StoreError> {
+        if self.backend.has_ready(queues, now)? {
             return Ok(true);
+        }
+        let paused = self.pauses(now)?;
+        if !paused.is_empty() {
+            let is_waiting = |count: &QueueCount| match count.state {
+                State::Processing => true,
+                State::Scheduled | State::Failed => !paused.contains_key(&count.queue),
+                _ => false,
+            };
+            let counts = self.counts(None)?;
+            return Ok(counts
+                .iter()
+                .any(|count| queues.include(&count.queue) && is_waiting(count)));
         }
         match queues {
             Queues::All => Ok(self.next_due()?.is_some() || listing::any_running(self.conn()?, None)?),

@@ -22,6 +22,14 @@ pub enum Queues {
 }
 
 impl Queues {
+    /// Whether a queue is one of them.
+    pub fn include(&self, queue: &str) -> bool {
+        match self {
+            Queues::All => true,
+            Queues::Only(names) => names.iter().any(|name| name.as_str() == queue),
+        }
+    }
+
     /// As a node's row has it: a JSON array of names, empty for all.
     pub(crate) fn to_stored(&self) -> String {
         let names: &[QueueName] = match self {

@@ -127,7 +127,7 @@ fn questions() -> Vec<Question> {
                     now,
                 };
                 assert_eq!(store.cycle(&cycle).unwrap().claimed.len(), jobs);
-                assert!(store.any_unfinished(&queues).unwrap());
+                assert!(store.any_unfinished(&queues, now).unwrap());
                 assert!(store.any_ended_badly(&queues, Timestamp(1)).unwrap());
             }),
         ));

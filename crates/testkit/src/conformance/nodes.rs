@@ -88,7 +88,7 @@ pub fn counts_and_drain_questions(mut temp: TempStore) {
     let store = &mut temp.store;
     let (dead, _, _guard) = dead_job(store);
     let mail = "mail".parse().expect("a queue");
-    assert!(!store.any_unfinished(&Queues::All).expect("an answer"));
+    assert!(!store.any_unfinished(&Queues::All, NOW).expect("an answer"));
     assert!(store.any_ended_badly(&Queues::All, NOW).expect("an answer"));
     assert!(!store.any_ended_badly(&Queues::All, later(1)).expect("an answer"));
     assert!(
@@ -97,7 +97,7 @@ pub fn counts_and_drain_questions(mut temp: TempStore) {
             .expect("an answer")
     );
     let waiting = enqueue(store, &[job("a"), job("b")]);
-    assert!(store.any_unfinished(&Queues::All).expect("an answer"));
+    assert!(store.any_unfinished(&Queues::All, NOW).expect("an answer"));
     let counts: Vec<(State, u64)> = store
         .counts(None)
         .expect("counts")

@@ -153,7 +153,7 @@ pub fn scheduled_jobs_wait_for_their_time(mut temp: TempStore) {
         (State::Scheduled, State::Pending)
     );
     assert_eq!(store.next_due().expect("an answer"), Some(later(500)));
-    assert!(store.any_unfinished(&Queues::All).expect("an answer"));
+    assert!(store.any_unfinished(&Queues::All, NOW).expect("an answer"));
     let (node, _guard) = node(store);
     assert_eq!(turn(store, node, &[], 9, later(499)).claimed.len(), 1);
     assert_eq!(turn(store, node, &[], 9, later(500)).claimed.len(), 1);

@@ -65,6 +65,8 @@ pub enum NodeEnd {
     Drained {
         /// Whether no job of its queues ended dead or cancelled meanwhile.
         all_completed: bool,
+        /// How many jobs of its queues have not ended and can start only when an operator lets them.
+        left: u64,
     },
 }
 

@@ -16,6 +16,7 @@ use super::{detach, trust};
 use crate::context::Context;
 use crate::exit::{Exit, Usage};
 use crate::number::whole;
+use crate::output::diagnostics;
 use crate::registry::Run;
 use crate::stderr;
 
@@ -24,6 +25,8 @@ use crate::stderr;
 #[command(after_help = "\
 At the first SIGINT (Ctrl-C) or SIGTERM the node starts no more jobs and lets running ones finish within the setting \
 shutdown_grace. At the second it stops them. Jobs that were cut off go back to the queue without losing an attempt.
+
+A drain does not wait for jobs that are held or whose queue is paused.
 
 Exit status with --drain: 0 if every job completed, 1 if one ended dead or cancelled.")]
 pub struct StartArgs {
@@ -88,10 +91,26 @@ impl Run for StartArgs {
             }
         })?;
         Ok(match end {
-            NodeEnd::Stopped | NodeEnd::Drained { all_completed: true } => Exit::OK,
-            NodeEnd::Drained { all_completed: false } => Exit::NEGATIVE,
+            NodeEnd::Stopped => Exit::OK,
+            NodeEnd::Drained { all_completed, left } => {
+                note_left(left);
+                if all_completed { Exit::OK } else { Exit::NEGATIVE }
+            }
         })
     }
+}
+
+/// Says that a drain left jobs, which only an operator can let go on.
+fn note_left(jobs: u64) {
+    let left = match jobs {
+        0 => return,
+        1 => "1 job is left that cannot start: it is held, waits for such a job, or its queue is paused"
+            .to_owned(),
+        _ => format!(
+            "{jobs} jobs are left that cannot start: they are held, wait for such jobs, or their queue is paused"
+        ),
+    };
+    diagnostics::note(&format!("{left}; see `queuectl status`"));
 }
 
 /// Returns the arguments that make this binary a worker process.

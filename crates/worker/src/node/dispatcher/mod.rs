@@ -387,19 +387,25 @@ impl Dispatcher {
             return Ok(None);
         }
         match self.all_ended() {
-            Ok(all_completed) => Ok(all_completed.map(|all_completed| NodeEnd::Drained { all_completed })),
+            Ok(end) => Ok(end),
             Err(error) => self.store_failed(error).map(|()| None),
         }
     }
 
-    /// Whether no job of the node's queues is left, and none ended badly meanwhile.
-    fn all_ended(&mut self) -> Result<Option<bool>, StoreError> {
+    /// How the node ends, if no job of its queues is left to wait for.
+    fn all_ended(&mut self) -> Result<Option<NodeEnd>, StoreError> {
         let queues = &self.options.queues;
-        if self.store.any_unfinished(queues)? {
+        let now = self.store.now()?;
+        if self.store.any_unfinished(queues, now)? {
             return Ok(None);
         }
-        let any_bad = self.store.any_ended_badly(queues, self.started_at)?;
-        Ok(Some(!any_bad))
+        let all_completed = !self.store.any_ended_badly(queues, self.started_at)?;
+        let counts = self.store.counts(None)?.into_iter();
+        let left = counts.filter(|count| queues.include(&count.queue) && !count.state.is_final());
+        Ok(Some(NodeEnd::Drained {
+            all_completed,
+            left: left.map(|count| count.jobs).sum(),
+        }))
     }
 }
 
