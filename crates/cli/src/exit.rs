@@ -180,10 +180,13 @@ fn classify_store(error: &StoreError) -> Exit {
         | StoreError::NoFile
         | StoreError::NotWithin(_)
         | StoreError::BadSchedule { .. }
+        | StoreError::Cycle { .. }
+        | StoreError::TooManyDependants { .. }
         | StoreError::LongPath { .. } => Exit::USAGE,
-        StoreError::NoSuchJob(_) | StoreError::NoSuchNode(_) | StoreError::NoSuchSchedule(_) => {
-            Exit::NOT_FOUND
-        }
+        StoreError::NoSuchJob(_)
+        | StoreError::NoSuchParent { .. }
+        | StoreError::NoSuchNode(_)
+        | StoreError::NoSuchSchedule(_) => Exit::NOT_FOUND,
         StoreError::NameTaken { .. }
         | StoreError::KeyTaken { .. }
         | StoreError::KeyHeld { .. }

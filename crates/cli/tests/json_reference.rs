@@ -162,6 +162,10 @@ fn the_page_names_exactly_the_fields_that_are_printed() {
     let shown = queue.json(&["show", "1"], 0);
     check("### `show` and `dlq:show`", &["## The job object"], &shown);
     check("## The attempt object", &[], &shown["attempt_history"][0]);
+    queue.json(&["enqueue", "--id", "later", "--after", "1:any", "exit 0"], 0);
+    let shown_again = queue.json(&["show", "later"], 0);
+    check("## The relative object", &[], &shown_again["parents"][0]);
+    queue.json(&["cancel", "later"], 0);
     assert_eq!(keys(&queue.json(&["dlq:show", "1"], 0)), keys(&shown));
     let explained = queue.json(&["explain", "1"], 0);
     check("### `explain`", &[], &explained);
@@ -172,7 +176,7 @@ fn the_page_names_exactly_the_fields_that_are_printed() {
     let logs = queue.json(&["logs", "1"], 0);
     check("### `logs`", &["## The attempt object"], &logs);
 
-    let heading = "### `cancel`, `retry`, `dlq:retry JOB...` and `dlq:purge JOB...`";
+    let heading = "### `cancel`, `retry`, `hold`, `release`, `dlq:retry JOB...` and `dlq:purge JOB...`";
     check(heading, &[], &queue.json(&["retry", "1"], 0));
     check(heading, &[], &queue.json(&["cancel", "1"], 0));
     check(

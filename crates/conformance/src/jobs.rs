@@ -151,6 +151,7 @@ impl<'a> Fixture<'a> {
             queue: "default".to_owned(),
             executor: self.options.executor.clone(),
             payload,
+            parents: None,
             timeout: None,
             kill_grace: GRACE,
             leftovers: Leftovers::Kill,

@@ -132,6 +132,12 @@ impl Gates {
         self.0 & gates.0 != 0
     }
 
+    /// These gates without those.
+    #[must_use]
+    pub const fn without(self, gates: Gates) -> Gates {
+        Gates(self.0 & !gates.0)
+    }
+
     /// These gates and those.
     #[must_use]
     pub const fn with(self, gates: Gates) -> Gates {

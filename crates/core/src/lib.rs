@@ -29,7 +29,10 @@ pub use duration::{parse_duration, show_rough, show_short, show_time, whole_ms};
 pub use executor_setting::{ExecutorSetting, ExecutorSettingError};
 pub use gates::{BlockedBy, Gates, Waits};
 pub use id::{ExecutorName, IdError, JobId, JobName, JobRef, NodeId, OwnerName, QueueName, ScheduleName};
-pub use job::{Command, FIELDS, Field, Form, Job, JobError, JobSpec, Payload, Shown, Start, ValidJob};
+pub use job::{
+    After, Command, Condition, FIELDS, Field, Form, Job, JobError, JobSpec, Payload, Shown, Start, Unmet,
+    UnmetParent, ValidJob, find_cycle,
+};
 pub use outcome::{Advice, Attempt, Outcome, OutcomeKind, Output};
 pub use queue_setting::{Origin, QueueSetting};
 pub use quote::{excerpt, quote_argv};

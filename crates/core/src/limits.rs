@@ -75,6 +75,14 @@ pub const LIST_ROWS: Whole = Whole {
     min: 1,
     max: 1_000_000,
 };
+/// Jobs that one job may wait for.
+pub const PARENTS: usize = 1000;
+/// Jobs that may wait for one job. All of them are settled by the transaction that ends it.
+pub const DEPENDANTS: usize = 10_000;
+/// Jobs of a file in which some wait for others, all of which are stored by one transaction.
+pub const GRAPH_JOBS: usize = 100_000;
+/// Their payloads together, in bytes.
+pub const GRAPH_BYTES: usize = 256 * 1024 * 1024;
 /// Jobs stored by one transaction of a bulk enqueue.
 pub const ENQUEUE_BATCH: usize = 1000;
 /// Most schedules of one queue's store.

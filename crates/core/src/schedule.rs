@@ -194,6 +194,8 @@ pub fn template_fault(job: &JobSpec) -> Option<&'static str> {
         Some("its jobs cannot all have the same id; leave --id out")
     } else if job.start.is_some() {
         Some("the schedule says when its jobs start; leave --delay and --run-at out, --jitter spreads them")
+    } else if !job.after.is_empty() {
+        Some("a schedule makes jobs at its times, whatever other jobs do; leave --after out")
     } else {
         None
     }

@@ -130,6 +130,7 @@ mod unix {
             attempt: 1,
             queue: "default".to_owned(),
             executor: "shell".parse()?,
+            parents: None,
             payload: format!(r#"{{"command":"true","payload":{payload}}}"#),
             timeout: Some(Duration::from_secs(60)),
             kill_grace: Duration::from_secs(5),

@@ -34,6 +34,8 @@ pub struct Run {
     pub executor: ExecutorName,
     /// The stored payload: a JSON object.
     pub payload: String,
+    /// The numbers of the jobs that it waited for, separated by commas.
+    pub parents: Option<String>,
     /// Longest it may run, counted from its start.
     pub timeout: Option<Duration>,
     /// How long a stopped process may take before it is killed.

@@ -135,6 +135,10 @@ impl CommandBuilder {
             .env("QUEUECTL_FENCE", run.key.fence.to_string())
             .env("QUEUECTL_QUEUE", &run.queue)
             .env("QUEUECTL_COOKIE", &self.cookie);
+        match &run.parents {
+            Some(parents) => command.env("QUEUECTL_PARENTS", parents),
+            None => command.env_remove("QUEUECTL_PARENTS"),
+        };
         let stdin = request.stdin.as_deref().filter(|bytes| !bytes.is_empty());
         let stdin = stdin.map(nameless_file).transpose();
         let stdin = stdin.map_err(|error| no_temporary_file("the standard input", &error))?;
@@ -305,6 +309,7 @@ mod tests {
             queue: "q".to_owned(),
             executor: queuectl_core::ExecutorName::default(),
             payload: String::new(),
+            parents: None,
             timeout: None,
             kill_grace: std::time::Duration::ZERO,
             leftovers: queuectl_core::settings::Leftovers::Kill,

@@ -3,7 +3,7 @@
 use std::io;
 use std::path::PathBuf;
 
-use queuectl_core::limits::SCHEDULES;
+use queuectl_core::limits::{DEPENDANTS, SCHEDULES};
 use queuectl_core::{Refused, State, Timestamp};
 
 /// Why the database could not do what it was asked. These can pass: the caller may try again later.
@@ -293,6 +293,26 @@ pub enum StoreError {
         name: String,
         /// Which of the jobs handed over had it, from 0.
         index: usize,
+    },
+    /// A job is to wait for one that there is not.
+    #[error("there is no job '{parent}' to wait for; `queuectl list` shows the jobs there are")]
+    NoSuchParent {
+        /// The job, as it was named.
+        parent: String,
+        /// Which of the jobs handed over is to wait for it, from 0.
+        index: usize,
+    },
+    /// Jobs that wait for each other.
+    #[error("jobs must not wait for each other: {}", path.join(" -> "))]
+    Cycle {
+        /// Their ids; the last is the first again.
+        path: Vec<String>,
+    },
+    /// More jobs than may wait for one.
+    #[error("too many jobs wait for job '{parent}'; at most {DEPENDANTS} can")]
+    TooManyDependants {
+        /// The job, as it was named.
+        parent: String,
     },
     /// The functions that store a job in the caller's transaction cannot do it.
     #[error(

@@ -45,6 +45,7 @@ pub use location::{Location, PostgresLocation, harmless};
 pub use migrations::Migration;
 pub use ops::cancel::Cancelled;
 pub use ops::copy::Copied;
+pub use ops::edges::Relative;
 pub use ops::explain::ClaimFacts;
 pub use ops::hold::Released;
 pub use ops::list::Page;

@@ -8,13 +8,13 @@ use diesel::sql_types::{BigInt, Nullable, Text};
 use queuectl_core::limits::PAYLOAD_BYTES;
 use queuectl_core::{
     Attempt, ExecutorName, Gates, Job, JobId, JobName, NodeId, Outcome, OutcomeKind, Output, QueueName,
-    Settings, State, Timestamp, UniqueKey, Waits,
+    Settings, State, Timestamp, UniqueKey, UnmetParent, Waits,
 };
 
 use crate::StoreError;
 use crate::backend::Db;
 use crate::columns::given;
-use crate::schema::{NUMBER_KEY, attempts, jobs, nodes, payloads, settings};
+use crate::schema::{NUMBER_KEY, attempts, edges, jobs, nodes, payloads, settings};
 use crate::types::nodes::{Node, stop_request};
 use crate::types::readable::{count, fault};
 use crate::types::text::{MaybeWords, Words};
@@ -43,6 +43,7 @@ macro_rules! job_row {
             pub waits: i32,
             pub resume_at: Option<i64>,
             pub follows: Option<i64>,
+            pub unmet: Option<i64>,
         }
     };
 }
@@ -77,8 +78,27 @@ impl FoundJob {
                 .optional()?,
             payload => payload,
         };
-        Ok(self.row.into_job(payload))
+        let unmet = self.row.unmet.map(|parent| (self.row.id, parent));
+        let mut job = self.row.into_job(payload);
+        if let Some(edge) = unmet {
+            job.unmet = unmet_parent(conn, edge)?;
+        }
+        Ok(job)
     }
+}
+
+/// The job for which another was cancelled or held.
+fn unmet_parent(conn: &mut Db, (child, parent): (i64, i64)) -> Result<Option<UnmetParent>, StoreError> {
+    let ended: Option<Option<i16>> = edges::table
+        .find((child, parent))
+        .select(edges::outcome)
+        .first(conn)
+        .optional()?;
+    let state = ended.flatten().and_then(State::from_code);
+    Ok(state.map(|state| UnmetParent {
+        id: JobId(parent),
+        state,
+    }))
 }
 
 /// Finds jobs by a condition.
@@ -155,6 +175,7 @@ impl JobRow {
             finished_at: self.finished_at.map(Timestamp),
             waits: Waits::from_code(self.waits),
             gates: Gates::from_code(self.gates),
+            unmet: None,
             payload: read.unwrap_or_default(),
             unreadable,
         }

@@ -28,6 +28,17 @@ diesel::table! {
         unique_key -> Nullable<Text>,
         unique_ms -> Nullable<BigInt>,
         follows -> Nullable<BigInt>,
+        unmet -> Nullable<BigInt>,
+    }
+}
+
+diesel::table! {
+    edges (child, parent) {
+        child -> BigInt,
+        parent -> BigInt,
+        condition -> SmallInt,
+        unmet -> SmallInt,
+        outcome -> Nullable<SmallInt>,
     }
 }
 

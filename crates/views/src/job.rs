@@ -6,7 +6,7 @@ use queuectl_core::explain::Code;
 use queuectl_core::json::JsonObject;
 use queuectl_core::{
     BlockedBy, Command, ExecutorName, Job, JobId, NodeId, Origin, QueueName, Settings, State, Timestamp,
-    UniqueKey,
+    UniqueKey, UnmetParent,
 };
 use serde::Serialize;
 
@@ -29,6 +29,8 @@ pub struct JobView {
     pub state: State,
     /// What a blocked job waits for first.
     pub blocked_by: Option<BlockedBy>,
+    /// The job for which it was cancelled or held, because that did not end as it needs it.
+    pub unmet_by: Option<UnmetView>,
     /// Higher runs first.
     pub priority: i32,
     /// Attempts since it was enqueued or last retried by hand.
@@ -103,6 +105,7 @@ impl JobView {
             queue: job.queue,
             state: job.state,
             blocked_by: job.waits.first(),
+            unmet_by: job.unmet.map(UnmetView::from),
             priority: job.priority,
             attempts: job.attempts,
             max_retries: job.max_retries.unwrap_or(settings.max_retries),
@@ -131,6 +134,39 @@ impl JobView {
     }
 }
 
+/// The job for which another was cancelled or held.
+#[derive(Debug, Clone, Copy, Serialize)]
+pub struct UnmetView {
+    /// Its number.
+    pub number: JobId,
+    /// The state in which it ended.
+    pub state: State,
+}
+
+impl From<UnmetParent> for UnmetView {
+    fn from(parent: UnmetParent) -> UnmetView {
+        UnmetView {
+            number: parent.id,
+            state: parent.state,
+        }
+    }
+}
+
+/// A job that another waits for, or that waits for another.
+#[derive(Debug, Clone, Serialize)]
+pub struct RelativeView {
+    /// The id the user chose, else the number as text.
+    pub id: String,
+    /// The number that the queue gave.
+    pub number: JobId,
+    /// How the parent has to end: `ok`, `failed` or `any`.
+    pub condition: &'static str,
+    /// Its state; of a parent that was removed, the one in which it ended.
+    pub state: Option<State>,
+    /// Whether the parent ended so; null while it has not ended.
+    pub met: Option<bool>,
+}
+
 /// A job with its ended attempts.
 #[derive(Debug, Serialize)]
 pub struct JobDetailView {
@@ -145,6 +181,10 @@ pub struct JobDetailView {
     pub last_line: Option<String>,
     /// Where `max_retries`, `backoff_base` and `timeout_ms` come from.
     pub sources: SourcesView,
+    /// The jobs that it waits for, or waited.
+    pub parents: Vec<RelativeView>,
+    /// The jobs that wait for it, or waited.
+    pub dependants: Vec<RelativeView>,
     /// Its ended attempts, oldest first.
     pub attempt_history: Vec<AttemptView>,
 }
@@ -202,6 +242,7 @@ mod tests {
             finished_at: None,
             waits: queuectl_core::Waits::NONE,
             gates: queuectl_core::Gates::NONE,
+            unmet: None,
             payload: Payload {
                 command: Some(Command::Argv(vec!["echo".into(), "a b".into()])),
                 ..Payload::default()
@@ -219,7 +260,7 @@ mod tests {
             json,
             concat!(
                 r#"{"id":"7","number":7,"command":"echo 'a b'","argv":["echo","a b"],"queue":"default","#,
-                r#""state":"failed","blocked_by":null,"priority":0,"attempts":1,"max_retries":4,"backoff_base":2.0,"#,
+                r#""state":"failed","blocked_by":null,"unmet_by":null,"priority":0,"attempts":1,"max_retries":4,"backoff_base":2.0,"#,
                 r#""timeout_ms":604800000,"executor":"shell","env":{},"cwd":null,"stdin":null,"payload":null,"hidden":[],"#,
                 r#""unique":null,"unique_for_ms":null,"#,
                 r#""run_at":"2023-11-14T22:13:20.000Z","node":null,"cancel_requested":false,"#,

@@ -23,7 +23,7 @@ pub use database::{
     BackupView, CheckView, CompactView, CopyView, InitView, MigrateView, MigrationView, PathView,
 };
 pub use explain::{ExplainView, ReasonView};
-pub use job::{DeadLetterView, JobDetailView, JobView, SourcesView};
+pub use job::{DeadLetterView, JobDetailView, JobView, RelativeView, SourcesView, UnmetView};
 pub use node::{NodeState, NodeView};
 pub use pause::PauseView;
 pub use plugin::{InstalledView, PluginCaseView, PluginCheckView, PluginInfoView, PluginRunView, PluginView};

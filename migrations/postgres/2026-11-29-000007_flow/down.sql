@@ -1,6 +1,7 @@
 DROP TABLE ticks;
 DROP TABLE schedules;
 DROP TABLE queues;
+DROP TABLE edges;
 -- Unique jobs
 DROP INDEX jobs_unique_for;
 DROP INDEX jobs_successor;
@@ -15,6 +16,7 @@ UPDATE counts SET state = 1 WHERE state = 0;
 DROP INDEX all_blocked;
 DROP INDEX jobs_blocked;
 ALTER TABLE jobs
+    DROP COLUMN unmet,
     DROP COLUMN resume_at,
     DROP COLUMN waits,
     DROP COLUMN gates,

@@ -11,9 +11,24 @@ ALTER TABLE jobs
     -- A bit mask of what blocks the job (`core::Waits`); 0 unless it is blocked.
     ADD COLUMN waits INTEGER NOT NULL DEFAULT 0,
     -- When a blocked job is due once nothing blocks it.
-    ADD COLUMN resume_at BIGINT;
+    ADD COLUMN resume_at BIGINT,
+    -- The job for which this one was cancelled or held, because it did not end as this one needs it.
+    ADD COLUMN unmet BIGINT;
 CREATE INDEX jobs_blocked ON jobs (queue, id) WHERE state = 0;
 CREATE INDEX all_blocked ON jobs (id) WHERE state = 0;
+
+-- Dependencies
+--
+-- Which jobs wait for which. An edge outlives its parent, and goes with its child.
+CREATE TABLE edges (
+    child     BIGINT   NOT NULL,
+    parent    BIGINT   NOT NULL,
+    condition SMALLINT NOT NULL CHECK (condition BETWEEN 1 AND 3), -- 1 completed, 2 dead or cancelled, 3 either
+    unmet     SMALLINT NOT NULL CHECK (unmet BETWEEN 1 AND 3),     -- otherwise the child is 1 cancelled, 2 held, 3 run
+    outcome   SMALLINT CHECK (outcome BETWEEN 5 AND 7),            -- the state in which the parent ended
+    PRIMARY KEY (child, parent)
+);
+CREATE INDEX edges_parent ON edges (parent, child);
 
 -- Queues
 --

@@ -1,6 +1,7 @@
 DROP TABLE ticks;
 DROP TABLE schedules;
 DROP TABLE queues;
+DROP TABLE edges;
 -- Unique jobs
 DROP INDEX jobs_unique_for;
 DROP INDEX jobs_successor;
@@ -16,6 +17,7 @@ INSERT INTO counts (queue, state, jobs) SELECT queue, 1, jobs FROM counts WHERE 
 DELETE FROM counts WHERE state = 0;
 DROP INDEX all_blocked;
 DROP INDEX jobs_blocked;
+ALTER TABLE jobs DROP COLUMN unmet;
 ALTER TABLE jobs DROP COLUMN resume_at;
 ALTER TABLE jobs DROP COLUMN waits;
 ALTER TABLE jobs DROP COLUMN gates;

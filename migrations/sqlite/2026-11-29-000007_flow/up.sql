@@ -7,6 +7,7 @@
 -- - gates: a bit mask of what has to be looked at when the job ends or starts (`core::Gates`); 0 for a plain job
 -- - waits: a bit mask of what blocks the job (`core::Waits`); 0 unless it is blocked
 -- - resume_at: when a blocked job is due once nothing blocks it
+-- - unmet: the job for which this one was cancelled or held, because it did not end as this one needs it
 PRAGMA writable_schema = ON;
 UPDATE sqlite_schema SET sql = replace(sql, 'CHECK (state BETWEEN 1 AND 7)', 'CHECK (state BETWEEN 0 AND 7)')
 WHERE type = 'table' AND name = 'jobs';
@@ -15,8 +16,25 @@ PRAGMA writable_schema = RESET;
 ALTER TABLE jobs ADD COLUMN gates INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE jobs ADD COLUMN waits INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE jobs ADD COLUMN resume_at INTEGER;
+ALTER TABLE jobs ADD COLUMN unmet INTEGER;
 CREATE INDEX jobs_blocked ON jobs (queue) WHERE state = 0;
 CREATE INDEX all_blocked ON jobs (state) WHERE state = 0;
+
+-- Dependencies
+--
+-- Which jobs wait for which. An edge outlives its parent, and goes with its child.
+-- - condition: 1 completed, 2 dead or cancelled, 3 either
+-- - unmet: what becomes of the child otherwise: 1 cancelled, 2 held, 3 it runs
+-- - outcome: the state in which the parent ended; NULL until then
+CREATE TABLE edges (
+    child     INTEGER NOT NULL,
+    parent    INTEGER NOT NULL,
+    condition INTEGER NOT NULL CHECK (condition BETWEEN 1 AND 3),
+    unmet     INTEGER NOT NULL CHECK (unmet BETWEEN 1 AND 3),
+    outcome   INTEGER CHECK (outcome BETWEEN 5 AND 7),
+    PRIMARY KEY (child, parent)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX edges_parent ON edges (parent, child);
 
 -- Queues
 --

@@ -1,6 +1,7 @@
 //! `enqueue`: storing one job, or many from a file.
 
 mod bulk;
+mod graph;
 mod ignored;
 pub mod options;
 mod schema;
@@ -64,7 +65,8 @@ fn examples() -> String {
 
 const EXAMPLES: &str = "\
 With --from and arrays, jobs are stored in batches of 1000, each completely or not at all. Bad jobs are named and \
-their batch is not stored; earlier batches stay, and the last message says where to continue. The output of `list \
+their batch is not stored; earlier batches stay, and the last message says where to continue. If a job has \
+\"after\", all jobs are stored together or not at all; it may name jobs of the same file by their ids. The output of `list \
 --json` can be stored in another queue: the jobs are new, and their states and times are ignored.
 
 Examples:

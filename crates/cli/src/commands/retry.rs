@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 use clap::Args;
-use queuectl_core::JobRef;
+use queuectl_core::{JobRef, State};
 use queuectl_storage::Only;
 
 use super::batch::for_each_job;
@@ -23,8 +23,12 @@ impl Run for RetryArgs {
         let mut store = context.open()?;
         for_each_job(&self.jobs, context, |job| {
             let now = store.now()?;
-            store.retry(job, &Only::default(), now)?;
-            Ok("pending")
+            let id = store.retry(job, &Only::default(), now)?;
+            // It may wait for a job that was retried, too.
+            Ok(match store.job(&JobRef::Number(id))?.state {
+                State::Blocked => "blocked (dependency)",
+                _ => "pending",
+            })
         })
     }
 }

@@ -5,8 +5,8 @@ use std::time::Duration;
 use anyhow::Result;
 use clap::Args;
 use queuectl_core::{Attempt, HIDDEN, Job, JobRef, Origin, Settings, State, Timestamp, show_short};
-use queuectl_storage::Store;
-use queuectl_views::{AttemptView, JobDetailView, JobView};
+use queuectl_storage::{Relative, Store};
+use queuectl_views::{AttemptView, JobDetailView, JobView, RelativeView};
 
 use super::list::Looked;
 use crate::context::Context;
@@ -38,6 +38,20 @@ const ATTEMPTS: [Column; 9] = [
     Column::whole("WORKER").expendable(5),
     Column::whole("OUTPUT").expendable(3),
     Column::sentence("REASON", 16),
+];
+
+const PARENTS: [Column; 4] = [
+    Column::name("WAITS FOR", 8),
+    Column::whole("STATE"),
+    Column::whole("CONDITION"),
+    Column::whole("MET"),
+];
+
+const DEPENDANTS: [Column; 4] = [
+    Column::name("WAITED FOR BY", 8),
+    Column::whole("STATE"),
+    Column::whole("CONDITION"),
+    Column::whole("MET"),
 ];
 
 impl Run for ShowArgs {
@@ -75,6 +89,8 @@ pub fn print(
         true => store.tick_of(job.id)?,
         false => None,
     };
+    let parents: Vec<RelativeView> = store.parents(job.id)?.into_iter().map(relative).collect();
+    let dependants: Vec<RelativeView> = store.dependants(job.id)?.into_iter().map(relative).collect();
     let now = store.now()?;
     let reason = Looked::default().first(store, &job, now);
     let mut shown = JobView::new(job, error, &settings, secrets);
@@ -85,6 +101,8 @@ pub fn print(
         job: shown,
         last_line,
         sources,
+        parents,
+        dependants,
         attempt_history: attempts.iter().map(AttemptView::from).collect(),
     };
     // A role that may not read pauses goes without.
@@ -101,6 +119,14 @@ pub fn print(
                 page.field("", &pause::in_words(paused, now))?;
             }
         }
+        if !view.parents.is_empty() {
+            page.text("")?;
+            page.table(&PARENTS, view.parents.iter().map(relative_row))?;
+        }
+        if !view.dependants.is_empty() {
+            page.text("")?;
+            page.table(&DEPENDANTS, view.dependants.iter().map(relative_row))?;
+        }
         if attempts.is_empty() {
             return Ok(());
         }
@@ -108,6 +134,27 @@ pub fn print(
         page.table(&ATTEMPTS, attempts.iter().map(row))
     })?;
     Ok(())
+}
+
+/// Returns the view of a job that another waits for, or that waits for another.
+fn relative(found: Relative) -> RelativeView {
+    RelativeView {
+        id: found.name.unwrap_or_else(|| found.id.to_string()),
+        number: found.id,
+        condition: found.condition.name(),
+        state: found.state,
+        met: found.is_met,
+    }
+}
+
+fn relative_row(view: &RelativeView) -> Vec<String> {
+    let met = match view.met {
+        Some(true) => "yes",
+        Some(false) => "no",
+        None => "not yet",
+    };
+    let state = view.state.map_or("removed", State::name);
+    [&view.id, state, view.condition, met].map(str::to_owned).into()
 }
 
 fn row(attempt: &Attempt) -> Vec<String> {
@@ -160,6 +207,11 @@ fn fields(
         ("job", Some(id)),
         ("state", Some(view.state.to_string())),
         ("blocked by", view.blocked_by.map(|by| by.name().to_owned())),
+        (
+            "unmet",
+            view.unmet_by
+                .map(|parent| format!("job {} is {}", parent.number, parent.state)),
+        ),
         ("error", view.error.clone()),
         ("last line", detail.last_line.clone()),
         ("command", Some(view.command.clone())),

@@ -117,7 +117,7 @@ const OPTIONS: &[(&str, &str)] = &[
         "`--priority N` says which jobs run first",
     ),
     (
-        "enqueue:--at enqueue:--schedule enqueue:--run-after enqueue:--after enqueue:--in enqueue:--start-at",
+        "enqueue:--at enqueue:--schedule enqueue:--run-after enqueue:--in enqueue:--start-at",
         "`--delay DURATION` or `--run-at TIME` starts a job later",
     ),
     (

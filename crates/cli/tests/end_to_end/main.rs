@@ -28,6 +28,7 @@ mod cancel;
 mod conformance;
 #[cfg(target_os = "linux")]
 mod crash;
+mod dependencies;
 #[cfg(target_os = "linux")]
 mod disk;
 #[cfg(target_os = "linux")]

@@ -33,6 +33,7 @@ fn job(state: State) -> Job {
         finished_at: None,
         waits: Waits::NONE,
         gates: Gates::NONE,
+        unmet: None,
         payload: Payload::default(),
         unique: None,
         unique_for_ms: None,

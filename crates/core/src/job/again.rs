@@ -5,7 +5,7 @@ use super::stored::Job;
 
 impl JobSpec {
     /// Describes a new job with everything that was given with this one. Not taken over: its id, which is unique, when it
-    /// was to start, whether it was held, and everything that has happened to it.
+    /// was to start, whether it was held, which jobs it waited for, and everything that has happened to it.
     pub fn again(job: Job) -> JobSpec {
         // Each field is named, so that a new one is decided upon.
         let Job {
@@ -33,6 +33,7 @@ impl JobSpec {
             finished_at: _,
             waits: _,
             gates: _,
+            unmet: _,
             unreadable: _,
         } = job;
         JobSpec {

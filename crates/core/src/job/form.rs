@@ -38,6 +38,8 @@ pub enum Form<S> {
     Word(fn(&mut S, &str) -> Result<(), String>),
     /// Yes or no: an option without a value.
     Flag(fn(&mut S, bool)),
+    /// Names, separated by commas; in JSON also an array of texts and whole numbers. The function gets one after the other.
+    List(fn(&mut S, &str) -> Result<(), String>),
     /// Any text.
     Text(fn(&mut S, String)),
     /// A whole number.
@@ -63,6 +65,7 @@ impl<S> Field<S> {
         match &self.form {
             Form::Command(set) => set(into, Command::Line(text.to_owned())),
             Form::Word(set) => set(into, text)?,
+            Form::List(add) => each_name(into, text, *add)?,
             Form::Flag(set) => match text {
                 "true" => set(into, true),
                 "false" => set(into, false),
@@ -112,6 +115,14 @@ impl<S> Field<S> {
             (_, Value::Null) => {}
             (Form::Command(set), _) => set(into, command(&value).ok_or_else(|| bad(COMMAND))?),
             (Form::Word(set), Value::String(text)) => set(into, text).map_err(named)?,
+            (Form::List(add), Value::String(text)) => each_name(into, text, *add).map_err(named)?,
+            (Form::List(add), Value::Array(items)) => {
+                for item in items {
+                    let text = as_typed(item).ok_or_else(|| bad(LIST))?;
+                    add(into, &text).map_err(named)?;
+                }
+            }
+            (Form::List(_), _) => return Err(bad(LIST)),
             (Form::Flag(set), Value::Bool(yes)) => set(into, *yes),
             (Form::Flag(_), _) => return Err(bad(FLAG)),
             (Form::Text(set), Value::String(text)) => set(into, text.clone()),
@@ -146,6 +157,7 @@ impl<S> Field<S> {
 }
 
 const COMMAND: &str = "text (a shell command line) or an array of texts (a program and its arguments)";
+const LIST: &str = "text, or an array of texts";
 const FLAG: &str = "true or false";
 const DURATION: &str = "a number of seconds, or a text such as \"30s\"";
 
@@ -177,7 +189,12 @@ pub(super) fn command(value: &Value) -> Option<Command> {
     }
 }
 
-/// Returns a length of time as it would be typed: a number stands for itself.
+/// Takes names that are separated by commas.
+fn each_name<S>(into: &mut S, text: &str, add: fn(&mut S, &str) -> Result<(), String>) -> Result<(), String> {
+    text.split(',').try_for_each(|name| add(into, name))
+}
+
+/// Returns a value as it would be typed: a number stands for itself.
 fn as_typed(value: &Value) -> Option<Cow<'_, str>> {
     match value {
         Value::String(text) => Some(text.into()),

@@ -17,7 +17,7 @@ use crate::json::{JsonError, check, without_mark};
 use crate::quote::excerpt;
 
 /// Fields that are only printed: how a job fared. A job that was printed is taken as a new one.
-const PRINTED: [&str; 18] = [
+const PRINTED: [&str; 21] = [
     "number",
     "state",
     "blocked_by",
@@ -25,6 +25,9 @@ const PRINTED: [&str; 18] = [
     "sources",
     "schedule",
     "scheduled_at",
+    "unmet_by",
+    "parents",
+    "dependants",
     "attempts",
     "node",
     "cancel_requested",

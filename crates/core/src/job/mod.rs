@@ -1,8 +1,10 @@
 //! A job on its way: as a user describes it ([`JobSpec`]), checked ([`ValidJob`]), and as the store knows it ([`Job`]).
 
+mod after;
 mod again;
 mod form;
 mod from_json;
+mod graph;
 mod other_names;
 mod payload;
 mod secrets;
@@ -11,9 +13,11 @@ mod stored;
 mod to_json;
 mod valid;
 
+pub use after::{After, Condition, Unmet};
 pub use form::{Field, Form};
+pub use graph::find_cycle;
 pub use payload::{Command, Payload};
 pub use secrets::Shown;
 pub use spec::{FIELDS, JobSpec, Start};
-pub use stored::Job;
+pub use stored::{Job, UnmetParent};
 pub use valid::{JobError, ValidJob};

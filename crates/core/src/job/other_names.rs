@@ -4,7 +4,7 @@ use super::spec::FIELDS;
 use crate::quote::excerpt;
 
 /// What others call a field, in small letters alone, and what it is called here.
-const OTHER_NAMES: [(&str, &str); 46] = [
+const OTHER_NAMES: [(&str, &str); 48] = [
     ("cmd", "\"command\""),
     ("commandline", "\"command\""),
     ("exec", "\"command\""),
@@ -29,7 +29,9 @@ const OTHER_NAMES: [(&str, &str); 46] = [
     ("singletonkey", "\"unique\""),
     ("queuename", "\"queue\""),
     ("prio", "\"priority\""),
-    ("after", "\"delay\""),
+    ("dependson", "\"after\""),
+    ("dependencies", "\"after\""),
+    ("needs", "\"after\""),
     (
         "delayms",
         "\"delay\", a number of seconds or a text such as \"500ms\"",

@@ -9,6 +9,7 @@ use std::fmt::Display;
 use std::str::FromStr;
 use std::time::Duration;
 
+use super::after::{After, Unmet};
 use super::form::{Field, Form};
 use super::payload::{Command, Payload};
 use crate::duration::whole_ms;
@@ -49,6 +50,10 @@ pub struct JobSpec {
     pub start: Option<Start>,
     /// Whether it is held back until somebody releases it.
     pub hold: Option<bool>,
+    /// The jobs that it waits for.
+    pub after: Vec<After>,
+    /// What becomes of it if one of those does not end as it has to; cancelled if absent.
+    pub unmet: Option<Unmet>,
     /// Longest an attempt may run, in ms; the setting `job_timeout` if absent.
     pub timeout_ms: Option<u64>,
     /// Retries after the first attempt; the setting `max_retries` if absent.
@@ -90,7 +95,7 @@ const fn field(
 }
 
 /// All that can be said about a job, in the order of the help.
-pub static FIELDS: [Field<JobSpec>; 20] = [
+pub static FIELDS: [Field<JobSpec>; 22] = [
     field(
         "id",
         "ID",
@@ -138,6 +143,21 @@ pub static FIELDS: [Field<JobSpec>; 20] = [
         "",
         "Hold it back until `queuectl release` lets it go",
         Form::Flag(|job, hold| job.hold = Some(hold)),
+    ),
+    field(
+        "after",
+        "JOB[:CONDITION],...",
+        "Start it when these jobs have ended, each as its condition says: ok (the default), failed or any",
+        Form::List(|job, text| {
+            job.after.push(text.parse()?);
+            Ok(())
+        }),
+    ),
+    field(
+        "unmet",
+        "cancel|hold|run",
+        "What becomes of it if one of those jobs ends otherwise [default: cancel]",
+        Form::Word(|job, text| parse(&mut job.unmet, text)),
     ),
     field(
         "timeout",
@@ -256,6 +276,12 @@ impl JobSpec {
             priority: self.priority.or(other.priority),
             start: self.start.or(other.start),
             hold: self.hold.or(other.hold),
+            after: if self.after.is_empty() {
+                other.after
+            } else {
+                self.after
+            },
+            unmet: self.unmet.or(other.unmet),
             timeout_ms: self.timeout_ms.or(other.timeout_ms),
             max_retries: self.max_retries.or(other.max_retries),
             backoff_base: self.backoff_base.or(other.backoff_base),

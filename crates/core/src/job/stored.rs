@@ -7,6 +7,15 @@ use crate::state::State;
 use crate::time::Timestamp;
 use crate::unique::UniqueKey;
 
+/// The job for which another was cancelled or held: it did not end as the other needed it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct UnmetParent {
+    /// Its number.
+    pub id: JobId,
+    /// The state in which it ended.
+    pub state: State,
+}
+
 /// A job as the store knows it. Fields that follow a setting while they are absent stay absent here.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Job {
@@ -56,6 +65,8 @@ pub struct Job {
     pub waits: Waits,
     /// What has to be looked at when it ends or starts.
     pub gates: Gates,
+    /// The job for which it was cancelled or held.
+    pub unmet: Option<UnmetParent>,
     /// What it runs.
     pub payload: Payload,
     /// Which part of it cannot be read, and why; what depends on that part is empty here. Such a job does not run.

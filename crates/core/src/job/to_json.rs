@@ -24,6 +24,8 @@ impl JobSpec {
             priority,
             start,
             hold,
+            after,
+            unmet,
             timeout_ms,
             max_retries,
             backoff_base,
@@ -51,6 +53,9 @@ impl JobSpec {
             None => {}
         }
         put("hold", hold.map(Into::into));
+        let texts: Vec<String> = after.iter().map(ToString::to_string).collect();
+        put("after", Some(texts.into()).filter(|_| !after.is_empty()));
+        put("unmet", unmet.map(|unmet| unmet.name().into()));
         put("timeout", timeout_ms.map(|ms| show_time(ms).into()));
         put("max_retries", max_retries.map(Into::into));
         put("backoff_base", backoff_base.map(Into::into));
@@ -86,7 +91,7 @@ mod tests {
     fn what_is_written_is_read_as_the_same() {
         let now: ZonedDateTime = "2026-11-24T16:05:00+01:00[+01:00]".parse().unwrap();
         let texts = [
-            r#"{"id":"a","command":["echo","a b"],"queue":"mail","priority":-3,"delay":"1h 5m","hold":true,"timeout":1.5,
+            r#"{"id":"a","command":["echo","a b"],"queue":"mail","priority":-3,"delay":"1h 5m","hold":true,"after":"x:failed,7","unmet":"run","timeout":1.5,
                 "max_retries":7,"backoff_base":1.5,"executor":"http","unique":"k 1","unique_for":"1h","on_conflict":"replace","env":{"A":"ü=\u001b"},"cwd":"/tmp","stdin":"in",
                 "payload":{"url":"x","n":0.10000000000000000001}}"#,
             r#"{"command":"true","run_at":"2026-12-24T18:00:00Z"}"#,

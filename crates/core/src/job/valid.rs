@@ -3,6 +3,7 @@
 //! Whoever has a [`ValidJob`] checks nothing again. Whether the executor takes the job is not known here, nor whether its
 //! id is free.
 
+use std::collections::HashMap;
 use std::ops::Deref;
 use std::time::Duration;
 
@@ -12,8 +13,8 @@ use crate::duration::show_time;
 use crate::id::{ExecutorName, QueueName};
 use crate::json::JsonError;
 use crate::limits::{
-    BACKOFF_BASE, DEBOUNCE, MAX_WAIT, PAYLOAD_BYTES, PAYLOAD_DEPTH, PAYLOAD_ITEMS, PRIORITY, RETRIES,
-    SCHEDULE_DAYS, TIMEOUT, UNIQUE_FOR,
+    BACKOFF_BASE, DEBOUNCE, MAX_WAIT, PARENTS, PAYLOAD_BYTES, PAYLOAD_DEPTH, PAYLOAD_ITEMS, PRIORITY,
+    RETRIES, SCHEDULE_DAYS, TIMEOUT, UNIQUE_FOR,
 };
 use crate::quote::excerpt;
 use crate::redact::HIDDEN;
@@ -78,6 +79,12 @@ pub enum JobError {
     /// Over [`SCHEDULE_DAYS`].
     #[error("jobs can be scheduled at most {} years ahead", SCHEDULE_DAYS / 365)]
     TooFar,
+    /// Over [`PARENTS`].
+    #[error("a job can wait for at most {PARENTS} others, not for {0}")]
+    TooManyParents(usize),
+    /// The same job twice, with different conditions.
+    #[error("the job waits for '{0}' twice, on different conditions")]
+    TwoConditions(String),
     /// The mark that people are shown in place of a secret.
     #[error(
         "{0} is \"{HIDDEN}\", which stands for a secret that was not printed; print the job with --secrets"
@@ -165,12 +172,30 @@ impl JobSpec {
         }
         self.check_ranges()?;
         self.check_unique()?;
+        self.check_parents()?;
         let ahead = self.start.map(|start| start.at(now).since(now).as_secs());
         if ahead.is_some_and(|seconds| seconds > SCHEDULE_DAYS.unsigned_abs() * 86_400) {
             return Err(JobError::TooFar);
         }
         let stored = self.payload.to_stored()?;
         Ok(ValidJob { spec: self, stored })
+    }
+
+    fn check_parents(&self) -> Result<(), JobError> {
+        if self.after.len() > PARENTS {
+            return Err(JobError::TooManyParents(self.after.len()));
+        }
+        let mut conditions = HashMap::new();
+        for after in &self.after {
+            let job = after.job.to_string();
+            if conditions
+                .insert(job.clone(), after.condition)
+                .is_some_and(|other| other != after.condition)
+            {
+                return Err(JobError::TwoConditions(job));
+            }
+        }
+        Ok(())
     }
 
     fn check_ranges(&self) -> Result<(), JobError> {

@@ -123,6 +123,7 @@ pub fn run_of(number: i64, payload: Value, folder: &Path) -> Run {
         queue: "default".to_owned(),
         executor: "shell".parse().unwrap(),
         payload: payload.to_string(),
+        parents: None,
         timeout: None,
         kill_grace: Duration::from_secs(30),
         leftovers: Leftovers::Kill,

@@ -10,9 +10,9 @@ use crate::columns::given;
 
 macro_rules! claimed_columns {
     ($($(#[$doc:meta])* $name:ident: $type:ty, $sql:ty, ($($read:meta)?), $since:literal;)*) => {
-        /// What a claim yields per job, on either database: number, attempts, fence, system failures, payload, checksum, and
-        /// what is given with a job.
-        pub type ClaimedColumns = (BigInt, Integer, BigInt, Integer, Text, Nullable<Integer>, $($sql,)*);
+        /// What a claim yields per job, on either database: number, attempts, fence, system failures, payload, checksum, the
+        /// jobs that it waited for, and what is given with a job.
+        pub type ClaimedColumns = (BigInt, Integer, BigInt, Integer, Text, Nullable<Integer>, Nullable<Text>, $($sql,)*);
     };
 }
 given!(claimed_columns);
@@ -84,6 +84,13 @@ macro_rules! statements {
 }
 pub(crate) use statements;
 
+/// The condition for edges whose parent has not ended, or not as it has to.
+macro_rules! not_met {
+    () => {
+        "(outcome IS NULL OR (condition = 1 AND outcome <> {completed}) OR (condition = 2 AND outcome = {completed}))"
+    };
+}
+
 statements! { AnySql, Db;
     /// Applies a decision to a job that is not running, if it still stands where the decision saw it.
     Change {
@@ -95,12 +102,13 @@ statements! { AnySql, Db;
         updated_at: i64 as BigInt,
         waits: i32 as Integer,
         resume_at: Option<i64> as Nullable<BigInt>,
+        unmet: Option<i64> as Nullable<BigInt>,
         id: i64 as BigInt,
         from: i16 as SmallInt,
         fence: i64 as BigInt,
     } -> () {
         "UPDATE jobs SET state = ?, attempts = ?, system_failures = ?, due_at = ?, finished_at = ?, updated_at = ?, \
-         waits = ?, resume_at = ?, cancel_requested = FALSE WHERE id = ? AND state = ? AND fence = ?"
+         waits = ?, resume_at = ?, unmet = ?, cancel_requested = FALSE WHERE id = ? AND state = ? AND fence = ?"
     }
 
     /// Changes what blocks a job that stays blocked.
@@ -109,8 +117,68 @@ statements! { AnySql, Db;
     }
 
     /// Completes a new job that is blocked.
-    StartBlocked { waits: i32 as Integer, resume_at: Option<i64> as Nullable<BigInt>, id: i64 as BigInt } -> () {
-        "UPDATE jobs SET waits = ?, resume_at = ? WHERE id = ? AND state = {blocked}"
+    StartBlocked {
+        waits: i32 as Integer,
+        gates: i32 as Integer,
+        resume_at: Option<i64> as Nullable<BigInt>,
+        id: i64 as BigInt,
+    } -> () {
+        "UPDATE jobs SET waits = ?, gates = gates | ?, resume_at = ? WHERE id = ? AND state = {blocked}"
+    }
+
+    /// Remembers for which job another is held that stays blocked.
+    SetUnmet { unmet: Option<i64> as Nullable<BigInt>, id: i64 as BigInt } -> () {
+        "UPDATE jobs SET unmet = ? WHERE id = ? AND state = {blocked}"
+    }
+
+    /// Gives a job further gates. Yields its state; a transaction that is ending it looks at the gates again.
+    MarkParent { gates: i32 as Integer, id: i64 as BigInt } -> (SmallInt,) {
+        "UPDATE jobs SET gates = gates | ? WHERE id = ? RETURNING state"
+    }
+
+    /// The jobs that wait for another, or were given up for it.
+    WaitFor { parent: i64 as BigInt } -> (BigInt,) {
+        concat!("SELECT child FROM edges WHERE parent = ? AND ", not_met!(), " ORDER BY child")
+    }
+
+    /// Settles the edges from a job that ended. One whose condition was met before stays as it is.
+    SettleEdges { outcome: i16 as SmallInt, parent: i64 as BigInt } -> () {
+        concat!("UPDATE edges SET outcome = ? WHERE parent = ? AND ", not_met!())
+    }
+
+    /// How a job stands to those that it waits for: how many have not ended, the first that did not end as it has to, and
+    /// what becomes of the job then.
+    Waiting { child: i64 as BigInt } -> (BigInt, Nullable<BigInt>, Nullable<SmallInt>) {
+        concat!(
+            "SELECT count(*) - count(outcome), min(CASE WHEN unmet <> 3 AND outcome IS NOT NULL AND ",
+            not_met!(),
+            " THEN parent END), max(unmet) FROM edges WHERE child = ?"
+        )
+    }
+
+    /// The parents of a job that did not end as they have to.
+    Unmet { child: i64 as BigInt } -> (BigInt,) {
+        concat!("SELECT parent FROM edges WHERE child = ? AND outcome IS NOT NULL AND ", not_met!(), " ORDER BY parent")
+    }
+
+    /// Waits again for a parent that was retried.
+    Reopen { child: i64 as BigInt, parent: i64 as BigInt } -> () {
+        "UPDATE edges SET outcome = NULL WHERE child = ? AND parent = ?"
+    }
+
+    /// Goes on without a parent that did not end as it had to.
+    Waive { child: i64 as BigInt, parent: i64 as BigInt } -> () {
+        "UPDATE edges SET condition = 3 WHERE child = ? AND parent = ?"
+    }
+
+    /// How many jobs wait for another, or waited.
+    CountDependants { parent: i64 as BigInt } -> (BigInt,) {
+        "SELECT count(*) FROM edges WHERE parent = ?"
+    }
+
+    /// Removes the edges to a job.
+    ForgetEdges { child: i64 as BigInt } -> () {
+        "DELETE FROM edges WHERE child = ?"
     }
 
     /// Has a new job, which is blocked, wait for the one that it follows.

@@ -56,3 +56,10 @@ pub const fn apply_unfenced(
 ) -> Option<Result<bool, StoreError>> {
     None
 }
+
+/// Whether the end of a job settles what waits for it. Tests of development builds can switch it off, as the worker's
+/// failpoints.
+pub fn settles_dependencies() -> bool {
+    let is_off = |names: String| names.split(',').any(|name| name == "dependencies");
+    !cfg!(debug_assertions) || !std::env::var("QUEUECTL_TEST_WITHOUT").is_ok_and(is_off)
+}

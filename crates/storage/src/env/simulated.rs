@@ -132,6 +132,11 @@ pub fn ignores_leases() -> bool {
     is_disabled(Guard::Lease)
 }
 
+/// Whether the end of a job settles what waits for it.
+pub const fn settles_dependencies() -> bool {
+    true
+}
+
 /// Ends a transaction whose body has succeeded.
 pub fn end<T>(transaction: &mut impl Transaction, value: T, writes: bool) -> Result<T, StoreError> {
     match writes.then(fault).flatten() {

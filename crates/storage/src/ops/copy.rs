@@ -15,8 +15,11 @@ use diesel::sql_types::BigInt;
 
 use super::schedules::copy::{self as of_schedules, Rows as ScheduleRows};
 use crate::backend::{Db, OpenMode, on_any};
+use crate::outcome::EdgeRow;
 use crate::rows::{AttemptRow, JobRow, NodeRow};
-use crate::schema::{NUMBER_KEY, attempts, jobs, nodes, outputs, payloads, queues, schedules, settings};
+use crate::schema::{
+    NUMBER_KEY, attempts, edges, jobs, nodes, outputs, payloads, queues, schedules, settings,
+};
 use crate::sqlite::{make, open};
 use crate::types::nodes::Wake;
 use crate::types::text::{Words, storable};
@@ -214,6 +217,11 @@ fn copy(from: &mut Db, to: &mut Db) -> Result<(Copied, Digest), StoreError> {
             insert!(to, attempts::table, attempts);
         }
         at = (after, i64::MAX);
+        while let Some(edges) = next_edges(from, &mut at, end)? {
+            digest.add_edges(&edges);
+            insert!(to, edges::table, edges);
+        }
+        at = (after, i64::MAX);
         while let Some(outputs) = next_outputs(from, &mut at, end)? {
             digest.add_outputs(&outputs);
             copied.outputs += outputs.len() as u64;
@@ -240,6 +248,7 @@ struct Digest {
     payloads: DefaultHasher,
     attempts: DefaultHasher,
     outputs: DefaultHasher,
+    edges: DefaultHasher,
 }
 
 impl Digest {
@@ -261,6 +270,10 @@ impl Digest {
             let (mut at, end) = ((after, i64::MAX), (last, i64::MAX));
             while let Some(attempts) = next_attempts(conn, &mut at, end)? {
                 digest.add_attempts(&attempts);
+            }
+            at = (after, i64::MAX);
+            while let Some(edges) = next_edges(conn, &mut at, end)? {
+                digest.add_edges(&edges);
             }
             at = (after, i64::MAX);
             while let Some(outputs) = next_outputs(conn, &mut at, end)? {
@@ -298,7 +311,11 @@ impl Digest {
         hash(&mut self.outputs, rows);
     }
 
-    fn finish(&self) -> [u64; 7] {
+    fn add_edges(&mut self, rows: &[EdgeRow]) {
+        hash(&mut self.edges, rows);
+    }
+
+    fn finish(&self) -> [u64; 8] {
         [
             &self.settings,
             &self.queues,
@@ -307,6 +324,7 @@ impl Digest {
             &self.payloads,
             &self.attempts,
             &self.outputs,
+            &self.edges,
         ]
         .map(Hasher::finish)
     }
@@ -390,6 +408,22 @@ pub(super) fn next_attempts(
         }
     }
     *at = found.last().map_or(end, |row| (row.job_id, row.fence));
+    Ok(Some(found).filter(|found| !found.is_empty()))
+}
+
+/// The next edges to jobs, up to and with that one. None if there are no more.
+fn next_edges(conn: &mut Db, at: &mut Key, end: Key) -> Result<Option<Vec<EdgeRow>>, StoreError> {
+    let behind = edges::child
+        .ge(at.0)
+        .and(edges::child.gt(at.0).or(edges::parent.gt(at.1)))
+        .and(edges::child.le(end.0));
+    let found: Vec<EdgeRow> = edges::table
+        .filter(behind)
+        .order((edges::child, edges::parent))
+        .limit(ATTEMPTS)
+        .select(EdgeRow::as_select())
+        .load(conn)?;
+    *at = found.last().map_or(end, |row| (row.child, row.parent));
     Ok(Some(found).filter(|found| !found.is_empty()))
 }
 

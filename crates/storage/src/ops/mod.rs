@@ -5,6 +5,7 @@ pub mod change;
 pub mod control_requests;
 pub mod copy;
 pub mod cycle;
+pub mod edges;
 pub mod enqueue;
 pub mod explain;
 #[cfg(test)]

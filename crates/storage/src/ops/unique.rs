@@ -51,7 +51,10 @@ pub fn place(conn: &mut Db, jobs: &[ValidJob], now: Timestamp) -> Result<Vec<Pla
         }
     }
     conn.dialect().add_counts(placing.deltas)?;
-    Ok(placing.placed.into_iter().flatten().collect())
+    let placed: Vec<Placed> = placing.placed.into_iter().flatten().collect();
+    let ids: Vec<JobId> = placed.iter().map(|job| job.id).collect();
+    outcome::link(conn, jobs, &ids, |index| placed[index].existing.is_none(), now)?;
+    Ok(placed)
 }
 
 struct Placing<'a> {
@@ -210,7 +213,7 @@ impl<'a> Placing<'a> {
         state: State,
     ) -> Result<(), StoreError> {
         let (job, id) = (&self.jobs[chosen.index], JobId(self.ids[chosen.index]));
-        outcome::enqueued(conn, std::slice::from_ref(job), &[id], self.now)?;
+        outcome::start(conn, std::slice::from_ref(job), &[id], self.now)?;
         if chosen.follows.is_some() {
             start_as_successor(conn, id, first_due(job, self.now))?;
         } else {

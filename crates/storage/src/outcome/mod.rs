@@ -7,13 +7,16 @@
 //! This is below the dialects, which call it from their cycles, and knows a database only as [`Db`]. It calls no operation.
 
 mod apply;
+mod dependencies;
+mod edges;
 mod enqueued;
 mod unique;
 
 use queuectl_core::{Gates, State, Timestamp};
 
 pub use self::apply::{apply, apply_blocking, standing};
-pub use self::enqueued::enqueued;
+pub use self::edges::EdgeRow;
+pub use self::enqueued::{enqueued, link, start};
 pub use self::unique::is_superseded;
 use crate::StoreError;
 use crate::backend::Db;
@@ -43,7 +46,7 @@ pub struct Mechanism {
 }
 
 /// The mechanisms, in the order in which they follow.
-const MECHANISMS: &[Mechanism] = &[unique::MECHANISM];
+const MECHANISMS: &[Mechanism] = &[unique::MECHANISM, dependencies::MECHANISM];
 
 /// Does all that follows from a change, in its transaction.
 ///

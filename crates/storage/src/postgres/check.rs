@@ -23,6 +23,10 @@ pub fn check(conn: &mut PgConnection) -> Result<CheckReport, StoreError> {
             conn,
             "SELECT count(*) FROM jobs WHERE NOT EXISTS (SELECT 1 FROM payloads WHERE job_id = jobs.id)",
         )?;
+        dangling += number(
+            conn,
+            "SELECT count(*) FROM edges WHERE NOT EXISTS (SELECT 1 FROM jobs WHERE id = child)",
+        )?;
         for table in BELONGING {
             dangling += number(
                 conn,
@@ -52,7 +56,7 @@ pub fn compact(conn: &mut PgConnection) -> Result<(), StoreError> {
     // One statement at a time: it cannot be part of a transaction, and several at once would be one.
     conn.batch_execute("SET statement_timeout = 0")?;
     for table in [
-        "jobs", "payloads", "attempts", "outputs", "nodes", "settings", "counts",
+        "jobs", "payloads", "attempts", "outputs", "edges", "nodes", "settings", "counts",
     ] {
         conn.batch_execute(&format!("VACUUM (FULL, ANALYZE) {table}"))?;
     }

@@ -36,7 +36,8 @@ macro_rules! claim {
             " AND EXISTS (SELECT 1 FROM held) ORDER BY priority DESC, id LIMIT ? \
              FOR UPDATE SKIP LOCKED)) AND jobs.state = {pending} \
              RETURNING jobs.id, attempts, fence, system_failures, coalesce((SELECT payload FROM payloads \
-             WHERE job_id = jobs.id AND octet_length(payload) <= 1048576), '') AS payload, sum",
+             WHERE job_id = jobs.id AND octet_length(payload) <= 1048576), '') AS payload, sum, CASE WHEN gates & 4 <> 0 THEN \
+             (SELECT string_agg(parent::TEXT, ',' ORDER BY parent) FROM edges WHERE child = jobs.id) END AS parents",
             given!(names),
             "), \
              counted AS (INSERT INTO counts (queue, state, jobs) \

@@ -48,6 +48,9 @@ pub fn enqueue_within(conn: &mut PgConnection, schema: &str, job: &ValidJob) -> 
     if job.unique.is_some() {
         return Err(StoreError::NotWithin("unique"));
     }
+    if !job.after.is_empty() {
+        return Err(StoreError::NotWithin("after"));
+    }
     // A delay counts by the server's clock.
     let (run_at, delay) = match job.start {
         Some(Start::At(time)) => (Some(time.0), None),

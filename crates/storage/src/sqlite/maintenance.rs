@@ -54,7 +54,8 @@ pub fn check(
         dangling: count("SELECT count(*) FROM pragma_foreign_key_check")?
             + count(
                 "SELECT count(*) FROM jobs WHERE NOT EXISTS (SELECT 1 FROM payloads WHERE job_id = jobs.id)",
-            )?,
+            )?
+            + count("SELECT count(*) FROM edges WHERE NOT EXISTS (SELECT 1 FROM jobs WHERE id = child)")?,
         miscounted: count(counts::WRONG)?,
         pages: count("PRAGMA page_count")?,
         free_pages: count("PRAGMA freelist_count")?,

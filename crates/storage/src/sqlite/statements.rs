@@ -29,7 +29,8 @@ macro_rules! claim {
              updated_at = ? WHERE state = {pending} AND id IN (",
             $($which,)+
             ") RETURNING id, attempts, fence, system_failures, coalesce((SELECT payload FROM payloads WHERE job_id = jobs.id \
-             AND octet_length(payload) <= 1048576), ''), sum",
+             AND octet_length(payload) <= 1048576), ''), sum, CASE WHEN gates & 4 THEN (SELECT group_concat(parent) FROM edges \
+             WHERE child = jobs.id) END",
             given!(names)
         )
     };

@@ -90,6 +90,8 @@ macro_rules! claimed {
             pub payload: String,
             /// The checksum over what never changes of the job; none if it was stored without.
             pub sum: Option<i32>,
+            /// The numbers of the jobs that it waited for, separated by commas.
+            pub parents: Option<String>,
             $($(#[$doc])* $(#[$read])? pub $name: $type,)*
         }
     };

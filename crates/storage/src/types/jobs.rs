@@ -1,6 +1,6 @@
 //! A valid job as the columns take it.
 
-use queuectl_core::{BlockedBy, State, Timestamp, ValidJob, Waits};
+use queuectl_core::{BlockedBy, Gates, State, Timestamp, ValidJob, Waits};
 
 use crate::checksum::JobContent;
 
@@ -62,8 +62,20 @@ pub fn first_due(job: &ValidJob, now: Timestamp) -> Option<Timestamp> {
 
 /// What blocks a new job.
 pub fn first_waits(job: &ValidJob) -> Waits {
-    match job.hold {
-        Some(true) => Waits::NONE.with(BlockedBy::Held),
-        _ => Waits::NONE,
+    let mut waits = Waits::NONE;
+    if job.hold == Some(true) {
+        waits = waits.with(BlockedBy::Held);
+    }
+    if !job.after.is_empty() {
+        waits = waits.with(BlockedBy::Dependency);
+    }
+    waits
+}
+
+/// What has to be looked at when a new job ends or starts.
+pub fn first_gates(job: &ValidJob) -> Gates {
+    match job.after.is_empty() {
+        true => Gates::NONE,
+        false => Gates::DEPENDS,
     }
 }

@@ -57,6 +57,16 @@ macro_rules! conformance_suite {
             a_held_job_is_not_claimed_until_it_is_released,
             a_held_job_keeps_its_time,
             only_jobs_that_have_not_started_can_be_held,
+            a_job_starts_after_those_it_waits_for,
+            only_the_end_of_a_job_settles_what_waits_for_it,
+            a_cancelled_dependant_is_revived_with_its_parent,
+            a_revived_job_waits_for_its_other_parents,
+            an_unmet_job_can_be_held_or_run,
+            parents_that_have_ended_settle_at_once,
+            a_purged_parent_is_remembered,
+            a_retried_dependant_waits_for_a_retried_parent,
+            a_dependant_can_be_held_and_has_its_time,
+            a_long_chain_ends_with_its_first_job,
             retrying_gives_fresh_attempts_and_keeps_history,
             dead_jobs_are_retried_together,
             purging_removes_only_what_fits,
@@ -107,6 +117,7 @@ pub const NO_SERVER: &str =
     "no PostgreSQL server; install its binaries, or name one in QUEUECTL_TEST_POSTGRES";
 
 mod claim;
+mod dependencies;
 mod enqueue;
 mod hold;
 mod nodes;
@@ -119,6 +130,7 @@ mod unique;
 mod unreadable;
 
 pub use claim::*;
+pub use dependencies::*;
 pub use enqueue::*;
 pub use hold::*;
 pub use nodes::*;

@@ -38,6 +38,7 @@ fn found(id: JobId, state: State, attempts: u32, fence: i64) -> StoredJob {
         finished_at: None,
         waits: queuectl_core::Waits::NONE,
         gates: queuectl_core::Gates::NONE,
+        unmet: None,
         payload: Payload::default(),
         unreadable: None,
     };

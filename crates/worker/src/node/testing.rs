@@ -35,6 +35,7 @@ pub fn claimed(id: i64) -> Claimed {
         unique_ms: None,
         payload: "{}".into(),
         sum: None,
+        parents: None,
     }
 }
 

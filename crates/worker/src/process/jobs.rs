@@ -236,6 +236,7 @@ mod tests {
             queue: "q".into(),
             executor: "shell".parse().unwrap(),
             payload: "{}".into(),
+            parents: None,
             timeout: None,
             kill_grace: Duration::from_secs(job.unsigned_abs()),
             leftovers: Leftovers::Kill,

@@ -1,14 +1,15 @@
 //! `enqueue --from` and arrays of jobs: many JSON documents, stored batch by batch with bounded memory.
 
 use std::fs::File;
-use std::io::{self, BufReader, BufWriter, Read, Stdout};
+use std::io::{self, BufReader, BufWriter, Read, Seek as _, Stdout};
 
 use anyhow::{Context as _, Result};
 use jiff::ZonedDateTime;
-use queuectl_core::limits::{ENQUEUE_BATCH, PAYLOAD_BYTES};
+use queuectl_core::limits::{ENQUEUE_BATCH, GRAPH_BYTES, GRAPH_JOBS, PAYLOAD_BYTES};
 use queuectl_core::{Clock, JobSpec, ValidJob};
 use queuectl_storage::{Placed, Store, StoreClock, StoreError};
 
+use super::graph;
 use super::ignored::Ignored;
 use super::submit::{public_id, view};
 use super::validate::Validator;
@@ -35,13 +36,21 @@ pub enum Source {
 }
 
 pub fn run(source: Source, options: &JobSpec, context: &Context) -> Result<Exit> {
+    let mut is_graph = !options.after.is_empty();
     let (input, finite): (Box<dyn Read>, bool) = match source {
-        Source::Text(text) => (Box::new(io::Cursor::new(text)), true),
+        Source::Text(text) => {
+            is_graph |= graph::is_in(text.as_bytes())?;
+            (Box::new(io::Cursor::new(text)), true)
+        }
         Source::File(name) if name == "-" => (Box::new(io::stdin().lock()), false),
         Source::File(name) => {
-            let file =
+            let mut file =
                 File::open(&name).map_err(|error| Usage::new(format!("cannot open {name}: {error}")))?;
             let finite = file.metadata().is_ok_and(|data| data.is_file());
+            if finite {
+                is_graph |= graph::is_in(&file).with_context(|| format!("cannot read {name}"))?;
+                file.rewind().with_context(|| format!("cannot read {name}"))?;
+            }
             (Box::new(file), finite)
         }
     };
@@ -56,6 +65,7 @@ pub fn run(source: Source, options: &JobSpec, context: &Context) -> Result<Exit>
         validator: Validator::new(context),
         records: context.output.records(BufWriter::new(io::stdout())),
         batch: Batch::default(),
+        is_graph,
         stored: 0,
         existing: 0,
         go_on_from: 1,
@@ -110,6 +120,8 @@ struct Bulk<'a> {
     validator: Validator<'a>,
     records: Records<BufWriter<Stdout>>,
     batch: Batch,
+    /// Whether jobs may wait for others among them, so that they are stored together.
+    is_graph: bool,
     /// Jobs stored so far, or there already.
     stored: u64,
     /// Jobs that were there already.
@@ -131,7 +143,12 @@ impl Bulk<'_> {
         loop {
             let more = self.take_document()?;
             seen += usize::from(more);
-            if !more || seen >= ENQUEUE_BATCH || self.batch.bytes >= BATCH_BYTES {
+            self.is_graph |= self.batch.jobs.last().is_some_and(|job| !job.after.is_empty());
+            if self.is_graph {
+                self.check_graph(seen)?;
+            }
+            let is_full = seen >= ENQUEUE_BATCH || self.batch.bytes >= BATCH_BYTES;
+            if !more || (is_full && !self.is_graph) {
                 self.check_batch();
                 if self.bad > 0 {
                     return Ok(());
@@ -143,6 +160,18 @@ impl Bulk<'_> {
                 return Ok(());
             }
         }
+    }
+
+    /// Refuses more jobs than one transaction stores. No batch is full before that if jobs wait for others.
+    fn check_graph(&self, seen: usize) -> Result<(), Usage> {
+        if seen <= GRAPH_JOBS && self.batch.bytes <= GRAPH_BYTES {
+            return Ok(());
+        }
+        let most = GRAPH_BYTES / (1024 * 1024);
+        Err(Usage::new(format!(
+            "jobs that wait for each other are stored together, at most {GRAPH_JOBS} jobs of {most} MiB"
+        ))
+        .hint("split them into several files, and name jobs of an earlier file by their ids"))
     }
 
     /// Takes the job of the next document into the batch, unless it is bad. False at the end.
@@ -302,7 +331,9 @@ impl Bulk<'_> {
 /// The error, with the line that is to blame.
 fn name_line(error: StoreError, batch: &Batch) -> anyhow::Error {
     let place = match &error {
-        StoreError::NameTaken { index, .. } | StoreError::KeyTaken { index, .. } => batch.places.get(*index),
+        StoreError::NameTaken { index, .. }
+        | StoreError::KeyTaken { index, .. }
+        | StoreError::NoSuchParent { index, .. } => batch.places.get(*index),
         _ => None,
     };
     match place.map(Place::to_string) {

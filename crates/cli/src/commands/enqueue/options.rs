@@ -79,7 +79,7 @@ fn option(field: &'static Field<JobSpec>) -> Arg {
         Form::Command(_) | Form::Text(_) | Form::Duration(_) | Form::Time(_) => arg.allow_hyphen_values(true),
         Form::Variables(_) => arg.action(ArgAction::Append),
         Form::Flag(_) => arg.action(ArgAction::SetTrue),
-        Form::Word(_) | Form::Object(_) => arg,
+        Form::Word(_) | Form::List(_) | Form::Object(_) => arg,
     }
 }
 

@@ -70,6 +70,7 @@ impl registry::Run for RunArgs {
                 queue: job.queue().to_owned(),
                 executor,
                 payload: job.stored_payload().to_owned(),
+                parents: None,
                 timeout: Some(job.timeout_ms.map_or(self.timeout, Duration::from_millis)),
                 kill_grace: Duration::from_secs(5),
                 leftovers: queuectl_core::settings::Leftovers::Kill,

@@ -56,6 +56,7 @@ pub fn run_of(job: &Claimed, settings: &Settings, outputs: &Outputs) -> Result<R
         queue: job.queue.clone(),
         executor,
         payload: job.payload.clone(),
+        parents: job.parents.clone(),
         timeout: own_timeout.or(settings.job_timeout),
         kill_grace: settings.kill_grace,
         leftovers: settings.leftovers,
