@@ -86,7 +86,12 @@ fn option(field: &'static Field<JobSpec>) -> Arg {
 /// Reads the value of an option: a job of which nothing else is said.
 fn part(field: &Field<JobSpec>, text: &str) -> Result<JobSpec, String> {
     let mut spec = JobSpec::default();
-    let now = ZonedDateTime::now();
+    // Only a time needs the time zone, and looking for that can take a hundred system calls. An option that was not given
+    // comes here, too, if it is a flag.
+    let now = match field.form {
+        Form::Time(_) => ZonedDateTime::now(),
+        _ => ZonedDateTime::default(),
+    };
     match (&field.form, text.strip_prefix('@')) {
         // It was not given.
         (Form::Flag(_), _) if text == "false" => {}
