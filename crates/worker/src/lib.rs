@@ -31,8 +31,8 @@ pub mod processes {
     pub use crate::os::{describe, kill_child_group, on_stop_signal, own_program, take_standard_streams};
 }
 
-/// The machine's name, as nodes give it.
-pub use os::host_name;
+/// The names of the machine, as nodes give it, and of the user.
+pub use os::{host_name, user_name};
 
 pub use node::{NodeEnd, NodeError, NodeOptions, run_node};
 pub use probe::{Probe, ProbeError, serve_probe};

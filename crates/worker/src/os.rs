@@ -147,6 +147,12 @@ mod unix {
         Ok((input, output))
     }
 
+    /// The name of the user whose process this is, if the system knows one.
+    pub fn user_name() -> Option<String> {
+        let user = nix::unistd::User::from_uid(nix::unistd::getuid()).ok()?;
+        Some(user?.name)
+    }
+
     /// The machine's name.
     pub fn host_name() -> String {
         nix::unistd::gethostname()

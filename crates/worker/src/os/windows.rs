@@ -222,6 +222,11 @@ pub fn take_standard_streams() -> io::Result<(File, File)> {
     Ok((input, output))
 }
 
+/// The user's name.
+pub fn user_name() -> Option<String> {
+    std::env::var("USERNAME").ok()
+}
+
 /// The machine's name.
 pub fn host_name() -> String {
     std::env::var("COMPUTERNAME").unwrap_or_else(|_| "unknown".into())
