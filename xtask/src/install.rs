@@ -9,6 +9,7 @@ use std::env::consts::{DLL_PREFIX, DLL_SUFFIX};
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
 
 use anyhow::{Context, bail};
 use queuectl_devkit::Profile;
@@ -23,6 +24,14 @@ const BINARIES: &str = "bin";
 /// relative to itself.
 const LIBRARIES: &str = "lib/queuectl";
 const PLUGINS: &str = "lib/queuectl/plugins";
+/// Where shells look for completions below a prefix.
+const COMPLETIONS: [(&str, &str); 3] = [
+    ("bash", "share/bash-completion/completions/queuectl"),
+    ("zsh", "share/zsh/site-functions/_queuectl"),
+    ("fish", "share/fish/vendor_completions.d/queuectl.fish"),
+];
+/// Where `man` looks for pages.
+const MANUAL: &str = "share/man/man1";
 /// Stands for every executor.
 pub const ALL: &str = "all";
 
@@ -47,6 +56,11 @@ pub fn run(
     let built = build::build(workspace, profile, Scope::Executors(&wanted))?;
     for file in place(&built, &prefix)? {
         println!("installed {}", file.display());
+    }
+    if cfg!(unix) {
+        for line in place_texts(&prefix)? {
+            println!("{line}");
+        }
     }
     let left_out: Vec<&str> = known
         .iter()
@@ -113,6 +127,44 @@ pub fn place(built: &Built, prefix: &Path) -> anyhow::Result<Vec<PathBuf>> {
     Ok(placed)
 }
 
+/// Has the installed binary write what shells and `man` read. Returns lines about it.
+fn place_texts(prefix: &Path) -> anyhow::Result<Vec<String>> {
+    let binary = prefix.join(BINARIES).join("queuectl");
+    let mut said = Vec::new();
+    for (shell, file) in COMPLETIONS {
+        let target = prefix.join(file);
+        let script = output(&binary, &["completions", shell])?;
+        make_folder(target.parent().context("a file is in no folder")?)?;
+        let into = || format!("cannot install {}", target.display());
+        let draft = Draft::beside(&target).with_context(into)?;
+        io::Write::write_all(&mut draft.file(), &script).with_context(into)?;
+        make_readable(draft.path()).with_context(into)?;
+        draft.replace().with_context(into)?;
+        said.push(format!("installed {}", target.display()));
+    }
+    let manual = prefix.join(MANUAL);
+    make_folder(&manual)?;
+    output(
+        &binary,
+        &[
+            "manual",
+            manual.to_str().context("the prefix is not valid UTF-8")?,
+        ],
+    )?;
+    said.push(format!("installed the manual pages in {}", manual.display()));
+    Ok(said)
+}
+
+/// What the binary prints.
+fn output(binary: &Path, words: &[&str]) -> anyhow::Result<Vec<u8>> {
+    let done = Command::new(binary).args(words).stderr(Stdio::inherit()).output();
+    let done = done.with_context(|| format!("cannot run {}", binary.display()))?;
+    if !done.status.success() {
+        bail!("{} {} failed: {}", binary.display(), words.join(" "), done.status);
+    }
+    Ok(done.stdout)
+}
+
 /// Copies a file into a folder, where it appears when it is complete.
 fn copy(file: &Path, folder: &Path) -> anyhow::Result<PathBuf> {
     let name = file.file_name().context("a built file has no name")?;
@@ -139,6 +191,18 @@ fn make_folder(folder: &Path) -> io::Result<()> {
 fn make_executable(path: &Path) -> io::Result<()> {
     use std::os::unix::fs::PermissionsExt;
     fs::set_permissions(path, fs::Permissions::from_mode(0o755))
+}
+
+/// Everybody may read, only the owner may write.
+#[cfg(unix)]
+fn make_readable(path: &Path) -> io::Result<()> {
+    use std::os::unix::fs::PermissionsExt;
+    fs::set_permissions(path, fs::Permissions::from_mode(0o644))
+}
+
+#[cfg(not(unix))]
+fn make_readable(_path: &Path) -> io::Result<()> {
+    Ok(())
 }
 
 /// Windows has no such modes: files inherit the folder's access list.
@@ -216,6 +280,28 @@ mod tests {
         let prefix = folder.path().join("prefix");
         let placed = place(&built, &prefix).unwrap();
         assert_eq!(placed[1], prefix.join("lib/queuectl/libqueuectl_libpq.so"));
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn the_binary_writes_what_shells_and_man_read() {
+        let folder = tempfile::tempdir().unwrap();
+        let prefix = folder.path().join("prefix");
+        let program = "#!/bin/sh\ncase $1 in completions) echo \"for $2\";; manual) echo page > \"$2/queuectl.1\";; esac\n";
+        place(&built(folder.path(), program), &prefix).unwrap();
+        let said = place_texts(&prefix).unwrap();
+        assert_eq!(said.len(), 4);
+        let read = |file: &str| fs::read_to_string(prefix.join(file)).unwrap();
+        assert_eq!(read("share/zsh/site-functions/_queuectl"), "for zsh\n");
+        assert_eq!(read("share/bash-completion/completions/queuectl"), "for bash\n");
+        assert_eq!(read("share/man/man1/queuectl.1"), "page\n");
+        fs::write(prefix.join("bin/queuectl"), "#!/bin/sh\nexit 3\n").unwrap();
+        assert!(
+            place_texts(&prefix)
+                .unwrap_err()
+                .to_string()
+                .contains("completions bash failed")
+        );
     }
 
     #[cfg(unix)]

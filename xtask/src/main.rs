@@ -40,7 +40,7 @@ enum Task {
     },
     /// Build for release and install the binary with the shell executor
     Install {
-        /// Install into DIR/bin and DIR/lib/queuectl [default: ~/.local]
+        /// Install into DIR/bin, DIR/lib/queuectl and DIR/share [default: ~/.local]
         #[arg(long, value_name = "DIR")]
         prefix: Option<PathBuf>,
         /// Install these executors, too: docker, http, wasm, or all; installed ones are renewed in any case
@@ -49,7 +49,7 @@ enum Task {
     },
     /// Install every executor with the binary, optimised as a package for others is: twice as long to build
     Dist {
-        /// Install into DIR/bin and DIR/lib/queuectl
+        /// Install into DIR/bin, DIR/lib/queuectl and DIR/share
         #[arg(long, value_name = "DIR")]
         prefix: PathBuf,
     },

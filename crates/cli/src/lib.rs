@@ -5,7 +5,7 @@
 //!   `reasons`: what is around a job that does not run.
 //! - `grammar`: the clap grammar of the table. `parse`: reads the command line. `tips`: help with unknown words.
 //! - `completion`: what a shell can complete.
-//! - `global`: the options of every command. `context`: the same, resolved.
+//! - `about`: texts about the whole of it. `global`: the options of every command. `context`: the same, resolved.
 //! - `input/`: texts that users write (times, job JSON, lines) into types of the core. `number`: options within a range. `operator`: who runs the command.
 //! - `output/`: prints views as tables, JSON and other formats. `stderr`: writes notes and log lines.
 //! - `secret`: removes a password from the arguments and the environment.
@@ -14,6 +14,7 @@
 //! This crate makes no decisions about jobs; the crates below do. Its interface is [`main`]; `input` is visible only for the
 //! fuzzer.
 
+mod about;
 mod commands;
 mod completion;
 mod context;

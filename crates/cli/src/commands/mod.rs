@@ -18,6 +18,7 @@ mod hold;
 mod init;
 mod list;
 mod logs;
+mod manual;
 mod plugin;
 mod purge;
 mod queue;
@@ -104,6 +105,7 @@ pub static COMMANDS: &[Entry] = &[
     command::<plugin::probe::ProbeArgs>("plugin:probe").hidden(),
     command::<completions::CompletionsArgs>("completions").aliases(&["completion"]),
     command::<complete::CompleteArgs>("complete").hidden(),
+    command::<manual::ManualArgs>("manual").hidden(),
     command::<help::HelpArgs>("help").hidden(),
     command::<version::VersionArgs>("version").hidden(),
 ];

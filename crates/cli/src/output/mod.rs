@@ -5,6 +5,7 @@
 //! [`format::Encode`] in its own file, registered in [`format`].
 //!
 //! - [`format`]: the formats. [`list`]: results printed one by one. [`diagnostics`]: notes and errors.
+//! - [`roff`]: pages for `man`.
 //! - [`page`], [`table`], [`time`], [`pause`]: text, columns, times and pauses for people. [`escape`]: control characters made visible.
 
 pub mod diagnostics;
@@ -13,6 +14,7 @@ pub mod format;
 pub mod list;
 pub mod page;
 pub mod pause;
+pub mod roff;
 pub mod table;
 pub mod time;
 

@@ -48,6 +48,8 @@ mod inspection;
 mod job_outcomes;
 #[cfg(target_os = "linux")]
 mod leftovers;
+#[cfg(target_os = "linux")]
+mod manual;
 mod node_lifecycle;
 #[cfg(target_os = "linux")]
 mod plugin;

@@ -22,6 +22,7 @@ fn given(job: &Value) -> Value {
         "last_line",
         "run_at",
         "last_attempt",
+        "reason",
     ] {
         job.remove(happened);
     }
