@@ -41,12 +41,13 @@ impl Reasons {
             last: None,
             claimable: None,
             ahead: None,
+            unmet: &[],
         });
         explained.reasons.first().map(|reason| reason.code)
     }
 
-    /// Says everything about why a job does not run.
-    pub fn explain_fully(&self, facts: &ClaimFacts) -> Explanation {
+    /// Says everything about why a job does not run; `unmet` are the jobs that it waits for.
+    pub fn explain_fully(&self, facts: &ClaimFacts, unmet: &[String]) -> Explanation {
         let pause = facts.pause.clone().map(pause_fact);
         let last = facts.last.as_ref();
         explain(&Facts {
@@ -57,6 +58,7 @@ impl Reasons {
             last: last.map(|attempt| (attempt.outcome.kind, attempt.outcome.message.as_str())),
             claimable: Some(facts.claimable),
             ahead: Some(facts.ahead),
+            unmet,
         })
     }
 

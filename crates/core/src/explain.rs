@@ -148,6 +148,8 @@ pub struct Facts<'a> {
     pub claimable: Option<bool>,
     /// How many jobs of its queue come first; if that was looked up.
     pub ahead: Option<u64>,
+    /// The ids of jobs that it waits for and that have not ended as it needs; if they were looked up.
+    pub unmet: &'a [String],
 }
 
 /// Says why a job does not run.
@@ -253,22 +255,44 @@ fn blocked(facts: &Facts<'_>) -> Vec<Reason> {
     let id = facts.job.public_id();
     let reasons = waits.map(|by| {
         let (code, text, command) = match by {
-            BlockedBy::Held => (Code::Held, "it is held", Some(format!("queuectl release {id}"))),
-            BlockedBy::Dependency => (Code::Dependency, "jobs that it waits for have not ended", None),
-            BlockedBy::Limit => (Code::Limit, "a limit has no room for it", None),
+            BlockedBy::Held => (
+                Code::Held,
+                "it is held".to_owned(),
+                Some(format!("queuectl release {id}")),
+            ),
+            BlockedBy::Dependency => dependency(facts.unmet),
+            BlockedBy::Limit => (Code::Limit, "a limit has no room for it".to_owned(), None),
             BlockedBy::Unique => (
                 Code::Unique,
-                "the running job whose unique key it takes has not ended",
+                "the running job whose unique key it takes has not ended".to_owned(),
                 None,
             ),
         };
         Reason {
             since: Some(facts.job.updated_at),
             command,
-            ..reason(code, text.to_owned())
+            ..reason(code, text)
         }
     });
     reasons.collect()
+}
+
+/// Jobs that are named among those that one waits for.
+const NAMED: usize = 5;
+
+/// The command says what the first of them waits for.
+fn dependency(unmet: &[String]) -> (Code, String, Option<String>) {
+    let mut names = unmet.iter().take(NAMED).cloned().collect::<Vec<_>>().join(", ");
+    if unmet.len() > NAMED {
+        names.push_str(&format!(" and {} more", unmet.len() - NAMED));
+    }
+    let text = match unmet.len() {
+        0 => "jobs that it waits for have not ended".to_owned(),
+        1 => format!("it waits for job {names}"),
+        _ => format!("it waits for jobs {names}"),
+    };
+    let command = unmet.first().map(|id| format!("queuectl explain {id}"));
+    (Code::Dependency, text, command)
 }
 
 fn not_due(facts: &Facts<'_>) -> Option<Reason> {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use anyhow::Result;
 use clap::Args;
 use queuectl_core::explain::{Code, Explanation};
-use queuectl_core::{Attempt, Job, JobRef, Timestamp, show_rough, show_short, whole_ms};
+use queuectl_core::{Attempt, BlockedBy, Job, JobRef, Timestamp, show_rough, show_short, whole_ms};
 use queuectl_views::{ExplainView, ReasonView};
 
 use crate::context::Context;
@@ -31,7 +31,13 @@ impl Run for ExplainArgs {
         let now = store.now()?;
         let reasons = Reasons::load(&mut store, now)?;
         let facts = store.claim_facts(&self.job, now)?;
-        let explained = reasons.explain_fully(&facts);
+        let mut unmet = Vec::new();
+        if facts.job.waits.has(BlockedBy::Dependency) {
+            let parents = store.parents(facts.job.id)?.into_iter();
+            let open = parents.filter(|parent| parent.is_met != Some(true));
+            unmet.extend(open.map(|parent| parent.name.unwrap_or_else(|| parent.id.to_string())));
+        }
+        let explained = reasons.explain_fully(&facts, &unmet);
         let attempts = store.attempts_without_output(facts.job.id)?;
         let view = view(&facts.job, explained, &attempts, now);
         context.output.document(&view, |page| {

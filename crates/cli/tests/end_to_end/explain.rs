@@ -238,3 +238,21 @@ fn a_job_that_has_ended() {
     assert_eq!(queue.json(["explain", &running])["attempts"], 1);
     queue.fails(3, ["explain", "77"]);
 }
+
+#[test]
+fn a_job_that_waits_for_another() {
+    let queue = Queue::quick();
+    let _node = queue.start(&[]);
+    let parent = queue.enqueue(["--hold", "exit 0"]);
+    let id = queue.enqueue(["--after", &parent, "exit 0"]);
+    let lines = [
+        "job 2 is blocked, in queue default:",
+        "- it waits for job 1 (for T): `queuectl explain 1`",
+        "it cannot start before that has changed",
+    ];
+    assert_eq!(explained(&queue, &id), lines);
+    let said = explained(&queue, &parent);
+    assert_eq!(said[1], "- it is held (for T): `queuectl release 1`");
+    follow(&queue, &said[1]);
+    queue.wait_state(&id, "completed");
+}

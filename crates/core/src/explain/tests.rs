@@ -60,6 +60,7 @@ fn facts<'a>(job: &'a Job, nodes: &'a [NodeFact]) -> Facts<'a> {
         last: None,
         claimable: None,
         ahead: None,
+        unmet: &[],
     }
 }
 
@@ -156,6 +157,21 @@ fn a_job_that_waits_has_its_reason() {
         "held: it is held [queuectl release 7]",
         None,
     );
+    let child = Job {
+        waits: Waits::NONE.with(BlockedBy::Dependency),
+        ..job(State::Blocked)
+    };
+    let parents: Vec<String> = (1..=7).map(|id| id.to_string()).collect();
+    let waits_for = |unmet| Facts {
+        unmet,
+        ..facts(&child, &idle)
+    };
+    let line = "dependency: it waits for job 1 [queuectl explain 1]";
+    one(&waits_for(&parents[..1]), line, None);
+    let line = "dependency: it waits for jobs 1, 2, 3, 4, 5 and 2 more [queuectl explain 1]";
+    one(&waits_for(&parents), line, None);
+    let line = "dependency: jobs that it waits for have not ended [-]";
+    one(&waits_for(&[]), line, None);
     let odd = Facts {
         claimable: Some(false),
         ..facts(&pending, &idle)
