@@ -37,15 +37,17 @@ use crate::registry::{Entry, command};
 
 /// All commands, in the order of the help.
 pub static COMMANDS: &[Entry] = &[
-    command::<enqueue::EnqueueArgs>("enqueue").harmless(),
+    command::<enqueue::EnqueueArgs>("enqueue")
+        .aliases(&["add"])
+        .harmless(),
     command::<run::RunArgs>("run"),
     command::<init::InitArgs>("init"),
-    command::<list::ListArgs>("list").harmless(),
+    command::<list::ListArgs>("list").aliases(&["ls"]).harmless(),
     command::<show::ShowArgs>("show").harmless(),
     command::<explain::ExplainArgs>("explain")
         .aliases(&["why"])
         .harmless(),
-    command::<logs::LogsArgs>("logs").harmless(),
+    command::<logs::LogsArgs>("logs").aliases(&["log"]).harmless(),
     command::<status::StatusArgs>("status").harmless(),
     command::<wait::WaitArgs>("wait").harmless(),
     command::<cancel::CancelArgs>("cancel"),

@@ -3,21 +3,31 @@
 /// Commands of other tools and the tips for them. A name with a colon applies to that group only.
 const COMMANDS: &[(&str, &str)] = &[
     (
-        "add submit push create new put schedule job task",
+        "submit push create new put schedule job task",
         "`queuectl enqueue COMMAND` stores a job",
     ),
     (
-        "jobs ls queue queues tasks all find search",
+        "jobs queue queues tasks all find search",
         "`queuectl list` lists the jobs, `queuectl status` counts them by queue",
+    ),
+    ("tail follow", "`queuectl logs -f JOB` follows what a job prints"),
+    (
+        "ps running active",
+        "`queuectl list --state processing` lists the running jobs, `queuectl worker:list` the nodes",
+    ),
+    (
+        "stash park defer freeze",
+        "`queuectl hold JOB` holds a job back until `queuectl release JOB`; `queuectl enqueue --hold` stores it so",
+    ),
+    (
+        "kill abort terminate",
+        "see `queuectl cancel --help` for jobs, `queuectl worker:stop --help` for nodes",
     ),
     (
         "get info inspect describe view details",
         "`queuectl show JOB` shows a job, `queuectl config:get KEY` a setting",
     ),
-    (
-        "log output tail follow",
-        "`queuectl logs JOB` prints what a job printed",
-    ),
+    ("output", "`queuectl logs JOB` prints what a job printed"),
     (
         "stats stat statistics metrics metric summary count counts health ping",
         "`queuectl status` counts the jobs and shows the nodes; add --json for programs",
@@ -27,7 +37,7 @@ const COMMANDS: &[(&str, &str)] = &[
         "there is no dashboard; `watch queuectl status` shows the counts and the nodes",
     ),
     (
-        "workers nodes node ps",
+        "workers nodes node",
         "`queuectl worker:list` lists the nodes with their worker processes",
     ),
     (
@@ -86,7 +96,7 @@ const COMMANDS: &[(&str, &str)] = &[
         "a node runs the jobs: see `queuectl worker:start --help`",
     ),
     (
-        "stop shutdown quit kill abort terminate halt worker:kill worker:down worker:shutdown worker:quit worker:halt \
+        "stop shutdown quit halt worker:kill worker:down worker:shutdown worker:quit worker:halt \
          worker:stop-all",
         "see `queuectl worker:stop --help` for nodes, `queuectl cancel --help` for jobs",
     ),

@@ -13,7 +13,7 @@ use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Command, Error};
 use queuectl_core::excerpt;
 
-use crate::commands::COMMANDS;
+use crate::commands::{COMMANDS, find};
 use crate::grammar::groups;
 
 /// Returns the commands that a tip may name for a typing mistake.
@@ -162,7 +162,8 @@ fn about_option(option: &str, words: &[String]) -> Option<String> {
         None => before
             .iter()
             .find(|word| !word.starts_with('-'))
-            .map(|word| (*word).to_owned()),
+            // By its own name, whichever was typed.
+            .map(|word| find(word).map_or(*word, |entry| entry.name).to_owned()),
     };
     let option = option.split('=').next().unwrap_or(option);
     command
@@ -233,6 +234,13 @@ mod tests {
             (&["worker", "start", "-d"], "`--detach`"),
             (&["list", "--status", "dead"], "`--state STATE`"),
             (&["list", "-q", "mail"], "`--queue mail`"),
+            (&["ls", "--status", "dead"], "`--state STATE`"),
+            (&["rm", "1"], "`queuectl purge --help`"),
+            (&["ps"], "`queuectl list --state processing`"),
+            (&["tail", "1"], "`queuectl logs -f JOB`"),
+            (&["kill", "1"], "`queuectl cancel --help`"),
+            (&["restart", "1"], "`queuectl rerun --help`"),
+            (&["stash", "1"], "`queuectl hold JOB`"),
         ] {
             let said = tips(words);
             assert!(

@@ -75,6 +75,33 @@ fn lists_have_other_names() {
 }
 
 #[test]
+fn commands_have_the_names_that_hands_type() {
+    let queue = Queue::new();
+    assert_eq!(queue.ok(["add", "--id", "one", "exit 0"]), "one");
+    // What `enqueue` understands beyond its grammar, too.
+    assert_eq!(queue.ok(["add", "exit 0", "--id", "two"]), "two");
+    assert!(
+        queue
+            .fails(2, ["add", "-q", "mail", "x"])
+            .contains("--queue NAME")
+    );
+    assert_eq!(queue.json(["ls"]), queue.json(["list"]));
+    assert_eq!(queue.run(["log", "one"]).err, queue.run(["logs", "one"]).err);
+    // What would act on jobs or remove them is said and not done.
+    for word in ["rm", "kill", "restart", "stash", "ps", "tail"] {
+        let said = queue.fails(2, [word, "one"]);
+        assert!(
+            said.contains("tip:") && said.contains("queuectl"),
+            "{word}: {said}"
+        );
+    }
+    assert_eq!(
+        (queue.state("one"), queue.jobs().len()),
+        ("pending".to_owned(), 2)
+    );
+}
+
+#[test]
 fn help_and_version_are_commands_too() {
     let queue = Queue::new();
     let same = |words: &[&str], option: &[&str]| assert_eq!(queue.ok(words), queue.ok(option), "{words:?}");

@@ -19,7 +19,7 @@ const STRAY: &str = "there are words after the command and its options; a progra
 
 impl Run for EnqueueArgs {
     fn reread(&mut self, words: &[OsString], is_again: bool) -> Result<Option<Vec<OsString>>, String> {
-        reread(&["enqueue"], &self.words, &mut self.exact, words, is_again)
+        reread(&["enqueue", "add"], &self.words, &mut self.exact, words, is_again)
     }
 
     fn run(self, context: &Context) -> Result<Exit> {
