@@ -182,10 +182,13 @@ fn classify_store(error: &StoreError) -> Exit {
         | StoreError::BadSchedule { .. }
         | StoreError::Cycle { .. }
         | StoreError::TooManyDependants { .. }
-        | StoreError::LongPath { .. } => Exit::USAGE,
+        | StoreError::LongPath { .. }
+        | StoreError::LimitKey { .. }
+        | StoreError::Limit(_) => Exit::USAGE,
         StoreError::NoSuchJob(_)
         | StoreError::NoSuchParent { .. }
         | StoreError::NoSuchNode(_)
+        | StoreError::NoSuchLimit { .. }
         | StoreError::NoSuchSchedule(_) => Exit::NOT_FOUND,
         StoreError::NameTaken { .. }
         | StoreError::KeyTaken { .. }
@@ -197,6 +200,7 @@ fn classify_store(error: &StoreError) -> Exit {
         | StoreError::ScheduleTaken(_)
         | StoreError::TooManySchedules
         | StoreError::NotEmpty
+        | StoreError::TooManyLimits
         | StoreError::Exists(_) => Exit::CONFLICT,
         StoreError::Missing
         | StoreError::Unfinished

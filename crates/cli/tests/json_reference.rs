@@ -156,6 +156,7 @@ fn the_page_names_exactly_the_fields_that_are_printed() {
     check("### `schedule:import`", &[], &imported[0]);
     check("### `enqueue`", &[], &queue.json(&["schedule:run", "s"], 0));
     check(changed, &[], &queue.json(&["schedule:remove", "s"], 0));
+    limits(&queue, &check);
     let asked = queue.json(&["worker:stop", "--wait", "--timeout", "60s"], 0);
     check("### `worker:stop`", &[], &asked);
 
@@ -200,6 +201,40 @@ fn the_page_names_exactly_the_fields_that_are_printed() {
     );
     check("### `db:path`", &[], &queue.json(&["db:path"], 0));
     check("### `db:compact`", &[], &queue.json(&["db:compact"], 0));
+}
+
+/// What the commands about limits print.
+fn limits(queue: &Queue, check: &dyn Fn(&str, &[&str], &Value)) {
+    let heading = "## The limit object";
+    check(
+        heading,
+        &[],
+        &queue.json(&["limit:set", "disk", "--running", "0"], 0),
+    );
+    check(heading, &[], &queue.json(&["limit:list"], 0)[0]);
+    queue.json(
+        &[
+            "enqueue",
+            "--executor",
+            "none",
+            "--id",
+            "limited",
+            "--limit",
+            "disk",
+            "true",
+        ],
+        0,
+    );
+    let shown = queue.json(&["limit:show", "disk"], 0);
+    check("### `limit:show`", &[heading], &shown);
+    check("#### A key of `limit:show`", &[], &shown["by_key"][0]);
+    check("#### A job of `limit:show`", &[], &shown["jobs"][0]);
+    queue.json(&["cancel", "limited"], 0);
+    check(
+        "### `limit:remove`",
+        &[],
+        &queue.json(&["limit:remove", "disk"], 0),
+    );
 }
 
 /// What the commands about plugins print of the shell executor.

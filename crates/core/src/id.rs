@@ -88,7 +88,7 @@ fn is_mark(c: char) -> bool {
     !c.is_ascii() && !matches!(c, '\u{200c}' | '\u{200d}') && unicode_ident::is_xid_continue(c)
 }
 
-fn check(what: &'static str, name: &str) -> Result<(), IdError> {
+pub(crate) fn check(what: &'static str, name: &str) -> Result<(), IdError> {
     if name.is_empty() {
         return Err(IdError::Empty { what });
     }

@@ -11,11 +11,13 @@ pub mod gates;
 mod id;
 mod job;
 pub mod json;
+mod limit;
 pub mod limits;
 mod outcome;
 mod queue_setting;
 mod quote;
 pub mod range;
+mod rate;
 mod reason;
 mod redact;
 pub mod schedule;
@@ -33,9 +35,11 @@ pub use job::{
     After, Command, Condition, FIELDS, Field, Form, Job, JobError, JobSpec, Payload, Shown, Start, Unmet,
     UnmetParent, ValidJob, find_cycle,
 };
+pub use limit::{Busy, Limit, LimitChange, LimitError, LimitKey, LimitName};
 pub use outcome::{Advice, Attempt, Outcome, OutcomeKind, Output};
 pub use queue_setting::{Origin, QueueSetting};
 pub use quote::{excerpt, quote_argv};
+pub use rate::Rate;
 pub use reason::parse_reason;
 pub use redact::{HIDDEN, SECRET_NAMES};
 pub use settings::Settings;

@@ -125,3 +125,33 @@ pub const TICK_LATE: u64 = 60_000;
 pub const COMPLETIONS: usize = 200;
 /// Longest time that the queue is asked for them.
 pub const COMPLETION_TIME: Duration = Duration::from_millis(50);
+/// Limits that one job may name.
+pub const JOB_LIMITS: usize = 8;
+/// Longest name of a limit with its key, in bytes.
+pub const LIMIT_KEY_BYTES: usize = 200;
+/// Limits in one queue.
+pub const LIMITS: usize = 1000;
+/// Jobs of a key that a limit lets run at a time; 0 lets none start.
+pub const LIMIT_RUNNING: Whole = Whole { min: 0, max: 10_000 };
+/// Starts in each period of a rate.
+pub const RATE_COUNT: Whole = Whole {
+    min: 1,
+    max: 1_000_000,
+};
+/// The period of a rate: 1 ms to 31 days.
+pub const RATE_PERIOD: Length = Length {
+    min_ms: 1,
+    max_ms: 31 * 24 * 60 * 60 * 1000,
+};
+/// Starts that a rate allows at once.
+pub const RATE_BURST: Whole = Whole {
+    min: 1,
+    max: 1_000_000,
+};
+/// Exit statuses that can mean "busy".
+pub const BUSY_STATUS: Whole = Whole { min: 1, max: 255 };
+/// How long a busy key may wait: 1 ms to 1 day.
+pub const BUSY_WAIT: Length = Length {
+    min_ms: 1,
+    max_ms: 24 * 60 * 60 * 1000,
+};

@@ -224,6 +224,7 @@ mod tests {
         executor: "shell",
         unique_key: None,
         unique_ms: None,
+        limits: None,
         payload: "{}",
     };
 
@@ -311,6 +312,10 @@ mod tests {
             JobContent {
                 executor: "shel",
                 payload: "l{}",
+                ..JOB
+            },
+            JobContent {
+                limits: Some("disk"),
                 ..JOB
             },
             JobContent {

@@ -28,6 +28,8 @@ macro_rules! given {
             unique_key: Option<String>, Nullable<Text>, (diesel(deserialize_as = MaybeWords)), 2;
             /// For how long it keeps the key after it was stored, in ms.
             unique_ms: Option<i64>, Nullable<BigInt>, (), 2;
+            /// The limits that it names, with their keys, parted by blanks.
+            limits: Option<String>, Nullable<Text>, (diesel(deserialize_as = MaybeWords)), 2;
         }
     };
 }

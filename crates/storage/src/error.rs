@@ -3,8 +3,8 @@
 use std::io;
 use std::path::PathBuf;
 
-use queuectl_core::limits::{DEPENDANTS, SCHEDULES};
-use queuectl_core::{Refused, State, Timestamp};
+use queuectl_core::limits::{DEPENDANTS, LIMITS, SCHEDULES};
+use queuectl_core::{LimitError, Refused, State, Timestamp};
 
 /// Why the database could not do what it was asked. These can pass: the caller may try again later.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -347,6 +347,30 @@ pub enum StoreError {
         /// Its state.
         state: State,
     },
+    /// A job names a limit that there is not.
+    #[error("there is no limit '{name}'; `queuectl limit:set {name} --running N` makes it")]
+    NoSuchLimit {
+        /// The limit.
+        name: String,
+        /// Which of the jobs handed over named it, from 0.
+        index: usize,
+    },
+    /// A job names a limit that counts by key, without a key.
+    #[error("limit '{name}' counts by key; name it with one, as in {name}:42")]
+    LimitKey {
+        /// The limit.
+        name: String,
+        /// Which of the jobs handed over named it, from 0.
+        index: usize,
+    },
+    /// A limit that cannot be as it was to be set.
+    #[error(transparent)]
+    Limit(#[from] LimitError),
+    /// Over [`LIMITS`].
+    #[error(
+        "there are {LIMITS} limits already, and no more are allowed; remove one with `queuectl limit:remove`"
+    )]
+    TooManyLimits,
     /// The job's state does not allow it.
     #[error("job '{job}' {refused}")]
     Refused {

@@ -20,6 +20,7 @@ mod database_error;
 mod env;
 mod error;
 mod libpq;
+mod limits;
 mod location;
 mod migrations;
 mod ops;
@@ -48,6 +49,7 @@ pub use ops::copy::Copied;
 pub use ops::edges::Relative;
 pub use ops::explain::ClaimFacts;
 pub use ops::hold::Released;
+pub use ops::limits::{KeyJob, KeyUse, LimitUse};
 pub use ops::list::Page;
 pub use ops::migrate::{Migrated, migrate, migrations};
 pub use ops::only::Only;
@@ -71,6 +73,8 @@ pub use types::placed::{Existing, Placed};
 pub fn hot_statements() -> Vec<(&'static str, &'static str)> {
     [
         sqlite::statements::all(),
+        sqlite::limits::all(),
+        sqlite::limits::one::all(),
         backend::statements::all(),
         ops::schedules::statements(),
     ]
@@ -84,6 +88,8 @@ pub fn hot_statements_on_postgres() -> Vec<(&'static str, &'static str)> {
         postgres::insert_jobs::all(),
         postgres::insert_keyed::all(),
         postgres::statements::all(),
+        postgres::limits::all(),
+        postgres::limits::one::all(),
     ]
     .concat()
 }

@@ -14,6 +14,7 @@ use queuectl_core::{
 use crate::StoreError;
 use crate::backend::Db;
 use crate::columns::given;
+use crate::limits::named;
 use crate::schema::{NUMBER_KEY, attempts, edges, jobs, nodes, payloads, settings};
 use crate::types::nodes::{Node, stop_request};
 use crate::types::readable::{count, fault};
@@ -165,6 +166,7 @@ impl JobRow {
             executor: ExecutorName::as_stored(self.executor),
             unique: self.unique_key.map(UniqueKey::as_stored),
             unique_for_ms: self.unique_ms.map(|ms| u64::try_from(ms).unwrap_or(0)),
+            limit: named(self.limits.as_deref().unwrap_or_default()),
             // A blocked job has a time only once nothing blocks it.
             due_at: self.due_at.or(self.resume_at).map(Timestamp),
             node: self.node_id.map(NodeId),

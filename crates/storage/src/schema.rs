@@ -29,6 +29,7 @@ diesel::table! {
         unique_ms -> Nullable<BigInt>,
         follows -> Nullable<BigInt>,
         unmet -> Nullable<BigInt>,
+        limits -> Nullable<Text>,
     }
 }
 
@@ -111,6 +112,38 @@ diesel::table! {
 
 diesel::joinable!(payloads -> jobs (job_id));
 diesel::allow_tables_to_appear_in_same_query!(jobs, payloads);
+
+diesel::table! {
+    limits (name) {
+        name -> Text,
+        running -> Nullable<Integer>,
+        per_key -> Bool,
+        rate_count -> Nullable<Integer>,
+        rate_period_ms -> Nullable<BigInt>,
+        burst -> Nullable<Integer>,
+        busy_status -> Nullable<Integer>,
+        busy_wait_ms -> Nullable<BigInt>,
+        created_at -> BigInt,
+        updated_at -> BigInt,
+    }
+}
+
+diesel::table! {
+    job_limits (job_id, key) {
+        job_id -> BigInt,
+        key -> Text,
+        priority -> Integer,
+        phase -> SmallInt,
+    }
+}
+
+diesel::table! {
+    limit_keys (key) {
+        key -> Text,
+        tat -> Nullable<BigInt>,
+        wake_at -> Nullable<BigInt>,
+    }
+}
 
 /// Where SQLite has the number of the store: among the settings, under a name that no setting has.
 pub const NUMBER_KEY: &str = ":store";

@@ -22,6 +22,8 @@ pub struct CheckView {
     pub dangling: u64,
     /// Numbers of jobs, by queue and state, that are wrong.
     pub miscounted: u64,
+    /// Jobs that hold a key of a limit, or wait for one, otherwise than their state says.
+    pub misplaced: u64,
     /// The file's pages.
     pub pages: u64,
     /// Pages free for reuse.

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use queuectl_core::explain::Code;
 use queuectl_core::json::JsonObject;
 use queuectl_core::{
-    BlockedBy, Command, ExecutorName, Job, JobId, NodeId, Origin, QueueName, Settings, State, Timestamp,
-    UniqueKey, UnmetParent,
+    BlockedBy, Command, ExecutorName, Job, JobId, LimitKey, NodeId, Origin, QueueName, Settings, State,
+    Timestamp, UniqueKey, UnmetParent,
 };
 use serde::Serialize;
 
@@ -43,6 +43,8 @@ pub struct JobView {
     pub timeout_ms: Option<u64>,
     /// The executor plugin that runs it.
     pub executor: ExecutorName,
+    /// The limits that it counts for, with their keys.
+    pub limit: Vec<LimitKey>,
     /// Environment variables set for it. Null for a value that is hidden.
     pub env: BTreeMap<String, Option<String>>,
     /// The folder it runs in.
@@ -112,6 +114,7 @@ impl JobView {
             backoff_base: job.backoff_base.unwrap_or(settings.backoff_base),
             timeout_ms: job.timeout_ms.or(default_timeout),
             executor: job.executor,
+            limit: job.limit,
             env: shown.env,
             cwd: job.payload.cwd,
             stdin: shown.stdin,
@@ -233,6 +236,7 @@ mod tests {
             executor: ExecutorName::default(),
             unique: None,
             unique_for_ms: None,
+            limit: Vec::new(),
             due_at: Some(Timestamp(1_700_000_000_000)),
             node: None,
             cancel_requested: false,
@@ -261,7 +265,7 @@ mod tests {
             concat!(
                 r#"{"id":"7","number":7,"command":"echo 'a b'","argv":["echo","a b"],"queue":"default","#,
                 r#""state":"failed","blocked_by":null,"unmet_by":null,"priority":0,"attempts":1,"max_retries":4,"backoff_base":2.0,"#,
-                r#""timeout_ms":604800000,"executor":"shell","env":{},"cwd":null,"stdin":null,"payload":null,"hidden":[],"#,
+                r#""timeout_ms":604800000,"executor":"shell","limit":[],"env":{},"cwd":null,"stdin":null,"payload":null,"hidden":[],"#,
                 r#""unique":null,"unique_for_ms":null,"#,
                 r#""run_at":"2023-11-14T22:13:20.000Z","node":null,"cancel_requested":false,"#,
                 r#""created_at":"1970-01-01T00:00:00.000Z","updated_at":"1970-01-01T00:00:00.000Z","#,

@@ -9,6 +9,7 @@ mod change;
 mod database;
 mod explain;
 mod job;
+mod limit;
 mod node;
 mod pause;
 mod plugin;
@@ -24,6 +25,7 @@ pub use database::{
 };
 pub use explain::{ExplainView, ReasonView};
 pub use job::{DeadLetterView, JobDetailView, JobView, RelativeView, SourcesView, UnmetView};
+pub use limit::{LimitDetailView, LimitJobView, LimitKeyView, LimitView};
 pub use node::{NodeState, NodeView};
 pub use pause::PauseView;
 pub use plugin::{InstalledView, PluginCaseView, PluginCheckView, PluginInfoView, PluginRunView, PluginView};

@@ -13,10 +13,14 @@ ALTER TABLE jobs
 -- A blocked job has no place in the older schema: it becomes ready.
 UPDATE jobs SET state = 1 WHERE state = 0;
 UPDATE counts SET state = 1 WHERE state = 0;
+DROP TABLE limit_keys;
+DROP TABLE job_limits;
+DROP TABLE limits;
 DROP INDEX all_blocked;
 DROP INDEX jobs_blocked;
 ALTER TABLE jobs
     DROP COLUMN unmet,
+    DROP COLUMN limits,
     DROP COLUMN resume_at,
     DROP COLUMN waits,
     DROP COLUMN gates,

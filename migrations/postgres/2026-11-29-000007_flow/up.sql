@@ -13,7 +13,9 @@ ALTER TABLE jobs
     -- When a blocked job is due once nothing blocks it.
     ADD COLUMN resume_at BIGINT,
     -- The job for which this one was cancelled or held, because it did not end as this one needs it.
-    ADD COLUMN unmet BIGINT;
+    ADD COLUMN unmet BIGINT,
+    -- The limits that the job names, with their keys, parted by blanks.
+    ADD COLUMN limits TEXT COLLATE "C";
 CREATE INDEX jobs_blocked ON jobs (queue, id) WHERE state = 0;
 CREATE INDEX all_blocked ON jobs (id) WHERE state = 0;
 
@@ -95,5 +97,39 @@ ALTER TABLE jobs
 CREATE UNIQUE INDEX jobs_unique ON jobs (unique_key) WHERE unique_key IS NOT NULL AND state <= 4 AND follows IS NULL;
 CREATE UNIQUE INDEX jobs_successor ON jobs (unique_key) WHERE unique_key IS NOT NULL AND state <= 4 AND follows IS NOT NULL;
 CREATE INDEX jobs_unique_for ON jobs (unique_key) WHERE unique_ms IS NOT NULL;
+
+-- Limits
+
+-- How many jobs of a key run at a time, and how fast they start.
+CREATE TABLE limits (
+    name           TEXT COLLATE "C" PRIMARY KEY,
+    running        INTEGER CHECK (running >= 0),           -- NULL for any number
+    per_key        BOOLEAN NOT NULL,                       -- whether each key is counted by itself
+    rate_count     INTEGER CHECK (rate_count > 0),
+    rate_period_ms BIGINT  CHECK (rate_period_ms > 0),
+    burst          INTEGER CHECK (burst > 0),
+    busy_status    INTEGER,                                -- an attempt that ends with this status has its keys wait
+    busy_wait_ms   BIGINT,
+    created_at     BIGINT  NOT NULL,
+    updated_at     BIGINT  NOT NULL
+);
+
+-- Jobs that name limits, while that matters. phase: 1 the job waits for the key, 2 it runs and holds the key, 3 it is ready.
+CREATE TABLE job_limits (
+    job_id   BIGINT   NOT NULL,
+    key      TEXT     COLLATE "C" NOT NULL,
+    priority INTEGER  NOT NULL,
+    phase    SMALLINT NOT NULL CHECK (phase BETWEEN 1 AND 3),
+    PRIMARY KEY (job_id, key)
+) WITH (autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_cost_delay = 0);
+CREATE INDEX job_limits_order ON job_limits (key, phase, priority DESC, job_id);
+
+-- What a key knows besides its jobs.
+CREATE TABLE limit_keys (
+    key     TEXT   COLLATE "C" PRIMARY KEY,
+    tat     BIGINT,                                        -- by when its starts so far are paid for, in ns (GCRA)
+    wake_at BIGINT                                         -- when it is to be looked at for jobs that wait
+) WITH (autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_cost_delay = 0);
+CREATE INDEX limit_keys_wake ON limit_keys (wake_at) WHERE wake_at IS NOT NULL;
 
 UPDATE store SET schema_version = 7;

@@ -15,9 +15,13 @@ UPDATE jobs SET state = 1 WHERE state = 0;
 INSERT INTO counts (queue, state, jobs) SELECT queue, 1, jobs FROM counts WHERE state = 0
     ON CONFLICT (queue, state) DO UPDATE SET jobs = jobs + excluded.jobs;
 DELETE FROM counts WHERE state = 0;
+DROP TABLE limit_keys;
+DROP TABLE job_limits;
+DROP TABLE limits;
 DROP INDEX all_blocked;
 DROP INDEX jobs_blocked;
 ALTER TABLE jobs DROP COLUMN unmet;
+ALTER TABLE jobs DROP COLUMN limits;
 ALTER TABLE jobs DROP COLUMN resume_at;
 ALTER TABLE jobs DROP COLUMN waits;
 ALTER TABLE jobs DROP COLUMN gates;

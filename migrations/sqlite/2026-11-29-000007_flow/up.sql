@@ -8,6 +8,7 @@
 -- - waits: a bit mask of what blocks the job (`core::Waits`); 0 unless it is blocked
 -- - resume_at: when a blocked job is due once nothing blocks it
 -- - unmet: the job for which this one was cancelled or held, because it did not end as this one needs it
+-- - limits: the limits that the job names, with their keys, parted by blanks
 PRAGMA writable_schema = ON;
 UPDATE sqlite_schema SET sql = replace(sql, 'CHECK (state BETWEEN 1 AND 7)', 'CHECK (state BETWEEN 0 AND 7)')
 WHERE type = 'table' AND name = 'jobs';
@@ -17,6 +18,7 @@ ALTER TABLE jobs ADD COLUMN gates INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE jobs ADD COLUMN waits INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE jobs ADD COLUMN resume_at INTEGER;
 ALTER TABLE jobs ADD COLUMN unmet INTEGER;
+ALTER TABLE jobs ADD COLUMN limits TEXT;
 CREATE INDEX jobs_blocked ON jobs (queue) WHERE state = 0;
 CREATE INDEX all_blocked ON jobs (state) WHERE state = 0;
 
@@ -35,6 +37,45 @@ CREATE TABLE edges (
     PRIMARY KEY (child, parent)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX edges_parent ON edges (parent, child);
+
+-- Limits
+
+-- How many jobs of a key run at a time, and how fast they start.
+-- - running: NULL for any number
+-- - per_key: whether each key is counted by itself
+-- - busy_status, busy_wait_ms: an attempt that ends with this status has its keys wait
+CREATE TABLE limits (
+    name           TEXT PRIMARY KEY,
+    running        INTEGER CHECK (running >= 0),
+    per_key        INTEGER NOT NULL CHECK (per_key IN (0, 1)),
+    rate_count     INTEGER CHECK (rate_count > 0),
+    rate_period_ms INTEGER CHECK (rate_period_ms > 0),
+    burst          INTEGER CHECK (burst > 0),
+    busy_status    INTEGER,
+    busy_wait_ms   INTEGER,
+    created_at     INTEGER NOT NULL,
+    updated_at     INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+
+-- Jobs that name limits, while that matters. phase: 1 the job waits for the key, 2 it runs and holds the key, 3 it is ready.
+CREATE TABLE job_limits (
+    job_id   INTEGER NOT NULL,
+    key      TEXT    NOT NULL,
+    priority INTEGER NOT NULL,
+    phase    INTEGER NOT NULL CHECK (phase BETWEEN 1 AND 3),
+    PRIMARY KEY (job_id, key)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX job_limits_order ON job_limits (key, phase, priority DESC, job_id);
+
+-- What a key knows besides its jobs.
+-- - tat: by when its starts so far are paid for, in ns (GCRA)
+-- - wake_at: when it is to be looked at for jobs that wait
+CREATE TABLE limit_keys (
+    key     TEXT PRIMARY KEY,
+    tat     INTEGER,
+    wake_at INTEGER
+) STRICT, WITHOUT ROWID;
+CREATE INDEX limit_keys_wake ON limit_keys (wake_at) WHERE wake_at IS NOT NULL;
 
 -- Queues
 --

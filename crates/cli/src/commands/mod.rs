@@ -16,6 +16,7 @@ mod explain;
 mod help;
 mod hold;
 mod init;
+mod limit;
 mod list;
 mod logs;
 mod manual;
@@ -73,6 +74,10 @@ pub static COMMANDS: &[Entry] = &[
     command::<dlq::show::ShowArgs>("dlq:show").harmless(),
     command::<dlq::retry::RetryArgs>("dlq:retry"),
     command::<dlq::purge::PurgeArgs>("dlq:purge"),
+    command::<limit::set::SetArgs>("limit:set").harmless(),
+    command::<limit::list::ListArgs>("limit:list").harmless(),
+    command::<limit::show::ShowArgs>("limit:show").harmless(),
+    command::<limit::remove::RemoveArgs>("limit:remove"),
     command::<schedule::add::AddArgs>("schedule:add").harmless(),
     command::<schedule::list::ListArgs>("schedule:list").harmless(),
     command::<schedule::show::ShowArgs>("schedule:show").harmless(),

@@ -17,6 +17,7 @@ impl JobSpec {
             executor,
             unique,
             unique_for_ms,
+            limit,
             payload,
             id: _,
             name: _,
@@ -45,6 +46,7 @@ impl JobSpec {
             executor: Some(executor),
             unique,
             unique_for_ms,
+            limit,
             payload,
             ..JobSpec::default()
         }

@@ -40,6 +40,8 @@ pub enum Form<S> {
     Flag(fn(&mut S, bool)),
     /// Names, separated by commas; in JSON also an array of texts and whole numbers. The function gets one after the other.
     List(fn(&mut S, &str) -> Result<(), String>),
+    /// Names, one at a time; in JSON also an array of them.
+    Words(fn(&mut S, &str) -> Result<(), String>),
     /// Any text.
     Text(fn(&mut S, String)),
     /// A whole number.
@@ -64,13 +66,13 @@ impl<S> Field<S> {
     pub fn take_text(&self, into: &mut S, text: &str, now: &ZonedDateTime) -> Result<(), String> {
         match &self.form {
             Form::Command(set) => set(into, Command::Line(text.to_owned())),
-            Form::Word(set) => set(into, text)?,
             Form::List(add) => each_name(into, text, *add)?,
             Form::Flag(set) => match text {
                 "true" => set(into, true),
                 "false" => set(into, false),
                 _ => return Err(format!("expected {FLAG}")),
             },
+            Form::Word(set) | Form::Words(set) => set(into, text)?,
             Form::Text(set) => set(into, text.to_owned()),
             Form::Whole(range, set) => set(
                 into,
@@ -114,7 +116,6 @@ impl<S> Field<S> {
         match (&self.form, &value) {
             (_, Value::Null) => {}
             (Form::Command(set), _) => set(into, command(&value).ok_or_else(|| bad(COMMAND))?),
-            (Form::Word(set), Value::String(text)) => set(into, text).map_err(named)?,
             (Form::List(add), Value::String(text)) => each_name(into, text, *add).map_err(named)?,
             (Form::List(add), Value::Array(items)) => {
                 for item in items {
@@ -125,6 +126,14 @@ impl<S> Field<S> {
             (Form::List(_), _) => return Err(bad(LIST)),
             (Form::Flag(set), Value::Bool(yes)) => set(into, *yes),
             (Form::Flag(_), _) => return Err(bad(FLAG)),
+            (Form::Word(set) | Form::Words(set), Value::String(text)) => set(into, text).map_err(named)?,
+            (Form::Words(set), Value::Array(words)) => {
+                for word in words {
+                    let text = word.as_str().ok_or_else(|| bad(WORDS))?;
+                    set(into, text).map_err(named)?;
+                }
+            }
+            (Form::Words(_), _) => return Err(bad(WORDS)),
             (Form::Text(set), Value::String(text)) => set(into, text.clone()),
             (Form::Word(_) | Form::Text(_), _) => return Err(bad("text")),
             (Form::Whole(range, set), _) => {
@@ -159,6 +168,7 @@ impl<S> Field<S> {
 const COMMAND: &str = "text (a shell command line) or an array of texts (a program and its arguments)";
 const LIST: &str = "text, or an array of texts";
 const FLAG: &str = "true or false";
+const WORDS: &str = "an array of texts";
 const DURATION: &str = "a number of seconds, or a text such as \"30s\"";
 
 fn bad_variable(field: &str, variable: &str, value: &Value) -> String {

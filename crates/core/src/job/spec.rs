@@ -14,6 +14,7 @@ use super::form::{Field, Form};
 use super::payload::{Command, Payload};
 use crate::duration::whole_ms;
 use crate::id::{ExecutorName, JobName, QueueName};
+use crate::limit::LimitKey;
 use crate::limits::{BACKOFF_BASE, PRIORITY, RETRIES};
 use crate::time::Timestamp;
 use crate::unique::{OnConflict, UniqueKey};
@@ -72,6 +73,8 @@ pub struct JobSpec {
     pub debounce_ms: Option<u64>,
     /// How long calls can put such a job off, in ms; [`crate::limits::MAX_WAIT`] if absent.
     pub max_wait_ms: Option<u64>,
+    /// The limits that it counts for, with their keys.
+    pub limit: Vec<LimitKey>,
     /// What it runs.
     pub payload: Payload,
     /// Fields that were given and count for nothing: they say how an earlier job fared.
@@ -95,7 +98,7 @@ const fn field(
 }
 
 /// All that can be said about a job, in the order of the help.
-pub static FIELDS: [Field<JobSpec>; 22] = [
+pub static FIELDS: [Field<JobSpec>; 23] = [
     field(
         "id",
         "ID",
@@ -222,6 +225,17 @@ pub static FIELDS: [Field<JobSpec>; 22] = [
         Form::Duration(|job, time| job.max_wait_ms = Some(whole_ms(time))),
     ),
     field(
+        "limit",
+        "NAME[:KEY]",
+        "A limit that the job counts for, with its key if the limit counts by key, as in account:42; repeatable",
+        Form::Words(|job, text| {
+            let mut key = None;
+            parse(&mut key, text)?;
+            job.limit.extend(key.filter(|key| !job.limit.contains(key)));
+            Ok(())
+        }),
+    ),
+    field(
         "env",
         "NAME=VALUE",
         "Set an environment variable for the job; repeatable",
@@ -265,11 +279,15 @@ impl JobSpec {
         }
     }
 
-    /// Returns what this says, and where it says nothing, what `other` says. Environments are joined by name.
+    /// Returns what this says, and where it says nothing, what `other` says. Environments are joined by name, and so are limits.
     #[must_use]
     pub fn or(self, other: JobSpec) -> JobSpec {
         let mut ignored = other.ignored;
         ignored.extend(self.ignored);
+        let mut limit = other.limit;
+        limit.extend(self.limit);
+        let mut seen = BTreeSet::new();
+        limit.retain(|key| seen.insert(key.clone()));
         JobSpec {
             id: self.id.or(other.id),
             queue: self.queue.or(other.queue),
@@ -291,6 +309,7 @@ impl JobSpec {
             on_conflict: self.on_conflict.or(other.on_conflict),
             debounce_ms: self.debounce_ms.or(other.debounce_ms),
             max_wait_ms: self.max_wait_ms.or(other.max_wait_ms),
+            limit,
             payload: self.payload.or(other.payload),
             ignored,
         }
@@ -325,6 +344,16 @@ mod tests {
         assert_eq!((both.priority, both.max_retries), (Some(5), Some(0)));
         assert_eq!(both.payload.env, env(&[("A", "1"), ("B", "2")]));
         assert_eq!(both.payload.command, Some(Command::Line("true".into())));
+    }
+
+    #[test]
+    fn limits_are_joined_and_none_counts_twice() {
+        let with = |keys: &[&str]| JobSpec {
+            limit: keys.iter().map(|key| key.parse().unwrap()).collect(),
+            ..JobSpec::default()
+        };
+        let joined = with(&["api", "account:1"]).or(with(&["disk", "api"]));
+        assert_eq!(joined, with(&["disk", "api", "account:1"]));
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use super::payload::Payload;
 use crate::gates::{Gates, Waits};
 use crate::id::{ExecutorName, JobId, JobName, NodeId, QueueName};
+use crate::limit::LimitKey;
 use crate::state::State;
 use crate::time::Timestamp;
 use crate::unique::UniqueKey;
@@ -47,6 +48,8 @@ pub struct Job {
     pub unique: Option<UniqueKey>,
     /// For how long it keeps the key after it was stored, even if it has ended, in ms.
     pub unique_for_ms: Option<u64>,
+    /// The limits that it counts for, with their keys.
+    pub limit: Vec<LimitKey>,
     /// When it is due, while it waits; while it is blocked, when it is due after that.
     pub due_at: Option<Timestamp>,
     /// The node that runs it, while one does.

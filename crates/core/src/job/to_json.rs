@@ -35,6 +35,7 @@ impl JobSpec {
             on_conflict,
             debounce_ms,
             max_wait_ms,
+            limit,
             payload,
             ignored: _,
         } = self;
@@ -65,6 +66,11 @@ impl JobSpec {
         put("on_conflict", on_conflict.map(|choice| choice.name().into()));
         put("debounce", debounce_ms.map(|ms| show_time(ms).into()));
         put("max_wait", max_wait_ms.map(|ms| show_time(ms).into()));
+        let limits: Vec<Value> = limit.iter().map(|limit| limit.as_str().into()).collect();
+        put(
+            "limit",
+            Some(limits).filter(|limits| !limits.is_empty()).map(Value::Array),
+        );
         // Joined as text: a number in the executor's own object stays as it was written.
         let payload = serde_json::to_string(payload).unwrap_or_default();
         let fields = Value::Object(fields).to_string();
@@ -92,7 +98,7 @@ mod tests {
         let now: ZonedDateTime = "2026-11-24T16:05:00+01:00[+01:00]".parse().unwrap();
         let texts = [
             r#"{"id":"a","command":["echo","a b"],"queue":"mail","priority":-3,"delay":"1h 5m","hold":true,"after":"x:failed,7","unmet":"run","timeout":1.5,
-                "max_retries":7,"backoff_base":1.5,"executor":"http","unique":"k 1","unique_for":"1h","on_conflict":"replace","env":{"A":"ü=\u001b"},"cwd":"/tmp","stdin":"in",
+                "max_retries":7,"backoff_base":1.5,"executor":"http","limit":["disk","a:1"],"unique":"k 1","unique_for":"1h","on_conflict":"replace","env":{"A":"ü=\u001b"},"cwd":"/tmp","stdin":"in",
                 "payload":{"url":"x","n":0.10000000000000000001}}"#,
             r#"{"command":"true","run_at":"2026-12-24T18:00:00Z"}"#,
             r#"{"command":"true","unique":"k","debounce":"30s","max_wait":"5m"}"#,

@@ -12,9 +12,10 @@ use super::spec::{JobSpec, Start};
 use crate::duration::show_time;
 use crate::id::{ExecutorName, QueueName};
 use crate::json::JsonError;
+use crate::limit::LimitKey;
 use crate::limits::{
-    BACKOFF_BASE, DEBOUNCE, MAX_WAIT, PARENTS, PAYLOAD_BYTES, PAYLOAD_DEPTH, PAYLOAD_ITEMS, PRIORITY,
-    RETRIES, SCHEDULE_DAYS, TIMEOUT, UNIQUE_FOR,
+    BACKOFF_BASE, DEBOUNCE, JOB_LIMITS, MAX_WAIT, PARENTS, PAYLOAD_BYTES, PAYLOAD_DEPTH, PAYLOAD_ITEMS,
+    PRIORITY, RETRIES, SCHEDULE_DAYS, TIMEOUT, UNIQUE_FOR,
 };
 use crate::quote::excerpt;
 use crate::redact::HIDDEN;
@@ -76,6 +77,9 @@ pub enum JobError {
     /// Two parts that contradict each other.
     #[error("{0} and {1} exclude each other; leave one of them out")]
     Together(&'static str, &'static str),
+    /// Over [`JOB_LIMITS`].
+    #[error("the job names {0} limits; at most {JOB_LIMITS} are allowed")]
+    TooManyLimits(usize),
     /// Over [`SCHEDULE_DAYS`].
     #[error("jobs can be scheduled at most {} years ahead", SCHEDULE_DAYS / 365)]
     TooFar,
@@ -108,6 +112,7 @@ impl From<JsonError> for JobError {
 pub struct ValidJob {
     spec: JobSpec,
     stored: String,
+    limits: Option<String>,
 }
 
 impl Deref for ValidJob {
@@ -122,6 +127,11 @@ impl ValidJob {
     /// Returns the payload as JSON, the form that is stored.
     pub fn stored_payload(&self) -> &str {
         &self.stored
+    }
+
+    /// Returns its limits with their keys as they are stored: parted by blanks, which no key has. None if it has none.
+    pub fn stored_limits(&self) -> Option<&str> {
+        self.limits.as_deref()
     }
 
     /// Returns the queue it goes to.
@@ -173,12 +183,21 @@ impl JobSpec {
         self.check_ranges()?;
         self.check_unique()?;
         self.check_parents()?;
+        if self.limit.len() > JOB_LIMITS {
+            return Err(JobError::TooManyLimits(self.limit.len()));
+        }
         let ahead = self.start.map(|start| start.at(now).since(now).as_secs());
         if ahead.is_some_and(|seconds| seconds > SCHEDULE_DAYS.unsigned_abs() * 86_400) {
             return Err(JobError::TooFar);
         }
         let stored = self.payload.to_stored()?;
-        Ok(ValidJob { spec: self, stored })
+        let limits: Vec<&str> = self.limit.iter().map(LimitKey::as_str).collect();
+        let limits = Some(limits.join(" ")).filter(|limits| !limits.is_empty());
+        Ok(ValidJob {
+            spec: self,
+            stored,
+            limits,
+        })
     }
 
     fn check_parents(&self) -> Result<(), JobError> {
@@ -516,6 +535,20 @@ mod tests {
                 }
             ));
         }
+    }
+
+    #[test]
+    fn a_job_names_few_limits() {
+        let job = |count: usize| JobSpec {
+            limit: (0..count).map(|n| format!("a:{n}").parse().unwrap()).collect(),
+            ..JobSpec::line("true")
+        };
+        assert!(job(JOB_LIMITS).validate(Timestamp(0)).is_ok());
+        let refused = job(JOB_LIMITS + 1).validate(Timestamp(0)).unwrap_err();
+        assert_eq!(
+            refused.to_string(),
+            "the job names 9 limits; at most 8 are allowed"
+        );
     }
 
     #[test]

@@ -240,6 +240,8 @@ pub struct CheckReport {
     pub dangling: u64,
     /// Pairs of queue and state whose kept count is not that of the jobs.
     pub miscounted: u64,
+    /// Jobs that hold a key of a limit, or wait for one, otherwise than their state says.
+    pub misplaced: u64,
     /// The file's pages.
     pub pages: u64,
     /// Pages that are free for reuse.

@@ -47,6 +47,11 @@ pub const fn ignores_leases() -> bool {
     false
 }
 
+/// Whether claims take no account of limits.
+pub const fn ignores_limits() -> bool {
+    false
+}
+
 /// Applies an outcome whatever has become of the job meanwhile, if outcomes are not fenced.
 pub const fn apply_unfenced(
     _: &mut SqliteConnection,

@@ -31,6 +31,8 @@ pub enum Guard {
     Sweep,
     /// Attempts have a maximum.
     Attempts,
+    /// A claim asks whether the keys of a job have room.
+    Limits,
     /// What was reported as stored is stored: without it, a transaction that is refused is reported as stored.
     Commit,
 }
@@ -135,6 +137,11 @@ pub fn ignores_leases() -> bool {
 /// Whether the end of a job settles what waits for it.
 pub const fn settles_dependencies() -> bool {
     true
+}
+
+/// Whether claims take no account of limits.
+pub fn ignores_limits() -> bool {
+    is_disabled(Guard::Limits)
 }
 
 /// Ends a transaction whose body has succeeded.

@@ -13,6 +13,7 @@ use diesel::dsl::sql;
 use diesel::prelude::*;
 use diesel::sql_types::BigInt;
 
+use super::copy_limits;
 use super::schedules::copy::{self as of_schedules, Rows as ScheduleRows};
 use crate::backend::{Db, OpenMode, on_any};
 use crate::outcome::EdgeRow;
@@ -165,6 +166,7 @@ fn is_empty(conn: &mut Db) -> Result<bool, StoreError> {
     Ok(jobs.is_none()
         && nodes.is_none()
         && schedules == 0
+        && copy_limits::is_empty(conn)?
         && !has_settings
         && conn.dialect().last_number("jobs")? == 0)
 }
@@ -185,6 +187,10 @@ fn copy(from: &mut Db, to: &mut Db) -> Result<(Copied, Digest), StoreError> {
             copied.schedules += rows.len() as u64;
         }
         of_schedules::write(to, rows)
+    })?;
+    copy_limits::read(from, |rows| {
+        digest.add_limits(&rows);
+        copy_limits::insert(to, &rows)
     })?;
     // To a node on the copy, the nodes of the original look dead. It shall rescue their jobs, but not kill processes
     // that may live on for the original.
@@ -244,6 +250,7 @@ struct Digest {
     settings: DefaultHasher,
     queues: DefaultHasher,
     schedules: DefaultHasher,
+    limits: DefaultHasher,
     jobs: DefaultHasher,
     payloads: DefaultHasher,
     attempts: DefaultHasher,
@@ -258,6 +265,10 @@ impl Digest {
         digest.add_queues(&queues_of(conn)?);
         of_schedules::read(conn, |rows| {
             digest.add_schedules(&rows);
+            Ok(())
+        })?;
+        copy_limits::read(conn, |rows| {
+            digest.add_limits(&rows);
             Ok(())
         })?;
         let mut after = i64::MIN;
@@ -298,6 +309,10 @@ impl Digest {
         }
     }
 
+    fn add_limits(&mut self, rows: &copy_limits::Rows) {
+        hash(&mut self.limits, std::slice::from_ref(rows));
+    }
+
     fn add_rows(&mut self, rows: &Rows) {
         hash(&mut self.jobs, &rows.jobs);
         hash(&mut self.payloads, &rows.payloads);
@@ -315,11 +330,12 @@ impl Digest {
         hash(&mut self.edges, rows);
     }
 
-    fn finish(&self) -> [u64; 8] {
+    fn finish(&self) -> [u64; 9] {
         [
             &self.settings,
             &self.queues,
             &self.schedules,
+            &self.limits,
             &self.jobs,
             &self.payloads,
             &self.attempts,

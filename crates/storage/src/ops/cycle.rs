@@ -7,7 +7,10 @@ use std::time::Duration;
 
 use queuectl_core::Timestamp;
 
+use crate::backend::on_any;
+use crate::limits::LimitRows;
 use crate::types::cycle::{Cycle, CycleResult, Queues, Record};
+use crate::types::nodes::Wake;
 use crate::{Problem, Store, StoreError};
 
 impl Store {
@@ -16,16 +19,20 @@ impl Store {
     /// # Errors
     /// [`StoreError::Database`]: nothing of the cycle happened; the same cycle can be tried again.
     pub fn cycle(&mut self, cycle: &Cycle<'_>) -> Result<CycleResult, StoreError> {
-        match self.backend.cycle(cycle) {
+        let done = match self.backend.cycle(cycle) {
             Err(error) if is_refused(&error) && !cycle.records.is_empty() => self.cycle_one_by_one(cycle),
             done => done,
+        }?;
+        if done.unblocked > 0 {
+            self.wake_all(Wake::Jobs);
         }
+        Ok(done)
     }
 
     /// Records by themselves outcomes that the database did not take together, each as far as it takes it; then the rest of
     /// the cycle.
     fn cycle_one_by_one(&mut self, cycle: &Cycle<'_>) -> Result<CycleResult, StoreError> {
-        let mut stale = Vec::new();
+        let (mut stale, mut unblocked) = (Vec::new(), 0);
         for record in cycle.records {
             let mut recorded = None;
             for reduced in Reduced::ALL {
@@ -49,7 +56,9 @@ impl Store {
                         );
                     }
                     done => {
-                        recorded = Some(done?.stale);
+                        let done = done?;
+                        unblocked += done.unblocked;
+                        recorded = Some(done.stale);
                         break;
                     }
                 }
@@ -61,7 +70,11 @@ impl Store {
             records: &[],
             ..*cycle
         })?;
-        Ok(CycleResult { stale, ..rest })
+        Ok(CycleResult {
+            stale,
+            unblocked: unblocked + rest.unblocked,
+            ..rest
+        })
     }
 
     /// How long a claim on PostgreSQL takes that is long, and for how long at least what it passed over is passed over
@@ -76,7 +89,12 @@ impl Store {
     /// # Errors
     /// [`StoreError::Database`].
     pub fn has_work(&mut self, queues: &Queues, now: Timestamp) -> Result<bool, StoreError> {
-        Ok(self.next_due()?.is_some_and(|due| due <= now) || self.backend.has_ready(queues, now)?)
+        if self.next_due()?.is_some_and(|due| due <= now) || self.backend.has_ready(queues, now)? {
+            return Ok(true);
+        }
+        // A cycle looks whether one of them may go on.
+        let any = on_any!(self.conn()?, conn => conn.keys_behind("", 1))?;
+        Ok(!any.is_empty())
     }
 
     /// When the next waiting job is due. Reads only.

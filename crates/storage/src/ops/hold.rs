@@ -1,11 +1,11 @@
 //! Holding jobs back, and letting them go on.
 
 use queuectl_core::gates::{block, unblock};
-use queuectl_core::{BlockedBy, JobRef, Resume, State, Timestamp, Waits};
+use queuectl_core::{BlockedBy, Gates, JobRef, Resume, State, Timestamp, Waits};
 
 use super::show::find;
 use crate::counts::Deltas;
-use crate::outcome::{apply_blocking, standing};
+use crate::outcome::{self, Change, apply_blocking, standing};
 use crate::types::nodes::Wake;
 use crate::{Store, StoreError};
 
@@ -34,6 +34,16 @@ impl Store {
                 })?;
             let mut deltas = Deltas::default();
             apply_blocking(conn, &row, &held, now, &mut deltas)?;
+            let gates = Gates::from_code(row.gates);
+            if let Some(change) = held.change.filter(|_| !gates.is_empty()) {
+                let change = Change {
+                    job: row.id,
+                    gates,
+                    from: change.from(),
+                    to: change.to(),
+                };
+                outcome::follow(conn, &change, now, &mut deltas)?;
+            }
             conn.dialect().add_counts(deltas)
         })
     }

@@ -10,6 +10,7 @@ mod apply;
 mod dependencies;
 mod edges;
 mod enqueued;
+mod limits;
 mod unique;
 
 use queuectl_core::{Gates, State, Timestamp};
@@ -19,8 +20,9 @@ pub use self::edges::EdgeRow;
 pub use self::enqueued::{enqueued, link, start};
 pub use self::unique::is_superseded;
 use crate::StoreError;
-use crate::backend::Db;
+use crate::backend::{Db, on_any};
 use crate::counts::Deltas;
+use crate::limits::Keys;
 
 /// A change of a job that has gates.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -53,13 +55,34 @@ const MECHANISMS: &[Mechanism] = &[unique::MECHANISM, dependencies::MECHANISM];
 /// # Errors
 /// [`StoreError::Database`]; the change is not to be stored then.
 pub fn follow(db: &mut Db, change: &Change, now: Timestamp, deltas: &mut Deltas) -> Result<(), StoreError> {
-    for mechanism in MECHANISMS
-        .iter()
-        .filter(|mechanism| change.gates.has(mechanism.gates))
-    {
-        (mechanism.follow)(db, change, now, deltas)?;
-    }
+    let mut keys = Keys::default();
+    follow_all(db, std::slice::from_ref(change), &mut keys, now, deltas)?;
+    on_any!(db, conn => keys.store_times(conn))?;
     Ok(())
+}
+
+/// Does all that follows from several changes. What was found out about keys of limits is left in `keys`; its times are not
+/// stored yet.
+///
+/// # Errors
+/// [`StoreError::Database`]; the changes are not to be stored then.
+pub fn follow_all(
+    db: &mut Db,
+    changes: &[Change],
+    keys: &mut Keys,
+    now: Timestamp,
+    deltas: &mut Deltas,
+) -> Result<(), StoreError> {
+    for change in changes {
+        for mechanism in MECHANISMS
+            .iter()
+            .filter(|mechanism| change.gates.has(mechanism.gates))
+        {
+            (mechanism.follow)(db, change, now, deltas)?;
+        }
+    }
+    // Last, because what follows may end other jobs, whose keys are then read as they stand.
+    limits::after(db, changes, keys, now, deltas)
 }
 
 /// Removes what belongs to jobs that were removed, in the transaction that removes them.

@@ -18,6 +18,7 @@ use super::statements::Claiming;
 use super::{check, control_requests, cycle, enqueue, lease, open};
 use crate::backend::{Backend, CheckReport, ControlRequests, Db, OpenMode, Place, Verify, write};
 use crate::clock::StoreClock;
+use crate::limits::{self, Sweep};
 use crate::location::PostgresLocation;
 use crate::location::server::Server;
 use crate::state_dir::{Lane, NodeGuard, StateDir, WriteLock};
@@ -52,6 +53,8 @@ pub struct PostgresBackend {
     cursor: ClaimCursor,
     /// At which moment queues are paused, if not now.
     pauses_at: Option<Timestamp>,
+    /// How far its looks at the keys of limits are.
+    sweep: Sweep,
 }
 
 impl PostgresBackend {
@@ -71,6 +74,7 @@ impl PostgresBackend {
             durability: Durability::Full,
             cursor: ClaimCursor::default(),
             pauses_at: None,
+            sweep: Sweep::default(),
         })
     }
 
@@ -95,6 +99,24 @@ impl PostgresBackend {
             false => claim(self.conn()?),
         };
         done.map(Some)
+    }
+
+    /// Has what a single statement claimed hold its keys, and claims more where there was no room. Nothing of it has been
+    /// handed to a worker yet.
+    fn admit(
+        &mut self,
+        cycle: &Cycle<'_>,
+        moment: Timestamp,
+        done: CycleResult,
+        cursor: &mut ClaimCursor,
+        sweep: &mut Sweep,
+    ) -> Result<CycleResult, StoreError> {
+        if done.claimed.iter().all(|job| job.limits.is_none()) {
+            return Ok(done);
+        }
+        write(self, Lane::Busy, |db| {
+            cycle::admit(db.postgres()?, cycle, moment, done, cursor, sweep)
+        })
     }
 
     /// Finds out whether a transaction was stored whose commit was not answered; `error` is what came instead.
@@ -179,6 +201,7 @@ impl Backend for PostgresBackend {
         // What the transaction is about to commit.
         let mut asked = None;
         let stored = write(self, Lane::User, |conn| {
+            limits::check(conn.postgres()?, jobs)?;
             let (placed, transaction) = match has_keys(jobs) {
                 true => {
                     let placed = place(conn, jobs, now)?;
@@ -205,15 +228,17 @@ impl Backend for PostgresBackend {
 
     fn cycle(&mut self, cycle: &Cycle<'_>) -> Result<CycleResult, StoreError> {
         let mut cursor = std::mem::take(&mut self.cursor);
+        let mut sweep = std::mem::take(&mut self.sweep);
         let moment = self.pauses_at.unwrap_or(cycle.now);
         let done = match self.claim_only(cycle, moment, &mut cursor) {
             Ok(None) => write(self, Lane::Busy, |conn| {
-                cycle::cycle(conn, cycle, moment, &mut cursor)
+                cycle::cycle(conn, cycle, moment, &mut cursor, &mut sweep)
             }),
-            Ok(Some(done)) => Ok(done),
+            Ok(Some(done)) => self.admit(cycle, moment, done, &mut cursor, &mut sweep),
             Err(error) => Err(error),
         };
         self.cursor = cursor;
+        self.sweep = sweep;
         done
     }
 

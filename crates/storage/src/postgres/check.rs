@@ -6,9 +6,9 @@ use diesel::connection::SimpleConnection;
 use diesel::prelude::*;
 
 use super::open::{WHOLE_TABLES, number};
-use crate::StoreError;
 use crate::backend::CheckReport;
 use crate::counts::WRONG;
+use crate::{StoreError, limits};
 
 /// Tables that hold rows of jobs.
 const BELONGING: [&str; 3] = ["payloads", "attempts", "outputs"];
@@ -41,6 +41,7 @@ pub fn check(conn: &mut PgConnection) -> Result<CheckReport, StoreError> {
             damage: Vec::new(),
             dangling: unsigned(dangling),
             miscounted: unsigned(number(conn, WRONG)?),
+            misplaced: unsigned(number(conn, limits::WRONG)?),
             pages: unsigned(pages),
             free_pages: 0,
         })
@@ -56,7 +57,17 @@ pub fn compact(conn: &mut PgConnection) -> Result<(), StoreError> {
     // One statement at a time: it cannot be part of a transaction, and several at once would be one.
     conn.batch_execute("SET statement_timeout = 0")?;
     for table in [
-        "jobs", "payloads", "attempts", "outputs", "edges", "nodes", "settings", "counts",
+        "jobs",
+        "payloads",
+        "attempts",
+        "outputs",
+        "edges",
+        "nodes",
+        "settings",
+        "counts",
+        "limits",
+        "job_limits",
+        "limit_keys",
     ] {
         conn.batch_execute(&format!("VACUUM (FULL, ANALYZE) {table}"))?;
     }

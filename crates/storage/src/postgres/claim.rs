@@ -291,6 +291,7 @@ impl ClaimOnly {
     ) -> Result<CycleResult, StoreError> {
         Ok(CycleResult {
             stale: Vec::new(),
+            unblocked: 0,
             claimed: cursor.claim(conn, cycle, &self.source, self.moment, i64::from(cycle.claim))?,
             next_due: self.next_due,
         })

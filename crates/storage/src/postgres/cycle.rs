@@ -15,8 +15,10 @@ use crate::StoreError;
 use crate::backend::Db;
 use crate::checksum::AttemptContent;
 use crate::counts::Deltas;
+use crate::limits::{self, Claims, Keys, Sweep};
 use crate::outcome::{self, Change};
 use crate::types::cycle::{Cycle, CycleResult, PROMOTE_BATCH, Record, cancelled_instead};
+use crate::types::limits::Serves;
 use crate::types::text::storable;
 
 /// Runs one cycle; the transaction is the caller's. Queues are paused that are at `moment`.
@@ -25,6 +27,7 @@ pub fn cycle(
     cycle: &Cycle<'_>,
     moment: Timestamp,
     cursor: &mut ClaimCursor,
+    sweep: &mut Sweep,
 ) -> Result<CycleResult, StoreError> {
     let conn = db.postgres()?;
     // First of all: a node that was taken over must not claim, and one that claims must not be taken over meanwhile.
@@ -35,9 +38,8 @@ pub fn cycle(
     .optional()?;
     let mut deltas = Deltas::default();
     let (stale, gated) = record(conn, cycle.records, cycle.now, &mut deltas)?;
-    for change in &gated {
-        outcome::follow(db, change, cycle.now, &mut deltas)?;
-    }
+    let mut keys = Keys::default();
+    outcome::follow_all(db, &gated, &mut keys, cycle.now, &mut deltas)?;
     let conn = db.postgres()?;
     let mut ahead = outlook(conn, cycle.queues, moment, cycle.claim, cursor)?;
     if ahead.due.is_some_and(|due| due <= cycle.now) {
@@ -47,26 +49,72 @@ pub fn cycle(
             limit: PROMOTE_BATCH,
         };
         deltas.promoted(&statement.load::<(String, i64)>(conn)?);
+        limits::settle_due(conn, &mut keys, cycle.now, &mut deltas)?;
         ahead = outlook(conn, cycle.queues, moment, cycle.claim, cursor)?;
     }
-    let next_due = ahead.pauses.or_next_end(ahead.due);
-    let claimed = if cycle.claim > 0 && taken_over == Some((false,)) {
-        claim(conn, cycle, ahead, cursor)?
-    } else {
-        Vec::new()
-    };
+    let next_end = ahead.pauses.or_next_end(None);
+    let mut due = ahead.due;
+    let mut claims = Claims::new(cycle);
+    if taken_over == Some((false,)) {
+        let mut ahead = Some(ahead);
+        while let Some(more) = claims.more() {
+            // What was put back, or made ready, is not where it was.
+            let ahead = match ahead.take() {
+                Some(ahead) => ahead,
+                None => outlook(conn, cycle.queues, moment, more.claim, cursor)?,
+            };
+            let serves = Serves::new(cycle.queues, &ahead.pauses);
+            let some = claim(conn, &more, ahead, cursor)?;
+            claims.admit(conn, &mut keys, sweep, &serves, some, &mut deltas)?;
+        }
+    }
+    if keys.store_times(conn)? {
+        due = next_due(conn)?;
+    }
     add_counts(conn, deltas)?;
-    Ok(CycleResult {
-        stale,
-        claimed,
-        next_due,
-    })
+    Ok(claims.result(stale, &keys, [due, next_end].into_iter().flatten().min()))
+}
+
+/// Completes a claim that was a transaction by itself: what it claimed holds its keys, or is put back, and then more is
+/// claimed. A node that was taken over meanwhile gets none of the jobs that name limits.
+pub fn admit(
+    conn: &mut PgConnection,
+    cycle: &Cycle<'_>,
+    moment: Timestamp,
+    done: CycleResult,
+    cursor: &mut ClaimCursor,
+    sweep: &mut Sweep,
+) -> Result<CycleResult, StoreError> {
+    let node_id = cycle.node.0;
+    let taken_over = HoldNode { node_id }.get_result::<(bool,)>(conn).optional()?;
+    if taken_over != Some((false,)) {
+        let claimed = done.claimed.into_iter();
+        let claimed = claimed.filter(|job| job.limits.is_none()).collect();
+        return Ok(CycleResult { claimed, ..done });
+    }
+    let (mut deltas, mut keys, mut claims) = (Deltas::default(), Keys::default(), Claims::new(cycle));
+    let mut some = Some(done.claimed);
+    let mut next_end = None;
+    while let Some(more) = claims.more() {
+        let ahead = outlook(conn, cycle.queues, moment, more.claim, cursor)?;
+        let serves = Serves::new(cycle.queues, &ahead.pauses);
+        next_end = ahead.pauses.or_next_end(None);
+        let some = match some.take() {
+            Some(some) => some,
+            None => claim(conn, &more, ahead, cursor)?,
+        };
+        claims.admit(conn, &mut keys, sweep, &serves, some, &mut deltas)?;
+    }
+    keys.store_times(conn)?;
+    add_counts(conn, deltas)?;
+    let due = next_due(conn)?;
+    Ok(claims.result(done.stale, &keys, [due, next_end].into_iter().flatten().min()))
 }
 
 /// When the next waiting job is due.
 pub fn next_due(conn: &mut PgConnection) -> Result<Option<Timestamp>, StoreError> {
-    let row: Option<(i64,)> = NextDue {}.get_result(conn).optional()?;
-    Ok(row.map(|(due,)| Timestamp(due)))
+    let (due,): (Option<i64>,) = NextDue {}.get_result(conn)?;
+    Ok(due.map(Timestamp))
 }
 
 /// All gates.

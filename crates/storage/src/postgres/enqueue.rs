@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use diesel::prelude::*;
-use queuectl_core::{JobId, Timestamp, ValidJob};
+use queuectl_core::{JobId, State, Timestamp, ValidJob};
 
 use super::commit::Transaction;
 use super::dialect::add_counts;
@@ -12,7 +12,9 @@ use super::portions;
 use super::statements::{NextNumbers, OwnNumber};
 use crate::StoreError;
 use crate::counts::Deltas;
-use crate::types::jobs::{content, first_state};
+use crate::limits::{LimitRows, park};
+use crate::types::jobs::{content, first, first_state};
+use crate::types::limits::{NewRow, Placement};
 use crate::types::placed::Placed;
 
 /// Stores jobs without keys; their numbers, in their order, and the transaction that does it.
@@ -24,6 +26,8 @@ pub fn insert_all(
     if jobs.is_empty() {
         return Ok((Vec::new(), None));
     }
+    let waits_for_time = |job: &ValidJob| first_state(job, now).0 != State::Pending;
+    let placements = park(conn, jobs, waits_for_time, now)?;
     let count = i64::try_from(jobs.len()).unwrap_or(i64::MAX);
     let numbers: Vec<(i64, i64)> = NextNumbers { count }.load(conn)?;
     let number = numbers.first().map(|(_, number)| *number);
@@ -33,7 +37,8 @@ pub fn insert_all(
     let mut deltas = Deltas::default();
     for portion in portions(jobs.iter().map(|job| job.stored_payload().len())) {
         let first = portion.start;
-        let rows = rows(&ids[portion.clone()], &jobs[portion], now, &mut deltas);
+        let placed = placements.as_ref().map(|placements| &placements[portion.clone()]);
+        let rows = rows(&ids[portion.clone()], &jobs[portion], placed, now, &mut deltas);
         let of_first = |(number, sum): (i64, &i32)| Transaction {
             number,
             job: rows.id[0],
@@ -49,6 +54,13 @@ pub fn insert_all(
             let index = first + place;
             return Err(StoreError::NameTaken { name, index });
         }
+    }
+    if let Some(placements) = &placements {
+        let placed = ids.iter().zip(jobs).zip(placements);
+        let rows: Vec<NewRow<'_>> = placed
+            .flat_map(|((id, job), placement)| placement.rows(*id, job.priority()))
+            .collect();
+        conn.set_rows(&rows)?;
     }
     add_counts(conn, deltas)?;
     Ok((ids.into_iter().map(JobId).collect(), transaction))
@@ -78,12 +90,18 @@ pub fn transaction(
 }
 
 /// What one statement stores, counted.
-fn rows(ids: &[i64], jobs: &[ValidJob], now: Timestamp, deltas: &mut Deltas) -> InsertJobs {
+fn rows(
+    ids: &[i64],
+    jobs: &[ValidJob],
+    placements: Option<&[Placement]>,
+    now: Timestamp,
+    deltas: &mut Deltas,
+) -> InsertJobs {
     let mut rows = InsertJobs::new(now);
-    for (id, job) in ids.iter().zip(jobs) {
-        let (state, due_at) = first_state(job, now);
-        deltas.came(job.queue(), state, 1);
-        rows.push(*id, &content(job), state, due_at);
+    for (index, (id, job)) in ids.iter().zip(jobs).enumerate() {
+        let first = first(job, placements.map(|placements| &placements[index]), now);
+        deltas.came(job.queue(), first.state, 1);
+        rows.push(*id, &content(job), &first);
     }
     rows
 }

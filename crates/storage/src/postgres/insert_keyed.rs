@@ -38,9 +38,10 @@ macro_rules! insert_keyed {
                     given!(names),
                     ")), stored AS (\
                      INSERT INTO jobs (id, state, due_at, created_at, updated_at, attempts, fence, system_failures, \
-                     cancel_requested, sum, follows",
+                     cancel_requested, gates, sum, follows",
                     given!(names),
-                    ") SELECT id, state, due_at, at.now, at.now, 0, 0, 0, FALSE, sum, follows",
+                    ") SELECT id, state, due_at, at.now, at.now, 0, 0, 0, FALSE, \
+                     CASE WHEN limits IS NULL THEN 0 ELSE 1 END, sum, follows",
                     given!(names),
                     " FROM new, (SELECT ?::BIGINT AS now) AS at ON CONFLICT DO NOTHING RETURNING id), \
                      payload AS (INSERT INTO payloads (job_id, queue, payload) \

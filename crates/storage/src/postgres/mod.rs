@@ -13,6 +13,7 @@ pub mod enqueue;
 pub mod insert_jobs;
 pub mod insert_keyed;
 pub mod lease;
+pub mod limits;
 pub mod listen;
 pub mod open;
 pub mod statements;

@@ -113,7 +113,7 @@ statements! { Pg, PgConnection;
          FROM jobs WHERE node_id = ? AND cancel_requested = TRUE) AS cancel"
     }
 
-    /// When the next waiting job is due, the stored pauses with their ends, and whether the queue `default` and all others
+    /// When the next waiting job is due or a key of a limit is to be looked at, the stored pauses with their ends, and whether the queue `default` and all others
     /// have a job ready, paused or not. With `TRUE` for one, its jobs are not touched.
     Outlook { default: bool as Bool, others: bool as Bool } -> (
         Nullable<BigInt>,
@@ -122,7 +122,8 @@ statements! { Pg, PgConnection;
         Bool,
         Bool,
     ) {
-        "SELECT (SELECT due_at FROM jobs WHERE due_at IS NOT NULL ORDER BY due_at LIMIT 1), \
+        "SELECT least((SELECT due_at FROM jobs WHERE due_at IS NOT NULL ORDER BY due_at LIMIT 1), \
+         (SELECT wake_at FROM limit_keys WHERE wake_at IS NOT NULL ORDER BY wake_at LIMIT 1)), \
          ARRAY (SELECT name FROM queues WHERE paused_until IS NOT NULL ORDER BY name), \
          ARRAY (SELECT paused_until FROM queues WHERE paused_until IS NOT NULL ORDER BY name), \
          ? OR coalesce((SELECT TRUE FROM jobs WHERE state = {pending} AND queue = 'default' \
@@ -138,7 +139,8 @@ statements! { Pg, PgConnection;
         Array<BigInt>,
         Array<Text>,
     ) {
-        "SELECT (SELECT due_at FROM jobs WHERE due_at IS NOT NULL ORDER BY due_at LIMIT 1), \
+        "SELECT least((SELECT due_at FROM jobs WHERE due_at IS NOT NULL ORDER BY due_at LIMIT 1), \
+         (SELECT wake_at FROM limit_keys WHERE wake_at IS NOT NULL ORDER BY wake_at LIMIT 1)), \
          ARRAY (SELECT name FROM queues WHERE paused_until IS NOT NULL ORDER BY name), \
          ARRAY (SELECT paused_until FROM queues WHERE paused_until IS NOT NULL ORDER BY name), \
          ARRAY (SELECT served.queue FROM unnest(?) AS served (queue) WHERE served.queue = ? OR (\
@@ -282,9 +284,10 @@ statements! { Pg, PgConnection;
          RETURNING queue, fence"
     }
 
-    /// When the next waiting job is due.
-    NextDue {} -> (BigInt,) {
-        "SELECT due_at FROM jobs WHERE due_at IS NOT NULL ORDER BY due_at LIMIT 1"
+    /// When the next waiting job is due, or a key of a limit is to be looked at.
+    NextDue {} -> (Nullable<BigInt>,) {
+        "SELECT least((SELECT due_at FROM jobs WHERE due_at IS NOT NULL ORDER BY due_at LIMIT 1), \
+         (SELECT wake_at FROM limit_keys WHERE wake_at IS NOT NULL ORDER BY wake_at LIMIT 1))"
     }
 
     /// Applies decisions to running jobs, where the fencing token still holds, the job has none of the gates `without` and,

@@ -12,6 +12,7 @@ use super::{claim, control_requests, cycle, enqueue, log, maintenance, number, o
 use crate::backend::{Backend, CheckReport, ControlRequests, Db, OpenMode, Place, Verify, write};
 use crate::clock::StoreClock;
 use crate::error::Problem;
+use crate::limits::{self, Sweep};
 use crate::os::{self, WakePipe};
 use crate::outcome;
 use crate::schema::nodes;
@@ -34,6 +35,8 @@ pub struct SqliteBackend {
     watch: Option<Watch>,
     /// At which moment queues are paused, if not now.
     pauses_at: Option<Timestamp>,
+    /// How far its looks at the keys of limits are.
+    sweep: Sweep,
 }
 
 /// What the connection was used for so far.
@@ -86,6 +89,7 @@ impl SqliteBackend {
             used: Used::Read,
             watch: None,
             pauses_at: None,
+            sweep: Sweep::default(),
         }
     }
 
@@ -157,6 +161,7 @@ impl Backend for SqliteBackend {
 
     fn insert(&mut self, jobs: &[ValidJob], now: Timestamp, place: Place) -> Result<Vec<Placed>, StoreError> {
         write(self, Lane::User, |conn| {
+            limits::check(conn.sqlite()?, jobs)?;
             if has_keys(jobs) {
                 return place(conn, jobs, now);
             }
@@ -168,7 +173,12 @@ impl Backend for SqliteBackend {
 
     fn cycle(&mut self, cycle: &Cycle<'_>) -> Result<CycleResult, StoreError> {
         let moment = self.pauses_at.unwrap_or(cycle.now);
-        write(self, Lane::Busy, |conn| cycle::cycle(conn, cycle, moment))
+        let mut sweep = std::mem::take(&mut self.sweep);
+        let done = write(self, Lane::Busy, |conn| {
+            cycle::cycle(conn, cycle, moment, &mut sweep)
+        });
+        self.sweep = sweep;
+        done
     }
 
     fn has_ready(&mut self, queues: &Queues, moment: Timestamp) -> Result<bool, StoreError> {

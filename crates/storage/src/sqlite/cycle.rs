@@ -11,13 +11,20 @@ use super::statements::{GatesOf, NextDue, Promote, QueueOf, Release};
 use crate::backend::Db;
 use crate::checksum::AttemptContent;
 use crate::counts::Deltas;
+use crate::limits::{self, Claims, Keys, Sweep};
 use crate::outcome::{self, Change};
 use crate::types::cycle::{Cycle, CycleResult, PROMOTE_BATCH, Record, cancelled_instead};
+use crate::types::limits::Serves;
 use crate::types::text::Words;
 use crate::{StoreError, env};
 
 /// Runs one cycle; the transaction is the caller's. Queues are paused that are at `moment`.
-pub fn cycle(db: &mut Db, cycle: &Cycle<'_>, moment: Timestamp) -> Result<CycleResult, StoreError> {
+pub fn cycle(
+    db: &mut Db,
+    cycle: &Cycle<'_>,
+    moment: Timestamp,
+    sweep: &mut Sweep,
+) -> Result<CycleResult, StoreError> {
     let conn = db.sqlite()?;
     let mut stale = Vec::new();
     let mut gated = Vec::new();
@@ -39,10 +46,10 @@ pub fn cycle(db: &mut Db, cycle: &Cycle<'_>, moment: Timestamp) -> Result<CycleR
         }
     }
     insert_attempts(conn, &attempts)?;
-    for change in &gated {
-        outcome::follow(db, change, cycle.now, &mut deltas)?;
-    }
+    let mut keys = Keys::default();
+    outcome::follow_all(db, &gated, &mut keys, cycle.now, &mut deltas)?;
     let conn = db.sqlite()?;
+    limits::settle_due(conn, &mut keys, cycle.now, &mut deltas)?;
     let statement = Promote {
         updated_at: cycle.now.0,
         now: cycle.now.0,
@@ -52,23 +59,22 @@ pub fn cycle(db: &mut Db, cycle: &Cycle<'_>, moment: Timestamp) -> Result<CycleR
     let promoted = promoted.into_iter().map(|(queue, fence)| (queue.text, fence));
     deltas.promoted(&promoted.collect::<Vec<_>>());
     let pauses = pauses(conn, moment)?;
-    let claimed = if cycle.claim > 0 {
-        claim(conn, cycle, &pauses, &mut deltas)?
-    } else {
-        Vec::new()
-    };
+    let serves = Serves::new(cycle.queues, &pauses);
+    let mut claims = Claims::new(cycle);
+    while let Some(more) = claims.more() {
+        let some = claim(conn, &more, &pauses, &mut deltas)?;
+        claims.admit(conn, &mut keys, sweep, &serves, some, &mut deltas)?;
+    }
+    keys.store_times(conn)?;
     add_counts(conn, deltas)?;
-    Ok(CycleResult {
-        stale,
-        claimed,
-        next_due: pauses.or_next_end(next_due(conn)?),
-    })
+    let next_due = pauses.or_next_end(next_due(conn)?);
+    Ok(claims.result(stale, &keys, next_due))
 }
 
 /// When the next waiting job is due.
 pub fn next_due(conn: &mut SqliteConnection) -> Result<Option<Timestamp>, StoreError> {
-    let row: Option<(i64,)> = NextDue {}.get_result(conn).optional()?;
-    Ok(row.map(|(due,)| Timestamp(due)))
+    let (due, wake): (Option<i64>, Option<i64>) = NextDue {}.get_result(conn)?;
+    Ok(due.into_iter().chain(wake).min().map(Timestamp))
 }
 
 /// All gates.

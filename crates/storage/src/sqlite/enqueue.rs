@@ -10,7 +10,9 @@ use super::inserts::{self, JobRow, PayloadRow};
 use super::statements::LastNumber;
 use crate::StoreError;
 use crate::counts::Deltas;
-use crate::types::jobs::{content, first_state};
+use crate::limits::{LimitRows, park};
+use crate::types::jobs::{content, first, first_state};
+use crate::types::limits::NewRow;
 
 /// Stores jobs without keys; their numbers, in their order.
 pub fn insert_all(
@@ -18,7 +20,13 @@ pub fn insert_all(
     jobs: &[ValidJob],
     now: Timestamp,
 ) -> Result<Vec<JobId>, StoreError> {
-    let rows: Vec<JobRow<'_>> = jobs.iter().map(|new| row(new, now)).collect();
+    let waits_for_time = |job: &ValidJob| first_state(job, now).0 != State::Pending;
+    let placements = park(conn, jobs, waits_for_time, now)?;
+    let rows = jobs.iter().enumerate().map(|(index, job)| {
+        let placement = placements.as_ref().map(|placements| &placements[index]);
+        JobRow::new(&content(job), &first(job, placement, now), now)
+    });
+    let rows: Vec<JobRow<'_>> = rows.collect();
     let numbers = insert_jobs(conn, &rows)?;
     let payloads: Vec<PayloadRow<'_>> = numbers
         .iter()
@@ -29,6 +37,13 @@ pub fn insert_all(
         })
         .collect();
     inserts::insert(conn, &payloads, |_, _| Ok(())).map_err(|(_, error)| error)?;
+    if let Some(placements) = &placements {
+        let placed = numbers.iter().zip(jobs).zip(placements);
+        let rows: Vec<NewRow<'_>> = placed
+            .flat_map(|((id, job), placement)| placement.rows(*id, job.priority()))
+            .collect();
+        conn.set_rows(&rows)?;
+    }
     let mut deltas = Deltas::default();
     for row in &rows {
         let state = State::from_code(row.state).unwrap_or(State::Pending);
@@ -36,11 +51,6 @@ pub fn insert_all(
     }
     add_counts(conn, deltas)?;
     Ok(numbers.into_iter().map(JobId).collect())
-}
-
-fn row(job: &ValidJob, now: Timestamp) -> JobRow<'_> {
-    let (state, due_at) = first_state(job, now);
-    JobRow::new(&content(job), state, due_at, now)
 }
 
 /// Stores the rows and returns their numbers, or says which has a name that is taken.

@@ -11,10 +11,11 @@ use diesel::query_builder::{AstPass, QueryFragment, QueryId};
 use diesel::serialize::ToSql;
 use diesel::sql_types::{BigInt, Binary, Double, HasSqlType, Integer, Nullable, SmallInt, Text};
 use diesel::sqlite::{Sqlite, SqliteConnection};
-use queuectl_core::{State, Timestamp};
+use queuectl_core::{Gates, State, Timestamp};
 
 use crate::checksum::JobContent;
 use crate::columns::{Value, given};
+use crate::types::jobs::First;
 
 /// Rows of the larger statement.
 const MANY: usize = 16;
@@ -138,6 +139,8 @@ macro_rules! job_row {
                 fence: i64 as BigInt,
                 system_failures: i32 as Integer,
                 cancel_requested: i32 as Integer,
+                gates: i32 as Integer,
+                waits: i32 as Integer,
                 sum: i32 as Integer,
             }
         }
@@ -155,6 +158,7 @@ macro_rules! job_row {
                 fence: i64 as BigInt,
                 system_failures: i32 as Integer,
                 cancel_requested: i32 as Integer,
+                gates: i32 as Integer,
                 sum: i32 as Integer,
                 follows: Option<i64> as Nullable<BigInt>,
             }
@@ -181,6 +185,7 @@ macro_rules! job_row {
                     fence: 0,
                     system_failures: 0,
                     cancel_requested: 0,
+                    gates: job.limits.map_or(Gates::NONE, |_| Gates::LIMITS).code(),
                     sum: job.sum(),
                     follows,
                 }
@@ -189,17 +194,23 @@ macro_rules! job_row {
 
         impl<'a> JobRow<'a> {
             /// A new job.
-            pub fn new(job: &JobContent<'a>, state: State, due_at: Option<Timestamp>, now: Timestamp) -> JobRow<'a> {
+            pub fn new(
+                job: &JobContent<'a>,
+                first: &First,
+                now: Timestamp,
+            ) -> JobRow<'a> {
                 JobRow {
                     $($name: job.$name,)*
-                    state: state.code(),
-                    due_at: due_at.map(|due| due.0),
+                    state: first.state.code(),
+                    due_at: first.due_at.map(|due| due.0),
                     created_at: now.0,
                     updated_at: now.0,
                     attempts: 0,
                     fence: 0,
                     system_failures: 0,
                     cancel_requested: 0,
+                    gates: first.gates.code(),
+                    waits: first.waits.code(),
                     sum: job.sum(),
                 }
             }

@@ -14,7 +14,7 @@ use crate::backend::{CheckReport, Db, Verify};
 use crate::error::Problem;
 use crate::os::companions;
 use crate::schema::NUMBER_KEY;
-use crate::{StoreError, counts};
+use crate::{StoreError, counts, limits};
 
 /// Longest wait for another program's lock.
 const BUSY_MOST: Duration = Duration::from_secs(30);
@@ -57,6 +57,7 @@ pub fn check(
             )?
             + count("SELECT count(*) FROM edges WHERE NOT EXISTS (SELECT 1 FROM jobs WHERE id = child)")?,
         miscounted: count(counts::WRONG)?,
+        misplaced: count(limits::WRONG)?,
         pages: count("PRAGMA page_count")?,
         free_pages: count("PRAGMA freelist_count")?,
         damage,

@@ -9,6 +9,7 @@ mod dialect;
 pub mod enqueue;
 pub mod insert_keyed;
 pub mod inserts;
+pub mod limits;
 pub mod log;
 mod maintenance;
 pub mod make;

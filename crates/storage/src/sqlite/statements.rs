@@ -155,9 +155,10 @@ statements! { Sqlite, SqliteConnection;
         "DELETE FROM jobs WHERE id = ?"
     }
 
-    /// When the next waiting job is due.
-    NextDue {} -> (BigInt,) {
-        "SELECT due_at FROM jobs WHERE due_at IS NOT NULL ORDER BY due_at LIMIT 1"
+    /// When the next waiting job is due, and when the next key of a limit is to be looked at.
+    NextDue {} -> (Nullable<BigInt>, Nullable<BigInt>) {
+        "SELECT (SELECT due_at FROM jobs WHERE due_at IS NOT NULL ORDER BY due_at LIMIT 1), \
+         (SELECT wake_at FROM limit_keys WHERE wake_at IS NOT NULL ORDER BY wake_at LIMIT 1)"
     }
 
     /// Applies a decision to a running job, if the fencing token still holds, it has none of the gates `without` and, with

@@ -141,7 +141,9 @@ pub struct CycleResult {
     pub stale: Vec<(JobId, i64)>,
     /// Jobs that were claimed, in the order in which they should start.
     pub claimed: Vec<Claimed>,
-    /// When there may be more to claim: the next waiting job is due, or a pause ends.
+    /// Jobs that it made ready because a limit has room for them, and did not claim.
+    pub unblocked: usize,
+    /// When there may be more to claim: the next waiting job is due, a pause ends, or a limit may have room.
     pub next_due: Option<Timestamp>,
 }
 

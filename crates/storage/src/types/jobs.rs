@@ -3,6 +3,7 @@
 use queuectl_core::{BlockedBy, Gates, State, Timestamp, ValidJob, Waits};
 
 use crate::checksum::JobContent;
+use crate::types::limits::Placement;
 
 // A valid job keeps these far below the limits of the columns.
 pub fn max_retries(job: &ValidJob) -> Option<i32> {
@@ -25,6 +26,7 @@ pub fn content(job: &ValidJob) -> JobContent<'_> {
         executor: job.executor(),
         unique_key: job.unique.as_ref().map(|key| key.as_str()),
         unique_ms: job.unique_for_ms.map(|ms| i64::try_from(ms).unwrap_or(i64::MAX)),
+        limits: job.stored_limits(),
         payload: job.stored_payload(),
     }
 }
@@ -55,6 +57,35 @@ pub fn first_state(job: &ValidJob, now: Timestamp) -> (State, Option<Timestamp>)
     }
 }
 
+/// How a new job is stored besides what never changes of it.
+#[derive(Debug, Clone, Copy)]
+pub struct First {
+    pub state: State,
+    pub due_at: Option<Timestamp>,
+    pub gates: Gates,
+    pub waits: Waits,
+}
+
+/// How a new job is stored that limits have placed.
+pub fn first(job: &ValidJob, placement: Option<&Placement>, now: Timestamp) -> First {
+    let (state, due_at) = first_state(job, now);
+    let gates = first_gates(job);
+    match placement {
+        Some(Placement::Parked(_)) => First {
+            state: State::Blocked,
+            due_at: None,
+            gates,
+            waits: Waits::NONE.with(BlockedBy::Limit),
+        },
+        _ => First {
+            state,
+            due_at,
+            gates,
+            waits: first_waits(job),
+        },
+    }
+}
+
 /// When a new job is due, if that is not at once.
 pub fn first_due(job: &ValidJob, now: Timestamp) -> Option<Timestamp> {
     job.start().map(|start| start.at(now)).filter(|due| *due > now)
@@ -74,8 +105,12 @@ pub fn first_waits(job: &ValidJob) -> Waits {
 
 /// What has to be looked at when a new job ends or starts.
 pub fn first_gates(job: &ValidJob) -> Gates {
-    match job.after.is_empty() {
-        true => Gates::NONE,
-        false => Gates::DEPENDS,
+    let mut gates = Gates::NONE;
+    if !job.after.is_empty() {
+        gates = gates.with(Gates::DEPENDS);
     }
+    if !job.limit.is_empty() {
+        gates = gates.with(Gates::LIMITS);
+    }
+    gates
 }

@@ -2,6 +2,7 @@
 
 pub mod cycle;
 pub mod jobs;
+pub mod limits;
 pub mod list;
 pub mod nodes;
 pub mod pause;

@@ -44,6 +44,11 @@ impl Pauses {
         self.names.is_empty()
     }
 
+    /// The names of those queues.
+    pub fn names(&self) -> &[String] {
+        &self.names
+    }
+
     /// Whether that queue is paused.
     pub fn has(&self, queue: &str) -> bool {
         self.names.iter().any(|name| name == queue)

@@ -95,6 +95,19 @@ fn hot_statements_use_their_indexes() {
         ("GatedOf", &[ids, ids, ids], "jobs_pkey"),
         ("RemoveJobs", &[ids, "5"], "jobs_pkey"),
         ("RemoveJobs", &[ids, "5"], "attempts_pkey"),
+        ("KeyRows", &["'[\"a\",\"b\"]'"], "job_limits_order"),
+        ("KeyRows", &["'[\"a\",\"b\"]'"], "limit_keys_pkey"),
+        (
+            "NextParked",
+            &["'{a,b}'::TEXT[]", "'{1,1}'::BIGINT[]"],
+            "job_limits_order",
+        ),
+        ("WakeParked", &["1", "'[1,2]'"], "jobs_pkey"),
+        ("PutBack", &["1", "'[1,2]'"], "jobs_pkey"),
+        ("HoldKeys", &["'[1,2]'"], "job_limits_pkey"),
+        ("ClearRows", &["'[1,2]'"], "job_limits_pkey"),
+        ("DueKeys", &["1", "5"], "limit_keys_wake"),
+        ("KeysBehind", &["'a'", "5"], "job_limits_order"),
         ("LockNamedJob", &["'x'"], "jobs_name"),
     ] {
         let plan = plan(name, values);
@@ -108,7 +121,7 @@ fn hot_statements_use_their_indexes() {
         assert!(
             matches!(
                 name,
-                "Shares" | "SharesOf" | "Asks" | "FoldCountsOf" | "UnpausedQueues"
+                "Shares" | "SharesOf" | "Asks" | "FoldCountsOf" | "UnpausedQueues" | "NextParked"
             ) || !plan.contains("Sort"),
             "{name} sorts:\n{plan}"
         );

@@ -108,6 +108,14 @@ macro_rules! conformance_suite {
             a_running_job_has_one_successor,
             calls_during_a_run_are_gathered_behind_it,
             enqueuers_at_once_share_keys,
+            a_limit_holds_between_stores,
+            a_full_key_parks_jobs,
+            a_job_takes_all_its_keys_or_none,
+            only_running_jobs_hold_keys,
+            a_limit_can_be_changed_and_removed,
+            a_job_that_no_node_claims_keeps_back_no_other,
+            what_is_given_up_makes_room,
+            a_rate_spreads_starts,
         }
     };
 }
@@ -120,6 +128,7 @@ mod claim;
 mod dependencies;
 mod enqueue;
 mod hold;
+mod limits;
 mod nodes;
 mod operate;
 mod outcome;
@@ -133,6 +142,7 @@ pub use claim::*;
 pub use dependencies::*;
 pub use enqueue::*;
 pub use hold::*;
+pub use limits::*;
 pub use nodes::*;
 pub use operate::*;
 pub use outcome::*;

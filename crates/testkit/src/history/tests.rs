@@ -26,6 +26,7 @@ fn found(id: JobId, state: State, attempts: u32, fence: i64) -> StoredJob {
         max_retries: Some(1),
         backoff_base: None,
         timeout_ms: None,
+        limit: Vec::new(),
         executor: "shell".parse().expect("an executor"),
         unique: None,
         unique_for_ms: None,

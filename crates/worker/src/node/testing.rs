@@ -30,6 +30,7 @@ pub fn claimed(id: i64) -> Claimed {
         max_retries: None,
         backoff_base: None,
         timeout_ms: None,
+        limits: None,
         executor: "shell".into(),
         unique_key: None,
         unique_ms: None,

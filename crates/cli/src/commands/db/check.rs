@@ -20,10 +20,14 @@ impl Run for CheckArgs {
     fn run(self, context: &Context) -> Result<Exit> {
         let report = context.open_existing()?.check()?;
         let view = CheckView {
-            ok: report.damage.is_empty() && report.dangling == 0 && report.miscounted == 0,
+            ok: report.damage.is_empty()
+                && report.dangling == 0
+                && report.miscounted == 0
+                && report.misplaced == 0,
             damage: report.damage,
             dangling: report.dangling,
             miscounted: report.miscounted,
+            misplaced: report.misplaced,
             pages: report.pages,
             free_pages: report.free_pages,
         };
@@ -52,10 +56,16 @@ fn print(view: &CheckView, page: &mut Page) -> io::Result<()> {
             view.miscounted
         ))?;
     }
+    if view.misplaced > 0 {
+        page.line(&format!(
+            "damaged: {} jobs hold a key of a limit, or wait for one, otherwise than their state says",
+            view.misplaced
+        ))?;
+    }
     if view.ok {
         let (pages, free) = (view.pages, view.free_pages);
         page.line(&format!("ok: {pages} pages, {free} of them free"))?;
-    } else if !view.damage.is_empty() || view.dangling > 0 {
+    } else if !view.damage.is_empty() || view.dangling > 0 || view.misplaced > 0 {
         page.line("stop all nodes, keep a copy, then restore a backup or try `sqlite3 FILE .recover`")?;
     }
     Ok(())

@@ -333,7 +333,9 @@ fn name_line(error: StoreError, batch: &Batch) -> anyhow::Error {
     let place = match &error {
         StoreError::NameTaken { index, .. }
         | StoreError::KeyTaken { index, .. }
-        | StoreError::NoSuchParent { index, .. } => batch.places.get(*index),
+        | StoreError::NoSuchParent { index, .. }
+        | StoreError::NoSuchLimit { index, .. }
+        | StoreError::LimitKey { index, .. } => batch.places.get(*index),
         _ => None,
     };
     match place.map(Place::to_string) {

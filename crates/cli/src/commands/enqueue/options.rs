@@ -77,8 +77,8 @@ fn option(field: &'static Field<JobSpec>) -> Arg {
     match field.form {
         Form::Whole(..) | Form::Decimal(..) => arg.allow_negative_numbers(true),
         Form::Command(_) | Form::Text(_) | Form::Duration(_) | Form::Time(_) => arg.allow_hyphen_values(true),
-        Form::Variables(_) => arg.action(ArgAction::Append),
         Form::Flag(_) => arg.action(ArgAction::SetTrue),
+        Form::Words(_) | Form::Variables(_) => arg.action(ArgAction::Append),
         Form::Word(_) | Form::List(_) | Form::Object(_) => arg,
     }
 }

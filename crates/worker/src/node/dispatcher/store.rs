@@ -122,6 +122,7 @@ impl Dispatcher {
             stale,
             claimed,
             next_due,
+            ..
         } = result?;
         self.tell_refused(&stale);
         if record {

@@ -1,0 +1,41 @@
+//! `limit:remove`: removes a limit.
+
+use anyhow::Result;
+use clap::Args;
+use queuectl_core::LimitName;
+use queuectl_storage::StoreError;
+use queuectl_views::ChangedView;
+
+use crate::context::Context;
+use crate::exit::Exit;
+use crate::registry::Run;
+
+/// Remove a limit; jobs that wait for it go on
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Jobs that name it keep doing so: they run without it, and count again if it is set again. New jobs that name it are \
+refused.")]
+pub struct RemoveArgs {
+    /// The limit
+    name: LimitName,
+}
+
+impl Run for RemoveArgs {
+    fn run(self, context: &Context) -> Result<Exit> {
+        let mut store = context.open()?;
+        let now = store.now()?;
+        if !store.remove_limit(&self.name, now)? {
+            return Err(StoreError::NoSuchLimit {
+                name: self.name.to_string(),
+                index: 0,
+            }
+            .into());
+        }
+        let view = ChangedView {
+            id: self.name.to_string(),
+            result: "removed",
+        };
+        context.output.done(&view, &format!("{}: removed", self.name));
+        Ok(Exit::OK)
+    }
+}

@@ -1,0 +1,87 @@
+//! What a claim asks: whether all keys of a job have room. Those of which one has none are put back, as if they had not
+//! been claimed.
+
+use queuectl_core::{LimitKey, State, Timestamp};
+
+use super::keys::{Keys, named};
+use super::statements::LimitRows;
+use crate::StoreError;
+use crate::counts::Deltas;
+use crate::env;
+use crate::types::cycle::Claimed;
+use crate::types::limits::{ADMITTED, HOLDING, PARKED};
+
+/// Has those of the claimed jobs hold their keys for which there is room, all of a job's keys or none. Puts the others back
+/// and returns how many those were. The jobs are in the order in which they were claimed.
+pub fn admit(
+    conn: &mut dyn LimitRows,
+    keys: &mut Keys,
+    claimed: &mut Vec<Claimed>,
+    now: Timestamp,
+    deltas: &mut Deltas,
+) -> Result<usize, StoreError> {
+    if claimed.iter().all(|job| job.limits.is_none()) {
+        return Ok(0);
+    }
+    keys.lock(conn)?;
+    let limited = claimed.iter().filter(|job| job.limits.is_some());
+    let limited: Vec<(i64, i32, Vec<LimitKey>)> = limited
+        .map(|job| {
+            (
+                job.id,
+                job.priority,
+                named(job.limits.as_deref().unwrap_or_default()),
+            )
+        })
+        .collect();
+    let of_jobs = keys.of_jobs(conn, limited.iter().map(|(.., named)| named.as_slice()))?;
+    let jobs: Vec<i64> = limited.iter().map(|(job, ..)| *job).collect();
+    // They are not ready any more; whether they hold what they were let through for is decided now.
+    let mut held = conn.hold(&jobs)?;
+    for (_, key) in &held {
+        if let Some(state) = keys.get(key) {
+            state.cleared(ADMITTED);
+        }
+    }
+    held.sort_unstable();
+    let (mut rows, mut back, mut parked) = (Vec::new(), Vec::new(), Vec::new());
+    for ((job, priority, _), counted) in limited.iter().zip(&of_jobs) {
+        let full = keys.first_full(counted, |state| state.to_start(now));
+        let full = full.filter(|_| !env::ignores_limits());
+        let Some((key, why)) = full else {
+            keys.each(counted, |state| state.start(now));
+            let missing = counted.iter().filter(|key| {
+                held.binary_search_by(|(id, of)| (id, of).cmp(&(job, *key)))
+                    .is_err()
+            });
+            rows.extend(missing.map(|key| (*job, key.as_str(), *priority, HOLDING)));
+            continue;
+        };
+        if let Some(state) = keys.get(&key) {
+            state.parked(Some(why));
+        }
+        back.push(*job);
+        parked.push((*job, key, *priority));
+    }
+    if !back.is_empty() {
+        conn.put_back(&back, now)?;
+        conn.clear(&back)?;
+        rows.extend(
+            parked
+                .iter()
+                .map(|(job, key, priority)| (*job, key.as_str(), *priority, PARKED)),
+        );
+        back.sort_unstable();
+        claimed.retain(|job| {
+            let stays = back.binary_search(&job.id).is_err();
+            if !stays {
+                deltas.entered(&job.queue, State::Blocked, 1);
+            }
+            stays
+        });
+    }
+    if !rows.is_empty() {
+        conn.set_rows(&rows)?;
+    }
+    Ok(back.len())
+}
