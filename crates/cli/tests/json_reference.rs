@@ -94,6 +94,8 @@ fn the_page_names_exactly_the_fields_that_are_printed() {
     let settings = queue.json(&["config:list"], 0);
     check("## The setting object", &[], &settings[0]);
 
+    queue.json(&["config:set", "event_retention", "1d"], 0);
+    queue.json(&["config:set", "event_retention", "1d"], 0);
     let stored = queue.json(&["enqueue", "--executor", "none", "true"], 0);
     check("### `enqueue`", &[], &stored);
     let jobs = queue.json(&["list"], 0);
@@ -174,6 +176,12 @@ fn the_page_names_exactly_the_fields_that_are_printed() {
     let letters = queue.json(&["dlq:list"], 0);
     check("### `dlq:list`", &["## The job object"], &letters[0]);
     check("## The attempt object", &[], &letters[0]["last_attempt"]);
+    let events = queue.json(&["events"], 0);
+    check("### `events`", &[], &events[0]);
+    assert_eq!(keys(&shown["events"][0]), keys(&events[0]));
+    let events = queue.json(&["events"], 0);
+    check("### `events`", &[], &events[0]);
+    assert_eq!(keys(&shown["events"][0]), keys(&events[0]));
     let logs = queue.json(&["logs", "1"], 0);
     check("### `logs`", &["## The attempt object"], &logs);
 

@@ -83,6 +83,8 @@ pub const DEPENDANTS: usize = 10_000;
 pub const GRAPH_JOBS: usize = 100_000;
 /// Their payloads together, in bytes.
 pub const GRAPH_BYTES: usize = 256 * 1024 * 1024;
+/// Most events that are kept, whatever the setting `event_retention` says.
+pub const EVENTS_KEPT: i64 = 10_000_000;
 /// Jobs stored by one transaction of a bulk enqueue.
 pub const ENQUEUE_BATCH: usize = 1000;
 /// Most schedules of one queue's store.

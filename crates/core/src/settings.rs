@@ -90,6 +90,13 @@ pub const KEYS: &[Key] = &[
         per_queue: false,
     },
     Key {
+        name: "event_retention",
+        kind: time(0, 3650 * DAY),
+        default: "0 s",
+        about: "how long it is remembered what happened to jobs and queues (`queuectl events`); 0 records nothing",
+        per_queue: false,
+    },
+    Key {
         name: "job_timeout",
         kind: Kind::TimeOrNone(TIMEOUT),
         default: "7 d",

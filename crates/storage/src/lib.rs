@@ -47,6 +47,7 @@ pub use migrations::Migration;
 pub use ops::cancel::Cancelled;
 pub use ops::copy::Copied;
 pub use ops::edges::Relative;
+pub use ops::events::{EventPlace, LedgerEvent};
 pub use ops::explain::ClaimFacts;
 pub use ops::hold::Released;
 pub use ops::limits::{KeyJob, KeyUse, LimitUse};

@@ -10,7 +10,7 @@ use queuectl_core::{
 };
 use serde::Serialize;
 
-use crate::AttemptView;
+use crate::{AttemptView, EventView};
 
 /// A job. Every field is always there; what does not apply is null. Times are RFC 3339 in UTC.
 #[derive(Debug, Clone, Serialize)]
@@ -190,6 +190,8 @@ pub struct JobDetailView {
     pub dependants: Vec<RelativeView>,
     /// Its ended attempts, oldest first.
     pub attempt_history: Vec<AttemptView>,
+    /// What happened to it, oldest first, as far as that was recorded.
+    pub events: Vec<EventView>,
 }
 
 /// Where values come from that a job can have of its own.

@@ -7,6 +7,7 @@
 mod attempt;
 mod change;
 mod database;
+mod event;
 mod explain;
 mod job;
 mod limit;
@@ -23,6 +24,7 @@ pub use change::{AskedView, ChangedView, CountView, EnqueuedView, RetriedView, S
 pub use database::{
     BackupView, CheckView, CompactView, CopyView, InitView, MigrateView, MigrationView, PathView,
 };
+pub use event::EventView;
 pub use explain::{ExplainView, ReasonView};
 pub use job::{DeadLetterView, JobDetailView, JobView, RelativeView, SourcesView, UnmetView};
 pub use limit::{LimitDetailView, LimitJobView, LimitKeyView, LimitView};

@@ -1,3 +1,10 @@
+-- Events
+DROP FUNCTION set_ledger;
+DROP FUNCTION ledger_enqueued CASCADE;
+DROP FUNCTION ledger_changed CASCADE;
+DROP FUNCTION ledger_removed CASCADE;
+DROP FUNCTION ledger_queue CASCADE;
+DROP TABLE events;
 DROP TABLE ticks;
 DROP TABLE schedules;
 DROP TABLE queues;

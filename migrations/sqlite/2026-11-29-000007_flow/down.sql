@@ -1,3 +1,13 @@
+-- Events
+DROP TRIGGER IF EXISTS ledger_enqueued;
+DROP TRIGGER IF EXISTS ledger_changed;
+DROP TRIGGER IF EXISTS ledger_cancel;
+DROP TRIGGER IF EXISTS ledger_removed;
+DROP TRIGGER IF EXISTS ledger_queue_new;
+DROP TRIGGER IF EXISTS ledger_queue;
+DROP TRIGGER IF EXISTS ledger_queue_gone;
+DROP TABLE events;
+
 DROP TABLE ticks;
 DROP TABLE schedules;
 DROP TABLE queues;

@@ -154,4 +154,21 @@ CREATE UNIQUE INDEX jobs_unique ON jobs (unique_key) WHERE unique_key IS NOT NUL
 CREATE UNIQUE INDEX jobs_successor ON jobs (unique_key) WHERE unique_key IS NOT NULL AND state <= 4 AND follows IS NOT NULL;
 CREATE INDEX jobs_unique_for ON jobs (unique_key) WHERE unique_ms IS NOT NULL;
 
+-- Events
+--
+-- What happened to jobs and queues. Triggers write it, which are there while the setting event_retention is set.
+-- - due_at: when the job is due, if it waits since then
+-- - detail: what else there is to say, as JSON
+CREATE TABLE events (
+    id      INTEGER PRIMARY KEY AUTOINCREMENT,
+    at      INTEGER NOT NULL,
+    job_id  INTEGER,
+    kind    TEXT    NOT NULL,
+    node_id INTEGER,
+    fence   INTEGER,
+    due_at  INTEGER,
+    detail  TEXT
+) STRICT;
+CREATE INDEX events_job ON events (job_id) WHERE job_id IS NOT NULL;
+
 PRAGMA user_version = 7;

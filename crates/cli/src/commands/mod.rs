@@ -12,6 +12,7 @@ mod confirm;
 mod db;
 mod dlq;
 mod enqueue;
+mod events;
 mod explain;
 mod help;
 mod hold;
@@ -49,6 +50,7 @@ pub static COMMANDS: &[Entry] = &[
         .aliases(&["why"])
         .harmless(),
     command::<logs::LogsArgs>("logs").aliases(&["log"]).harmless(),
+    command::<events::EventsArgs>("events").harmless(),
     command::<status::StatusArgs>("status").harmless(),
     command::<wait::WaitArgs>("wait").harmless(),
     command::<cancel::CancelArgs>("cancel"),

@@ -4,10 +4,11 @@ use std::time::Duration;
 
 use anyhow::Result;
 use clap::Args;
-use queuectl_core::{Attempt, HIDDEN, Job, JobRef, Origin, Settings, State, Timestamp, show_short};
-use queuectl_storage::{Relative, Store};
-use queuectl_views::{AttemptView, JobDetailView, JobView, RelativeView};
+use queuectl_core::{Attempt, HIDDEN, Job, JobId, JobRef, Origin, Settings, State, Timestamp, show_short};
+use queuectl_storage::{Relative, Store, StoreError};
+use queuectl_views::{AttemptView, EventView, JobDetailView, JobView, RelativeView};
 
+use super::events;
 use super::list::Looked;
 use crate::context::Context;
 use crate::exit::Exit;
@@ -84,6 +85,11 @@ pub fn print(
     });
     let error = attempts.last().map(|attempt| attempt.outcome.message.clone());
     let error = error.filter(|message| !message.is_empty());
+    let events = match settings.event_retention.is_zero() {
+        true => Vec::new(),
+        // A role that may not read events goes without.
+        false => timeline(store, job.id).unwrap_or_default(),
+    };
     // Only a job that says so was made by a schedule.
     let tick = match job.payload.env.contains_key("QUEUECTL_SCHEDULE") {
         true => store.tick_of(job.id)?,
@@ -96,6 +102,7 @@ pub fn print(
     let mut shown = JobView::new(job, error, &settings, secrets);
     shown.reason = reason;
     let view = JobDetailView {
+        events,
         schedule: tick.as_ref().map(|tick| tick.schedule.to_string()),
         scheduled_at: tick.map(|tick| tick.at),
         job: shown,
@@ -127,11 +134,15 @@ pub fn print(
             page.text("")?;
             page.table(&DEPENDANTS, view.dependants.iter().map(relative_row))?;
         }
-        if attempts.is_empty() {
+        if !attempts.is_empty() {
+            page.text("")?;
+            page.table(&ATTEMPTS, attempts.iter().map(row))?;
+        }
+        if view.events.is_empty() {
             return Ok(());
         }
         page.text("")?;
-        page.table(&ATTEMPTS, attempts.iter().map(row))
+        page.table(&TIMELINE, view.events.iter().map(moment))
     })?;
     Ok(())
 }
@@ -155,6 +166,27 @@ fn relative_row(view: &RelativeView) -> Vec<String> {
     };
     let state = view.state.map_or("removed", State::name);
     [&view.id, state, view.condition, met].map(str::to_owned).into()
+}
+
+/// Most events that a timeline has, the newest ones.
+const EVENTS: u32 = 100;
+
+const TIMELINE: [Column; 4] = [
+    Column::whole("TIME"),
+    Column::whole("WHAT"),
+    Column::whole("NODE").expendable(1),
+    Column::sentence("DETAIL", 16),
+];
+
+fn timeline(store: &mut Store, job: JobId) -> Result<Vec<EventView>, StoreError> {
+    let place = store.newest_events_from(Some(job), EVENTS)?;
+    let found = store.events_after(Some(job), place, EVENTS)?;
+    Ok(found.into_iter().map(events::view).collect())
+}
+
+fn moment(event: &EventView) -> Vec<String> {
+    let [_, time, _, what, node, detail] = events::row(event);
+    vec![time, what, node, detail]
 }
 
 fn row(attempt: &Attempt) -> Vec<String> {

@@ -12,6 +12,7 @@ mod bulk_enqueue;
 mod completion;
 mod config;
 mod enqueue;
+mod events;
 mod familiar_forms;
 mod refused;
 #[cfg(target_os = "linux")]

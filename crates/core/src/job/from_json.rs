@@ -17,7 +17,7 @@ use crate::json::{JsonError, check, without_mark};
 use crate::quote::excerpt;
 
 /// Fields that are only printed: how a job fared. A job that was printed is taken as a new one.
-const PRINTED: [&str; 21] = [
+const PRINTED: [&str; 22] = [
     "number",
     "state",
     "blocked_by",
@@ -39,6 +39,7 @@ const PRINTED: [&str; 21] = [
     "last_line",
     "last_attempt",
     "attempt_history",
+    "events",
 ];
 
 /// Fields of a printed job that count, besides those of its own.

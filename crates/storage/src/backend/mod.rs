@@ -166,6 +166,13 @@ pub trait Dialect {
     /// Lets the transaction take as long as it needs.
     fn lift_time_limits(&mut self) -> Result<(), StoreError>;
 
+    /// Has what happens to jobs and queues be written into the ledger from now on, or no more.
+    fn set_ledger(&mut self, is_on: bool) -> Result<(), StoreError>;
+
+    /// How events are ordered, which of them can be read, and how this is said of them: as `events AS e`, the place in the
+    /// order as parameters 1 and 2.
+    fn ledger(&self) -> Ledger;
+
     /// Reserves numbers for jobs, in ascending order.
     fn reserve_numbers(&mut self, count: usize) -> Result<Vec<i64>, StoreError>;
 
@@ -188,6 +195,17 @@ pub trait Dialect {
 
     /// Has a table give numbers above this one.
     fn go_on_from(&mut self, table: &str, last: i64) -> Result<(), StoreError>;
+}
+
+/// What a statement says of the order of events.
+#[derive(Debug, Clone, Copy)]
+pub struct Ledger {
+    /// The transaction of an event.
+    pub transaction: &'static str,
+    /// The condition on those behind a place that can be read: none comes before them any more.
+    pub after: &'static str,
+    /// The order, and the other way round.
+    pub order: [&'static str; 2],
 }
 
 /// How a transaction begins.

@@ -201,6 +201,18 @@ statements! { AnySql, Db;
         "SELECT next_due FROM schedules WHERE next_due IS NOT NULL AND paused_at IS NULL ORDER BY next_due LIMIT 1"
     }
 
+    /// Writes an event, if events are recorded.
+    Note { at: i64 as BigInt, job_id: i64 as BigInt, kind: String as Text, detail: String as Text } -> () {
+        "INSERT INTO events (at, job_id, kind, detail) SELECT ?, ?, ?, ? WHERE EXISTS (\
+         SELECT 1 FROM settings WHERE key = 'event_retention' AND value <> '0 s')"
+    }
+
+    /// Removes those of the oldest `step` events that are from before a time or up to a number.
+    PurgeEvents { step: i64 as BigInt, before: i64 as BigInt, last: i64 as BigInt } -> () {
+        "DELETE FROM events WHERE id IN (SELECT id FROM (SELECT id, at FROM events ORDER BY id LIMIT ? + 0) AS oldest \
+         WHERE at < ? OR id <= ?)"
+    }
+
     /// Sets a setting.
     StoreSetting { key: String as Text, value: String as Text } -> () {
         "INSERT INTO settings (key, value) VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value"

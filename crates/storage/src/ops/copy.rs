@@ -15,6 +15,7 @@ use diesel::sql_types::BigInt;
 
 use super::copy_limits;
 use super::schedules::copy::{self as of_schedules, Rows as ScheduleRows};
+use super::settings::follow_ledger_setting;
 use crate::backend::{Db, OpenMode, on_any};
 use crate::outcome::EdgeRow;
 use crate::rows::{AttemptRow, JobRow, NodeRow};
@@ -241,6 +242,8 @@ fn copy(from: &mut Db, to: &mut Db) -> Result<(Copied, Digest), StoreError> {
         to.dialect().go_on_from(table, last)?;
     }
     to.batch_execute(counts::RECOUNT)?;
+    // That they were copied is no event of the jobs.
+    follow_ledger_setting(to)?;
     Ok((copied, digest))
 }
 

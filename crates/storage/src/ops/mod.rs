@@ -8,6 +8,7 @@ mod copy_limits;
 pub mod cycle;
 pub mod edges;
 pub mod enqueue;
+pub mod events;
 pub mod explain;
 #[cfg(test)]
 mod flat;

@@ -4,6 +4,7 @@ use diesel::prelude::*;
 use queuectl_core::settings::{Key, SettingError};
 use queuectl_core::{ExecutorSetting, ExecutorSettingError, Settings};
 
+use crate::backend::Db;
 use crate::backend::statements::StoreSetting;
 use crate::schema::settings;
 use crate::types::nodes::Wake;
@@ -62,8 +63,12 @@ impl Store {
     fn store_setting(&mut self, key: &str, value: &str) -> Result<(), StoreError> {
         self.write(|conn| {
             let (key, value) = (key.to_owned(), value.to_owned());
+            let ledger = is_ledger(&key).then(|| has_ledger(&value));
             StoreSetting { key, value }.execute(conn)?;
-            Ok(())
+            match ledger {
+                Some(is_on) => conn.dialect().set_ledger(is_on),
+                None => Ok(()),
+            }
         })?;
         self.wake_all(Wake::Control);
         Ok(())
@@ -86,8 +91,35 @@ impl Store {
     }
 
     fn remove_setting(&mut self, key: &str) -> Result<bool, StoreError> {
-        let removed = self.write(|conn| Ok(diesel::delete(settings::table.find(key)).execute(conn)?))?;
+        let removed = self.write(|conn| {
+            if is_ledger(key) {
+                conn.dialect().set_ledger(false)?;
+            }
+            Ok(diesel::delete(settings::table.find(key)).execute(conn)?)
+        })?;
         self.wake_all(Wake::Control);
         Ok(removed > 0)
     }
+}
+
+/// Whether a setting is the one that the ledger of events follows.
+fn is_ledger(key: &str) -> bool {
+    key == EVENT_RETENTION
+}
+
+/// Whether events are to be recorded with that value.
+fn has_ledger(value: &str) -> bool {
+    let settings = Settings::from_stored([(EVENT_RETENTION, value)]);
+    !settings.event_retention.is_zero()
+}
+
+const EVENT_RETENTION: &str = "event_retention";
+
+/// Has the ledger of a copied store be as its settings say.
+pub(crate) fn follow_ledger_setting(conn: &mut Db) -> Result<(), StoreError> {
+    let settings = rows::settings(conn)?;
+    if !settings.event_retention.is_zero() {
+        conn.dialect().set_ledger(true)?;
+    }
+    Ok(())
 }

@@ -12,6 +12,7 @@ use queuectl_core::{JobId, OnConflict, State, Timestamp, ValidJob};
 use self::give_way::{follow_running, put_off, replace};
 pub use self::holders::{check_free, holder_of};
 use self::holders::{holders, lasting, public_id, start_as_successor};
+use super::events::note;
 use crate::backend::Db;
 use crate::counts::Deltas;
 use crate::error::Problem;
@@ -218,7 +219,16 @@ impl<'a> Placing<'a> {
             start_as_successor(conn, id, first_due(job, self.now))?;
         } else {
             let public_id = job.id.as_ref().map_or(id.to_string(), ToString::to_string);
-            self.settle_others(todo, chosen.index, id, &Existing { public_id, state });
+            self.settle_others(todo, chosen.index, id, &Existing { id, public_id, state });
+        }
+        if let Some(replaced) = &chosen.replaced {
+            note(
+                conn,
+                replaced.id,
+                "replaced",
+                format!("{{\"by\":{id}}}"),
+                self.now,
+            )?;
         }
         self.placed[chosen.index] = Some(Placed {
             replaced: chosen.replaced,
@@ -281,6 +291,7 @@ fn leave(holder: &JobRow, state: State) -> Plan {
 
 fn existing(holder: &JobRow, state: State) -> Existing {
     Existing {
+        id: JobId(holder.id),
         public_id: public_id(holder),
         state,
     }

@@ -10,7 +10,7 @@ use super::statements::{
 };
 use super::{insert_keyed, lease};
 use crate::StoreError;
-use crate::backend::{Begin, Dialect};
+use crate::backend::{Begin, Dialect, Ledger};
 use crate::counts::Deltas;
 use crate::types::jobs::NewJob;
 
@@ -115,6 +115,20 @@ impl Dialect for PgConnection {
     fn lift_time_limits(&mut self) -> Result<(), StoreError> {
         let sql = "SET LOCAL statement_timeout = 0; SET LOCAL idle_in_transaction_session_timeout = 0";
         Ok(self.batch_execute(sql)?)
+    }
+
+    fn set_ledger(&mut self, is_on: bool) -> Result<(), StoreError> {
+        Ok(self.batch_execute(&format!("SELECT set_ledger({is_on})"))?)
+    }
+
+    /// Transactions end in any order. Those before which none is open any more have all ended, so their events are all there
+    /// are, and all others will come after them.
+    fn ledger(&self) -> Ledger {
+        Ledger {
+            transaction: "e.xid",
+            after: "(e.xid, e.id) > (?1, ?2) AND e.xid < pg_snapshot_xmin(pg_current_snapshot())::TEXT::BIGINT",
+            order: ["e.xid, e.id", "e.xid DESC, e.id DESC"],
+        }
     }
 
     fn reserve_numbers(&mut self, count: usize) -> Result<Vec<i64>, StoreError> {

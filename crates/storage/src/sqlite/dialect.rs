@@ -8,11 +8,11 @@ use diesel::sql_types::BigInt;
 use diesel::sqlite::SqliteConnection;
 use queuectl_core::{Gates, JobId, JobRef, NodeId, State, Timestamp};
 
-use super::insert_keyed;
 use super::inserts::{self, PayloadRow};
 use super::statements::{AddToCount, ForgetEmpty, IsClaimable, QueueOf, RemoveJob};
+use super::{insert_keyed, ledger};
 use crate::StoreError;
-use crate::backend::{Begin, Dialect};
+use crate::backend::{Begin, Dialect, Ledger};
 use crate::counts::Deltas;
 use crate::states::sql;
 use crate::types::jobs::NewJob;
@@ -104,6 +104,19 @@ impl Dialect for SqliteConnection {
 
     fn lift_time_limits(&mut self) -> Result<(), StoreError> {
         Ok(())
+    }
+
+    fn set_ledger(&mut self, is_on: bool) -> Result<(), StoreError> {
+        Ok(self.batch_execute(if is_on { ledger::ON } else { ledger::OFF })?)
+    }
+
+    /// There is one writer, so events are stored in the order of their numbers.
+    fn ledger(&self) -> Ledger {
+        Ledger {
+            transaction: "0",
+            after: "?1 = ?1 AND e.id > ?2",
+            order: ["e.id", "e.id DESC"],
+        }
     }
 
     fn reserve_numbers(&mut self, count: usize) -> Result<Vec<i64>, StoreError> {

@@ -9,6 +9,7 @@ mod dialect;
 pub mod enqueue;
 pub mod insert_keyed;
 pub mod inserts;
+mod ledger;
 pub mod limits;
 pub mod log;
 mod maintenance;

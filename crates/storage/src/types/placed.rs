@@ -16,6 +16,8 @@ pub struct Placed {
 /// A job that has a key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Existing {
+    /// Its number.
+    pub id: JobId,
     /// The id that users see.
     pub public_id: String,
     /// Its state.

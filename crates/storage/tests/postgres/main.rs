@@ -6,6 +6,7 @@
 mod claims;
 mod copied;
 mod flat;
+mod ledger;
 mod names;
 mod refused;
 mod unique;

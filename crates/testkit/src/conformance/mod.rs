@@ -116,6 +116,10 @@ macro_rules! conformance_suite {
             a_job_that_no_node_claims_keeps_back_no_other,
             what_is_given_up_makes_room,
             a_rate_spreads_starts,
+            the_ledger_has_every_change,
+            the_ledger_says_what_replaced_a_job,
+            the_ledger_has_pauses_of_queues,
+            the_ledger_is_off_unless_it_is_wanted,
         }
     };
 }
@@ -127,6 +131,7 @@ pub const NO_SERVER: &str =
 mod claim;
 mod dependencies;
 mod enqueue;
+mod events;
 mod hold;
 mod limits;
 mod nodes;
@@ -141,6 +146,7 @@ mod unreadable;
 pub use claim::*;
 pub use dependencies::*;
 pub use enqueue::*;
+pub use events::*;
 pub use hold::*;
 pub use limits::*;
 pub use nodes::*;

@@ -51,14 +51,14 @@ impl Housekeeping {
 /// Removes one step's worth of expired jobs. Returns whether more may be left.
 fn purge_expired(store: &mut Store, context: &Context, now: Timestamp) -> Result<bool, StoreError> {
     store.tidy_up()?;
+    let mut more = store.purge_events(context.settings.event_retention, now)?;
     let Some(retention) = context.settings.retention else {
-        return Ok(false);
+        return Ok(more);
     };
     let cutoff = Timestamp(
         now.0
             .saturating_sub(i64::try_from(retention.as_millis()).unwrap_or(i64::MAX)),
     );
-    let mut more = false;
     for state in [State::Completed, State::Cancelled] {
         let filter = PurgeFilter {
             state,
