@@ -153,7 +153,7 @@ pub enum LimitError {
     #[error("'{0}' has no key behind the colon; write NAME or NAME:KEY, as in account:42")]
     EmptyKey(String),
     /// A limit that allows everything.
-    #[error("limit '{0}' would limit nothing; give --running N, --rate COUNT/TIME or --busy-status N")]
+    #[error("limit '{0}' would limit nothing; give --running N or --rate COUNT/TIME")]
     Nothing(String),
     /// A burst without a rate.
     #[error("limit '{0}' has no rate that a burst could belong to; give --rate, too")]

@@ -150,10 +150,3 @@ pub const RATE_BURST: Whole = Whole {
     min: 1,
     max: 1_000_000,
 };
-/// Exit statuses that can mean "busy".
-pub const BUSY_STATUS: Whole = Whole { min: 1, max: 255 };
-/// How long a busy key may wait: 1 ms to 1 day.
-pub const BUSY_WAIT: Length = Length {
-    min_ms: 1,
-    max_ms: 24 * 60 * 60 * 1000,
-};

@@ -16,10 +16,6 @@ pub struct LimitView {
     pub rate: Option<String>,
     /// Starts that may come at once; null without a rate.
     pub burst: Option<u32>,
-    /// The exit status that makes a key wait.
-    pub busy_status: Option<i32>,
-    /// How long a key waits then, in ms.
-    pub busy_wait_ms: Option<u64>,
     /// Jobs that run and count for it.
     pub jobs_running: u64,
     /// Jobs that wait for it.

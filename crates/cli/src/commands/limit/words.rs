@@ -1,6 +1,6 @@
 //! What a limit allows, in words, and its view.
 
-use queuectl_core::{Limit, show_time};
+use queuectl_core::Limit;
 use queuectl_storage::{KeyUse, LimitUse};
 use queuectl_views::{LimitKeyView, LimitView};
 
@@ -14,9 +14,6 @@ pub fn allows(limit: &LimitView) -> String {
         let burst = limit.burst.filter(|burst| *burst > 1);
         parts.push(burst.map_or_else(|| rate.clone(), |burst| format!("{rate} (burst {burst})")));
     }
-    if let (Some(status), Some(wait)) = (limit.busy_status, limit.busy_wait_ms) {
-        parts.push(format!("waits {} after status {status}", show_time(wait)));
-    }
     let by_key = if limit.per_key { " per key" } else { "" };
     format!("{}{by_key}", parts.join(", "))
 }
@@ -29,8 +26,6 @@ pub fn view(limit: &Limit, running: u64, waiting: u64, keys: u64) -> LimitView {
         per_key: limit.per_key,
         rate: limit.rate.map(|rate| rate.to_string()),
         burst: limit.rate.map(|rate| rate.burst),
-        busy_status: limit.busy.map(|busy| busy.status),
-        busy_wait_ms: limit.busy.map(|busy| busy.wait_ms),
         jobs_running: running,
         jobs_waiting: waiting,
         keys,
