@@ -26,6 +26,8 @@ pub enum Code {
     Limit,
     /// The running job whose unique key it takes has not ended.
     Unique,
+    /// An earlier run of its schedule has not ended.
+    Overlap,
     /// Its time has not come.
     Scheduled,
     /// It failed and waits before it is tried again.
@@ -66,6 +68,7 @@ impl Code {
             Code::Dependency => Some("dependency"),
             Code::Limit => Some("limit"),
             Code::Unique => Some("unique"),
+            Code::Overlap => Some("overlap"),
             Code::Executor => Some("executor"),
             Code::Paused => Some("paused"),
             Code::Unserved => Some("no node"),
@@ -265,6 +268,11 @@ fn blocked(facts: &Facts<'_>) -> Vec<Reason> {
             BlockedBy::Unique => (
                 Code::Unique,
                 "the running job whose unique key it takes has not ended".to_owned(),
+                None,
+            ),
+            BlockedBy::Overlap => (
+                Code::Overlap,
+                "an earlier run of its schedule has not ended".to_owned(),
                 None,
             ),
         };

@@ -22,15 +22,18 @@ pub enum BlockedBy {
     Limit = 4,
     /// The running job whose unique key it takes has not ended.
     Unique = 8,
+    /// An earlier run of its schedule has not ended.
+    Overlap = 16,
 }
 
 impl BlockedBy {
     /// Every reason, in the order in which one is named if there are several.
-    pub const ALL: [BlockedBy; 4] = [
+    pub const ALL: [BlockedBy; 5] = [
         BlockedBy::Held,
         BlockedBy::Dependency,
         BlockedBy::Limit,
         BlockedBy::Unique,
+        BlockedBy::Overlap,
     ];
 
     /// The reason's name in text and JSON.
@@ -40,6 +43,7 @@ impl BlockedBy {
             BlockedBy::Dependency => "dependency",
             BlockedBy::Limit => "limit",
             BlockedBy::Unique => "unique",
+            BlockedBy::Overlap => "overlap",
         }
     }
 }
@@ -255,7 +259,7 @@ mod tests {
     #[test]
     fn masks_have_a_bit_for_each() {
         let all = BlockedBy::ALL.into_iter().fold(Waits::NONE, Waits::with);
-        assert_eq!(all.code(), 15);
+        assert_eq!(all.code(), 31);
         let gates = [
             Gates::LIMITS,
             Gates::DEPENDANTS,

@@ -75,6 +75,10 @@ words! {
         Cancel 1 "cancel",
         /// The tick runs beside it.
         Allow 2 "allow",
+        /// The tick runs after it, after all that wait already.
+        Queue 3 "queue",
+        /// The tick runs after it; another that comes meanwhile is skipped.
+        QueueOne 4 "queue-one",
     }
 }
 
@@ -99,6 +103,13 @@ words! {
         Paused 8 "skipped: paused",
         /// No job: it could not be made.
         Refused 9 "skipped: refused",
+    }
+}
+
+impl Overlap {
+    /// Whether a run can wait for the end of an earlier one.
+    pub fn waits(self) -> bool {
+        matches!(self, Overlap::Cancel | Overlap::Queue | Overlap::QueueOne)
     }
 }
 
@@ -196,6 +207,8 @@ pub fn template_fault(job: &JobSpec) -> Option<&'static str> {
         Some("the schedule says when its jobs start; leave --delay and --run-at out, --jitter spreads them")
     } else if !job.after.is_empty() {
         Some("a schedule makes jobs at its times, whatever other jobs do; leave --after out")
+    } else if !job.after.is_empty() {
+        Some("its jobs cannot each wait for the same jobs; leave --after out")
     } else {
         None
     }

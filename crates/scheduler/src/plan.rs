@@ -7,7 +7,7 @@
 use std::time::Duration;
 
 use queuectl_core::Timestamp;
-use queuectl_core::limits::{MISSED_TICKS, TICK_LATE, TICK_ON_TIME};
+use queuectl_core::limits::{MISSED_TICKS, QUEUED_RUNS, TICK_LATE, TICK_ON_TIME};
 use queuectl_core::schedule::{MissedPolicy, Overlap, TickResult};
 
 use crate::cron::{Expr, Older, Zone, missed};
@@ -67,9 +67,20 @@ const TOO_OLD: &str = "it is older than missed_within";
 const NOT_NOW: &str = "no node made it in time";
 const TOO_MANY: &str = "more were missed than are caught up with";
 const RUNNING: &str = "a run had not ended";
+const ONE_WAITS: &str = "a run had not ended, and another waited for it";
+const MANY_WAIT: &str = "a run had not ended, and as many waited for it as are allowed";
 
-/// Decides about the ticks from `due`, which is one of them, to `now`. `running` says whether a run has not ended.
-pub fn plan(timing: &Timing<'_>, due: Timestamp, now: Timestamp, running: bool) -> Plan {
+/// The runs of a schedule that have not ended.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Runs {
+    /// All of them.
+    pub open: usize,
+    /// Those that wait for earlier ones.
+    pub waiting: usize,
+}
+
+/// Decides about the ticks from `due`, which is one of them, to `now`.
+pub fn plan(timing: &Timing<'_>, due: Timestamp, now: Timestamp, runs: Runs) -> Plan {
     let come = missed(timing.expr, timing.zone, timing.start, due, now, MISSED_TICKS);
     let mut steps = Vec::with_capacity(come.newest.len() + 1);
     if let Some(older) = come.older {
@@ -85,17 +96,22 @@ pub fn plan(timing: &Timing<'_>, due: Timestamp, now: Timestamp, running: bool) 
         });
     }
     let newest = come.newest.len().saturating_sub(1);
-    let mut running = running;
+    let mut runs = runs;
     for (index, at) in come.newest.into_iter().enumerate() {
         let mut step = by_age(timing, at, now, index == newest);
         if step.result.ran() {
-            if running && timing.overlap == Overlap::Skip {
-                step = Step {
-                    reason: Some(RUNNING),
-                    ..Step::new(at, TickResult::Overlap)
-                };
+            match overlaps(timing.overlap, runs) {
+                Some(reason) => {
+                    step = Step {
+                        reason: Some(reason),
+                        ..Step::new(at, TickResult::Overlap)
+                    };
+                }
+                None => {
+                    runs.waiting += usize::from(runs.open > 0);
+                    runs.open += 1;
+                }
             }
-            running = true;
         }
         steps.push(step);
     }
@@ -111,6 +127,16 @@ pub fn plan(timing: &Timing<'_>, due: Timestamp, now: Timestamp, running: bool) 
     Plan {
         steps,
         next: come.next,
+    }
+}
+
+/// Says why a tick is skipped beside these runs.
+fn overlaps(overlap: Overlap, runs: Runs) -> Option<&'static str> {
+    match overlap {
+        Overlap::Skip if runs.open > 0 => Some(RUNNING),
+        Overlap::QueueOne if runs.waiting > 0 => Some(ONE_WAITS),
+        Overlap::Queue if runs.waiting >= QUEUED_RUNS => Some(MANY_WAIT),
+        _ => None,
     }
 }
 
@@ -175,7 +201,11 @@ mod tests {
             missed_within: Duration::from_secs(24 * 3600),
             overlap,
         };
-        let plan = plan(&timing, Timestamp(due * HOUR), Timestamp(now), running);
+        let runs = Runs {
+            open: usize::from(running),
+            waiting: 0,
+        };
+        let plan = plan(&timing, Timestamp(due * HOUR), Timestamp(now), runs);
         assert_eq!(plan.next, Some(Timestamp((now / HOUR + 1) * HOUR)));
         let shown = plan.steps.iter().map(|step| (step.at.0 / HOUR, step.result));
         shown.collect()
@@ -256,6 +286,20 @@ mod tests {
             of(Overlap::Cancel, true),
             [(5, T::Missed), (6, T::Missed), (7, T::OnTime)]
         );
+        assert_eq!(
+            of(Overlap::QueueOne, true),
+            [(5, T::CatchUp), (6, T::Overlap), (7, T::Overlap)]
+        );
+        assert_eq!(
+            of(Overlap::QueueOne, false),
+            [(5, T::CatchUp), (6, T::CatchUp), (7, T::Overlap)]
+        );
+        assert_eq!(of(Overlap::Queue, true), of(Overlap::Allow, true));
+        let many = Runs {
+            open: QUEUED_RUNS + 1,
+            waiting: QUEUED_RUNS,
+        };
+        assert_eq!(overlaps(Overlap::Queue, many), Some(MANY_WAIT));
         // What was missed anyway does not overlap.
         let last = decide(MissedPolicy::Last, Overlap::Skip, 5, 7 * HOUR, true);
         assert_eq!(last, [(5, T::Missed), (6, T::Missed), (7, T::Overlap)]);

@@ -26,6 +26,7 @@ impl Run for ReleaseArgs {
             Ok(match released.waits.first() {
                 Some(BlockedBy::Dependency) => "blocked (dependency)",
                 Some(BlockedBy::Unique) => "blocked (unique)",
+                Some(BlockedBy::Overlap) => "blocked (overlap)",
                 Some(BlockedBy::Limit) => "blocked (limit)",
                 Some(BlockedBy::Held) | None => released.state.name(),
             })

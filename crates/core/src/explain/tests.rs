@@ -214,7 +214,8 @@ fn every_reason_is_named_in_order_and_the_last_to_go_decides_when_it_can_start()
         waits: Waits::NONE
             .with(BlockedBy::Held)
             .with(BlockedBy::Limit)
-            .with(BlockedBy::Unique),
+            .with(BlockedBy::Unique)
+            .with(BlockedBy::Overlap),
         due_at: Some(at(60)),
         ..job(State::Blocked)
     };
@@ -230,6 +231,7 @@ fn every_reason_is_named_in_order_and_the_last_to_go_decides_when_it_can_start()
         Code::Held,
         Code::Limit,
         Code::Unique,
+        Code::Overlap,
         Code::Scheduled,
         Code::Paused,
     ];

@@ -187,6 +187,9 @@ pub trait Dialect {
     /// Stores payloads of jobs that are there.
     fn insert_payloads(&mut self, jobs: Vec<i64>, payloads: Vec<String>) -> Result<(), StoreError>;
 
+    /// Has others wait who let runs of this schedule go on, until this transaction has ended.
+    fn lock_schedule(&mut self, name: &str) -> Result<(), StoreError>;
+
     /// Has others wait who make ticks or change schedules until this transaction has ended.
     fn lock_schedules(&mut self) -> Result<(), StoreError>;
 

@@ -11,6 +11,7 @@ mod dependencies;
 mod edges;
 mod enqueued;
 mod limits;
+pub mod schedules;
 mod unique;
 
 use queuectl_core::{Gates, State, Timestamp};
@@ -48,7 +49,7 @@ pub struct Mechanism {
 }
 
 /// The mechanisms, in the order in which they follow.
-const MECHANISMS: &[Mechanism] = &[unique::MECHANISM, dependencies::MECHANISM];
+const MECHANISMS: &[Mechanism] = &[unique::MECHANISM, dependencies::MECHANISM, schedules::MECHANISM];
 
 /// Does all that follows from a change, in its transaction.
 ///

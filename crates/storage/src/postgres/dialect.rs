@@ -6,7 +6,8 @@ use queuectl_core::{Gates, JobId, JobRef, NodeId, State, Timestamp};
 
 use super::open::number;
 use super::statements::{
-    AddCounts, FoldCounts, FoldCountsOf, InsertPayloads, IsClaimable, LockJob, LockNamedJob, RemoveJobs,
+    AddCounts, FoldCounts, FoldCountsOf, InsertPayloads, IsClaimable, LockJob, LockNamedJob, LockSchedule,
+    RemoveJobs,
 };
 use super::{insert_keyed, lease};
 use crate::StoreError;
@@ -151,6 +152,12 @@ impl Dialect for PgConnection {
             payload: payloads,
         };
         rows.execute(self)?;
+        Ok(())
+    }
+
+    fn lock_schedule(&mut self, name: &str) -> Result<(), StoreError> {
+        let name = name.to_owned();
+        LockSchedule { name }.execute(self)?;
         Ok(())
     }
 

@@ -367,6 +367,11 @@ statements! { Pg, PgConnection;
         "SELECT id FROM jobs WHERE id = ? FOR UPDATE"
     }
 
+    /// Has others wait who let runs of this schedule go on.
+    LockSchedule { name: String as Text } -> (Text,) {
+        "SELECT name FROM schedules WHERE name = ? FOR UPDATE"
+    }
+
     /// The same by the id that the user chose.
     LockNamedJob { name: String as Text } -> () {
         "SELECT id FROM jobs WHERE name = ? FOR UPDATE"

@@ -141,6 +141,10 @@ impl Dialect for SqliteConnection {
         inserts::insert(self, &rows, |_, _| Ok(())).map_err(|(_, error)| error.into())
     }
 
+    fn lock_schedule(&mut self, _: &str) -> Result<(), StoreError> {
+        Ok(())
+    }
+
     fn lock_schedules(&mut self) -> Result<(), StoreError> {
         Ok(())
     }

@@ -97,6 +97,8 @@ macro_rules! conformance_suite {
             a_clock_that_is_set_back_makes_no_tick_twice,
             a_copy_has_the_schedules_and_their_ticks,
             a_tick_whose_key_is_taken_says_so,
+            queued_runs_wait_for_earlier_ones,
+            no_queued_run_is_left_behind,
             the_oldest_ticks_are_removed,
             a_key_is_taken_until_its_job_has_ended,
             a_taken_key_can_be_refused,
@@ -137,6 +139,7 @@ mod limits;
 mod nodes;
 mod operate;
 mod outcome;
+mod overlap;
 mod pause;
 mod scale;
 mod schedules;
@@ -152,6 +155,7 @@ pub use limits::*;
 pub use nodes::*;
 pub use operate::*;
 pub use outcome::*;
+pub use overlap::*;
 pub use pause::*;
 pub use scale::*;
 pub use schedules::*;

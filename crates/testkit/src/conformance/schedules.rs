@@ -9,11 +9,11 @@ use queuectl_storage::{ScheduleChange, Ticked};
 
 use super::*;
 
-fn name(text: &str) -> ScheduleName {
+pub(super) fn name(text: &str) -> ScheduleName {
     text.parse().expect("a name")
 }
 
-fn schedule(text: &str, when: &str) -> ScheduleSpec {
+pub(super) fn schedule(text: &str, when: &str) -> ScheduleSpec {
     ScheduleSpec {
         name: name(text),
         when: when.to_owned(),
@@ -28,29 +28,40 @@ fn schedule(text: &str, when: &str) -> ScheduleSpec {
     }
 }
 
-fn add(store: &mut Store, spec: &ScheduleSpec) {
+pub(super) fn add(store: &mut Store, spec: &ScheduleSpec) {
     let change = ScheduleChange::Add(spec.clone());
     store.change_schedules(&[change], NOW).expect("a new schedule");
 }
 
-fn ticks(store: &mut Store, text: &str) -> Vec<Tick> {
+pub(super) fn ticks(store: &mut Store, text: &str) -> Vec<Tick> {
     let mut ticks = store.ticks(&name(text), 10_000).expect("ticks");
     ticks.reverse();
     ticks
 }
 
 /// The results of a schedule's ticks, oldest first, with how many seconds each is from [`NOW`].
-fn results(store: &mut Store, text: &str) -> Vec<(i64, TickResult)> {
+pub(super) fn results(store: &mut Store, text: &str) -> Vec<(i64, TickResult)> {
     let ticks = ticks(store, text);
     let results = ticks.iter().map(|tick| ((tick.at.0 - NOW.0) / 1000, tick.result));
     results.collect()
 }
 
-fn tick(store: &mut Store, at: Timestamp) -> Ticked {
-    store.tick(at).expect("ticks are made")
+/// Makes all that has come.
+pub(super) fn tick(store: &mut Store, at: Timestamp) -> Ticked {
+    let mut all = Ticked::default();
+    loop {
+        let some = store.tick(at).expect("ticks are made");
+        all.jobs += some.jobs;
+        all.skipped += some.skipped;
+        all.paused.extend(some.paused);
+        all.next = some.next;
+        if some.next.is_none_or(|next| next > at) {
+            return all;
+        }
+    }
 }
 
-fn run(store: &mut Store, node: NodeId, event: Event, now: Timestamp) -> JobId {
+pub(super) fn run(store: &mut Store, node: NodeId, event: Event, now: Timestamp) -> JobId {
     let claimed = turn(store, node, &[], 1, now)
         .claimed
         .pop()
@@ -146,7 +157,7 @@ fn jobs_by_tick(store: &mut Store) -> BTreeMap<String, u32> {
 }
 
 /// Ticks that several nodes compete for in this check, one a second.
-const CONTESTED: i64 = 60;
+pub(super) const CONTESTED: i64 = 60;
 
 /// Several nodes make the same ticks at the same moment: each tick has one row and one job.
 pub fn a_tick_makes_one_job_however_many_nodes_try(mut temp: TempStore) {
@@ -286,55 +297,6 @@ pub fn missed_ticks_follow_the_policy(mut temp: TempStore) {
     assert_eq!(rows.len(), 7 + 1 + 100);
     assert_eq!(rows.last().expect("the newest").result, T::CatchUp);
     assert!(store.next_tick().expect("read").expect("a tick") > months);
-}
-
-/// A tick whose last run has not ended, by each policy. A run that waits for its retry has not.
-pub fn overlapping_ticks_follow_the_policy(mut temp: TempStore) {
-    use TickResult as T;
-    let store = &mut temp.store;
-    let bystander = enqueue(store, &[job("bystander")])[0];
-    let (node, _guard) = node(store);
-    for policy in Overlap::ALL {
-        let mut spec = schedule(policy.as_str(), "@every 10s");
-        spec.overlap = *policy;
-        spec.job.priority = Some(1);
-        add(store, &spec);
-    }
-    assert_eq!(tick(store, later(10_000)).jobs, 3);
-    // All of the three fail once and wait for their retry.
-    for _ in Overlap::ALL {
-        let retry_at = Some(later(600_000));
-        run(store, node, Event::Fail { retry_at }, later(11_000));
-    }
-    assert_eq!(tick(store, later(20_000)).jobs, 2);
-    assert_eq!(results(store, "skip"), [(10, T::OnTime), (20, T::Overlap)]);
-    assert_eq!(results(store, "allow"), [(10, T::OnTime), (20, T::OnTime)]);
-    let cancelled = ticks(store, "cancel");
-    let states: Vec<State> = cancelled
-        .iter()
-        .map(|tick| get(store, tick.job.expect("a job")).state)
-        .collect();
-    assert_eq!(
-        states,
-        [State::Cancelled, State::Pending],
-        "it does not come back from its retry"
-    );
-    // A run that runs is asked to stop.
-    let running = turn(store, node, &[], 2, later(21_000)).claimed;
-    assert_eq!(running.len(), 2);
-    tick(store, later(30_000));
-    let stopped = ticks(store, "cancel")[1].job.expect("a job");
-    assert!(get(store, stopped).cancel_requested);
-    let allowed = ticks(store, "allow")[1].job.expect("a job");
-    assert!(!get(store, allowed).cancel_requested);
-    // When the run of `skip` has ended, the next tick runs.
-    let first = ticks(store, "skip")[0].job.expect("a job");
-    store
-        .cancel(&JobRef::Number(first), later(31_000))
-        .expect("cancelled");
-    tick(store, later(40_000));
-    assert_eq!(results(store, "skip")[2..], [(30, T::Overlap), (40, T::OnTime)]);
-    assert_eq!(get(store, bystander).state, State::Pending);
 }
 
 /// A schedule whose runs die pauses itself; what comes while one is paused is accounted for when it goes on.

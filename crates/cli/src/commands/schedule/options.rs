@@ -26,8 +26,9 @@ pub struct PolicyOptions {
     /// Age up to which a missed tick still runs [default: 1d]
     #[arg(long, value_name = "DURATION", value_parser = length(MISSED_WITHIN), allow_hyphen_values = true)]
     pub missed_within: Option<Duration>,
-    /// While a run has not ended: skip the tick, cancel the run, or allow both [default: skip]
-    #[arg(long, value_name = "skip|cancel|allow")]
+    /// While a run has not ended: skip the tick, have it wait (queue; queue-one has one wait), cancel the run, or allow both
+    /// [default: skip]
+    #[arg(long, value_name = "skip|queue-one|queue|cancel|allow")]
     pub overlap: Option<Overlap>,
     /// Start each job up to this long after its tick, always the same for a tick; 0 for no spread
     #[arg(long, value_name = "DURATION", value_parser = none_or(length(SCHEDULE_JITTER)), allow_hyphen_values = true)]

@@ -3,13 +3,14 @@
 use diesel::prelude::*;
 use queuectl_core::limits::SCHEDULES;
 use queuectl_core::schedule::ScheduleSpec;
-use queuectl_core::{ScheduleName, Timestamp};
+use queuectl_core::{BlockedBy, JobId, JobRef, ScheduleName, Timestamp, Waits};
 use queuectl_scheduler::cron::next_tick;
 
 use super::rows::{Fault, ScheduleRow, check, whole_second};
 use super::tick::{Ticked, account_paused, store, tick_row};
 use crate::backend::Db;
-use crate::schema::{schedules, ticks};
+use crate::ops::cancel::cancel;
+use crate::schema::{jobs, schedules, ticks};
 use crate::types::nodes::Wake;
 use crate::types::text::storable;
 use crate::{Store, StoreError};
@@ -24,7 +25,7 @@ pub enum ScheduleChange {
     Add(ScheduleSpec),
     /// One that is there, as it is to be from now on.
     Replace(ScheduleSpec),
-    /// One that is there goes, with its ticks; its jobs stay.
+    /// One that is there goes, with its ticks; its jobs stay, but those that wait for an earlier run are cancelled.
     Remove(ScheduleName),
 }
 
@@ -40,7 +41,7 @@ impl Store {
                 match change {
                     ScheduleChange::Add(spec) => add(conn, spec, now)?,
                     ScheduleChange::Replace(spec) => replace(conn, spec, now)?,
-                    ScheduleChange::Remove(name) => remove(conn, name)?,
+                    ScheduleChange::Remove(name) => remove(conn, name, now)?,
                 }
             }
             let count: i64 = schedules::table.count().get_result(conn)?;
@@ -229,7 +230,14 @@ fn begin(row: &mut ScheduleRow, spec: &ScheduleSpec, now: Timestamp) -> Result<(
     Ok(())
 }
 
-fn remove(conn: &mut Db, name: &ScheduleName) -> Result<(), StoreError> {
+fn remove(conn: &mut Db, name: &ScheduleName, now: Timestamp) -> Result<(), StoreError> {
+    // Runs that wait for earlier ones would wait for ever.
+    for id in find(conn, name)?.runs() {
+        let waits: Option<i32> = jobs::table.find(id).select(jobs::waits).first(conn).optional()?;
+        if waits.is_some_and(|waits| Waits::from_code(waits).has(BlockedBy::Overlap)) {
+            cancel(conn, &JobRef::Number(JobId(id)), now)?;
+        }
+    }
     let removed = diesel::delete(schedules::table.find(name.as_str())).execute(conn)?;
     if removed == 0 {
         return Err(StoreError::NoSuchSchedule(name.to_string()));

@@ -120,7 +120,8 @@ pub fn make_job(
                 }) => format!("job {} has its unique key", existing.public_id),
                 None => "the store gave no number".to_owned(),
             },
-            Err(error @ StoreError::KeyTaken { .. }) => error.to_string(),
+            // The job is to blame, and would be at every tick.
+            Err(error) if error.problem().is_none() => error.to_string(),
             Err(error) => return Err(error),
         },
         // What was given was checked; a limit is lower now.

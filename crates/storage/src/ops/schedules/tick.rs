@@ -1,15 +1,22 @@
 //! Making what has come due. Called by every node at the time of the next tick, and whoever comes first does it.
 
+use diesel::dsl::sql;
 use diesel::prelude::*;
+use diesel::sql_types::Integer;
+use queuectl_core::gates::block;
 use queuectl_core::schedule::{Overlap, TickResult};
-use queuectl_core::{JobId, JobRef, ScheduleName, State, Timestamp};
-use queuectl_scheduler::plan::{Step, Timing, paused, plan};
+use queuectl_core::{BlockedBy, Gates, JobId, JobRef, ScheduleName, State, Timestamp, Waits};
+use queuectl_scheduler::plan::{Runs, Step, Timing, paused, plan};
 
 use super::make::{Made, NewTick, enter, make_job, trim};
 use super::rows::{Fault, ScheduleRow, Understood};
 use crate::backend::Db;
 use crate::backend::statements::NextTick;
+use crate::counts::Deltas;
 use crate::ops::cancel::cancel;
+use crate::ops::show::find;
+use crate::outcome::schedules::go_on;
+use crate::outcome::{apply_blocking, standing};
 use crate::schema::{jobs, schedules};
 use crate::types::nodes::Wake;
 use crate::{Store, StoreError};
@@ -67,7 +74,11 @@ impl Store {
                 .select(ScheduleRow::as_select())
                 .load(conn)?;
             let mut ticked = Ticked::default();
-            for row in due {
+            // One that has runs wait locks them, and so has a transaction of its own: none waits for it that holds another.
+            let waits = |row: &ScheduleRow| Overlap::from_code(row.overlap).is_none_or(Overlap::waits);
+            let alone = due.iter().position(waits);
+            let together = alone.map_or(due.len(), |place| place.max(1));
+            for row in due.into_iter().take(together) {
                 tick_row(conn, row, now, &mut ticked)?;
             }
             ticked.next = next_tick(conn)?;
@@ -118,7 +129,12 @@ pub fn tick_row(
             return Ok(row);
         }
     };
-    let running = look_at_runs(conn, &mut row)?;
+    let overlap = understood.spec.overlap;
+    let mut runs = look_at_runs(conn, &mut row)?;
+    if overlap.waits() && runs.open > 0 {
+        hold_runs(conn, &row)?;
+        runs = look_at_runs(conn, &mut row)?;
+    }
     if understood
         .spec
         .pause_after
@@ -129,7 +145,7 @@ pub fn tick_row(
         store(conn, &mut row, now)?;
         return Ok(row);
     }
-    let plan = plan(&timing(&understood, &row), due, now, running);
+    let plan = plan(&timing(&understood, &row), due, now, runs);
     for step in plan.steps {
         if !enter(conn, &mut row, &new_tick(&step), now)? {
             continue;
@@ -138,18 +154,34 @@ pub fn tick_row(
             ticked.skipped += step.several.map_or(1, |several| u64::from(several.count));
             continue;
         }
-        if understood.spec.overlap == Overlap::Cancel {
+        if overlap == Overlap::Cancel && runs.open > 0 {
             for run in row.runs() {
                 ticked.cancelled |= cancel(conn, &JobRef::Number(JobId(run)), now).is_ok();
             }
+            runs = look_at_runs(conn, &mut row)?;
         }
         match make_job(conn, &understood.spec, step.at, step.result, now)? {
             Made::Job(id) => {
                 ticked.jobs += 1;
+                if overlap.waits() {
+                    if runs.open > 0 {
+                        have_wait(conn, id, now)?;
+                    }
+                    runs.open += 1;
+                }
                 follow(&mut row, id);
+                if overlap.waits() {
+                    hold_runs(conn, &row)?;
+                }
             }
             Made::None(_) => ticked.skipped += 1,
         }
+    }
+    if overlap.waits() {
+        // Where a node of an older version ended a run, nothing followed.
+        let mut deltas = Deltas::default();
+        go_on(conn, &row.runs(), now, &mut deltas)?;
+        conn.dialect().add_counts(deltas)?;
     }
     row.next_due = plan.next.map(|next| next.0);
     trim(conn, &mut row)?;
@@ -222,28 +254,63 @@ fn new_tick(step: &Step) -> NewTick {
     }
 }
 
-/// Takes note of the runs that have ended since the last tick. Returns whether one has not.
-fn look_at_runs(conn: &mut Db, row: &mut ScheduleRow) -> Result<bool, StoreError> {
+/// Takes note of the runs that have ended since the last tick. Returns those that have not.
+fn look_at_runs(conn: &mut Db, row: &mut ScheduleRow) -> Result<Runs, StoreError> {
     let runs = row.runs();
     if runs.is_empty() {
-        return Ok(false);
+        return Ok(Runs::default());
     }
-    let mut found: Vec<(i64, i16)> = jobs::table
+    let mut found: Vec<(i64, i16, i32)> = jobs::table
         .filter(jobs::id.eq_any(&runs))
-        .select((jobs::id, jobs::state))
+        .select((jobs::id, jobs::state, jobs::waits))
         .load(conn)?;
     found.sort_unstable();
     let mut open = Vec::new();
-    for (id, code) in found {
+    let mut waiting = 0;
+    for (id, code, waits) in found {
         match State::from_code(code) {
             Some(State::Completed) => row.dead_runs = 0,
             Some(State::Dead) => row.dead_runs = row.dead_runs.saturating_add(1),
             Some(State::Cancelled) => {}
-            _ => open.push(id),
+            _ => {
+                open.push(id);
+                waiting += usize::from(Waits::from_code(waits).has(BlockedBy::Overlap));
+            }
         }
     }
     set_runs(row, &open);
-    Ok(!open.is_empty())
+    Ok(Runs {
+        open: open.len(),
+        waiting,
+    })
+}
+
+/// Has the ends of the runs that have not ended let go on those that wait for them. Waits for a transaction that is ending
+/// one, and has others wait that want to.
+fn hold_runs(conn: &mut Db, row: &ScheduleRow) -> Result<(), StoreError> {
+    let gates = sql::<Integer>("gates | ").bind::<Integer, _>(Gates::SCHEDULE.code());
+    diesel::update(
+        jobs::table
+            .filter(jobs::id.eq_any(row.runs()))
+            .filter(jobs::finished_at.is_null()),
+    )
+    .set(jobs::gates.eq(gates))
+    .execute(conn)?;
+    Ok(())
+}
+
+/// Has a new job wait for the earlier runs.
+fn have_wait(conn: &mut Db, id: JobId, now: Timestamp) -> Result<(), StoreError> {
+    let row = find(conn, &JobRef::Number(id))?;
+    let waits = Waits::from_code(row.waits);
+    let blocking =
+        block(standing(&row)?, waits, BlockedBy::Overlap).map_err(|refused| StoreError::Refused {
+            job: id.to_string(),
+            refused,
+        })?;
+    let mut deltas = Deltas::default();
+    apply_blocking(conn, &row, &blocking, now, &mut deltas)?;
+    conn.dialect().add_counts(deltas)
 }
 
 /// Pauses a schedule. The tick that has come is accounted for when it is resumed.
