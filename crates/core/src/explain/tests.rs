@@ -24,6 +24,7 @@ fn job(state: State) -> Job {
         backoff_base: None,
         timeout_ms: None,
         executor: ExecutorName::default(),
+        limit: Vec::new(),
         due_at: None,
         node: None,
         cancel_requested: false,
