@@ -186,7 +186,8 @@ mod tests {
         assert_eq!(advice("crates/worker", "crates/storage", false), None);
         assert_eq!(
             advice("crates/storage", "crates/worker", false).unwrap(),
-            "crates/storage/Cargo.toml: remove crates/worker; crates/storage may depend on crates/core, crates/sys"
+            "crates/storage/Cargo.toml: remove crates/worker; crates/storage may depend on crates/core, crates/scheduler, \
+             crates/sys"
         );
         assert_eq!(
             advice("crates/core", "crates/scheduler", false).unwrap(),

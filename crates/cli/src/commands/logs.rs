@@ -67,7 +67,13 @@ impl Run for LogsArgs {
                 let follow = self.follow.then_some(&mut waiter);
                 print_attempt(&mut store, &self.job, fence, follow, context)?;
             }
-            None if self.follow => follow(&mut store, &self.job, &mut Waiter::new(None), context)?,
+            None if self.follow => follow(
+                &mut store,
+                &self.job,
+                From::Newest,
+                &mut Waiter::new(None),
+                context,
+            )?,
             None if job.fence == 0 => diagnostics::note(&not_started(&job)),
             None => {
                 let fence = choose(&mut store, &job, None)?;
@@ -130,14 +136,37 @@ fn print_document(store: &mut Store, job: &Job, attempt: Option<u32>, context: &
     Ok(Exit::OK)
 }
 
-/// Prints the attempts of a job from the newest on, until the job has ended.
-pub fn follow(store: &mut Store, job: &JobRef, waiter: &mut Waiter, context: &Context) -> Result<()> {
+/// Where [`follow`] begins.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum From {
+    /// With the first attempt.
+    First,
+    /// With the newest attempt.
+    Newest,
+}
+
+/// Prints the attempts of a job until the job has ended.
+pub fn follow(
+    store: &mut Store,
+    job: &JobRef,
+    from: From,
+    waiter: &mut Waiter,
+    context: &Context,
+) -> Result<()> {
     let mut printed = 0;
     loop {
         let marker = waiter.ask(store, Store::change_marker)?;
         let found = waiter.ask(store, |store| store.job(job))?;
         // A job that waits for its next attempt shows the last one; a job that was given back has none.
         if found.fence > printed {
+            if from == From::First || printed > 0 {
+                // Attempts that began and ended between two looks.
+                let ended = waiter.ask(store, |store| store.attempts_without_output(found.id))?;
+                let missed = ended.iter().map(|attempt| attempt.fence);
+                for fence in missed.filter(|fence| *fence > printed && *fence < found.fence) {
+                    print_attempt(store, job, fence, Some(waiter), context)?;
+                }
+            }
             printed = found.fence;
             if let Some(attempt) = print_attempt(store, job, found.fence, Some(waiter), context)? {
                 let after = waiter.ask(store, |store| store.job(job))?;

@@ -115,7 +115,9 @@ fn a_pipeline_goes_on_when_its_dead_job_is_fixed() {
     assert_eq!(queue.json(["db:check"])["ok"], true);
 }
 
+#[cfg(target_os = "linux")]
 const LAYERS: usize = 20;
+#[cfg(target_os = "linux")]
 const WIDTH: usize = 50;
 
 /// The jobs that job `n` of a layer waits for.

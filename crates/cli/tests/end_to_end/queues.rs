@@ -214,9 +214,29 @@ fn a_drain_ends_without_the_jobs_that_only_an_operator_lets_go_on() {
     queue.ok(["queue:resume", "mail"]);
     let drained = queue.run(["worker:start", "--drain"]);
     assert!(
-        drained
-            .err
-            .contains("1 job is left that cannot start: it is held"),
+        drained.err.contains("1 job is left that cannot start"),
+        "{}",
+        drained.err
+    );
+}
+
+#[test]
+fn a_drain_waits_for_limits_that_have_room_before_long() {
+    let queue = Queue::new();
+    queue.ok(["limit:set", "api", "--rate", "5/s", "--burst", "1"]);
+    queue.ok(["limit:set", "closed", "--running", "0"]);
+    let slow: Vec<String> = (0..4)
+        .map(|_| queue.enqueue(["--limit", "api", "true"]))
+        .collect();
+    let closed = queue.enqueue(["--limit", "closed", "true"]);
+    let drained = queue.run(["worker:start", "--drain", "--concurrency", "4"]);
+    assert_eq!(drained.status, 0, "{}", drained.err);
+    for id in slow {
+        assert_eq!(queue.state(&id), "completed");
+    }
+    assert_eq!(queue.state(&closed), "blocked");
+    assert!(
+        drained.err.contains("1 job is left that cannot start"),
         "{}",
         drained.err
     );

@@ -5,7 +5,7 @@ use std::process::{Child, ChildStderr, ChildStdout, Stdio};
 
 use nix::sys::signal::Signal;
 
-use crate::support::unix::{lives, send};
+use crate::support::unix::{hear_signals, lives, send};
 use crate::support::{Queue, history};
 
 /// A `run` that goes on.
@@ -18,6 +18,7 @@ struct Running {
 impl Running {
     fn start(queue: &Queue, args: &[&str]) -> Running {
         let mut command = queue.command([&["run"], args].concat());
+        hear_signals(&mut command);
         command.stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().unwrap();
         let out = BufReader::new(child.stdout.take().unwrap()).lines();
@@ -251,4 +252,24 @@ fn a_reader_that_has_seen_enough_ends_it() {
     gate.open();
     assert_eq!(child.wait().unwrap().code(), Some(0));
     queue.wait_state("1", "completed");
+}
+
+/// Attempts that begin and end while the command does not look are printed, too.
+#[test]
+fn no_attempt_is_left_out() {
+    let queue = Queue::quick();
+    let line = "echo $QUEUECTL_ATTEMPT; test $QUEUECTL_ATTEMPT = 3";
+    let mut run = Running::start(&queue, &["--max-retries=2", line]);
+    let id = run.id();
+    run.signal(Signal::SIGSTOP);
+    let _node = queue.start(&[]);
+    queue.wait_state(&id, "completed");
+    run.signal(Signal::SIGCONT);
+    let (status, out, _) = run.end();
+    assert_eq!(
+        (status, out),
+        (0, vec!["1".to_owned(), "2".to_owned(), "3".to_owned()])
+    );
+    // The control: what begins with the newest attempt has no other.
+    assert_eq!(queue.ok(["logs", "-f", &id]), "3");
 }

@@ -1,13 +1,16 @@
 //! Counting jobs, and whether there are any.
 
+use std::collections::BTreeMap;
+
 use diesel::prelude::*;
-use diesel::sql_types::{BigInt, Nullable, SmallInt, Text};
-use queuectl_core::{QueueName, State, Timestamp};
+use diesel::sql_types::{BigInt, Integer, Nullable, SmallInt, Text};
+use queuectl_core::{BlockedBy, QueueName, State, Timestamp};
 
 use super::listing;
 use crate::backend::Db;
 use crate::states::{ALL, sql};
 use crate::types::cycle::Queues;
+use crate::types::pause::Pause;
 use crate::types::source::Source;
 use crate::types::text::Words;
 use crate::{Store, StoreError};
@@ -44,6 +47,11 @@ impl Store {
             return Ok(true);
         }
         let paused = self.pauses(now)?;
+        Ok(self.any_waiting(queues, &paused)? || self.any_parked(queues, &paused)?)
+    }
+
+    /// Whether a job of these queues runs, or waits for a time that comes by itself.
+    fn any_waiting(&mut self, queues: &Queues, paused: &BTreeMap<String, Pause>) -> Result<bool, StoreError> {
         if !paused.is_empty() {
             let is_waiting = |count: &QueueCount| match count.state {
                 State::Processing => true,
@@ -70,6 +78,18 @@ impl Store {
         }
     }
 
+    /// Whether a job of these queues waits for nothing but limits that have room before long: none of them lets no job run.
+    fn any_parked(&mut self, queues: &Queues, paused: &BTreeMap<String, Pause>) -> Result<bool, StoreError> {
+        let conn = self.conn()?;
+        let sql = conn.dialect().words(PARKED);
+        let of: Vec<OfQueue> = diesel::sql_query(sql)
+            .bind::<Integer, _>(BlockedBy::Limit as i32)
+            .load(conn)?;
+        Ok(of
+            .iter()
+            .any(|row| queues.include(&row.queue) && !paused.contains_key(&row.queue)))
+    }
+
     /// Whether any job of these queues ended dead or cancelled since then.
     ///
     /// # Errors
@@ -85,6 +105,20 @@ impl Store {
         Ok(false)
     }
 }
+
+#[derive(QueryableByName)]
+struct OfQueue {
+    #[diesel(sql_type = Text, deserialize_as = Words)]
+    queue: String,
+}
+
+/// The queues of jobs that wait for limits alone, leaving out limits that let no job run.
+const PARKED: &str = sql!(
+    "SELECT DISTINCT queue FROM jobs INDEXED BY all_blocked WHERE state = {blocked} AND waits = ?1 AND NOT EXISTS ( \
+     SELECT 1 FROM job_limits JOIN limits \
+     ON limits.name = job_limits.key OR limits.name || ':' = substr(job_limits.key, 1, length(limits.name) + 1) \
+     WHERE job_limits.job_id = jobs.id AND limits.running = 0)"
+);
 
 #[derive(QueryableByName)]
 struct Row {

@@ -26,7 +26,7 @@ use crate::stderr;
 At the first SIGINT (Ctrl-C) or SIGTERM the node starts no more jobs and lets running ones finish within the setting \
 shutdown_grace. At the second it stops them. Jobs that were cut off go back to the queue without losing an attempt.
 
-A drain does not wait for jobs that are held or whose queue is paused.
+A drain does not wait for jobs that are held, whose queue is paused, or of which a limit lets none run.
 
 Exit status with --drain: 0 if every job completed, 1 if one ended dead or cancelled.")]
 pub struct StartArgs {
@@ -104,13 +104,12 @@ impl Run for StartArgs {
 fn note_left(jobs: u64) {
     let left = match jobs {
         0 => return,
-        1 => "1 job is left that cannot start: it is held, waits for such a job, or its queue is paused"
-            .to_owned(),
-        _ => format!(
-            "{jobs} jobs are left that cannot start: they are held, wait for such jobs, or their queue is paused"
-        ),
+        1 => "1 job is left that cannot start".to_owned(),
+        _ => format!("{jobs} jobs are left that cannot start"),
     };
-    diagnostics::note(&format!("{left}; see `queuectl status`"));
+    diagnostics::note(&format!(
+        "{left} (held, its queue paused, its limit 0, or waiting for such a job); `queuectl explain JOB` says why"
+    ));
 }
 
 /// Returns the arguments that make this binary a worker process.
