@@ -136,8 +136,14 @@ fn mistakes_about_queues_change_nothing() {
 fn a_queue_has_settings_of_its_own_between_the_jobs_and_those_of_all() {
     let queue = Queue::quick();
     queue.ok(["config:set", "max_retries", "0"]);
-    let _node = queue.start(&[]);
+    let node = queue.start(&[]);
+    let taken_up = |times: usize| {
+        wait_until("the node to take the settings up", || {
+            node.log().matches("settings changed").count() >= times
+        });
+    };
     let set = queue.ok(["queue:set", "mail", "max_retries=1", "backoff-cap=10ms"]);
+    taken_up(1);
     assert_eq!(
         set,
         "mail max_retries = 1 (queue)\nmail backoff_cap = 10 ms (queue)"
@@ -162,6 +168,7 @@ fn a_queue_has_settings_of_its_own_between_the_jobs_and_those_of_all() {
     assert_eq!(attempts(&[]), own(1, "setting"));
     // Also what is used at the start of a job.
     queue.ok(["queue:set", "mail", "job_timeout=1ms", "max_retries=0"]);
+    taken_up(2);
     let slow = queue.enqueue(["--queue", "mail", FOREVER]);
     assert_ne!(queue.run(["wait", &slow]).status, 0);
     assert_eq!(queue.job(&slow)["attempt_history"][0]["outcome"], "timed_out");
@@ -200,9 +207,9 @@ fn a_queue_has_settings_of_its_own_between_the_jobs_and_those_of_all() {
 fn a_drain_ends_without_the_jobs_that_only_an_operator_lets_go_on() {
     let queue = Queue::new();
     queue.ok(["queue:pause", "mail"]);
-    queue.enqueue(["--queue", "mail", "true"]);
-    queue.enqueue(["--hold", "true"]);
-    let bystander = queue.enqueue(["true"]);
+    queue.enqueue(["--queue", "mail", "exit 0"]);
+    queue.enqueue(["--hold", "exit 0"]);
+    let bystander = queue.enqueue(["exit 0"]);
     let drained = queue.run(["worker:start", "--drain"]);
     assert_eq!(drained.status, 0, "{}", drained.err);
     assert!(
@@ -226,9 +233,9 @@ fn a_drain_waits_for_limits_that_have_room_before_long() {
     queue.ok(["limit:set", "api", "--rate", "5/s", "--burst", "1"]);
     queue.ok(["limit:set", "closed", "--running", "0"]);
     let slow: Vec<String> = (0..4)
-        .map(|_| queue.enqueue(["--limit", "api", "true"]))
+        .map(|_| queue.enqueue(["--limit", "api", "exit 0"]))
         .collect();
-    let closed = queue.enqueue(["--limit", "closed", "true"]);
+    let closed = queue.enqueue(["--limit", "closed", "exit 0"]);
     let drained = queue.run(["worker:start", "--drain", "--concurrency", "4"]);
     assert_eq!(drained.status, 0, "{}", drained.err);
     for id in slow {

@@ -51,6 +51,21 @@ pub fn signal_all(server: &Server, signal: Signal) {
     }
 }
 
+/// Has what was committed until now reach the disk, and nothing from now on: stops the process that writes the log, which
+/// the server for tests leaves to it alone.
+pub fn hold_back_log(server: &Server) {
+    let mut psql = server.psql("postgres");
+    let output = psql.args(["--command", "CHECKPOINT"]).output().unwrap();
+    assert!(output.status.success(), "{output:?}");
+    let (postmaster, _) = processes(server);
+    let is_writer = |pid: &i32| {
+        let line = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+        line.starts_with(b"postgres: walwriter")
+    };
+    let writer = children(postmaster).into_iter().find(is_writer).unwrap();
+    kill(Pid::from_raw(writer), Signal::SIGSTOP).unwrap();
+}
+
 /// Kills one of the processes that serve connections.
 pub fn kill_one(server: &Server) {
     wait_until("a process that serves a connection", || {
