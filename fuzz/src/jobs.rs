@@ -5,22 +5,22 @@ use std::io::BufReader;
 use queuectl_core::limits::{NAME_BYTES, PAYLOAD_BYTES, PAYLOAD_ITEMS, PRIORITY, SCHEDULE_DAYS};
 use queuectl_core::{JobSpec, Payload, Timestamp};
 
-use queuectl_cli::input::documents::{Document, Documents, is_one_word};
-use queuectl_cli::input::job::validate;
-use queuectl_cli::input::lines::{Line, Lines};
+use queuectl_cli::input::validate;
+use queuectl_frontend::input::documents::{Document, Documents, is_one_word};
+use queuectl_frontend::input::lines::{Line, Lines};
 
 /// What is accepted keeps every limit, and is read from the store as it was put there.
 pub fn job_json(data: &[u8]) {
-    let (Ok(text), Some(now)) = (std::str::from_utf8(data), crate::now()) else {
+    let Ok(text) = std::str::from_utf8(data) else {
         return;
     };
-    let spec = match JobSpec::from_json(text, &now) {
+    let spec = match JobSpec::from_json(text, crate::now) {
         Ok(spec) => spec,
         Err(said) => return crate::check_error(&said),
     };
     assert_eq!(spec.clone().or(JobSpec::default()), spec, "nothing adds nothing");
     assert_eq!(JobSpec::default().or(spec.clone()), spec, "nothing hides nothing");
-    let now = Timestamp::from(now.timestamp());
+    let now = Timestamp::from(crate::now().timestamp());
     let job = match validate(spec, now) {
         Ok(job) => job,
         Err(said) => return crate::check_error(&said),

@@ -7,6 +7,7 @@ mod frames;
 mod jobs;
 mod plugins;
 pub mod search;
+mod selectors;
 mod settings;
 mod times;
 
@@ -14,6 +15,7 @@ pub use cron::{cron, cron_with};
 pub use frames::frames;
 pub use jobs::{job_json, json_lines, json_lines_with};
 pub use plugins::plugin_describe;
+pub use selectors::{selectors, selectors_with};
 pub use settings::settings;
 pub use times::{times, times_with};
 
@@ -27,6 +29,7 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("job_json", job_json),
     ("json_lines", json_lines),
     ("plugin_describe", plugin_describe),
+    ("selectors", selectors),
     ("settings", settings),
     ("times", times),
 ];
@@ -66,7 +69,9 @@ fn check_names(said: &str, input: &str) {
 }
 
 /// A time that "now" is for parsers: a moment without anything special about it, in a zone that changes its clocks.
-fn now() -> Option<jiff::ZonedDateTime> {
-    let now = jiff::Timestamp::from_second(1_795_000_000).ok()?;
-    Some(now.to_zoned_datetime(jiff::tz::TimeZone::posix("CET-1CEST,M3.5.0,M10.5.0/3").ok()?))
+fn now() -> jiff::ZonedDateTime {
+    let now = jiff::Timestamp::from_second(1_795_000_000).unwrap_or_default();
+    now.to_zoned_datetime(
+        jiff::tz::TimeZone::posix("CET-1CEST,M3.5.0,M10.5.0/3").unwrap_or(jiff::tz::TimeZone::UTC),
+    )
 }

@@ -5,7 +5,7 @@
 use std::fs;
 use std::path::Path;
 
-use queuectl_fuzz::{TARGETS, Target, cron_with, json_lines_with, search, times_with};
+use queuectl_fuzz::{TARGETS, Target, cron_with, json_lines_with, search, selectors_with, times_with};
 
 /// Inputs for each target.
 const RUNS: u32 = 20_000;
@@ -52,7 +52,7 @@ macro_rules! targets {
     };
 }
 
-targets! { cron frames job_json json_lines plugin_describe settings times }
+targets! { cron frames job_json json_lines plugin_describe selectors settings times }
 
 /// The controls: parsers that are wrong where only few inputs show it.
 #[test]
@@ -70,6 +70,13 @@ fn wrong_parsers_are_found() {
     assert!(
         found.unwrap().said.contains("ms"),
         "a length that is rounded down"
+    );
+    let found = find("selectors", |data| {
+        selectors_with(data, |text| text.replace("\\\"", "\""))
+    });
+    assert!(
+        found.is_some(),
+        "a quotation mark inside a word that is not marked"
     );
     let found = find("cron", |data| {
         cron_with(data, |time| match time.0 % 7_200_000 {

@@ -17,6 +17,7 @@ pub const TARGETS: &[&str] = &[
     "job_json",
     "json_lines",
     "plugin_describe",
+    "selectors",
     "settings",
     "times",
 ];

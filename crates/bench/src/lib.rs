@@ -8,6 +8,7 @@
 mod bloat;
 mod contention;
 mod figures;
+mod gated;
 mod postgres;
 mod retention;
 mod rig;
@@ -39,6 +40,11 @@ const SCENARIOS: &[(&str, &str, Measure)] = &[
         "noop",
         "100,000 jobs that do nothing, 2 workers: queuectl alone",
         scenarios::noop,
+    ),
+    (
+        "gated",
+        "100,000 jobs that do nothing and name a limit, and as many beside jobs that are blocked",
+        gated::gated,
     ),
     (
         "enqueue",
@@ -100,7 +106,7 @@ const SCENARIOS: &[(&str, &str, Measure)] = &[
 /// What to measure, and how.
 #[derive(Debug, Clone, Args)]
 pub struct Options {
-    /// Only these measurements: drain, noop, enqueue, latency, pg-noop, pg-latency, idle, scale, pgscale, bloat,
+    /// Only these measurements: drain, noop, gated, enqueue, latency, pg-noop, pg-latency, idle, scale, pgscale, bloat,
     /// pages, contention, retention
     /// [default: all]
     names: Vec<String>,

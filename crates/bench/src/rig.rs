@@ -219,8 +219,14 @@ impl Rig {
 
     /// Writes a file of jobs, one line each.
     pub fn jobs(&self, count: usize, line: &str) -> anyhow::Result<String> {
-        let path = self.path("jobs.jsonl");
-        fs::write(&path, format!("{line}\n").repeat(count))?;
+        self.lines("jobs.jsonl", count, |_| line.to_owned())
+    }
+
+    /// Writes a file of jobs of which each can be another, one line each.
+    pub fn lines(&self, name: &str, count: usize, line: impl Fn(usize) -> String) -> anyhow::Result<String> {
+        let path = self.path(name);
+        let lines: String = (0..count).map(|at| line(at) + "\n").collect();
+        fs::write(&path, lines)?;
         Ok(path.display().to_string())
     }
 }

@@ -8,6 +8,7 @@ use etcetera::BaseStrategy;
 use queuectl_core::Settings;
 use queuectl_storage::{Location, OpenMode, Store, StoreError};
 
+use crate::config_file::ConfigFile;
 use crate::exit::Usage;
 use crate::global::{ColorWhen, Global, LogFormat};
 use crate::output::{Output, diagnostics};
@@ -25,12 +26,13 @@ pub struct Context {
 }
 
 impl Context {
-    /// Resolves the global options.
-    pub fn resolve(global: &Global) -> Result<Context> {
+    /// Resolves the global options, and what the configuration file says in place of those that are not given.
+    pub fn resolve(global: &Global, config: ConfigFile) -> Result<Context> {
         let named = global
             .db
             .clone()
-            .or_else(|| std::env::var_os("QUEUECTL_DB").filter(|value| !value.is_empty()));
+            .or_else(|| std::env::var_os("QUEUECTL_DB").filter(|value| !value.is_empty()))
+            .or_else(|| config.db.map(OsString::from));
         let location = match named {
             _ if let Some(descriptor) = global.secret => secret::receive(descriptor)?.parse()?,
             Some(named) => {
@@ -47,6 +49,7 @@ impl Context {
                 .map_err(|error| Usage::new(format!("--plugin-dir {}: {error}", dir.display())))?;
             plugin_dirs.push(absolute);
         }
+        plugin_dirs.extend(config.plugin_dirs.into_iter().map(PathBuf::from));
         Ok(Context {
             location,
             output: global.output(),
@@ -118,10 +121,10 @@ fn log_options(global: &Global) -> Vec<OsString> {
     if global.raw {
         options.push("--raw".into());
     }
-    if global.log_format == LogFormat::Json {
+    if global.log_format == Some(LogFormat::Json) {
         options.push("--log-format=json".into());
     }
-    match global.color {
+    match global.color.unwrap_or_default() {
         ColorWhen::Auto => {}
         ColorWhen::Always => options.push("--color=always".into()),
         ColorWhen::Never => options.push("--color=never".into()),

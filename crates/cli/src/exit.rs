@@ -180,25 +180,37 @@ fn classify_store(error: &StoreError) -> Exit {
         | StoreError::NoFile
         | StoreError::NotWithin(_)
         | StoreError::BadSchedule { .. }
+        | StoreError::BadCallback { .. }
         | StoreError::Cycle { .. }
         | StoreError::TooManyDependants { .. }
         | StoreError::LongPath { .. }
         | StoreError::LimitKey { .. }
+        | StoreError::QueueBurst { .. }
         | StoreError::Limit(_) => Exit::USAGE,
         StoreError::NoSuchJob(_)
         | StoreError::NoSuchParent { .. }
         | StoreError::NoSuchNode(_)
         | StoreError::NoSuchLimit { .. }
+        | StoreError::NoSuchGroup(_)
+        | StoreError::NoSuchHook(_)
         | StoreError::NoSuchSchedule(_) => Exit::NOT_FOUND,
         StoreError::NameTaken { .. }
         | StoreError::KeyTaken { .. }
         | StoreError::KeyHeld { .. }
         | StoreError::Refused { .. }
         | StoreError::LeftAlone { .. }
+        | StoreError::NotEdited { .. }
+        | StoreError::NoProcesses { .. }
         | StoreError::NodesLive
         | StoreError::TooMany { .. }
         | StoreError::ScheduleTaken(_)
+        | StoreError::GroupTaken(_)
+        | StoreError::GroupClosed { .. }
+        | StoreError::GroupStopped { .. }
+        | StoreError::GroupBusy { .. }
         | StoreError::TooManySchedules
+        | StoreError::HookTaken(_)
+        | StoreError::TooManyHooks
         | StoreError::NotEmpty
         | StoreError::TooManyLimits
         | StoreError::Exists(_) => Exit::CONFLICT,

@@ -4,6 +4,7 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::{ArgAction, Args, ValueEnum};
+use serde::Deserialize;
 
 use crate::output::Output;
 use crate::output::format::Format;
@@ -22,7 +23,7 @@ pub struct Global {
     /// Print JSON; short for --format json
     #[arg(long, global = true)]
     pub json: bool,
-    /// Print results as a table for people, or for programs as JSON, JSON lines or CSV
+    /// Print results as a table for people, or for programs as JSON, JSON lines or CSV [env: QUEUECTL_OUTPUT] [default: table]
     #[arg(
         long,
         global = true,
@@ -31,16 +32,9 @@ pub struct Global {
         conflicts_with = "json"
     )]
     pub format: Option<Format>,
-    /// Use colours; auto: on a terminal, unless NO_COLOR is set
-    #[arg(
-        long,
-        global = true,
-        value_name = "WHEN",
-        value_enum,
-        default_value_t,
-        hide_possible_values = false
-    )]
-    pub color: ColorWhen,
+    /// Use colours; auto: on a terminal, unless NO_COLOR is set [default: auto]
+    #[arg(long, global = true, value_name = "WHEN", value_enum)]
+    pub color: Option<ColorWhen>,
     /// Do not escape control characters in names and output
     #[arg(long, global = true)]
     pub raw: bool,
@@ -50,9 +44,9 @@ pub struct Global {
     /// Log less; twice: errors only
     #[arg(short, long, global = true, action = ArgAction::Count)]
     pub quiet: u8,
-    /// Format of log lines on standard error: text for people, or one JSON object a line
-    #[arg(long, global = true, value_name = "FORMAT", value_enum, default_value_t)]
-    pub log_format: LogFormat,
+    /// Format of log lines on standard error: text for people, or one JSON object a line [default: text]
+    #[arg(long, global = true, value_name = "FORMAT", value_enum)]
+    pub log_format: Option<LogFormat>,
     /// Look for executor plugins in this folder first; repeatable
     #[arg(long, global = true, value_name = "DIR")]
     pub plugin_dir: Vec<PathBuf>,
@@ -70,7 +64,7 @@ impl Global {
 
     /// Applies `--color` to everything printed from now on.
     pub fn choose_color(&self) {
-        match self.color {
+        match self.color.unwrap_or_default() {
             ColorWhen::Auto => anstream::ColorChoice::Auto,
             ColorWhen::Always => anstream::ColorChoice::AlwaysAnsi,
             ColorWhen::Never => anstream::ColorChoice::Never,
@@ -80,7 +74,8 @@ impl Global {
 }
 
 /// When to use colours.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum ColorWhen {
     #[default]
     Auto,
@@ -89,7 +84,8 @@ pub enum ColorWhen {
 }
 
 /// Format of log lines.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum LogFormat {
     // No documentation on the values: clap would then print every help page in its long form.
     #[default]

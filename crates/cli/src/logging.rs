@@ -40,7 +40,7 @@ pub fn start(global: &Global, is_node: bool) -> Result<Logging> {
     let filter = filter(global, is_node)?;
     let color = color() != ColorChoice::Never;
     let raw = global.raw;
-    let format = || match global.log_format {
+    let format = || match global.log_format.unwrap_or_default() {
         LogFormat::Text => Format::Text(TextLines { color, raw }),
         LogFormat::Json => Format::Json,
     };
@@ -48,7 +48,7 @@ pub fn start(global: &Global, is_node: bool) -> Result<Logging> {
         let format = format();
         queue::start(move |count| {
             let message = format!(
-                "{count} log lines were dropped, because nobody read the log or it could not be written"
+                "{count} log lines were dropped, because the log was not read or could not be written"
             );
             format.own_line(Level::WARN, &message)
         })?;

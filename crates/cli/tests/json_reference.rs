@@ -100,6 +100,8 @@ fn the_page_names_exactly_the_fields_that_are_printed() {
     check("### `enqueue`", &[], &stored);
     let jobs = queue.json(&["list"], 0);
     check("## The job object", &[], &jobs[0]);
+    let columns = queue.json(&["list", "--columns", "exit,duration,waited"], 0);
+    check("### `list --columns`", &[], &columns[0]);
 
     let started = queue.json(&["worker:start", "--detach"], 0);
     check("### `worker:start --detach`", &[], &started);
@@ -109,6 +111,9 @@ fn the_page_names_exactly_the_fields_that_are_printed() {
     check("## The node object", &[], &nodes[0]);
     let status = queue.json(&["status"], 0);
     check("### `status`", &[], &status);
+    let stats = queue.json(&["stats"], 0);
+    check("### `stats`", &[], &stats);
+    check("#### Jobs of `stats`", &[], &stats["total"]);
     check("## The node object", &[], &status["nodes"][0]);
     assert_eq!(keys(&status["total"]), documented(&page, "## States"));
     check(
@@ -159,6 +164,16 @@ fn the_page_names_exactly_the_fields_that_are_printed() {
     check("### `enqueue`", &[], &queue.json(&["schedule:run", "s"], 0));
     check(changed, &[], &queue.json(&["schedule:remove", "s"], 0));
     limits(&queue, &check);
+    groups(&queue, &check);
+    let heading = "## The hook object";
+    check(
+        heading,
+        &[],
+        &queue.json(&["hook:add", "--name", "h", "exit 0"], 0),
+    );
+    check(heading, &[], &queue.json(&["hook:list"], 0)[0]);
+    check(heading, &[], &queue.json(&["hook:show", "h"], 0));
+    check("### `hook:remove`", &[], &queue.json(&["hook:remove", "h"], 0));
     let asked = queue.json(&["worker:stop", "--wait", "--timeout", "60s"], 0);
     check("### `worker:stop`", &[], &asked);
 
@@ -168,6 +183,18 @@ fn the_page_names_exactly_the_fields_that_are_printed() {
     queue.json(&["enqueue", "--id", "later", "--after", "1:any", "exit 0"], 0);
     let shown_again = queue.json(&["show", "later"], 0);
     check("## The relative object", &[], &shown_again["parents"][0]);
+    let graph = queue.json(&["show", "later", "--graph"], 0);
+    check("### `show --graph` and `group:graph`", &[], &graph);
+    check(
+        "#### A job of `show --graph` and `group:graph`",
+        &[],
+        &graph["jobs"][0],
+    );
+    check(
+        "#### An edge of `show --graph` and `group:graph`",
+        &[],
+        &graph["edges"][0],
+    );
     queue.json(&["cancel", "later"], 0);
     assert_eq!(keys(&queue.json(&["dlq:show", "1"], 0)), keys(&shown));
     let explained = queue.json(&["explain", "1"], 0);
@@ -176,6 +203,7 @@ fn the_page_names_exactly_the_fields_that_are_printed() {
     let letters = queue.json(&["dlq:list"], 0);
     check("### `dlq:list`", &["## The job object"], &letters[0]);
     check("## The attempt object", &[], &letters[0]["last_attempt"]);
+    check("### `dlq:causes`", &[], &queue.json(&["dlq:causes"], 0)[0]);
     let events = queue.json(&["events"], 0);
     check("### `events`", &[], &events[0]);
     assert_eq!(keys(&shown["events"][0]), keys(&events[0]));
@@ -185,16 +213,25 @@ fn the_page_names_exactly_the_fields_that_are_printed() {
     let logs = queue.json(&["logs", "1"], 0);
     check("### `logs`", &["## The attempt object"], &logs);
 
-    let heading = "### `cancel`, `retry`, `hold`, `release`, `dlq:retry JOB...` and `dlq:purge JOB...`";
+    let heading = "### `cancel`, `kill`, `retry`, `hold`, `release`, `edit`, `priority`, `move`, `dlq:retry JOB...` and `dlq:purge JOB...`";
     check(heading, &[], &queue.json(&["retry", "1"], 0));
+    check(heading, &[], &queue.json(&["priority", "1", "1"], 0));
     check(heading, &[], &queue.json(&["cancel", "1"], 0));
+    let heading = "### `cancel` of a range, a group or a filter";
     check(
-        "### `dlq:retry --all`",
+        heading,
+        &[],
+        &queue.json(&["cancel", "queue=nowhere", "--yes"], 0),
+    );
+    let heading = "### `--dry-run` of `cancel`, `kill`, `retry`, `rerun`, `hold`, `release`, `edit`, `priority`, `move`, `purge JOB...`, `dlq:retry` and `dlq:purge`";
+    check(heading, &[], &queue.json(&["retry", "1", "--dry-run"], 0));
+    check(
+        "### `dlq:retry --all` and `dlq:retry --cause`",
         &[],
         &queue.json(&["dlq:retry", "--all"], 0),
     );
     let counted = queue.json(&["dlq:purge", "--all", "--yes"], 0);
-    let heading = "### `dlq:purge --all` and `purge`";
+    let heading = "### `dlq:purge --all`, `dlq:purge --cause` and `purge`";
     check(heading, &[], &counted);
     check(heading, &[], &queue.json(&["purge", "--dry-run"], 0));
     plugins(&queue, &check);
@@ -208,7 +245,47 @@ fn the_page_names_exactly_the_fields_that_are_printed() {
         &queue.json(&["db:migrate", "--dry-run"], 0),
     );
     check("### `db:path`", &[], &queue.json(&["db:path"], 0));
+    let doctor = queue.json(&["doctor"], 0);
+    check("### `doctor`", &[], &doctor);
+    check("#### A finding of `doctor`", &[], &doctor["findings"][0]);
     check("### `db:compact`", &[], &queue.json(&["db:compact"], 0));
+}
+
+/// What the commands about groups print.
+fn groups(queue: &Queue, check: &dyn Fn(&str, &[&str], &Value)) {
+    let heading = "## The group object";
+    let created = queue.json(&["group:create", "nightly", "--then-failed", "exit 0"], 0);
+    check("### `group:create` and `group:remove`", &[], &created);
+    // The node must not run it before it is cancelled.
+    queue.json(&["queue:pause", "night"], 0);
+    queue.json(
+        &[
+            "enqueue", "--id", "held", "--queue", "night", "--group", "nightly", "true",
+        ],
+        0,
+    );
+    check("### `status`", &[], &queue.json(&["status"], 0));
+    check(heading, &[], &queue.json(&["group:list"], 0)[0]);
+    let shown = queue.json(&["group:show", "nightly"], 0);
+    check("### `group:show`", &[heading], &shown);
+    check("#### A member of `group:show`", &[], &shown["members"][0]);
+    let graph = queue.json(&["group:graph", "nightly"], 0);
+    check("### `show --graph` and `group:graph`", &[], &graph);
+    check(
+        "### `group:cancel`",
+        &[],
+        &queue.json(&["group:cancel", "nightly"], 0),
+    );
+    check(heading, &[], &queue.json(&["group:close", "nightly"], 0));
+    check(
+        "### `group:retry`",
+        &[],
+        &queue.json(&["group:retry", "nightly"], 0),
+    );
+    queue.json(&["cancel", "held"], 0);
+    queue.json(&["queue:resume", "night"], 0);
+    let removed = queue.json(&["group:remove", "nightly"], 0);
+    check("### `group:create` and `group:remove`", &[], &removed);
 }
 
 /// What the commands about limits print.
@@ -237,6 +314,11 @@ fn limits(queue: &Queue, check: &dyn Fn(&str, &[&str], &Value)) {
     check("### `limit:show`", &[heading], &shown);
     check("#### A key of `limit:show`", &[], &shown["by_key"][0]);
     check("#### A job of `limit:show`", &[], &shown["jobs"][0]);
+    check(
+        "### `limit:resume`",
+        &[],
+        &queue.json(&["limit:resume", "disk"], 0),
+    );
     queue.json(&["cancel", "limited"], 0);
     check(
         "### `limit:remove`",

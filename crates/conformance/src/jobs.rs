@@ -152,6 +152,7 @@ impl<'a> Fixture<'a> {
             executor: self.options.executor.clone(),
             payload,
             parents: None,
+            groups: None,
             timeout: None,
             kill_grace: GRACE,
             leftovers: Leftovers::Kill,

@@ -4,13 +4,17 @@
 //! queues a node serves, and the claim's own condition for the job. A new reason is a [`Code`], its place in [`explain`], and
 //! a line in docs/json.md.
 
+mod facts;
+
+use std::time::Duration;
+
 use serde::Serialize;
 
+pub use self::facts::{Facts, LimitFact, NodeFact, PauseFact, QueueFullFact, WaitsFor};
 use crate::duration::show_rough;
 use crate::gates::BlockedBy;
-use crate::id::NodeId;
-use crate::job::Job;
 use crate::outcome::OutcomeKind;
+use crate::quote::quote_argv;
 use crate::state::State;
 use crate::time::Timestamp;
 
@@ -34,8 +38,16 @@ pub enum Code {
     Retry,
     /// An executor could not run it, and it waits before it is tried again.
     Executor,
+    /// What it needs is busy, and it waits before it is tried again.
+    Busy,
     /// Its queue is paused.
     Paused,
+    /// As many jobs of its queue run as may.
+    #[serde(rename = "queue_limit")]
+    QueueLimit,
+    /// The rate of its queue allows no start now.
+    #[serde(rename = "queue_rate")]
+    QueueRate,
     /// No node serves its queue.
     Unserved,
     /// The nodes that serve its queue are stopping.
@@ -48,6 +60,8 @@ pub enum Code {
     Running,
     /// It runs and is about to be stopped.
     Cancelling,
+    /// The node that ran it is dead, and no other has taken it back yet.
+    Lost,
     /// It has succeeded.
     Completed,
     /// It failed for good.
@@ -70,11 +84,15 @@ impl Code {
             Code::Unique => Some("unique"),
             Code::Overlap => Some("overlap"),
             Code::Executor => Some("executor"),
+            Code::Busy => Some("busy"),
             Code::Paused => Some("paused"),
+            Code::QueueLimit => Some("queue limit"),
+            Code::QueueRate => Some("queue rate"),
             Code::Unserved => Some("no node"),
             Code::Stopping => Some("stopping"),
             Code::Full => Some("nodes full"),
             Code::Cancelling => Some("cancelling"),
+            Code::Lost => Some("node dead"),
             Code::Unreadable => Some("unreadable"),
             Code::Scheduled | Code::Retry | Code::Ready | Code::Running => None,
             Code::Completed | Code::Dead | Code::Cancelled | Code::Unknown => None,
@@ -106,55 +124,6 @@ pub struct Explanation {
     pub earliest_start: Option<Timestamp>,
 }
 
-/// A pause that is in force.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct PauseFact {
-    /// Since when.
-    pub since: Timestamp,
-    /// When it ends by itself, if it does.
-    pub until: Option<Timestamp>,
-    /// Who paused the queue.
-    pub by: String,
-    /// Why.
-    pub reason: Option<String>,
-}
-
-/// A living node.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct NodeFact {
-    /// Its number.
-    pub id: NodeId,
-    /// Whether the job's queue is among those that it takes jobs of, unless it is stopping.
-    pub serves: bool,
-    /// Whether it was asked to stop.
-    pub stopping: bool,
-    /// How many jobs it runs at a time.
-    pub slots: u64,
-    /// How many jobs it has.
-    pub jobs: u64,
-}
-
-/// What is known.
-#[derive(Debug, Clone, Copy)]
-pub struct Facts<'a> {
-    /// The job.
-    pub job: &'a Job,
-    /// The time by the queue's clock.
-    pub now: Timestamp,
-    /// The pause of its queue.
-    pub pause: Option<&'a PauseFact>,
-    /// The living nodes.
-    pub nodes: &'a [NodeFact],
-    /// How its newest ended attempt ended, and why; if that was looked up.
-    pub last: Option<(OutcomeKind, &'a str)>,
-    /// Whether the condition of a claim from all queues holds for it; if that was looked up.
-    pub claimable: Option<bool>,
-    /// How many jobs of its queue come first; if that was looked up.
-    pub ahead: Option<u64>,
-    /// The ids of jobs that it waits for and that have not ended as it needs; if they were looked up.
-    pub unmet: &'a [String],
-}
-
 /// Says why a job does not run.
 pub fn explain(facts: &Facts<'_>) -> Explanation {
     let job = facts.job;
@@ -162,7 +131,7 @@ pub fn explain(facts: &Facts<'_>) -> Explanation {
         State::Processing => vec![running(facts)],
         State::Completed => vec![ended(facts, Code::Completed, "it is completed", "rerun")],
         State::Dead => vec![ended(facts, Code::Dead, &dead(facts), "dlq:retry")],
-        State::Cancelled => vec![ended(facts, Code::Cancelled, "it was cancelled", "retry")],
+        State::Cancelled => vec![cancelled(facts)],
         State::Blocked | State::Pending | State::Scheduled | State::Failed => waiting(facts),
     };
     let waits = matches!(
@@ -193,9 +162,30 @@ fn reason(code: Code, text: String) -> Reason {
     }
 }
 
+/// A node that was not heard of for longer than this, in ms, may be dead.
+const SILENT: u64 = 15_000;
+
 fn running(facts: &Facts<'_>) -> Reason {
-    let node = facts.job.node;
-    let node = node.map_or_else(|| "a node".to_owned(), |node| format!("node {node}"));
+    let number = facts.job.node;
+    let mut node = number.map_or_else(|| "a node".to_owned(), |node| format!("node {node}"));
+    let living = facts.nodes.iter().find(|node| Some(node.id) == number);
+    match living {
+        Some(living) => {
+            let silent = facts.now.since(living.heard_of);
+            if silent > Duration::from_millis(SILENT) {
+                node.push_str(&format!(", which was last heard of {} ago", show_rough(silent)));
+            }
+        }
+        None if number.is_some() => {
+            let text = format!("{node}, which ran it, is dead; the next node that looks takes the job back");
+            return Reason {
+                since: facts.job.started_at,
+                command: Some(format!("queuectl worker:start --queue {}", facts.job.queue)),
+                ..reason(Code::Lost, text)
+            };
+        }
+        None => {}
+    }
     let (code, text, command) = match facts.job.cancel_requested {
         true => (Code::Cancelling, format!("{node} is about to stop it"), None),
         false => (
@@ -219,6 +209,32 @@ fn ended(facts: &Facts<'_>, code: Code, text: &str, command: &str) -> Reason {
     }
 }
 
+/// A job that was cancelled: by an operator, or because another did not end as it needs.
+fn cancelled(facts: &Facts<'_>) -> Reason {
+    let by_hand = ended(facts, Code::Cancelled, "it was cancelled", "retry");
+    let Some((parent, state)) = facts.waits_for.and_then(|found| found.unmet.as_ref()) else {
+        return by_hand;
+    };
+    let holder = facts.waits_for.and_then(|found| found.key_holder.as_ref());
+    let (text, command) = match (state, holder) {
+        (State::Completed, Some(holder)) => (
+            format!(
+                "it was cancelled for job {parent}, which has succeeded since; job {holder} has its unique key"
+            ),
+            format!("queuectl explain {holder}"),
+        ),
+        _ => (
+            format!("it was cancelled because job {parent} is {state}"),
+            format!("queuectl retry {parent}"),
+        ),
+    };
+    Reason {
+        text,
+        command: Some(command),
+        ..by_hand
+    }
+}
+
 fn dead(facts: &Facts<'_>) -> String {
     match facts.last {
         Some((_, message)) if !message.is_empty() => format!("it is dead: {message}"),
@@ -229,10 +245,14 @@ fn dead(facts: &Facts<'_>) -> String {
 /// The reasons of a job that has not started and has not ended.
 fn waiting(facts: &Facts<'_>) -> Vec<Reason> {
     let mut reasons = blocked(facts);
+    reasons.extend(busy(facts).filter(|_| !facts.job.waits.has(BlockedBy::Limit)));
     reasons.extend(not_due(facts));
     reasons.extend(paused(facts));
+    reasons.extend(queue_full(facts));
+    // One whose time has come is not claimable yet: the next cycle of a node makes it so.
+    let is_due = matches!(facts.job.state, State::Scheduled | State::Failed) && reasons.is_empty();
     // What the condition of a claim has in it comes before; which node claims, and when, comes below.
-    if facts.claimable == Some(false) && reasons.is_empty() {
+    if facts.claimable == Some(false) && reasons.is_empty() && !is_due {
         let text = "a claim does not take it, for a reason that this version does not know".to_owned();
         reasons.push(reason(Code::Unknown, text));
     }
@@ -255,59 +275,160 @@ fn waiting(facts: &Facts<'_>) -> Vec<Reason> {
 
 fn blocked(facts: &Facts<'_>) -> Vec<Reason> {
     let waits = BlockedBy::ALL.into_iter().filter(|by| facts.job.waits.has(*by));
-    let id = facts.job.public_id();
-    let reasons = waits.map(|by| {
-        let (code, text, command) = match by {
-            BlockedBy::Held => (
-                Code::Held,
-                "it is held".to_owned(),
-                Some(format!("queuectl release {id}")),
-            ),
-            BlockedBy::Dependency => dependency(facts.unmet),
-            BlockedBy::Limit => (Code::Limit, "a limit has no room for it".to_owned(), None),
-            BlockedBy::Unique => (
-                Code::Unique,
-                "the running job whose unique key it takes has not ended".to_owned(),
-                None,
-            ),
-            BlockedBy::Overlap => (
-                Code::Overlap,
-                "an earlier run of its schedule has not ended".to_owned(),
-                None,
-            ),
-        };
-        Reason {
-            since: Some(facts.job.updated_at),
-            command,
-            ..reason(code, text)
-        }
+    let reasons = waits.flat_map(|by| match by {
+        BlockedBy::Held => vec![held(facts)],
+        BlockedBy::Dependency => vec![dependency(facts)],
+        BlockedBy::Limit => busy(facts).map_or_else(|| limits(facts), |busy| vec![busy]),
+        BlockedBy::Unique => vec![unique(facts)],
+        BlockedBy::Overlap => vec![overlap(facts)],
+    });
+    let reasons = reasons.map(|reason| Reason {
+        since: Some(facts.job.updated_at),
+        ..reason
     });
     reasons.collect()
 }
 
-/// Jobs that are named among those that one waits for.
+/// A limit whose key is put off.
+fn busy(facts: &Facts<'_>) -> Option<Reason> {
+    let (key, until) = facts.busy.filter(|(_, until)| *until > facts.now)?;
+    let text = format!(
+        "limit {key} is put off for another {}, because an attempt found it busy",
+        show_rough(until.since(facts.now))
+    );
+    let resume = match key.split_once(':') {
+        Some((name, key)) => format!("queuectl limit:resume {name} --key {}", quote_argv(&[key])),
+        None => format!("queuectl limit:resume {key}"),
+    };
+    Some(Reason {
+        until: Some(until),
+        command: Some(resume),
+        ..reason(Code::Limit, text)
+    })
+}
+
+fn held(facts: &Facts<'_>) -> Reason {
+    let text = match facts.waits_for.and_then(|found| found.unmet.as_ref()) {
+        Some((parent, state)) => format!("it is held because job {parent} is {state}"),
+        None => "it is held".to_owned(),
+    };
+    Reason {
+        command: Some(format!("queuectl release {}", facts.job.public_id())),
+        ..reason(Code::Held, text)
+    }
+}
+
+/// Jobs that are named where there are several.
 const NAMED: usize = 5;
 
-/// The command says what the first of them waits for.
-fn dependency(unmet: &[String]) -> (Code, String, Option<String>) {
-    let mut names = unmet.iter().take(NAMED).cloned().collect::<Vec<_>>().join(", ");
-    if unmet.len() > NAMED {
-        names.push_str(&format!(" and {} more", unmet.len() - NAMED));
-    }
-    let text = match unmet.len() {
-        0 => "jobs that it waits for have not ended".to_owned(),
-        1 => format!("it waits for job {names}"),
-        _ => format!("it waits for jobs {names}"),
+/// Names jobs, of which there may be more.
+fn jobs(ids: &[String], all: u64) -> String {
+    let named: Vec<&str> = ids.iter().take(NAMED).map(String::as_str).collect();
+    let mut text = match all {
+        1 => format!("job {}", named.join(", ")),
+        _ => format!("jobs {}", named.join(", ")),
     };
-    let command = unmet.first().map(|id| format!("queuectl explain {id}"));
-    (Code::Dependency, text, command)
+    let more = all.saturating_sub(named.len() as u64);
+    if more > 0 {
+        text.push_str(&format!(" and {more} more"));
+    }
+    text
+}
+
+/// A job that waits for others. The command says what the first of them waits for.
+fn after(code: Code, ids: &[String], named: impl Fn(&str) -> String, unknown: &str) -> Reason {
+    let text = match ids {
+        [] => unknown.to_owned(),
+        _ => named(&jobs(ids, ids.len() as u64)),
+    };
+    Reason {
+        command: ids.first().map(|id| format!("queuectl explain {id}")),
+        ..reason(code, text)
+    }
+}
+
+fn dependency(facts: &Facts<'_>) -> Reason {
+    let unknown = "jobs that it waits for have not ended";
+    let named = |jobs: &str| format!("it waits for {jobs}");
+    after(Code::Dependency, facts.found(|found| &found.jobs), named, unknown)
+}
+
+fn unique(facts: &Facts<'_>) -> Reason {
+    let holder = facts.found(|found| found.key_holder.as_slice());
+    let named = |job: &str| format!("it runs after {job}, which has its unique key");
+    let unknown = "the running job whose unique key it takes has not ended";
+    after(Code::Unique, holder, named, unknown)
+}
+
+fn overlap(facts: &Facts<'_>) -> Reason {
+    let runs = facts.found(|found| &found.runs);
+    let named = |jobs: &str| match runs.len() {
+        1 => format!("it runs after {jobs}, an earlier run of its schedule"),
+        _ => format!("it runs after {jobs}, earlier runs of its schedule"),
+    };
+    after(
+        Code::Overlap,
+        runs,
+        named,
+        "an earlier run of its schedule has not ended",
+    )
+}
+
+/// The limits that have no room, each with who has it and when there is room.
+fn limits(facts: &Facts<'_>) -> Vec<Reason> {
+    let found = facts.found(|found| &found.limits);
+    if found.is_empty() {
+        return vec![reason(Code::Limit, "a limit has no room for it".to_owned())];
+    }
+    found
+        .iter()
+        .flat_map(|limit| limit_of(limit, facts.now))
+        .collect()
+}
+
+fn limit_of(limit: &LimitFact, now: Timestamp) -> Vec<Reason> {
+    let key = &limit.key;
+    let name = key.split_once(':').map_or(key.as_str(), |(name, _)| name);
+    let mut reasons = Vec::new();
+    if let Some(most) = limit.running.filter(|most| limit.held >= u64::from(*most)) {
+        let text = match limit.held {
+            0 => format!("limit {key} lets no job run"),
+            held => {
+                let holders = jobs(&limit.holders, held);
+                format!("limit {key} has no room, with {held} of {most} running ({holders})")
+            }
+        };
+        reasons.push(Reason {
+            command: Some(format!(
+                "queuectl limit:set {name} --running {}",
+                most.saturating_add(1)
+            )),
+            ..reason(Code::Limit, text)
+        });
+    }
+    if let Some(next) = limit.next_start.filter(|next| *next > now) {
+        let text = format!(
+            "limit {key} lets the next job start in {}",
+            show_rough(next.since(now))
+        );
+        reasons.push(Reason {
+            until: Some(next),
+            ..reason(Code::Limit, text)
+        });
+    }
+    if reasons.is_empty() {
+        let text = format!("limit {key} had no room for it; the next node that looks lets it go on");
+        reasons.push(reason(Code::Limit, text));
+    }
+    reasons
 }
 
 fn not_due(facts: &Facts<'_>) -> Option<Reason> {
     let due = facts.job.due_at.filter(|due| *due > facts.now)?;
     let wait = show_rough(due.since(facts.now));
     // Only a job that was tried has a fencing token.
-    if facts.job.fence == 0 || facts.job.attempts == 0 && facts.job.system_failures == 0 {
+    let is_fresh = facts.job.attempts == 0 && facts.job.system_failures == 0;
+    if facts.job.fence == 0 || is_fresh && facts.job.state != State::Failed {
         return Some(Reason {
             until: Some(due),
             since: Some(facts.job.created_at),
@@ -319,6 +440,7 @@ fn not_due(facts: &Facts<'_>) -> Option<Reason> {
             Code::Executor,
             format!("its executor could not run it ({message})"),
         ),
+        Some((OutcomeKind::Busy, message)) => (Code::Busy, format!("what it needs is busy ({message})")),
         Some((_, message)) if !message.is_empty() => (
             Code::Retry,
             format!("attempt {} failed ({message})", facts.job.attempts),
@@ -358,6 +480,35 @@ fn paused(facts: &Facts<'_>) -> Option<Reason> {
     })
 }
 
+/// The limit of its queue. What has no room now says nothing of a job whose time has not come, unless none may run at all.
+fn queue_full(facts: &Facts<'_>) -> Option<Reason> {
+    let queue = &facts.job.queue;
+    let is_ready = facts.job.state == State::Pending;
+    match facts.queue_full? {
+        QueueFullFact::Running { most: 0, .. } => Some(Reason {
+            command: Some(format!("queuectl queue:unset {queue} running")),
+            ..reason(Code::QueueLimit, format!("queue {queue} may run no jobs"))
+        }),
+        QueueFullFact::Running { running, most } if is_ready => {
+            let text = format!("queue {queue} may run {most} jobs at a time, and {running} run");
+            Some(Reason {
+                command: Some(format!("queuectl queue:unset {queue} running")),
+                ..reason(Code::QueueLimit, text)
+            })
+        }
+        QueueFullFact::Rate(next) if is_ready && next > facts.now => {
+            let wait = show_rough(next.since(facts.now));
+            let text = format!("the rate of queue {queue} allows the next start in {wait}");
+            Some(Reason {
+                until: Some(next),
+                command: Some(format!("queuectl queue:unset {queue} rate")),
+                ..reason(Code::QueueRate, text)
+            })
+        }
+        _ => None,
+    }
+}
+
 /// Why no node takes it now.
 fn nodes(facts: &Facts<'_>) -> Option<Reason> {
     let queue = &facts.job.queue;
@@ -387,8 +538,13 @@ fn nodes(facts: &Facts<'_>) -> Option<Reason> {
     let (jobs, slots) = work.iter().fold((0, 0), |(jobs, slots), node| {
         (jobs + node.jobs.min(node.slots), slots + node.slots)
     });
+    let running = facts.found(|found| &found.on_nodes);
+    let by = match running {
+        [] => String::new(),
+        _ => format!(" by {}", self::jobs(running, jobs)),
+    };
     let text = format!(
-        "{} full, with {jobs} of {slots} slots in use{}",
+        "{} full, with {jobs} of {slots} slots in use{by}{}",
         list(&work, "is", "are"),
         behind(facts)
     );

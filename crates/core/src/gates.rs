@@ -115,6 +115,8 @@ impl Gates {
     pub const SCHEDULE: Gates = Gates(32);
     /// Its unique key needs a successor.
     pub const SUCCESSOR: Gates = Gates(64);
+    /// An operator held it when it was cancelled for a job that it waits for; it is held again if it is revived.
+    pub const WAS_HELD: Gates = Gates(1 << 16);
 
     /// The gates that a stored number stands for.
     pub const fn from_code(code: i32) -> Gates {

@@ -172,6 +172,14 @@ name_type! {
     ScheduleName, "schedule name"
 }
 name_type! {
+    /// The name of a group of jobs.
+    GroupName, "group name"
+}
+name_type! {
+    /// The name of a hook.
+    HookName, "hook name"
+}
+name_type! {
     /// Whose file a schedule came from.
     OwnerName, "owner name"
 }
@@ -201,6 +209,18 @@ impl QueueName {
 impl ScheduleName {
     fn check(name: &str) -> Result<(), IdError> {
         check("schedule name", name)
+    }
+}
+
+impl GroupName {
+    fn check(name: &str) -> Result<(), IdError> {
+        check("group name", name)
+    }
+}
+
+impl HookName {
+    fn check(name: &str) -> Result<(), IdError> {
+        check("hook name", name)
     }
 }
 
@@ -242,6 +262,8 @@ impl ExecutorName {
 impl ExecutorName {
     /// The one that is meant where none is named.
     pub const DEFAULT: &str = "shell";
+    /// Those of the usual ones that run jobs without a process, to which no signal can be sent.
+    pub const WITHOUT_PROCESSES: [&str; 2] = ["http", "wasm"];
 }
 
 impl Default for ExecutorName {

@@ -8,12 +8,14 @@ mod duration;
 mod executor_setting;
 pub mod explain;
 pub mod gates;
+pub mod group;
 mod id;
 mod job;
 pub mod json;
 mod limit;
 pub mod limits;
 mod outcome;
+mod queue_limit;
 mod queue_setting;
 mod quote;
 pub mod range;
@@ -21,6 +23,7 @@ mod rate;
 mod reason;
 mod redact;
 pub mod schedule;
+pub mod selector;
 pub mod settings;
 mod state;
 mod time;
@@ -30,18 +33,24 @@ mod unique;
 pub use duration::{parse_duration, show_rough, show_short, show_time, whole_ms};
 pub use executor_setting::{ExecutorSetting, ExecutorSettingError};
 pub use gates::{BlockedBy, Gates, Waits};
-pub use id::{ExecutorName, IdError, JobId, JobName, JobRef, NodeId, OwnerName, QueueName, ScheduleName};
+pub use id::{
+    ExecutorName, GroupName, HookName, IdError, JobId, JobName, JobRef, NodeId, OwnerName, QueueName,
+    ScheduleName,
+};
 pub use job::{
-    After, Command, Condition, FIELDS, Field, Form, Job, JobError, JobSpec, Payload, Shown, Start, Unmet,
-    UnmetParent, ValidJob, find_cycle,
+    After, Command, Condition, EDITABLE, EnqueuedBy, FIELDS, Field, Form, Hook, HookOn, HookOns, Job,
+    JobEdit, JobError, JobHooks, JobSpec, Payload, Shown, Start, Unmet, UnmetParent, ValidJob, check_hook,
+    find_cycle, is_editable,
 };
 pub use limit::{Busy, Limit, LimitChange, LimitError, LimitKey, LimitName};
 pub use outcome::{Advice, Attempt, Outcome, OutcomeKind, Output};
+pub use queue_limit::{BurstAlone, QueueLimit, QueueLimitChange, QueueLimitKey};
 pub use queue_setting::{Origin, QueueSetting};
 pub use quote::{excerpt, quote_argv};
 pub use rate::Rate;
 pub use reason::parse_reason;
 pub use redact::{HIDDEN, SECRET_NAMES};
+pub use selector::{Selector, SelectorError};
 pub use settings::Settings;
 pub use state::{State, UnknownState};
 pub use time::{Clock, SystemClock, Timestamp, parse_time};

@@ -7,6 +7,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
+use crate::duration::show_time;
 use crate::id::{IdError, check};
 use crate::limits::LIMIT_KEY_BYTES;
 use crate::quote::excerpt;
@@ -69,6 +70,12 @@ impl LimitKey {
     /// Takes a stored key without a check.
     pub fn as_stored(key: String) -> LimitKey {
         LimitKey(key)
+    }
+
+    /// Takes the keys of a job as they are stored, see [`crate::ValidJob::stored_limits`].
+    pub fn all_stored(keys: &str) -> Vec<LimitKey> {
+        let words = keys.split(' ').filter(|word| !word.is_empty());
+        words.map(|word| LimitKey::as_stored(word.to_owned())).collect()
     }
 
     /// Returns all of it as text.
@@ -153,7 +160,7 @@ pub enum LimitError {
     #[error("'{0}' has no key behind the colon; write NAME or NAME:KEY, as in account:42")]
     EmptyKey(String),
     /// A limit that allows everything.
-    #[error("limit '{0}' would limit nothing; give --running N or --rate COUNT/TIME")]
+    #[error("limit '{0}' would limit nothing; give --running N, --rate COUNT/TIME or --busy-status N")]
     Nothing(String),
     /// A burst without a rate.
     #[error("limit '{0}' has no rate that a burst could belong to; give --rate, too")]
@@ -280,6 +287,22 @@ impl LimitChange {
 }
 
 impl Limit {
+    /// Returns what it allows as the options of `limit:set` that would set it.
+    pub fn options(&self) -> String {
+        let mut options = Vec::new();
+        options.extend(self.running.map(|running| format!("--running {running}")));
+        options.extend(self.per_key.then(|| "--per-key".to_owned()));
+        options.extend(
+            self.rate
+                .map(|rate| format!("--rate {rate} --burst {}", rate.burst)),
+        );
+        options.extend(self.busy.map(|busy| {
+            let wait = show_time(busy.wait_ms).replace(' ', "");
+            format!("--busy-status {} --busy-wait {wait}", busy.status)
+        }));
+        options.join(" ")
+    }
+
     /// Returns the key that counts for a job which says `key`.
     pub fn counted<'a>(&self, key: &'a LimitKey) -> &'a str {
         match self.per_key {

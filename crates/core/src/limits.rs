@@ -75,6 +75,16 @@ pub const LIST_ROWS: Whole = Whole {
     min: 1,
     max: 1_000_000,
 };
+/// Jobs that are sorted for one list by something that no index has.
+pub const SORTED_JOBS: u32 = 100_000;
+/// Values of one filter of a selector, and filters of one selector.
+pub const SELECTOR_VALUES: usize = 100;
+/// Longest text that a filter looks for, in bytes.
+pub const SELECTOR_VALUE_BYTES: usize = 1024;
+/// Longest selector that is one text, in bytes.
+pub const SELECTOR_TEXT_BYTES: usize = 64 * 1024;
+/// Ranges, groups and jobs that a selector of many jobs may name.
+pub const SELECTOR_PICKS: usize = 1000;
 /// Jobs that one job may wait for.
 pub const PARENTS: usize = 1000;
 /// Jobs that may wait for one job. All of them are settled by the transaction that ends it.
@@ -83,8 +93,14 @@ pub const DEPENDANTS: usize = 10_000;
 pub const GRAPH_JOBS: usize = 100_000;
 /// Their payloads together, in bytes.
 pub const GRAPH_BYTES: usize = 256 * 1024 * 1024;
+/// Jobs that `show --graph` shows.
+pub const GRAPH_SHOWN: usize = 1000;
+/// Edges between them.
+pub const GRAPH_SHOWN_EDGES: usize = 10_000;
 /// Most events that are kept, whatever the setting `event_retention` says.
 pub const EVENTS_KEPT: i64 = 10_000_000;
+/// Names that `stats` tells apart.
+pub const STATS_NAMES: Whole = Whole { min: 1, max: 200 };
 /// Jobs stored by one transaction of a bulk enqueue.
 pub const ENQUEUE_BATCH: usize = 1000;
 /// Most schedules of one queue's store.
@@ -123,10 +139,24 @@ pub const QUEUED_RUNS: usize = 100;
 pub const TICK_ON_TIME: u64 = 5000;
 /// How late the newest tick may be made without counting as missed, in ms.
 pub const TICK_LATE: u64 = 60_000;
+/// Hooks that were added for all jobs, for those of a queue or of a schedule.
+pub const HOOKS: usize = 100;
+/// Longest command of a hook, as JSON, in bytes.
+pub const HOOK_BYTES: usize = 16 * 1024;
+/// Longest fact that a hook is told of the job, in characters.
+pub const HOOK_FACT_CHARS: usize = 1000;
+/// How many hooks may lead to a job that fires hooks: commands of hooks can enqueue jobs that have hooks.
+pub const HOOK_DEPTH: u16 = 8;
 /// Most values that a shell is offered to complete a word with.
 pub const COMPLETIONS: usize = 200;
 /// Longest time that the queue is asked for them.
 pub const COMPLETION_TIME: Duration = Duration::from_millis(50);
+/// Groups of jobs in one queue's store.
+pub const GROUPS: usize = 100_000;
+/// Jobs in one group, about: jobs that several transactions store at the same moment may exceed it by their number.
+pub const MEMBERS: usize = 1_000_000;
+/// Dead members after which a group cancels those that have not begun.
+pub const MAX_FAILS: Whole = Whole { min: 1, max: 10_000 };
 /// Limits that one job may name.
 pub const JOB_LIMITS: usize = 8;
 /// Longest name of a limit with its key, in bytes.
@@ -150,3 +180,14 @@ pub const RATE_BURST: Whole = Whole {
     min: 1,
     max: 1_000_000,
 };
+/// Exit statuses that can mean "busy".
+pub const BUSY_STATUS: Whole = Whole { min: 1, max: 255 };
+/// How long a busy key may wait: 1 ms to 1 day.
+pub const BUSY_WAIT: Length = Length {
+    min_ms: 1,
+    max_ms: 24 * 60 * 60 * 1000,
+};
+/// Attempts in a row that may end as busy without counting; the next one counts as failed.
+pub const BUSY_ROUNDS: u32 = 100;
+/// Queues that can have limits of their own.
+pub const LIMITED_QUEUES: usize = 1000;

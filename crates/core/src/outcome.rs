@@ -30,11 +30,13 @@ pub enum OutcomeKind {
     Cancelled = 7,
     /// The job was cut off by a shutdown and went back to the queue; the attempt does not count.
     Returned = 8,
+    /// What the job needs was busy, as its executor or its exit status said; the attempt does not count.
+    Busy = 9,
 }
 
 impl OutcomeKind {
     /// Every kind.
-    pub const ALL: [OutcomeKind; 8] = [
+    pub const ALL: [OutcomeKind; 9] = [
         OutcomeKind::Succeeded,
         OutcomeKind::Failed,
         OutcomeKind::TimedOut,
@@ -43,6 +45,7 @@ impl OutcomeKind {
         OutcomeKind::SystemFailure,
         OutcomeKind::Cancelled,
         OutcomeKind::Returned,
+        OutcomeKind::Busy,
     ];
 
     /// The kind's name in text and JSON.
@@ -56,6 +59,7 @@ impl OutcomeKind {
             OutcomeKind::SystemFailure => "system_failure",
             OutcomeKind::Cancelled => "cancelled",
             OutcomeKind::Returned => "returned",
+            OutcomeKind::Busy => "busy",
         }
     }
 
@@ -131,6 +135,8 @@ pub struct Advice {
     pub wait: Option<Duration>,
     /// Another attempt cannot succeed. Only with [`OutcomeKind::Failed`].
     pub is_final: bool,
+    /// What it needs is busy for that long, so the attempt need not count. Only with [`OutcomeKind::Failed`] and a wait.
+    pub is_busy: bool,
 }
 
 /// What an attempt printed: standard output and standard error as they arrived, bounded.

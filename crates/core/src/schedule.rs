@@ -207,8 +207,8 @@ pub fn template_fault(job: &JobSpec) -> Option<&'static str> {
         Some("the schedule says when its jobs start; leave --delay and --run-at out, --jitter spreads them")
     } else if !job.after.is_empty() {
         Some("a schedule makes jobs at its times, whatever other jobs do; leave --after out")
-    } else if !job.after.is_empty() {
-        Some("its jobs cannot each wait for the same jobs; leave --after out")
+    } else if job.close_group == Some(true) {
+        Some("its jobs could not all be members of a closed group; leave --close-group out")
     } else {
         None
     }

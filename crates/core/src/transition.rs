@@ -28,6 +28,11 @@ pub enum Event {
     },
     /// The node gives the job back unfinished (shutdown, or never started); the attempt does not count.
     Return,
+    /// What the job needs is busy; the attempt does not count.
+    Busy {
+        /// When it is due; none if a limit holds it back for as long.
+        until: Option<Timestamp>,
+    },
     /// The user cancels it. For a running job this is recorded once it has stopped.
     Cancel,
     /// The user retries it, with fresh attempts.
@@ -68,6 +73,7 @@ impl Event {
             Event::Fail { .. } => "fail",
             Event::SystemFail { .. } => "system failure",
             Event::Return => "return",
+            Event::Busy { .. } => "busy",
             Event::Cancel => "cancel",
             Event::Retry => "retry",
             Event::PutOff { .. } => "put off",
@@ -164,6 +170,10 @@ pub fn transition(job: Standing, event: Event) -> Result<Transition, Refused> {
         }
         (Processing, Event::SystemFail { retry_at: None }) => next(Dead, attempts, system_failures + 1, None),
         (Processing, Event::Return) => next(Pending, attempts.saturating_sub(1), system_failures, None),
+        (Processing, Event::Busy { until: None }) => next(Pending, attempts.saturating_sub(1), 0, None),
+        (Processing, Event::Busy { until: Some(due) }) => {
+            next(Failed, attempts.saturating_sub(1), 0, Some(due))
+        }
         (Blocked | Pending | Scheduled | Failed | Processing, Event::Cancel) => {
             next(Cancelled, attempts, system_failures, None)
         }
@@ -191,6 +201,13 @@ fn possible(state: State, event: &str) -> String {
         "retry" if matches!(state, State::Failed | State::Cancelled) => {
             "only dead jobs are meant here; `queuectl retry` takes failed and cancelled ones, too".to_owned()
         }
+        "signal" => "only running jobs can be sent a signal".to_owned(),
+        "edit" if state == State::Processing => {
+            "a running job cannot be changed; `queuectl cancel` stops it, `queuectl rerun` stores a copy of what has ended"
+                .to_owned()
+        }
+        "edit" => "only jobs that have not ended can be changed, and dead ones; `queuectl rerun` stores a copy"
+            .to_owned(),
         "hold" if state == State::Processing => {
             "a running job cannot be held; `queuectl cancel` stops it".to_owned()
         }
@@ -231,6 +248,8 @@ pub fn table() -> Vec<(State, &'static str, State)> {
         Event::SystemFail { retry_at: later },
         Event::SystemFail { retry_at: None },
         Event::Return,
+        Event::Busy { until: None },
+        Event::Busy { until: later },
         Event::Cancel,
         Event::Retry,
         Event::PutOff { until: Timestamp(0) },
@@ -302,6 +321,8 @@ mod tests {
                 None,
             ),
             (Processing, Event::Return, Pending, 2, 1, None),
+            (Processing, Event::Busy { until: never }, Pending, 2, 0, None),
+            (Processing, Event::Busy { until: later }, Failed, 2, 0, later),
             (Pending, Event::Cancel, Cancelled, 3, 1, None),
             (Scheduled, Event::Cancel, Cancelled, 3, 1, None),
             (Failed, Event::Cancel, Cancelled, 3, 1, None),
@@ -337,6 +358,8 @@ mod tests {
             Event::SystemFail { retry_at: later },
             Event::SystemFail { retry_at: never },
             Event::Return,
+            Event::Busy { until: never },
+            Event::Busy { until: later },
             Event::Cancel,
             Event::Retry,
             Event::PutOff { until: Timestamp(99) },
@@ -387,6 +410,8 @@ mod tests {
             Event::SystemFail { retry_at: later },
             Event::SystemFail { retry_at: None },
             Event::Return,
+            Event::Busy { until: None },
+            Event::Busy { until: later },
             Event::Cancel,
             Event::Retry,
             Event::PutOff { until: Timestamp(99) },
@@ -418,6 +443,7 @@ mod tests {
                 let counts = match event {
                     Event::Claim => (attempts + 1, system_failures),
                     Event::Return => (less, system_failures),
+                    Event::Busy { .. } => (less, 0),
                     Event::Complete | Event::Fail { .. } => (attempts, 0),
                     Event::SystemFail { retry_at: Some(_) } => (less, system_failures + 1),
                     Event::SystemFail { retry_at: None } => (attempts, system_failures + 1),

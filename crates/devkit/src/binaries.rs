@@ -130,22 +130,27 @@ impl Binaries {
         }
         for plugin in &self.plugins {
             let file = format!("{DLL_PREFIX}queuectl_plugin_{plugin}{DLL_SUFFIX}");
-            copy(&self.folder.join(&file), &plugins.join(&file))?;
+            put(&self.folder.join(&file), &plugins.join(&file))?;
         }
         let libpq = format!("{DLL_PREFIX}queuectl_libpq{DLL_SUFFIX}");
         if self.folder.join(&libpq).exists() {
-            copy(
+            put(
                 &self.folder.join(&libpq),
                 &prefix.join("lib/queuectl").join(&libpq),
             )?;
         }
         let binary = format!("queuectl{EXE_SUFFIX}");
-        copy(&self.folder.join(&binary), &bin.join(&binary))?;
+        put(&self.folder.join(&binary), &bin.join(&binary))?;
         Ok(bin.join(binary))
     }
 }
 
-fn copy(from: &Path, to: &Path) -> anyhow::Result<()> {
+/// Links a file, or copies it where that is not possible. A copy could not be executed for a moment: another thread that
+/// starts a process while it is written has that process keep it open for writing ("Text file busy").
+fn put(from: &Path, to: &Path) -> anyhow::Result<()> {
+    if fs::hard_link(from, to).is_ok() {
+        return Ok(());
+    }
     fs::copy(from, to).with_context(|| format!("cannot copy {} to {}", from.display(), to.display()))?;
     #[cfg(unix)]
     fs::set_permissions(to, std::os::unix::fs::PermissionsExt::from_mode(0o755))?;

@@ -1,7 +1,10 @@
 //! Reading dead letters with the reason of their death.
 
-use queuectl_core::{Attempt, Job, JobRef, Refused, State};
-use queuectl_storage::{ListFilter, Store, StoreError};
+use std::borrow::Cow;
+
+use anstream::adapter::strip_bytes;
+use queuectl_core::{Attempt, Job, JobRef, Output, Refused, State};
+use queuectl_storage::{JobFilter, ListFilter, Store, StoreError};
 
 /// A dead job and why it is dead.
 #[derive(Debug, Clone, PartialEq)]
@@ -38,29 +41,57 @@ impl DeadLetter {
     }
 }
 
-/// The last line that an attempt printed; none if it printed nothing. Bytes that are not UTF-8 are replaced, and only the
-/// first 200 characters count.
+/// The last line that an attempt printed, without colours; none if it printed nothing. Bytes that are not UTF-8 are
+/// replaced, and only the first 200 characters count.
 pub fn last_line(attempt: &Attempt) -> Option<String> {
-    let output = &attempt.output;
-    let end = if output.tail.is_empty() {
-        &output.head
-    } else {
-        &output.tail
-    };
-    let line = end
-        .split(|byte| *byte == b'\n')
-        .map(<[u8]>::trim_ascii)
-        .rfind(|line| !line.is_empty())?;
-    Some(String::from_utf8_lossy(line).chars().take(LINE_CHARS).collect())
+    last_line_of(end_of(&attempt.output))
 }
 
-/// The dead letters that fit; the filter's own state does not matter.
+/// The part of an output with its end.
+pub(crate) fn end_of(output: &Output) -> &[u8] {
+    match output.tail.is_empty() {
+        true => &output.head,
+        false => &output.tail,
+    }
+}
+
+/// The last line of some output that is not empty.
+pub(crate) fn last_line_of(output: &[u8]) -> Option<String> {
+    let line = output
+        .split(|byte| *byte == b'\n')
+        .map(|line| without_sequences(after_returns(line)))
+        .rfind(|line| !line.trim_ascii().is_empty())?;
+    let line = String::from_utf8_lossy(line.trim_ascii());
+    Some(line.chars().take(LINE_CHARS).collect())
+}
+
+/// A line without colours and other sequences for terminals, which say nothing of why a job died.
+fn without_sequences(line: &[u8]) -> Cow<'_, [u8]> {
+    match line.contains(&0x1b) {
+        true => Cow::Owned(strip_bytes(line).into_vec()),
+        false => Cow::Borrowed(line),
+    }
+}
+
+/// What a terminal shows of a line in the end: what follows its last carriage return, but the one that ends it.
+pub fn after_returns(line: &[u8]) -> &[u8] {
+    let parts = line.rsplit(|byte| *byte == b'\r');
+    parts
+        .into_iter()
+        .find(|part| !part.is_empty())
+        .unwrap_or_default()
+}
+
+/// The dead letters that fit; the filter's own states do not matter.
 ///
 /// # Errors
 /// [`StoreError::Database`].
 pub fn list(store: &mut Store, filter: &ListFilter) -> Result<Vec<DeadLetter>, StoreError> {
     let filter = ListFilter {
-        state: Some(State::Dead),
+        jobs: JobFilter {
+            states: vec![State::Dead],
+            ..filter.jobs.clone()
+        },
         ..filter.clone()
     };
     let jobs = store.list(&filter)?;
@@ -85,4 +116,25 @@ pub fn show(store: &mut Store, job: &JobRef) -> Result<(Job, Vec<Attempt>), Stor
     }
     let attempts = store.attempts_without_output(found.id)?;
     Ok((found, attempts))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_last_line_is_the_last_with_text_and_has_no_colours() {
+        for (output, line) in [
+            (
+                &b"first\n\x1b[31mno \x1b[1mroom\x1b[0m\n\x1b[0m\n"[..],
+                Some("no room"),
+            ),
+            (b"\x1b]0;title\x07 10%\r\x1b[2K100%", Some("100%")),
+            (b"\x1b[0m\n", None),
+            ("日本\u{1b}[0m語 \n".as_bytes(), Some("日本語")),
+            (b"a\tb\x00", Some("a\tb\0")),
+        ] {
+            assert_eq!(last_line_of(output).as_deref(), line, "{output:?}");
+        }
+    }
 }

@@ -1,10 +1,21 @@
 //! The dead letter queue: jobs that are out of attempts, why, and what an operator can do about them.
 //!
 //! A dead letter is a job in state `dead`, not a copy of it: there is no second write path. Everything here is a thin
-//! layer over the verbs of [`queuectl_storage::Store`], which refuse jobs in any other state.
+//! layer over the operations of [`queuectl_storage::Store`], which refuse jobs in any other state.
+//!
+//! Jobs that died for the same reason have a [`Cause`] in common, which is made of what the store has of each when it is asked for;
+//! nothing of it is stored.
 
+mod cause;
+mod causes;
 mod letters;
+mod normal;
 mod operate;
 
-pub use letters::{DeadLetter, last_line, list, show};
-pub use operate::{RetriedAll, purge, purge_all, retry, retry_all};
+pub use cause::{Cause, CauseKey, CauseRef, program};
+pub use causes::{CAUSES, CauseCount, Causes, causes, causes_of_newest};
+pub use letters::{DeadLetter, after_returns, last_line, list, show};
+pub use operate::{
+    RetriedAll, Selected, Survey, check_cause, newest, purge, purge_all, purge_selected, retry, retry_all,
+    retry_selected, survey,
+};

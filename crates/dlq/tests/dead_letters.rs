@@ -9,7 +9,9 @@ use queuectl_core::{
     Attempt, Event, JobId, JobRef, JobSpec, NodeId, Outcome, OutcomeKind, Output, QueueName, State,
     Timestamp, transition,
 };
-use queuectl_storage::{Cycle, ListFilter, Location, NewNode, OpenMode, Queues, Record, Store, StoreError};
+use queuectl_storage::{
+    Cycle, DeadFilter, ListFilter, Location, MaybeBusy, NewNode, OpenMode, Queues, Record, Store, StoreError,
+};
 
 const DEATH: Timestamp = Timestamp(10_000);
 
@@ -99,6 +101,8 @@ fn record(job: i64, fence: i64, node: NodeId, at: Timestamp) -> Record {
         node,
         change: transition(running, Event::Fail { retry_at: None }).unwrap(),
         attempt: Some(attempt),
+        busy: MaybeBusy::No,
+        is_limited: false,
     }
 }
 
@@ -139,7 +143,7 @@ fn only_dead_jobs_are_touched() {
     let refused = |result: Result<(), StoreError>| matches!(result, Err(StoreError::Refused { .. }));
     assert!(refused(queuectl_dlq::show(&mut store, &pending).map(drop)));
     assert!(refused(
-        queuectl_dlq::retry(&mut store, &pending, None, DEATH).map(drop)
+        queuectl_dlq::retry(&mut store, &pending, None, None, DEATH).map(drop)
     ));
     assert!(refused(queuectl_dlq::purge(
         &mut store, &pending, None, None, DEATH
@@ -162,7 +166,7 @@ fn a_retry_gives_fresh_attempts_and_keeps_the_history() {
     let (_folder, mut store) = store();
     let job = by_number(enqueue(&mut store, "mail", 1)[0]);
     let_die(&mut store, DEATH);
-    queuectl_dlq::retry(&mut store, &job, None, DEATH).unwrap();
+    queuectl_dlq::retry(&mut store, &job, None, None, DEATH).unwrap();
     let found = store.job(&job).unwrap();
     assert_eq!((found.state, found.attempts), (State::Pending, 0));
     let_die(&mut store, Timestamp(20_000));
@@ -185,7 +189,7 @@ fn a_filter_beside_an_id_narrows_it() {
         assert!(matches!(error, StoreError::LeftAlone { .. }), "{error:?}");
         assert!(error.to_string().contains(why), "{error}");
     };
-    let retried = queuectl_dlq::retry(&mut store, &job, Some(&video), later).map(drop);
+    let retried = queuectl_dlq::retry(&mut store, &job, Some(&video), None, later).map(drop);
     left_alone(retried, "is in queue 'mail', not in 'video'");
     let purged = queuectl_dlq::purge(&mut store, &job, Some(&video), None, later);
     left_alone(purged, "is in queue 'mail', not in 'video'");
@@ -235,4 +239,21 @@ fn all_means_every_batch_of_one_queue() {
         1203
     );
     assert!(queuectl_dlq::list(&mut store, &all()).unwrap().is_empty());
+}
+
+#[test]
+fn causes_can_be_those_of_the_newest_alone() {
+    let (_folder, mut store) = store();
+    enqueue(&mut store, "a", 600);
+    let_die(&mut store, DEATH);
+    let mut counted = |jobs| {
+        let (causes, more) =
+            queuectl_dlq::causes_of_newest(&mut store, &DeadFilter::default(), 10, jobs).unwrap();
+        let jobs: u64 = causes.list.iter().map(|count| count.jobs).sum();
+        (causes.list.len(), jobs, more)
+    };
+    // Pages of 500 are read.
+    assert_eq!(counted(1), (1, 500, true));
+    assert_eq!(counted(501), (1, 600, false));
+    assert_eq!(counted(usize::MAX), (1, 600, false));
 }

@@ -131,6 +131,7 @@ mod unix {
             queue: "default".to_owned(),
             executor: "shell".parse()?,
             parents: None,
+            groups: None,
             payload: format!(r#"{{"command":"true","payload":{payload}}}"#),
             timeout: Some(Duration::from_secs(60)),
             kill_grace: Duration::from_secs(5),

@@ -36,6 +36,8 @@ pub struct Run {
     pub payload: String,
     /// The numbers of the jobs that it waited for, separated by commas.
     pub parents: Option<String>,
+    /// The names of the groups that it is a member of, separated by commas.
+    pub groups: Option<String>,
     /// Longest it may run, counted from its start.
     pub timeout: Option<Duration>,
     /// How long a stopped process may take before it is killed.

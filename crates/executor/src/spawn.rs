@@ -139,6 +139,12 @@ impl CommandBuilder {
             Some(parents) => command.env("QUEUECTL_PARENTS", parents),
             None => command.env_remove("QUEUECTL_PARENTS"),
         };
+        match &run.groups {
+            Some(groups) => command.env("QUEUECTL_GROUP", groups),
+            // A group's callback is told of it by its own environment.
+            None if request.env.iter().any(|(name, _)| name == "QUEUECTL_GROUP") => &mut command,
+            None => command.env_remove("QUEUECTL_GROUP"),
+        };
         let stdin = request.stdin.as_deref().filter(|bytes| !bytes.is_empty());
         let stdin = stdin.map(nameless_file).transpose();
         let stdin = stdin.map_err(|error| no_temporary_file("the standard input", &error))?;
@@ -310,6 +316,7 @@ mod tests {
             executor: queuectl_core::ExecutorName::default(),
             payload: String::new(),
             parents: None,
+            groups: None,
             timeout: None,
             kill_grace: std::time::Duration::ZERO,
             leftovers: queuectl_core::settings::Leftovers::Kill,

@@ -266,6 +266,19 @@ static qc_status start_1_1(uint64_t run, const char *todo, qc_error *error) {
         report(run, QC_SUCCEEDED, -1, NULL);
     }
 #endif
+#if QC_ABI_MINOR >= 3
+    if (!strcmp(todo, "taken")) {
+        qc_outcome_v1 outcome;
+        if (!(host->features & QC_HOST_BUSY)) return QC_SYSTEM_FAILURE;
+        memset(&outcome, 0, sizeof outcome);
+        outcome.size = sizeof outcome;
+        outcome.kind = QC_FAILED;
+        outcome.fields = QC_IS_BUSY | QC_HAS_RETRY_AFTER;
+        outcome.retry_after_ms = 2500;
+        outcome.message = str("in use");
+        host->finished(host_ctx, run, &outcome);
+    }
+#endif
     if (!strcmp(todo, "reaped")) {
         host->output(host_ctx, run, QC_STDOUT, str(reaped));
         report(run, QC_SUCCEEDED, -1, NULL);

@@ -110,7 +110,7 @@ fn what_is_no_plugin_or_for_another_version_is_refused() {
         (
             "unwilling",
             format!("{magic}void *queuectl_plugin_v1(uint32_t m) {{ (void)m; return 0; }}\n"),
-            "does not work with ABI 1.2",
+            "does not work with ABI 1.3",
         ),
         (
             "short",
@@ -313,6 +313,29 @@ fn third_minor_version_works(folder: &Path) {
 }
 
 #[test]
+fn what_came_with_the_fourth_minor_version() {
+    let folder = tempfile::tempdir().unwrap();
+    if compile_plugin_with(folder.path(), "odd", include_str!("odd.c"), HEADERS[4]) {
+        fourth_minor_version_works(folder.path());
+    }
+}
+
+fn fourth_minor_version_works(folder: &Path) {
+    let mut bench = Bench::with_folders([folder.to_owned()]);
+    let odd = |bench: &mut Bench, what: &str| {
+        let mut run = bench.run(json!({"payload": {"do": what}}));
+        run.executor = name("odd");
+        bench.finish(run)
+    };
+    let taken = odd(&mut bench, "taken");
+    assert_eq!(told(&taken), (Failed, "in use"));
+    assert!(taken.advice.is_busy);
+    assert_eq!(taken.advice.wait, Some(Duration::from_millis(2500)));
+    assert!(!odd(&mut bench, "busy").advice.is_busy, "it only asks to wait");
+    assert_eq!(bench.shut_down(), []);
+}
+
+#[test]
 fn what_came_with_the_second_minor_version() {
     let folder = tempfile::tempdir().unwrap();
     if compile_plugin_with(folder.path(), "odd", include_str!("odd.c"), HEADERS[2]) {
@@ -397,4 +420,6 @@ fn plugins_built_for_each_minor_version_still_work() {
     second_minor_version_works(second.path());
     let third = built(include_bytes!("frozen/odd-1.2.so"), 2);
     third_minor_version_works(third.path());
+    let fourth = built(include_bytes!("frozen/odd-1.3.so"), 3);
+    fourth_minor_version_works(fourth.path());
 }

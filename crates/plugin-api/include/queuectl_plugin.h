@@ -34,6 +34,7 @@
  *        env cannot replace them
  *   1.2  qc_spawn_v1: flags QC_SPAWN_CLEAN_ENV to QC_SPAWN_FILE with the fields from umask on; QC_HOST_SPAWN_LIMITS;
  *        qc_exit_v1.message also for a process that hit a limit; QC_IS_FINAL, QC_HOST_FINAL; discard
+ *   1.3  QC_IS_BUSY, QC_HOST_BUSY
  *
  * Neither side may let an exception, a panic or a longjmp cross the boundary.
  *
@@ -52,7 +53,7 @@ extern "C" {
 
 #define QC_MAGIC UINT64_C(0x5143544c504c5547) /* "QCTLPLUG" */
 #define QC_ABI_MAJOR 1
-#define QC_ABI_MINOR 2
+#define QC_ABI_MINOR 3
 
 #if defined(_WIN32)
 #define QC_EXPORT __declspec(dllexport)
@@ -90,6 +91,8 @@ typedef int32_t qc_status;
 #define QC_HAS_SIGNAL 2
 #define QC_HAS_RETRY_AFTER 4 /* since 1.1 */
 #define QC_IS_FINAL 8        /* since 1.2, with QC_FAILED: another attempt cannot succeed, so none shall follow */
+#define QC_IS_BUSY 16        /* since 1.3, with QC_FAILED and QC_HAS_RETRY_AFTER: what the job needs is busy for that long. The
+                                attempt does not count, and nothing else that waits for the same starts before */
 
 /* qc_host_v1.features, since 1.1. A bit that is not set means that the host does not do it (a test bench, say). */
 #define QC_HOST_ADOPTS UINT64_C(1)      /* saved handles outlive the worker process, and reattach is called */
@@ -97,6 +100,7 @@ typedef int32_t qc_status;
 #define QC_HOST_RETRY_AFTER UINT64_C(4) /* retry_after_ms is honoured */
 #define QC_HOST_SPAWN_LIMITS UINT64_C(8) /* since 1.2: the flags of qc_spawn_v1 since 1.2 are known */
 #define QC_HOST_FINAL UINT64_C(16)      /* since 1.2: QC_IS_FINAL is honoured; else it means nothing */
+#define QC_HOST_BUSY UINT64_C(32)       /* since 1.3: QC_IS_BUSY is honoured; else such an outcome is a failure that asks to wait */
 
 #define QC_HANDLE_BYTES 4096 /* longest handle for save_handle */
 
@@ -218,13 +222,13 @@ typedef struct qc_exit_v1 {
 typedef struct qc_outcome_v1 {
     uint32_t size;
     uint32_t kind;   /* QC_SUCCEEDED, QC_FAILED or QC_FAILED_SYSTEM; anything else counts as QC_FAILED_SYSTEM */
-    uint32_t fields; /* QC_HAS_*, QC_IS_FINAL */
+    uint32_t fields; /* QC_HAS_*, QC_IS_FINAL, QC_IS_BUSY */
     int32_t exit_code;
     int32_t signal;
     uint32_t reserved; /* 0 */
     qc_str message;    /* why, for people; may be absent */
     uint64_t retry_after_ms; /* since 1.1; with QC_HAS_RETRY_AFTER: shortest wait before the next attempt, if one follows.
-                                At most the setting backoff_cap is honoured. */
+                                At most the setting backoff_cap is honoured; with QC_IS_BUSY at most a day. */
 } qc_outcome_v1;
 
 /* The host's functions. LASTING: this vtable and ctx are valid until the instance they were given to is destroyed.

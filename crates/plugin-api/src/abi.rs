@@ -17,7 +17,7 @@ pub const ENTRY_SYMBOL_STEM: &str = "queuectl_plugin_v";
 /// The major version described here.
 pub const MAJOR: u32 = 1;
 /// The newest minor version described here. A minor version only ever appends.
-pub const MINOR: u32 = 2;
+pub const MINOR: u32 = 3;
 
 /// What a plugin function returns.
 pub type qc_status = i32;
@@ -72,6 +72,9 @@ pub const QC_HAS_SIGNAL: u32 = 2;
 pub const QC_HAS_RETRY_AFTER: u32 = 4;
 /// Bit of [`qc_outcome_v1::fields`], with [`QC_FAILED`]: another attempt cannot succeed. Since 1.2.
 pub const QC_IS_FINAL: u32 = 8;
+/// Bit of [`qc_outcome_v1::fields`], with [`QC_FAILED`] and [`QC_HAS_RETRY_AFTER`]: what the job needs is busy for that
+/// long. Since 1.3.
+pub const QC_IS_BUSY: u32 = 16;
 
 /// Bit of [`qc_host_v1::features`]: handles that are saved outlive the worker process, and `reattach` is called.
 pub const QC_HOST_ADOPTS: u64 = 1;
@@ -83,6 +86,8 @@ pub const QC_HOST_RETRY_AFTER: u64 = 4;
 pub const QC_HOST_SPAWN_LIMITS: u64 = 8;
 /// Bit of [`qc_host_v1::features`]: [`QC_IS_FINAL`] is honoured. Since 1.2.
 pub const QC_HOST_FINAL: u64 = 16;
+/// Bit of [`qc_host_v1::features`]: [`QC_IS_BUSY`] is honoured. Since 1.3.
+pub const QC_HOST_BUSY: u64 = 32;
 
 /// Longest handle that can be saved, in bytes.
 pub const HANDLE_BYTES: usize = 4096;

@@ -7,8 +7,8 @@ use std::mem::offset_of;
 
 use crate::Error;
 use crate::abi::{
-    QC_HOST_ADOPTS, QC_HOST_FINAL, QC_HOST_RECORDS, QC_HOST_SPAWN_LIMITS, QC_INVALID, QC_OK, qc_error,
-    qc_host_v1, qc_outcome_v1, qc_spawn_v1, qc_str,
+    QC_HOST_ADOPTS, QC_HOST_BUSY, QC_HOST_FINAL, QC_HOST_RECORDS, QC_HOST_SPAWN_LIMITS, QC_INVALID, QC_OK,
+    qc_error, qc_host_v1, qc_outcome_v1, qc_spawn_v1, qc_str,
 };
 
 /// How much a log line matters.
@@ -134,6 +134,11 @@ impl Host {
     /// Whether [`crate::Outcome::failed_for_good`] is more than a failure.
     pub fn heeds_final(&self) -> bool {
         self.features() & QC_HOST_FINAL != 0
+    }
+
+    /// Whether [`crate::Outcome::busy`] is more than a failure.
+    pub fn heeds_busy(&self) -> bool {
+        self.features() & QC_HOST_BUSY != 0
     }
 
     pub(crate) fn event(&self, run: u64, name: &str, detail: &str) {

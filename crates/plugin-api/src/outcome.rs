@@ -2,7 +2,7 @@
 
 use crate::abi::{
     QC_EXIT_CODE, QC_EXIT_SIGNAL, QC_FAILED, QC_FAILED_SYSTEM, QC_HAS_EXIT_CODE, QC_HAS_RETRY_AFTER,
-    QC_HAS_SIGNAL, QC_IS_FINAL, QC_SUCCEEDED, qc_exit_v1, qc_outcome_v1, qc_str,
+    QC_HAS_SIGNAL, QC_IS_BUSY, QC_IS_FINAL, QC_SUCCEEDED, qc_exit_v1, qc_outcome_v1, qc_str,
 };
 
 /// How a run ended.
@@ -14,6 +14,7 @@ pub struct Outcome {
     message: String,
     retry_after_ms: Option<u64>,
     is_final: bool,
+    is_busy: bool,
 }
 
 impl Outcome {
@@ -25,6 +26,7 @@ impl Outcome {
             message,
             retry_after_ms: None,
             is_final: false,
+            is_busy: false,
         }
     }
 
@@ -45,6 +47,22 @@ impl Outcome {
         Self {
             is_final: true,
             ..Self::failed(message)
+        }
+    }
+
+    /// What the job needs said that it is busy, and for how long: the attempt does not count, and nothing else that waits
+    /// for the same starts before. Where the host does not know of that ([`crate::Host::heeds_busy`]), it is a failure that
+    /// asks to wait.
+    pub fn busy(message: impl Into<String>, wait: std::time::Duration) -> Self {
+        Self::failed(message).as_busy(wait)
+    }
+
+    /// Makes a failure one that [`Outcome::busy`] tells of.
+    #[must_use]
+    pub fn as_busy(self, wait: std::time::Duration) -> Self {
+        Self {
+            is_busy: true,
+            ..self.with_retry_after(wait)
         }
     }
 
@@ -89,7 +107,8 @@ impl Outcome {
             fields: bit(self.exit_code.is_some(), QC_HAS_EXIT_CODE)
                 | bit(self.signal.is_some(), QC_HAS_SIGNAL)
                 | bit(self.retry_after_ms.is_some(), QC_HAS_RETRY_AFTER)
-                | bit(self.is_final, QC_IS_FINAL),
+                | bit(self.is_final, QC_IS_FINAL)
+                | bit(self.is_busy, QC_IS_BUSY),
             exit_code: self.exit_code.unwrap_or(0),
             signal: self.signal.unwrap_or(0),
             reserved: 0,
@@ -157,6 +176,12 @@ mod tests {
         );
         assert_eq!(Outcome::succeeded().as_abi().fields, 0);
         assert_eq!(Outcome::failed_for_good("x").as_abi().fields, QC_IS_FINAL);
+        let busy = Outcome::busy("x", std::time::Duration::from_secs(2));
+        let abi = busy.as_abi();
+        assert_eq!(
+            (abi.kind, abi.fields, abi.retry_after_ms),
+            (QC_FAILED, QC_IS_BUSY | QC_HAS_RETRY_AFTER, 2000)
+        );
         assert_eq!(Outcome::failed("x").with_signal(9).as_abi().fields, QC_HAS_SIGNAL);
     }
 

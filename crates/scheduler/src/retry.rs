@@ -54,6 +54,10 @@ pub fn after(
     match kind {
         OutcomeKind::Succeeded => Event::Complete,
         OutcomeKind::Returned => Event::Return,
+        // The store makes one of these of a failure, if it finds that the failure was that.
+        OutcomeKind::Busy => Event::Busy {
+            until: Some(now.after(advice.wait.unwrap_or_default())),
+        },
         OutcomeKind::Cancelled => Event::Cancel,
         OutcomeKind::SystemFailure => {
             let again = system_failures + 1 < limits::SYSTEM_FAILURES;
@@ -161,8 +165,8 @@ mod tests {
     fn a_final_failure_is_the_last_and_nothing_else_is_final() {
         let policy = RetryPolicy::new(&Settings::default(), None, None);
         let advice = Advice {
-            wait: None,
             is_final: true,
+            ..Advice::default()
         };
         let event = |kind| after(kind, &policy, 1, 0, Timestamp(0), advice, 0.0);
         assert_eq!(event(OutcomeKind::Failed), Event::Fail { retry_at: None });

@@ -10,10 +10,12 @@
 #![cfg(feature = "simulate")]
 
 mod cluster;
+mod guards;
 mod plan;
 mod run;
 mod shrink;
 
+pub use guards::GUARDS;
 pub use plan::{Action, Plan};
 pub use queuectl_storage::sim::Guard;
 pub use run::{Backend, Report, run};

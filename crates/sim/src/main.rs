@@ -5,10 +5,10 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use queuectl_sim::{Backend, Guard, Plan, Report, alike, run, shrink};
+use queuectl_sim::{Backend, GUARDS, Guard, Plan, Report, alike, run, shrink};
 
 const USAGE: &str = "usage: queuectl-sim [--steps N] [--seed S] [--actions N] [--threads N] [--postgres] \
-                     [--without fencing|lease|sweep|attempts|commit] [--one]";
+                     [--without GUARD] [--one]\nguards:";
 
 /// How long actions are left out.
 const SHRINK: Duration = Duration::from_secs(60);
@@ -43,14 +43,9 @@ fn options() -> Option<Options> {
             "--actions" => options.actions = arguments.next()?.parse().ok()?,
             "--threads" => options.threads = arguments.next()?.parse().ok()?,
             "--without" => {
-                options.off = Some(match arguments.next()?.as_str() {
-                    "fencing" => Guard::Fencing,
-                    "lease" => Guard::Lease,
-                    "sweep" => Guard::Sweep,
-                    "attempts" => Guard::Attempts,
-                    "commit" => Guard::Commit,
-                    _ => return None,
-                });
+                let wanted = arguments.next()?;
+                let mut guards = GUARDS.iter();
+                options.off = Some(guards.find(|(name, _)| *name == wanted)?.1);
             }
             _ => return None,
         }
@@ -60,7 +55,8 @@ fn options() -> Option<Options> {
 
 fn main() -> ExitCode {
     let Some(options) = options() else {
-        eprintln!("{USAGE}");
+        let guards = GUARDS.iter().map(|(name, _)| *name);
+        eprintln!("{USAGE} {}", guards.collect::<Vec<_>>().join(", "));
         return ExitCode::from(2);
     };
     let start = Instant::now();

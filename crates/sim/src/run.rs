@@ -5,7 +5,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 
 use queuectl_core::settings::Key;
-use queuectl_storage::sim::{self as store_sim, Guard};
+use queuectl_storage::sim::{self as store_sim, Guard, InMemory};
 use queuectl_storage::{Location, OpenMode, Store};
 use queuectl_testkit::TempStore;
 use queuectl_testkit::history::Violation;
@@ -14,7 +14,7 @@ use crate::cluster::Cluster;
 use crate::plan::Plan;
 
 /// Most rounds until everything must have ended; a round is a second, if nothing happens.
-const DRAIN: usize = 300;
+const DRAIN: usize = 900;
 
 /// Where the store is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,11 +45,12 @@ impl Report {
 
 /// Runs a plan, with a guard of the queue switched off or none. None if there is no server for the backend.
 pub fn run(plan: &Plan, backend: Backend, off: Option<Guard>) -> Option<Report> {
-    let store = RunStore::fresh(backend)?;
+    let store = RunStore::fresh(backend, plan.mechanisms.any())?;
     let mut report = Report::default();
     let caught = catch_unwind(AssertUnwindSafe(|| {
         store_sim::disable(off);
-        let client = Store::open(&store.location, OpenMode::MustExist).expect("the store opens");
+        let mut client = Store::open(&store.location, OpenMode::MustExist).expect("the store opens");
+        switch_off(&mut client, off);
         let mut cluster = Cluster::new(store.location.clone(), client, plan);
         for action in &plan.actions {
             report.steps += u64::from(cluster.act(*action));
@@ -70,15 +71,27 @@ pub fn run(plan: &Plan, backend: Backend, off: Option<Guard>) -> Option<Report> 
     Some(report)
 }
 
+/// Switches off what is in the store itself.
+fn switch_off(store: &mut Store, off: Option<Guard>) {
+    let done = match off {
+        Some(Guard::Keys) => store_sim::share_keys(store),
+        Some(Guard::Ledger) => store_sim::forget_operators(store),
+        _ => return,
+    };
+    done.expect("the store changes");
+}
+
 /// A store for one run.
 struct RunStore {
     location: Location,
     _store: Option<TempStore>,
+    _memory: Option<InMemory>,
     folder: Option<PathBuf>,
 }
 
 thread_local! {
-    static TEMPLATE: RefCell<Option<Template>> = const { RefCell::new(None) };
+    /// Without the ledger of events, and with it.
+    static TEMPLATES: RefCell<[Option<Template>; 2]> = const { RefCell::new([None, None]) };
 }
 
 /// An empty store, made once, and the folder for its copies.
@@ -88,29 +101,32 @@ struct Template {
 }
 
 impl RunStore {
-    fn fresh(backend: Backend) -> Option<RunStore> {
+    fn fresh(backend: Backend, ledger: bool) -> Option<RunStore> {
         if backend == Backend::Postgres {
             let mut store = TempStore::postgres()?;
-            configure(&mut store.store);
+            configure(&mut store.store, ledger);
             store_sim::own_server_clock(&mut store.store).expect("the server gets a clock of ours");
             let location = store.location.clone();
-            let (store, folder) = (Some(store), None);
             return Some(RunStore {
                 location,
-                _store: store,
-                folder,
+                _store: Some(store),
+                _memory: None,
+                folder: None,
             });
         }
-        TEMPLATE.with_borrow_mut(|template| {
-            let template = template.get_or_insert_with(Template::make);
+        TEMPLATES.with_borrow_mut(|templates| {
+            let template = templates[usize::from(ledger)].get_or_insert_with(|| Template::make(ledger));
             template.runs += 1;
             let folder = template.folder.path().join(template.runs.to_string());
             std::fs::create_dir(&folder).expect("a folder for the run");
             let file = folder.join("queue.db");
             std::fs::copy(template.folder.path().join("empty.db"), &file).expect("a copy of the empty store");
+            // The file stays for what looks at it from outside.
+            let memory = InMemory::copy(&file).expect("the copy is read into memory");
             Some(RunStore {
                 location: Location::Sqlite(file),
                 _store: None,
+                _memory: Some(memory),
                 folder: Some(folder),
             })
         })
@@ -126,7 +142,7 @@ impl Drop for RunStore {
 }
 
 impl Template {
-    fn make() -> Template {
+    fn make(ledger: bool) -> Template {
         // In memory where that is to be had: what a disk does is not what is tried here.
         let memory = Path::new("/dev/shm");
         let folder = if memory.is_dir() {
@@ -137,14 +153,17 @@ impl Template {
         .expect("a temporary folder");
         let location = Location::Sqlite(folder.path().join("empty.db"));
         let mut store = Store::open(&location, OpenMode::Create).expect("an empty store");
-        configure(&mut store);
+        configure(&mut store, ledger);
+        store_sim::empty_log(&mut store).expect("the empty store is one file");
         Template { folder, runs: 0 }
     }
 }
 
-/// Chooses settings: a lease that is soon over, and nothing is removed, for the checker wants to see it.
-fn configure(store: &mut Store) {
+/// Chooses settings: a lease that is soon over, and nothing is removed, for the checker wants to see it. The ledger of events
+/// is kept where the plan uses what only the ledger can tell.
+fn configure(store: &mut Store, ledger: bool) {
     for (name, value) in [
+        ("event_retention", if ledger { "1000d" } else { "0" }),
         ("lease", "6s"),
         ("retention", "none"),
         ("shutdown_grace", "3s"),

@@ -7,7 +7,11 @@ use crate::run::Report;
 /// debugging", Zeller and Hildebrandt, 2002). `fails` runs a plan and says whether it still shows what it should; it is
 /// asked at most this many times.
 pub fn shrink(plan: &Plan, most: usize, mut fails: impl FnMut(&Plan) -> bool) -> Plan {
-    let mut best = plan.clone();
+    let careful = Plan {
+        look_every: 1,
+        ..plan.clone()
+    };
+    let mut best = if fails(&careful) { careful } else { plan.clone() };
     let mut asked = 0;
     let mut part = best.actions.len().div_ceil(2);
     loop {

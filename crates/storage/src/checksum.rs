@@ -1,4 +1,4 @@
-//! Checksums over what is stored once and never changes: what a job runs and how, and how an attempt ended.
+//! Checksums over what a job runs and how, which an edit alone changes, and over how an attempt ended, which never changes.
 //!
 //! SQLite finds damage in its own structures, but a flipped bit in the middle of a text is to it just another text. So
 //! each job and each attempt carries a CRC-32 (the one of zlib, by `crc32fast`) of these values. A node compares a job's
@@ -12,8 +12,8 @@ use queuectl_core::Attempt;
 use crate::columns::{Value, given};
 
 macro_rules! content {
-    ($($(#[$doc:meta])* $name:ident: $type:ty, $sql:ty, ($($read:meta)?), $since:literal;)*) => {
-        /// What never changes of a job.
+    ($($(#[$doc:meta])* $name:ident: $type:ty, $sql:ty, ($($read:meta)?), $since:literal, $core:tt;)*) => {
+        /// What only an edit changes of a job.
         #[derive(Debug, Clone, Copy)]
         pub struct JobContent<'a> {
             $(pub $name: <$type as Value>::Lent<'a>,)*

@@ -4,7 +4,7 @@
 //! are left out: running jobs are few and counted when somebody asks, and completed is what is left of all. So a cycle
 //! that records successes and claims the next jobs writes one row here.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use queuectl_core::State;
 
@@ -13,9 +13,18 @@ use crate::states::{ALL, sql};
 /// All jobs, and the states from 0 to 7.
 const COLUMNS: usize = 9;
 
-/// Differences that a transaction has made so far, by queue; of each queue all jobs first, then the states.
+/// What a transaction has changed so far and has to settle before it ends.
 #[derive(Debug, Default)]
-pub struct Deltas(BTreeMap<String, [i64; COLUMNS]>);
+pub struct Deltas {
+    /// Differences by queue; of each queue all jobs first, then the states.
+    counts: BTreeMap<String, [i64; COLUMNS]>,
+    /// Groups of which a member has ended. They are locked at the end and in the order of their numbers, so that transactions
+    /// wait for each other and never in a circle.
+    groups: BTreeSet<i64>,
+    /// Jobs that name limits and changed their state, and whether they are ready. Limits come last, because their lock comes
+    /// after those of rows.
+    limited: Vec<(i64, bool)>,
+}
 
 impl Deltas {
     /// Adds jobs that came into the queue (or left it, if negative), in that state.
@@ -48,20 +57,45 @@ impl Deltas {
     fn add(&mut self, queue: &str, state: i16, jobs: i64) {
         let column = usize::try_from(state - ALL).unwrap_or(0);
         // A queue that is there, as nearly always, is found without a copy of its name.
-        match self.0.get_mut(queue) {
+        match self.counts.get_mut(queue) {
             Some(sums) => sums[column] += jobs,
-            None => self.0.entry(queue.to_owned()).or_default()[column] += jobs,
+            None => self.counts.entry(queue.to_owned()).or_default()[column] += jobs,
         }
+    }
+
+    /// A member of these groups has ended.
+    pub fn touched_groups(&mut self, groups: impl IntoIterator<Item = i64>) {
+        self.groups.extend(groups);
+    }
+
+    /// The next group to settle.
+    pub fn next_group(&mut self) -> Option<i64> {
+        self.groups.pop_first()
+    }
+
+    /// A job that names limits has this state now.
+    pub fn limited(&mut self, job: i64, state: State) {
+        self.limited.push((job, state == State::Pending));
+    }
+
+    /// Takes out the jobs that name limits and changed their state, and those of them that became ready.
+    pub fn take_limited(&mut self) -> (Vec<i64>, Vec<i64>) {
+        let limited = std::mem::take(&mut self.limited);
+        let ready = limited.iter().filter(|(_, is_ready)| *is_ready);
+        let ready = ready.map(|(job, _)| *job).collect();
+        (limited.into_iter().map(|(job, _)| job).collect(), ready)
     }
 
     /// The queues that something happened to.
     pub fn queues(&self) -> Vec<String> {
-        self.0.keys().cloned().collect()
+        self.counts.keys().cloned().collect()
     }
 
     /// What changed: queue, the column for the state, jobs.
     pub fn changes(self) -> impl Iterator<Item = (String, i16, i64)> {
-        self.0.into_iter().flat_map(|(queue, sums)| {
+        debug_assert!(self.groups.is_empty(), "groups are settled before");
+        debug_assert!(self.limited.is_empty(), "limits are settled before");
+        self.counts.into_iter().flat_map(|(queue, sums)| {
             let changed = (ALL..).zip(sums).filter(|(_, jobs)| *jobs != 0);
             changed.map(move |(state, jobs)| (queue.clone(), state, jobs))
         })

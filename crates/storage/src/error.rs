@@ -3,7 +3,7 @@
 use std::io;
 use std::path::PathBuf;
 
-use queuectl_core::limits::{DEPENDANTS, LIMITS, SCHEDULES};
+use queuectl_core::limits::{DEPENDANTS, HOOKS, LIMITS, SCHEDULES};
 use queuectl_core::{LimitError, Refused, State, Timestamp};
 
 /// Why the database could not do what it was asked. These can pass: the caller may try again later.
@@ -262,6 +262,17 @@ pub enum StoreError {
         "there is already a schedule '{0}'; change it with `queuectl schedule:edit {0}`, or choose another name"
     )]
     ScheduleTaken(String),
+    /// No such hook.
+    #[error("there is no hook '{0}'; `queuectl hook:list` shows the hooks there are")]
+    NoSuchHook(String),
+    /// The name is in use.
+    #[error(
+        "there is already a hook '{0}'; remove it with `queuectl hook:remove {0}`, or choose another name (--name)"
+    )]
+    HookTaken(String),
+    /// Over [`HOOKS`].
+    #[error("a queue's store has at most {HOOKS} hooks; remove some with `queuectl hook:remove`")]
+    TooManyHooks,
     /// A part of a schedule is wrong.
     #[error("schedule '{name}': {problem}")]
     BadSchedule {
@@ -282,6 +293,52 @@ pub enum StoreError {
         schedule: String,
         /// The tick's time.
         at: Timestamp,
+    },
+    /// No such group.
+    #[error("there is no group '{0}'; `queuectl group:list` shows the groups there are")]
+    NoSuchGroup(String),
+    /// The name is in use.
+    #[error(
+        "there is already a group '{0}'; choose another name, or remove it with `queuectl group:remove {0}`"
+    )]
+    GroupTaken(String),
+    /// It takes no further members.
+    #[error(
+        "group '{group}' is closed and takes no further jobs; choose another name, or remove it with `queuectl group:remove {group}`"
+    )]
+    GroupClosed {
+        /// The group.
+        group: String,
+        /// Which of the jobs handed over named it, from 0.
+        index: usize,
+    },
+    /// Too many of its members are dead: it takes no further ones.
+    #[error(
+        "group '{group}' takes no further jobs, because too many of its jobs are dead; `queuectl group:retry {group}` runs them again"
+    )]
+    GroupStopped {
+        /// The group.
+        group: String,
+        /// Which of the jobs handed over named it, from 0.
+        index: usize,
+    },
+    /// A group with members that have not ended.
+    #[error(
+        "group '{group}' has jobs that have not ended ({open}); wait for them, or cancel them with `queuectl group:cancel {group}`"
+    )]
+    GroupBusy {
+        /// The group.
+        group: String,
+        /// How many.
+        open: u64,
+    },
+    /// A callback that cannot be stored.
+    #[error("the callback of group '{group}': {problem}")]
+    BadCallback {
+        /// The group.
+        group: String,
+        /// What is wrong with it.
+        problem: String,
     },
     /// No such node.
     #[error("there is no node {0}; `queuectl worker:list` shows the nodes there are")]
@@ -366,6 +423,12 @@ pub enum StoreError {
     /// A limit that cannot be as it was to be set.
     #[error(transparent)]
     Limit(#[from] LimitError),
+    /// A burst without a rate.
+    #[error("queue {queue} has no rate that a burst could belong to; set rate=COUNT/TIME, too")]
+    QueueBurst {
+        /// The queue.
+        queue: String,
+    },
     /// Over [`LIMITS`].
     #[error(
         "there are {LIMITS} limits already, and no more are allowed; remove one with `queuectl limit:remove`"
@@ -386,6 +449,24 @@ pub enum StoreError {
         job: String,
         /// What it is that the filter does not want.
         why: String,
+    },
+    /// The job cannot be what an edit would make of it.
+    #[error("job '{job}' was not changed: {why}")]
+    NotEdited {
+        /// The job.
+        job: String,
+        /// Why.
+        why: String,
+    },
+    /// Jobs of this executor have no processes that a signal could be sent to.
+    #[error(
+        "job '{job}' was sent no signal: executor {executor} runs jobs without a process; `queuectl cancel {job}` stops it"
+    )]
+    NoProcesses {
+        /// The job.
+        job: String,
+        /// Its executor.
+        executor: String,
     },
     /// A row holds a value that this version cannot read.
     #[error("job {job} has a {what} that this version cannot read; was it written by another version?")]

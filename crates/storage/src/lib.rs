@@ -19,6 +19,7 @@ mod counts;
 mod database_error;
 mod env;
 mod error;
+mod hooks;
 mod libpq;
 mod limits;
 mod location;
@@ -46,28 +47,40 @@ pub use location::{Location, PostgresLocation, harmless};
 pub use migrations::Migration;
 pub use ops::cancel::Cancelled;
 pub use ops::copy::Copied;
+pub use ops::dead::{DeadFilter, DeadJob, DeadPage, OUTPUT_END, RetriedDead};
 pub use ops::edges::Relative;
+pub use ops::edit::{EDITABLE_STATES, Edited, Editor};
+pub use ops::ended::{EndedJob, EndedPage};
 pub use ops::events::{EventPlace, LedgerEvent};
 pub use ops::explain::ClaimFacts;
+pub use ops::graph::{Graph, GraphEdge, GraphJob};
+pub use ops::groups::{CancelledMembers, GroupFilter, GroupUse, Member, RetriedMembers};
 pub use ops::hold::Released;
-pub use ops::limits::{KeyJob, KeyUse, LimitUse};
+pub use ops::hooks::HookJob;
+pub use ops::limits::{KeyJob, KeyUse, LimitUse, StarvingLimit};
 pub use ops::list::Page;
+pub use ops::mass::{MassDone, NamedDone};
 pub use ops::migrate::{Migrated, migrate, migrations};
 pub use ops::only::Only;
 pub use ops::purge::{PurgeFilter, Purged};
+pub use ops::queue_limits::QueueLimitUse;
 pub use ops::retry::Retried;
 pub use ops::schedules::{Backfilled, ScheduleChange, TickOf, Ticked, zone};
-pub use ops::status::QueueCount;
+pub use ops::select::Selected;
+pub use ops::signals::SignalState;
+pub use ops::status::{QueueCount, Rescued};
 pub use postgres::transactional::enqueue_within;
 pub use state_dir::outputs::Outputs;
 pub use state_dir::{NodeGuard, open_workers_lock};
 pub use store::Store;
 pub use suggest::{Suggest, Suggestion, suggest};
-pub use types::cycle::{Claimed, Cycle, CycleResult, Queues, Record};
+pub use types::cycle::{Claimed, Cycle, CycleResult, MaybeBusy, Queues, Record, WasBusy};
+pub use types::filter::{Among, JobFilter, MassChange};
 pub use types::list::{ListFilter, Position};
-pub use types::nodes::{NewNode, Node, RunningJob, StopRequest, Wake, WakeListener};
+pub use types::nodes::{NewNode, Node, RunningJob, SignalRequest, StopRequest, Wake, WakeListener};
 pub use types::pause::Pause;
 pub use types::placed::{Existing, Placed};
+pub use types::sort::{Sort, SortKey};
 
 /// The statements that run on every cycle of a dispatcher on SQLite, for tests that read their query plans.
 #[doc(hidden)]
@@ -76,8 +89,10 @@ pub fn hot_statements() -> Vec<(&'static str, &'static str)> {
         sqlite::statements::all(),
         sqlite::limits::all(),
         sqlite::limits::one::all(),
+        sqlite::edges::all(),
         backend::statements::all(),
         ops::schedules::statements(),
+        outcome::group_statements(),
     ]
     .concat()
 }
@@ -91,9 +106,15 @@ pub fn hot_statements_on_postgres() -> Vec<(&'static str, &'static str)> {
         postgres::statements::all(),
         postgres::limits::all(),
         postgres::limits::one::all(),
+        postgres::edges::all(),
+        postgres::edges::one::all(),
     ]
     .concat()
 }
+
+/// Has transactions of this thread settle what waits for a job, and groups, without locking them, for tests that must fail then.
+#[doc(hidden)]
+pub use env::leave_unlocked;
 
 /// Removes a store on PostgreSQL with everything in it, for tests.
 #[doc(hidden)]

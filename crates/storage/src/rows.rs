@@ -7,21 +7,23 @@ use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Nullable, Text};
 use queuectl_core::limits::PAYLOAD_BYTES;
 use queuectl_core::{
-    Attempt, ExecutorName, Gates, Job, JobId, JobName, NodeId, Outcome, OutcomeKind, Output, QueueName,
-    Settings, State, Timestamp, UniqueKey, UnmetParent, Waits,
+    Attempt, EnqueuedBy, Gates, GroupName, HookOn, Job, JobHooks, JobId, NodeId, Outcome, OutcomeKind,
+    Output, Settings, State, Timestamp, UnmetParent, Waits,
 };
 
 use crate::StoreError;
 use crate::backend::Db;
 use crate::columns::given;
-use crate::limits::named;
-use crate::schema::{NUMBER_KEY, attempts, edges, jobs, nodes, payloads, settings};
+use crate::hooks::JobHooksRow;
+use crate::schema::{
+    NUMBER_KEY, attempts, edges, group_members, job_groups, jobs, nodes, payloads, settings,
+};
 use crate::types::nodes::{Node, stop_request};
 use crate::types::readable::{count, fault};
 use crate::types::text::{MaybeWords, Words};
 
 macro_rules! job_row {
-    ($($(#[$doc:meta])* $name:ident: $type:ty, $sql:ty, ($($read:meta)?), $since:literal;)*) => {
+    ($($(#[$doc:meta])* $name:ident: $type:ty, $sql:ty, ($($read:meta)?), $since:literal, $core:tt;)*) => {
         /// A row of `jobs`.
         #[derive(Debug, Queryable, Selectable, Insertable)]
         #[diesel(table_name = jobs, treat_none_as_default_value = false)]
@@ -45,6 +47,9 @@ macro_rules! job_row {
             pub resume_at: Option<i64>,
             pub follows: Option<i64>,
             pub unmet: Option<i64>,
+            pub enqueued_by: Option<i64>,
+            pub hook: Option<i16>,
+            pub hook_depth: i16,
         }
     };
 }
@@ -80,12 +85,37 @@ impl FoundJob {
             payload => payload,
         };
         let unmet = self.row.unmet.map(|parent| (self.row.id, parent));
+        let is_member = Gates::from_code(self.row.gates).has(Gates::MEMBER);
+        let has_hooks = Gates::from_code(self.row.gates).has(Gates::HOOKS);
         let mut job = self.row.into_job(payload);
+        if has_hooks {
+            job.hooks = JobHooksRow::of(conn, job.id.0)?;
+        }
         if let Some(edge) = unmet {
             job.unmet = unmet_parent(conn, edge)?;
         }
+        if is_member {
+            job.groups = groups_of(conn, job.id)?;
+        }
         Ok(job)
     }
+}
+
+/// The groups that a job is a member of.
+pub fn groups_of(conn: &mut Db, job: JobId) -> Result<Vec<GroupName>, StoreError> {
+    let names: Vec<Words> = job_groups::table
+        .filter(
+            job_groups::id.eq_any(
+                group_members::table
+                    .filter(group_members::job_id.eq(job.0))
+                    .select(group_members::group_id),
+            ),
+        )
+        .order(job_groups::name)
+        .select(job_groups::name)
+        .load(conn)?;
+    let names = names.into_iter();
+    Ok(names.map(|name| GroupName::as_stored(name.text)).collect())
 }
 
 /// The job for which another was cancelled or held.
@@ -137,6 +167,21 @@ pub fn into_found(rows: Vec<(JobRow, Option<Words>, Option<i64>)>) -> Vec<FoundJ
         .collect()
 }
 
+/// A job with the parts that are given with it, from its row, and with the others.
+macro_rules! job_of {
+    ($row:ident { $($others:tt)* }
+     $($(#[$doc:meta])* $name:ident: $type:ty, $sql:ty, ($($read:meta)?), $since:literal,
+       { |$job:ident| $take:expr, $part:ident = |$stored:ident| $give:expr };)*) => {
+        Job {
+            $($part: {
+                let $stored = $row.$name;
+                $give
+            },)*
+            $($others)*
+        }
+    };
+}
+
 impl JobRow {
     /// The job, together with its stored payload.
     fn into_job(self, payload: Option<Words>) -> Job {
@@ -150,37 +195,35 @@ impl JobRow {
         };
         let state = State::from_code(self.state).ok_or_else(|| format!("its state: {}", self.state));
         let unreadable = state.as_ref().err().or(read.as_ref().err()).cloned();
-        Job {
-            id: JobId(self.id),
-            name: self.name.map(JobName::as_stored),
-            queue: QueueName::as_stored(self.queue),
+        let row = self;
+        given!(job_of, row, {
+            id: JobId(row.id),
             // Of no state that there is, so that somebody has to look at it.
             state: state.unwrap_or(State::Dead),
-            priority: self.priority,
-            attempts: count(self.attempts),
-            fence: self.fence,
-            system_failures: count(self.system_failures),
-            max_retries: self.max_retries.map(count),
-            backoff_base: self.backoff_base,
-            timeout_ms: self.timeout_ms.map(|ms| u64::try_from(ms).unwrap_or(0)),
-            executor: ExecutorName::as_stored(self.executor),
-            unique: self.unique_key.map(UniqueKey::as_stored),
-            unique_for_ms: self.unique_ms.map(|ms| u64::try_from(ms).unwrap_or(0)),
-            limit: named(self.limits.as_deref().unwrap_or_default()),
+            attempts: count(row.attempts),
+            fence: row.fence,
+            system_failures: count(row.system_failures),
             // A blocked job has a time only once nothing blocks it.
-            due_at: self.due_at.or(self.resume_at).map(Timestamp),
-            node: self.node_id.map(NodeId),
-            cancel_requested: self.cancel_requested,
-            created_at: Timestamp(self.created_at),
-            updated_at: Timestamp(self.updated_at),
-            started_at: self.started_at.map(Timestamp),
-            finished_at: self.finished_at.map(Timestamp),
-            waits: Waits::from_code(self.waits),
-            gates: Gates::from_code(self.gates),
+            due_at: row.due_at.or(row.resume_at).map(Timestamp),
+            node: row.node_id.map(NodeId),
+            cancel_requested: row.cancel_requested,
+            created_at: Timestamp(row.created_at),
+            updated_at: Timestamp(row.updated_at),
+            started_at: row.started_at.map(Timestamp),
+            finished_at: row.finished_at.map(Timestamp),
+            waits: Waits::from_code(row.waits),
+            gates: Gates::from_code(row.gates),
             unmet: None,
+            groups: Vec::new(),
+            hooks: JobHooks::default(),
+            enqueued_by: row.enqueued_by.map(|job| EnqueuedBy {
+                job: JobId(job),
+                hook: row.hook.and_then(HookOn::from_code),
+                depth: u16::try_from(row.hook_depth).unwrap_or(0),
+            }),
             payload: read.unwrap_or_default(),
             unreadable,
-        }
+        })
     }
 }
 

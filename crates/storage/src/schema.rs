@@ -1,35 +1,59 @@
 //! The tables as Diesel knows them; the migrations are what makes them.
 
+use crate::columns::given;
+
+macro_rules! jobs {
+    ($($(#[$doc:meta])* $name:ident: $type:ty, $sql:ty, ($($read:meta)?), $since:literal, $core:tt;)*) => {
+        diesel::table! {
+            jobs (id) {
+                $($name -> $sql,)*
+                id -> BigInt,
+                state -> SmallInt,
+                attempts -> Integer,
+                fence -> BigInt,
+                system_failures -> Integer,
+                due_at -> Nullable<BigInt>,
+                node_id -> Nullable<BigInt>,
+                cancel_requested -> Bool,
+                created_at -> BigInt,
+                updated_at -> BigInt,
+                started_at -> Nullable<BigInt>,
+                finished_at -> Nullable<BigInt>,
+                sum -> Nullable<Integer>,
+                gates -> Integer,
+                waits -> Integer,
+                resume_at -> Nullable<BigInt>,
+                follows -> Nullable<BigInt>,
+                unmet -> Nullable<BigInt>,
+                enqueued_by -> Nullable<BigInt>,
+                hook -> Nullable<SmallInt>,
+                hook_depth -> SmallInt,
+            }
+        }
+    };
+}
+given!(jobs);
+
 diesel::table! {
-    jobs (id) {
-        id -> BigInt,
-        name -> Nullable<Text>,
-        queue -> Text,
-        state -> SmallInt,
-        priority -> Integer,
-        attempts -> Integer,
-        fence -> BigInt,
-        system_failures -> Integer,
-        max_retries -> Nullable<Integer>,
-        backoff_base -> Nullable<Double>,
-        timeout_ms -> Nullable<BigInt>,
-        executor -> Text,
-        due_at -> Nullable<BigInt>,
-        node_id -> Nullable<BigInt>,
-        cancel_requested -> Bool,
+    job_hooks (job_id) {
+        job_id -> BigInt,
+        on_success -> Nullable<Text>,
+        on_failure -> Nullable<Text>,
+        on_death -> Nullable<Text>,
+        to_queue -> Nullable<Text>,
+    }
+}
+
+diesel::table! {
+    hooks (name) {
+        name -> Text,
+        events -> SmallInt,
+        queue -> Nullable<Text>,
+        schedule -> Nullable<Text>,
+        to_queue -> Nullable<Text>,
+        command -> Text,
+        cwd -> Nullable<Text>,
         created_at -> BigInt,
-        updated_at -> BigInt,
-        started_at -> Nullable<BigInt>,
-        finished_at -> Nullable<BigInt>,
-        sum -> Nullable<Integer>,
-        gates -> Integer,
-        waits -> Integer,
-        resume_at -> Nullable<BigInt>,
-        unique_key -> Nullable<Text>,
-        unique_ms -> Nullable<BigInt>,
-        follows -> Nullable<BigInt>,
-        unmet -> Nullable<BigInt>,
-        limits -> Nullable<Text>,
     }
 }
 
@@ -110,8 +134,45 @@ diesel::table! {
     }
 }
 
+diesel::table! {
+    queue_limits (name) {
+        name -> Text,
+        running -> Nullable<Integer>,
+        rate_count -> Nullable<Integer>,
+        rate_period_ms -> Nullable<BigInt>,
+        burst -> Nullable<Integer>,
+    }
+}
+
+diesel::table! {
+    job_groups (id) {
+        id -> BigInt,
+        name -> Text,
+        then_job -> Nullable<Text>,
+        failed_job -> Nullable<Text>,
+        max_fails -> Nullable<Integer>,
+        created_at -> BigInt,
+        closed_at -> Nullable<BigInt>,
+        stopped_at -> Nullable<BigInt>,
+        completed_at -> Nullable<BigInt>,
+        callback_id -> Nullable<BigInt>,
+        problem -> Nullable<Text>,
+    }
+}
+
+diesel::table! {
+    group_members (group_id, job_id) {
+        group_id -> BigInt,
+        job_id -> BigInt,
+        place -> BigInt,
+        outcome -> Nullable<SmallInt>,
+    }
+}
+
 diesel::joinable!(payloads -> jobs (job_id));
 diesel::allow_tables_to_appear_in_same_query!(jobs, payloads);
+diesel::allow_tables_to_appear_in_same_query!(job_groups, group_members);
+diesel::allow_tables_to_appear_in_same_query!(jobs, nodes);
 
 diesel::table! {
     limits (name) {
@@ -142,6 +203,7 @@ diesel::table! {
         key -> Text,
         tat -> Nullable<BigInt>,
         wake_at -> Nullable<BigInt>,
+        busy_until -> Nullable<BigInt>,
     }
 }
 

@@ -27,6 +27,7 @@ use crate::{Location, StoreError};
 pub use self::write_lock::{Lane, WriteLock};
 use self::write_lock::{Locks, WRITE_LOCK_MOST, lock_in_time};
 
+mod left;
 #[cfg(test)]
 #[cfg(unix)]
 mod links;
@@ -327,9 +328,10 @@ impl StateDir {
             guard.let_go();
             return Ok(None);
         }
-        guard
-            .files
-            .extend(["wake", "workers"].map(|kind| name_of(node, kind)));
+        // The lock keeps a new node of that number out until the others are removed.
+        guard.files = ["wake", "workers", "lock"]
+            .map(|kind| name_of(node, kind))
+            .to_vec();
         Ok(Some(guard))
     }
 

@@ -1,6 +1,8 @@
 //! An open store: one backend, and the one way to change anything through it. What can be done with it is in `ops/`, which
 //! adds methods.
 
+use std::time::Duration;
+
 use queuectl_core::settings::Durability;
 use queuectl_core::{Clock, Timestamp};
 
@@ -19,6 +21,8 @@ pub struct Store {
     location: Location,
     /// Found when it is first asked for.
     pub(crate) outputs: Option<Outputs>,
+    /// Who uses it, if that was said.
+    pub(crate) operator: Option<String>,
 }
 
 impl Store {
@@ -48,6 +52,7 @@ impl Store {
             backend,
             location: location.clone(),
             outputs: None,
+            operator: None,
         }
     }
 
@@ -62,6 +67,16 @@ impl Store {
     /// [`StoreError::Database`].
     pub fn set_durability(&mut self, durability: Durability) -> Result<(), StoreError> {
         self.backend.set_durability(durability)
+    }
+
+    /// Has a server end this connection once nothing was asked over it for that long. A client can wait for the answer to a
+    /// question that has never left: libpq does if a write fails and the connection stays open. The server then waits as well,
+    /// and no other time limit counts. For those who ask more often than that, on PostgreSQL 14 and newer.
+    ///
+    /// # Errors
+    /// [`StoreError::Database`].
+    pub fn end_when_idle(&mut self, most: Duration) -> Result<(), StoreError> {
+        self.backend.end_when_idle(most)
     }
 
     /// A number that changes whenever another connection has changed the store; costs next to nothing to read.

@@ -1,4 +1,4 @@
-//! What a shell can complete: ids of jobs, names of queues and schedules, numbers of nodes.
+//! What a shell can complete: ids of jobs, names of queues, schedules and groups, numbers of nodes.
 //!
 //! It reads the store and leaves no trace: no file is made, no schema is brought up to date, and no lock is waited for. Each
 //! question reads a bounded number of index entries, however large the store is. It has no clock: the caller gives up
@@ -23,6 +23,10 @@ pub enum Suggest {
     Queues,
     /// Schedules.
     Schedules,
+    /// Groups.
+    Groups,
+    /// Hooks that were added.
+    Hooks,
     /// Nodes.
     Nodes,
 }
@@ -50,7 +54,7 @@ pub fn suggest(
     most: usize,
 ) -> Result<Vec<Suggestion>, StoreError> {
     let mut found = match location {
-        Location::Sqlite(path) => look(&mut Db::Sqlite(open_to_read(path)?), what, begin)?,
+        Location::Sqlite(path) => look(&mut Db::from(open_to_read(path)?), what, begin)?,
         Location::Postgres(place) => {
             let mut backend = PostgresBackend::open(place, OpenMode::MustExist)?;
             look(backend.conn()?, what, begin)?
@@ -72,6 +76,14 @@ fn look(conn: &mut Db, what: Suggest, begin: &str) -> Result<Vec<Suggestion>, St
         }
         Suggest::Schedules => {
             let names = names(conn, "SELECT name FROM schedules", "name", begin)?;
+            Ok(names.into_iter().map(plain).collect())
+        }
+        Suggest::Groups => {
+            let names = names(conn, "SELECT name FROM job_groups", "name", begin)?;
+            Ok(names.into_iter().map(plain).collect())
+        }
+        Suggest::Hooks => {
+            let names = names(conn, "SELECT name FROM hooks", "name", begin)?;
             Ok(names.into_iter().map(plain).collect())
         }
         Suggest::Nodes => nodes(conn, begin),

@@ -78,7 +78,7 @@ fn copies_and_checks_of_a_busy_store_end() {
     under_load(&temp.location, || store.backup(&backup)).unwrap();
     assert_is_one_moment(&backup);
     let to = Location::Sqlite(copy.clone());
-    under_load(&temp.location, || store.copy_to_location(&to)).unwrap();
+    under_load(&temp.location, || store.copy_to_location(&to, |_| {})).unwrap();
     assert_is_one_moment(&copy);
     let report = under_load(&temp.location, || store.check()).unwrap();
     assert_eq!(

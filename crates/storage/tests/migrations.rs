@@ -67,3 +67,32 @@ fn the_seventh_schema_has_blocked_jobs_and_can_be_undone() {
         .unwrap();
     assert_eq!(jobs, 20_000);
 }
+
+#[test]
+fn the_busy_schema_has_its_outcome_and_can_be_undone() {
+    let conn = store_of_the_sixth_schema(2);
+    let flow = include_str!("../../../migrations/sqlite/2026-11-29-000007_flow/up.sql");
+    conn.execute_batch(&format!("BEGIN IMMEDIATE; {flow} COMMIT"))
+        .unwrap();
+    let attempt = |fence: i64| {
+        let sql = "INSERT INTO attempts (job_id, fence, attempt, node_id, worker, outcome, message, started_at, finished_at, \
+                   output_bytes) VALUES (1, ?1, 1, 1, 1, 9, 'busy', 1, 1, 0)";
+        conn.execute(sql, [fence])
+    };
+    assert!(attempt(1).is_err(), "the control: the older schema refuses it");
+    let up = include_str!("../../../migrations/sqlite/2026-11-29-000008_busy/up.sql");
+    conn.execute_batch(&format!("BEGIN IMMEDIATE; {up} COMMIT"))
+        .unwrap();
+    assert!(is_whole(&conn));
+    attempt(1).unwrap();
+    conn.execute_batch(include_str!(
+        "../../../migrations/sqlite/2026-11-29-000008_busy/down.sql"
+    ))
+    .unwrap();
+    assert!(is_whole(&conn));
+    assert!(attempt(2).is_err(), "undone");
+    let outcome: i64 = conn
+        .query_row("SELECT outcome FROM attempts", [], |row| row.get(0))
+        .unwrap();
+    assert_eq!(outcome, 8);
+}

@@ -5,9 +5,10 @@ use std::fs;
 use std::path::Path;
 
 use queuectl_core::limits::{
-    BACKOFF_BASE, NAME_BYTES, PAYLOAD_BYTES, PAYLOAD_DEPTH, PAYLOAD_ITEMS, PRIORITY, RETRIES, SCHEDULE_DAYS,
-    TIMEOUT,
+    BACKOFF_BASE, GROUPS, MEMBERS, NAME_BYTES, PAYLOAD_BYTES, PAYLOAD_DEPTH, PAYLOAD_ITEMS, PRIORITY,
+    RETRIES, SCHEDULE_DAYS, TIMEOUT,
 };
+use queuectl_core::{Gates, State};
 
 /// Returns the newest definition of a function, from its name to its end.
 fn definition(function: &str) -> String {
@@ -85,4 +86,19 @@ fn the_sql_check_of_payloads_has_the_limits_of_core() {
         format!("jsonb_object_keys(env)) > {PAYLOAD_ITEMS}"),
     ];
     assert_eq!(missing(&text, &rules), [""; 0]);
+}
+
+#[test]
+fn the_sql_functions_have_the_limits_of_groups() {
+    let text = definition("join_group");
+    let rules = [
+        format!("FROM job_groups) >= {GROUPS}"),
+        format!("at most {GROUPS} groups"),
+        format!("next >= {MEMBERS}"),
+        format!("at most {MEMBERS} jobs in a group"),
+        format!("outcome = {}", State::Dead.code()),
+    ];
+    assert_eq!(missing(&text, &rules), [""; 0]);
+    let gate = format!("WHEN new_group IS NULL THEN 0 ELSE {} END", Gates::MEMBER.code());
+    assert_eq!(missing(&definition("enqueue_stored"), &[gate]), [""; 0]);
 }

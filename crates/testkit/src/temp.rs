@@ -9,7 +9,7 @@ use queuectl_core::transition::{Standing, transition};
 use queuectl_core::{
     Attempt, Event, JobId, JobSpec, NodeId, Outcome, OutcomeKind, Output, State, Timestamp, ValidJob,
 };
-use queuectl_storage::{Claimed, Location, NewNode, OpenMode, Queues, Record, Store};
+use queuectl_storage::{Claimed, Location, MaybeBusy, NewNode, OpenMode, Queues, Record, Store};
 
 /// A store in a folder of its own, or in a schema of its own.
 pub struct TempStore {
@@ -130,6 +130,8 @@ pub fn record(claimed: &Claimed, node: NodeId, event: Event, kind: OutcomeKind, 
         node,
         change: transition(standing, event).expect("an event for a running job"),
         attempt: Some(attempt),
+        busy: MaybeBusy::No,
+        is_limited: claimed.limits.is_some(),
     }
 }
 

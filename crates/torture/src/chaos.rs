@@ -62,18 +62,24 @@ pub const UNSERVED: i32 = 6;
 /// A node of ours.
 pub struct Node {
     child: Child,
+    arguments: &'static [&'static str],
     environment: Vec<(&'static str, String)>,
     /// Whether something was done to it that may end it.
     may_end: bool,
 }
 
 impl Node {
-    pub fn start(queue: &Queue, environment: &[(&'static str, String)]) -> anyhow::Result<Node> {
+    /// Starts one with these arguments of `worker:start`.
+    pub fn start(
+        queue: &Queue,
+        arguments: &'static [&'static str],
+        environment: &[(&'static str, String)],
+    ) -> anyhow::Result<Node> {
         let log = fs::OpenOptions::new()
             .create(true)
             .append(true)
             .open(queue.work.join("node.log"))?;
-        let mut command = queue.command(["worker:start", "--count", "2", "--concurrency", "2"]);
+        let mut command = queue.command(["worker:start"].iter().chain(arguments));
         for (name, value) in environment {
             command.env(name, value);
         }
@@ -84,6 +90,7 @@ impl Node {
             .context("cannot start a node")?;
         Ok(Node {
             child,
+            arguments,
             environment: environment.to_vec(),
             may_end: false,
         })
@@ -96,13 +103,23 @@ impl Node {
             let refused = disk_may_be_full && status.code() == Some(UNSERVED);
             ensure!(self.may_end || refused, "a node ended by itself: {status}");
             ensure!(!matches!(status.code(), Some(70 | 101)), "a node broke: {status}");
-            *self = Node::start(queue, &self.environment)?;
+            *self = Node::start(queue, self.arguments, &self.environment)?;
         }
         Ok(())
     }
 
     fn pid(&self) -> i32 {
         self.child.id().cast_signed()
+    }
+
+    /// Suspends its dispatcher for that time and does not wait: commands would, if it holds the lock of a file.
+    pub fn stall(&self, length: Duration) {
+        let pid = self.pid();
+        send(pid, Signal::SIGSTOP);
+        std::thread::spawn(move || {
+            sleep(length);
+            send(pid, Signal::SIGCONT);
+        });
     }
 
     /// Kills it and everything it has started, and waits.

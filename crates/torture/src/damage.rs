@@ -242,7 +242,7 @@ fn look_at(
     if missing > 0 {
         ensure!(
             log && missing <= IN_LOG,
-            "{missing} jobs are gone and nobody noticed"
+            "{missing} jobs are gone without a report"
         );
         sum.cut_logs += 1;
     }

@@ -10,6 +10,7 @@
 mod chaos;
 mod containers;
 mod damage;
+mod flow;
 mod log;
 mod net;
 mod power;
@@ -21,10 +22,11 @@ mod rig;
 mod scene;
 mod sim;
 mod storage;
+mod strace;
 mod syscalls;
 mod verdict;
 
-use clap::Subcommand;
+use clap::{Subcommand, ValueEnum as _};
 use queuectl_devkit::{Binaries, Profile, heading};
 
 use rig::Rig;
@@ -87,6 +89,9 @@ pub enum Campaign {
         /// How often
         #[arg(long, value_name = "N", default_value_t = 1000)]
         partitions: u32,
+        /// How often while the machines run jobs of limited keys
+        #[arg(long, value_name = "N", default_value_t = 100)]
+        limited: u32,
         /// Machines, each cut off by itself
         #[arg(long, value_name = "N", default_value_t = 8, value_parser = clap::value_parser!(u32).range(2..=100))]
         machines: u32,
@@ -96,6 +101,32 @@ pub enum Campaign {
         /// Repeat the choices of an earlier run
         #[arg(long, value_name = "N", default_value_t = 1)]
         seed: u64,
+    },
+    /// Kill, suspend and set the clocks of nodes under limits, schedules, graphs and other flow control
+    Flow {
+        /// Only these campaigns [default: all]
+        #[arg(long, value_name = "NAME", value_delimiter = ',')]
+        only: Vec<flow::Part>,
+        /// On these databases
+        #[arg(
+            long,
+            value_name = "NAME",
+            value_delimiter = ',',
+            default_value = "sqlite,postgres"
+        )]
+        database: Vec<flow::stage::Database>,
+        /// Jobs of each campaign, or what it counts instead: ticks, starts, keys [default: its own number]
+        #[arg(long, value_name = "N")]
+        jobs: Option<u32>,
+        /// Faults of each campaign [default: its own number]
+        #[arg(long, value_name = "N")]
+        kills: Option<u32>,
+        /// Repeat the choices of an earlier run
+        #[arg(long, value_name = "N")]
+        seed: Option<u64>,
+        /// Use the release build, and leave out the controls that want a development build
+        #[arg(long)]
+        release: bool,
     },
     /// Simulate nodes, clients and faults over the real store, by the million steps
     Sim(sim::Options),
@@ -145,12 +176,44 @@ pub fn run(campaign: &Campaign) -> anyhow::Result<()> {
             };
             procs::run(&rig(release, &["shell", "docker"])?, &plan)
         }
+        Campaign::Flow {
+            only,
+            database,
+            jobs,
+            kills,
+            seed,
+            release,
+        } => {
+            let rig = rig(release, &["shell"])?;
+            let seed = chosen(seed);
+            let parts = match only.as_slice() {
+                [] => flow::Part::value_variants(),
+                only => only,
+            };
+            database.iter().try_for_each(|database| {
+                let (database, jobs, kills) = (*database, *jobs, *kills);
+                let plan = flow::Plan {
+                    database,
+                    jobs,
+                    kills,
+                    seed,
+                };
+                flow::run(&rig, &plan, parts)
+            })
+        }
         Campaign::Net {
             partitions,
+            limited,
             machines,
             jobs,
             seed,
-        } => net::run(*partitions, *machines, *jobs, *seed),
+        } => net::run(&net::Plan {
+            jobs: *jobs,
+            partitions: *partitions,
+            limited: *limited,
+            machines: *machines,
+            seed: *seed,
+        }),
         Campaign::Sim(options) => sim::run(options),
     }
 }

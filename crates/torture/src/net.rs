@@ -10,13 +10,27 @@ use anyhow::{Context, bail, ensure};
 use queuectl_devkit::{BIN_DIR, Binaries, Profile, cargo, heading};
 
 const EXACTLY_ONCE: &str = "postgres::net::three_machines_run_every_job_exactly_once";
-const STORM: &str = "postgres::storm::machines_that_are_cut_off_at_random_lose_and_double_nothing";
+const PLAIN: &str = "postgres::storm::machines_that_are_cut_off_at_random_lose_and_double_nothing";
+const LIMITED: &str = "postgres::storm::machines_that_are_cut_off_at_random_exceed_no_limit";
 
 /// Names the file with the names of skipped tests.
 const SKIPS: &str = "QUEUECTL_TEST_SKIPS";
 
+/// How much of what; nothing of what is zero.
+pub struct Plan {
+    /// Jobs that three machines run before, exactly once each.
+    pub jobs: u32,
+    /// How often machines are cut off.
+    pub partitions: u32,
+    /// The same while they run jobs of limited keys.
+    pub limited: u32,
+    pub machines: u32,
+    pub seed: u64,
+}
+
 /// Runs it; an error if a promise was broken.
-pub fn run(partitions: u32, machines: u32, jobs: u32, seed: u64) -> anyhow::Result<()> {
+pub fn run(plan: &Plan) -> anyhow::Result<()> {
+    let (machines, seed) = (plan.machines, plan.seed);
     heading("Building");
     let built = Binaries::build(Profile::Dev, &["shell"])?;
     let scratch = tempfile::tempdir().context("cannot make a temporary folder")?;
@@ -38,27 +52,30 @@ pub fn run(partitions: u32, machines: u32, jobs: u32, seed: u64) -> anyhow::Resu
             Err(_) => Ok(()),
         }
     };
-    heading(&format!("{jobs} jobs on three machines, exactly once each"));
-    test(EXACTLY_ONCE, &[("JOBS", jobs.into())])?;
-    heading("The control: machines that cannot stop their jobs");
-    test(
-        STORM,
-        &[
-            ("PARTITIONS", 12),
-            ("MACHINES", 4),
-            ("SEED", seed),
-            ("CONTROL", 1),
-        ],
-    )?;
-    heading(&format!(
-        "{partitions} partitions of {machines} machines, seed {seed}"
-    ));
-    test(
-        STORM,
-        &[
-            ("PARTITIONS", partitions.into()),
-            ("MACHINES", machines.into()),
-            ("SEED", seed),
-        ],
-    )
+    if plan.jobs > 0 {
+        heading(&format!(
+            "{} jobs on three machines, exactly once each",
+            plan.jobs
+        ));
+        test(EXACTLY_ONCE, &[("JOBS", plan.jobs.into())])?;
+    }
+    for (storm, partitions, jobs) in [
+        (PLAIN, plan.partitions, "jobs"),
+        (LIMITED, plan.limited, "jobs of limited keys"),
+    ] {
+        if partitions == 0 {
+            continue;
+        }
+        heading(&format!(
+            "The control: machines that cannot stop their {jobs}, seed {seed}"
+        ));
+        let much = [("PARTITIONS", 12), ("MACHINES", 4), ("SEED", seed)];
+        test(storm, &[&much[..], &[("CONTROL", 1)]].concat())?;
+        heading(&format!(
+            "{partitions} partitions of {machines} machines with {jobs}, seed {seed}"
+        ));
+        let much = [("PARTITIONS", partitions.into()), ("MACHINES", machines.into())];
+        test(storm, &[&much[..], &[("SEED", seed)]].concat())?;
+    }
+    Ok(())
 }

@@ -6,9 +6,10 @@
 use fastrand::Rng;
 use queuectl_devkit::Binaries;
 
+use super::flow::{self, Part, stage::Database};
 use super::rig::Rig;
 use super::scene::World;
-use super::{damage, power, procs, syscalls};
+use super::{damage, power, procs, strace, syscalls};
 
 fn skipped(test: &str, reason: &str) {
     queuectl_testkit::skipped(&format!("torture::quick::{test}"), reason);
@@ -48,7 +49,7 @@ fn some_faults_of_processes() {
 
 #[test]
 fn some_faults_of_system_calls() {
-    if let Some(reason) = syscalls::impossible() {
+    if let Some(reason) = strace::impossible() {
         return skipped("some_faults_of_system_calls", &reason);
     }
     let plan = syscalls::Plan {
@@ -89,4 +90,53 @@ fn some_damage() {
         assert_eq!(damaged.files, 12, "{damaged:?}");
         Ok(())
     });
+}
+
+/// Few jobs and faults, and a control.
+fn flow_control(part: Part, jobs: u32, kills: u32) {
+    let plan = flow::Plan {
+        database: Database::Sqlite,
+        jobs: Some(jobs),
+        kills: Some(kills),
+        seed: 1,
+    };
+    with_rig(|rig| flow::run(rig, &plan, &[part]));
+}
+
+#[test]
+fn some_limits() {
+    flow_control(Part::Limits, 300, 5);
+}
+
+#[test]
+fn some_ticks() {
+    flow_control(Part::Ticks, 400, 4);
+}
+
+#[test]
+fn a_small_graph() {
+    flow_control(Part::Graph, 200, 4);
+}
+
+#[test]
+fn some_starts_of_a_rate() {
+    flow_control(Part::Rates, 60, 3);
+}
+
+#[test]
+fn some_unique_keys() {
+    flow_control(Part::Unique, 100, 3);
+}
+
+#[test]
+fn some_faults_of_an_outcome() {
+    if let Some(reason) = strace::cannot_attach() {
+        return skipped("some_faults_of_an_outcome", &reason);
+    }
+    flow_control(Part::Atomic, 20, 0);
+}
+
+#[test]
+fn some_groups() {
+    flow_control(Part::Groups, 400, 3);
 }

@@ -24,6 +24,8 @@ use super::verdict::{self, Fate};
 
 /// Jobs that are kept unfinished.
 const STREAM: u64 = 16;
+/// How much each node runs at a time.
+const SLOTS: &[&str] = &["--count", "2", "--concurrency", "2"];
 /// Interval between two counts.
 const FEED: Duration = Duration::from_millis(100);
 
@@ -81,7 +83,25 @@ pub fn fatal_plugin(rig: &Rig) -> anyhow::Result<Option<PathBuf>> {
     Ok(Some(folder))
 }
 
-fn faketime() -> Option<PathBuf> {
+/// What makes processes take the clock to be off by what a file says, see [`set_clock`].
+pub fn fake_clock(library: &Path, file: &Path) -> Vec<(&'static str, String)> {
+    vec![
+        ("LD_PRELOAD", library.display().to_string()),
+        ("FAKETIME_TIMESTAMP_FILE", file.display().to_string()),
+        ("FAKETIME_NO_CACHE", "1".to_owned()),
+        ("FAKETIME_DONT_FAKE_MONOTONIC", "1".to_owned()),
+    ]
+}
+
+/// Sets the clock of those who read the file, in one step, so that no reader sees half of it.
+pub fn set_clock(file: &Path, seconds: i64) -> anyhow::Result<()> {
+    let new = file.with_extension("new");
+    fs::write(&new, format!("{seconds:+}\n"))?;
+    Ok(fs::rename(new, file)?)
+}
+
+/// The library that fakes clocks, if it is installed.
+pub fn faketime() -> Option<PathBuf> {
     let places = [
         "/usr/lib/x86_64-linux-gnu",
         "/usr/lib/aarch64-linux-gnu",
@@ -146,13 +166,8 @@ impl Scene {
             && let Some(library) = faketime()
         {
             let file = queue.work.join("clock");
-            fs::write(&file, "+0\n")?;
-            clock = vec![
-                ("LD_PRELOAD", library.display().to_string()),
-                ("FAKETIME_TIMESTAMP_FILE", file.display().to_string()),
-                ("FAKETIME_NO_CACHE", "1".to_owned()),
-                ("FAKETIME_DONT_FAKE_MONOTONIC", "1".to_owned()),
-            ];
+            set_clock(&file, 0)?;
+            clock = fake_clock(&library, &file);
         }
         let engine = match world {
             // Whether containers outlive their engine depends on the engine; both kinds are met.
@@ -175,7 +190,7 @@ impl Scene {
         };
         scene.queue.plugins = plugin.map(Path::to_owned);
         for environment in [&clock[..], &[]] {
-            scene.nodes.push(Node::start(&scene.queue, environment)?);
+            scene.nodes.push(Node::start(&scene.queue, SLOTS, environment)?);
         }
         Ok(scene)
     }
@@ -291,10 +306,7 @@ impl Scene {
         let kind = match (self.world, self.mount.clone()) {
             (World::Clock, _) => {
                 let seconds = rng.i64(-400_000..400_000);
-                // In one step, so that no reader sees half of it.
-                let (new, file) = (self.queue.work.join("clock.new"), self.queue.work.join("clock"));
-                fs::write(&new, format!("{seconds:+}\n"))?;
-                fs::rename(new, file)?;
+                set_clock(&self.queue.work.join("clock"), seconds)?;
                 "JumpClock"
             }
             (World::Disk, Some(mount)) if rng.u8(..4) > 0 => {

@@ -24,7 +24,8 @@ pub struct Options {
     /// On PostgreSQL instead of SQLite
     #[arg(long)]
     postgres: bool,
-    /// Switch a guard off and see it found: fencing, lease, sweep, attempts or commit
+    /// Switch a guard off and see it found: fencing, lease, sweep, attempts, commit, limits, slots, ticks, dependencies, order,
+    /// keys, successors, pauses or ledger
     #[arg(long, value_name = "GUARD")]
     without: Option<String>,
     /// Only the plan of the first seed

@@ -5,7 +5,7 @@ use fastrand::Rng;
 
 use super::rig::Rig;
 use super::syscalls::Plan;
-use super::{damage, power, syscalls};
+use super::{damage, power, strace, syscalls};
 use queuectl_devkit::heading;
 
 /// Budgets of the controls: by then they must have found something.
@@ -24,7 +24,7 @@ pub fn run(rig: &Rig, plan: Plan, only: &[String]) -> anyhow::Result<()> {
     println!("seed {}", plan.seed);
     if wanted("syscalls") {
         heading("a fault at every n-th system call");
-        match syscalls::impossible() {
+        match strace::impossible() {
             Some(reason) => rig.skip("syscalls", &reason),
             None => {
                 let faults = syscalls::inject(rig, &plan, &mut Rng::with_seed(plan.seed))?;

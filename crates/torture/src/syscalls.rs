@@ -5,13 +5,13 @@
 //! whole, and what is left must run to its end. A command that failed says why, with the status for it.
 
 use std::fs;
-use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
-use std::process::{Command, Output};
+use std::process::Output;
 
 use anyhow::{Context, bail, ensure};
 
-use super::rig::{Queue, Rig, complaint, finish, succeeded};
+use super::rig::{Queue, Rig, complaint, succeeded};
+use super::strace::{Injection, under_strace};
 
 /// How much of everything.
 pub struct Plan {
@@ -138,16 +138,6 @@ pub struct Faults {
     pub shrugged_off: u32,
 }
 
-/// Why this cannot be tried here, if it cannot.
-pub fn impossible() -> Option<String> {
-    let tried = Command::new("strace").args(["-o", "/dev/null", "true"]).output();
-    match tried {
-        Ok(output) if output.status.success() => None,
-        Ok(output) => Some(format!("strace does not work: {}", complaint(&output))),
-        Err(error) => Some(format!("there is no strace: {error}")),
-    }
-}
-
 /// Tries all operations, or only the chosen ones, with all faults, at every `step`-th call from a random one of the first
 /// on.
 pub fn inject(rig: &Rig, plan: &Plan, rng: &mut fastrand::Rng) -> anyhow::Result<Faults> {
@@ -214,7 +204,12 @@ fn once(
     if operation.makes {
         fs::remove_file(&queue.db)?;
     }
-    let (output, fired) = under_strace(&queue, operation, fault, call, n)?;
+    let injection = Injection {
+        call,
+        fault: fault.inject(),
+        n,
+    };
+    let (output, fired) = under_strace(&queue, operation.arguments, injection)?;
     if !fired {
         return Ok(false);
     }
@@ -232,39 +227,6 @@ fn copy(from: &Path, to: &Path) -> anyhow::Result<()> {
         }
     }
     Ok(())
-}
-
-/// Only the thread that uses the queue is traced, which is the first one; worker processes are not.
-fn under_strace(
-    queue: &Queue,
-    operation: &Operation,
-    fault: Fault,
-    call: &str,
-    n: u32,
-) -> anyhow::Result<(Output, bool)> {
-    let trace = queue.work.join("trace");
-    let plain = queue.command(operation.arguments);
-    let mut traced = Command::new("strace");
-    traced
-        .arg("-o")
-        .arg(&trace)
-        .args(["-e", &format!("trace={call}")])
-        .args(["-e", &format!("inject={call}:{}:when={n}", fault.inject())])
-        .arg(plain.get_program())
-        .args(plain.get_args())
-        .current_dir(&queue.work)
-        .stdin(std::process::Stdio::null());
-    for (name, value) in plain.get_envs() {
-        match value {
-            Some(value) => traced.env(name, value),
-            None => traced.env_remove(name),
-        };
-    }
-    let output = finish(traced)?;
-    let text = fs::read_to_string(&trace)?;
-    let fired =
-        text.contains("INJECTED") || output.status.signal() == Some(9) || text.contains("killed by SIGKILL");
-    Ok((output, fired))
 }
 
 fn judge(

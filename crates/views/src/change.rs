@@ -23,12 +23,30 @@ pub struct ChangedView<'a> {
     pub result: &'a str,
 }
 
-/// How many dead jobs will run again.
+/// How many jobs were given up at once.
+#[derive(Debug, Serialize)]
+pub struct CancelledView {
+    /// Jobs that are cancelled.
+    pub jobs: u64,
+    /// Jobs that run and are being stopped.
+    pub stopping: u64,
+}
+
+/// Which jobs would be changed.
+#[derive(Debug, Serialize)]
+pub struct WouldView {
+    /// Their number.
+    pub jobs: u64,
+    /// The ids of the first of them.
+    pub first: Vec<String>,
+}
+
+/// How many jobs will run again.
 #[derive(Debug, Serialize)]
 pub struct RetriedView {
     /// Their number.
     pub jobs: u64,
-    /// Jobs that stay dead because other jobs have their unique keys.
+    /// Jobs that stay as they are because other jobs have their unique keys.
     pub skipped: u64,
 }
 

@@ -24,6 +24,8 @@ pub struct CheckView {
     pub miscounted: u64,
     /// Jobs that hold a key of a limit, or wait for one, otherwise than their state says.
     pub misplaced: u64,
+    /// Groups whose callback is missing or early, and jobs that their groups take for others than they are.
+    pub misgrouped: u64,
     /// The file's pages.
     pub pages: u64,
     /// Pages free for reuse.

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use queuectl_core::explain::Code;
 use queuectl_core::json::JsonObject;
 use queuectl_core::{
-    BlockedBy, Command, ExecutorName, Job, JobId, LimitKey, NodeId, Origin, QueueName, Settings, State,
-    Timestamp, UniqueKey, UnmetParent,
+    Attempt, BlockedBy, Command, ExecutorName, GroupName, HookOn, Job, JobId, LimitKey, NodeId, Origin,
+    QueueName, Settings, State, Timestamp, UniqueKey, UnmetParent,
 };
 use serde::Serialize;
 
@@ -45,6 +45,22 @@ pub struct JobView {
     pub executor: ExecutorName,
     /// The limits that it counts for, with their keys.
     pub limit: Vec<LimitKey>,
+    /// The groups that it is a member of.
+    pub groups: Vec<GroupName>,
+    /// What runs when it is completed: a command line, or a program with its arguments.
+    pub on_success: Option<Command>,
+    /// What runs after each attempt that failed.
+    pub on_failure: Option<Command>,
+    /// What runs when it is dead.
+    pub on_death: Option<Command>,
+    /// The queue that these go to; null for its own.
+    pub hook_queue: Option<QueueName>,
+    /// The job whose command enqueued it.
+    pub enqueued_by: Option<JobId>,
+    /// What it is a hook for, if it is one.
+    pub hook: Option<HookOn>,
+    /// The job that it is a hook of.
+    pub hook_of: Option<JobId>,
     /// Environment variables set for it. Null for a value that is hidden.
     pub env: BTreeMap<String, Option<String>>,
     /// The folder it runs in.
@@ -99,6 +115,7 @@ impl JobView {
         let default_timeout = settings
             .job_timeout
             .and_then(|time| u64::try_from(time.as_millis()).ok());
+        let by = job.enqueued_by;
         JobView {
             id: job.public_id(),
             number: job.id,
@@ -115,6 +132,14 @@ impl JobView {
             timeout_ms: job.timeout_ms.or(default_timeout),
             executor: job.executor,
             limit: job.limit,
+            groups: job.groups,
+            on_success: job.hooks.on_success,
+            on_failure: job.hooks.on_failure,
+            on_death: job.hooks.on_death,
+            hook_queue: job.hooks.to_queue,
+            enqueued_by: by.filter(|by| by.hook.is_none()).map(|by| by.job),
+            hook: by.and_then(|by| by.hook),
+            hook_of: by.filter(|by| by.hook.is_some()).map(|by| by.job),
             env: shown.env,
             cwd: job.payload.cwd,
             stdin: shown.stdin,
@@ -133,6 +158,38 @@ impl JobView {
             error: error.filter(|_| job.state != State::Completed),
             unreadable: job.unreadable,
             reason: None,
+        }
+    }
+}
+
+/// A job with what some columns of a list show besides it.
+#[derive(Debug, Clone, Serialize)]
+pub struct ListedView {
+    /// The job.
+    #[serde(flatten)]
+    pub job: JobView,
+    /// The exit status of its newest ended attempt, if that ended by exiting.
+    pub exit_code: Option<i32>,
+    /// How long its newest attempt took, in ms; while it runs, how long so far.
+    pub duration_ms: Option<u64>,
+    /// How long it waited from when it was enqueued until its newest attempt started, in ms; before the first, how long so far.
+    pub waited_ms: Option<u64>,
+}
+
+impl ListedView {
+    /// Returns the view at that moment, of a job and its newest ended attempt, if that was looked up.
+    pub fn new(job: JobView, last: Option<&Attempt>, now: Timestamp) -> ListedView {
+        let ms = |from: Timestamp, to: Timestamp| u64::try_from(to.since(from).as_millis()).ok();
+        let so_far = job
+            .started_at
+            .filter(|_| job.state == State::Processing)
+            .and_then(|started| ms(started, now));
+        let waited_until = job.started_at.or(job.finished_at).unwrap_or(now);
+        ListedView {
+            exit_code: last.and_then(|attempt| attempt.outcome.exit_code),
+            duration_ms: so_far.or_else(|| last.and_then(|last| ms(last.started_at, last.finished_at))),
+            waited_ms: ms(job.created_at, waited_until),
+            job,
         }
     }
 }
@@ -170,6 +227,17 @@ pub struct RelativeView {
     pub met: Option<bool>,
 }
 
+/// A job that is a hook of another.
+#[derive(Debug, Clone, Copy, Serialize)]
+pub struct HookJobView {
+    /// Its number.
+    pub number: JobId,
+    /// What it is a hook for.
+    pub on: Option<HookOn>,
+    /// Its state.
+    pub state: Option<State>,
+}
+
 /// A job with its ended attempts.
 #[derive(Debug, Serialize)]
 pub struct JobDetailView {
@@ -188,6 +256,8 @@ pub struct JobDetailView {
     pub parents: Vec<RelativeView>,
     /// The jobs that wait for it, or waited.
     pub dependants: Vec<RelativeView>,
+    /// The jobs that ran its hooks, oldest first; the newest 100.
+    pub hooks: Vec<HookJobView>,
     /// Its ended attempts, oldest first.
     pub attempt_history: Vec<AttemptView>,
     /// What happened to it, oldest first, as far as that was recorded.
@@ -203,18 +273,6 @@ pub struct SourcesView {
     pub backoff_base: Origin,
     /// Of its `timeout_ms`.
     pub timeout_ms: Origin,
-}
-
-/// A dead job with its last attempt.
-#[derive(Debug, Serialize)]
-pub struct DeadLetterView {
-    /// The job.
-    #[serde(flatten)]
-    pub job: JobView,
-    /// The last line that it printed.
-    pub last_line: Option<String>,
-    /// Its newest ended attempt.
-    pub last_attempt: Option<AttemptView>,
 }
 
 #[cfg(test)]
@@ -249,6 +307,9 @@ mod tests {
             waits: queuectl_core::Waits::NONE,
             gates: queuectl_core::Gates::NONE,
             unmet: None,
+            groups: Vec::new(),
+            hooks: queuectl_core::JobHooks::default(),
+            enqueued_by: None,
             payload: Payload {
                 command: Some(Command::Argv(vec!["echo".into(), "a b".into()])),
                 ..Payload::default()
@@ -267,7 +328,8 @@ mod tests {
             concat!(
                 r#"{"id":"7","number":7,"command":"echo 'a b'","argv":["echo","a b"],"queue":"default","#,
                 r#""state":"failed","blocked_by":null,"unmet_by":null,"priority":0,"attempts":1,"max_retries":4,"backoff_base":2.0,"#,
-                r#""timeout_ms":604800000,"executor":"shell","limit":[],"env":{},"cwd":null,"stdin":null,"payload":null,"hidden":[],"#,
+                r#""timeout_ms":604800000,"executor":"shell","limit":[],"groups":[],"on_success":null,"on_failure":null,"on_death":null,"hook_queue":null,"enqueued_by":null,"hook":null,"hook_of":null,"#,
+                r#""env":{},"cwd":null,"stdin":null,"payload":null,"hidden":[],"#,
                 r#""unique":null,"unique_for_ms":null,"#,
                 r#""run_at":"2023-11-14T22:13:20.000Z","node":null,"cancel_requested":false,"#,
                 r#""created_at":"1970-01-01T00:00:00.000Z","updated_at":"1970-01-01T00:00:00.000Z","#,

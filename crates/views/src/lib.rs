@@ -7,33 +7,49 @@
 mod attempt;
 mod change;
 mod database;
+mod dead;
+mod doctor;
 mod event;
 mod explain;
+mod graph;
+mod group;
+mod hook;
 mod job;
 mod limit;
 mod node;
 mod pause;
 mod plugin;
 mod queue;
+mod queue_limit;
 mod schedule;
 mod setting;
+mod stats;
 mod status;
 
 pub use attempt::{AttemptView, LogView};
-pub use change::{AskedView, ChangedView, CountView, EnqueuedView, RetriedView, StartedView};
+pub use change::{
+    AskedView, CancelledView, ChangedView, CountView, EnqueuedView, RetriedView, StartedView, WouldView,
+};
 pub use database::{
     BackupView, CheckView, CompactView, CopyView, InitView, MigrateView, MigrationView, PathView,
 };
+pub use dead::{CauseView, DeadLetterView};
+pub use doctor::{DoctorView, FindingView, Verdict};
 pub use event::EventView;
-pub use explain::{ExplainView, ReasonView};
-pub use job::{DeadLetterView, JobDetailView, JobView, RelativeView, SourcesView, UnmetView};
-pub use limit::{LimitDetailView, LimitJobView, LimitKeyView, LimitView};
+pub use explain::{ExplainGroupView, ExplainView, ReasonView};
+pub use graph::{GraphEdgeView, GraphJobView, GraphView};
+pub use group::{GroupCancelledView, GroupDetailView, GroupRetriedView, GroupView, MemberView};
+pub use hook::HookView;
+pub use job::{HookJobView, JobDetailView, JobView, ListedView, RelativeView, SourcesView, UnmetView};
+pub use limit::{LimitDetailView, LimitJobView, LimitKeyView, LimitResumedView, LimitView};
 pub use node::{NodeState, NodeView};
 pub use pause::PauseView;
 pub use plugin::{InstalledView, PluginCaseView, PluginCheckView, PluginInfoView, PluginRunView, PluginView};
 pub use queue::{QueueChangedView, QueueSettingView, QueueSettingsView, QueueView};
+pub use queue_limit::QueueLimitView;
 pub use schedule::{
     ImportedView, NextTickView, ScheduleChangedView, ScheduleDetailView, ScheduleView, TickJobView, TickView,
 };
 pub use setting::SettingView;
-pub use status::{StateCounts, StatusView};
+pub use stats::{StatsOfView, StatsView, TimesView};
+pub use status::{ProblemView, StateCounts, StatusView};

@@ -16,6 +16,10 @@ pub struct LimitView {
     pub rate: Option<String>,
     /// Starts that may come at once; null without a rate.
     pub burst: Option<u32>,
+    /// The exit status that makes a key wait.
+    pub busy_status: Option<i32>,
+    /// How long a key waits then, in ms.
+    pub busy_wait_ms: Option<u64>,
     /// Jobs that run and count for it.
     pub jobs_running: u64,
     /// Jobs that wait for it.
@@ -39,6 +43,8 @@ pub struct LimitKeyView {
     pub jobs_waiting: u64,
     /// When the rate allows the next start, if jobs wait for that.
     pub next_at: Option<Timestamp>,
+    /// Until when an attempt found it busy; null if none did, or that is past.
+    pub busy_until: Option<Timestamp>,
 }
 
 /// A job that holds a key or waits for one.
@@ -68,4 +74,13 @@ pub struct LimitDetailView {
     pub by_key: Vec<LimitKeyView>,
     /// The first jobs that run and that wait; at most 20 of each.
     pub jobs: Vec<LimitJobView>,
+}
+
+/// What became of a limit that was resumed.
+#[derive(Debug, Clone, Serialize)]
+pub struct LimitResumedView {
+    /// The limit, with the key if only that was resumed.
+    pub limit: String,
+    /// Keys that were put off until then.
+    pub keys: u64,
 }

@@ -59,6 +59,8 @@ pub struct PluginRunView<'a> {
     pub output_bytes: u64,
     /// The shortest wait before another attempt, if the executor asked for one.
     pub retry_after_ms: Option<u128>,
+    /// Whether the executor says that what the job needs is busy for that long.
+    pub busy: bool,
     /// Whether the executor says that another attempt cannot succeed.
     #[serde(rename = "final")]
     pub is_final: bool,

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use queuectl_core::{NodeId, Origin, Timestamp};
 use serde::Serialize;
 
-use crate::{PauseView, StateCounts};
+use crate::{PauseView, QueueLimitView, StateCounts};
 
 /// A queue.
 #[derive(Debug, Serialize)]
@@ -14,6 +14,8 @@ pub struct QueueView {
     pub queue: String,
     /// Its pause, if it is paused.
     pub paused: Option<PauseView>,
+    /// Its limit, if it has one.
+    pub limit: Option<QueueLimitView>,
     /// Its jobs by state.
     pub jobs: StateCounts,
     /// Since when its oldest pending job could run, but for a pause.
@@ -45,6 +47,8 @@ impl QueueSettingView {
 pub struct QueueSettingsView {
     /// The queue.
     pub queue: String,
+    /// Its limit, if it has one.
+    pub limit: Option<QueueLimitView>,
     /// Its settings, by name.
     pub settings: BTreeMap<&'static str, QueueSettingView>,
 }

@@ -89,6 +89,8 @@ pub struct ScheduleDetailView {
     /// The schedule.
     #[serde(flatten)]
     pub schedule: ScheduleView,
+    /// How many ticks of the last 24 hours were skipped because a run had not ended.
+    pub overlapped: u64,
     /// Its newest ticks, newest first.
     pub ticks: Vec<TickView>,
 }

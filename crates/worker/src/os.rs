@@ -25,6 +25,11 @@ mod unix {
     use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
     use signal_hook::iterator::Signals;
 
+    /// The number of a signal on this system, by its name.
+    pub fn signal_number(name: &str) -> Option<i32> {
+        name.parse::<Signal>().ok().map(|signal| signal as i32)
+    }
+
     /// This program, to be started again. On Linux it is the very file that runs, even if another version was installed
     /// over it meanwhile: a node and its worker processes are always of one version.
     pub fn own_program() -> io::Result<Command> {

@@ -30,6 +30,8 @@ pub enum ToWorker {
     Stop(RunKey, StopReason),
     /// Kill a job.
     Kill(RunKey, StopReason),
+    /// Send a job that runs a signal, by its number on this system.
+    Signal(RunKey, i32),
     /// Give back those of these jobs that have not started.
     Recall(Vec<RunKey>),
     /// What executors are told of the user's settings from now on.

@@ -48,6 +48,14 @@ pub fn retry_after(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
     Some(date.duration_since(now).unwrap_or_default())
 }
 
+/// Whether a server that says when to come back is only busy: "too many requests" and "service unavailable".
+pub fn is_busy(status: StatusCode) -> bool {
+    matches!(
+        status,
+        StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE
+    )
+}
+
 /// `HTTP 503 Service Unavailable`.
 pub fn status_text(status: StatusCode) -> String {
     format!(

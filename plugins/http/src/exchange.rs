@@ -13,7 +13,7 @@ use hyper::body::Incoming;
 use queuectl_plugin_api::{Outcome, Run, RunHandle};
 use tokio::time::{Instant as Deadline, timeout_at};
 
-use crate::answer::{Search, retry_after, status_text};
+use crate::answer::{Search, is_busy, retry_after, status_text};
 use crate::connect::Client;
 use crate::failure;
 use crate::hop::{Hop, IDEMPOTENCY_KEY};
@@ -104,6 +104,9 @@ impl Exchange {
             self.judge(head.status, wait, &body)
         });
         judged.map_err(|failure| match wait {
+            Some(wait) if is_busy(head.status) && !self.expects(head.status.as_u16()) => {
+                failure.as_busy(wait)
+            }
             Some(wait) => failure.with_retry_after(wait),
             None => failure,
         })

@@ -34,6 +34,10 @@ const ARROWS: &[(&str, &[&str])] = &[
     ),
     ("crates/views", &["crates/core"]),
     (
+        "crates/frontend",
+        &["crates/core", "crates/storage", "crates/dlq", "crates/views"],
+    ),
+    (
         "crates/conformance",
         &[
             "crates/core",
@@ -43,9 +47,22 @@ const ARROWS: &[(&str, &[&str])] = &[
         ],
     ),
     (
+        "crates/top",
+        &[
+            "crates/core",
+            "crates/scheduler",
+            "crates/storage",
+            "crates/dlq",
+            "crates/views",
+            "crates/frontend",
+        ],
+    ),
+    (
         "crates/cli",
         &[
             "crates/conformance",
+            "crates/frontend",
+            "crates/top",
             "crates/views",
             "crates/worker",
             "crates/dlq",
@@ -68,6 +85,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "crates/scheduler",
             "crates/executor",
             "crates/worker",
+            "crates/frontend",
             "crates/cli",
         ],
     ),

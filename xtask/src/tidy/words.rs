@@ -1,7 +1,7 @@
-//! Rules for the words of comments in Rust: phrases that read as translated.
+//! Rules for the words of comments in Rust and of documents: phrases that read as translated.
 //!
-//! Looks at comments alone: messages are read by people and texts of tests may say anything. What to write in their place is
-//! up to the author: name the process, the user or the number.
+//! Code is not looked at: texts of tests may say anything, and messages are for people to read. What to write in their
+//! place is up to the author: name the process, the user or the number.
 
 use super::Violation;
 use super::files::SourceFile;
@@ -19,26 +19,20 @@ const PHRASES: &[&str] = &[
     "round again",
 ];
 
-/// Files that have such phrases yet.
-const NOT_YET: &[&str] = &[
-    "crates/cli/src/commands/enqueue/",
-    "crates/core/src/job/",
-    "crates/storage/src/ops/",
-    "crates/storage/src/postgres/",
-    "crates/storage/src/sqlite/",
-    "crates/storage/src/types/",
-    "xtask/src/tidy/words.rs",
-];
-
 /// Checks one file.
 pub fn check(file: &SourceFile) -> Vec<Violation> {
-    if !file.path.ends_with(".rs") || NOT_YET.iter().any(|path| file.path.starts_with(path)) {
-        return Vec::new();
-    }
-    let lines = file.text.lines().zip(1..);
-    let found = lines.filter_map(|(line, number)| {
-        let phrase = phrase(comment(line)?)?;
-        let advice = format!("a comment says '{phrase}'; name who or how many, in plain English");
+    let mut is_code = false;
+    let prose = move |line| {
+        if file.path.ends_with(".rs") {
+            return comment(line);
+        }
+        is_code ^= line.trim_start().starts_with("```");
+        (file.path.ends_with(".md") && !is_code).then_some(line)
+    };
+    let lines = file.text.lines().map(prose).zip(1..);
+    let found = lines.filter_map(|(prose, number)| {
+        let phrase = phrase(prose?)?;
+        let advice = format!("the text says '{phrase}'; name who or how many, in plain English");
         Some(Violation::new(format!("{}:{number}", file.path), advice))
     });
     found.collect()
@@ -77,10 +71,10 @@ mod tests {
     }
 
     #[test]
-    fn phrases_are_found_in_comments_alone() {
+    fn phrases_are_found_in_comments_and_not_in_code() {
         assert_eq!(
             found("a.rs", "//! Fine.\n    /// Waits so\n    // Nobody's.\n"),
-            ["a.rs:3: a comment says 'nobody'; name who or how many, in plain English"]
+            ["a.rs:3: the text says 'nobody'; name who or how many, in plain English"]
         );
         for bad in [
             "// So long",
@@ -98,6 +92,15 @@ mod tests {
         ] {
             assert_eq!(found("a.rs", good), [""; 0], "{good}");
         }
-        assert_eq!(found("a.md", "// nobody"), [""; 0]);
+    }
+
+    #[test]
+    fn phrases_are_found_in_documents_outside_code() {
+        let text = "Fine.\n```sh\necho nobody\n```\nIt is nobody.\n`nobody`\n";
+        assert_eq!(
+            found("a.md", text),
+            ["a.md:5: the text says 'nobody'; name who or how many, in plain English"]
+        );
+        assert_eq!(found("a.sql", "-- nobody"), [""; 0]);
     }
 }

@@ -2,7 +2,6 @@
 
 use std::io::{self, Stdout};
 
-use queuectl_core::JobRef;
 use queuectl_storage::StoreError;
 use queuectl_views::{ChangedView, CountView};
 
@@ -13,10 +12,10 @@ use crate::output::{diagnostics, warn_unprinted};
 
 /// Acts on each job and prints the result. The exit status is that of the first job that refused. An error of the store
 /// itself ends the loop.
-pub fn for_each_job(
-    jobs: &[JobRef],
+pub fn for_each_job<T: ToString>(
+    jobs: &[T],
     context: &Context,
-    mut act: impl FnMut(&JobRef) -> Result<&'static str, StoreError>,
+    mut act: impl FnMut(&T) -> Result<&'static str, StoreError>,
 ) -> anyhow::Result<Exit> {
     for_each(jobs, context, |job, records| {
         let result = act(job)?;
@@ -29,10 +28,10 @@ pub fn for_each_job(
 }
 
 /// The same for actions that print their result themselves.
-pub fn for_each(
-    jobs: &[JobRef],
+pub fn for_each<T>(
+    jobs: &[T],
     context: &Context,
-    mut act: impl FnMut(&JobRef, &mut Records<Stdout>) -> anyhow::Result<()>,
+    mut act: impl FnMut(&T, &mut Records<Stdout>) -> anyhow::Result<()>,
 ) -> anyhow::Result<Exit> {
     let mut exit = Exit::OK;
     let mut records = context.output.records(io::stdout());
@@ -60,6 +59,8 @@ fn is_about_job(error: &anyhow::Error) -> bool {
                 | StoreError::Refused { .. }
                 | StoreError::KeyHeld { .. }
                 | StoreError::LeftAlone { .. }
+                | StoreError::NotEdited { .. }
+                | StoreError::NoProcesses { .. }
         )
     );
     refused || error.is::<Ended>()

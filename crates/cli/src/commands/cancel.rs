@@ -2,10 +2,10 @@
 
 use anyhow::Result;
 use clap::Args;
-use queuectl_core::{JobRef, State};
-use queuectl_storage::{Cancelled, Store};
+use queuectl_core::{JobId, JobRef, State};
+use queuectl_storage::{JobFilter, MassChange, Store, StoreError};
 
-use super::batch::for_each_job;
+use super::select::{Acted, ChangeArgs};
 use super::wait::Waiter;
 use crate::context::Context;
 use crate::exit::Exit;
@@ -15,10 +15,9 @@ use crate::registry::Run;
 /// Cancel jobs; running ones are stopped
 #[derive(Debug, Args)]
 pub struct CancelArgs {
-    /// The jobs' ids or numbers
-    #[arg(value_name = "JOB", required = true)]
-    jobs: Vec<JobRef>,
-    /// Wait until running jobs have stopped
+    #[command(flatten)]
+    change: ChangeArgs,
+    /// Wait until running jobs have stopped; the exit status is 1 if one of them ended on its own before
     #[arg(long)]
     wait: bool,
 }
@@ -26,29 +25,92 @@ pub struct CancelArgs {
 impl Run for CancelArgs {
     fn run(self, context: &Context) -> Result<Exit> {
         let mut store = context.open()?;
-        let mut stopping = Vec::new();
-        let exit = for_each_job(&self.jobs, context, |job| {
-            let now = store.now()?;
-            Ok(match store.cancel(job, now)? {
-                Cancelled::Now => "cancelled",
-                Cancelled::Requested => {
-                    stopping.push(job.clone());
-                    "is being stopped"
-                }
-            })
-        })?;
+        let (exit, acted) = self.change.act(&mut store, MassChange::Cancel, context)?;
         if !self.wait {
             return Ok(exit);
         }
-        let mut all_cancelled = true;
-        for job in &stopping {
-            all_cancelled &= wait_until_stopped(&mut store, job)?;
-        }
+        let all_cancelled = match acted {
+            Acted::Named(named) => {
+                let mut all_cancelled = true;
+                for (job, done) in &named {
+                    if done.state == State::Processing {
+                        all_cancelled &= wait_until_stopped(&mut store, job)?;
+                    }
+                }
+                all_cancelled
+            }
+            Acted::Many(many) if many.done.requested > 0 => {
+                let asked = wait_until_all_stopped(&mut store, many.filter)?;
+                all_cancelled(&mut store, &asked)?
+            }
+            Acted::Many(_) | Acted::DryRun => true,
+        };
         Ok(if exit == Exit::OK && !all_cancelled {
             Exit::NEGATIVE
         } else {
             exit
         })
+    }
+}
+
+/// Jobs whose numbers are read at a time.
+const PAGE: u32 = 100;
+
+/// Waits until none of the jobs runs any more that were asked to stop, and returns those that still ran. Others may start in their
+/// place.
+fn wait_until_all_stopped(store: &mut Store, filter: JobFilter) -> Result<Vec<JobId>> {
+    let running = JobFilter {
+        states: vec![State::Processing],
+        change: None,
+        ..filter
+    };
+    let mut waiter = Waiter::new(None);
+    let mut asked = None;
+    loop {
+        let marker = waiter.ask(store, Store::change_marker)?;
+        let most = if asked.is_none() { usize::MAX } else { 1 };
+        let stopping = waiter.ask(store, |store| those_that_stop(store, &running, most))?;
+        let first = stopping.first().copied();
+        let asked = asked.get_or_insert(stopping);
+        let Some(first) = first else {
+            return Ok(std::mem::take(asked));
+        };
+        let job = match waiter.ask(store, |store| store.job(&JobRef::Number(first))) {
+            Err(StoreError::NoSuchJob(_)) => continue,
+            job => job?,
+        };
+        waiter.wait_for_change(store, marker, &job)?;
+    }
+}
+
+/// Returns whether none of the jobs ended on its own, and says how many did.
+fn all_cancelled(store: &mut Store, asked: &[JobId]) -> Result<bool> {
+    let states = Waiter::new(None).ask(store, |store| store.states(asked))?;
+    let ended = |state: &&State| matches!(state, State::Completed | State::Dead);
+    match states.values().filter(ended).count() {
+        0 => return Ok(true),
+        1 => diagnostics::note("1 job ended before it could be stopped"),
+        jobs => diagnostics::note(&format!("{jobs} jobs ended before they could be stopped")),
+    }
+    Ok(false)
+}
+
+/// Returns running jobs that were asked to stop, at most that many.
+fn those_that_stop(store: &mut Store, running: &JobFilter, most: usize) -> Result<Vec<JobId>, StoreError> {
+    let (mut found, mut after) = (Vec::new(), None);
+    loop {
+        let page = store.select(running, after, PAGE)?;
+        for id in page.jobs {
+            match store.job(&JobRef::Number(id)) {
+                Ok(job) if job.state == State::Processing && job.cancel_requested => found.push(id),
+                Ok(_) | Err(StoreError::NoSuchJob(_)) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        after = page.next;
+        if after.is_none() || found.len() >= most {
+            return Ok(found);
+        }
     }
 }
 

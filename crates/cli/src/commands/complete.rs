@@ -78,7 +78,7 @@ mod tests {
         fn look(&self, source: Source, _: &str, db: Option<&str>) -> Vec<Suggestion> {
             let names: &[&str] = match source {
                 Source::Listed(names) => return names.iter().map(|name| plain(name)).collect(),
-                Source::Store(Suggest::Jobs(_)) => &["7", "backup"],
+                Source::Store(Suggest::Jobs(_)) | Source::Selector(_) => &["7", "backup"],
                 Source::Store(Suggest::Queues) if db == Some("other") => &["elsewhere"],
                 Source::Store(Suggest::Queues) => &["default", "mail"],
                 Source::Settings => &["job_timeout"],

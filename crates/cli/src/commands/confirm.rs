@@ -1,4 +1,4 @@
-//! Asks before jobs are removed for good.
+//! Asks before many jobs are changed, or removed for good.
 
 use std::io::{self, BufRead, IsTerminal};
 use std::time::Duration;
@@ -19,17 +19,28 @@ pub fn meant(states: &str, queue: Option<&QueueName>, age: Option<Duration>) -> 
     format!("the {states} jobs of {queue}{age}")
 }
 
-/// Asks the user, and fails unless the answer is yes or if there is no terminal.
+/// Whether there is somebody to ask.
+pub fn can_ask() -> bool {
+    io::stdin().is_terminal()
+}
+
+/// Asks whether to remove jobs, as [`confirm_change`].
 pub fn confirm(what: &str, context: &Context) -> Result<()> {
-    if !io::stdin().is_terminal() {
+    confirm_change("remove", "removed", what, context)
+}
+
+/// Asks the user, and fails unless the answer is yes or if there is no terminal.
+pub fn confirm_change(verb: &str, done: &str, what: &str, context: &Context) -> Result<()> {
+    let location = &context.location;
+    let for_good = if verb == "remove" { " for good" } else { "" };
+    if !can_ask() {
         return Err(Usage::new(format!(
-            "this removes {what} in {} for good and needs --yes without a terminal; nothing was removed",
-            context.location
+            "this would {verb} {what} in {location}{for_good} and needs --yes without a terminal; nothing was {done}"
         ))
         .hint("repeat it with --yes if that is what you want")
         .into());
     }
-    diagnostics::ask(&format!("remove {what} in {} for good? [y/N] ", context.location));
+    diagnostics::ask(&format!("{verb} {what} in {location}{for_good}? [y/N] "));
     let mut answer = String::new();
     io::stdin()
         .lock()
@@ -37,6 +48,6 @@ pub fn confirm(what: &str, context: &Context) -> Result<()> {
         .context("cannot read standard input")?;
     match answer.trim() {
         "y" | "Y" | "yes" => Ok(()),
-        _ => Err(Usage::new("nothing was removed").into()),
+        _ => Err(Usage::new(format!("nothing was {done}")).into()),
     }
 }

@@ -1,13 +1,12 @@
 //! `enqueue`: storing one job, or many from a file.
 
 mod bulk;
-mod graph;
 mod ignored;
 pub mod options;
 mod schema;
 pub mod submit;
 pub mod typed;
-mod validate;
+pub mod validate;
 pub mod words;
 
 use anyhow::Result;

@@ -1,20 +1,23 @@
 //! `events`: prints what happened to jobs and queues, also while it happens.
 
 use std::io;
+use std::time::{Duration, Instant};
 
 use anyhow::Result;
 use clap::Args;
-use jiff::ZonedDateTime;
 use queuectl_core::limits::LIST_ROWS;
-use queuectl_core::{JobId, JobRef, Timestamp, parse_duration, parse_time};
-use queuectl_storage::{EventPlace, LedgerEvent, Store};
+use queuectl_core::{JobId, JobRef};
+use queuectl_frontend::load;
+use queuectl_storage::{EventPlace, Store};
 use queuectl_views::EventView;
 
 use super::list::TABLE_ROWS;
 use super::wait::Waiter;
 use crate::context::Context;
 use crate::exit::Exit;
+use crate::moment::{Moment, moment};
 use crate::number::whole;
+use crate::output::diagnostics;
 use crate::output::table::Column;
 use crate::output::time::local;
 use crate::registry::Run;
@@ -23,7 +26,7 @@ use crate::registry::Run;
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Events are recorded while the setting event_retention is not 0, its default: `queuectl config:set event_retention 7d`. They \
-are written by the transactions that they tell of, so none is missing and none is there too many; docs/flow.md lists them. \
+are written by the transactions that they describe, so none is missing or recorded twice; docs/flow.md lists them. \
 With --follow, --json prints one document a line.
 
 Examples:
@@ -49,9 +52,7 @@ pub struct EventsArgs {
 #[derive(Debug, Clone, Copy)]
 enum Since {
     Event(i64),
-    /// That long ago, in ms.
-    Ago(i64),
-    Time(Timestamp),
+    At(Moment),
 }
 
 fn since(text: &str) -> Result<Since, String> {
@@ -60,18 +61,7 @@ fn since(text: &str) -> Result<Since, String> {
     {
         return Ok(Since::Event(id));
     }
-    if let Ok(ago) = parse_duration(text) {
-        return Ok(Since::Ago(i64::try_from(ago.as_millis()).unwrap_or(i64::MAX)));
-    }
-    let now = ZonedDateTime::now();
-    let time = parse_time(text, &now)?;
-    // A time of day is one of today, or of yesterday if it is still to come.
-    let is_time_of_day = text.len() <= 8 && time.0 > now.timestamp().as_millisecond();
-    let day = 24 * 60 * 60 * 1000;
-    Ok(Since::Time(match is_time_of_day {
-        true => Timestamp(time.0 - day),
-        false => time,
-    }))
+    moment(text).map(Since::At)
 }
 
 pub const COLUMNS: [Column; 6] = [
@@ -114,7 +104,7 @@ impl Run for EventsArgs {
             (place, any) = (last.place, true);
             left -= u32::try_from(page.len()).unwrap_or(left);
             for event in page {
-                let view = view(event);
+                let view = load::event(event);
                 list.item(&view, || row(&view).into())?;
             }
         }
@@ -129,11 +119,10 @@ impl Run for EventsArgs {
 fn place(store: &mut Store, since: Since) -> Result<EventPlace> {
     Ok(match since {
         Since::Event(id) => store.event_place(id)?,
-        Since::Ago(ms) => {
+        Since::At(moment) => {
             let now = store.now()?;
-            store.event_place_at(Timestamp(now.0.saturating_sub(ms)))?
+            store.event_place_at(moment.at(now))?
         }
-        Since::Time(time) => store.event_place_at(time)?,
     })
 }
 
@@ -146,18 +135,26 @@ fn say_if_off(store: &mut Store, context: &Context) -> Result<()> {
     Ok(())
 }
 
+/// How long nothing comes before it is looked whether events are held up.
+const HELD_UP: Duration = Duration::from_secs(5);
+
 /// Prints events as they come, until the process is ended.
 fn follow(store: &mut Store, job: Option<JobId>, mut place: EventPlace, context: &Context) -> Result<Exit> {
     say_if_off(store, context)?;
     let mut waiter = Waiter::new(None);
     let mut records = context.output.records(io::stdout());
+    // Since when nothing came, until it was said why.
+    let mut quiet = Some(Instant::now());
     loop {
         let marker = waiter.ask(store, Store::change_marker)?;
         let page = waiter.ask(store, |store| store.events_after(job, place, PAGE))?;
         let is_full = page.len() >= PAGE as usize;
+        if !page.is_empty() {
+            quiet = Some(Instant::now());
+        }
         for event in page {
             place = event.place;
-            let view = view(event);
+            let view = load::event(event);
             records.item(&view, &line(&view))?;
         }
         records.flush()?;
@@ -166,25 +163,16 @@ fn follow(store: &mut Store, job: Option<JobId>, mut place: EventPlace, context:
         }
         while waiter.ask(store, Store::change_marker)? == marker {
             waiter.pause();
+            if quiet.is_some_and(|since| since.elapsed() >= HELD_UP)
+                && waiter.ask(store, Store::events_are_held_up)?
+            {
+                quiet = None;
+                diagnostics::note(
+                    "newer events wait for a long transaction on the server to end; \
+                     pg_stat_activity shows the oldest by xact_start",
+                );
+            }
         }
-    }
-}
-
-/// Returns the view of an event.
-pub fn view(event: LedgerEvent) -> EventView {
-    let number = event.job.map(|job| job.to_string());
-    EventView {
-        event: event.id,
-        at: event.at,
-        kind: event.kind,
-        id: event.name.or(number),
-        number: event.job,
-        node: event.node,
-        fence: event.fence,
-        run_at: event.due_at,
-        outcome: event.outcome,
-        error: event.message,
-        detail: event.detail.and_then(|detail| serde_json::from_str(&detail).ok()),
     }
 }
 
@@ -222,18 +210,7 @@ mod tests {
     #[test]
     fn a_beginning_is_an_event_or_a_time() {
         assert!(matches!(since("12"), Ok(Since::Event(12))));
-        assert!(matches!(since("2h"), Ok(Since::Ago(7_200_000))));
-        assert!(matches!(
-            since("2026-12-24T18:00:00Z"),
-            Ok(Since::Time(Timestamp(1_798_135_200_000)))
-        ));
-        let now = ZonedDateTime::now().timestamp().as_millisecond();
-        for text in ["00:01", "23:59"] {
-            assert!(
-                matches!(since(text), Ok(Since::Time(time)) if time.0 <= now),
-                "{text}"
-            );
-        }
+        assert!(matches!(since("2h"), Ok(Since::At(Moment::Ago(7_200_000)))));
         assert!(since("soon").is_err());
     }
 }

@@ -124,8 +124,10 @@ fn about(command: &Command) -> String {
     command.get_about().map(ToString::to_string).unwrap_or_default()
 }
 
-fn synopsis(page: &mut Roff, mut command: Command) {
+fn synopsis(page: &mut Roff, command: Command) {
     page.section("Synopsis");
+    // An option of the command may exclude a global one.
+    let mut command = Global::augment_args(command);
     let usage = command.render_usage().to_string();
     page.text(usage.trim_start_matches("Usage:").trim());
 }

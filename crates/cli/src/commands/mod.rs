@@ -11,17 +11,25 @@ mod config;
 mod confirm;
 mod db;
 mod dlq;
+mod doctor;
+mod doing;
+mod edit;
 mod enqueue;
 mod events;
 mod explain;
+mod group;
 mod help;
 mod hold;
+mod hook;
 mod init;
+mod kill;
 mod limit;
 mod list;
 mod logs;
 mod manual;
+mod move_jobs;
 mod plugin;
+mod priority;
 mod purge;
 mod queue;
 mod release;
@@ -29,8 +37,11 @@ mod rerun;
 mod retry;
 mod run;
 mod schedule;
+mod select;
 mod show;
+mod stats;
 mod status;
+mod top;
 mod version;
 mod wait;
 mod worker;
@@ -52,12 +63,18 @@ pub static COMMANDS: &[Entry] = &[
     command::<logs::LogsArgs>("logs").aliases(&["log"]).harmless(),
     command::<events::EventsArgs>("events").harmless(),
     command::<status::StatusArgs>("status").harmless(),
+    command::<top::TopArgs>("top").harmless(),
+    command::<stats::StatsArgs>("stats").harmless(),
     command::<wait::WaitArgs>("wait").harmless(),
     command::<cancel::CancelArgs>("cancel"),
+    command::<kill::KillArgs>("kill"),
     command::<retry::RetryArgs>("retry"),
     command::<rerun::RerunArgs>("rerun"),
     command::<hold::HoldArgs>("hold"),
     command::<release::ReleaseArgs>("release"),
+    command::<edit::EditArgs>("edit"),
+    command::<priority::PriorityArgs>("priority"),
+    command::<move_jobs::MoveArgs>("move").aliases(&["mv"]),
     command::<purge::PurgeArgs>("purge"),
     command::<queue::list::ListArgs>("queue:list").harmless(),
     command::<queue::show::ShowArgs>("queue:show").harmless(),
@@ -73,13 +90,28 @@ pub static COMMANDS: &[Entry] = &[
         .harmless(),
     command::<worker::run::RunArgs>("worker:run").hidden().node(),
     command::<dlq::list::ListArgs>("dlq:list").harmless(),
+    command::<dlq::causes::CausesArgs>("dlq:causes").harmless(),
     command::<dlq::show::ShowArgs>("dlq:show").harmless(),
     command::<dlq::retry::RetryArgs>("dlq:retry"),
     command::<dlq::purge::PurgeArgs>("dlq:purge"),
+    command::<group::create::CreateArgs>("group:create").harmless(),
+    command::<group::close::CloseArgs>("group:close"),
+    command::<group::list::ListArgs>("group:list").harmless(),
+    command::<group::show::ShowArgs>("group:show").harmless(),
+    command::<group::graph::GraphArgs>("group:graph").harmless(),
+    command::<group::wait::WaitArgs>("group:wait").harmless(),
+    command::<group::cancel::CancelArgs>("group:cancel"),
+    command::<group::retry::RetryArgs>("group:retry"),
+    command::<group::remove::RemoveArgs>("group:remove"),
     command::<limit::set::SetArgs>("limit:set").harmless(),
     command::<limit::list::ListArgs>("limit:list").harmless(),
     command::<limit::show::ShowArgs>("limit:show").harmless(),
+    command::<limit::resume::ResumeArgs>("limit:resume").harmless(),
     command::<limit::remove::RemoveArgs>("limit:remove"),
+    command::<hook::add::AddArgs>("hook:add").harmless(),
+    command::<hook::list::ListArgs>("hook:list").harmless(),
+    command::<hook::show::ShowArgs>("hook:show").harmless(),
+    command::<hook::remove::RemoveArgs>("hook:remove"),
     command::<schedule::add::AddArgs>("schedule:add").harmless(),
     command::<schedule::list::ListArgs>("schedule:list").harmless(),
     command::<schedule::show::ShowArgs>("schedule:show").harmless(),
@@ -104,6 +136,7 @@ pub static COMMANDS: &[Entry] = &[
     command::<db::migrate::MigrateArgs>("db:migrate"),
     command::<db::path::PathArgs>("db:path").harmless(),
     command::<db::compact::CompactArgs>("db:compact"),
+    command::<doctor::DoctorArgs>("doctor").harmless(),
     command::<plugin::list::ListArgs>("plugin:list").harmless(),
     command::<plugin::info::InfoArgs>("plugin:info").harmless(),
     command::<plugin::run::RunArgs>("plugin:run"),

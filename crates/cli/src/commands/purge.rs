@@ -4,11 +4,13 @@ use std::time::Duration;
 
 use anyhow::Result;
 use clap::Args;
+use queuectl_core::selector::{Filter, Word};
 use queuectl_core::{QueueName, State, Timestamp, parse_duration};
-use queuectl_storage::PurgeFilter;
+use queuectl_storage::{MassChange, PurgeFilter, Store};
 
 use super::batch::count;
 use super::confirm::{confirm, meant};
+use super::select::{act, narrow, selector};
 use crate::context::Context;
 use crate::exit::Exit;
 use crate::registry::Run;
@@ -16,10 +18,14 @@ use crate::registry::Run;
 /// Remove ended jobs for good, with their attempts and output
 #[derive(Debug, Args)]
 #[command(after_help = "\
-Asks first; without a terminal it needs --yes. Never removes jobs that have not ended. Nodes remove completed and \
-cancelled jobs after the time in the setting `retention`; use this to remove them sooner. The file does not shrink, \
-but new jobs reuse its space; see db:compact.")]
+Asks first, unless all jobs are named by ids, numbers or last; without a terminal it then needs --yes. Never removes \
+jobs that have not ended. Nodes remove completed and cancelled jobs after the time in the setting `retention`; use this \
+to remove them sooner. The file does not shrink, but new jobs reuse its space; see db:compact.")]
 pub struct PurgeArgs {
+    /// The jobs: ids or numbers, 12-20, last, last~2, @GROUP; or filters such as queue=mail error~timeout older=30d,
+    /// which narrow them (`queuectl help selectors`)
+    #[arg(value_name = "JOB")]
+    jobs: Vec<Word>,
     /// Jobs in this state: completed, cancelled or dead; may be repeated [default: completed and cancelled]
     #[arg(long = "state", value_name = "STATE", value_parser = final_state)]
     states: Vec<State>,
@@ -52,21 +58,25 @@ fn final_state(text: &str) -> Result<State, String> {
 impl Run for PurgeArgs {
     fn run(self, context: &Context) -> Result<Exit> {
         let mut store = context.open()?;
+        if !self.jobs.is_empty() {
+            return self.purge_selected(&mut store, context);
+        }
         let mut states = self.states.clone();
         if states.is_empty() {
             states = vec![State::Completed, State::Cancelled];
         }
         states.sort_unstable();
         states.dedup();
+        let age = self.older_than.unwrap_or_default();
+        let age = i64::try_from(age.as_millis()).unwrap_or(i64::MAX);
+        // The filter is exclusive, and a job that ended in this millisecond has ended. Those that end after the
+        // question are not meant.
+        let before = Timestamp(store.now()?.0.saturating_sub(age).saturating_add(1));
         if !self.dry_run && !self.yes {
             let names: Vec<&str> = states.iter().map(|state| state.name()).collect();
             let what = meant(&names.join(" and "), self.queue.as_ref(), self.older_than);
             confirm(&what, context)?;
         }
-        let age = self.older_than.unwrap_or_default();
-        let age = i64::try_from(age.as_millis()).unwrap_or(i64::MAX);
-        // The filter is exclusive, and a job that ended in this millisecond has ended.
-        let before = Timestamp(store.now()?.0.saturating_sub(age).saturating_add(1));
         let mut jobs = 0;
         for state in states {
             let filter = PurgeFilter {
@@ -83,5 +93,29 @@ impl Run for PurgeArgs {
         }
         let what = if self.dry_run { "would be purged" } else { "purged" };
         Ok(count(jobs, what, context))
+    }
+}
+
+impl PurgeArgs {
+    /// Removes jobs of a selector, which options narrow, too. Dead jobs only if their state is asked for, or if they are named.
+    fn purge_selected(self, store: &mut Store, context: &Context) -> Result<Exit> {
+        let mut selector = selector(&self.jobs)?;
+        let is_state = |filter: &Filter| matches!(filter, Filter::State(_));
+        if !self.states.is_empty() {
+            narrow(&mut selector, Some(Filter::State(self.states)))?;
+        } else if !selector.is_by_name() && !selector.filters().iter().any(is_state) {
+            let states = vec![State::Completed, State::Cancelled];
+            narrow(&mut selector, Some(Filter::State(states)))?;
+        }
+        narrow(&mut selector, self.queue.map(|queue| Filter::Queue(vec![queue])))?;
+        narrow(&mut selector, self.older_than.map(Filter::Older))?;
+        let (exit, _) = act(
+            store,
+            &selector,
+            MassChange::Purge.into(),
+            (self.dry_run, self.yes),
+            context,
+        )?;
+        Ok(exit)
     }
 }

@@ -17,7 +17,7 @@ use super::enqueue::options::JobOptions;
 use super::enqueue::submit::{asked, checked, public_id, remark, store_one};
 use super::enqueue::typed;
 use super::enqueue::words::Asked;
-use super::logs::{From, follow};
+use super::logs::{From, Shown, follow};
 use super::wait::{Waiter, wait_for};
 use crate::context::Context;
 use crate::exit::{Exit, Usage, in_words};
@@ -114,7 +114,7 @@ const ONE: &str = "`run` takes one job";
 fn watch(store: &mut Store, number: JobId, context: &Context) -> Result<Exit> {
     let job = JobRef::Number(number);
     let mut waiter = Waiter::new(None).looking_after(PATIENCE);
-    follow(store, &job, From::First, &mut waiter, context)?;
+    follow(store, &job, From::First, &mut waiter, &Shown::default(), context)?;
     let found = waiter.ask(store, |store| store.job(&job))?;
     say_end(store, &waiter, &found)?;
     wait_for(store, &[job], None)

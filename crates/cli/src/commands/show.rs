@@ -3,30 +3,45 @@
 use std::time::Duration;
 
 use anyhow::Result;
-use clap::Args;
-use queuectl_core::{Attempt, HIDDEN, Job, JobId, JobRef, Origin, Settings, State, Timestamp, show_short};
-use queuectl_storage::{Relative, Store, StoreError};
-use queuectl_views::{AttemptView, EventView, JobDetailView, JobView, RelativeView};
+use clap::{Args, ValueEnum};
+use queuectl_core::selector::OneJob;
+use queuectl_core::{
+    Attempt, Command, HIDDEN, HookOn, Job, JobId, Origin, Settings, State, Timestamp, show_short,
+};
+use queuectl_storage::{HookJob, Relative, Store, StoreError};
+use queuectl_views::{AttemptView, EventView, HookJobView, JobDetailView, JobView, RelativeView};
 
 use super::events;
 use super::list::Looked;
 use crate::context::Context;
 use crate::exit::Exit;
-use crate::load;
-use crate::output::pause;
 use crate::output::table::Column;
 use crate::output::time::local;
+use crate::output::{graph, pause};
 use crate::registry::Run;
+use queuectl_frontend::{graph as trees, load};
 
 /// Show one job with its attempts
 #[derive(Debug, Args)]
 pub struct ShowArgs {
-    /// The job's id or number
+    /// The job's id or number, or last, last~2
     #[arg(value_name = "JOB")]
-    job: JobRef,
+    job: OneJob,
     /// Also show what may be secret: environment, standard input, and payload members whose names suggest a secret
     #[arg(long)]
     secrets: bool,
+    /// Show instead which jobs it waits for and which wait for it, directly or through others: as a tree, or for Graphviz
+    #[arg(long, value_name = "FORMAT", num_args = 0..=1, default_missing_value = "tree")]
+    graph: Option<GraphFormat>,
+}
+
+/// How a graph looks to people.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum GraphFormat {
+    // Lines of text.
+    Tree,
+    // The language of Graphviz.
+    Dot,
 }
 
 const ATTEMPTS: [Column; 9] = [
@@ -55,10 +70,28 @@ const DEPENDANTS: [Column; 4] = [
     Column::whole("MET"),
 ];
 
+const HOOKS: [Column; 3] = [
+    Column::whole("HOOK JOB"),
+    Column::whole("ON"),
+    Column::whole("STATE"),
+];
+
 impl Run for ShowArgs {
     fn run(self, context: &Context) -> Result<Exit> {
         let mut store = context.open()?;
-        let job = store.job(&self.job)?;
+        let job = {
+            let job = store.picked(self.job.pick())?;
+            store.job(&job)?
+        };
+        if let Some(format) = self.graph {
+            let view = load::graph(&mut store, &[job.id])?;
+            let lines = match format {
+                GraphFormat::Tree => trees::tree(&view, job.id),
+                GraphFormat::Dot => trees::dot(&view),
+            };
+            graph::print(&view, &lines, &context.output)?;
+            return Ok(Exit::OK);
+        }
         let attempts = store.attempts_without_output(job.id)?;
         print(&mut store, job, &attempts, self.secrets, context)?;
         Ok(Exit::OK)
@@ -97,6 +130,7 @@ pub fn print(
     };
     let parents: Vec<RelativeView> = store.parents(job.id)?.into_iter().map(relative).collect();
     let dependants: Vec<RelativeView> = store.dependants(job.id)?.into_iter().map(relative).collect();
+    let hooks = store.hooks_of(job.id)?.into_iter().map(hook_job).collect();
     let now = store.now()?;
     let reason = Looked::default().first(store, &job, now);
     let mut shown = JobView::new(job, error, &settings, secrets);
@@ -110,6 +144,7 @@ pub fn print(
         sources,
         parents,
         dependants,
+        hooks,
         attempt_history: attempts.iter().map(AttemptView::from).collect(),
     };
     // A role that may not read pauses goes without.
@@ -134,6 +169,10 @@ pub fn print(
             page.text("")?;
             page.table(&DEPENDANTS, view.dependants.iter().map(relative_row))?;
         }
+        if !view.hooks.is_empty() {
+            page.text("")?;
+            page.table(&HOOKS, view.hooks.iter().map(hook_row))?;
+        }
         if !attempts.is_empty() {
             page.text("")?;
             page.table(&ATTEMPTS, attempts.iter().map(row))?;
@@ -145,6 +184,23 @@ pub fn print(
         page.table(&TIMELINE, view.events.iter().map(moment))
     })?;
     Ok(())
+}
+
+/// Returns the view of a job that is a hook of another.
+fn hook_job(found: HookJob) -> HookJobView {
+    HookJobView {
+        number: found.id,
+        on: found.on,
+        state: found.state,
+    }
+}
+
+fn hook_row(view: &HookJobView) -> Vec<String> {
+    vec![
+        view.number.to_string(),
+        view.on.map_or("-", HookOn::name).to_owned(),
+        view.state.map_or("-", State::name).to_owned(),
+    ]
 }
 
 /// Returns the view of a job that another waits for, or that waits for another.
@@ -181,7 +237,7 @@ const TIMELINE: [Column; 4] = [
 fn timeline(store: &mut Store, job: JobId) -> Result<Vec<EventView>, StoreError> {
     let place = store.newest_events_from(Some(job), EVENTS)?;
     let found = store.events_after(Some(job), place, EVENTS)?;
-    Ok(found.into_iter().map(events::view).collect())
+    Ok(found.into_iter().map(load::event).collect())
 }
 
 fn moment(event: &EventView) -> Vec<String> {
@@ -235,6 +291,8 @@ fn fields(
         Some(ms) => format!("{key} (for {} at least)", show_short(Duration::from_millis(ms))),
         None => key.to_string(),
     });
+    let hook_of = view.hook_of.zip(view.hook);
+    let hook_of = hook_of.map(|(job, on)| format!("job {job}, for its {on}"));
     let mut all = vec![
         ("job", Some(id)),
         ("state", Some(view.state.to_string())),
@@ -268,6 +326,23 @@ fn fields(
         ("timeout", from(timeout, sources.timeout_ms)),
         ("executor", Some(view.executor.to_string())),
         ("unique key", unique),
+        (
+            "group",
+            Some(
+                view.groups
+                    .iter()
+                    .map(ToString::to_string)
+                    .collect::<Vec<_>>()
+                    .join(", "),
+            )
+            .filter(|groups| !groups.is_empty()),
+        ),
+        ("on success", view.on_success.as_ref().map(Command::display)),
+        ("on failure", view.on_failure.as_ref().map(Command::display)),
+        ("on death", view.on_death.as_ref().map(Command::display)),
+        ("hook queue", view.hook_queue.as_ref().map(ToString::to_string)),
+        ("hook of", hook_of),
+        ("enqueued by", view.enqueued_by.map(|job| format!("job {job}"))),
         ("folder", view.cwd.clone()),
         ("payload", payload),
         ("run at", time(view.run_at)),

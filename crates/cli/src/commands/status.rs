@@ -1,70 +1,51 @@
-//! `status`: counts jobs by state, and shows the nodes and the size of the queue.
+//! `status`: says whether the queue is healthy, counts jobs by state, and shows the nodes and the size of the queue.
 
-use std::collections::BTreeMap;
 use std::io;
 
 use anyhow::Result;
 use clap::Args;
 use queuectl_core::{QueueName, State, Timestamp, show_rough};
-use queuectl_views::{NodeState, NodeView, StateCounts, StatusView};
+use queuectl_views::{StateCounts, StatusView};
 
 use super::worker::list::{NODES, node_row};
 use crate::context::Context;
 use crate::exit::Exit;
-use crate::load;
 use crate::output::page::Page;
 use crate::output::pause;
 use crate::output::table::Column;
 use crate::output::time::relative;
 use crate::registry::Run;
+use queuectl_frontend::status;
 
-/// Count jobs by queue and state, and show the nodes
+/// Say whether the queue is healthy, count jobs by queue and state, and show the nodes
 #[derive(Debug, Args)]
+#[command(after_help = "\
+A problem is what keeps jobs from running that could run: no node serves their queue, it is paused without an end or may run \
+no jobs, the first of them has waited for more than 10 m, or for a limit that no job holds; a schedule is more than 1 m late; a \
+node died and its jobs are not rescued. Each comes with the command that helps; docs/json.md has their codes. With --queue, \
+only problems of that queue and of nodes count.")]
 pub struct StatusArgs {
     /// Only jobs of this queue
     #[arg(long, value_name = "NAME")]
     queue: Option<QueueName>,
+    /// End with status 1 if there are problems
+    #[arg(long)]
+    check: bool,
 }
 
 impl Run for StatusArgs {
     fn run(self, context: &Context) -> Result<Exit> {
         let mut store = context.open()?;
         let now = store.now()?;
-        let counts = store.counts(self.queue.as_ref())?;
-        let mut view = StatusView {
-            db: context.location.to_string(),
-            bytes: store.bytes()?,
-            folder_bytes: store.folder_bytes(),
-            next_due: store.next_due()?,
-            total: StateCounts::default(),
-            queues: BTreeMap::new(),
-            paused: load::pauses(&mut store, now)?,
-            unserved: Vec::new(),
-            oldest_pending: BTreeMap::new(),
-            nodes: load::nodes(&mut store)?,
-        };
-        for count in counts {
-            view.add(count.queue, count.state, count.jobs);
-        }
-        if let Some(only) = &self.queue {
-            view.paused.retain(|queue, _| queue == only.as_str());
-        }
-        let queues = view.queues.iter().map(|(queue, jobs)| (queue.as_str(), jobs));
-        view.oldest_pending = load::oldest_pending(&mut store, queues)?;
-        view.unserved = unserved(&view);
+        let mut view = status::load(&mut store, self.queue.as_ref(), now)?;
+        view.bytes = store.bytes()?;
+        view.folder_bytes = store.folder_bytes();
         context.output.document(&view, |page| print(&view, now, page))?;
-        Ok(Exit::OK)
+        Ok(match self.check && !view.healthy {
+            true => Exit::NEGATIVE,
+            false => Exit::OK,
+        })
     }
-}
-
-/// Returns the queues whose pending jobs no node is going to take.
-fn unserved(view: &StatusView) -> Vec<String> {
-    let serves = |node: &NodeView, queue: &String| {
-        node.state == NodeState::Running && (node.queues.is_empty() || node.queues.contains(queue))
-    };
-    let pending = view.queues.iter().filter(|(_, jobs)| jobs.of(State::Pending) > 0);
-    let left = pending.filter(|(queue, _)| !view.nodes.iter().any(|node| serves(node, queue)));
-    left.map(|(queue, _)| queue.clone()).collect()
 }
 
 fn column(state: State) -> Column {
@@ -92,6 +73,7 @@ fn print(view: &StatusView, now: Timestamp, page: &mut Page) -> io::Result<()> {
     if let Some(due) = view.next_due {
         page.line(&format!("next job due {}", relative(due, now)))?;
     }
+    health(view, page)?;
     page.text("")?;
     let mut columns = vec![Column::name("QUEUE", 7)];
     columns.extend(State::ALL.map(column));
@@ -106,6 +88,7 @@ fn print(view: &StatusView, now: Timestamp, page: &mut Page) -> io::Result<()> {
         let note = match view.paused.contains_key(name) {
             true => "paused",
             false if is_unserved => "no node",
+            false if view.limited.get(name).is_some_and(|limit| limit.full) => "full",
             false => "",
         };
         row(name, counts, oldest(name), note)
@@ -115,11 +98,51 @@ fn print(view: &StatusView, now: Timestamp, page: &mut Page) -> io::Result<()> {
     for (queue, paused) in &view.paused {
         page.line(&format!("queue {queue}: {}", pause::in_words(paused, now)))?;
     }
+    for group in &view.groups {
+        page.line(&format!(
+            "group {}: {}, {}",
+            group.name,
+            group.in_words(),
+            group.ended()
+        ))?;
+    }
+    if let [first, rest @ ..] = view.overlapping.as_slice() {
+        let others = match rest.len() {
+            0 => String::new(),
+            others => format!(" and {others} more"),
+        };
+        page.line(&format!(
+            "schedule {first}{others}: ticks were skipped in the last 24 h because a run had not ended; \
+             `queuectl schedule:show {first}`"
+        ))?;
+    }
+    if let Some(at) = view.rescued_at {
+        let jobs = match view.rescued_jobs {
+            1 => "1 job".to_owned(),
+            jobs => format!("{jobs} jobs"),
+        };
+        page.line(&format!(
+            "{jobs} rescued from nodes that died in the last 24 h, the last {}",
+            relative(at, now)
+        ))?;
+    }
     page.text("")?;
     if view.nodes.is_empty() {
         return page.line("no node is running; `queuectl worker:start` starts one");
     }
     page.table(&NODES, view.nodes.iter().map(|node| node_row(node, now)))
+}
+
+fn health(view: &StatusView, page: &mut Page) -> io::Result<()> {
+    match view.problems.len() {
+        0 => return page.line("healthy"),
+        1 => page.line("1 problem:")?,
+        several => page.line(&format!("{several} problems:"))?,
+    }
+    for problem in &view.problems {
+        page.line(&format!("- {}: `{}`", problem.text, problem.command))?;
+    }
+    Ok(())
 }
 
 fn row(name: &str, counts: &StateCounts, oldest: String, note: &str) -> Vec<String> {

@@ -9,10 +9,11 @@ use std::thread;
 
 use clap::Arg;
 use queuectl_core::limits::{COMPLETION_TIME, COMPLETIONS};
+use queuectl_core::selector::{KEYS as FILTERS, OneJob, Word};
 use queuectl_core::settings::KEYS;
-use queuectl_core::{JobRef, NodeId, QueueName, ScheduleName, State, parse_duration};
+use queuectl_core::{GroupName, HookName, JobRef, NodeId, QueueName, ScheduleName, State, parse_duration};
 use queuectl_executor::SearchPath;
-use queuectl_storage::{Location, Suggest, Suggestion, suggest};
+use queuectl_storage::{EDITABLE_STATES, Location, MassChange, Suggest, Suggestion, suggest};
 
 use super::Look;
 use crate::context::Context;
@@ -28,6 +29,8 @@ pub enum Source {
     /// The argument's own values.
     Listed(Vec<String>),
     Store(Suggest),
+    /// A word of a selector, with jobs in one of these states.
+    Selector(&'static [State]),
     Settings,
     Executors,
     Commands,
@@ -36,13 +39,6 @@ pub enum Source {
     Programs,
 }
 
-const OPEN: &[State] = &[
-    State::Blocked,
-    State::Pending,
-    State::Scheduled,
-    State::Processing,
-    State::Failed,
-];
 const ENDED: &[State] = &[State::Completed, State::Dead, State::Cancelled];
 
 impl Source {
@@ -59,14 +55,23 @@ impl Source {
             return Source::Listed(listed);
         }
         let kind = arg.get_value_parser().type_id();
-        if kind == TypeId::of::<JobRef>() {
+        if kind == TypeId::of::<JobRef>() || kind == TypeId::of::<OneJob>() {
             return Source::Store(Suggest::Jobs(states(command)));
+        }
+        if kind == TypeId::of::<Word>() {
+            return Source::Selector(states(command));
         }
         if kind == TypeId::of::<QueueName>() {
             return Source::Store(Suggest::Queues);
         }
         if kind == TypeId::of::<ScheduleName>() && command != "schedule:add" {
             return Source::Store(Suggest::Schedules);
+        }
+        if kind == TypeId::of::<GroupName>() && command != "group:create" {
+            return Source::Store(Suggest::Groups);
+        }
+        if kind == TypeId::of::<HookName>() && command != "hook:add" {
+            return Source::Store(Suggest::Hooks);
         }
         if kind == TypeId::of::<NodeId>() {
             return Source::Store(Suggest::Nodes);
@@ -84,6 +89,7 @@ impl Source {
                 Source::Listed(states.iter().map(ToString::to_string).collect())
             }
             ("queue", _) => Source::Store(Suggest::Queues),
+            ("group", _) => Source::Store(Suggest::Groups),
             ("executor", _) | (_, "NAME|FILE" | "FILE|NAME") => Source::Executors,
             ("key", _) => Source::Settings,
             ("words", _) if command == "help" => Source::Commands,
@@ -102,11 +108,13 @@ impl Source {
 /// The states of the jobs that a command acts on.
 fn states(command: &str) -> &'static [State] {
     match command {
-        "cancel" => OPEN,
-        "hold" => &[State::Pending, State::Scheduled, State::Failed],
-        "release" => &[State::Blocked],
+        "cancel" => MassChange::Cancel.states(),
+        "hold" => MassChange::Hold.states(),
+        "release" => MassChange::Release.states(),
+        "kill" => &[State::Processing],
+        "edit" | "priority" | "move" => &EDITABLE_STATES,
         "rerun" => ENDED,
-        "retry" => &[State::Failed, State::Dead, State::Cancelled],
+        "retry" => MassChange::Retry.states(),
         _ if command.starts_with("dlq:") => &[State::Dead],
         _ => &[],
     }
@@ -127,6 +135,7 @@ impl Look for Here<'_> {
         match source {
             Source::Listed(values) => values.iter().map(|value| plain(value)).collect(),
             Source::Store(what) => self.ask(what, begin, db),
+            Source::Selector(states) => self.selector(states, begin, db),
             Source::Settings => KEYS
                 .iter()
                 .map(|key| Suggestion {
@@ -145,6 +154,44 @@ impl Look for Here<'_> {
 }
 
 impl Here<'_> {
+    /// Finds words of a selector: `@` and groups, keys of filters, after a key its values, and jobs.
+    fn selector(&self, states: &'static [State], begin: &str, db: Option<&str>) -> Vec<Suggestion> {
+        let after = |prefix: &str, found: Vec<Suggestion>| -> Vec<Suggestion> {
+            let found = found.into_iter();
+            let with = |found: Suggestion| Suggestion {
+                value: format!("{prefix}{}", found.value),
+                ..found
+            };
+            found.map(with).collect()
+        };
+        if let Some(name) = begin.strip_prefix('@') {
+            return after("@", self.ask(Suggest::Groups, name, db));
+        }
+        if let Some((key, value)) = begin.split_once('=') {
+            // Further values follow a comma.
+            let last = value.rfind(',').map_or(0, |comma| comma + 1);
+            let (before, value) = value.split_at(last);
+            let found = match key {
+                "state" => State::ALL.iter().map(|state| plain(state.name())).collect(),
+                "queue" => self.ask(Suggest::Queues, value, db),
+                "group" => self.ask(Suggest::Groups, value, db),
+                "schedule" => self.ask(Suggest::Schedules, value, db),
+                "executor" => self.look(Source::Executors, value, db),
+                _ => Vec::new(),
+            };
+            return after(&format!("{key}={before}"), found);
+        }
+        let keys = FILTERS.iter().map(|key| Suggestion {
+            value: format!("{}{}", key.name, key.operator),
+            about: format!("jobs {}", key.about),
+        });
+        let mut found: Vec<Suggestion> = keys
+            .filter(|key| !begin.is_empty() && key.value.starts_with(begin))
+            .collect();
+        found.extend(self.ask(Suggest::Jobs(states), begin, db));
+        found
+    }
+
     /// Asks the queue, and gives up when the time is over: the process ends with the thread.
     fn ask(&self, what: Suggest, begin: &str, db: Option<&str>) -> Vec<Suggestion> {
         let location = match db {
@@ -178,5 +225,21 @@ fn locate(word: &str) -> Option<Location> {
     match path {
         Some(path) => Some(Location::Sqlite(path)),
         None => word.parse().ok(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_completes_is_what_the_store_changes() {
+        assert!(
+            states("hold").contains(&State::Blocked),
+            "a job can wait for two things"
+        );
+        assert!(!states("hold").contains(&State::Processing));
+        assert!(states("cancel").contains(&State::Blocked));
+        assert!(!states("release").contains(&State::Pending));
     }
 }

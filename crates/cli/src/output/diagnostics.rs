@@ -6,6 +6,7 @@ use std::io::Write;
 use anstyle::{AnsiColor, Style};
 
 use super::escape::line;
+use super::progress;
 use crate::stderr;
 
 /// Bold red, for errors.
@@ -42,5 +43,5 @@ fn write(text: Arguments<'_>) {
     let mut bytes = anstream::AutoStream::new(Vec::new(), stderr::color());
     let _ = bytes
         .write_fmt(text)
-        .and_then(|()| stderr::write(&bytes.into_inner()));
+        .and_then(|()| progress::above(|| stderr::write(&bytes.into_inner())));
 }

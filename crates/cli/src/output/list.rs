@@ -11,7 +11,15 @@ use super::table::{Cell, Column, Table};
 /// A list. Programs get each item at once, people a table at the end.
 pub enum List {
     Table(Table),
-    Encoded(Box<dyn Encode>, BufWriter<StdoutLock<'static>>),
+    Encoded(Encoded),
+}
+
+/// A list for programs.
+pub struct Encoded {
+    encoder: Box<dyn Encode>,
+    out: BufWriter<StdoutLock<'static>>,
+    /// The fields that are printed, in that order; all if there are none.
+    fields: Vec<&'static str>,
 }
 
 impl List {
@@ -21,7 +29,20 @@ impl List {
         };
         let mut out = BufWriter::new(io::stdout().lock());
         encoder.start(&mut out)?;
-        Ok(List::Encoded(encoder, out))
+        Ok(List::Encoded(Encoded {
+            encoder,
+            out,
+            fields: Vec::new(),
+        }))
+    }
+
+    /// Prints of what follows these fields alone to programs, and says which columns have no room on a terminal.
+    pub fn of(mut self, fields: Vec<&'static str>) -> List {
+        match &mut self {
+            List::Table(table) => table.names_what_is_left_out(),
+            List::Encoded(encoded) => encoded.fields = fields,
+        }
+        self
     }
 
     /// Adds an item: programs get the view, people the cells.
@@ -32,16 +53,32 @@ impl List {
     ) -> io::Result<()> {
         match self {
             List::Table(table) => table.row(cells()),
-            List::Encoded(encoder, out) => encoder.item(&json::to_line(view)?, out)?,
+            List::Encoded(Encoded { encoder, out, fields }) => {
+                let mut line = json::to_line(view)?;
+                if !fields.is_empty() {
+                    line = json::pick(&line, fields)?;
+                }
+                encoder.item(&line, out)?;
+            }
         }
         Ok(())
+    }
+
+    /// Returns the lines of a table for a terminal of that width.
+    pub fn frame(self, width: usize) -> Vec<String> {
+        match self {
+            List::Table(table) => table.frame(width),
+            List::Encoded(_) => Vec::new(),
+        }
     }
 
     /// Ends the list.
     pub fn end(self) -> io::Result<()> {
         match self {
             List::Table(table) => table.print(),
-            List::Encoded(mut encoder, mut out) => {
+            List::Encoded(Encoded {
+                mut encoder, mut out, ..
+            }) => {
                 encoder.end(&mut out)?;
                 out.flush()
             }

@@ -5,21 +5,23 @@
 //! [`format::Encode`] in its own file, registered in [`format`].
 //!
 //! - [`format`]: the formats. [`list`]: results printed one by one. [`diagnostics`]: notes and errors.
-//! - [`roff`]: pages for `man`.
-//! - [`page`], [`table`], [`time`], [`pause`]: text, columns, times and pauses for people. [`escape`]: control characters made visible.
+//! - [`progress`]: how far long work is. [`roff`]: pages for `man`.
+//! - [`graph`]: which jobs wait for which.
+//! - [`page`], [`table`]: text and columns for people. Of the crate `frontend`: [`time`], [`pause`], and [`escape`], which makes
+//!   control characters visible.
 
 pub mod diagnostics;
-pub mod escape;
 pub mod format;
+pub mod graph;
 pub mod list;
 pub mod page;
-pub mod pause;
+pub mod progress;
 pub mod roff;
 pub mod table;
-pub mod time;
 
 use std::io::{self, Write};
 
+pub use queuectl_frontend::{escape, pause, time};
 use serde::Serialize;
 
 use self::escape::BytesWriter;
@@ -81,6 +83,12 @@ impl Output {
         List::start(self.format, Shape::LongArray, columns, self.raw)
     }
 
+    /// The same of columns that the user chose: programs get these fields alone.
+    pub fn list_of(&self, columns: &[Column], fields: Vec<&'static str>) -> io::Result<List> {
+        let list = self.long_list(columns)?;
+        Ok(list.of(fields))
+    }
+
     /// Starts a sequence of independent documents, such as the result for each of several jobs.
     pub fn records<W: Write>(&self, out: W) -> Records<W> {
         Records::new(self.format, self.raw, out)
@@ -91,9 +99,9 @@ impl Output {
         self.format.is_for_people()
     }
 
-    /// Returns a writer for raw bytes.
-    pub fn bytes(&self) -> BytesWriter<io::StdoutLock<'static>> {
-        BytesWriter::new(io::stdout().lock(), self.raw)
+    /// Returns a writer for bytes that a job printed. Where colours are shown, its own pass.
+    pub fn bytes<W: Write>(&self, out: W) -> BytesWriter<W> {
+        BytesWriter::new(out, self.raw).with_colours(shows_colours())
     }
 
     /// Prints a note about a result for people on standard error.
@@ -130,4 +138,9 @@ pub fn warn_unprinted(printed: io::Result<()>, words: impl FnOnce() -> String) {
         )),
         _ => {}
     }
+}
+
+/// Returns whether standard output shows colours.
+pub fn shows_colours() -> bool {
+    anstream::AutoStream::choice(&io::stdout()) != anstream::ColorChoice::Never
 }

@@ -5,78 +5,11 @@ use std::io::{self, IsTerminal, Write};
 
 use anstyle::{AnsiColor, Style};
 use queuectl_core::State;
-use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
+pub use queuectl_frontend::columns::Column;
+use queuectl_frontend::columns::{ELLIPSIS, GAP, widths};
+use unicode_width::UnicodeWidthStr;
 
-use super::escape;
-
-/// Spaces between columns.
-const GAP: usize = 2;
-/// Stands for omitted text.
-const ELLIPSIS: char = '…';
-
-/// A column, and how it gives way on a narrow terminal.
-#[derive(Debug, Clone, Copy)]
-pub struct Column {
-    heading: &'static str,
-    shorten: Shorten,
-    /// The highest is left out first; 0 always stays.
-    expendable: u8,
-    /// Whether it is left out if it has no text.
-    if_any: bool,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Shorten {
-    Never,
-    /// At the end, to that width at least.
-    End(usize),
-    /// In the middle, to that width at least: ids, names, paths and commands differ at both ends.
-    Middle(usize),
-}
-
-impl Column {
-    /// Returns a column of short texts, which are never shortened.
-    pub const fn whole(heading: &'static str) -> Column {
-        Column {
-            heading,
-            shorten: Shorten::Never,
-            expendable: 0,
-            if_any: false,
-        }
-    }
-
-    /// Returns a column of sentences, shortened at the end.
-    pub const fn sentence(heading: &'static str, least: usize) -> Column {
-        Column {
-            heading,
-            shorten: Shorten::End(least),
-            expendable: 0,
-            if_any: false,
-        }
-    }
-
-    /// Returns a column of names, shortened in the middle.
-    pub const fn name(heading: &'static str, least: usize) -> Column {
-        Column {
-            heading,
-            shorten: Shorten::Middle(least),
-            expendable: 0,
-            if_any: false,
-        }
-    }
-
-    /// Lets the column be left out, before those with a lower rank.
-    pub const fn expendable(mut self, rank: u8) -> Column {
-        self.expendable = rank;
-        self
-    }
-
-    /// Has the column left out of a table without any text in it.
-    pub const fn if_any(mut self) -> Column {
-        self.if_any = true;
-        self
-    }
-}
+use super::{diagnostics, escape};
 
 /// A styled text.
 #[derive(Debug, Clone)]
@@ -118,6 +51,8 @@ pub struct Table {
     columns: Vec<Column>,
     rows: Vec<Vec<Cell>>,
     raw: bool,
+    /// Whether a note says which columns have no room.
+    names_left_out: bool,
 }
 
 impl Table {
@@ -127,7 +62,13 @@ impl Table {
             columns: columns.to_vec(),
             rows: Vec::new(),
             raw,
+            names_left_out: false,
         }
+    }
+
+    /// Says, when it is printed, which columns have no room.
+    pub fn names_what_is_left_out(&mut self) {
+        self.names_left_out = true;
     }
 
     /// Adds a row. Texts are escaped.
@@ -156,26 +97,39 @@ impl Table {
         } else {
             Box::new(anstream::stdout().lock())
         };
-        for line in self.lines(width) {
+        let (lines, left_out) = self.lines(width);
+        for line in lines {
             writeln!(out, "{line}")?;
         }
-        out.flush()
+        out.flush()?;
+        if self.names_left_out && !left_out.is_empty() {
+            let names = left_out.join(", ");
+            diagnostics::note(&format!("the terminal is too narrow for {names}"));
+        }
+        Ok(())
+    }
+
+    /// Returns the lines of the table for a terminal of that width, each no wider.
+    pub fn frame(mut self, width: usize) -> Vec<String> {
+        self.drop_empty();
+        self.lines(Some(width)).0
     }
 
     /// Removes columns that are there only for their texts and have none.
     fn drop_empty(&mut self) {
         for at in (0..self.columns.len()).rev() {
             let mut cells = self.rows.iter().filter_map(|row| row.get(at));
-            if self.columns[at].if_any && cells.all(|cell| cell.text.is_empty()) {
+            if self.columns[at].is_there_if_any() && cells.all(|cell| cell.text.is_empty()) {
                 self.columns.remove(at);
                 self.rows.iter_mut().for_each(|row| drop(row.remove(at)));
             }
         }
     }
 
-    fn lines(&self, width: Option<usize>) -> Vec<String> {
+    /// Returns its lines, and the headings of columns that have no room.
+    fn lines(&self, width: Option<usize>) -> (Vec<String>, Vec<&'static str>) {
         let heading = |column: &Column| Cell {
-            text: column.heading.to_owned(),
+            text: column.heading().to_owned(),
             style: Style::new().bold(),
         };
         let mut rows = vec![self.columns.iter().map(heading).collect::<Vec<_>>()];
@@ -189,7 +143,10 @@ impl Table {
             })
             .collect();
         let widths = widths(&self.columns, &most, width);
-        rows.iter().map(|row| self.line(row, &widths)).collect()
+        let lines = rows.iter().map(|row| self.line(row, &widths)).collect();
+        let shown = self.columns.iter().zip(&widths);
+        let left_out = shown.filter(|(_, width)| width.is_none());
+        (lines, left_out.map(|(column, _)| column.heading()).collect())
     }
 
     fn line(&self, row: &[Cell], widths: &[Option<usize>]) -> String {
@@ -197,7 +154,7 @@ impl Table {
         let mut blanks = 0;
         for ((cell, column), width) in row.iter().zip(&self.columns).zip(widths) {
             let Some(width) = *width else { continue };
-            let text = shorten(&cell.text, width, column.shorten);
+            let text = column.fit(&cell.text, width);
             if !text.is_empty() {
                 line.extend(std::iter::repeat_n(' ', blanks));
                 let style = if self.raw { Style::new() } else { cell.style };
@@ -208,69 +165,6 @@ impl Table {
         }
         line
     }
-}
-
-/// Returns the width of each column; none if it is left out.
-fn widths(columns: &[Column], most: &[usize], room: Option<usize>) -> Vec<Option<usize>> {
-    let Some(room) = room else {
-        return most.iter().copied().map(Some).collect();
-    };
-    let least = |at: usize| match columns[at].shorten {
-        Shorten::Never => most[at],
-        Shorten::End(least) | Shorten::Middle(least) => most[at].min(least.max(columns[at].heading.width())),
-    };
-    let mut widths: Vec<Option<usize>> = (0..columns.len()).map(|at| Some(least(at))).collect();
-    let taken = |widths: &[Option<usize>]| {
-        let shown = widths.iter().flatten();
-        shown.clone().sum::<usize>() + GAP * shown.count().saturating_sub(1)
-    };
-    while taken(&widths) > room {
-        let shown = (0..columns.len()).filter(|at| widths[*at].is_some() && columns[*at].expendable > 0);
-        match shown.max_by_key(|at| columns[*at].expendable) {
-            Some(at) => widths[at] = None,
-            None => break,
-        }
-    }
-    let mut left = room.saturating_sub(taken(&widths));
-    while left > 0 {
-        let short = (0..columns.len()).filter(|at| widths[*at].is_some_and(|width| width < most[*at]));
-        let Some(at) = short.min_by_key(|at| widths[*at]) else {
-            break;
-        };
-        widths[at] = widths[at].map(|width| width + 1);
-        left -= 1;
-    }
-    widths
-}
-
-/// Returns the text, shortened to that width.
-fn shorten(text: &str, width: usize, how: Shorten) -> String {
-    if text.width() <= width || how == Shorten::Never {
-        return text.to_owned();
-    }
-    let room = width.saturating_sub(1);
-    let behind = match how {
-        Shorten::Middle(_) => room / 2,
-        _ => 0,
-    };
-    let head = fitting(text.chars(), room - behind);
-    let mut tail: String = fitting(text.chars().rev(), behind).chars().rev().collect();
-    // A mark belongs to the letter before it.
-    while tail.starts_with(|c: char| c.width() == Some(0)) {
-        tail.remove(0);
-    }
-    format!("{head}{ELLIPSIS}{tail}")
-}
-
-/// Returns as many characters as fit.
-fn fitting(chars: impl Iterator<Item = char>, room: usize) -> String {
-    let mut used = 0;
-    chars
-        .take_while(|c| {
-            used += c.width().unwrap_or(1);
-            used <= room
-        })
-        .collect()
 }
 
 /// Returns the width of the terminal; none if standard output is not one.
@@ -298,7 +192,7 @@ mod tests {
     fn lines(rows: &[[&str; 5]], width: Option<usize>) -> Vec<String> {
         let mut table = Table::new(&COLUMNS, true);
         rows.iter().for_each(|row| table.row(*row));
-        table.lines(width)
+        table.lines(width).0
     }
 
     const LONG: [&str; 5] = [
@@ -347,16 +241,5 @@ mod tests {
             lines(&[short], None),
             "short texts stay"
         );
-    }
-
-    #[test]
-    fn names_keep_both_ends_and_sentences_their_beginning() {
-        let middle = |text: &str, width| shorten(text, width, Shorten::Middle(0));
-        assert_eq!(middle("abcdefghij", 10), "abcdefghij");
-        assert_eq!(middle("abcdefghij", 7), "abc…hij");
-        assert_eq!(middle("日本語日本語", 6), "日…語");
-        assert_eq!(middle("abe\u{301}", 2), "a…", "no mark without its letter");
-        assert_eq!(shorten("abcdefghij", 4, Shorten::End(0)), "abc…");
-        assert_eq!(shorten("abcdefghij", 4, Shorten::Never), "abcdefghij");
     }
 }

@@ -16,11 +16,23 @@ const COMMANDS: &[(&str, &str)] = &[
         "`queuectl list --state processing` lists the running jobs, `queuectl worker:list` the nodes",
     ),
     (
+        "modify update change alter reprioritize renice",
+        "`queuectl edit JOB` changes a job that does not run, `queuectl priority N JOB` its priority",
+    ),
+    (
+        "signal",
+        "`queuectl kill --signal SIG JOB` sends a signal to a running job",
+    ),
+    (
+        "diagnose diagnostics check-health",
+        "`queuectl doctor` says whether queuectl can work here",
+    ),
+    (
         "stash park defer freeze",
         "`queuectl hold JOB` holds a job back until `queuectl release JOB`; `queuectl enqueue --hold` stores it so",
     ),
     (
-        "kill abort terminate",
+        "abort terminate",
         "see `queuectl cancel --help` for jobs, `queuectl worker:stop --help` for nodes",
     ),
     (
@@ -29,12 +41,13 @@ const COMMANDS: &[(&str, &str)] = &[
     ),
     ("output", "`queuectl logs JOB` prints what a job printed"),
     (
-        "stats stat statistics metrics metric summary count counts health ping",
-        "`queuectl status` counts the jobs and shows the nodes; add --json for programs",
+        "stat statistics metrics metric summary count counts health ping",
+        "`queuectl status` counts the jobs and shows the nodes, `queuectl stats` says how long jobs waited and ran; add --json \
+         for programs",
     ),
     (
-        "dashboard ui web webui gui tui monitor top watch serve server",
-        "there is no dashboard; `watch queuectl status` shows the counts and the nodes",
+        "dashboard ui web webui gui tui monitor watch serve server",
+        "`queuectl top` is a live view in the terminal; there is no page for browsers",
     ),
     (
         "workers nodes node",
@@ -56,10 +69,7 @@ const COMMANDS: &[(&str, &str)] = &[
         "backup dump export save",
         "`queuectl db:backup FILE` copies the queue to a new file",
     ),
-    (
-        "check verify fsck doctor",
-        "`queuectl db:check` checks the queue's file",
-    ),
+    ("check verify fsck", "`queuectl db:check` checks the queue's file"),
     (
         "reset db:reset db:drop db:delete db:clear",
         "another --db FILE is a fresh queue; `queuectl config:unset KEY` gives a setting its default again",

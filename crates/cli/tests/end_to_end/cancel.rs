@@ -67,6 +67,24 @@ fn a_running_job_is_stopped_with_all_it_started() {
     queue.wait_state(&bystander, "completed");
 }
 
+/// The job that starts in its place fits the filter, too, but was not asked to stop.
+#[test]
+#[cfg(unix)]
+fn a_running_job_is_stopped_and_waited_for_but_not_the_next() {
+    let queue = Queue::quick();
+    let _node = queue.start(&["--count", "1"]);
+    let runs = queue.enqueue(["echo $$ > first; sleep 1000"]);
+    queue.wait_pid("first");
+    let gate = queue.gate("gate");
+    let next = queue.enqueue(["echo $$ > next; read x < gate"]);
+    let said = queue.ok(["cancel", "state=processing", "--yes", "--wait"]);
+    assert_eq!(said, "0 jobs cancelled; 1 running job is being stopped");
+    assert_eq!(queue.state(&runs), "cancelled");
+    queue.wait_pid("next");
+    gate.open();
+    queue.wait_state(&next, "completed");
+}
+
 #[test]
 #[cfg(unix)]
 fn a_job_that_ignores_sigterm_is_killed_after_its_grace() {

@@ -171,6 +171,13 @@ fn a_live_node_takes_over_from_a_killed_dispatcher() {
     let killed = Instant::now();
     scene.node.kill_dispatcher();
     let queue = scene.check(killed, 4, "lost");
+    let status = queue.json(["status"]);
+    assert_eq!(status["rescued_jobs"], 4, "{status}");
+    let shown = queue.ok(["status"]);
+    assert!(
+        shown.contains("4 jobs rescued from nodes that died in the last 24 h"),
+        "{shown}"
+    );
     assert!(other.log().contains("rescued a dead node's jobs"));
     assert_eq!(queue.job("1")["attempt_history"][1]["node"], 2);
     assert_eq!(queue.json(["worker:list"]).as_array().unwrap().len(), 1);

@@ -55,6 +55,63 @@ fn a_graph_runs_in_its_order() {
     assert!(said.contains("there is no job 'nobody' to wait for"), "{said}");
 }
 
+/// The graph around a job: what it waits for and what waits for it, with states; nothing that only has an ancestor in common.
+#[test]
+fn a_graph_is_shown_from_any_of_its_jobs() {
+    let queue = Queue::quick();
+    queue.enqueue(["--id", "first", "--max-retries", "0", "exit 1"]);
+    queue.enqueue(["--id", "left", "--after", "first:any", "exit 0"]);
+    queue.enqueue(["--id", "right", "--after", "first", "--unmet", "hold", "exit 0"]);
+    queue.enqueue(["--id", "end", "--after", "left,right", "exit 0"]);
+    queue.enqueue(["--id", "aside", "--after", "first:failed", "--hold", "exit 0"]);
+    // One of them dies, and others are held.
+    assert_eq!(queue.drain(&["--count", "1", "--concurrency", "1"]), 1);
+    assert_eq!(
+        queue.ok(["show", "end", "--graph"]),
+        "end blocked\n\
+         waits for\n\
+         |- left completed\n\
+         |  `- first dead (any)\n\
+         `- right blocked\n   \
+            `- first dead (ok: not met)"
+    );
+    assert_eq!(
+        queue.ok(["show", "left", "--graph"]),
+        "left completed\nwaits for\n`- first dead (any)\nis waited for by\n`- end blocked"
+    );
+    queue.ok(["dlq:purge", "first"]);
+    let dot = queue.ok(["show", "end", "--graph", "dot"]);
+    assert_eq!(
+        dot,
+        "digraph jobs {\n  rankdir=LR;\n  node [shape=box];\n  1 [label=\"1\\ndead, removed\"];\n  \
+         2 [label=\"left\\ncompleted\"];\n  3 [label=\"right\\nblocked\"];\n  4 [label=\"end\\nblocked\"];\n  \
+         1 -> 2 [label=\"any\"];\n  1 -> 3 [label=\"ok\", color=red];\n  2 -> 4 [label=\"ok\"];\n  \
+         3 -> 4 [label=\"ok\", style=dashed];\n}"
+    );
+    let graph = queue.json(["show", "aside", "--graph"]);
+    assert_eq!(graph["jobs"].as_array().map(Vec::len), Some(2));
+    // More than are shown: the nearest, and a note.
+    let mut chain = String::from("{\"id\":\"n0\",\"command\":\"exit 0\",\"hold\":true}\n");
+    for n in 1..1200 {
+        let parent = n - 1;
+        chain.push_str(&format!(
+            "{{\"id\":\"n{n}\",\"command\":\"exit 0\",\"after\":\"n{parent}\"}}\n"
+        ));
+    }
+    queue.write("chain", chain);
+    queue.ok(["enqueue", "--from", "chain"]);
+    let graph = queue.json(["show", "n0", "--graph"]);
+    assert_eq!(
+        (graph["jobs"].as_array().map(Vec::len), &graph["more"]),
+        (Some(1000), &true.into())
+    );
+    let shown = queue.ok(["show", "n0", "--graph"]);
+    assert!(
+        shown.ends_with("n40 blocked, and so on: `queuectl show n40 --graph`"),
+        "{shown}"
+    );
+}
+
 /// Nothing of a file is stored if a job of it waits for an unknown one, or jobs wait for each other, however long it is.
 #[test]
 fn a_bad_graph_is_refused_whole() {

@@ -1,4 +1,7 @@
 //! kill -9 of what a container does not depend on: worker processes, nodes, the engine.
+//!
+//! A container runs before its worker process has told of it, and can be taken over only after that: a test that
+//! kills a worker process waits for "job started" first.
 
 use std::collections::HashMap;
 use std::fs::{self, File};
@@ -35,6 +38,7 @@ fn another_worker_process_takes_a_container_over() {
     let node = queue.start(&[]);
     let id = plain(queue, GATED);
     queue.wait_lines("shared/started", 1);
+    node.wait_log("job started job=1 plugin=docker");
     let before = scene.containers().remove(0);
     let worker = node.workers(1)[0];
     send(worker, Signal::SIGKILL);
@@ -63,6 +67,7 @@ fn a_container_that_ended_meanwhile_is_taken_over_too() {
         "echo 1 >> /shared/started; read x < /shared/gate; echo after; exit 5",
     );
     queue.wait_lines("shared/started", 1);
+    node.wait_log("job started job=1 plugin=docker");
     // While the dispatcher is suspended, no node takes over.
     node.signal(Signal::SIGSTOP);
     send(node.workers(1)[0], Signal::SIGKILL);
@@ -88,6 +93,7 @@ fn a_container_that_somebody_removed_is_a_system_failure() {
     let node = queue.start(&[]);
     let id = plain(queue, GATED);
     queue.wait_lines("shared/started", 1);
+    node.wait_log("job started job=1 plugin=docker");
     node.signal(Signal::SIGSTOP);
     send(node.workers(1)[0], Signal::SIGKILL);
     scene.engine.remove(scene.containers()[0]["Id"].as_str().unwrap());
@@ -362,7 +368,9 @@ fn reports_of(worker: i32, dispatcher: i32) -> File {
             .filter(|(link, _)| link.to_string_lossy().starts_with("pipe:"))
             .collect::<HashMap<PathBuf, PathBuf>>()
     };
-    let written = pipes(worker, '1');
+    let mut written = pipes(worker, '1');
+    // The other pipe between the two is for what is printed.
+    written.remove(&fs::read_link(format!("/proc/{worker}/fd/1")).unwrap());
     let read = pipes(dispatcher, '0');
     let mut both = read.iter().filter(|(link, _)| written.contains_key(*link));
     File::open(both.next().unwrap().1).unwrap()
@@ -381,6 +389,8 @@ fn a_container_whose_worker_process_died_after_its_end_was_told_goes_too() {
     let bystander = plain(queue, "echo 1 > /shared/bystander; sleep 1000");
     queue.wait_lines("shared/started", 1);
     queue.wait_lines("shared/bystander", 1);
+    node.wait_log("job started job=1 plugin=docker");
+    node.wait_log("job started job=2 plugin=docker");
     let worker = node.workers(1)[0];
     let reports = reports_of(worker, node.pid());
     let is_told = || {

@@ -4,7 +4,7 @@ use crate::support::jobs::{FOREVER, succeeds_with};
 use crate::support::{GATED, Node, Queue, wait_until};
 
 /// What `explain` prints but for its last line, with `T` for every length of time and moment.
-fn explained(queue: &Queue, id: &str) -> Vec<String> {
+pub fn explained(queue: &Queue, id: &str) -> Vec<String> {
     let text = queue.ok(["explain", id]);
     let mut lines: Vec<String> = text.lines().map(timeless).collect();
     let last = lines.pop().unwrap();
@@ -37,7 +37,7 @@ fn timeless(line: &str) -> String {
 }
 
 /// Runs the command that a line names. A node is returned.
-fn follow(queue: &Queue, line: &str) -> Option<Node> {
+pub fn follow(queue: &Queue, line: &str) -> Option<Node> {
     let command = line
         .split('`')
         .nth(1)
@@ -185,7 +185,7 @@ fn a_job_for_which_nodes_have_no_room() {
     assert_eq!(explained(&queue, &busy), running);
     let next = queue.enqueue(["exit 0"]);
     let id = queue.enqueue(["exit 0"]);
-    let full = "- node 1 is full, with 1 of 1 slots in use; 1 job of its queue comes first: \
+    let full = "- node 1 is full, with 1 of 1 slots in use by job 1; 1 job of its queue comes first: \
                 `queuectl worker:start --queue default`";
     let never = "it cannot start before that has changed";
     let lines = ["job 3 is pending, in queue default:", full, never];
@@ -255,4 +255,30 @@ fn a_job_that_waits_for_another() {
     assert_eq!(said[1], "- it is held (for T): `queuectl release 1`");
     follow(&queue, &said[1]);
     queue.wait_state(&id, "completed");
+}
+
+#[test]
+fn a_job_of_a_group() {
+    let queue = Queue::quick();
+    let _node = queue.start(&[]);
+    queue.ok(["group:create", "nightly", "--then", "exit 0"]);
+    let id = queue.enqueue(["--group", "nightly", "--hold", "exit 0"]);
+    queue.enqueue(["--group", "nightly", "--hold", "exit 0"]);
+    let lines = [
+        "job 1 is blocked, in queue default:",
+        "- it is held (for T): `queuectl release 1`",
+        "it cannot start before that has changed",
+        "group nightly is open; 2 of its 2 jobs have not ended; its callback waits for them and for the group to be closed: \
+         `queuectl group:close nightly`",
+    ];
+    assert_eq!(explained(&queue, &id), lines);
+    follow(&queue, lines[3]);
+    let closed = "group nightly is closed; 2 of its 2 jobs have not ended; its callback waits for them";
+    assert_eq!(explained(&queue, &id)[3], closed);
+    queue.ok(["release", "1", "2"]);
+    queue.wait_state("1", "completed");
+    queue.wait_state("2", "completed");
+    let complete = "group nightly is complete; its callback is job 3";
+    assert_eq!(explained(&queue, &id).last().map(String::as_str), Some(complete));
+    assert_eq!(queue.json(["explain", &id])["groups"][0]["callback"], 3);
 }

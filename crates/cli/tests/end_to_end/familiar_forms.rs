@@ -88,7 +88,7 @@ fn commands_have_the_names_that_hands_type() {
     assert_eq!(queue.json(["ls"]), queue.json(["list"]));
     assert_eq!(queue.run(["log", "one"]).err, queue.run(["logs", "one"]).err);
     // What would act on jobs or remove them is said and not done.
-    for word in ["rm", "kill", "restart", "stash", "ps", "tail"] {
+    for word in ["rm", "abort", "restart", "stash", "ps", "tail"] {
         let said = queue.fails(2, [word, "one"]);
         assert!(
             said.contains("tip:") && said.contains("queuectl"),

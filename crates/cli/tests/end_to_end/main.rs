@@ -11,6 +11,8 @@ mod bulk_enqueue;
 #[cfg(target_os = "linux")]
 mod completion;
 mod config;
+mod config_file;
+mod edit;
 mod enqueue;
 mod events;
 mod familiar_forms;
@@ -24,11 +26,14 @@ mod unusable;
 mod acceptance;
 #[cfg(target_os = "linux")]
 mod bundled_plugins;
+#[cfg(unix)]
+mod busy;
 mod cancel;
 #[cfg(target_os = "linux")]
 mod conformance;
 #[cfg(target_os = "linux")]
 mod crash;
+mod dead_letters;
 mod dependencies;
 #[cfg(target_os = "linux")]
 mod disk;
@@ -36,10 +41,14 @@ mod disk;
 mod docker;
 #[cfg(target_os = "linux")]
 mod docker_crash;
+mod doctor;
 #[cfg(unix)]
 mod exactly_once;
 mod explain;
+mod groups;
+mod health;
 mod hold;
+mod hooks;
 #[cfg(unix)]
 mod http;
 #[cfg(target_os = "linux")]
@@ -47,11 +56,18 @@ mod inherited;
 mod inspection;
 #[cfg(unix)]
 mod job_outcomes;
+#[cfg(unix)]
+mod kill;
 #[cfg(target_os = "linux")]
 mod leftovers;
+mod listing;
+#[cfg(unix)]
+mod logs;
 #[cfg(target_os = "linux")]
 mod manual;
 mod node_lifecycle;
+#[cfg(target_os = "linux")]
+mod pages;
 #[cfg(target_os = "linux")]
 mod plugin;
 #[cfg(target_os = "linux")]
@@ -59,6 +75,8 @@ mod postgres;
 #[cfg(target_os = "linux")]
 mod projects;
 mod purge;
+#[cfg(unix)]
+mod queue_limits;
 mod queues;
 mod rerun;
 #[cfg(unix)]
@@ -66,6 +84,7 @@ mod run;
 mod schedules;
 #[cfg(target_os = "linux")]
 mod secrets;
+mod selectors;
 #[cfg(unix)]
 mod shell;
 #[cfg(target_os = "linux")]
@@ -75,9 +94,14 @@ mod shortage;
 #[cfg(unix)]
 mod signals;
 #[cfg(unix)]
+mod situations;
+#[cfg(unix)]
 mod stalled;
+mod stats;
 #[cfg(target_os = "linux")]
 mod syncs;
+#[cfg(unix)]
+mod top;
 #[cfg(target_os = "linux")]
 mod trust;
 #[cfg(target_os = "linux")]

@@ -192,6 +192,11 @@ fn a_queue_has_settings_of_its_own_between_the_jobs_and_those_of_all() {
             .ok(["queue:unset", "mail"])
             .contains("mail job_timeout = 7 d (default)")
     );
+    let hook = queue.fails(2, ["queue:set", "mail", "on-death=exit 0"]);
+    assert!(
+        hook.contains("`queuectl hook:add --queue mail --on death COMMAND`"),
+        "{hook}"
+    );
     let refused = queue.fails(2, ["queue:set", "mail", "lease=5s"]);
     assert!(
         refused.contains("lease is for all queues; a queue can have"),

@@ -6,7 +6,7 @@ use std::os::unix::process::CommandExt;
 use nix::sys::signal::Signal;
 
 #[cfg(target_os = "linux")]
-use crate::support::unix::surroundings;
+use crate::support::unix::in_a_terminal;
 use crate::support::unix::{lives, send};
 use crate::support::{GATED, Node, Queue, history};
 
@@ -94,29 +94,6 @@ fn ctrl_c_does_not_kill_jobs() {
         assert_eq!(history(&queue.job(&id)), ["1 succeeded"]);
     }
     assert!(!node.log().contains("died"), "{}", node.log());
-}
-
-/// A terminal of its own that the node runs in, as if a user had typed it there; none, and said so, without script(1).
-#[cfg(target_os = "linux")]
-fn in_a_terminal(queue: &Queue, args: &[&str], test: &str) -> Option<std::process::Child> {
-    use std::process::{Command, Stdio};
-
-    let start = queue.command(args);
-    let words: Vec<String> = std::iter::once(start.get_program())
-        .chain(start.get_args())
-        .map(|word| format!("'{}'", word.to_str().unwrap()))
-        .collect();
-    let mut terminal = Command::new("script");
-    // `exec`, or a shell that waits for its last command (dash) would say 130, and not what the node said.
-    let line = format!("exec {}", words.join(" "));
-    terminal.args(["-q", "-f", "-e", "-c", &line, "typescript"]);
-    surroundings(&mut terminal, &start);
-    terminal.stdin(Stdio::piped()).stdout(Stdio::null());
-    let terminal = terminal.spawn().ok();
-    if terminal.is_none() {
-        queuectl_testkit::skipped(test, "there is no script(1)");
-    }
-    terminal
 }
 
 /// A terminal with a shell in it: the node is a job of that shell, and Ctrl-C comes from the terminal's driver.

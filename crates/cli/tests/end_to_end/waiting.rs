@@ -106,6 +106,37 @@ fn a_node_that_dies_under_a_job_is_missed() {
     drop(gate);
 }
 
+/// The node hears neither of the end nor of the request before both are there.
+#[cfg(unix)]
+#[test]
+fn jobs_that_ended_before_they_could_be_stopped_are_told() {
+    use nix::sys::signal::Signal;
+
+    let queue = Queue::quick();
+    let gate = queue.gate("gate");
+    let id = queue.enqueue(["echo up > up; read x < gate; echo done > done"]);
+    let node = queue.start(&[]);
+    queue.wait_lines("up", 1);
+    crate::support::unix::send(node.pid(), Signal::SIGSTOP);
+    gate.open();
+    queue.wait_lines("done", 1);
+    let cancel = Waiting::start(&queue, &["cancel", "queue=default", "--yes", "--wait"]);
+    crate::support::wait_until("the request", || queue.job(&id)["cancel_requested"] == true);
+    crate::support::unix::send(node.pid(), Signal::SIGCONT);
+    let (status, said) = cancel.end();
+    assert_eq!(queue.state(&id), "completed");
+    assert_eq!(status, 1, "{said:?}");
+    assert!(
+        said.contains(&"1 job ended before it could be stopped".to_owned()),
+        "{said:?}"
+    );
+    // The control: one that is stopped.
+    queue.enqueue(["echo up >> up; read x < gate"]);
+    queue.wait_lines("up", 2);
+    let cancel = Waiting::start(&queue, &["cancel", "queue=default", "--yes", "--wait"]);
+    assert_eq!(cancel.end().0, 0);
+}
+
 #[cfg(unix)]
 #[test]
 fn a_program_that_cannot_be_started_has_the_status_of_a_shell() {
@@ -124,4 +155,97 @@ fn a_program_that_cannot_be_started_has_the_status_of_a_shell() {
         let job = queue.job(done.text().trim());
         assert_eq!(job["attempt_history"][0]["exit_code"], status, "{job}");
     }
+}
+
+#[test]
+fn jobs_that_did_not_complete_are_named_when_the_wait_ends() {
+    let queue = Queue::quick();
+    queue.ok(["config:set", "max_retries", "0"]);
+    queue.enqueue(["exit 0"]);
+    queue.enqueue(["--id", "bad", "exit 3"]);
+    queue.enqueue(["--delay", "1day", "exit 0"]);
+    queue.ok(["cancel", "3"]);
+    assert_eq!(queue.drain(&[]), 1);
+    let waited = queue.run(["wait", "3", "1", "bad"]);
+    assert_eq!(waited.status, 1, "that of the first: {}", waited.err);
+    assert_eq!(
+        waited.err.trim_end(),
+        "2 of 3 jobs did not complete: 3 (cancelled), bad (dead: exit status 3)"
+    );
+    assert_eq!(queue.run(["wait", "bad"]).err, "", "one needs no name");
+    for _ in 0..6 {
+        queue.enqueue(["exit 4"]);
+    }
+    assert_eq!(queue.drain(&[]), 1);
+    let waited = queue.run(["wait", "state=dead"]);
+    assert_eq!(waited.status, 3);
+    assert!(
+        waited.err.contains("7 of 7 jobs did not complete: 2 (dead"),
+        "{}",
+        waited.err
+    );
+    assert!(waited.err.contains("and 2 more"), "{}", waited.err);
+}
+
+#[cfg(unix)]
+#[test]
+fn any_ends_with_the_first_of_the_jobs() {
+    let queue = Queue::quick();
+    queue.ok(["config:set", "max_retries", "0"]);
+    let gate = queue.gate("gate");
+    queue.enqueue([crate::support::GATED]);
+    queue.enqueue(["--id", "quick", "exit 3"]);
+    let _node = queue.start(&["--concurrency", "2"]);
+    let waited = queue.run(["wait", "--any", "1", "quick"]);
+    assert_eq!(
+        (waited.status, waited.text().as_str()),
+        (3, "quick dead\n"),
+        "{}",
+        waited.err
+    );
+    let document = queue.run(["wait", "--any", "1-2", "--json"]);
+    assert_eq!(
+        (document.status, document.text().as_str()),
+        (3, "{\"id\":\"quick\",\"result\":\"dead\"}\n")
+    );
+    assert_eq!(queue.run(["wait", "--any", "1", "--timeout", "10ms"]).status, 124);
+    gate.open();
+    assert_eq!(queue.run(["wait", "--any", "1"]).status, 0);
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_terminal_shows_how_many_jobs_have_ended() {
+    let queue = Queue::quick();
+    let gates = ["a", "b"].map(|name| queue.gate(name));
+    queue.enqueue(["read x < a"]);
+    queue.enqueue(["read x < b"]);
+    let _node = queue.start(&["--concurrency", "2"]);
+    let test = "a_terminal_shows_how_many_jobs_have_ended";
+    let waits = |words: &[&str]| crate::support::unix::in_a_terminal(&queue, words, test);
+    let Some(mut terminal) = waits(&["wait", "1", "2"]) else {
+        return;
+    };
+    let shows = |text: &str| {
+        crate::support::wait_until(text, || queue.read("typescript").contains(text));
+    };
+    shows("0/2");
+    gates[0].open();
+    shows("1/2");
+    gates[1].open();
+    let status = crate::support::wait_for("the end", || terminal.try_wait().unwrap());
+    assert_eq!(status.code(), Some(0));
+    queue.enqueue(["read x < a"]);
+    for (words, is_shown) in [(&["--quiet"][..], false), (&[], true)] {
+        let mut quiet = waits(&[&["wait", "1", "3", "--timeout", "1s"], words].concat()).unwrap();
+        let status = crate::support::wait_for("the end", || quiet.try_wait().unwrap());
+        assert_eq!(status.code(), Some(124));
+        let screen = queue.read("typescript");
+        assert_eq!(
+            screen.contains("waiting for jobs ["),
+            is_shown,
+            "{words:?}: {screen}"
+        );
+    }
+    gates[0].open();
 }

@@ -3,7 +3,7 @@
 use std::fs::{self, File, OpenOptions};
 use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Child, Command, Stdio};
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -160,7 +160,7 @@ pub fn surroundings(to: &mut Command, from: &Command) {
         };
     }
     to.current_dir(from.get_current_dir().unwrap());
-    to.stdin(std::process::Stdio::null());
+    to.stdin(Stdio::null());
 }
 
 /// Compiles C with `cc`; false if there is none, which the caller reports as a skipped test.
@@ -237,4 +237,25 @@ impl Drop for SmallDisk {
     fn drop(&mut self) {
         let _ = Command::new("umount").arg("-l").arg(&self.path).status();
     }
+}
+
+/// A terminal of its own that a command runs in, as if a user had typed it there; none, and said so, without script(1).
+#[cfg(target_os = "linux")]
+pub fn in_a_terminal(queue: &Queue, args: &[&str], test: &str) -> Option<Child> {
+    let start = queue.command(args);
+    let words: Vec<String> = std::iter::once(start.get_program())
+        .chain(start.get_args())
+        .map(|word| format!("'{}'", word.to_str().unwrap()))
+        .collect();
+    let mut terminal = Command::new("script");
+    // `exec`, or a shell that waits for its last command (dash) would say 130, and not what the node said.
+    let line = format!("exec {}", words.join(" "));
+    terminal.args(["-q", "-f", "-e", "-c", &line, "typescript"]);
+    surroundings(&mut terminal, &start);
+    terminal.stdin(Stdio::piped()).stdout(Stdio::null());
+    let terminal = terminal.spawn().ok();
+    if terminal.is_none() {
+        queuectl_testkit::skipped(test, "there is no script(1)");
+    }
+    terminal
 }

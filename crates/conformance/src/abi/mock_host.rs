@@ -10,9 +10,9 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use queuectl_plugin_api::abi::{
-    Growing, HANDLE_BYTES, MINOR, QC_HOST_ADOPTS, QC_HOST_FINAL, QC_HOST_RECORDS, QC_HOST_RETRY_AFTER,
-    QC_HOST_SPAWN_LIMITS, QC_INVALID, QC_OK, qc_error, qc_host_v1, qc_outcome_v1, qc_spawn_v1, qc_status,
-    qc_str,
+    Growing, HANDLE_BYTES, MINOR, QC_HOST_ADOPTS, QC_HOST_BUSY, QC_HOST_FINAL, QC_HOST_RECORDS,
+    QC_HOST_RETRY_AFTER, QC_HOST_SPAWN_LIMITS, QC_INVALID, QC_OK, qc_error, qc_host_v1, qc_outcome_v1,
+    qc_spawn_v1, qc_status, qc_str,
 };
 
 /// Which host a plugin is shown.
@@ -214,7 +214,12 @@ const PRESENT: qc_host_v1 = qc_host_v1 {
     output: Some(output),
     spawn: Some(spawn),
     finished: Some(finished),
-    features: QC_HOST_ADOPTS | QC_HOST_RECORDS | QC_HOST_RETRY_AFTER | QC_HOST_SPAWN_LIMITS | QC_HOST_FINAL,
+    features: QC_HOST_ADOPTS
+        | QC_HOST_RECORDS
+        | QC_HOST_RETRY_AFTER
+        | QC_HOST_SPAWN_LIMITS
+        | QC_HOST_FINAL
+        | QC_HOST_BUSY,
     event: Some(event),
     save_handle: Some(save_handle),
 };

@@ -54,7 +54,7 @@ pub(super) const CASES: &[Case] = &[
     },
     Case {
         name: "silence",
-        rule: "an instance that is destroyed calls nobody",
+        rule: "an instance that is destroyed makes no more calls",
         needs: &["ends", "destroy"],
         patience: 1,
         run: silence,
@@ -68,7 +68,7 @@ pub(super) const CASES: &[Case] = &[
     },
     Case {
         name: "newer-host",
-        rule: "it works in a host that is newer, with larger structs and features that nobody knows yet",
+        rule: "it works in a newer host, with larger structs and features that it does not know",
         needs: &["ends"],
         patience: 1,
         run: newer_host,

@@ -26,7 +26,7 @@ pub(super) const CASES: &[Case] = &[
     },
     Case {
         name: "error-text",
-        rule: "a reason is UTF-8, stays within the buffer, and may be wanted by nobody",
+        rule: "a reason is UTF-8, stays within the buffer, and need not be asked for",
         needs: &["create", "bad-settings", "validate", "bad-requests"],
         patience: 3,
         run: error_text,

@@ -2,7 +2,7 @@
 //! that is for the tests of the store and of the command.
 
 use super::*;
-use crate::{ExecutorName, Gates, JobId, Payload, QueueName, Waits};
+use crate::{ExecutorName, Gates, Job, JobId, NodeId, Payload, QueueName, Waits};
 
 const NOW: Timestamp = Timestamp(100_000_000);
 
@@ -35,6 +35,9 @@ fn job(state: State) -> Job {
         waits: Waits::NONE,
         gates: Gates::NONE,
         unmet: None,
+        groups: Vec::new(),
+        hooks: crate::JobHooks::default(),
+        enqueued_by: None,
         payload: Payload::default(),
         unique: None,
         unique_for_ms: None,
@@ -49,6 +52,7 @@ fn node(id: i64, jobs: u64) -> NodeFact {
         stopping: false,
         slots: 2,
         jobs,
+        heard_of: NOW,
     }
 }
 
@@ -57,11 +61,13 @@ fn facts<'a>(job: &'a Job, nodes: &'a [NodeFact]) -> Facts<'a> {
         job,
         now: NOW,
         pause: None,
+        queue_full: None,
         nodes,
         last: None,
         claimable: None,
         ahead: None,
-        unmet: &[],
+        busy: None,
+        waits_for: None,
     }
 }
 
@@ -163,16 +169,21 @@ fn a_job_that_waits_has_its_reason() {
         ..job(State::Blocked)
     };
     let parents: Vec<String> = (1..=7).map(|id| id.to_string()).collect();
-    let waits_for = |unmet| Facts {
-        unmet,
+    let waiting = |jobs: &[String]| WaitsFor {
+        jobs: jobs.to_vec(),
+        ..WaitsFor::default()
+    };
+    let (first, all, none) = (waiting(&parents[..1]), waiting(&parents), waiting(&[]));
+    let waits_for = |waits_for| Facts {
+        waits_for: Some(waits_for),
         ..facts(&child, &idle)
     };
     let line = "dependency: it waits for job 1 [queuectl explain 1]";
-    one(&waits_for(&parents[..1]), line, None);
+    one(&waits_for(&first), line, None);
     let line = "dependency: it waits for jobs 1, 2, 3, 4, 5 and 2 more [queuectl explain 1]";
-    one(&waits_for(&parents), line, None);
+    one(&waits_for(&all), line, None);
     let line = "dependency: jobs that it waits for have not ended [-]";
-    one(&waits_for(&[]), line, None);
+    one(&waits_for(&none), line, None);
     let odd = Facts {
         claimable: Some(false),
         ..facts(&pending, &idle)
@@ -254,10 +265,11 @@ fn a_job_that_does_not_wait_says_what_it_does() {
             by: String::new(),
             reason: None,
         };
+        let nodes = [node(3, 1)];
         let facts = Facts {
             pause: Some(&pause),
             last: Some((OutcomeKind::Failed, "exit status 1")),
-            ..facts(job, &[])
+            ..facts(job, &nodes)
         };
         assert_eq!(lines(&facts), [line]);
         assert_eq!(explain(&facts).earliest_start, None);
@@ -282,4 +294,79 @@ fn a_job_that_does_not_wait_says_what_it_does() {
         &job(State::Cancelled),
         "cancelled: it was cancelled [queuectl retry 7]",
     );
+}
+
+#[test]
+fn a_job_whose_time_has_come_is_ready_or_waits_for_a_node() {
+    let idle = [node(1, 0)];
+    for state in [State::Scheduled, State::Failed, State::Pending] {
+        let job = Job {
+            due_at: Some(at(-1)),
+            ..job(state)
+        };
+        let code = |nodes| {
+            let facts = Facts {
+                claimable: Some(false),
+                ..facts(&job, nodes)
+            };
+            explain(&facts).reasons[0].code
+        };
+        // The control: nothing says why a claim leaves a pending job out.
+        let unknown = state == State::Pending;
+        assert_eq!(
+            code(&idle),
+            if unknown { Code::Unknown } else { Code::Ready },
+            "{state}"
+        );
+        assert_eq!(
+            code(&[]),
+            if unknown { Code::Unknown } else { Code::Unserved },
+            "{state}"
+        );
+    }
+}
+
+#[test]
+fn a_limit_says_who_has_it_and_when_there_is_room() {
+    let mut limit = LimitFact {
+        key: "api:eu".to_owned(),
+        running: Some(7),
+        held: 7,
+        holders: (1..=5).map(|id| id.to_string()).collect(),
+        next_start: Some(at(90)),
+    };
+    let said = |limit: &LimitFact| {
+        let reasons = limit_of(limit, NOW).into_iter();
+        let lines = reasons.map(|reason| (reason.text, reason.until, reason.command));
+        lines.collect::<Vec<_>>()
+    };
+    let full = "limit api:eu has no room, with 7 of 7 running (jobs 1, 2, 3, 4, 5 and 2 more)";
+    let more = Some("queuectl limit:set api --running 8".to_owned());
+    let rate = (
+        "limit api:eu lets the next job start in 1 m".to_owned(),
+        Some(at(90)),
+        None,
+    );
+    assert_eq!(said(&limit), [(full.to_owned(), None, more), rate]);
+    (limit.held, limit.next_start) = (6, None);
+    let soon = "limit api:eu had no room for it; the next node that looks lets it go on";
+    assert_eq!(said(&limit), [(soon.to_owned(), None, None)]);
+}
+
+#[test]
+fn a_silent_or_dead_node_is_named() {
+    let running = Job {
+        node: Some(NodeId(3)),
+        ..job(State::Processing)
+    };
+    let silent = [NodeFact {
+        heard_of: at(-40),
+        ..node(3, 1)
+    }];
+    let line = "running: it runs on node 3, which was last heard of 40 s ago [queuectl logs -f 7]";
+    assert_eq!(lines(&facts(&running, &silent)), [line]);
+    let other = [node(4, 1)];
+    let line = "lost: node 3, which ran it, is dead; the next node that looks takes the job back \
+                [queuectl worker:start --queue mail]";
+    assert_eq!(lines(&facts(&running, &other)), [line]);
 }

@@ -28,6 +28,8 @@ pub struct Field<S> {
     pub excludes: &'static [&'static str],
     /// The form of its value, and where that goes.
     pub form: Form<S>,
+    /// Writes the value as JSON, if there is one.
+    pub written: fn(&S) -> Option<Value>,
 }
 
 /// The form of a value, with the function that takes a value of that form.
@@ -59,11 +61,12 @@ pub enum Form<S> {
 }
 
 impl<S> Field<S> {
-    /// Takes a value as it is typed.
+    /// Takes a value as it is typed. A time of day calls `now`, which is slow: finding the time zone takes a hundred system
+    /// calls.
     ///
     /// # Errors
     /// Says what is expected, without the name of the field.
-    pub fn take_text(&self, into: &mut S, text: &str, now: &ZonedDateTime) -> Result<(), String> {
+    pub fn take_text(&self, into: &mut S, text: &str, now: fn() -> ZonedDateTime) -> Result<(), String> {
         match &self.form {
             Form::Command(set) => set(into, Command::Line(text.to_owned())),
             Form::List(add) => each_name(into, text, *add)?,
@@ -83,7 +86,7 @@ impl<S> Field<S> {
                 range.parse(text).ok_or_else(|| format!("expected {range}"))?,
             ),
             Form::Duration(set) => set(into, parse_duration(text)?),
-            Form::Time(set) => set(into, parse_time(text, now)?),
+            Form::Time(set) => set(into, parse_time(text, &now())?),
             Form::Variables(set) => match text.split_once('=') {
                 Some((name, value)) if !name.is_empty() => set(into, name.to_owned(), value.to_owned()),
                 _ => return Err("write it as NAME=VALUE".to_owned()),
@@ -100,7 +103,7 @@ impl<S> Field<S> {
     ///
     /// # Errors
     /// Says what is wrong, with the name of the field.
-    pub fn take_json(&self, into: &mut S, raw: &RawValue, now: &ZonedDateTime) -> Result<(), String> {
+    pub fn take_json(&self, into: &mut S, raw: &RawValue, now: fn() -> ZonedDateTime) -> Result<(), String> {
         let named = |error: String| format!("\"{}\": {error}", self.name);
         // An object for the executor stays as it was written.
         if let Form::Object(set) = &self.form
@@ -148,7 +151,7 @@ impl<S> Field<S> {
                 let text = as_typed(&value).ok_or_else(|| bad(DURATION))?;
                 set(into, parse_duration(&text).map_err(named)?);
             }
-            (Form::Time(set), Value::String(text)) => set(into, parse_time(text, now).map_err(named)?),
+            (Form::Time(set), Value::String(text)) => set(into, parse_time(text, &now()).map_err(named)?),
             (Form::Time(_), _) => return Err(bad("a time as text")),
             (Form::Variables(set), Value::Object(pairs)) => {
                 for (variable, value) in pairs {

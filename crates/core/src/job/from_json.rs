@@ -17,7 +17,7 @@ use crate::json::{JsonError, check, without_mark};
 use crate::quote::excerpt;
 
 /// Fields that are only printed: how a job fared. A job that was printed is taken as a new one.
-const PRINTED: [&str; 22] = [
+const PRINTED: [&str; 28] = [
     "number",
     "state",
     "blocked_by",
@@ -26,6 +26,11 @@ const PRINTED: [&str; 22] = [
     "schedule",
     "scheduled_at",
     "unmet_by",
+    "groups",
+    "enqueued_by",
+    "hook",
+    "hook_of",
+    "hooks",
     "parents",
     "dependants",
     "attempts",
@@ -38,6 +43,7 @@ const PRINTED: [&str; 22] = [
     "error",
     "last_line",
     "last_attempt",
+    "cause",
     "attempt_history",
     "events",
 ];
@@ -54,16 +60,17 @@ fn beginning(text: &str) -> String {
 }
 
 impl JobSpec {
-    /// Reads a job from a JSON object, or from a JSON string that is a command line. `now` tells what a time of day means.
+    /// Reads a job from a JSON object, or from a JSON string that is a command line. `now` tells what a time of day
+    /// means, and is called only for one.
     ///
     /// # Errors
     /// Names the mistake and the field it is in.
-    pub fn from_json(text: &str, now: &ZonedDateTime) -> Result<JobSpec, String> {
+    pub fn from_json(text: &str, now: fn() -> ZonedDateTime) -> Result<JobSpec, String> {
         read(text, now)
     }
 }
 
-fn read(text: &str, now: &ZonedDateTime) -> Result<JobSpec, String> {
+fn read(text: &str, now: fn() -> ZonedDateTime) -> Result<JobSpec, String> {
     let text = without_mark(text);
     let in_words = |error: JsonError| error.to_string();
     check(text).map_err(|error| match error {
@@ -88,7 +95,7 @@ fn read(text: &str, now: &ZonedDateTime) -> Result<JobSpec, String> {
     }
 }
 
-fn object(fields: BTreeMap<String, &RawValue>, now: &ZonedDateTime) -> Result<JobSpec, String> {
+fn object(fields: BTreeMap<String, &RawValue>, now: fn() -> ZonedDateTime) -> Result<JobSpec, String> {
     if let Some(list) = fields.get(HIDDEN_FIELD) {
         refuse_hidden(list)?;
     }
@@ -102,7 +109,7 @@ fn object(fields: BTreeMap<String, &RawValue>, now: &ZonedDateTime) -> Result<Jo
         // Where nothing was printed, the time of a start is meant.
         let is_own = ["schedule", "scheduled_at"].contains(&name) && number.is_none();
         if let Some(printed) = PRINTED.iter().find(|printed| **printed == name && !is_own) {
-            if *printed != "number" && given(name).is_some() {
+            if *printed != "number" && given(name).is_some_and(|raw| raw != "[]") {
                 spec.ignored.insert(printed);
             }
             continue;
@@ -207,7 +214,13 @@ mod tests {
     use crate::time::Timestamp;
 
     fn read(text: &str) -> Result<JobSpec, String> {
-        JobSpec::from_json(text, &"2026-11-24T16:05:00+00:00[UTC]".parse().unwrap())
+        JobSpec::from_json(text, || "2026-11-24T16:05:00+00:00[UTC]".parse().unwrap())
+    }
+
+    #[test]
+    fn the_time_zone_is_found_only_for_a_time() {
+        let text = r#"{"command":"true","delay":"5s","env":{"A":"b"},"run_at":null}"#;
+        JobSpec::from_json(text, || unreachable!("a time is not given")).unwrap();
     }
 
     #[test]

@@ -65,3 +65,13 @@ impl Payload {
         }
     }
 }
+
+/// Whether a path is absolute on any system: a job may be stored on one and run on another.
+pub(super) fn is_absolute(path: &str) -> bool {
+    let drive = |rest: &str| rest.starts_with([':']) && rest[1..].starts_with(['/', '\\']);
+    path.starts_with('/')
+        || path.starts_with("\\\\")
+        || path
+            .strip_prefix(|c: char| c.is_ascii_alphabetic())
+            .is_some_and(drive)
+}

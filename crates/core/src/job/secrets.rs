@@ -145,7 +145,7 @@ mod tests {
         assert_eq!(all.hidden, [""; 0]);
     }
 
-    /// People are shown the rest of such a text. In JSON, which may be given to `enqueue` again, there is none of it.
+    /// People see the rest of such a text. JSON, which may be given to `enqueue` again, leaves the text out.
     #[test]
     fn a_text_with_a_secret_in_it_is_hidden() {
         let own = r#"{"url":"http://u:x@a/?token=x&n=1","pass":"x","command":["psql","--password=x","-c"],

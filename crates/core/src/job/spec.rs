@@ -1,19 +1,22 @@
 //! A job as a user describes it, and the list of all that can be said about one. Every part is optional and may still be
 //! wrong; [`super::valid`] checks it.
 //!
-//! An option is added here: a field of [`JobSpec`], its line in [`JobSpec::or`], its row in [`FIELDS`]. The reader of JSON,
-//! the options of `enqueue` and the help follow from the list.
+//! An option is added here: a field of [`JobSpec`], its line in [`JobSpec::or`], its row in [`FIELDS`]. The reader and
+//! the writer of JSON, the options of `enqueue` and the help follow from the list.
 
 use std::collections::BTreeSet;
 use std::fmt::Display;
 use std::str::FromStr;
 use std::time::Duration;
 
+use serde_json::Value;
+
 use super::after::{After, Unmet};
 use super::form::{Field, Form};
+use super::hook::JobHooks;
 use super::payload::{Command, Payload};
-use crate::duration::whole_ms;
-use crate::id::{ExecutorName, JobName, QueueName};
+use crate::duration::{show_time, whole_ms};
+use crate::id::{ExecutorName, GroupName, JobName, QueueName};
 use crate::limit::LimitKey;
 use crate::limits::{BACKOFF_BASE, PRIORITY, RETRIES};
 use crate::time::Timestamp;
@@ -75,6 +78,12 @@ pub struct JobSpec {
     pub max_wait_ms: Option<u64>,
     /// The limits that it counts for, with their keys.
     pub limit: Vec<LimitKey>,
+    /// The group that it is a member of.
+    pub group: Option<GroupName>,
+    /// Whether that group is closed when it is stored.
+    pub close_group: Option<bool>,
+    /// What runs when its attempts have ended.
+    pub hooks: JobHooks,
     /// What it runs.
     pub payload: Payload,
     /// Fields that were given and count for nothing: they say how an earlier job fared.
@@ -86,6 +95,7 @@ const fn field(
     value: &'static str,
     about: &'static str,
     form: Form<JobSpec>,
+    written: fn(&JobSpec) -> Option<Value>,
 ) -> Field<JobSpec> {
     let excludes = &[];
     Field {
@@ -94,34 +104,42 @@ const fn field(
         about,
         excludes,
         form,
+        written,
     }
 }
 
+/// Of the fields that the payload writes.
+const IN_PAYLOAD: fn(&JobSpec) -> Option<Value> = |_| None;
+
 /// All that can be said about a job, in the order of the help.
-pub static FIELDS: [Field<JobSpec>; 23] = [
+pub static FIELDS: [Field<JobSpec>; 29] = [
     field(
         "id",
         "ID",
         "Your own id for the job, unique in the queue; not only digits",
         Form::Word(|job, text| parse(&mut job.id, text)),
+        |job| text(job.id.as_ref()),
     ),
     field(
         "command",
         "LINE",
         "A shell command line, as with a single word",
         Form::Command(|job, command| job.payload.command = Some(command)),
+        IN_PAYLOAD,
     ),
     field(
         "queue",
         "NAME",
         "The queue it goes to [default: default]",
         Form::Word(|job, text| parse(&mut job.queue, text)),
+        |job| text(job.queue.as_ref()),
     ),
     field(
         "priority",
         "N",
         "Higher runs first [default: 0]",
         Form::Whole(PRIORITY, |job, number| job.priority = i32::try_from(number).ok()),
+        |job| job.priority.map(Into::into),
     ),
     Field {
         excludes: &["run_at"],
@@ -130,6 +148,10 @@ pub static FIELDS: [Field<JobSpec>; 23] = [
             "DURATION",
             "Start it after this time, such as 30s or 1h 5m; a bare number is seconds",
             Form::Duration(|job, delay| job.start = Some(Start::After(delay))),
+            |job| match job.start? {
+                Start::After(delay) => Some(show_time(whole_ms(delay)).into()),
+                Start::At(_) => None,
+            },
         )
     },
     Field {
@@ -139,6 +161,10 @@ pub static FIELDS: [Field<JobSpec>; 23] = [
             "TIME",
             "Start it at this time: 18:00 (the next one), '2026-12-24 18:00' (local) or RFC 3339; a past time means now",
             Form::Time(|job, time| job.start = Some(Start::At(time))),
+            |job| match job.start? {
+                Start::At(time) => Some(time.to_string().into()),
+                Start::After(_) => None,
+            },
         )
     },
     field(
@@ -146,6 +172,7 @@ pub static FIELDS: [Field<JobSpec>; 23] = [
         "",
         "Hold it back until `queuectl release` lets it go",
         Form::Flag(|job, hold| job.hold = Some(hold)),
+        |job| job.hold.map(Into::into),
     ),
     field(
         "after",
@@ -155,18 +182,21 @@ pub static FIELDS: [Field<JobSpec>; 23] = [
             job.after.push(text.parse()?);
             Ok(())
         }),
+        |job| texts(&job.after),
     ),
     field(
         "unmet",
         "cancel|hold|run",
-        "What becomes of it if one of those jobs ends otherwise [default: cancel]",
+        "What to do with it if one of those jobs ends otherwise [default: cancel]",
         Form::Word(|job, text| parse(&mut job.unmet, text)),
+        |job| job.unmet.map(|unmet| unmet.name().into()),
     ),
     field(
         "timeout",
         "DURATION",
         "Stop an attempt that runs longer than this, such as 90 (seconds) or 5m [default: the setting job_timeout]",
         Form::Duration(|job, time| job.timeout_ms = Some(whole_ms(time))),
+        |job| time(job.timeout_ms),
     ),
     field(
         "max_retries",
@@ -175,30 +205,35 @@ pub static FIELDS: [Field<JobSpec>; 23] = [
         Form::Whole(RETRIES, |job, number| {
             job.max_retries = u32::try_from(number).ok()
         }),
+        |job| job.max_retries.map(Into::into),
     ),
     field(
         "backoff_base",
         "BASE",
         "The n-th retry waits BASE^n seconds [default: the setting backoff_base]",
         Form::Decimal(BACKOFF_BASE, |job, base| job.backoff_base = Some(base)),
+        |job| job.backoff_base.map(Into::into),
     ),
     field(
         "executor",
         "NAME",
         "The executor plugin that runs the job [default: shell]",
         Form::Word(|job, text| parse(&mut job.executor, text)),
+        |job| text(job.executor.as_ref()),
     ),
     field(
         "unique",
         "KEY",
-        "Store it only if no job with this key is there that has not ended",
+        "Store it only if every other job with this key has ended",
         Form::Word(|job, text| parse(&mut job.unique, text)),
+        |job| text(job.unique.as_ref()),
     ),
     field(
         "unique_for",
         "DURATION",
         "Keep the key for this time after it was stored, even if the job has ended",
         Form::Duration(|job, time| job.unique_for_ms = Some(whole_ms(time))),
+        |job| time(job.unique_for_ms),
     ),
     Field {
         excludes: &["debounce"],
@@ -207,6 +242,7 @@ pub static FIELDS: [Field<JobSpec>; 23] = [
             "CHOICE",
             "If the key is taken: return (print the id of that job), reject, or replace that job [default: return]",
             Form::Word(|job, text| parse(&mut job.on_conflict, text)),
+            |job| job.on_conflict.map(|choice| choice.name().into()),
         )
     },
     Field {
@@ -214,15 +250,17 @@ pub static FIELDS: [Field<JobSpec>; 23] = [
         ..field(
             "debounce",
             "DURATION",
-            "Start it this long after the last call with its key: a call puts off the job that waits",
+            "Start it this long after the last call with its key: each call postpones the waiting job",
             Form::Duration(|job, time| job.debounce_ms = Some(whole_ms(time))),
+            |job| time(job.debounce_ms),
         )
     },
     field(
         "max_wait",
         "DURATION",
-        "With --debounce: how long calls can put it off after it was stored [default: 1d]",
+        "With --debounce: how long after it was stored calls can postpone it [default: 1d]",
         Form::Duration(|job, time| job.max_wait_ms = Some(whole_ms(time))),
+        |job| time(job.max_wait_ms),
     ),
     field(
         "limit",
@@ -234,32 +272,98 @@ pub static FIELDS: [Field<JobSpec>; 23] = [
             job.limit.extend(key.filter(|key| !job.limit.contains(key)));
             Ok(())
         }),
+        |job| texts(&job.limit),
+    ),
+    field(
+        "group",
+        "NAME",
+        "The group that it is a member of, which is made if there is none; see `queuectl group:create`",
+        Form::Word(|job, text| parse(&mut job.group, text)),
+        |job| text(job.group.as_ref()),
+    ),
+    field(
+        "close_group",
+        "",
+        "Close the group as the job, or all of the file, is stored: it takes no further members",
+        Form::Flag(|job, close| job.close_group = Some(close)),
+        |job| job.close_group.map(Into::into),
+    ),
+    field(
+        "on_success",
+        "COMMAND",
+        "A shell command line that runs as a job of its own when the job is completed",
+        Form::Command(|job, command| job.hooks.on_success = Some(command)),
+        |job| command(job.hooks.on_success.as_ref()),
+    ),
+    field(
+        "on_failure",
+        "COMMAND",
+        "The same after each attempt that failed, the last one included",
+        Form::Command(|job, command| job.hooks.on_failure = Some(command)),
+        |job| command(job.hooks.on_failure.as_ref()),
+    ),
+    field(
+        "on_death",
+        "COMMAND",
+        "The same when the job is dead",
+        Form::Command(|job, command| job.hooks.on_death = Some(command)),
+        |job| command(job.hooks.on_death.as_ref()),
+    ),
+    field(
+        "hook_queue",
+        "NAME",
+        "The queue that those jobs go to [default: the job's own]",
+        Form::Word(|job, text| parse(&mut job.hooks.to_queue, text)),
+        |job| text(job.hooks.to_queue.as_ref()),
     ),
     field(
         "env",
         "NAME=VALUE",
         "Set an environment variable for the job; repeatable",
         Form::Variables(|job, name, value| drop(job.payload.env.insert(name, value))),
+        IN_PAYLOAD,
     ),
     field(
         "cwd",
         "DIR",
         "The folder it runs in [default: the current folder]",
         Form::Word(|job, text| parse(&mut job.payload.cwd, text)),
+        IN_PAYLOAD,
     ),
     field(
         "stdin",
         "TEXT",
         "Text for the job's standard input; - reads it from standard input now",
         Form::Text(|job, text| job.payload.stdin = Some(text)),
+        IN_PAYLOAD,
     ),
     field(
         "payload",
         "JSON|@FILE",
         "The payload for the executor, a JSON object; @FILE reads it from a file",
         Form::Object(|job, object| job.payload.payload = Some(object)),
+        IN_PAYLOAD,
     ),
 ];
+
+/// Writes a value that has a form as text.
+fn text(value: Option<&impl Display>) -> Option<Value> {
+    value.map(|value| value.to_string().into())
+}
+
+/// Writes several of those, if there are any.
+fn texts(values: &[impl Display]) -> Option<Value> {
+    let texts: Vec<String> = values.iter().map(ToString::to_string).collect();
+    (!texts.is_empty()).then(|| texts.into())
+}
+
+fn time(ms: Option<u64>) -> Option<Value> {
+    ms.map(|ms| show_time(ms).into())
+}
+
+fn command(command: Option<&Command>) -> Option<Value> {
+    command.map(|command| serde_json::to_value(command).unwrap_or_default())
+}
 
 /// Reads a value that has a parser of its own.
 fn parse<T: FromStr<Err: Display>>(into: &mut Option<T>, text: &str) -> Result<(), String> {
@@ -310,6 +414,9 @@ impl JobSpec {
             debounce_ms: self.debounce_ms.or(other.debounce_ms),
             max_wait_ms: self.max_wait_ms.or(other.max_wait_ms),
             limit,
+            group: self.group.or(other.group),
+            close_group: self.close_group.or(other.close_group),
+            hooks: self.hooks.or(other.hooks),
             payload: self.payload.or(other.payload),
             ignored,
         }

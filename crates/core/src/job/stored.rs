@@ -1,8 +1,10 @@
-//! A job as the store knows it.
+//! A job as the store knows it, and as the description of a new one that is the same.
 
+use super::hook::{EnqueuedBy, JobHooks};
 use super::payload::Payload;
+use super::spec::JobSpec;
 use crate::gates::{Gates, Waits};
-use crate::id::{ExecutorName, JobId, JobName, NodeId, QueueName};
+use crate::id::{ExecutorName, GroupName, JobId, JobName, NodeId, QueueName};
 use crate::limit::LimitKey;
 use crate::state::State;
 use crate::time::Timestamp;
@@ -70,6 +72,12 @@ pub struct Job {
     pub gates: Gates,
     /// The job for which it was cancelled or held.
     pub unmet: Option<UnmetParent>,
+    /// The groups that it is a member of, by name.
+    pub groups: Vec<GroupName>,
+    /// What runs when its attempts have ended.
+    pub hooks: JobHooks,
+    /// The job that had it stored, if one did.
+    pub enqueued_by: Option<EnqueuedBy>,
     /// What it runs.
     pub payload: Payload,
     /// Which part of it cannot be read, and why; what depends on that part is empty here. Such a job does not run.
@@ -91,6 +99,61 @@ impl Job {
         match &self.name {
             Some(name) => name.to_string(),
             None => self.id.to_string(),
+        }
+    }
+}
+
+impl JobSpec {
+    /// Describes a new job with everything that was given with this one. Not taken over: its id, which is unique, when it
+    /// was to start, whether it was held, which jobs it waited for, which groups it is in, and everything that has
+    /// happened to it.
+    pub fn again(job: Job) -> JobSpec {
+        // Each field is named, so that a new one is decided upon.
+        let Job {
+            queue,
+            priority,
+            max_retries,
+            backoff_base,
+            timeout_ms,
+            executor,
+            unique,
+            unique_for_ms,
+            limit,
+            hooks,
+            payload,
+            id: _,
+            name: _,
+            state: _,
+            attempts: _,
+            fence: _,
+            system_failures: _,
+            due_at: _,
+            node: _,
+            cancel_requested: _,
+            created_at: _,
+            updated_at: _,
+            started_at: _,
+            finished_at: _,
+            waits: _,
+            gates: _,
+            unmet: _,
+            groups: _,
+            enqueued_by: _,
+            unreadable: _,
+        } = job;
+        JobSpec {
+            queue: Some(queue),
+            priority: Some(priority),
+            max_retries,
+            backoff_base,
+            timeout_ms,
+            executor: Some(executor),
+            unique,
+            unique_for_ms,
+            limit,
+            hooks,
+            payload,
+            ..JobSpec::default()
         }
     }
 }

@@ -1,110 +1,26 @@
 //! Checks a job once: a [`JobSpec`] becomes a [`ValidJob`], which can only be read.
 //!
-//! Whoever has a [`ValidJob`] checks nothing again. Whether the executor takes the job is not known here, nor whether its
-//! id is free.
+//! Code that has a [`ValidJob`] checks nothing again, except whether the executor takes the job and whether its id is
+//! free: those are not known here.
 
 use std::collections::HashMap;
 use std::ops::Deref;
 use std::time::Duration;
 
-use super::payload::{Command, Payload};
+use super::error::JobError;
+use super::hook::{EnqueuedBy, HookOn};
+use super::payload::{Command, Payload, is_absolute};
 use super::spec::{JobSpec, Start};
 use crate::duration::show_time;
 use crate::id::{ExecutorName, QueueName};
-use crate::json::JsonError;
 use crate::limit::LimitKey;
 use crate::limits::{
-    BACKOFF_BASE, DEBOUNCE, JOB_LIMITS, MAX_WAIT, PARENTS, PAYLOAD_BYTES, PAYLOAD_DEPTH, PAYLOAD_ITEMS,
-    PRIORITY, RETRIES, SCHEDULE_DAYS, TIMEOUT, UNIQUE_FOR,
+    BACKOFF_BASE, DEBOUNCE, HOOK_BYTES, JOB_LIMITS, MAX_WAIT, PARENTS, PAYLOAD_BYTES, PAYLOAD_DEPTH,
+    PAYLOAD_ITEMS, PRIORITY, RETRIES, SCHEDULE_DAYS, TIMEOUT, UNIQUE_FOR,
 };
 use crate::quote::excerpt;
 use crate::redact::HIDDEN;
 use crate::time::Timestamp;
-
-/// Why a job was refused before it was stored.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum JobError {
-    /// There is nothing to run.
-    #[error("the command is empty; give a command line or a program with arguments")]
-    EmptyCommand,
-    /// Neither command nor payload.
-    #[error("a job needs a \"command\" (or a \"payload\" for its executor)")]
-    NothingToRun,
-    /// A NUL byte, which no operating system accepts there.
-    #[error("the {0} contains a NUL byte, which cannot be passed to a process")]
-    Nul(&'static str),
-    /// An environment name that cannot be set.
-    #[error("'{0}' is not an environment variable name; use NAME=VALUE")]
-    EnvName(String),
-    /// Over [`PAYLOAD_BYTES`].
-    #[error(
-        "the job's payload is {0} bytes; at most {PAYLOAD_BYTES} are allowed, put larger input into a file"
-    )]
-    TooLarge(usize),
-    /// Over [`PAYLOAD_ITEMS`].
-    #[error("the {0} has more than {PAYLOAD_ITEMS} entries")]
-    TooMany(&'static str),
-    /// Over [`PAYLOAD_DEPTH`].
-    #[error("the payload is nested more than {PAYLOAD_DEPTH} levels deep")]
-    TooDeep,
-    /// A number that no program could read as one.
-    #[error("the number {0} in the payload is too large for any program to read; give it as a text")]
-    Number(String),
-    /// A member that is given twice, or another fault in the executor's own object.
-    #[error("payload: {0}")]
-    Json(JsonError),
-    /// A relative folder, which every process would take for another one.
-    #[error("the working directory '{0}' is not an absolute path")]
-    RelativeFolder(String),
-    /// A number or a time outside its range.
-    #[error("invalid value '{value}' for {field}: expected {allowed}")]
-    OutOfRange {
-        /// The field.
-        field: &'static str,
-        /// Its value.
-        value: String,
-        /// The range, in words.
-        allowed: String,
-    },
-    /// It says how a key is meant, and there is no key.
-    #[error(
-        "{0} is about a unique key, and the job has none; give it one (--unique KEY, \"unique\" in JSON)"
-    )]
-    NoKey(&'static str),
-    /// It says for how long calls can put it off, and they cannot.
-    #[error("max_wait is about debounce, and the job has none; give it one (--debounce 30s)")]
-    NoDebounce,
-    /// Two parts that contradict each other.
-    #[error("{0} and {1} exclude each other; leave one of them out")]
-    Together(&'static str, &'static str),
-    /// Over [`JOB_LIMITS`].
-    #[error("the job names {0} limits; at most {JOB_LIMITS} are allowed")]
-    TooManyLimits(usize),
-    /// Over [`SCHEDULE_DAYS`].
-    #[error("jobs can be scheduled at most {} years ahead", SCHEDULE_DAYS / 365)]
-    TooFar,
-    /// Over [`PARENTS`].
-    #[error("a job can wait for at most {PARENTS} others, not for {0}")]
-    TooManyParents(usize),
-    /// The same job twice, with different conditions.
-    #[error("the job waits for '{0}' twice, on different conditions")]
-    TwoConditions(String),
-    /// The mark that people are shown in place of a secret.
-    #[error(
-        "{0} is \"{HIDDEN}\", which stands for a secret that was not printed; print the job with --secrets"
-    )]
-    Hidden(String),
-}
-
-impl From<JsonError> for JobError {
-    fn from(error: JsonError) -> JobError {
-        match error {
-            JsonError::Deep(_) => JobError::TooDeep,
-            JsonError::Number(number) => JobError::Number(number),
-            other => JobError::Json(other),
-        }
-    }
-}
 
 /// A job that can be stored: names, ranges and payload are checked, and the payload is serialised. Its parts are those of
 /// the [`JobSpec`], read through [`Deref`].
@@ -113,6 +29,7 @@ pub struct ValidJob {
     spec: JobSpec,
     stored: String,
     limits: Option<String>,
+    enqueued_by: Option<EnqueuedBy>,
 }
 
 impl Deref for ValidJob {
@@ -132,6 +49,17 @@ impl ValidJob {
     /// Returns its limits with their keys as they are stored: parted by blanks, which no key has. None if it has none.
     pub fn stored_limits(&self) -> Option<&str> {
         self.limits.as_deref()
+    }
+
+    /// Returns the job that has it stored, if one does.
+    pub fn enqueued_by(&self) -> Option<EnqueuedBy> {
+        self.enqueued_by
+    }
+
+    /// Says which job has it stored.
+    #[must_use]
+    pub fn with_enqueued_by(self, enqueued_by: Option<EnqueuedBy>) -> ValidJob {
+        ValidJob { enqueued_by, ..self }
     }
 
     /// Returns the queue it goes to.
@@ -183,8 +111,12 @@ impl JobSpec {
         self.check_ranges()?;
         self.check_unique()?;
         self.check_parents()?;
+        self.check_hooks()?;
         if self.limit.len() > JOB_LIMITS {
             return Err(JobError::TooManyLimits(self.limit.len()));
+        }
+        if self.close_group == Some(true) && self.group.is_none() {
+            return Err(JobError::NoGroup);
         }
         let ahead = self.start.map(|start| start.at(now).since(now).as_secs());
         if ahead.is_some_and(|seconds| seconds > SCHEDULE_DAYS.unsigned_abs() * 86_400) {
@@ -197,7 +129,23 @@ impl JobSpec {
             spec: self,
             stored,
             limits,
+            enqueued_by: None,
         })
+    }
+
+    fn check_hooks(&self) -> Result<(), JobError> {
+        if self.hooks.to_queue.is_some() && self.hooks.is_empty() {
+            return Err(JobError::NoHook);
+        }
+        for hook in HookOn::ALL {
+            if let Some(command) = self.hooks.get(hook) {
+                check_hook(command).map_err(|why| JobError::Hook {
+                    hook,
+                    why: Box::new(why),
+                })?;
+            }
+        }
+        Ok(())
     }
 
     fn check_parents(&self) -> Result<(), JobError> {
@@ -237,6 +185,22 @@ impl JobSpec {
         }
         Ok(())
     }
+}
+
+/// Checks the command of a hook.
+///
+/// # Errors
+/// [`JobError`], as for the command of a job, and [`JobError::HookTooLong`].
+pub fn check_hook(command: &Command) -> Result<(), JobError> {
+    let payload = Payload {
+        command: Some(command.clone()),
+        ..Payload::default()
+    };
+    let bytes = payload.to_stored()?.len();
+    if bytes > HOOK_BYTES {
+        return Err(JobError::HookTooLong(bytes));
+    }
+    Ok(())
 }
 
 impl JobSpec {
@@ -355,16 +319,6 @@ fn hidden_mark(payload: &Payload) -> Option<String> {
         }
         _ => None,
     }
-}
-
-/// Whether a path is absolute on any system: a job may be stored on one and run on another.
-fn is_absolute(path: &str) -> bool {
-    let drive = |rest: &str| rest.starts_with([':']) && rest[1..].starts_with(['/', '\\']);
-    path.starts_with('/')
-        || path.starts_with("\\\\")
-        || path
-            .strip_prefix(|c: char| c.is_ascii_alphabetic())
-            .is_some_and(drive)
 }
 
 #[cfg(test)]

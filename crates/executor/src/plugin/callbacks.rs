@@ -10,10 +10,11 @@ use std::time::Duration;
 use queuectl_core::{Advice, Outcome, OutcomeKind};
 use queuectl_plugin_api::abi::{
     Growing, MINOR, QC_FAILED, QC_HAS_EXIT_CODE, QC_HAS_RETRY_AFTER, QC_HAS_SIGNAL, QC_HOST_ADOPTS,
-    QC_HOST_FINAL, QC_HOST_RECORDS, QC_HOST_RETRY_AFTER, QC_HOST_SPAWN_LIMITS, QC_INVALID, QC_IS_FINAL,
-    QC_LOG_ERROR, QC_LOG_INFO, QC_LOG_WARN, QC_OK, QC_SPAWN_CLEAN_ENV, QC_SPAWN_FILE, QC_SPAWN_MEMORY,
-    QC_SPAWN_NICE, QC_SPAWN_PIDS, QC_SPAWN_RAW_LAST, QC_SPAWN_RLIMITS, QC_SPAWN_UMASK, QC_SPAWN_USER,
-    QC_SUCCEEDED, qc_error, qc_host_v1, qc_outcome_v1, qc_pair, qc_spawn_v1, qc_status, qc_str, slice,
+    QC_HOST_BUSY, QC_HOST_FINAL, QC_HOST_RECORDS, QC_HOST_RETRY_AFTER, QC_HOST_SPAWN_LIMITS, QC_INVALID,
+    QC_IS_BUSY, QC_IS_FINAL, QC_LOG_ERROR, QC_LOG_INFO, QC_LOG_WARN, QC_OK, QC_SPAWN_CLEAN_ENV,
+    QC_SPAWN_FILE, QC_SPAWN_MEMORY, QC_SPAWN_NICE, QC_SPAWN_PIDS, QC_SPAWN_RAW_LAST, QC_SPAWN_RLIMITS,
+    QC_SPAWN_UMASK, QC_SPAWN_USER, QC_SUCCEEDED, qc_error, qc_host_v1, qc_outcome_v1, qc_pair, qc_spawn_v1,
+    qc_status, qc_str, slice,
 };
 
 use crate::limits::{Limits, Rlimit};
@@ -44,7 +45,12 @@ pub(crate) static VTABLE: qc_host_v1 = qc_host_v1 {
     output: Some(output),
     spawn: Some(spawn),
     finished: Some(finished),
-    features: QC_HOST_ADOPTS | QC_HOST_RECORDS | QC_HOST_RETRY_AFTER | QC_HOST_SPAWN_LIMITS | QC_HOST_FINAL,
+    features: QC_HOST_ADOPTS
+        | QC_HOST_RECORDS
+        | QC_HOST_RETRY_AFTER
+        | QC_HOST_SPAWN_LIMITS
+        | QC_HOST_FINAL
+        | QC_HOST_BUSY,
     event: Some(event),
     save_handle: Some(save_handle),
 };
@@ -123,6 +129,9 @@ unsafe extern "C" fn save_handle(ctx: *mut c_void, run: u64, handle: qc_str) -> 
     }
 }
 
+/// What an outcome has that says "busy".
+const BUSY: u32 = QC_IS_BUSY | QC_HAS_RETRY_AFTER;
+
 /// What the message of a final failure says besides.
 const FINAL: &str = "final, another attempt could not succeed: ";
 
@@ -138,6 +147,7 @@ unsafe extern "C" fn finished(ctx: *mut c_void, run: u64, outcome: *const qc_out
                 wait: (outcome.fields & QC_HAS_RETRY_AFTER != 0)
                     .then(|| Duration::from_millis(outcome.retry_after_ms)),
                 is_final: outcome.kind == QC_FAILED && outcome.fields & QC_IS_FINAL != 0,
+                is_busy: outcome.kind == QC_FAILED && outcome.fields & BUSY == BUSY,
             };
             // SAFETY: what it points to is valid for the call.
             let mut outcome = unsafe { read_outcome(&outcome) };

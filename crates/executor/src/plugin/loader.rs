@@ -1,6 +1,7 @@
 //! Which executors are loaded in this process: loaded on the first job that names them, then kept.
 //!
-//! A failure is remembered for a moment only, so that installing the missing plugin is enough to go on.
+//! A failure to load is remembered for a moment. A missing plugin is looked for again by every job, so that a job which is
+//! retried right after the plugin was installed runs.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -105,8 +106,10 @@ impl Loader {
                 tracing::debug!(executor = %name, "{error}");
                 // Names come from users: what is remembered must not grow without end.
                 self.failures.retain(|_, (at, _)| at.elapsed() < REMEMBER_FAILURE);
-                self.failures
-                    .insert(name.clone(), (Instant::now(), error.clone()));
+                if !matches!(error, PluginError::NotFound { .. }) {
+                    self.failures
+                        .insert(name.clone(), (Instant::now(), error.clone()));
+                }
             }
         }
         made

@@ -259,8 +259,13 @@ impl Process {
         }
     }
 
-    /// There are no signals here.
-    pub(crate) fn signal(&self, _signal: i32) {}
+    /// There are no signals here. SIGKILL and SIGTERM end the tree, as they would elsewhere.
+    pub(crate) fn signal(&self, signal: i32) {
+        if matches!(signal, 9 | 15) {
+            // SAFETY: the handle is open.
+            unsafe { TerminateJobObject(self.job.as_raw_handle(), 1) };
+        }
+    }
 
     /// Ends the tree at once.
     pub(crate) fn kill(&mut self) {

@@ -124,8 +124,15 @@ impl Active {
                 .instance
                 .as_ref()
                 .is_some_and(|i| i.signal(self.run_id, signal));
-        if let Some(process) = self.process.as_ref().filter(|_| !by_plugin) {
-            process.signal(signal);
+        match &self.process {
+            _ if by_plugin || over => {}
+            Some(process) => process.signal(signal),
+            None => tracing::warn!(
+                job = self.run.public_id,
+                executor = %self.run.executor,
+                signal,
+                "the executor takes no signals, and the job has no process; not sent"
+            ),
         }
     }
 

@@ -72,11 +72,12 @@ pub fn plugin_file(name: &str) -> String {
 }
 
 /// Today's header, and the frozen ones of each minor version.
-pub const HEADERS: [&str; 4] = [
+pub const HEADERS: [&str; 5] = [
     concat!(env!("CARGO_MANIFEST_DIR"), "/../plugin-api/include"),
     concat!(env!("CARGO_MANIFEST_DIR"), "/../plugin-api/tests/headers/1.0"),
     concat!(env!("CARGO_MANIFEST_DIR"), "/../plugin-api/tests/headers/1.1"),
     concat!(env!("CARGO_MANIFEST_DIR"), "/../plugin-api/tests/headers/1.2"),
+    concat!(env!("CARGO_MANIFEST_DIR"), "/../plugin-api/tests/headers/1.3"),
 ];
 
 /// Compiles a C source into a plugin in `folder`; false where there is no C compiler.
@@ -124,6 +125,7 @@ pub fn run_of(number: i64, payload: Value, folder: &Path) -> Run {
         executor: "shell".parse().unwrap(),
         payload: payload.to_string(),
         parents: None,
+        groups: None,
         timeout: None,
         kill_grace: Duration::from_secs(30),
         leftovers: Leftovers::Kill,

@@ -1,7 +1,7 @@
 //! What the store needs of a database: [`Backend`] over the life of a store, [`Dialect`] inside one transaction.
 //!
 //! Each database implements both in a folder of its own, and nothing else in the crate asks which database it is. A third
-//! one is a folder, a variant of [`Db`], and the line in `store.rs` that opens it.
+//! one is a folder, a variant of [`AnyConnection`], and the line in `store.rs` that opens it.
 
 mod connection;
 pub mod statements;
@@ -12,15 +12,15 @@ use std::time::Duration;
 use queuectl_core::settings::Durability;
 use queuectl_core::{Gates, JobId, JobRef, NodeId, Settings, State, Timestamp, ValidJob};
 
-pub(crate) use self::connection::on_any;
-pub use self::connection::{AnySql, Db};
+pub use self::connection::{AnyConnection, AnySql, Db};
+pub(crate) use self::connection::{insert_rows, on_any};
 use crate::StoreError;
 use crate::clock::StoreClock;
 use crate::counts::Deltas;
 use crate::state_dir::{Lane, NodeGuard, WriteLock};
 use crate::types::cycle::{Cycle, CycleResult, Queues};
 use crate::types::jobs::NewJob;
-use crate::types::nodes::{NewNode, Node, StopRequest, Wake, WakeListener};
+use crate::types::nodes::{NewNode, Node, SignalRequest, StopRequest, Wake, WakeListener};
 use crate::types::placed::Placed;
 
 /// One database with its connection. What only reads, or is one transaction of ordinary statements, is an operation
@@ -39,6 +39,11 @@ pub trait Backend: Send {
 
     /// Chooses how much a commit survives.
     fn set_durability(&mut self, durability: Durability) -> Result<(), StoreError>;
+
+    /// Has the server end the connection once nothing was asked over it for that long; see [`Store::end_when_idle`].
+    ///
+    /// [`Store::end_when_idle`]: crate::Store::end_when_idle
+    fn end_when_idle(&mut self, most: Duration) -> Result<(), StoreError>;
 
     /// A number that changes whenever another connection has changed the store.
     fn change_marker(&mut self) -> Result<i64, StoreError>;
@@ -136,6 +141,13 @@ pub trait Dialect {
     /// What has the jobs of each queue by number, in any state, as the words after `FROM`.
     fn jobs_by_queue(&self) -> &'static str;
 
+    /// What is true if a text is in another, whatever the case of letters from A to Z: what stands before the other text, between
+    /// both, and behind. The text itself is in lower case.
+    fn contains(&self) -> [&'static str; 3];
+
+    /// What stands behind a text that is sorted by its bytes.
+    fn by_bytes(&self) -> &'static str;
+
     /// Whether the condition of a claim holds for a job at that moment: that of the statements that claim.
     fn is_claimable(&mut self, job: JobId, moment: Timestamp) -> Result<bool, StoreError>;
 
@@ -173,6 +185,9 @@ pub trait Dialect {
     /// order as parameters 1 and 2.
     fn ledger(&self) -> Ledger;
 
+    /// Stores new jobs without unique keys and counts them; their numbers, in their order.
+    fn insert_all(&mut self, jobs: &[ValidJob], now: Timestamp) -> Result<Vec<JobId>, StoreError>;
+
     /// Reserves numbers for jobs, in ascending order.
     fn reserve_numbers(&mut self, count: usize) -> Result<Vec<i64>, StoreError>;
 
@@ -184,8 +199,18 @@ pub trait Dialect {
         deltas: &mut Deltas,
     ) -> Result<Vec<bool>, StoreError>;
 
+    /// Has others wait who need the group otherwise, until this transaction has ended.
+    fn lock_group(&mut self, group: i64, need: GroupNeed) -> Result<(), StoreError>;
+
+    /// The next members of a group that were never claimed and wait. On PostgreSQL without those that another
+    /// transaction is changing, so that it waits for none.
+    fn unbegun_members(&mut self, group: i64, most: i64) -> Result<Vec<i64>, StoreError>;
+
     /// Stores payloads of jobs that are there.
     fn insert_payloads(&mut self, jobs: Vec<i64>, payloads: Vec<String>) -> Result<(), StoreError>;
+
+    /// Stores what a job runs from now on, and with it the queue that it is in.
+    fn replace_payload(&mut self, job: i64, queue: &str, payload: &str) -> Result<(), StoreError>;
 
     /// Has others wait who let runs of this schedule go on, until this transaction has ended.
     fn lock_schedule(&mut self, name: &str) -> Result<(), StoreError>;
@@ -207,8 +232,22 @@ pub struct Ledger {
     pub transaction: &'static str,
     /// The condition on those behind a place that can be read: none comes before them any more.
     pub after: &'static str,
+    /// Whether there is an event that cannot be read yet, because an older transaction is open.
+    pub is_behind: &'static str,
     /// The order, and the other way round.
     pub order: [&'static str; 2],
+}
+
+/// What a transaction needs of a group until it ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum GroupNeed {
+    /// It must stay and stay open: members are added. Any number of transactions can do so at a time, beside one that ends
+    /// members.
+    Join,
+    /// No other ends members: of two last ones that end at the same time, the second sees what the first did.
+    End,
+    /// No other adds members or ends them.
+    All,
 }
 
 /// How a transaction begins.
@@ -244,6 +283,8 @@ pub struct ControlRequests {
     pub stop: StopRequest,
     /// The jobs among those that it runs whose cancellation was asked for, with their fencing tokens.
     pub cancel: Vec<(JobId, i64)>,
+    /// The signals that users want sent to jobs that it runs; at most 100.
+    pub signals: Vec<SignalRequest>,
     /// The settings.
     pub settings: Settings,
     /// The clock that due times go by, as it was at that moment.
@@ -263,6 +304,8 @@ pub struct CheckReport {
     pub miscounted: u64,
     /// Jobs that hold a key of a limit, or wait for one, otherwise than their state says.
     pub misplaced: u64,
+    /// Groups whose callback is missing or early, and members whose rows say otherwise than their jobs.
+    pub misgrouped: u64,
     /// The file's pages.
     pub pages: u64,
     /// Pages that are free for reuse.

@@ -9,10 +9,10 @@ use super::connection::{AnySql, Db};
 use crate::columns::given;
 
 macro_rules! claimed_columns {
-    ($($(#[$doc:meta])* $name:ident: $type:ty, $sql:ty, ($($read:meta)?), $since:literal;)*) => {
+    ($($(#[$doc:meta])* $name:ident: $type:ty, $sql:ty, ($($read:meta)?), $since:literal, $core:tt;)*) => {
         /// What a claim yields per job, on either database: number, attempts, fence, system failures, payload, checksum, the
-        /// jobs that it waited for, and what is given with a job.
-        pub type ClaimedColumns = (BigInt, Integer, BigInt, Integer, Text, Nullable<Integer>, Nullable<Text>, $($sql,)*);
+        /// jobs that it waited for, its groups, and what is given with a job.
+        pub type ClaimedColumns = (BigInt, Integer, BigInt, Integer, Text, Nullable<Integer>, Nullable<Text>, Nullable<Text>, $($sql,)*);
     };
 }
 given!(claimed_columns);
@@ -90,6 +90,16 @@ macro_rules! not_met {
         "(outcome IS NULL OR (condition = 1 AND outcome <> {completed}) OR (condition = 2 AND outcome = {completed}))"
     };
 }
+pub(crate) use not_met;
+
+/// The signals that users want sent to running jobs of a node.
+macro_rules! signals_for {
+    () => {
+        "SELECT signals.id, signals.job_id, signals.fence, signals.signal FROM signals JOIN jobs ON jobs.id = signals.job_id \
+         AND jobs.fence = signals.fence WHERE jobs.node_id = ? ORDER BY signals.id LIMIT 100"
+    };
+}
+pub(crate) use signals_for;
 
 statements! { AnySql, Db;
     /// Applies a decision to a job that is not running, if it still stands where the decision saw it.
@@ -102,13 +112,12 @@ statements! { AnySql, Db;
         updated_at: i64 as BigInt,
         waits: i32 as Integer,
         resume_at: Option<i64> as Nullable<BigInt>,
-        unmet: Option<i64> as Nullable<BigInt>,
         id: i64 as BigInt,
         from: i16 as SmallInt,
         fence: i64 as BigInt,
     } -> () {
         "UPDATE jobs SET state = ?, attempts = ?, system_failures = ?, due_at = ?, finished_at = ?, updated_at = ?, \
-         waits = ?, resume_at = ?, unmet = ?, cancel_requested = FALSE WHERE id = ? AND state = ? AND fence = ?"
+         waits = ?, resume_at = ?, unmet = NULL, cancel_requested = FALSE WHERE id = ? AND state = ? AND fence = ?"
     }
 
     /// Changes what blocks a job that stays blocked.
@@ -126,39 +135,14 @@ statements! { AnySql, Db;
         "UPDATE jobs SET waits = ?, gates = gates | ?, resume_at = ? WHERE id = ? AND state = {blocked}"
     }
 
-    /// Remembers for which job another is held that stays blocked.
-    SetUnmet { unmet: Option<i64> as Nullable<BigInt>, id: i64 as BigInt } -> () {
-        "UPDATE jobs SET unmet = ? WHERE id = ? AND state = {blocked}"
-    }
-
     /// Gives a job further gates. Yields its state; a transaction that is ending it looks at the gates again.
     MarkParent { gates: i32 as Integer, id: i64 as BigInt } -> (SmallInt,) {
         "UPDATE jobs SET gates = gates | ? WHERE id = ? RETURNING state"
     }
 
-    /// The jobs that wait for another, or were given up for it.
-    WaitFor { parent: i64 as BigInt } -> (BigInt,) {
-        concat!("SELECT child FROM edges WHERE parent = ? AND ", not_met!(), " ORDER BY child")
-    }
-
-    /// Settles the edges from a job that ended. One whose condition was met before stays as it is.
-    SettleEdges { outcome: i16 as SmallInt, parent: i64 as BigInt } -> () {
-        concat!("UPDATE edges SET outcome = ? WHERE parent = ? AND ", not_met!())
-    }
-
-    /// How a job stands to those that it waits for: how many have not ended, the first that did not end as it has to, and
-    /// what becomes of the job then.
-    Waiting { child: i64 as BigInt } -> (BigInt, Nullable<BigInt>, Nullable<SmallInt>) {
-        concat!(
-            "SELECT count(*) - count(outcome), min(CASE WHEN unmet <> 3 AND outcome IS NOT NULL AND ",
-            not_met!(),
-            " THEN parent END), max(unmet) FROM edges WHERE child = ?"
-        )
-    }
-
-    /// The parents of a job that did not end as they have to.
+    /// The parents of a job that did not end as they have to, unless it runs all the same.
     Unmet { child: i64 as BigInt } -> (BigInt,) {
-        concat!("SELECT parent FROM edges WHERE child = ? AND outcome IS NOT NULL AND ", not_met!(), " ORDER BY parent")
+        concat!("SELECT parent FROM edges WHERE child = ? AND unmet <> 3 AND outcome IS NOT NULL AND ", not_met!(), " ORDER BY parent")
     }
 
     /// Waits again for a parent that was retried.
@@ -196,6 +180,43 @@ statements! { AnySql, Db;
         "SELECT id, fence FROM jobs WHERE node_id = ? AND cancel_requested = TRUE"
     }
 
+    /// The signals that users want sent to running jobs of a node.
+    SignalsFor { node_id: i64 as BigInt } -> (BigInt, BigInt, BigInt, Text) {
+        signals_for!()
+    }
+
+    /// Asks for a signal. Yields the number of the request.
+    AskSignal {
+        job_id: i64 as BigInt,
+        fence: i64 as BigInt,
+        signal: String as Text,
+        asked_at: i64 as BigInt,
+    } -> (BigInt,) {
+        "INSERT INTO signals (job_id, fence, signal, asked_at) VALUES (?, ?, ?, ?) RETURNING id"
+    }
+
+    /// The running job that a request for a signal is for, if the request is there; none if its attempt has ended.
+    AskedFor { id: i64 as BigInt } -> (Nullable<BigInt>,) {
+        "SELECT jobs.id FROM signals LEFT JOIN jobs ON jobs.id = signals.job_id AND jobs.fence = signals.fence \
+         AND jobs.node_id IS NOT NULL WHERE signals.id = ?"
+    }
+
+    /// How many of them wait.
+    CountSignals {} -> (BigInt,) {
+        "SELECT count(*) FROM signals"
+    }
+
+    /// Takes a request for a signal.
+    TakeSignal { id: i64 as BigInt } -> () {
+        "DELETE FROM signals WHERE id = ?"
+    }
+
+    /// Removes requests for attempts that have ended.
+    ForgetSignals {} -> () {
+        "DELETE FROM signals WHERE NOT EXISTS (SELECT 1 FROM jobs WHERE jobs.id = signals.job_id AND jobs.fence = signals.fence \
+         AND jobs.node_id IS NOT NULL)"
+    }
+
     /// When the next tick of a schedule comes.
     NextTick {} -> (BigInt,) {
         "SELECT next_due FROM schedules WHERE next_due IS NOT NULL AND paused_at IS NULL ORDER BY next_due LIMIT 1"
@@ -204,6 +225,12 @@ statements! { AnySql, Db;
     /// Writes an event, if events are recorded.
     Note { at: i64 as BigInt, job_id: i64 as BigInt, kind: String as Text, detail: String as Text } -> () {
         "INSERT INTO events (at, job_id, kind, detail) SELECT ?, ?, ?, ? WHERE EXISTS (\
+         SELECT 1 FROM settings WHERE key = 'event_retention' AND value <> '0 s')"
+    }
+
+    /// Writes an event that is not of a job, if events are recorded.
+    NoteOther { at: i64 as BigInt, kind: String as Text, detail: String as Text } -> () {
+        "INSERT INTO events (at, kind, detail) SELECT ?, ?, ? WHERE EXISTS (\
          SELECT 1 FROM settings WHERE key = 'event_retention' AND value <> '0 s')"
     }
 

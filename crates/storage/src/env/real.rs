@@ -1,5 +1,6 @@
 //! The world as it is.
 
+use std::path::Path;
 pub use std::time::Instant;
 
 use diesel::sqlite::SqliteConnection;
@@ -7,9 +8,14 @@ use queuectl_core::{Timestamp, Transition};
 
 pub use queuectl_core::SystemClock;
 
-use super::Transaction;
+use super::{Guard, Transaction};
 use crate::StoreError;
 use crate::types::cycle::Record;
+
+/// The database that is opened in the place of this file, as a URI.
+pub const fn instead_of(_: &Path) -> Option<String> {
+    None
+}
 
 /// Whether transactions meet faults.
 pub const FAULTS: bool = false;
@@ -47,6 +53,11 @@ pub const fn ignores_leases() -> bool {
     false
 }
 
+/// Whether a rule of the queue is switched off.
+pub const fn is_disabled(_: Guard) -> bool {
+    false
+}
+
 /// Whether claims take no account of limits.
 pub const fn ignores_limits() -> bool {
     false
@@ -62,9 +73,36 @@ pub const fn apply_unfenced(
     None
 }
 
-/// Whether the end of a job settles what waits for it. Tests of development builds can switch it off, as the worker's
-/// failpoints.
+/// Whether the end of a job settles what waits for it.
 pub fn settles_dependencies() -> bool {
-    let is_off = |names: String| names.split(',').any(|name| name == "dependencies");
+    is_on("dependencies")
+}
+
+/// Whether the transaction that records the end of an attempt stores its hooks. Tests can switch it off as well.
+pub fn fires_hooks() -> bool {
+    is_on("hooks")
+}
+
+fn is_on(guarantee: &str) -> bool {
+    let is_off = |names: String| names.split(',').any(|name| name == guarantee);
     !cfg!(debug_assertions) || !std::env::var("QUEUECTL_TEST_WITHOUT").is_ok_and(is_off)
+}
+
+thread_local! {
+    static UNLOCKED: std::cell::Cell<bool> = const { std::cell::Cell::new(false) };
+}
+
+/// Whether the end of a job locks what waits for it before it settles it.
+pub fn locks_children() -> bool {
+    !(cfg!(debug_assertions) && UNLOCKED.get())
+}
+
+/// Whether transactions that end members of a group lock it.
+pub fn locks_groups() -> bool {
+    locks_children()
+}
+
+/// Has transactions of this thread settle edges and groups without locks, for tests of development builds that must fail then.
+pub fn leave_unlocked() {
+    UNLOCKED.set(true);
 }

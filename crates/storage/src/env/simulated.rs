@@ -3,8 +3,9 @@
 //!
 //! Nothing here changes what the store does while no fault is set and no guard is off.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::ops::{Add, Sub};
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use diesel::prelude::*;
@@ -12,6 +13,7 @@ use diesel::sql_types::{BigInt, Integer, Nullable, SmallInt};
 use diesel::sqlite::SqliteConnection;
 use queuectl_core::{Clock, Timestamp, Transition};
 
+pub use super::Guard;
 use super::Transaction;
 use crate::StoreError;
 use crate::error::Problem;
@@ -19,23 +21,6 @@ use crate::types::cycle::Record;
 
 /// Transactions meet faults.
 pub const FAULTS: bool = true;
-
-/// A rule of the queue that can be switched off.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Guard {
-    /// An outcome counts only under the fencing token of the job's claim.
-    Fencing,
-    /// Only the dead are rescued.
-    Lease,
-    /// What a dead node left running is killed before its jobs run again.
-    Sweep,
-    /// Attempts have a maximum.
-    Attempts,
-    /// A claim asks whether the keys of a job have room.
-    Limits,
-    /// What was reported as stored is stored: without it, a transaction that is refused is reported as stored.
-    Commit,
-}
 
 /// What happens to a transaction when it is to be committed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -52,6 +37,18 @@ thread_local! {
     static OFF: Cell<Option<Guard>> = const { Cell::new(None) };
     static FAULT: Cell<Option<(u32, Fault)>> = const { Cell::new(None) };
     static FULL: Cell<bool> = const { Cell::new(false) };
+    static IN_MEMORY: RefCell<Option<PathBuf>> = const { RefCell::new(None) };
+}
+
+/// Has a database in memory take the place of a file; none any more.
+pub fn keep_in_memory(file: Option<PathBuf>) {
+    IN_MEMORY.set(file);
+}
+
+/// The database that is opened in the place of this file, as a URI. Connections of one process share it.
+pub fn instead_of(file: &Path) -> Option<String> {
+    let is_it = IN_MEMORY.with_borrow(|kept| kept.as_deref() == Some(file));
+    is_it.then(|| format!("file:{}?vfs=memdb", file.display()))
 }
 
 /// From now on this is the time: what the wall clock shows, and how far the monotonic clock has come.
@@ -135,8 +132,26 @@ pub fn ignores_leases() -> bool {
 }
 
 /// Whether the end of a job settles what waits for it.
-pub const fn settles_dependencies() -> bool {
+pub fn settles_dependencies() -> bool {
+    !is_disabled(Guard::Dependencies)
+}
+
+/// Whether the end of a job locks what waits for it before it settles it. SQLite has one writer.
+pub const fn locks_children() -> bool {
     true
+}
+
+/// For tests on servers.
+pub const fn leave_unlocked() {}
+
+/// Whether transactions that end members of a group lock it.
+pub const fn locks_groups() -> bool {
+    true
+}
+
+/// Whether the transaction that records the end of an attempt stores its hooks.
+pub fn fires_hooks() -> bool {
+    !is_disabled(Guard::Hooks)
 }
 
 /// Whether claims take no account of limits.

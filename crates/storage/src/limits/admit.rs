@@ -50,11 +50,13 @@ pub fn admit(
         let full = full.filter(|_| !env::ignores_limits());
         let Some((key, why)) = full else {
             keys.each(counted, |state| state.start(now));
-            let missing = counted.iter().filter(|key| {
-                held.binary_search_by(|(id, of)| (id, of).cmp(&(job, *key)))
-                    .is_err()
-            });
+            let own = of_job(&held, *job);
+            let missing = counted.iter().filter(|key| own.iter().all(|(_, of)| of != *key));
             rows.extend(missing.map(|key| (*job, key.as_str(), *priority, HOLDING)));
+            // The limit counts by other keys than when the job was let through.
+            if own.iter().any(|(_, of)| !counted.contains(of)) {
+                keys.set_inexact();
+            }
             continue;
         };
         if let Some(state) = keys.get(&key) {
@@ -84,4 +86,11 @@ pub fn admit(
         conn.set_rows(&rows)?;
     }
     Ok(back.len())
+}
+
+/// The rows of a job, of rows in the order of their jobs.
+fn of_job(rows: &[(i64, String)], job: i64) -> &[(i64, String)] {
+    let from = rows.partition_point(|(id, _)| *id < job);
+    let own = rows[from..].iter().take_while(|(id, _)| *id == job).count();
+    &rows[from..from + own]
 }

@@ -1,6 +1,6 @@
 //! The claims of one cycle: in rounds, because what a limit holds back leaves room for other jobs.
 
-use queuectl_core::{JobId, Timestamp};
+use queuectl_core::{JobId, QueueName, Timestamp};
 
 use super::admit::admit;
 use super::keys::Keys;
@@ -8,7 +8,7 @@ use super::statements::LimitRows;
 use super::sweep::{Sweep, sweep};
 use crate::StoreError;
 use crate::counts::Deltas;
-use crate::types::cycle::{Claimed, Cycle, CycleResult};
+use crate::types::cycle::{Claimed, Cycle, CycleResult, WasBusy};
 use crate::types::limits::Serves;
 
 /// Rounds of one cycle; the next cycle goes on.
@@ -23,6 +23,8 @@ pub struct Claims<'a> {
     is_open: bool,
     /// Whether there may be jobs that the last round left.
     is_cut: bool,
+    /// When a look for jobs that wait is worth while again.
+    look_again: Option<Timestamp>,
 }
 
 impl<'a> Claims<'a> {
@@ -34,6 +36,7 @@ impl<'a> Claims<'a> {
             rounds: 0,
             is_open: true,
             is_cut: false,
+            look_again: None,
         }
     }
 
@@ -69,30 +72,54 @@ impl<'a> Claims<'a> {
         conn: &mut dyn LimitRows,
         keys: &mut Keys,
         at: &mut Sweep,
-        serves: &Serves,
+        serves: &Serves<'_>,
         mut some: Vec<Claimed>,
         deltas: &mut Deltas,
     ) -> Result<(), StoreError> {
         let now = self.cycle.now;
         let back = admit(conn, keys, &mut some, now, deltas)?;
+        for job in &some {
+            keys.start_in(&job.queue, now);
+        }
         self.claimed.extend(some);
         self.is_open = back > 0;
         if !self.is_open && self.missing() > 0 && at.is_due(now) {
             let before = keys.woken.len();
+            keys.set_inexact();
             sweep(conn, at, keys, serves, now, deltas)?;
             self.is_open = keys.woken.len() > before;
+            if self.is_open {
+                self.look_again = Some(at.go_on(now));
+            }
         }
         Ok(())
     }
 
+    /// What was claimed so far.
+    pub fn claimed(&self) -> &[Claimed] {
+        &self.claimed
+    }
+
     /// The result of the cycle.
-    pub fn result(self, stale: Vec<(JobId, i64)>, keys: &Keys, next_due: Option<Timestamp>) -> CycleResult {
+    pub fn result(
+        self,
+        stale: Vec<(JobId, i64)>,
+        busy: Vec<WasBusy>,
+        freed: Vec<QueueName>,
+        keys: &Keys,
+        next_due: Option<Timestamp>,
+    ) -> CycleResult {
         let taken = self.claimed.iter().filter(|job| keys.woken.contains(&job.id));
         CycleResult {
             stale,
+            busy,
             unblocked: keys.woken.len() - taken.count(),
+            freed,
             // The rest has to wait no longer than for the next cycle.
-            next_due: self.is_cut.then_some(self.cycle.now).or(next_due),
+            next_due: match self.is_cut {
+                true => Some(self.cycle.now),
+                false => [self.look_again, next_due].into_iter().flatten().min(),
+            },
             claimed: self.claimed,
         }
     }

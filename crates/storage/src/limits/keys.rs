@@ -1,8 +1,9 @@
 //! The keys of a transaction as they stand, each read once, and what was decided about them since.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
 
-use queuectl_core::{Limit, LimitKey, Timestamp};
+use queuectl_core::{Limit, LimitKey, LimitName, QueueLimit, Timestamp};
 
 use super::statements::{LimitRows, limit};
 use crate::StoreError;
@@ -11,13 +12,14 @@ use crate::types::limits::{ADMITTED, HOLDING};
 /// A key as it stands.
 #[derive(Debug, Clone)]
 pub struct Key {
-    limit: Option<Limit>,
+    limit: Option<Arc<Limit>>,
     holding: i64,
     admitted: i64,
     /// Whether a job waits for it, as far as is known.
     pub has_parked: bool,
     tat: Option<i64>,
     wake_at: Option<i64>,
+    busy_until: Option<i64>,
     /// Whether one of the times is not stored yet.
     changed: bool,
 }
@@ -37,6 +39,9 @@ impl Key {
         let Some(limit) = &self.limit else {
             return Ok(u32::MAX);
         };
+        if let Some(until) = self.busy(now) {
+            return Err(Full::Until(until));
+        }
         let running = limit.running.map_or(i64::MAX, i64::from);
         let slots = running.saturating_sub(self.holding).saturating_sub(admitted);
         if slots <= 0 {
@@ -44,12 +49,7 @@ impl Key {
         }
         let slots = u32::try_from(slots).unwrap_or(u32::MAX);
         let Some(rate) = limit.rate else {
-            // A key may have been told to wait without having a rate.
-            let until = self.tat.map(|tat| tat.div_euclid(1_000_000));
-            return match until {
-                Some(until) if until > now.0 => Err(Full::Until(Timestamp(until))),
-                _ => Ok(slots),
-            };
+            return Ok(slots);
         };
         let admitted = u32::try_from(admitted).unwrap_or(0);
         match rate.room(self.tat, now).saturating_sub(admitted) {
@@ -82,6 +82,30 @@ impl Key {
             self.tat = Some(rate.after(self.tat, now, 1));
             self.changed = true;
         }
+    }
+
+    /// Until when what the key stands for is busy, if it is.
+    pub fn busy(&self, now: Timestamp) -> Option<Timestamp> {
+        let until = self.busy_until.filter(|until| *until > now.0);
+        until.filter(|_| self.limit.is_some()).map(Timestamp)
+    }
+
+    /// What the key stands for is busy: nothing starts before that time.
+    pub fn put_off(&mut self, until: Timestamp) {
+        if self.busy_until.is_some_and(|busy| busy >= until.0) {
+            return;
+        }
+        self.busy_until = Some(until.0);
+        if let Some(rate) = self.limit.as_ref().and_then(|limit| limit.rate) {
+            self.tat = Some(rate.paused(self.tat, until));
+        }
+        self.changed = true;
+        self.look_again(until);
+    }
+
+    /// Whether it limits how fast jobs start.
+    pub fn has_rate(&self) -> bool {
+        self.limit.as_ref().is_some_and(|limit| limit.rate.is_some())
     }
 
     /// A job is let through.
@@ -128,17 +152,30 @@ impl Key {
 /// The keys that a transaction has to do with.
 #[derive(Debug, Default)]
 pub struct Keys {
-    keys: BTreeMap<String, Key>,
-    limits: HashMap<String, Option<Limit>>,
+    keys: HashMap<String, Key>,
+    limits: HashMap<String, Option<Arc<Limit>>>,
     locked: bool,
+    /// Whether what is known of the keys is no longer what is stored.
+    is_inexact: bool,
+    /// The keys of queues with limits that were read.
+    queues: BTreeSet<String>,
+    /// Limits of jobs that found them busy, and until when their keys are put off.
+    put_off: Vec<(Vec<LimitKey>, Timestamp)>,
     /// Jobs that this transaction made ready.
     pub woken: BTreeSet<i64>,
 }
 
+/// Keys that are carried over to the next transaction at most; with more, none are.
+const CARRIED_MOST: usize = 10_000;
+
 /// The limits that a job names, as they are stored.
 pub fn named(limits: &str) -> Vec<LimitKey> {
-    let words = limits.split(' ').filter(|word| !word.is_empty());
-    words.map(|word| LimitKey::as_stored(word.to_owned())).collect()
+    LimitKey::all_stored(limits)
+}
+
+/// The key under which the starts of a queue are paid for. No limit has such a name.
+pub fn queue_key(queue: &str) -> String {
+    format!("queue:{queue}")
 }
 
 impl Keys {
@@ -147,6 +184,24 @@ impl Keys {
         if !self.locked {
             conn.lock_limits(false)?;
             self.locked = true;
+        }
+        Ok(())
+    }
+
+    /// Has the keys of a job with these limits put off once limits are locked, which comes after the rows of jobs.
+    pub fn put_off_later(&mut self, limits: Vec<LimitKey>, until: Timestamp) {
+        if !limits.is_empty() {
+            self.put_off.push((limits, until));
+        }
+    }
+
+    /// Puts off the keys that were to be.
+    pub fn put_off(&mut self, conn: &mut dyn LimitRows) -> Result<(), StoreError> {
+        for (limits, until) in std::mem::take(&mut self.put_off) {
+            self.lock(conn)?;
+            for counted in self.of_jobs(conn, [limits.as_slice()])? {
+                self.each(&counted, |key| key.put_off(until));
+            }
         }
         Ok(())
     }
@@ -165,7 +220,7 @@ impl Keys {
         let names: Vec<&str> = names.into_iter().collect();
         for row in conn.limits_named(&names)? {
             let limit = limit(row);
-            self.limits.insert(limit.name.to_string(), Some(limit));
+            self.limits.insert(limit.name.to_string(), Some(Arc::new(limit)));
         }
         for name in names {
             self.limits.entry(name.to_owned()).or_default();
@@ -175,7 +230,7 @@ impl Keys {
 
     /// The limit that a key belongs to, if there is one.
     pub fn limit(&self, key: &LimitKey) -> Option<&Limit> {
-        self.limits.get(key.name()).and_then(Option::as_ref)
+        self.limits.get(key.name()).and_then(Option::as_deref)
     }
 
     /// The keys that count for a job that names these limits. Where a limit was removed, the key counts as it was named.
@@ -220,7 +275,7 @@ impl Keys {
             .map(|key| LimitKey::as_stored((*key).to_owned()))
             .collect();
         self.read_limits(conn, &named)?;
-        for (key, holding, admitted, has_parked, tat, wake_at) in conn.key_rows(&new)? {
+        for ((key, holding, admitted, has_parked), (tat, wake_at, busy_until)) in conn.key_rows(&new)? {
             let limit = self.limits.get(key.split(':').next().unwrap_or_default());
             let limit = limit.cloned().flatten();
             let state = Key {
@@ -230,11 +285,76 @@ impl Keys {
                 has_parked,
                 tat,
                 wake_at,
+                busy_until,
                 changed: false,
             };
             self.keys.insert(key, state);
         }
         Ok(())
+    }
+
+    /// Reads how these queues stand that have limits. Only under the lock, which the caller has taken.
+    pub fn read_queues(
+        &mut self,
+        conn: &mut dyn LimitRows,
+        limited: &[(String, QueueLimit)],
+    ) -> Result<(), StoreError> {
+        let new = limited.iter().map(|(name, limit)| (name, queue_key(name), limit));
+        let new: Vec<_> = new.filter(|(_, key, _)| !self.queues.contains(key)).collect();
+        if new.is_empty() {
+            return Ok(());
+        }
+        self.read(conn, new.iter().map(|(_, key, _)| key.as_str()))?;
+        let names: Vec<&str> = new.iter().map(|(name, ..)| name.as_str()).collect();
+        let running: HashMap<String, i64> = conn.running_in(&names)?.into_iter().collect();
+        for (name, key, limit) in new {
+            if let Some(state) = self.keys.get_mut(&key) {
+                state.holding = running.get(name).copied().unwrap_or(0);
+                state.limit = Some(Arc::new(Limit {
+                    name: LimitName::as_stored(key.clone()),
+                    running: limit.running,
+                    per_key: false,
+                    rate: limit.rate,
+                    busy: None,
+                    created_at: Timestamp(0),
+                    updated_at: Timestamp(0),
+                }));
+                self.queues.insert(key);
+            }
+        }
+        Ok(())
+    }
+
+    /// How many jobs of a queue with a limit may start now. It is looked at again when more may.
+    pub fn queue_room(&mut self, queue: &str, now: Timestamp) -> Result<u32, Full> {
+        let Some(state) = self.keys.get_mut(&queue_key(queue)) else {
+            return Ok(0);
+        };
+        let room = state.to_start(now);
+        if let Err(Full::Until(time)) = room {
+            state.look_again(time);
+        }
+        room
+    }
+
+    /// How many jobs of a queue with a limit run.
+    pub fn running_in(&self, queue: &str) -> u64 {
+        let state = self.keys.get(&queue_key(queue));
+        state.map_or(0, |state| u64::try_from(state.holding).unwrap_or(0))
+    }
+
+    /// A job of that queue starts.
+    pub fn start_in(&mut self, queue: &str, now: Timestamp) {
+        if self.queues.is_empty() {
+            return;
+        }
+        let key = queue_key(queue);
+        if let Some(state) = self.keys.get_mut(&key).filter(|_| self.queues.contains(&key)) {
+            state.start(now);
+            if let Err(Full::Until(time)) = state.to_start(now) {
+                state.look_again(time);
+            }
+        }
     }
 
     /// A key that was read.
@@ -263,14 +383,59 @@ impl Keys {
         }
     }
 
+    /// What is known of the keys is not what is stored, so it must not outlive the transaction.
+    pub fn set_inexact(&mut self) {
+        self.is_inexact = true;
+    }
+
+    /// Forgets how the keys stand.
+    pub fn forget_states(&mut self) {
+        self.keys.clear();
+    }
+
+    /// Leaves what another transaction could begin with, if nothing is stored meanwhile: how keys of limits stand, once their
+    /// times are stored. How queues with limits stand follows from their jobs, and is read each time.
+    pub fn carry_over(self) -> Option<Keys> {
+        let Keys {
+            mut keys,
+            limits,
+            queues,
+            is_inexact,
+            ..
+        } = self;
+        keys.retain(|key, state| state.limit.is_some() && !queues.contains(key));
+        (!is_inexact && !keys.is_empty() && keys.len() <= CARRIED_MOST).then(|| Keys {
+            keys,
+            limits,
+            ..Keys::default()
+        })
+    }
+
+    /// Panics if how the keys stand is not what is stored.
+    pub fn verify(&self, conn: &mut dyn LimitRows) -> Result<(), StoreError> {
+        let mut names: Vec<&str> = self.keys.keys().map(String::as_str).collect();
+        names.sort_unstable();
+        for ((key, holding, admitted, has_parked), times) in conn.key_rows(&names)? {
+            let known = &self.keys[&key];
+            assert!(
+                (known.holding, known.admitted) == (holding, admitted)
+                    && (known.has_parked || !has_parked)
+                    && (known.tat, known.wake_at, known.busy_until) == times,
+                "key {key} is known as {known:?}, and stored are {holding}, {admitted}, {has_parked}, {times:?}"
+            );
+        }
+        Ok(())
+    }
+
     /// Stores the times that changed. Returns whether one did.
     pub fn store_times(&mut self, conn: &mut dyn LimitRows) -> Result<bool, StoreError> {
         let mut times = Vec::new();
         for (key, state) in &mut self.keys {
             if std::mem::take(&mut state.changed) {
-                times.push((key.as_str(), state.tat, state.wake_at));
+                times.push((key.as_str(), (state.tat, state.wake_at, state.busy_until)));
             }
         }
+        times.sort_unstable();
         if !times.is_empty() {
             conn.set_times(&times)?;
         }

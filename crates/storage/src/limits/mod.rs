@@ -15,21 +15,25 @@
 //! calls [`settle`], a key that has room later has a time in `limit_keys`, and [`sweep`] looks at everything now and then.
 
 mod admit;
+mod busy;
 mod check;
 mod claims;
 mod keys;
 mod park;
+mod queues;
 mod settle;
 mod statements;
 mod sweep;
 
-pub use check::WRONG;
+pub use busy::{busy, busy_key};
+pub use check::{WRONG, WRONG_ON_SERVER};
 pub use claims::Claims;
-pub use keys::{Keys, named};
-pub use park::{check, park};
+pub use keys::{Full, Keys, named, queue_key};
+pub use park::{check, park, place_ready};
+pub use queues::{LimitParts, caps, freed, queue_limit};
 pub use settle::{release, settle, settle_due};
 pub(crate) use statements::{
-    KeyColumns, KeyRow, LimitColumns, LimitRow, LimitRows, ParkedColumns, ParkedRow, json, limit,
-    limit_statements,
+    KeyColumns, KeyRow, KeyTimes, LimitColumns, LimitRow, LimitRows, ParkedColumns, ParkedRow, ReadyColumns,
+    ReadyRow, json, limit, limit_statements,
 };
 pub use sweep::Sweep;

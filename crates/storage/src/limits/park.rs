@@ -1,12 +1,15 @@
-//! Where a new job goes: to the jobs that are ready, or to those that wait for a key. So a claim never sees what cannot
-//! run.
+//! Where a job goes that is new, or ready for another reason than room: to the jobs that are ready, or to those that wait for
+//! a key. So a claim hardly ever sees what cannot run. Not here: jobs whose time has come, which a claim parks.
 
-use queuectl_core::{LimitKey, Timestamp, ValidJob};
+use std::collections::BTreeSet;
 
-use super::keys::Keys;
+use queuectl_core::{LimitKey, State, Timestamp, ValidJob};
+
+use super::keys::{Keys, named};
 use super::statements::LimitRows;
 use crate::StoreError;
-use crate::types::limits::Placement;
+use crate::counts::Deltas;
+use crate::types::limits::{NewRow, Placement};
 
 /// Decides for each of the new jobs; `waits_for_time` says which are not to start at once. None if no job names a limit.
 /// A limit that there is not limits nothing.
@@ -19,8 +22,9 @@ pub fn park(
     if jobs.iter().all(|job| job.limit.is_empty()) {
         return Ok(None);
     }
-    // Others may store jobs meanwhile, but no key gets or loses room.
-    conn.lock_limits(true)?;
+    // Others may store jobs meanwhile, but no key gets or loses room. What waits for jobs may be given up at once, which needs
+    // the lock alone: two transactions that share it would wait for each other.
+    conn.lock_limits(jobs.iter().all(|job| job.after.is_empty()))?;
     let mut keys = Keys::default();
     let of_jobs = keys.of_jobs(conn, jobs.iter().map(|job| job.limit.as_slice()))?;
     let mut placements = Vec::with_capacity(jobs.len());
@@ -33,6 +37,44 @@ pub fn park(
     }
     keys.store_times(conn)?;
     Ok(Some(placements))
+}
+
+/// Puts those of these jobs into their places that are ready, and names the keys that some wait for now.
+pub fn place_ready(
+    conn: &mut dyn LimitRows,
+    keys: &mut Keys,
+    jobs: &[i64],
+    now: Timestamp,
+    deltas: &mut Deltas,
+) -> Result<BTreeSet<String>, StoreError> {
+    let mut waited_for = BTreeSet::new();
+    if jobs.is_empty() {
+        return Ok(waited_for);
+    }
+    keys.lock(conn)?;
+    let ready = conn.ready(jobs)?;
+    let limits: Vec<Vec<LimitKey>> = ready.iter().map(|(.., limits, _)| named(limits)).collect();
+    let of_jobs = keys.of_jobs(conn, limits.iter().map(Vec::as_slice))?;
+    let placements = of_jobs.into_iter().map(|counted| place(keys, counted, now));
+    let placements: Vec<Placement> = placements.collect();
+    let mut parked = Vec::new();
+    let mut rows: Vec<NewRow<'_>> = Vec::new();
+    for ((job, priority, _, queue), placement) in ready.iter().zip(&placements) {
+        rows.extend(placement.rows(*job, *priority));
+        if let Placement::Parked(key) = placement {
+            waited_for.insert(key.clone());
+            parked.push(*job);
+            deltas.entered(&queue.text, State::Pending, -1);
+            deltas.entered(&queue.text, State::Blocked, 1);
+        }
+    }
+    if !parked.is_empty() {
+        conn.park(&parked, now)?;
+    }
+    if !rows.is_empty() {
+        conn.set_rows(&rows)?;
+    }
+    Ok(waited_for)
 }
 
 /// Refuses jobs that name a limit that there is not, or one that counts by key without a key.

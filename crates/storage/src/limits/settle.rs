@@ -1,6 +1,6 @@
 //! Giving keys back, and making ready what waited for them: by priority, then by age.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeSet, HashMap};
 
 use queuectl_core::{BlockedBy, LimitKey, State, Timestamp};
 
@@ -8,7 +8,7 @@ use super::keys::{Keys, named};
 use super::statements::{LimitRows, ParkedRow};
 use crate::StoreError;
 use crate::counts::Deltas;
-use crate::types::limits::{ADMITTED, NewRow, PARKED, rows};
+use crate::types::limits::{ADMITTED, NewRow, PARKED};
 
 /// Keys that one transaction looks at because their time has come; the rest follows in the next.
 const DUE: u32 = 200;
@@ -60,7 +60,7 @@ pub fn settle_due(
 pub fn settle(
     conn: &mut dyn LimitRows,
     keys: &mut Keys,
-    mut which: BTreeSet<String>,
+    which: BTreeSet<String>,
     now: Timestamp,
     deltas: &mut Deltas,
 ) -> Result<(), StoreError> {
@@ -74,15 +74,20 @@ pub fn settle(
             state.looked_at();
         }
     }
+    let mut open: Vec<String> = which.into_iter().collect();
     for _ in 0..ROUNDS {
-        let mut asked: BTreeMap<String, u32> = BTreeMap::new();
-        which.retain(|key| {
+        let mut asked: Vec<u32> = Vec::new();
+        // What the next look at a key depends on is known only if it is known whether others wait behind those found.
+        let mut more: Vec<u32> = Vec::new();
+        open.retain(|key| {
             let Some(state) = keys.get(key).filter(|state| state.has_parked) else {
                 return false;
             };
             match state.to_admit(now) {
                 Ok(room) => {
-                    asked.insert(key.clone(), room.min(ROUND_MOST));
+                    let room = room.min(ROUND_MOST);
+                    asked.push(room);
+                    more.push(room + u32::from(state.has_rate()));
                     true
                 }
                 Err(full) => {
@@ -94,31 +99,26 @@ pub fn settle(
         if asked.is_empty() {
             return Ok(());
         }
-        // One more of each, to know whether others wait behind them.
-        let more: Vec<(&str, u32)> = asked.iter().map(|(key, room)| (key.as_str(), room + 1)).collect();
-        let mut found = conn.next_parked(&more)?;
-        let mut left = asked.clone();
-        found.retain(|(key, ..)| match left.get_mut(key) {
-            Some(0) => {
-                left.remove(key);
-                false
-            }
-            Some(room) => {
-                *room -= 1;
-                true
-            }
-            None => false,
+        let names = open.iter().map(String::as_str);
+        let mut found = conn.next_parked(&names.clone().zip(more.iter().copied()).collect::<Vec<_>>())?;
+        // How many were found of each, and how many of them there is room for.
+        let mut counts: HashMap<&str, (u32, u32)> = names.zip(asked.iter().map(|room| (0, *room))).collect();
+        found.retain(|(key, ..)| {
+            counts.get_mut(key.as_str()).is_some_and(|(found, room)| {
+                *found += 1;
+                *found <= *room
+            })
         });
-        // Of which there was no such other.
-        for key in left.keys() {
-            if let Some(state) = keys.get(key) {
+        for (key, more) in open.iter().zip(&more) {
+            let is_last = counts.get(key.as_str()).is_some_and(|(found, _)| found < more);
+            if let Some(state) = keys.get(key).filter(|_| is_last) {
                 state.has_parked = false;
             }
         }
         wake(conn, keys, found, now, deltas)?;
     }
     // What was found waits for other keys now; there may be more behind it.
-    for key in &which {
+    for key in &open {
         if let Some(state) = keys.get(key).filter(|state| state.has_parked) {
             match state.to_admit(now) {
                 Ok(_) => state.look_again(now),
@@ -143,7 +143,7 @@ pub fn wake(
     // One that is held, too, waits for that alone from now on: it takes no room from others.
     let (parked, others): (Vec<ParkedRow>, Vec<ParkedRow>) = parked
         .into_iter()
-        .partition(|(.., waits)| *waits == BlockedBy::Limit as i32);
+        .partition(|(.., waits, _)| *waits == BlockedBy::Limit as i32);
     if !others.is_empty() {
         let jobs: Vec<i64> = others.iter().map(|(_, job, ..)| *job).collect();
         conn.unpark(&jobs, now)?;
@@ -151,16 +151,25 @@ pub fn wake(
     }
     let limits: Vec<Vec<LimitKey>> = parked
         .iter()
-        .map(|(_, _, _, limits, _)| named(limits.as_deref().unwrap_or_default()))
+        .map(|(.., limits, _, _)| named(limits.as_deref().unwrap_or_default()))
         .collect();
     let of_jobs = keys.of_jobs(conn, limits.iter().map(Vec::as_slice))?;
     let mut moved: Vec<(i64, String, i32)> = Vec::new();
-    let mut ready: Vec<(i64, Vec<String>, i32)> = Vec::new();
+    let mut ready: Vec<i64> = Vec::new();
+    let mut renamed: Vec<i64> = Vec::new();
+    // Rows that jobs which are ready do not have yet. That of the key that a job waited for is there, and changes its phase.
+    let mut further: Vec<(i64, String, i32)> = Vec::new();
     for ((key, job, priority, ..), counted) in parked.into_iter().zip(of_jobs) {
         match keys.first_full(&counted, |state| state.to_admit(now)) {
             None => {
                 keys.each(&counted, |state| state.admit());
-                ready.push((job, counted, priority));
+                // The limit may count by other keys than when it was parked.
+                if !counted.contains(&key) {
+                    renamed.push(job);
+                }
+                let others = counted.into_iter().filter(|counted| *counted != key);
+                further.extend(others.map(|counted| (job, counted, priority)));
+                ready.push(job);
             }
             Some((full, why)) => {
                 if let Some(state) = keys.get(&full) {
@@ -181,19 +190,25 @@ pub fn wake(
             .collect();
         conn.set_rows(&rows)?;
     }
-    let jobs: Vec<i64> = ready.iter().map(|(job, ..)| *job).collect();
-    if jobs.is_empty() {
+    if !renamed.is_empty() {
+        conn.clear(&renamed)?;
+    }
+    if ready.is_empty() {
         return Ok(());
     }
-    let woken = conn.wake(&jobs, now)?;
+    let woken = conn.wake(&ready, now)?;
     keys.woken.extend(woken.iter().map(|(job, _)| *job));
     for (_, queue) in &woken {
         deltas.entered(&queue.text, State::Blocked, -1);
         deltas.entered(&queue.text, State::Pending, 1);
     }
-    let rows: Vec<NewRow<'_>> = ready
+    conn.let_through(&ready)?;
+    if further.is_empty() {
+        return Ok(());
+    }
+    let rows: Vec<NewRow<'_>> = further
         .iter()
-        .flat_map(|(job, counted, priority)| rows(*job, counted, *priority, ADMITTED))
+        .map(|(job, key, priority)| (*job, key.as_str(), *priority, ADMITTED))
         .collect();
     conn.set_rows(&rows)
 }

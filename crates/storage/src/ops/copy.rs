@@ -13,10 +13,11 @@ use diesel::dsl::sql;
 use diesel::prelude::*;
 use diesel::sql_types::BigInt;
 
-use super::copy_limits;
+use super::groups::copy as of_groups;
 use super::schedules::copy::{self as of_schedules, Rows as ScheduleRows};
 use super::settings::follow_ledger_setting;
-use crate::backend::{Db, OpenMode, on_any};
+use super::{copy_hooks, copy_limits};
+use crate::backend::{Db, OpenMode, insert_rows};
 use crate::outcome::EdgeRow;
 use crate::rows::{AttemptRow, JobRow, NodeRow};
 use crate::schema::{
@@ -92,14 +93,6 @@ pub(super) struct Rows {
 /// An attempt: its job and its fencing token.
 pub(super) type Key = (i64, i64);
 
-macro_rules! insert {
-    ($conn:expr, $table:expr, $rows:expr) => {
-        for some in $rows.chunks(500) {
-            on_any!($conn, conn => diesel::insert_into($table).values(some).execute(conn))?;
-        }
-    };
-}
-
 /// Rows of attempts behind one and up to another, in words that every index can be used for.
 macro_rules! between {
     ($table:ident, $after:expr, $to:expr) => {
@@ -116,43 +109,63 @@ impl Store {
     /// # Errors
     /// [`StoreError::NotEmpty`]; [`StoreError::CopyDiffers`]: what was written is not what was read, and was taken back.
     pub fn copy_to(&mut self, to: &mut Store) -> Result<Copied, StoreError> {
+        self.copy_to_store(to, |_| {})
+    }
+
+    fn copy_to_store(
+        &mut self,
+        to: &mut Store,
+        mut after_jobs: impl FnMut(u64),
+    ) -> Result<Copied, StoreError> {
         let from = self.conn()?;
-        let copied = from.snapshot(|from| to.write(|to| copy_and_compare(from, to)))?;
+        let copied = from.snapshot(|from| to.write(|to| copy_and_compare(from, to, &mut after_jobs)))?;
         to.wake_all(Wake::Jobs);
         Ok(copied)
     }
 }
 
 impl Store {
-    /// Copies everything to a place where there is no queue yet, or an empty one. A new file appears when the copy is
+    /// Copies everything to a place where there is no queue yet, or an empty one. `after_jobs` is told how many jobs are copied. A new file appears when the copy is
     /// complete and on the disk.
     ///
     /// # Errors
     /// As [`Store::open`] for the target and as [`Store::copy_to`].
-    pub fn copy_to_location(&mut self, to: &Location) -> Result<Copied, StoreError> {
+    pub fn copy_to_location(
+        &mut self,
+        to: &Location,
+        after_jobs: impl FnMut(u64),
+    ) -> Result<Copied, StoreError> {
         match to {
-            Location::Sqlite(file) if !file.exists() => self.copy_to_file(file),
-            _ => self.copy_to(&mut Store::open(to, OpenMode::Create)?),
+            Location::Sqlite(file) if !file.exists() => self.copy_to_file(file, after_jobs),
+            _ => self.copy_to_store(&mut Store::open(to, OpenMode::Create)?, after_jobs),
         }
     }
 
     /// The same to a new file.
-    pub(crate) fn copy_to_file(&mut self, file: &Path) -> Result<Copied, StoreError> {
+    pub(crate) fn copy_to_file(
+        &mut self,
+        file: &Path,
+        mut after_jobs: impl FnMut(u64),
+    ) -> Result<Copied, StoreError> {
         make::database(file, |draft| {
-            let mut to = Db::Sqlite(open::establish(draft)?);
+            let mut to = Db::from(open::establish(draft)?);
             let from = self.conn()?;
-            from.snapshot(|from| to.write(|to| copy_and_compare(from, to)))
+            from.snapshot(|from| to.write(|to| copy_and_compare(from, to, &mut after_jobs)))
         })
     }
 }
 
 /// Copies within two transactions, which are the caller's.
-fn copy_and_compare(from: &mut Db, to: &mut Db) -> Result<Copied, StoreError> {
+fn copy_and_compare(
+    from: &mut Db,
+    to: &mut Db,
+    after_jobs: &mut dyn FnMut(u64),
+) -> Result<Copied, StoreError> {
     to.dialect().lift_time_limits()?;
     if !is_empty(to)? {
         return Err(StoreError::NotEmpty);
     }
-    let (copied, digest) = copy(from, to)?;
+    let (copied, digest) = copy(from, to, after_jobs)?;
     if digest.finish() != Digest::of(to)?.finish() {
         return Err(StoreError::CopyDiffers);
     }
@@ -168,20 +181,22 @@ fn is_empty(conn: &mut Db) -> Result<bool, StoreError> {
         && nodes.is_none()
         && schedules == 0
         && copy_limits::is_empty(conn)?
+        && of_groups::is_empty(conn)?
+        && copy_hooks::is_empty(conn)?
         && !has_settings
         && conn.dialect().last_number("jobs")? == 0)
 }
 
-fn copy(from: &mut Db, to: &mut Db) -> Result<(Copied, Digest), StoreError> {
+fn copy(from: &mut Db, to: &mut Db, after_jobs: &mut dyn FnMut(u64)) -> Result<(Copied, Digest), StoreError> {
     let mut digest = Digest::default();
     let mut copied = Copied::default();
     let found = settings_of(from)?;
     digest.add_settings(&found);
-    insert!(to, settings::table, found);
+    insert_rows!(to, settings::table, found);
     copied.settings = found.len() as u64;
     let found = queues_of(from)?;
     digest.add_queues(&found);
-    insert!(to, queues::table, found);
+    insert_rows!(to, queues::table, found);
     of_schedules::read(from, |rows| {
         digest.add_schedules(&rows);
         if let ScheduleRows::Schedules(rows) = &rows {
@@ -193,8 +208,16 @@ fn copy(from: &mut Db, to: &mut Db) -> Result<(Copied, Digest), StoreError> {
         digest.add_limits(&rows);
         copy_limits::insert(to, &rows)
     })?;
-    // To a node on the copy, the nodes of the original look dead. It shall rescue their jobs, but not kill processes
-    // that may live on for the original.
+    of_groups::read(from, |rows| {
+        digest.add_groups(&rows);
+        of_groups::insert(to, &rows)
+    })?;
+    copy_hooks::read(from, |rows| {
+        digest.add_hooks(&rows);
+        copy_hooks::insert(to, &rows)
+    })?;
+    // To a node on the copy, the nodes of the original look dead. It must rescue their jobs, but not kill processes
+    // that may still run for the original.
     let mut found: Vec<NodeRow> = nodes::table
         .order(nodes::id)
         .select(NodeRow::as_select())
@@ -203,7 +226,7 @@ fn copy(from: &mut Db, to: &mut Db) -> Result<(Copied, Digest), StoreError> {
         node.cookie = format!("copied-{}-{}", node.id, node.cookie);
         node.host = storable(&node.host);
     }
-    insert!(to, nodes::table, found);
+    insert_rows!(to, nodes::table, found);
     copied.nodes = found.len() as u64;
     let mut after = i64::MIN;
     loop {
@@ -213,7 +236,7 @@ fn copy(from: &mut Db, to: &mut Db) -> Result<(Copied, Digest), StoreError> {
         };
         digest.add_rows(&rows);
         copied.jobs += rows.jobs.len() as u64;
-        insert!(to, jobs::table, rows.jobs);
+        insert_rows!(to, jobs::table, rows.jobs);
         let payloads = rows.payloads.into_iter();
         let (of, payloads) = payloads.map(|row| (row.job_id, row.payload)).unzip();
         to.dialect().insert_payloads(of, payloads)?;
@@ -221,23 +244,24 @@ fn copy(from: &mut Db, to: &mut Db) -> Result<(Copied, Digest), StoreError> {
         while let Some(attempts) = next_attempts(from, &mut at, end)? {
             digest.add_attempts(&attempts);
             copied.attempts += attempts.len() as u64;
-            insert!(to, attempts::table, attempts);
+            insert_rows!(to, attempts::table, attempts);
         }
         at = (after, i64::MAX);
         while let Some(edges) = next_edges(from, &mut at, end)? {
             digest.add_edges(&edges);
-            insert!(to, edges::table, edges);
+            insert_rows!(to, edges::table, edges);
         }
         at = (after, i64::MAX);
         while let Some(outputs) = next_outputs(from, &mut at, end)? {
             digest.add_outputs(&outputs);
             copied.outputs += outputs.len() as u64;
-            insert!(to, outputs::table, outputs);
+            insert_rows!(to, outputs::table, outputs);
         }
         after = last;
+        after_jobs(copied.jobs);
     }
     // Numbers are never reused, not even those of jobs that were purged.
-    for table in ["jobs", "nodes"] {
+    for table in ["jobs", "nodes", "job_groups"] {
         let last = from.dialect().last_number(table)?;
         to.dialect().go_on_from(table, last)?;
     }
@@ -254,6 +278,8 @@ struct Digest {
     queues: DefaultHasher,
     schedules: DefaultHasher,
     limits: DefaultHasher,
+    groups: DefaultHasher,
+    hooks: DefaultHasher,
     jobs: DefaultHasher,
     payloads: DefaultHasher,
     attempts: DefaultHasher,
@@ -272,6 +298,14 @@ impl Digest {
         })?;
         copy_limits::read(conn, |rows| {
             digest.add_limits(&rows);
+            Ok(())
+        })?;
+        of_groups::read(conn, |rows| {
+            digest.add_groups(&rows);
+            Ok(())
+        })?;
+        copy_hooks::read(conn, |rows| {
+            digest.add_hooks(&rows);
             Ok(())
         })?;
         let mut after = i64::MIN;
@@ -316,6 +350,14 @@ impl Digest {
         hash(&mut self.limits, std::slice::from_ref(rows));
     }
 
+    fn add_groups(&mut self, rows: &of_groups::Rows) {
+        hash(&mut self.groups, std::slice::from_ref(rows));
+    }
+
+    fn add_hooks(&mut self, rows: &copy_hooks::Rows) {
+        hash(&mut self.hooks, std::slice::from_ref(rows));
+    }
+
     fn add_rows(&mut self, rows: &Rows) {
         hash(&mut self.jobs, &rows.jobs);
         hash(&mut self.payloads, &rows.payloads);
@@ -333,12 +375,14 @@ impl Digest {
         hash(&mut self.edges, rows);
     }
 
-    fn finish(&self) -> [u64; 9] {
+    fn finish(&self) -> [u64; 11] {
         [
             &self.settings,
             &self.queues,
             &self.schedules,
             &self.limits,
+            &self.groups,
+            &self.hooks,
             &self.jobs,
             &self.payloads,
             &self.attempts,

@@ -3,8 +3,8 @@
 use diesel::prelude::*;
 
 use crate::StoreError;
-use crate::backend::{Db, on_any};
-use crate::schema::{job_limits, limit_keys, limits};
+use crate::backend::{Db, insert_rows};
+use crate::schema::{job_limits, limit_keys, limits, queue_limits};
 
 /// Rows that are in memory at a time.
 const CHUNK: i64 = 1000;
@@ -39,6 +39,17 @@ pub struct KeyRow {
     key: String,
     tat: Option<i64>,
     wake_at: Option<i64>,
+    busy_until: Option<i64>,
+}
+
+#[derive(Debug, Clone, Queryable, Selectable, Insertable)]
+#[diesel(table_name = queue_limits, treat_none_as_default_value = false)]
+pub struct QueueRow {
+    name: String,
+    running: Option<i32>,
+    rate_count: Option<i32>,
+    rate_period_ms: Option<i64>,
+    burst: Option<i32>,
 }
 
 /// Some of the rows.
@@ -47,6 +58,7 @@ pub enum Rows {
     Limits(Vec<LimitRow>),
     Jobs(Vec<JobLimitRow>),
     Keys(Vec<KeyRow>),
+    Queues(Vec<QueueRow>),
 }
 
 /// Whether there is a limit, or what is left of one.
@@ -54,13 +66,18 @@ pub fn is_empty(conn: &mut Db) -> Result<bool, StoreError> {
     let limits: i64 = limits::table.count().get_result(conn)?;
     let jobs: i64 = job_limits::table.count().get_result(conn)?;
     let keys: i64 = limit_keys::table.count().get_result(conn)?;
-    Ok(limits + jobs + keys == 0)
+    let queues: i64 = queue_limits::table.count().get_result(conn)?;
+    Ok(limits + jobs + keys + queues == 0)
 }
 
 /// Reads all of it, some rows at a time, always in the same portions.
 pub fn read(conn: &mut Db, mut take: impl FnMut(Rows) -> Result<(), StoreError>) -> Result<(), StoreError> {
     let all = limits::table.order(limits::name).select(LimitRow::as_select());
     take(Rows::Limits(all.load(conn)?))?;
+    let all = queue_limits::table
+        .order(queue_limits::name)
+        .select(QueueRow::as_select());
+    take(Rows::Queues(all.load(conn)?))?;
     let mut after: (i64, String) = (i64::MIN, String::new());
     loop {
         let behind = job_limits::job_id
@@ -94,17 +111,11 @@ pub fn read(conn: &mut Db, mut take: impl FnMut(Rows) -> Result<(), StoreError>)
 
 /// Stores rows that were read.
 pub fn insert(conn: &mut Db, rows: &Rows) -> Result<(), StoreError> {
-    macro_rules! insert {
-        ($table:expr, $rows:expr) => {
-            for some in $rows.chunks(500) {
-                on_any!(conn, conn => diesel::insert_into($table).values(some).execute(conn))?;
-            }
-        };
-    }
     match rows {
-        Rows::Limits(rows) => insert!(limits::table, rows),
-        Rows::Jobs(rows) => insert!(job_limits::table, rows),
-        Rows::Keys(rows) => insert!(limit_keys::table, rows),
+        Rows::Limits(rows) => insert_rows!(conn, limits::table, rows),
+        Rows::Jobs(rows) => insert_rows!(conn, job_limits::table, rows),
+        Rows::Keys(rows) => insert_rows!(conn, limit_keys::table, rows),
+        Rows::Queues(rows) => insert_rows!(conn, queue_limits::table, rows),
     }
     Ok(())
 }

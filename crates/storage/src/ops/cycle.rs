@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use queuectl_core::Timestamp;
+use queuectl_core::{QueueName, Timestamp};
 
 use crate::backend::on_any;
 use crate::limits::LimitRows;
@@ -23,16 +23,27 @@ impl Store {
             Err(error) if is_refused(&error) && !cycle.records.is_empty() => self.cycle_one_by_one(cycle),
             done => done,
         }?;
-        if done.unblocked > 0 {
+        if done.unblocked > 0 || self.has_more(&done.freed, cycle.now) {
             self.wake_all(Wake::Jobs);
         }
         Ok(done)
     }
 
+    /// Whether jobs wait in queues in which room was made, for other nodes.
+    fn has_more(&mut self, freed: &[QueueName], now: Timestamp) -> bool {
+        if freed.is_empty() {
+            return false;
+        }
+        // What was recorded stays recorded if this fails, and nodes look by themselves before long.
+        let ready = self.backend.has_ready(&Queues::Only(freed.to_vec()), now);
+        ready.unwrap_or(false)
+    }
+
     /// Records by themselves outcomes that the database did not take together, each as far as it takes it; then the rest of
     /// the cycle.
     fn cycle_one_by_one(&mut self, cycle: &Cycle<'_>) -> Result<CycleResult, StoreError> {
-        let (mut stale, mut unblocked) = (Vec::new(), 0);
+        let (mut stale, mut busy, mut unblocked) = (Vec::new(), Vec::new(), 0);
+        let mut freed = Vec::new();
         for record in cycle.records {
             let mut recorded = None;
             for reduced in Reduced::ALL {
@@ -58,6 +69,8 @@ impl Store {
                     done => {
                         let done = done?;
                         unblocked += done.unblocked;
+                        busy.extend(done.busy);
+                        freed.extend(done.freed);
                         recorded = Some(done.stale);
                         break;
                     }
@@ -66,12 +79,15 @@ impl Store {
             // It stays with the node, as far as the database knows, and is rescued when that has ended.
             stale.extend(recorded.unwrap_or_else(|| vec![(record.job, record.fence)]));
         }
-        let rest = self.backend.cycle(&Cycle {
+        let mut rest = self.backend.cycle(&Cycle {
             records: &[],
             ..*cycle
         })?;
+        freed.append(&mut rest.freed);
         Ok(CycleResult {
             stale,
+            freed,
+            busy,
             unblocked: unblocked + rest.unblocked,
             ..rest
         })

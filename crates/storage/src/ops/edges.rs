@@ -5,6 +5,7 @@ use diesel::sql_types::{BigInt, Nullable, SmallInt, Text};
 use queuectl_core::limits::DEPENDANTS;
 use queuectl_core::{Condition, JobId, State};
 
+use crate::backend::Db;
 use crate::types::text::Words;
 use crate::{Store, StoreError};
 
@@ -51,7 +52,7 @@ impl Store {
     /// # Errors
     /// [`StoreError::Database`].
     pub fn parents(&mut self, job: JobId) -> Result<Vec<Relative>, StoreError> {
-        self.relatives(PARENTS_OF, job)
+        parents_of(self.conn()?, job)
     }
 
     /// The jobs that wait for a job, or waited, by their numbers.
@@ -59,27 +60,31 @@ impl Store {
     /// # Errors
     /// [`StoreError::Database`].
     pub fn dependants(&mut self, job: JobId) -> Result<Vec<Relative>, StoreError> {
-        self.relatives(DEPENDANTS_OF, job)
+        relatives(self.conn()?, DEPENDANTS_OF, job)
     }
+}
 
-    fn relatives(&mut self, sql: &str, job: JobId) -> Result<Vec<Relative>, StoreError> {
-        let conn = self.conn()?;
-        let rows: Vec<Row> = diesel::sql_query(conn.dialect().words(sql))
-            .bind::<BigInt, _>(job.0)
-            .bind::<BigInt, _>(DEPENDANTS as i64)
-            .load(conn)?;
-        let relative = |row: Row| {
-            // Any other number was written by another program.
-            let condition = Condition::from_code(row.condition).unwrap_or(Condition::Ok);
-            let ended = row.outcome.and_then(State::from_code);
-            Relative {
-                id: JobId(row.id),
-                name: row.name.map(|name| name.text),
-                state: row.state.and_then(State::from_code),
-                condition,
-                is_met: ended.map(|ended| condition.is_met_by(ended)),
-            }
-        };
-        Ok(rows.into_iter().map(relative).collect())
-    }
+/// The jobs that a job waits for, or waited, in the caller's transaction.
+pub fn parents_of(conn: &mut Db, job: JobId) -> Result<Vec<Relative>, StoreError> {
+    relatives(conn, PARENTS_OF, job)
+}
+
+fn relatives(conn: &mut Db, sql: &str, job: JobId) -> Result<Vec<Relative>, StoreError> {
+    let rows: Vec<Row> = diesel::sql_query(conn.dialect().words(sql))
+        .bind::<BigInt, _>(job.0)
+        .bind::<BigInt, _>(DEPENDANTS as i64)
+        .load(conn)?;
+    let relative = |row: Row| {
+        // Any other number was written by another program.
+        let condition = Condition::from_code(row.condition).unwrap_or(Condition::Ok);
+        let ended = row.outcome.and_then(State::from_code);
+        Relative {
+            id: JobId(row.id),
+            name: row.name.map(|name| name.text),
+            state: row.state.and_then(State::from_code),
+            condition,
+            is_met: ended.map(|ended| condition.is_met_by(ended)),
+        }
+    };
+    Ok(rows.into_iter().map(relative).collect())
 }

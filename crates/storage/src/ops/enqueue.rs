@@ -7,7 +7,7 @@ use crate::backend::Db;
 use crate::types::jobs::has_keys;
 use crate::types::nodes::Wake;
 use crate::types::placed::Placed;
-use crate::{Store, StoreError, outcome, postgres, sqlite};
+use crate::{Store, StoreError, outcome};
 
 /// How often a batch is begun again because two transactions waited for each other.
 const TRIES: u32 = 5;
@@ -50,10 +50,6 @@ pub(crate) fn insert(conn: &mut Db, jobs: &[ValidJob], now: Timestamp) -> Result
     if has_keys(jobs) {
         return unique::place(conn, jobs, now);
     }
-    let ids = match conn {
-        Db::Sqlite(conn) => sqlite::enqueue::insert_all(conn, jobs, now)?,
-        Db::Postgres(conn) => postgres::enqueue::insert_all(conn, jobs, now)?.0,
-    };
-    outcome::enqueued(conn, jobs, &ids, now)?;
+    let ids = outcome::insert(conn, jobs, now)?;
     Ok(ids.into_iter().map(Placed::new).collect())
 }

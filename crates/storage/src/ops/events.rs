@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use diesel::prelude::*;
-use diesel::sql_types::{BigInt, Integer, Nullable, SmallInt, Text};
+use diesel::sql_types::{BigInt, Bool, Integer, Nullable, SmallInt, Text};
 use queuectl_core::limits::EVENTS_KEPT;
 use queuectl_core::{JobId, NodeId, OutcomeKind, Timestamp};
 
@@ -102,7 +102,11 @@ impl From<Row> for LedgerEvent {
             at: Timestamp(row.at),
             job: row.job_id.map(JobId),
             name: text(row.name),
-            kind: row.kind,
+            // The triggers see only what became of the job.
+            kind: match row.outcome.and_then(OutcomeKind::from_code) {
+                Some(OutcomeKind::Busy) => OutcomeKind::Busy.name().to_owned(),
+                _ => row.kind,
+            },
             node: row.node_id.map(NodeId),
             fence: row.fence,
             due_at: row.due_at.map(Timestamp),
@@ -121,6 +125,12 @@ struct Place {
     id: i64,
 }
 
+#[derive(QueryableByName)]
+struct HeldUp {
+    #[diesel(sql_type = Bool)]
+    held_up: bool,
+}
+
 impl From<Place> for EventPlace {
     fn from(Place { transaction, id }: Place) -> EventPlace {
         EventPlace { transaction, id }
@@ -128,8 +138,8 @@ impl From<Place> for EventPlace {
 }
 
 impl Store {
-    /// The next events after a place, of one job or of all. An event of a transaction that ends later than others comes after
-    /// theirs, so whoever reads on from the last place misses none.
+    /// Returns the next events after a place, of one job or of all. Events are in the order in which their transactions
+    /// ended, so a reader that goes on from the last place misses none.
     ///
     /// # Errors
     /// [`StoreError::Database`].
@@ -170,6 +180,17 @@ impl Store {
         let found = self.nth(job, after, "?4 = ?4", 1, i64::from(events))?;
         // The one before the first of them.
         Ok(found.unwrap_or(EventPlace::START))
+    }
+
+    /// Whether there are events that cannot be read yet, because a transaction that began before theirs is still open.
+    ///
+    /// # Errors
+    /// [`StoreError::Database`].
+    pub fn events_are_held_up(&mut self) -> Result<bool, StoreError> {
+        let conn = self.conn()?;
+        let sql = format!("SELECT {} AS held_up", conn.dialect().ledger().is_behind);
+        let found: HeldUp = diesel::sql_query(sql).get_result(conn)?;
+        Ok(found.held_up)
     }
 
     /// The place of the event with that number; if it is not there any more, the place before the first one after it.
@@ -238,7 +259,7 @@ impl Store {
     /// [`StoreError::Database`].
     pub fn purge_events(&mut self, retention: Duration, now: Timestamp) -> Result<bool, StoreError> {
         let kept = i64::try_from(retention.as_millis()).unwrap_or(i64::MAX);
-        // Looking disturbs nobody; mostly there is nothing to remove.
+        // A read takes no lock, and mostly there is nothing to remove.
         let conn = self.conn()?;
         let oldest = diesel::sql_query("SELECT at AS \"transaction\", id FROM events ORDER BY id LIMIT 1");
         let oldest: Option<Place> = oldest.get_result(conn).optional()?;

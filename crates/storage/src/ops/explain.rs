@@ -2,15 +2,22 @@
 
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Integer, Text};
-use queuectl_core::explain::AHEAD;
+use queuectl_core::explain::{AHEAD, WaitsFor};
 use queuectl_core::{Attempt, Job, JobRef, Timestamp};
 
+use super::groups::{GroupUse, group_use};
 use super::pause::pauses_in;
+use super::queue_limits::{QueueLimitUse, queue_limits_in};
 use super::show::{job_in, last_in};
-use crate::backend::Db;
+use super::waits_for::waits_for;
+use crate::backend::{Db, on_any};
+use crate::limits::busy_key;
 use crate::states::sql;
 use crate::types::pause::Pause;
 use crate::{Store, StoreError};
+
+/// Groups of a job that are looked at: each is counted.
+const GROUPS: usize = 20;
 
 /// What a claim sees of a job.
 #[derive(Debug)]
@@ -23,6 +30,14 @@ pub struct ClaimFacts {
     pub last: Option<Attempt>,
     /// Whether the condition of a claim holds for it.
     pub claimable: bool,
+    /// The key of a limit that it names, if what that stands for is busy, and until when.
+    pub busy: Option<(String, Timestamp)>,
+    /// The limit of its queue, and how that stands, if it has one.
+    pub queue_limit: Option<QueueLimitUse>,
+    /// What it waits for.
+    pub waits_for: WaitsFor,
+    /// The first groups that it is a member of.
+    pub groups: Vec<GroupUse>,
     /// Ready jobs of its queue that come first, counted up to [`AHEAD`]; for a job that is ready itself.
     pub ahead: u64,
 }
@@ -47,11 +62,18 @@ impl Store {
     pub fn claim_facts(&mut self, job: &JobRef, now: Timestamp) -> Result<ClaimFacts, StoreError> {
         self.conn()?.snapshot(|conn| {
             let job = job_in(conn, job)?;
+            let groups = job.groups.iter().take(GROUPS);
+            let groups: Result<Vec<GroupUse>, StoreError> =
+                groups.map(|name| group_use(conn, name.as_str())).collect();
             Ok(ClaimFacts {
                 pause: pauses_in(conn, now)?.remove(job.queue.as_str()),
                 last: last_in(conn, job.id)?,
                 claimable: conn.dialect().is_claimable(job.id, now)?,
                 ahead: ahead(conn, &job)?,
+                queue_limit: queue_limits_in(conn, now)?.remove(job.queue.as_str()),
+                busy: on_any!(conn, conn => busy_key(conn, &job.limit, now))?,
+                waits_for: waits_for(conn, &job, now)?,
+                groups: groups?,
                 job,
             })
         })

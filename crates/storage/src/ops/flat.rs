@@ -7,13 +7,19 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
 use diesel::connection::{Connection as _, InstrumentationEvent};
-use queuectl_core::{JobSpec, QueueName, State, Timestamp, ValidJob};
+use queuectl_core::transition::Standing;
+use queuectl_core::{
+    Command, Event, Hook, HookOn, HookOns, JobId, JobSpec, QueueName, State, Timestamp, ValidJob, transition,
+};
 use rusqlite::StatementStatus;
 use tempfile::TempDir;
 
 use crate::counts::RECOUNT;
 use crate::sqlite::statements::UnpausedReadyHead;
-use crate::{Cycle, ListFilter, Location, NewNode, OpenMode, Pause, PurgeFilter, Queues, Store};
+use crate::{
+    Claimed, Cycle, ListFilter, Location, MaybeBusy, NewNode, OpenMode, Pause, PurgeFilter, Queues, Record,
+    Store,
+};
 
 const NOW: Timestamp = Timestamp(1_000_000);
 const STATES: [State; 6] = [
@@ -25,7 +31,7 @@ const STATES: [State; 6] = [
     State::Cancelled,
 ];
 
-/// A file with so many queues, each with a job in every state that waits or has ended, and some in `default`.
+/// Makes a file with `queues` queues, each with a job in every state that waits or has ended, and some in `default`.
 fn fill(folder: &TempDir, queues: usize) -> PathBuf {
     let path = folder.path().join(format!("{queues}.db"));
     let mut store = Store::open(&Location::Sqlite(path.clone()), OpenMode::Create).unwrap();
@@ -170,7 +176,7 @@ fn questions() -> Vec<Question> {
                 format!("a list of {state} jobs"),
                 Box::new(move |store| {
                     let filter = ListFilter {
-                        state: Some(state),
+                        jobs: state.into(),
                         oldest_first,
                         limit: 8,
                         ..ListFilter::default()
@@ -283,4 +289,83 @@ fn a_claim_beside_a_paused_queue_takes_as_many_steps_however_many_jobs_that_has(
         count(&rusqlite::Connection::open(path).unwrap(), &sql)
     };
     assert!(over(11_000) > 5 * over(1100) && over(11_000) > 3 * more);
+}
+
+/// The statements of a cycle that records the success of eight plain jobs, while there is a hook, if any.
+fn recording(hook: Option<(&str, HookOn)>) -> usize {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("queue.db");
+    let mut store = Store::open(&Location::Sqlite(path), OpenMode::Create).unwrap();
+    store
+        .enqueue(&vec![queuectl_testkit::job("true"); 9], NOW)
+        .unwrap();
+    if let Some((queue, on)) = hook {
+        let hook = Hook {
+            name: "hook".parse().unwrap(),
+            on: HookOns::NONE.with(on),
+            queue: Some(queue.parse().unwrap()),
+            schedule: None,
+            to_queue: None,
+            command: Command::Line("true".into()),
+            cwd: None,
+            created_at: NOW,
+        };
+        store.add_hook(&hook).unwrap();
+    }
+    let new = NewNode {
+        cookie: "mark".into(),
+        host: "h".into(),
+        pid: 1,
+        version: "0".into(),
+        workers: 1,
+        concurrency: 1,
+        queues: Queues::All,
+    };
+    let (node, _guard, _listener) = store.enter_node(&new, NOW).unwrap();
+    let mut cycle = Cycle {
+        node,
+        records: &[],
+        claim: 8,
+        queues: &Queues::All,
+        now: NOW,
+    };
+    let claimed = store.cycle(&cycle).unwrap().claimed;
+    let running = Standing {
+        state: State::Processing,
+        attempts: 1,
+        system_failures: 0,
+    };
+    let end = |job: &Claimed| Record {
+        job: JobId(job.id),
+        fence: job.fence,
+        node,
+        change: transition(running, Event::Complete).unwrap(),
+        attempt: None,
+        busy: MaybeBusy::No,
+        is_limited: job.limits.is_some(),
+    };
+    let records: Vec<Record> = claimed.iter().map(end).collect();
+    (cycle.records, cycle.claim) = (&records, 0);
+    let statements = Statements::default();
+    let seen = Arc::clone(&statements);
+    let conn = store.conn().unwrap();
+    conn.set_instrumentation(move |event: InstrumentationEvent<'_>| {
+        if let InstrumentationEvent::StartQuery { query, .. } = event {
+            seen.lock().unwrap().push(query.to_string());
+        }
+    });
+    assert_eq!(store.cycle(&cycle).unwrap().stale, []);
+    statements.lock().unwrap().len()
+}
+
+/// A cycle of plain jobs has no more statements because there could be hooks, or because there are some of other queues or
+/// events. The control: a hook that is for these jobs.
+#[test]
+fn a_cycle_has_no_statements_for_hooks_that_do_not_concern_it() {
+    let plain = recording(None);
+    // The transaction, an update and half an insert for each job, and what every cycle asks.
+    assert!((8..32).contains(&plain), "{plain}");
+    assert_eq!(recording(Some(("mail", HookOn::Success))), plain);
+    assert_eq!(recording(Some(("default", HookOn::Death))), plain);
+    assert!(recording(Some(("default", HookOn::Success))) > plain);
 }

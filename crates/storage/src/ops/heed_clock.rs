@@ -32,7 +32,7 @@ impl Store {
     /// [`StoreError::Database`].
     pub fn heed_clock(&mut self, now: Timestamp) -> Result<usize, StoreError> {
         self.heed_clock_in_schedules(now)?;
-        // Looking disturbs nobody; mostly there is nothing to change.
+        // A read takes no lock, and mostly there is nothing to change.
         if !select(exists(failed_later!(now))).get_result::<bool>(self.conn()?)? {
             return Ok(0);
         }

@@ -3,9 +3,10 @@
 use std::collections::HashMap;
 
 use diesel::prelude::*;
-use queuectl_core::Job;
+use queuectl_core::{Job, JobId, State};
 
 use super::listing;
+use crate::backend::Db;
 use crate::rows::found_jobs;
 use crate::schema::jobs;
 use crate::types::list::{ListFilter, Position};
@@ -13,6 +14,8 @@ use crate::{Store, StoreError};
 
 /// Jobs read by one statement.
 const CHUNK: usize = 100;
+/// States read by one statement.
+const STATES: usize = 500;
 /// Payloads that are in memory at a time.
 const PAGE_BYTES: i64 = 16 * 1024 * 1024;
 
@@ -59,27 +62,21 @@ impl Store {
         // One moment: a job must not change between being found and being read.
         self.conn()?.snapshot(|conn| {
             let places = listing::positions(conn, filter)?;
-            let mut page = Page {
-                jobs: Vec::with_capacity(places.len()),
-                more: places.len() >= filter.limit as usize,
-            };
-            let mut bytes = 0;
-            for chunk in places.chunks(CHUNK) {
-                let ids: Vec<i64> = chunk.iter().map(|place| place.id).collect();
-                let found = found_jobs!(conn, jobs::id.eq_any(&ids));
-                let mut found: HashMap<i64, _> =
-                    found.into_iter().map(|found| (found.row.id, found)).collect();
-                for job in ids.iter().filter_map(|id| found.remove(id)) {
-                    bytes += job.bytes();
-                    if bytes > PAGE_BYTES && !page.jobs.is_empty() {
-                        page.more = true;
-                        return Ok(page);
-                    }
-                    page.jobs.push(job.read(conn)?);
-                }
-            }
-            Ok(page)
+            let ids: Vec<i64> = places.iter().map(|place| place.id).collect();
+            let (jobs, read) = read(conn, &ids)?;
+            let more = read < ids.len() || ids.len() >= filter.limit as usize;
+            Ok(Page { jobs, more })
         })
+    }
+
+    /// The first of the jobs with these numbers, in that order and without those that are gone: all of them, or, if their
+    /// payloads are large, fewer. Also how many of the numbers that took, at least 1.
+    ///
+    /// # Errors
+    /// [`StoreError::Database`].
+    pub fn jobs(&mut self, numbers: &[JobId]) -> Result<(Vec<Job>, usize), StoreError> {
+        let ids: Vec<i64> = numbers.iter().map(|number| number.0).collect();
+        self.conn()?.snapshot(|conn| read(conn, &ids))
     }
 
     /// The place of the oldest among the newest `limit` jobs that fit: where to start so that a list, oldest
@@ -99,4 +96,48 @@ impl Store {
             _ => None,
         })
     }
+}
+
+impl Store {
+    /// The states of the jobs with these numbers that are there, by number.
+    ///
+    /// # Errors
+    /// [`StoreError::Database`].
+    pub fn states(&mut self, numbers: &[JobId]) -> Result<HashMap<JobId, State>, StoreError> {
+        let conn = self.conn()?;
+        let mut states = HashMap::with_capacity(numbers.len());
+        for some in numbers.chunks(STATES) {
+            let ids: Vec<i64> = some.iter().map(|number| number.0).collect();
+            let found: Vec<(i64, i16)> = jobs::table
+                .filter(jobs::id.eq_any(&ids))
+                .select((jobs::id, jobs::state))
+                .load(conn)?;
+            for (id, code) in found {
+                // A code without a state is damage; such a job does not run, so it has not ended.
+                states.insert(JobId(id), State::from_code(code).unwrap_or(State::Blocked));
+            }
+        }
+        Ok(states)
+    }
+}
+
+/// Reads jobs until their payloads are large. Returns how many of the numbers it has looked at, too.
+fn read(conn: &mut Db, ids: &[i64]) -> Result<(Vec<Job>, usize), StoreError> {
+    let mut jobs = Vec::with_capacity(ids.len());
+    let (mut bytes, mut at) = (0, 0);
+    for chunk in ids.chunks(CHUNK) {
+        let found = found_jobs!(conn, jobs::id.eq_any(chunk));
+        let mut found: HashMap<i64, _> = found.into_iter().map(|found| (found.row.id, found)).collect();
+        for id in chunk {
+            if let Some(job) = found.remove(id) {
+                bytes += job.bytes();
+                if bytes > PAGE_BYTES && !jobs.is_empty() {
+                    return Ok((jobs, at));
+                }
+                jobs.push(job.read(conn)?);
+            }
+            at += 1;
+        }
+    }
+    Ok((jobs, at))
 }

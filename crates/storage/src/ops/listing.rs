@@ -9,9 +9,11 @@ use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Integer, SmallInt, Text};
 use queuectl_core::{QueueName, State, Timestamp};
 
+use super::conditions::{Answered, Conditions};
 use crate::StoreError;
-use crate::backend::Db;
+use crate::backend::{AnySql, Db};
 use crate::states::sql;
+use crate::types::filter::{Among, JobFilter};
 use crate::types::list::{ListFilter, Position};
 use crate::types::source::Source;
 
@@ -35,6 +37,10 @@ struct Priority {
 /// A page in the making: the first `limit` positions of all that were offered.
 struct Page<'a> {
     filter: &'a ListFilter,
+    /// Behind which place, and before which.
+    bounds: [Position; 2],
+    /// What no index answers.
+    conditions: Conditions,
     places: Vec<Position>,
 }
 
@@ -60,32 +66,36 @@ impl Page<'_> {
         queue: &str,
         number: i32,
     ) -> Result<(), StoreError> {
-        let ended = self.filter.state.is_some_and(State::is_final);
-        let (key, order) = match (ended, self.filter.oldest_first) {
+        let by_end = self.filter.jobs.is_by_end();
+        let (key, order) = match (by_end, self.filter.oldest_first) {
             (true, true) => ("finished_at", "finished_at, id"),
             (true, false) => ("finished_at", "finished_at DESC, id DESC"),
             (false, true) => ("CAST(0 AS BIGINT)", "id"),
             (false, false) => ("CAST(0 AS BIGINT)", "id DESC"),
         };
-        let bounds = if ended {
+        let bounds = if by_end {
             "(finished_at, id) > (?3, ?4) AND (finished_at, id) < (?5, ?6)"
         } else {
             "id > ?4 AND id < ?6 AND ?3 <= ?5"
         };
+        let fit = &self.conditions.sql;
         let sql = format!(
-            "SELECT {key} AS ended, id FROM {table} WHERE {part} AND {bounds} ORDER BY {order} LIMIT ?7"
+            "SELECT {key} AS ended, id FROM {table} WHERE {part} AND {bounds} AND {fit} ORDER BY {order} LIMIT ?7"
         );
-        let above = self.filter.above.unwrap_or(Position::FIRST);
-        let below = self.filter.below.unwrap_or(Position::LAST);
-        let places: Vec<Place> = diesel::sql_query(conn.dialect().words(&sql))
+        let [above, below] = self.bounds;
+        let mut query = diesel::sql_query(conn.dialect().words(&sql))
+            .into_boxed::<AnySql>()
             .bind::<Text, _>(queue)
             .bind::<Integer, _>(number)
             .bind::<BigInt, _>(above.ended)
             .bind::<BigInt, _>(above.id)
             .bind::<BigInt, _>(below.ended)
             .bind::<BigInt, _>(below.id)
-            .bind::<BigInt, _>(i64::from(self.filter.limit))
-            .load(conn)?;
+            .bind::<BigInt, _>(i64::from(self.filter.limit));
+        for text in &self.conditions.texts {
+            query = query.bind::<Text, _>(text.as_str());
+        }
+        let places: Vec<Place> = query.load(conn)?;
         let places = places.into_iter();
         self.places
             .extend(places.map(|Place { ended, id }| Position { ended, id }));
@@ -95,10 +105,92 @@ impl Page<'_> {
 
     fn cut(&mut self) {
         self.places.sort_unstable();
+        // A job can be in two of the groups that are asked for.
+        self.places.dedup();
         if !self.filter.oldest_first {
             self.places.reverse();
         }
         self.places.truncate(self.filter.limit as usize);
+    }
+
+    /// Whether no number within the bounds can be on the page: many jobs can be named, and a page has few of them.
+    fn is_hopeless(&self) -> bool {
+        let [first, last] = [
+            self.bounds[0].id.saturating_add(1),
+            self.bounds[1].id.saturating_sub(1),
+        ];
+        let is_full = self.places.len() >= self.filter.limit as usize;
+        let is_behind = self
+            .places
+            .last()
+            .is_some_and(|end| match self.filter.oldest_first {
+                true => first > end.id,
+                false => last < end.id,
+            });
+        first > last || is_full && is_behind
+    }
+
+    /// Offers the jobs in one state.
+    fn offer_state(
+        &mut self,
+        conn: &mut Db,
+        state: State,
+        queue: Option<&QueueName>,
+    ) -> Result<(), StoreError> {
+        let name = queue.map_or("", |queue| queue.as_str());
+        match state {
+            // Never more than the nodes can hold.
+            State::Processing => {
+                let part = "node_id IS NOT NULL AND (?1 = '' OR queue = ?1) AND ?2 = ?2";
+                self.offer(conn, "INDEXED BY jobs_running", part, name, 0)
+            }
+            State::Blocked => {
+                const BLOCKED: &str = sql!("state = {blocked}");
+                let (index, queue_is) = match name {
+                    "" => ("INDEXED BY all_blocked", "?1 = ?1"),
+                    _ => ("INDEXED BY jobs_blocked", "queue = ?1"),
+                };
+                let part = format!("{BLOCKED} AND {queue_is} AND ?2 = ?2");
+                self.offer(conn, index, &part, name, 0)
+            }
+            State::Pending => Source::of(queue)
+                .iter()
+                .try_for_each(|source| self.offer_ready(conn, source)),
+            state => {
+                let (index, column) = match state {
+                    State::Scheduled | State::Failed => ("waiting", "due_at"),
+                    _ => ("finished", "finished_at"),
+                };
+                for source in Source::of(queue) {
+                    let (condition, index) = source.within(index);
+                    let part = format!("{column} IS NOT NULL AND {condition} AND state = ?2");
+                    self.offer(conn, &index, &part, source.key(), i32::from(state.code()))?;
+                }
+                Ok(())
+            }
+        }
+    }
+
+    /// Offers the jobs that are named.
+    fn offer_among(&mut self, conn: &mut Db, among: &Among) -> Result<(), StoreError> {
+        let group = match among {
+            Among::Numbers(from, to) => {
+                let [above, below] = self.bounds;
+                self.bounds[0].id = above.id.max(from.0.saturating_sub(1));
+                self.bounds[1].id = below.id.min(to.0.saturating_add(1));
+                if !self.is_hopeless() {
+                    self.offer(conn, "NOT INDEXED", "?1 = ?1 AND ?2 = ?2", "", 0)?;
+                }
+                self.bounds = [above, below];
+                return Ok(());
+            }
+            Among::Group(group) => group.as_str(),
+        };
+        // A member that was removed has no job.
+        let members = "(SELECT job_id AS id FROM group_members WHERE group_id = \
+                       (SELECT g.id FROM job_groups AS g WHERE g.name = ?1)) AS jobs";
+        let part = "?2 = ?2 AND EXISTS (SELECT 1 FROM jobs AS job WHERE job.id = jobs.id)";
+        self.offer_from(conn, members, part, group, 0)
     }
 
     /// Ready jobs are ordered by priority, so each priority of a source is a part of its own.
@@ -134,49 +226,90 @@ impl Page<'_> {
 
 /// The positions of the first jobs that fit, in the order that is asked for.
 pub fn positions(conn: &mut Db, filter: &ListFilter) -> Result<Vec<Position>, StoreError> {
+    let jobs = &filter.jobs;
+    let by_end = jobs.is_by_end();
+    let open = |state: &State| !state.is_final();
+    // States of both kinds have no order in common that an index has.
+    let by_state =
+        jobs.among.is_none() && (by_end || !jobs.states.is_empty() && jobs.states.iter().all(open));
+    let answered = Answered {
+        states: by_state,
+        queues: jobs.among.is_none(),
+        times: by_end,
+        numbers: !by_end,
+    };
     let mut page = Page {
         filter,
+        bounds: bounds(filter),
+        conditions: Conditions::of(conn, jobs, answered, 8),
         places: Vec::new(),
     };
-    let one = filter.queue.as_ref().map_or("", |queue| queue.as_str());
-    match (filter.state, one) {
-        (None, "") => page.offer(conn, "NOT INDEXED", "?1 = ?1 AND ?2 = ?2", "", 0)?,
-        (None, queue) => {
+    if let Some(among) = &jobs.among {
+        for among in among {
+            page.offer_among(conn, among)?;
+        }
+        return Ok(page.places);
+    }
+    let queues: Vec<Option<&QueueName>> = match jobs.queues.is_empty() {
+        true => vec![None],
+        false => jobs.queues.iter().map(Some).collect(),
+    };
+    for queue in queues {
+        if by_state {
+            for state in &jobs.states {
+                page.offer_state(conn, *state, queue)?;
+            }
+        } else if let Some(queue) = queue {
             let table = conn.dialect().jobs_by_queue();
-            page.offer_from(conn, table, "queue = ?1 AND ?2 = ?2", queue, 0)?;
-        }
-        // Never more than the nodes can hold.
-        (Some(State::Processing), queue) => {
-            let part = "node_id IS NOT NULL AND (?1 = '' OR queue = ?1) AND ?2 = ?2";
-            page.offer(conn, "INDEXED BY jobs_running", part, queue, 0)?;
-        }
-        (Some(State::Blocked), queue) => {
-            const BLOCKED: &str = sql!("state = {blocked}");
-            let (index, queue_is) = match queue {
-                "" => ("INDEXED BY all_blocked", "?1 = ?1"),
-                _ => ("INDEXED BY jobs_blocked", "queue = ?1"),
-            };
-            let part = format!("{BLOCKED} AND {queue_is} AND ?2 = ?2");
-            page.offer(conn, index, &part, queue, 0)?;
-        }
-        (Some(State::Pending), _) => {
-            for source in Source::of(filter.queue.as_ref()) {
-                page.offer_ready(conn, &source)?;
-            }
-        }
-        (Some(state), _) => {
-            let (index, column) = match state {
-                State::Scheduled | State::Failed => ("waiting", "due_at"),
-                _ => ("finished", "finished_at"),
-            };
-            for source in Source::of(filter.queue.as_ref()) {
-                let (condition, index) = source.within(index);
-                let part = format!("{column} IS NOT NULL AND {condition} AND state = ?2");
-                page.offer(conn, &index, &part, source.key(), i32::from(state.code()))?;
-            }
+            page.offer_from(conn, table, "queue = ?1 AND ?2 = ?2", queue.as_str(), 0)?;
+        } else {
+            page.offer(conn, "NOT INDEXED", "?1 = ?1 AND ?2 = ?2", "", 0)?;
         }
     }
     Ok(page.places)
+}
+
+/// The places between which the jobs are.
+fn bounds(filter: &ListFilter) -> [Position; 2] {
+    let jobs = &filter.jobs;
+    let (mut above, mut below) = (
+        filter.above.unwrap_or(Position::FIRST),
+        filter.below.unwrap_or(Position::LAST),
+    );
+    if !jobs.is_by_end() {
+        let end = jobs.up_to.map_or(i64::MAX, |last| last.0.saturating_add(1));
+        below.id = below.id.min(end);
+        return [above, below];
+    }
+    let at = |time: i64| Position {
+        ended: time,
+        id: i64::MIN,
+    };
+    if let Some(since) = jobs.since {
+        above = above.max(at(since.0));
+    }
+    if let Some(until) = jobs.until {
+        below = below.min(at(until.0.saturating_add(1)));
+    }
+    [above, below]
+}
+
+/// Whether a job fits that is one of those that are named.
+pub fn fits(conn: &mut Db, filter: &JobFilter, job: i64) -> Result<bool, StoreError> {
+    let by_number = Answered {
+        numbers: true,
+        ..Answered::default()
+    };
+    let Conditions { sql, texts } = Conditions::of(conn, filter, by_number, 2);
+    let sql = format!("SELECT 1 AS one FROM jobs WHERE id = ?1 AND {sql}");
+    let mut query = diesel::sql_query(conn.dialect().words(&sql))
+        .into_boxed::<AnySql>()
+        .bind::<BigInt, _>(job);
+    for text in &texts {
+        query = query.bind::<Text, _>(text.as_str());
+    }
+    let found: Option<One> = query.get_result(conn).optional()?;
+    Ok(found.is_some_and(|row| row.one == 1))
 }
 
 /// Jobs that ended in that state before some time and fit a condition of SQL, those that ended first first; those of `default`
@@ -345,7 +478,7 @@ mod tests {
     fn every_list_comes_from_its_index() {
         let folder = tempfile::tempdir().unwrap();
         let location = Location::Sqlite(folder.path().join("queue.db"));
-        let mut conn = Db::Sqlite(open::open(location.file().unwrap(), OpenMode::Create).unwrap().0);
+        let mut conn = Db::from(open::open(location.file().unwrap(), OpenMode::Create).unwrap().0);
         diesel::sql_query(
             "INSERT INTO jobs (queue, state, priority, attempts, fence, system_failures, executor, cancel_requested, \
              created_at, updated_at) VALUES ('a', 1, 0, 0, 0, 0, 'shell', 0, 0, 0)",
@@ -385,8 +518,11 @@ mod tests {
             for (queue, wanted) in [(Some("a"), with_queue), (None, without)] {
                 for oldest_first in [true, false] {
                     let filter = ListFilter {
-                        state,
-                        queue: queue.map(|queue| queue.parse().unwrap()),
+                        jobs: JobFilter {
+                            states: state.into_iter().collect(),
+                            queues: queue.map(|queue| queue.parse().unwrap()).into_iter().collect(),
+                            ..JobFilter::default()
+                        },
                         oldest_first,
                         limit: 10,
                         ..ListFilter::default()

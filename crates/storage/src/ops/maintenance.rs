@@ -4,13 +4,13 @@ use std::path::Path;
 
 use diesel::connection::SimpleConnection;
 use diesel::prelude::*;
-use queuectl_core::{JobId, JobRef};
+use queuectl_core::{JobId, JobRef, NodeId};
 
 use super::show::find;
 use super::verify::verify;
 use crate::backend::CheckReport;
 use crate::schema::jobs;
-use crate::state_dir::outputs;
+use crate::state_dir::{StateDir, outputs};
 use crate::{Store, StoreError, counts};
 
 /// Files that are looked at to say how large the folder beside a store is.
@@ -63,12 +63,12 @@ impl Store {
     pub fn backup(&mut self, target: &Path) -> Result<(), StoreError> {
         match self.backend.backup(target)? {
             true => Ok(()),
-            false => self.copy_to_file(target).map(drop),
+            false => self.copy_to_file(target, |_| {}).map(drop),
         }
     }
 
-    /// Writes the file anew without free pages, which gives their space back to the file system; counts the jobs
-    /// anew, and removes outputs of jobs that are gone. Nobody else can write meanwhile, and the disk must have room for a second copy.
+    /// Rewrites the file without free pages, which gives their space back to the file system; recounts the jobs, and
+    /// removes outputs of jobs that are gone. Blocks all other writers; the disk needs room for a second copy.
     ///
     /// # Errors
     /// [`StoreError::NodesLive`] while a node runs, for its jobs' outcomes would wait for too long.
@@ -93,12 +93,16 @@ impl Store {
         self.backend.compact()
     }
 
-    /// What a node does now and then. On a server: folds what was added to the counts, and removes long outputs on this
-    /// machine of jobs that are gone, for a node of another machine may have removed those. On SQLite nothing.
+    /// What a node does now and then. Removes files that nodes left which are no more, and requests for signals that came too
+    /// late. On a server: folds what was added to the counts, and removes long outputs on this machine of jobs that are gone,
+    /// for a node of another machine may have removed those.
     ///
     /// # Errors
     /// [`StoreError::Database`].
     pub fn tidy_up(&mut self) -> Result<(), StoreError> {
+        let known: Vec<NodeId> = self.nodes()?.into_iter().map(|node| node.id).collect();
+        StateDir::new(self.location()).remove_left(&known);
+        self.forget_signals()?;
         if !self.backend.spans_machines() {
             return Ok(());
         }

@@ -44,8 +44,8 @@ impl Store {
         self.backend.heartbeat(node, now)
     }
 
-    /// Renews a node's lease on a database whose nodes have one; it lasts so long from now on. False if the node was
-    /// declared dead meanwhile.
+    /// Renews a node's lease on a database whose nodes have one; it lasts `lease` from now. Returns false if the node
+    /// was declared dead meanwhile.
     ///
     /// # Errors
     /// [`StoreError::Database`].
@@ -163,8 +163,8 @@ impl Store {
         })
     }
 
-    /// Removes a node that has given back all its jobs. One that has not stays, and false is returned: without it nobody
-    /// would ever rescue them.
+    /// Removes a node that has given back all its jobs. Returns false and keeps the node if it has not: other nodes
+    /// rescue jobs by the node that had them.
     ///
     /// # Errors
     /// [`StoreError::Database`].

@@ -20,7 +20,7 @@ impl Store {
         })
     }
 
-    /// The same for whoever writes or removes outputs: the folder is this store's own from then on.
+    /// The same for a store that writes or removes outputs: it takes the folder as its own.
     ///
     /// # Errors
     /// [`StoreError::Database`], [`StoreError::File`].

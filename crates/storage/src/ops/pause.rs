@@ -10,7 +10,7 @@ use queuectl_core::{QueueName, Timestamp};
 
 use super::listing;
 use crate::backend::Db;
-use crate::backend::statements::StorePause;
+use crate::backend::statements::{NoteOther, StorePause};
 use crate::schema::queues;
 use crate::types::nodes::Wake;
 use crate::types::pause::{ENDLESS, Pause};
@@ -28,6 +28,8 @@ impl Store {
             let over = queues::table.filter(queues::paused_until.le(pause.at.0));
             diesel::delete(over).execute(conn)?;
             for name in names {
+                let row = queues::table.find(name.as_str());
+                let before: Option<Option<i64>> = row.select(queues::paused_at).first(conn).optional()?;
                 let statement = StorePause {
                     name: name.to_string(),
                     at: pause.at.0,
@@ -36,6 +38,19 @@ impl Store {
                     reason: pause.reason.clone(),
                 };
                 statement.execute(conn)?;
+                // The triggers of the ledger know when a pause begins and when it ends.
+                if before.flatten().is_some() {
+                    let detail = serde_json::json!({
+                        "queue": name.as_str(), "by": pause.by, "reason": pause.reason,
+                        "until": pause.until.map(|until| until.0),
+                    });
+                    NoteOther {
+                        at: pause.at.0,
+                        kind: "queue paused".to_owned(),
+                        detail: detail.to_string(),
+                    }
+                    .execute(conn)?;
+                }
             }
             let paused: i64 = queues::table.count().get_result(conn)?;
             match usize::try_from(paused) {

@@ -23,7 +23,7 @@ pub struct PurgeFilter {
     pub queue: Option<QueueName>,
     /// Only those that ended before.
     pub ended_before: Option<Timestamp>,
-    /// At most so many in this step.
+    /// Most jobs to remove in this step.
     pub limit: u32,
 }
 
@@ -131,7 +131,7 @@ impl Store {
 }
 
 /// Removes jobs that ended in that state with all that belongs to them, as many as there is time for. Returns those.
-fn remove(conn: &mut Db, ids: Vec<i64>, state: State) -> Result<Vec<i64>, StoreError> {
+pub(super) fn remove(conn: &mut Db, ids: Vec<i64>, state: State) -> Result<Vec<i64>, StoreError> {
     let mut deltas = Deltas::default();
     let removed = conn.dialect().remove_jobs(ids, state, &mut deltas)?;
     outcome::removed(conn, &removed)?;

@@ -7,6 +7,9 @@ use queuectl_core::QueueSetting;
 use queuectl_core::limits::QUEUES_WITH_SETTINGS;
 use queuectl_core::settings::of_queue;
 
+use super::operator::Operator;
+use super::settings::{SETTING_CHANGED, value_of};
+use crate::backend::Db;
 use crate::backend::statements::StoreSetting;
 use crate::schema::settings;
 use crate::types::nodes::Wake;
@@ -24,25 +27,37 @@ impl Store {
         &mut self,
         changes: &[(QueueSetting, Option<String>)],
     ) -> Result<(), StoreError> {
-        self.write(|conn| {
-            for (setting, value) in changes {
-                let key = setting.to_string();
-                match value.clone() {
-                    Some(value) => StoreSetting { key, value }.execute(conn)?,
-                    None => diesel::delete(settings::table.find(key)).execute(conn)?,
-                };
-            }
-            let stored = rows::stored_settings(conn)?;
-            let with_settings = stored.iter().filter_map(|(name, _)| Some(of_queue(name)?.0));
-            match with_settings.collect::<BTreeSet<_>>().len() {
-                ..=QUEUES_WITH_SETTINGS => Ok(()),
-                _ => Err(StoreError::TooMany {
-                    what: "queues with settings of their own",
-                    most: QUEUES_WITH_SETTINGS,
-                }),
-            }
-        })?;
+        let now = self.now()?;
+        let operator = self.operator_at(now);
+        self.write(|conn| change_settings(conn, changes, &operator))?;
         self.wake_all(Wake::Control);
         Ok(())
+    }
+}
+
+/// Stores changed settings of queues.
+pub(super) fn change_settings(
+    conn: &mut Db,
+    changes: &[(QueueSetting, Option<String>)],
+    operator: &Operator,
+) -> Result<(), StoreError> {
+    for (setting, value) in changes {
+        let key = setting.to_string();
+        let what = [("queue", setting.queue.as_str()), ("setting", setting.key.name)];
+        let before = value_of(conn, &key)?;
+        operator.changed(conn, SETTING_CHANGED, &what, before, value.clone())?;
+        match value.clone() {
+            Some(value) => StoreSetting { key, value }.execute(conn)?,
+            None => diesel::delete(settings::table.find(key)).execute(conn)?,
+        };
+    }
+    let stored = rows::stored_settings(conn)?;
+    let with_settings = stored.iter().filter_map(|(name, _)| Some(of_queue(name)?.0));
+    match with_settings.collect::<BTreeSet<_>>().len() {
+        ..=QUEUES_WITH_SETTINGS => Ok(()),
+        _ => Err(StoreError::TooMany {
+            what: "queues with settings of their own",
+            most: QUEUES_WITH_SETTINGS,
+        }),
     }
 }

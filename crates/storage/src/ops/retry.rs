@@ -1,15 +1,15 @@
-//! Sending jobs round again by hand, with fresh attempts.
+//! Retries by hand: ended jobs become pending with fresh attempts.
 
 use diesel::prelude::*;
 use queuectl_core::{Event, JobId, JobRef, QueueName, State, Timestamp, transition};
 
-use super::change::change;
 use super::listing;
 use super::only::Only;
 use super::show::find;
 use super::unique;
 use crate::backend::{self, Db};
-use crate::outcome::standing;
+use crate::counts::Deltas;
+use crate::outcome::{self, change, standing};
 use crate::rows::JobRow;
 use crate::schema::jobs;
 use crate::state_dir::Lane;
@@ -47,7 +47,7 @@ impl Store {
     /// [`StoreError::NoSuchJob`]; [`StoreError::Refused`] if the job's state does not allow it; [`StoreError::KeyHeld`];
     /// [`StoreError::LeftAlone`] if it is not one of those that are meant.
     pub fn retry(&mut self, job: &JobRef, only: &Only, now: Timestamp) -> Result<JobId, StoreError> {
-        let id = self.write_again(Lane::User, |conn| {
+        let id = self.write_again_in(Lane::User, |conn| {
             let row = find(conn, job)?;
             let at = standing(&row)?;
             only.check(job, &row, at.state, "retry")?;
@@ -57,15 +57,25 @@ impl Store {
             };
             let decided = transition(at, Event::Retry).map_err(refuse)?;
             unique::check_free(conn, &row)?;
-            change(conn, &row, &decided, now)?;
+            let mut deltas = Deltas::default();
+            change(conn, &row, &decided, now, &mut deltas)?;
+            outcome::finish(conn, deltas, now)?;
             Ok(JobId(row.id))
         })?;
         self.wake_all(Wake::Jobs);
         Ok(id)
     }
 
-    /// Does the same as a write transaction, and begins again where another transaction was quicker to take a key.
-    fn write_again<T>(
+    /// Does the same as a write transaction, and begins again where another transaction was quicker to take a key, or each
+    /// waited for the other.
+    pub(super) fn write_again<T>(
+        &mut self,
+        body: impl Fn(&mut Db) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        self.write_again_in(Lane::User, body)
+    }
+
+    pub(super) fn write_again_in<T>(
         &mut self,
         lane: Lane,
         body: impl Fn(&mut Db) -> Result<T, StoreError>,
@@ -73,7 +83,7 @@ impl Store {
         let mut tries = 0;
         loop {
             match backend::write(self.backend.as_mut(), lane, &body) {
-                Err(error) if error.is_taken() && tries < TRIES => tries += 1,
+                Err(error) if (error.is_taken() || error.is_deadlock()) && tries < TRIES => tries += 1,
                 done => return done,
             }
         }
@@ -91,7 +101,7 @@ impl Store {
         limit: u32,
         now: Timestamp,
     ) -> Result<Retried, StoreError> {
-        let retried = self.write_again(Lane::Busy, |conn| {
+        let retried = self.write_again_in(Lane::Busy, |conn| {
             let before = Timestamp(now.0.saturating_add(1));
             let ids = listing::ended_where(conn, State::Dead, queue, Some(before), limit, KEY_IS_FREE)?;
             let more = ids.len() as u64 == u64::from(limit);
@@ -99,19 +109,9 @@ impl Store {
                 .filter(jobs::id.eq_any(ids))
                 .select(JobRow::as_select())
                 .load(conn)?;
-            let mut jobs = 0;
-            for row in rows {
-                // Of two with one key, the first one in this very step has it now.
-                if unique::holder_of(conn, &row)?.is_some() {
-                    continue;
-                }
-                let decided =
-                    transition(standing(&row)?, Event::Retry).map_err(|refused| StoreError::Refused {
-                        job: row.id.to_string(),
-                        refused,
-                    })?;
-                jobs += u64::from(change(conn, &row, &decided, now)?);
-            }
+            let mut deltas = Deltas::default();
+            let (jobs, _) = run_again(conn, rows, now, &mut deltas)?;
+            outcome::finish(conn, deltas, now)?;
             Ok(Retried { jobs, more })
         })?;
         self.wake_all(Wake::Jobs);
@@ -126,4 +126,28 @@ impl Store {
         let before = Timestamp(now.0.saturating_add(1));
         listing::count_ended_where(self.conn()?, State::Dead, queue, Some(before), KEY_IS_TAKEN)
     }
+}
+
+/// Makes these jobs ready again, which have ended, but those whose keys others have. Returns how many run again, and how many
+/// were held back.
+pub(super) fn run_again(
+    conn: &mut Db,
+    rows: Vec<JobRow>,
+    now: Timestamp,
+    deltas: &mut Deltas,
+) -> Result<(u64, u64), StoreError> {
+    let (mut jobs, mut held_back) = (0, 0);
+    for row in rows {
+        // Of two with one key, the first one in this very step has it now.
+        if unique::holder_of(conn, &row)?.is_some() {
+            held_back += 1;
+            continue;
+        }
+        let decided = transition(standing(&row)?, Event::Retry).map_err(|refused| StoreError::Refused {
+            job: row.id.to_string(),
+            refused,
+        })?;
+        jobs += u64::from(change(conn, &row, &decided, now, deltas)?);
+    }
+    Ok((jobs, held_back))
 }

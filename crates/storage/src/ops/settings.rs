@@ -4,10 +4,12 @@ use diesel::prelude::*;
 use queuectl_core::settings::{Key, SettingError};
 use queuectl_core::{ExecutorSetting, ExecutorSettingError, Settings};
 
+use super::operator::Operator;
 use crate::backend::Db;
 use crate::backend::statements::StoreSetting;
 use crate::schema::settings;
 use crate::types::nodes::Wake;
+use crate::types::text::Words;
 use crate::{Store, StoreError, rows};
 
 impl Store {
@@ -61,7 +63,10 @@ impl Store {
     }
 
     fn store_setting(&mut self, key: &str, value: &str) -> Result<(), StoreError> {
+        let now = self.now()?;
+        let operator = self.operator_at(now);
         self.write(|conn| {
+            note_change(conn, &operator, key, Some(value))?;
             let (key, value) = (key.to_owned(), value.to_owned());
             let ledger = is_ledger(&key).then(|| has_ledger(&value));
             StoreSetting { key, value }.execute(conn)?;
@@ -91,7 +96,10 @@ impl Store {
     }
 
     fn remove_setting(&mut self, key: &str) -> Result<bool, StoreError> {
+        let now = self.now()?;
+        let operator = self.operator_at(now);
         let removed = self.write(|conn| {
+            note_change(conn, &operator, key, None)?;
             if is_ledger(key) {
                 conn.dialect().set_ledger(false)?;
             }
@@ -100,6 +108,31 @@ impl Store {
         self.wake_all(Wake::Control);
         Ok(removed > 0)
     }
+}
+
+/// What an event says of a setting that changed.
+pub const SETTING_CHANGED: &str = "setting changed";
+
+/// The stored value of a setting.
+pub fn value_of(conn: &mut Db, key: &str) -> Result<Option<String>, StoreError> {
+    let value: Option<Words> = settings::table
+        .find(key)
+        .select(settings::value)
+        .first(conn)
+        .optional()?;
+    Ok(value.map(|value| value.text))
+}
+
+/// Writes what becomes of a setting, before it is changed: what switches events off is among them.
+fn note_change(conn: &mut Db, operator: &Operator, key: &str, to: Option<&str>) -> Result<(), StoreError> {
+    let from = value_of(conn, key)?;
+    operator.changed(
+        conn,
+        SETTING_CHANGED,
+        &[("setting", key)],
+        from,
+        to.map(str::to_owned),
+    )
 }
 
 /// Whether a setting is the one that the ledger of events follows.

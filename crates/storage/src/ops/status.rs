@@ -1,6 +1,6 @@
 //! Counting jobs, and whether there are any.
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Integer, Nullable, SmallInt, Text};
@@ -10,7 +10,6 @@ use super::listing;
 use crate::backend::Db;
 use crate::states::{ALL, sql};
 use crate::types::cycle::Queues;
-use crate::types::pause::Pause;
 use crate::types::source::Source;
 use crate::types::text::Words;
 use crate::{Store, StoreError};
@@ -26,6 +25,15 @@ pub struct QueueCount {
     pub jobs: u64,
 }
 
+/// Jobs that were rescued from nodes that died.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Rescued {
+    /// How many.
+    pub jobs: u64,
+    /// When the last of them was.
+    pub last_at: Timestamp,
+}
+
 impl Store {
     /// How many jobs each queue has in each state; pairs without jobs are left out.
     ///
@@ -37,8 +45,8 @@ impl Store {
     }
 
     /// Whether a node of these queues still has something to wait for: a job that is ready, runs, is scheduled or waits for its
-    /// retry. What only an operator can let go on does not count: jobs that are held, and those of paused queues unless they
-    /// run.
+    /// retry. What only an operator can let go on does not count: jobs that are held, and those of paused queues, or whose limit
+    /// lets none start, unless they run.
     ///
     /// # Errors
     /// [`StoreError::Database`].
@@ -46,16 +54,22 @@ impl Store {
         if self.backend.has_ready(queues, now)? {
             return Ok(true);
         }
-        let paused = self.pauses(now)?;
+        let mut paused: BTreeSet<String> = self.pauses(now)?.into_keys().collect();
+        let limits = self.queue_limits(now)?.into_iter();
+        paused.extend(
+            limits
+                .filter(|(_, of)| of.limit.running == Some(0))
+                .map(|(queue, _)| queue),
+        );
         Ok(self.any_waiting(queues, &paused)? || self.any_parked(queues, &paused)?)
     }
 
     /// Whether a job of these queues runs, or waits for a time that comes by itself.
-    fn any_waiting(&mut self, queues: &Queues, paused: &BTreeMap<String, Pause>) -> Result<bool, StoreError> {
+    fn any_waiting(&mut self, queues: &Queues, paused: &BTreeSet<String>) -> Result<bool, StoreError> {
         if !paused.is_empty() {
             let is_waiting = |count: &QueueCount| match count.state {
                 State::Processing => true,
-                State::Scheduled | State::Failed => !paused.contains_key(&count.queue),
+                State::Scheduled | State::Failed => !paused.contains(&count.queue),
                 _ => false,
             };
             let counts = self.counts(None)?;
@@ -79,7 +93,7 @@ impl Store {
     }
 
     /// Whether a job of these queues waits for nothing but limits that have room before long: none of them lets no job run.
-    fn any_parked(&mut self, queues: &Queues, paused: &BTreeMap<String, Pause>) -> Result<bool, StoreError> {
+    fn any_parked(&mut self, queues: &Queues, paused: &BTreeSet<String>) -> Result<bool, StoreError> {
         let conn = self.conn()?;
         let sql = conn.dialect().words(PARKED);
         let of: Vec<OfQueue> = diesel::sql_query(sql)
@@ -87,7 +101,29 @@ impl Store {
             .load(conn)?;
         Ok(of
             .iter()
-            .any(|row| queues.include(&row.queue) && !paused.contains_key(&row.queue)))
+            .any(|row| queues.include(&row.queue) && !paused.contains(&row.queue)))
+    }
+
+    /// How many jobs, of one queue or all, lost an attempt since then because their node died, and when the last of them was
+    /// rescued; none if there is no such job. Looks at the newest 10,000 such attempts; those of jobs that were purged are gone.
+    ///
+    /// # Errors
+    /// [`StoreError::Database`].
+    pub fn rescued_since(
+        &mut self,
+        queue: Option<&QueueName>,
+        since: Timestamp,
+    ) -> Result<Option<Rescued>, StoreError> {
+        let conn = self.conn()?;
+        let row: RescuedRow = diesel::sql_query(conn.dialect().words(RESCUED))
+            .bind::<BigInt, _>(since.0)
+            .bind::<Nullable<Text>, _>(queue.map(QueueName::as_str))
+            .get_result(conn)?;
+        let jobs = u64::try_from(row.jobs).unwrap_or(0);
+        Ok(row.last_at.map(|at| Rescued {
+            jobs,
+            last_at: Timestamp(at),
+        }))
     }
 
     /// Whether any job of these queues ended dead or cancelled since then.
@@ -105,6 +141,20 @@ impl Store {
         Ok(false)
     }
 }
+
+#[derive(QueryableByName)]
+struct RescuedRow {
+    #[diesel(sql_type = BigInt)]
+    jobs: i64,
+    #[diesel(sql_type = Nullable<BigInt>)]
+    last_at: Option<i64>,
+}
+
+/// The condition of the index stands there literally.
+const RESCUED: &str = "SELECT count(DISTINCT job_id) AS jobs, max(finished_at) AS last_at FROM (\
+     SELECT job_id, finished_at FROM attempts INDEXED BY attempts_lost WHERE outcome = 5 AND finished_at >= ?1 \
+     ORDER BY finished_at DESC LIMIT 10000) AS lost \
+     WHERE ?2 IS NULL OR EXISTS (SELECT 1 FROM jobs WHERE jobs.id = job_id AND queue = ?2)";
 
 #[derive(QueryableByName)]
 struct OfQueue {

@@ -7,18 +7,21 @@
 mod give_way;
 mod holders;
 
-use queuectl_core::{JobId, OnConflict, State, Timestamp, ValidJob};
+use std::collections::HashMap;
+
+use queuectl_core::{BlockedBy, JobId, OnConflict, State, Timestamp, ValidJob, Waits};
 
 use self::give_way::{follow_running, put_off, replace};
 pub use self::holders::{check_free, holder_of};
 use self::holders::{holders, lasting, public_id, start_as_successor};
 use super::events::note;
-use crate::backend::Db;
+use crate::backend::{Db, on_any};
 use crate::counts::Deltas;
 use crate::error::Problem;
-use crate::outcome::{self, standing};
+use crate::limits::LimitRows;
+use crate::outcome::{self, EdgeRows as _, standing};
 use crate::rows::JobRow;
-use crate::types::jobs::{NewJob, first_due, first_state};
+use crate::types::jobs::{NewJob, first_due, first_gates, first_state};
 use crate::types::placed::{Existing, Placed};
 use crate::{StoreError, schema::jobs};
 use diesel::prelude::*;
@@ -51,10 +54,12 @@ pub fn place(conn: &mut Db, jobs: &[ValidJob], now: Timestamp) -> Result<Vec<Pla
             });
         }
     }
-    conn.dialect().add_counts(placing.deltas)?;
     let placed: Vec<Placed> = placing.placed.into_iter().flatten().collect();
     let ids: Vec<JobId> = placed.iter().map(|job| job.id).collect();
-    outcome::link(conn, jobs, &ids, |index| placed[index].existing.is_none(), now)?;
+    let mut deltas = placing.deltas;
+    let is_new = |index: usize| placed[index].existing.is_none();
+    outcome::link(conn, jobs, &ids, is_new, now, &mut deltas)?;
+    outcome::finish(conn, deltas, now)?;
     Ok(placed)
 }
 
@@ -104,8 +109,20 @@ impl<'a> Placing<'a> {
             .collect();
         let keys: Vec<&str> = round.iter().filter_map(|index| self.key(*index)).collect();
         let holders = holders(conn, &keys, self.now)?;
+        self.lock_changed(conn, todo, &holders)?;
         let mut chosen = Vec::new();
-        for index in round {
+        // Last those that take the place of one which waits for room.
+        let is_parked = |index: &usize| {
+            let holder = self.key(*index).and_then(|key| holders.get(key));
+            holder.is_some_and(waits_for_room)
+        };
+        let (parked, mut round): (Vec<usize>, Vec<usize>) = round.into_iter().partition(is_parked);
+        let others = round.len();
+        round.extend(parked);
+        for (at, index) in round.into_iter().enumerate() {
+            if at == others {
+                on_any!(conn, conn => conn.lock_limits(false))?;
+            }
             let holder = self.key(index).and_then(|key| holders.get(key));
             match self.plan(conn, index, holder)? {
                 Plan::Store { replaced, follows } => chosen.push(Chosen {
@@ -124,11 +141,47 @@ impl<'a> Placing<'a> {
                 Plan::Again => {}
             }
         }
+        // Stored in the order of the keys again.
+        chosen.sort_by_key(|chosen| (self.key(chosen.index), chosen.index));
         self.store(conn, todo, chosen)
     }
 
+    /// Locks the jobs that will give way to one of the batch, in this round or a later one, in the order in which cycles lock
+    /// jobs: those without gates come first. Two transactions that change the same jobs then never wait for each other.
+    fn lock_changed(
+        &self,
+        conn: &mut Db,
+        todo: &[usize],
+        holders: &HashMap<String, JobRow>,
+    ) -> Result<(), StoreError> {
+        let changes = |index: &&usize| {
+            let job = &self.jobs[**index];
+            job.debounce().is_some() || job.on_conflict == Some(OnConflict::Replace)
+        };
+        let keys = todo.iter().filter(changes).filter_map(|index| self.key(*index));
+        let rows = keys.filter_map(|key| holders.get(key));
+        let mut gated: Vec<(bool, i64)> = rows
+            .filter(|row| !waits_for_room(row) && standing(row).is_ok_and(|at| !at.state.is_final()))
+            .map(|row| (row.gates != 0, row.id))
+            .collect();
+        gated.sort_unstable();
+        gated.dedup();
+        // A single one is locked as it is changed.
+        if gated.len() < 2 {
+            return Ok(());
+        }
+        for is_gated in [false, true] {
+            let ids = gated.iter().filter(|(gated, _)| *gated == is_gated);
+            let ids: Vec<i64> = ids.map(|(_, id)| *id).collect();
+            if !ids.is_empty() {
+                on_any!(conn, conn => conn.lock_rows(&ids))?;
+            }
+        }
+        Ok(())
+    }
+
     /// Decides what becomes of a job, and has the one that has its key give way if it is to.
-    fn plan(&self, conn: &mut Db, index: usize, holder: Option<&JobRow>) -> Result<Plan, StoreError> {
+    fn plan(&mut self, conn: &mut Db, index: usize, holder: Option<&JobRow>) -> Result<Plan, StoreError> {
         let job = &self.jobs[index];
         let free = Plan::Store {
             replaced: None,
@@ -140,9 +193,9 @@ impl<'a> Placing<'a> {
         let state = standing(holder)?.state;
         if job.debounce().is_some() {
             return match state {
-                State::Processing => follow_running(conn, holder, job, self.now),
+                State::Processing => follow_running(conn, holder, job, self.now, &mut self.deltas),
                 _ if state.is_final() => Ok(leave(holder, state)),
-                _ => put_off(conn, holder, job, self.now),
+                _ => put_off(conn, holder, job, self.now, &mut self.deltas),
             };
         }
         match job.on_conflict.unwrap_or_default() {
@@ -153,10 +206,12 @@ impl<'a> Placing<'a> {
                 state,
                 index,
             }),
-            OnConflict::Replace if state == State::Processing => follow_running(conn, holder, job, self.now),
+            OnConflict::Replace if state == State::Processing => {
+                follow_running(conn, holder, job, self.now, &mut self.deltas)
+            }
             // It keeps the key although it has ended, which is nothing to one that takes its place.
             OnConflict::Replace if state.is_final() => Ok(free),
-            OnConflict::Replace => replace(conn, holder, None, self.now),
+            OnConflict::Replace => replace(conn, holder, None, self.now, &mut self.deltas),
         }
     }
 
@@ -201,6 +256,7 @@ impl<'a> Placing<'a> {
             job,
             state,
             due_at,
+            gates: first_gates(job),
             follows: chosen.follows,
         }
     }
@@ -220,6 +276,9 @@ impl<'a> Placing<'a> {
         } else {
             let public_id = job.id.as_ref().map_or(id.to_string(), ToString::to_string);
             self.settle_others(todo, chosen.index, id, &Existing { id, public_id, state });
+        }
+        if !job.limit.is_empty() {
+            self.deltas.limited(id.0, state);
         }
         if let Some(replaced) = &chosen.replaced {
             note(
@@ -283,6 +342,11 @@ impl<'a> Placing<'a> {
             None => Ok(()),
         }
     }
+}
+
+/// Its row is locked after the limits, and those after all other rows.
+fn waits_for_room(holder: &JobRow) -> bool {
+    Waits::from_code(holder.waits).has(BlockedBy::Limit)
 }
 
 fn leave(holder: &JobRow, state: State) -> Plan {

@@ -3,7 +3,7 @@
 use diesel::prelude::*;
 use queuectl_core::gates::Blocking;
 use queuectl_core::transition::Standing;
-use queuectl_core::{State, Timestamp, Transition, Waits};
+use queuectl_core::{Gates, State, Timestamp, Transition, Waits};
 
 use crate::StoreError;
 use crate::backend::Db;
@@ -35,41 +35,11 @@ pub fn apply(
     now: Timestamp,
     deltas: &mut Deltas,
 ) -> Result<bool, StoreError> {
-    // A blocked job is not in the index of those that are due.
-    let resume_at = row.due_at.filter(|_| change.to() == State::Blocked);
-    let kept = Kept {
-        waits,
-        resume_at,
-        unmet: None,
-    };
-    apply_with(db, row, change, kept, now, deltas)
-}
-
-/// What a job has after a change, besides its state.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct Kept {
-    /// What blocks it.
-    pub waits: Waits,
-    /// When it is due once nothing blocks it.
-    pub resume_at: Option<i64>,
-    /// The job for which it was cancelled or held.
-    pub unmet: Option<i64>,
-}
-
-/// Does the same, and says what else the job has then.
-pub fn apply_with(
-    db: &mut Db,
-    row: &JobRow,
-    change: &Transition,
-    kept: Kept,
-    now: Timestamp,
-    deltas: &mut Deltas,
-) -> Result<bool, StoreError> {
     debug_assert!(
         change.from() != State::Processing,
         "running jobs are changed by their node"
     );
-    debug_assert_eq!(change.to() == State::Blocked, !kept.waits.is_empty());
+    debug_assert_eq!(change.to() == State::Blocked, !waits.is_empty());
     let changed = Change {
         state: change.to().code(),
         attempts: i32::try_from(change.attempts()).unwrap_or(i32::MAX),
@@ -77,9 +47,9 @@ pub fn apply_with(
         due_at: change.due_at().map(|due| due.0),
         finished_at: change.to().is_final().then_some(now.0),
         updated_at: now.0,
-        waits: kept.waits.code(),
-        resume_at: kept.resume_at,
-        unmet: kept.unmet,
+        waits: waits.code(),
+        // A blocked job is not in the index of those that are due.
+        resume_at: row.due_at.filter(|_| change.to() == State::Blocked),
         id: row.id,
         from: change.from().code(),
         fence: row.fence,
@@ -88,6 +58,9 @@ pub fn apply_with(
     if changed == 1 {
         deltas.entered(&row.queue, change.from(), -1);
         deltas.entered(&row.queue, change.to(), 1);
+        if Gates::from_code(row.gates).has(Gates::LIMITS) {
+            deltas.limited(row.id, change.to());
+        }
     }
     Ok(changed == 1)
 }

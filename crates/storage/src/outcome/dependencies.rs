@@ -2,33 +2,35 @@
 //!
 //! The transaction that ends a job settles its edges. A job whose edges are all met goes on; one of whose edges cannot be met
 //! any more is cancelled, or held. If the parent is retried and succeeds, what was cancelled or held for it goes on after
-//! all. A cancelled job is itself the end of its own edges, and so on: a list of changes that are still to be followed, so
-//! that a long chain takes no stack.
+//! all. Cancelled jobs are themselves the ends of their own edges, and so on: level by level, all jobs of a level by the same
+//! few statements, so that a long chain takes no stack and a wide one no statement for each job. What becomes of each is
+//! decided in `verdict.rs`.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use diesel::dsl::sql;
 use diesel::prelude::*;
 use diesel::sql_types::Bool;
-use queuectl_core::gates::{block, unblock};
-use queuectl_core::{
-    BlockedBy, Event, Gates, JobId, JobRef, Resume, State, Timestamp, Unmet, Waits, transition,
-};
+use queuectl_core::gates::block;
+use queuectl_core::{BlockedBy, Gates, JobId, JobRef, Refused, State, Timestamp, Waits};
 
-use super::apply::{Kept, apply, apply_blocking, apply_with, standing};
-use super::{Change, Mechanism};
-use crate::backend::Db;
-use crate::backend::statements::{
-    ForgetEdges, Reopen, SetUnmet, SettleEdges, Unmet as UnmetOf, WaitFor, Waiting, Waive,
-};
+use super::apply::{apply_blocking, standing};
+use super::verdict::{Child, Step, Verdict, verdict};
+use super::{Change, EdgeRows, Mechanism};
+use crate::StoreError;
+use crate::backend::statements::{ForgetEdges, Reopen, Unmet as UnmetOf, Waive};
+use crate::backend::{Db, on_any};
 use crate::counts::Deltas;
+use crate::env::{self, Guard};
 use crate::rows::JobRow;
 use crate::schema::jobs;
 use crate::states::sql as states;
-use crate::{StoreError, env};
 
 /// The gates that are looked at here.
 const OWN: Gates = Gates::DEPENDANTS.with(Gates::DEPENDS);
+
+/// Jobs of one statement.
+const CHUNK: usize = 1000;
 
 pub const MECHANISM: Mechanism = Mechanism {
     gates: OWN,
@@ -41,15 +43,36 @@ fn follow(db: &mut Db, change: &Change, now: Timestamp, deltas: &mut Deltas) -> 
     if change.gates.has(Gates::DEPENDS) && change.from.is_final() && change.to == State::Pending {
         wait_again(db, change.job, now, deltas)?;
     }
-    let mut to_follow = VecDeque::from([*change]);
-    while let Some(change) = to_follow.pop_front() {
-        if change.gates.has(Gates::DEPENDANTS) && change.to.is_final() && env::settles_dependencies() {
-            for child in settle_edges(db, &change)? {
-                to_follow.extend(settle_one(db, child, now, deltas)?);
+    settle_all_after(db, vec![*change], now, deltas)
+}
+
+/// Settles the edges of jobs that ended, and of those that end with them.
+fn settle_all_after(
+    db: &mut Db,
+    mut changes: Vec<Change>,
+    now: Timestamp,
+    deltas: &mut Deltas,
+) -> Result<(), StoreError> {
+    loop {
+        let mut ended: BTreeMap<State, Vec<i64>> = BTreeMap::new();
+        for change in changes.iter().filter(|change| settles(change)) {
+            ended.entry(change.to).or_default().push(change.job);
+        }
+        if ended.is_empty() {
+            return Ok(());
+        }
+        changes.clear();
+        for (outcome, parents) in ended {
+            for parents in parents.chunks(CHUNK) {
+                let children = settle_edges(db, parents, outcome)?;
+                changes.extend(settle_some(db, &children, now, deltas)?);
             }
         }
     }
-    Ok(())
+}
+
+fn settles(change: &Change) -> bool {
+    change.gates.has(Gates::DEPENDANTS) && change.to.is_final() && env::settles_dependencies()
 }
 
 /// An edge outlives its parent, not its child.
@@ -58,210 +81,156 @@ fn forget(db: &mut Db, job: i64) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// Settles the edges from a job that ended. Returns the jobs at their ends, which no other transaction changes until this one
-/// has ended: of two parents that end at the same time, the second finds what the first has done.
-fn settle_edges(db: &mut Db, ended: &Change) -> Result<Vec<i64>, StoreError> {
-    let parent = ended.job;
-    let children: Vec<(i64,)> = WaitFor { parent }.load(db)?;
-    for (child,) in &children {
-        db.dialect().lock_job(&JobRef::Number(JobId(*child)))?;
-    }
-    let outcome = ended.to.code();
-    SettleEdges { outcome, parent }.execute(db)?;
-    Ok(children.into_iter().map(|(child,)| child).collect())
-}
-
-/// Has a job go on, or gives it up, as its edges say, and does all that follows.
-pub fn settle(db: &mut Db, job: i64, now: Timestamp, deltas: &mut Deltas) -> Result<(), StoreError> {
-    if let Some(change) = settle_one(db, job, now, deltas)? {
-        follow(db, &change, now, deltas)?;
+/// Locks the jobs that wait for any of those that ended in a transaction, in one order: two transactions that end several
+/// parents of the same jobs do not wait for each other.
+pub fn lock_children(db: &mut Db, changes: &[Change]) -> Result<(), StoreError> {
+    let parents: Vec<i64> = changes
+        .iter()
+        .filter(|change| settles(change))
+        .map(|change| change.job)
+        .collect();
+    // Those of a single one are locked in order anyway.
+    if parents.len() > 1 && env::locks_children() {
+        on_any!(db, conn => {
+            let children = conn.children_of(&parents)?;
+            conn.lock_rows(&children)
+        })?;
     }
     Ok(())
 }
 
-/// Has a job go on, or gives it up, as its edges say. What follows by other mechanisms is done; what follows from the change
-/// that is returned is not.
-fn settle_one(
+/// Settles the edges from jobs that ended. Returns the jobs at their ends, which no other transaction changes until this one
+/// has ended: of two parents that end at the same time, the second finds what the first has done.
+fn settle_edges(db: &mut Db, parents: &[i64], outcome: State) -> Result<Vec<i64>, StoreError> {
+    on_any!(db, conn => {
+        let children = conn.children_of(parents)?;
+        if !children.is_empty() {
+            if env::locks_children() {
+                conn.lock_rows(&children)?;
+            }
+            conn.settle_edges(parents, outcome)?;
+        }
+        Ok(children)
+    })
+}
+
+/// Has jobs go on, or gives them up, as their edges say, and does all that follows.
+pub fn settle(db: &mut Db, jobs: &[i64], now: Timestamp, deltas: &mut Deltas) -> Result<(), StoreError> {
+    let changes = settle_some(db, jobs, now, deltas)?;
+    settle_all_after(db, changes, now, deltas)
+}
+
+/// Has jobs go on, or gives them up, as their edges say. What follows by other mechanisms is done; what follows from the
+/// changes that are returned is not.
+fn settle_some(
     db: &mut Db,
-    job: i64,
+    jobs: &[i64],
     now: Timestamp,
     deltas: &mut Deltas,
-) -> Result<Option<Change>, StoreError> {
-    let Some(row) = read(db, job)? else {
-        return Ok(None);
-    };
-    let from = standing(&row)?.state;
-    let to = decide(db, &row, from, now, deltas)?;
-    if from == to {
-        return Ok(None);
+) -> Result<Vec<Change>, StoreError> {
+    let mut changes = Vec::new();
+    for some in jobs.chunks(CHUNK) {
+        changes.extend(settle_chunk(db, some, now, deltas)?);
     }
-    let gates = Gates::from_code(row.gates);
-    let change = Change { job, gates, from, to };
-    let others = gates.without(OWN);
+    let others = changes.iter().map(|change| Change {
+        gates: change.gates.without(OWN),
+        ..*change
+    });
+    let others: Vec<Change> = others.filter(|change| !change.gates.is_empty()).collect();
     if !others.is_empty() {
-        let change = Change {
-            gates: others,
-            ..change
-        };
-        super::follow(db, &change, now, deltas)?;
+        super::follow_within(db, &others, now, deltas)?;
     }
-    Ok(Some(change))
+    Ok(changes)
 }
 
-fn read(db: &mut Db, job: i64) -> Result<Option<JobRow>, StoreError> {
-    let row = jobs::table.find(job).select(JobRow::as_select());
-    Ok(row.first(db).optional()?)
-}
-
-/// What becomes of a job; the state that it has then.
-fn decide(
+fn settle_chunk(
     db: &mut Db,
-    row: &JobRow,
-    state: State,
+    jobs: &[i64],
     now: Timestamp,
     deltas: &mut Deltas,
-) -> Result<State, StoreError> {
-    let (open, unmet, policy) =
-        Waiting { child: row.id }.get_result::<(i64, Option<i64>, Option<i16>)>(db)?;
-    let waits = Waits::from_code(row.waits);
-    match (state, unmet) {
-        (State::Blocked, Some(parent)) if waits.has(BlockedBy::Dependency) => {
-            match policy.and_then(Unmet::from_code) {
-                Some(Unmet::Hold) => hold(db, row, parent, now),
-                _ => cancel(db, row, parent, now, deltas),
-            }
-        }
-        (State::Blocked, None) => {
-            // It was held for a parent that has ended as it has to after all.
-            let held_for_parent = row.unmet.is_some() && !waits.has(BlockedBy::Dependency);
-            let (by, waits) = match (held_for_parent, open) {
-                (true, 0) => (BlockedBy::Held, waits),
-                (true, _) => {
-                    let waits = waits.without(BlockedBy::Held).with(BlockedBy::Dependency);
-                    set_waits(db, row, waits, None, now)?;
-                    return Ok(State::Blocked);
-                }
-                (false, 0) if waits.has(BlockedBy::Dependency) => (BlockedBy::Dependency, waits),
-                (false, _) => return Ok(state),
-            };
-            let resume = Resume::at(row.resume_at.map(Timestamp), row.fence > 0, now);
-            let going_on =
-                unblock(standing(row)?, waits, by, resume).map_err(|refused| refused_of(row, refused))?;
-            if held_for_parent {
-                SetUnmet {
-                    unmet: None,
-                    id: row.id,
-                }
-                .execute(db)?;
-            }
-            apply_blocking(db, row, &going_on, now, deltas)
-        }
-        (State::Cancelled, None) if row.unmet.is_some() => revive(db, row, open, now, deltas),
-        _ => Ok(state),
+) -> Result<Vec<Change>, StoreError> {
+    let mut children = on_any!(db, conn => conn.children(jobs))?;
+    if env::is_disabled(Guard::Order) {
+        children.iter_mut().for_each(|child| child.open = 0);
     }
+    let mut alike: BTreeMap<Vec<Step>, Vec<&Child>> = BTreeMap::new();
+    let mut revived_keys = HashSet::new();
+    for child in &children {
+        if let Some(key) = child.unique_key.as_ref().filter(|_| child.would_be_revived())
+            && (is_key_taken(db, key)? || !revived_keys.insert(key))
+        {
+            // It stays cancelled: another job has its unique key.
+            continue;
+        }
+        let decided = verdict(child, now).map_err(|refused| refused_of(child.id, refused))?;
+        match decided {
+            Verdict::Stays => {}
+            Verdict::Takes(steps) => alike.entry(steps).or_default().push(child),
+            Verdict::StaysFor(parent) => set_unmet(db, child.id, Some(parent), now)?,
+        }
+    }
+    let mut changes = Vec::new();
+    for (steps, children) in alike {
+        let (Some(first), Some(last)) = (steps.first(), steps.last()) else {
+            continue;
+        };
+        let mut left: HashMap<i64, &Child> = children.into_iter().map(|child| (child.id, child)).collect();
+        for step in &steps {
+            left = take(db, step, left, now, deltas)?;
+        }
+        if first.from != last.to {
+            changes.extend(left.into_values().map(|child| Change {
+                job: child.id,
+                gates: child.gates,
+                from: first.from,
+                to: last.to,
+            }));
+        }
+    }
+    changes.sort_unstable_by_key(|change| change.job);
+    Ok(changes)
+}
+
+/// Takes a step with jobs. Returns those that still stood where it begins.
+fn take<'a>(
+    db: &mut Db,
+    step: &Step,
+    mut children: HashMap<i64, &'a Child>,
+    now: Timestamp,
+    deltas: &mut Deltas,
+) -> Result<HashMap<i64, &'a Child>, StoreError> {
+    let mut jobs: Vec<i64> = children.keys().copied().collect();
+    jobs.sort_unstable();
+    let taken = on_any!(db, conn => conn.take(step, &jobs, now))?;
+    let mut took = HashMap::with_capacity(taken.len());
+    for (job, queue) in taken {
+        took.extend(children.remove_entry(&job));
+        if step.from != step.to {
+            deltas.entered(&queue.text, step.from, -1);
+            deltas.entered(&queue.text, step.to, 1);
+        }
+    }
+    Ok(took)
 }
 
 /// A running job cannot stand here, nor one that does not have that reason.
-fn refused_of(row: &JobRow, refused: queuectl_core::Refused) -> StoreError {
+fn refused_of(job: i64, refused: Refused) -> StoreError {
     StoreError::Refused {
-        job: row.id.to_string(),
+        job: job.to_string(),
         refused,
     }
 }
 
-/// Changes what blocks a job that stays blocked, and for whom.
-fn set_waits(
-    db: &mut Db,
-    row: &JobRow,
-    waits: Waits,
-    unmet: Option<i64>,
-    now: Timestamp,
-) -> Result<(), StoreError> {
-    crate::backend::statements::SetWaits {
-        waits: waits.code(),
-        updated_at: now.0,
-        id: row.id,
-    }
-    .execute(db)?;
-    SetUnmet { unmet, id: row.id }.execute(db)?;
+/// Says for which job another was cancelled or held.
+pub fn set_unmet(db: &mut Db, job: i64, unmet: Option<i64>, now: Timestamp) -> Result<(), StoreError> {
+    let row = diesel::update(jobs::table.find(job));
+    row.set((jobs::unmet.eq(unmet), jobs::updated_at.eq(now.0)))
+        .execute(db)?;
     Ok(())
 }
 
-/// Holds a job whose parent did not end as it had to.
-fn hold(db: &mut Db, row: &JobRow, parent: i64, now: Timestamp) -> Result<State, StoreError> {
-    let waits = Waits::from_code(row.waits)
-        .without(BlockedBy::Dependency)
-        .with(BlockedBy::Held);
-    set_waits(db, row, waits, Some(parent), now)?;
-    Ok(State::Blocked)
-}
-
-/// Cancels a job whose parent did not end as it had to. It keeps its time, for if it is revived.
-fn cancel(
-    db: &mut Db,
-    row: &JobRow,
-    parent: i64,
-    now: Timestamp,
-    deltas: &mut Deltas,
-) -> Result<State, StoreError> {
-    let change = transition(standing(row)?, Event::Cancel).map_err(|refused| refused_of(row, refused))?;
-    let kept = Kept {
-        waits: Waits::NONE,
-        resume_at: row.resume_at,
-        unmet: Some(parent),
-    };
-    apply_with(db, row, &change, kept, now, deltas)?;
-    Ok(change.to())
-}
-
-/// Has a job go on that was cancelled for a parent which has ended as it has to after all. Others may still have to end. It
-/// stays cancelled if another job has its unique key.
-fn revive(
-    db: &mut Db,
-    row: &JobRow,
-    open: i64,
-    now: Timestamp,
-    deltas: &mut Deltas,
-) -> Result<State, StoreError> {
-    if is_key_taken(db, row)? {
-        return Ok(State::Cancelled);
-    }
-    let resume_at = row.resume_at;
-    let retried = transition(standing(row)?, Event::Retry).map_err(|refused| refused_of(row, refused))?;
-    apply(db, row, &retried, Waits::NONE, now, deltas)?;
-    let resume = Resume::at(resume_at.map(Timestamp), row.fence > 0, now);
-    if open == 0 && resume == Resume::Now {
-        return Ok(retried.to());
-    }
-    let Some(row) = read(db, row.id)? else {
-        return Ok(retried.to());
-    };
-    let blocked = block(standing(&row)?, Waits::NONE, BlockedBy::Dependency)
-        .map_err(|refused| refused_of(&row, refused))?;
-    if let Some(change) = &blocked.change {
-        let kept = Kept {
-            waits: blocked.waits,
-            resume_at,
-            unmet: None,
-        };
-        apply_with(db, &row, change, kept, now, deltas)?;
-    }
-    if open > 0 {
-        return Ok(State::Blocked);
-    }
-    let Some(row) = read(db, row.id)? else {
-        return Ok(State::Blocked);
-    };
-    let going_on = unblock(standing(&row)?, blocked.waits, BlockedBy::Dependency, resume)
-        .map_err(|refused| refused_of(&row, refused))?;
-    apply_blocking(db, &row, &going_on, now, deltas)
-}
-
-/// Whether another job that has not ended has the unique key of this one, which then cannot run.
-fn is_key_taken(db: &mut Db, row: &JobRow) -> Result<bool, StoreError> {
-    let Some(key) = &row.unique_key else {
-        return Ok(false);
-    };
+/// Whether a job that has not ended has this unique key.
+fn is_key_taken(db: &mut Db, key: &str) -> Result<bool, StoreError> {
     let holder: Option<i64> = jobs::table
         .filter(jobs::unique_key.is_not_null())
         .filter(jobs::unique_key.eq(key))
@@ -272,9 +241,9 @@ fn is_key_taken(db: &mut Db, row: &JobRow) -> Result<bool, StoreError> {
     Ok(holder.is_some())
 }
 
-/// A job that an operator retries waits again for parents that were retried, too. Those that have ended, or are gone, it goes
-/// on without: that is what the operator asks for.
-fn wait_again(db: &mut Db, job: i64, now: Timestamp, deltas: &mut Deltas) -> Result<(), StoreError> {
+/// A job that an operator retries or releases waits again for parents that were retried, too. Those that have ended, or are
+/// gone, it goes on without: that is what the operator asks for. So are those that it did not wait for while it was held.
+pub fn wait_again(db: &mut Db, job: i64, now: Timestamp, deltas: &mut Deltas) -> Result<(), StoreError> {
     let unmet: Vec<(i64,)> = UnmetOf { child: job }.load(db)?;
     for (parent,) in unmet {
         db.dialect().lock_job(&JobRef::Number(JobId(parent)))?;
@@ -289,14 +258,14 @@ fn wait_again(db: &mut Db, job: i64, now: Timestamp, deltas: &mut Deltas) -> Res
             false => Reopen { child: job, parent }.execute(db)?,
         };
     }
-    let (open, ..) = Waiting { child: job }.get_result::<(i64, Option<i64>, Option<i16>)>(db)?;
-    let row = match read(db, job)? {
-        Some(row) if open > 0 => row,
-        _ => return Ok(()),
-    };
+    let stands = on_any!(db, conn => conn.children(&[job]))?;
+    if stands.iter().all(|child| child.open == 0) {
+        return Ok(());
+    }
+    let row: JobRow = jobs::table.find(job).select(JobRow::as_select()).first(db)?;
     let waits = Waits::from_code(row.waits);
     let blocked =
-        block(standing(&row)?, waits, BlockedBy::Dependency).map_err(|refused| refused_of(&row, refused))?;
+        block(standing(&row)?, waits, BlockedBy::Dependency).map_err(|refused| refused_of(job, refused))?;
     apply_blocking(db, &row, &blocked, now, deltas)?;
     Ok(())
 }

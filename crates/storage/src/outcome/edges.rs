@@ -3,7 +3,7 @@
 //! Every parent is marked before its edge is stored. A transaction that ends it meanwhile has either done so, and the edge is
 //! settled here, or finds the mark, and settles it there.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use diesel::prelude::*;
 use queuectl_core::limits::DEPENDANTS;
@@ -83,8 +83,31 @@ pub fn link(
     }
     ended.sort_unstable();
     ended.dedup();
-    for child in ended {
-        settle(db, child, now, deltas)?;
+    settle(db, &ended, now, deltas)
+}
+
+/// Locks the stored jobs that new ones wait for, in the order of their numbers, for a transaction that goes on to lock
+/// limits: the transaction that ends one of them locks that first, too.
+pub fn lock_parents(db: &mut Db, new: &[ValidJob]) -> Result<(), StoreError> {
+    let own: HashSet<&str> = new
+        .iter()
+        .filter_map(|job| job.id.as_ref())
+        .map(|id| id.as_str())
+        .collect();
+    let (mut parents, mut names) = (BTreeSet::new(), BTreeSet::new());
+    for after in new.iter().flat_map(|job| &job.after) {
+        match &after.job {
+            JobRef::Number(number) => drop(parents.insert(number.0)),
+            JobRef::Name(name) if !own.contains(name.as_str()) => drop(names.insert(name.as_str())),
+            JobRef::Name(_) => {}
+        }
+    }
+    for names in names.into_iter().collect::<Vec<_>>().chunks(CHUNK) {
+        let stored = jobs::table.filter(jobs::name.eq_any(names)).select(jobs::id);
+        parents.extend(stored.load::<i64>(db)?);
+    }
+    for parent in parents {
+        db.dialect().lock_job(&JobRef::Number(JobId(parent)))?;
     }
     Ok(())
 }

@@ -5,7 +5,7 @@
 
 use diesel::dsl::sql;
 use diesel::prelude::*;
-use diesel::sql_types::Bool;
+use diesel::sql_types::{Bool, Integer};
 use queuectl_core::gates::unblock;
 use queuectl_core::{BlockedBy, Gates, JobId, JobRef, Resume, State, Timestamp, Transition, Waits};
 
@@ -13,6 +13,7 @@ use super::{Change, Mechanism, apply_blocking, standing};
 use crate::StoreError;
 use crate::backend::Db;
 use crate::counts::Deltas;
+use crate::env::{self, Guard};
 use crate::rows::JobRow;
 use crate::schema::jobs;
 use crate::states::sql as states;
@@ -25,7 +26,7 @@ pub const MECHANISM: Mechanism = Mechanism {
 
 /// Whether this end of an attempt must not be stored: the job has a successor, and would run again.
 pub fn is_superseded(gates: Gates, change: &Transition) -> bool {
-    gates.has(Gates::SUCCESSOR) && !change.to().is_final()
+    gates.has(Gates::SUCCESSOR) && !change.to().is_final() && !env::is_disabled(Guard::Successors)
 }
 
 fn follow(db: &mut Db, change: &Change, now: Timestamp, deltas: &mut Deltas) -> Result<(), StoreError> {
@@ -34,8 +35,8 @@ fn follow(db: &mut Db, change: &Change, now: Timestamp, deltas: &mut Deltas) -> 
     }
     let own = jobs::table.find(change.job);
     let key: Option<String> = own.select(jobs::unique_key).first(db).optional()?.flatten();
-    let gates = change.gates.code() & !Gates::SUCCESSOR.code();
-    diesel::update(own).set(jobs::gates.eq(gates)).execute(db)?;
+    let others = sql::<Integer>("gates & ").bind::<Integer, _>(!Gates::SUCCESSOR.code());
+    diesel::update(own).set(jobs::gates.eq(others)).execute(db)?;
     let Some(key) = key else { return Ok(()) };
     loop {
         let found: Option<i64> = jobs::table

@@ -11,7 +11,7 @@ use diesel::prelude::*;
 use queuectl_core::settings::Durability;
 use queuectl_core::{NodeId, Timestamp, ValidJob};
 
-use super::claim::{ClaimCursor, ClaimOnly, outlook};
+use super::claim::{ClaimCursor, ClaimOnly, outlook, ready_of};
 use super::commit::{Fate, Transaction, fate};
 use super::listen::Notifications;
 use super::statements::Claiming;
@@ -46,9 +46,11 @@ pub struct PostgresBackend {
     state_dir: StateDir,
     /// The clock as it was when the connection was made, for the first who asks.
     clock: Option<StoreClock>,
-    /// Whether the connection is to be made anew before it is used again.
+    /// Set when the connection must be replaced before its next use.
     broken: Arc<AtomicBool>,
     durability: Durability,
+    /// How long the server keeps the connection if nothing is asked, if there is an end to that.
+    idle: Option<Duration>,
     /// Where claims begin.
     cursor: ClaimCursor,
     /// At which moment queues are paused, if not now.
@@ -66,12 +68,13 @@ impl PostgresBackend {
         let broken = Arc::new(AtomicBool::new(false));
         let (conn, now) = open::open(&location.server, mode, &broken)?;
         Ok(PostgresBackend {
-            conn: Db::Postgres(conn),
+            conn: Db::from(conn),
             server: location.server.clone(),
             state_dir: StateDir::new(&Location::Postgres(location.clone())),
             clock: now.map(StoreClock::server),
             broken,
             durability: Durability::Full,
+            idle: None,
             cursor: ClaimCursor::default(),
             pauses_at: None,
             sweep: Sweep::default(),
@@ -148,8 +151,11 @@ impl Backend for PostgresBackend {
         if self.broken.load(Ordering::Relaxed) {
             let (mut conn, now) = open::open(&self.server, OpenMode::MustExist, &self.broken)?;
             let durability = open::set_durability(&mut conn, self.durability);
-            (self.conn, self.clock) = (Db::Postgres(conn), now.map(StoreClock::server));
+            (self.conn, self.clock) = (Db::from(conn), now.map(StoreClock::server));
             durability?;
+            if let Some(most) = self.idle {
+                open::end_when_idle(self.conn.postgres()?, most)?;
+            }
         }
         Ok(&mut self.conn)
     }
@@ -161,6 +167,11 @@ impl Backend for PostgresBackend {
     fn set_durability(&mut self, durability: Durability) -> Result<(), StoreError> {
         self.durability = durability;
         open::set_durability(self.postgres()?, durability)
+    }
+
+    fn end_when_idle(&mut self, most: Duration) -> Result<(), StoreError> {
+        self.idle = Some(most);
+        open::end_when_idle(self.postgres()?, most)
     }
 
     /// Whatever becomes visible changes what a snapshot sees.
@@ -202,6 +213,9 @@ impl Backend for PostgresBackend {
         let mut asked = None;
         let stored = write(self, Lane::User, |conn| {
             limits::check(conn.postgres()?, jobs)?;
+            if jobs.iter().any(|job| !job.limit.is_empty()) {
+                outcome::lock_parents(conn, jobs)?;
+            }
             let (placed, transaction) = match has_keys(jobs) {
                 true => {
                     let placed = place(conn, jobs, now)?;
@@ -246,7 +260,11 @@ impl Backend for PostgresBackend {
         self.conn()?;
         let moment = self.pauses_at.unwrap_or(moment);
         let ahead = outlook(self.conn.postgres()?, queues, moment, 1, &self.cursor)?;
-        Ok(!ahead.ready.is_empty())
+        // Whether they have room now, or later, unless they have none at all.
+        let limited = ahead.pauses.limited(queues).into_iter();
+        let limited = limited.filter(|(_, limit)| limit.running != Some(0));
+        let limited: Vec<(String, u32)> = limited.map(|(queue, _)| (queue, 1)).collect();
+        Ok(!ahead.ready.is_empty() || !ready_of(self.conn.postgres()?, &limited)?.is_empty())
     }
 
     /// A claim that does not end by then belongs to a node that does not go on; or it is no claim, but an application that

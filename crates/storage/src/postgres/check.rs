@@ -8,10 +8,11 @@ use diesel::prelude::*;
 use super::open::{WHOLE_TABLES, number};
 use crate::backend::CheckReport;
 use crate::counts::WRONG;
+use crate::outcome::GROUPS_WRONG;
 use crate::{StoreError, limits};
 
 /// Tables that hold rows of jobs.
-const BELONGING: [&str; 3] = ["payloads", "attempts", "outputs"];
+const BELONGING: [&str; 4] = ["payloads", "attempts", "outputs", "job_hooks"];
 
 /// Looks for jobs without payload and for rows of jobs that are no more.
 pub fn check(conn: &mut PgConnection) -> Result<CheckReport, StoreError> {
@@ -41,7 +42,8 @@ pub fn check(conn: &mut PgConnection) -> Result<CheckReport, StoreError> {
             damage: Vec::new(),
             dangling: unsigned(dangling),
             miscounted: unsigned(number(conn, WRONG)?),
-            misplaced: unsigned(number(conn, limits::WRONG)?),
+            misplaced: unsigned(number(conn, limits::WRONG_ON_SERVER)?),
+            misgrouped: unsigned(number(conn, GROUPS_WRONG)?),
             pages: unsigned(pages),
             free_pages: 0,
         })
@@ -52,7 +54,7 @@ pub fn check(conn: &mut PgConnection) -> Result<CheckReport, StoreError> {
 const SIZE: &str = "SELECT coalesce(sum(pg_total_relation_size(pg_class.oid)), 0) FROM pg_class \
                     JOIN pg_namespace AS ns ON ns.oid = relnamespace WHERE relkind = 'r' AND nspname = current_schema()";
 
-/// Writes the tables anew without what was removed or changed. Each is locked meanwhile.
+/// Rewrites the tables without removed and outdated rows. Locks one table at a time.
 pub fn compact(conn: &mut PgConnection) -> Result<(), StoreError> {
     // One statement at a time: it cannot be part of a transaction, and several at once would be one.
     conn.batch_execute("SET statement_timeout = 0")?;
@@ -65,9 +67,14 @@ pub fn compact(conn: &mut PgConnection) -> Result<(), StoreError> {
         "nodes",
         "settings",
         "counts",
+        "job_groups",
+        "group_members",
         "limits",
         "job_limits",
         "limit_keys",
+        "hooks",
+        "job_hooks",
+        "signals",
     ] {
         conn.batch_execute(&format!("VACUUM (FULL, ANALYZE) {table}"))?;
     }

@@ -7,18 +7,20 @@
 //! than others of its priority, waits for as long. That is done for one source at a time.
 //!
 //! Paused queues are left out. As long as they have few jobs, those are stepped over in the index of all queues; many would
-//! be in the way of every claim, so then the other queues are looked at one by one.
+//! be in the way of every claim, so then the other queues are looked at one by one. Queues with limits are left out, too,
+//! and claimed from by themselves, as many jobs as they have room for.
 
 use std::time::{Duration, Instant};
 
 use diesel::prelude::*;
-use queuectl_core::Timestamp;
+use queuectl_core::{QueueLimit, Timestamp};
 
 use super::statements::{
-    Claim, ClaimBehind, ClaimOthers, ClaimOthersBehind, Outlook, OutlookOf, PausedBacklog, Shares, SharesOf,
-    UnpausedQueues, UnpausedReady,
+    Claim, ClaimBehind, ClaimOthers, ClaimOthersBehind, Outlook, OutlookOf, PausedBacklog, QueueLimits,
+    ReadyOf, Shares, SharesOf, SharesWithin, UnpausedQueues, UnpausedReady,
 };
 use crate::StoreError;
+use crate::limits::{self, Keys, LimitParts, queue_limit};
 use crate::types::cycle::{Claimed, Cycle, CycleResult, Queues};
 use crate::types::pause::{Pauses, STEPPED_OVER};
 use crate::types::source::Source;
@@ -26,8 +28,9 @@ use crate::types::source::Source;
 /// A claim that takes longer than this, and this much more for each job, has stepped over much.
 const LONG: Duration = Duration::from_millis(20);
 const LONG_PER_JOB: Duration = Duration::from_micros(100);
-/// For how long it is passed over then: so many times what that claim took, and at least so long.
+/// Later claims pass over it for this many times the duration of that claim.
 const PAUSE_TIMES: u32 = 20;
+/// And at least for this time.
 const PAUSE_LEAST: Duration = Duration::from_secs(1);
 
 /// What claims pass over.
@@ -73,16 +76,16 @@ impl ClaimCursor {
         conn: &mut PgConnection,
         cycle: &Cycle<'_>,
         source: &Source,
-        moment: i64,
+        with: With,
         limit: i64,
     ) -> Result<Vec<Claimed>, StoreError> {
         if self.source() == Some(source)
             && let Some(resume) = &mut self.resume
         {
-            return resume.claim(conn, cycle, moment, limit);
+            return resume.claim(conn, cycle, with, limit);
         }
         let start = Instant::now();
-        let claimed = between(conn, cycle, source, (i32::MIN, i32::MAX), moment, limit)?;
+        let claimed = between(conn, cycle, source, (i32::MIN, i32::MAX), with, limit)?;
         let took = start.elapsed();
         let long = self.long + LONG_PER_JOB * claimed.len() as u32;
         self.resume.take_if(|resume| resume.source == *source);
@@ -104,24 +107,24 @@ impl ResumePoint {
         &mut self,
         conn: &mut PgConnection,
         cycle: &Cycle<'_>,
-        moment: i64,
+        with: With,
         limit: i64,
     ) -> Result<Vec<Claimed>, StoreError> {
         let missing = |claimed: &Vec<Claimed>| limit - claimed.len() as i64;
         let above = (self.priority.saturating_add(1), i32::MAX);
         let mut claimed = match self.priority {
             i32::MAX => Vec::new(),
-            _ => between(conn, cycle, &self.source, above, moment, limit)?,
+            _ => between(conn, cycle, &self.source, above, with, limit)?,
         };
         if missing(&claimed) > 0 {
-            let behind = self.claim_behind(conn, cycle, moment, missing(&claimed))?;
+            let behind = self.claim_behind(conn, cycle, with, missing(&claimed))?;
             self.id = behind.last().map_or(self.id, |last| last.id);
             claimed.extend(behind);
         }
         let below = (i32::MIN, self.priority.saturating_sub(1));
         if missing(&claimed) > 0 && self.priority > i32::MIN {
             let limit = missing(&claimed);
-            claimed.extend(between(conn, cycle, &self.source, below, moment, limit)?);
+            claimed.extend(between(conn, cycle, &self.source, below, with, limit)?);
         }
         Ok(claimed)
     }
@@ -130,7 +133,7 @@ impl ResumePoint {
         &self,
         conn: &mut PgConnection,
         cycle: &Cycle<'_>,
-        moment: i64,
+        with: With,
         limit: i64,
     ) -> Result<Vec<Claimed>, StoreError> {
         let (node, now) = (cycle.node.0, cycle.now.0);
@@ -140,10 +143,11 @@ impl ResumePoint {
                 node_id: node,
                 started_at: now,
                 updated_at: now,
+                capped: with.capped,
                 queue: name.clone(),
                 priority: self.priority,
                 id: self.id,
-                moment,
+                moment: with.moment,
                 limit,
             }
             .load(conn)?,
@@ -154,7 +158,7 @@ impl ResumePoint {
                 updated_at: now,
                 priority: self.priority,
                 id: self.id,
-                moment,
+                moment: with.moment,
                 limit,
             }
             .load(conn)?,
@@ -168,7 +172,7 @@ fn between(
     cycle: &Cycle<'_>,
     source: &Source,
     (least, most): (i32, i32),
-    moment: i64,
+    with: With,
     limit: i64,
 ) -> Result<Vec<Claimed>, StoreError> {
     let (node, now) = (cycle.node.0, cycle.now.0);
@@ -178,10 +182,11 @@ fn between(
             node_id: node,
             started_at: now,
             updated_at: now,
+            capped: with.capped,
             queue: name.clone(),
             least,
             most,
-            moment,
+            moment: with.moment,
             limit,
         }
         .load(conn)?,
@@ -192,7 +197,7 @@ fn between(
             updated_at: now,
             least,
             most,
-            moment,
+            moment: with.moment,
             limit,
         }
         .load(conn)?,
@@ -210,20 +215,69 @@ pub fn claim(
     conn: &mut PgConnection,
     cycle: &Cycle<'_>,
     ahead: Prospect,
+    caps: &[(String, u32)],
     cursor: &mut ClaimCursor,
 ) -> Result<Vec<Claimed>, StoreError> {
     let total = i64::from(cycle.claim);
     let moment = ahead.pauses.moment();
-    let shares: Vec<(Source, i64)> = match <[Source; 1]>::try_from(ahead.ready) {
-        Ok([only]) => vec![(only, total)],
-        Err(ready) if ready.is_empty() => return Ok(Vec::new()),
-        Err(ready) => shares(conn, &ready, moment, total)?,
+    let capped = ready_of(conn, caps)?;
+    let shares: Vec<(Source, i64)> = match (ahead.ready.as_slice(), capped.as_slice()) {
+        ([], []) => return Ok(Vec::new()),
+        ([only], []) => vec![(only.clone(), total)],
+        ([], [(queue, room)]) => vec![(Source::Queue(queue.clone()), total.min(*room))],
+        (ready, []) => shares(conn, ready, moment, total)?,
+        (ready, capped) => shares_within(conn, ready, capped, moment, total)?,
     };
     let mut claimed: Vec<Claimed> = Vec::new();
     for (source, limit) in shares {
-        claimed.extend(cursor.claim(conn, cycle, &source, moment, limit)?);
+        let is_capped = capped.iter().any(|(queue, _)| source.key() == queue);
+        let with = With {
+            moment,
+            capped: is_capped,
+        };
+        claimed.extend(cursor.claim(conn, cycle, &source, with, limit)?);
     }
     Ok(in_order(claimed))
+}
+
+/// Those of the queues with limits that have a job ready, with how many jobs each has room for.
+pub fn ready_of(conn: &mut PgConnection, caps: &[(String, u32)]) -> Result<Vec<(String, i64)>, StoreError> {
+    if caps.is_empty() {
+        return Ok(Vec::new());
+    }
+    let queues = caps.iter().map(|(queue, _)| queue.clone()).collect();
+    let ready: Vec<(String,)> = ReadyOf { queues }.load(conn)?;
+    let is_ready = |queue: &str| ready.iter().any(|(ready,)| ready == queue);
+    let caps = caps.iter().filter(|(queue, _)| is_ready(queue));
+    Ok(caps
+        .map(|(queue, room)| (queue.clone(), i64::from(*room)))
+        .collect())
+}
+
+/// How many of the next `total` jobs come from each of several sources, of which some have limits.
+fn shares_within(
+    conn: &mut PgConnection,
+    ready: &[Source],
+    capped: &[(String, i64)],
+    moment: i64,
+    total: i64,
+) -> Result<Vec<(Source, i64)>, StoreError> {
+    let plain = ready.iter().filter(|source| **source != Source::Others);
+    let plain = plain.map(|source| (source.key().to_owned(), total));
+    let capped = capped
+        .iter()
+        .map(|(queue, room)| (queue.clone(), total.min(*room)));
+    let (queues, room) = plain.chain(capped).unzip();
+    let shares: Vec<(String, i64)> = SharesWithin {
+        moment,
+        others: if ready.contains(&Source::Others) { total } else { 0 },
+        queues,
+        room,
+        most: total,
+    }
+    .load(conn)?;
+    let shares = shares.into_iter();
+    Ok(shares.map(|(key, jobs)| (Source::with_key(key), jobs)).collect())
 }
 
 /// How many of the next `total` jobs come from each of several sources.
@@ -252,6 +306,13 @@ fn shares(
     Ok(shares.map(|(key, jobs)| (Source::with_key(key), jobs)).collect())
 }
 
+/// Which queues a claim leaves out: those paused at that moment, and those with limits unless it is capped by that limit.
+#[derive(Debug, Clone, Copy)]
+pub struct With {
+    moment: i64,
+    capped: bool,
+}
+
 /// A cycle that only claims, from a single source.
 pub struct ClaimOnly {
     source: Source,
@@ -271,6 +332,9 @@ impl ClaimOnly {
             return Ok(None);
         }
         let outlook = outlook(conn, cycle.queues, moment, cycle.claim, cursor)?;
+        if !outlook.pauses.limited(cycle.queues).is_empty() {
+            return Ok(None);
+        }
         let is_due = outlook.due.is_some_and(|due| due <= cycle.now);
         Ok(match <[Source; 1]>::try_from(outlook.ready) {
             Ok([source]) if !is_due => Some(ClaimOnly {
@@ -289,10 +353,16 @@ impl ClaimOnly {
         cycle: &Cycle<'_>,
         cursor: &mut ClaimCursor,
     ) -> Result<CycleResult, StoreError> {
+        let with = With {
+            moment: self.moment,
+            capped: false,
+        };
         Ok(CycleResult {
             stale: Vec::new(),
+            busy: Vec::new(),
+            freed: Vec::new(),
             unblocked: 0,
-            claimed: cursor.claim(conn, cycle, &self.source, self.moment, i64::from(cycle.claim))?,
+            claimed: cursor.claim(conn, cycle, &self.source, with, i64::from(cycle.claim))?,
             next_due: self.next_due,
         })
     }
@@ -305,7 +375,7 @@ pub struct Prospect {
     pub ready: Vec<Source>,
 }
 
-/// Looks what there is to do. Queues are left out that are paused at that moment; of many single queues, those are named
+/// Looks what there is to do. Queues are left out that are paused at that moment or have limits; of many single queues, those are named
 /// whose next jobs come first.
 pub fn outlook(
     conn: &mut PgConnection,
@@ -314,18 +384,24 @@ pub fn outlook(
     most: u32,
     cursor: &ClaimCursor,
 ) -> Result<Prospect, StoreError> {
-    let (due, names, ends, mut ready) = match queues {
+    let (due, names, ends, any_limited, mut ready) = match queues {
         Queues::All => {
             let [default, others] = Source::all();
             let statement = Outlook {
                 default: cursor.source() == Some(&default),
                 others: cursor.source() == Some(&others),
             };
-            type Row = (Option<i64>, Vec<String>, Vec<i64>, bool, bool);
-            let (due, names, ends, has_default, has_others): Row = statement.get_result(conn)?;
+            type Row = (Option<i64>, Vec<String>, Vec<i64>, bool, bool, bool);
+            let (due, names, ends, any_limited, has_default, has_others): Row = statement.get_result(conn)?;
             let ready = [(default, has_default), (others, has_others)];
             let ready = ready.into_iter().filter(|(_, is_ready)| *is_ready);
-            (due, names, ends, ready.map(|(source, _)| source).collect())
+            (
+                due,
+                names,
+                ends,
+                any_limited,
+                ready.map(|(source, _)| source).collect(),
+            )
         }
         Queues::Only(served) => {
             let statement = OutlookOf {
@@ -334,12 +410,21 @@ pub fn outlook(
                     .source()
                     .map_or(String::new(), |source| source.key().to_owned()),
             };
-            type Row = (Option<i64>, Vec<String>, Vec<i64>, Vec<String>);
-            let (due, names, ends, ready): Row = statement.get_result(conn)?;
-            (due, names, ends, ready.into_iter().map(Source::Queue).collect())
+            type Row = (Option<i64>, Vec<String>, Vec<i64>, bool, Vec<String>);
+            let (due, names, ends, any_limited, ready): Row = statement.get_result(conn)?;
+            (
+                due,
+                names,
+                ends,
+                any_limited,
+                ready.into_iter().map(Source::Queue).collect(),
+            )
         }
     };
-    let pauses = Pauses::at(moment, names.into_iter().zip(ends));
+    let mut pauses = Pauses::at(moment, names.into_iter().zip(ends));
+    if any_limited {
+        pauses = pauses.with_limited(queue_limits(conn)?);
+    }
     if !pauses.is_empty() {
         ready = unpaused(conn, ready, &pauses, most)?;
     }
@@ -350,7 +435,32 @@ pub fn outlook(
     })
 }
 
-/// What is left of sources that have jobs ready when some queues are paused.
+/// The queues with limits, as they are now.
+fn queue_limits(conn: &mut PgConnection) -> Result<Vec<(String, QueueLimit)>, StoreError> {
+    let rows: Vec<(String, LimitParts)> = QueueLimits {}.load(conn)?;
+    Ok(rows
+        .into_iter()
+        .map(|(queue, parts)| (queue, queue_limit(parts)))
+        .collect())
+}
+
+/// How many jobs the queues with limits have room for that are served. Their limits are read again once no other claim can
+/// be under way that takes room.
+pub fn caps(
+    conn: &mut PgConnection,
+    cycle: &Cycle<'_>,
+    ahead: &Prospect,
+    keys: &mut Keys,
+) -> Result<Vec<(String, u32)>, StoreError> {
+    if ahead.pauses.limited(cycle.queues).is_empty() {
+        return Ok(Vec::new());
+    }
+    keys.lock(conn)?;
+    let pauses = ahead.pauses.clone().with_limited(queue_limits(conn)?);
+    limits::caps(conn, keys, &pauses.limited(cycle.queues), cycle.now)
+}
+
+/// What is left of sources that have jobs ready when some queues are paused or have limits.
 fn unpaused(
     conn: &mut PgConnection,
     ready: Vec<Source>,
@@ -361,7 +471,7 @@ fn unpaused(
     let mut left = Vec::new();
     for source in ready {
         match source {
-            Source::Queue(name) if pauses.has(&name) => {}
+            Source::Queue(name) if pauses.has(&name) || pauses.is_limited(&name) => {}
             Source::Others if pauses.has_others() => {
                 let (backlog,): (i64,) = PausedBacklog { moment }.get_result(conn)?;
                 if backlog < STEPPED_OVER {

@@ -2,12 +2,13 @@
 //!
 //! The order is that of SQLite, and so is what it does to a job; the conformance suite holds both to it.
 
+use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 
 use diesel::prelude::*;
 use queuectl_core::{Attempt, Gates, JobId, Timestamp, Transition};
 
-use super::claim::{ClaimCursor, claim, outlook};
+use super::claim::{ClaimCursor, caps, claim, outlook};
 use super::dialect::add_counts;
 use super::portions;
 use super::statements::{GatedOf, HoldNode, InsertAttempts, InsertOutputs, NextDue, Promote, Release};
@@ -17,7 +18,7 @@ use crate::checksum::AttemptContent;
 use crate::counts::Deltas;
 use crate::limits::{self, Claims, Keys, Sweep};
 use crate::outcome::{self, Change};
-use crate::types::cycle::{Cycle, CycleResult, PROMOTE_BATCH, Record, cancelled_instead};
+use crate::types::cycle::{Cycle, CycleResult, MaybeBusy, PROMOTE_BATCH, Record, WasBusy, cancelled_instead};
 use crate::types::limits::Serves;
 use crate::types::text::storable;
 
@@ -37,9 +38,9 @@ pub fn cycle(
     .get_result::<(bool,)>(conn)
     .optional()?;
     let mut deltas = Deltas::default();
-    let (stale, gated) = record(conn, cycle.records, cycle.now, &mut deltas)?;
     let mut keys = Keys::default();
-    outcome::follow_all(db, &gated, &mut keys, cycle.now, &mut deltas)?;
+    let Applied { stale, busy, changes } = record(conn, cycle.records, &mut keys, cycle.now, &mut deltas)?;
+    outcome::follow_all(db, &changes, &mut keys, cycle.now, &mut deltas)?;
     let conn = db.postgres()?;
     let mut ahead = outlook(conn, cycle.queues, moment, cycle.claim, cursor)?;
     if ahead.due.is_some_and(|due| due <= cycle.now) {
@@ -53,6 +54,7 @@ pub fn cycle(
         ahead = outlook(conn, cycle.queues, moment, cycle.claim, cursor)?;
     }
     let next_end = ahead.pauses.or_next_end(None);
+    let most = ahead.pauses.most_running();
     let mut due = ahead.due;
     let mut claims = Claims::new(cycle);
     if taken_over == Some((false,)) {
@@ -64,15 +66,18 @@ pub fn cycle(
                 None => outlook(conn, cycle.queues, moment, more.claim, cursor)?,
             };
             let serves = Serves::new(cycle.queues, &ahead.pauses);
-            let some = claim(conn, &more, ahead, cursor)?;
+            let caps = caps(conn, &more, &ahead, &mut keys)?;
+            let some = claim(conn, &more, ahead, &caps, cursor)?;
             claims.admit(conn, &mut keys, sweep, &serves, some, &mut deltas)?;
         }
     }
     if keys.store_times(conn)? {
         due = next_due(conn)?;
     }
+    let freed = limits::freed(conn, &most, cycle.records, &stale, claims.claimed())?;
     add_counts(conn, deltas)?;
-    Ok(claims.result(stale, &keys, [due, next_end].into_iter().flatten().min()))
+    let due = [due, next_end].into_iter().flatten().min();
+    Ok(claims.result(stale, busy, freed, &keys, due))
 }
 
 /// Completes a claim that was a transaction by itself: what it claimed holds its keys, or is put back, and then more is
@@ -101,14 +106,18 @@ pub fn admit(
         next_end = ahead.pauses.or_next_end(None);
         let some = match some.take() {
             Some(some) => some,
-            None => claim(conn, &more, ahead, cursor)?,
+            None => {
+                let caps = caps(conn, &more, &ahead, &mut keys)?;
+                claim(conn, &more, ahead, &caps, cursor)?
+            }
         };
         claims.admit(conn, &mut keys, sweep, &serves, some, &mut deltas)?;
     }
     keys.store_times(conn)?;
     add_counts(conn, deltas)?;
     let due = next_due(conn)?;
-    Ok(claims.result(done.stale, &keys, [due, next_end].into_iter().flatten().min()))
+    let due = [due, next_end].into_iter().flatten().min();
+    Ok(claims.result(done.stale, done.busy, done.freed, &keys, due))
 }
 
 /// When the next waiting job is due.
@@ -120,43 +129,71 @@ pub fn next_due(conn: &mut PgConnection) -> Result<Option<Timestamp>, StoreError
 /// All gates.
 const ANY: i32 = -1;
 
-/// Applies records where their tokens hold, and keeps the attempts of those. Returns the tokens of the others, and the
-/// changes of jobs that have gates. Plain jobs cost one statement for all of them.
-#[expect(clippy::type_complexity, reason = "two lists, each of which says what it is")]
+/// What became of records.
+#[derive(Default)]
+struct Applied {
+    /// The tokens of those that no longer hold.
+    stale: Vec<(JobId, i64)>,
+    busy: Vec<WasBusy>,
+    /// The changes of jobs that have gates.
+    changes: Vec<Change>,
+}
+
+/// Applies records where their tokens hold, and keeps the attempts of those. Plain jobs cost one statement for all of them.
 fn record(
     conn: &mut PgConnection,
     records: &[Record],
+    keys: &mut Keys,
     now: Timestamp,
     deltas: &mut Deltas,
-) -> Result<(Vec<(JobId, i64)>, Vec<Change>), StoreError> {
+) -> Result<Applied, StoreError> {
     let token = |record: &Record| (record.job.0, record.fence);
-    let all: Vec<(&Record, Transition)> = records.iter().map(|record| (record, record.change)).collect();
-    let mut applied = release(conn, &all, ANY, now, deltas)?;
-    let mut left: Vec<&Record> = records.iter().collect();
+    let mut done = Applied::default();
+    let plain = records
+        .iter()
+        .filter(|record| !matches!(record.busy, MaybeBusy::Until(_)));
+    let plain: Vec<(&Record, Transition)> = plain.map(|record| (record, record.change)).collect();
+    let mut applied = release(conn, &plain, ANY, now, deltas)?;
+    let mut left: Vec<Cow<'_, Record>> = records.iter().map(Cow::Borrowed).collect();
     left.retain(|record| !applied.contains(&token(record)));
-    let mut changes = Vec::new();
+    // As they were found to be busy.
+    let mut changed: HashMap<(i64, i64), Record> = HashMap::new();
     if !left.is_empty() {
-        let gates = gates(conn, &left)?;
-        let with_gates = left.iter().filter(|record| {
-            let gates = gates.get(&token(record));
-            gates.is_some_and(|gates| !outcome::is_superseded(*gates, &record.change))
+        let found = gates(conn, &left)?;
+        for record in &mut left {
+            let Some((gates, limits)) = found.get(&token(record)).filter(|_| record.busy != MaybeBusy::No)
+            else {
+                continue;
+            };
+            let record = record.to_mut();
+            let until = limits::busy(conn, keys, record, *gates, limits.as_deref())?;
+            done.busy.extend(until.map(|until| WasBusy {
+                job: record.job,
+                fence: record.fence,
+                until,
+            }));
+            changed.insert(token(record), record.clone());
+        }
+        let to_apply = left.iter().filter(|record| {
+            // Those without gates, too: the hook for which one was passed over may have been removed since.
+            let found = found.get(&token(record));
+            found.is_some_and(|(gates, _)| !outcome::is_superseded(*gates, &record.change))
         });
-        let with_gates: Vec<(&Record, Transition)> =
-            with_gates.map(|record| (*record, record.change)).collect();
-        let as_decided = release(conn, &with_gates, 0, now, deltas)?;
-        left.retain(|record| !as_decided.contains(&token(record)));
-        let left = left.iter();
-        let left: Vec<(&Record, Transition)> = left
-            .filter_map(|record| Some((*record, cancelled_instead(record.change)?)))
+        let to_apply: Vec<(&Record, Transition)> =
+            to_apply.map(|record| (record.as_ref(), record.change)).collect();
+        let as_decided = release(conn, &to_apply, 0, now, deltas)?;
+        let to_cancel = left.iter().filter(|record| !as_decided.contains(&token(record)));
+        let to_cancel: Vec<(&Record, Transition)> = to_cancel
+            .filter_map(|record| Some((record.as_ref(), cancelled_instead(record.change)?)))
             .collect();
-        let cancelled = release(conn, &left, 0, now, deltas)?;
+        let cancelled = release(conn, &to_cancel, 0, now, deltas)?;
         let mut note = |decided: &[(&Record, Transition)], applied: &HashSet<(i64, i64)>| {
             for (record, change) in decided
                 .iter()
                 .filter(|(record, _)| applied.contains(&token(record)))
             {
-                if let Some(gates) = gates.get(&token(record)) {
-                    changes.push(Change {
+                if let Some((gates, _)) = found.get(&token(record)).filter(|(gates, _)| !gates.is_empty()) {
+                    done.changes.push(Change {
                         job: record.job.0,
                         gates: *gates,
                         from: change.from(),
@@ -165,44 +202,50 @@ fn record(
                 }
             }
         };
-        note(&with_gates, &as_decided);
-        note(&left, &cancelled);
+        note(&to_apply, &as_decided);
+        note(&to_cancel, &cancelled);
         applied.extend(as_decided);
         applied.extend(cancelled);
         // Nodes that lock the same jobs do it in the same order.
-        changes.sort_unstable_by_key(|change| change.job);
-        changes.dedup_by_key(|change| change.job);
+        done.changes.sort_unstable_by_key(|change| change.job);
+        done.changes.dedup_by_key(|change| change.job);
     }
-    let mut stale = Vec::new();
+    done.busy
+        .retain(|busy| applied.contains(&(busy.job.0, busy.fence)));
     let mut attempts = Vec::new();
     for record in records {
         // Taken out, so that of two records with one token only the first counts.
         if applied.remove(&token(record)) {
-            attempts.extend(&record.attempt);
+            attempts.extend(&changed.get(&token(record)).unwrap_or(record).attempt);
         } else {
-            stale.push((record.job, record.fence));
+            done.stale.push((record.job, record.fence));
         }
     }
     keep(conn, &attempts)?;
-    Ok((stale, changes))
+    Ok(done)
 }
 
-/// The gates of those running jobs that have any, by their tokens. They stay what they are until the transaction ends.
-fn gates(conn: &mut PgConnection, records: &[&Record]) -> Result<HashMap<(i64, i64), Gates>, StoreError> {
+/// The gates of running jobs and the limits that they name, by their tokens. They stay what they are until the transaction
+/// ends.
+fn gates(conn: &mut PgConnection, records: &[Cow<'_, Record>]) -> Result<Found, StoreError> {
     // Transactions that lock the same jobs do it in the same order.
-    let mut records = records.to_vec();
+    let mut records: Vec<&Record> = records.iter().map(AsRef::as_ref).collect();
     records.sort_unstable_by_key(|record| record.job);
     let statement = GatedOf {
         id: records.iter().map(|record| record.job.0).collect(),
         fence: records.iter().map(|record| record.fence).collect(),
         node_id: records.iter().map(|record| record.node.0).collect(),
     };
-    let found = statement.load::<(i64, i64, i32)>(conn)?.into_iter();
+    let found = statement
+        .load::<(i64, i64, i32, Option<String>)>(conn)?
+        .into_iter();
     Ok(found
-        .filter(|(_, _, gates)| *gates != 0)
-        .map(|(id, fence, gates)| ((id, fence), Gates::from_code(gates)))
+        .map(|(id, fence, gates, limits)| ((id, fence), (Gates::from_code(gates), limits)))
         .collect())
 }
+
+/// Gates and limits of jobs, by their tokens.
+type Found = HashMap<(i64, i64), (Gates, Option<String>)>;
 
 /// Applies decisions to running jobs; the tokens of those that it was applied to.
 fn release(
@@ -222,10 +265,14 @@ fn release(
         due_at: Vec::new(),
         finished_at: Vec::new(),
         cancel_at_most: Vec::new(),
+        events: Vec::new(),
         updated_at: now.0,
         without,
     };
-    for (record, change) in decided {
+    // Transactions that lock the same jobs do it in the same order.
+    let mut in_order: Vec<&(&Record, Transition)> = decided.iter().collect();
+    in_order.sort_unstable_by_key(|(record, _)| record.job);
+    for (record, change) in in_order {
         let ended = change.to().is_final();
         rows.id.push(record.job.0);
         rows.fence.push(record.fence);
@@ -238,6 +285,9 @@ fn release(
         rows.due_at.push(change.due_at().map(|due| due.0));
         rows.finished_at.push(ended.then_some(now.0));
         rows.cancel_at_most.push(ended);
+        // Once those with gates are known, so are those with hooks.
+        let events = outcome::events(change.from(), change.to());
+        rows.events.push(if without == ANY { events } else { 0 });
     }
     if rows.id.is_empty() {
         return Ok(HashSet::new());

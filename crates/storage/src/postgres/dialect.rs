@@ -2,16 +2,16 @@
 
 use diesel::connection::SimpleConnection;
 use diesel::prelude::*;
-use queuectl_core::{Gates, JobId, JobRef, NodeId, State, Timestamp};
+use queuectl_core::{Gates, JobId, JobRef, NodeId, State, Timestamp, ValidJob};
 
 use super::open::number;
 use super::statements::{
-    AddCounts, FoldCounts, FoldCountsOf, InsertPayloads, IsClaimable, LockJob, LockNamedJob, LockSchedule,
-    RemoveJobs,
+    AddCounts, FoldCounts, FoldCountsOf, InsertPayloads, IsClaimable, LockGroup, LockGroupToEnd,
+    LockGroupToJoin, LockJob, LockNamedJob, LockSchedule, RemoveJobs, ReplacePayload, UnbegunMembers,
 };
-use super::{insert_keyed, lease};
+use super::{enqueue, insert_keyed, lease};
 use crate::StoreError;
-use crate::backend::{Begin, Dialect, Ledger};
+use crate::backend::{Begin, Dialect, GroupNeed, Ledger};
 use crate::counts::Deltas;
 use crate::types::jobs::NewJob;
 
@@ -56,6 +56,15 @@ impl Dialect for PgConnection {
     /// A changed row needs a new entry in every index, so this is beside the payload, which does not change.
     fn jobs_by_queue(&self) -> &'static str {
         "(SELECT queue, job_id AS id FROM payloads) AS jobs"
+    }
+
+    /// In this collation, letters from A to Z alone have two cases.
+    fn contains(&self) -> [&'static str; 3] {
+        ["(strpos(lower((", ") COLLATE \"C\"), ", ") > 0)"]
+    }
+
+    fn by_bytes(&self) -> &'static str {
+        " COLLATE \"C\""
     }
 
     fn is_claimable(&mut self, job: JobId, moment: Timestamp) -> Result<bool, StoreError> {
@@ -128,8 +137,13 @@ impl Dialect for PgConnection {
         Ledger {
             transaction: "e.xid",
             after: "(e.xid, e.id) > (?1, ?2) AND e.xid < pg_snapshot_xmin(pg_current_snapshot())::TEXT::BIGINT",
+            is_behind: "EXISTS (SELECT 1 FROM events WHERE xid >= pg_snapshot_xmin(pg_current_snapshot())::TEXT::BIGINT)",
             order: ["e.xid, e.id", "e.xid DESC, e.id DESC"],
         }
+    }
+
+    fn insert_all(&mut self, jobs: &[ValidJob], now: Timestamp) -> Result<Vec<JobId>, StoreError> {
+        Ok(enqueue::insert_all(self, jobs, now)?.0)
     }
 
     fn reserve_numbers(&mut self, count: usize) -> Result<Vec<i64>, StoreError> {
@@ -145,6 +159,20 @@ impl Dialect for PgConnection {
         insert_keyed::insert_new(self, jobs, now, deltas)
     }
 
+    fn lock_group(&mut self, id: i64, need: GroupNeed) -> Result<(), StoreError> {
+        match need {
+            GroupNeed::Join => LockGroupToJoin { id }.execute(self)?,
+            GroupNeed::End => LockGroupToEnd { id }.execute(self)?,
+            GroupNeed::All => LockGroup { id }.execute(self)?,
+        };
+        Ok(())
+    }
+
+    fn unbegun_members(&mut self, group: i64, most: i64) -> Result<Vec<i64>, StoreError> {
+        let found: Vec<(i64,)> = UnbegunMembers { group, most }.load(self)?;
+        Ok(found.into_iter().map(|(id,)| id).collect())
+    }
+
     /// A payload's row has its job's queue, too.
     fn insert_payloads(&mut self, jobs: Vec<i64>, payloads: Vec<String>) -> Result<(), StoreError> {
         let rows = InsertPayloads {
@@ -155,6 +183,17 @@ impl Dialect for PgConnection {
         Ok(())
     }
 
+    fn replace_payload(&mut self, job: i64, queue: &str, payload: &str) -> Result<(), StoreError> {
+        let (queue, payload) = (queue.to_owned(), payload.to_owned());
+        ReplacePayload {
+            queue,
+            payload,
+            job_id: job,
+        }
+        .execute(self)?;
+        Ok(())
+    }
+
     fn lock_schedule(&mut self, name: &str) -> Result<(), StoreError> {
         let name = name.to_owned();
         LockSchedule { name }.execute(self)?;
@@ -162,8 +201,9 @@ impl Dialect for PgConnection {
     }
 
     /// Readers go on; ticks come one node after the other, which lets the key of a tick refuse none of them.
+    /// In a mode that does not keep out those that end runs and say so in the schedule's row.
     fn lock_schedules(&mut self) -> Result<(), StoreError> {
-        Ok(self.batch_execute("LOCK TABLE schedules IN SHARE ROW EXCLUSIVE MODE")?)
+        Ok(self.batch_execute("LOCK TABLE schedules IN SHARE UPDATE EXCLUSIVE MODE")?)
     }
 
     fn last_number(&mut self, table: &str) -> Result<i64, StoreError> {

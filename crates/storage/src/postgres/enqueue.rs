@@ -6,11 +6,11 @@ use diesel::prelude::*;
 use queuectl_core::{JobId, State, Timestamp, ValidJob};
 
 use super::commit::Transaction;
-use super::dialect::add_counts;
 use super::insert_jobs::InsertJobs;
 use super::portions;
 use super::statements::{NextNumbers, OwnNumber};
 use crate::StoreError;
+use crate::backend::Dialect;
 use crate::counts::Deltas;
 use crate::limits::{LimitRows, park};
 use crate::types::jobs::{content, first, first_state};
@@ -62,7 +62,7 @@ pub fn insert_all(
             .collect();
         conn.set_rows(&rows)?;
     }
-    add_counts(conn, deltas)?;
+    conn.add_counts(deltas)?;
     Ok((ids.into_iter().map(JobId).collect(), transaction))
 }
 

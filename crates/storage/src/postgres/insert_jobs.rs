@@ -10,7 +10,7 @@ use crate::columns::{Value, given, names};
 use crate::types::jobs::First;
 
 macro_rules! insert_jobs {
-    ($($(#[$doc:meta])* $name:ident: $type:ty, $sql:ty, ($($read:meta)?), $since:literal;)*) => {
+    ($($(#[$doc:meta])* $name:ident: $type:ty, $sql:ty, ($($read:meta)?), $since:literal, $core:tt;)*) => {
         statements! { Pg, PgConnection;
             /// Stores jobs.
             InsertJobs {

@@ -6,7 +6,7 @@ use std::collections::HashSet;
 use diesel::RunQueryDsl;
 use diesel::pg::{Pg, PgConnection};
 use diesel::sql_types::{Array, BigInt, Double, Integer, Nullable, SmallInt, Text};
-use queuectl_core::{State, Timestamp};
+use queuectl_core::Timestamp;
 
 use super::portions;
 use super::statements::NextNumbers;
@@ -18,7 +18,7 @@ use crate::counts::Deltas;
 use crate::types::jobs::{NewJob, content};
 
 macro_rules! insert_keyed {
-    ($($(#[$doc:meta])* $name:ident: $type:ty, $sql:ty, ($($read:meta)?), $since:literal;)*) => {
+    ($($(#[$doc:meta])* $name:ident: $type:ty, $sql:ty, ($($read:meta)?), $since:literal, $core:tt;)*) => {
         statements! { Pg, PgConnection;
             /// Stores jobs whose names and keys no other has. One whose key another transaction is storing waits for that.
             InsertKeyed {
@@ -28,20 +28,21 @@ macro_rules! insert_keyed {
                 payload: Vec<String> as Array<Text>,
                 sum: Vec<i32> as Array<Integer>,
                 follows: Vec<Option<i64>> as Array<Nullable<BigInt>>,
+                gates: Vec<i32> as Array<Integer>,
                 $($name: Vec<$type> as Array<$sql>,)*
                 created_at: i64 as BigInt,
             } -> (BigInt,) {
                 concat!(
-                    "WITH new AS MATERIALIZED (SELECT * FROM unnest(?, ?, ?, ?, ?, ?",
+                    "WITH new AS MATERIALIZED (SELECT * FROM unnest(?, ?, ?, ?, ?, ?, ?",
                     $(parameter!($name),)*
-                    ") AS new (id, state, due_at, payload, sum, follows",
+                    ") AS new (id, state, due_at, payload, sum, follows, gates",
                     given!(names),
                     ")), stored AS (\
                      INSERT INTO jobs (id, state, due_at, created_at, updated_at, attempts, fence, system_failures, \
-                     cancel_requested, gates, sum, follows",
+                     cancel_requested, sum, follows, gates",
                     given!(names),
-                    ") SELECT id, state, due_at, at.now, at.now, 0, 0, 0, FALSE, \
-                     CASE WHEN limits IS NULL THEN 0 ELSE 1 END, sum, follows",
+                    ") SELECT id, state, due_at, at.now, at.now, 0, 0, 0, FALSE, sum, follows, \
+                     gates",
                     given!(names),
                     " FROM new, (SELECT ?::BIGINT AS now) AS at ON CONFLICT DO NOTHING RETURNING id), \
                      payload AS (INSERT INTO payloads (job_id, queue, payload) \
@@ -61,26 +62,21 @@ macro_rules! insert_keyed {
                     payload: Vec::new(),
                     sum: Vec::new(),
                     follows: Vec::new(),
+                    gates: Vec::new(),
                     $($name: Vec::new(),)*
                     created_at: now.0,
                 }
             }
 
-            /// Stores that job as well, which follows the one of that number.
-            pub fn push(
-                &mut self,
-                id: i64,
-                job: &JobContent<'_>,
-                state: State,
-                due_at: Option<Timestamp>,
-                follows: Option<i64>,
-            ) {
-                self.id.push(id);
-                self.state.push(state.code());
-                self.due_at.push(due_at.map(|due| due.0));
+            /// Stores that job as well.
+            pub fn push(&mut self, new: &NewJob<'_>, job: &JobContent<'_>) {
+                self.id.push(new.id);
+                self.state.push(new.state.code());
+                self.due_at.push(new.due_at.map(|due| due.0));
                 self.payload.push(job.payload.to_owned());
                 self.sum.push(job.sum());
-                self.follows.push(follows);
+                self.follows.push(new.follows);
+                self.gates.push(new.gates.code());
                 $(self.$name.push(<$type as Value>::own(job.$name));)*
             }
         }
@@ -117,7 +113,7 @@ pub fn insert_new(
     for portion in portions(jobs.iter().map(|new| new.job.stored_payload().len())) {
         let mut rows = InsertKeyed::new(now);
         for new in &jobs[portion] {
-            rows.push(new.id, &content(new.job), new.state, new.due_at, new.follows);
+            rows.push(new, &content(new.job));
         }
         stored.extend(rows.load::<(i64,)>(conn)?.into_iter().map(|(id,)| id));
     }

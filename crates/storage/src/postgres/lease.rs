@@ -1,7 +1,7 @@
 //! Which nodes live, by leases on the database's clock.
 //!
-//! A node renews its lease well before it is over; one that could not is taken over by another. Whoever takes over has
-//! the dead node's lease as long to rescue its jobs. A cycle holds the node's row, so that no node is taken over between
+//! A node renews its lease well before it expires. If it cannot, another node takes it over, and has one lease of the
+//! dead node to rescue its jobs. A cycle holds the node's row, so that no node is taken over between
 //! its claims and their commit.
 
 use std::collections::HashSet;

@@ -2,7 +2,7 @@
 
 use diesel::pg::{Pg, PgConnection};
 use diesel::prelude::*;
-use diesel::sql_types::{Array, BigInt, Bool, SmallInt, Text};
+use diesel::sql_types::{Array, BigInt, Bool, Integer, SmallInt, Text};
 use queuectl_core::Timestamp;
 
 use crate::StoreError;
@@ -13,7 +13,8 @@ limit_statements!(
     Pg,
     PgConnection,
     "json_array_elements_text(CAST(? AS json)) AS each (value)",
-    "json_array_elements(CAST(? AS json)) AS each (value)"
+    "json_array_elements(CAST(? AS json)) AS each (value)",
+    "UPDATE"
 );
 
 pub mod one {
@@ -22,7 +23,7 @@ pub mod one {
     crate::backend::statements::statements! { Pg, PgConnection;
         /// The next jobs that wait for each of these keys.
         NextParked { keys: Vec<String> as Array<Text>, most: Vec<i64> as Array<BigInt> } -> ParkedColumns {
-            "SELECT asked.key, jobs.id, jobs.priority, jobs.limits, jobs.waits FROM unnest(?, ?) AS asked (key, most) \
+            "SELECT asked.key, jobs.id, jobs.priority, jobs.limits, jobs.waits, jobs.queue FROM unnest(?, ?) AS asked (key, most) \
              CROSS JOIN LATERAL (SELECT job_id, priority FROM job_limits WHERE job_limits.key = asked.key AND phase = 1 \
              ORDER BY priority DESC, job_id LIMIT asked.most) AS next JOIN jobs ON jobs.id = next.job_id \
              ORDER BY asked.key, next.priority DESC, next.job_id"

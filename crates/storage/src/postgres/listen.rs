@@ -23,7 +23,7 @@ pub struct Notifications {
     conninfo: String,
     channel: String,
     listener: Option<Listener>,
-    /// Whether nobody waits any more.
+    /// Set when the last waiter is gone.
     done: Arc<AtomicBool>,
 }
 

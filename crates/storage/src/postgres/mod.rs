@@ -9,6 +9,7 @@ mod connect_error;
 mod control_requests;
 pub mod cycle;
 mod dialect;
+pub mod edges;
 pub mod enqueue;
 pub mod insert_jobs;
 pub mod insert_keyed;
@@ -29,7 +30,7 @@ const STATEMENT_BYTES: usize = 16 * 1024 * 1024;
 /// What a row takes besides its texts.
 const ROW_BYTES: usize = 256;
 
-/// Which of the rows, whose texts have so many bytes, go into one statement each.
+/// Splits rows into statements; `sizes` are the bytes of each row's texts.
 pub fn portions(sizes: impl Iterator<Item = usize>) -> Vec<Range<usize>> {
     let mut portions: Vec<Range<usize>> = Vec::new();
     let mut bytes = 0;

@@ -5,6 +5,7 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use diesel::connection::{Instrumentation, InstrumentationEvent, SimpleConnection};
 use diesel::prelude::*;
@@ -258,6 +259,16 @@ fn durability(durability: Durability) -> &'static str {
         }
         Durability::Normal => "SET synchronous_commit = off;",
     }
+}
+
+/// The server's own limit stands, or that of the database, the role or the location. Versions before 14 have none.
+pub fn end_when_idle(conn: &mut PgConnection, most: Duration) -> Result<(), StoreError> {
+    let ms = most.as_millis();
+    conn.batch_execute(&format!(
+        "SELECT set_config(name, '{ms}', false) FROM pg_settings \
+         WHERE name = 'idle_session_timeout' AND (setting = '0' OR source = 'session')"
+    ))?;
+    Ok(())
 }
 
 #[derive(QueryableByName)]

@@ -4,7 +4,7 @@
 use diesel::pg::{Pg, PgConnection};
 use diesel::sql_types::{Array, BigInt, Binary, Bool, Integer, Nullable, SmallInt, Text};
 
-use crate::backend::statements::{ClaimedColumns, statements};
+use crate::backend::statements::{ClaimedColumns, signals_for, statements};
 use crate::columns::{given, names};
 
 /// The names of the queues that are paused at a moment.
@@ -14,30 +14,48 @@ macro_rules! paused {
     };
 }
 
-/// The condition of a claim, but for which queues it is from.
-macro_rules! claimable {
+/// The names of the queues that are not claimed from together with all others: those paused, and those with limits.
+macro_rules! apart {
     () => {
-        concat!("state = {pending} AND queue <> ALL ", paused!())
+        "(ARRAY (SELECT name FROM queues WHERE paused_until > ? UNION ALL SELECT name FROM queue_limits))"
+    };
+}
+
+/// The names of the queues that are not claimed from by their names: those paused, and those with limits, unless the claim
+/// knows of its limit.
+macro_rules! closed {
+    () => {
+        "(ARRAY (SELECT name FROM queues WHERE paused_until > ? UNION ALL \
+         SELECT name FROM queue_limits WHERE NOT ?::BOOLEAN))"
+    };
+}
+
+/// The condition of a claim, but for which queues it is from; with those that it leaves out.
+macro_rules! claimable {
+    ($without:expr) => {
+        concat!("state = {pending} AND queue <> ALL ", $without)
     };
 }
 
 /// The text of a claim, with which jobs.
 macro_rules! claim {
-    ($which:literal) => {
+    ($without:expr, $which:literal) => {
         concat!(
             "WITH held AS MATERIALIZED (SELECT id FROM nodes WHERE id = ? AND NOT taken_over FOR KEY SHARE), \
              claimed AS (\
              UPDATE jobs SET state = {processing}, attempts = attempts + 1, fence = fence + 1, node_id = ?, started_at = ?, \
              updated_at = ? WHERE jobs.ctid = ANY (ARRAY (\
              SELECT ctid FROM jobs WHERE ",
-            claimable!(),
+            claimable!($without),
             " AND ",
             $which,
             " AND EXISTS (SELECT 1 FROM held) ORDER BY priority DESC, id LIMIT ? \
              FOR UPDATE SKIP LOCKED)) AND jobs.state = {pending} \
              RETURNING jobs.id, attempts, fence, system_failures, coalesce((SELECT payload FROM payloads \
              WHERE job_id = jobs.id AND octet_length(payload) <= 1048576), '') AS payload, sum, CASE WHEN gates & 4 <> 0 THEN \
-             (SELECT string_agg(parent::TEXT, ',' ORDER BY parent) FROM edges WHERE child = jobs.id) END AS parents",
+             (SELECT string_agg(parent::TEXT, ',' ORDER BY parent) FROM edges WHERE child = jobs.id) END AS parents, \
+             CASE WHEN gates & 8 <> 0 THEN (SELECT string_agg(job_groups.name, ',' ORDER BY job_groups.name) \
+             FROM group_members JOIN job_groups ON job_groups.id = group_id WHERE job_id = jobs.id) END AS groups",
             given!(names),
             "), \
              counted AS (INSERT INTO counts (queue, state, jobs) \
@@ -82,7 +100,7 @@ statements! { Pg, PgConnection;
         "SELECT id FROM jobs WHERE id = ? AND created_at = ? AND sum = ?"
     }
 
-    /// Whether the node may claim: it is there, and nobody took it over. Until the transaction ends, nobody can.
+    /// Whether the node may claim: it exists and was not taken over, and cannot be until the transaction ends.
     HoldNode { node_id: i64 as BigInt } -> (Bool,) {
         "SELECT taken_over FROM nodes WHERE id = ? FOR KEY SHARE"
     }
@@ -102,23 +120,25 @@ statements! { Pg, PgConnection;
         Array<Text>,
         Array<BigInt>,
         Array<BigInt>,
+        Bool,
     ) {
         "SELECT now_ms(), (SELECT stop_requested FROM nodes WHERE id = ?), \
          (SELECT next_due FROM schedules WHERE next_due IS NOT NULL AND paused_at IS NULL ORDER BY next_due LIMIT 1), \
          settings.keys, settings.texts, \
-         coalesce(cancel.ids, '{}'), coalesce(cancel.fences, '{}') FROM \
+         coalesce(cancel.ids, '{}'), coalesce(cancel.fences, '{}'), EXISTS (SELECT 1 FROM signals) FROM \
          (SELECT coalesce(array_agg(key ORDER BY key), '{}') AS keys, \
          coalesce(array_agg(value ORDER BY key), '{}') AS texts FROM settings) AS settings, \
          (SELECT array_agg(id ORDER BY id) AS ids, array_agg(fence ORDER BY id) AS fences \
          FROM jobs WHERE node_id = ? AND cancel_requested = TRUE) AS cancel"
     }
 
-    /// When the next waiting job is due or a key of a limit is to be looked at, the stored pauses with their ends, and whether the queue `default` and all others
-    /// have a job ready, paused or not. With `TRUE` for one, its jobs are not touched.
+    /// When the next waiting job is due or a key of a limit is to be looked at, the stored pauses with their ends, whether a
+    /// queue has a limit, and whether the queue `default` and all others have a job ready, paused or not. With `TRUE` for one, its jobs are not touched.
     Outlook { default: bool as Bool, others: bool as Bool } -> (
         Nullable<BigInt>,
         Array<Text>,
         Array<BigInt>,
+        Bool,
         Bool,
         Bool,
     ) {
@@ -126,6 +146,7 @@ statements! { Pg, PgConnection;
          (SELECT wake_at FROM limit_keys WHERE wake_at IS NOT NULL ORDER BY wake_at LIMIT 1)), \
          ARRAY (SELECT name FROM queues WHERE paused_until IS NOT NULL ORDER BY name), \
          ARRAY (SELECT paused_until FROM queues WHERE paused_until IS NOT NULL ORDER BY name), \
+         EXISTS (SELECT 1 FROM queue_limits), \
          ? OR coalesce((SELECT TRUE FROM jobs WHERE state = {pending} AND queue = 'default' \
          ORDER BY priority DESC, id LIMIT 1), FALSE), \
          ? OR coalesce((SELECT TRUE FROM jobs WHERE state = {pending} AND (queue = 'default') IS FALSE \
@@ -137,39 +158,41 @@ statements! { Pg, PgConnection;
         Nullable<BigInt>,
         Array<Text>,
         Array<BigInt>,
+        Bool,
         Array<Text>,
     ) {
         "SELECT least((SELECT due_at FROM jobs WHERE due_at IS NOT NULL ORDER BY due_at LIMIT 1), \
          (SELECT wake_at FROM limit_keys WHERE wake_at IS NOT NULL ORDER BY wake_at LIMIT 1)), \
          ARRAY (SELECT name FROM queues WHERE paused_until IS NOT NULL ORDER BY name), \
          ARRAY (SELECT paused_until FROM queues WHERE paused_until IS NOT NULL ORDER BY name), \
+         EXISTS (SELECT 1 FROM queue_limits), \
          ARRAY (SELECT served.queue FROM unnest(?) AS served (queue) WHERE served.queue = ? OR (\
          SELECT TRUE FROM jobs WHERE state = {pending} AND jobs.queue = served.queue ORDER BY priority DESC, id LIMIT 1))"
     }
 
-    /// How many jobs the paused queues have ready.
+    /// How many jobs the queues have ready that are paused or have limits.
     PausedBacklog { moment: i64 as BigInt } -> (BigInt,) {
         concat!(
             "SELECT coalesce(sum(jobs), 0)::BIGINT FROM counts WHERE state = {pending} AND queue = ANY ",
-            paused!()
+            apart!()
         )
     }
 
     /// Whether a claim would take a job, if it comes to it.
     IsClaimable { moment: i64 as BigInt, id: i64 as BigInt } -> (BigInt,) {
-        concat!("SELECT id FROM jobs WHERE ", claimable!(), " AND id = ?")
+        concat!("SELECT id FROM jobs WHERE ", claimable!(paused!()), " AND id = ?")
     }
 
-    /// Whether a queue other than `default` that is not paused has a job ready. Steps over those of paused queues.
+    /// Whether a queue other than `default` that is not paused and has no limit has a job ready. Steps over the others.
     UnpausedReady { moment: i64 as BigInt } -> (Bool,) {
         concat!(
             "SELECT coalesce((SELECT TRUE FROM jobs WHERE state = {pending} AND (queue = 'default') IS FALSE AND queue <> ALL ",
-            paused!(),
+            apart!(),
             " ORDER BY priority DESC, id LIMIT 1), FALSE)"
         )
     }
 
-    /// The queues but `default` and those paused that have a job ready, those first whose next job comes first. It hops from
+    /// The queues but `default`, those paused and those with limits that have a job ready, those first whose next job comes first. It hops from
     /// queue to queue, so that it does not matter how many jobs a paused one has.
     UnpausedQueues { moment: i64 as BigInt, limit: i64 as BigInt } -> (Text,) {
         concat!(
@@ -181,13 +204,13 @@ statements! { Pg, PgConnection;
              SELECT hop.queue FROM hop CROSS JOIN LATERAL (SELECT priority, id FROM jobs \
              WHERE state = {pending} AND jobs.queue = hop.queue ORDER BY priority DESC, id LIMIT 1) AS head \
              WHERE hop.queue <> 'default' AND hop.queue <> ALL ",
-            paused!(),
+            apart!(),
             " ORDER BY head.priority DESC, head.id LIMIT ?"
         )
     }
 
-    /// How many of the next jobs the queue `default` would hand out, and all others together that are not paused, which
-    /// have no name here. All limits are the same number.
+    /// How many of the next jobs the queue `default` would hand out, and all others together that are not paused and have no
+    /// limit, which have no name here. All limits are the same number.
     Shares {
         limit: i64 as BigInt,
         moment: i64 as BigInt,
@@ -200,7 +223,7 @@ statements! { Pg, PgConnection;
              ORDER BY priority DESC, id LIMIT ?) \
              UNION ALL \
              (SELECT '', priority, id FROM jobs WHERE state = {pending} AND (queue = 'default') IS FALSE AND queue <> ALL ",
-            paused!(),
+            apart!(),
             " ORDER BY priority DESC, id LIMIT ?) \
              ORDER BY priority DESC, id LIMIT ?) AS head GROUP BY source"
         )
@@ -214,9 +237,45 @@ statements! { Pg, PgConnection;
          ORDER BY priority DESC, id LIMIT ?) AS job ORDER BY job.priority DESC, job.id LIMIT ?) AS head GROUP BY queue"
     }
 
+    /// The same of all others together and of several queues, each at most as many as it has room for.
+    SharesWithin {
+        moment: i64 as BigInt,
+        others: i64 as BigInt,
+        queues: Vec<String> as Array<Text>,
+        room: Vec<i64> as Array<BigInt>,
+        most: i64 as BigInt,
+    } -> (Text, BigInt) {
+        concat!(
+            "SELECT source, count(*) FROM (\
+             (SELECT '' AS source, priority, id FROM jobs WHERE state = {pending} AND (queue = 'default') IS FALSE \
+             AND queue <> ALL ",
+            apart!(),
+            " ORDER BY priority DESC, id LIMIT ?) \
+             UNION ALL \
+             (SELECT served.queue, job.priority, job.id FROM unnest(?, ?) AS served (queue, room) CROSS JOIN LATERAL (\
+             SELECT priority, id FROM jobs WHERE state = {pending} AND jobs.queue = served.queue \
+             ORDER BY priority DESC, id LIMIT served.room) AS job) \
+             ORDER BY priority DESC, id LIMIT ?) AS head GROUP BY source"
+        )
+    }
+
+    /// The limits of queues: name, running jobs; count, period and burst of a rate.
+    QueueLimits {} -> (
+        Text,
+        (Nullable<Integer>, Nullable<Integer>, Nullable<BigInt>, Nullable<Integer>),
+    ) {
+        "SELECT name, running, rate_count, rate_period_ms, burst FROM queue_limits"
+    }
+
+    /// Those of these queues that have a job ready.
+    ReadyOf { queues: Vec<String> as Array<Text> } -> (Text,) {
+        "SELECT served.queue FROM unnest(?) AS served (queue) WHERE (\
+         SELECT TRUE FROM jobs WHERE state = {pending} AND jobs.queue = served.queue ORDER BY priority DESC, id LIMIT 1)"
+    }
+
     /// Claims the next jobs of a queue and counts them: the event `claim` of `transition`, for many at once. What another
-    /// node is claiming at this moment is passed over, and so are paused queues: a pause holds for every claim that begins
-    /// after its commit. The rows are found again by where they are, which nothing can change
+    /// node is claiming at this moment is passed over, and so are paused queues, and those with a limit that the
+    /// claim does not know of: both hold for every claim that begins after their commit. The rows are found again by where they are, which nothing can change
     /// while they are locked, and which is quicker than by their numbers. A node that was taken over claims nothing: its row
     /// is locked, and if it was changed before that it is looked at again.
     Claim {
@@ -225,12 +284,13 @@ statements! { Pg, PgConnection;
         started_at: i64 as BigInt,
         updated_at: i64 as BigInt,
         moment: i64 as BigInt,
+        capped: bool as Bool,
         queue: String as Text,
         least: i32 as Integer,
         most: i32 as Integer,
         limit: i64 as BigInt,
     } -> ClaimedColumns {
-        claim!("queue = ? AND priority >= ? AND priority <= ?")
+        claim!(closed!(), "queue = ? AND priority >= ? AND priority <= ?")
     }
 
     /// The same for jobs of one priority, behind one of them.
@@ -240,12 +300,13 @@ statements! { Pg, PgConnection;
         started_at: i64 as BigInt,
         updated_at: i64 as BigInt,
         moment: i64 as BigInt,
+        capped: bool as Bool,
         queue: String as Text,
         priority: i32 as Integer,
         id: i64 as BigInt,
         limit: i64 as BigInt,
     } -> ClaimedColumns {
-        claim!("queue = ? AND priority = ? AND id > ?")
+        claim!(closed!(), "queue = ? AND priority = ? AND id > ?")
     }
 
     /// Claims from all queues but `default`.
@@ -259,7 +320,7 @@ statements! { Pg, PgConnection;
         most: i32 as Integer,
         limit: i64 as BigInt,
     } -> ClaimedColumns {
-        claim!("(queue = 'default') IS FALSE AND priority >= ? AND priority <= ?")
+        claim!(apart!(), "(queue = 'default') IS FALSE AND priority >= ? AND priority <= ?")
     }
 
     /// The same for jobs of one priority, behind one of them.
@@ -273,7 +334,7 @@ statements! { Pg, PgConnection;
         id: i64 as BigInt,
         limit: i64 as BigInt,
     } -> ClaimedColumns {
-        claim!("(queue = 'default') IS FALSE AND priority = ? AND id > ?")
+        claim!(apart!(), "(queue = 'default') IS FALSE AND priority = ? AND id > ?")
     }
 
     /// Makes due jobs ready: the event `due` of `transition`, for many at once. Yields their queues, and the fences by
@@ -290,8 +351,8 @@ statements! { Pg, PgConnection;
          (SELECT wake_at FROM limit_keys WHERE wake_at IS NOT NULL ORDER BY wake_at LIMIT 1))"
     }
 
-    /// Applies decisions to running jobs, where the fencing token still holds, the job has none of the gates `without` and,
-    /// with `cancel_at_most` false, no user asked to cancel it. They are found by their numbers, not among all jobs of their
+    /// Applies decisions to running jobs, where the fencing token still holds, the job has none of the gates `without`, no hook
+    /// of all jobs is for one of `events`, there is none of its queue and, with `cancel_at_most` false, no user asked to cancel it. They are found by their numbers, not among all jobs of their
     /// node, which the `+ 0` sees to. Yields the tokens of those that it was applied to, and their queues.
     Release {
         id: Vec<i64> as Array<BigInt>,
@@ -303,27 +364,32 @@ statements! { Pg, PgConnection;
         due_at: Vec<Option<i64>> as Array<Nullable<BigInt>>,
         finished_at: Vec<Option<i64>> as Array<Nullable<BigInt>>,
         cancel_at_most: Vec<bool> as Array<Bool>,
+        events: Vec<i16> as Array<SmallInt>,
         updated_at: i64 as BigInt,
         without: i32 as Integer,
     } -> (BigInt, BigInt, Text) {
         "UPDATE jobs SET state = ended.state, attempts = ended.attempts, system_failures = ended.system_failures, \
          due_at = ended.due_at, finished_at = ended.finished_at, cancel_requested = FALSE, updated_at = ended.now, \
-         node_id = NULL FROM (SELECT * FROM unnest(?, ?, ?, ?, ?, ?, ?, ?, ?) AS new (id, fence, node_id, state, \
-         attempts, system_failures, due_at, finished_at, cancel_at_most), (SELECT ?::BIGINT AS now) AS at) AS ended \
+         node_id = NULL FROM (SELECT * FROM unnest(?, ?, ?, ?, ?, ?, ?, ?, ?, ?) AS new (id, fence, node_id, state, \
+         attempts, system_failures, due_at, finished_at, cancel_at_most, events), (SELECT ?::BIGINT AS now) AS at) AS ended \
          WHERE jobs.id = ended.id AND jobs.state = {processing} AND jobs.fence = ended.fence AND jobs.node_id + 0 = ended.node_id \
-         AND jobs.cancel_requested <= ended.cancel_at_most AND jobs.gates & ? = 0 RETURNING jobs.id, jobs.fence, jobs.queue"
+         AND jobs.cancel_requested <= ended.cancel_at_most AND jobs.gates & ? = 0 \
+         AND ended.events & (SELECT coalesce(bit_or(events), 0) FROM hooks WHERE queue IS NULL) = 0 \
+         AND (ended.events = 0 OR jobs.queue <> ALL (ARRAY (SELECT queue FROM hooks WHERE queue IS NOT NULL))) RETURNING jobs.id, jobs.fence, jobs.queue"
     }
 
-    /// The gates of running jobs, of those whose fencing token still holds. No other transaction gives them more until this one
-    /// has ended.
+    /// The gates of running jobs and the limits that they name, of those whose fencing token still holds; among the gates that of
+    /// hooks if there are hooks of all jobs or of a queue's. No other transaction gives them more until this one
+    /// has ended. Jobs without gates are locked first: where no hook concerns them, they have been by now.
     GatedOf {
         id: Vec<i64> as Array<BigInt>,
         fence: Vec<i64> as Array<BigInt>,
         node_id: Vec<i64> as Array<BigInt>,
-    } -> (BigInt, BigInt, Integer) {
-        "SELECT jobs.id, jobs.fence, jobs.gates FROM unnest(?, ?, ?) AS ended (id, fence, node_id) \
+    } -> (BigInt, BigInt, Integer, Nullable<Text>) {
+        "SELECT jobs.id, jobs.fence, jobs.gates | CASE WHEN EXISTS (SELECT 1 FROM hooks) THEN 16 ELSE 0 END, \
+         jobs.limits FROM unnest(?, ?, ?) AS ended (id, fence, node_id) \
          JOIN jobs ON jobs.id = ended.id WHERE jobs.state = {processing} AND jobs.fence = ended.fence \
-         AND jobs.node_id + 0 = ended.node_id FOR UPDATE OF jobs"
+         AND jobs.node_id + 0 = ended.node_id ORDER BY jobs.gates <> 0, jobs.id FOR UPDATE OF jobs"
     }
 
     /// Keeps ended attempts.
@@ -362,9 +428,40 @@ statements! { Pg, PgConnection;
          FROM unnest(?, ?) AS new (job_id, payload) JOIN jobs ON jobs.id = new.job_id"
     }
 
+    /// The signals that users want sent to running jobs of a node.
+    SignalsFor { node_id: i64 as BigInt } -> (BigInt, BigInt, BigInt, Text) {
+        signals_for!()
+    }
+
+    /// Stores what a job runs from now on, and its queue.
+    ReplacePayload { queue: String as Text, payload: String as Text, job_id: i64 as BigInt } -> () {
+        "UPDATE payloads SET queue = ?, payload = ? WHERE job_id = ?"
+    }
+
     /// Has others wait until this transaction has changed the job.
     LockJob { id: i64 as BigInt } -> () {
         "SELECT id FROM jobs WHERE id = ? FOR UPDATE"
+    }
+
+    /// Keeps a group from being closed or removed.
+    LockGroupToJoin { id: i64 as BigInt } -> () {
+        "SELECT 1 FROM job_groups WHERE id = ? FOR KEY SHARE"
+    }
+
+    /// Has others wait who end members of a group.
+    LockGroupToEnd { id: i64 as BigInt } -> () {
+        "SELECT 1 FROM job_groups WHERE id = ? FOR NO KEY UPDATE"
+    }
+
+    /// Has others wait who add members to a group or end them.
+    LockGroup { id: i64 as BigInt } -> () {
+        "SELECT 1 FROM job_groups WHERE id = ? FOR UPDATE"
+    }
+
+    /// Members of a group that wait, were never claimed, and are not being changed.
+    UnbegunMembers { group: i64 as BigInt, most: i64 as BigInt } -> (BigInt,) {
+        "SELECT job_id FROM group_members JOIN jobs ON jobs.id = job_id WHERE group_id = ? AND outcome IS NULL \
+         AND fence = 0 AND state IN ({blocked}, {pending}, {scheduled}) ORDER BY job_id LIMIT ? FOR UPDATE OF jobs SKIP LOCKED"
     }
 
     /// Has others wait who let runs of this schedule go on.
@@ -435,8 +532,8 @@ statements! { Pg, PgConnection;
          FROM (SELECT now_ms() AS now) AS at WHERE id = ? AND NOT taken_over"
     }
 
-    /// Takes a node over whose lease is over, or which is known to be dead; whoever does has its lease to rescue it.
-    /// A node in the middle of a cycle is left alone until that has ended.
+    /// Takes over a node whose lease has expired, or which is known to be dead; the new owner has one lease to rescue its
+    /// jobs. Skips a node in the middle of a cycle.
     TakeOver { node_id: i64 as BigInt, known_dead: bool as Bool } -> () {
         "UPDATE nodes SET taken_over = TRUE, lease_until = at.now + nodes.lease_ms \
          FROM (SELECT now_ms() AS now) AS at, \

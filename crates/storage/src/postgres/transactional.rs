@@ -2,13 +2,13 @@
 
 use diesel::prelude::*;
 use diesel::result::{DatabaseErrorKind, Error as DieselError};
-use diesel::sql_types::{BigInt, Double, Integer, Nullable, Text};
+use diesel::sql_types::{BigInt, Bool, Double, Integer, Nullable, Text};
 use queuectl_core::{JobId, Start, ValidJob};
 
 use crate::StoreError;
+use crate::columns::{to_i32, to_i64};
 use crate::error::BadServer;
 use crate::location::server::is_schema;
-use crate::types::jobs::{max_retries, timeout_ms};
 
 #[derive(QueryableByName)]
 struct Stored {
@@ -36,20 +36,21 @@ struct Stored {
 /// ```
 ///
 /// # Errors
-/// [`StoreError::NotWithin`] for a job that is to be blocked or has a key; [`StoreError::NameTaken`], [`StoreError::Database`]. As with any error of PostgreSQL, the
-/// transaction can only be rolled back then.
+/// [`StoreError::NotWithin`] for a job that is to be blocked, has a key or hooks, or names a limit; [`StoreError::NameTaken`],
+/// [`StoreError::Database`], also if its group takes no jobs. As with any error of PostgreSQL, the transaction can only be rolled back then.
 pub fn enqueue_within(conn: &mut PgConnection, schema: &str, job: &ValidJob) -> Result<JobId, StoreError> {
     if !is_schema(schema) {
         return Err(StoreError::BadServer(BadServer::Schema));
     }
-    if job.hold == Some(true) {
-        return Err(StoreError::NotWithin("hold"));
-    }
-    if job.unique.is_some() {
-        return Err(StoreError::NotWithin("unique"));
-    }
-    if !job.after.is_empty() {
-        return Err(StoreError::NotWithin("after"));
+    let fields = [
+        ("hold", job.hold == Some(true)),
+        ("unique", job.unique.is_some()),
+        ("after", !job.after.is_empty()),
+        ("limit", !job.limit.is_empty()),
+        ("on_success, on_failure and on_death", !job.hooks.is_empty()),
+    ];
+    if let Some((field, _)) = fields.into_iter().find(|(_, is_given)| *is_given) {
+        return Err(StoreError::NotWithin(field));
     }
     // A delay counts by the server's clock.
     let (run_at, delay) = match job.start {
@@ -57,23 +58,30 @@ pub fn enqueue_within(conn: &mut PgConnection, schema: &str, job: &ValidJob) -> 
         Some(Start::After(delay)) => (None, i64::try_from(delay.as_millis()).ok()),
         None => (None, None),
     };
+    // Others are stored by the function of an earlier schema, too.
+    let group = if job.group.is_some() { ", $11, $12" } else { "" };
     let query = diesel::sql_query(format!(
         "SELECT \"{schema}\".enqueue_stored($1, $2, $3, $4, $5, $6, $7, \
-            coalesce($8, floor(extract(epoch FROM clock_timestamp()) * 1000)::BIGINT + $9), $10) AS id"
+            coalesce($8, floor(extract(epoch FROM clock_timestamp()) * 1000)::BIGINT + $9), $10{group}) AS id"
     ));
-    let stored = query
+    let mut query = query
+        .into_boxed()
         .bind::<Nullable<Text>, _>(job.id.clone().map(String::from))
         .bind::<Text, _>(job.queue())
         .bind::<Integer, _>(job.priority())
-        .bind::<Nullable<Integer>, _>(max_retries(job))
+        .bind::<Nullable<Integer>, _>(job.max_retries.map(to_i32))
         .bind::<Nullable<Double>, _>(job.backoff_base)
-        .bind::<Nullable<BigInt>, _>(timeout_ms(job))
+        .bind::<Nullable<BigInt>, _>(job.timeout_ms.map(to_i64))
         .bind::<Text, _>(job.executor())
         .bind::<Nullable<BigInt>, _>(run_at)
         .bind::<Nullable<BigInt>, _>(delay)
-        .bind::<Text, _>(job.stored_payload())
-        .get_result::<Stored>(conn);
-    match (stored, &job.id) {
+        .bind::<Text, _>(job.stored_payload());
+    if let Some(group) = &job.group {
+        query = query
+            .bind::<Text, _>(group.as_str())
+            .bind::<Bool, _>(job.close_group == Some(true));
+    }
+    match (query.get_result::<Stored>(conn), &job.id) {
         (Ok(stored), _) => Ok(JobId(stored.id)),
         (Err(DieselError::DatabaseError(DatabaseErrorKind::UniqueViolation, _)), Some(name)) => {
             Err(StoreError::NameTaken {

@@ -7,10 +7,12 @@ use diesel::prelude::*;
 use queuectl_core::settings::Durability;
 use queuectl_core::{NodeId, Timestamp, ValidJob};
 
+use super::known::Known;
 use super::pair::Watch;
-use super::{claim, control_requests, cycle, enqueue, log, maintenance, number, open};
+use super::{claim, control_requests, cycle, log, maintenance, number, open};
 use crate::backend::{Backend, CheckReport, ControlRequests, Db, OpenMode, Place, Verify, write};
 use crate::clock::StoreClock;
+use crate::env::{self, Guard};
 use crate::error::Problem;
 use crate::limits::{self, Sweep};
 use crate::os::{self, WakePipe};
@@ -37,6 +39,7 @@ pub struct SqliteBackend {
     pauses_at: Option<Timestamp>,
     /// How far its looks at the keys of limits are.
     sweep: Sweep,
+    known: Known,
 }
 
 /// What the connection was used for so far.
@@ -82,7 +85,7 @@ impl SqliteBackend {
 
     fn new(conn: SqliteConnection, path: &Path, in_memory: bool) -> SqliteBackend {
         SqliteBackend {
-            conn: Db::Sqlite(conn),
+            conn: Db::from(conn),
             path: path.to_owned(),
             state_dir: StateDir::new(&Location::Sqlite(path.to_owned())),
             in_memory,
@@ -90,6 +93,7 @@ impl SqliteBackend {
             watch: None,
             pauses_at: None,
             sweep: Sweep::default(),
+            known: Known::default(),
         }
     }
 
@@ -124,6 +128,11 @@ impl Backend for SqliteBackend {
 
     fn set_durability(&mut self, durability: Durability) -> Result<(), StoreError> {
         open::set_durability(self.sqlite()?, durability)
+    }
+
+    /// There is no server.
+    fn end_when_idle(&mut self, _: Duration) -> Result<(), StoreError> {
+        Ok(())
     }
 
     fn change_marker(&mut self) -> Result<i64, StoreError> {
@@ -165,19 +174,25 @@ impl Backend for SqliteBackend {
             if has_keys(jobs) {
                 return place(conn, jobs, now);
             }
-            let ids = enqueue::insert_all(conn.sqlite()?, jobs, now)?;
-            outcome::enqueued(conn, jobs, &ids, now)?;
+            let ids = outcome::insert(conn, jobs, now)?;
             Ok(ids.into_iter().map(Placed::new).collect())
         })
     }
 
     fn cycle(&mut self, cycle: &Cycle<'_>) -> Result<CycleResult, StoreError> {
-        let moment = self.pauses_at.unwrap_or(cycle.now);
+        let moment = match env::is_disabled(Guard::Pauses) {
+            true => NEVER_PAUSED,
+            false => self.pauses_at.unwrap_or(cycle.now),
+        };
         let mut sweep = std::mem::take(&mut self.sweep);
+        let mut known = std::mem::take(&mut self.known);
         let done = write(self, Lane::Busy, |conn| {
-            cycle::cycle(conn, cycle, moment, &mut sweep)
+            cycle::cycle(conn, cycle, moment, &mut sweep, &mut known)
         });
         self.sweep = sweep;
+        if done.is_ok() {
+            self.known = known;
+        }
         done
     }
 
@@ -185,7 +200,13 @@ impl Backend for SqliteBackend {
         let moment = self.pauses_at.unwrap_or(moment);
         let conn = self.sqlite()?;
         let pauses = claim::pauses(conn, moment)?;
-        Ok(!claim::ready(conn, queues, &pauses, 1)?.is_empty())
+        // Whether they have room now, or later, unless they have none at all.
+        let limited = pauses.limited(queues).into_iter();
+        let caps: Vec<(String, u32)> = limited
+            .map(|(queue, limit)| (queue, limit.running.unwrap_or(u32::MAX)))
+            .filter(|(_, room)| *room > 0)
+            .collect();
+        Ok(!claim::ready(conn, queues, &pauses, &caps, 1)?.is_empty())
     }
 
     fn ignore_pauses(&mut self) {
@@ -193,7 +214,7 @@ impl Backend for SqliteBackend {
     }
 
     fn next_due(&mut self) -> Result<Option<Timestamp>, StoreError> {
-        cycle::next_due(self.sqlite()?)
+        Ok(cycle::next_due(self.sqlite()?)?.0)
     }
 
     fn control_requests(&mut self, node: NodeId) -> Result<ControlRequests, StoreError> {
@@ -211,7 +232,7 @@ impl Backend for SqliteBackend {
         let state_dir = self.state_dir.clone();
         write(self, Lane::User, |conn| {
             let id = insert_node(conn.sqlite()?, node, now)?;
-            // Locked before the row can be seen, so that nobody takes the newborn for dead.
+            // Locked before the row is visible, so that no other node takes the new one for dead.
             let (guard, pipe) = state_dir.enter(id, &node.cookie)?;
             Ok((id, guard, WakeListener(Box::new(pipe))))
         })

@@ -1,7 +1,8 @@
 //! Claiming on SQLite: the one place that decides which jobs a claim takes.
 //!
 //! Paused queues are left out. As long as they have few jobs, those are stepped over in the index of all queues; many would
-//! be in the way of every claim, so then the other queues are looked at one by one.
+//! be in the way of every claim, so then the other queues are looked at one by one. Queues with limits are left out, too,
+//! and claimed from by themselves, as many jobs as they have room for.
 
 use diesel::prelude::*;
 use diesel::sqlite::SqliteConnection;
@@ -13,25 +14,40 @@ use super::statements::{
 };
 use crate::StoreError;
 use crate::counts::Deltas;
+use crate::limits::{LimitParts, queue_limit};
 use crate::types::cycle::{Claimed, Cycle, Queues};
 use crate::types::pause::{Pauses, STEPPED_OVER};
 use crate::types::source::Source;
 use crate::types::text::Words;
 
-/// The queues that are paused at that moment.
+/// The queues that are paused at that moment, and those with limits.
 pub fn pauses(conn: &mut SqliteConnection, moment: Timestamp) -> Result<Pauses, StoreError> {
-    let stored: Vec<(Words, i64)> = StoredPauses {}.load(conn)?;
-    let stored = stored.into_iter().map(|(name, until)| (name.text, until));
-    Ok(Pauses::at(moment, stored))
+    type Row = (Words, Option<i64>, LimitParts);
+    let (mut paused, mut limited) = (Vec::new(), Vec::new());
+    let stored: Vec<Row> = StoredPauses {}.load(conn)?;
+    for (name, until, parts) in stored {
+        match until {
+            Some(until) => paused.push((name.text, until)),
+            None => limited.push((name.text, queue_limit(parts))),
+        }
+    }
+    Ok(Pauses::at(moment, paused).with_limited(limited))
 }
+
+/// How many jobs queues with limits have room for; none of those that have none.
+pub type Caps = [(String, u32)];
+
+/// A source with how many jobs it has room for, if it has a limit.
+pub type Capped = (Source, Option<u32>);
 
 /// The sources, among those served, that have a job ready; of many single queues those whose next jobs come first.
 pub fn ready(
     conn: &mut SqliteConnection,
     queues: &Queues,
     pauses: &Pauses,
+    caps: &Caps,
     most: u32,
-) -> Result<Vec<Source>, StoreError> {
+) -> Result<Vec<Capped>, StoreError> {
     let mut ready = Vec::new();
     for source in Source::served(queues) {
         match source {
@@ -41,11 +57,21 @@ pub fn ready(
                     limit: most.into(),
                 };
                 let queues: Vec<(Words,)> = statement.load(conn)?;
-                ready.extend(queues.into_iter().map(|(queue,)| Source::Queue(queue.text)));
+                ready.extend(
+                    queues
+                        .into_iter()
+                        .map(|(queue,)| (Source::Queue(queue.text), None)),
+                );
             }
-            Source::Queue(name) if pauses.has(&name) => {}
+            Source::Queue(name) if pauses.has(&name) || pauses.is_limited(&name) => {}
             source if head(conn, &source, pauses, 1)?.is_empty() => {}
-            source => ready.push(source),
+            source => ready.push((source, None)),
+        }
+    }
+    for (queue, room) in caps {
+        let source = Source::Queue(queue.clone());
+        if !head(conn, &source, pauses, 1)?.is_empty() {
+            ready.push((source, Some(*room)));
         }
     }
     Ok(ready)
@@ -82,16 +108,17 @@ pub fn claim(
     conn: &mut SqliteConnection,
     cycle: &Cycle<'_>,
     pauses: &Pauses,
+    caps: &Caps,
     deltas: &mut Deltas,
 ) -> Result<Vec<Claimed>, StoreError> {
-    let ready = ready(conn, cycle.queues, pauses, cycle.claim)?;
+    let ready = ready(conn, cycle.queues, pauses, caps, cycle.claim)?;
     let shares = match ready.as_slice() {
         [] => return Ok(Vec::new()),
-        [_] => vec![i64::from(cycle.claim)],
+        [(_, cap)] => vec![i64::from(cap.unwrap_or(u32::MAX).min(cycle.claim))],
         _ => shares(conn, &ready, pauses, cycle.claim)?,
     };
     let mut claimed: Vec<Claimed> = Vec::new();
-    for (source, limit) in ready.into_iter().zip(shares) {
+    for ((source, _), limit) in ready.into_iter().zip(shares) {
         if limit > 0 {
             claimed.extend(claim_from(conn, cycle, source, pauses, limit)?);
         }
@@ -142,17 +169,18 @@ fn claim_from(
 /// How many of the next `total` jobs come from each of several sources.
 fn shares(
     conn: &mut SqliteConnection,
-    sources: &[Source],
+    sources: &[Capped],
     pauses: &Pauses,
     total: u32,
 ) -> Result<Vec<i64>, StoreError> {
+    let most = |index: usize| i64::from(sources[index].1.unwrap_or(u32::MAX).min(total));
     // Of many sources, each has a small part; one that has more is looked at again.
     let total = i64::from(total);
-    let few = (total / sources.len() as i64 * 2 + 2).min(total);
-    let mut looked = vec![few; sources.len()];
+    let few = total / sources.len() as i64 * 2 + 2;
+    let mut looked: Vec<i64> = (0..sources.len()).map(|index| few.min(most(index))).collect();
     let mut heads = Vec::new();
-    for source in sources {
-        heads.push(head(conn, source, pauses, few)?);
+    for ((source, _), looked) in sources.iter().zip(&looked) {
+        heads.push(head(conn, source, pauses, *looked)?);
     }
     loop {
         let jobs = heads.iter().enumerate();
@@ -167,14 +195,14 @@ fn shares(
         for (_, _, index) in all.into_iter().take(total as usize) {
             shares[index] += 1;
         }
-        let may_have_more = |index: &usize| shares[*index] == looked[*index] && looked[*index] < total;
+        let may_have_more = |index: &usize| shares[*index] == looked[*index] && looked[*index] < most(*index);
         let again: Vec<usize> = (0..sources.len()).filter(may_have_more).collect();
         if again.is_empty() {
             return Ok(shares);
         }
         for index in again {
-            looked[index] = (looked[index] * 4).min(total);
-            heads[index] = head(conn, &sources[index], pauses, looked[index])?;
+            looked[index] = (looked[index] * 4).min(most(index));
+            heads[index] = head(conn, &sources[index].0, pauses, looked[index])?;
         }
     }
 }

@@ -1,5 +1,7 @@
 //! A cycle on SQLite: one prepared statement for each record, which costs no way to a server.
 
+use std::borrow::Cow;
+
 use diesel::prelude::*;
 use diesel::sqlite::SqliteConnection;
 use queuectl_core::{Attempt, Gates, State, Timestamp, Transition};
@@ -7,13 +9,14 @@ use queuectl_core::{Attempt, Gates, State, Timestamp, Transition};
 use super::claim::{claim, pauses};
 use super::dialect::add_counts;
 use super::inserts::{self, AttemptRow, OutputRow};
-use super::statements::{GatesOf, NextDue, Promote, QueueOf, Release};
+use super::known::Known;
+use super::statements::{GatesOf, HasHooks, NextDue, Promote, QueueOf, Release};
 use crate::backend::Db;
 use crate::checksum::AttemptContent;
 use crate::counts::Deltas;
 use crate::limits::{self, Claims, Keys, Sweep};
 use crate::outcome::{self, Change};
-use crate::types::cycle::{Cycle, CycleResult, PROMOTE_BATCH, Record, cancelled_instead};
+use crate::types::cycle::{Cycle, CycleResult, MaybeBusy, PROMOTE_BATCH, Record, WasBusy, cancelled_instead};
 use crate::types::limits::Serves;
 use crate::types::text::Words;
 use crate::{StoreError, env};
@@ -24,29 +27,41 @@ pub fn cycle(
     cycle: &Cycle<'_>,
     moment: Timestamp,
     sweep: &mut Sweep,
+    known: &mut Known,
 ) -> Result<CycleResult, StoreError> {
     let conn = db.sqlite()?;
     let mut stale = Vec::new();
     let mut gated = Vec::new();
     let mut deltas = Deltas::default();
-    let mut attempts = Vec::with_capacity(cycle.records.len());
+    let mut keys = known.take(conn)?;
+    let mut busy = Vec::new();
+    let mut applied = Vec::with_capacity(cycle.records.len());
+    let no_hooks = cycle.records.is_empty() || !HasHooks {}.get_result::<(bool,)>(conn)?.0;
     for record in cycle.records {
-        let Some((change, gates)) = release(conn, record, cycle.now, &mut deltas)? else {
+        let Some(done) = release(conn, record, no_hooks, &mut keys, cycle.now, &mut deltas)? else {
             stale.push((record.job, record.fence));
             continue;
         };
-        attempts.extend(&record.attempt);
-        if !gates.is_empty() {
+        busy.extend(done.busy);
+        if !done.gates.is_empty() {
             gated.push(Change {
                 job: record.job.0,
-                gates,
-                from: change.from(),
-                to: change.to(),
+                gates: done.gates,
+                from: done.change.from(),
+                to: done.change.to(),
             });
         }
+        applied.push(done.record);
     }
+    let attempts: Vec<&Attempt> = applied
+        .iter()
+        .filter_map(|record| record.attempt.as_ref())
+        .collect();
     insert_attempts(conn, &attempts)?;
-    let mut keys = Keys::default();
+    if !no_hooks || gated.iter().any(|change| change.gates != Gates::LIMITS) {
+        // Jobs that follow may be stored, which take their places by themselves.
+        keys.forget_states();
+    }
     outcome::follow_all(db, &gated, &mut keys, cycle.now, &mut deltas)?;
     let conn = db.sqlite()?;
     limits::settle_due(conn, &mut keys, cycle.now, &mut deltas)?;
@@ -62,64 +77,123 @@ pub fn cycle(
     let serves = Serves::new(cycle.queues, &pauses);
     let mut claims = Claims::new(cycle);
     while let Some(more) = claims.more() {
-        let some = claim(conn, &more, &pauses, &mut deltas)?;
+        let caps = limits::caps(conn, &mut keys, &pauses.limited(cycle.queues), cycle.now)?;
+        let some = claim(conn, &more, &pauses, &caps, &mut deltas)?;
         claims.admit(conn, &mut keys, sweep, &serves, some, &mut deltas)?;
     }
     keys.store_times(conn)?;
     add_counts(conn, deltas)?;
-    let next_due = pauses.or_next_end(next_due(conn)?);
-    Ok(claims.result(stale, &keys, next_due))
+    let (next_due, total_changes) = next_due(conn)?;
+    let most = pauses.most_running();
+    let freed = limits::freed(conn, &most, cycle.records, &stale, claims.claimed())?;
+    let result = claims.result(stale, busy, freed, &keys, pauses.or_next_end(next_due));
+    known.keep(keys, total_changes);
+    Ok(result)
 }
 
-/// When the next waiting job is due.
-pub fn next_due(conn: &mut SqliteConnection) -> Result<Option<Timestamp>, StoreError> {
-    let (due, wake): (Option<i64>, Option<i64>) = NextDue {}.get_result(conn)?;
-    Ok(due.into_iter().chain(wake).min().map(Timestamp))
+/// When the next waiting job is due, and how many rows this connection has written so far.
+pub fn next_due(conn: &mut SqliteConnection) -> Result<(Option<Timestamp>, i64), StoreError> {
+    let (due, wake, total_changes): (Option<i64>, Option<i64>, i64) = NextDue {}.get_result(conn)?;
+    Ok((due.into_iter().chain(wake).min().map(Timestamp), total_changes))
 }
 
-/// All gates.
-const ANY: i32 = -1;
+/// What a job must be without for a record to be applied at once: gates, and hooks for the event.
+#[derive(Debug, Clone, Copy)]
+struct Without {
+    gates: i32,
+    no_hooks: bool,
+    events: i16,
+}
 
-/// Applies a record, and returns the change that was made and the job's gates; none if its token no longer holds. A plain job
-/// costs one statement.
-fn release(
+impl Without {
+    /// Nothing keeps the record from being applied.
+    const NOTHING: Without = Without {
+        gates: 0,
+        no_hooks: true,
+        events: 0,
+    };
+}
+
+/// A record that was applied.
+struct Applied<'a> {
+    record: Cow<'a, Record>,
+    change: Transition,
+    gates: Gates,
+    busy: Option<WasBusy>,
+}
+
+/// Applies a record; none if its token no longer holds. A plain job costs one statement, and so does one that has no gate
+/// but that of limits.
+fn release<'a>(
     conn: &mut SqliteConnection,
-    record: &Record,
+    record: &'a Record,
+    no_hooks: bool,
+    keys: &mut Keys,
     now: Timestamp,
     deltas: &mut Deltas,
-) -> Result<Option<(Transition, Gates)>, StoreError> {
-    let mut change = record.change;
-    let mut gates = Gates::NONE;
-    if !apply(conn, record, change, ANY, now)? {
+) -> Result<Option<Applied<'a>>, StoreError> {
+    let mut done = Applied {
+        record: Cow::Borrowed(record),
+        change: record.change,
+        // Which limits a job names does not change while it runs.
+        gates: if record.is_limited {
+            Gates::LIMITS
+        } else {
+            Gates::NONE
+        },
+        busy: None,
+    };
+    let may_be_plain = match record.busy {
+        MaybeBusy::No => true,
+        MaybeBusy::ByStatus => !record.is_limited,
+        MaybeBusy::Until(_) => false,
+    };
+    let others = Without {
+        gates: !done.gates.code(),
+        no_hooks,
+        events: outcome::events(record.change.from(), record.change.to()),
+    };
+    if !(may_be_plain && apply(conn, record, record.change, others, now)?) {
         let found = GatesOf {
             id: record.job.0,
             fence: record.fence,
             node_id: record.node.0,
         };
-        let Some((found,)) = found.get_result::<(i32,)>(conn).optional()? else {
+        let Some((gates, limits)) = found.get_result::<(i32, Option<Words>)>(conn).optional()? else {
             return Ok(None);
         };
-        gates = Gates::from_code(found);
-        let is_over = gates.is_empty() || outcome::is_superseded(gates, &change);
-        if is_over || !apply(conn, record, change, 0, now)? {
-            match cancelled_instead(change) {
-                Some(cancel) if apply(conn, record, cancel, 0, now)? => change = cancel,
+        done.gates = Gates::from_code(gates);
+        if record.busy != MaybeBusy::No {
+            let limits = limits.as_ref().map(|words| words.text.as_str());
+            let mut changed = record.clone();
+            if let Some(until) = limits::busy(conn, keys, &mut changed, done.gates, limits)? {
+                let (job, fence) = (record.job, record.fence);
+                done.busy = Some(WasBusy { job, fence, until });
+            }
+            done.change = changed.change;
+            done.record = Cow::Owned(changed);
+        }
+        let is_over =
+            done.gates.is_empty() && may_be_plain || outcome::is_superseded(done.gates, &done.change);
+        if is_over || !apply(conn, record, done.change, Without::NOTHING, now)? {
+            match cancelled_instead(done.change) {
+                Some(cancel) if apply(conn, record, cancel, Without::NOTHING, now)? => done.change = cancel,
                 _ => return Ok(None),
             }
         }
     }
-    if change.to() != State::Completed {
+    if done.change.to() != State::Completed {
         let (queue, _) = QueueOf { id: record.job.0 }.get_result::<(Words, i32)>(conn)?;
-        deltas.entered(&queue.text, change.to(), 1);
+        deltas.entered(&queue.text, done.change.to(), 1);
     }
-    Ok(Some((change, gates)))
+    Ok(Some(done))
 }
 
 fn apply(
     conn: &mut SqliteConnection,
     record: &Record,
     change: Transition,
-    without: i32,
+    without: Without,
     now: Timestamp,
 ) -> Result<bool, StoreError> {
     if let Some(applied) = env::apply_unfenced(conn, record, change, now) {
@@ -137,7 +211,9 @@ fn apply(
         fence: record.fence,
         node_id: record.node.0,
         cancel_at_most: change.to().is_final(),
-        without,
+        without: without.gates,
+        no_hooks: without.no_hooks,
+        events: without.events,
     }
     .execute(conn)?;
     Ok(changed == 1)

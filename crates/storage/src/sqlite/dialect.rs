@@ -6,14 +6,15 @@ use diesel::connection::SimpleConnection;
 use diesel::prelude::*;
 use diesel::sql_types::BigInt;
 use diesel::sqlite::SqliteConnection;
-use queuectl_core::{Gates, JobId, JobRef, NodeId, State, Timestamp};
+use queuectl_core::{Gates, JobId, JobRef, NodeId, State, Timestamp, ValidJob};
 
 use super::inserts::{self, PayloadRow};
-use super::statements::{AddToCount, ForgetEmpty, IsClaimable, QueueOf, RemoveJob};
-use super::{insert_keyed, ledger};
+use super::statements::{AddToCount, ForgetEmpty, IsClaimable, QueueOf, RemoveJob, UnbegunMembers};
+use super::{enqueue, insert_keyed, ledger};
 use crate::StoreError;
-use crate::backend::{Begin, Dialect, Ledger};
+use crate::backend::{Begin, Dialect, GroupNeed, Ledger};
 use crate::counts::Deltas;
+use crate::schema::payloads;
 use crate::states::sql;
 use crate::types::jobs::NewJob;
 
@@ -42,6 +43,15 @@ impl Dialect for SqliteConnection {
 
     fn jobs_by_queue(&self) -> &'static str {
         "jobs INDEXED BY jobs_queue"
+    }
+
+    /// `lower` knows the letters from A to Z alone.
+    fn contains(&self) -> [&'static str; 3] {
+        ["(instr(lower(", "), ", ") > 0)"]
+    }
+
+    fn by_bytes(&self) -> &'static str {
+        ""
     }
 
     fn is_claimable(&mut self, job: JobId, moment: Timestamp) -> Result<bool, StoreError> {
@@ -115,8 +125,13 @@ impl Dialect for SqliteConnection {
         Ledger {
             transaction: "0",
             after: "?1 = ?1 AND e.id > ?2",
+            is_behind: "FALSE",
             order: ["e.id", "e.id DESC"],
         }
+    }
+
+    fn insert_all(&mut self, jobs: &[ValidJob], now: Timestamp) -> Result<Vec<JobId>, StoreError> {
+        enqueue::insert_all(self, jobs, now)
     }
 
     fn reserve_numbers(&mut self, count: usize) -> Result<Vec<i64>, StoreError> {
@@ -133,12 +148,27 @@ impl Dialect for SqliteConnection {
         insert_keyed::insert_new(self, jobs, now, deltas)
     }
 
+    fn lock_group(&mut self, _: i64, _: GroupNeed) -> Result<(), StoreError> {
+        Ok(())
+    }
+
+    fn unbegun_members(&mut self, group: i64, most: i64) -> Result<Vec<i64>, StoreError> {
+        let found: Vec<(i64,)> = UnbegunMembers { group, most }.load(self)?;
+        Ok(found.into_iter().map(|(id,)| id).collect())
+    }
+
     fn insert_payloads(&mut self, jobs: Vec<i64>, payloads: Vec<String>) -> Result<(), StoreError> {
         let rows = jobs.into_iter().zip(&payloads);
         let rows: Vec<_> = rows
             .map(|(job_id, payload)| PayloadRow { job_id, payload })
             .collect();
         inserts::insert(self, &rows, |_, _| Ok(())).map_err(|(_, error)| error.into())
+    }
+
+    fn replace_payload(&mut self, job: i64, _: &str, payload: &str) -> Result<(), StoreError> {
+        let own = diesel::update(payloads::table.find(job));
+        own.set(payloads::payload.eq(payload)).execute(self)?;
+        Ok(())
     }
 
     fn lock_schedule(&mut self, _: &str) -> Result<(), StoreError> {

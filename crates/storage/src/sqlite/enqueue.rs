@@ -5,10 +5,10 @@ use diesel::result::{DatabaseErrorKind, Error as DieselError};
 use diesel::sqlite::SqliteConnection;
 use queuectl_core::{JobId, State, Timestamp, ValidJob};
 
-use super::dialect::add_counts;
 use super::inserts::{self, JobRow, PayloadRow};
 use super::statements::LastNumber;
 use crate::StoreError;
+use crate::backend::Dialect;
 use crate::counts::Deltas;
 use crate::limits::{LimitRows, park};
 use crate::types::jobs::{content, first, first_state};
@@ -49,7 +49,7 @@ pub fn insert_all(
         let state = State::from_code(row.state).unwrap_or(State::Pending);
         deltas.came(row.queue, state, 1);
     }
-    add_counts(conn, deltas)?;
+    conn.add_counts(deltas)?;
     Ok(numbers.into_iter().map(JobId).collect())
 }
 
@@ -57,7 +57,7 @@ pub fn insert_all(
 fn insert_jobs(conn: &mut SqliteConnection, rows: &[JobRow<'_>]) -> Result<Vec<i64>, StoreError> {
     let mut numbers = Vec::with_capacity(rows.len());
     let inserted = inserts::insert(conn, rows, |conn, count| {
-        // The rows of a statement are numbered one after the other: nobody else writes meanwhile.
+        // The rows of a statement have consecutive numbers, since SQLite has one writer at a time.
         let (last,) = LastNumber {}.get_result::<(i64,)>(conn)?;
         numbers.extend(last - count as i64 + 1..=last);
         Ok(())

@@ -18,7 +18,7 @@ pub fn insert_new(
 ) -> Result<Vec<bool>, StoreError> {
     let mut stored = Vec::with_capacity(jobs.len());
     for new in jobs {
-        let row = KeyedRow::new(new.id, &content(new.job), new.state, new.due_at, new.follows, now);
+        let row = KeyedRow::new(new, &content(new.job), now);
         let is_stored = match inserts::insert_one(conn, &row) {
             Ok(()) => true,
             // The statement is undone, the transaction is not.

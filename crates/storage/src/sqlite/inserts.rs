@@ -11,11 +11,11 @@ use diesel::query_builder::{AstPass, QueryFragment, QueryId};
 use diesel::serialize::ToSql;
 use diesel::sql_types::{BigInt, Binary, Double, HasSqlType, Integer, Nullable, SmallInt, Text};
 use diesel::sqlite::{Sqlite, SqliteConnection};
-use queuectl_core::{Gates, State, Timestamp};
+use queuectl_core::Timestamp;
 
 use crate::checksum::JobContent;
 use crate::columns::{Value, given};
-use crate::types::jobs::First;
+use crate::types::jobs::{First, NewJob};
 
 /// Rows of the larger statement.
 const MANY: usize = 16;
@@ -126,7 +126,7 @@ macro_rules! rows {
 }
 
 macro_rules! job_row {
-    ($($(#[$doc:meta])* $name:ident: $type:ty, $sql:ty, ($($read:meta)?), $since:literal;)*) => {
+    ($($(#[$doc:meta])* $name:ident: $type:ty, $sql:ty, ($($read:meta)?), $since:literal, $core:tt;)*) => {
         rows! {
             /// A job. What is not here has its default.
             JobRow into "jobs" {
@@ -166,28 +166,21 @@ macro_rules! job_row {
 
         impl<'a> KeyedRow<'a> {
             /// A new job.
-            pub fn new(
-                id: i64,
-                job: &JobContent<'a>,
-                state: State,
-                due_at: Option<Timestamp>,
-                follows: Option<i64>,
-                now: Timestamp,
-            ) -> KeyedRow<'a> {
+            pub fn new(new: &NewJob<'_>, job: &JobContent<'a>, now: Timestamp) -> KeyedRow<'a> {
                 KeyedRow {
-                    id,
+                    id: new.id,
                     $($name: job.$name,)*
-                    state: state.code(),
-                    due_at: due_at.map(|due| due.0),
+                    state: new.state.code(),
+                    due_at: new.due_at.map(|due| due.0),
                     created_at: now.0,
                     updated_at: now.0,
                     attempts: 0,
                     fence: 0,
                     system_failures: 0,
                     cancel_requested: 0,
-                    gates: job.limits.map_or(Gates::NONE, |_| Gates::LIMITS).code(),
+                    gates: new.gates.code(),
                     sum: job.sum(),
-                    follows,
+                    follows: new.follows,
                 }
             }
         }

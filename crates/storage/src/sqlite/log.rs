@@ -19,8 +19,8 @@ use libsqlite3_sys as ffi;
 
 use crate::StoreError;
 
-/// Pages in the log from which on it is emptied by whoever leaves. A lone command reads the whole log: this keeps that to
-/// a few percent of what it does, and the three waits for the disk that emptying takes to one command in forty.
+/// A connection that closes empties the log if it has at least this many pages. A lone command reads the whole log: this
+/// keeps that to a few percent of its work, and the three waits for the disk that emptying takes to one command in forty.
 const LONG: i32 = 250;
 /// What a log that had to grow is cut to when it begins again, in bytes.
 const KEPT: u32 = 8 << 20;
@@ -29,6 +29,8 @@ const KEPT: u32 = 8 << 20;
 pub fn set_up() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
+        #[cfg(feature = "sim")]
+        large_lookaside();
         // SAFETY: the function has the type that SQLite calls it with, whatever the declaration says of arguments.
         let status = unsafe { ffi::sqlite3_auto_extension(Some(keep_log)) };
         // Without it the log is emptied on closing, as ever.
@@ -38,6 +40,13 @@ pub fn set_up() {
         #[cfg(unix)]
         folder::set_up();
     });
+}
+
+/// Has each connection set more memory aside: the simulator prepares statements all the time.
+#[cfg(feature = "sim")]
+fn large_lookaside() {
+    // SAFETY: the option takes two numbers. It is refused, and nothing changes, if SQLite is in use.
+    unsafe { ffi::sqlite3_config(ffi::SQLITE_CONFIG_LOOKASIDE, 1200 as c_int, 200 as c_int) };
 }
 
 /// Called by SQLite for each new connection of this process.
@@ -63,8 +72,8 @@ struct Length {
     log: i32,
 }
 
-/// What a connection that wrote does before it is closed: empties the log if it is long, or in any case. Waits for nobody,
-/// and need not succeed: whoever comes next tries again.
+/// Empties the log before a connection that wrote is closed, if the log is long or `in_any_case`. Does not wait for other
+/// connections, and may fail: the next connection tries again.
 pub fn leave(conn: &mut SqliteConnection, in_any_case: bool) {
     let length = diesel::sql_query("PRAGMA wal_checkpoint(NOOP)").get_result::<Length>(conn);
     let least = if in_any_case { 1 } else { LONG };
@@ -167,7 +176,7 @@ mod tests {
         assert!(emptied >= 1, "it was never emptied");
         assert!(longest > 1 << 19, "it is emptied all the time");
         assert!(longest < 5 << 20, "it grew to {longest} bytes");
-        // Whoever was the last with more to do leaves all in the file.
+        // The writer that finished last leaves everything in the file.
         let (mut conn, _) = open(&file, OpenMode::MustExist).unwrap();
         conn.batch_execute("DELETE FROM settings").unwrap();
         leave(&mut conn, true);

@@ -13,8 +13,9 @@ use super::{make, number};
 use crate::backend::{CheckReport, Db, Verify};
 use crate::error::Problem;
 use crate::os::companions;
+use crate::outcome::GROUPS_WRONG;
 use crate::schema::NUMBER_KEY;
-use crate::{StoreError, counts, limits};
+use crate::{StoreError, counts, env, limits};
 
 /// Longest wait for another program's lock.
 const BUSY_MOST: Duration = Duration::from_secs(30);
@@ -22,7 +23,10 @@ const BUSY_MOST: Duration = Duration::from_secs(30);
 /// A connection of rusqlite, which only reads.
 pub fn second_connection(file: &Path) -> Result<rusqlite::Connection, StoreError> {
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let conn = rusqlite::Connection::open_with_flags(file, flags)?;
+    let conn = match env::instead_of(file) {
+        Some(name) => rusqlite::Connection::open_with_flags(name, flags | OpenFlags::SQLITE_OPEN_URI)?,
+        None => rusqlite::Connection::open_with_flags(file, flags)?,
+    };
     conn.busy_timeout(BUSY_MOST)?;
     Ok(conn)
 }
@@ -55,9 +59,13 @@ pub fn check(
             + count(
                 "SELECT count(*) FROM jobs WHERE NOT EXISTS (SELECT 1 FROM payloads WHERE job_id = jobs.id)",
             )?
-            + count("SELECT count(*) FROM edges WHERE NOT EXISTS (SELECT 1 FROM jobs WHERE id = child)")?,
+            + count("SELECT count(*) FROM edges WHERE NOT EXISTS (SELECT 1 FROM jobs WHERE id = child)")?
+            + count(
+                "SELECT count(*) FROM job_hooks WHERE NOT EXISTS (SELECT 1 FROM jobs WHERE id = job_id)",
+            )?,
         miscounted: count(counts::WRONG)?,
         misplaced: count(limits::WRONG)?,
+        misgrouped: count(GROUPS_WRONG)?,
         pages: count("PRAGMA page_count")?,
         free_pages: count("PRAGMA freelist_count")?,
         damage,
@@ -75,11 +83,11 @@ pub fn bytes(file: &Path) -> u64 {
 pub fn backup(from: &rusqlite::Connection, target: &Path) -> Result<(), StoreError> {
     make::database(target, |draft| {
         let mut to = rusqlite::Connection::open(draft)?;
-        // Nobody sees the draft before it is synced as a whole.
+        // No other process opens the draft before it is synced as a whole.
         to.execute_batch("PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF")?;
         copy_pages(from, &mut to)?;
-        // To a node on the copy, the nodes of the original look dead. It shall rescue their jobs, but not kill the
-        // processes that live on for the original: marks that no process carries see to that.
+        // To a node on the copy, the nodes of the original look dead. It must rescue their jobs, but not kill the
+        // processes that still run for the original: marks that no process carries see to that.
         Ok(to.execute_batch(&format!(
             "UPDATE nodes SET cookie = 'copied-' || lower(hex(randomblob(16)));
              UPDATE settings SET value = {} WHERE key = '{NUMBER_KEY}'",
@@ -88,7 +96,7 @@ pub fn backup(from: &rusqlite::Connection, target: &Path) -> Result<(), StoreErr
     })
 }
 
-/// Writes the file anew without free pages, which gives their space back to the file system.
+/// Rewrites the file without free pages, which gives their space back to the file system.
 pub fn compact(conn: &mut SqliteConnection) -> Result<(), StoreError> {
     conn.batch_execute("VACUUM")?;
     // The new content is in the write-ahead log; this is what moves it over, and cuts the file.

@@ -27,7 +27,7 @@ pub fn database<T>(
 /// folder for it.
 ///
 /// # Errors
-/// As [`database`]. The caller sees to it that nobody else makes it meanwhile.
+/// As [`database`]. The caller keeps other processes from making it meanwhile.
 pub fn queue<T>(target: &Path, fill: impl FnOnce(&Path) -> Result<T, StoreError>) -> Result<T, StoreError> {
     with(target, fill, |[log, ..]| {
         let mut options = OpenOptions::new();

@@ -22,7 +22,7 @@ use crate::error::Problem;
 use crate::migrations::NEWEST;
 use crate::os::{companions, create_private_dir, free_companions};
 use crate::state_dir::{StateDir, outputs};
-use crate::{Location, StoreError};
+use crate::{Location, StoreError, env};
 
 const MIGRATIONS: EmbeddedMigrations = embed_migrations!("../../migrations/sqlite");
 /// "QCTL", big endian: marks a file as ours.
@@ -73,12 +73,12 @@ pub fn open(path: &Path, mode: OpenMode) -> Result<(SqliteConnection, Watch), St
 /// Connects to a file that is there, makes its schema or brings it up to date, and sets the connection up.
 pub fn establish(path: &Path) -> Result<SqliteConnection, StoreError> {
     log::set_up();
-    let mut conn =
-        SqliteConnection::establish(&uri(path, "rw")).map_err(|error| match std::fs::File::open(path) {
-            // SQLite says only that it could not; the operating system says why.
-            Err(why) => StoreError::file("open", path)(why),
-            Ok(_) => error.into(),
-        })?;
+    let name = env::instead_of(path).unwrap_or_else(|| uri(path, "rw"));
+    let mut conn = SqliteConnection::establish(&name).map_err(|error| match std::fs::File::open(path) {
+        // SQLite says only that it could not; the operating system says why.
+        Err(why) => StoreError::file("open", path)(why),
+        Ok(_) => error.into(),
+    })?;
     set_up(&mut conn)?;
     Ok(conn)
 }
@@ -98,7 +98,7 @@ pub fn open_to_read(path: &Path) -> Result<SqliteConnection, StoreError> {
         return Err(StoreError::Missing);
     }
     check_companions(path)?;
-    // Without a log nobody has it open, and SQLite would make a log and an index of it even to read.
+    // Without a log no connection is open, and SQLite would make a log and an index of it even to read.
     let is_closed = companions(path).into_iter().all(|companion| !companion.exists());
     let how = if is_closed { "ro&immutable=1" } else { "ro" };
     log::set_up();
@@ -125,7 +125,7 @@ fn set_up(conn: &mut SqliteConnection) -> Result<(), StoreError> {
     set_durability(conn, Durability::Full)
 }
 
-/// The length of the file. Refuses what no database can be in: opening a pipe waits for whoever opens the other end.
+/// Returns the length of the file. Refuses anything but a regular file: opening a pipe would wait for its other end.
 fn check_kind(path: &Path) -> Result<u64, StoreError> {
     let found = std::fs::metadata(path).map_err(StoreError::file("open", path))?;
     let source = match found {
@@ -159,8 +159,8 @@ fn check_companions(path: &Path) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// Makes an empty queue if there is nothing at `path`. Commands and their output are nobody else's business, so only its
-/// owner can read the file.
+/// Makes an empty queue if there is nothing at `path`. Commands and their output are private, so only the owner can
+/// read the file.
 /// A file that cannot be looked for is not one that is missing: a queue that is hidden from a user is not empty.
 fn must_exist(path: &Path) -> Result<(), StoreError> {
     match path.try_exists() {
@@ -210,8 +210,8 @@ pub fn version(path: &Path) -> Result<Option<i32>, StoreError> {
     if !path.exists() {
         return Ok(None);
     }
-    // Not read-only, unless it can only be read: what a killed process was just writing is taken back by whoever opens the
-    // file next, who must be able to.
+    // Not read-only, unless the file is: the next process that opens it rolls back what a killed one was writing, and
+    // must be able to.
     check_length(path)?;
     check_kind(path)?;
     log::set_up();

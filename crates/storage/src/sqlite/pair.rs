@@ -80,7 +80,7 @@ pub fn put_foreign_log_away(file: &Path, state_dir: &StateDir) -> Result<Option<
     away.push(REPLACED);
     let away = PathBuf::from(away);
     std::fs::rename(&log, &away).map_err(StoreError::file("put away", &log))?;
-    // Whoever still uses the log, and the file that it belongs to, uses them without their names.
+    // A process that still has the log and its file open uses them without their names.
     let _ = std::fs::remove_file(index);
     tracing::warn!(
         "{} was replaced by another file; the log of the one before is {} now",

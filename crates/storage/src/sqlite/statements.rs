@@ -1,5 +1,7 @@
 //! The statements that run for every job, as SQLite likes them. They say `LIMIT ? + 0` because for a bare `LIMIT ?`
-//! SQLite looks at the value while planning, and prepares the statement anew whenever one is bound.
+//! SQLite looks at the value while planning, and prepares the statement again for each value. What changes many rows says
+//! `OR FAIL`, because SQLite otherwise copies every page first, to be able to take back the statement alone; if one fails,
+//! the whole transaction is rolled back.
 
 use diesel::sql_types::{BigInt, Bool, Integer, Nullable, SmallInt, Text};
 use diesel::sqlite::{Sqlite, SqliteConnection};
@@ -14,10 +16,17 @@ macro_rules! paused {
     };
 }
 
-/// The condition of a claim, but for which queues it is from.
-macro_rules! claimable {
+/// The names of the queues that are not claimed from together with all others: those paused, and those with limits.
+macro_rules! apart {
     () => {
-        concat!("state = {pending} AND queue NOT IN ", paused!())
+        "(SELECT name FROM queues WHERE paused_until > ? UNION ALL SELECT name FROM queue_limits)"
+    };
+}
+
+/// The condition of a claim, but for which queues it is from; with those that it leaves out.
+macro_rules! claimable {
+    ($without:expr) => {
+        concat!("state = {pending} AND queue NOT IN ", $without)
     };
 }
 
@@ -25,12 +34,13 @@ macro_rules! claimable {
 macro_rules! claim {
     ($($which:expr),+) => {
         concat!(
-            "UPDATE jobs SET state = {processing}, attempts = attempts + 1, fence = fence + 1, node_id = ?, started_at = ?, \
+            "UPDATE OR FAIL jobs SET state = {processing}, attempts = attempts + 1, fence = fence + 1, node_id = ?, started_at = ?, \
              updated_at = ? WHERE state = {pending} AND id IN (",
             $($which,)+
             ") RETURNING id, attempts, fence, system_failures, coalesce((SELECT payload FROM payloads WHERE job_id = jobs.id \
              AND octet_length(payload) <= 1048576), ''), sum, CASE WHEN gates & 4 THEN (SELECT group_concat(parent) FROM edges \
-             WHERE child = jobs.id) END",
+             WHERE child = jobs.id) END, CASE WHEN gates & 8 THEN (SELECT group_concat(job_groups.name) FROM group_members \
+             JOIN job_groups ON job_groups.id = group_id WHERE job_id = jobs.id) END",
             given!(names)
         )
     };
@@ -75,28 +85,33 @@ statements! { Sqlite, SqliteConnection;
                 ORDER BY priority DESC, id LIMIT ? + 0")
     }
 
-    /// The pauses that are stored, and when they end.
-    StoredPauses {} -> (Text, BigInt) {
-        "SELECT name, paused_until FROM queues WHERE paused_until IS NOT NULL"
+    /// The pauses that are stored, with their ends, and the queues with limits, with those.
+    StoredPauses {} -> (
+        Text,
+        Nullable<BigInt>,
+        (Nullable<Integer>, Nullable<Integer>, Nullable<BigInt>, Nullable<Integer>),
+    ) {
+        "SELECT name, paused_until, NULL, NULL, NULL, NULL FROM queues WHERE paused_until IS NOT NULL \
+         UNION ALL SELECT name, NULL, running, rate_count, rate_period_ms, burst FROM queue_limits"
     }
 
-    /// How many jobs the paused queues have ready.
+    /// How many jobs the queues have ready that are paused or have limits.
     PausedBacklog { moment: i64 as BigInt } -> (BigInt,) {
-        concat!("SELECT coalesce(sum(jobs), 0) FROM counts WHERE state = {pending} AND queue IN ", paused!())
+        concat!("SELECT coalesce(sum(jobs), 0) FROM counts WHERE state = {pending} AND queue IN ", apart!())
     }
 
-    /// The jobs that all queues but `default` and those paused would hand out next.
+    /// The jobs that all queues would hand out next but `default`, those paused and those with limits.
     UnpausedReadyHead { moment: i64 as BigInt, limit: i64 as BigInt } -> (Integer, BigInt) {
         concat!("SELECT priority, id FROM jobs INDEXED BY others_ready WHERE (queue = 'default') IS FALSE AND ",
-                 claimable!(), " ORDER BY priority DESC, id LIMIT ? + 0")
+                 claimable!(apart!()), " ORDER BY priority DESC, id LIMIT ? + 0")
     }
 
     /// Whether a claim would take a job, if it comes to it.
     IsClaimable { moment: i64 as BigInt, id: i64 as BigInt } -> (BigInt,) {
-        concat!("SELECT id FROM jobs WHERE ", claimable!(), " AND id = ?")
+        concat!("SELECT id FROM jobs WHERE ", claimable!(paused!()), " AND id = ?")
     }
 
-    /// Claims the next jobs of all queues but `default` and those paused, whose jobs it steps over.
+    /// Claims the next jobs of all queues but `default`, those paused and those with limits, whose jobs it steps over.
     ClaimUnpaused {
         node_id: i64 as BigInt,
         started_at: i64 as BigInt,
@@ -105,10 +120,10 @@ statements! { Sqlite, SqliteConnection;
         limit: i64 as BigInt,
     } -> ClaimedColumns {
         claim!("SELECT id FROM jobs INDEXED BY others_ready WHERE (queue = 'default') IS FALSE AND ",
-                claimable!(), " ORDER BY priority DESC, id LIMIT ? + 0")
+                claimable!(apart!()), " ORDER BY priority DESC, id LIMIT ? + 0")
     }
 
-    /// The queues but `default` and those paused that have a job ready, those first whose next job comes first. It hops from
+    /// The queues but `default`, those paused and those with limits that have a job ready, those first whose next job comes first. It hops from
     /// queue to queue, so that it does not matter how many jobs a paused one has.
     UnpausedQueues { moment: i64 as BigInt, limit: i64 as BigInt } -> (Text,) {
         concat!(
@@ -118,7 +133,7 @@ statements! { Sqlite, SqliteConnection;
              SELECT (SELECT jobs.queue FROM jobs WHERE state = {pending} AND jobs.queue > hop.queue \
              ORDER BY jobs.queue LIMIT 1) FROM hop WHERE hop.queue IS NOT NULL) \
              SELECT queue FROM hop WHERE queue <> 'default' AND queue NOT IN ",
-            paused!(),
+            apart!(),
             " ORDER BY (SELECT priority FROM jobs WHERE state = {pending} AND jobs.queue = hop.queue \
              ORDER BY priority DESC, id LIMIT 1) DESC, \
              (SELECT id FROM jobs WHERE state = {pending} AND jobs.queue = hop.queue \
@@ -129,9 +144,15 @@ statements! { Sqlite, SqliteConnection;
     /// Makes due jobs ready: the event `due` of `transition`, for many at once. Yields their queues, and the fences by
     /// which scheduled jobs, never claimed, are told from failed ones.
     Promote { updated_at: i64 as BigInt, now: i64 as BigInt, limit: i64 as BigInt } -> (Text, BigInt) {
-        "UPDATE jobs SET state = {pending}, due_at = NULL, updated_at = ? WHERE id IN (\
+        "UPDATE OR FAIL jobs SET state = {pending}, due_at = NULL, updated_at = ? WHERE id IN (\
          SELECT id FROM jobs WHERE due_at <= ? ORDER BY due_at LIMIT ? + 0) \
          RETURNING queue, fence"
+    }
+
+    /// Members of a group that wait and were never claimed.
+    UnbegunMembers { group: i64 as BigInt, most: i64 as BigInt } -> (BigInt,) {
+        "SELECT job_id FROM group_members CROSS JOIN jobs ON jobs.id = job_id WHERE group_id = ? AND outcome IS NULL \
+         AND fence = 0 AND state IN ({blocked}, {pending}, {scheduled}) ORDER BY job_id LIMIT ? + 0"
     }
 
     /// Adds to the number of jobs that a queue has in a state.
@@ -155,14 +176,20 @@ statements! { Sqlite, SqliteConnection;
         "DELETE FROM jobs WHERE id = ?"
     }
 
-    /// When the next waiting job is due, and when the next key of a limit is to be looked at.
-    NextDue {} -> (Nullable<BigInt>, Nullable<BigInt>) {
+    /// When the next waiting job is due, when the next key of a limit is to be looked at, and how many rows this connection
+    /// has written so far.
+    NextDue {} -> (Nullable<BigInt>, Nullable<BigInt>, BigInt) {
         "SELECT (SELECT due_at FROM jobs WHERE due_at IS NOT NULL ORDER BY due_at LIMIT 1), \
-         (SELECT wake_at FROM limit_keys WHERE wake_at IS NOT NULL ORDER BY wake_at LIMIT 1)"
+         (SELECT wake_at FROM limit_keys WHERE wake_at IS NOT NULL ORDER BY wake_at LIMIT 1), total_changes()"
     }
 
-    /// Applies a decision to a running job, if the fencing token still holds, it has none of the gates `without` and, with
-    /// `cancel_at_most` 0, no user asked to cancel it.
+    /// How many rows this connection has written so far, and a number that changes with every commit of another.
+    Version {} -> (BigInt, BigInt) {
+        "SELECT total_changes(), data_version FROM pragma_data_version"
+    }
+
+    /// Applies a decision to a running job, if the fencing token still holds, it has none of the gates `without`, no hook of
+    /// its queue or of all jobs is for one of `events` and, with `cancel_at_most` 0, no user asked to cancel it.
     Release {
         state: i16 as SmallInt,
         attempts: i32 as Integer,
@@ -176,14 +203,24 @@ statements! { Sqlite, SqliteConnection;
         node_id: i64 as BigInt,
         cancel_at_most: bool as Bool,
         without: i32 as Integer,
+        no_hooks: bool as Bool,
+        events: i16 as SmallInt,
     } -> () {
         "UPDATE jobs SET state = ?, attempts = ?, system_failures = ?, due_at = ?, finished_at = ?, \
          cancel_requested = ?, updated_at = ?, node_id = NULL WHERE id = ? AND state = {processing} AND fence = ? AND node_id = ? \
-         AND cancel_requested <= ? AND gates & ? = 0"
+         AND cancel_requested <= ? AND gates & ? = 0 AND (? OR (SELECT 1 FROM hooks WHERE hooks.events & ? <> 0 \
+         AND coalesce(hooks.queue, jobs.queue) = jobs.queue LIMIT 1) IS NULL)"
     }
 
-    /// The gates of a running job, if the fencing token still holds.
-    GatesOf { id: i64 as BigInt, fence: i64 as BigInt, node_id: i64 as BigInt } -> (Integer,) {
-        "SELECT gates FROM jobs WHERE id = ? AND state = {processing} AND fence = ? AND node_id = ?"
+    /// Whether there are hooks of all jobs or of a queue's: without any, [`Release`] need not look for each job.
+    HasHooks {} -> (Bool,) {
+        "SELECT EXISTS (SELECT 1 FROM hooks)"
+    }
+
+    /// The gates of a running job and the limits that it names, if the fencing token still holds; among the gates that of hooks
+    /// if there are hooks of all jobs or of a queue's.
+    GatesOf { id: i64 as BigInt, fence: i64 as BigInt, node_id: i64 as BigInt } -> (Integer, Nullable<Text>) {
+        "SELECT gates | CASE WHEN EXISTS (SELECT 1 FROM hooks) THEN 16 ELSE 0 END, limits FROM jobs \
+         WHERE id = ? AND state = {processing} AND fence = ? AND node_id = ?"
     }
 }

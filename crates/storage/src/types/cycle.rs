@@ -1,5 +1,7 @@
 //! What a cycle of a dispatcher takes and yields. How it is done is each dialect's business.
 
+use std::time::Duration;
+
 use diesel::prelude::*;
 use queuectl_core::transition::Standing;
 use queuectl_core::{Attempt, Event, JobId, NodeId, QueueName, Timestamp, Transition, transition};
@@ -53,6 +55,33 @@ pub struct Record {
     pub change: Transition,
     /// The attempt; none for a job that was given back before it started.
     pub attempt: Option<Attempt>,
+    /// Whether the attempt may have found something busy, so that it does not count. The store decides that.
+    pub busy: MaybeBusy,
+    /// Whether the job is known to name limits. That saves statements and decides nothing.
+    pub is_limited: bool,
+}
+
+/// What is known of whether an attempt found something busy.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum MaybeBusy {
+    /// It did not.
+    #[default]
+    No,
+    /// Its exit status may be the busy status of a limit.
+    ByStatus,
+    /// Its executor said so, and for how long.
+    Until(Duration),
+}
+
+/// An attempt that found something busy.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct WasBusy {
+    /// The job.
+    pub job: JobId,
+    /// The fencing token of the claim.
+    pub fence: i64,
+    /// Until when it is busy.
+    pub until: Timestamp,
 }
 
 /// What a dispatcher wants of a cycle.
@@ -71,7 +100,7 @@ pub struct Cycle<'a> {
 }
 
 macro_rules! claimed {
-    ($($(#[$doc:meta])* $name:ident: $type:ty, $sql:ty, ($($read:meta)?), $since:literal;)*) => {
+    ($($(#[$doc:meta])* $name:ident: $type:ty, $sql:ty, ($($read:meta)?), $since:literal, $core:tt;)*) => {
         /// A job that was claimed.
         #[derive(Debug, Clone, PartialEq, Queryable)]
         pub struct Claimed {
@@ -92,6 +121,8 @@ macro_rules! claimed {
             pub sum: Option<i32>,
             /// The numbers of the jobs that it waited for, separated by commas.
             pub parents: Option<String>,
+            /// The names of the groups that it is a member of, separated by commas.
+            pub groups: Option<String>,
             $($(#[$doc])* $(#[$read])? pub $name: $type,)*
         }
     };
@@ -139,10 +170,14 @@ where
 pub struct CycleResult {
     /// Records whose token no longer held; they changed nothing.
     pub stale: Vec<(JobId, i64)>,
+    /// Records of attempts that found something busy, and so do not count.
+    pub busy: Vec<WasBusy>,
     /// Jobs that were claimed, in the order in which they should start.
     pub claimed: Vec<Claimed>,
     /// Jobs that it made ready because a limit has room for them, and did not claim.
     pub unblocked: usize,
+    /// Queues that were as full as their limits allow before the cycle, and have room after it.
+    pub freed: Vec<QueueName>,
     /// When there may be more to claim: the next waiting job is due, a pause ends, or a limit may have room.
     pub next_due: Option<Timestamp>,
 }

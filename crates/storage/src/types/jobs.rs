@@ -3,33 +3,25 @@
 use queuectl_core::{BlockedBy, Gates, State, Timestamp, ValidJob, Waits};
 
 use crate::checksum::JobContent;
+use crate::columns::given;
 use crate::types::limits::Placement;
 
-// A valid job keeps these far below the limits of the columns.
-pub fn max_retries(job: &ValidJob) -> Option<i32> {
-    job.max_retries.map(|n| i32::try_from(n).unwrap_or(i32::MAX))
+macro_rules! content {
+    ($($(#[$doc:meta])* $name:ident: $type:ty, $sql:ty, ($($read:meta)?), $since:literal,
+       { |$job:ident| $take:expr, $part:ident = |$stored:ident| $give:expr };)*) => {
+        /// What is stored of a job and never changes.
+        pub fn content(job: &ValidJob) -> JobContent<'_> {
+            JobContent {
+                $($name: {
+                    let $job = job;
+                    $take
+                },)*
+                payload: job.stored_payload(),
+            }
+        }
+    };
 }
-
-pub fn timeout_ms(job: &ValidJob) -> Option<i64> {
-    job.timeout_ms.map(|ms| i64::try_from(ms).unwrap_or(i64::MAX))
-}
-
-/// What is stored of a job and never changes.
-pub fn content(job: &ValidJob) -> JobContent<'_> {
-    JobContent {
-        name: job.id.as_ref().map(|name| name.as_str()),
-        queue: job.queue(),
-        priority: job.priority(),
-        max_retries: max_retries(job),
-        backoff_base: job.backoff_base,
-        timeout_ms: timeout_ms(job),
-        executor: job.executor(),
-        unique_key: job.unique.as_ref().map(|key| key.as_str()),
-        unique_ms: job.unique_for_ms.map(|ms| i64::try_from(ms).unwrap_or(i64::MAX)),
-        limits: job.stored_limits(),
-        payload: job.stored_payload(),
-    }
-}
+given!(content);
 
 /// Whether one of the jobs has a key.
 pub fn has_keys(jobs: &[ValidJob]) -> bool {
@@ -42,6 +34,8 @@ pub struct NewJob<'a> {
     pub job: &'a ValidJob,
     pub state: State,
     pub due_at: Option<Timestamp>,
+    /// What has to be looked at when it ends or starts.
+    pub gates: Gates,
     /// The running job whose key it takes when that ends.
     pub follows: Option<i64>,
 }
@@ -111,6 +105,12 @@ pub fn first_gates(job: &ValidJob) -> Gates {
     }
     if !job.limit.is_empty() {
         gates = gates.with(Gates::LIMITS);
+    }
+    if job.group.is_some() {
+        gates = gates.with(Gates::MEMBER);
+    }
+    if !job.hooks.is_empty() {
+        gates = gates.with(Gates::HOOKS);
     }
     gates
 }

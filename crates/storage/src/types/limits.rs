@@ -47,28 +47,20 @@ impl Placement {
 
 /// The queues that a node claims from.
 #[derive(Debug)]
-pub struct Serves {
-    all: bool,
-    served: Vec<String>,
+pub struct Serves<'a> {
+    queues: &'a Queues,
     paused: Vec<String>,
 }
 
-impl Serves {
+impl<'a> Serves<'a> {
     /// These, but those that are paused.
-    pub fn new(queues: &Queues, pauses: &Pauses) -> Serves {
-        let (all, served) = match queues {
-            Queues::All => (true, Vec::new()),
-            Queues::Only(names) => (false, names.iter().map(ToString::to_string).collect()),
-        };
-        Serves {
-            all,
-            served,
-            paused: pauses.names().to_vec(),
-        }
+    pub fn new(queues: &'a Queues, pauses: &Pauses) -> Serves<'a> {
+        let paused = pauses.names().to_vec();
+        Serves { queues, paused }
     }
 
-    /// Whether all queues are served: what is served, and what of it is not.
-    pub fn parts(&self) -> (bool, &[String], &[String]) {
-        (self.all, &self.served, &self.paused)
+    /// Whether a queue is one of them.
+    pub fn include(&self, queue: &str) -> bool {
+        self.queues.include(queue) && !self.paused.iter().any(|paused| paused == queue)
     }
 }

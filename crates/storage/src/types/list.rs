@@ -1,9 +1,11 @@
 //! Which jobs a list has, and a place in it.
 
-use queuectl_core::{Job, QueueName, State};
+use queuectl_core::Job;
 
-/// A place in a list. Ended jobs are listed in the order in which they ended if a state is asked for, all others by
-/// their numbers.
+use super::filter::JobFilter;
+
+/// A place in a list. Jobs are listed in the order in which they ended if only states of ended jobs are asked for, all others
+/// by their numbers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Position {
     pub(crate) ended: i64,
@@ -30,28 +32,26 @@ impl Position {
     }
 }
 
-/// Which jobs to list.
+/// Which part of a list to read.
 #[derive(Debug, Clone, Default)]
 pub struct ListFilter {
-    /// Only in this state.
-    pub state: Option<State>,
-    /// Only in this queue.
-    pub queue: Option<QueueName>,
+    /// Which jobs are on it.
+    pub jobs: JobFilter,
     /// Only those before this place; to page through a long list, newest first.
     pub below: Option<Position>,
     /// Only those after this place; to page through a long list, oldest first.
     pub above: Option<Position>,
     /// Oldest first instead of newest first.
     pub oldest_first: bool,
-    /// At most so many.
+    /// Most jobs to return.
     pub limit: u32,
 }
 
 impl ListFilter {
     /// The place of a job in this list.
     pub fn position(&self, job: &Job) -> Position {
-        let ended = match (self.state, job.finished_at) {
-            (Some(state), Some(at)) if state.is_final() => at.0,
+        let ended = match job.finished_at {
+            Some(at) if self.jobs.is_by_end() => at.0,
             _ => 0,
         };
         Position { ended, id: job.id.0 }

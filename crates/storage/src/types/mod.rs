@@ -1,6 +1,7 @@
 //! What the operations and the dialects pass to each other. No SQL, and no connection.
 
 pub mod cycle;
+pub mod filter;
 pub mod jobs;
 pub mod limits;
 pub mod list;
@@ -8,5 +9,6 @@ pub mod nodes;
 pub mod pause;
 pub mod placed;
 pub mod readable;
+pub mod sort;
 pub mod source;
 pub mod text;

@@ -146,3 +146,28 @@ pub struct RunningJob {
     pub executor: String,
     pub started_at: Option<Timestamp>,
 }
+
+/// A signal that a user wants sent to a running job.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SignalRequest {
+    /// The number of the request.
+    pub id: i64,
+    /// The job.
+    pub job: JobId,
+    /// The claim under which it runs.
+    pub fence: i64,
+    /// The name of the signal, such as `SIGUSR1`.
+    pub signal: String,
+}
+
+impl SignalRequest {
+    pub(crate) fn new((id, job, fence, signal): (i64, i64, i64, String)) -> SignalRequest {
+        let job = JobId(job);
+        SignalRequest {
+            id,
+            job,
+            fence,
+            signal,
+        }
+    }
+}

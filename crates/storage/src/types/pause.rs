@@ -1,6 +1,8 @@
-//! Paused queues: which they are at a moment, and what is known of a pause.
+//! Queues that are not claimed from as others are: paused ones at a moment, and those with limits. What is known of a pause.
 
-use queuectl_core::{QueueName, Timestamp};
+use queuectl_core::{QueueLimit, QueueName, Timestamp};
+
+use super::cycle::Queues;
 
 /// The end of a pause that does not end by itself.
 pub const ENDLESS: i64 = i64::MAX;
@@ -10,11 +12,12 @@ pub const NEVER_PAUSED: Timestamp = Timestamp(ENDLESS);
 /// that are not paused one by one.
 pub const STEPPED_OVER: i64 = 1000;
 
-/// The queues that are paused at one moment. Mostly there are none.
+/// The queues that are paused at one moment, and those with limits. Mostly there are none.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Pauses {
     at: i64,
     names: Vec<String>,
+    limited: Vec<(String, QueueLimit)>,
     next_end: Option<Timestamp>,
 }
 
@@ -30,8 +33,35 @@ impl Pauses {
         Pauses {
             at: now.0,
             names,
+            limited: Vec::new(),
             next_end: (next_end < ENDLESS).then_some(Timestamp(next_end)),
         }
+    }
+
+    /// The same, with the queues that have limits.
+    #[must_use]
+    pub fn with_limited(self, limited: Vec<(String, QueueLimit)>) -> Pauses {
+        Pauses { limited, ..self }
+    }
+
+    /// Those of the queues with limits that a node claims from: they are served, and not paused.
+    pub fn limited(&self, queues: &Queues) -> Vec<(String, QueueLimit)> {
+        let open = |name: &str| queues.include(name) && !self.has(name);
+        let limited = self.limited.iter().filter(|(name, _)| open(name));
+        limited.cloned().collect()
+    }
+
+    /// All queues with a limit of running jobs, served or not, and how many that is.
+    pub fn most_running(&self) -> Vec<(String, u32)> {
+        let limited = self.limited.iter();
+        limited
+            .filter_map(|(name, limit)| Some((name.clone(), limit.running?)))
+            .collect()
+    }
+
+    /// Whether that queue has a limit.
+    pub fn is_limited(&self, queue: &str) -> bool {
+        self.limited.iter().any(|(name, _)| name == queue)
     }
 
     /// That moment.
@@ -39,9 +69,9 @@ impl Pauses {
         self.at
     }
 
-    /// Whether no queue is paused.
+    /// Whether no queue is paused, and none has a limit.
     pub fn is_empty(&self) -> bool {
-        self.names.is_empty()
+        self.names.is_empty() && self.limited.is_empty()
     }
 
     /// The names of those queues.
@@ -54,10 +84,14 @@ impl Pauses {
         self.names.iter().any(|name| name == queue)
     }
 
-    /// Whether a queue other than `default` is.
+    /// Whether a queue other than `default` is, or has a limit: those of it are not claimed together with all others.
     pub fn has_others(&self) -> bool {
         let default = QueueName::default();
-        self.names.iter().any(|name| name != default.as_str())
+        let limited = self.limited.iter().map(|(name, _)| name);
+        self.names
+            .iter()
+            .chain(limited)
+            .any(|name| name != default.as_str())
     }
 
     /// The earlier of that time and the next end of a pause: when there may be something to claim.

@@ -1,8 +1,8 @@
 //! Where jobs are found in order: one queue, or all queues but `default` at once.
 //!
-//! With an index by queue alone, what asks for all queues would look into each of them, and get slower with every queue.
-//! So there is a second set of indexes, over all queues but one, and whoever asks for all merges two sources. `default` is
-//! left out because most stores have no other queue: their jobs have no further index to be kept in.
+//! With an index by queue alone, a query over all queues would look into each of them, and get slower with every queue.
+//! So a second set of indexes covers all queues but one, and a query over all merges two sources. `default` is left out
+//! because most stores have no other queue: their jobs then need no second index.
 
 use queuectl_core::QueueName;
 

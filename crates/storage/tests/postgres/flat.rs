@@ -92,7 +92,7 @@ fn questions() -> Vec<Question> {
             format!("a list of {state} jobs"),
             Box::new(move |store| {
                 let filter = ListFilter {
-                    state: Some(state),
+                    jobs: state.into(),
                     limit: 8,
                     ..ListFilter::default()
                 };

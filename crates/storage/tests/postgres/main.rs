@@ -6,7 +6,9 @@
 mod claims;
 mod copied;
 mod flat;
+mod groups;
 mod ledger;
+mod locks;
 mod names;
 mod refused;
 mod unique;
@@ -95,6 +97,19 @@ fn a_job_is_stored_by_the_callers_transaction_or_not_at_all() {
         enqueue_within(&mut conn, "no\"schema", &new),
         Err(StoreError::BadServer(_))
     ));
+    let refused = [
+        ("limit", r#"{"command": "true", "limit": ["disk"]}"#),
+        ("hold", r#"{"command": "true", "hold": true}"#),
+        ("unique", r#"{"command": "true", "unique": "k"}"#),
+        ("after", r#"{"command": "true", "after": ["receipt"]}"#),
+    ];
+    for (field, json) in refused {
+        let job = valid(JobSpec::from_written(json).unwrap());
+        match enqueue_within(&mut conn, &schema, &job) {
+            Err(StoreError::NotWithin(named)) => assert_eq!(named, field),
+            other => panic!("{field}: {other:?}"),
+        }
+    }
     // A delay counts by the server's clock, a point in time does not.
     let an_hour = Duration::from_secs(3600);
     for start in [Start::After(an_hour), Start::At(Timestamp(3_000_000_000_000))] {
@@ -491,8 +506,8 @@ fn schemas_of_other_versions_and_other_programs_are_refused() {
         Some(StoreError::OlderSchema { found: 1, .. })
     ));
     let current = queuectl_storage::migrations(&temp.location).unwrap();
-    assert_eq!((current.version, current.missing.len()), (Some(1), 6));
-    assert!(version(7).is_none(), "the control");
+    assert_eq!((current.version, current.missing.len()), (Some(1), 13));
+    assert!(version(14).is_none(), "the control");
     conn.batch_execute(&format!("DROP TABLE {schema}.store")).unwrap();
     let error = Store::open(&temp.location, OpenMode::Create).err();
     assert!(matches!(error, Some(StoreError::Foreign)), "{error:?}");
@@ -514,6 +529,13 @@ fn an_older_schema_is_brought_up_to_date_when_no_node_runs() {
     };
     temp.store.enqueue(&[job("kept")], Timestamp(1)).unwrap();
     let undo = [
+        include_str!("../../../../migrations/postgres/2026-11-29-000014_signals/down.sql"),
+        include_str!("../../../../migrations/postgres/2026-11-29-000013_rescues/down.sql"),
+        include_str!("../../../../migrations/postgres/2026-11-29-000012_sql_groups/down.sql"),
+        include_str!("../../../../migrations/postgres/2026-11-29-000011_keys/down.sql"),
+        include_str!("../../../../migrations/postgres/2026-11-29-000010_hooks/down.sql"),
+        include_str!("../../../../migrations/postgres/2026-11-29-000009_groups/down.sql"),
+        include_str!("../../../../migrations/postgres/2026-11-29-000008_busy/down.sql"),
         include_str!("../../../../migrations/postgres/2026-11-29-000007_flow/down.sql"),
         include_str!("../../../../migrations/postgres/2026-11-28-000006_queues/down.sql"),
         include_str!("../../../../migrations/postgres/2026-11-28-000005_checked/down.sql"),

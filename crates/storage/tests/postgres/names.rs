@@ -2,7 +2,7 @@
 
 use diesel::prelude::*;
 use diesel::sql_types::{Array, Bool, Integer, Text};
-use queuectl_core::{JobName, QueueName};
+use queuectl_core::{GroupName, JobName, QueueName};
 
 use super::open;
 
@@ -91,10 +91,13 @@ fn there_is_one_list_of_rules_for_names() {
     for name in names.iter().chain(&made) {
         let queue = format!("{schema}.enqueue('true', queue => $1)");
         let id = format!("{schema}.enqueue('true', id => $1)");
+        let group = format!("{schema}.enqueue('true', \"group\" => $1)");
         let shown = name.escape_unicode();
         let (as_queue, as_id) = (name.parse::<QueueName>().is_ok(), name.parse::<JobName>().is_ok());
         assert_eq!(accepts(&mut conn, &queue, name), as_queue, "queue {shown}");
         assert_eq!(accepts(&mut conn, &id, name), as_id, "id {shown}");
+        let as_group = name.parse::<GroupName>().is_ok();
+        assert_eq!(accepts(&mut conn, &group, name), as_group, "group {shown}");
         taken += usize::from(as_queue);
         refused += usize::from(!as_queue);
     }

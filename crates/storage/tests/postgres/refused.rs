@@ -22,6 +22,17 @@ fn rows_that_cannot_be_read_are_listed_and_do_not_run() {
 }
 
 #[test]
+fn a_hook_that_cannot_be_read_is_reported() {
+    let Some((temp, schema, mut conn)) = open("a_hook_that_cannot_be_read_is_reported") else {
+        return;
+    };
+    conn.batch_execute(&format!("SET search_path = {schema}"))
+        .unwrap();
+    let mut sql = |sql: &str| conn.batch_execute(sql).unwrap();
+    conformance::a_hook_that_cannot_be_read_is_reported(temp, &mut sql);
+}
+
+#[test]
 fn an_outcome_that_is_refused_holds_up_no_other() {
     let Some((temp, schema, mut conn)) = open("an_outcome_that_is_refused_holds_up_no_other") else {
         return;

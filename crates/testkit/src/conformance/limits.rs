@@ -9,7 +9,7 @@ use queuectl_core::{BlockedBy, LimitChange, Rate};
 use super::*;
 
 /// A job in that queue that names those limits.
-fn limited(limits: &[&str], queue: &str, priority: i32) -> ValidJob {
+pub(super) fn limited(limits: &[&str], queue: &str, priority: i32) -> ValidJob {
     valid(JobSpec {
         limit: limits
             .iter()
@@ -21,41 +21,41 @@ fn limited(limits: &[&str], queue: &str, priority: i32) -> ValidJob {
     })
 }
 
-fn set(store: &mut Store, name: &str, change: LimitChange) {
+pub(super) fn set(store: &mut Store, name: &str, change: LimitChange) {
     let name = name.parse().expect("a name");
     store.set_limit(&name, &change, NOW).expect("a limit is set");
 }
 
-fn running(most: u32) -> LimitChange {
+pub(super) fn running(most: u32) -> LimitChange {
     LimitChange {
         running: Some(Some(most)),
         ..LimitChange::default()
     }
 }
 
-fn per_key(most: u32) -> LimitChange {
+pub(super) fn per_key(most: u32) -> LimitChange {
     LimitChange {
         per_key: true,
         ..running(most)
     }
 }
 
-fn states(store: &mut Store, ids: &[JobId]) -> Vec<State> {
+pub(super) fn states_of(store: &mut Store, ids: &[JobId]) -> Vec<State> {
     ids.iter().map(|id| get(store, *id).state).collect()
 }
 
-fn done(job: &Claimed, node: NodeId, now: Timestamp) -> Record {
+pub(super) fn done(job: &Claimed, node: NodeId, now: Timestamp) -> Record {
     record(job, node, Event::Complete, OutcomeKind::Succeeded, now)
 }
 
 /// Whether the rows of limits and the counts are what the jobs say.
-fn is_sound(store: &mut Store) -> bool {
+pub(super) fn is_sound(store: &mut Store) -> bool {
     let report = store.check().expect("a check");
     (report.misplaced, report.miscounted) == (0, 0)
 }
 
 /// Claims as many as it gets and records them at once, until nothing is left; the numbers in their order.
-fn run_all(store: &mut Store, node: NodeId, now: Timestamp) -> Vec<i64> {
+pub(super) fn run_all(store: &mut Store, node: NodeId, now: Timestamp) -> Vec<i64> {
     let (mut order, mut records) = (Vec::new(), Vec::new());
     loop {
         let turned = turn(store, node, &records, 10, now);
@@ -138,6 +138,43 @@ pub fn a_limit_holds_between_stores(temp: TempStore) {
     assert_eq!(ended, 120);
 }
 
+/// A node whose cycles follow each other takes what others store meanwhile into account at once: another limit, and jobs that
+/// hold its keys.
+pub fn what_others_store_counts_in_the_next_cycle(mut temp: TempStore) {
+    let mut other = temp.another();
+    let store = &mut temp.store;
+    set(store, "account", per_key(1));
+    let (own, _guard) = node(store);
+    let (others, _others_guard) = node(&mut other);
+    let bystander = enqueue(store, &[limited(&["account:2"], "a", 9)]);
+    enqueue(store, &vec![limited(&["account:1"], "a", 0); 9]);
+    assert_eq!(claim_one(store, own).id, bystander[0].0);
+    let mut running = claim(store, own, 9);
+    for _ in 0..4 {
+        let records = [done(&running[0], own, NOW)];
+        running = turn(store, own, &records, 9, NOW).claimed;
+        assert_eq!(running.len(), 1);
+    }
+    set(&mut other, "account", per_key(3));
+    running.extend(turn(store, own, &[], 9, NOW).claimed);
+    assert_eq!(running.len(), 3);
+    // Nothing changes for two cycles, and then another node has the place of one that ended.
+    let ended = [done(&running[0], own, NOW)];
+    for records in [&[][..], &[], &ended] {
+        assert_eq!(turn(store, own, records, 0, NOW).claimed, []);
+    }
+    let scheduled = valid(JobSpec {
+        start: Some(Start::At(later(10))),
+        ..JobSpec::clone(&limited(&["account:1"], "a", 0))
+    });
+    let scheduled = enqueue(&mut other, &[scheduled]);
+    assert_eq!(turn(&mut other, others, &[], 9, NOW).claimed.len(), 1);
+    assert_eq!(turn(store, own, &[], 9, later(10)).claimed, []);
+    assert_eq!(states_of(store, &scheduled), [State::Blocked]);
+    assert_eq!(states_of(store, &bystander), [State::Processing]);
+    assert!(is_sound(store));
+}
+
 /// What waits is blocked with its reason, is out of the way of claims, and lost no attempt.
 pub fn a_full_key_parks_jobs(mut temp: TempStore) {
     let store = &mut temp.store;
@@ -152,7 +189,7 @@ pub fn a_full_key_parks_jobs(mut temp: TempStore) {
     );
     // The second is not even ready.
     assert_eq!(
-        states(store, &ids),
+        states_of(store, &ids),
         [State::Pending, State::Blocked, State::Pending]
     );
     let (node, _guard) = node(store);
@@ -168,13 +205,13 @@ pub fn a_full_key_parks_jobs(mut temp: TempStore) {
     );
     // One that comes while the key is full is parked, too, and so is one whose time has come.
     let late = enqueue(store, &[limited(&["disk"], "a", 9)]);
-    assert_eq!(states(store, &late), [State::Blocked]);
+    assert_eq!(states_of(store, &late), [State::Blocked]);
     let scheduled = valid(JobSpec {
         start: Some(Start::At(later(10))),
         ..JobSpec::clone(&limited(&["disk"], "a", 0))
     });
     let scheduled = enqueue(store, &[scheduled]);
-    assert_eq!(states(store, &scheduled), [State::Scheduled]);
+    assert_eq!(states_of(store, &scheduled), [State::Scheduled]);
     assert_eq!(turn(store, node, &[], 9, later(10)).claimed, []);
     let put_back = get(store, scheduled[0]);
     assert_eq!((put_back.state, put_back.attempts), (State::Blocked, 0));
@@ -183,9 +220,9 @@ pub fn a_full_key_parks_jobs(mut temp: TempStore) {
     // The end of one makes exactly the next one ready: by priority, then by age.
     let turned = turn(store, node, &[done(&claimed[0], node, NOW)], 0, later(20));
     assert_eq!(turned.unblocked, 1);
-    assert_eq!(states(store, &late), [State::Pending]);
+    assert_eq!(states_of(store, &late), [State::Pending]);
     assert_eq!(
-        states(store, &[ids[1], scheduled[0]]),
+        states_of(store, &[ids[1], scheduled[0]]),
         [State::Blocked, State::Blocked]
     );
     let order = run_all(store, node, later(30));
@@ -206,7 +243,7 @@ pub fn a_job_takes_all_its_keys_or_none(mut temp: TempStore) {
     let both = enqueue(store, &[limited(&["account:1", "disk"], "a", 0)]);
     let other = enqueue(store, &[limited(&["account:1"], "a", 0)]);
     assert_eq!(
-        states(store, &[first[0], both[0], other[0]]),
+        states_of(store, &[first[0], both[0], other[0]]),
         [State::Processing, State::Blocked, State::Pending]
     );
     let account = claim_one(store, node);
@@ -263,7 +300,7 @@ pub fn only_running_jobs_hold_keys(mut temp: TempStore) {
     let second = turn(store, node, &[failed], 1, NOW).claimed;
     assert_eq!(second[0].id, ids[1].0);
     assert_eq!(
-        states(store, &ids),
+        states_of(store, &ids),
         [State::Failed, State::Processing, State::Pending]
     );
     // Its retry is due and finds the key full; the attempt that it made counts, the claim does not.
@@ -333,11 +370,43 @@ pub fn a_limit_can_be_changed_and_removed(mut temp: TempStore) {
     // Set again, it counts what runs.
     set(store, "disk", running(4));
     let late = enqueue(store, &[limited(&["disk"], "a", 0)]);
-    assert_eq!(states(store, &late), [State::Blocked]);
+    assert_eq!(states_of(store, &late), [State::Blocked]);
     set(store, "other", per_key(4));
     let refused = store.enqueue(&[limited(&["other"], "a", 0)], NOW);
     assert!(matches!(refused, Err(StoreError::LimitKey { .. })), "{refused:?}");
     assert!(run_all(store, node, NOW).is_empty());
+}
+
+/// The key of a job counts for nothing while its limit counts all jobs together, and is what the job waits for no more when
+/// the limit is removed.
+pub fn a_removed_limit_is_not_waited_for(mut temp: TempStore) {
+    let store = &mut temp.store;
+    set(store, "disk", running(1));
+    set(store, "other", running(0));
+    let jobs = [limited(&["disk:7"], "a", 0), limited(&["disk:7"], "a", 0)];
+    let ids = enqueue(store, &jobs);
+    let bystander = enqueue(store, &[limited(&["other"], "a", 0)]);
+    let (node, _guard) = node(store);
+    let running = claim_one(store, node);
+    assert_eq!(states_of(store, &ids), [State::Processing, State::Blocked]);
+    store
+        .remove_limit(&"disk".parse().expect("a name"), NOW)
+        .expect("removed");
+    turn(store, node, &[], 0, NOW);
+    assert_eq!(states_of(store, &ids), [State::Processing, State::Pending]);
+    assert!(is_sound(store), "it waits for nothing");
+    let other = claim_one(store, node);
+    assert!(is_sound(store));
+    turn(
+        store,
+        node,
+        &[done(&running, node, NOW), done(&other, node, NOW)],
+        1,
+        NOW,
+    );
+    assert_eq!(states_of(store, &ids), [State::Completed; 2]);
+    assert_eq!(states_of(store, &bystander), [State::Blocked]);
+    assert!(is_sound(store));
 }
 
 /// A job that was let through and that no node claims does not keep back others of its key.
@@ -381,13 +450,13 @@ pub fn what_is_given_up_makes_room(mut temp: TempStore) {
     // Let through, then cancelled.
     store.cancel(&at(ids[0]), NOW).expect("cancelled");
     assert_eq!(
-        states(store, &ids[..3]),
+        states_of(store, &ids[..3]),
         [State::Cancelled, State::Pending, State::Blocked]
     );
     // Let through, then held.
     store.hold(&at(ids[1]), NOW).expect("held");
     assert_eq!(
-        states(store, &ids[1..4]),
+        states_of(store, &ids[1..4]),
         [State::Blocked, State::Pending, State::Blocked]
     );
     // Waiting, then cancelled or held.
@@ -396,7 +465,10 @@ pub fn what_is_given_up_makes_room(mut temp: TempStore) {
     assert!(is_sound(store));
     let (node, _guard) = node(store);
     assert_eq!(run_all(store, node, NOW), [ids[2].0]);
-    assert_eq!(states(store, &[ids[1], ids[4]]), [State::Blocked, State::Blocked]);
+    assert_eq!(
+        states_of(store, &[ids[1], ids[4]]),
+        [State::Blocked, State::Blocked]
+    );
     for id in [ids[1], ids[4]] {
         store.release(&at(id), NOW).expect("released");
     }

@@ -9,11 +9,11 @@ use std::time::Duration;
 use queuectl_core::settings::Key;
 use queuectl_core::{
     Attempt, BlockedBy, Event, Job, JobId, JobRef, JobSpec, NodeId, OutcomeKind, Start, State, Timestamp,
-    ValidJob,
+    ValidJob, Waits,
 };
 use queuectl_storage::{
-    Cancelled, Claimed, Cycle, CycleResult, ListFilter, NodeGuard, Only, PurgeFilter, Queues, Record,
-    StopRequest, Store, StoreError,
+    Cancelled, Claimed, Cycle, CycleResult, JobFilter, ListFilter, NodeGuard, Only, PurgeFilter, Queues,
+    Record, StopRequest, Store, StoreError,
 };
 
 use crate::{TempStore, job, new_node, record, valid};
@@ -57,6 +57,16 @@ macro_rules! conformance_suite {
             a_held_job_is_not_claimed_until_it_is_released,
             a_held_job_keeps_its_time,
             only_jobs_that_have_not_started_can_be_held,
+            an_edit_changes_what_it_says_and_nothing_else,
+            what_runs_or_has_ended_is_not_edited,
+            a_dead_job_runs_again_as_it_was_edited,
+            an_edited_job_is_placed_by_its_new_limits,
+            an_edited_job_starts_at_its_new_time,
+            many_jobs_are_edited_in_steps,
+            a_claim_beside_edits_takes_whole_jobs,
+            the_ledger_says_what_was_edited,
+            a_signal_is_of_one_attempt,
+            jobs_without_processes_are_sent_no_signals,
             a_job_starts_after_those_it_waits_for,
             only_the_end_of_a_job_settles_what_waits_for_it,
             a_cancelled_dependant_is_revived_with_its_parent,
@@ -67,8 +77,17 @@ macro_rules! conformance_suite {
             a_retried_dependant_waits_for_a_retried_parent,
             a_dependant_can_be_held_and_has_its_time,
             a_long_chain_ends_with_its_first_job,
+            a_wide_fan_out_is_settled_together,
+            a_released_dependant_waits_for_its_other_parents,
+            a_revived_dependant_needs_its_key,
+            a_retry_changes_nothing_that_has_run,
+            parents_that_end_at_once_release_each_job_once,
             retrying_gives_fresh_attempts_and_keeps_history,
             dead_jobs_are_retried_together,
+            dead_jobs_are_read_in_pages,
+            a_dead_job_says_why_it_died,
+            ended_jobs_are_read_in_pages,
+            dead_jobs_are_changed_as_they_were_read,
             purging_removes_only_what_fits,
             purging_goes_in_steps,
             counts_follow_every_change,
@@ -83,6 +102,7 @@ macro_rules! conformance_suite {
             settings_are_stored_and_checked,
             queues_have_settings_of_their_own,
             nodes_live_while_their_guard_is_held,
+            rescued_jobs_are_counted,
             stop_requests_reach_the_node_and_never_soften,
             counts_and_drain_questions,
             every_stored_change_matches_the_transition_table,
@@ -95,10 +115,16 @@ macro_rules! conformance_suite {
             paused_schedules_account_for_their_ticks,
             a_back_fill_makes_what_has_not_run,
             a_clock_that_is_set_back_makes_no_tick_twice,
+            an_absence_after_a_set_back_clock_is_accounted_for,
             a_copy_has_the_schedules_and_their_ticks,
             a_tick_whose_key_is_taken_says_so,
             queued_runs_wait_for_earlier_ones,
+            a_queued_run_waits_for_one_that_was_asked_for,
+            a_queued_run_goes_on_after_the_policy_has_changed,
+            a_run_that_waits_has_no_place_of_a_limit,
             no_queued_run_is_left_behind,
+            the_last_dead_run_pauses_its_schedule,
+            a_retried_run_counts_again,
             the_oldest_ticks_are_removed,
             a_key_is_taken_until_its_job_has_ended,
             a_taken_key_can_be_refused,
@@ -111,16 +137,67 @@ macro_rules! conformance_suite {
             calls_during_a_run_are_gathered_behind_it,
             enqueuers_at_once_share_keys,
             a_limit_holds_between_stores,
+            what_others_store_counts_in_the_next_cycle,
             a_full_key_parks_jobs,
             a_job_takes_all_its_keys_or_none,
             only_running_jobs_hold_keys,
             a_limit_can_be_changed_and_removed,
+            a_removed_limit_is_not_waited_for,
             a_job_that_no_node_claims_keeps_back_no_other,
             what_is_given_up_makes_room,
             a_rate_spreads_starts,
+            a_busy_status_puts_off_its_key,
+            a_limit_that_was_put_off_is_resumed,
+            an_executor_puts_off_limits_with_a_rate,
+            without_a_limit_the_job_itself_waits,
+            being_busy_ends,
+            starving_limits_are_found,
+            a_queue_limit_holds_between_stores,
+            room_in_a_full_queue_wakes_other_nodes,
+            a_queue_limit_counts_for_jobs_that_wait,
+            a_queue_limit_holds_however_a_queue_is_served,
+            a_queue_rate_spreads_starts,
+            a_job_is_explained_with_its_groups,
+            a_member_that_is_replaced_by_its_own_batch_has_ended,
+            a_callback_follows_the_last_member,
+            an_empty_group_is_complete_when_it_is_closed,
+            a_group_is_filled_and_closed_at_once,
+            a_retry_stores_no_second_callback,
+            a_job_with_the_key_is_the_member,
+            a_group_gives_up_after_so_many_failures,
+            a_large_group_is_given_up_in_steps,
+            a_cancelled_group_ends_with_its_running_members,
+            a_cascade_ends_a_group,
+            a_group_outlives_its_jobs,
+            a_callback_is_checked_when_it_is_given,
+            a_copy_has_the_groups,
+            two_last_members_store_one_callback,
+            a_rate_that_changes_takes_effect_at_once,
+            a_limit_that_is_set_again_counts_what_runs,
+            many_that_no_node_claims_keep_back_no_other,
+            what_becomes_ready_takes_its_place,
+            what_waits_for_something_else_is_in_its_place,
+            what_is_cancelled_with_its_parent_leaves_limits,
+            a_schedule_names_limits_that_are_there,
+            limits_hold_whatever_happens,
+            an_end_stores_the_hooks_of_its_job,
+            a_hook_is_told_the_groups_of_its_job,
+            cancelling_and_giving_back_fire_no_hooks,
+            hooks_of_all_jobs_and_of_queues,
+            hooks_of_hooks_are_bounded,
+            hooks_are_kept_with_their_job,
+            a_selector_means_the_jobs_that_fit,
+            a_selector_is_found_in_pages,
+            jobs_are_sorted_by_any_key,
+            a_filter_narrows_jobs_that_are_named,
+            many_jobs_are_changed_in_steps,
+            a_mass_change_goes_on_where_it_stopped,
+            a_frozen_filter_means_no_later_job,
+            a_mass_retry_leaves_taken_keys,
             the_ledger_has_every_change,
             the_ledger_says_what_replaced_a_job,
             the_ledger_has_pauses_of_queues,
+            the_ledger_has_changes_of_settings_and_limits,
             the_ledger_is_off_unless_it_is_wanted,
         }
     };
@@ -130,35 +207,61 @@ macro_rules! conformance_suite {
 pub const NO_SERVER: &str =
     "no PostgreSQL server; install its binaries, or name one in QUEUECTL_TEST_POSTGRES";
 
+mod busy;
 mod claim;
+mod dead;
 mod dependencies;
+mod dependency_changes;
+mod edit;
+mod ended;
 mod enqueue;
 mod events;
+mod groups;
 mod hold;
+mod hooks;
+mod limit_changes;
+mod limit_model;
 mod limits;
 mod nodes;
 mod operate;
 mod outcome;
 mod overlap;
 mod pause;
+mod queue_limits;
 mod scale;
 mod schedules;
+mod selectors;
+mod signals;
+mod sorted;
 mod unique;
 mod unreadable;
 
+pub use busy::*;
 pub use claim::*;
+pub use dead::*;
 pub use dependencies::*;
+pub use dependency_changes::*;
+pub use edit::*;
+pub use ended::*;
 pub use enqueue::*;
 pub use events::*;
+pub use groups::*;
 pub use hold::*;
+pub use hooks::*;
+pub use limit_changes::*;
+pub use limit_model::*;
 pub use limits::*;
 pub use nodes::*;
 pub use operate::*;
 pub use outcome::*;
 pub use overlap::*;
 pub use pause::*;
+pub use queue_limits::*;
 pub use scale::*;
 pub use schedules::*;
+pub use selectors::*;
+pub use signals::*;
+pub use sorted::*;
 pub use unique::*;
 pub use unreadable::*;
 

@@ -1,5 +1,7 @@
 //! Nodes, and the questions that status, drains and lists ask.
 
+use queuectl_core::QueueName;
+
 use super::*;
 
 /// A node cannot be taken over while its guard is held, and can be as soon as it is not.
@@ -114,7 +116,7 @@ pub fn counts_and_drain_questions(mut temp: TempStore) {
             .collect()
     };
     let dead_only = ListFilter {
-        state: Some(State::Dead),
+        jobs: State::Dead.into(),
         limit: 9,
         ..ListFilter::default()
     };
@@ -170,4 +172,47 @@ pub fn every_stored_change_matches_the_transition_table(mut temp: TempStore) {
             (want.system_failures(), now)
         );
     }
+}
+
+/// Jobs whose attempts were lost are counted, by queue and since a time, each once; other endings are not.
+pub fn rescued_jobs_are_counted(mut temp: TempStore) {
+    let store = &mut temp.store;
+    let mail: QueueName = "mail".parse().expect("a queue");
+    let of_mail = || {
+        valid(JobSpec {
+            queue: Some(mail.clone()),
+            ..JobSpec::line("x")
+        })
+    };
+    enqueue(store, &[job("long ago"), job("twice"), job("fails"), of_mail()]);
+    let (node, _guard) = node(store);
+    assert_eq!(store.rescued_since(None, NOW).expect("a count"), None);
+    let mut ends = |at: Timestamp, kinds: &[OutcomeKind]| {
+        for kind in kinds {
+            let claimed = turn(store, node, &[], 1, at).claimed.remove(0);
+            let end = match claimed.payload.contains("twice") && at == later(10) {
+                true => Event::Fail {
+                    retry_at: Some(later(20)),
+                },
+                false => Event::Fail { retry_at: None },
+            };
+            let lost = record(&claimed, node, end, *kind, at);
+            turn(store, node, &[lost], 0, at);
+        }
+    };
+    ends(NOW, &[OutcomeKind::Lost]);
+    ends(
+        later(10),
+        &[OutcomeKind::Lost, OutcomeKind::Failed, OutcomeKind::Lost],
+    );
+    ends(later(30), &[OutcomeKind::Lost]);
+    let mut since = |queue: Option<&QueueName>, since: Timestamp| {
+        let found = store.rescued_since(queue, since).expect("a count");
+        found.map(|rescued| (rescued.jobs, rescued.last_at))
+    };
+    assert_eq!(since(None, NOW), Some((3, later(30))));
+    assert_eq!(since(None, later(1)), Some((2, later(30))));
+    assert_eq!(since(None, later(31)), None);
+    assert_eq!(since(Some(&mail), NOW), Some((1, later(10))));
+    assert_eq!(since(Some(&mail), later(11)), None);
 }

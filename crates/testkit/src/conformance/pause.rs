@@ -252,7 +252,7 @@ fn claimed_after_pauses(temp: &mut TempStore, ignore: bool) -> u32 {
             pause(store, "mail", NOW, None);
             let fences = |store: &mut Store| -> i64 {
                 let filter = ListFilter {
-                    queue: Some(name("mail")),
+                    jobs: name("mail").into(),
                     limit: 1000,
                     ..ListFilter::default()
                 };

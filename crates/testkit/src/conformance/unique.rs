@@ -390,6 +390,8 @@ pub fn a_running_job_has_one_successor(mut temp: TempStore) {
             (waiting.state, waiting.waits.first()),
             (State::Blocked, Some(BlockedBy::Unique))
         );
+        let misplaced = store.check().expect("a check").misplaced;
+        assert_eq!(misplaced, 0, "it waits for no limit");
         let third = replace(store, "third", NOW);
         assert_eq!(replaced_by(&third), Some(second.id.to_string()));
         assert_eq!(get(store, second.id).state, State::Cancelled);
@@ -525,7 +527,7 @@ fn share(start: &Barrier, location: &Location, enqueuer: usize, keys: usize) {
 }
 
 /// Every job there is.
-fn all(store: &mut Store) -> Vec<Job> {
+pub(super) fn all(store: &mut Store) -> Vec<Job> {
     let filter = ListFilter {
         limit: 100_000,
         ..ListFilter::default()

@@ -3,6 +3,7 @@
 
 use queuectl_core::limits::PAYLOAD_BYTES;
 
+use super::events::wait_for_kind;
 use super::*;
 
 /// Damage, as a condition that is to be made true of a job, and what is said of it.
@@ -85,7 +86,7 @@ pub fn rows_that_cannot_be_read_are_listed_and_do_not_run(mut temp: TempStore, s
         .collect();
     assert_eq!(turn(store, node, &records, 0, NOW).stale, []);
     let dead = ListFilter {
-        state: Some(State::Dead),
+        jobs: State::Dead.into(),
         ..whole
     };
     assert_eq!(store.list(&dead).expect("a list").len(), damaged.len());
@@ -158,4 +159,54 @@ pub fn pages_are_bounded_in_bytes(mut temp: TempStore) {
     let listed = store.list(&newest).expect("a list");
     let wanted: Vec<JobId> = ids.iter().rev().copied().take(30).collect();
     assert_eq!(listed.iter().map(|job| job.id).collect::<Vec<_>>(), wanted);
+}
+
+/// A hook that cannot be read does not run, and an event says so; the job's other hooks run.
+pub fn a_hook_that_cannot_be_read_is_reported(mut temp: TempStore, sql: &mut dyn FnMut(&str)) {
+    let store = &mut temp.store;
+    let key = Key::find("event_retention").expect("a key");
+    store.set_setting(key, "7d").expect("stored").expect("valid");
+    let command = |line: &str| Some(queuectl_core::Command::Line(line.to_owned()));
+    let hooked = || {
+        valid(JobSpec {
+            hooks: queuectl_core::JobHooks {
+                on_failure: command("no"),
+                on_death: command("dead"),
+                ..queuectl_core::JobHooks::default()
+            },
+            ..JobSpec::line("true")
+        })
+    };
+    let ids = enqueue(store, &[hooked(), hooked()]);
+    sql(&format!(
+        "UPDATE job_hooks SET on_failure = '{{' WHERE job_id = {}",
+        ids[0]
+    ));
+    let (node, _guard) = node(store);
+    for job in claim(store, node, 9) {
+        let died = record(
+            &job,
+            node,
+            Event::Fail { retry_at: None },
+            OutcomeKind::Failed,
+            NOW,
+        );
+        turn(store, node, &[died], 0, NOW);
+    }
+    let ran = |store: &mut Store, id| store.hooks_of(id).expect("hooks").len();
+    assert_eq!((ran(store, ids[0]), ran(store, ids[1])), (1, 2));
+    let mut said = |id| -> Vec<String> {
+        let hooks = wait_for_kind(store, id, "hook", 2).into_iter();
+        hooks.map(|event| event.detail.expect("a detail")).collect()
+    };
+    let told = said(ids[0]);
+    assert!(
+        told.len() == 2 && told.iter().any(|detail| detail.contains("cannot be read")),
+        "{told:?}"
+    );
+    let told = said(ids[1]);
+    assert!(
+        told.len() == 2 && !told.iter().any(|detail| detail.contains("cannot be read")),
+        "{told:?}"
+    );
 }

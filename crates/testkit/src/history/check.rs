@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 
 use queuectl_core::{JobId, OutcomeKind};
 
-use super::follow::{self, Op};
+use super::follow::{self, Op, Unseen};
 use super::verdict::{Verdict, Violation};
 use super::{Call, History, Reply, StoredJob, What, has_ended};
 
@@ -18,6 +18,18 @@ struct About {
     /// Tokens under which it ran.
     ran: HashSet<i64>,
     retries: u32,
+    purged: bool,
+}
+
+impl Reply {
+    /// The numbers of the jobs that were stored, in the order of the call.
+    fn stored(&self) -> Vec<Option<JobId>> {
+        match self {
+            Reply::Enqueued(ids) => ids.iter().copied().map(Some).collect(),
+            Reply::Placed(ids) => ids.clone(),
+            _ => Vec::new(),
+        }
+    }
 }
 
 /// Decides on a history. `found` is everything that was in the store in the end. With `drained`, the faults were over
@@ -42,6 +54,7 @@ pub fn check(history: &History, found: &[StoredJob], drained: bool) -> Vec<Viola
     };
 
     // Who asked for what.
+    let mut lost: Vec<(JobId, String)> = Vec::new();
     let replies: HashMap<u32, (usize, &Reply)> = history
         .events
         .iter()
@@ -54,26 +67,31 @@ pub fn check(history: &History, found: &[StoredJob], drained: bool) -> Vec<Viola
     let observes_claims = history
         .events
         .iter()
-        .any(|event| matches!(event.what, What::Invoked(_, Call::Claim(_))));
+        .any(|event| matches!(event.what, What::Invoked(_, Call::Claim(..))));
     for event in &history.events {
-        let What::Invoked(call, Call::Enqueue(wanted)) = &event.what else {
-            continue;
+        let wanted = match &event.what {
+            What::Invoked(call, Call::Enqueue(wanted)) => (call, wanted),
+            What::Invoked(call, Call::Purge(job)) => {
+                let reply = replies.get(call).map(|(_, reply)| *reply);
+                jobs.entry(*job).or_default().purged |=
+                    matches!(reply, None | Some(Reply::Done | Reply::Unknown));
+                continue;
+            }
+            _ => continue,
         };
-        match replies.get(call).map(|(_, reply)| *reply) {
-            Some(Reply::Enqueued(ids)) => {
-                for (name, id) in wanted.iter().zip(ids) {
-                    told.insert(*id, name.clone());
-                    jobs.entry(*id).or_default().acknowledged = true;
-                    match stored.get(id) {
-                        None => violation(
-                            Verdict::Lost,
-                            Some(*id),
-                            name,
-                            "it was reported as stored, and is not there".to_owned(),
-                        ),
+        let (call, wanted) = wanted;
+        let reply = replies.get(call).map(|(_, reply)| *reply);
+        match reply {
+            Some(Reply::Enqueued(_) | Reply::Placed(_)) => {
+                for (name, id) in wanted.iter().zip(reply.into_iter().flat_map(Reply::stored)) {
+                    let Some(id) = id else { continue };
+                    told.insert(id, name.clone());
+                    jobs.entry(id).or_default().acknowledged = true;
+                    match stored.get(&id) {
+                        None => lost.push((id, name.clone())),
                         Some(one) if one.job.name.as_ref().is_none_or(|is| is.as_str() != name) => violation(
                             Verdict::Lost,
-                            Some(*id),
+                            Some(id),
                             name,
                             "another job is stored under its number".to_owned(),
                         ),
@@ -89,7 +107,16 @@ pub fn check(history: &History, found: &[StoredJob], drained: bool) -> Vec<Viola
             Some(_) => {}
         }
     }
+    for (id, name) in lost {
+        if !jobs.get(&id).is_some_and(|about| about.purged) {
+            let detail = "it was reported as stored, and is not there".to_owned();
+            violation(Verdict::Lost, Some(id), &name, detail);
+        }
+    }
     for one in found {
+        if one.is_made_by_the_store() {
+            jobs.entry(one.job.id).or_default().possible = true;
+        }
         let known = jobs
             .get(&one.job.id)
             .is_some_and(|about| about.acknowledged || about.possible);
@@ -111,7 +138,7 @@ pub fn check(history: &History, found: &[StoredJob], drained: bool) -> Vec<Viola
                     None => (usize::MAX, &Reply::Unknown),
                 };
                 match asked {
-                    Call::Claim(node) => match reply {
+                    Call::Claim(node, _) => match reply {
                         Reply::Claimed(claimed) => {
                             for (job, fence, attempt) in claimed {
                                 let op = Op::claim(place, answered, *node, *fence, *attempt);
@@ -144,7 +171,11 @@ pub fn check(history: &History, found: &[StoredJob], drained: bool) -> Vec<Viola
                         about.retries += u32::from(matches!(reply, Reply::Done | Reply::Unknown));
                         about.ops.extend(Op::retry(place, answered, reply));
                     }
-                    Call::Enqueue(_) | Call::Heartbeat(_) => {}
+                    Call::Enqueue(_)
+                    | Call::Heartbeat(_)
+                    | Call::Purge(_)
+                    | Call::SetLimit(..)
+                    | Call::Pause(..) => {}
                 }
             }
             What::Began {
@@ -189,7 +220,7 @@ pub fn check(history: &History, found: &[StoredJob], drained: bool) -> Vec<Viola
                     there.retain(|other| other != fence);
                 }
             }
-            What::Returned(..) | What::Note(_) => {}
+            What::Returned(..) | What::StandsStill(_) | What::GoesOn | What::Note(_) => {}
         }
     }
 
@@ -209,7 +240,10 @@ pub fn check(history: &History, found: &[StoredJob], drained: bool) -> Vec<Viola
             .filter(|attempt| {
                 !matches!(
                     attempt.outcome.kind,
-                    OutcomeKind::Returned | OutcomeKind::SystemFailure | OutcomeKind::Cancelled
+                    OutcomeKind::Returned
+                        | OutcomeKind::Busy
+                        | OutcomeKind::SystemFailure
+                        | OutcomeKind::Cancelled
                 )
             })
             .count();
@@ -241,7 +275,7 @@ pub fn check(history: &History, found: &[StoredJob], drained: bool) -> Vec<Viola
             }
         }
         about.ops.sort_by_key(Op::invoked);
-        if observes_claims && let Err((verdict, detail)) = follow::follow(&about.ops, job) {
+        if observes_claims && let Err((verdict, detail)) = follow::follow(&about.ops, job, Unseen::of(one)) {
             violation(verdict, Some(id), &name, detail);
         }
     }

@@ -9,7 +9,7 @@ use std::collections::HashSet;
 
 use queuectl_core::{Job, NodeId, State, Transition};
 
-use super::{Reply, Verdict, has_ended};
+use super::{Reply, StoredJob, Verdict, has_ended};
 
 /// What a call did to the job.
 #[derive(Debug, Clone, Copy)]
@@ -59,6 +59,71 @@ struct At {
     fence: i64,
     node: Option<NodeId>,
     cancel: bool,
+}
+
+/// What may happen to a job without a call that is about it.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Unseen {
+    /// It is cancelled: another replaces it, or a job that it waits for did not end as it should.
+    cancelled: bool,
+    /// It goes on although it was cancelled: a job that it waits for was retried.
+    revived: bool,
+    /// It is to stop, or not to run again.
+    told_to_stop: bool,
+    /// It is claimed and put back in one transaction, because a limit has no room: up to this token.
+    put_back_to: i64,
+}
+
+impl Unseen {
+    /// What may happen to that job.
+    pub fn of(one: &StoredJob) -> Unseen {
+        let waits = !one.parents.is_empty();
+        let gives_way = one.job.unique.is_some() || one.is_of_schedule();
+        Unseen {
+            // A group that is stopped cancels members that have not begun.
+            cancelled: waits || gives_way || !one.job.groups.is_empty(),
+            revived: waits,
+            told_to_stop: gives_way,
+            put_back_to: if one.job.limit.is_empty() {
+                0
+            } else {
+                one.job.fence
+            },
+        }
+    }
+
+    fn steps(self, at: At) -> impl Iterator<Item = At> {
+        let ready = matches!(at.state, State::Pending | State::Failed);
+        let cancelled = At {
+            state: State::Cancelled,
+            node: None,
+            cancel: false,
+            ..at
+        };
+        let revived = At {
+            state: State::Pending,
+            attempts: 0,
+            ..at
+        };
+        let told = At { cancel: true, ..at };
+        let put_back = At {
+            fence: at.fence + 1,
+            ..at
+        };
+        let can_be_told = self.told_to_stop && at.state == State::Processing && !at.cancel;
+        [
+            (ready && self.cancelled).then_some(cancelled),
+            (at.state == State::Cancelled && self.revived).then_some(revived),
+            can_be_told.then_some(told),
+            (ready && at.fence < self.put_back_to).then_some(put_back),
+        ]
+        .into_iter()
+        .flatten()
+    }
+
+    fn has_any(self) -> bool {
+        self.cancelled || self.put_back_to > 0
+    }
 }
 
 /// Most calls without an answer that are considered for one job.
@@ -262,7 +327,10 @@ fn leads_to(at: At, job: &Job) -> Result<(), String> {
         State::Scheduled => State::Pending,
         other => other,
     };
-    let became_due = at.state == State::Failed && state == State::Pending;
+    let ready = [State::Pending, State::Failed];
+    // What blocks a job, or puts it off, is not followed here.
+    let blocked = ready.contains(&at.state) && state == State::Blocked;
+    let became_due = at.state == State::Failed && state == State::Pending || blocked;
     let fits = (state == at.state || became_due)
         && job.attempts == at.attempts
         && job.fence == at.fence
@@ -288,7 +356,7 @@ struct Point {
 }
 
 /// Looks for an order; `ops` are in the order of their calls. The error is what stood in the way of the longest one.
-pub fn follow(ops: &[Op], job: &Job) -> Result<(), (Verdict, String)> {
+pub fn follow(ops: &[Op], job: &Job, unseen: Unseen) -> Result<(), (Verdict, String)> {
     let sure: Vec<&Op> = ops.iter().filter(|op| !op.perhaps).collect();
     let perhaps: Vec<&Op> = ops.iter().filter(|op| op.perhaps).take(PERHAPS_MOST).collect();
     let mut todo = vec![Point {
@@ -316,6 +384,12 @@ pub fn follow(ops: &[Op], job: &Job) -> Result<(), (Verdict, String)> {
             match leads_to(point.at, job) {
                 Ok(()) => return Ok(()),
                 Err(detail) => failed(done, (Verdict::IllegalTransition, detail)),
+            }
+        }
+        for at in unseen.steps(point.at) {
+            let next = Point { at, ..point };
+            if seen.insert(next) {
+                todo.push(next);
             }
         }
         let open =
@@ -352,7 +426,8 @@ pub fn follow(ops: &[Op], job: &Job) -> Result<(), (Verdict, String)> {
                         next.ahead >>= 1;
                         next.base += 1;
                     }
-                    if perhaps.is_empty() && next.ahead == 0 || seen.insert(next) {
+                    let leads_nowhere_else = perhaps.is_empty() && !unseen.has_any() && next.ahead == 0;
+                    if leads_nowhere_else || seen.insert(next) {
                         todo.push(next);
                     }
                 }

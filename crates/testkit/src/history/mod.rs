@@ -7,19 +7,28 @@
 
 mod check;
 mod follow;
+mod groups;
+mod hooks;
+mod keys;
+mod ledger;
+mod show;
 #[cfg(test)]
 mod tests;
+mod ticks;
 mod verdict;
 
-use std::fmt;
-
-use queuectl_core::{Attempt, Job, JobId, NodeId, State, Transition};
+use queuectl_core::{Attempt, Condition, GroupName, Job, JobId, NodeId, Rate, State, Timestamp, Transition};
 
 pub use check::check;
+pub use groups::{FoundGroup, check_groups};
+pub use hooks::check_hooks;
+pub use keys::check_limits;
+pub use ledger::check_ledger;
+pub use ticks::{Scheduled, check_ticks};
 pub use verdict::{Verdict, Violation};
 
 /// Everything that is known.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct History {
     /// What happened, in that order.
     pub events: Vec<Event>,
@@ -64,8 +73,23 @@ pub enum What {
         /// Where.
         machine: u32,
     },
+    /// A machine stands still, with all that is on it: it neither does nor notices anything.
+    StandsStill(u32),
+    /// All machines go on.
+    GoesOn,
     /// Something that explains the rest: a fault, say.
     Note(String),
+}
+
+/// What a limit allows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Allowed {
+    /// Most attempts of a key that run at a time.
+    pub running: Option<u32>,
+    /// Whether each key counts by itself.
+    pub per_key: bool,
+    /// How fast attempts of a key may start.
+    pub rate: Option<Rate>,
 }
 
 /// What is asked of a queue.
@@ -73,8 +97,8 @@ pub enum What {
 pub enum Call {
     /// Store jobs of these names. Every job of a history has a name, and no two have the same.
     Enqueue(Vec<String>),
-    /// Claim jobs.
-    Claim(NodeId),
+    /// Claim jobs, by a clock that shows this time.
+    Claim(NodeId, Timestamp),
     /// Record what becomes of a claimed job.
     Outcome {
         /// The job.
@@ -94,6 +118,12 @@ pub enum Call {
     Cancel(JobId),
     /// Retry a job.
     Retry(JobId),
+    /// Remove a job that has ended.
+    Purge(JobId),
+    /// Set a limit, or remove it.
+    SetLimit(String, Option<Allowed>),
+    /// Pause a queue, by somebody.
+    Pause(String, String),
 }
 
 /// What is answered.
@@ -101,6 +131,8 @@ pub enum Call {
 pub enum Reply {
     /// Jobs were stored, under these numbers.
     Enqueued(Vec<JobId>),
+    /// Of these jobs, those that have a number were stored. Others have the keys of the rest.
+    Placed(Vec<Option<JobId>>),
     /// Jobs were claimed: number, token, number of the attempt.
     Claimed(Vec<(JobId, i64, u32)>),
     /// It was done: the outcome counts, the node is alive, the job is ready again, the waiting job is cancelled.
@@ -122,6 +154,47 @@ pub struct StoredJob {
     pub job: Job,
     /// Its attempts.
     pub attempts: Vec<Attempt>,
+    /// The jobs that it waits for, or waited, and how each has to end.
+    pub parents: Vec<(JobId, Condition)>,
+    /// Whether it runs however those end.
+    pub runs_anyway: bool,
+}
+
+impl StoredJob {
+    /// One that waits for no others.
+    pub fn new(job: Job, attempts: Vec<Attempt>) -> StoredJob {
+        StoredJob {
+            job,
+            attempts,
+            parents: Vec::new(),
+            runs_anyway: false,
+        }
+    }
+
+    /// Whether a tick of a schedule made it.
+    fn is_of_schedule(&self) -> bool {
+        self.job.payload.env.contains_key("QUEUECTL_SCHEDULE")
+    }
+
+    /// Whether it is a callback of that group.
+    fn is_callback_of(&self, group: &GroupName) -> bool {
+        let env = &self.job.payload.env;
+        env.contains_key("QUEUECTL_GROUP_TOTAL")
+            && env
+                .get("QUEUECTL_GROUP")
+                .is_some_and(|name| name == group.as_str())
+    }
+
+    /// Whether no client asked for it: a tick, the end of a job or that of a group stored it.
+    fn is_made_by_the_store(&self) -> bool {
+        let is_hook = self.job.enqueued_by.is_some_and(|by| by.hook.is_some());
+        let is_callback = self.job.payload.env.contains_key("QUEUECTL_GROUP_TOTAL");
+        self.is_of_schedule() || is_hook || is_callback
+    }
+
+    fn name(&self) -> &str {
+        self.job.name.as_ref().map_or("", |name| name.as_str())
+    }
 }
 
 impl History {
@@ -170,92 +243,15 @@ impl History {
         self.events.push(Event { at, what });
     }
 
+    /// Notes something that happened.
+    pub fn push(&mut self, at: i64, what: What) {
+        self.events.push(Event { at, what });
+    }
+
     /// Notes something that explains the rest.
     pub fn note(&mut self, at: i64, text: impl Into<String>) {
         let what = What::Note(text.into());
         self.events.push(Event { at, what });
-    }
-
-    /// The events that have to do with a job, and the notes, one a line.
-    pub fn of_job(&self, job: Option<JobId>, name: &str) -> String {
-        let mut calls = Vec::new();
-        let mut text = String::new();
-        for event in &self.events {
-            let shown = match &event.what {
-                What::Invoked(number, call) => {
-                    let about = call.is_about(job, name);
-                    if about {
-                        calls.push(*number);
-                    }
-                    about
-                }
-                What::Returned(number, Reply::Claimed(jobs)) => {
-                    jobs.iter().any(|(id, _, _)| Some(*id) == job) || calls.contains(number)
-                }
-                What::Returned(number, _) => calls.contains(number),
-                What::Began { job: id, .. } | What::Over { job: id, .. } => Some(*id) == job,
-                What::Note(_) => true,
-            };
-            if shown {
-                text.push_str(&format!("{:>9} ms  {}\n", event.at, event.what));
-            }
-        }
-        text
-    }
-}
-
-impl Call {
-    fn is_about(&self, job: Option<JobId>, name: &str) -> bool {
-        match self {
-            Call::Enqueue(names) => names.iter().any(|one| one == name),
-            Call::Outcome { job: id, .. } | Call::Cancel(id) | Call::Retry(id) => Some(*id) == job,
-            Call::Claim(_) | Call::Heartbeat(_) => false,
-        }
-    }
-}
-
-impl fmt::Display for What {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            What::Invoked(number, call) => write!(f, "#{number} {call}"),
-            What::Returned(number, reply) => write!(f, "#{number} -> {reply:?}"),
-            What::Began {
-                job,
-                fence,
-                attempt,
-                machine,
-            } => write!(
-                f,
-                "job {job} began: token {fence}, attempt {attempt}, machine {machine}"
-            ),
-            What::Over { job, fence, machine } => {
-                write!(f, "job {job} is over: token {fence}, machine {machine}")
-            }
-            What::Note(text) => write!(f, "-- {text}"),
-        }
-    }
-}
-
-impl fmt::Display for Call {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Call::Enqueue(names) => write!(f, "enqueue {}", names.join(", ")),
-            Call::Claim(node) => write!(f, "node {node} claims"),
-            Call::Outcome {
-                job,
-                fence,
-                node,
-                change,
-                ..
-            } => write!(
-                f,
-                "node {node}: job {job}, token {fence}, becomes {}",
-                change.to()
-            ),
-            Call::Heartbeat(node) => write!(f, "node {node} is alive"),
-            Call::Cancel(job) => write!(f, "cancel job {job}"),
-            Call::Retry(job) => write!(f, "retry job {job}"),
-        }
     }
 }
 

@@ -1,5 +1,8 @@
 //! A handmade history for each verdict, and good ones.
 
+mod callbacks;
+mod mechanisms;
+
 use queuectl_core::transition::{Standing, transition};
 use queuectl_core::{
     Attempt, Event, Job, JobId, NodeId, Outcome, OutcomeKind, Output, Payload, State, Timestamp, Transition,
@@ -40,13 +43,13 @@ fn found(id: JobId, state: State, attempts: u32, fence: i64) -> StoredJob {
         waits: queuectl_core::Waits::NONE,
         gates: queuectl_core::Gates::NONE,
         unmet: None,
+        groups: Vec::new(),
+        hooks: queuectl_core::JobHooks::default(),
+        enqueued_by: None,
         payload: Payload::default(),
         unreadable: None,
     };
-    StoredJob {
-        job,
-        attempts: Vec::new(),
-    }
+    StoredJob::new(job, Vec::new())
 }
 
 fn with_attempt(mut found: StoredJob, fence: i64, kind: OutcomeKind) -> StoredJob {
@@ -100,7 +103,7 @@ fn begun() -> (History, StoredJob) {
 
 fn claimed(history: &mut History, job: JobId, node: NodeId, fence: i64, attempt: u32) {
     let reply = Reply::Claimed(vec![(job, fence, attempt)]);
-    history.called(2, Call::Claim(node), reply);
+    history.called(2, Call::Claim(node, Timestamp(0)), reply);
 }
 
 fn ended(history: &mut History, job: JobId, node: NodeId, fence: i64, change: Transition, reply: Reply) {
@@ -155,7 +158,7 @@ fn what_is_not_known_may_have_happened_or_not() {
     for took_effect in [true, false] {
         let (mut history, bystander) = begun();
         history.invoked(1, Call::Enqueue(vec!["job-3".to_owned()]));
-        history.called(1, Call::Claim(A), Reply::Unknown);
+        history.called(1, Call::Claim(A, Timestamp(0)), Reply::Unknown);
         history.called(1, Call::Cancel(ONE), Reply::Unknown);
         let mut stored = vec![bystander];
         if took_effect {

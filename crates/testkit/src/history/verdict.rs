@@ -21,6 +21,28 @@ pub enum Verdict {
     TooManyAttempts,
     /// What was answered cannot have come about by the transitions that there are, or does not lead to what is stored.
     IllegalTransition,
+    /// More attempts of a limit's key ran at a time than it allowed.
+    OverLimit,
+    /// Attempts of a limit's key started faster than its rate.
+    OverRate,
+    /// A tick of a schedule made two jobs, or its job is not there, or it is not accounted for.
+    Tick,
+    /// A job started before those that it waits for had ended as it needs them.
+    TooEarly,
+    /// A job was stored or started although another had its unique key.
+    KeyShared,
+    /// A job started again although another took its place.
+    Superseded,
+    /// A job started that an operator holds, or whose queue is paused.
+    NotHeldBack,
+    /// A group's callback was stored twice, before its last member had ended, or not at all, or was told wrong numbers.
+    Callback,
+    /// A hook was stored for what did not happen, or was not for what did.
+    Hook,
+    /// What an operator did is not in the store.
+    Unrecorded,
+    /// A job that does not run has a place of a limit, or one that runs has none.
+    Misplaced,
     /// All faults are over, there was time and there were nodes, and still it has not ended.
     NotFinished,
 }

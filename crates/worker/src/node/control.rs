@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use queuectl_core::{Clock, JobId, NodeId, Settings, Timestamp};
-use queuectl_storage::{StopRequest, Store, StoreClock, StoreError};
+use queuectl_storage::{SignalRequest, StopRequest, Store, StoreClock, StoreError};
 
 use super::context::Context;
 use super::events::NodeEvent;
@@ -18,6 +18,8 @@ const LEAST_PAUSE: Duration = Duration::from_millis(20);
 pub struct Requests {
     pub stop: StopRequest,
     pub cancel: Vec<(JobId, i64)>,
+    /// Signals for running jobs, which are taken before they are sent.
+    pub signals: Vec<SignalRequest>,
     /// The settings, if they changed.
     pub settings: Option<Settings>,
     /// The store's clock.
@@ -97,6 +99,7 @@ impl Control {
         let requests = Requests {
             stop: asked.stop,
             cancel: asked.cancel,
+            signals: asked.signals,
             settings: (asked.settings != *settings).then_some(asked.settings),
             clock: asked.clock,
             next_tick: asked.next_tick,

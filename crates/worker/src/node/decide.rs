@@ -7,7 +7,7 @@ use queuectl_core::{
 };
 use queuectl_executor::RunKey;
 use queuectl_scheduler::{RetryPolicy, after};
-use queuectl_storage::{Claimed, Record, RunningJob};
+use queuectl_storage::{Claimed, MaybeBusy, Record, RunningJob};
 
 use crate::failpoints;
 
@@ -28,6 +28,8 @@ pub struct Subject<'a> {
     pub system_failures: u32,
     pub max_retries: Option<u32>,
     pub backoff_base: Option<f64>,
+    /// Whether it is known to name limits.
+    pub is_limited: bool,
 }
 
 impl Subject<'_> {
@@ -50,6 +52,7 @@ impl<'a> From<&'a Claimed> for Subject<'a> {
             system_failures: job.system_failures,
             max_retries: job.max_retries.map(|n| u32::try_from(n).unwrap_or(0)),
             backoff_base: job.backoff_base,
+            is_limited: job.limits.is_some(),
         }
     }
 }
@@ -64,6 +67,8 @@ impl<'a> From<&'a RunningJob> for Subject<'a> {
             system_failures: job.system_failures,
             max_retries: job.max_retries,
             backoff_base: job.backoff_base,
+            // Not known; its node died, which no limit makes busy.
+            is_limited: false,
         }
     }
 }
@@ -97,6 +102,12 @@ pub fn ended(job: &Subject<'_>, ending: Ending, settings: &Settings) -> Record {
         ending.advice,
         fastrand::f64(),
     );
+    let busy = match ending.advice.wait {
+        _ if kind != OutcomeKind::Failed => MaybeBusy::No,
+        Some(wait) if ending.advice.is_busy => MaybeBusy::Until(wait),
+        _ if job.is_limited && ending.outcome.exit_code.is_some() => MaybeBusy::ByStatus,
+        _ => MaybeBusy::No,
+    };
     let attempt = Attempt {
         job: job.id,
         fence: job.fence,
@@ -109,7 +120,10 @@ pub fn ended(job: &Subject<'_>, ending: Ending, settings: &Settings) -> Record {
         outcome: ending.outcome,
         output: ending.output,
     };
-    record(job, ending.node, event, Some(attempt))
+    Record {
+        busy,
+        ..record(job, ending.node, event, Some(attempt))
+    }
 }
 
 /// The record for a job that is given back before it started.
@@ -154,6 +168,8 @@ fn record(job: &Subject<'_>, node: NodeId, event: Event, attempt: Option<Attempt
         node,
         change,
         attempt,
+        busy: MaybeBusy::No,
+        is_limited: job.is_limited,
     }
 }
 

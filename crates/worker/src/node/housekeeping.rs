@@ -52,6 +52,7 @@ impl Housekeeping {
 fn purge_expired(store: &mut Store, context: &Context, now: Timestamp) -> Result<bool, StoreError> {
     store.tidy_up()?;
     let mut more = store.purge_events(context.settings.event_retention, now)?;
+    more |= store.stop_groups(now)?;
     let Some(retention) = context.settings.retention else {
         return Ok(more);
     };
@@ -59,6 +60,7 @@ fn purge_expired(store: &mut Store, context: &Context, now: Timestamp) -> Result
         now.0
             .saturating_sub(i64::try_from(retention.as_millis()).unwrap_or(i64::MAX)),
     );
+    more |= store.purge_groups(cutoff)?;
     for state in [State::Completed, State::Cancelled] {
         let filter = PurgeFilter {
             state,

@@ -2,7 +2,7 @@
 
 use queuectl_core::limits::SYSTEM_FAILURES;
 use queuectl_core::{Attempt, OutcomeKind, State, show_short};
-use queuectl_storage::{Claimed, Record, Ticked};
+use queuectl_storage::{Claimed, CycleResult, MaybeBusy, Record, Ticked};
 use tracing::{debug, error, info, trace, warn};
 
 use super::events::{NodeEvent, Subscriber};
@@ -57,12 +57,17 @@ impl Subscriber for Log {
                 debug!(jobs, "jobs turned long; giving back what was claimed ahead");
             }
 
-            NodeEvent::CycleEnded { cycle, result } => trace!(
-                records = cycle.records.len(),
-                wanted = cycle.claim,
-                claimed = result.map_or(0, |stored| stored.claimed.len()),
-                "a cycle ended"
-            ),
+            NodeEvent::CycleEnded { cycle, result } => {
+                trace!(
+                    records = cycle.records.len(),
+                    wanted = cycle.claim,
+                    claimed = result.map_or(0, |stored| stored.claimed.len()),
+                    "a cycle ended"
+                );
+                if let Ok(stored) = result {
+                    decided(cycle.records, stored);
+                }
+            }
             NodeEvent::Heartbeat { node, result } => {
                 trace!(node = node.0, entered = result.unwrap_or(true), "sign of life");
             }
@@ -182,7 +187,29 @@ fn ended(job: &Claimed, record: &Record, is_final: bool) {
     if let Some(attempt) = &record.attempt {
         attempt_ended(job, attempt);
     }
-    next(job, record, is_final);
+    // Otherwise the store decides.
+    if record.busy == MaybeBusy::No {
+        next(&id(job), record, is_final);
+    }
+}
+
+/// What becomes of jobs whose attempts may have found something busy.
+fn decided(records: &[Record], stored: &CycleResult) {
+    let open = records.iter().filter(|record| record.busy != MaybeBusy::No);
+    for record in open {
+        let token = (record.job, record.fence);
+        let busy = stored.busy.iter().find(|busy| (busy.job, busy.fence) == token);
+        match (busy, &record.attempt) {
+            (Some(busy), Some(ended)) => info!(
+                job = record.job.0,
+                attempt = ended.attempt,
+                wait = show_short(busy.until.since(ended.finished_at)),
+                "busy; the attempt does not count"
+            ),
+            _ if stored.stale.contains(&token) => {}
+            _ => next(&record.job.to_string(), record, false),
+        }
+    }
 }
 
 fn attempt_ended(job: &Claimed, ended: &Attempt) {
@@ -225,11 +252,11 @@ fn attempt_ended(job: &Claimed, ended: &Attempt) {
 }
 
 /// What becomes of the job.
-fn next(job: &Claimed, record: &Record, is_final: bool) {
-    let attempt = job.attempt;
+fn next(id: &str, record: &Record, is_final: bool) {
+    let attempt = record.attempt.as_ref().map(|ended| ended.attempt);
     match (record.change.to(), record.change.due_at(), &record.attempt) {
         (State::Failed, Some(due), Some(ended)) => info!(
-            job = id(job),
+            job = id,
             attempt,
             wait = show_short(due.since(ended.finished_at)),
             "job will be retried"
@@ -243,7 +270,6 @@ fn next(job: &Claimed, record: &Record, is_final: bool) {
                 }
                 _ => "no attempts left".to_owned(),
             };
-            let id = id(job);
             error!(
                 job = id,
                 attempt, "job is dead: {why}; see `queuectl dlq:show {id}`"

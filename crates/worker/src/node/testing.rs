@@ -37,6 +37,7 @@ pub fn claimed(id: i64) -> Claimed {
         payload: "{}".into(),
         sum: None,
         parents: None,
+        groups: None,
     }
 }
 
@@ -117,6 +118,7 @@ impl WorkerProcess for FakeProcess {
                 ToWorker::Adopt(run, _) => format!("adopt {}", run.key.job),
                 ToWorker::Stop(key, _) => format!("stop {}", key.job),
                 ToWorker::Kill(key, _) => format!("kill {}", key.job),
+                ToWorker::Signal(key, signal) => format!("signal {} {signal}", key.job),
                 ToWorker::Recall(keys) => format!("recall {} jobs", keys.len()),
                 ToWorker::Recorded(keys) => format!("recorded {} jobs", keys.len()),
                 ToWorker::Discard(..) => "discard".to_owned(),

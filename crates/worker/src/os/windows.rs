@@ -24,6 +24,15 @@ use windows_sys::Win32::System::JobObjects::{
 };
 use windows_sys::Win32::System::SystemInformation::GetTickCount64;
 
+/// The number by which the executor knows a signal. Windows has none, but a process can be ended.
+pub fn signal_number(name: &str) -> Option<i32> {
+    match name {
+        "SIGKILL" => Some(9),
+        "SIGTERM" => Some(15),
+        _ => None,
+    }
+}
+
 /// The clock that runs since the machine was started, also while it sleeps.
 pub fn since_start() -> Duration {
     // SAFETY: takes nothing and cannot fail.

@@ -237,6 +237,7 @@ mod tests {
             executor: "shell".parse().unwrap(),
             payload: "{}".into(),
             parents: None,
+            groups: None,
             timeout: None,
             kill_grace: Duration::from_secs(job.unsigned_abs()),
             leftovers: Leftovers::Kill,

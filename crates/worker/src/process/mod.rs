@@ -197,6 +197,7 @@ impl Worker {
             }
             ToWorker::Stop(key, reason) => self.stop(key, Stop { reason, kill: false }),
             ToWorker::Kill(key, reason) => self.stop(key, Stop { reason, kill: true }),
+            ToWorker::Signal(key, signal) => host.signal(key, signal),
             ToWorker::Settings(settings) => host.set_settings(settings),
             ToWorker::Recorded(keys) => host.recorded(keys),
             ToWorker::Discard(executor, handles) => host.discard(executor, handles),

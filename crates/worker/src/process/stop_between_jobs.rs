@@ -52,6 +52,7 @@ fn run(job: i64, folder: &Path) -> Run {
         executor: "odd".parse().expect("a name"),
         payload: r#"{"payload":{"do":"wait"}}"#.to_owned(),
         parents: None,
+        groups: None,
         timeout: None,
         kill_grace: Duration::from_secs(5),
         leftovers: Leftovers::Kill,

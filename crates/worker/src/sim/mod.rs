@@ -241,6 +241,7 @@ fn report(running: Running, end: End) -> Finished {
         advice: Advice {
             wait: None,
             is_final: end == End::FailedForGood,
+            is_busy: false,
         },
         confirm: false,
         shortage: false,
@@ -363,6 +364,7 @@ impl Table {
                 ToWorker::Ping => process.tell(FromWorker::Pong),
                 // For executors, of which there are none.
                 ToWorker::Adopt(..)
+                | ToWorker::Signal(..)
                 | ToWorker::Settings(_)
                 | ToWorker::Recorded(_)
                 | ToWorker::Discard(..)

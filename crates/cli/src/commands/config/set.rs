@@ -8,6 +8,7 @@ use super::setting::Setting;
 use crate::commands::plugin;
 use crate::context::Context;
 use crate::exit::{Exit, Usage};
+use crate::operator;
 use crate::output::diagnostics;
 use crate::registry::Run;
 
@@ -45,6 +46,7 @@ impl Run for SetArgs {
             }
         }
         let mut store = context.open_or_create()?;
+        store.act_as(operator::name());
         match &setting {
             Setting::Own(key) => drop(store.set_setting(key, &self.value)??),
             Setting::Executor(setting) => store.set_executor_setting(setting, &self.value)??,

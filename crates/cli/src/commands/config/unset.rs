@@ -6,6 +6,7 @@ use clap::Args;
 use super::setting::Setting;
 use crate::context::Context;
 use crate::exit::Exit;
+use crate::operator;
 use crate::registry::Run;
 
 /// Reset a setting to its default
@@ -19,6 +20,7 @@ impl Run for UnsetArgs {
     fn run(self, context: &Context) -> Result<Exit> {
         let setting = Setting::find(&self.key)?;
         let mut store = context.open()?;
+        store.act_as(operator::name());
         match &setting {
             Setting::Own(key) => store.unset_setting(key)?,
             Setting::Executor(setting) => store.unset_executor_setting(setting)?,

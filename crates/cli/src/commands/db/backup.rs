@@ -8,6 +8,7 @@ use queuectl_views::BackupView;
 
 use crate::context::Context;
 use crate::exit::Exit;
+use crate::output::progress::Progress;
 use crate::registry::Run;
 
 /// Copy the queue to a new file while nodes keep working
@@ -20,7 +21,11 @@ pub struct BackupArgs {
 
 impl Run for BackupArgs {
     fn run(self, context: &Context) -> Result<Exit> {
-        context.open_existing()?.backup(&self.file)?;
+        let mut store = context.open_existing()?;
+        let progress = Progress::of_unknown("copying the queue");
+        let copied = store.backup(&self.file);
+        drop(progress);
+        copied?;
         let file = self.file.display().to_string();
         let line = format!("copied to {file}");
         context.output.done(&BackupView { file }, &line);

@@ -9,6 +9,7 @@ use queuectl_views::CheckView;
 use crate::context::Context;
 use crate::exit::Exit;
 use crate::output::page::Page;
+use crate::output::progress::Progress;
 use crate::output::warn_unprinted;
 use crate::registry::Run;
 
@@ -18,16 +19,22 @@ pub struct CheckArgs {}
 
 impl Run for CheckArgs {
     fn run(self, context: &Context) -> Result<Exit> {
-        let report = context.open_existing()?.check()?;
+        let mut store = context.open_existing()?;
+        let progress = Progress::of_unknown("checking the queue");
+        let report = store.check();
+        drop(progress);
+        let report = report?;
         let view = CheckView {
             ok: report.damage.is_empty()
                 && report.dangling == 0
                 && report.miscounted == 0
-                && report.misplaced == 0,
+                && report.misplaced == 0
+                && report.misgrouped == 0,
             damage: report.damage,
             dangling: report.dangling,
             miscounted: report.miscounted,
             misplaced: report.misplaced,
+            misgrouped: report.misgrouped,
             pages: report.pages,
             free_pages: report.free_pages,
         };
@@ -62,10 +69,16 @@ fn print(view: &CheckView, page: &mut Page) -> io::Result<()> {
             view.misplaced
         ))?;
     }
+    if view.misgrouped > 0 {
+        page.line(&format!(
+            "damaged: {} groups lack their callback, or count a job otherwise than its state says",
+            view.misgrouped
+        ))?;
+    }
     if view.ok {
         let (pages, free) = (view.pages, view.free_pages);
         page.line(&format!("ok: {pages} pages, {free} of them free"))?;
-    } else if !view.damage.is_empty() || view.dangling > 0 || view.misplaced > 0 {
+    } else if !view.damage.is_empty() || view.dangling > 0 || view.misplaced + view.misgrouped > 0 {
         page.line("stop all nodes, keep a copy, then restore a backup or try `sqlite3 FILE .recover`")?;
     }
     Ok(())

@@ -6,12 +6,13 @@ use queuectl_views::CompactView;
 
 use crate::context::Context;
 use crate::exit::Exit;
+use crate::output::progress::Progress;
 use crate::registry::Run;
 
 /// Rewrite the queue's file without free space
 #[derive(Debug, Args)]
 #[command(after_help = "\
-New jobs reuse free space, so this is worthwhile only after a large purge. No node may run, and the disk must have \
+New jobs reuse free space, so this is worthwhile only after a large purge. Stop all nodes first; the disk must have \
 room for a second copy of the file.")]
 pub struct CompactArgs {}
 
@@ -19,7 +20,10 @@ impl Run for CompactArgs {
     fn run(self, context: &Context) -> Result<Exit> {
         let mut store = context.open_existing()?;
         let bytes_before = store.bytes()?;
-        store.compact()?;
+        let progress = Progress::of_unknown("rewriting the queue");
+        let compacted = store.compact();
+        drop(progress);
+        compacted?;
         let bytes = store.bytes()?;
         let kib = |bytes: u64| bytes.div_ceil(1024);
         let line = format!("{} KiB, {} KiB before", kib(bytes), kib(bytes_before));

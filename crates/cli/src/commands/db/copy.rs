@@ -2,19 +2,20 @@
 
 use anyhow::Result;
 use clap::Args;
-use queuectl_storage::{Location, OpenMode, Store, StoreError};
+use queuectl_storage::{EventPlace, Location, OpenMode, Store, StoreError};
 use queuectl_views::CopyView;
 
 use crate::context::Context;
 use crate::exit::{Ended, Exit};
+use crate::output::progress::Progress;
 use crate::registry::Run;
 
 /// Copy a queue, within or between SQLite and PostgreSQL
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Copies jobs, attempts, the stored part of their output, settings, and schedules with their ticks, then reads everything back and compares it. The \
-target must be empty or not exist. No node may run on the source. The first node on the copy rescues jobs that were \
-running when a node died. Files with long output stay where they are.
+target must be empty or not exist. Stop the nodes of the source first. The first node on the copy rescues jobs that were \
+running when a node died. Files with long output stay where they are, and so do events.
 
 Other users can see arguments: give a password in PGPASSWORD or ~/.pgpass rather than in a location.")]
 pub struct CopyArgs {
@@ -33,7 +34,11 @@ impl Run for CopyArgs {
         if source.nodes_with_lives()?.iter().any(|(_, lives)| *lives) {
             return Err(StoreError::NodesLive.into());
         }
-        let copied = source.copy_to_location(&to).map_err(|error| at(&to, error))?;
+        let jobs = source.counts(None)?.iter().map(|count| count.jobs).sum();
+        let mut progress = Progress::new("copying jobs", Some(jobs));
+        let copied = source.copy_to_location(&to, |jobs| progress.set(jobs));
+        drop(progress);
+        let copied = copied.map_err(|error| at(&to, error))?;
         let view = CopyView {
             from: from.to_string(),
             to: to.to_string(),
@@ -48,6 +53,11 @@ impl Run for CopyArgs {
             view.jobs, view.attempts, view.outputs, view.settings, view.schedules, view.to
         );
         context.output.done(&view, &line);
+        if source.newest_events_from(None, 0)? != EventPlace::START {
+            context.output.remark(&format!(
+                "the events of {from} were not copied; the copy records its own"
+            ));
+        }
         Ok(Exit::OK)
     }
 }

@@ -3,11 +3,12 @@
 use anyhow::Result;
 use clap::Args;
 use queuectl_core::limits::LIST_ROWS;
-use queuectl_core::{QueueName, State, Timestamp};
-use queuectl_dlq::DeadLetter;
-use queuectl_storage::ListFilter;
+use queuectl_core::{Job, JobRef, State, Timestamp};
+use queuectl_dlq::{Cause, DeadLetter};
+use queuectl_storage::{JobFilter, ListFilter, Store, StoreError};
 use queuectl_views::{AttemptView, DeadLetterView, JobView};
 
+use super::narrow::{CAUSES_HELP, Narrow};
 use crate::commands::list::{TABLE_ROWS, pages};
 use crate::commands::show::ending;
 use crate::context::Context;
@@ -19,10 +20,10 @@ use crate::registry::Run;
 
 /// List dead jobs and why they died
 #[derive(Debug, Args)]
+#[command(after_help = CAUSES_HELP)]
 pub struct ListArgs {
-    /// Only jobs of this queue
-    #[arg(long, value_name = "NAME")]
-    queue: Option<QueueName>,
+    #[command(flatten)]
+    narrow: Narrow,
     /// Only the newest N [default: 100, with --json all]
     #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = whole::<u32>(LIST_ROWS))]
     limit: Option<u32>,
@@ -46,25 +47,43 @@ impl Run for ListArgs {
         let mut store = context.open()?;
         let settings = store.settings()?;
         let now = store.now()?;
-        let filter = ListFilter {
-            state: Some(State::Dead),
-            queue: self.queue,
-            ..ListFilter::default()
-        };
         let limit = context.output.limit(self.limit, TABLE_ROWS);
         let mut list = context.output.long_list(&COLUMNS)?;
-        let more = pages(&mut store, filter, limit, |store, job| {
+        let mut visit = |store: &mut Store, job: Job| -> Result<()> {
             let letter = DeadLetter::of(store, job)?;
             let reason = letter.reason().to_owned();
             let error = Some(reason.clone()).filter(|reason| !reason.is_empty());
             let view = DeadLetterView {
                 last_line: letter.last_line(),
                 last_attempt: letter.last_attempt.as_ref().map(AttemptView::from),
+                cause: Cause::of_letter(&letter).key().to_string(),
                 job: JobView::new(letter.job, error, &settings, self.secrets),
             };
             list.item(&view, || row(&view, reason, now))?;
             Ok(())
-        })?;
+        };
+        let more = match self.narrow.cause.is_some() || self.narrow.older_than.is_some() {
+            true => {
+                let selected = self.narrow.selected(&mut store, now)?;
+                let (jobs, more) = queuectl_dlq::newest(&mut store, &selected, limit)?;
+                for id in jobs {
+                    match store.job(&JobRef::Number(id)) {
+                        Ok(job) if job.state == State::Dead => visit(&mut store, job)?,
+                        // It was retried or removed meanwhile.
+                        Ok(_) | Err(StoreError::NoSuchJob(_)) => {}
+                        Err(error) => return Err(error.into()),
+                    }
+                }
+                more
+            }
+            false => {
+                let filter = ListFilter {
+                    jobs: JobFilter::from(State::Dead).in_queue(self.narrow.queue.as_ref()),
+                    ..ListFilter::default()
+                };
+                pages(&mut store, filter, limit, visit)?
+            }
+        };
         list.end()?;
         if let Some(limit) = limit.filter(|_| more) {
             let remark = format!("these are the newest {limit} dead jobs; --limit N shows more");

@@ -1,11 +1,13 @@
 //! `dlq:purge`: removes dead jobs for good.
 
-use std::time::Duration;
-
 use anyhow::Result;
 use clap::Args;
-use queuectl_core::{JobRef, QueueName, parse_duration};
+use queuectl_core::JobRef;
+use queuectl_dlq::Selected;
+use queuectl_storage::Store;
+use queuectl_views::WouldView;
 
+use super::narrow::{CAUSES_HELP, Narrow, describe, preview};
 use crate::commands::batch::{count, for_each_job};
 use crate::commands::confirm::{confirm, meant};
 use crate::context::Context;
@@ -14,19 +16,19 @@ use crate::registry::Run;
 
 /// Remove dead jobs for good, with their attempts and output
 #[derive(Debug, Args)]
+#[command(after_help = CAUSES_HELP)]
 pub struct PurgeArgs {
     /// The jobs' ids or numbers
-    #[arg(value_name = "JOB", required_unless_present = "all", conflicts_with = "all")]
+    #[arg(value_name = "JOB", required_unless_present_any = ["all", "cause"], conflicts_with = "all")]
     jobs: Vec<JobRef>,
     /// All dead jobs; asks first, needs --yes without a terminal
     #[arg(long)]
     all: bool,
-    /// Only jobs of this queue; others are left alone even if named
-    #[arg(long, value_name = "NAME")]
-    queue: Option<QueueName>,
-    /// Only jobs that have been dead for longer; others are left alone even if named
-    #[arg(long, value_name = "DURATION", value_parser = parse_duration, allow_hyphen_values = true)]
-    older_than: Option<Duration>,
+    #[command(flatten)]
+    narrow: Narrow,
+    /// Only say how many jobs would be removed
+    #[arg(long, conflicts_with = "jobs")]
+    dry_run: bool,
     /// Do not ask
     #[arg(long)]
     yes: bool,
@@ -35,20 +37,44 @@ pub struct PurgeArgs {
 impl Run for PurgeArgs {
     fn run(self, context: &Context) -> Result<Exit> {
         let mut store = context.open()?;
-        let queue = self.queue.as_ref();
-        if !self.all {
-            let now = store.now()?;
+        let now = store.now()?;
+        let selected = self.narrow.selected(&mut store, now)?;
+        let (queue, age) = (self.narrow.queue.as_ref(), self.narrow.older_than);
+        if !self.jobs.is_empty() {
             return for_each_job(&self.jobs, context, |job| {
-                queuectl_dlq::purge(&mut store, job, queue, self.older_than, now)?;
+                queuectl_dlq::check_cause(&mut store, job, selected.cause)?;
+                queuectl_dlq::purge(&mut store, job, queue, age, now)?;
                 Ok("purged")
             });
         }
-        if !self.yes {
-            confirm(&meant("dead", queue, self.older_than), context)?;
+        if self.dry_run || selected.cause.is_some() {
+            return self.purge_selected(&mut store, &selected, context);
         }
-        let age = self.older_than.unwrap_or_default();
-        let now = store.now()?;
-        let jobs = queuectl_dlq::purge_all(&mut store, queue, age, now)?;
+        if !self.yes {
+            confirm(&meant("dead", queue, age), context)?;
+        }
+        // Those that have died since the question are not meant.
+        let jobs = queuectl_dlq::purge_all(&mut store, queue, selected.age, now)?;
+        Ok(count(jobs, "purged", context))
+    }
+}
+
+impl PurgeArgs {
+    fn purge_selected(&self, store: &mut Store, selected: &Selected, context: &Context) -> Result<Exit> {
+        if self.dry_run || !self.yes {
+            let survey = queuectl_dlq::survey(store, selected)?;
+            if self.dry_run {
+                let said = preview(&survey, "would be purged");
+                let (jobs, first) = (survey.jobs, survey.first);
+                context.output.done(&WouldView { jobs, first }, &said);
+                return Ok(Exit::OK);
+            }
+            if survey.jobs == 0 {
+                return Ok(count(0, "purged", context));
+            }
+            confirm(&describe(&survey, selected), context)?;
+        }
+        let jobs = queuectl_dlq::purge_selected(store, selected)?;
         Ok(count(jobs, "purged", context))
     }
 }

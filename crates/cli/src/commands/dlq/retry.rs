@@ -2,53 +2,93 @@
 
 use anyhow::Result;
 use clap::Args;
-use queuectl_core::{JobRef, QueueName};
-use queuectl_dlq::RetriedAll;
-use queuectl_views::RetriedView;
+use queuectl_core::JobRef;
+use queuectl_dlq::{RetriedAll, Selected};
+use queuectl_storage::Store;
+use queuectl_views::{RetriedView, WouldView};
 
+use super::narrow::{CAUSES_HELP, Narrow, describe, preview};
 use crate::commands::batch::{for_each_job, line};
+use crate::commands::confirm::{can_ask, confirm_change};
 use crate::context::Context;
 use crate::exit::Exit;
 use crate::registry::Run;
 
 /// Run dead jobs again, now and with fresh attempts; their history stays
 #[derive(Debug, Args)]
+#[command(after_help = CAUSES_HELP)]
 pub struct RetryArgs {
     /// The jobs' ids or numbers
-    #[arg(value_name = "JOB", required_unless_present = "all", conflicts_with = "all")]
+    #[arg(value_name = "JOB", required_unless_present_any = ["all", "cause"], conflicts_with = "all")]
     jobs: Vec<JobRef>,
-    /// All dead jobs
+    /// All dead jobs; asks first on a terminal
     #[arg(long)]
     all: bool,
-    /// Only jobs of this queue; others are left alone even if named
-    #[arg(long, value_name = "NAME")]
-    queue: Option<QueueName>,
+    #[command(flatten)]
+    narrow: Narrow,
+    /// Only say how many jobs would run again
+    #[arg(long, conflicts_with = "jobs")]
+    dry_run: bool,
+    /// Do not ask; --cause and --older-than need it without a terminal
+    #[arg(long)]
+    yes: bool,
 }
 
 impl Run for RetryArgs {
     fn run(self, context: &Context) -> Result<Exit> {
         let mut store = context.open()?;
         let now = store.now()?;
-        if self.all {
-            let retried = queuectl_dlq::retry_all(&mut store, self.queue.as_ref(), now)?;
-            let RetriedAll { jobs, skipped } = retried;
-            context
-                .output
-                .done(&RetriedView { jobs, skipped }, &line(jobs, "will run again"));
-            if skipped > 0 {
-                context.output.remark(&format!(
-                    "{} dead: other jobs have their unique keys; retry them when those have ended",
-                    match skipped {
-                        1 => "1 job stays".to_owned(),
-                        _ => format!("{skipped} jobs stay"),
-                    }
-                ));
-            }
-            return Ok(Exit::OK);
+        let selected = self.narrow.selected(&mut store, now)?;
+        if self.jobs.is_empty() {
+            return self.retry_many(&mut store, &selected, context);
         }
         for_each_job(&self.jobs, context, |job| {
-            queuectl_dlq::retry(&mut store, job, self.queue.as_ref(), now)?;
+            queuectl_dlq::check_cause(&mut store, job, selected.cause)?;
+            let (queue, age) = (self.narrow.queue.as_ref(), self.narrow.older_than);
+            queuectl_dlq::retry(&mut store, job, queue, age, now)?;
             Ok("pending")
         })
+    }
+}
+
+impl RetryArgs {
+    fn retry_many(&self, store: &mut Store, selected: &Selected, context: &Context) -> Result<Exit> {
+        // Scripts have retried all dead jobs without being asked since the first version.
+        let is_narrowed = selected.cause.is_some() || self.narrow.older_than.is_some();
+        let asks = !self.yes && (is_narrowed || can_ask());
+        if self.dry_run || asks {
+            let survey = queuectl_dlq::survey(store, selected)?;
+            if self.dry_run {
+                let said = preview(&survey, "would run again");
+                let (jobs, first) = (survey.jobs, survey.first);
+                context.output.done(&WouldView { jobs, first }, &said);
+                return Ok(Exit::OK);
+            }
+            if survey.jobs == 0 {
+                report(RetriedAll { jobs: 0, skipped: 0 }, context);
+                return Ok(Exit::OK);
+            }
+            confirm_change("retry", "retried", &describe(&survey, selected), context)?;
+        }
+        let retried = match is_narrowed {
+            true => queuectl_dlq::retry_selected(store, selected)?,
+            false => queuectl_dlq::retry_all(store, selected.queue.as_ref(), selected.now)?,
+        };
+        report(retried, context);
+        Ok(Exit::OK)
+    }
+}
+
+fn report(RetriedAll { jobs, skipped }: RetriedAll, context: &Context) {
+    let done = line(jobs, "will run again");
+    context.output.done(&RetriedView { jobs, skipped }, &done);
+    if skipped > 0 {
+        context.output.remark(&format!(
+            "{} dead: other jobs have their unique keys; retry them when those have ended",
+            match skipped {
+                1 => "1 job stays".to_owned(),
+                _ => format!("{skipped} jobs stay"),
+            }
+        ));
     }
 }

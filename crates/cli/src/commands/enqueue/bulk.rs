@@ -1,28 +1,27 @@
 //! `enqueue --from` and arrays of jobs: many JSON documents, stored batch by batch with bounded memory.
 
 use std::fs::File;
-use std::io::{self, BufReader, BufWriter, Read, Seek as _, Stdout};
+use std::io::{self, BufReader, BufWriter, IsTerminal as _, Read, Seek as _, Stdout};
 
 use anyhow::{Context as _, Result};
-use jiff::ZonedDateTime;
-use queuectl_core::limits::{ENQUEUE_BATCH, GRAPH_BYTES, GRAPH_JOBS, PAYLOAD_BYTES};
-use queuectl_core::{Clock, JobSpec, ValidJob};
+use queuectl_core::limits::{ENQUEUE_BATCH, GRAPH_BYTES, GRAPH_JOBS};
+use queuectl_core::{Clock, EnqueuedBy, JobSpec, ValidJob};
+use queuectl_frontend::input::documents::{Document, Documents, Place};
+use queuectl_frontend::input::{graph, job};
 use queuectl_storage::{Placed, Store, StoreClock, StoreError};
 
-use super::graph;
 use super::ignored::Ignored;
 use super::submit::{public_id, view};
 use super::validate::Validator;
 use crate::context::Context;
 use crate::exit::{Exit, Usage};
-use crate::input::documents::{Document, Documents, Place, is_one_word};
-use crate::input::job::validate;
+use crate::input::validate;
+use crate::inside::enqueued_by;
 use crate::output::list::Records;
+use crate::output::progress::Progress;
 use crate::output::{diagnostics, warn_unprinted};
 
-/// Longest line: the largest payload, and room for a job's other fields.
-const LINE_BYTES: usize = PAYLOAD_BYTES + 64 * 1024;
-/// A batch is full with so many bytes, too: jobs can be large.
+/// Most bytes of a batch, since jobs can be large.
 const BATCH_BYTES: usize = 16 * 1024 * 1024;
 /// Bad lines that are named; the rest is counted.
 const NAMED: u64 = 50;
@@ -36,7 +35,7 @@ pub enum Source {
 }
 
 pub fn run(source: Source, options: &JobSpec, context: &Context) -> Result<Exit> {
-    let mut is_graph = !options.after.is_empty();
+    let mut is_graph = !options.after.is_empty() || options.close_group == Some(true);
     let (input, finite): (Box<dyn Read>, bool) = match source {
         Source::Text(text) => {
             is_graph |= graph::is_in(text.as_bytes())?;
@@ -56,9 +55,10 @@ pub fn run(source: Source, options: &JobSpec, context: &Context) -> Result<Exit>
     };
     let mut store = context.open_or_create()?;
     let mut bulk = Bulk {
+        enqueued_by: enqueued_by(&mut store),
         clock: store.clock()?,
         store,
-        documents: Documents::new(BufReader::with_capacity(64 * 1024, input), LINE_BYTES),
+        documents: Documents::new(BufReader::with_capacity(64 * 1024, input), job::DOCUMENT_BYTES),
         arrays: false,
         ignored: Ignored::default(),
         options,
@@ -72,8 +72,11 @@ pub fn run(source: Source, options: &JobSpec, context: &Context) -> Result<Exit>
         bad: 0,
         unsure: false,
         untold: 0,
+        // Ids on the same terminal show the progress, too.
+        progress: (!io::stdout().is_terminal()).then(|| Progress::new("jobs stored:", None)),
     };
     let done = bulk.store_all();
+    bulk.progress = None;
     bulk.ignored.say();
     if bulk.existing > 0 {
         context.output.remark(&format!(
@@ -110,6 +113,8 @@ struct Batch {
 }
 
 struct Bulk<'a> {
+    /// The job that enqueues these, if one does.
+    enqueued_by: Option<EnqueuedBy>,
     store: Store,
     clock: StoreClock,
     documents: Documents<BufReader<Box<dyn Read>>>,
@@ -120,7 +125,7 @@ struct Bulk<'a> {
     validator: Validator<'a>,
     records: Records<BufWriter<Stdout>>,
     batch: Batch,
-    /// Whether jobs may wait for others among them, so that they are stored together.
+    /// Whether jobs may wait for others among them, or close a group, so that they are stored together.
     is_graph: bool,
     /// Jobs stored so far, or there already.
     stored: u64,
@@ -134,6 +139,7 @@ struct Bulk<'a> {
     unsure: bool,
     /// Stored jobs whose ids could not be printed.
     untold: u64,
+    progress: Option<Progress>,
 }
 
 impl Bulk<'_> {
@@ -169,7 +175,7 @@ impl Bulk<'_> {
         }
         let most = GRAPH_BYTES / (1024 * 1024);
         Err(Usage::new(format!(
-            "jobs that wait for each other are stored together, at most {GRAPH_JOBS} jobs of {most} MiB"
+            "jobs that wait for each other or close their group are stored together, at most {GRAPH_JOBS} jobs of {most} MiB"
         ))
         .hint("split them into several files, and name jobs of an earlier file by their ids"))
     }
@@ -180,7 +186,7 @@ impl Bulk<'_> {
             return Ok(false);
         };
         self.arrays |= place.item.is_some();
-        match self.read_job(place, document) {
+        match self.read_job(place, &document) {
             Ok((job, bytes)) => {
                 self.batch.jobs.push(job);
                 self.batch.places.push(place);
@@ -191,33 +197,12 @@ impl Bulk<'_> {
         Ok(true)
     }
 
-    /// The job of a document, and how long that was.
-    fn read_job(&mut self, place: Place, document: Document) -> Result<(ValidJob, usize), String> {
-        let bytes = match document {
-            Document::Text(bytes) => bytes,
-            Document::TooLong => {
-                return Err(format!(
-                    "the job is longer than {LINE_BYTES} bytes; put larger input into a file"
-                ));
-            }
-            Document::CutOff => return Err("the array has no end: the text is cut off".to_owned()),
-        };
-        let is_wide = bytes.starts_with(b"\xff\xfe") || bytes.starts_with(b"\xfe\xff") || bytes.contains(&0);
-        if is_wide {
-            return Err("the text is UTF-16; make it UTF-8: iconv -f UTF-16 -t UTF-8".to_owned());
-        }
-        let text = std::str::from_utf8(&bytes).map_err(|_| "the line is not valid UTF-8")?;
-        let spec = JobSpec::from_json(text, &ZonedDateTime::now())?;
-        if place.item.is_some() && is_one_word(text) {
-            return Err(format!(
-                "{} could be the program of one command, or a command: write \
-                 {{\"command\":[\"program\",\"argument\"]}} or {{\"command\":\"command line\"}}",
-                text.trim()
-            ));
-        }
+    /// Reads and checks the job of a document; returns how long that was, too.
+    fn read_job(&mut self, place: Place, document: &Document) -> Result<(ValidJob, usize), String> {
+        let spec = job::read(place, document)?;
         self.ignored.add(&spec);
         let job = validate(self.options.clone().or(spec), self.clock.now())?;
-        Ok((job, bytes.len()))
+        Ok((job.with_enqueued_by(self.enqueued_by), document.bytes()))
     }
 
     fn name_bad(&mut self, place: Place, reason: &str) {
@@ -253,6 +238,9 @@ impl Bulk<'_> {
             self.unsure = matches!(stored, Err(StoreError::MaybeStored { .. }));
             let placed = stored.map_err(|error| name_line(error, &batch))?;
             self.stored += placed.len() as u64;
+            if let Some(progress) = &mut self.progress {
+                progress.set(self.stored);
+            }
             self.existing += placed.iter().filter(|job| job.existing.is_some()).count() as u64;
             // Before printing can fail: the summary must know what is stored.
             self.go_on_from = self.documents.line() + 1;
@@ -335,6 +323,8 @@ fn name_line(error: StoreError, batch: &Batch) -> anyhow::Error {
         | StoreError::KeyTaken { index, .. }
         | StoreError::NoSuchParent { index, .. }
         | StoreError::NoSuchLimit { index, .. }
+        | StoreError::GroupClosed { index, .. }
+        | StoreError::GroupStopped { index, .. }
         | StoreError::LimitKey { index, .. } => batch.places.get(*index),
         _ => None,
     };

@@ -32,6 +32,15 @@ impl JobOptions {
         Ok(self.spec)
     }
 
+    /// Takes what was given of these fields.
+    pub fn take(&mut self, fields: impl Iterator<Item = &'static Field<JobSpec>>, matches: &ArgMatches) {
+        for field in fields {
+            for part in matches.get_many::<JobSpec>(field.name).into_iter().flatten() {
+                self.spec = part.clone().or(std::mem::take(&mut self.spec));
+            }
+        }
+    }
+
     /// Whether the job's input is the standard input of this command.
     pub fn takes_stdin(&self) -> bool {
         self.spec.payload.stdin.as_deref() == Some("-")
@@ -40,7 +49,11 @@ impl JobOptions {
 
 impl Args for JobOptions {
     fn augment_args(command: Command) -> Command {
-        command.args(FIELDS.iter().map(option))
+        command.args(
+            FIELDS
+                .iter()
+                .map(|field| option(field, field.excludes.iter().copied())),
+        )
     }
 
     fn augment_args_for_update(command: Command) -> Command {
@@ -56,23 +69,20 @@ impl FromArgMatches for JobOptions {
     }
 
     fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> ClapResult<()> {
-        for field in &FIELDS {
-            for part in matches.get_many::<JobSpec>(field.name).into_iter().flatten() {
-                self.spec = part.clone().or(std::mem::take(&mut self.spec));
-            }
-        }
+        self.take(FIELDS.iter(), matches);
         Ok(())
     }
 }
 
-fn option(field: &'static Field<JobSpec>) -> Arg {
+/// Returns the option of a field, which excludes those of other fields.
+pub fn option(field: &'static Field<JobSpec>, excludes: impl Iterator<Item = &'static str>) -> Arg {
     // Names live as long as the process, which ends with its one command.
     let long = field.name.replace('_', "-").leak();
     let arg = Arg::new(field.name)
         .long(&*long)
         .value_name(field.value)
         .help(field.about)
-        .conflicts_with_all(field.excludes)
+        .conflicts_with_all(excludes)
         .value_parser(move |text: &str| part(field, text));
     match field.form {
         Form::Whole(..) | Form::Decimal(..) => arg.allow_negative_numbers(true),
@@ -83,22 +93,15 @@ fn option(field: &'static Field<JobSpec>) -> Arg {
     }
 }
 
-/// Reads the value of an option: a job of which nothing else is said.
+/// Reads the value of an option: a job of which nothing else is said. A flag that was not given comes here, too.
 fn part(field: &Field<JobSpec>, text: &str) -> Result<JobSpec, String> {
     let mut spec = JobSpec::default();
-    // Only a time needs the time zone, and looking for that can take a hundred system calls. An option that was not given
-    // comes here, too, if it is a flag.
-    let now = match field.form {
-        Form::Time(_) => ZonedDateTime::now(),
-        _ => ZonedDateTime::default(),
-    };
     match (&field.form, text.strip_prefix('@')) {
-        // It was not given.
         (Form::Flag(_), _) if text == "false" => {}
         (Form::Object(_), Some(file)) => field
-            .take_text(&mut spec, &read_file(file)?, &now)
+            .take_text(&mut spec, &read_file(file)?, ZonedDateTime::now)
             .map_err(|error| format!("{file}: {error}"))?,
-        _ => field.take_text(&mut spec, text, &now)?,
+        _ => field.take_text(&mut spec, text, ZonedDateTime::now)?,
     }
     Ok(spec)
 }

@@ -12,7 +12,8 @@ use super::validate::Validator;
 use super::words::{self, Asked};
 use crate::context::Context;
 use crate::exit::Usage;
-use crate::input::job::validate;
+use crate::input::validate;
+use crate::inside::enqueued_by;
 use crate::output::diagnostics;
 
 /// Reads the words of a command line, whose options are `options`. Notes options of ours among a program's arguments,
@@ -47,7 +48,8 @@ pub fn checked(spec: JobSpec, context: &Context) -> Result<ValidJob> {
 pub fn store_one(store: &mut Store, job: &ValidJob) -> Result<Placed> {
     // A delay counts by the queue's clock.
     let now = store.now()?;
-    let placed = store.place(std::slice::from_ref(job), now)?;
+    let job = job.clone().with_enqueued_by(enqueued_by(store));
+    let placed = store.place(&[job], now)?;
     let placed = placed.into_iter().next();
     placed.ok_or_else(|| anyhow::anyhow!("the store gave no number"))
 }

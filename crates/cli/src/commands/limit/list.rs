@@ -4,11 +4,11 @@ use anyhow::Result;
 use clap::Args;
 use queuectl_views::LimitView;
 
-use super::words::{allows, view_of};
 use crate::context::Context;
 use crate::exit::Exit;
 use crate::output::table::Column;
 use crate::registry::Run;
+use queuectl_frontend::limits::{allows, view_of};
 
 /// List the limits
 #[derive(Debug, Args)]

@@ -3,10 +3,9 @@
 use anyhow::Result;
 use clap::Args;
 use queuectl_core::{LimitName, Timestamp, show_rough, show_short};
-use queuectl_storage::{KeyJob, StoreError};
-use queuectl_views::{LimitDetailView, LimitJobView, LimitKeyView};
+use queuectl_frontend::limits::{allows, detail};
+use queuectl_views::{LimitJobView, LimitKeyView};
 
-use super::words::{allows, key_view, view};
 use crate::context::Context;
 use crate::exit::Exit;
 use crate::output::table::Column;
@@ -24,11 +23,6 @@ pub struct ShowArgs {
     #[arg(long)]
     key: Option<String>,
 }
-
-/// Keys that are shown.
-const KEYS: usize = 100;
-/// Jobs that are shown of those that run, and of those that wait.
-const JOBS: usize = 20;
 
 const KEY_COLUMNS: [Column; 4] = [
     Column::name("KEY", 12),
@@ -48,46 +42,8 @@ const JOB_COLUMNS: [Column; 5] = [
 impl Run for ShowArgs {
     fn run(self, context: &Context) -> Result<Exit> {
         let mut store = context.open()?;
-        let Some((limit, mut keys)) = store.limit(&self.name)? else {
-            return Err(StoreError::NoSuchLimit {
-                name: self.name.to_string(),
-                index: 0,
-            }
-            .into());
-        };
         let now = store.now()?;
-        let (running, waiting) = (
-            keys.iter().map(|key| key.running).sum(),
-            keys.iter().map(|key| key.waiting).sum(),
-        );
-        let view = view(&limit, running, waiting, keys.len() as u64);
-        if let Some(only) = &self.key {
-            let whole = format!("{}:{only}", self.name);
-            keys.retain(|key| key.key == whole || key.key == *only);
-        }
-        keys.sort_by(|a, b| (b.waiting, b.running, &a.key).cmp(&(a.waiting, a.running, &b.key)));
-        keys.truncate(KEYS);
-        let mut jobs: Vec<KeyJob> = Vec::new();
-        for key in &keys {
-            let shown = |runs| jobs.iter().filter(|job| job.runs == runs).count();
-            if shown(true) >= JOBS && shown(false) >= JOBS {
-                break;
-            }
-            jobs.extend(store.jobs_of_key(&key.key, JOBS as u32)?);
-        }
-        let mut left = [JOBS, JOBS];
-        jobs.retain(|job| {
-            let left = &mut left[usize::from(job.runs)];
-            let is_shown = *left > 0;
-            *left = left.saturating_sub(1);
-            is_shown
-        });
-        jobs.sort_by_key(|job| !job.runs);
-        let detail = LimitDetailView {
-            limit: view,
-            by_key: keys.iter().map(key_view).collect(),
-            jobs: jobs.iter().map(job_view).collect(),
-        };
+        let detail = detail(&mut store, &self.name, self.key.as_deref(), now)?;
         context.output.document(&detail, |page| {
             page.field("limit", detail.limit.name.as_str())?;
             page.field("allows", &allows(&detail.limit))?;
@@ -107,24 +63,17 @@ impl Run for ShowArgs {
     }
 }
 
-fn job_view(job: &KeyJob) -> LimitJobView {
-    LimitJobView {
-        id: job.name.clone().unwrap_or_else(|| job.job.to_string()),
-        number: job.job,
-        queue: job.queue.clone(),
-        key: job.key.clone(),
-        runs: job.runs,
-        since: job.since,
-    }
-}
-
 fn key_row(key: &LimitKeyView, now: Timestamp) -> Vec<String> {
     let next = key.next_at.filter(|next| *next > now);
     vec![
         key.key.clone(),
         key.jobs_running.to_string(),
         key.jobs_waiting.to_string(),
-        next.map_or_else(String::new, |next| format!("in {}", show_short(next.since(now)))),
+        match (key.busy_until, next) {
+            (Some(until), _) => format!("in {} (busy)", show_short(until.since(now))),
+            (None, Some(next)) => format!("in {}", show_short(next.since(now))),
+            (None, None) => String::new(),
+        },
     ]
 }
 

@@ -19,7 +19,7 @@ use super::run::executor_of;
 use super::{file, settings};
 use crate::context::Context;
 use crate::exit::{Exit, Failed, Usage};
-use crate::input::job::validate;
+use crate::input::validate;
 use crate::number::whole;
 use crate::output::page::Page;
 use crate::output::warn_unprinted;
@@ -184,7 +184,7 @@ fn print(case: &PluginCaseView, page: &mut Page) -> io::Result<()> {
 fn sample(path: &str) -> Result<String> {
     let text = fs::read_to_string(path)
         .map_err(|error| Usage::new(format!("cannot read the job's file {path}: {error}")))?;
-    let spec = JobSpec::from_json(&text, &ZonedDateTime::now()).map_err(Usage::new)?;
+    let spec = JobSpec::from_json(&text, ZonedDateTime::now).map_err(Usage::new)?;
     let job = validate(spec, SystemClock.now()).map_err(Usage::new)?;
     Ok(job.stored_payload().to_owned())
 }

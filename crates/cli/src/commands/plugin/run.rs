@@ -15,7 +15,7 @@ use queuectl_worker::{StandaloneOptions, StandaloneWorker, new_store};
 use super::{file, settings};
 use crate::context::Context;
 use crate::exit::{Exit, Failed, Usage};
-use crate::input::job::validate;
+use crate::input::validate;
 use crate::output::{diagnostics, warn_unprinted};
 use crate::registry;
 
@@ -43,7 +43,7 @@ impl registry::Run for RunArgs {
     fn run(self, context: &Context) -> Result<Exit> {
         let plugin = file(&self.plugin, context)?;
         let text = fs::read_to_string(&self.job).with_context(|| format!("cannot read {}", self.job))?;
-        let spec = JobSpec::from_json(&text, &ZonedDateTime::now()).map_err(Usage::new)?;
+        let spec = JobSpec::from_json(&text, ZonedDateTime::now).map_err(Usage::new)?;
         let job = validate(spec, SystemClock.now()).map_err(Usage::new)?;
         let (executor, folder) = executor_of(&plugin)?;
         let mut worker: Vec<OsString> = vec!["worker:run".into(), "--plugin-dir".into(), folder.into()];
@@ -71,6 +71,7 @@ impl registry::Run for RunArgs {
                 executor,
                 payload: job.stored_payload().to_owned(),
                 parents: None,
+                groups: None,
                 timeout: Some(job.timeout_ms.map_or(self.timeout, Duration::from_millis)),
                 kill_grace: Duration::from_secs(5),
                 leftovers: queuectl_core::settings::Leftovers::Kill,
@@ -99,13 +100,17 @@ impl registry::Run for RunArgs {
             output: String::from_utf8_lossy(&bytes).into_owned(),
             output_bytes: output.total_bytes,
             retry_after_ms: finished.advice.wait.map(|wait| wait.as_millis()),
+            busy: finished.advice.is_busy,
             is_final: finished.advice.is_final,
         };
         let printed = context.output.document(&view, |_| {
-            let mut out = context.output.bytes();
+            let mut out = context.output.bytes(std::io::stdout().lock());
             out.write(&bytes).and_then(|()| out.finish())
         });
-        let wait = view.retry_after_ms.map(|ms| format!(", asks to wait {ms} ms"));
+        let busy = if view.busy { "is busy and " } else { "" };
+        let wait = view
+            .retry_after_ms
+            .map(|ms| format!(", {busy}asks to wait {ms} ms"));
         context.output.remark(&format!(
             "{}: {}{}",
             outcome.kind,

@@ -14,6 +14,7 @@ use crate::commands::wait::Waiter;
 use crate::context::Context;
 use crate::exit::{Ended, Exit};
 use crate::operator;
+use crate::output::progress::Progress;
 use crate::output::warn_unprinted;
 use crate::registry::Run;
 
@@ -43,11 +44,15 @@ impl Run for DrainArgs {
         let mut waiter = Waiter::new(self.timeout);
         let mut records = context.output.records(io::stdout());
         for queue in &self.queues {
+            let mut progress = None;
             while waiter.ask(&mut store, |store| store.any_running(queue))? {
+                // Only one that waits.
+                progress.get_or_insert_with(|| Progress::of_unknown("waiting for running jobs"));
                 if !waiter.pause() {
                     return Err(self.out_of_time(&mut store)?.into());
                 }
             }
+            drop(progress);
             let view = QueueChangedView {
                 queue: queue.as_str(),
                 result: "drained",

@@ -1,24 +1,24 @@
-//! `queue:list`: the queues that have jobs or settings, or are paused.
+//! `queue:list`: the queues that have jobs, settings or limits, or are paused.
 
 use anyhow::Result;
 use clap::Args;
 use queuectl_core::{State, Timestamp, show_rough};
-use queuectl_views::QueueView;
+use queuectl_views::{QueueLimitView, QueueView};
 
 use crate::context::Context;
 use crate::exit::Exit;
-use crate::load;
 use crate::output::pause;
 use crate::output::table::Column;
 use crate::registry::Run;
+use queuectl_frontend::load;
 
-/// List the queues that have jobs or settings of their own, or are paused
+/// List the queues that have jobs, settings or limits of their own, or are paused
 #[derive(Debug, Args)]
 #[command(after_help = "\
 OLDEST is how long the oldest pending job of the queue has been ready to run. NODES are the nodes that serve the queue.")]
 pub struct ListArgs {}
 
-const COLUMNS: [Column; 9] = [
+const COLUMNS: [Column; 10] = [
     Column::name("QUEUE", 7),
     Column::whole("PENDING"),
     Column::whole("RUNNING"),
@@ -27,7 +27,8 @@ const COLUMNS: [Column; 9] = [
     Column::whole("ENDED").expendable(4),
     Column::whole("OLDEST").expendable(1),
     Column::name("NODES", 5).expendable(2),
-    Column::sentence("PAUSED", 12).if_any(),
+    Column::sentence("LIMIT", 14).if_any(),
+    Column::sentence("PAUSED", 14).if_any(),
 ];
 
 impl Run for ListArgs {
@@ -64,9 +65,19 @@ fn row(queue: &QueueView, now: Timestamp) -> Vec<String> {
         } else {
             nodes.join(", ")
         },
+        queue.limit.as_ref().map_or_else(String::new, limit),
         queue
             .paused
             .as_ref()
             .map_or_else(String::new, |paused| pause::in_short(paused, now)),
     ]
+}
+
+/// What a queue allows, and whether it has no room now.
+fn limit(limit: &QueueLimitView) -> String {
+    let allows = limit.allows();
+    match limit.full {
+        true => format!("{allows}: full"),
+        false => allows,
+    }
 }

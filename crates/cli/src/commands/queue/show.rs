@@ -7,11 +7,11 @@ use queuectl_views::{QueueSettingView, QueueView};
 
 use crate::context::Context;
 use crate::exit::Exit;
-use crate::load;
 use crate::output::pause;
 use crate::output::table::Column;
 use crate::output::time::{local, relative};
 use crate::registry::Run;
+use queuectl_frontend::load;
 
 /// Show one queue with the settings that its jobs follow
 #[derive(Debug, Args)]
@@ -58,6 +58,14 @@ fn fields(view: &QueueView, now: Timestamp) -> Vec<(&'static str, String)> {
         fields.push(("state", pause::in_words(paused, now)));
         if let Some(until) = paused.until {
             fields.push(("paused until", local(until)));
+        }
+    }
+    if let Some(limit) = &view.limit {
+        fields.push(("limit", limit.allows()));
+        if limit.full {
+            fields.push(("", format!("full: {} running", limit.jobs_running)));
+        } else if let Some(next) = limit.next_at {
+            fields.push(("", format!("next start {}", relative(next, now))));
         }
     }
     let nodes: Vec<String> = view.nodes.iter().map(ToString::to_string).collect();

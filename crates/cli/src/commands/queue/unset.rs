@@ -2,14 +2,15 @@
 
 use anyhow::Result;
 use clap::Args;
-use queuectl_core::{QueueName, QueueSetting};
+use queuectl_core::settings::per_queue;
+use queuectl_core::{QueueLimitKey, QueueName};
 
-use super::set::print;
+use super::set::Change;
 use crate::context::Context;
 use crate::exit::Exit;
 use crate::registry::Run;
 
-/// Remove settings of one queue; its jobs follow those for all queues again
+/// Remove settings and limits of one queue; its jobs follow those for all queues again
 #[derive(Debug, Args)]
 pub struct UnsetArgs {
     /// The queue's name
@@ -22,19 +23,19 @@ pub struct UnsetArgs {
 
 impl Run for UnsetArgs {
     fn run(self, context: &Context) -> Result<Exit> {
-        let settings: Vec<QueueSetting> = match self.settings.is_empty() {
-            true => QueueSetting::all(&self.queue).collect(),
-            false => {
-                let named = self.settings.iter();
-                let found = named.map(|key| QueueSetting::find(self.queue.clone(), key));
-                found.collect::<Result<_, _>>()?
-            }
+        let limit = QueueLimitKey::ALL.map(QueueLimitKey::name);
+        let all = per_queue().map(|key| key.name).chain(limit);
+        let named = self.settings.iter().map(String::as_str);
+        let keys: Vec<&str> = match self.settings.is_empty() {
+            true => all.collect(),
+            false => named.collect(),
         };
+        let mut change = Change::default();
+        for key in keys {
+            change.add(&self.queue, key, "")?;
+        }
         let mut store = context.open()?;
-        let keys: Vec<&str> = settings.iter().map(|setting| setting.key.name).collect();
-        let changes: Vec<_> = settings.into_iter().map(|setting| (setting, None)).collect();
-        store.change_queue_settings(&changes)?;
-        print(&mut store, &self.queue, &keys, context)?;
+        change.make(&mut store, &self.queue, context)?;
         Ok(Exit::OK)
     }
 }

@@ -19,11 +19,11 @@ use crate::registry::Run;
 #[derive(Debug, Args)]
 #[command(after_help = "\
 WHEN is five fields as in a crontab (minute, hour, day of the month, month, day of the week), six with seconds first, \
-@hourly, @daily, @weekly, @monthly, @yearly, or @every 90s, counted from now. If both kinds of day are given, one of \
-them suffices; if one begins with *, both must match. When clocks change, a fixed time that is left out runs right \
+@hourly, @daily, @weekly, @monthly, @yearly, or @every 90s, counted from now. If both kinds of day are given, either \
+may match; if one of them begins with *, both must. When clocks change, a fixed time that is left out runs right \
 after the change, and one that comes twice runs once; times with * in minute or hour follow the clock.
 
-Jobs are made by any node of the queue's store, each tick once. They find their schedule in QUEUECTL_SCHEDULE, the \
+Any node of the queue makes the jobs, each tick once. They find their schedule in QUEUECTL_SCHEDULE, the \
 tick's time in QUEUECTL_SCHEDULED_AT (UTC), and on-time, late, catch-up, backfill or manual in QUEUECTL_TICK. A run that \
 waits for its retry has not ended.
 

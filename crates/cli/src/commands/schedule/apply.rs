@@ -147,7 +147,7 @@ impl ApplyArgs {
             name: given.name,
             when: given.when,
             zone: given.tz.unwrap_or_else(here),
-            job: JobSpec::from_json(given.job.get(), &ZonedDateTime::now())?,
+            job: JobSpec::from_json(given.job.get(), ZonedDateTime::now)?,
             missed: given.missed.map_or(Ok(MissedPolicy::Last), |word| word.parse())?,
             missed_within_ms: ms("missed_within", given.missed_within)?.unwrap_or(MISSED_WITHIN_DEFAULT),
             overlap: given.overlap.map_or(Ok(Overlap::Skip), |word| word.parse())?,

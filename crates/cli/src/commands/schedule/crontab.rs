@@ -23,6 +23,8 @@ pub struct Entry {
     pub tz: Option<String>,
     /// The shell set before it.
     pub shell: Option<String>,
+    /// The address for mail set before it, if it is not empty.
+    pub mail_to: Option<String>,
 }
 
 /// What was read.
@@ -38,7 +40,7 @@ pub struct Crontab {
 /// Reads a crontab; every mistake is named.
 pub fn read(text: &str) -> Crontab {
     let mut crontab = Crontab::default();
-    let (mut env, mut tz, mut shell) = (BTreeMap::new(), None, None);
+    let (mut env, mut tz, mut shell, mut mail_to) = (BTreeMap::new(), None, None, None);
     for (index, line) in text.lines().enumerate() {
         let number = index + 1;
         let line = line.trim();
@@ -48,7 +50,11 @@ pub fn read(text: &str) -> Crontab {
         if let Some((name, value)) = variable(line) {
             match name {
                 "CRON_TZ" => tz = Some(value),
-                "MAILTO" | "MAILFROM" => crontab.mail.push(number),
+                "MAILTO" => {
+                    crontab.mail.push(number);
+                    mail_to = Some(value).filter(|address| !address.is_empty());
+                }
+                "MAILFROM" => crontab.mail.push(number),
                 "SHELL" => shell = Some(value),
                 _ => {
                     if name == "TZ" && tz.is_none() {
@@ -68,6 +74,7 @@ pub fn read(text: &str) -> Crontab {
                 env: env.clone(),
                 tz: tz.clone(),
                 shell: shell.clone(),
+                mail_to: mail_to.clone(),
             }),
             Err(mistake) => crontab.mistakes.push((number, mistake)),
         }
@@ -162,6 +169,7 @@ mod tests {
         assert_eq!(first.command, "/usr/local/bin/backup --full # nightly");
         assert_eq!((first.line, first.tz.as_deref()), (6, Some("Europe/Berlin")));
         assert_eq!(first.shell.as_deref(), Some("/bin/bash"));
+        assert_eq!(first.mail_to.as_deref(), Some("ann@example.com"));
         assert_eq!(first.env["PATH"], "/usr/bin:/bin");
         assert!(!first.env.contains_key("A") && !first.env.contains_key("CRON_TZ"));
         assert_eq!(

@@ -11,11 +11,11 @@ use crate::context::Context;
 use crate::exit::Exit;
 use crate::registry::Run;
 
-/// Change a schedule; what is not given stays
+/// Change a schedule; options that are not given keep their values
 #[derive(Debug, Args)]
 #[command(after_help = "\
-Jobs that were made stay as they are. With a new --when or --tz, @every counts from now. --env adds to the variables \
-that are there.")]
+Existing jobs do not change. With a new --when or --tz, @every counts from now. --env adds to the existing \
+variables.")]
 pub struct EditArgs {
     /// The schedule's name
     #[arg(value_name = "NAME")]

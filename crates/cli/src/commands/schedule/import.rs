@@ -6,7 +6,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result};
 use clap::Args;
 use queuectl_core::schedule::{MISSED_WITHIN_DEFAULT, MissedPolicy, Overlap, ScheduleSpec};
-use queuectl_core::{Command, JobSpec, OwnerName, Timestamp};
+use queuectl_core::{Command, JobSpec, OwnerName, Timestamp, excerpt};
 use queuectl_storage::ScheduleChange;
 use queuectl_views::ImportedView;
 
@@ -23,8 +23,8 @@ use crate::registry::Run;
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Reads what `crontab -l` prints: variables, CRON_TZ (or TZ) as the time zone of the lines below it, SHELL, and % for \
-standard input. Jobs run in the home folder, as with cron. Mail is not carried over: output is kept with the job \
-(`queuectl logs`), and failed jobs are in `queuectl dlq:list`. Missed runs are not made up for and runs may overlap, as \
+standard input. Jobs run in the home folder, as with cron. Output is kept with the job (`queuectl logs`), and failed jobs \
+are in `queuectl dlq:list`; MAILTO counts only with --mail, and then only for jobs whose last attempt failed. Missed runs are not made up for and runs may overlap, as \
 with cron; `schedule:edit` changes that. The schedules are named after their programs. All entries are stored or none.
 
 Prints each schedule, its first time, and how often it will run in the next seven days. Remove the lines from the \
@@ -40,6 +40,9 @@ pub struct ImportArgs {
     /// Only print what would be stored
     #[arg(long)]
     dry_run: bool,
+    /// Mail the output of jobs that are dead to the address in MAILTO, by a hook that calls `mail`
+    #[arg(long)]
+    mail: bool,
     /// The owner of the schedules, as with `schedule:apply`
     #[arg(long, value_name = "OWNER")]
     owner: Option<OwnerName>,
@@ -70,9 +73,10 @@ impl Run for ImportArgs {
                 .collect();
             return Err(Usage::new(format!("nothing was stored: {}", lines.join("; "))).into());
         }
-        for line in &crontab.mail {
+        for line in crontab.mail.iter().filter(|_| !self.mail) {
             diagnostics::note(&format!(
-                "note: line {line}: mail is not carried over; `queuectl logs` has each job's output"
+                "note: line {line}: mail is not carried over (--mail does that for dead jobs); `queuectl logs` has each \
+                 job's output"
             ));
         }
         let mut store = if self.dry_run {
@@ -88,7 +92,9 @@ impl Run for ImportArgs {
         for entry in crontab.entries {
             let line = entry.line;
             let name = name_of(&entry.command, &mut names);
-            let spec = spec_of(entry, &name, self.owner.clone())?;
+            let mail_to = entry.mail_to.clone().filter(|_| self.mail);
+            let mut spec = spec_of(entry, &name, self.owner.clone())?;
+            spec.job.hooks.on_death = mail_to.map(|address| mail_hook(&address, line)).transpose()?;
             let spec = checked_schedule(spec, context).with_context(|| format!("line {line}"))?;
             let times = Times::of(&spec, now)?;
             let view = preview(line, &spec, &times, now);
@@ -139,6 +145,19 @@ fn name_of(command: &str, taken: &mut BTreeSet<String>) -> String {
         number += 1;
     }
     free
+}
+
+/// Returns the command that mails what a dead job printed.
+fn mail_hook(address: &str, line: usize) -> Result<Command, Usage> {
+    let is_plain = |c: char| c.is_alphanumeric() || "@.,_+-".contains(c);
+    if !address.starts_with(char::is_alphanumeric) || !address.chars().all(is_plain) {
+        let message = format!("line {line}: '{}' is not an address to mail to", excerpt(address));
+        return Err(Usage::new(message));
+    }
+    Ok(Command::Line(format!(
+        "queuectl logs \"$QUEUECTL_HOOK_JOB_ID\" 2>&1 | \
+         mail -s \"$QUEUECTL_HOOK_SCHEDULE: job $QUEUECTL_HOOK_JOB_ID is dead ($QUEUECTL_HOOK_OUTCOME)\" {address}"
+    )))
 }
 
 fn spec_of(entry: Entry, name: &str, owner: Option<OwnerName>) -> Result<ScheduleSpec> {

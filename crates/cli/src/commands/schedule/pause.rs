@@ -9,11 +9,11 @@ use crate::context::Context;
 use crate::exit::Exit;
 use crate::registry::Run;
 
-/// Make no more jobs of a schedule; those that are there go on
+/// Make no more jobs of a schedule; existing ones go on
 #[derive(Debug, Args)]
 #[command(after_help = "\
-The ticks of that time are entered as skipped when the schedule is resumed. `schedule:run` and `schedule:backfill` work \
-all the same.")]
+When the schedule is resumed, the ticks in between are recorded as skipped. `schedule:run` and `schedule:backfill` \
+still work.")]
 pub struct PauseArgs {
     /// The schedule's name
     #[arg(value_name = "NAME")]

@@ -11,9 +11,7 @@ use crate::registry::Run;
 
 /// Make jobs of a paused schedule again
 #[derive(Debug, Args)]
-#[command(
-    after_help = "The ticks that came meanwhile are entered as skipped; `schedule:backfill` runs them."
-)]
+#[command(after_help = "The ticks in between are recorded as skipped; `schedule:backfill` runs them.")]
 pub struct ResumeArgs {
     /// The schedule's name
     #[arg(value_name = "NAME")]

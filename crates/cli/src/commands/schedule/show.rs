@@ -5,7 +5,7 @@ use std::time::Duration;
 use anyhow::Result;
 use clap::Args;
 use queuectl_core::limits::LIST_ROWS;
-use queuectl_core::{ScheduleName, show_time};
+use queuectl_core::{ScheduleName, Timestamp, show_time};
 use queuectl_views::{ScheduleDetailView, ScheduleView, TickView};
 
 use super::times::{Times, in_zone};
@@ -15,12 +15,13 @@ use crate::number::whole;
 use crate::output::table::Column;
 use crate::output::time::local;
 use crate::registry::Run;
+use queuectl_frontend::load::OVERLAP_MS;
 
 /// Show a schedule and what became of its last ticks
 #[derive(Debug, Args)]
 #[command(after_help = "\
-Every tick is there, also a skipped one with its reason; a long gap is one row with a number. The newest 1000 rows of a \
-schedule are kept, also when their jobs are purged.")]
+Lists every tick, including skipped ones with their reason; a long gap is one row with a count. The newest 1000 \
+ticks of a schedule are kept, even if their jobs are purged.")]
 pub struct ShowArgs {
     /// The schedule's name
     #[arg(value_name = "NAME")]
@@ -44,14 +45,20 @@ impl Run for ShowArgs {
         let schedule = store.schedule(&self.name)?;
         let most = context.output.limit(self.ticks, 10).unwrap_or(u32::MAX);
         let ticks = store.ticks(&self.name, most)?;
+        let since = Timestamp(store.now()?.0.saturating_sub(OVERLAP_MS));
+        let overlapped = store.overlapped_ticks(&self.name, since)?;
         let zone = Times::of(&schedule.spec, schedule.start_at).map(|times| times.zone);
         let view = ScheduleDetailView {
             schedule: ScheduleView::from(schedule),
+            overlapped,
             ticks: ticks.into_iter().map(TickView::from).collect(),
         };
         context.output.document(&view, |page| {
             for (name, value) in fields(&view.schedule) {
                 page.field(name, &value)?;
+            }
+            if view.overlapped > 0 {
+                page.field("overlapped", &overlapped_in_words(view.overlapped))?;
             }
             if view.ticks.is_empty() {
                 return Ok(());
@@ -80,6 +87,15 @@ impl Run for ShowArgs {
         })?;
         Ok(Exit::OK)
     }
+}
+
+fn overlapped_in_words(count: u64) -> String {
+    let ticks = if count == 1 {
+        "1 tick"
+    } else {
+        &format!("{count} ticks")
+    };
+    format!("{ticks} of the last 24 h skipped: a run takes longer than the time between two ticks")
 }
 
 fn fields(view: &ScheduleView) -> Vec<(&'static str, String)> {

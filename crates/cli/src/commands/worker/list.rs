@@ -7,10 +7,10 @@ use queuectl_views::NodeView;
 
 use crate::context::Context;
 use crate::exit::Exit;
-use crate::load;
 use crate::output::table::Column;
 use crate::output::time::local;
 use crate::registry::Run;
+use queuectl_frontend::load;
 
 /// List the nodes
 #[derive(Debug, Args)]

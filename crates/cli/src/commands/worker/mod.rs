@@ -6,4 +6,4 @@ mod log_file;
 pub mod run;
 pub mod start;
 pub mod stop;
-mod trust;
+pub mod trust;

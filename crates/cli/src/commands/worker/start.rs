@@ -6,13 +6,14 @@ use std::path::PathBuf;
 
 use anstream::ColorChoice;
 use anyhow::Result;
-use clap::Args;
+use clap::{Args, Command};
 use queuectl_core::QueueName;
 use queuectl_core::limits::{CONCURRENCY, NODE_QUEUES, WORKERS};
 use queuectl_storage::Queues;
 use queuectl_worker::{NodeEnd, NodeOptions, run_node};
 
 use super::{detach, trust};
+use crate::config_file::ConfigFile;
 use crate::context::Context;
 use crate::exit::{Exit, Usage};
 use crate::number::whole;
@@ -26,7 +27,7 @@ use crate::stderr;
 At the first SIGINT (Ctrl-C) or SIGTERM the node starts no more jobs and lets running ones finish within the setting \
 shutdown_grace. At the second it stops them. Jobs that were cut off go back to the queue without losing an attempt.
 
-A drain does not wait for jobs that are held, whose queue is paused, or of which a limit lets none run.
+A drain does not wait for jobs that are held, in a paused queue, or under a limit that lets none run.
 
 Exit status with --drain: 0 if every job completed, 1 if one ended dead or cancelled.")]
 pub struct StartArgs {
@@ -48,6 +49,9 @@ pub struct StartArgs {
     /// With --detach: log to this file [default: node.log in the folder next to the queue's file]
     #[arg(long, value_name = "FILE", requires = "detach")]
     log_file: Option<PathBuf>,
+    /// Take the options of this profile in the configuration file, unless they are given
+    #[arg(long, value_name = "NAME")]
+    profile: Option<String>,
     /// Run jobs even though other users can change the queue's file, and thereby what runs as you
     #[arg(long)]
     trust_others: bool,
@@ -57,6 +61,16 @@ pub struct StartArgs {
 }
 
 impl Run for StartArgs {
+    fn reread(&mut self, words: &[OsString], is_again: bool) -> Result<Option<Vec<OsString>>, String> {
+        let Some(name) = self.profile.as_ref().filter(|_| !is_again) else {
+            return Ok(None);
+        };
+        let config = ConfigFile::load().map_err(|error| error.to_string())?;
+        let grammar = StartArgs::augment_args(Command::new("worker:start"));
+        let options = config.profile(name, &grammar, words)?;
+        Ok(Some([words, &options].concat()))
+    }
+
     fn run(self, context: &Context) -> Result<Exit> {
         if self.queue.len() > NODE_QUEUES {
             let message = format!("a node can serve at most {NODE_QUEUES} queues by name");

@@ -10,9 +10,17 @@ use queuectl_storage::Location;
 
 use crate::exit::{Ended, Exit};
 
-/// Fails if another user can put jobs into the file, alone or as one of everybody; a group that the owner let in may. A
-/// file that does not exist will be private, so only its folder counts.
+/// Fails if another user can put jobs into the file.
 pub fn check(location: &Location) -> Result<()> {
+    Ok(others(location).map_err(refused)?)
+}
+
+/// Says how another user can put jobs into the file, alone or as one of everybody; a group that the owner let in may. A file
+/// that does not exist will be private, so only its folder counts.
+///
+/// # Errors
+/// The first way, with what closes it.
+pub fn others(location: &Location) -> Result<(), Distrust> {
     let Some(file) = location.file() else {
         return Ok(());
     };
@@ -23,11 +31,11 @@ pub fn check(location: &Location) -> Result<()> {
         .into_iter()
         .chain([file, &state_dir].into_iter().filter(there))
     {
-        trust::check(path, Writers::Group).map_err(refused)?;
+        trust::check(path, Writers::Group)?;
     }
     let logs = logs(file);
     for log in logs.iter().map(PathBuf::as_path).filter(there) {
-        trust::check_log(log, file).map_err(refused)?;
+        trust::check_log(log, file)?;
     }
     Ok(())
 }

@@ -1,13 +1,12 @@
 //! CSV as in RFC 4180: a header of field names, and a row for each document. Objects and arrays stay JSON, null is empty,
 //! and control characters are escaped, so that a row is one line.
 
-use std::fmt;
 use std::io::{self, Write};
 
-use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
 use super::Encode;
+use super::json::Fields;
 use crate::output::escape;
 
 /// Encodes CSV.
@@ -25,31 +24,6 @@ impl Encode for Csv {
         }
         let cells: Result<Vec<String>, _> = fields.iter().map(|(_, value)| cell(value)).collect();
         write_row(cells?, out)
-    }
-}
-
-/// The fields of an object, in their order.
-struct Fields<'a>(Vec<(String, &'a RawValue)>);
-
-impl<'de> Deserialize<'de> for Fields<'de> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct InOrder;
-        impl<'de> Visitor<'de> for InOrder {
-            type Value = Fields<'de>;
-
-            fn expecting(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
-                to.write_str("an object")
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-                let mut fields = Vec::new();
-                while let Some(field) = map.next_entry()? {
-                    fields.push(field);
-                }
-                Ok(Fields(fields))
-            }
-        }
-        deserializer.deserialize_map(InOrder)
     }
 }
 

@@ -1,9 +1,11 @@
 //! JSON and JSON lines, safe to show on a terminal.
 
-use std::fmt::Write as _;
+use std::fmt::{self, Write as _};
 use std::io::{self, Write};
 
 use serde::Serialize;
+use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
+use serde_json::value::RawValue;
 
 use super::{Encode, Shape};
 use crate::output::escape::is_unsafe;
@@ -27,6 +29,48 @@ pub fn to_line(value: &impl Serialize) -> io::Result<String> {
         }
     }
     Ok(safe)
+}
+
+/// Returns the line with these of its fields alone, in that order.
+pub fn pick(line: &str, wanted: &[&str]) -> io::Result<String> {
+    let Fields(fields) = serde_json::from_str(line)?;
+    let mut picked = String::from("{");
+    for name in wanted {
+        let Some((_, value)) = fields.iter().find(|(field, _)| field == name) else {
+            continue;
+        };
+        if picked.len() > 1 {
+            picked.push(',');
+        }
+        let _ = write!(picked, "\"{name}\":{value}");
+    }
+    picked.push('}');
+    Ok(picked)
+}
+
+/// The fields of an object, in their order.
+pub struct Fields<'a>(pub Vec<(String, &'a RawValue)>);
+
+impl<'de> Deserialize<'de> for Fields<'de> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct InOrder;
+        impl<'de> Visitor<'de> for InOrder {
+            type Value = Fields<'de>;
+
+            fn expecting(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
+                to.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+                let mut fields = Vec::new();
+                while let Some(field) = map.next_entry()? {
+                    fields.push(field);
+                }
+                Ok(Fields(fields))
+            }
+        }
+        deserializer.deserialize_map(InOrder)
+    }
 }
 
 /// Encodes JSON: one document a line, and the items of a list as an array.
@@ -94,6 +138,17 @@ mod tests {
         let line = to_line(&hidden).unwrap();
         assert_eq!(line, r#"["\u2028\u061c\ufeff\udb40\udc41"]"#);
         assert_eq!(serde_json::from_str::<[String; 1]>(&line).unwrap(), hidden);
+    }
+
+    #[test]
+    fn fields_are_picked_in_the_order_that_is_asked_for() {
+        let line = r#"{"id":"a\u001b","number":1,"big":123456789012345678901234567890,"env":{"id":1}}"#;
+        let picked = pick(line, &["env", "big", "none", "id"]).unwrap();
+        assert_eq!(
+            picked,
+            r#"{"env":{"id":1},"big":123456789012345678901234567890,"id":"a\u001b"}"#
+        );
+        assert_eq!(pick(line, &["none"]).unwrap(), "{}");
     }
 
     fn encoded(mut encoder: impl Encode, items: &[i32]) -> String {

@@ -6,12 +6,14 @@ pub mod json;
 use std::io::{self, Write};
 
 use clap::ValueEnum;
+use serde::Deserialize;
 
 use self::csv::Csv;
 use self::json::{Json, JsonLines};
 
 /// Format of results.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Format {
     // No documentation on the values: clap would then print every help page in its long form.
     #[default]

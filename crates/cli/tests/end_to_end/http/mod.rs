@@ -192,6 +192,9 @@ fn the_server_says_when_to_come_back() {
         let job = queue.wait_state(&id, "failed");
         let ended = crate::support::time_ms(&job["attempt_history"][0]["finished_at"]);
         let wait = crate::support::time_ms(&job["run_at"]) - ended;
+        let outcome = if path == "/control" { "1 failed" } else { "1 busy" };
+        assert_eq!(history(&job), [outcome], "{job}");
+        assert_eq!(job["attempts"], u8::from(path == "/control"), "{job}");
         (job["error"].as_str().unwrap().to_owned(), wait)
     };
     let (error, ms) = wait("/seconds");
@@ -314,6 +317,11 @@ fn stopping_a_job_aborts_its_request() {
     let mut node = node(&queue);
     let cancelled = request(&queue, &server.url("/cancelled"), json!({ "timeout": "1h" }));
     server.wait("/cancelled");
+    let refused = queue.fails(4, ["kill", &cancelled]);
+    assert!(
+        refused.contains("executor http runs jobs without a process"),
+        "{refused}"
+    );
     queue.ok(["cancel", "--wait", &cancelled]);
     assert_eq!(closing(), "/cancelled");
     assert_eq!(history(&queue.job(&cancelled)), ["1 cancelled"]);
@@ -332,4 +340,44 @@ fn stopping_a_job_aborts_its_request() {
     assert_eq!(node.wait_exit(), 0);
     assert_eq!(closing(), "/returned");
     assert_eq!(queue.state(&returned), "pending");
+}
+
+#[test]
+fn a_server_that_is_busy_puts_off_all_jobs_of_the_limit() {
+    use std::sync::Mutex;
+    use std::time::{Duration, Instant};
+    let asked: &'static Mutex<Vec<Instant>> = Box::leak(Box::default());
+    let server = Server::start(|_, stream| {
+        let mut asked = asked.lock().unwrap();
+        asked.push(Instant::now());
+        match asked.len() {
+            1 => answer(stream, "429 Too Many Requests", "retry-after: 2\r\n", ""),
+            _ => answer(stream, "200 OK", "", "done"),
+        }
+    });
+    let queue = open_queue();
+    queue.ok(["limit:set", "api", "--rate", "1000/s", "--running", "1"]);
+    let url = server.url("/");
+    let limited = json!({ "executor": "http", "limit": "api", "payload": { "url": url } }).to_string();
+    let ids = [
+        queue.enqueue([limited.as_str()]),
+        queue.enqueue([limited.as_str()]),
+    ];
+    let node = node(&queue);
+    node.wait_log("busy; the attempt does not count");
+    let said = queue.ok(["explain", &ids[1]]);
+    assert!(said.contains("limit api is put off for another"), "{said}");
+    let shown = queue.json(["limit:show", "api"]);
+    assert!(shown["by_key"][0]["busy_until"].is_string(), "{shown}");
+    let bystander = request(&queue, &url, json!({}));
+    let first = queue.wait_state(&ids[0], "completed");
+    assert_eq!(history(&first), ["1 busy", "2 succeeded"], "{first}");
+    queue.wait_state(&ids[1], "completed");
+    queue.wait_state(&bystander, "completed");
+    let asked = asked.lock().unwrap();
+    let early = asked
+        .iter()
+        .filter(|at| at.duration_since(asked[0]) < Duration::from_secs(2));
+    assert_eq!(early.count(), 2, "the first, and the one without the limit");
+    assert_eq!(asked.len(), 4);
 }

@@ -15,6 +15,7 @@ mod rejoin;
 mod secrets;
 mod server;
 mod storm;
+mod stuck;
 mod tls;
 mod unreadable;
 

@@ -24,6 +24,8 @@ pub enum Loss {
     Commit,
     /// It does, and its connection ends before the answer.
     Answer,
+    /// It does not reach the server, and both sides wait for the other: a write that failed on a connection that stays.
+    Statement,
     /// As with the first, and the way to the server is closed until it is opened again.
     Way,
 }
@@ -137,6 +139,7 @@ fn pass(mut from: TcpStream, mut to: TcpStream, shared: &Shared, asks: bool, los
         if let Some((_, loss)) = next {
             match loss {
                 Loss::Commit => break,
+                Loss::Statement => continue,
                 Loss::Way => {
                     *shared.mode.lock().unwrap() = Mode::Closed;
                     break;

@@ -9,7 +9,7 @@ use queuectl_scheduler::cron::next_tick;
 use super::edit::{bad, find};
 use super::make::{Made, NewTick, enter, make_job, trim};
 use super::rows::{ScheduleRow, TickRow};
-use super::tick::{follow, store};
+use super::tick::{follow, hold_runs, store};
 use crate::backend::Db;
 use crate::schema::ticks;
 use crate::types::nodes::Wake;
@@ -32,6 +32,9 @@ impl Store {
     pub fn run_schedule(&mut self, name: &ScheduleName, now: Timestamp) -> Result<JobId, StoreError> {
         let id = self.change(|conn| {
             let mut row = find(conn, name)?;
+            // In the order in which a transaction that ends a run takes these locks, and before those of limits.
+            hold_runs(conn, &row)?;
+            conn.dialect().lock_schedule(&row.name)?;
             let understood = row.understand(now).map_err(|fault| bad(name, fault))?;
             let mut at = now;
             while !enter(conn, &mut row, &NewTick::one(at, TickResult::Manual), now)? {
@@ -39,6 +42,8 @@ impl Store {
             }
             let id = make(conn, name, &understood.spec, at, TickResult::Manual, now)?;
             follow(&mut row, id);
+            // A run that waits may have to wait for this one, too.
+            hold_runs(conn, &row)?;
             trim(conn, &mut row)?;
             store(conn, &mut row, now)?;
             Ok(id)
@@ -61,6 +66,8 @@ impl Store {
     ) -> Result<Backfilled, StoreError> {
         let done = self.change(|conn| {
             let mut row = find(conn, name)?;
+            // Before the locks of limits, as where a run ends.
+            conn.dialect().lock_schedule(&row.name)?;
             let understood = row.understand(now).map_err(|fault| bad(name, fault))?;
             // What has not come is the schedule's own.
             let to = to.min(now).min(row.due().map_or(now, |due| Timestamp(due.0 - 1)));

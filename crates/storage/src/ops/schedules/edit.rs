@@ -2,14 +2,18 @@
 
 use diesel::prelude::*;
 use queuectl_core::limits::SCHEDULES;
-use queuectl_core::schedule::ScheduleSpec;
-use queuectl_core::{BlockedBy, JobId, JobRef, ScheduleName, Timestamp, Waits};
+use queuectl_core::schedule::{ScheduleSpec, TickResult};
+use queuectl_core::{BlockedBy, JobId, ScheduleName, Timestamp, Waits};
 use queuectl_scheduler::cron::next_tick;
 
+use super::job::job_of;
+use super::make::check_limits;
 use super::rows::{Fault, ScheduleRow, check, whole_second};
-use super::tick::{Ticked, account_paused, store, tick_row};
+use super::tick::{Ticked, account_paused, look_at_runs, store, tick_row};
 use crate::backend::Db;
-use crate::ops::cancel::cancel;
+use crate::counts::Deltas;
+use crate::ops::cancel::cancel_all;
+use crate::outcome::finish;
 use crate::schema::{jobs, schedules, ticks};
 use crate::types::nodes::Wake;
 use crate::types::text::storable;
@@ -110,6 +114,8 @@ impl Store {
             }
             let understood = row.understand(now).map_err(|fault| bad(name, fault))?;
             account_paused(conn, &mut row, &understood, now)?;
+            // Those that have died do not count any more.
+            look_at_runs(conn, &mut row)?;
             (row.paused_at, row.paused_reason, row.dead_runs) = (None, None, 0);
             store(conn, &mut row, now)?;
             Ok(true)
@@ -189,6 +195,7 @@ fn add(conn: &mut Db, spec: &ScheduleSpec, now: Timestamp) -> Result<(), StoreEr
     if taken > 0 {
         return Err(StoreError::ScheduleTaken(spec.name.to_string()));
     }
+    check_limits_of(conn, spec, now)?;
     let mut row = ScheduleRow::new(spec, now);
     begin(&mut row, spec, now)?;
     diesel::insert_into(schedules::table).values(row).execute(conn)?;
@@ -200,6 +207,7 @@ fn replace(conn: &mut Db, spec: &ScheduleSpec, now: Timestamp) -> Result<(), Sto
     if row.paused_at.is_none() {
         row = tick_row(conn, row, now, &mut Ticked::default())?;
     }
+    check_limits_of(conn, spec, now)?;
     let before = (row.expression.clone(), row.zone.clone());
     if before != (spec.when.clone(), spec.zone.clone()) {
         if row.paused_at.is_some()
@@ -218,6 +226,18 @@ fn replace(conn: &mut Db, spec: &ScheduleSpec, now: Timestamp) -> Result<(), Sto
     store(conn, &mut row, now)
 }
 
+/// Refuses a schedule whose jobs name a limit that is not there: each of its ticks would be.
+fn check_limits_of(conn: &mut Db, spec: &ScheduleSpec, now: Timestamp) -> Result<(), StoreError> {
+    match job_of(spec, now, TickResult::OnTime, now) {
+        Ok(job) => check_limits(conn, &job).map_err(|error| match error.problem() {
+            None => bad(&spec.name, Fault::Other(error.to_string())),
+            Some(_) => error,
+        }),
+        // That is said where all of it is checked.
+        Err(_) => Ok(()),
+    }
+}
+
 /// Finds the first tick.
 fn begin(row: &mut ScheduleRow, spec: &ScheduleSpec, now: Timestamp) -> Result<(), StoreError> {
     let understood = check(spec.clone(), now).map_err(|fault| bad(&spec.name, fault))?;
@@ -232,12 +252,16 @@ fn begin(row: &mut ScheduleRow, spec: &ScheduleSpec, now: Timestamp) -> Result<(
 
 fn remove(conn: &mut Db, name: &ScheduleName, now: Timestamp) -> Result<(), StoreError> {
     // Runs that wait for earlier ones would wait for ever.
+    let mut waiting = Vec::new();
     for id in find(conn, name)?.runs() {
         let waits: Option<i32> = jobs::table.find(id).select(jobs::waits).first(conn).optional()?;
         if waits.is_some_and(|waits| Waits::from_code(waits).has(BlockedBy::Overlap)) {
-            cancel(conn, &JobRef::Number(JobId(id)), now)?;
+            waiting.push(JobId(id));
         }
     }
+    let mut deltas = Deltas::default();
+    cancel_all(conn, &waiting, now, &mut deltas)?;
+    finish(conn, deltas, now)?;
     let removed = diesel::delete(schedules::table.find(name.as_str())).execute(conn)?;
     if removed == 0 {
         return Err(StoreError::NoSuchSchedule(name.to_string()));

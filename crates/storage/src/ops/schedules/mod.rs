@@ -14,7 +14,7 @@ mod tick;
 
 pub use backfill::Backfilled;
 pub use edit::ScheduleChange;
-pub use list::TickOf;
+pub use list::{TickOf, open_runs};
 pub(crate) use make::all as statements;
 pub use rows::zone;
 pub use tick::Ticked;

@@ -1,22 +1,24 @@
-//! Making what has come due. Called by every node at the time of the next tick, and whoever comes first does it.
+//! Makes the jobs whose ticks have come due. Every node calls it at the time of the next tick; the first one does the work.
 
 use diesel::dsl::sql;
 use diesel::prelude::*;
 use diesel::sql_types::Integer;
 use queuectl_core::gates::block;
 use queuectl_core::schedule::{Overlap, TickResult};
-use queuectl_core::{BlockedBy, Gates, JobId, JobRef, ScheduleName, State, Timestamp, Waits};
+use queuectl_core::{BlockedBy, Gates, JobId, JobRef, ScheduleName, Timestamp, Waits};
+use queuectl_scheduler::cron;
 use queuectl_scheduler::plan::{Runs, Step, Timing, paused, plan};
 
 use super::make::{Made, NewTick, enter, make_job, trim};
 use super::rows::{Fault, ScheduleRow, Understood};
-use crate::backend::Db;
 use crate::backend::statements::NextTick;
+use crate::backend::{Db, on_any};
 use crate::counts::Deltas;
-use crate::ops::cancel::cancel;
+use crate::limits::LimitRows;
+use crate::ops::cancel::cancel_all;
 use crate::ops::show::find;
-use crate::outcome::schedules::go_on;
-use crate::outcome::{apply_blocking, standing};
+use crate::outcome::schedules::{count_runs, go_on};
+use crate::outcome::{apply_blocking, finish, standing};
 use crate::schema::{jobs, schedules};
 use crate::types::nodes::Wake;
 use crate::{Store, StoreError};
@@ -58,7 +60,16 @@ impl Store {
     /// # Errors
     /// [`StoreError::Database`]: nothing was made; the same call can be repeated.
     pub fn tick(&mut self, now: Timestamp) -> Result<Ticked, StoreError> {
-        let next = self.next_tick()?;
+        self.tick_without(&[], now)
+    }
+
+    /// Does the same, and leaves alone schedules that this machine could not make ticks of; [`Ticked::next`] is that of the
+    /// others.
+    ///
+    /// # Errors
+    /// [`StoreError::Database`]: nothing was made; the same call can be repeated.
+    pub fn tick_without(&mut self, unable: &[ScheduleName], now: Timestamp) -> Result<Ticked, StoreError> {
+        let next = self.next_tick_without(unable)?;
         if next.is_none_or(|due| due > now) {
             return Ok(Ticked {
                 next,
@@ -67,13 +78,32 @@ impl Store {
         }
         let ticked = self.write_busily(|conn| {
             conn.dialect().lock_schedules()?;
-            let due: Vec<ScheduleRow> = due!()
-                .filter(schedules::next_due.le(now.0))
-                .order(schedules::next_due)
-                .limit(BATCH)
-                .select(ScheduleRow::as_select())
-                .load(conn)?;
             let mut ticked = Ticked::default();
+            let mut unable: Vec<String> = unable.iter().map(ToString::to_string).collect();
+            let due = loop {
+                let due: Vec<ScheduleRow> = due!()
+                    .filter(schedules::next_due.le(now.0))
+                    .filter(schedules::name.ne_all(&unable))
+                    .order(schedules::next_due)
+                    .limit(BATCH)
+                    .select(ScheduleRow::as_select())
+                    .load(conn)?;
+                let was_last = due.len() < usize::try_from(BATCH).unwrap_or(0);
+                // They stay due, and must not be in the way of those behind them.
+                let (mut able, known) = (Vec::new(), unable.len());
+                for row in due {
+                    match row.understand(now) {
+                        Err(Fault::Zone(problem)) => {
+                            unable.push(row.name.clone());
+                            ticked.unable.push((ScheduleName::as_stored(row.name), problem));
+                        }
+                        _ => able.push(row),
+                    }
+                }
+                if !able.is_empty() || unable.len() == known || was_last {
+                    break able;
+                }
+            };
             // One that has runs wait locks them, and so has a transaction of its own: none waits for it that holds another.
             let waits = |row: &ScheduleRow| Overlap::from_code(row.overlap).is_none_or(Overlap::waits);
             let alone = due.iter().position(waits);
@@ -81,7 +111,7 @@ impl Store {
             for row in due.into_iter().take(together) {
                 tick_row(conn, row, now, &mut ticked)?;
             }
-            ticked.next = next_tick(conn)?;
+            ticked.next = next_of_others(conn, &unable)?;
             Ok(ticked)
         })?;
         if ticked.cancelled {
@@ -99,6 +129,28 @@ impl Store {
     pub fn next_tick(&mut self) -> Result<Option<Timestamp>, StoreError> {
         next_tick(self.conn()?)
     }
+
+    /// When the next tick comes of any other schedule than these.
+    ///
+    /// # Errors
+    /// [`StoreError::Database`].
+    pub fn next_tick_without(&mut self, unable: &[ScheduleName]) -> Result<Option<Timestamp>, StoreError> {
+        let unable: Vec<String> = unable.iter().map(ToString::to_string).collect();
+        next_of_others(self.conn()?, &unable)
+    }
+}
+
+fn next_of_others(conn: &mut Db, unable: &[String]) -> Result<Option<Timestamp>, StoreError> {
+    if unable.is_empty() {
+        return next_tick(conn);
+    }
+    let due: Option<Option<i64>> = due!()
+        .filter(schedules::name.ne_all(unable))
+        .order(schedules::next_due)
+        .select(schedules::next_due)
+        .first(conn)
+        .optional()?;
+    Ok(due.flatten().map(Timestamp))
 }
 
 pub fn next_tick(conn: &mut Db) -> Result<Option<Timestamp>, StoreError> {
@@ -131,10 +183,14 @@ pub fn tick_row(
     };
     let overlap = understood.spec.overlap;
     let mut runs = look_at_runs(conn, &mut row)?;
-    if overlap.waits() && runs.open > 0 {
+    // Some wait also where that was the policy when they came.
+    let have_followers = overlap.waits() || runs.waiting > 0;
+    if have_followers && runs.open > 0 {
         hold_runs(conn, &row)?;
         runs = look_at_runs(conn, &mut row)?;
     }
+    // Before the locks of limits, which a transaction that ends a run takes after it, too.
+    conn.dialect().lock_schedule(&row.name)?;
     if understood
         .spec
         .pause_after
@@ -147,7 +203,7 @@ pub fn tick_row(
     }
     let plan = plan(&timing(&understood, &row), due, now, runs);
     for step in plan.steps {
-        if !enter(conn, &mut row, &new_tick(&step), now)? {
+        if !enter_step(conn, &mut row, &understood, &step, now)? {
             continue;
         }
         if !step.result.ran() {
@@ -155,9 +211,10 @@ pub fn tick_row(
             continue;
         }
         if overlap == Overlap::Cancel && runs.open > 0 {
-            for run in row.runs() {
-                ticked.cancelled |= cancel(conn, &JobRef::Number(JobId(run)), now).is_ok();
-            }
+            let open: Vec<JobId> = row.runs().into_iter().map(JobId).collect();
+            let mut deltas = Deltas::default();
+            ticked.cancelled |= cancel_all(conn, &open, now, &mut deltas)?;
+            finish(conn, deltas, now)?;
             runs = look_at_runs(conn, &mut row)?;
         }
         match make_job(conn, &understood.spec, step.at, step.result, now)? {
@@ -170,18 +227,18 @@ pub fn tick_row(
                     runs.open += 1;
                 }
                 follow(&mut row, id);
-                if overlap.waits() {
+                if have_followers {
                     hold_runs(conn, &row)?;
                 }
             }
             Made::None(_) => ticked.skipped += 1,
         }
     }
-    if overlap.waits() {
+    if have_followers {
         // Where a node of an older version ended a run, nothing followed.
         let mut deltas = Deltas::default();
         go_on(conn, &row.runs(), now, &mut deltas)?;
-        conn.dialect().add_counts(deltas)?;
+        finish(conn, deltas, now)?;
     }
     row.next_due = plan.next.map(|next| next.0);
     trim(conn, &mut row)?;
@@ -199,12 +256,33 @@ pub fn account_paused(
     if let Some(due) = row.due().filter(|due| *due <= now) {
         let plan = paused(&timing(understood, row), due, now);
         for step in plan.steps {
-            enter(conn, row, &new_tick(&step), now)?;
+            enter_step(conn, row, understood, &step, now)?;
         }
         row.next_due = plan.next.map(|next| next.0);
         trim(conn, row)?;
     }
     Ok(())
+}
+
+/// Enters a step. One that stands for several ticks begins with the first that is not accounted for: after the clock was set
+/// back, the first ones may be.
+fn enter_step(
+    conn: &mut Db,
+    row: &mut ScheduleRow,
+    understood: &Understood,
+    step: &Step,
+    now: Timestamp,
+) -> Result<bool, StoreError> {
+    let mut tick = new_tick(step);
+    while !enter(conn, row, &tick, now)? {
+        row.tick_rows -= 1;
+        let next = cron::next_tick(&understood.expr, &understood.zone, row.start(), tick.at);
+        let Some(next) = next.filter(|next| tick.count > 1 && *next <= tick.last_at) else {
+            return Ok(false);
+        };
+        (tick.at, tick.count) = (next, tick.count - 1);
+    }
+    Ok(true)
 }
 
 /// Has the schedule's next ticks see that run.
@@ -255,54 +333,54 @@ fn new_tick(step: &Step) -> NewTick {
 }
 
 /// Takes note of the runs that have ended since the last tick. Returns those that have not.
-fn look_at_runs(conn: &mut Db, row: &mut ScheduleRow) -> Result<Runs, StoreError> {
+pub fn look_at_runs(conn: &mut Db, row: &mut ScheduleRow) -> Result<Runs, StoreError> {
     let runs = row.runs();
     if runs.is_empty() {
         return Ok(Runs::default());
     }
-    let mut found: Vec<(i64, i16, i32)> = jobs::table
-        .filter(jobs::id.eq_any(&runs))
-        .select((jobs::id, jobs::state, jobs::waits))
-        .load(conn)?;
-    found.sort_unstable();
-    let mut open = Vec::new();
-    let mut waiting = 0;
-    for (id, code, waits) in found {
-        match State::from_code(code) {
-            Some(State::Completed) => row.dead_runs = 0,
-            Some(State::Dead) => row.dead_runs = row.dead_runs.saturating_add(1),
-            Some(State::Cancelled) => {}
-            _ => {
-                open.push(id);
-                waiting += usize::from(Waits::from_code(waits).has(BlockedBy::Overlap));
-            }
-        }
-    }
+    let (open, dead_runs) = count_runs(conn, &runs, row.dead_runs)?;
+    row.dead_runs = dead_runs;
     set_runs(row, &open);
+    let waits: Vec<i32> = jobs::table
+        .filter(jobs::id.eq_any(&open))
+        .select(jobs::waits)
+        .load(conn)?;
+    let waiting = waits.into_iter().map(Waits::from_code);
     Ok(Runs {
         open: open.len(),
-        waiting,
+        waiting: waiting.filter(|waits| waits.has(BlockedBy::Overlap)).count(),
     })
 }
 
 /// Has the ends of the runs that have not ended let go on those that wait for them. Waits for a transaction that is ending
 /// one, and has others wait that want to.
-fn hold_runs(conn: &mut Db, row: &ScheduleRow) -> Result<(), StoreError> {
-    let gates = sql::<Integer>("gates | ").bind::<Integer, _>(Gates::SCHEDULE.code());
-    diesel::update(
-        jobs::table
-            .filter(jobs::id.eq_any(row.runs()))
-            .filter(jobs::finished_at.is_null()),
-    )
-    .set(jobs::gates.eq(gates))
-    .execute(conn)?;
+pub fn hold_runs(conn: &mut Db, row: &ScheduleRow) -> Result<(), StoreError> {
+    let open = || {
+        let runs = jobs::table.filter(jobs::id.eq_any(row.runs()));
+        runs.filter(jobs::finished_at.is_null())
+    };
+    let for_room = sql::<Integer>("waits & ").bind::<Integer, _>(BlockedBy::Limit as i32);
+    let parked: Vec<i64> = open().filter(for_room.ne(0)).select(jobs::id).load(conn)?;
+    let gates = || sql::<Integer>("gates | ").bind::<Integer, _>(Gates::SCHEDULE.code());
+    diesel::update(open().filter(jobs::id.ne_all(&parked)))
+        .set(jobs::gates.eq(gates()))
+        .execute(conn)?;
+    if !parked.is_empty() {
+        // A transaction that settles limits locks the rows of jobs that wait for room, too.
+        on_any!(conn, conn => conn.lock_limits(false))?;
+        diesel::update(open().filter(jobs::id.eq_any(&parked)))
+            .set(jobs::gates.eq(gates()))
+            .execute(conn)?;
+    }
     Ok(())
 }
 
 /// Has a new job wait for the earlier runs.
 fn have_wait(conn: &mut Db, id: JobId, now: Timestamp) -> Result<(), StoreError> {
     let row = find(conn, &JobRef::Number(id))?;
-    let waits = Waits::from_code(row.waits);
+    // One that waits for its turn does not wait for room yet.
+    on_any!(conn, conn => conn.clear(&[id.0]))?;
+    let waits = Waits::from_code(row.waits).without(BlockedBy::Limit);
     let blocking =
         block(standing(&row)?, waits, BlockedBy::Overlap).map_err(|refused| StoreError::Refused {
             job: id.to_string(),
@@ -310,7 +388,7 @@ fn have_wait(conn: &mut Db, id: JobId, now: Timestamp) -> Result<(), StoreError>
         })?;
     let mut deltas = Deltas::default();
     apply_blocking(conn, &row, &blocking, now, &mut deltas)?;
-    conn.dialect().add_counts(deltas)
+    finish(conn, deltas, now)
 }
 
 /// Pauses a schedule. The tick that has come is accounted for when it is resumed.

@@ -10,14 +10,20 @@ use super::{Plan, existing, leave};
 use crate::StoreError;
 use crate::backend::Db;
 use crate::backend::statements::AddGates;
-use crate::ops::change::change;
-use crate::outcome::standing;
+use crate::counts::Deltas;
+use crate::outcome::{change, standing};
 use crate::rows::JobRow;
 use crate::schema::jobs;
 
 /// Puts a job off that has never begun: it starts as long after this call as the call says, unless it was stored too long
 /// ago. One that has begun runs again after this call anyway.
-pub fn put_off(conn: &mut Db, holder: &JobRow, job: &ValidJob, now: Timestamp) -> Result<Plan, StoreError> {
+pub fn put_off(
+    conn: &mut Db,
+    holder: &JobRow,
+    job: &ValidJob,
+    now: Timestamp,
+    deltas: &mut Deltas,
+) -> Result<Plan, StoreError> {
     let at = standing(holder)?;
     let Some((by, most)) = job.debounce().filter(|_| holder.fence == 0) else {
         return Ok(leave(holder, at.state));
@@ -30,7 +36,7 @@ pub fn put_off(conn: &mut Db, holder: &JobRow, job: &ValidJob, now: Timestamp) -
     let same = diesel::update(same.filter(jobs::fence.eq(0)));
     let is_put_off = match at.state {
         State::Pending => match transition(at, Event::PutOff { until }) {
-            Ok(decided) => change(conn, holder, &decided, now)?,
+            Ok(decided) => change(conn, holder, &decided, now, deltas)?,
             Err(_) => false,
         },
         State::Blocked => {
@@ -58,13 +64,14 @@ pub fn replace(
     holder: &JobRow,
     follows: Option<i64>,
     now: Timestamp,
+    deltas: &mut Deltas,
 ) -> Result<Plan, StoreError> {
     let at = standing(holder)?;
     let decided = transition(at, Event::Cancel).map_err(|refused| StoreError::Refused {
         job: public_id(holder),
         refused,
     })?;
-    Ok(match change(conn, holder, &decided, now)? {
+    Ok(match change(conn, holder, &decided, now, deltas)? {
         true => Plan::Store {
             replaced: Some(existing(holder, at.state)),
             follows,
@@ -80,6 +87,7 @@ pub fn follow_running(
     running: &JobRow,
     job: &ValidJob,
     now: Timestamp,
+    deltas: &mut Deltas,
 ) -> Result<Plan, StoreError> {
     // This waits for a cycle that is ending the job, and one that would end it waits for this.
     let marked = AddGates {
@@ -98,7 +106,7 @@ pub fn follow_running(
                 .then(|| existing(running, State::Processing)),
             follows: Some(running.id),
         }),
-        Some(waiting) if job.debounce().is_some() => put_off(conn, &waiting, job, now),
-        Some(waiting) => replace(conn, &waiting, Some(running.id), now),
+        Some(waiting) if job.debounce().is_some() => put_off(conn, &waiting, job, now, deltas),
+        Some(waiting) => replace(conn, &waiting, Some(running.id), now, deltas),
     }
 }

@@ -14,7 +14,7 @@ use std::rc::Rc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
 use std::time::Duration;
 
-use queuectl_core::{Clock, NodeId, Settings, Timestamp};
+use queuectl_core::{Clock, NodeId, ScheduleName, Settings, Timestamp};
 use queuectl_executor::{PluginSettings, StopReason};
 use queuectl_storage::{Location, Store, StoreError, Wake};
 
@@ -24,7 +24,7 @@ use super::decide::{self, Subject};
 use super::events::{Events, NodeEvent};
 use super::housekeeping::Housekeeping;
 use super::inputs::Input;
-use super::lease::{Lease, Stage};
+use super::lease::{Lease, Stage, longest_silence};
 use super::outage::Outage;
 use super::recorder::{OwnConnection, Recorder};
 use super::rescue::Rescue;
@@ -36,6 +36,10 @@ use crate::env::Instant;
 
 /// How long worker processes without jobs may take to leave.
 const DISMISS: Duration = Duration::from_secs(5);
+
+/// How long the server keeps the dispatcher's connection if it asks nothing, however long the lease is. While a rescue stops
+/// processes of a dead node, it asks nothing.
+const SILENCE_MOST: Duration = Duration::from_secs(60);
 
 /// A node that has entered the store.
 pub struct Setup {
@@ -73,7 +77,9 @@ pub struct Dispatcher {
     next_due: Option<Timestamp>,
     /// When the next tick of a schedule comes, as far as that is known.
     next_tick: Option<Timestamp>,
-    /// Until when ticks are left to other nodes, after one that this machine could not make.
+    /// Schedules whose ticks are left to other nodes, because this machine cannot make them.
+    unable: Vec<ScheduleName>,
+    /// Until when.
     unable_until: Option<Timestamp>,
 }
 
@@ -96,6 +102,7 @@ impl Dispatcher {
         } = setup;
         let settings = store.settings()?;
         store.set_durability(settings.durability)?;
+        store.end_when_idle(longest_silence(settings.lease).min(SILENCE_MOST))?;
         let clock = store.clock()?;
         let outputs = store.own_outputs()?;
         let to_dispatcher = inputs.clone();
@@ -127,6 +134,7 @@ impl Dispatcher {
             maybe_work: true,
             next_due: None,
             next_tick: None,
+            unable: Vec::new(),
             unable_until: None,
             context: Context {
                 node,
@@ -161,12 +169,12 @@ impl Dispatcher {
 
     /// One round of the loop: what follows from the inputs, from the time and from the store. Says when it is over.
     pub fn round(&mut self) -> Result<Option<NodeEnd>, NodeError> {
-        self.workforce.flush();
+        self.workforce.workers.flush();
         self.on_time();
         self.tend_store()?;
         self.workforce.tend_processes();
         self.assign();
-        self.workforce.flush();
+        self.workforce.workers.flush();
         self.lease.set_running(self.workforce.running() > 0);
         let end = if self.context.phase.is_working() {
             self.drained()?
@@ -190,6 +198,7 @@ impl Dispatcher {
             Err(_) => self.context.settings.kill_grace,
         };
         self.workforce
+            .workers
             .dismiss(&self.inbox, Instant::now() + DISMISS + grace);
         if result.is_ok() {
             let owed_jobs = !self.store.leave_node(node)?;
@@ -219,7 +228,7 @@ impl Dispatcher {
     /// When there is something to do, if no input comes before.
     pub fn next_wake_up(&self) -> Instant {
         let context = &self.context;
-        let restart = self.workforce.next_restart();
+        let restart = self.workforce.workers.next_restart();
         let deadline = context.phase.deadline();
         if let Some(retry) = self.outage.retry_at() {
             // Nothing else that needs the store can happen before.

@@ -3,16 +3,17 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use queuectl_core::{Clock, JobId, Timestamp};
+use queuectl_core::{Clock, JobId, ScheduleName, Timestamp};
 use queuectl_executor::RunKey;
 use queuectl_storage::{Cycle, CycleResult, Queues, StopRequest, StoreError};
 
-use super::{Dispatcher, plugin_settings};
+use super::{Dispatcher, SILENCE_MOST, plugin_settings};
 use crate::node::NodeError;
 use crate::node::context::Context;
 use crate::node::control::Requests;
 use crate::node::decide::{self, Subject};
 use crate::node::events::NodeEvent;
+use crate::node::lease::longest_silence;
 use crate::node::recorder::{Recorded, Reply};
 use crate::node::shutdown::{Phase, Step};
 
@@ -56,7 +57,7 @@ impl Dispatcher {
             .run(&mut self.store, &*self.machine, &self.context, now)?;
         if let Some(scan) = scan {
             // Before any rescued job can go to a worker.
-            self.workforce.set_alive(scan.alive, scan.executors);
+            self.workforce.workers.set_alive(scan.alive, scan.executors);
             // The net for lost wake-ups.
             self.maybe_work =
                 self.maybe_work || scan.rescued > 0 || self.store.has_work(&self.options.queues, now)?;
@@ -75,22 +76,30 @@ impl Dispatcher {
         if !self.context.phase.is_working() || self.next_tick.is_none_or(|tick| tick > now) {
             return Ok(());
         }
-        let mut ticked = self.store.tick(now)?;
+        // What they lack may have been installed since.
+        let again = self.unable_until.is_none_or(|until| until <= now);
+        let left: &[ScheduleName] = if again { &[] } else { &self.unable };
+        let mut ticked = self.store.tick_without(left, now)?;
         self.maybe_work |= ticked.jobs > 0;
         // Those stay due; another node may know their time zones.
-        let unable = !ticked.unable.is_empty();
-        if self.unable_until.is_some() {
-            // It has been said.
-            ticked.unable.clear();
-        }
+        let unable: Vec<ScheduleName> = ticked.unable.iter().map(|(name, _)| name.clone()).collect();
+        // It has been said.
+        ticked.unable.retain(|(name, _)| !self.unable.contains(name));
         self.context.events.emit(&NodeEvent::Ticked { ticked: &ticked });
-        self.unable_until = unable.then(|| now.after(UNABLE_PAUSE));
+        match again {
+            true => self.unable = unable,
+            false => self.unable.extend(unable),
+        }
+        if again {
+            self.unable_until = (!self.unable.is_empty()).then(|| now.after(UNABLE_PAUSE));
+        }
         self.set_next_tick(ticked.next);
         Ok(())
     }
 
+    /// Sets when a tick is to be made next, of other schedules than those that this machine cannot make ticks of.
     fn set_next_tick(&mut self, next: Option<Timestamp>) {
-        self.next_tick = next.map(|next| self.unable_until.map_or(next, |until| next.max(until)));
+        self.next_tick = next.into_iter().chain(self.unable_until).min();
     }
 
     /// One cycle, if there is reason for one.
@@ -174,17 +183,17 @@ impl Dispatcher {
     fn recorded(&mut self, recorded: Recorded) {
         self.maybe_work |= recorded.any_runnable;
         for (worker, runs) in recorded.acks {
-            self.workforce.acknowledge(worker, runs);
+            self.workforce.workers.acknowledge(worker, runs);
         }
         self.discard();
     }
 
     /// Has some worker let go of what those kept that died.
     pub(super) fn discard(&mut self) {
-        let worker = self.workforce.any_worker();
+        let worker = self.workforce.workers.any();
         for (executor, handles) in self.recorder.discards(worker) {
             if let Some(worker) = worker {
-                self.workforce.discard(worker, executor, handles);
+                self.workforce.workers.discard(worker, executor, handles);
             }
         }
     }
@@ -224,13 +233,19 @@ impl Dispatcher {
 
     fn take_requests(&mut self, requests: Requests) -> Result<(), NodeError> {
         self.context.clock = requests.clock;
-        self.set_next_tick(requests.next_tick);
+        let next_tick = match self.unable.is_empty() {
+            true => requests.next_tick,
+            false => self.store.next_tick_without(&self.unable)?,
+        };
+        self.set_next_tick(next_tick);
         if requests.fenced {
             return Err(NodeError::Fenced(self.context.node));
         }
         if let Some(settings) = requests.settings {
             self.context.events.emit(&NodeEvent::SettingsChanged);
             self.store.set_durability(settings.durability)?;
+            self.store
+                .end_when_idle(longest_silence(settings.lease).min(SILENCE_MOST))?;
             self.lease.set_length(settings.lease);
             self.workforce.set_settings(plugin_settings(&settings));
             self.context.settings = settings;
@@ -244,6 +259,10 @@ impl Dispatcher {
         self.take_step(step);
         for (job, fence) in requests.cancel {
             self.workforce.cancel(&self.context, RunKey { job, fence });
+        }
+        for request in self.store.take_signals(requests.signals)? {
+            let (job, fence) = (request.job, request.fence);
+            self.workforce.signal(RunKey { job, fence }, &request.signal);
         }
         self.take_back();
         Ok(())

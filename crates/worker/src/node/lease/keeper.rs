@@ -14,7 +14,7 @@ use queuectl_core::NodeId;
 use queuectl_executor::processes;
 use queuectl_storage::{Location, OpenMode, Store};
 
-use super::{Lease, RETRY_MOST, Renewal, Shared, Stage};
+use super::{Lease, RETRY_MOST, Renewal, Shared, Stage, longest_silence};
 use crate::deadline::Deadline;
 use crate::env::Instant;
 
@@ -60,7 +60,8 @@ fn spawn(name: &str, work: impl FnOnce() + Send + 'static) -> io::Result<()> {
 
 /// Renews until the node is done or lost.
 fn renew(location: &Location, node: NodeId, shared: &Shared, changed: &impl Fn()) {
-    let mut store: Option<Store> = None;
+    // With the length of the lease that it knows.
+    let mut store: Option<(Store, Duration)> = None;
     let mut renewal = Renewal::new();
     loop {
         let mut state = shared.state();
@@ -72,10 +73,16 @@ fn renew(location: &Location, node: NodeId, shared: &Shared, changed: &impl Fn()
             return;
         }
         drop(state);
-        let held = shared.renew(&mut renewal, |length| match &mut store {
-            Some(store) => store.renew_lease(node, length),
-            None => Store::open(location, OpenMode::MustExist)
-                .and_then(|opened| store.insert(opened).renew_lease(node, length)),
+        let held = shared.renew(&mut renewal, |length| {
+            let (store, of_length) = match &mut store {
+                Some(store) => store,
+                None => store.insert((Store::open(location, OpenMode::MustExist)?, Duration::ZERO)),
+            };
+            if *of_length != length {
+                store.end_when_idle(longest_silence(length))?;
+                *of_length = length;
+            }
+            store.renew_lease(node, length)
         });
         if !held {
             return changed();

@@ -30,6 +30,12 @@ use crate::env::Instant;
 const RETRY_FIRST: Duration = Duration::from_millis(100);
 const RETRY_MOST: Duration = Duration::from_secs(1);
 
+/// How long the server keeps a connection of a node that asks nothing, by the lease. The dispatcher asks every second, and the
+/// lease is renewed six times in its length.
+pub fn longest_silence(lease: Duration) -> Duration {
+    lease * 2
+}
+
 /// A node's hold on its lease; none is needed on SQLite. Nothing is renewed any more when it is dropped.
 pub struct Lease(Option<Arc<Shared>>);
 

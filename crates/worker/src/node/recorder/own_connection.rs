@@ -5,12 +5,17 @@
 //! SQLite: one commit for both.
 
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread;
+use std::time::Duration;
 
 use queuectl_core::settings::Durability;
 use queuectl_core::{NodeId, Timestamp};
 use queuectl_storage::{Cycle, CycleResult, Location, OpenMode, Queues, Record, Store, StoreError};
+
+/// How long the connection is kept for the next batch, and how long the server keeps it if nothing is asked.
+const KEEP: Duration = Duration::from_secs(30);
+const SILENCE: Duration = Duration::from_secs(60);
 
 /// A batch of outcomes on its way to the store.
 pub struct Batch {
@@ -65,7 +70,15 @@ impl OwnConnection {
 /// Records batch by batch until the dispatcher is gone.
 fn record(location: &Location, inbox: &Receiver<Batch>, reply: &dyn Fn(Reply) -> bool) {
     let mut store: Option<(Store, Durability)> = None;
-    while let Ok(batch) = inbox.recv() {
+    loop {
+        let batch = match inbox.recv_timeout(KEEP) {
+            Ok(batch) => batch,
+            Err(RecvTimeoutError::Timeout) => {
+                store = None;
+                continue;
+            }
+            Err(RecvTimeoutError::Disconnected) => return,
+        };
         let result = record_one(location, &mut store, &batch);
         let records = batch.records;
         if !reply(Reply { records, result }) {
@@ -81,7 +94,11 @@ fn record_one(
 ) -> Result<CycleResult, StoreError> {
     let (store, durability) = match store {
         Some(store) => store,
-        None => store.insert((Store::open(location, OpenMode::MustExist)?, Durability::Full)),
+        None => {
+            let mut opened = Store::open(location, OpenMode::MustExist)?;
+            opened.end_when_idle(SILENCE)?;
+            store.insert((opened, Durability::Full))
+        }
     };
     if *durability != batch.durability {
         store.set_durability(batch.durability)?;

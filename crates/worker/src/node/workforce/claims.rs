@@ -236,6 +236,12 @@ impl Claims {
         Some(running.worker)
     }
 
+    /// The worker of a running job that was not told to stop.
+    pub fn worker_of(&self, key: RunKey) -> Option<usize> {
+        let running = self.running.get(&key)?;
+        running.stopping.is_none().then_some(running.worker)
+    }
+
     /// Whether the node has that job.
     pub fn has(&self, wanted: RunKey) -> bool {
         self.running.contains_key(&wanted) || self.unassigned.iter().any(|job| key(job) == wanted)

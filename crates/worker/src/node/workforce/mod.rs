@@ -1,6 +1,6 @@
-//! The jobs of a node from their claim to their end: the claims ledger, who gets which job, and the worker processes.
+//! The jobs of a node from their claim to their end: the claims ledger, and who gets which job.
 //!
-//! What comes back is a value for the dispatcher, which has it recorded. Nothing here touches the store: what is assigned
+//! The processes that run them are [`Workers`]; here is decided what they are told about jobs. What comes back is a value for the dispatcher, which has it recorded. Nothing here touches the store: what is assigned
 //! was claimed and committed before.
 
 mod assigner;
@@ -13,40 +13,37 @@ pub mod real_machine;
 mod shortage;
 mod worker_log;
 mod worker_pool;
+mod workers;
 
 use std::collections::BTreeSet;
 use std::io;
 use std::process::ExitStatus;
-use std::sync::mpsc::Receiver;
 
-use queuectl_core::{Clock, ExecutorName, JobId, OutcomeKind};
+use queuectl_core::{Clock, JobId, OutcomeKind};
 use queuectl_executor::{Finished, PluginSettings, RunKey, StopReason};
 use queuectl_storage::Claimed;
 
 use self::assigner::{Assigner, Assignment};
 use self::claims::{Claims, Running};
-use self::exit_notices::ExitNotices;
 use self::job_run::{Refused, check, run_of};
-use self::pings::Pings;
 use self::shortage::{Shortage, Verdict};
 pub use self::worker_pool::{Greeting, WorkerPool};
+use self::workers::Workers;
 use super::context::Context;
 use super::decide::{self, Ending, key};
 use super::events::{Events, NodeEvent};
-use super::inputs::Input;
 use super::partial_output;
 use super::shutdown::Phase;
 use crate::env::Instant;
+use crate::os;
 use crate::protocol::{FromWorker, ToWorker};
 
 /// See the module.
 pub struct Workforce {
-    pool: WorkerPool,
+    pub workers: Workers,
     claims: Claims,
     assigner: Assigner,
     shortage: Shortage,
-    pings: Pings,
-    notices: ExitNotices,
     events: Events,
     /// What came back and was not taken yet.
     back: Vec<Back>,
@@ -73,12 +70,10 @@ impl Workforce {
     /// For workers that each run `slots` jobs at a time.
     pub fn new(pool: WorkerPool, slots: u32, events: Events) -> Workforce {
         Workforce {
-            pool,
+            workers: Workers::new(pool, events.clone()),
             claims: Claims::new(slots as usize),
             assigner: Assigner::new(),
             shortage: Shortage::default(),
-            pings: Pings::new(),
-            notices: ExitNotices::default(),
             events,
             back: Vec::new(),
         }
@@ -93,14 +88,14 @@ impl Workforce {
 
     /// How many jobs it would have claimed now.
     pub fn wants(&self) -> u32 {
-        let workers = self.pool.present().count();
+        let workers = self.workers.present().count();
         self.assigner.wants(&self.claims, workers, self.shortage.most())
     }
 
     /// Whether the workers have enough to do for a while.
     pub fn is_stocked(&self) -> bool {
         self.assigner
-            .is_stocked(&self.claims, self.pool.present().count())
+            .is_stocked(&self.claims, self.workers.present().count())
     }
 
     /// How many jobs are at workers.
@@ -141,7 +136,7 @@ impl Workforce {
 impl Workforce {
     /// Sends jobs to workers, as long as there is one that takes another.
     pub fn assign(&mut self, context: &Context) {
-        while let Some(assignment) = self.assigner.next(&self.claims, self.pool.present()) {
+        while let Some(assignment) = self.assigner.next(&self.claims, self.workers.present()) {
             match assignment {
                 Assignment::Adopt(worker) => self.adopt(context, worker),
                 Assignment::Start(worker) => {
@@ -161,7 +156,7 @@ impl Workforce {
                     self.events.emit(&NodeEvent::JobStarted { job: &job, worker });
                     self.assigner.moved(worker);
                 }
-                self.send(worker, &ToWorker::Start(run));
+                self.workers.send(worker, &ToWorker::Start(run));
                 self.claims.start(worker, job, context.clock.now());
             }
             Err(refused) => self.refuse(context, job, refused),
@@ -189,55 +184,21 @@ impl Workforce {
         run.used = context.clock.now().since(running.sent_at);
         let job = &running.job;
         self.events.emit(&NodeEvent::JobAdopted { job, worker });
-        self.send(worker, &ToWorker::Adopt(run, handle));
+        self.workers.send(worker, &ToWorker::Adopt(run, handle));
         // What it was told meanwhile was lost.
         if let Some(reason) = stopping {
             let message = match context.phase {
                 Phase::Killing { .. } => ToWorker::Kill(key, reason),
                 _ => ToWorker::Stop(key, reason),
             };
-            self.send(worker, &message);
+            self.workers.send(worker, &message);
         }
-    }
-
-    /// Sends a message, with the next [`Self::flush`].
-    fn send(&mut self, worker: usize, message: &ToWorker) {
-        if let Err(error) = self.pool.send(worker, message) {
-            let error = &error;
-            self.events.emit(&NodeEvent::MessageNotSent { worker, error });
-        }
-    }
-
-    /// Lets go what was sent.
-    pub fn flush(&mut self) {
-        self.pool.flush();
-    }
-
-    /// Tells a worker of which runs the outcomes are recorded.
-    pub fn acknowledge(&mut self, worker: usize, runs: Vec<RunKey>) {
-        self.send(worker, &ToWorker::Recorded(runs));
-    }
-
-    /// A worker for what any of them can do.
-    pub fn any_worker(&self) -> Option<usize> {
-        self.pool.present().next()
-    }
-
-    /// Has a worker let go of what those keep that died, by their handles.
-    pub fn discard(&mut self, worker: usize, executor: ExecutorName, handles: Vec<Vec<u8>>) {
-        self.send(worker, &ToWorker::Discard(executor, handles));
     }
 
     /// From now on executors are told these settings. What was missing may be there now.
     pub fn set_settings(&mut self, settings: PluginSettings) {
-        self.pool.set_settings(settings);
+        self.workers.set_settings(settings);
         self.shortage.try_now(Instant::now());
-    }
-
-    /// These are the marks of the nodes that live, and dead ones had jobs of these executors.
-    pub fn set_alive(&mut self, alive: Vec<String>, executors: Vec<ExecutorName>) {
-        self.pool.set_alive(alive);
-        self.pool.reap(executors);
     }
 }
 
@@ -245,21 +206,14 @@ impl Workforce {
 impl Workforce {
     /// Takes what a worker says.
     pub fn take_messages(&mut self, context: &Context, worker: usize, messages: Vec<FromWorker>) {
-        self.pings.end(worker);
+        self.workers.heard(worker);
         for message in messages {
             match message {
                 FromWorker::Finished(finished) => self.finished(context, worker, finished),
                 FromWorker::NotStarted(key) => self.not_started(context, worker, key),
                 FromWorker::Handle(key, handle) => self.claims.save(key, handle),
                 FromWorker::Pong => {}
-                FromWorker::Ending(reason, culprit) => {
-                    let event = NodeEvent::WorkerEnding {
-                        worker,
-                        reason: &reason,
-                    };
-                    self.events.emit(&event);
-                    self.notices.announced(worker, reason, culprit);
-                }
+                FromWorker::Ending(reason, culprit) => self.workers.ending(worker, reason, culprit),
             }
         }
     }
@@ -368,17 +322,9 @@ impl Workforce {
         call: Option<String>,
         killed: impl Fn(Instant) -> bool,
     ) {
-        let how = self.pings.how_ended(worker, status);
-        let how = &call.map_or(how.clone(), |call| format!("{how} {call}"));
-        self.events.emit(&NodeEvent::WorkerDied { worker, how });
-        let notice = self.notices.gone(worker, how);
+        let gone = self.workers.gone(worker, status, call);
         let killing = matches!(context.phase, Phase::Killing { .. });
-        let returned = killing || killed(self.pool.started_at(worker));
-        let processes = self.pool.gone(worker);
-        if processes > 0 {
-            self.events
-                .emit(&NodeEvent::LeftoversKilled { worker, processes });
-        }
+        let returned = killing || killed(gone.started_at);
         let now = context.clock.now();
         let (started, waiting) = self.claims.take_from(worker);
         for Running { job, .. } in waiting.into_iter().rev() {
@@ -388,7 +334,7 @@ impl Workforce {
             job, sent_at, handle, ..
         } in started
         {
-            let (mut kind, message) = notice.outcome_of(key(&job));
+            let (mut kind, message) = gone.notice.outcome_of(key(&job));
             if returned {
                 kind = OutcomeKind::Returned;
             }
@@ -418,21 +364,21 @@ impl Workforce {
     pub fn give_back(&mut self) {
         self.give_back_unassigned();
         for (worker, waiting) in self.claims.waiting() {
-            self.send(worker, &ToWorker::Recall(waiting));
+            self.workers.send(worker, &ToWorker::Recall(waiting));
         }
     }
 
     /// Asks the running jobs to stop that were not asked before.
     pub fn stop_all(&mut self, reason: StopReason) {
         for (worker, key) in self.claims.stop_all(reason) {
-            self.send(worker, &ToWorker::Stop(key, reason));
+            self.workers.send(worker, &ToWorker::Stop(key, reason));
         }
     }
 
     /// Kills all running jobs.
     pub fn kill_all(&mut self, reason: StopReason) {
         for (worker, key) in self.claims.all() {
-            self.send(worker, &ToWorker::Kill(key, reason));
+            self.workers.send(worker, &ToWorker::Kill(key, reason));
         }
     }
 
@@ -440,9 +386,7 @@ impl Workforce {
     pub fn kill_workers(&mut self) {
         let silent: BTreeSet<usize> = self.claims.all().into_iter().map(|(worker, _)| worker).collect();
         for worker in silent {
-            let seconds = None;
-            self.events.emit(&NodeEvent::WorkerSilent { worker, seconds });
-            self.pool.kill(worker);
+            self.workers.kill(worker, None);
         }
     }
 
@@ -451,7 +395,23 @@ impl Workforce {
         if let Some(job) = self.claims.take_one_unassigned(key) {
             self.cancelled_before_start(context, job);
         } else if let Some(worker) = self.claims.stop(key, StopReason::Cancelled) {
-            self.send(worker, &ToWorker::Stop(key, StopReason::Cancelled));
+            self.workers
+                .send(worker, &ToWorker::Stop(key, StopReason::Cancelled));
+        }
+    }
+
+    /// Sends a signal to a job that runs. One that has not started, or was told to stop, gets none.
+    pub fn signal(&mut self, key: RunKey, name: &str) {
+        let Some(worker) = self.claims.worker_of(key) else {
+            return;
+        };
+        match os::signal_number(name) {
+            Some(number) => self.workers.send(worker, &ToWorker::Signal(key, number)),
+            None => tracing::warn!(
+                job = key.job.0,
+                signal = name,
+                "this system has no such signal; not sent"
+            ),
         }
     }
 
@@ -459,7 +419,7 @@ impl Workforce {
     pub fn on_time(&mut self) {
         let stalled = self.assigner.stalled(&self.claims);
         for (worker, waiting) in stalled.recall {
-            self.send(worker, &ToWorker::Recall(waiting));
+            self.workers.send(worker, &ToWorker::Recall(waiting));
         }
         if stalled.give_back {
             let jobs = self.claims.unassigned();
@@ -476,63 +436,35 @@ impl Workforce {
 impl Workforce {
     /// Replaces those that died, and kills those that do not answer, if it is time.
     pub fn tend_processes(&mut self) {
-        for (worker, started) in self.pool.replace() {
-            match &started {
-                Ok(pid) => self.events.emit(&NodeEvent::WorkerStarted { worker, pid: *pid }),
-                Err(error) => self.events.emit(&NodeEvent::WorkerNotStarted { worker, error }),
-            }
-        }
-        if self.claims.running() == 0 {
-            return;
-        }
-        let present = self.pool.present();
-        let due = self
-            .pings
-            .due(present.map(|worker| (worker, !self.claims.at_worker(worker).is_empty())));
-        for (worker, step) in due {
-            match step {
-                pings::Step::Ask => self.send(worker, &ToWorker::Ping),
-                pings::Step::Kill => {
-                    let seconds = Some(pings::SILENCE.as_secs());
-                    self.events.emit(&NodeEvent::WorkerSilent { worker, seconds });
-                    self.pool.kill(worker);
-                }
-            }
+        self.workers.replace();
+        if self.claims.running() > 0 {
+            let claims = &self.claims;
+            self.workers.ping(|worker| !claims.at_worker(worker).is_empty());
         }
     }
 
     /// Workers that have enough to do for a while are listened to only now and then.
     pub fn set_pauses(&self, context: &Context) {
-        for worker in self.pool.present() {
+        for worker in self.workers.present() {
             let pause = if context.phase.is_working() {
                 self.assigner.pause(&self.claims, worker)
             } else {
                 std::time::Duration::ZERO
             };
-            self.pool.set_pause(worker, pause);
+            self.workers.set_pause(worker, pause);
         }
-    }
-
-    /// When the next process is to be started.
-    pub fn next_restart(&self) -> Option<Instant> {
-        self.pool.next_restart()
     }
 
     /// When time alone changes something.
     pub fn next(&self) -> Option<Instant> {
-        let ping = (self.claims.running() > 0).then(|| self.pings.next());
+        let ping = (self.claims.running() > 0).then(|| self.workers.next_ping());
         let times = [
-            self.pool.next_restart(),
+            self.workers.next_restart(),
             self.assigner.stalls_at(&self.claims),
             self.shortage.next(),
             ping,
         ];
         times.into_iter().flatten().min()
-    }
-
-    /// Ends all worker processes, at the latest at the deadline.
-    pub fn dismiss(&mut self, inbox: &Receiver<Input>, deadline: Instant) {
-        self.pool.dismiss(inbox, deadline);
     }
 }
 

@@ -1,13 +1,14 @@
 //! Jobs between their claim and their end, on a machine without processes.
 
 use std::rc::Rc;
-use std::sync::mpsc::channel;
+use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
 
 use queuectl_core::{Advice, Outcome, Output, Timestamp};
 
 use super::machine::Machine;
 use super::*;
+use crate::node::inputs::Input;
 use crate::node::testing::{Done, FakeMachine, claimed, context};
 use queuectl_testkit::TempStore;
 
@@ -51,7 +52,7 @@ impl Rig {
     }
 
     fn sent(&mut self) -> Vec<Done> {
-        self.workforce.flush();
+        self.workforce.workers.flush();
         self.machine.done()
     }
 
@@ -128,7 +129,7 @@ fn a_worker_that_dies_crashes_what_it_ran_and_nothing_else() {
     assert_eq!(rig.back(), [(1, Some(OutcomeKind::Crashed))]);
     rig.workforce.worker_gone(&rig.context, 1, died(), None, |_| true);
     assert_eq!(rig.back(), [(2, Some(OutcomeKind::Returned))], "the lease did it");
-    assert_eq!(rig.workforce.any_worker(), None);
+    assert_eq!(rig.workforce.workers.any(), None);
 }
 
 #[test]

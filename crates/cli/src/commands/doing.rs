@@ -1,0 +1,164 @@
+//! What a command does to jobs: one of the changes that the store knows by name, or an edit.
+
+use std::time::{Duration, Instant};
+
+use queuectl_core::{BlockedBy, Job, JobRef, State};
+use queuectl_storage::{
+    EDITABLE_STATES, Editor, JobFilter, MassChange, MassDone, NamedDone, SignalState, Store, StoreError,
+};
+
+use crate::operator;
+use crate::output::progress::Progress;
+
+/// A change of jobs.
+#[derive(Clone, Copy)]
+pub enum Doing<'a> {
+    Change(MassChange),
+    Edit(&'a Editing<'a>),
+    Signal(&'a Signalling<'a>),
+}
+
+/// A signal to running jobs.
+pub struct Signalling<'a> {
+    /// Its name, such as `SIGUSR1`.
+    pub signal: &'a str,
+    /// How it is asked about, and what the jobs are then.
+    pub words: (&'a str, &'a str),
+}
+
+/// An edit of jobs.
+pub struct Editing<'a> {
+    /// Says what a job becomes.
+    pub editor: Editor<'a>,
+    /// Asks the executor of a job whether it would run the edited job. Only jobs that are named are looked at: it can take
+    /// long.
+    pub check: &'a dyn Fn(&Job) -> Result<(), String>,
+    /// How it is asked about, and what the jobs are then.
+    pub words: (&'a str, &'a str),
+    /// What a job that is named is then.
+    pub result: &'static str,
+}
+
+impl From<MassChange> for Doing<'_> {
+    fn from(change: MassChange) -> Self {
+        Doing::Change(change)
+    }
+}
+
+impl<'a> Doing<'a> {
+    /// Returns the change that the store knows by name.
+    pub fn mass(self) -> Option<MassChange> {
+        match self {
+            Doing::Change(change) => Some(change),
+            Doing::Edit(_) | Doing::Signal(_) => None,
+        }
+    }
+
+    /// Returns the states in which it can be done to a job.
+    pub fn states(self) -> &'static [State] {
+        match self {
+            Doing::Change(change) => change.states(),
+            Doing::Edit(_) => &EDITABLE_STATES,
+            Doing::Signal(_) => &[State::Processing],
+        }
+    }
+
+    /// Returns how it is asked about, and what the jobs are then.
+    pub fn words(self) -> (&'a str, &'a str) {
+        match self {
+            Doing::Change(MassChange::Cancel) => ("cancel", "cancelled"),
+            Doing::Change(MassChange::Retry) => ("retry", "retried"),
+            Doing::Change(MassChange::Hold) => ("hold", "held"),
+            Doing::Change(MassChange::Release) => ("release", "released"),
+            Doing::Change(MassChange::Purge) => ("remove", "purged"),
+            Doing::Edit(editing) => editing.words,
+            Doing::Signal(signalling) => signalling.words,
+        }
+    }
+
+    /// Does it to one job, which must fit. Returns what became of it, also in words.
+    pub fn one(
+        self,
+        store: &mut Store,
+        job: &JobRef,
+        only: &JobFilter,
+    ) -> Result<(NamedDone, &'static str), StoreError> {
+        let now = store.now()?;
+        match self {
+            Doing::Signal(signalling) => {
+                let by = operator::name();
+                let (done, request) = store.signal(job, only, signalling.signal, &by, now)?;
+                Ok((done, sent(store, request)?))
+            }
+            Doing::Change(change) => {
+                let done = store.change_named(job, change, only, now)?;
+                Ok((done, result(change, &done)))
+            }
+            Doing::Edit(editing) => {
+                (editing.check)(&store.job(job)?).map_err(|why| StoreError::NotEdited {
+                    job: job.to_string(),
+                    why,
+                })?;
+                let edited = store.edit(job, only, &operator::name(), now, editing.editor)?;
+                let (id, state, waits) = (edited.id, edited.state, edited.waits);
+                let result = match edited.changed.is_empty() {
+                    true => "unchanged",
+                    false => editing.result,
+                };
+                Ok((NamedDone { id, state, waits }, result))
+            }
+        }
+    }
+
+    /// Does it to all jobs that a filter means.
+    pub fn all(self, store: &mut Store, filter: &JobFilter) -> Result<MassDone, StoreError> {
+        // Not the moment of the question, which may be long ago.
+        let now = store.now()?;
+        match self {
+            Doing::Change(change) => {
+                let mut progress = Progress::new("jobs changed:", None);
+                store.change_all(filter, change, now, |done| progress.set(done.changed))
+            }
+            Doing::Signal(signalling) => store.signal_all(filter, signalling.signal, &operator::name(), now),
+            Doing::Edit(editing) => store.edit_all(filter, &operator::name(), now, editing.editor),
+        }
+    }
+}
+
+/// How long a command waits for the node of a job to take a signal.
+const TAKEN_WITHIN: Duration = Duration::from_secs(5);
+/// Pause between two looks whether it has.
+const LOOK: Duration = Duration::from_millis(20);
+
+/// Waits until a node has taken a signal, and says whether it has.
+fn sent(store: &mut Store, request: i64) -> Result<&'static str, StoreError> {
+    let until = Instant::now() + TAKEN_WITHIN;
+    loop {
+        match store.signal_state(request)? {
+            SignalState::Taken => return Ok("sent"),
+            SignalState::TooLate => return Ok("not sent; the attempt ended before its node took it"),
+            SignalState::Waiting if Instant::now() >= until => {
+                return Ok("asked for; its node has not taken it yet");
+            }
+            SignalState::Waiting => std::thread::sleep(LOOK),
+        }
+    }
+}
+
+/// Says what became of a job.
+fn result(change: MassChange, done: &NamedDone) -> &'static str {
+    let blocked = match done.waits.first() {
+        Some(BlockedBy::Dependency) => Some("blocked (dependency)"),
+        Some(BlockedBy::Unique) => Some("blocked (unique)"),
+        Some(BlockedBy::Overlap) => Some("blocked (overlap)"),
+        Some(BlockedBy::Limit) => Some("blocked (limit)"),
+        Some(BlockedBy::Held) | None => None,
+    };
+    match change {
+        MassChange::Cancel if done.state == State::Processing => "is being stopped",
+        MassChange::Cancel => "cancelled",
+        MassChange::Hold => "held",
+        MassChange::Purge => "purged",
+        MassChange::Retry | MassChange::Release => blocked.unwrap_or(done.state.name()),
+    }
+}

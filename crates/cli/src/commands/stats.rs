@@ -1,0 +1,207 @@
+//! `stats`: how jobs fared in a span of time.
+
+use std::io;
+use std::time::Duration;
+
+use anyhow::Result;
+use clap::{Args, ValueEnum};
+use queuectl_core::limits::STATS_NAMES;
+use queuectl_core::selector::{Filter, Word};
+use queuectl_core::{QueueName, show_rough, show_short};
+use queuectl_frontend::stats::{self, By};
+use queuectl_views::{StatsOfView, StatsView, TimesView};
+
+use super::select::{narrow, selector};
+use crate::context::Context;
+use crate::exit::{Exit, Usage};
+use crate::moment::{Moment, moment};
+use crate::number::whole;
+use crate::output::page::Page;
+use crate::output::table::Column;
+use crate::registry::Run;
+
+/// Say how many jobs ended, how long they waited and how long they ran
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Counts the jobs that ended in a span of time and are still stored, at most a million, those that ended last. WAIT is the time \
+from when a job was stored, delays included, to its first attempt; RUN is how long its last attempt took. \
+P50, P95 and P99 are the times that 50, 95 and 99 of 100 jobs did not exceed, within one percent. What dead jobs died of is \
+for `queuectl dlq:causes`.")]
+pub struct StatsArgs {
+    /// Only these jobs: filters such as queue=mail executor=http text~report (`queuectl help selectors`) [default: all]
+    #[arg(value_name = "JOB")]
+    jobs: Vec<Word>,
+    /// From this time: an age such as 2h, a time of day, or a date with a time
+    #[arg(long, value_name = "TIME", default_value = "1h", value_parser = moment, allow_hyphen_values = true)]
+    since: Moment,
+    /// Until this time [default: now]
+    #[arg(long, value_name = "TIME", value_parser = moment, allow_hyphen_values = true)]
+    until: Option<Moment>,
+    /// Only jobs of this queue; the same as queue=NAME
+    #[arg(long, value_name = "NAME")]
+    queue: Option<QueueName>,
+    /// Also count by this; command: by the program
+    #[arg(long, value_name = "WHAT", value_enum)]
+    by: Option<ByWhat>,
+    /// With --by: only the N with the most jobs [default: 20, with --json all]
+    #[arg(long, value_name = "N", allow_negative_numbers = true, requires = "by", value_parser = whole::<u32>(STATS_NAMES))]
+    limit: Option<u32>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum ByWhat {
+    Queue,
+    Executor,
+    Command,
+}
+
+impl From<ByWhat> for By {
+    fn from(by: ByWhat) -> By {
+        match by {
+            ByWhat::Queue => By::Queue,
+            ByWhat::Executor => By::Executor,
+            ByWhat::Command => By::Command,
+        }
+    }
+}
+
+/// Default number of rows in a table.
+const ROWS: u32 = 20;
+/// The heights of a bar, from one eighth.
+const BARS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
+
+impl Run for StatsArgs {
+    fn run(self, context: &Context) -> Result<Exit> {
+        let mut store = context.open()?;
+        let now = store.now()?;
+        let mut selector = selector(&self.jobs)?;
+        narrow(&mut selector, self.queue.map(|queue| Filter::Queue(vec![queue])))?;
+        let filter = store.job_filter(&selector, now)?;
+        if !filter.states.is_empty() && !filter.states.iter().any(|state| state.is_final()) {
+            let error = Usage::new("only jobs that have ended are counted, and these have not");
+            return Err(error
+                .hint("leave out state=, or name completed, dead or cancelled; `queuectl status` counts all")
+                .into());
+        }
+        let since = self.since.at(now);
+        let until = self.until.map_or(now, |until| until.at(now)).min(now);
+        if since >= until {
+            return Err(Usage::new("--since has to be before --until, and in the past").into());
+        }
+        let mut view = stats::stats(&mut store, filter, since, until, self.by.map(By::from))?;
+        let found = view.by.len();
+        let limit = context.output.limit(self.limit, ROWS);
+        view.by.truncate(limit.map_or(usize::MAX, |limit| limit as usize));
+        let heading = match self.by {
+            Some(ByWhat::Queue) => "QUEUE",
+            Some(ByWhat::Executor) => "EXECUTOR",
+            _ => "COMMAND",
+        };
+        context
+            .output
+            .document(&view, |page| print(&view, heading, page))?;
+        if found > view.by.len() {
+            let shown = view.by.len();
+            context
+                .output
+                .remark(&format!("these are {shown} of {found}; --limit N shows more"));
+        }
+        if !view.complete {
+            let jobs = view.total.jobs;
+            context
+                .output
+                .remark(&format!("only the {jobs} jobs that ended last were counted"));
+        }
+        Ok(Exit::OK)
+    }
+}
+
+fn print(view: &StatsView, heading: &'static str, page: &mut Page) -> io::Result<()> {
+    let total = &view.total;
+    let span = show_rough(view.until.since(view.since));
+    page.line(&format!(
+        "{} ended in {span}, {} a minute: {} completed, {} dead, {} cancelled; {}",
+        some(total.jobs, "job", "jobs"),
+        total.per_minute,
+        total.completed,
+        total.dead,
+        total.cancelled,
+        some(total.retries, "retry", "retries"),
+    ))?;
+    if total.jobs == 0 {
+        return Ok(());
+    }
+    let most = view.ended.iter().copied().max().unwrap_or(0);
+    let part = show_short(Duration::from_millis(view.part_ms));
+    page.line(&bars(&view.ended, most))?;
+    let most = some(most, "job", "jobs");
+    page.line(&format!("one column is {part}, the highest {most}"))?;
+    page.text("")?;
+    let columns = [
+        Column::name(if view.by.is_empty() { "JOBS OF" } else { heading }, 12),
+        Column::whole("JOBS"),
+        Column::whole("A MINUTE").expendable(5),
+        Column::whole("DEAD"),
+        Column::whole("RETRIES").expendable(4),
+        Column::whole("WAIT P50"),
+        Column::whole("P95"),
+        Column::whole("P99").expendable(2),
+        Column::whole("MOST").expendable(3),
+        Column::whole("RUN P50"),
+        Column::whole("P95"),
+        Column::whole("P99").expendable(2),
+        Column::whole("MOST").expendable(3),
+    ];
+    let others = |sum: &StatsOfView| sum.name.clone().unwrap_or_else(|| "(others)".to_owned());
+    let rows = view.by.iter().map(|sum| row(&others(sum), sum));
+    page.table(&columns, rows.chain([row("all", total)]))
+}
+
+fn some(number: u64, one: &str, several: &str) -> String {
+    format!("{number} {}", if number == 1 { one } else { several })
+}
+
+fn row(name: &str, sum: &StatsOfView) -> Vec<String> {
+    let mut row = vec![
+        name.to_owned(),
+        sum.jobs.to_string(),
+        sum.per_minute.to_string(),
+        sum.dead.to_string(),
+        sum.retries.to_string(),
+    ];
+    for times in [sum.waited, sum.ran] {
+        row.extend(in_words(times));
+    }
+    row
+}
+
+fn in_words(times: Option<TimesView>) -> [String; 4] {
+    let Some(times) = times else {
+        return ["-"; 4].map(str::to_owned);
+    };
+    [times.p50_ms, times.p95_ms, times.p99_ms, times.max_ms].map(|ms| show_short(Duration::from_millis(ms)))
+}
+
+/// One bar for each number; what is not zero shows.
+fn bars(numbers: &[u64], most: u64) -> String {
+    let bar = |number: u64| match (number, most) {
+        (0, _) | (_, 0) => ' ',
+        _ => {
+            let eighths = (u128::from(number) * 8).div_ceil(u128::from(most));
+            BARS[usize::try_from(eighths.clamp(1, 8) - 1).unwrap_or(0)]
+        }
+    };
+    numbers.iter().map(|number| bar(*number)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::bars;
+
+    #[test]
+    fn bars_show_what_is_not_zero() {
+        assert_eq!(bars(&[0, 1, 50, 99, 100], 100), " ▁▄██");
+        assert_eq!(bars(&[0, 0], 0), "  ");
+        assert_eq!(bars(&[u64::MAX, 1], u64::MAX), "█▁");
+    }
+}

@@ -1,0 +1,140 @@
+//! The causes of all dead jobs, with how many jobs each has.
+//!
+//! Dead jobs are read a page at a time, and a bounded number of causes is told apart, those of the jobs that died last first. A million dead
+//! jobs take no more memory than a page of them and the causes.
+
+use std::collections::hash_map::{Entry, HashMap};
+
+use queuectl_core::{QueueName, Timestamp};
+use queuectl_storage::{DeadFilter, DeadJob, Store, StoreError};
+
+use crate::cause::{Cause, CauseKey};
+
+/// Causes that are told apart; jobs of others are counted together.
+pub const CAUSES: usize = 1000;
+/// Queues that are named of one cause.
+pub const QUEUES: usize = 10;
+/// Dead jobs that are read at a time.
+pub(crate) const PAGE: u32 = 500;
+
+/// A cause and the jobs that died of it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct CauseCount {
+    /// The cause.
+    pub cause: Cause,
+    /// Its key.
+    pub key: CauseKey,
+    /// Jobs that died of it.
+    pub jobs: u64,
+    /// Queues of these jobs, by name; the first [`QUEUES`] that were met.
+    pub queues: Vec<QueueName>,
+    /// When the first of them died.
+    pub first: Timestamp,
+    /// When the last of them died.
+    pub last: Timestamp,
+    /// The id of the one that died last.
+    pub example: String,
+}
+
+/// The causes of dead jobs.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Causes {
+    /// The causes: that of most jobs first, then by key. The place in the list is the number of a cause.
+    pub list: Vec<CauseCount>,
+    /// Jobs of further causes, which are not told apart.
+    pub other: u64,
+}
+
+impl CauseCount {
+    fn new(cause: Cause, job: &DeadJob) -> CauseCount {
+        CauseCount {
+            key: cause.key(),
+            cause,
+            jobs: 0,
+            queues: Vec::new(),
+            first: job.died_at,
+            last: job.died_at,
+            example: job.public_id(),
+        }
+    }
+
+    fn add(&mut self, job: &DeadJob) {
+        self.jobs += 1;
+        if job.died_at > self.last {
+            self.last = job.died_at;
+            self.example = job.public_id();
+        }
+        self.first = self.first.min(job.died_at);
+        if self.queues.len() < QUEUES && !self.queues.contains(&job.queue) {
+            self.queues.push(job.queue.clone());
+        }
+    }
+}
+
+/// Returns the causes of the dead jobs that fit, of which `most` are told apart.
+///
+/// # Errors
+/// [`StoreError::Database`].
+pub fn causes(store: &mut Store, filter: &DeadFilter, most: usize) -> Result<Causes, StoreError> {
+    let (causes, _) = causes_of_newest(store, filter, most, usize::MAX)?;
+    Ok(causes)
+}
+
+/// Returns the causes of the jobs that died last, at least `jobs` of them, and whether others died before them.
+///
+/// # Errors
+/// [`StoreError::Database`].
+pub fn causes_of_newest(
+    store: &mut Store,
+    filter: &DeadFilter,
+    most: usize,
+    jobs: usize,
+) -> Result<(Causes, bool), StoreError> {
+    let mut found: HashMap<Cause, CauseCount> = HashMap::new();
+    let (mut other, mut seen, mut from) = (0, 0, None);
+    let newest_first = DeadFilter {
+        oldest_first: false,
+        ..filter.clone()
+    };
+    loop {
+        let page = store.dead_page(&newest_first, from, PAGE)?;
+        for job in &page.jobs {
+            let cause = Cause::of(job);
+            let is_full = found.len() >= most;
+            match found.entry(cause) {
+                Entry::Occupied(mut entry) => entry.get_mut().add(job),
+                Entry::Vacant(_) if is_full => other += 1,
+                Entry::Vacant(entry) => {
+                    let count = CauseCount::new(entry.key().clone(), job);
+                    entry.insert(count).add(job);
+                }
+            }
+        }
+        seen += page.jobs.len();
+        from = page.next;
+        if from.is_none() || seen >= jobs {
+            break;
+        }
+    }
+    let mut list: Vec<CauseCount> = found.into_values().collect();
+    list.iter_mut().for_each(|count| count.queues.sort_unstable());
+    list.sort_by(|a, b| b.jobs.cmp(&a.jobs).then(a.key.cmp(&b.key)));
+    Ok((Causes { list, other }, from.is_some()))
+}
+
+/// Visits the dead jobs that fit, page by page.
+pub(crate) fn each_page(
+    store: &mut Store,
+    filter: &DeadFilter,
+    mut visit: impl FnMut(&mut Store, Vec<DeadJob>) -> Result<(), StoreError>,
+) -> Result<(), StoreError> {
+    let mut from = None;
+    loop {
+        let page = store.dead_page(filter, from, PAGE)?;
+        visit(store, page.jobs)?;
+        from = page.next;
+        if from.is_none() {
+            return Ok(());
+        }
+    }
+}

@@ -1,0 +1,367 @@
+//! Changes of many jobs, in steps: which jobs come next is read without a lock, and a transaction of bounded length changes
+//! those of them that still fit.
+//!
+//! A job that was changed does not fit any more, so the same filter goes on where an earlier run of the command stopped, and
+//! counts no job twice.
+
+use std::collections::BTreeMap;
+use std::time::Instant;
+
+use queuectl_core::{Event, JobId, JobRef, Refused, State, Timestamp, Transition, Waits, transition};
+
+use super::cancel::{Cancelled, cancel, in_lock_order, is_parked};
+use super::hold::{hold, release};
+use super::purge::remove;
+use super::select::Selected;
+use super::show::find;
+use super::{listing, unique};
+use crate::backend::{Db, on_any};
+use crate::counts::Deltas;
+use crate::limits::LimitRows;
+use crate::outcome::{self, standing};
+use crate::rows::JobRow;
+use crate::state_dir::Lane;
+use crate::types::filter::{JobFilter, MassChange};
+use crate::types::list::Position;
+use crate::types::nodes::Wake;
+use crate::{Store, StoreError};
+
+/// Jobs of one transaction; other writers wait for it.
+const STEP: u32 = 500;
+
+/// What a step does to a job that fits.
+pub(super) type Act<'a> = &'a dyn Fn(&mut Db, JobId, &mut Deltas) -> Result<MassDone, StoreError>;
+
+/// What became of many jobs.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct MassDone {
+    /// Jobs that are changed.
+    pub changed: u64,
+    /// Jobs that run; their nodes were asked to stop them.
+    pub requested: u64,
+    /// Jobs whose unique keys other jobs have; they stay as they are.
+    pub held_back: u64,
+}
+
+impl MassDone {
+    /// All jobs to which something was done.
+    pub fn jobs(&self) -> u64 {
+        self.changed + self.requested
+    }
+
+    fn add(&mut self, step: MassDone) {
+        self.changed += step.changed;
+        self.requested += step.requested;
+        self.held_back += step.held_back;
+    }
+}
+
+impl Store {
+    /// Does this to all jobs that a filter means, which should be frozen. `after_step` is told what was done by then.
+    ///
+    /// # Errors
+    /// [`StoreError::Database`]; earlier steps stay done.
+    pub fn change_all(
+        &mut self,
+        filter: &JobFilter,
+        change: MassChange,
+        now: Timestamp,
+        mut after_step: impl FnMut(&MassDone),
+    ) -> Result<MassDone, StoreError> {
+        let filter = JobFilter {
+            change: Some(change),
+            ..filter.clone()
+        };
+        let (mut done, mut after) = (MassDone::default(), None);
+        loop {
+            let start = Instant::now();
+            let (step, next) = match change {
+                MassChange::Purge => self.purge_some(&filter, after)?,
+                _ => self.step(&filter, after, now, wake(change), &|conn, job, deltas| {
+                    change_one(conn, change, job, now, deltas)
+                })?,
+            };
+            done.add(step);
+            after_step(&done);
+            let Some(next) = next else { return Ok(done) };
+            after = Some(next);
+            if change == MassChange::Purge {
+                // Rows that go are the most work; others want to write, too.
+                std::thread::sleep(start.elapsed());
+            }
+        }
+    }
+
+    /// Does something to all jobs that a filter means, in steps.
+    pub(super) fn in_steps(
+        &mut self,
+        filter: &JobFilter,
+        now: Timestamp,
+        wake: Wake,
+        act: Act<'_>,
+    ) -> Result<MassDone, StoreError> {
+        let (mut done, mut after) = (MassDone::default(), None);
+        loop {
+            let (step, next) = self.step(filter, after, now, wake, act)?;
+            done.add(step);
+            let Some(next) = next else { return Ok(done) };
+            after = Some(next);
+        }
+    }
+
+    /// Does it to the next jobs behind that place. Returns the place behind which there may be more.
+    fn step(
+        &mut self,
+        filter: &JobFilter,
+        after: Option<Position>,
+        now: Timestamp,
+        wake: Wake,
+        act: Act<'_>,
+    ) -> Result<(MassDone, Option<Position>), StoreError> {
+        let selected = self.select(filter, after, STEP)?;
+        if selected.jobs.is_empty() {
+            return Ok((MassDone::default(), None));
+        }
+        let done = self.write_again_in(Lane::Busy, |conn| {
+            let mut done = MassDone::default();
+            let mut deltas = Deltas::default();
+            let mut has_locked_limits = false;
+            for (waits_for_room, job) in in_lock_order(conn, &selected.jobs)? {
+                if waits_for_room && !has_locked_limits {
+                    // Before its row, as in `cancel`.
+                    on_any!(conn, conn => conn.lock_limits(false))?;
+                    has_locked_limits = true;
+                }
+                conn.dialect().lock_job(&JobRef::Number(job))?;
+                if listing::fits(conn, filter, job.0)? {
+                    done.add(act(conn, job, &mut deltas)?);
+                }
+            }
+            outcome::finish(conn, deltas, now)?;
+            Ok(done)
+        })?;
+        self.wake_all(wake);
+        Ok((done, selected.next))
+    }
+
+    fn purge_some(
+        &mut self,
+        filter: &JobFilter,
+        after: Option<Position>,
+    ) -> Result<(MassDone, Option<Position>), StoreError> {
+        let Selected { jobs, next } = self.select(filter, after, STEP)?;
+        if jobs.is_empty() {
+            return Ok((MassDone::default(), None));
+        }
+        let (removed, is_whole) = self.write_again_in(Lane::Busy, |conn| {
+            let mut by_state: BTreeMap<State, Vec<i64>> = BTreeMap::new();
+            for (_, job) in in_lock_order(conn, &jobs)? {
+                let row = match find(conn, &JobRef::Number(job)) {
+                    Err(StoreError::NoSuchJob(_)) => continue,
+                    row => row?,
+                };
+                if listing::fits(conn, filter, job.0)? {
+                    by_state.entry(standing(&row)?.state).or_default().push(job.0);
+                }
+            }
+            let (mut removed, mut meant) = (Vec::new(), 0);
+            for (state, ids) in by_state {
+                meant += ids.len();
+                removed.extend(remove(conn, ids, state)?);
+            }
+            let is_whole = removed.len() == meant;
+            Ok((removed, is_whole))
+        })?;
+        self.remove_outputs(&removed);
+        let done = MassDone {
+            changed: removed.len() as u64,
+            ..MassDone::default()
+        };
+        // Those that there was no time for are behind the same place still.
+        let again = after.unwrap_or(Position::FIRST);
+        Ok((done, if is_whole { next } else { Some(again) }))
+    }
+}
+
+/// What became of a job that was named.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct NamedDone {
+    /// The job.
+    pub id: JobId,
+    /// Its state.
+    pub state: State,
+    /// What blocks it.
+    pub waits: Waits,
+}
+
+impl Store {
+    /// Does this to one job, which must fit. A job that runs and is to be cancelled is asked to stop.
+    ///
+    /// # Errors
+    /// [`StoreError::NoSuchJob`]; [`StoreError::Refused`] if its state does not allow it; [`StoreError::LeftAlone`] if it does
+    /// not fit; [`StoreError::KeyHeld`].
+    pub fn change_named(
+        &mut self,
+        job: &JobRef,
+        change: MassChange,
+        only: &JobFilter,
+        now: Timestamp,
+    ) -> Result<NamedDone, StoreError> {
+        if change == MassChange::Purge {
+            return self.purge_named(job, only, now);
+        }
+        let done = self.write_again(|conn| {
+            let mut deltas = Deltas::default();
+            if change == MassChange::Cancel && is_parked(conn, job)? {
+                // Before the job's row, as in `cancel`.
+                on_any!(conn, conn => conn.lock_limits(false))?;
+            }
+            check(conn, job, only)?;
+            if change == MassChange::Retry {
+                let row = find(conn, job)?;
+                // A job that cannot be retried says so first.
+                retriable(&row, job)?;
+                unique::check_free(conn, &row)?;
+            }
+            apply(conn, change, job, now, &mut deltas)?;
+            outcome::finish(conn, deltas, now)?;
+            let row = find(conn, job)?;
+            Ok(NamedDone {
+                id: JobId(row.id),
+                state: standing(&row)?.state,
+                waits: Waits::from_code(row.waits),
+            })
+        })?;
+        self.wake_all(wake(change));
+        Ok(done)
+    }
+}
+
+impl Store {
+    fn purge_named(
+        &mut self,
+        job: &JobRef,
+        only: &JobFilter,
+        now: Timestamp,
+    ) -> Result<NamedDone, StoreError> {
+        let done = self.write(|conn| {
+            check(conn, job, only)?;
+            let row = find(conn, job)?;
+            let state = standing(&row)?.state;
+            apply(conn, MassChange::Purge, job, now, &mut Deltas::default())?;
+            Ok(NamedDone {
+                id: JobId(row.id),
+                state,
+                waits: Waits::NONE,
+            })
+        })?;
+        self.remove_outputs(&[done.id.0]);
+        Ok(done)
+    }
+}
+
+impl Store {
+    /// Refuses a job that does not fit a filter, for commands that change none.
+    ///
+    /// # Errors
+    /// [`StoreError::NoSuchJob`]; [`StoreError::LeftAlone`].
+    pub fn check_fits(&mut self, job: &JobRef, only: &JobFilter) -> Result<(), StoreError> {
+        let id = self.job(job)?.id.0;
+        check_number(self.conn()?, job, id, only)
+    }
+}
+
+/// Refuses a job that does not fit, in the transaction that is going to change it.
+pub(super) fn check(conn: &mut Db, job: &JobRef, only: &JobFilter) -> Result<(), StoreError> {
+    if *only == JobFilter::default() {
+        return Ok(());
+    }
+    let id = find(conn, job)?.id;
+    check_number(conn, job, id, only)
+}
+
+/// Refuses a job that does not fit, and says what of the filter it does not fit.
+fn check_number(conn: &mut Db, job: &JobRef, id: i64, only: &JobFilter) -> Result<(), StoreError> {
+    for (why, part) in only.parts() {
+        if !listing::fits(conn, &part, id)? {
+            let job = job.to_string();
+            return Err(StoreError::LeftAlone { job, why });
+        }
+    }
+    Ok(())
+}
+
+fn wake(change: MassChange) -> Wake {
+    match change {
+        MassChange::Cancel => Wake::Control,
+        _ => Wake::Jobs,
+    }
+}
+
+/// Does it to a job that fits, unless another transaction was quicker.
+fn change_one(
+    conn: &mut Db,
+    change: MassChange,
+    job: JobId,
+    now: Timestamp,
+    deltas: &mut Deltas,
+) -> Result<MassDone, StoreError> {
+    match apply(conn, change, &JobRef::Number(job), now, deltas) {
+        Err(StoreError::Refused { .. } | StoreError::NoSuchJob(_)) => Ok(MassDone::default()),
+        done => done,
+    }
+}
+
+fn apply(
+    conn: &mut Db,
+    change: MassChange,
+    job: &JobRef,
+    now: Timestamp,
+    deltas: &mut Deltas,
+) -> Result<MassDone, StoreError> {
+    let mut done = MassDone::default();
+    match change {
+        MassChange::Cancel => match cancel(conn, job, now, deltas)? {
+            Cancelled::Now => done.changed = 1,
+            Cancelled::Requested => done.requested = 1,
+        },
+        MassChange::Hold => {
+            hold(conn, job, now, deltas)?;
+            done.changed = 1;
+        }
+        MassChange::Release => {
+            release(conn, job, now, deltas)?;
+            done.changed = 1;
+        }
+        MassChange::Retry => {
+            let row = find(conn, job)?;
+            if unique::holder_of(conn, &row)?.is_some() {
+                done.held_back = 1;
+            } else {
+                let decided = retriable(&row, job)?;
+                done.changed = u64::from(outcome::change(conn, &row, &decided, now, deltas)?);
+            }
+        }
+        MassChange::Purge => {
+            let row = find(conn, job)?;
+            let at = standing(&row)?.state;
+            if !at.is_final() {
+                let (state, event) = (at, "purge");
+                return Err(StoreError::Refused {
+                    job: job.to_string(),
+                    refused: Refused { state, event },
+                });
+            }
+            done.changed = remove(conn, vec![row.id], at)?.len() as u64;
+        }
+    }
+    Ok(done)
+}
+
+/// What a retry makes of a job.
+fn retriable(row: &JobRow, job: &JobRef) -> Result<Transition, StoreError> {
+    transition(standing(row)?, Event::Retry).map_err(|refused| StoreError::Refused {
+        job: job.to_string(),
+        refused,
+    })
+}

@@ -1,0 +1,178 @@
+//! A page on the screen: wrapped to its width, and which lines are seen.
+
+use unicode_width::UnicodeWidthChar;
+
+use crate::keys::Key;
+use crate::snapshot::{Page, PageOf, Subject, Tone};
+
+/// Columns of the names of fields.
+pub const LABEL: usize = 14;
+
+/// A page that is open.
+#[derive(Debug)]
+pub struct Open {
+    pub of: PageOf,
+    /// What actions are about.
+    pub subject: Option<Subject>,
+    /// What was read; none before that.
+    pub page: Option<Page>,
+    /// The same, wrapped.
+    pub lines: Vec<Wrapped>,
+    width: u16,
+    pub offset: usize,
+    /// Whether the end stays on the screen when there is more.
+    follows: bool,
+}
+
+/// A line of the screen.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Wrapped {
+    pub label: Option<&'static str>,
+    /// Whether it starts where texts of fields start.
+    pub is_field: bool,
+    pub text: String,
+    pub tone: Tone,
+}
+
+impl Open {
+    pub fn new(of: PageOf, subject: Option<Subject>) -> Open {
+        Open {
+            follows: matches!(of, PageOf::Logs(_)),
+            of,
+            subject,
+            page: None,
+            lines: Vec::new(),
+            width: 0,
+            offset: 0,
+        }
+    }
+
+    pub fn with(of: PageOf, subject: Option<Subject>, page: Page, width: u16, seen: usize) -> Open {
+        let mut open = Open::new(of, subject);
+        open.replace(page, width, seen);
+        open
+    }
+
+    /// Takes what was read.
+    pub fn replace(&mut self, page: Page, width: u16, seen: usize) {
+        if self.page.as_ref() != Some(&page) {
+            self.page = Some(page);
+            self.width = 0;
+        }
+        self.fit(width, seen);
+    }
+
+    /// Wraps it to a width.
+    pub fn fit(&mut self, width: u16, seen: usize) {
+        if self.width != width {
+            self.width = width;
+            let lines = self.page.iter().flat_map(|page| &page.lines);
+            self.lines = lines
+                .flat_map(|line| {
+                    let indent = if line.label.is_some() { LABEL } else { 0 };
+                    let texts = wrap(&line.text, usize::from(width).saturating_sub(indent).max(1));
+                    texts.into_iter().enumerate().map(|(number, text)| Wrapped {
+                        label: line.label.filter(|_| number == 0),
+                        is_field: line.label.is_some(),
+                        text,
+                        tone: line.tone,
+                    })
+                })
+                .collect();
+        }
+        let end = self.lines.len().saturating_sub(seen);
+        self.offset = match self.follows {
+            true => end,
+            false => self.offset.min(end),
+        };
+    }
+
+    pub fn travel(&mut self, key: Key, seen: usize) {
+        let end = self.lines.len().saturating_sub(seen);
+        let to = match key {
+            Key::Up => self.offset.saturating_sub(1),
+            Key::Down => self.offset + 1,
+            Key::PageUp => self.offset.saturating_sub(seen),
+            Key::PageDown => self.offset + seen,
+            Key::Top => 0,
+            _ => end,
+        };
+        self.offset = to.min(end);
+        self.follows = matches!(self.of, PageOf::Logs(_)) && self.offset == end;
+    }
+}
+
+/// Returns a text in lines of at most that width, broken at blanks where there are any.
+fn wrap(text: &str, width: usize) -> Vec<String> {
+    let mut lines = Vec::new();
+    let mut rest = text;
+    loop {
+        let (mut used, mut end, mut blank) = (0, rest.len(), None);
+        for (at, c) in rest.char_indices() {
+            used += c.width().unwrap_or(0);
+            // A wide character is taken even where there is no room, or this would not end.
+            if used > width && at > 0 {
+                end = at;
+                break;
+            }
+            if c == ' ' && at > 0 {
+                blank = Some(at);
+            }
+        }
+        if end == rest.len() {
+            lines.push(rest.to_owned());
+            return lines;
+        }
+        let end = match blank {
+            Some(blank) if rest[..blank].chars().any(|c| c != ' ') => blank,
+            _ => end,
+        };
+        lines.push(rest[..end].to_owned());
+        rest = rest[end..].strip_prefix(' ').unwrap_or(&rest[end..]);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use unicode_width::UnicodeWidthStr;
+
+    #[test]
+    fn lines_fit_and_lose_nothing() {
+        assert_eq!(wrap("the quick brown fox", 10), ["the quick", "brown fox"]);
+        assert_eq!(wrap("", 10), [""]);
+        assert_eq!(wrap("abcdefghij", 4), ["abcd", "efgh", "ij"]);
+        assert_eq!(wrap("日本語", 4), ["日本", "語"]);
+        assert_eq!(wrap("日", 1), ["日"], "no line is empty for ever");
+        let hostile = "e\u{301}".repeat(50) + &"日 ".repeat(50) + &"x".repeat(99);
+        for width in 2..60 {
+            let lines = wrap(&hostile, width);
+            assert!(lines.iter().all(|line| line.width() <= width), "{width}");
+            let whole: String = lines.concat().replace(' ', "");
+            assert_eq!(whole, hostile.replace(' ', ""), "{width}");
+        }
+    }
+
+    #[test]
+    fn an_output_follows_its_end_until_the_user_goes_up() {
+        let page = |lines: usize| Page {
+            lines: vec![Default::default(); lines],
+            ..Page::default()
+        };
+        let job = queuectl_core::JobId(1);
+        let mut open = Open::with(PageOf::Logs(job), None, page(30), 80, 10);
+        assert_eq!(open.offset, 20);
+        open.replace(page(40), 80, 10);
+        assert_eq!(open.offset, 30);
+        open.travel(Key::Up, 10);
+        open.replace(page(50), 80, 10);
+        assert_eq!(open.offset, 29);
+        open.travel(Key::Bottom, 10);
+        open.replace(page(60), 80, 10);
+        assert_eq!(open.offset, 50);
+        let mut other = Open::with(PageOf::Job(job), None, page(30), 80, 10);
+        other.travel(Key::Bottom, 10);
+        other.replace(page(40), 80, 10);
+        assert_eq!(other.offset, 20, "details stay where they are");
+    }
+}

@@ -1,0 +1,4 @@
+DROP TABLE group_members;
+DROP TABLE job_groups;
+UPDATE jobs SET gates = gates & ~8 WHERE gates & 8 <> 0;
+UPDATE store SET schema_version = 8;

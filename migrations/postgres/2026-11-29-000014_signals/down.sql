@@ -1,0 +1,2 @@
+DROP TABLE signals;
+UPDATE store SET schema_version = 13;

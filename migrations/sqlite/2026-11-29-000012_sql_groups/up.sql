@@ -1,0 +1,2 @@
+-- SQL functions that store jobs are on PostgreSQL alone; here nothing changes but the number.
+PRAGMA user_version = 12;

@@ -1,0 +1,2 @@
+DROP INDEX attempts_lost;
+PRAGMA user_version = 12;

@@ -1,0 +1,2 @@
+DROP TABLE signals;
+PRAGMA user_version = 13;
