@@ -232,7 +232,10 @@ fn client(queue: &Queue, seed: u64, over: &AtomicBool, acknowledged: &Mutex<Prom
         // A command that failed promised nothing; the next one fails as well, and soon it is over.
         let answer = match rng.u8(0..9) {
             0..3 => queue.ok(["enqueue", "sh", "job.sh"]).map(|id| note(&id, None)),
-            3..6 => ok(&["enqueue", "--wait", "sh", "job.sh"]).map(|id| note(&id, Some("completed"))),
+            3..6 => ok(&["enqueue", "--wait", "--json", "sh", "job.sh"]).map(|text| {
+                let stored: Value = serde_json::from_str(&text).unwrap_or_default();
+                note(stored["id"].as_str().unwrap_or_default(), Some("completed"));
+            }),
             6 => many(queue).map(|ids| note(&ids, None)),
             7 => back_up(queue, rng.u64(..), over, acknowledged),
             _ => ok(&["enqueue", "--delay", "1h", "true"]).and_then(|id| {

@@ -44,6 +44,7 @@ mod status;
 mod top;
 mod version;
 mod wait;
+mod watch;
 mod worker;
 
 use crate::registry::{Entry, command};

@@ -1,15 +1,14 @@
 //! `run`: stores a job, prints its output while it runs, and exits with its status.
 //!
 //! A node runs the job, and this command only watches it. A stop signal cancels the job; if the command ends in another
-//! way, the job goes on. Not here: storing the job (`enqueue/submit`), its output (`logs`), its status (`wait`).
+//! way, the job goes on. Not here: storing the job (`enqueue/submit`), printing its output and its status (`watch`).
 
 use std::ffi::OsString;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use clap::Args;
-use queuectl_core::{Job, JobId, JobRef, State};
+use queuectl_core::{JobId, JobRef};
 use queuectl_storage::{Cancelled, Location, OpenMode, Store, StoreError};
 use queuectl_worker::processes::on_stop_signal;
 
@@ -17,8 +16,7 @@ use super::enqueue::options::JobOptions;
 use super::enqueue::submit::{asked, checked, public_id, remark, store_one};
 use super::enqueue::typed;
 use super::enqueue::words::Asked;
-use super::logs::{From, Shown, follow};
-use super::wait::{Waiter, wait_for};
+use super::watch::watch;
 use crate::context::Context;
 use crate::exit::{Exit, Usage, in_words};
 use crate::output::diagnostics;
@@ -59,8 +57,6 @@ pub struct RunArgs {
     job: JobOptions,
 }
 
-/// Time after which a note says that no node serves the queue.
-const PATIENCE: Duration = Duration::from_secs(1);
 /// Exit status after a second stop signal, as of a program that Ctrl-C ended.
 const LEFT: i32 = 130;
 
@@ -73,7 +69,7 @@ impl Run for RunArgs {
                 "{ONE}; `queuectl enqueue {word}` stores the jobs of a file"
             ));
         }
-        typed::reread(&["run"], &self.words, &mut self.exact, words, is_again)
+        typed::reread("run", &self.words, &mut self.exact, words, is_again)
     }
 
     fn run(self, context: &Context) -> Result<Exit> {
@@ -109,34 +105,6 @@ impl Run for RunArgs {
 }
 
 const ONE: &str = "`run` takes one job";
-
-/// Prints the job's output until it has ended, and returns its status.
-fn watch(store: &mut Store, number: JobId, context: &Context) -> Result<Exit> {
-    let job = JobRef::Number(number);
-    let mut waiter = Waiter::new(None).looking_after(PATIENCE);
-    follow(store, &job, From::First, &mut waiter, &Shown::default(), context)?;
-    let found = waiter.ask(store, |store| store.job(&job))?;
-    say_end(store, &waiter, &found)?;
-    wait_for(store, &[job], None)
-}
-
-/// Notes why a job did not complete.
-fn say_end(store: &mut Store, waiter: &Waiter, job: &Job) -> Result<(), StoreError> {
-    if job.state == State::Completed {
-        return Ok(());
-    }
-    let last = waiter.ask(store, |store| store.last_attempt(job.id))?;
-    let reason = last
-        .map(|attempt| attempt.outcome.message)
-        .filter(|message| !message.is_empty() && job.state == State::Dead);
-    let reason = reason.map_or_else(String::new, |message| format!(" ({message})"));
-    let id = job.public_id();
-    diagnostics::note(&format!(
-        "job {id} is {}{reason}; `queuectl show {id}` has its attempts",
-        job.state
-    ));
-    Ok(())
-}
 
 /// Cancels the job at the first stop signal and ends the process at the second.
 struct Canceller {

@@ -28,8 +28,8 @@ Exit status: 0 if the job completed; 1 if it was cancelled; if it is dead, the s
 would report it (128 + the signal number; 127 if its program was not found). With several jobs, the first status that \
 is not 0, in the order given, and a line on standard error names those that did not complete. 124 if --timeout ran out. 3, at \
 once, if a job does not exist, and 4 if a job that is named does not fit a filter. 6 if a database server went away and was not back within a minute. What a range, a group or a filter means is \
-looked up once, at most 100,000 jobs; if that is none, the status is 0. If no node serves a job's queue, or the queue is \
-paused, a note on standard error says so.")]
+looked up once, at most 100,000 jobs; if that is none, the status is 0. If no node serves a job's queue after a second, or the \
+queue is paused, a note on standard error says so, and the wait goes on.")]
 pub struct WaitArgs {
     /// The jobs: ids or numbers, 12-20, last, last~2, @GROUP; or filters such as state=failed queue=mail, which narrow
     /// them (`queuectl help selectors`)
@@ -49,6 +49,8 @@ const POLL: Duration = Duration::from_millis(100);
 const FIRST_POLL: Duration = Duration::from_millis(5);
 /// Interval between looks whether a node serves the queue.
 const LOOK: Duration = Duration::from_secs(2);
+/// Time after which a note says that no node serves the queue: a node that is just starting is there by then.
+pub const PATIENCE: Duration = Duration::from_secs(1);
 /// Jobs named in the message of a timeout.
 const NAMED: usize = 5;
 /// Time to wait for a database server that went away: longer than a restart or a fail-over takes.
@@ -98,7 +100,7 @@ struct Wait<'a> {
 impl Wait<'_> {
     /// Looks at all jobs, so that mistakes are reported before anything is waited for.
     fn new<'a>(store: &'a mut Store, jobs: &[JobRef], timeout: Option<Duration>) -> Result<Wait<'a>> {
-        let mut waiter = Waiter::new(timeout);
+        let mut waiter = Waiter::new(timeout).looking_after(PATIENCE);
         let numbers = look_at_all(store, &mut waiter, jobs)?;
         let names = jobs.iter().map(ToString::to_string);
         Ok(Wait {
@@ -256,19 +258,16 @@ fn a_few(mut jobs: Vec<String>) -> String {
     jobs.join(", ")
 }
 
-/// Returns the numbers of the jobs. Fails if jobs do not exist, naming all of them. Notes which jobs wait for a node.
+/// Returns the numbers of the jobs. Fails if jobs do not exist, naming all of them. Has the waiter note which of them wait for
+/// a node.
 fn look_at_all(store: &mut Store, waiter: &mut Waiter, jobs: &[JobRef]) -> Result<Vec<JobId>> {
     let mut missing = None;
     let mut numbers = Vec::with_capacity(jobs.len());
-    let mut waiting: Vec<Job> = Vec::new();
     for job in jobs {
         match waiter.ask(store, |store| store.job(job)) {
             Ok(found) => {
                 numbers.push(found.id);
-                // One job per queue is enough.
-                if !found.state.is_final() && !waiting.iter().any(|other| other.queue == found.queue) {
-                    waiting.push(found);
-                }
+                waiter.look_also_for(found);
             }
             Err(error @ StoreError::NoSuchJob(_)) => {
                 // The command ends with the last one.
@@ -281,10 +280,6 @@ fn look_at_all(store: &mut Store, waiter: &mut Waiter, jobs: &[JobRef]) -> Resul
     }
     if let Some(error) = missing {
         return Err(error.into());
-    }
-    for job in &waiting {
-        waiter.looked = None;
-        waiter.look_for_nodes(store, job);
     }
     Ok(numbers)
 }
@@ -301,6 +296,20 @@ fn status(store: &mut Store, job: &Job) -> Result<Exit, StoreError> {
     ))
 }
 
+/// Returns whether a living node serves the job's queue, or has the job.
+fn is_served(nodes: &[(Node, bool)], job: &Job) -> bool {
+    let serves = |node: &Node| node.serves(job.queue.as_str()) || job.node == Some(node.id);
+    nodes.iter().any(|(node, lives)| *lives && serves(node))
+}
+
+/// Returns whether no living node serves this queue; false if that cannot be found out.
+pub fn is_unserved(store: &mut Store, queue: &str) -> bool {
+    let serves = |(node, lives): &(Node, bool)| *lives && node.serves(queue);
+    // A role that may not read nodes goes without the hint.
+    let nodes = store.nodes_with_lives();
+    nodes.is_ok_and(|nodes| !nodes.iter().any(serves))
+}
+
 /// A wait for changes of the store, with its time limit and the notes it has printed.
 pub struct Waiter {
     until: Option<Instant>,
@@ -310,6 +319,8 @@ pub struct Waiter {
     unserved: HashSet<QueueName>,
     /// Paused queues, which a note has said.
     paused: HashSet<QueueName>,
+    /// Jobs to look at the next time, besides the one that is asked about: one per queue.
+    others: Vec<Job>,
     /// Time of the last look for nodes.
     looked: Option<Instant>,
 }
@@ -321,6 +332,7 @@ impl Waiter {
             poll: FIRST_POLL,
             unserved: HashSet::new(),
             paused: HashSet::new(),
+            others: Vec::new(),
             looked: None,
         }
     }
@@ -330,6 +342,14 @@ impl Waiter {
     pub fn looking_after(mut self, time: Duration) -> Waiter {
         self.looked = Instant::now().checked_sub(LOOK.saturating_sub(time));
         self
+    }
+
+    /// Looks for nodes for this job, too, at the next look.
+    fn look_also_for(&mut self, job: Job) {
+        // One job per queue is enough.
+        if !job.state.is_final() && !self.others.iter().any(|other| other.queue == job.queue) {
+            self.others.push(job);
+        }
     }
 
     /// Waits until the store has changed since the marker was read. Prints a note if nothing will start the job. Returns
@@ -353,22 +373,29 @@ impl Waiter {
             return;
         }
         self.looked = Some(Instant::now());
+        let others = std::mem::take(&mut self.others);
+        let others = others.iter().filter(|other| other.queue != job.queue);
+        let jobs: Vec<&Job> = others.chain([job]).collect();
         // A role that may not read nodes or pauses goes without the note.
         if let Ok(nodes) = self.ask(store, Store::nodes_with_lives) {
-            self.say_if_unserved(&nodes, job);
+            for job in &jobs {
+                self.say_if_unserved(&nodes, job);
+            }
         }
-        let pause = self.ask(store, |store| {
+        let pauses = self.ask(store, |store| {
             let now = store.now()?;
-            Ok((store.pauses(now)?.remove(job.queue.as_str()), now))
+            Ok((store.pauses(now)?, now))
         });
-        if let Ok((pause, now)) = pause {
-            self.say_if_paused(pause.map(load::pause_view), job, now);
+        if let Ok((mut pauses, now)) = pauses {
+            for job in jobs {
+                let pause = pauses.remove(job.queue.as_str());
+                self.say_if_paused(pause.map(load::pause_view), job, now);
+            }
         }
     }
 
     fn say_if_unserved(&mut self, nodes: &[(Node, bool)], job: &Job) {
-        let serves = |node: &Node| node.serves(job.queue.as_str()) || job.node == Some(node.id);
-        if nodes.iter().any(|(node, lives)| *lives && serves(node)) {
+        if is_served(nodes, job) {
             self.unserved.remove(&job.queue);
         } else if self.unserved.insert(job.queue.clone()) {
             diagnostics::note(&format!(

@@ -178,8 +178,18 @@ fn waiting_ends_with_the_status_of_the_job() {
         all.push(command);
         queue.run(all)
     };
-    let done = wait(&["--id", "good"], "exit 0");
-    assert_eq!((done.status, done.text().as_str()), (0, "good\n"));
+    // Its output is that of the job, as with `run`; programs get the id in its place.
+    let done = wait(&["--id", "good"], "echo hello");
+    assert_eq!(
+        (done.status, done.text().trim_end(), done.err.as_str()),
+        (0, "hello", "job good\n")
+    );
+    let done = wait(&["--json"], "echo hello");
+    assert_eq!(done.status, 0, "{}", done.err);
+    assert_eq!(
+        done.text().trim_end(),
+        r#"{"id":"2","existing":false,"replaced":null}"#
+    );
     assert_eq!(wait(&[], "exit 42").status, 42);
     #[cfg(unix)]
     assert_eq!(wait(&[], "kill -9 $$").status, 137);
@@ -195,7 +205,7 @@ fn waiting_ends_with_the_status_of_the_job() {
     let done = queue.run(["enqueue", "--wait", "--max-retries", "1", fewer]);
     assert_eq!(done.status, 4);
     assert_eq!(queue.run(["wait", "good"]).status, 0);
-    assert_eq!(queue.run(["wait", "good", "2", "3"]).status, 42);
+    assert_eq!(queue.run(["wait", "good", "3", "4"]).status, 42);
     queue.fails(3, ["wait", "nobody"]);
 }
 

@@ -80,11 +80,7 @@ fn commands_have_the_names_that_hands_type() {
     assert_eq!(queue.ok(["add", "--id", "one", "exit 0"]), "one");
     // What `enqueue` understands beyond its grammar, too.
     assert_eq!(queue.ok(["add", "exit 0", "--id", "two"]), "two");
-    assert!(
-        queue
-            .fails(2, ["add", "-q", "mail", "x"])
-            .contains("--queue NAME")
-    );
+    assert_eq!(queue.ok(["add", "-q", "mail", "--id", "three", "x"]), "three");
     assert_eq!(queue.json(["ls"]), queue.json(["list"]));
     assert_eq!(queue.run(["log", "one"]).err, queue.run(["logs", "one"]).err);
     // What would act on jobs or remove them is said and not done.
@@ -97,7 +93,7 @@ fn commands_have_the_names_that_hands_type() {
     }
     assert_eq!(
         (queue.state("one"), queue.jobs().len()),
-        ("pending".to_owned(), 2)
+        ("pending".to_owned(), 3)
     );
 }
 
@@ -174,14 +170,26 @@ fn an_argument_like_an_option_of_ours_is_noted() {
 }
 
 #[test]
-fn a_queue_is_not_named_by_the_short_option_for_less_log() {
+fn short_options_of_a_job_name_its_parts() {
     let queue = Queue::new();
-    let said = queue.fails(2, ["enqueue", "-q", "mail", "echo", "hi"]);
-    assert!(said.contains("`--queue NAME`"), "{said}");
-    assert!(!queue.exists());
-    queue.ok(["-q", "enqueue", "echo", "hi"]);
-    queue.ok(["enqueue", "--quiet", "echo", "hi"]);
-    assert_eq!(queue.jobs().len(), 2);
+    let id = queue.ok([
+        "enqueue", "-q", "mail", "-p", "-3", "-d", "1h", "-t", "5m", "-g", "night", "-e", "A=b", "echo", "-q",
+    ]);
+    let job = queue.job(&id);
+    let shown = [&job["queue"], &job["priority"], &job["timeout_ms"], &job["argv"]];
+    assert_eq!(
+        shown,
+        [&json!("mail"), &json!(-3), &json!(300_000), &json!(["echo", "-q"])]
+    );
+    assert_eq!(job["state"], "scheduled");
+    // Before the command, and in its long form, it is the option for less log.
+    for quiet in [
+        &["-q", "enqueue", "echo", "hi"][..],
+        &["enqueue", "--quiet", "echo", "hi"],
+    ] {
+        let id = queue.ok(quiet);
+        assert_eq!(queue.job(&id)["queue"], "default", "{quiet:?}");
+    }
 }
 
 #[test]

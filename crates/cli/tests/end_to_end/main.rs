@@ -95,6 +95,7 @@ mod shortage;
 mod signals;
 #[cfg(unix)]
 mod situations;
+mod sources;
 #[cfg(unix)]
 mod stalled;
 mod stats;

@@ -215,7 +215,6 @@ fn mistakes_store_nothing() {
         (&["--json", "run", "true"][..], "leave out --json"),
         (&["run", r#"["a b","c d"]"#], "`run` takes one job"),
         (&["run", "@jobs.jsonl"], "`queuectl enqueue @jobs.jsonl`"),
-        (&["run", "-q", "mail", "true"], "--queue NAME"),
         (&["run", "--from", "jobs.jsonl"], "--from"),
         (&["run"], "required"),
     ] {

@@ -59,6 +59,7 @@ fn waiting_for_a_queue_without_a_node_is_said() {
     };
     let all = [waits(&["wait", &mail]), waits(&["logs", "-f", &mail])];
     let mut enqueue = Waiting::start(&queue, &["enqueue", "--queue", "mail", "--wait", "exit 3"]);
+    assert_eq!(enqueue.next_line(), "job 2");
     assert!(
         enqueue
             .next_line()
@@ -67,14 +68,16 @@ fn waiting_for_a_queue_without_a_node_is_said() {
     // A node of another queue is none, and a job that has ended waits for none.
     let other = queue.start(&["--queue", "other"]);
     let done = queue.run(["enqueue", "--queue", "other", "--wait", "exit 0"]);
-    assert_eq!((done.status, done.err.as_str()), (0, ""));
+    assert_eq!((done.status, done.err.as_str()), (0, "job 3\n"));
     let both = waits(&["wait", &mail, "3"]);
     queue.ok(["config:set", "max_retries", "0"]);
     let _node = queue.start(&["--queue", "mail"]);
     for waiting in all.into_iter().chain([both]) {
         assert_eq!(waiting.end(), (0, Vec::new()));
     }
-    assert_eq!(enqueue.end(), (3, Vec::new()));
+    let (status, said) = enqueue.end();
+    assert_eq!((status, said.len()), (3, 1), "{said:?}");
+    assert!(said[0].starts_with("job 2 is dead (exit status 3)"), "{said:?}");
     drop(other);
 }
 
@@ -152,7 +155,8 @@ fn a_program_that_cannot_be_started_has_the_status_of_a_shell() {
     ] {
         let done = queue.run([&["enqueue", "--wait"], args].concat());
         assert_eq!(done.status, status, "{args:?}: {}", done.err);
-        let job = queue.job(done.text().trim());
+        let id = done.err.lines().next().and_then(|line| line.strip_prefix("job "));
+        let job = queue.job(id.unwrap());
         assert_eq!(job["attempt_history"][0]["exit_code"], status, "{job}");
     }
 }

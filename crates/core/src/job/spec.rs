@@ -318,8 +318,8 @@ pub static FIELDS: [Field<JobSpec>; 29] = [
     ),
     field(
         "env",
-        "NAME=VALUE",
-        "Set an environment variable for the job; repeatable",
+        "NAME[=VALUE]",
+        "Set an environment variable for the job, to the value that it has here without =VALUE; repeatable",
         Form::Variables(|job, name, value| drop(job.payload.env.insert(name, value))),
         IN_PAYLOAD,
     ),

@@ -1,6 +1,11 @@
-//! Reads jobs from a stream: lines and documents of unknown length, up to the types of the core.
+//! Reads jobs from a stream: documents, lines and rows of unknown length, up to the types of the core.
 
+pub mod argv;
 pub mod documents;
+pub mod env_file;
 pub mod graph;
 pub mod job;
+pub mod line_jobs;
 pub mod lines;
+pub mod rows;
+pub mod source;

@@ -5,7 +5,7 @@ use clap::error::Result as ClapResult;
 use clap::{ArgMatches, Args, Command, FromArgMatches};
 use queuectl_core::{FIELDS, Field, JobSpec, is_editable};
 
-use crate::commands::enqueue::options::{JobOptions, option};
+use crate::commands::enqueue::options::{JobOptions, env_file, option};
 use crate::exit::Usage;
 use crate::input::folder;
 
@@ -30,11 +30,12 @@ fn fields() -> impl Iterator<Item = &'static Field<JobSpec>> {
 
 impl Args for EditOptions {
     fn augment_args(command: Command) -> Command {
-        command.args(fields().map(|field| {
+        command.args(fields().flat_map(|field| {
             // What counts without the option is what the job has.
             let about = field.about.split(" [default").next().unwrap_or_default();
             let excludes = field.excludes.iter().filter(|name| is_editable(name));
-            option(field, excludes.copied()).help(about)
+            let option = option(field, excludes.copied()).help(about);
+            std::iter::once(option).chain((field.name == "env").then(env_file))
         }))
     }
 

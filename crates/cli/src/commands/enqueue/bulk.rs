@@ -1,16 +1,18 @@
-//! `enqueue --from` and arrays of jobs: many JSON documents, stored batch by batch with bounded memory.
+//! `enqueue --from` and arrays of jobs: many jobs, stored batch by batch with bounded memory.
+//!
+//! Rows of a CSV file are all checked before the first is stored. Not here: what a job is in a file (`sources`).
 
-use std::fs::File;
-use std::io::{self, BufReader, BufWriter, IsTerminal as _, Read, Seek as _, Stdout};
+use std::io::{self, BufWriter, IsTerminal as _, Stdout};
 
 use anyhow::{Context as _, Result};
 use queuectl_core::limits::{ENQUEUE_BATCH, GRAPH_BYTES, GRAPH_JOBS};
 use queuectl_core::{Clock, EnqueuedBy, JobSpec, ValidJob};
-use queuectl_frontend::input::documents::{Document, Documents, Place};
-use queuectl_frontend::input::{graph, job};
+use queuectl_frontend::input::documents::Place;
+use queuectl_frontend::input::source::JobSource;
 use queuectl_storage::{Placed, Store, StoreClock, StoreError};
 
 use super::ignored::Ignored;
+use super::sources::Opened;
 use super::submit::{public_id, view};
 use super::validate::Validator;
 use crate::context::Context;
@@ -26,39 +28,20 @@ const BATCH_BYTES: usize = 16 * 1024 * 1024;
 /// Bad lines that are named; the rest is counted.
 const NAMED: u64 = 50;
 
-/// Where the jobs come from.
-pub enum Source {
-    /// A file; `-` is standard input.
-    File(String),
-    /// The text itself.
-    Text(String),
-}
-
-pub fn run(source: Source, options: &JobSpec, context: &Context) -> Result<Exit> {
-    let mut is_graph = !options.after.is_empty() || options.close_group == Some(true);
-    let (input, finite): (Box<dyn Read>, bool) = match source {
-        Source::Text(text) => {
-            is_graph |= graph::is_in(text.as_bytes())?;
-            (Box::new(io::Cursor::new(text)), true)
-        }
-        Source::File(name) if name == "-" => (Box::new(io::stdin().lock()), false),
-        Source::File(name) => {
-            let mut file =
-                File::open(&name).map_err(|error| Usage::new(format!("cannot open {name}: {error}")))?;
-            let finite = file.metadata().is_ok_and(|data| data.is_file());
-            if finite {
-                is_graph |= graph::is_in(&file).with_context(|| format!("cannot read {name}"))?;
-                file.rewind().with_context(|| format!("cannot read {name}"))?;
-            }
-            (Box::new(file), finite)
-        }
-    };
+pub fn run(opened: Opened, options: &JobSpec, context: &Context) -> Result<Exit> {
+    let Opened {
+        jobs,
+        again,
+        is_finite,
+        is_graph,
+    } = opened;
+    let is_graph = is_graph || !options.after.is_empty() || options.close_group == Some(true);
     let mut store = context.open_or_create()?;
     let mut bulk = Bulk {
         enqueued_by: enqueued_by(&mut store),
         clock: store.clock()?,
         store,
-        documents: Documents::new(BufReader::with_capacity(64 * 1024, input), job::DOCUMENT_BYTES),
+        jobs,
         arrays: false,
         ignored: Ignored::default(),
         options,
@@ -75,7 +58,18 @@ pub fn run(source: Source, options: &JobSpec, context: &Context) -> Result<Exit>
         // Ids on the same terminal show the progress, too.
         progress: (!io::stdout().is_terminal()).then(|| Progress::new("jobs stored:", None)),
     };
-    let done = bulk.store_all();
+    let done = match again {
+        None => bulk.store_all(),
+        Some(again) => bulk.check_rest().and_then(|()| {
+            if bulk.bad > 0 {
+                return Ok(());
+            }
+            bulk.jobs = again.jobs()?;
+            bulk.batch = Batch::default();
+            bulk.ignored = Ignored::default();
+            bulk.store_all()
+        }),
+    };
     bulk.progress = None;
     bulk.ignored.say();
     if bulk.existing > 0 {
@@ -97,7 +91,7 @@ pub fn run(source: Source, options: &JobSpec, context: &Context) -> Result<Exit>
         }
         return Ok(Exit::OK);
     }
-    if finite {
+    if is_finite {
         // Nothing more is stored, but all mistakes can be corrected at once.
         bulk.check_rest()?;
     }
@@ -117,7 +111,7 @@ struct Bulk<'a> {
     enqueued_by: Option<EnqueuedBy>,
     store: Store,
     clock: StoreClock,
-    documents: Documents<BufReader<Box<dyn Read>>>,
+    jobs: Box<dyn JobSource>,
     /// Whether there were arrays, in which lines count for nothing.
     arrays: bool,
     ignored: Ignored,
@@ -182,27 +176,26 @@ impl Bulk<'_> {
 
     /// Takes the job of the next document into the batch, unless it is bad. False at the end.
     fn take_document(&mut self) -> Result<bool> {
-        let Some((place, document)) = self.documents.read().context("cannot read the jobs")? else {
+        let Some(found) = self.jobs.read().context("cannot read the jobs")? else {
             return Ok(false);
         };
+        let place = found.place;
         self.arrays |= place.item.is_some();
-        match self.read_job(place, &document) {
-            Ok((job, bytes)) => {
+        match found.job.and_then(|spec| self.check(spec)) {
+            Ok(job) => {
                 self.batch.jobs.push(job);
                 self.batch.places.push(place);
-                self.batch.bytes += bytes;
+                self.batch.bytes += found.bytes;
             }
             Err(reason) => self.name_bad(place, &reason),
         }
         Ok(true)
     }
 
-    /// Reads and checks the job of a document; returns how long that was, too.
-    fn read_job(&mut self, place: Place, document: &Document) -> Result<(ValidJob, usize), String> {
-        let spec = job::read(place, document)?;
+    fn check(&mut self, spec: JobSpec) -> Result<ValidJob, String> {
         self.ignored.add(&spec);
         let job = validate(self.options.clone().or(spec), self.clock.now())?;
-        Ok((job.with_enqueued_by(self.enqueued_by), document.bytes()))
+        Ok(job.with_enqueued_by(self.enqueued_by))
     }
 
     fn name_bad(&mut self, place: Place, reason: &str) {
@@ -243,11 +236,11 @@ impl Bulk<'_> {
             }
             self.existing += placed.iter().filter(|job| job.existing.is_some()).count() as u64;
             // Before printing can fail: the summary must know what is stored.
-            self.go_on_from = self.documents.line() + 1;
+            self.go_on_from = self.jobs.line() + 1;
             let printed = self.print_ids(&batch.jobs, &placed);
             self.tell(printed, placed.len() as u64);
         }
-        self.go_on_from = self.documents.line() + 1;
+        self.go_on_from = self.jobs.line() + 1;
         Ok(())
     }
 
@@ -277,7 +270,7 @@ impl Bulk<'_> {
             }
             stored if self.unsure => format!(
                 "{stored} jobs were stored for certain, and perhaps those of lines {from} to {}",
-                self.documents.line()
+                self.jobs.line()
             ),
             0 => "no job was stored".to_owned(),
             stored if self.arrays => format!("the first {stored} jobs were stored, and nothing after them"),

@@ -10,9 +10,23 @@ use clap::error::Result as ClapResult;
 use clap::{Arg, ArgAction, ArgMatches, Args, Command, FromArgMatches};
 use jiff::ZonedDateTime;
 use queuectl_core::limits::PAYLOAD_BYTES;
-use queuectl_core::{FIELDS, Field, Form, JobSpec};
+use queuectl_core::{FIELDS, Field, Form, JobSpec, Payload};
+use queuectl_frontend::input::env_file;
 
 use crate::exit::Usage;
+
+/// The option that reads variables from a file.
+const ENV_FILE: &str = "env_file";
+
+/// Short options, by their fields. `-q` is the queue here; for less log it stands before the command.
+const SHORT: [(&str, char); 6] = [
+    ("queue", 'q'),
+    ("priority", 'p'),
+    ("delay", 'd'),
+    ("timeout", 't'),
+    ("group", 'g'),
+    ("env", 'e'),
+];
 
 /// What the options say of a job.
 #[derive(Debug, Default)]
@@ -32,12 +46,15 @@ impl JobOptions {
         Ok(self.spec)
     }
 
-    /// Takes what was given of these fields.
+    /// Takes what was given of these fields. Variables of a file give way to those of `--env`.
     pub fn take(&mut self, fields: impl Iterator<Item = &'static Field<JobSpec>>, matches: &ArgMatches) {
         for field in fields {
             for part in matches.get_many::<JobSpec>(field.name).into_iter().flatten() {
                 self.spec = part.clone().or(std::mem::take(&mut self.spec));
             }
+        }
+        for file in matches.get_many::<JobSpec>(ENV_FILE).into_iter().flatten().rev() {
+            self.spec = std::mem::take(&mut self.spec).or(file.clone());
         }
     }
 
@@ -49,11 +66,19 @@ impl JobOptions {
 
 impl Args for JobOptions {
     fn augment_args(command: Command) -> Command {
-        command.args(
-            FIELDS
-                .iter()
-                .map(|field| option(field, field.excludes.iter().copied())),
-        )
+        let options = FIELDS.iter().flat_map(|field| {
+            let short = SHORT.iter().find(|(name, _)| *name == field.name);
+            let mut option = option(field, field.excludes.iter().copied());
+            if let Some((_, short)) = short {
+                option = option.short(*short);
+            }
+            std::iter::once(option).chain((field.name == "env").then(env_file))
+        });
+        let without_short = |arg: Arg| match arg.get_id() == "quiet" {
+            true => arg.short(None),
+            false => arg,
+        };
+        command.args(options).mut_args(without_short)
     }
 
     fn augment_args_for_update(command: Command) -> Command {
@@ -93,6 +118,39 @@ pub fn option(field: &'static Field<JobSpec>, excludes: impl Iterator<Item = &'s
     }
 }
 
+/// Returns the option that reads variables from a file.
+pub fn env_file() -> Arg {
+    Arg::new(ENV_FILE)
+        .long("env-file")
+        .value_name("FILE")
+        .help("Set the environment variables of a file for the job, a line NAME=VALUE each; repeatable. --env counts before it")
+        .action(ArgAction::Append)
+        .value_parser(|file: &str| {
+            let text = read_file(file)?;
+            let read = env_file::read(&text, inherited).map_err(|error| format!("{file}, {error}"))?;
+            Ok::<_, String>(JobSpec {
+                payload: Payload {
+                    env: read.into_iter().collect(),
+                    ..Payload::default()
+                },
+                ..JobSpec::default()
+            })
+        })
+}
+
+/// Returns the value that a variable has here.
+fn inherited(name: &str) -> Result<String, String> {
+    match std::env::var(name) {
+        Ok(value) => Ok(value),
+        Err(std::env::VarError::NotPresent) => {
+            Err(format!("the variable {name} is not set here; set it, or write {name}=VALUE"))
+        }
+        Err(std::env::VarError::NotUnicode(_)) => {
+            Err(format!("the value that {name} has here is not valid UTF-8"))
+        }
+    }
+}
+
 /// Reads the value of an option: a job of which nothing else is said. A flag that was not given comes here, too.
 fn part(field: &Field<JobSpec>, text: &str) -> Result<JobSpec, String> {
     let mut spec = JobSpec::default();
@@ -101,9 +159,15 @@ fn part(field: &Field<JobSpec>, text: &str) -> Result<JobSpec, String> {
         (Form::Object(_), Some(file)) => field
             .take_text(&mut spec, &read_file(file)?, ZonedDateTime::now)
             .map_err(|error| format!("{file}: {error}"))?,
+        (Form::Variables(set), _) if is_name(text) => set(&mut spec, text.to_owned(), inherited(text)?),
         _ => field.take_text(&mut spec, text, ZonedDateTime::now)?,
     }
     Ok(spec)
+}
+
+/// Whether a text can be the name of a variable, whose value is taken from here.
+fn is_name(text: &str) -> bool {
+    !text.is_empty() && !text.contains(['=', '\0'])
 }
 
 fn read_file(file: &str) -> Result<String, String> {
@@ -185,12 +249,39 @@ mod tests {
     }
 
     #[test]
+    fn variables_come_from_here_from_files_and_from_the_command_line() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = |name: &str, text: &str| {
+            let path = folder.path().join(name);
+            std::fs::write(&path, text).unwrap();
+            path.into_os_string().into_string().unwrap()
+        };
+        let (one, two) = (file("one", "A=1\nB=1\nC=1\n"), file("two", "B=2\nC=2\n"));
+        // Cargo sets it for its tests.
+        let here = "CARGO_PKG_NAME";
+        let words = ["-e", here, "--env-file", &one, "--env=C=3", "--env-file", &two];
+        let env = options(&words).unwrap().payload.env;
+        let pairs: Vec<(&str, &str)> = env.iter().map(|(a, b)| (a.as_str(), b.as_str())).collect();
+        assert_eq!(
+            pairs,
+            [("A", "1"), ("B", "2"), ("C", "3"), (here, "queuectl-cli")]
+        );
+        let bad = file("bad", "A=1\nB C\n");
+        let said = options(&["--env-file", &bad]).unwrap_err().to_string();
+        assert!(said.contains("bad, line 2: write it as NAME=VALUE"), "{said}");
+        let large = file("large", &"A=1\n".repeat(PAYLOAD_BYTES / 4 + 1));
+        let said = options(&["--env-file", &large]).unwrap_err().to_string();
+        assert!(said.contains("is longer than"), "{said}");
+    }
+
+    #[test]
     fn mistakes_are_named() {
         for (words, wanted) in [
             (
-                &["--env", "A"][..],
-                "invalid value 'A' for '--env <NAME=VALUE>': write it as NAME=VALUE",
+                &["--env", "QUEUECTL_NO_SUCH_VARIABLE"][..],
+                "the variable QUEUECTL_NO_SUCH_VARIABLE is not set here; set it, or write",
             ),
+            (&["--env-file", "/no/such/file"], "cannot read /no/such/file"),
             (&["--env", "=b"], "write it as NAME=VALUE"),
             (
                 &["--priority", "high"],

@@ -19,7 +19,19 @@ use crate::output::diagnostics;
 /// Reads the words of a command line, whose options are `options`. Notes options of ours among a program's arguments,
 /// unless the words are `exact`.
 pub fn asked(words: Vec<String>, exact: bool, options: &JobSpec) -> Result<Asked, Usage> {
-    let strays = if exact { Vec::new() } else { words::strays(&words) };
+    if !exact {
+        note_strays(&words);
+    }
+    // A payload may be all that its executor needs.
+    if words.is_empty() && options.payload.command.is_none() && options.payload.payload.is_some() {
+        return Ok(Asked::One(Box::default()));
+    }
+    words::read(words)
+}
+
+/// Notes options of ours among a program's arguments.
+pub fn note_strays(words: &[String]) {
+    let strays = words::strays(words);
     if !strays.is_empty() {
         diagnostics::note(&format!(
             "note: {} is an argument of {}; options of queuectl go before the command",
@@ -27,11 +39,6 @@ pub fn asked(words: Vec<String>, exact: bool, options: &JobSpec) -> Result<Asked
             words.first().map_or("the program", String::as_str)
         ));
     }
-    // A payload may be all that its executor needs.
-    if words.is_empty() && options.payload.command.is_none() && options.payload.payload.is_some() {
-        return Ok(Asked::One(Box::default()));
-    }
-    words::read(words)
 }
 
 /// Checks a job, also with its executor. Call it before the queue is opened: a mistake must not create one.

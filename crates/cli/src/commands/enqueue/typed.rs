@@ -11,15 +11,12 @@ use crate::context::Context;
 use crate::exit::Exit;
 use crate::registry::Run;
 
-const QUIET: &str =
-    "-q is short for --quiet here, not for --queue: `--queue NAME` names a queue, and `--quiet` logs less";
-
 const STRAY: &str = "there are words after the command and its options; a program whose name has blanks in it, or begins \
                      with @, is given after --";
 
 impl Run for EnqueueArgs {
     fn reread(&mut self, words: &[OsString], is_again: bool) -> Result<Option<Vec<OsString>>, String> {
-        reread(&["enqueue", "add"], &self.words, &mut self.exact, words, is_again)
+        reread("enqueue", &self.words, &mut self.exact, words, is_again)
     }
 
     fn run(self, context: &Context) -> Result<Exit> {
@@ -33,10 +30,10 @@ pub fn names_file(word: &str, words: &[OsString]) -> bool {
     is_file(word) && before.is_none_or(|before| before != "--")
 }
 
-/// Rereads the command line of the command with these names, whose arguments begin with a job's command, as [`Run::reread`] does.
+/// Rereads the command line of the command with this name, whose arguments begin with a job's command, as [`Run::reread`] does.
 /// `typed` is that command with its arguments, `exact` becomes true if it stands behind `--`.
 pub fn reread(
-    names: &[&str],
+    name: &str,
     typed: &[String],
     exact: &mut bool,
     words: &[OsString],
@@ -46,27 +43,10 @@ pub fn reread(
         // The command was put behind its options, alone.
         return match typed.len() {
             0 | 1 => Ok(None),
-            _ => Err(format!("{STRAY}: queuectl {} -- PROGRAM ARGUMENT...", names[0])),
+            _ => Err(format!("{STRAY}: queuectl {name} -- PROGRAM ARGUMENT...")),
         };
     }
-    if says_quiet(names, typed, words) {
-        return Err(QUIET.to_owned());
-    }
     Ok(meant(typed, exact, words))
-}
-
-/// Whether the short option for less log stands among those of the command, which logs next to nothing: other tools name a
-/// queue by it, whose name would then be the command.
-fn says_quiet(names: &[&str], typed: &[String], words: &[OsString]) -> bool {
-    let before = words.len().saturating_sub(typed.len());
-    let options: Vec<&OsString> = words[..before]
-        .iter()
-        .skip_while(|word| !names.iter().any(|name| *word == name))
-        .collect();
-    options.windows(2).any(|pair| {
-        let value = pair[0] == "--stdin" || pair[0] == "--command";
-        pair[1] == "-q" && !value
-    })
 }
 
 /// The command line that was meant, where its words say so: options after a command that can be no program's name are
