@@ -171,7 +171,9 @@ fn form(words: Vec<String>, lines: bool, csv: bool) -> Result<Form, Usage> {
         (true, _) if words.is_empty() => Ok(Form::Lines(None)),
         (true, _) => Ok(Form::Lines(Some(LineTemplate::new(words).map_err(Usage::new)?))),
         _ if words.is_empty() => Ok(Form::Documents),
-        _ => Err(Usage::new("with --from, the file says what to run, and a command is given, too")
-            .hint("--lines and --csv fill a line or a row of the file into the command")),
+        _ => Err(
+            Usage::new("with --from, the file says what to run, and a command is given, too")
+                .hint("--lines and --csv fill a line or a row of the file into the command"),
+        ),
     }
 }

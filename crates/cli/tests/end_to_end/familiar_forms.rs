@@ -179,7 +179,12 @@ fn short_options_of_a_job_name_its_parts() {
     let shown = [&job["queue"], &job["priority"], &job["timeout_ms"], &job["argv"]];
     assert_eq!(
         shown,
-        [&json!("mail"), &json!(-3), &json!(300_000), &json!(["echo", "-q"])]
+        [
+            &json!("mail"),
+            &json!(-3),
+            &json!(300_000),
+            &json!(["echo", "-q"])
+        ]
     );
     assert_eq!(job["state"], "scheduled");
     // Before the command, and in its long form, it is the option for less log.

@@ -5,7 +5,7 @@ use serde_json::json;
 use crate::support::Queue;
 
 /// What a shell would take for its own.
-const HOSTILE: &str = "a b'; touch owned; \"$(touch owned)\" `touch owned` {}";
+const HOSTILE: &str = "a b; touch owned; \"$(touch owned)\" 'c' `touch owned` {}";
 
 #[test]
 fn lines_are_commands_or_single_arguments() {
@@ -31,7 +31,10 @@ fn lines_are_commands_or_single_arguments() {
     assert_eq!(piped(&["gzip"]).ok(), "6\n7", "the line is the last argument");
     assert_eq!(queue.job("7")["argv"], json!(["gzip", "#1"]));
     for (args, wanted) in [
-        (&["--lines", "--from", "commands", "cat {} | wc"][..], "shell line"),
+        (
+            &["--lines", "--from", "commands", "cat {} | wc"][..],
+            "shell line",
+        ),
         (&["--lines", "true"], "--from"),
         (&["--from", "commands", "true"], "--lines and --csv"),
         (&["--from", "commands", "--lines", "--csv", "x"], "cannot be used"),
@@ -49,9 +52,7 @@ fn what_a_line_contains_is_not_run() {
     let queue = Queue::quick();
     let _node = queue.start(&[]);
     let words = ["enqueue", "--from", "-", "--lines", "--", "printf", "%s\n", "{}"];
-    let id = queue
-        .run_with(words, format!("{HOSTILE}\n").as_bytes())
-        .ok();
+    let id = queue.run_with(words, format!("{HOSTILE}\n").as_bytes()).ok();
     queue.wait_state(&id, "completed");
     assert_eq!(queue.ok(["logs", &id]), HOSTILE);
     assert!(!queue.path("owned").exists());
@@ -67,7 +68,14 @@ fn rows_fill_in_a_command_and_a_bad_one_stores_nothing() {
     let bystander = queue.enqueue(["true"]);
     queue.write("users.csv", "name,mail\n\"Ann, A.\",a@x\nBob; id,b@x\n");
     let words = [
-        "enqueue", "--from", "users.csv", "--csv", "--", "./mail", "--to={mail}", "{name}",
+        "enqueue",
+        "--from",
+        "users.csv",
+        "--csv",
+        "--",
+        "./mail",
+        "--to={mail}",
+        "{name}",
     ];
     assert_eq!(queue.ok(words), "2\n3");
     assert_eq!(queue.job("2")["argv"], json!(["./mail", "--to=a@x", "Ann, A."]));
@@ -114,14 +122,17 @@ fn variables_come_from_here_and_from_files() {
     let (status, id, said) = enqueue(&["-e", "TOKEN", "--env", "B=4", "--env-file", "env", "true"]);
     assert_eq!(status, Some(0), "{said}");
     let job = queue.json(["show", &id, "--secrets"]);
-    assert_eq!(
-        job["env"],
-        json!({"A": "1 2", "B": "4", "TOKEN": "from here"})
-    );
+    assert_eq!(job["env"], json!({"A": "1 2", "B": "4", "TOKEN": "from here"}));
     queue.write("bad", "A=1\nB=\"2\n");
     for (args, wanted) in [
-        (&["--env", "NOT_SET_ANYWHERE", "true"][..], "NOT_SET_ANYWHERE is not set here"),
-        (&["--env-file", "bad", "true"], "bad, line 2: the value has no closing \""),
+        (
+            &["--env", "NOT_SET_ANYWHERE", "true"][..],
+            "NOT_SET_ANYWHERE is not set here",
+        ),
+        (
+            &["--env-file", "bad", "true"],
+            "bad, line 2: the value has no closing \"",
+        ),
         (&["--env-file", "missing", "true"], "cannot read missing"),
     ] {
         let (status, _, said) = enqueue(args);

@@ -53,7 +53,7 @@ impl RowTemplate {
     /// The words are a shell line, or name a column that the file does not have, or has twice.
     pub fn new(words: &[String], columns: &[String]) -> Result<RowTemplate, String> {
         refuse_shell_line(words)?;
-        let words = words.iter().map(|word| parts(word, columns)).collect();
+        let words: Result<Vec<_>, _> = words.iter().map(|word| parts(word, columns)).collect();
         Ok(RowTemplate { words: words? })
     }
 

@@ -2,7 +2,8 @@
 //!
 //! Rows are as in RFC 4180: a quoted field may hold commas, quotes (doubled) and line breaks. Blank lines are passed over.
 
-use std::cell::Cell;
+use std::cell::RefCell;
+use std::collections::VecDeque;
 use std::io::{self, Read};
 use std::rc::Rc;
 
@@ -21,8 +22,9 @@ const COLUMNS: usize = 4096;
 /// Reads jobs from the rows of a CSV file.
 pub struct RowJobs<R> {
     reader: csv::Reader<Bounded<R>>,
-    /// Bytes that may still be read for this row.
-    left: Rc<Cell<usize>>,
+    seen: Rc<RefCell<Seen>>,
+    /// The last line of the row that was read last, from 1.
+    line: u64,
     columns: usize,
     template: RowTemplate,
     row: ByteRecord,
@@ -34,10 +36,13 @@ impl<R: Read> RowJobs<R> {
     /// # Errors
     /// Says what is wrong with the first row or the template, or why the file cannot be read.
     pub fn new(input: R, words: &[String]) -> Result<RowJobs<R>, String> {
-        let left = Rc::new(Cell::new(DOCUMENT_BYTES));
+        let seen = Rc::new(RefCell::new(Seen {
+            left: DOCUMENT_BYTES,
+            ..Seen::default()
+        }));
         let input = Bounded {
             input,
-            left: Rc::clone(&left),
+            seen: Rc::clone(&seen),
         };
         let mut reader = ReaderBuilder::new()
             .has_headers(false)
@@ -56,7 +61,8 @@ impl<R: Read> RowJobs<R> {
         Ok(RowJobs {
             template: RowTemplate::new(words, &columns)?,
             reader,
-            left,
+            seen,
+            line: 1,
             columns: columns.len(),
             row,
         })
@@ -79,14 +85,16 @@ impl<R: Read> RowJobs<R> {
 
 impl<R: Read> JobSource for RowJobs<R> {
     fn read(&mut self) -> io::Result<Option<Found>> {
-        self.left.set(DOCUMENT_BYTES);
+        self.seen.borrow_mut().left = DOCUMENT_BYTES;
         if !self.reader.read_byte_record(&mut self.row)? {
             return Ok(None);
         }
-        let line = self
-            .row
-            .position()
-            .map_or_else(|| self.line(), csv::Position::line);
+        // The reader has counted the line feeds, and is behind one or, if a carriage return ended the row, before it.
+        let position = self.reader.position();
+        let is_behind = self.seen.borrow_mut().ends_a_line(position.byte());
+        self.line = position.line() - u64::from(is_behind);
+        let inside = self.row.as_slice().iter().filter(|byte| **byte == b'\n').count();
+        let line = self.line.saturating_sub(inside as u64).max(1);
         let place = Place { line, item: None };
         let bytes = self.row.as_slice().len();
         let job = self.check().map(|row| self.template.fill(&row));
@@ -94,8 +102,7 @@ impl<R: Read> JobSource for RowJobs<R> {
     }
 
     fn line(&self) -> u64 {
-        // The position is at the beginning of the next row.
-        self.reader.position().line().saturating_sub(1).max(1)
+        self.line
     }
 }
 
@@ -103,22 +110,48 @@ fn texts(row: &ByteRecord) -> Result<Vec<String>, String> {
     row.iter().map(|field| utf8(field).map(str::to_owned)).collect()
 }
 
+/// What was read of the input.
+#[derive(Default)]
+struct Seen {
+    /// Bytes that may still be read for this row.
+    left: usize,
+    /// Bytes that were read.
+    bytes: u64,
+    /// The places of line feeds behind the row that was read last.
+    line_feeds: VecDeque<u64>,
+}
+
+impl Seen {
+    /// Whether the byte before this place is a line feed. Forgets those before it.
+    fn ends_a_line(&mut self, place: u64) -> bool {
+        while self.line_feeds.front().is_some_and(|at| at + 1 < place) {
+            self.line_feeds.pop_front();
+        }
+        self.line_feeds.front().is_some_and(|at| at + 1 == place)
+    }
+}
+
 /// Reads no more than is left: a quote that is never closed must not take the whole file into memory.
 struct Bounded<R> {
     input: R,
-    left: Rc<Cell<usize>>,
+    seen: Rc<RefCell<Seen>>,
 }
 
 impl<R: Read> Read for Bounded<R> {
     fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
-        let left = self.left.get();
-        if left == 0 {
+        let mut seen = self.seen.borrow_mut();
+        if seen.left == 0 {
             return Err(io::Error::other(format!(
                 "a row is longer than {DOCUMENT_BYTES} bytes; is a quote not closed?"
             )));
         }
         let read = self.input.read(into)?;
-        self.left.set(left.saturating_sub(read));
+        seen.left = seen.left.saturating_sub(read);
+        let start = seen.bytes;
+        let bytes = (start..).zip(&into[..read]);
+        let line_feeds = bytes.filter(|(_, byte)| **byte == b'\n').map(|(at, _)| at);
+        seen.line_feeds.extend(line_feeds);
+        seen.bytes += read as u64;
         Ok(read)
     }
 }
@@ -129,7 +162,10 @@ mod tests {
 
     use super::*;
 
-    fn read(text: &[u8], words: &[&str]) -> Result<Vec<(u64, Result<String, String>)>, String> {
+    /// A line, and the words of its job or what is wrong with it.
+    type Row = (u64, Result<String, String>);
+
+    fn read(text: &[u8], words: &[&str]) -> Result<Vec<Row>, String> {
         let words: Vec<String> = words.iter().map(|word| (*word).to_owned()).collect();
         let mut jobs = RowJobs::new(text, &words)?;
         let mut found = Vec::new();

@@ -142,9 +142,9 @@ pub fn env_file() -> Arg {
 fn inherited(name: &str) -> Result<String, String> {
     match std::env::var(name) {
         Ok(value) => Ok(value),
-        Err(std::env::VarError::NotPresent) => {
-            Err(format!("the variable {name} is not set here; set it, or write {name}=VALUE"))
-        }
+        Err(std::env::VarError::NotPresent) => Err(format!(
+            "the variable {name} is not set here; set it, or write {name}=VALUE"
+        )),
         Err(std::env::VarError::NotUnicode(_)) => {
             Err(format!("the value that {name} has here is not valid UTF-8"))
         }
@@ -257,15 +257,13 @@ mod tests {
             path.into_os_string().into_string().unwrap()
         };
         let (one, two) = (file("one", "A=1\nB=1\nC=1\n"), file("two", "B=2\nC=2\n"));
-        // Cargo sets it for its tests.
-        let here = "CARGO_PKG_NAME";
+        // A name behind all others.
+        let here = "PATH";
         let words = ["-e", here, "--env-file", &one, "--env=C=3", "--env-file", &two];
+        let path = std::env::var(here).unwrap();
         let env = options(&words).unwrap().payload.env;
         let pairs: Vec<(&str, &str)> = env.iter().map(|(a, b)| (a.as_str(), b.as_str())).collect();
-        assert_eq!(
-            pairs,
-            [("A", "1"), ("B", "2"), ("C", "3"), (here, "queuectl-cli")]
-        );
+        assert_eq!(pairs, [("A", "1"), ("B", "2"), ("C", "3"), (here, path.as_str())]);
         let bad = file("bad", "A=1\nB C\n");
         let said = options(&["--env-file", &bad]).unwrap_err().to_string();
         assert!(said.contains("bad, line 2: write it as NAME=VALUE"), "{said}");
