@@ -56,9 +56,10 @@ fn what_a_line_contains_is_not_run() {
     queue.wait_state(&id, "completed");
     assert_eq!(queue.ok(["logs", &id]), HOSTILE);
     assert!(!queue.path("owned").exists());
-    // The control: a shell does run it.
-    let id = queue.enqueue([format!("echo {HOSTILE}")]);
-    queue.wait_state(&id, "completed");
+    // The control: a shell does run it, and fails at what is no command.
+    let line = format!("echo {HOSTILE}");
+    let id = queue.enqueue(["--max-retries", "0", line.as_str()]);
+    queue.wait_state(&id, "dead");
     assert!(queue.path("owned").exists());
 }
 
