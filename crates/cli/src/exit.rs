@@ -193,6 +193,7 @@ fn classify_store(error: &StoreError) -> Exit {
         | StoreError::NoSuchLimit { .. }
         | StoreError::NoSuchGroup(_)
         | StoreError::NoSuchHook(_)
+        | StoreError::NoSuchOperation(_)
         | StoreError::NoSuchSchedule(_) => Exit::NOT_FOUND,
         StoreError::NameTaken { .. }
         | StoreError::KeyTaken { .. }
@@ -200,6 +201,7 @@ fn classify_store(error: &StoreError) -> Exit {
         | StoreError::Refused { .. }
         | StoreError::LeftAlone { .. }
         | StoreError::NotEdited { .. }
+        | StoreError::Operation { .. }
         | StoreError::NoProcesses { .. }
         | StoreError::NodesLive
         | StoreError::TooMany { .. }

@@ -99,6 +99,19 @@ pub const GRAPH_SHOWN: usize = 1000;
 pub const GRAPH_SHOWN_EDGES: usize = 10_000;
 /// Most events that are kept, whatever the setting `event_retention` says.
 pub const EVENTS_KEPT: i64 = 10_000_000;
+/// Newest operations that can be looked up, whatever the setting `op_retention` says.
+pub const OPERATIONS_KEPT: i64 = 10_000;
+/// Numbers of operations.
+pub const OPERATION: Whole = Whole {
+    min: 1,
+    max: i64::MAX,
+};
+/// What is kept to undo operations, in bytes: of one, and of all together once a node has tidied up.
+pub const UNDO_BYTES: i64 = 1024 * 1024 * 1024;
+/// Largest job that is kept when it is purged, with its attempts and what is stored of their output, in bytes.
+pub const UNDO_JOB_BYTES: i64 = 16 * 1024 * 1024;
+/// Longest description of an operation, in characters.
+pub const OPERATION_CHARS: usize = 1000;
 /// Names that `stats` tells apart.
 pub const STATS_NAMES: Whole = Whole { min: 1, max: 200 };
 /// Jobs stored by one transaction of a bulk enqueue.

@@ -132,6 +132,13 @@ pub const KEYS: &[Key] = &[
         per_queue: true,
     },
     Key {
+        name: "op_retention",
+        kind: time(0, 3650 * DAY),
+        default: "7 d",
+        about: "how long commands that changed jobs or settings can be looked up (`queuectl op:list`) and undone; 0 keeps nothing to undo them",
+        per_queue: false,
+    },
+    Key {
         name: "output_file_limit",
         kind: Kind::Bytes(4096 * MIB),
         default: "16MiB",

@@ -16,6 +16,6 @@ pub use cause::{Cause, CauseKey, CauseRef, program};
 pub use causes::{CAUSES, CauseCount, Causes, causes, causes_of_newest};
 pub use letters::{DeadLetter, after_returns, last_line, list, show};
 pub use operate::{
-    RetriedAll, Selected, Survey, check_cause, newest, purge, purge_all, purge_selected, retry, retry_all,
-    retry_selected, survey,
+    RetriedAll, Selected, Survey, check_cause, go_on, newest, purge, purge_selected, retry, retry_selected,
+    survey,
 };

@@ -6,13 +6,12 @@
 use std::time::{Duration, Instant};
 
 use queuectl_core::{JobId, JobRef, QueueName, State, Timestamp};
-use queuectl_storage::{DeadFilter, DeadJob, Only, PurgeFilter, Store, StoreError};
+use queuectl_storage::{
+    DeadFilter, DeadJob, Frozen, JobFilter, MassChange, MassDone, Only, Store, StoreError, frozen_request,
+};
 
 use crate::cause::{Cause, CauseKey};
 use crate::causes::{PAGE, each_page};
-
-/// Jobs changed by one transaction.
-const BATCH: u32 = 500;
 
 /// Makes a dead job ready again at once, with fresh attempts. Its history stays. With a queue, only if the job is in it; with
 /// an age, only if it has been dead for that time by now.
@@ -34,34 +33,13 @@ pub fn retry(
     store.retry(job, &only, now)
 }
 
-/// What became of all dead jobs.
+/// What became of many dead jobs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RetriedAll {
     /// Jobs that will run again.
     pub jobs: u64,
     /// Jobs that stay dead because other jobs have their unique keys.
     pub skipped: u64,
-}
-
-/// Does the same with all jobs that are dead by now, of one queue or of all.
-///
-/// # Errors
-/// [`StoreError::Database`]; earlier batches stay retried.
-pub fn retry_all(
-    store: &mut Store,
-    queue: Option<&QueueName>,
-    now: Timestamp,
-) -> Result<RetriedAll, StoreError> {
-    let mut jobs = 0;
-    loop {
-        let step = store.retry_dead(queue, BATCH, now)?;
-        jobs += step.jobs;
-        if !step.more {
-            break;
-        }
-    }
-    let skipped = store.count_held_back(queue, now)?;
-    Ok(RetriedAll { jobs, skipped })
 }
 
 /// Removes a dead job for good, with its attempts and output. With a queue, only if the job is in it; with an age, only
@@ -82,25 +60,6 @@ pub fn purge(
         ended_before: age.map(|age| dead_for(age, now)),
     };
     store.purge_one(job, &only)
-}
-
-/// Does the same with all jobs that have been dead for `age` by now, of one queue or of all. Returns how many.
-///
-/// # Errors
-/// [`StoreError::Database`]; earlier batches stay purged.
-pub fn purge_all(
-    store: &mut Store,
-    queue: Option<&QueueName>,
-    age: Duration,
-    now: Timestamp,
-) -> Result<u64, StoreError> {
-    let filter = PurgeFilter {
-        state: State::Dead,
-        queue: queue.cloned(),
-        ended_before: Some(dead_for(age, now)),
-        limit: BATCH,
-    };
-    store.purge_all(&filter)
 }
 
 /// Before when a job must have died to have been dead for that long by now. "Before" is meant strictly, and a job that
@@ -238,32 +197,77 @@ pub fn check_cause(store: &mut Store, job: &JobRef, cause: Option<CauseKey>) -> 
     }
 }
 
-/// Makes the dead jobs that are meant ready again. Cut off in the middle, it goes on when it is repeated.
+impl Selected {
+    /// Returns the jobs without regard to their cause, as a filter of the store.
+    fn jobs(&self) -> JobFilter {
+        JobFilter {
+            until: Some(Timestamp(dead_for(self.age, self.now).0.saturating_sub(1))),
+            ..JobFilter::from(State::Dead).in_queue(self.queue.as_ref())
+        }
+    }
+
+    /// Returns what an operation on them does, as the store keeps it for one that is cut off.
+    pub fn request(&self, change: MassChange) -> String {
+        let filter = JobFilter {
+            change: Some(change),
+            ..self.jobs()
+        };
+        frozen_request(
+            &filter,
+            None,
+            self.cause.map(|cause| cause.to_string()).as_deref(),
+        )
+    }
+}
+
+/// Makes the dead jobs that are meant ready again. Cut off in the middle, it goes on when it is repeated. `after_step` is told
+/// how many run again by then.
 ///
 /// # Errors
 /// [`StoreError::Database`]; earlier portions stay retried.
-pub fn retry_selected(store: &mut Store, selected: &Selected) -> Result<RetriedAll, StoreError> {
+pub fn retry_selected(
+    store: &mut Store,
+    selected: &Selected,
+    mut after_step: impl FnMut(u64),
+) -> Result<RetriedAll, StoreError> {
+    if selected.cause.is_none() {
+        let told = |done: &MassDone| after_step(done.changed);
+        let done = store.change_all(&selected.jobs(), MassChange::Retry, selected.now, told)?;
+        let (jobs, skipped) = (done.changed, done.held_back);
+        return Ok(RetriedAll { jobs, skipped });
+    }
     let mut retried = RetriedAll { jobs: 0, skipped: 0 };
     selected.each(store, |store, jobs| {
         let step = store.retry_dead_jobs(&jobs, selected.now)?;
         retried.jobs += step.jobs;
         retried.skipped += step.held_back;
+        after_step(retried.jobs);
         Ok(())
     })?;
     Ok(retried)
 }
 
-/// Removes the dead jobs that are meant for good. Returns how many.
+/// Removes the dead jobs that are meant for good. Returns how many. `after_step` is told how many by then.
 ///
 /// # Errors
 /// [`StoreError::Database`]; earlier portions stay removed.
-pub fn purge_selected(store: &mut Store, selected: &Selected) -> Result<u64, StoreError> {
+pub fn purge_selected(
+    store: &mut Store,
+    selected: &Selected,
+    mut after_step: impl FnMut(u64),
+) -> Result<u64, StoreError> {
+    if selected.cause.is_none() {
+        let told = |done: &MassDone| after_step(done.changed);
+        let done = store.change_all(&selected.jobs(), MassChange::Purge, selected.now, told)?;
+        return Ok(done.changed);
+    }
     let mut sum = 0;
     selected.each(store, |store, jobs| {
         loop {
             let start = Instant::now();
             let step = store.purge_dead_jobs(&jobs)?;
             sum += step.jobs;
+            after_step(sum);
             // Others want to write, too.
             std::thread::sleep(start.elapsed());
             if !step.more {
@@ -272,4 +276,27 @@ pub fn purge_selected(store: &mut Store, selected: &Selected) -> Result<u64, Sto
         }
     })?;
     Ok(sum)
+}
+
+/// Goes on with an operation on the dead jobs of a cause that was cut off. Those that it changed are not dead any more, or died
+/// again later, and are not meant.
+///
+/// # Errors
+/// [`StoreError::Database`]; earlier portions stay done.
+pub fn go_on(
+    store: &mut Store,
+    frozen: &Frozen,
+    cause: CauseKey,
+    after_step: impl FnMut(u64),
+) -> Result<(), StoreError> {
+    let selected = Selected {
+        queue: frozen.filter.queues.first().cloned(),
+        cause: Some(cause),
+        age: Duration::ZERO,
+        now: frozen.filter.until.unwrap_or(Timestamp(i64::MAX)),
+    };
+    match frozen.filter.change {
+        Some(MassChange::Purge) => purge_selected(store, &selected, after_step).map(drop),
+        _ => retry_selected(store, &selected, after_step).map(drop),
+    }
 }

@@ -9,6 +9,7 @@ use queuectl_core::{
     Attempt, Event, JobId, JobRef, JobSpec, NodeId, Outcome, OutcomeKind, Output, QueueName, State,
     Timestamp, transition,
 };
+use queuectl_dlq::{RetriedAll, Selected};
 use queuectl_storage::{
     Cycle, DeadFilter, ListFilter, Location, MaybeBusy, NewNode, OpenMode, Queues, Record, Store, StoreError,
 };
@@ -136,6 +137,28 @@ fn a_letter_says_why() {
     assert_eq!((job.id, attempts.len()), (ids[0], 1));
 }
 
+fn selected(queue: Option<&QueueName>, age: Duration, now: Timestamp) -> Selected {
+    Selected {
+        queue: queue.cloned(),
+        cause: None,
+        age,
+        now,
+    }
+}
+
+fn retry_all(store: &mut Store, queue: Option<&QueueName>, now: Timestamp) -> Result<RetriedAll, StoreError> {
+    queuectl_dlq::retry_selected(store, &selected(queue, Duration::ZERO, now), |_| {})
+}
+
+fn purge_all(
+    store: &mut Store,
+    queue: Option<&QueueName>,
+    age: Duration,
+    now: Timestamp,
+) -> Result<u64, StoreError> {
+    queuectl_dlq::purge_selected(store, &selected(queue, age, now), |_| {})
+}
+
 #[test]
 fn only_dead_jobs_are_touched() {
     let (_folder, mut store) = store();
@@ -153,11 +176,8 @@ fn only_dead_jobs_are_touched() {
         queuectl_dlq::purge(&mut store, &missing, None, None, DEATH),
         Err(StoreError::NoSuchJob(_))
     ));
-    assert_eq!(queuectl_dlq::retry_all(&mut store, None, DEATH).unwrap().jobs, 0);
-    assert_eq!(
-        queuectl_dlq::purge_all(&mut store, None, Duration::ZERO, DEATH).unwrap(),
-        0
-    );
+    assert_eq!(retry_all(&mut store, None, DEATH).unwrap().jobs, 0);
+    assert_eq!(purge_all(&mut store, None, Duration::ZERO, DEATH).unwrap(), 0);
     assert_eq!(store.job(&pending).unwrap().state, State::Pending);
 }
 
@@ -209,33 +229,25 @@ fn all_means_every_batch_of_one_queue() {
     enqueue(&mut store, "video", 2);
     let_die(&mut store, DEATH);
     let mail: QueueName = "mail".parse().unwrap();
-    assert_eq!(
-        queuectl_dlq::retry_all(&mut store, Some(&mail), DEATH)
-            .unwrap()
-            .jobs,
-        1203
-    );
+    assert_eq!(retry_all(&mut store, Some(&mail), DEATH).unwrap().jobs, 1203);
     assert_eq!(queuectl_dlq::list(&mut store, &all()).unwrap().len(), 2);
     let_die(&mut store, Timestamp(20_000));
     // Those that died after the moment that is meant are not.
     assert_eq!(
-        queuectl_dlq::retry_all(&mut store, Some(&mail), Timestamp(19_999))
+        retry_all(&mut store, Some(&mail), Timestamp(19_999))
             .unwrap()
             .jobs,
         0
     );
     let day = Duration::from_secs(86_400);
-    assert_eq!(
-        queuectl_dlq::purge_all(&mut store, None, day, Timestamp(20_000)).unwrap(),
-        0
-    );
+    assert_eq!(purge_all(&mut store, None, day, Timestamp(20_000)).unwrap(), 0);
     let between = Duration::from_millis(5000);
     assert_eq!(
-        queuectl_dlq::purge_all(&mut store, None, between, Timestamp(20_000)).unwrap(),
+        purge_all(&mut store, None, between, Timestamp(20_000)).unwrap(),
         2
     );
     assert_eq!(
-        queuectl_dlq::purge_all(&mut store, Some(&mail), Duration::ZERO, Timestamp(20_000)).unwrap(),
+        purge_all(&mut store, Some(&mail), Duration::ZERO, Timestamp(20_000)).unwrap(),
         1203
     );
     assert!(queuectl_dlq::list(&mut store, &all()).unwrap().is_empty());

@@ -434,6 +434,17 @@ pub enum StoreError {
         "there are {LIMITS} limits already, and no more are allowed; remove one with `queuectl limit:remove`"
     )]
     TooManyLimits,
+    /// No such operation.
+    #[error("there is no operation {0}; `queuectl op:list` shows those that can be looked up")]
+    NoSuchOperation(i64),
+    /// An operation cannot go on, or not be undone.
+    #[error("operation {id} {problem}")]
+    Operation {
+        /// The operation.
+        id: i64,
+        /// Why.
+        problem: String,
+    },
     /// The job's state does not allow it.
     #[error("job '{job}' {refused}")]
     Refused {

@@ -6,6 +6,7 @@ use diesel::prelude::*;
 use queuectl_core::{
     Command, Hook, HookName, HookOn, HookOns, JobHooks, JobId, QueueName, ScheduleName, Timestamp, ValidJob,
 };
+use serde::{Deserialize, Serialize};
 
 use crate::StoreError;
 use crate::backend::{Db, insert_rows};
@@ -13,7 +14,7 @@ use crate::schema::{hooks, job_hooks};
 use crate::types::text::{MaybeWords, Words};
 
 /// The hooks that a job was enqueued with.
-#[derive(Debug, Clone, Queryable, Selectable, Insertable)]
+#[derive(Debug, Clone, Queryable, Selectable, Insertable, Serialize, Deserialize)]
 #[diesel(table_name = job_hooks, treat_none_as_default_value = false)]
 pub struct JobHooksRow {
     pub job_id: i64,

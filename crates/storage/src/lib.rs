@@ -59,9 +59,10 @@ pub use ops::hold::Released;
 pub use ops::hooks::HookJob;
 pub use ops::limits::{KeyJob, KeyUse, LimitUse, StarvingLimit};
 pub use ops::list::Page;
-pub use ops::mass::{MassDone, NamedDone};
+pub use ops::mass::NamedDone;
 pub use ops::migrate::{Migrated, migrate, migrations};
 pub use ops::only::Only;
+pub use ops::operations::{Frozen, frozen_request};
 pub use ops::purge::{PurgeFilter, Purged};
 pub use ops::queue_limits::QueueLimitUse;
 pub use ops::retry::Retried;
@@ -78,6 +79,7 @@ pub use types::cycle::{Claimed, Cycle, CycleResult, MaybeBusy, Queues, Record, W
 pub use types::filter::{Among, JobFilter, MassChange};
 pub use types::list::{ListFilter, Position};
 pub use types::nodes::{NewNode, Node, RunningJob, SignalRequest, StopRequest, Wake, WakeListener};
+pub use types::operation::{MassDone, NewOperation, Operation, OperationState, Undo, Undone};
 pub use types::pause::Pause;
 pub use types::placed::{Existing, Placed};
 pub use types::sort::{Sort, SortKey};
@@ -92,6 +94,7 @@ pub fn hot_statements() -> Vec<(&'static str, &'static str)> {
         sqlite::edges::all(),
         backend::statements::all(),
         ops::schedules::statements(),
+        ops::operations::statements(),
         outcome::group_statements(),
     ]
     .concat()

@@ -10,6 +10,7 @@ use queuectl_core::{
     Attempt, EnqueuedBy, Gates, GroupName, HookOn, Job, JobHooks, JobId, NodeId, Outcome, OutcomeKind,
     Output, Settings, State, Timestamp, UnmetParent, Waits,
 };
+use serde::{Deserialize, Serialize};
 
 use crate::StoreError;
 use crate::backend::Db;
@@ -25,7 +26,7 @@ use crate::types::text::{MaybeWords, Words};
 macro_rules! job_row {
     ($($(#[$doc:meta])* $name:ident: $type:ty, $sql:ty, ($($read:meta)?), $since:literal, $core:tt;)*) => {
         /// A row of `jobs`.
-        #[derive(Debug, Queryable, Selectable, Insertable)]
+        #[derive(Debug, Queryable, Selectable, Insertable, Serialize, Deserialize)]
         #[diesel(table_name = jobs, treat_none_as_default_value = false)]
         pub struct JobRow {
             pub id: i64,
@@ -228,7 +229,7 @@ impl JobRow {
 }
 
 /// A row of `attempts`.
-#[derive(Debug, Queryable, Selectable, Insertable)]
+#[derive(Debug, Queryable, Selectable, Insertable, Serialize, Deserialize)]
 #[diesel(table_name = attempts, treat_none_as_default_value = false)]
 pub struct AttemptRow {
     pub job_id: i64,

@@ -58,6 +58,39 @@ diesel::table! {
 }
 
 diesel::table! {
+    operations (id) {
+        id -> BigInt,
+        kind -> Text,
+        at -> BigInt,
+        operator -> Nullable<Text>,
+        what -> Text,
+        request -> Nullable<Text>,
+        state -> SmallInt,
+        total -> Nullable<BigInt>,
+        changed -> BigInt,
+        requested -> BigInt,
+        held_back -> BigInt,
+        kept -> BigInt,
+        kept_bytes -> BigInt,
+        after_ended -> Nullable<BigInt>,
+        after_id -> Nullable<BigInt>,
+        updated_at -> BigInt,
+        undo_of -> Nullable<BigInt>,
+        undone_by -> Nullable<BigInt>,
+    }
+}
+
+diesel::table! {
+    operation_jobs (operation_id, job_id) {
+        operation_id -> BigInt,
+        job_id -> BigInt,
+        fence -> BigInt,
+        updated_at -> BigInt,
+        kept -> Text,
+    }
+}
+
+diesel::table! {
     edges (child, parent) {
         child -> BigInt,
         parent -> BigInt,

@@ -13,6 +13,7 @@ use crate::sqlite::SqliteBackend;
 use crate::state_dir::Lane;
 use crate::state_dir::outputs::Outputs;
 use crate::types::nodes::Wake;
+use crate::types::operation::Current;
 use crate::{Location, StoreError};
 
 /// One connection to a store. Not shared between threads: open another.
@@ -23,6 +24,8 @@ pub struct Store {
     pub(crate) outputs: Option<Outputs>,
     /// Who uses it, if that was said.
     pub(crate) operator: Option<String>,
+    /// The operation that its changes count as, if that was said.
+    pub(crate) operation: Option<Current>,
 }
 
 impl Store {
@@ -53,6 +56,7 @@ impl Store {
             location: location.clone(),
             outputs: None,
             operator: None,
+            operation: None,
         }
     }
 

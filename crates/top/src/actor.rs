@@ -3,9 +3,11 @@
 use std::sync::mpsc::Receiver;
 use std::time::Duration;
 
-use queuectl_core::{GroupName, JobId, JobRef, QueueName, ScheduleName, State};
+use queuectl_core::{GroupName, JobId, JobRef, QueueName, ScheduleName, State, Timestamp};
 use queuectl_dlq::{CauseKey, Selected};
-use queuectl_storage::{Among, JobFilter, Location, MassChange, OpenMode, Pause, Store, StoreError};
+use queuectl_storage::{
+    Among, JobFilter, Location, MassChange, NewOperation, OpenMode, Pause, Store, StoreError, frozen_request,
+};
 
 use crate::snapshot::clean;
 
@@ -95,7 +97,15 @@ fn run(store: &mut Store, act: &Act, operator: &str) -> Result<String, StoreErro
                 age: Duration::ZERO,
                 now,
             };
-            let done = queuectl_dlq::retry_selected(store, &selected)?;
+            let operation = NewOperation {
+                kind: "dlq:retry".to_owned(),
+                what: format!("state=dead cause {cause}"),
+                request: Some(selected.request(MassChange::Retry)),
+                total: None,
+            };
+            let done = as_operation(store, operation, now, |store| {
+                queuectl_dlq::retry_selected(store, &selected, |_| {})
+            })?;
             Ok(retried(done.jobs, done.skipped))
         }
         Act::RetryGroup(group) => {
@@ -111,12 +121,35 @@ fn run(store: &mut Store, act: &Act, operator: &str) -> Result<String, StoreErro
 
 fn change_one(store: &mut Store, change: MassChange, job: JobId) -> Result<String, StoreError> {
     let now = store.now()?;
-    let done = store.change_named(&JobRef::Number(job), change, &JobFilter::default(), now)?;
+    store.begin_operation(NewOperation {
+        kind: change.name().to_owned(),
+        what: job.to_string(),
+        ..NewOperation::default()
+    })?;
+    let done = store.change_named(&JobRef::Number(job), change, &JobFilter::default(), now);
+    store.leave_operation();
+    let done = done?;
     Ok(match change {
         MassChange::Cancel if done.state == State::Processing => format!("job {job} is being stopped"),
         MassChange::Hold => format!("job {job} is held"),
         _ => format!("job {job} is {}", done.state),
     })
+}
+
+/// Does something to many jobs as an operation. One that fails can go on by `op:resume`.
+fn as_operation<T>(
+    store: &mut Store,
+    operation: NewOperation,
+    now: Timestamp,
+    act: impl FnOnce(&mut Store) -> Result<T, StoreError>,
+) -> Result<T, StoreError> {
+    store.open_operation(operation, now)?;
+    let done = act(store);
+    match done.is_ok() {
+        true => drop(store.end_operation(now)?),
+        false => store.leave_operation(),
+    }
+    done
 }
 
 fn change_many(store: &mut Store, change: MassChange, jobs: &[JobId]) -> Result<String, StoreError> {
@@ -128,7 +161,16 @@ fn change_many(store: &mut Store, change: MassChange, jobs: &[JobId]) -> Result<
         ..JobFilter::default()
     };
     store.freeze(&mut filter, now)?;
-    let done = store.change_all(&filter, change, now, |_| {})?;
+    let names: Vec<String> = jobs.iter().map(ToString::to_string).collect();
+    let operation = NewOperation {
+        kind: change.name().to_owned(),
+        what: names.join(" "),
+        request: Some(frozen_request(&filter, None, None)),
+        total: Some(jobs.len() as u64),
+    };
+    let done = as_operation(store, operation, now, |store| {
+        store.change_all(&filter, change, now, |_| {})
+    })?;
     let mut text = match change {
         MassChange::Cancel => cancelled(done.changed, done.requested),
         MassChange::Retry => retried(done.changed, done.held_back),

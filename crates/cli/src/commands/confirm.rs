@@ -1,4 +1,4 @@
-//! Asks before many jobs are changed, or removed for good.
+//! Asks before many jobs are changed or removed.
 
 use std::io::{self, BufRead, IsTerminal};
 use std::time::Duration;
@@ -32,15 +32,14 @@ pub fn confirm(what: &str, context: &Context) -> Result<()> {
 /// Asks the user, and fails unless the answer is yes or if there is no terminal.
 pub fn confirm_change(verb: &str, done: &str, what: &str, context: &Context) -> Result<()> {
     let location = &context.location;
-    let for_good = if verb == "remove" { " for good" } else { "" };
     if !can_ask() {
         return Err(Usage::new(format!(
-            "this would {verb} {what} in {location}{for_good} and needs --yes without a terminal; nothing was {done}"
+            "this would {verb} {what} in {location} and needs --yes without a terminal; nothing was {done}"
         ))
         .hint("repeat it with --yes if that is what you want")
         .into());
     }
-    diagnostics::ask(&format!("{verb} {what} in {location}{for_good}? [y/N] "));
+    diagnostics::ask(&format!("{verb} {what} in {location}? [y/N] "));
     let mut answer = String::new();
     io::stdin()
         .lock()

@@ -2,7 +2,8 @@
 
 use std::time::{Duration, Instant};
 
-use queuectl_core::{BlockedBy, Job, JobRef, State};
+use queuectl_core::selector::Selector;
+use queuectl_core::{BlockedBy, Job, JobEdit, JobRef, State};
 use queuectl_storage::{
     EDITABLE_STATES, Editor, JobFilter, MassChange, MassDone, NamedDone, SignalState, Store, StoreError,
 };
@@ -28,6 +29,12 @@ pub struct Signalling<'a> {
 
 /// An edit of jobs.
 pub struct Editing<'a> {
+    /// The command.
+    pub kind: &'static str,
+    /// What it changes, for the list of operations.
+    pub described: String,
+    /// What changes of a job.
+    pub edit: &'a JobEdit,
     /// Says what a job becomes.
     pub editor: Editor<'a>,
     /// Asks the executor of a job whether it would run the edited job. Only jobs that are named are looked at: it can take
@@ -51,6 +58,31 @@ impl<'a> Doing<'a> {
         match self {
             Doing::Change(change) => Some(change),
             Doing::Edit(_) | Doing::Signal(_) => None,
+        }
+    }
+
+    /// Returns what an operation is called that does it; none for what is no change of the jobs.
+    pub fn kind(self) -> Option<&'static str> {
+        match self {
+            Doing::Change(change) => Some(change.name()),
+            Doing::Edit(editing) => Some(editing.kind),
+            Doing::Signal(_) => None,
+        }
+    }
+
+    /// Returns the edit, if it is one.
+    pub fn edit(self) -> Option<&'a JobEdit> {
+        match self {
+            Doing::Edit(editing) => Some(editing.edit),
+            Doing::Change(_) | Doing::Signal(_) => None,
+        }
+    }
+
+    /// Describes what is done to the jobs of a selector.
+    pub fn described(self, selector: &Selector) -> String {
+        match self {
+            Doing::Edit(editing) => format!("{selector}: {}", editing.described),
+            Doing::Change(_) | Doing::Signal(_) => selector.to_string(),
         }
     }
 
@@ -110,17 +142,21 @@ impl<'a> Doing<'a> {
         }
     }
 
-    /// Does it to all jobs that a filter means.
-    pub fn all(self, store: &mut Store, filter: &JobFilter) -> Result<MassDone, StoreError> {
+    /// Does it to all jobs that a filter means, of which there are `total` if they were counted.
+    pub fn all(
+        self,
+        store: &mut Store,
+        filter: &JobFilter,
+        total: Option<u64>,
+    ) -> Result<MassDone, StoreError> {
         // Not the moment of the question, which may be long ago.
         let now = store.now()?;
+        let mut progress = Progress::new("jobs changed:", total);
+        let told = |done: &MassDone| progress.set(done.jobs());
         match self {
-            Doing::Change(change) => {
-                let mut progress = Progress::new("jobs changed:", None);
-                store.change_all(filter, change, now, |done| progress.set(done.changed))
-            }
+            Doing::Change(change) => store.change_all(filter, change, now, told),
             Doing::Signal(signalling) => store.signal_all(filter, signalling.signal, &operator::name(), now),
-            Doing::Edit(editing) => store.edit_all(filter, &operator::name(), now, editing.editor),
+            Doing::Edit(editing) => store.edit_all(filter, &operator::name(), now, editing.editor, told),
         }
     }
 }

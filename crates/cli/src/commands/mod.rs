@@ -28,6 +28,7 @@ mod list;
 mod logs;
 mod manual;
 mod move_jobs;
+mod op;
 mod plugin;
 mod priority;
 mod purge;
@@ -77,6 +78,10 @@ pub static COMMANDS: &[Entry] = &[
     command::<priority::PriorityArgs>("priority"),
     command::<move_jobs::MoveArgs>("move").aliases(&["mv"]),
     command::<purge::PurgeArgs>("purge"),
+    command::<op::list::ListArgs>("op:list").harmless(),
+    command::<op::show::ShowArgs>("op:show").harmless(),
+    command::<op::undo::UndoArgs>("op:undo"),
+    command::<op::resume::ResumeArgs>("op:resume"),
     command::<queue::list::ListArgs>("queue:list").harmless(),
     command::<queue::show::ShowArgs>("queue:show").harmless(),
     command::<queue::pause::PauseArgs>("queue:pause"),

@@ -37,6 +37,14 @@ impl Run for MoveArgs {
             ..JobEdit::default()
         };
         let verb = format!("move to queue '{}'", self.queue);
-        edit_jobs(&self.change, &edit, (&verb, "moved"), "moved", context)
+        let described = format!("queue {}", self.queue);
+        edit_jobs(
+            &self.change,
+            &edit,
+            ("move", described),
+            (&verb, "moved"),
+            "moved",
+            context,
+        )
     }
 }

@@ -38,6 +38,15 @@ impl Run for PriorityArgs {
             ..JobEdit::default()
         };
         let verb = format!("give priority {} to", self.priority);
-        edit_jobs(&self.change, &edit, (&verb, "changed"), "changed", context)
+        let described = format!("priority {}", self.priority);
+        let command = ("priority", described);
+        edit_jobs(
+            &self.change,
+            &edit,
+            command,
+            (&verb, "changed"),
+            "changed",
+            context,
+        )
     }
 }

@@ -1,26 +1,29 @@
-//! `purge`: removes ended jobs for good, by state and age.
+//! `purge`: removes ended jobs, by state and age.
 
 use std::time::Duration;
 
 use anyhow::Result;
 use clap::Args;
-use queuectl_core::selector::{Filter, Word};
+use queuectl_core::selector::{Filter, Selector, Word};
 use queuectl_core::{QueueName, State, Timestamp, parse_duration};
-use queuectl_storage::{MassChange, PurgeFilter, Store};
+use queuectl_storage::{JobFilter, MassChange, NewOperation, PurgeFilter, Store, frozen_request};
 
 use super::batch::count;
 use super::confirm::{confirm, meant};
+use super::doing::Doing;
+use super::op::{as_operation, offer_undo};
 use super::select::{act, narrow, selector};
 use crate::context::Context;
 use crate::exit::Exit;
 use crate::registry::Run;
 
-/// Remove ended jobs for good, with their attempts and output
+/// Remove ended jobs, with their attempts and output
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Asks first, unless all jobs are named by ids, numbers or last; without a terminal it then needs --yes. Never removes \
 jobs that have not ended. Nodes remove completed and cancelled jobs after the time in the setting `retention`; use this \
-to remove them sooner. The file does not shrink, but new jobs reuse its space; see db:compact.")]
+to remove them sooner. For the time in the setting `op_retention`, they can be brought back with op:undo and still take \
+space. The file does not shrink, but new jobs reuse its space; see db:compact.")]
 pub struct PurgeArgs {
     /// The jobs: ids or numbers, 12-20, last, last~2, @GROUP; or filters such as queue=mail error~timeout older=30d,
     /// which narrow them (`queuectl help selectors`)
@@ -42,9 +45,6 @@ pub struct PurgeArgs {
     #[arg(long)]
     yes: bool,
 }
-
-/// Jobs removed per transaction; other writers wait for it.
-const STEP: u32 = 500;
 
 fn final_state(text: &str) -> Result<State, String> {
     let state: State = text.parse().map_err(|error| format!("{error}"))?;
@@ -77,22 +77,43 @@ impl Run for PurgeArgs {
             let what = meant(&names.join(" and "), self.queue.as_ref(), self.older_than);
             confirm(&what, context)?;
         }
-        let mut jobs = 0;
-        for state in states {
-            let filter = PurgeFilter {
-                state,
-                queue: self.queue.clone(),
-                ended_before: Some(before),
-                limit: STEP,
-            };
-            jobs += if self.dry_run {
-                store.count_purgeable(&filter)?
-            } else {
-                store.purge_all(&filter)?
-            };
+        if self.dry_run {
+            let mut jobs = 0;
+            for state in states {
+                jobs += store.count_purgeable(&PurgeFilter {
+                    state,
+                    queue: self.queue.clone(),
+                    ended_before: Some(before),
+                    limit: 0,
+                })?;
+            }
+            return Ok(count(jobs, "would be purged", context));
         }
-        let what = if self.dry_run { "would be purged" } else { "purged" };
-        Ok(count(jobs, what, context))
+        let mut selector = Selector::default();
+        narrow(&mut selector, Some(Filter::State(states.clone())))?;
+        narrow(
+            &mut selector,
+            self.queue.clone().map(|queue| Filter::Queue(vec![queue])),
+        )?;
+        narrow(&mut selector, self.older_than.map(Filter::Older))?;
+        let filter = JobFilter {
+            states,
+            until: Some(Timestamp(before.0.saturating_sub(1))),
+            change: Some(MassChange::Purge),
+            ..JobFilter::default().in_queue(self.queue.as_ref())
+        };
+        let operation = NewOperation {
+            kind: MassChange::Purge.name().to_owned(),
+            what: selector.to_string(),
+            request: Some(frozen_request(&filter, None, None)),
+            total: None,
+        };
+        let doing = Doing::from(MassChange::Purge);
+        let act = |store: &mut Store| Ok(doing.all(store, &filter, None)?);
+        let (done, operation) = as_operation(&mut store, operation, act)?;
+        let exit = count(done.changed, "purged", context);
+        offer_undo(&mut store, operation, context);
+        Ok(exit)
     }
 }
 

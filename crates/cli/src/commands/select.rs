@@ -9,12 +9,15 @@ use anyhow::Result;
 use clap::Args;
 use queuectl_core::selector::{Filter, Selector, Word};
 use queuectl_core::{JobRef, State};
-use queuectl_storage::{JobFilter, MassChange, MassDone, NamedDone, Store, StoreError};
+use queuectl_storage::{
+    JobFilter, MassChange, MassDone, NamedDone, NewOperation, Store, StoreError, frozen_request,
+};
 use queuectl_views::{CancelledView, CountView, RetriedView, WouldView};
 
 use super::batch::{for_each_job, line};
 use super::confirm::{can_ask, confirm_change};
 use super::doing::Doing;
+use super::op::{as_operation, begin_operation, offer_undo};
 use crate::context::Context;
 use crate::exit::{Exit, Usage};
 use crate::output::diagnostics;
@@ -160,13 +163,21 @@ pub fn act(
     }
     let mut picked = picked.into_iter();
     let mut named = Vec::new();
+    if let Some(kind) = change.kind() {
+        begin_operation(store, kind, change.described(selector))?;
+    }
     let exit = for_each_job(selector.picks(), context, |pick| {
         let job = picked.next().flatten();
         let job = job.ok_or_else(|| StoreError::NoSuchJob(pick.to_string()))?;
         let (done, result) = change.one(store, &job, &only)?;
         named.push((job, done));
         Ok(result)
-    })?;
+    });
+    let operation = store.end_operation(now)?;
+    let exit = exit?;
+    if change.mass() == Some(MassChange::Purge) {
+        offer_undo(store, operation, context);
+    }
     Ok((exit, Acted::Named(named)))
 }
 
@@ -188,12 +199,32 @@ fn act_on_many(
         say_what_would_be(store, &filter, change.words().1, context)?;
         return Ok(Acted::DryRun);
     }
-    let done = if yes || ask(store, &filter, selector, change.words(), context)? {
-        change.all(store, &filter)?
-    } else {
-        MassDone::default()
+    let total = match yes {
+        true => None,
+        false => match ask(store, &filter, selector, change.words(), context)? {
+            Answer::No => {
+                let done = MassDone::default();
+                say_what_was_done(&done, change, context);
+                return Ok(Acted::Many(Box::new(Many { filter, done })));
+            }
+            Answer::Yes { jobs } => jobs,
+        },
     };
+    let Some(kind) = change.kind() else {
+        let done = change.all(store, &filter, total)?;
+        say_what_was_done(&done, change, context);
+        return Ok(Acted::Many(Box::new(Many { filter, done })));
+    };
+    let operation = NewOperation {
+        kind: kind.to_owned(),
+        what: change.described(selector),
+        request: Some(frozen_request(&filter, change.edit(), None)),
+        total,
+    };
+    let act = |store: &mut Store| Ok(change.all(store, &filter, total)?);
+    let (done, operation) = as_operation(store, operation, act)?;
     say_what_was_done(&done, change, context);
+    offer_undo(store, operation, context);
     Ok(Acted::Many(Box::new(Many { filter, done })))
 }
 
@@ -212,13 +243,23 @@ pub fn ended(
         say_what_would_be(store, &filter, "rerun", context)?;
         return Ok(None);
     }
-    if args.yes || ask(store, &filter, selector, ("rerun", "rerun"), context)? {
-        return each(store, &filter).map(Some);
+    if !args.yes && ask(store, &filter, selector, ("rerun", "rerun"), context)? == Answer::No {
+        return Ok(Some(Vec::new()));
     }
-    Ok(Some(Vec::new()))
+    each(store, &filter).map(Some)
 }
 
-/// Asks whether to change the jobs, and how many there are. Returns false, without a question, if there are none: what fits
+/// Whether to go on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Answer {
+    Yes {
+        /// How many jobs are meant.
+        jobs: Option<u64>,
+    },
+    No,
+}
+
+/// Asks whether to change the jobs, and how many there are. Returns no, without a question, if there are none: what fits
 /// later was not asked about. Without a terminal there is no answer, however many there are.
 fn ask(
     store: &mut Store,
@@ -226,11 +267,12 @@ fn ask(
     selector: &Selector,
     (verb, done): (&str, &str),
     context: &Context,
-) -> Result<bool> {
+) -> Result<Answer> {
+    let mut counted = None;
     let what = match can_ask() {
         false => format!("all jobs of '{selector}'"),
-        true => match store.count_selected(filter)? {
-            0 => return Ok(false),
+        true => match *counted.insert(store.count_selected(filter)?) {
+            0 => return Ok(Answer::No),
             1 => "1 job".to_owned(),
             jobs => format!("{jobs} jobs"),
         },
@@ -242,7 +284,7 @@ fn ask(
         None => done,
     };
     confirm_change(verb, done, &what, context)?;
-    Ok(true)
+    Ok(Answer::Yes { jobs: counted })
 }
 
 /// The states that are meant of those in which this can be done to a job.

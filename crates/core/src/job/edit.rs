@@ -82,6 +82,44 @@ impl JobEdit {
     }
 }
 
+impl JobEdit {
+    /// Names the parts that it changes, but not what they become.
+    pub fn parts(&self) -> Vec<String> {
+        let set = self.set.changes(&JobSpec::default());
+        let mut parts: Vec<String> = set.into_iter().map(str::to_owned).collect();
+        parts.extend(self.unset.iter().map(|field| format!("no {field}")));
+        parts.extend(self.unset_env.iter().map(|name| format!("no env.{name}")));
+        parts
+    }
+
+    /// Writes the change, to make it again later.
+    pub fn to_json(&self) -> String {
+        let unset = self.unset.iter().map(|field| (*field).to_owned());
+        let env = self.unset_env.iter().map(|name| format!("env.{name}"));
+        let unset: Vec<String> = unset.chain(env).collect();
+        serde_json::json!({ "set": self.set.to_json(), "unset": unset }).to_string()
+    }
+
+    /// Reads what [`JobEdit::to_json`] wrote.
+    ///
+    /// # Errors
+    /// Says what is wrong.
+    pub fn from_written(text: &str) -> Result<JobEdit, String> {
+        #[derive(serde::Deserialize)]
+        struct Written {
+            set: String,
+            unset: Vec<String>,
+        }
+        let written: Written = serde_json::from_str(text).map_err(|error| error.to_string())?;
+        let mut edit = JobEdit {
+            set: JobSpec::from_written(&written.set)?,
+            ..JobEdit::default()
+        };
+        written.unset.iter().try_for_each(|part| edit.unset(part))?;
+        Ok(edit)
+    }
+}
+
 fn clear(job: &mut JobSpec, field: &str) {
     match field {
         "command" => job.payload.command = None,
@@ -208,6 +246,21 @@ mod tests {
         edit.unset("env.A").unwrap();
         let changed = edit.apply(full.clone());
         assert_eq!(changed.payload.env.keys().collect::<Vec<_>>(), ["B"]);
+    }
+
+    #[test]
+    fn a_change_is_read_as_it_was_written() {
+        let mut edit = JobEdit {
+            set: spec(FULL),
+            ..JobEdit::default()
+        };
+        for part in ["timeout", "env.A", "on-death"] {
+            edit.unset(part).unwrap();
+        }
+        for edit in [edit, JobEdit::default()] {
+            assert_eq!(JobEdit::from_written(&edit.to_json()), Ok(edit));
+        }
+        assert!(JobEdit::from_written(r#"{"set":"{}","unset":["id"]}"#).is_err());
     }
 
     #[test]

@@ -43,6 +43,7 @@ pub struct Settings {
     pub lease: Duration,
     pub leftovers: Leftovers,
     pub max_retries: u32,
+    pub op_retention: Duration,
     pub output_file_limit: u64,
     pub output_limit: u64,
     pub poll_interval: Duration,
@@ -116,6 +117,7 @@ impl Settings {
                 }
             }
             ("max_retries", Value::Number(number)) => self.max_retries = number as u32,
+            ("op_retention", Value::Ms(Some(ms))) => self.op_retention = Duration::from_millis(ms),
             ("output_file_limit", Value::Bytes(bytes)) => self.output_file_limit = bytes,
             ("output_limit", Value::Bytes(bytes)) => self.output_limit = bytes,
             ("poll_interval", Value::Ms(Some(ms))) => self.poll_interval = Duration::from_millis(ms),
@@ -140,6 +142,7 @@ impl Settings {
             lease: Duration::ZERO,
             leftovers: Leftovers::Kill,
             max_retries: 0,
+            op_retention: Duration::ZERO,
             output_file_limit: 0,
             output_limit: 0,
             poll_interval: Duration::ZERO,

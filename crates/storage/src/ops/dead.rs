@@ -12,7 +12,8 @@ use queuectl_core::{
 };
 
 use super::listing;
-use super::purge::{Purged, remove};
+use super::operations::Log;
+use super::purge::{Purged, remove_kept};
 use super::retry::run_again;
 use crate::backend::Db;
 use crate::counts::Deltas;
@@ -24,6 +25,7 @@ use crate::states::sql;
 use crate::types::filter::JobFilter;
 use crate::types::list::{ListFilter, Position};
 use crate::types::nodes::Wake;
+use crate::types::operation::MassDone;
 use crate::types::text::Words;
 use crate::{Store, StoreError};
 
@@ -267,11 +269,19 @@ impl Store {
     /// # Errors
     /// [`StoreError::Database`]; none of them is changed then.
     pub fn retry_dead_jobs(&mut self, dead: &[DeadJob], now: Timestamp) -> Result<RetriedDead, StoreError> {
+        let log = Log::of(self.operation.as_ref());
         let retried = self.write_again_in(Lane::Busy, |conn| {
+            let entry = log.enter(conn, now)?;
             let rows = still_dead(conn, dead)?;
             let mut deltas = Deltas::default();
             let (jobs, held_back) = run_again(conn, rows, now, &mut deltas)?;
             outcome::finish(conn, deltas, now)?;
+            let done = MassDone {
+                changed: jobs,
+                held_back,
+                ..MassDone::default()
+            };
+            entry.store(conn, &done, None)?;
             Ok(RetriedDead { jobs, held_back })
         })?;
         self.wake_all(Wake::Jobs);
@@ -284,10 +294,18 @@ impl Store {
     /// # Errors
     /// [`StoreError::Database`]; none of them is removed then.
     pub fn purge_dead_jobs(&mut self, dead: &[DeadJob]) -> Result<Purged, StoreError> {
+        let now = self.now()?;
+        let log = Log::of(self.operation.as_ref());
         let (ids, more) = self.write_busily(|conn| {
+            let mut entry = log.enter(conn, now)?;
             let ids: Vec<i64> = still_dead(conn, dead)?.into_iter().map(|row| row.id).collect();
             let found = ids.len();
-            let removed = remove(conn, ids, State::Dead)?;
+            let removed = remove_kept(conn, ids, State::Dead, &mut entry)?;
+            let done = MassDone {
+                changed: removed.len() as u64,
+                ..MassDone::default()
+            };
+            entry.store(conn, &done, None)?;
             let more = removed.len() < found;
             Ok((removed, more))
         })?;

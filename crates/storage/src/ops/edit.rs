@@ -14,7 +14,8 @@ use queuectl_core::{
 
 use super::cancel::is_parked;
 use super::events::note;
-use super::mass::{MassDone, check};
+use super::mass::check;
+use super::operations::{EditedParts, Entry, Log};
 use super::show::{find, job_in};
 use crate::backend::{Db, on_any};
 use crate::checksum::{JobContent, content_of};
@@ -27,7 +28,9 @@ use crate::rows::JobRow;
 use crate::schema::{jobs, payloads};
 use crate::types::filter::JobFilter;
 use crate::types::jobs::content;
+use crate::types::list::Position;
 use crate::types::nodes::Wake;
+use crate::types::operation::MassDone;
 use crate::{Store, StoreError};
 
 /// Says what a job becomes, or why it stays as it is.
@@ -69,28 +72,39 @@ impl Store {
         now: Timestamp,
         editor: Editor<'_>,
     ) -> Result<Edited, StoreError> {
-        let edited = self.write_again(|conn| {
+        let log = Log::of(self.operation.as_ref());
+        let (edited, operation) = self.write_again(|conn| {
+            let mut entry = log.enter(conn, now)?;
             if is_parked(conn, job)? {
                 // Before the job's row, as in `cancel`.
                 on_any!(conn, conn => conn.lock_limits(false))?;
             }
             check(conn, job, only)?;
             let mut deltas = Deltas::default();
-            let (id, changed) = edit(conn, job, by, now, editor, &mut deltas)?;
+            let (id, changed) = edit(conn, job, by, now, editor, &mut deltas, &mut entry)?;
             outcome::finish(conn, deltas, now)?;
+            let done = MassDone {
+                changed: u64::from(!changed.is_empty()),
+                ..MassDone::default()
+            };
+            let operation = entry.id();
+            entry.store(conn, &done, None)?;
             let row = find(conn, &JobRef::Number(id))?;
-            Ok(Edited {
+            let edited = Edited {
                 id,
                 changed,
                 state: standing(&row)?.state,
                 waits: Waits::from_code(row.waits),
-            })
+            };
+            Ok((edited, operation))
         })?;
+        self.has_entered(operation);
         self.wake_all(Wake::Jobs);
         Ok(edited)
     }
 
     /// Changes all jobs that a filter means, which should be frozen, in steps. Counts those in which something changed.
+    /// `after_step` is told what was done by then.
     ///
     /// # Errors
     /// As [`Store::edit`], for the first job whose result is not valid; earlier steps stay done.
@@ -100,29 +114,51 @@ impl Store {
         by: &str,
         now: Timestamp,
         editor: Editor<'_>,
+        mut after_step: impl FnMut(&MassDone),
     ) -> Result<MassDone, StoreError> {
-        self.in_steps(filter, now, Wake::Jobs, &|conn, job, deltas| {
-            let job = JobRef::Number(job);
-            let changed = match edit(conn, &job, by, now, editor, deltas) {
-                Err(StoreError::Refused { .. } | StoreError::NoSuchJob(_)) => 0,
-                edited => u64::from(!edited?.1.is_empty()),
-            };
-            Ok(MassDone {
-                changed,
-                ..MassDone::default()
-            })
-        })
+        self.edit_all_after(filter, None, by, now, editor, &mut after_step)
+    }
+
+    /// Changes those behind a place.
+    pub(super) fn edit_all_after(
+        &mut self,
+        filter: &JobFilter,
+        after: Option<Position>,
+        by: &str,
+        now: Timestamp,
+        editor: Editor<'_>,
+        after_step: &mut dyn FnMut(&MassDone),
+    ) -> Result<MassDone, StoreError> {
+        self.in_steps_after(
+            filter,
+            after,
+            now,
+            Wake::Jobs,
+            after_step,
+            &|conn, job, deltas, entry| {
+                let job = JobRef::Number(job);
+                let changed = match edit(conn, &job, by, now, editor, deltas, entry) {
+                    Err(StoreError::Refused { .. } | StoreError::NoSuchJob(_)) => 0,
+                    edited => u64::from(!edited?.1.is_empty()),
+                };
+                Ok(MassDone {
+                    changed,
+                    ..MassDone::default()
+                })
+            },
+        )
     }
 }
 
 /// Changes a job in a transaction that is the caller's, up to what [`outcome::finish`] does. Returns which parts changed.
-fn edit(
+pub(super) fn edit(
     conn: &mut Db,
     job: &JobRef,
     by: &str,
     now: Timestamp,
     editor: Editor<'_>,
     deltas: &mut Deltas,
+    entry: &mut Entry,
 ) -> Result<(JobId, Vec<&'static str>), StoreError> {
     let row = find(conn, job)?;
     let at = standing(&row)?;
@@ -167,10 +203,16 @@ fn edit(
         deltas.came(valid.queue(), at.state, 1);
     }
     if has("run_at") {
-        start_at(conn, job, &valid, now, deltas)?;
+        let due = valid.start().map(|start| start.at(now));
+        start_at(conn, job, due, now, deltas)?;
     }
     if has("limit") || has("priority") {
         place_again(conn, job, now, deltas)?;
+    }
+    if entry.keeps() {
+        let after = job_in(conn, &JobRef::Number(id))?;
+        let parts = EditedParts::new(stored, after, &changed);
+        entry.keep(id, row.fence, parts.to_json());
     }
     let fields = serde_json::json!({ "by": by, "fields": changed });
     note(conn, id, "edited", fields.to_string(), now)?;
@@ -220,16 +262,15 @@ fn store(conn: &mut Db, row: &JobRow, job: &ValidJob, now: Timestamp) -> Result<
 }
 
 /// Has a job start at another time. One that waits for something else does so first.
-fn start_at(
+pub(super) fn start_at(
     conn: &mut Db,
     job: &JobRef,
-    valid: &ValidJob,
+    due: Option<Timestamp>,
     now: Timestamp,
     deltas: &mut Deltas,
 ) -> Result<(), StoreError> {
     let row = find(conn, job)?;
     let at = standing(&row)?;
-    let due = valid.start().map(|start| start.at(now));
     let due = due.filter(|due| *due > now);
     let own = diesel::update(jobs::table.find(row.id));
     let decide = |event| {

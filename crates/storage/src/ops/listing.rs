@@ -7,7 +7,7 @@
 
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Integer, SmallInt, Text};
-use queuectl_core::{QueueName, State, Timestamp};
+use queuectl_core::{JobId, QueueName, State, Timestamp};
 
 use super::conditions::{Answered, Conditions};
 use crate::StoreError;
@@ -26,6 +26,14 @@ struct Place {
     ended: i64,
     #[diesel(sql_type = BigInt)]
     id: i64,
+}
+
+#[derive(QueryableByName)]
+struct Fitting {
+    #[diesel(sql_type = BigInt)]
+    id: i64,
+    #[diesel(sql_type = SmallInt)]
+    state: i16,
 }
 
 #[derive(QueryableByName)]
@@ -310,6 +318,30 @@ pub fn fits(conn: &mut Db, filter: &JobFilter, job: i64) -> Result<bool, StoreEr
     }
     let found: Option<One> = query.get_result(conn).optional()?;
     Ok(found.is_some_and(|row| row.one == 1))
+}
+
+/// Those of some jobs that fit, with their states. Jobs whose state cannot be read do not fit.
+pub fn fitting(conn: &mut Db, filter: &JobFilter, jobs: &[JobId]) -> Result<Vec<(i64, State)>, StoreError> {
+    let by_number = Answered {
+        numbers: true,
+        ..Answered::default()
+    };
+    let Conditions { sql, texts } = Conditions::of(conn, filter, by_number, 1);
+    // Numbers need no quotes.
+    let numbers: Vec<String> = jobs.iter().map(ToString::to_string).collect();
+    let sql = format!(
+        "SELECT id, state FROM jobs WHERE id IN ({}) AND {sql} ORDER BY id",
+        numbers.join(", ")
+    );
+    let mut query = diesel::sql_query(conn.dialect().words(&sql)).into_boxed::<AnySql>();
+    for text in &texts {
+        query = query.bind::<Text, _>(text.as_str());
+    }
+    let found: Vec<Fitting> = query.load(conn)?;
+    let found = found.into_iter();
+    Ok(found
+        .filter_map(|row| Some((row.id, State::from_code(row.state)?)))
+        .collect())
 }
 
 /// Jobs that ended in that state before some time and fit a condition of SQL, those that ended first first; those of `default`

@@ -2,7 +2,7 @@
 //! those of them that still fit.
 //!
 //! A job that was changed does not fit any more, so the same filter goes on where an earlier run of the command stopped, and
-//! counts no job twice.
+//! counts no job twice. If the store is told of an operation, each step says there how far it is and how its jobs were.
 
 use std::collections::BTreeMap;
 use std::time::Instant;
@@ -11,7 +11,8 @@ use queuectl_core::{Event, JobId, JobRef, Refused, State, Timestamp, Transition,
 
 use super::cancel::{Cancelled, cancel, in_lock_order, is_parked};
 use super::hold::{hold, release};
-use super::purge::remove;
+use super::operations::{Before, Entry, Log};
+use super::purge::remove_kept;
 use super::select::Selected;
 use super::show::find;
 use super::{listing, unique};
@@ -24,37 +25,14 @@ use crate::state_dir::Lane;
 use crate::types::filter::{JobFilter, MassChange};
 use crate::types::list::Position;
 use crate::types::nodes::Wake;
+use crate::types::operation::MassDone;
 use crate::{Store, StoreError};
 
 /// Jobs of one transaction; other writers wait for it.
 const STEP: u32 = 500;
 
 /// What a step does to a job that fits.
-pub(super) type Act<'a> = &'a dyn Fn(&mut Db, JobId, &mut Deltas) -> Result<MassDone, StoreError>;
-
-/// What became of many jobs.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct MassDone {
-    /// Jobs that are changed.
-    pub changed: u64,
-    /// Jobs that run; their nodes were asked to stop them.
-    pub requested: u64,
-    /// Jobs whose unique keys other jobs have; they stay as they are.
-    pub held_back: u64,
-}
-
-impl MassDone {
-    /// All jobs to which something was done.
-    pub fn jobs(&self) -> u64 {
-        self.changed + self.requested
-    }
-
-    fn add(&mut self, step: MassDone) {
-        self.changed += step.changed;
-        self.requested += step.requested;
-        self.held_back += step.held_back;
-    }
-}
+pub(super) type Act<'a> = &'a dyn Fn(&mut Db, JobId, &mut Deltas, &mut Entry) -> Result<MassDone, StoreError>;
 
 impl Store {
     /// Does this to all jobs that a filter means, which should be frozen. `after_step` is told what was done by then.
@@ -68,27 +46,42 @@ impl Store {
         now: Timestamp,
         mut after_step: impl FnMut(&MassDone),
     ) -> Result<MassDone, StoreError> {
+        self.change_all_after(filter, None, change, now, &mut after_step)
+    }
+
+    /// Does the same to those behind a place.
+    pub(super) fn change_all_after(
+        &mut self,
+        filter: &JobFilter,
+        mut after: Option<Position>,
+        change: MassChange,
+        now: Timestamp,
+        after_step: &mut dyn FnMut(&MassDone),
+    ) -> Result<MassDone, StoreError> {
         let filter = JobFilter {
             change: Some(change),
             ..filter.clone()
         };
-        let (mut done, mut after) = (MassDone::default(), None);
+        if change != MassChange::Purge {
+            return self.in_steps_after(
+                &filter,
+                after,
+                now,
+                wake(change),
+                after_step,
+                &|conn, job, deltas, entry| change_one(conn, change, job, now, deltas, entry),
+            );
+        }
+        let mut done = MassDone::default();
         loop {
             let start = Instant::now();
-            let (step, next) = match change {
-                MassChange::Purge => self.purge_some(&filter, after)?,
-                _ => self.step(&filter, after, now, wake(change), &|conn, job, deltas| {
-                    change_one(conn, change, job, now, deltas)
-                })?,
-            };
+            let (step, next) = self.purge_some(&filter, after, now)?;
             done.add(step);
             after_step(&done);
             let Some(next) = next else { return Ok(done) };
             after = Some(next);
-            if change == MassChange::Purge {
-                // Rows that go are the most work; others want to write, too.
-                std::thread::sleep(start.elapsed());
-            }
+            // Rows that go are the most work; others want to write, too.
+            std::thread::sleep(start.elapsed());
         }
     }
 
@@ -100,10 +93,24 @@ impl Store {
         wake: Wake,
         act: Act<'_>,
     ) -> Result<MassDone, StoreError> {
-        let (mut done, mut after) = (MassDone::default(), None);
+        self.in_steps_after(filter, None, now, wake, &mut |_| {}, act)
+    }
+
+    /// Does the same to those behind a place. `after_step` is told what was done by then.
+    pub(super) fn in_steps_after(
+        &mut self,
+        filter: &JobFilter,
+        mut after: Option<Position>,
+        now: Timestamp,
+        wake: Wake,
+        after_step: &mut dyn FnMut(&MassDone),
+        act: Act<'_>,
+    ) -> Result<MassDone, StoreError> {
+        let mut done = MassDone::default();
         loop {
             let (step, next) = self.step(filter, after, now, wake, act)?;
             done.add(step);
+            after_step(&done);
             let Some(next) = next else { return Ok(done) };
             after = Some(next);
         }
@@ -122,7 +129,9 @@ impl Store {
         if selected.jobs.is_empty() {
             return Ok((MassDone::default(), None));
         }
+        let log = Log::of(self.operation.as_ref());
         let done = self.write_again_in(Lane::Busy, |conn| {
+            let mut entry = log.enter(conn, now)?;
             let mut done = MassDone::default();
             let mut deltas = Deltas::default();
             let mut has_locked_limits = false;
@@ -134,10 +143,11 @@ impl Store {
                 }
                 conn.dialect().lock_job(&JobRef::Number(job))?;
                 if listing::fits(conn, filter, job.0)? {
-                    done.add(act(conn, job, &mut deltas)?);
+                    done.add(act(conn, job, &mut deltas, &mut entry)?);
                 }
             }
             outcome::finish(conn, deltas, now)?;
+            entry.store(conn, &done, selected.next)?;
             Ok(done)
         })?;
         self.wake_all(wake);
@@ -148,38 +158,39 @@ impl Store {
         &mut self,
         filter: &JobFilter,
         after: Option<Position>,
+        now: Timestamp,
     ) -> Result<(MassDone, Option<Position>), StoreError> {
         let Selected { jobs, next } = self.select(filter, after, STEP)?;
         if jobs.is_empty() {
             return Ok((MassDone::default(), None));
         }
+        let log = Log::of(self.operation.as_ref());
         let (removed, is_whole) = self.write_again_in(Lane::Busy, |conn| {
+            let mut entry = log.enter(conn, now)?;
             let mut by_state: BTreeMap<State, Vec<i64>> = BTreeMap::new();
-            for (_, job) in in_lock_order(conn, &jobs)? {
-                let row = match find(conn, &JobRef::Number(job)) {
-                    Err(StoreError::NoSuchJob(_)) => continue,
-                    row => row?,
-                };
-                if listing::fits(conn, filter, job.0)? {
-                    by_state.entry(standing(&row)?.state).or_default().push(job.0);
-                }
+            for (job, state) in listing::fitting(conn, filter, &jobs)? {
+                by_state.entry(state).or_default().push(job);
             }
             let (mut removed, mut meant) = (Vec::new(), 0);
             for (state, ids) in by_state {
                 meant += ids.len();
-                removed.extend(remove(conn, ids, state)?);
+                removed.extend(remove_kept(conn, ids, state, &mut entry)?);
             }
             let is_whole = removed.len() == meant;
+            entry.store(conn, &purged(&removed), next.filter(|_| is_whole))?;
             Ok((removed, is_whole))
         })?;
         self.remove_outputs(&removed);
-        let done = MassDone {
-            changed: removed.len() as u64,
-            ..MassDone::default()
-        };
         // Those that there was no time for are behind the same place still.
         let again = after.unwrap_or(Position::FIRST);
-        Ok((done, if is_whole { next } else { Some(again) }))
+        Ok((purged(&removed), if is_whole { next } else { Some(again) }))
+    }
+}
+
+fn purged(removed: &[i64]) -> MassDone {
+    MassDone {
+        changed: removed.len() as u64,
+        ..MassDone::default()
     }
 }
 
@@ -210,7 +221,9 @@ impl Store {
         if change == MassChange::Purge {
             return self.purge_named(job, only, now);
         }
-        let done = self.write_again(|conn| {
+        let log = Log::of(self.operation.as_ref());
+        let (done, operation) = self.write_again(|conn| {
+            let mut entry = log.enter(conn, now)?;
             let mut deltas = Deltas::default();
             if change == MassChange::Cancel && is_parked(conn, job)? {
                 // Before the job's row, as in `cancel`.
@@ -223,15 +236,19 @@ impl Store {
                 retriable(&row, job)?;
                 unique::check_free(conn, &row)?;
             }
-            apply(conn, change, job, now, &mut deltas)?;
+            let done = apply(conn, change, job, now, &mut deltas, &mut entry)?;
             outcome::finish(conn, deltas, now)?;
+            let operation = entry.id();
+            entry.store(conn, &done, None)?;
             let row = find(conn, job)?;
-            Ok(NamedDone {
+            let named = NamedDone {
                 id: JobId(row.id),
                 state: standing(&row)?.state,
                 waits: Waits::from_code(row.waits),
-            })
+            };
+            Ok((named, operation))
         })?;
+        self.has_entered(operation);
         self.wake_all(wake(change));
         Ok(done)
     }
@@ -244,17 +261,30 @@ impl Store {
         only: &JobFilter,
         now: Timestamp,
     ) -> Result<NamedDone, StoreError> {
-        let done = self.write(|conn| {
+        let log = Log::of(self.operation.as_ref());
+        let (done, operation) = self.write(|conn| {
+            let mut entry = log.enter(conn, now)?;
             check(conn, job, only)?;
             let row = find(conn, job)?;
             let state = standing(&row)?.state;
-            apply(conn, MassChange::Purge, job, now, &mut Deltas::default())?;
-            Ok(NamedDone {
+            let done = apply(
+                conn,
+                MassChange::Purge,
+                job,
+                now,
+                &mut Deltas::default(),
+                &mut entry,
+            )?;
+            let operation = entry.id();
+            entry.store(conn, &done, None)?;
+            let named = NamedDone {
                 id: JobId(row.id),
                 state,
                 waits: Waits::NONE,
-            })
+            };
+            Ok((named, operation))
         })?;
+        self.has_entered(operation);
         self.remove_outputs(&[done.id.0]);
         Ok(done)
     }
@@ -305,8 +335,9 @@ fn change_one(
     job: JobId,
     now: Timestamp,
     deltas: &mut Deltas,
+    entry: &mut Entry,
 ) -> Result<MassDone, StoreError> {
-    match apply(conn, change, &JobRef::Number(job), now, deltas) {
+    match apply(conn, change, &JobRef::Number(job), now, deltas, entry) {
         Err(StoreError::Refused { .. } | StoreError::NoSuchJob(_)) => Ok(MassDone::default()),
         done => done,
     }
@@ -318,8 +349,16 @@ fn apply(
     job: &JobRef,
     now: Timestamp,
     deltas: &mut Deltas,
+    entry: &mut Entry,
 ) -> Result<MassDone, StoreError> {
     let mut done = MassDone::default();
+    // What a retry leads to cannot be taken back, and a purge keeps more than this.
+    let before = match change {
+        MassChange::Cancel | MassChange::Hold | MassChange::Release if entry.keeps() => {
+            Some(find(conn, job)?)
+        }
+        _ => None,
+    };
     match change {
         MassChange::Cancel => match cancel(conn, job, now, deltas)? {
             Cancelled::Now => done.changed = 1,
@@ -352,8 +391,11 @@ fn apply(
                     refused: Refused { state, event },
                 });
             }
-            done.changed = remove(conn, vec![row.id], at)?.len() as u64;
+            done.changed = remove_kept(conn, vec![row.id], at, entry)?.len() as u64;
         }
+    }
+    if let Some(row) = before.filter(|_| done.changed > 0) {
+        entry.keep(JobId(row.id), row.fence, Before::of(&row).to_json());
     }
     Ok(done)
 }

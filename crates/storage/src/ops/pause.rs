@@ -9,6 +9,7 @@ use queuectl_core::limits::PAUSED_QUEUES;
 use queuectl_core::{QueueName, Timestamp};
 
 use super::listing;
+use super::operator::Operator;
 use crate::backend::Db;
 use crate::backend::statements::{NoteOther, StorePause};
 use crate::schema::queues;
@@ -24,6 +25,7 @@ impl Store {
     /// # Errors
     /// [`StoreError::TooMany`]: no queue was paused.
     pub fn pause_queues(&mut self, names: &[QueueName], pause: &Pause) -> Result<(), StoreError> {
+        let operator = Operator::by(&pause.by, pause.at);
         self.write(|conn| {
             let over = queues::table.filter(queues::paused_until.le(pause.at.0));
             diesel::delete(over).execute(conn)?;
@@ -52,6 +54,10 @@ impl Store {
                     .execute(conn)?;
                 }
             }
+            let named: Vec<&str> = names.iter().map(|name| name.as_str()).collect();
+            let reason = pause.reason.as_ref().map(|reason| format!(": {reason}"));
+            let what = format!("queue {}{}", named.join(", "), reason.unwrap_or_default());
+            operator.enter(conn, "queue paused", what, None)?;
             let paused: i64 = queues::table.count().get_result(conn)?;
             match usize::try_from(paused) {
                 Ok(paused) if paused <= PAUSED_QUEUES => Ok(()),
@@ -71,6 +77,7 @@ impl Store {
     /// # Errors
     /// [`StoreError::Database`].
     pub fn resume_queues(&mut self, names: &[QueueName], now: Timestamp) -> Result<Vec<bool>, StoreError> {
+        let operator = self.operator_at(now);
         let resumed = self.write(|conn| {
             let mut resumed = Vec::new();
             for name in names {
@@ -78,7 +85,11 @@ impl Store {
                 let until: Option<Option<i64>> =
                     row.select(queues::paused_until).get_result(conn).optional()?;
                 diesel::delete(row).execute(conn)?;
-                resumed.push(until.flatten().is_some_and(|until| until > now.0));
+                let was_paused = until.flatten().is_some_and(|until| until > now.0);
+                if was_paused {
+                    operator.enter(conn, "queue resumed", format!("queue {name}"), None)?;
+                }
+                resumed.push(was_paused);
             }
             Ok(resumed)
         })?;

@@ -1,17 +1,19 @@
 //! Removing ended jobs for good, in small steps.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use queuectl_core::{JobRef, QueueName, Refused, State, Timestamp};
 
 use super::listing;
 use super::only::Only;
+use super::operations::{Entry, Log, keep};
 use super::show::find;
 use crate::backend::Db;
 use crate::counts::Deltas;
 use crate::outcome::{self, standing};
 use crate::rows::JobRow;
 use crate::states::sql;
+use crate::types::operation::MassDone;
 use crate::{Store, StoreError};
 
 /// Which ended jobs to remove.
@@ -109,7 +111,10 @@ impl Store {
     /// [`StoreError::NoSuchJob`]; [`StoreError::Refused`] if it is in another state; [`StoreError::LeftAlone`] if it is
     /// not one of those that are meant.
     pub fn purge_one(&mut self, job: &JobRef, only: &Only) -> Result<(), StoreError> {
-        let id = self.write(|conn| {
+        let now = self.now()?;
+        let log = Log::of(self.operation.as_ref());
+        let (id, operation) = self.write(|conn| {
+            let mut entry = log.enter(conn, now)?;
             let row: JobRow = find(conn, job)?;
             let at = standing(&row)?;
             only.check(job, &row, at.state, "purge")?;
@@ -122,12 +127,57 @@ impl Store {
                     },
                 });
             }
-            remove(conn, vec![row.id], at.state)?;
-            Ok(row.id)
+            let removed = remove_kept(conn, vec![row.id], at.state, &mut entry)?;
+            let operation = entry.id();
+            let done = MassDone {
+                changed: removed.len() as u64,
+                ..MassDone::default()
+            };
+            entry.store(conn, &done, None)?;
+            Ok((row.id, operation))
         })?;
+        self.has_entered(operation);
         self.remove_outputs(&[id]);
         Ok(())
     }
+}
+
+/// Jobs that are read at a time to be kept.
+const KEPT: usize = 64;
+/// Longest time for which jobs are kept and removed in one transaction. Longer than without keeping them: more is done for each.
+const KEPT_MOST: Duration = Duration::from_millis(50);
+
+/// Removes jobs as [`remove`] does, and keeps them for an undo if the operation does.
+pub(super) fn remove_kept(
+    conn: &mut Db,
+    ids: Vec<i64>,
+    state: State,
+    entry: &mut Entry,
+) -> Result<Vec<i64>, StoreError> {
+    let until = Instant::now() + KEPT_MOST;
+    let mut removed = Vec::new();
+    let mut rest = ids.as_slice();
+    while !rest.is_empty() && (removed.is_empty() || Instant::now() < until) {
+        if !entry.keeps() {
+            removed.extend(remove(conn, rest.to_vec(), state)?);
+            break;
+        }
+        let some;
+        (some, rest) = rest.split_at(rest.len().min(KEPT));
+        let mut of_these = some.to_vec();
+        keep(conn, entry, some)?;
+        while !of_these.is_empty() {
+            // It may stop in between. On a server others may have been quicker.
+            let gone = remove(conn, of_these.clone(), state)?;
+            if gone.is_empty() {
+                entry.forget(&of_these);
+                break;
+            }
+            of_these.retain(|id| !gone.contains(id));
+            removed.extend(gone);
+        }
+    }
+    Ok(removed)
 }
 
 /// Removes jobs that ended in that state with all that belongs to them, as many as there is time for. Returns those.

@@ -8,9 +8,9 @@ use queuectl_core::{
     BurstAlone, QueueLimit, QueueLimitChange, QueueLimitKey, QueueName, QueueSetting, Timestamp,
 };
 
+use super::operations::SETTING_CHANGED;
 use super::operator::Operator;
 use super::queue_settings::change_settings;
-use super::settings::SETTING_CHANGED;
 use crate::backend::{Db, on_any};
 use crate::limits::{Full, Keys, LimitParts, LimitRows, queue_key, queue_limit};
 use crate::schema::{limit_keys, queue_limits};

@@ -7,8 +7,9 @@ use queuectl_core::QueueSetting;
 use queuectl_core::limits::QUEUES_WITH_SETTINGS;
 use queuectl_core::settings::of_queue;
 
+use super::operations::SETTING_CHANGED;
 use super::operator::Operator;
-use super::settings::{SETTING_CHANGED, value_of};
+use super::settings::value_of;
 use crate::backend::Db;
 use crate::backend::statements::StoreSetting;
 use crate::schema::settings;
@@ -51,6 +52,11 @@ pub(super) fn change_settings(
             None => diesel::delete(settings::table.find(key)).execute(conn)?,
         };
     }
+    check_queues(conn)
+}
+
+/// Refuses more queues with settings than there may be.
+pub(super) fn check_queues(conn: &mut Db) -> Result<(), StoreError> {
     let stored = rows::stored_settings(conn)?;
     let with_settings = stored.iter().filter_map(|(name, _)| Some(of_queue(name)?.0));
     match with_settings.collect::<BTreeSet<_>>().len() {

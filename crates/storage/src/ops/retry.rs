@@ -5,6 +5,7 @@ use queuectl_core::{Event, JobId, JobRef, QueueName, State, Timestamp, transitio
 
 use super::listing;
 use super::only::Only;
+use super::operations::Log;
 use super::show::find;
 use super::unique;
 use crate::backend::{self, Db};
@@ -15,6 +16,7 @@ use crate::schema::jobs;
 use crate::state_dir::Lane;
 use crate::states::sql;
 use crate::types::nodes::Wake;
+use crate::types::operation::MassDone;
 use crate::{Store, StoreError};
 
 /// What a step did that retries dead jobs.
@@ -47,7 +49,9 @@ impl Store {
     /// [`StoreError::NoSuchJob`]; [`StoreError::Refused`] if the job's state does not allow it; [`StoreError::KeyHeld`];
     /// [`StoreError::LeftAlone`] if it is not one of those that are meant.
     pub fn retry(&mut self, job: &JobRef, only: &Only, now: Timestamp) -> Result<JobId, StoreError> {
-        let id = self.write_again_in(Lane::User, |conn| {
+        let log = Log::of(self.operation.as_ref());
+        let (id, operation) = self.write_again_in(Lane::User, |conn| {
+            let entry = log.enter(conn, now)?;
             let row = find(conn, job)?;
             let at = standing(&row)?;
             only.check(job, &row, at.state, "retry")?;
@@ -58,10 +62,17 @@ impl Store {
             let decided = transition(at, Event::Retry).map_err(refuse)?;
             unique::check_free(conn, &row)?;
             let mut deltas = Deltas::default();
-            change(conn, &row, &decided, now, &mut deltas)?;
+            let changed = u64::from(change(conn, &row, &decided, now, &mut deltas)?);
             outcome::finish(conn, deltas, now)?;
-            Ok(JobId(row.id))
+            let operation = entry.id();
+            let done = MassDone {
+                changed,
+                ..MassDone::default()
+            };
+            entry.store(conn, &done, None)?;
+            Ok((JobId(row.id), operation))
         })?;
+        self.has_entered(operation);
         self.wake_all(Wake::Jobs);
         Ok(id)
     }

@@ -4,6 +4,7 @@ use diesel::prelude::*;
 use queuectl_core::settings::{Key, SettingError};
 use queuectl_core::{ExecutorSetting, ExecutorSettingError, Settings};
 
+use super::operations::SETTING_CHANGED;
 use super::operator::Operator;
 use crate::backend::Db;
 use crate::backend::statements::StoreSetting;
@@ -67,13 +68,7 @@ impl Store {
         let operator = self.operator_at(now);
         self.write(|conn| {
             note_change(conn, &operator, key, Some(value))?;
-            let (key, value) = (key.to_owned(), value.to_owned());
-            let ledger = is_ledger(&key).then(|| has_ledger(&value));
-            StoreSetting { key, value }.execute(conn)?;
-            match ledger {
-                Some(is_on) => conn.dialect().set_ledger(is_on),
-                None => Ok(()),
-            }
+            put(conn, key, Some(value)).map(drop)
         })?;
         self.wake_all(Wake::Control);
         Ok(())
@@ -100,18 +95,24 @@ impl Store {
         let operator = self.operator_at(now);
         let removed = self.write(|conn| {
             note_change(conn, &operator, key, None)?;
-            if is_ledger(key) {
-                conn.dialect().set_ledger(false)?;
-            }
-            Ok(diesel::delete(settings::table.find(key)).execute(conn)?)
+            put(conn, key, None)
         })?;
         self.wake_all(Wake::Control);
         Ok(removed > 0)
     }
 }
 
-/// What an event says of a setting that changed.
-pub const SETTING_CHANGED: &str = "setting changed";
+/// Stores the value of a setting, or that it has none. Returns how many rows that changed.
+pub(super) fn put(conn: &mut Db, key: &str, value: Option<&str>) -> Result<usize, StoreError> {
+    if is_ledger(key) {
+        conn.dialect().set_ledger(value.is_some_and(has_ledger))?;
+    }
+    let key = key.to_owned();
+    Ok(match value.map(str::to_owned) {
+        Some(value) => StoreSetting { key, value }.execute(conn)?,
+        None => diesel::delete(settings::table.find(key)).execute(conn)?,
+    })
+}
 
 /// The stored value of a setting.
 pub fn value_of(conn: &mut Db, key: &str) -> Result<Option<String>, StoreError> {

@@ -6,13 +6,14 @@
 use queuectl_core::{ExecutorName, JobId, JobRef, Refused, State, Timestamp, Waits};
 
 use super::events::note;
-use super::mass::{MassDone, NamedDone, check};
+use super::mass::{NamedDone, check};
 use super::show::find;
 use crate::backend::Db;
 use crate::backend::statements::{AskSignal, AskedFor, CountSignals, ForgetSignals, TakeSignal};
 use crate::outcome::standing;
 use crate::types::filter::JobFilter;
 use crate::types::nodes::{SignalRequest, Wake};
+use crate::types::operation::MassDone;
 use crate::{Store, StoreError};
 use diesel::prelude::*;
 
@@ -65,7 +66,7 @@ impl Store {
         now: Timestamp,
     ) -> Result<MassDone, StoreError> {
         self.forget_signals()?;
-        self.in_steps(filter, now, Wake::Control, &|conn, job, _| match ask(
+        self.in_steps(filter, now, Wake::Control, &|conn, job, _, _| match ask(
             conn,
             &JobRef::Number(job),
             signal,

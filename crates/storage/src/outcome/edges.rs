@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use diesel::prelude::*;
 use queuectl_core::limits::DEPENDANTS;
 use queuectl_core::{Gates, JobId, JobRef, State, Timestamp, ValidJob, find_cycle};
+use serde::{Deserialize, Serialize};
 
 use super::dependencies::settle;
 use crate::StoreError;
@@ -20,7 +21,7 @@ use crate::schema::{edges, jobs};
 const CHUNK: usize = 500;
 
 /// A row of `edges`.
-#[derive(Debug, Clone, Copy, Queryable, Selectable, Insertable)]
+#[derive(Debug, Clone, Copy, Queryable, Selectable, Insertable, Serialize, Deserialize)]
 #[diesel(table_name = edges, treat_none_as_default_value = false)]
 pub struct EdgeRow {
     pub child: i64,

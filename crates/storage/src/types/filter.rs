@@ -165,6 +165,15 @@ pub enum MassChange {
 }
 
 impl MassChange {
+    /// All of them.
+    pub const ALL: [MassChange; 5] = [
+        MassChange::Cancel,
+        MassChange::Retry,
+        MassChange::Hold,
+        MassChange::Release,
+        MassChange::Purge,
+    ];
+
     /// What it is called.
     pub fn name(self) -> &'static str {
         match self {

@@ -6,6 +6,7 @@ pub mod jobs;
 pub mod limits;
 pub mod list;
 pub mod nodes;
+pub mod operation;
 pub mod pause;
 pub mod placed;
 pub mod readable;

@@ -343,7 +343,7 @@ pub fn many_jobs_are_edited_in_steps(mut temp: TempStore) {
     let editor = |job: &Job| Ok(edit.apply(JobSpec::of(job.clone())));
     let mut all = || {
         store
-            .edit_all(&filter, "me", NOW, &editor)
+            .edit_all(&filter, "me", NOW, &editor, |_| {})
             .expect("edited")
             .changed
     };
@@ -355,7 +355,7 @@ pub fn many_jobs_are_edited_in_steps(mut temp: TempStore) {
     let editor = |job: &Job| Ok(moving.apply(JobSpec::of(job.clone())));
     assert_eq!(
         store
-            .edit_all(&filter, "me", NOW, &editor)
+            .edit_all(&filter, "me", NOW, &editor, |_| {})
             .expect("moved")
             .changed,
         1100

@@ -194,6 +194,17 @@ macro_rules! conformance_suite {
             a_mass_change_goes_on_where_it_stopped,
             a_frozen_filter_means_no_later_job,
             a_mass_retry_leaves_taken_keys,
+            commands_are_operations,
+            a_cancel_is_undone,
+            an_undo_leaves_what_was_changed_since,
+            holds_and_releases_are_undone,
+            an_edit_is_undone_part_by_part,
+            a_purge_is_undone,
+            what_is_not_kept_is_not_undone,
+            settings_are_set_back,
+            a_killed_operation_goes_on,
+            a_killed_undo_goes_on,
+            operations_are_kept_for_their_time,
             the_ledger_has_every_change,
             the_ledger_says_what_replaced_a_job,
             the_ledger_has_pauses_of_queues,
@@ -224,6 +235,7 @@ mod limit_model;
 mod limits;
 mod nodes;
 mod operate;
+mod operations;
 mod outcome;
 mod overlap;
 mod pause;
@@ -253,6 +265,7 @@ pub use limit_model::*;
 pub use limits::*;
 pub use nodes::*;
 pub use operate::*;
+pub use operations::*;
 pub use outcome::*;
 pub use overlap::*;
 pub use pause::*;

@@ -52,6 +52,7 @@ impl Housekeeping {
 fn purge_expired(store: &mut Store, context: &Context, now: Timestamp) -> Result<bool, StoreError> {
     store.tidy_up()?;
     let mut more = store.purge_events(context.settings.event_retention, now)?;
+    more |= store.purge_operations(context.settings.op_retention, now)?;
     more |= store.stop_groups(now)?;
     let Some(retention) = context.settings.retention else {
         return Ok(more);

@@ -6,11 +6,12 @@ use std::time::Duration;
 
 use anyhow::Result;
 use clap::Args;
-use queuectl_core::{QueueName, Timestamp, parse_duration, show_time, whole_ms};
+use queuectl_core::{JobRef, QueueName, Timestamp, parse_duration, show_time, whole_ms};
 use queuectl_dlq::{CAUSES, CauseKey, CauseRef, Selected, Survey};
 use queuectl_storage::{DeadFilter, Store};
 
 use crate::commands::batch::line;
+use crate::commands::op::begin_operation;
 use crate::exit::{Ended, Exit};
 
 /// Which dead jobs are meant.
@@ -61,6 +62,24 @@ fn numbered(store: &mut Store, filter: &DeadFilter, number: usize) -> Result<Cau
         return Err(Ended { message, exit }.into());
     };
     Ok(found.key)
+}
+
+/// Returns what is meant in the words of a selector, for the list of operations.
+pub fn meaning(selected: &Selected) -> String {
+    let mut words = vec!["state=dead".to_owned()];
+    words.extend(selected.queue.as_ref().map(|queue| format!("queue={queue}")));
+    words.extend(selected.cause.map(|cause| format!("cause {cause}")));
+    if !selected.age.is_zero() {
+        let age = show_time(whole_ms(selected.age)).replace(' ', "");
+        words.push(format!("older={age}"));
+    }
+    words.join(" ")
+}
+
+/// Counts what happens to jobs that are named as one operation.
+pub fn begin_named(store: &mut Store, kind: &str, jobs: &[JobRef]) -> Result<()> {
+    let names: Vec<String> = jobs.iter().map(ToString::to_string).collect();
+    begin_operation(store, kind, names.join(" "))
 }
 
 /// Describes what is meant: `12 dead jobs of queue 'mail' of this cause (sync.sh: exit status <n>)`.

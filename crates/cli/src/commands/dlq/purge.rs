@@ -1,20 +1,22 @@
-//! `dlq:purge`: removes dead jobs for good.
+//! `dlq:purge`: removes dead jobs.
 
 use anyhow::Result;
 use clap::Args;
 use queuectl_core::JobRef;
 use queuectl_dlq::Selected;
-use queuectl_storage::Store;
+use queuectl_storage::{MassChange, NewOperation, Store};
 use queuectl_views::WouldView;
 
-use super::narrow::{CAUSES_HELP, Narrow, describe, preview};
+use super::narrow::{CAUSES_HELP, Narrow, begin_named, describe, meaning, preview};
 use crate::commands::batch::{count, for_each_job};
 use crate::commands::confirm::{confirm, meant};
+use crate::commands::op::{as_operation, offer_undo};
 use crate::context::Context;
 use crate::exit::Exit;
+use crate::output::progress::Progress;
 use crate::registry::Run;
 
-/// Remove dead jobs for good, with their attempts and output
+/// Remove dead jobs, with their attempts and output
 #[derive(Debug, Args)]
 #[command(after_help = CAUSES_HELP)]
 pub struct PurgeArgs {
@@ -41,11 +43,14 @@ impl Run for PurgeArgs {
         let selected = self.narrow.selected(&mut store, now)?;
         let (queue, age) = (self.narrow.queue.as_ref(), self.narrow.older_than);
         if !self.jobs.is_empty() {
-            return for_each_job(&self.jobs, context, |job| {
+            begin_named(&mut store, "dlq:purge", &self.jobs)?;
+            let done = for_each_job(&self.jobs, context, |job| {
                 queuectl_dlq::check_cause(&mut store, job, selected.cause)?;
                 queuectl_dlq::purge(&mut store, job, queue, age, now)?;
                 Ok("purged")
             });
+            store.leave_operation();
+            return done;
         }
         if self.dry_run || selected.cause.is_some() {
             return self.purge_selected(&mut store, &selected, context);
@@ -54,9 +59,27 @@ impl Run for PurgeArgs {
             confirm(&meant("dead", queue, age), context)?;
         }
         // Those that have died since the question are not meant.
-        let jobs = queuectl_dlq::purge_all(&mut store, queue, selected.age, now)?;
-        Ok(count(jobs, "purged", context))
+        purge(&mut store, &selected, context)
     }
+}
+
+fn purge(store: &mut Store, selected: &Selected, context: &Context) -> Result<Exit> {
+    let operation = NewOperation {
+        kind: "dlq:purge".to_owned(),
+        what: meaning(selected),
+        request: Some(selected.request(MassChange::Purge)),
+        total: None,
+    };
+    let mut progress = Progress::new("jobs purged:", None);
+    let (jobs, operation) = as_operation(store, operation, |store| {
+        Ok(queuectl_dlq::purge_selected(store, selected, |jobs| {
+            progress.set(jobs)
+        })?)
+    })?;
+    drop(progress);
+    let exit = count(jobs, "purged", context);
+    offer_undo(store, operation, context);
+    Ok(exit)
 }
 
 impl PurgeArgs {
@@ -74,7 +97,6 @@ impl PurgeArgs {
             }
             confirm(&describe(&survey, selected), context)?;
         }
-        let jobs = queuectl_dlq::purge_selected(store, selected)?;
-        Ok(count(jobs, "purged", context))
+        purge(store, selected, context)
     }
 }

@@ -4,14 +4,16 @@ use anyhow::Result;
 use clap::Args;
 use queuectl_core::JobRef;
 use queuectl_dlq::{RetriedAll, Selected};
-use queuectl_storage::Store;
+use queuectl_storage::{MassChange, NewOperation, Store};
 use queuectl_views::{RetriedView, WouldView};
 
-use super::narrow::{CAUSES_HELP, Narrow, describe, preview};
+use super::narrow::{CAUSES_HELP, Narrow, begin_named, describe, meaning, preview};
 use crate::commands::batch::{for_each_job, line};
 use crate::commands::confirm::{can_ask, confirm_change};
+use crate::commands::op::as_operation;
 use crate::context::Context;
 use crate::exit::Exit;
+use crate::output::progress::Progress;
 use crate::registry::Run;
 
 /// Run dead jobs again, now and with fresh attempts; their history stays
@@ -42,12 +44,15 @@ impl Run for RetryArgs {
         if self.jobs.is_empty() {
             return self.retry_many(&mut store, &selected, context);
         }
-        for_each_job(&self.jobs, context, |job| {
+        begin_named(&mut store, "dlq:retry", &self.jobs)?;
+        let done = for_each_job(&self.jobs, context, |job| {
             queuectl_dlq::check_cause(&mut store, job, selected.cause)?;
             let (queue, age) = (self.narrow.queue.as_ref(), self.narrow.older_than);
             queuectl_dlq::retry(&mut store, job, queue, age, now)?;
             Ok("pending")
-        })
+        });
+        store.leave_operation();
+        done
     }
 }
 
@@ -70,10 +75,19 @@ impl RetryArgs {
             }
             confirm_change("retry", "retried", &describe(&survey, selected), context)?;
         }
-        let retried = match is_narrowed {
-            true => queuectl_dlq::retry_selected(store, selected)?,
-            false => queuectl_dlq::retry_all(store, selected.queue.as_ref(), selected.now)?,
+        let operation = NewOperation {
+            kind: "dlq:retry".to_owned(),
+            what: meaning(selected),
+            request: Some(selected.request(MassChange::Retry)),
+            total: None,
         };
+        let mut progress = Progress::new("jobs that will run again:", None);
+        let (retried, _) = as_operation(store, operation, |store| {
+            Ok(queuectl_dlq::retry_selected(store, selected, |jobs| {
+                progress.set(jobs)
+            })?)
+        })?;
+        drop(progress);
         report(retried, context);
         Ok(Exit::OK)
     }

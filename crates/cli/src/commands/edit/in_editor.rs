@@ -18,6 +18,7 @@ use tempfile::TempPath;
 use super::check;
 use super::text::{body, headed, read, written};
 use crate::commands::enqueue::validate::Validator;
+use crate::commands::op::begin_operation;
 use crate::context::Context;
 use crate::exit::{Exit, Usage};
 use crate::operator;
@@ -53,6 +54,7 @@ pub fn edit_in_editor(store: &mut Store, job: &JobRef, context: &Context) -> Res
     };
     let fence = found.fence;
     let now = store.now()?;
+    begin_operation(store, "edit", format!("{name}: in the editor"))?;
     let stored = store.edit(job, &JobFilter::default(), &operator::name(), now, &|current| {
         if current.fence != fence || JobSpec::of(current.clone()) != before {
             return Err(
@@ -61,6 +63,7 @@ pub fn edit_in_editor(store: &mut Store, job: &JobRef, context: &Context) -> Res
         }
         Ok(spec.clone())
     });
+    store.leave_operation();
     match stored {
         Ok(edited) if edited.changed.is_empty() => said(&name, "unchanged", context),
         Ok(_) => said(&name, "changed", context),

@@ -59,7 +59,16 @@ impl Run for EditArgs {
             edit.unset(part).map_err(Usage::new)?;
         }
         if edit != JobEdit::default() {
-            return edit_jobs(&self.change, &edit, ("change", "changed"), "changed", context);
+            let described = edit.parts().join(", ");
+            let command = ("edit", described);
+            return edit_jobs(
+                &self.change,
+                &edit,
+                command,
+                ("change", "changed"),
+                "changed",
+                context,
+            );
         }
         if self.change.dry_run {
             return Err(
@@ -88,12 +97,16 @@ impl Run for EditArgs {
 pub fn edit_jobs(
     change: &ChangeArgs,
     edit: &JobEdit,
+    (kind, described): (&'static str, String),
     words: (&str, &str),
     result: &'static str,
     context: &Context,
 ) -> Result<Exit> {
     let validator = RefCell::new(Validator::new(context));
     let editing = Editing {
+        kind,
+        described,
+        edit,
         editor: &|job| Ok(edit.apply(JobSpec::of(job.clone()))),
         check: &|job| {
             check(

@@ -10,6 +10,7 @@ use queuectl_views::QueueChangedView;
 use super::pause::running;
 use crate::context::Context;
 use crate::exit::Exit;
+use crate::operator;
 use crate::output::warn_unprinted;
 use crate::registry::Run;
 
@@ -24,6 +25,7 @@ pub struct ResumeArgs {
 impl Run for ResumeArgs {
     fn run(self, context: &Context) -> Result<Exit> {
         let mut store = context.open()?;
+        store.act_as(operator::name());
         let now = store.now()?;
         let resumed = store.resume_queues(&self.queues, now)?;
         let mut records = context.output.records(io::stdout());

@@ -1,0 +1,95 @@
+//! `op:list`, `op:show`, `op:undo`, `op:resume`: what operators did, and the way back.
+
+pub mod list;
+pub mod resume;
+pub mod show;
+pub mod undo;
+
+use std::io::{self, IsTerminal};
+
+use anyhow::Result;
+use queuectl_storage::{NewOperation, Operation, OperationState, Store, Undo};
+use queuectl_views::OperationView;
+
+use crate::context::Context;
+use crate::operator;
+use crate::output::diagnostics;
+
+/// Returns an operation as it is shown.
+pub fn view(operation: Operation) -> OperationView {
+    let (not_undoable, undone_by) = match &operation.undo {
+        Undo::Possible => (None, None),
+        Undo::Impossible(why) => (Some(why.clone()), None),
+        Undo::Undone(by) => (Some(format!("it was undone by operation {by}")), Some(*by)),
+    };
+    OperationView {
+        id: operation.id,
+        kind: operation.kind,
+        what: operation.what,
+        by: operation.by,
+        at: operation.at,
+        updated_at: operation.updated_at,
+        ended: operation.state == OperationState::Done,
+        total: operation.total,
+        jobs: operation.done.changed,
+        stopping: operation.done.requested,
+        left: operation.done.held_back,
+        kept: operation.kept,
+        kept_bytes: operation.kept_bytes,
+        undoable: operation.undo == Undo::Possible,
+        not_undoable,
+        undo_of: operation.undo_of,
+        undone_by,
+    }
+}
+
+/// Tells people at a terminal how to undo what they just did.
+pub fn offer_undo(store: &mut Store, id: Option<i64>, context: &Context) {
+    let Some(id) = id.filter(|_| io::stderr().is_terminal() && io::stdin().is_terminal()) else {
+        return;
+    };
+    // What was done is done, whether this can be said or not.
+    if let Ok(operation) = store.operation(id)
+        && operation.undo == Undo::Possible
+    {
+        context
+            .output
+            .remark(&format!("`queuectl op:undo {id}` undoes this"));
+    }
+}
+
+/// Counts what the store changes from now on as one operation, which is stored with the first change.
+pub fn begin_operation(store: &mut Store, kind: &str, what: String) -> Result<()> {
+    store.act_as(operator::name());
+    let kind = kind.to_owned();
+    store.begin_operation(NewOperation {
+        kind,
+        what,
+        ..NewOperation::default()
+    })?;
+    Ok(())
+}
+
+/// Does something to many jobs as an operation, which can go on if it is cut off. Returns the number of that, too.
+pub fn as_operation<T>(
+    store: &mut Store,
+    operation: NewOperation,
+    act: impl FnOnce(&mut Store) -> Result<T>,
+) -> Result<(T, Option<i64>)> {
+    store.act_as(operator::name());
+    let now = store.now()?;
+    let id = store.open_operation(operation, now)?;
+    match act(store) {
+        Ok(done) => {
+            store.end_operation(now)?;
+            Ok((done, Some(id)))
+        }
+        Err(error) => {
+            store.leave_operation();
+            diagnostics::note(&format!(
+                "operation {id} was cut off; `queuectl op:show {id}` says how far it is, `queuectl op:resume {id}` goes on with it"
+            ));
+            Err(error)
+        }
+    }
+}

@@ -1,0 +1,71 @@
+//! `op:show`: one operation, and whether it can be undone.
+
+use anyhow::Result;
+use clap::Args;
+use queuectl_core::limits::OPERATION;
+
+use super::view;
+use crate::context::Context;
+use crate::exit::Exit;
+use crate::number::whole;
+use crate::output::time::local;
+use crate::registry::Run;
+
+/// Show what an operation did, and whether it can be undone
+#[derive(Debug, Args)]
+pub struct ShowArgs {
+    /// Its number in `op:list`
+    #[arg(value_name = "OP", value_parser = whole::<i64>(OPERATION))]
+    operation: i64,
+}
+
+impl Run for ShowArgs {
+    fn run(self, context: &Context) -> Result<Exit> {
+        let view = view(context.open()?.operation(self.operation)?);
+        context.output.document(&view, |page| {
+            page.field("operation", &view.id.to_string())?;
+            page.field("did", &view.kind)?;
+            page.field("what", &view.what)?;
+            page.field("by", view.by.as_deref().unwrap_or("unknown"))?;
+            page.field("began", &local(view.at))?;
+            match view.ended {
+                true => page.field("ended", &local(view.updated_at))?,
+                false => page.field(
+                    "unfinished",
+                    &format!(
+                        "last step {}; if its command is gone, {} goes on",
+                        local(view.updated_at),
+                        match view.undo_of {
+                            Some(other) => format!("`queuectl op:undo {other}`"),
+                            None => format!("`queuectl op:resume {}`", view.id),
+                        }
+                    ),
+                )?,
+            }
+            let of = view
+                .total
+                .map_or_else(String::new, |total| format!(" of {total}"));
+            page.field("jobs", &format!("{}{of}", view.jobs))?;
+            if view.stopping > 0 {
+                page.field(
+                    "stopped",
+                    &format!("{} that ran; they do not come back", view.stopping),
+                )?;
+            }
+            if view.left > 0 {
+                page.field("left alone", &view.left.to_string())?;
+            }
+            match &view.not_undoable {
+                Some(why) => page.field("undo", why),
+                None if view.kept > 0 => {
+                    let kib = view.kept_bytes.div_ceil(1024);
+                    let jobs = view.kept;
+                    let command = format!("`queuectl op:undo {}`", view.id);
+                    page.field("undo", &format!("{command}: {jobs} jobs are kept ({kib} KiB)"))
+                }
+                None => page.field("undo", &format!("`queuectl op:undo {}`", view.id)),
+            }
+        })?;
+        Ok(Exit::OK)
+    }
+}

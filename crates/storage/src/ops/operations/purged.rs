@@ -1,0 +1,243 @@
+//! Jobs that an operator purges: all their rows, kept by the transaction that removes them, and stored again by an undo.
+//!
+//! Long outputs, which are files, go with the purge and do not come back; what the database has of an output does. Rows that
+//! outlive a job anyway, of its groups, its schedule and the jobs that wait for it, are not touched.
+
+use std::collections::HashMap;
+
+use base64::prelude::{BASE64_STANDARD, Engine as _};
+use diesel::dsl::sql;
+use diesel::prelude::*;
+use diesel::sql_types::BigInt;
+use queuectl_core::limits::UNDO_JOB_BYTES;
+use queuectl_core::{Gates, JobId, State, Timestamp};
+use serde::{Deserialize, Serialize};
+
+use super::Entry;
+use crate::StoreError;
+use crate::backend::{Db, insert_rows};
+use crate::counts::Deltas;
+use crate::hooks::JobHooksRow;
+use crate::ops::copy::{OutputRow, PayloadRow};
+use crate::ops::events::note;
+use crate::outcome::EdgeRow;
+use crate::rows::{AttemptRow, JobRow};
+use crate::schema::{attempts, edges, job_hooks, jobs, outputs, payloads};
+
+/// Rows that are in memory at a time, in bytes.
+const PORTION_BYTES: i64 = 8 * 1024 * 1024;
+
+/// What an attempt printed.
+#[derive(Debug, Serialize, Deserialize)]
+struct Printed {
+    fence: i64,
+    /// In base64.
+    head: String,
+    tail: String,
+}
+
+/// All rows of a job. A later version that adds a column says by `serde(default)` what older ones had in it.
+#[derive(Debug, Serialize, Deserialize)]
+struct PurgedJob {
+    job: JobRow,
+    payload: Option<String>,
+    attempts: Vec<AttemptRow>,
+    outputs: Vec<Printed>,
+    edges: Vec<EdgeRow>,
+    hooks: Option<JobHooksRow>,
+}
+
+/// Splits jobs into portions that fit into memory, and leaves out those that are too large to be kept.
+fn portions(conn: &mut Db, ids: &[i64]) -> Result<Vec<Vec<i64>>, StoreError> {
+    let mut sizes: HashMap<i64, i64> = HashMap::new();
+    let of_payloads: Vec<(i64, i64)> = payloads::table
+        .filter(payloads::job_id.eq_any(ids))
+        .select((
+            payloads::job_id,
+            sql::<BigInt>("CAST(octet_length(payload) AS BIGINT)"),
+        ))
+        .load(conn)?;
+    let of_outputs: Vec<(i64, i64)> = outputs::table
+        .filter(outputs::job_id.eq_any(ids))
+        .select((
+            outputs::job_id,
+            sql::<BigInt>("CAST(octet_length(head) AS BIGINT) + octet_length(tail)"),
+        ))
+        .load(conn)?;
+    for (id, size) in of_payloads.into_iter().chain(of_outputs) {
+        *sizes.entry(id).or_default() += size;
+    }
+    let (mut portions, mut bytes) = (vec![Vec::new()], 0);
+    for id in ids {
+        let size = sizes.get(id).copied().unwrap_or(0);
+        if size > UNDO_JOB_BYTES {
+            continue;
+        }
+        if bytes + size > PORTION_BYTES && bytes > 0 {
+            portions.push(Vec::new());
+            bytes = 0;
+        }
+        bytes += size;
+        if let Some(portion) = portions.last_mut() {
+            portion.push(*id);
+        }
+    }
+    Ok(portions)
+}
+
+/// Keeps the jobs as they are. Those that are not removed after all are taken out again by [`Entry::forget`].
+pub(in crate::ops) fn keep(conn: &mut Db, entry: &mut Entry, ids: &[i64]) -> Result<(), StoreError> {
+    for portion in portions(conn, ids)? {
+        if !entry.keeps() {
+            return Ok(());
+        }
+        for (id, fence, purged) in read(conn, &portion)? {
+            let json = serde_json::to_string(&purged).unwrap_or_default();
+            entry.keep(JobId(id), fence, json);
+        }
+    }
+    Ok(())
+}
+
+fn read(conn: &mut Db, ids: &[i64]) -> Result<Vec<(i64, i64, PurgedJob)>, StoreError> {
+    let rows: Vec<JobRow> = jobs::table
+        .filter(jobs::id.eq_any(ids))
+        .select(JobRow::as_select())
+        .load(conn)?;
+    let mut found: HashMap<i64, PurgedJob> = rows
+        .into_iter()
+        .map(|job| {
+            let purged = PurgedJob {
+                job,
+                payload: None,
+                attempts: Vec::new(),
+                outputs: Vec::new(),
+                edges: Vec::new(),
+                hooks: None,
+            };
+            (purged.job.id, purged)
+        })
+        .collect();
+    let rows: Vec<PayloadRow> = payloads::table
+        .filter(payloads::job_id.eq_any(ids))
+        .select(PayloadRow::as_select())
+        .load(conn)?;
+    for row in rows {
+        if let Some(job) = found.get_mut(&row.job_id) {
+            job.payload = Some(row.payload);
+        }
+    }
+    let rows: Vec<AttemptRow> = attempts::table
+        .filter(attempts::job_id.eq_any(ids))
+        .select(AttemptRow::as_select())
+        .load(conn)?;
+    for row in rows {
+        if let Some(job) = found.get_mut(&row.job_id) {
+            job.attempts.push(row);
+        }
+    }
+    let rows: Vec<OutputRow> = outputs::table
+        .filter(outputs::job_id.eq_any(ids))
+        .select(OutputRow::as_select())
+        .load(conn)?;
+    for row in rows {
+        if let Some(job) = found.get_mut(&row.job_id) {
+            job.outputs.push(Printed {
+                fence: row.fence,
+                head: BASE64_STANDARD.encode(row.head),
+                tail: BASE64_STANDARD.encode(row.tail),
+            });
+        }
+    }
+    let gated = |gate: Gates| {
+        let with = found
+            .values()
+            .filter(|job| Gates::from_code(job.job.gates).has(gate));
+        with.map(|job| job.job.id).collect::<Vec<_>>()
+    };
+    let (children, hooked) = (gated(Gates::DEPENDS), gated(Gates::HOOKS));
+    if !children.is_empty() {
+        let rows: Vec<EdgeRow> = edges::table
+            .filter(edges::child.eq_any(children))
+            .select(EdgeRow::as_select())
+            .load(conn)?;
+        for row in rows {
+            if let Some(job) = found.get_mut(&row.child) {
+                job.edges.push(row);
+            }
+        }
+    }
+    if !hooked.is_empty() {
+        let rows: Vec<JobHooksRow> = job_hooks::table
+            .filter(job_hooks::job_id.eq_any(hooked))
+            .select(JobHooksRow::as_select())
+            .load(conn)?;
+        for row in rows {
+            if let Some(job) = found.get_mut(&row.job_id) {
+                job.hooks = Some(row);
+            }
+        }
+    }
+    let found = found.into_values();
+    Ok(found.map(|job| (job.job.id, job.job.fence, job)).collect())
+}
+
+/// Stores a job again. Returns why it was left alone, if it was.
+pub(in crate::ops) fn restore(
+    conn: &mut Db,
+    kept: &str,
+    operation: i64,
+    now: Timestamp,
+    deltas: &mut Deltas,
+) -> Result<Option<String>, StoreError> {
+    let purged: PurgedJob = match serde_json::from_str(kept) {
+        Ok(purged) => purged,
+        Err(error) => return Ok(Some(format!("what was kept of it cannot be read: {error}"))),
+    };
+    let Some(state) = State::from_code(purged.job.state) else {
+        return Ok(Some("its state cannot be read".to_owned()));
+    };
+    let id = purged.job.id;
+    let there: i64 = jobs::table.filter(jobs::id.eq(id)).count().get_result(conn)?;
+    if there > 0 {
+        return Ok(Some("is there".to_owned()));
+    }
+    if let Some(name) = &purged.job.name {
+        let other: Option<i64> = jobs::table
+            .filter(jobs::name.eq(name))
+            .select(jobs::id)
+            .first(conn)
+            .optional()?;
+        if let Some(other) = other {
+            return Ok(Some(format!("its id '{name}' is that of job {other} now")));
+        }
+    }
+    let queue = purged.job.queue.clone();
+    let rows = [purged.job];
+    insert_rows!(conn, jobs::table, rows);
+    if let Some(payload) = purged.payload {
+        conn.dialect().insert_payloads(vec![id], vec![payload])?;
+    }
+    insert_rows!(conn, attempts::table, purged.attempts);
+    let mut rows = Vec::new();
+    for printed in purged.outputs {
+        let decoded =
+            [printed.head, printed.tail].map(|text| BASE64_STANDARD.decode(text).unwrap_or_default());
+        let [head, tail] = decoded;
+        let fence = printed.fence;
+        rows.push(OutputRow {
+            job_id: id,
+            fence,
+            head,
+            tail,
+        });
+    }
+    insert_rows!(conn, outputs::table, rows);
+    insert_rows!(conn, edges::table, purged.edges);
+    let rows: Vec<JobHooksRow> = purged.hooks.into_iter().collect();
+    insert_rows!(conn, job_hooks::table, rows);
+    deltas.came(&queue, state, 1);
+    let detail = serde_json::json!({ "operation": operation });
+    note(conn, JobId(id), "restored", detail.to_string(), now)?;
+    Ok(None)
+}

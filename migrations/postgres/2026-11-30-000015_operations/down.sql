@@ -1,0 +1,3 @@
+DROP TABLE operation_jobs;
+DROP TABLE operations;
+UPDATE store SET schema_version = 14;
