@@ -234,6 +234,13 @@ fn the_page_names_exactly_the_fields_that_are_printed() {
     let heading = "### `dlq:purge --all`, `dlq:purge --cause` and `purge`";
     check(heading, &[], &counted);
     check(heading, &[], &queue.json(&["purge", "--dry-run"], 0));
+    let operations = queue.json(&["op:list"], 0);
+    check("## The operation object", &[], &operations[0]);
+    let set = queue.json(&["config:set", "max_retries", "9"], 0);
+    check("## The setting object", &[], &set);
+    let operations = queue.json(&["op:list", "--limit", "1"], 0);
+    let undone = queue.json(&["op:undo", &operations[0]["id"].to_string()], 0);
+    check("### `op:undo`", &[], &undone);
     plugins(&queue, &check);
     check("### `db:check`", &[], &queue.json(&["db:check"], 0));
     check("### `db:backup`", &[], &queue.json(&["db:backup", "copy.db"], 0));

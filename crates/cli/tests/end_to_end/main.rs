@@ -66,6 +66,7 @@ mod logs;
 #[cfg(target_os = "linux")]
 mod manual;
 mod node_lifecycle;
+mod operations;
 #[cfg(target_os = "linux")]
 mod pages;
 #[cfg(target_os = "linux")]
