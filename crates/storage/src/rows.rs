@@ -17,7 +17,7 @@ use crate::backend::Db;
 use crate::columns::given;
 use crate::hooks::JobHooksRow;
 use crate::schema::{
-    NUMBER_KEY, attempts, edges, group_members, job_groups, jobs, nodes, payloads, settings,
+    NUMBER_KEY, attempts, edges, group_members, job_groups, jobs, nodes, outputs, payloads, settings,
 };
 use crate::types::nodes::{Node, stop_request};
 use crate::types::readable::{count, fault};
@@ -281,6 +281,25 @@ impl AttemptRow {
             },
         }
     }
+}
+
+/// A row of `payloads`.
+#[derive(Debug, Queryable, Selectable, Insertable)]
+#[diesel(table_name = payloads, treat_none_as_default_value = false)]
+pub struct PayloadRow {
+    pub job_id: i64,
+    #[diesel(deserialize_as = Words)]
+    pub payload: String,
+}
+
+/// A row of `outputs`.
+#[derive(Debug, Queryable, Selectable, Insertable)]
+#[diesel(table_name = outputs, treat_none_as_default_value = false)]
+pub struct OutputRow {
+    pub job_id: i64,
+    pub fence: i64,
+    pub head: Vec<u8>,
+    pub tail: Vec<u8>,
 }
 
 /// A row of `nodes`.

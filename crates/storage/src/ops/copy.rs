@@ -19,36 +19,19 @@ use super::settings::follow_ledger_setting;
 use super::{copy_hooks, copy_limits};
 use crate::backend::{Db, OpenMode, insert_rows};
 use crate::outcome::EdgeRow;
-use crate::rows::{AttemptRow, JobRow, NodeRow};
+use crate::rows::{AttemptRow, JobRow, NodeRow, OutputRow, PayloadRow};
 use crate::schema::{
     NUMBER_KEY, attempts, edges, jobs, nodes, outputs, payloads, queues, schedules, settings,
 };
 use crate::sqlite::{make, open};
 use crate::types::nodes::Wake;
-use crate::types::text::{Words, storable};
+use crate::types::text::storable;
 use crate::{Location, Store, StoreError, counts};
 
 /// Jobs and attempts whose rows are in memory at a time, and bytes of what they run or printed.
 const CHUNK: i64 = 200;
 const ATTEMPTS: i64 = 1000;
 const CHUNK_BYTES: i64 = 16 * 1024 * 1024;
-
-#[derive(Debug, Queryable, Selectable, Insertable)]
-#[diesel(table_name = payloads, treat_none_as_default_value = false)]
-pub(super) struct PayloadRow {
-    pub job_id: i64,
-    #[diesel(deserialize_as = Words)]
-    pub payload: String,
-}
-
-#[derive(Debug, Queryable, Selectable, Insertable)]
-#[diesel(table_name = outputs, treat_none_as_default_value = false)]
-pub(super) struct OutputRow {
-    pub job_id: i64,
-    pub fence: i64,
-    pub head: Vec<u8>,
-    pub tail: Vec<u8>,
-}
 
 #[derive(Debug, Queryable, Selectable, Insertable)]
 #[diesel(table_name = settings, treat_none_as_default_value = false)]

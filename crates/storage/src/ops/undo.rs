@@ -112,7 +112,7 @@ impl Store {
     /// Stores that an operation is being undone, which ends it, or finds the undo that was cut off.
     fn begin_undo(&mut self, id: i64, by: &str, now: Timestamp) -> Result<(i64, String), StoreError> {
         self.write(|conn| {
-            // Whoever is in the middle of a step ends it first.
+            // A step that is under way ends first.
             let lock = diesel::update(operations::table.find(id));
             lock.set(operations::updated_at.eq(now.0)).execute(conn)?;
             let row = find_operation(conn, id)?;

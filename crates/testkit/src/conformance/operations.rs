@@ -2,7 +2,7 @@
 
 use queuectl_core::{Gates, JobEdit, QueueSetting};
 use queuectl_storage::{
-    JobFilter, MassChange, MassDone, NewOperation, Operation, OperationState, Undo, Undone, frozen_request,
+    JobFilter, MassChange, NewOperation, Operation, OperationState, Undo, Undone, frozen_request,
 };
 
 use super::*;
@@ -17,29 +17,29 @@ fn begin(store: &mut Store, kind: &str, what: &str) {
     store.begin_operation(operation).expect("begun");
 }
 
-fn change_named(store: &mut Store, id: JobId, change: MassChange, now: Timestamp) {
+pub(super) fn change_named(store: &mut Store, id: JobId, change: MassChange, now: Timestamp) {
     let only = JobFilter::default();
     let done = store.change_named(&JobRef::Number(id), change, &only, now);
     done.unwrap_or_else(|error| panic!("{change:?} {id}: {error}"));
 }
 
 /// The newest operation.
-fn newest(store: &mut Store) -> Operation {
+pub(super) fn newest(store: &mut Store) -> Operation {
     let found = store.operations(None, false, 1).expect("operations");
     found.into_iter().next().expect("an operation")
 }
 
-fn undo(store: &mut Store, id: i64, now: Timestamp) -> Undone {
+pub(super) fn undo(store: &mut Store, id: i64, now: Timestamp) -> Undone {
     store.undo(id, "bob@host", now, |_| {}).expect("undone")
 }
 
-fn is_whole(store: &mut Store) -> bool {
+pub(super) fn is_whole(store: &mut Store) -> bool {
     let report = store.check().expect("a report");
     let wrong = report.dangling + report.miscounted + report.misplaced + report.misgrouped;
     report.damage.is_empty() && wrong == 0
 }
 
-fn queued(queue: &str) -> ValidJob {
+pub(super) fn queued(queue: &str) -> ValidJob {
     valid(JobSpec {
         queue: Some(queue.parse().expect("a queue")),
         ..JobSpec::line("true")
@@ -47,7 +47,7 @@ fn queued(queue: &str) -> ValidJob {
 }
 
 /// A filter over one queue, frozen.
-fn frozen(store: &mut Store, queue: &str, change: MassChange, now: Timestamp) -> JobFilter {
+pub(super) fn frozen(store: &mut Store, queue: &str, change: MassChange, now: Timestamp) -> JobFilter {
     let mut filter = JobFilter {
         states: change.states().to_vec(),
         change: Some(change),
@@ -57,7 +57,7 @@ fn frozen(store: &mut Store, queue: &str, change: MassChange, now: Timestamp) ->
     filter
 }
 
-fn open(store: &mut Store, filter: &JobFilter, kind: &str, edit: Option<&JobEdit>) -> i64 {
+pub(super) fn open(store: &mut Store, filter: &JobFilter, kind: &str, edit: Option<&JobEdit>) -> i64 {
     let operation = NewOperation {
         kind: kind.to_owned(),
         what: "queue=many".to_owned(),
@@ -68,7 +68,7 @@ fn open(store: &mut Store, filter: &JobFilter, kind: &str, edit: Option<&JobEdit
 }
 
 /// Does this to all jobs of a queue as an operation. Returns its number.
-fn change_all(store: &mut Store, queue: &str, change: MassChange, now: Timestamp) -> i64 {
+pub(super) fn change_all(store: &mut Store, queue: &str, change: MassChange, now: Timestamp) -> i64 {
     let filter = frozen(store, queue, change, now);
     let id = open(store, &filter, change.name(), None);
     store.change_all(&filter, change, now, |_| {}).expect("changed");
@@ -477,184 +477,4 @@ pub fn settings_are_set_back(mut temp: TempStore) {
         store.operations(None, false, 99).expect("operations").len(),
         count
     );
-}
-
-/// Kills a change of many jobs after some steps, which a panic stands for: what a step has stored is stored.
-fn killed_after(temp: &TempStore, steps: u32, act: impl Fn(&mut Store, &mut dyn FnMut(&MassDone))) {
-    let mut other = temp.another();
-    let mut taken = 0;
-    let killed = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
-        act(&mut other, &mut |_| {
-            taken += 1;
-            if taken == steps {
-                std::panic::resume_unwind(Box::new("killed"));
-            }
-        });
-    }));
-    assert!(killed.is_err() && taken == steps, "killed after {taken} steps");
-}
-
-/// A change that was killed after any step goes on there: the jobs that were meant, each counted once.
-pub fn a_killed_operation_goes_on(mut temp: TempStore) {
-    const JOBS: usize = 1203;
-    for (steps, change) in [
-        (1, MassChange::Hold),
-        (2, MassChange::Release),
-        (1, MassChange::Cancel),
-        (2, MassChange::Retry),
-        (2, MassChange::Cancel),
-        (1, MassChange::Purge),
-    ] {
-        let store = &mut temp.store;
-        if store.count_selected(&JobFilter::default()).expect("a count") == 0 {
-            enqueue(store, &[job("bystander")]);
-            enqueue(store, &vec![queued("many"); JOBS]);
-        }
-        let filter = frozen(store, "many", change, NOW);
-        let id = open(store, &filter, change.name(), None);
-        // Such a job is not meant, however long the change takes.
-        let late = enqueue(store, &[queued("many")])[0];
-        store.leave_operation();
-        killed_after(&temp, steps, |other, told| {
-            other.reopen_operation(id).expect("open");
-            let done = other.change_all(&filter, change, NOW, |done| told(done));
-            done.expect("changed");
-        });
-        let store = &mut temp.store;
-        let cut_off = store.operation(id).expect("there");
-        assert_eq!(cut_off.state, OperationState::Open);
-        assert!(
-            cut_off.done.changed > 0 && cut_off.done.changed < JOBS as u64,
-            "{cut_off:?}"
-        );
-        assert_eq!(store.operations(None, true, 9).expect("open").len(), 1);
-        let frozen = store.reopen_operation(id).expect("it goes on");
-        store.go_on(&frozen, "ann", NOW, |_| {}).expect("changed");
-        store.end_operation(NOW).expect("ended");
-        let done = store.operation(id).expect("there");
-        assert_eq!(
-            (done.done.changed, done.state),
-            (JOBS as u64, OperationState::Done),
-            "{change:?}"
-        );
-        let again = store.reopen_operation(id);
-        assert!(matches!(again, Err(StoreError::Operation { .. })), "{again:?}");
-        assert_eq!(get(store, late).state, State::Pending, "{change:?}");
-        if change == MassChange::Cancel {
-            // The control: the same filter, frozen now, means it.
-            let open = self::frozen(store, "many", change, later(1));
-            assert_eq!(store.count_selected(&open).expect("a count"), 1);
-        }
-        assert_eq!(get(store, JobId(1)).state, State::Pending, "the bystander");
-        // Out of the way of the next change.
-        change_named(store, late, MassChange::Cancel, NOW);
-        change_named(store, late, MassChange::Purge, NOW);
-    }
-    assert!(is_whole(&mut temp.store));
-}
-
-/// The same of an edit, and of an undo that was killed: each job counts once.
-pub fn a_killed_undo_goes_on(mut temp: TempStore) {
-    const JOBS: u64 = 603;
-    let store = &mut temp.store;
-    enqueue(store, &[job("bystander")]);
-    let ids = enqueue(store, &vec![queued("many"); JOBS as usize]);
-    let mut filter = JobFilter {
-        states: queuectl_storage::EDITABLE_STATES.to_vec(),
-        ..JobFilter::from("many".parse::<queuectl_core::QueueName>().expect("a queue"))
-    };
-    store.freeze(&mut filter, NOW).expect("frozen");
-    let edit = JobEdit {
-        set: JobSpec::from_written(r#"{"priority":5,"queue":"elsewhere"}"#).expect("an edit"),
-        ..JobEdit::default()
-    };
-    let editor = |job: &Job| Ok(edit.apply(JobSpec::of(job.clone())));
-    let id = open(store, &filter, "edit", Some(&edit));
-    store.leave_operation();
-    killed_after(&temp, 1, |other, told| {
-        other.reopen_operation(id).expect("open");
-        other
-            .edit_all(&filter, "ann", NOW, &editor, |done| told(done))
-            .expect("edited");
-    });
-    let store = &mut temp.store;
-    let frozen = store.reopen_operation(id).expect("it goes on");
-    store.go_on(&frozen, "ann", NOW, |_| {}).expect("edited");
-    store.end_operation(NOW).expect("ended");
-    let done = store.operation(id).expect("there");
-    assert_eq!((done.done.changed, done.kept), (JOBS, JOBS));
-    assert_eq!(get(store, ids[0]).queue.as_str(), "elsewhere");
-    let cancelled = change_all(store, "elsewhere", MassChange::Cancel, later(1));
-    let purged = change_all(store, "elsewhere", MassChange::Purge, later(2));
-    for (id, steps) in [(purged, 1), (cancelled, 2), (id, 2)] {
-        let mut taken = 0;
-        let mut other = temp.another();
-        let killed = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
-            let undone = other.undo(id, "bob", later(3), |_| {
-                taken += 1;
-                if taken == steps {
-                    std::panic::resume_unwind(Box::new("killed"));
-                }
-            });
-            undone.expect("undone")
-        }));
-        assert!(killed.is_err() && taken == steps);
-        let store = &mut temp.store;
-        let cut_off = newest(store);
-        assert_eq!((cut_off.undo_of, cut_off.state), (Some(id), OperationState::Open));
-        assert!(
-            cut_off.done.changed > 0 && cut_off.done.changed < JOBS,
-            "{cut_off:?}"
-        );
-        let undone = undo(store, id, later(4));
-        assert_eq!(undone.operation, cut_off.id);
-        // Those that a later undo changed are not as an earlier operation left them: so it is undone last.
-        assert_eq!((undone.restored, undone.left), (JOBS, 0), "{:?}", undone.reasons);
-    }
-    let store = &mut temp.store;
-    assert!(ids.iter().all(|id| {
-        let job = get(store, *id);
-        (job.state, job.priority, job.queue.as_str()) == (State::Pending, 0, "many")
-    }));
-    assert!(is_whole(store));
-    assert_eq!(get(store, JobId(1)).priority, 0);
-}
-
-/// Operations and what is kept of them go when their time is over, and not before.
-pub fn operations_are_kept_for_their_time(mut temp: TempStore) {
-    let store = &mut temp.store;
-    enqueue(store, &[job("bystander")]);
-    enqueue(store, &vec![queued("many"); 700]);
-    let day = Duration::from_secs(86_400);
-    let old = change_all(store, "many", MassChange::Cancel, NOW);
-    let filter = frozen(store, "many", MassChange::Purge, NOW);
-    let cut_off = open(store, &filter, "purge", None);
-    store.leave_operation();
-    let tidy = |store: &mut Store, now: Timestamp| {
-        let mut steps = 0;
-        while store.purge_operations(day, now).expect("a step") {
-            steps += 1;
-        }
-        steps
-    };
-    assert_eq!(tidy(store, NOW.after(day)), 0);
-    assert_eq!(store.operations(None, false, 9).expect("operations").len(), 2);
-    assert!(tidy(store, NOW.after(day + Duration::from_millis(1))) > 1);
-    assert!(matches!(
-        store.operation(old),
-        Err(StoreError::NoSuchOperation(_))
-    ));
-    assert!(matches!(
-        store.operation(cut_off),
-        Err(StoreError::NoSuchOperation(_))
-    ));
-    // One that may go on stays for a day, whatever the setting says.
-    let open_again = open(store, &filter, "purge", None);
-    store.leave_operation();
-    while store
-        .purge_operations(Duration::ZERO, later(5000))
-        .expect("a step")
-    {}
-    assert!(store.operation(open_again).is_ok());
-    assert!(is_whole(store));
 }

@@ -14,7 +14,7 @@ pub struct Frozen {
     pub filter: JobFilter,
     /// The edit.
     pub edit: Option<JobEdit>,
-    /// The cause of death, by its key, if only dead letters of one are meant. Whoever tells causes apart goes on with it.
+    /// The cause of death, by its key, if only dead letters of one are meant. The crate that tells causes apart goes on with it.
     pub cause: Option<String>,
     /// Behind which place it goes on.
     pub after: Option<Position>,

@@ -18,10 +18,9 @@ use crate::StoreError;
 use crate::backend::{Db, insert_rows};
 use crate::counts::Deltas;
 use crate::hooks::JobHooksRow;
-use crate::ops::copy::{OutputRow, PayloadRow};
 use crate::ops::events::note;
 use crate::outcome::EdgeRow;
-use crate::rows::{AttemptRow, JobRow};
+use crate::rows::{AttemptRow, JobRow, OutputRow, PayloadRow};
 use crate::schema::{attempts, edges, job_hooks, jobs, outputs, payloads};
 
 /// Rows that are in memory at a time, in bytes.
