@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use queuectl_core::{JobId, JobRef, QueueName, State, Timestamp};
 use queuectl_storage::{
     DeadFilter, DeadJob, Frozen, JobFilter, MassChange, MassDone, Only, Store, StoreError, frozen_request,
+    let_others_write,
 };
 
 use crate::cause::{Cause, CauseKey};
@@ -268,8 +269,7 @@ pub fn purge_selected(
             let step = store.purge_dead_jobs(&jobs)?;
             sum += step.jobs;
             after_step(sum);
-            // Others want to write, too.
-            std::thread::sleep(start.elapsed());
+            let_others_write(start);
             if !step.more {
                 return Ok(());
             }

@@ -31,7 +31,7 @@ pub fn impossible() -> Option<String> {
     match tried {
         Ok(output) if output.status.success() => None,
         Ok(output) => Some(format!("strace does not work: {}", complaint(&output))),
-        Err(error) => Some(format!("there is no strace: {error}")),
+        Err(error) => Some(format!("strace cannot be started: {error}")),
     }
 }
 

@@ -72,6 +72,15 @@ pub fn count(jobs: u64, what: &str, context: &Context) -> Exit {
     Exit::OK
 }
 
+/// Returns the remark about a list that has more than what it shows: the newest or the first of one or several things.
+pub fn these_are(which: &str, number: u32, (one, several): (&str, &str)) -> String {
+    let shown = match number {
+        1 => format!("this is the {which} {one}"),
+        _ => format!("these are the {which} {number} {several}"),
+    };
+    format!("{shown}; --limit N shows more")
+}
+
 /// Returns the line that says this of a number of jobs.
 pub fn line(jobs: u64, what: &str) -> String {
     match jobs {

@@ -123,13 +123,17 @@ impl PurgeArgs {
         let mut selector = selector(&self.jobs)?;
         let is_state = |filter: &Filter| matches!(filter, Filter::State(_));
         if !self.states.is_empty() {
-            narrow(&mut selector, Some(Filter::State(self.states)))?;
+            narrow(&mut selector, "--state", Some(Filter::State(self.states)))?;
         } else if !selector.is_by_name() && !selector.filters().iter().any(is_state) {
             let states = vec![State::Completed, State::Cancelled];
-            narrow(&mut selector, Some(Filter::State(states)))?;
+            narrow(&mut selector, "purge", Some(Filter::State(states)))?;
         }
-        narrow(&mut selector, self.queue.map(|queue| Filter::Queue(vec![queue])))?;
-        narrow(&mut selector, self.older_than.map(Filter::Older))?;
+        narrow(
+            &mut selector,
+            "--queue",
+            self.queue.map(|queue| Filter::Queue(vec![queue])),
+        )?;
+        narrow(&mut selector, "--older-than", self.older_than.map(Filter::Older))?;
         let (exit, _) = act(
             store,
             &selector,

@@ -7,7 +7,7 @@
 
 use anyhow::Result;
 use clap::Args;
-use queuectl_core::selector::{Filter, Selector, Word};
+use queuectl_core::selector::{Filter, Selector, SelectorError, Word};
 use queuectl_core::{JobRef, State};
 use queuectl_storage::{
     JobFilter, MassChange, MassDone, NamedDone, NewOperation, Store, StoreError, frozen_request,
@@ -19,7 +19,7 @@ use super::confirm::{can_ask, confirm_change};
 use super::doing::Doing;
 use super::op::{as_operation, begin_operation, offer_undo};
 use crate::context::Context;
-use crate::exit::{Exit, Usage};
+use crate::exit::{Ended, Exit, Usage};
 use crate::output::diagnostics;
 
 /// Jobs that a dry run names.
@@ -29,6 +29,8 @@ const FIRST: u32 = 5;
 const EACH: usize = 100_000;
 /// Jobs whose numbers are read at a time.
 const PAGE: u32 = 1000;
+/// Why a job is left alone that is not running.
+const NOT_RUNNING: &str = "does not fit state=processing";
 
 /// Returns the jobs that words mean, for a command that goes through them one by one.
 pub fn jobs(store: &mut Store, words: &[Word]) -> Result<Vec<JobRef>> {
@@ -43,7 +45,8 @@ pub fn selected(store: &mut Store, selector: &Selector) -> Result<Vec<JobRef>> {
         let picks = selector.picks().iter();
         let jobs: Vec<JobRef> = picks.map(|pick| store.picked(pick)).collect::<Result<_, _>>()?;
         if !selector.filters().is_empty() {
-            jobs.iter().try_for_each(|job| store.check_fits(job, &only))?;
+            jobs.iter()
+                .try_for_each(|job| store.check_fits(job, &only).map_err(plain))?;
         }
         return Ok(jobs);
     }
@@ -54,6 +57,22 @@ pub fn selected(store: &mut Store, selector: &Selector) -> Result<Vec<JobRef>> {
         diagnostics::note(&format!("no job fits '{selector}'"));
     }
     Ok(jobs)
+}
+
+/// What is only looked at is not said to be left alone.
+fn plain(error: StoreError) -> anyhow::Error {
+    match error {
+        StoreError::LeftAlone { job, why } => {
+            let why = match why == NOT_RUNNING {
+                true => "is not running",
+                false => &why,
+            };
+            let message = format!("job '{job}' {why}");
+            let exit = Exit::CONFLICT;
+            Ended { message, exit }.into()
+        }
+        error => error.into(),
+    }
 }
 
 /// The numbers of all jobs that a filter means.
@@ -95,14 +114,17 @@ pub fn selector(words: &[Word]) -> Result<Selector> {
     Ok(Selector::new(words.iter().cloned()).map_err(|error| Usage::new(error.to_string()))?)
 }
 
-/// Adds what options say to a selector.
-pub fn narrow(selector: &mut Selector, filter: Option<Filter>) -> Result<()> {
-    match filter {
-        Some(filter) => Ok(selector
-            .narrow(filter)
-            .map_err(|error| Usage::new(error.to_string()))?),
-        None => Ok(()),
-    }
+/// Adds what an option says to a selector.
+pub fn narrow(selector: &mut Selector, option: &str, filter: Option<Filter>) -> Result<()> {
+    let Some(filter) = filter else { return Ok(()) };
+    let narrowed = selector.narrow(filter).map_err(|error| match error {
+        SelectorError::Twice(key) => {
+            let message = format!("{option} and {}= narrow the same; give one of them", key.name);
+            Usage::new(message)
+        }
+        error => Usage::new(error.to_string()),
+    });
+    Ok(narrowed?)
 }
 
 /// What was done to many jobs, for what is still to be done.

@@ -75,7 +75,11 @@ impl Run for StatsArgs {
         let mut store = context.open()?;
         let now = store.now()?;
         let mut selector = selector(&self.jobs)?;
-        narrow(&mut selector, self.queue.map(|queue| Filter::Queue(vec![queue])))?;
+        narrow(
+            &mut selector,
+            "--queue",
+            self.queue.map(|queue| Filter::Queue(vec![queue])),
+        )?;
         let filter = store.job_filter(&selector, now)?;
         if !filter.states.is_empty() && !filter.states.iter().any(|state| state.is_final()) {
             let error = Usage::new("only jobs that have ended are counted, and these have not");
@@ -119,10 +123,14 @@ impl Run for StatsArgs {
 fn print(view: &StatsView, heading: &'static str, page: &mut Page) -> io::Result<()> {
     let total = &view.total;
     let span = show_rough(view.until.since(view.since));
+    let pace = Pace::of(total.jobs, view.until.since(view.since));
+    let rate = match total.jobs {
+        0 => String::new(),
+        jobs => format!(", {} {}", pace.of_jobs(jobs), pace.words),
+    };
     page.line(&format!(
-        "{} ended in {span}, {} a minute: {} completed, {} dead, {} cancelled; {}",
+        "{} ended in {span}{rate}: {} completed, {} dead, {} cancelled; {}",
         some(total.jobs, "job", "jobs"),
-        total.per_minute,
         total.completed,
         total.dead,
         total.cancelled,
@@ -140,7 +148,7 @@ fn print(view: &StatsView, heading: &'static str, page: &mut Page) -> io::Result
     let columns = [
         Column::name(if view.by.is_empty() { "JOBS OF" } else { heading }, 12),
         Column::whole("JOBS"),
-        Column::whole("A MINUTE").expendable(5),
+        Column::whole(pace.heading).expendable(5),
         Column::whole("DEAD"),
         Column::whole("RETRIES").expendable(4),
         Column::whole("WAIT P50"),
@@ -153,19 +161,56 @@ fn print(view: &StatsView, heading: &'static str, page: &mut Page) -> io::Result
         Column::whole("MOST").expendable(3),
     ];
     let others = |sum: &StatsOfView| sum.name.clone().unwrap_or_else(|| "(others)".to_owned());
-    let rows = view.by.iter().map(|sum| row(&others(sum), sum));
-    page.table(&columns, rows.chain([row("all", total)]))
+    let rows = view.by.iter().map(|sum| row(&others(sum), sum, &pace));
+    page.table(&columns, rows.chain([row("all", total, &pace)]))
 }
 
 fn some(number: u64, one: &str, several: &str) -> String {
     format!("{number} {}", if number == 1 { one } else { several })
 }
 
-fn row(name: &str, sum: &StatsOfView) -> Vec<String> {
+/// Jobs in a span of time as a rate, whose unit is the shortest that has at least one of all jobs.
+struct Pace {
+    words: &'static str,
+    heading: &'static str,
+    /// Units in the span.
+    units: f64,
+}
+
+impl Pace {
+    fn of(jobs: u64, span: Duration) -> Pace {
+        let seconds = span.as_secs_f64();
+        let (words, heading, unit) = match seconds / 60.0 {
+            minutes if in_float(jobs) >= minutes => ("a minute", "A MINUTE", 60.0),
+            minutes if in_float(jobs) * 60.0 >= minutes => ("an hour", "AN HOUR", 3600.0),
+            _ => ("a day", "A DAY", 86_400.0),
+        };
+        Pace {
+            words,
+            heading,
+            units: seconds / unit,
+        }
+    }
+
+    fn of_jobs(&self, jobs: u64) -> String {
+        let rate = in_float(jobs) / self.units;
+        match rate.is_finite() {
+            true => ((rate * 100.0).round() / 100.0).to_string(),
+            false => "-".to_owned(),
+        }
+    }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "a rate is not exact")]
+fn in_float(jobs: u64) -> f64 {
+    jobs as f64
+}
+
+fn row(name: &str, sum: &StatsOfView, pace: &Pace) -> Vec<String> {
     let mut row = vec![
         name.to_owned(),
         sum.jobs.to_string(),
-        sum.per_minute.to_string(),
+        pace.of_jobs(sum.jobs),
         sum.dead.to_string(),
         sum.retries.to_string(),
     ];
@@ -196,7 +241,23 @@ fn bars(numbers: &[u64], most: u64) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::bars;
+    use std::time::Duration;
+
+    use super::{Pace, bars};
+
+    #[test]
+    fn a_rate_has_a_unit_in_which_jobs_can_be_counted() {
+        let said = |jobs, hours: u64| {
+            let pace = Pace::of(jobs, Duration::from_secs(hours * 3600));
+            format!("{} {}", pace.of_jobs(jobs), pace.words)
+        };
+        assert_eq!(said(60, 1), "1 a minute");
+        assert_eq!(said(59, 1), "59 an hour");
+        assert_eq!(said(30, 24), "1.25 an hour");
+        assert_eq!(said(3, 24), "3 a day");
+        assert_eq!(said(1, 240), "0.1 a day");
+        assert_eq!(Pace::of(1, Duration::ZERO).of_jobs(1), "-");
+    }
 
     #[test]
     fn bars_show_what_is_not_zero() {

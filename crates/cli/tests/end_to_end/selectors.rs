@@ -45,7 +45,11 @@ fn a_list_has_the_jobs_of_a_selector() {
         (2, &["state=ded"][..], "'ded' is not a job state"),
         (2, &["colour=red"], "unknown key"),
         (2, &["9-2"], "two numbers, the smaller one first, as in 12-20"),
-        (2, &["--queue", "a", "queue=b"], "queue= is given twice"),
+        (
+            2,
+            &["--queue", "a", "queue=b"],
+            "--queue and queue= narrow the same; give one of them",
+        ),
         (3, &["last~6"], "there is no job 'last~6'"),
         (3, &["nobody"], "there is no job 'nobody'"),
         (3, &["@nowhere"], "there is no group 'nowhere'"),

@@ -248,11 +248,6 @@ impl Selector {
         &self.filters
     }
 
-    /// Whether it has no word, so that all jobs are meant.
-    pub fn is_empty(&self) -> bool {
-        self.picks.is_empty() && self.filters.is_empty()
-    }
-
     /// Whether it names its jobs one by one, so that no more can be meant than were typed.
     pub fn is_by_name(&self) -> bool {
         !self.picks.is_empty() && self.picks.iter().all(Pick::is_one)

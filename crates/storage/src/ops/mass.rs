@@ -34,6 +34,11 @@ const STEP: u32 = 500;
 /// What a step does to a job that fits.
 pub(super) type Act<'a> = &'a dyn Fn(&mut Db, JobId, &mut Deltas, &mut Entry) -> Result<MassDone, StoreError>;
 
+/// Rests as long as the step took that began then, so that others can write between the steps of long work.
+pub fn let_others_write(start: Instant) {
+    std::thread::sleep(start.elapsed());
+}
+
 impl Store {
     /// Does this to all jobs that a filter means, which should be frozen. `after_step` is told what was done by then.
     ///
@@ -80,8 +85,8 @@ impl Store {
             after_step(&done);
             let Some(next) = next else { return Ok(done) };
             after = Some(next);
-            // Rows that go are the most work; others want to write, too.
-            std::thread::sleep(start.elapsed());
+            // Removed rows are the most work.
+            let_others_write(start);
         }
     }
 

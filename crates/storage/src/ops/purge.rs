@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use queuectl_core::{JobRef, QueueName, Refused, State, Timestamp};
 
 use super::listing;
+use super::mass::let_others_write;
 use super::only::Only;
 use super::operations::{Entry, Log, keep};
 use super::show::find;
@@ -88,7 +89,7 @@ impl Store {
             if !step.more {
                 return Ok(sum);
             }
-            std::thread::sleep(start.elapsed());
+            let_others_write(start);
         }
     }
 

@@ -9,6 +9,7 @@ use queuectl_storage::{JobFilter, ListFilter, Store, StoreError};
 use queuectl_views::{AttemptView, DeadLetterView, JobView};
 
 use super::narrow::{CAUSES_HELP, Narrow};
+use crate::commands::batch::these_are;
 use crate::commands::list::{TABLE_ROWS, pages};
 use crate::commands::show::ending;
 use crate::context::Context;
@@ -86,8 +87,9 @@ impl Run for ListArgs {
         };
         list.end()?;
         if let Some(limit) = limit.filter(|_| more) {
-            let remark = format!("these are the newest {limit} dead jobs; --limit N shows more");
-            context.output.remark(&remark);
+            context
+                .output
+                .remark(&these_are("newest", limit, ("dead job", "dead jobs")));
         }
         Ok(Exit::OK)
     }

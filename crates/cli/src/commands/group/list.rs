@@ -7,6 +7,7 @@ use queuectl_core::{Timestamp, show_rough};
 use queuectl_storage::GroupFilter;
 use queuectl_views::GroupView;
 
+use crate::commands::batch::these_are;
 use crate::context::Context;
 use crate::exit::Exit;
 use crate::number::whole;
@@ -58,8 +59,9 @@ impl Run for ListArgs {
         }
         list.end()?;
         if groups.len() > limit as usize {
-            let remark = format!("these are the newest {limit} groups; --limit N shows more");
-            context.output.remark(&remark);
+            context
+                .output
+                .remark(&these_are("newest", limit, ("group", "groups")));
         }
         Ok(Exit::OK)
     }

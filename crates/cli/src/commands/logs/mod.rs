@@ -93,7 +93,7 @@ impl Run for LogsArgs {
     fn run(self, context: &Context) -> Result<Exit> {
         let mut selector = selector(&self.jobs)?;
         let running = self.running.then(|| Filter::State(vec![State::Processing]));
-        narrow(&mut selector, running)?;
+        narrow(&mut selector, "--running", running)?;
         let shown = Shown {
             with_ids: false,
             last: self.lines,
