@@ -7,7 +7,7 @@
 //! - `load`: views that take more than one query. `limits`: limits and what holds them.
 //! - `reasons`: what is around a job that does not run. `explain`: the same in words.
 //! - `graph`: which jobs wait for which, as a tree or for Graphviz. `pause`, `time`: pauses and times in words.
-//! - `columns`: how columns fit a terminal. `escape`: makes control characters visible.
+//! - `columns`: how columns fit a terminal. `wrap`: how texts do. `escape`: makes control characters visible.
 //!
 //! This crate deliberately prints nothing and opens nothing: it is given a reader, a writer or a store.
 
@@ -24,3 +24,4 @@ pub mod reasons;
 pub mod stats;
 pub mod status;
 pub mod time;
+pub mod wrap;

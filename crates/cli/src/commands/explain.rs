@@ -29,7 +29,7 @@ impl Run for ExplainArgs {
         let view = explain::load(&mut store, &job, now)?;
         context.output.document(&view, |page| {
             let lines = explain::lines(&view, now);
-            lines.iter().try_for_each(|line| page.line(line))
+            lines.iter().try_for_each(|line| page.sentence(line))
         })?;
         Ok(Exit::OK)
     }

@@ -96,10 +96,10 @@ fn print(view: &StatusView, now: Timestamp, page: &mut Page) -> io::Result<()> {
     let total = (view.queues.len() != 1).then(|| row("all", &view.total, String::new(), ""));
     page.table(&columns, queues.chain(total))?;
     for (queue, paused) in &view.paused {
-        page.line(&format!("queue {queue}: {}", pause::in_words(paused, now)))?;
+        page.sentence(&format!("queue {queue}: {}", pause::in_words(paused, now)))?;
     }
     for group in &view.groups {
-        page.line(&format!(
+        page.sentence(&format!(
             "group {}: {}, {}",
             group.name,
             group.in_words(),
@@ -111,7 +111,7 @@ fn print(view: &StatusView, now: Timestamp, page: &mut Page) -> io::Result<()> {
             0 => String::new(),
             others => format!(" and {others} more"),
         };
-        page.line(&format!(
+        page.sentence(&format!(
             "schedule {first}{others}: ticks were skipped in the last 24 h because a run had not ended; \
              `queuectl schedule:show {first}`"
         ))?;
@@ -121,7 +121,7 @@ fn print(view: &StatusView, now: Timestamp, page: &mut Page) -> io::Result<()> {
             1 => "1 job".to_owned(),
             jobs => format!("{jobs} jobs"),
         };
-        page.line(&format!(
+        page.sentence(&format!(
             "{jobs} rescued from nodes that died in the last 24 h, the last {}",
             relative(at, now)
         ))?;
@@ -140,7 +140,7 @@ fn health(view: &StatusView, page: &mut Page) -> io::Result<()> {
         several => page.line(&format!("{several} problems:"))?,
     }
     for problem in &view.problems {
-        page.line(&format!("- {}: `{}`", problem.text, problem.command))?;
+        page.sentence(&format!("- {}: `{}`", problem.text, problem.command))?;
     }
     Ok(())
 }

@@ -2,8 +2,10 @@
 
 use std::io::{self, Write};
 
+use queuectl_frontend::wrap::wrap_sentence;
+
 use super::escape;
-use super::table::{Cell, Column, Table};
+use super::table::{Cell, Column, Table, terminal_width};
 
 /// Width of the names of fields.
 const NAMES: usize = 13;
@@ -21,6 +23,16 @@ impl Page {
     /// Adds one line, escaped.
     pub fn line(&mut self, text: &str) -> io::Result<()> {
         Page::write_line(&mut io::stdout(), text, self.raw)
+    }
+
+    /// Adds a sentence, escaped. On a terminal it is broken at blanks, but not in a command between backticks.
+    pub fn sentence(&mut self, text: &str) -> io::Result<()> {
+        let Some(width) = terminal_width().filter(|_| !self.raw) else {
+            return self.line(text);
+        };
+        let indent = if text.starts_with("- ") { "  " } else { "" };
+        let lines = wrap_sentence(&escape::line(text), width, indent);
+        lines.iter().try_for_each(|line| self.text(line))
     }
 
     /// Adds trusted text, unescaped.

@@ -168,7 +168,7 @@ impl Table {
 }
 
 /// Returns the width of the terminal; none if standard output is not one.
-fn terminal_width() -> Option<usize> {
+pub fn terminal_width() -> Option<usize> {
     let out = io::stdout();
     if !out.is_terminal() {
         return None;

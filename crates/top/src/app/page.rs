@@ -1,6 +1,6 @@
 //! A page on the screen: wrapped to its width, and which lines are seen.
 
-use unicode_width::UnicodeWidthChar;
+use queuectl_frontend::wrap::wrap;
 
 use crate::keys::Key;
 use crate::snapshot::{Page, PageOf, Subject, Tone};
@@ -102,56 +102,9 @@ impl Open {
     }
 }
 
-/// Returns a text in lines of at most that width, broken at blanks where there are any.
-fn wrap(text: &str, width: usize) -> Vec<String> {
-    let mut lines = Vec::new();
-    let mut rest = text;
-    loop {
-        let (mut used, mut end, mut blank) = (0, rest.len(), None);
-        for (at, c) in rest.char_indices() {
-            used += c.width().unwrap_or(0);
-            // A wide character is taken even where there is no room, or this would not end.
-            if used > width && at > 0 {
-                end = at;
-                break;
-            }
-            if c == ' ' && at > 0 {
-                blank = Some(at);
-            }
-        }
-        if end == rest.len() {
-            lines.push(rest.to_owned());
-            return lines;
-        }
-        let end = match blank {
-            Some(blank) if rest[..blank].chars().any(|c| c != ' ') => blank,
-            _ => end,
-        };
-        lines.push(rest[..end].to_owned());
-        rest = rest[end..].strip_prefix(' ').unwrap_or(&rest[end..]);
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use unicode_width::UnicodeWidthStr;
-
-    #[test]
-    fn lines_fit_and_lose_nothing() {
-        assert_eq!(wrap("the quick brown fox", 10), ["the quick", "brown fox"]);
-        assert_eq!(wrap("", 10), [""]);
-        assert_eq!(wrap("abcdefghij", 4), ["abcd", "efgh", "ij"]);
-        assert_eq!(wrap("日本語", 4), ["日本", "語"]);
-        assert_eq!(wrap("日", 1), ["日"], "no line is empty for ever");
-        let hostile = "e\u{301}".repeat(50) + &"日 ".repeat(50) + &"x".repeat(99);
-        for width in 2..60 {
-            let lines = wrap(&hostile, width);
-            assert!(lines.iter().all(|line| line.width() <= width), "{width}");
-            let whole: String = lines.concat().replace(' ', "");
-            assert_eq!(whole, hostile.replace(' ', ""), "{width}");
-        }
-    }
 
     #[test]
     fn an_output_follows_its_end_until_the_user_goes_up() {
