@@ -13,8 +13,9 @@ pub enum Wanted {
 }
 
 /// Actions by their names.
-const ACTIONS: [(&str, Key); 11] = [
+const ACTIONS: [(&str, Key); 12] = [
     ("cancel", Key::Cancel),
+    ("copy", Key::Copy),
     ("details", Key::Details),
     ("explain", Key::Explain),
     ("filter", Key::Filter),

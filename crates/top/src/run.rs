@@ -111,6 +111,7 @@ pub fn run(options: Options) -> Result<(), TopError> {
             match effect {
                 Effect::Ask(ask) => readers.ask(ask),
                 Effect::Act(act) => drop(acts.send(act)),
+                Effect::Copy(text) => screen.copy(text).map_err(TopError::Terminal)?,
                 Effect::Quit => return Ok(()),
             }
         }

@@ -3,6 +3,7 @@
 use std::io::{self, BufWriter, IsTerminal, Stdout, Write};
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use crossterm::clipboard::CopyToClipboard;
 use crossterm::cursor::{Hide, Show};
 use crossterm::event::{DisableBracketedPaste, EnableBracketedPaste};
 use crossterm::execute;
@@ -49,6 +50,16 @@ impl Screen {
         terminal
             .map(|terminal| Screen { terminal })
             .inspect_err(|_| give_back())
+    }
+}
+
+impl Screen {
+    /// Asks the terminal to put a text into its clipboard. It does not say whether it did.
+    pub fn copy(&mut self, text: String) -> io::Result<()> {
+        execute!(
+            self.terminal.backend_mut(),
+            CopyToClipboard::to_clipboard_from(text)
+        )
     }
 }
 

@@ -1,109 +1,15 @@
 //! The live view, in a terminal of its own: what it shows, what its keys do, and that it leaves the terminal as it was.
 
-use std::fs::File;
-use std::io::{Read, Write};
-use std::process::{Child, Stdio};
-use std::sync::{Arc, Mutex};
-
-use nix::pty::{Winsize, openpty};
 use nix::sys::signal::Signal;
-use nix::sys::termios::{Termios, tcgetattr};
 
-use crate::support::unix::{hear_signals, send};
-use crate::support::{Queue, wait_explained, wait_until};
+use crate::support::Queue;
+use crate::support::unix::send;
+use crate::terminal::Terminal;
 
-/// A terminal of 80 x 24 in which a program runs.
-struct Terminal {
-    program: Child,
-    /// The side of the user.
-    keys: File,
-    /// The side of the program, open so that it can be looked at.
-    side: File,
-    before: Termios,
-    screen: Arc<Mutex<vt100::Parser>>,
-}
+const SIZE: (u16, u16) = (80, 24);
 
-const SIZE: Winsize = Winsize {
-    ws_row: 24,
-    ws_col: 80,
-    ws_xpixel: 0,
-    ws_ypixel: 0,
-};
-
-impl Terminal {
-    fn start(queue: &Queue, args: &[&str]) -> Terminal {
-        let pair = openpty(&SIZE, None).unwrap();
-        let (keys, side) = (File::from(pair.master), File::from(pair.slave));
-        let before = tcgetattr(&side).unwrap();
-        let mut command = queue.command(args);
-        command
-            .env("TERM", "xterm-256color")
-            .stdin(Stdio::from(side.try_clone().unwrap()))
-            .stdout(Stdio::from(side.try_clone().unwrap()))
-            .stderr(Stdio::from(side.try_clone().unwrap()));
-        hear_signals(&mut command);
-        let program = command.spawn().unwrap();
-        let screen = Arc::new(Mutex::new(vt100::Parser::new(
-            SIZE.ws_row.try_into().unwrap(),
-            SIZE.ws_col.try_into().unwrap(),
-            0,
-        )));
-        let (seen, mut output) = (Arc::clone(&screen), keys.try_clone().unwrap());
-        std::thread::spawn(move || {
-            let mut bytes = [0; 4096];
-            // It ends with an error once the program's side is closed.
-            while let Ok(read @ 1..) = output.read(&mut bytes) {
-                seen.lock().unwrap().process(&bytes[..read]);
-            }
-        });
-        Terminal {
-            program,
-            keys,
-            side,
-            before,
-            screen,
-        }
-    }
-
-    fn press(&mut self, keys: &str) {
-        self.keys.write_all(keys.as_bytes()).unwrap();
-    }
-
-    fn contents(&self) -> String {
-        self.screen.lock().unwrap().screen().contents()
-    }
-
-    fn wait(&self, what: &str, holds: impl Fn(&str) -> bool) {
-        let look = || holds(&self.contents()).then_some(());
-        wait_explained(what, look, || self.contents());
-    }
-
-    fn wait_shows(&self, text: &str) {
-        self.wait(text, |screen| screen.contains(text));
-    }
-
-    /// Waits for the end, and checks that the terminal is as it was before.
-    fn ends(mut self) -> i32 {
-        let status = self.program.wait().unwrap().code().unwrap();
-        wait_until("the last output", || {
-            let screen = self.screen.lock().unwrap();
-            let screen = screen.screen();
-            !screen.alternate_screen() && !screen.hide_cursor() && !screen.bracketed_paste()
-        });
-        assert_eq!(
-            tcgetattr(&self.side).unwrap(),
-            self.before,
-            "the modes of the terminal"
-        );
-        status
-    }
-}
-
-impl Drop for Terminal {
-    fn drop(&mut self) {
-        let _ = self.program.kill();
-        let _ = self.program.wait();
-    }
+fn start(queue: &Queue, args: &[&str]) -> Terminal {
+    Terminal::start(queue.command(args), SIZE)
 }
 
 #[test]
@@ -117,7 +23,7 @@ fn jobs_are_filtered_marked_and_cancelled() {
     ] {
         queue.enqueue(["--id", id, "--queue", to, "echo \u{1b}[31mred"]);
     }
-    let mut terminal = Terminal::start(&queue, &["top"]);
+    let mut terminal = start(&queue, &["top"]);
     terminal.wait_shows("no node is running, and 4 jobs wait to run");
     terminal.press("2");
     terminal.wait_shows("> keep-2");
@@ -153,6 +59,8 @@ fn jobs_are_filtered_marked_and_cancelled() {
     terminal.wait_shows("keep-2");
     queue.enqueue(["--id", "later", "echo"]);
     terminal.wait_shows("later");
+    terminal.press("gy");
+    terminal.wait_shows("copied later");
     terminal.press("q");
     assert_eq!(terminal.ends(), 0);
 }
@@ -168,7 +76,7 @@ fn output_of_a_running_job_is_followed() {
         "echo one; echo x >> started; read x < gate; echo two; read x < gate",
     ]);
     queue.wait_started(1);
-    let mut terminal = Terminal::start(&queue, &["top"]);
+    let mut terminal = start(&queue, &["top"]);
     terminal.wait_shows("1 processing");
     terminal.press(":jobs state=processing\r");
     terminal.wait_shows("> talker");
@@ -188,7 +96,7 @@ fn signals_end_it_and_give_the_terminal_back() {
     let queue = Queue::quick();
     queue.enqueue(["--id", "waiting", "echo"]);
     for signal in [Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP] {
-        let terminal = Terminal::start(&queue, &["top"]);
+        let terminal = start(&queue, &["top"]);
         terminal.wait_shows("1 pending");
         send(i32::try_from(terminal.program.id()).unwrap(), signal);
         assert_eq!(terminal.ends(), 0, "{signal}");
@@ -200,7 +108,7 @@ fn signals_end_it_and_give_the_terminal_back() {
 fn nothing_is_changed_by_who_may_only_look() {
     let queue = Queue::quick();
     queue.enqueue(["--id", "waiting", "echo"]);
-    let mut terminal = Terminal::start(&queue, &["top", "--readonly", "--interval", "100ms"]);
+    let mut terminal = start(&queue, &["top", "--readonly", "--interval", "100ms"]);
     terminal.press("2");
     terminal.wait_shows("> waiting");
     terminal.press("cy");

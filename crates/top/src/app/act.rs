@@ -10,6 +10,9 @@ use crate::keys::Key;
 use crate::snapshot::{JobFacts, Subject};
 use crate::tab::Tab;
 
+/// Longest text that is copied: terminals drop longer ones.
+const COPIED_BYTES: usize = 32 * 1024;
+
 /// What an action needs.
 enum Wish {
     /// It can be done.
@@ -108,6 +111,36 @@ impl App {
         one.into_iter().collect()
     }
 
+    /// Copies the ids of the marked jobs, or what names the chosen thing on a command line.
+    pub(super) fn copy(&mut self) -> Vec<Effect> {
+        let subject = self.subject();
+        let jobs = self.jobs_meant(subject.as_ref());
+        let text = match subject {
+            _ if !jobs.is_empty() => jobs.iter().map(Meant::word).collect::<Vec<_>>().join(" "),
+            Some(Subject::Queue { name, .. }) => name.to_string(),
+            Some(Subject::Limit(name)) => name.to_string(),
+            Some(Subject::Group(name)) => name.to_string(),
+            Some(Subject::Schedule { name, .. }) => name.to_string(),
+            Some(Subject::Cause { key, .. }) => key.to_string(),
+            Some(Subject::Node(id)) => id.to_string(),
+            _ => {
+                self.say("choose something that has an id or a name");
+                return Vec::new();
+            }
+        };
+        if text.len() > COPIED_BYTES {
+            self.refuse(&format!(
+                "these ids have more than {COPIED_BYTES} bytes; mark fewer jobs"
+            ));
+            return Vec::new();
+        }
+        match jobs.len() {
+            0 | 1 => self.say(&format!("copied {text}")),
+            several => self.say(&format!("copied the ids of {several} jobs")),
+        }
+        vec![Effect::Copy(text)]
+    }
+
     /// Goes to the jobs of the chosen thing.
     pub(super) fn open_jobs(&mut self) -> Vec<Effect> {
         let filter = match self.subject() {
@@ -148,6 +181,14 @@ impl Meant {
             Some(facts) => facts.id.clone(),
             None => self.number.to_string(),
         }
+    }
+
+    /// Its id if that can be typed as it is shown, else its number.
+    fn word(&self) -> String {
+        let id = self.facts.as_ref().map(|facts| &facts.id);
+        let is_plain = |id: &&String| id.chars().all(|c| c.is_ascii_graphic() && c != '\\');
+        id.filter(is_plain)
+            .map_or_else(|| self.number.to_string(), String::clone)
     }
 
     fn is_running(&self) -> bool {

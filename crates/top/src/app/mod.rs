@@ -48,6 +48,8 @@ pub enum Event {
 pub enum Effect {
     Ask(Ask),
     Act(Act),
+    /// To the clipboard of the terminal.
+    Copy(String),
     Quit,
 }
 
@@ -336,6 +338,7 @@ impl App {
             Key::Back => return self.back(),
             Key::Mark => self.mark(),
             Key::Open => return self.open_jobs(),
+            Key::Copy => return self.copy(),
             Key::Details | Key::Logs | Key::Explain => return self.open(key),
             Key::Retry | Key::Cancel | Key::Pause | Key::Hold => return self.wish(key),
             Key::Up | Key::Down | Key::PageUp | Key::PageDown | Key::Top | Key::Bottom => {

@@ -55,6 +55,30 @@ fn a_cancel_is_asked_about_and_is_for_the_marked_jobs() {
 }
 
 #[test]
+fn ids_are_copied_as_they_can_be_typed() {
+    let mut stage = jobs(
+        true,
+        vec![job(2, "nightly-7", State::Dead), job(1, "日 $x", State::Dead)],
+    );
+    stage.press("y");
+    assert_eq!(stage.copied.take().as_deref(), Some("nightly-7"));
+    assert!(stage.shows("copied nightly-7"));
+    stage.press("jy");
+    assert_eq!(stage.copied.take().as_deref(), Some("1"), "its number");
+    stage.press("gy");
+    assert_eq!(stage.copied.take().as_deref(), Some("nightly-7"));
+    stage.press("  y");
+    assert_eq!(stage.copied.take().as_deref(), Some("1 nightly-7"));
+    let long: Vec<Row> = (1..=200)
+        .map(|number| job(number, &"x".repeat(200), State::Dead))
+        .collect();
+    let mut stage = jobs(true, long);
+    stage.press(&" ".repeat(200));
+    stage.press("y");
+    assert!(stage.copied.is_none() && stage.shows("mark fewer jobs"));
+}
+
+#[test]
 fn without_marks_the_chosen_job_is_meant() {
     let mut stage = jobs(false, three());
     stage.press("jjr");

@@ -21,6 +21,8 @@ pub struct Stage {
     ask: Ask,
     /// Actions that were wished for.
     pub acts: Vec<crate::actor::Act>,
+    /// What was copied last.
+    pub copied: Option<String>,
     pub has_quit: bool,
 }
 
@@ -35,6 +37,7 @@ impl Stage {
             app,
             ask,
             acts: Vec::new(),
+            copied: None,
             has_quit: false,
         }
     }
@@ -44,6 +47,7 @@ impl Stage {
             match effect {
                 Effect::Ask(ask) => self.ask = ask,
                 Effect::Act(act) => self.acts.push(act),
+                Effect::Copy(text) => self.copied = Some(text),
                 Effect::Quit => self.has_quit = true,
             }
         }
