@@ -1,16 +1,17 @@
 //! Looking after a store: check, size, backup, compaction, and what a node tidies up now and then.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use diesel::connection::SimpleConnection;
 use diesel::prelude::*;
-use queuectl_core::{JobId, JobRef, NodeId};
+use queuectl_core::NodeId;
 
-use super::show::find;
 use super::verify::verify;
 use crate::backend::CheckReport;
 use crate::schema::jobs;
-use crate::state_dir::{StateDir, outputs};
+use crate::state_dir::StateDir;
+use crate::state_dir::outputs::{self, Outputs};
 use crate::{Store, StoreError, counts};
 
 /// Files that are looked at to say how large the folder beside a store is.
@@ -79,12 +80,8 @@ impl Store {
         // Left over from a purge that was killed between its commit and the removal of the files.
         let outputs = self.own_outputs()?;
         outputs::remove_put_away(&self.location().state_dir());
-        for job in outputs.jobs() {
-            let id = JobRef::Number(JobId(job));
-            if matches!(find(self.conn()?, &id), Err(StoreError::NoSuchJob(_))) {
-                outputs.remove(&[job]);
-            }
-        }
+        let gone = self.gone(&outputs)?;
+        outputs.remove(&gone);
         self.write(|conn| {
             // So that none is forgotten.
             conn.dialect().lock_jobs()?;
@@ -108,12 +105,29 @@ impl Store {
         }
         self.write(|conn| conn.dialect().fold_counts(None))?;
         let outputs = self.outputs()?;
+        let gone = self.gone(&outputs)?;
+        outputs.remove(&gone);
+        Ok(())
+    }
+
+    /// How many jobs have long outputs on this machine and are gone. A purge that runs at this moment may be about to remove
+    /// some.
+    ///
+    /// # Errors
+    /// [`StoreError::Database`].
+    pub fn orphaned_outputs(&mut self) -> Result<u64, StoreError> {
+        let outputs = self.outputs()?;
+        Ok(self.gone(&outputs)?.len() as u64)
+    }
+
+    /// The jobs that have long outputs and are gone.
+    fn gone(&mut self, outputs: &Outputs) -> Result<Vec<i64>, StoreError> {
+        let mut gone = Vec::new();
         for some in outputs.jobs().chunks(500) {
             let query = jobs::table.filter(jobs::id.eq_any(some)).select(jobs::id);
-            let there: Vec<i64> = query.load(self.conn()?)?;
-            let gone = some.iter().copied().filter(|id| !there.contains(id));
-            outputs.remove(&gone.collect::<Vec<_>>());
+            let there: BTreeSet<i64> = query.load(self.conn()?)?.into_iter().collect();
+            gone.extend(some.iter().copied().filter(|id| !there.contains(id)));
         }
-        Ok(())
+        Ok(gone)
     }
 }

@@ -1,14 +1,16 @@
-//! `doctor`: says whether queuectl can work here: the program, the queue and what it is kept on, nodes, plugins, settings and
-//! the machine.
+//! `doctor`: says whether queuectl can work here: the program, services that start it, the queue and what it is kept on, files
+//! that were left behind, nodes, plugins, settings and the machine.
 //!
 //! Every part looks at one thing and returns findings. They change nothing, and deliberately say nothing about single
 //! jobs or whether queues move on: that is `status`.
 
+mod leftovers;
 mod machine;
 mod nodes;
 mod plugins;
 mod program;
 mod queue;
+mod service;
 mod settings;
 
 use std::io;
@@ -27,8 +29,8 @@ use crate::registry::Run;
 /// Say whether queuectl can work here, and what to do if not
 #[derive(Debug, Args)]
 #[command(after_help = "\
-Looks at the program, the queue's file and file system, the clock, nodes, executor plugins, settings that nothing reads, and \
-limits of the machine. It changes nothing. A problem keeps queuectl from working, or from working safely; a warning may do so at \
+Looks at the program, services of systemd that start a node, the queue's file and file system, files that were left behind, the \
+clock, nodes, executor plugins, settings that nothing reads, and limits of the machine. It changes nothing. A problem keeps queuectl from working, or from working safely; a warning may do so at \
 times. What keeps jobs of a working queue from running is for `queuectl status`; damage in the file for `queuectl db:check`.
 
 Exit status: 1 if there are problems.")]
@@ -41,6 +43,7 @@ pub struct DoctorArgs {
 impl Run for DoctorArgs {
     fn run(self, context: &Context) -> Result<Exit> {
         let mut findings = program::findings();
+        findings.extend(service::findings());
         findings.extend(queue::file_findings(&context.location));
         let (found, mut store) = queue::open(&context.location);
         findings.push(found);
@@ -48,6 +51,7 @@ impl Run for DoctorArgs {
         findings.extend(found);
         if let Some(store) = &mut store {
             findings.extend(queue::clock(store));
+            findings.extend(leftovers::findings(store));
             findings.extend(nodes::findings(store));
             findings.extend(plugins::wanted(store, &plugins));
             findings.extend(settings::findings(store, &plugins));
