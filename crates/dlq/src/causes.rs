@@ -90,36 +90,63 @@ pub fn causes_of_newest(
     most: usize,
     jobs: usize,
 ) -> Result<(Causes, bool), StoreError> {
-    let mut found: HashMap<Cause, CauseCount> = HashMap::new();
-    let (mut other, mut seen, mut from) = (0, 0, None);
+    let mut tally = Tally::default();
+    let (mut seen, mut from) = (0, None);
     let newest_first = DeadFilter {
         oldest_first: false,
         ..filter.clone()
     };
     loop {
         let page = store.dead_page(&newest_first, from, PAGE)?;
-        for job in &page.jobs {
-            let cause = Cause::of(job);
-            let is_full = found.len() >= most;
-            match found.entry(cause) {
-                Entry::Occupied(mut entry) => entry.get_mut().add(job),
-                Entry::Vacant(_) if is_full => other += 1,
-                Entry::Vacant(entry) => {
-                    let count = CauseCount::new(entry.key().clone(), job);
-                    entry.insert(count).add(job);
-                }
-            }
-        }
+        tally.add(&page.jobs, most);
         seen += page.jobs.len();
         from = page.next;
         if from.is_none() || seen >= jobs {
             break;
         }
     }
-    let mut list: Vec<CauseCount> = found.into_values().collect();
-    list.iter_mut().for_each(|count| count.queues.sort_unstable());
-    list.sort_by(|a, b| b.jobs.cmp(&a.jobs).then(a.key.cmp(&b.key)));
-    Ok((Causes { list, other }, from.is_some()))
+    Ok((tally.causes(), from.is_some()))
+}
+
+impl Causes {
+    /// Returns the causes of these dead jobs, of which `most` are told apart.
+    pub fn of(jobs: &[DeadJob], most: usize) -> Causes {
+        let mut tally = Tally::default();
+        tally.add(jobs, most);
+        tally.causes()
+    }
+}
+
+/// Causes while jobs are read.
+#[derive(Default)]
+struct Tally {
+    found: HashMap<Cause, CauseCount>,
+    other: u64,
+}
+
+impl Tally {
+    fn add(&mut self, jobs: &[DeadJob], most: usize) {
+        for job in jobs {
+            let cause = Cause::of(job);
+            let is_full = self.found.len() >= most;
+            match self.found.entry(cause) {
+                Entry::Occupied(mut entry) => entry.get_mut().add(job),
+                Entry::Vacant(_) if is_full => self.other += 1,
+                Entry::Vacant(entry) => {
+                    let count = CauseCount::new(entry.key().clone(), job);
+                    entry.insert(count).add(job);
+                }
+            }
+        }
+    }
+
+    fn causes(self) -> Causes {
+        let mut list: Vec<CauseCount> = self.found.into_values().collect();
+        list.iter_mut().for_each(|count| count.queues.sort_unstable());
+        list.sort_by(|a, b| b.jobs.cmp(&a.jobs).then(a.key.cmp(&b.key)));
+        let other = self.other;
+        Causes { list, other }
+    }
 }
 
 /// Visits the dead jobs that fit, page by page.

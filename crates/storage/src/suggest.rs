@@ -9,6 +9,7 @@ use diesel::sql_types::{BigInt, SmallInt, Text};
 use queuectl_core::State;
 
 use crate::backend::{Backend, Db, OpenMode};
+use crate::ops::dead::{self, DeadFilter, DeadJob};
 use crate::postgres::PostgresBackend;
 use crate::sqlite::open::open_to_read;
 use crate::types::text::Words;
@@ -62,6 +63,26 @@ pub fn suggest(
     };
     found.truncate(most);
     Ok(found)
+}
+
+/// Returns the jobs that died last, at most `most`, for what can be said of them together.
+///
+/// # Errors
+/// As for [`suggest`].
+pub fn newest_dead(location: &Location, most: u32) -> Result<Vec<DeadJob>, StoreError> {
+    let page = match location {
+        Location::Sqlite(path) => dead::page(
+            &mut Db::from(open_to_read(path)?),
+            &DeadFilter::default(),
+            None,
+            most,
+        )?,
+        Location::Postgres(place) => {
+            let mut backend = PostgresBackend::open(place, OpenMode::MustExist)?;
+            dead::page(backend.conn()?, &DeadFilter::default(), None, most)?
+        }
+    };
+    Ok(page.jobs)
 }
 
 fn look(conn: &mut Db, what: Suggest, begin: &str) -> Result<Vec<Suggestion>, StoreError> {

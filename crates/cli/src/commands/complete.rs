@@ -82,6 +82,7 @@ mod tests {
                 Source::Store(Suggest::Queues) if db == Some("other") => &["elsewhere"],
                 Source::Store(Suggest::Queues) => &["default", "mail"],
                 Source::Settings => &["job_timeout"],
+                Source::Causes => &["kkkkkkkk"],
                 _ => &[],
             };
             names.iter().map(|name| plain(name)).collect()
@@ -142,6 +143,11 @@ mod tests {
         assert_eq!(offered("queuectl list --state de"), ["dead"]);
         assert_eq!(offered("queuectl list --format c"), ["csv"]);
         assert_eq!(offered("queuectl list --limit "), [""; 0]);
+        assert_eq!(offered("queuectl stats --by e"), ["executor"]);
+        assert_eq!(offered("queuectl kill --signal US"), ["USR1", "USR2"]);
+        assert_eq!(offered("queuectl kill -s HU"), ["HUP"]);
+        assert_eq!(offered("queuectl dlq:retry --cause k"), ["kkkkkkkk"]);
+        assert_eq!(offered("queuectl move m"), ["mail"]);
         for (line, wanted) in [
             ("queuectl --db ", "(files)"),
             ("queuectl enqueue ", "(programs)"),
@@ -151,6 +157,21 @@ mod tests {
         ] {
             assert_eq!(offered(line), [wanted], "{line}");
         }
+    }
+
+    #[test]
+    fn lists_go_on_after_a_comma() {
+        assert_eq!(offered("queuectl list --columns num"), ["number"]);
+        assert_eq!(offered("queuectl list --columns id,du"), ["id,duration"]);
+        assert_eq!(
+            offered("queuectl list --columns=id,du"),
+            ["--columns=id,duration"]
+        );
+        assert_eq!(offered("queuectl list --columns id,i"), [""; 0], "it is there");
+        assert_eq!(offered("queuectl list --sort -du"), ["-duration"]);
+        assert_eq!(offered("queuectl list --sort state,-du"), ["state,-duration"]);
+        assert_eq!(offered("queuectl list --sort -duration,du"), [""; 0]);
+        assert_eq!(offered("queuectl list --state failed,de"), ["failed,dead"]);
     }
 
     #[test]

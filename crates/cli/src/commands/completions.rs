@@ -15,8 +15,8 @@ use crate::registry::Run;
 /// Print the script that completes command lines in a shell
 #[derive(Debug, Args)]
 #[command(after_help = "\
-Commands, options, and the names of jobs, queues, nodes and settings are completed, at most 200 at a time. The queue is only read, never made, and asked for at most 50 ms; \
-QUEUECTL_COMPLETION_TIMEOUT=500ms gives a server that is far away more time.
+Commands, options, and the names of jobs, queues, nodes and settings are completed, at most 200 at a time. The queue is only \
+read, never made, and asked for at most 50 ms; QUEUECTL_COMPLETION_TIMEOUT=500ms gives a server that is far away more time.
 
 For the current session:
   bash:        source <(queuectl completions bash)
@@ -26,7 +26,7 @@ For the current session:
 
 For good, put that line into ~/.bashrc, ~/.zshrc (after compinit), ~/.config/fish/config.fish or $PROFILE, or the script \
 itself to where the shell looks for it: ~/.local/share/bash-completion/completions/queuectl, a folder of $fpath as \
-_queuectl, or ~/.config/fish/completions/queuectl.fish. `cargo xtask install` does so below its prefix.")]
+_queuectl, ~/.config/fish/completions/queuectl.fish, or for Nushell ~/.config/nushell/autoload/queuectl.nu. `cargo xtask install` does so below its prefix.")]
 pub struct CompletionsArgs {
     /// The shell
     #[arg(value_name = "SHELL", value_enum)]
@@ -39,6 +39,8 @@ enum Shell {
     Bash,
     Zsh,
     Fish,
+    #[value(alias = "nu")]
+    Nushell,
     #[value(alias = "pwsh")]
     Powershell,
 }
@@ -49,6 +51,7 @@ impl Run for CompletionsArgs {
             Shell::Bash => include_str!("../completion/scripts/queuectl.bash"),
             Shell::Zsh => include_str!("../completion/scripts/queuectl.zsh"),
             Shell::Fish => include_str!("../completion/scripts/queuectl.fish"),
+            Shell::Nushell => include_str!("../completion/scripts/queuectl.nu"),
             Shell::Powershell => include_str!("../completion/scripts/queuectl.ps1"),
         };
         io::stdout().write_all(script.as_bytes())?;

@@ -7,6 +7,7 @@ use super::doing::{Doing, Signalling};
 use super::select::ChangeArgs;
 use crate::context::Context;
 use crate::exit::Exit;
+use crate::listed::listed;
 use crate::registry::Run;
 
 /// Send a signal to running jobs
@@ -21,7 +22,14 @@ Examples:
   queuectl kill -s USR1 queue=mail --yes")]
 pub struct KillArgs {
     /// The signal, by its name: TERM, KILL, INT, HUP, USR1 ...; on Windows TERM and KILL, which both end all processes
-    #[arg(short, long, value_name = "SIGNAL", default_value = "TERM", value_parser = signal)]
+    #[arg(
+        short,
+        long,
+        value_name = "SIGNAL",
+        default_value = "TERM",
+        value_parser = listed(SIGNALS, signal),
+        hide_possible_values = true
+    )]
     signal: String,
     #[command(flatten)]
     change: ChangeArgs,

@@ -105,6 +105,7 @@ fn offer(place: &Place, arg: &Arg, joined: &str, begin: &str, look: &impl Look) 
         Source::Folders => return Offer::Folders,
         Source::Programs => return Offer::Programs,
         Source::Commands => names(place.commands, begin),
+        Source::Several(values) => further(&values, begin),
         source => look.look(source, begin, place.db.as_deref()),
     };
     let found = found.into_iter().filter(|value| value.value.starts_with(begin));
@@ -117,6 +118,19 @@ fn offer(place: &Place, arg: &Arg, joined: &str, begin: &str, look: &impl Look) 
         })
         .collect(),
     )
+}
+
+/// Values that can follow those which are there already, separated by commas; with a hyphen before it if that was begun.
+fn further(values: &[String], begin: &str) -> Vec<Suggestion> {
+    let (before, last) = begin.split_at(begin.rfind(',').map_or(0, |comma| comma + 1));
+    let sign = if last.starts_with('-') { "-" } else { "" };
+    let is_there = |value: &str| {
+        let mut there = before.split(',').map(|other| other.trim_start_matches('-'));
+        there.any(|other| other == value)
+    };
+    let new = values.iter().filter(|value| !is_there(value));
+    new.map(|value| values::plain(&format!("{before}{sign}{value}")))
+        .collect()
 }
 
 /// Visible commands whose names begin like that.

@@ -12,8 +12,11 @@ use queuectl_core::limits::{COMPLETION_TIME, COMPLETIONS};
 use queuectl_core::selector::{KEYS as FILTERS, OneJob, Word};
 use queuectl_core::settings::KEYS;
 use queuectl_core::{GroupName, HookName, JobRef, NodeId, QueueName, ScheduleName, State, parse_duration};
+use queuectl_dlq::{CauseCount, Causes};
 use queuectl_executor::SearchPath;
-use queuectl_storage::{EDITABLE_STATES, Location, MassChange, Suggest, Suggestion, suggest};
+use queuectl_storage::{
+    EDITABLE_STATES, Location, MassChange, StoreError, Suggest, Suggestion, newest_dead, suggest,
+};
 
 use super::Look;
 use crate::context::Context;
@@ -28,9 +31,13 @@ pub enum Source {
     Nothing,
     /// The argument's own values.
     Listed(Vec<String>),
+    /// Some of these, separated by commas.
+    Several(Vec<String>),
     Store(Suggest),
     /// A word of a selector, with jobs in one of these states.
     Selector(&'static [State]),
+    /// What jobs died of.
+    Causes,
     Settings,
     Executors,
     Commands,
@@ -38,6 +45,9 @@ pub enum Source {
     Folders,
     Programs,
 }
+
+/// Dead jobs that are looked at for their causes, the newest.
+const DEAD: u32 = 500;
 
 const ENDED: &[State] = &[State::Completed, State::Dead, State::Cancelled];
 
@@ -51,8 +61,12 @@ impl Source {
             .filter(|value| !value.is_hide_set())
             .map(|value| value.get_name().to_owned())
             .collect();
+        let takes_several = arg.get_value_delimiter() == Some(',');
         if !listed.is_empty() {
-            return Source::Listed(listed);
+            return match takes_several || arg.get_id() == "columns" {
+                true => Source::Several(listed),
+                false => Source::Listed(listed),
+            };
         }
         let kind = arg.get_value_parser().type_id();
         if kind == TypeId::of::<JobRef>() || kind == TypeId::of::<OneJob>() {
@@ -85,9 +99,13 @@ impl Source {
         let value = names.first().copied().unwrap_or_default();
         match (arg.get_id().as_str(), value) {
             (_, "STATE") => {
-                let states = if command == "purge" { ENDED } else { &State::ALL };
-                Source::Listed(states.iter().map(ToString::to_string).collect())
+                let names = |states: &[State]| states.iter().map(ToString::to_string).collect();
+                match command {
+                    "purge" => Source::Listed(names(ENDED)),
+                    _ => Source::Several(names(&State::ALL)),
+                }
             }
+            (_, "CAUSE") => Source::Causes,
             ("queue", _) => Source::Store(Suggest::Queues),
             ("group", _) => Source::Store(Suggest::Groups),
             ("executor", _) | (_, "NAME|FILE" | "FILE|NAME") => Source::Executors,
@@ -134,7 +152,12 @@ impl Look for Here<'_> {
     fn look(&self, source: Source, begin: &str, db: Option<&str>) -> Vec<Suggestion> {
         match source {
             Source::Listed(values) => values.iter().map(|value| plain(value)).collect(),
-            Source::Store(what) => self.ask(what, begin, db),
+            Source::Store(what) => self.suggest(what, begin, db),
+            Source::Causes => self.ask(db, |location| {
+                let dead = newest_dead(&location, DEAD)?;
+                let causes = Causes::of(&dead, COMPLETIONS).list.into_iter();
+                Ok(causes.map(|count| described(&count)).collect())
+            }),
             Source::Selector(states) => self.selector(states, begin, db),
             Source::Settings => KEYS
                 .iter()
@@ -165,7 +188,7 @@ impl Here<'_> {
             found.map(with).collect()
         };
         if let Some(name) = begin.strip_prefix('@') {
-            return after("@", self.ask(Suggest::Groups, name, db));
+            return after("@", self.suggest(Suggest::Groups, name, db));
         }
         if let Some((key, value)) = begin.split_once('=') {
             // Further values follow a comma.
@@ -173,9 +196,9 @@ impl Here<'_> {
             let (before, value) = value.split_at(last);
             let found = match key {
                 "state" => State::ALL.iter().map(|state| plain(state.name())).collect(),
-                "queue" => self.ask(Suggest::Queues, value, db),
-                "group" => self.ask(Suggest::Groups, value, db),
-                "schedule" => self.ask(Suggest::Schedules, value, db),
+                "queue" => self.suggest(Suggest::Queues, value, db),
+                "group" => self.suggest(Suggest::Groups, value, db),
+                "schedule" => self.suggest(Suggest::Schedules, value, db),
                 "executor" => self.look(Source::Executors, value, db),
                 _ => Vec::new(),
             };
@@ -188,12 +211,21 @@ impl Here<'_> {
         let mut found: Vec<Suggestion> = keys
             .filter(|key| !begin.is_empty() && key.value.starts_with(begin))
             .collect();
-        found.extend(self.ask(Suggest::Jobs(states), begin, db));
+        found.extend(self.suggest(Suggest::Jobs(states), begin, db));
         found
     }
 
+    fn suggest(&self, what: Suggest, begin: &str, db: Option<&str>) -> Vec<Suggestion> {
+        let begin = begin.to_owned();
+        self.ask(db, move |location| suggest(&location, what, &begin, COMPLETIONS))
+    }
+
     /// Asks the queue, and gives up when the time is over: the process ends with the thread.
-    fn ask(&self, what: Suggest, begin: &str, db: Option<&str>) -> Vec<Suggestion> {
+    fn ask(
+        &self,
+        db: Option<&str>,
+        question: impl FnOnce(Location) -> Result<Vec<Suggestion>, StoreError> + Send + 'static,
+    ) -> Vec<Suggestion> {
         let location = match db {
             Some(db) => match locate(db) {
                 Some(location) => location,
@@ -206,15 +238,23 @@ impl Here<'_> {
             .and_then(|text| parse_duration(&text).ok());
         let time = time.unwrap_or(COMPLETION_TIME);
         let (answer, answered) = mpsc::channel();
-        let begin = begin.to_owned();
         let asked = thread::Builder::new().spawn(move || {
-            let _ = answer.send(suggest(&location, what, &begin, COMPLETIONS));
+            let _ = answer.send(question(location));
         });
         if asked.is_err() {
             return Vec::new();
         }
         let found = answered.recv_timeout(time).ok().and_then(Result::ok);
         found.unwrap_or_default()
+    }
+}
+
+/// A cause, with how many of the jobs that were looked at died of it, and of what.
+fn described(count: &CauseCount) -> Suggestion {
+    let (program, error) = (&count.cause.program, &count.cause.error);
+    Suggestion {
+        value: count.key.to_string(),
+        about: format!("{} of {program}: {error}", count.jobs),
     }
 }
 

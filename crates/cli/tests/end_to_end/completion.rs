@@ -131,6 +131,27 @@ fn completes(shell: &mut Shell) {
         ("queuectl show ended:\t --json", "\"id\":\"ended:1\""),
         ("queuectl rerun \t --json", "\"id\":\"3\""),
         ("queuectl config:get job_t\t --json", "\"job_timeout\""),
+        // Words of selectors, lists of values, signals, and the newer commands.
+        ("queuectl list queue=ma\t --format jsonl", "backup-nightly"),
+        ("queuectl list state=can\t --format '{id}'", "ended:1"),
+        ("queuectl list --columns id,num\t --json", "\"number\":1"),
+        ("queuectl list --sort -num\t --ids", "2\nbackup-nightly"),
+        ("queuectl stats --by exec\t --json", "\"by\":[]"),
+        (
+            "queuectl kill --signal HU\t state=processing --dry-run --json",
+            "\"jobs\":0",
+        ),
+        ("queuectl priority 7 back\t --json", "\"result\":\"changed\""),
+        (
+            "queuectl edit back\t --max-retries 1 --json",
+            "\"result\":\"changed\"",
+        ),
+        (
+            "queuectl move ma\t back\t --dry-run --json",
+            "\"first\":[\"backup-nightly\"]",
+        ),
+        ("queuectl logs back\t --gr\t x --all-att\t && echo read", "read"),
+        ("queuectl to\t --help", "Usage: queuectl top"),
         // Files, and what the word before the completed one is.
         ("queuectl enqueue --from so\t", "4\n5"),
         ("queuectl help db:pa\t", "Usage: queuectl db:path"),
@@ -257,6 +278,27 @@ fn at_most_so_many_are_offered_and_the_newest_first() {
     let _node = queue.start(&["--queue=none"]);
     assert_eq!(offered(&queue, &["worker:stop", ""]).len(), 2);
     assert!(!offered(&queue, &["purge", "--state", ""]).contains(&"pending\t".to_owned()));
+}
+
+#[test]
+fn causes_are_offered_by_their_keys() {
+    let queue = Queue::quick();
+    for line in ["exit 3", "exit 3", "exit 4"] {
+        queue.enqueue(["--max-retries", "0", line]);
+    }
+    queue.drain(&[]);
+    let causes = queue.json(["dlq:causes"]);
+    let keys: Vec<&str> = (0..2).map(|at| causes[at]["cause"].as_str().unwrap()).collect();
+    let found = offered(&queue, &["dlq:retry", "--cause", ""]);
+    let values: Vec<&str> = found
+        .iter()
+        .skip(1)
+        .filter_map(|line| line.split('\t').next())
+        .collect();
+    assert_eq!(values, keys, "{found:?}");
+    assert!(found[1].contains("\t2 of "), "{found:?}");
+    let begun = offered(&queue, &["dlq:purge", "--cause", &keys[1][..4]]);
+    assert!(begun.len() >= 2 && begun[1].starts_with(keys[1]), "{begun:?}");
 }
 
 #[test]

@@ -208,6 +208,38 @@ fn read(conn: &mut Db, ids: &[i64]) -> Result<Vec<DeadJob>, StoreError> {
     Ok(found)
 }
 
+/// Up to `limit` dead jobs behind that place.
+pub fn page(
+    conn: &mut Db,
+    filter: &DeadFilter,
+    from: Option<Position>,
+    limit: u32,
+) -> Result<DeadPage, StoreError> {
+    let end = filter.died_before.map(|before| Position {
+        ended: before.0,
+        id: i64::MIN,
+    });
+    let list = ListFilter {
+        jobs: JobFilter::from(State::Dead).in_queue(filter.queue.as_ref()),
+        above: from.filter(|_| filter.oldest_first),
+        below: from.filter(|_| !filter.oldest_first).or(end),
+        oldest_first: filter.oldest_first,
+        limit,
+    };
+    conn.snapshot(|conn| {
+        let places = listing::positions(conn, &list)?;
+        let ids: Vec<i64> = places.iter().map(|place| place.id).collect();
+        let mut jobs = read(conn, &ids)?;
+        jobs.sort_by_key(|job| (job.died_at, job.id));
+        if !filter.oldest_first {
+            jobs.reverse();
+        }
+        let is_full = places.len() >= limit as usize;
+        let next = places.last().copied().filter(|_| is_full);
+        Ok(DeadPage { jobs, next })
+    })
+}
+
 impl Store {
     /// Up to `limit` dead jobs behind that place.
     ///
@@ -219,29 +251,7 @@ impl Store {
         from: Option<Position>,
         limit: u32,
     ) -> Result<DeadPage, StoreError> {
-        let end = filter.died_before.map(|before| Position {
-            ended: before.0,
-            id: i64::MIN,
-        });
-        let list = ListFilter {
-            jobs: JobFilter::from(State::Dead).in_queue(filter.queue.as_ref()),
-            above: from.filter(|_| filter.oldest_first),
-            below: from.filter(|_| !filter.oldest_first).or(end),
-            oldest_first: filter.oldest_first,
-            limit,
-        };
-        self.conn()?.snapshot(|conn| {
-            let places = listing::positions(conn, &list)?;
-            let ids: Vec<i64> = places.iter().map(|place| place.id).collect();
-            let mut jobs = read(conn, &ids)?;
-            jobs.sort_by_key(|job| (job.died_at, job.id));
-            if !filter.oldest_first {
-                jobs.reverse();
-            }
-            let is_full = places.len() >= limit as usize;
-            let next = places.last().copied().filter(|_| is_full);
-            Ok(DeadPage { jobs, next })
-        })
+        page(self.conn()?, filter, from, limit)
     }
 
     /// The same of one job; none if there is no such job, or it is not dead.
