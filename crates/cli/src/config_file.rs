@@ -15,7 +15,7 @@ use toml::Value;
 
 use crate::exit::Usage;
 use crate::global::{ColorWhen, Global, LogFormat};
-use crate::output::format::Format;
+use crate::output::format::{Format, Layout};
 
 /// The variable that names another file; empty for none.
 const VARIABLE: &str = "QUEUECTL_CONFIG";
@@ -91,7 +91,8 @@ impl ConfigFile {
                     Usage::new(format!("{OUTPUT}: '{name}' is not table, json, jsonl or csv"))
                 })?),
                 _ => self.format,
-            };
+            }
+            .map(Layout::Format);
         }
         global.color = global.color.or(self.color);
         global.log_format = global.log_format.or(self.log_format);

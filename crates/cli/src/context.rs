@@ -52,7 +52,7 @@ impl Context {
         plugin_dirs.extend(config.plugin_dirs.into_iter().map(PathBuf::from));
         Ok(Context {
             location,
-            output: global.output(),
+            output: global.output()?,
             plugin_dirs,
             log_options: log_options(global),
         })

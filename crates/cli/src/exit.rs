@@ -10,6 +10,7 @@ use queuectl_storage::{Location, Problem, StoreError};
 use queuectl_worker::{NodeError, ProbeError, WorkerError};
 
 use crate::output::diagnostics;
+use crate::output::format::fields;
 
 /// Exit status of the process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -95,6 +96,10 @@ pub struct Ended {
 /// Prints an error on standard error and returns its exit status. Errors about the queue as a whole name its location.
 pub fn report(error: &Error, location: Option<&Location>) -> ExitCode {
     if let Some(error) = of_output(error) {
+        if let Some(unknown) = fields::unknown(error) {
+            diagnostics::error(&unknown.to_string());
+            return Exit::USAGE.into();
+        }
         return report_unprinted(error);
     }
     let exit = classify(error);

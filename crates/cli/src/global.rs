@@ -6,8 +6,11 @@ use std::path::PathBuf;
 use clap::{ArgAction, Args, ValueEnum};
 use serde::Deserialize;
 
+use crate::exit::Usage;
+use crate::listed::listed;
 use crate::output::Output;
-use crate::output::format::Format;
+use crate::output::format::fields::Selection;
+use crate::output::format::{Format, Layout, NAMES};
 
 /// The option that names the descriptor to read the location from; see `secret`.
 pub const SECRET: &str = "internal-secret";
@@ -23,15 +26,19 @@ pub struct Global {
     /// Print JSON; short for --format json
     #[arg(long, global = true)]
     pub json: bool,
-    /// Print results as a table for people, or for programs as JSON, JSON lines or CSV [env: QUEUECTL_OUTPUT] [default: table]
+    /// Print results as a table for people, for programs as JSON, JSON lines or CSV, or one line each by a template such as
+    /// '{id}\t{state}' (docs/json.md) [env: QUEUECTL_OUTPUT] [default: table]
     #[arg(
         long,
         global = true,
-        value_name = "FORMAT",
-        value_enum,
+        value_name = "FORMAT|TEMPLATE",
+        value_parser = listed(NAMES, str::parse::<Layout>),
         conflicts_with = "json"
     )]
-    pub format: Option<Format>,
+    pub format: Option<Layout>,
+    /// Print only these fields of the JSON, separated by commas, in any format
+    #[arg(long, global = true, value_name = "FIELDS")]
+    pub fields: Option<Selection>,
     /// Use colours; auto: on a terminal, unless NO_COLOR is set [default: auto]
     #[arg(long, global = true, value_name = "WHEN", value_enum)]
     pub color: Option<ColorWhen>,
@@ -56,10 +63,18 @@ pub struct Global {
 }
 
 impl Global {
-    /// Returns the format of results.
-    pub fn output(&self) -> Output {
+    /// Returns how results are printed.
+    ///
+    /// # Errors
+    /// Fields are given twice.
+    pub fn output(&self) -> Result<Output, Usage> {
         let short = if self.json { Format::Json } else { Format::Table };
-        Output::new(self.format.unwrap_or(short), self.raw)
+        let layout = self.format.clone().unwrap_or(Layout::Format(short));
+        if matches!(layout, Layout::Template(_)) && self.fields.is_some() {
+            let message = "a template says which fields it prints; leave out --fields";
+            return Err(Usage::new(message));
+        }
+        Ok(Output::new(layout, self.fields.clone(), self.raw))
     }
 
     /// Applies `--color` to everything printed from now on.

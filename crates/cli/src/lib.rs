@@ -6,7 +6,7 @@
 //! - `completion`: what a shell can complete.
 //! - `about`: texts about the whole of it. `global`: the options of every command. `config_file`: their defaults on this machine.
 //!   `context`: the same, resolved.
-//! - `input`: the folder that a job is given in. `number`: options within a range. `moment`: times. `operator`: who runs the command.
+//! - `input`: the folder that a job is given in. `number`: options within a range. `listed`: options that shells complete. `moment`: times. `operator`: who runs the command.
 //! - `output/`: prints views as tables, JSON and other formats. `stderr`: writes notes and log lines.
 //! - `secret`: removes a password from the arguments and the environment.
 //! - `exit`: maps errors to messages and exit statuses. `logging`: formats log events.
@@ -26,6 +26,7 @@ mod grammar;
 #[doc(hidden)]
 pub mod input;
 mod inside;
+mod listed;
 mod logging;
 mod moment;
 mod number;

@@ -4,7 +4,7 @@ use std::io::{self, BufWriter, StdoutLock, Write};
 
 use serde::Serialize;
 
-use super::format::{Encode, Format, Shape, json};
+use super::format::{Encode, json};
 use super::page::Page;
 use super::table::{Cell, Column, Table};
 
@@ -23,8 +23,9 @@ pub struct Encoded {
 }
 
 impl List {
-    pub fn start(format: Format, shape: Shape, columns: &[Column], raw: bool) -> io::Result<List> {
-        let Some(mut encoder) = format.encoder(shape) else {
+    /// Starts a list; without an encoder, a table for people.
+    pub fn start(encoder: Option<Box<dyn Encode>>, columns: &[Column], raw: bool) -> io::Result<List> {
+        let Some(mut encoder) = encoder else {
             return Ok(List::Table(Table::new(columns, raw)));
         };
         let mut out = BufWriter::new(io::stdout().lock());
@@ -94,8 +95,7 @@ pub struct Records<W> {
 }
 
 impl<W: Write> Records<W> {
-    pub fn new(format: Format, raw: bool, out: W) -> Records<W> {
-        let encoder = format.encoder(Shape::Records);
+    pub fn new(encoder: Option<Box<dyn Encode>>, raw: bool, out: W) -> Records<W> {
         Records { encoder, raw, out }
     }
 

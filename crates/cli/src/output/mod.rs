@@ -25,7 +25,9 @@ pub use queuectl_frontend::{escape, pause, time};
 use serde::Serialize;
 
 use self::escape::BytesWriter;
-use self::format::{Format, Shape, json};
+use self::format::fields::{self, Picked, Selection, Shown};
+use self::format::template::{Rendered, Template};
+use self::format::{Encode, Format, Layout, Shape, json};
 use self::list::{List, Records};
 use self::page::Page;
 use self::table::Column;
@@ -34,13 +36,57 @@ use self::table::Column;
 #[derive(Debug, Clone, Copy)]
 pub struct Output {
     format: Format,
+    /// The fields that are printed, if not all are.
+    selection: Option<&'static Selection>,
+    /// What lines for documents look like, in place of the format.
+    template: Option<&'static Template>,
     /// Print control characters unescaped.
     raw: bool,
 }
 
 impl Output {
-    pub fn new(format: Format, raw: bool) -> Output {
-        Output { format, raw }
+    /// Returns the output of this process. What was chosen lives as long as the process.
+    pub fn new(layout: Layout, selection: Option<Selection>, raw: bool) -> Output {
+        let (format, template) = match layout {
+            Layout::Format(format) => (format, None),
+            Layout::Template(template) => (Format::Table, Some(&*Box::leak(Box::new(template)))),
+        };
+        Output {
+            format,
+            selection: selection.map(|selection| &*Box::leak(Box::new(selection))),
+            template,
+            raw,
+        }
+    }
+
+    /// Returns the encoder; none if people get a page or a table with what the command has chosen for them.
+    fn encoder(&self, shape: Shape) -> Option<Box<dyn Encode>> {
+        if let Some(template) = self.template {
+            let raw = self.raw;
+            return Some(Box::new(Rendered { template, raw }));
+        }
+        let encoder = self.format.encoder(shape);
+        let Some(selection) = self.selection else {
+            return encoder;
+        };
+        Some(match encoder {
+            Some(inner) => Box::new(Picked {
+                selection,
+                inner,
+                has_begun: false,
+            }),
+            None => Box::new(Shown::new(selection, shape, self.raw)),
+        })
+    }
+
+    /// Returns whether people get what the command has chosen for them.
+    fn is_page(&self) -> bool {
+        self.format == Format::Table && self.selection.is_none() && self.template.is_none()
+    }
+
+    /// Returns whether people read what is printed.
+    fn is_for_people(&self) -> bool {
+        self.format == Format::Table && self.template.is_none()
     }
 
     /// Prints one document. People get the page.
@@ -49,7 +95,7 @@ impl Output {
         view: &impl Serialize,
         page: impl FnOnce(&mut Page) -> io::Result<()>,
     ) -> io::Result<()> {
-        let Some(mut encoder) = self.format.encoder(Shape::Document) else {
+        let Some(mut encoder) = self.encoder(Shape::Document) else {
             return page(&mut Page::new(self.raw));
         };
         let mut out = io::stdout().lock();
@@ -61,7 +107,7 @@ impl Output {
 
     /// Prints a page to people, and nothing to programs.
     pub fn for_people(&self, page: impl FnOnce(&mut Page) -> io::Result<()>) -> io::Result<()> {
-        match self.format.is_for_people() {
+        match self.is_page() {
             true => page(&mut Page::new(self.raw)),
             false => Ok(()),
         }
@@ -75,12 +121,12 @@ impl Output {
 
     /// Starts a list. People get a table with these columns.
     pub fn list(&self, columns: &[Column]) -> io::Result<List> {
-        List::start(self.format, Shape::Array, columns, self.raw)
+        List::start(self.encoder(Shape::Array), columns, self.raw)
     }
 
     /// Starts a list that can be long: its JSON has one item a line.
     pub fn long_list(&self, columns: &[Column]) -> io::Result<List> {
-        List::start(self.format, Shape::LongArray, columns, self.raw)
+        List::start(self.encoder(Shape::LongArray), columns, self.raw)
     }
 
     /// The same of columns that the user chose: programs get these fields alone.
@@ -91,12 +137,12 @@ impl Output {
 
     /// Starts a sequence of independent documents, such as the result for each of several jobs.
     pub fn records<W: Write>(&self, out: W) -> Records<W> {
-        Records::new(self.format, self.raw, out)
+        Records::new(self.encoder(Shape::Records), self.raw, out)
     }
 
     /// Returns whether raw bytes can be printed. Programs get documents instead.
     pub fn takes_bytes(&self) -> bool {
-        self.format.is_for_people()
+        self.is_page()
     }
 
     /// Returns a writer for bytes that a job printed. Where colours are shown, its own pass.
@@ -106,19 +152,26 @@ impl Output {
 
     /// Prints a note about a result for people on standard error.
     pub fn remark(&self, remark: &str) {
-        if self.format.is_for_people() {
+        if self.is_for_people() {
             diagnostics::note(remark);
         }
     }
 
     /// Returns how many items of a list to print. The default is `few` for people and all for programs.
     pub fn limit(&self, asked: Option<u32>, few: u32) -> Option<u32> {
-        asked.or(self.format.is_for_people().then_some(few))
+        asked.or(self.is_for_people().then_some(few))
     }
 
     /// Returns whether every field of a view is printed. Otherwise a field that tables lack need not be looked up.
     pub fn prints_all_fields(&self) -> bool {
-        !self.format.is_for_people()
+        !self.is_page()
+    }
+
+    /// Returns whether one of these fields of a view is printed.
+    pub fn prints(&self, names: &[&str]) -> bool {
+        let selected = self.selection.is_none_or(|selection| selection.has(names));
+        let rendered = self.template.is_none_or(|template| template.has(names));
+        !self.is_page() && selected && rendered
     }
 
     /// Returns whether control characters are printed unescaped.
@@ -131,12 +184,14 @@ impl Output {
 /// status is that of the change, because a script would otherwise repeat it. Commands that only read fail instead. A
 /// closed pipe is not reported.
 pub fn warn_unprinted(printed: io::Result<()>, words: impl FnOnce() -> String) {
-    match printed {
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => diagnostics::warning(&format!(
+    let Err(error) = printed else { return };
+    match fields::unknown(&error) {
+        Some(unknown) => diagnostics::warning(&format!("{} ({unknown})", words())),
+        None if error.kind() != io::ErrorKind::BrokenPipe => diagnostics::warning(&format!(
             "{} (standard output cannot be written: {error})",
             words()
         )),
-        _ => {}
+        None => {}
     }
 }
 

@@ -119,6 +119,11 @@ static ALL: [ListColumn; 20] = [
     }),
 ];
 
+/// Returns the names of all columns.
+pub fn names() -> impl Iterator<Item = &'static str> {
+    ALL.iter().map(|column| column.name)
+}
+
 /// The columns of a table for which none are asked, and which of them give way first.
 const USUAL: [(&str, u8); 7] = [
     ("id", 0),
@@ -176,7 +181,7 @@ impl FromStr for Columns {
         for name in text.split(',').map(str::trim) {
             let found = ALL.iter().find(|column| column.name == name);
             let found = found.ok_or_else(|| {
-                let names: Vec<&str> = ALL.iter().map(|column| column.name).collect();
+                let names: Vec<&str> = names().collect();
                 format!("'{name}' is not a column; the columns are {}", names.join(", "))
             })?;
             if columns.iter().any(|(column, _)| column.name == name) {

@@ -7,6 +7,7 @@ mod columns;
 mod read;
 mod watch;
 
+use std::ffi::OsString;
 use std::io::{self, BufWriter, Write};
 use std::time::Duration;
 
@@ -17,6 +18,7 @@ use queuectl_core::range::Length;
 use queuectl_core::selector::{Filter, Selector, Word};
 use queuectl_core::{
     Attempt, Clock, GroupName, Job, JobId, QueueName, State, SystemClock, Timestamp, UnknownState,
+    parse_duration,
 };
 use queuectl_storage::{JobFilter, ListFilter, Sort, SortKey, Store};
 use queuectl_views::{JobView, ListedView};
@@ -25,11 +27,14 @@ pub use self::read::{Looked, pages};
 
 use self::columns::Columns;
 use self::watch::Screen;
+use super::batch::these_are;
 use super::select::{narrow, selector};
 use crate::context::Context;
 use crate::exit::{Exit, Usage};
+use crate::listed::listed;
 use crate::moment::{Moment, moment};
 use crate::number::{length, whole};
+use crate::output::Output;
 use crate::output::escape::line;
 use crate::output::list::List;
 use crate::output::table::Table;
@@ -86,15 +91,28 @@ pub struct ListArgs {
     #[arg(long, value_name = "TIME", value_parser = moment, allow_hyphen_values = true)]
     until: Option<Moment>,
     /// Show these columns, separated by commas; see below
-    #[arg(long, value_name = "COLUMNS")]
+    #[arg(
+        long,
+        value_name = "COLUMNS",
+        conflicts_with = "fields",
+        value_parser = listed(columns::names(), str::parse::<Columns>),
+        hide_possible_values = true
+    )]
     columns: Option<Columns>,
     /// Sort by these keys, separated by commas, -KEY with the largest first; see below
-    #[arg(long, value_name = "KEYS", value_delimiter = ',', allow_hyphen_values = true)]
+    #[arg(
+        long,
+        value_name = "KEYS",
+        value_delimiter = ',',
+        allow_hyphen_values = true,
+        value_parser = listed(SortKey::ALL.map(SortKey::name), str::parse::<Sort>),
+        hide_possible_values = true
+    )]
     sort: Vec<Sort>,
     /// Print ids alone, one a line, of all jobs that fit
-    #[arg(long, conflicts_with_all = ["columns", "watch", "json", "format"])]
+    #[arg(long, conflicts_with_all = ["columns", "watch", "json", "format", "fields"])]
     ids: bool,
-    /// Draw the list again at intervals, until Ctrl-C, on a terminal [default interval: 2s]
+    /// Draw the list again at intervals, such as 5s, until Ctrl-C, on a terminal [default interval: 2s]
     #[arg(
         long,
         value_name = "INTERVAL",
@@ -102,7 +120,7 @@ pub struct ListArgs {
         require_equals = true,
         default_missing_value = "2s",
         value_parser = length(INTERVALS),
-        conflicts_with_all = ["json", "format", "raw"]
+        conflicts_with_all = ["json", "format", "fields", "raw"]
     )]
     watch: Option<Duration>,
     /// Only the newest N, or with --sort the first [default: 100, with --json or --ids all]
@@ -125,16 +143,44 @@ fn states(text: &str) -> Result<StateFilter, UnknownState> {
     states.collect::<Result<_, _>>().map(StateFilter)
 }
 
+/// Returns the words with the interval as the value of `--watch`, if a length of time with a unit follows it. Without a unit it
+/// is the number of a job.
+fn with_interval(words: &[OsString]) -> Option<Vec<OsString>> {
+    let options = words.iter().position(|word| word == "--").unwrap_or(words.len());
+    let at = words[..options].iter().position(|word| word == "--watch")?;
+    let interval = words[..options].get(at + 1)?.to_str()?;
+    let has_unit = interval.ends_with(|c: char| c.is_ascii_alphabetic());
+    if !has_unit || parse_duration(interval).is_err() {
+        return None;
+    }
+    let mut joined = words.to_vec();
+    joined.remove(at + 1);
+    joined[at] = format!("--watch={interval}").into();
+    Some(joined)
+}
+
 impl Run for ListArgs {
+    fn reread(&mut self, words: &[OsString], _: bool) -> Result<Option<Vec<OsString>>, String> {
+        Ok(self.watch.and_then(|_| with_interval(words)))
+    }
+
     fn run(self, context: &Context) -> Result<Exit> {
         let mut selector = selector(&self.jobs)?;
         let states = self
             .state
             .map(|filter| filter.0)
             .filter(|states| !states.is_empty());
-        narrow(&mut selector, states.map(Filter::State))?;
-        narrow(&mut selector, self.queue.map(|queue| Filter::Queue(vec![queue])))?;
-        narrow(&mut selector, self.group.map(|group| Filter::Group(vec![group])))?;
+        narrow(&mut selector, "--state", states.map(Filter::State))?;
+        narrow(
+            &mut selector,
+            "--queue",
+            self.queue.map(|queue| Filter::Queue(vec![queue])),
+        )?;
+        narrow(
+            &mut selector,
+            "--group",
+            self.group.map(|group| Filter::Group(vec![group])),
+        )?;
         let mut query = Query {
             selector,
             since: self.since,
@@ -146,7 +192,7 @@ impl Run for ListArgs {
         let mut rows = Rows {
             columns,
             secrets: self.secrets,
-            all_fields: false,
+            printed: None,
         };
         if let Some(interval) = self.watch {
             return watch(&query, &rows, interval, context);
@@ -164,12 +210,12 @@ impl Run for ListArgs {
             true => context.output.list_of(&of_table, rows.columns.fields())?,
             false => context.output.long_list(&of_table)?,
         };
-        rows.all_fields = context.output.prints_all_fields() && !rows.columns.are_asked_for;
+        rows.printed =
+            (context.output.prints_all_fields() && !rows.columns.are_asked_for).then_some(context.output);
         let more = rows.add(&mut store, plan, now, &mut list)?;
         list.end()?;
         if let (Some(more), Some(limit)) = (more, query.limit) {
-            let remark = format!("these are the {more} {limit} jobs; --limit N shows more");
-            context.output.remark(&remark);
+            context.output.remark(&these_are(more, limit, ("job", "jobs")));
         }
         Ok(Exit::OK)
     }
@@ -272,8 +318,8 @@ impl Plan {
 struct Rows {
     columns: Columns,
     secrets: bool,
-    /// Whether all fields of a job are shown, whatever the columns are.
-    all_fields: bool,
+    /// Set if fields of the job are printed, whatever the columns are; tells which.
+    printed: Option<Output>,
 }
 
 impl Rows {
@@ -287,7 +333,10 @@ impl Rows {
     ) -> Result<Option<&'static str>> {
         let settings = store.settings()?;
         let mut reasons = Looked::default();
-        let with_reason = self.all_fields || self.columns.show(&["reason"]);
+        let with_reason = match self.printed {
+            Some(output) => output.prints(&["reason"]),
+            None => self.columns.show(&["reason"]),
+        };
         plan.visit(store, |store, job| {
             let reason = match with_reason {
                 true => reasons.first(store, &job, now),
@@ -295,9 +344,9 @@ impl Rows {
             };
             let last = self.last(store, &job)?;
             let message = last.as_ref().map(|last| last.outcome.message.clone());
-            let error = match self.all_fields {
-                true => load::last_error(store, &job)?,
-                false => message.filter(|message| !message.is_empty()),
+            let error = match self.printed {
+                Some(output) if output.prints(&["error"]) => load::last_error(store, &job)?,
+                _ => message.filter(|message| !message.is_empty()),
             };
             let mut view = JobView::new(job, error, &settings, self.secrets);
             view.reason = reason;
@@ -313,7 +362,7 @@ impl Rows {
     /// Looks up the newest ended attempt, if something of it is shown.
     fn last(&self, store: &mut Store, job: &Job) -> Result<Option<Attempt>> {
         let of_attempt = ["exit_code", "duration_ms", "error"];
-        if self.all_fields || job.fence == 0 || !self.columns.show(&of_attempt) {
+        if self.printed.is_some() || job.fence == 0 || !self.columns.show(&of_attempt) {
             return Ok(None);
         }
         Ok(store.last_attempt(job.id)?)
@@ -354,4 +403,28 @@ fn draw(store: &mut Store, query: &Query, rows: &Rows, list: &mut List) -> Resul
     let now = store.now()?;
     let plan = query.plan(store, now)?;
     rows.add(store, plan, now, list).map(drop)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_interval_may_stand_behind_watch() {
+        let joined = |words: &[&str]| {
+            let words: Vec<OsString> = words.iter().map(OsString::from).collect();
+            with_interval(&words).map(|words| words.join(" ".as_ref()).into_string().unwrap())
+        };
+        let read = joined(&["queuectl", "list", "--watch", "500ms", "last"]);
+        assert_eq!(read.as_deref(), Some("queuectl list --watch=500ms last"));
+        for words in [
+            &["queuectl", "list", "--watch", "5"][..],
+            &["queuectl", "list", "--watch", "state=dead"],
+            &["queuectl", "list", "--watch=5s", "5s"],
+            &["queuectl", "list", "--watch", "--", "5s"],
+            &["queuectl", "list", "--watch"],
+        ] {
+            assert_eq!(joined(words), None, "{words:?}");
+        }
+    }
 }

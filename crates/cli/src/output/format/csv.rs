@@ -3,11 +3,8 @@
 
 use std::io::{self, Write};
 
-use serde_json::value::RawValue;
-
-use super::Encode;
 use super::json::Fields;
-use crate::output::escape;
+use super::{Encode, cell};
 
 /// Encodes CSV.
 #[derive(Default)]
@@ -22,18 +19,8 @@ impl Encode for Csv {
             self.has_heading = true;
             write_row(fields.iter().map(|(name, _)| name.clone()), out)?;
         }
-        let cells: Result<Vec<String>, _> = fields.iter().map(|(_, value)| cell(value)).collect();
+        let cells: Result<Vec<String>, _> = fields.iter().map(|(_, value)| cell(value.get())).collect();
         write_row(cells?, out)
-    }
-}
-
-fn cell(value: &RawValue) -> serde_json::Result<String> {
-    match value.get() {
-        "null" => Ok(String::new()),
-        text if text.starts_with('"') => {
-            serde_json::from_str(text).map(|text: String| escape::line(&text).into_owned())
-        }
-        other => Ok(other.to_owned()),
     }
 }
 

@@ -1,15 +1,22 @@
 //! The formats of results. A format for programs is an [`Encode`].
+//!
+//! `json`, `csv`: whole documents. `fields`: some of their fields, in any of the formats. `template`: a line for each.
 
 mod csv;
+pub mod fields;
 pub mod json;
+pub mod template;
 
 use std::io::{self, Write};
+use std::str::FromStr;
 
 use clap::ValueEnum;
 use serde::Deserialize;
 
 use self::csv::Csv;
 use self::json::{Json, JsonLines};
+use self::template::Template;
+use super::escape;
 
 /// Format of results.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum, Deserialize)]
@@ -23,12 +30,10 @@ pub enum Format {
     Csv,
 }
 
-impl Format {
-    /// Returns whether it is for people.
-    pub fn is_for_people(self) -> bool {
-        self == Format::Table
-    }
+/// Their names.
+pub const NAMES: [&str; 4] = ["table", "json", "jsonl", "csv"];
 
+impl Format {
     /// Returns the encoder, if it is a format for programs.
     pub fn encoder(self, shape: Shape) -> Option<Box<dyn Encode>> {
         match self {
@@ -37,6 +42,50 @@ impl Format {
             Format::Jsonl => Some(Box::new(JsonLines)),
             Format::Csv => Some(Box::new(Csv::default())),
         }
+    }
+}
+
+/// A format, or a template of lines.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Layout {
+    Format(Format),
+    Template(Template),
+}
+
+impl FromStr for Layout {
+    type Err = String;
+
+    /// Reads a layout. What has a brace is a template.
+    fn from_str(text: &str) -> Result<Layout, String> {
+        if text.contains(['{', '}']) {
+            return text.parse().map(Layout::Template);
+        }
+        Format::from_str(text, true).map(Layout::Format).map_err(|_| {
+            format!(
+                "expected {}, or a template such as '{{id}} {{state}}'",
+                NAMES.join(", ")
+            )
+        })
+    }
+}
+
+/// Returns a value for one line of text: a string as it is, with control characters escaped; nothing for null; else JSON.
+fn cell(value: &str) -> serde_json::Result<String> {
+    cell_raw(value, false)
+}
+
+/// The same; `raw` leaves control characters as they are.
+fn cell_raw(value: &str, raw: bool) -> serde_json::Result<String> {
+    match value {
+        "null" => Ok(String::new()),
+        text if text.starts_with('"') => {
+            let text: String = serde_json::from_str(text)?;
+            Ok(match raw {
+                true => text,
+                false => escape::line(&text).into_owned(),
+            })
+        }
+        other => Ok(other.to_owned()),
     }
 }
 
