@@ -69,3 +69,73 @@ fn refuse(error: &clap::Error) -> ExitCode {
         _ => u8::try_from(error.exit_code()).map_or(exit::Exit::USAGE.into(), ExitCode::from),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::commands::COMMANDS;
+    use crate::grammar::groups;
+
+    /// What a command line prints that is read to help.
+    fn help(words: &[&str]) -> String {
+        let words = std::iter::once(&"queuectl").chain(words).map(OsString::from);
+        match understand(words.collect()) {
+            Err(error) if error.kind() == ErrorKind::DisplayHelp => error.to_string(),
+            Err(error) => panic!("{error}"),
+            Ok((_, ready)) => panic!("{} would run", ready.entry.name),
+        }
+    }
+
+    #[test]
+    fn help_has_a_page_for_each_command_in_each_of_its_forms() {
+        for entry in COMMANDS.iter().filter(|entry| !entry.is_hidden) {
+            let page = help(&["help", entry.name]);
+            assert!(
+                page.contains(&format!("Usage: queuectl {}", entry.name)),
+                "{page}"
+            );
+            if let Some((group, member)) = entry.name.split_once(':') {
+                let spaced = help(&["help", group, member]);
+                assert!(
+                    spaced.contains(&format!("Usage: queuectl {group} {member}")),
+                    "{spaced}"
+                );
+                let hyphen = help(&["help", &entry.name.replace(':', "-")]);
+                assert_eq!(hyphen, page);
+            }
+        }
+        for group in groups() {
+            assert!(help(&["help", group]).contains(&format!("Usage: queuectl {group}")));
+        }
+        assert!(help(&["help", "ls"]).contains("Usage: queuectl list"));
+    }
+
+    /// Words that hands type: each is a command, or the message names one; nothing is done.
+    #[test]
+    fn habits_are_understood() {
+        for (word, command) in [
+            ("ls", "list"),
+            ("add", "enqueue"),
+            ("log", "logs"),
+            ("kill", "kill"),
+            ("mv", "move"),
+            ("why", "explain"),
+        ] {
+            let read = understand(["queuectl", word, "1", "1"].map(OsString::from).to_vec());
+            let is_read = read.is_ok_and(|(_, ready)| ready.entry.name == command);
+            assert!(is_read || word == "why", "{word}");
+            assert!(help(&[word, "--help"]).contains(&format!("Usage: queuectl {command}")));
+        }
+        for (word, tip) in [
+            ("ps", "`queuectl list --state processing`"),
+            ("rm", "`queuectl purge --help`"),
+            ("tail", "`queuectl logs -f JOB`"),
+            ("restart", "`queuectl rerun --help`"),
+            ("stash", "`queuectl hold JOB`"),
+        ] {
+            let read = understand(["queuectl", word, "1"].map(OsString::from).to_vec());
+            let refused = read.err().map(|error| error.to_string()).unwrap_or_default();
+            assert!(refused.contains(tip), "{word}: {refused}");
+        }
+    }
+}
