@@ -78,7 +78,7 @@ const HELP: &[(&str, &str, bool)] = &[
     ("1-9 Tab", "go to a tab", false),
     (
         "j k g G",
-        "move, to the first, to the last; also arrows, Home, End, PgUp, PgDn",
+        "move, to the first, to the last; arrows, Home, End, PgUp, PgDn",
         false,
     ),
     ("Enter d", "details of what is chosen", false),
@@ -118,8 +118,7 @@ pub fn help(readonly: bool) -> Page {
             false => page.field(keys, what),
         }
     }
-    page.heading("filters of jobs: state= queue= group= schedule= executor= exit= error~ text~");
-    page.line("older= newer= 12 12-20 last~2 @group; `queuectl help selectors` has more");
+    page.heading("filters: state= queue= error~ older= 12-20 @group; see `queuectl help selectors`");
     page
 }
 

@@ -1,6 +1,6 @@
 //! A page on the screen: wrapped to its width, and which lines are seen.
 
-use queuectl_frontend::wrap::wrap;
+use queuectl_frontend::wrap::{wrap, wrap_sentence};
 
 use crate::keys::Key;
 use crate::snapshot::{Page, PageOf, Subject, Tone};
@@ -70,7 +70,7 @@ impl Open {
             self.lines = lines
                 .flat_map(|line| {
                     let indent = if line.label.is_some() { LABEL } else { 0 };
-                    let texts = wrap(&line.text, usize::from(width).saturating_sub(indent).max(1));
+                    let texts = in_lines(&line.text, usize::from(width).saturating_sub(indent).max(1));
                     texts.into_iter().enumerate().map(|(number, text)| Wrapped {
                         label: line.label.filter(|_| number == 0),
                         is_field: line.label.is_some(),
@@ -100,6 +100,15 @@ impl Open {
         self.offset = to.min(end);
         self.follows = matches!(self.of, PageOf::Logs(_)) && self.offset == end;
     }
+}
+
+/// Returns a text in lines that fit. Commands in sentences stay whole where there is room.
+fn in_lines(text: &str, width: usize) -> Vec<String> {
+    if !text.starts_with("- ") {
+        return wrap(text, width);
+    }
+    let lines = wrap_sentence(text, width, "  ").into_iter();
+    lines.flat_map(|line| wrap(&line, width)).collect()
 }
 
 #[cfg(test)]

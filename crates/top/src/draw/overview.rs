@@ -204,7 +204,7 @@ fn nodes(lines: &mut Lines<'_>, status: &StatusView, app: &App, theme: Theme) {
             false => node.queues.join(", "),
         };
         let text = format!(
-            "{} {} on {}: {}, {}, heartbeat {} ago, {queues}",
+            "{} {} on {}: {}, {}, seen {} ago, {queues}",
             node.id,
             node.state.name(),
             node.host,
