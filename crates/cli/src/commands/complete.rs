@@ -113,8 +113,12 @@ mod tests {
 
     #[test]
     fn options_are_those_of_the_command_and_the_global_ones() {
-        assert_eq!(offered("queuectl logs --f"), ["--follow", "--format"]);
-        assert_eq!(offered("queuectl logs --follow --f"), ["--format"], "given once");
+        assert_eq!(offered("queuectl logs --f"), ["--follow", "--format", "--fields"]);
+        assert_eq!(
+            offered("queuectl logs --follow --f"),
+            ["--format", "--fields"],
+            "given once"
+        );
         assert_eq!(offered("queuectl logs -f --fo"), ["--format"]);
         assert_eq!(offered("queuectl dlq retry --a"), ["--all"]);
         assert_eq!(offered("queuectl --js"), ["--json"]);

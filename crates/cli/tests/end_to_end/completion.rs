@@ -135,8 +135,8 @@ fn completes(shell: &mut Shell) {
         ("queuectl list queue=ma\t --format jsonl", "backup-nightly"),
         ("queuectl list state=can\t --format '{id}'", "ended:1"),
         ("queuectl list --columns id,num\t --json", "\"number\":1"),
-        ("queuectl list --sort -num\t --ids", "2\nbackup-nightly"),
-        ("queuectl stats --by exec\t --json", "\"by\":[]"),
+        ("queuectl list --sort -num\t --ids", "ended:1\nbackup-nightly"),
+        ("queuectl stats --by exec\t --json", "\"name\":\"shell\""),
         (
             "queuectl kill --signal HU\t state=processing --dry-run --json",
             "\"jobs\":0",

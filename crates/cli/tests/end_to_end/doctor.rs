@@ -130,3 +130,28 @@ fn problems(queue: &Queue) -> String {
     assert_eq!(done.status, 1, "{page}");
     page
 }
+
+#[test]
+fn outputs_of_jobs_that_are_gone_are_found_and_removed() {
+    let queue = Queue::new();
+    queue.enqueue(["exit 0"]);
+    assert_eq!(said(&queue, "leftovers"), []);
+    let node = queue.start(&["--queue=none"]);
+    drop(node);
+    let outputs = queue.beside().join("output");
+    for job in ["1", "77"] {
+        std::fs::create_dir_all(outputs.join(job)).unwrap();
+    }
+    let found = said(&queue, "leftovers");
+    assert_eq!(found.len(), 1, "{found:?}");
+    assert!(
+        found[0].0 == "warning" && found[0].1.ends_with("the long output of 1 job that is gone"),
+        "{found:?}"
+    );
+    if on_postgres() {
+        return;
+    }
+    queue.ok(["db:compact"]);
+    assert_eq!(said(&queue, "leftovers"), []);
+    assert!(outputs.join("1").exists(), "that of a job that is there");
+}

@@ -45,6 +45,7 @@ mod doctor;
 #[cfg(unix)]
 mod exactly_once;
 mod explain;
+mod fields;
 mod groups;
 mod health;
 mod hold;
@@ -84,6 +85,8 @@ mod rerun;
 mod run;
 mod schedules;
 #[cfg(target_os = "linux")]
+mod screens;
+#[cfg(target_os = "linux")]
 mod secrets;
 mod selectors;
 #[cfg(unix)]
@@ -102,6 +105,8 @@ mod stalled;
 mod stats;
 #[cfg(target_os = "linux")]
 mod syncs;
+#[cfg(unix)]
+mod terminal;
 #[cfg(unix)]
 mod top;
 #[cfg(target_os = "linux")]

@@ -111,7 +111,7 @@ fn nothing_is_changed_by_who_may_only_look() {
     let mut terminal = start(&queue, &["top", "--readonly", "--interval", "100ms"]);
     terminal.press("2");
     terminal.wait_shows("> waiting");
-    terminal.press("cy");
+    terminal.press("c");
     terminal.wait_shows("--readonly");
     terminal.press("hp");
     terminal.press("?");
