@@ -2,12 +2,17 @@
 //!
 //! The jobs here name an executor that does not exist, so that attempts come about without any plugin.
 
+#[path = "support/schema.rs"]
+mod schema;
+
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use serde_json::Value;
 use tempfile::TempDir;
+
+use self::schema::Schemas;
 
 fn binary() -> PathBuf {
     match std::env::var_os("QUEUECTL_TEST_BIN_DIR") {
@@ -48,7 +53,11 @@ impl Queue {
         if text.is_empty() {
             return Value::Null;
         }
-        serde_json::from_str(&text).unwrap_or_else(|error| panic!("{words:?}: {error}: {text}"))
+        let printed =
+            serde_json::from_str(&text).unwrap_or_else(|error| panic!("{words:?}: {error}: {text}"));
+        let line: Vec<String> = words.iter().map(|word| (*word).to_owned()).collect();
+        assert_eq!(Schemas::read().check(&line, &printed), Ok(()));
+        printed
     }
 }
 

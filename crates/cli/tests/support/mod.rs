@@ -14,6 +14,7 @@ pub mod done;
 pub mod engine;
 pub mod jobs;
 mod node;
+pub mod schema;
 #[cfg(unix)]
 pub mod unix;
 #[cfg(windows)]
@@ -23,8 +24,8 @@ use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use queuectl_storage::Location;
@@ -33,12 +34,16 @@ use serde_json::Value;
 pub use done::{Done, finish};
 pub use jobs::GATED;
 pub use node::Node;
+use schema::Schemas;
 
 /// Longest that anything here may take before the test fails instead of hanging.
 pub const PATIENCE: Duration = Duration::from_secs(60);
 
 /// The same for a compiler and all that it compiles, beside the other tests.
 pub const PATIENCE_WITH_BUILDS: Duration = Duration::from_secs(600);
+
+/// What commands may print.
+static SCHEMAS: OnceLock<Schemas> = OnceLock::new();
 
 /// The environment variable with the mark.
 pub const MARK: &str = "E2E_MARK";
@@ -299,9 +304,17 @@ impl Queue {
 
     /// Runs a command with `--json`; it must print exactly one document and nothing else.
     pub fn json<S: AsRef<OsStr>>(&self, args: impl IntoIterator<Item = S>) -> Value {
+        let args: Vec<OsString> = args.into_iter().map(|arg| arg.as_ref().to_owned()).collect();
         let mut command = self.command(["--json"]);
-        command.args(args);
-        finish(command, None).json()
+        command.args(&args);
+        let printed = finish(command, None).json();
+        let words: Vec<String> = args
+            .iter()
+            .map(|arg| arg.to_string_lossy().into_owned())
+            .collect();
+        let fits = SCHEMAS.get_or_init(Schemas::read).check(&words, &printed);
+        assert_eq!(fits, Ok(()), "{words:?}");
+        printed
     }
 
     /// Stores a job; its id.
