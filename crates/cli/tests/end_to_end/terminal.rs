@@ -81,6 +81,14 @@ impl Terminal {
         self.screen.lock().unwrap().screen().contents()
     }
 
+    /// The lines of the screen, also those that a longer line is wrapped to.
+    pub fn rows(&self) -> String {
+        let screen = self.screen.lock().unwrap();
+        let width = screen.screen().size().1;
+        let rows: Vec<String> = screen.screen().rows(0, width.get()).collect();
+        rows.join("\n")
+    }
+
     pub fn wait(&self, what: &str, holds: impl Fn(&str) -> bool) {
         let look = || holds(&self.contents()).then_some(());
         wait_explained(what, look, || self.contents());
@@ -96,7 +104,7 @@ impl Terminal {
         // What the program wrote is read to its end before the reader sees that nobody can write any more.
         drop(self.side.take());
         self.reader.take().map(JoinHandle::join);
-        self.contents()
+        self.rows()
     }
 
     /// Waits for the end, and checks that the terminal is as it was before.

@@ -1,16 +1,34 @@
 //! The world as it is.
 
 use std::path::Path;
+use std::sync::OnceLock;
 pub use std::time::Instant;
 
 use diesel::sqlite::SqliteConnection;
-use queuectl_core::{Timestamp, Transition};
-
-pub use queuectl_core::SystemClock;
+use queuectl_core::{Clock, Timestamp, Transition};
 
 use super::{Guard, Transaction};
 use crate::StoreError;
 use crate::types::cycle::Record;
+
+/// This machine's clock; in development builds, the time that a test says it is.
+#[derive(Debug, Clone, Copy)]
+pub struct SystemClock;
+
+impl Clock for SystemClock {
+    fn now(&self) -> Timestamp {
+        time_of_test().unwrap_or_else(|| queuectl_core::SystemClock.now())
+    }
+}
+
+/// What `QUEUECTL_TEST_CLOCK` says, in ms since 1970.
+fn time_of_test() -> Option<Timestamp> {
+    static TIME: OnceLock<Option<i64>> = OnceLock::new();
+    let time = || std::env::var("QUEUECTL_TEST_CLOCK").ok()?.parse().ok();
+    cfg!(debug_assertions)
+        .then(|| TIME.get_or_init(time).map(Timestamp))
+        .flatten()
+}
 
 /// The database that is opened in the place of this file, as a URI.
 pub const fn instead_of(_: &Path) -> Option<String> {
