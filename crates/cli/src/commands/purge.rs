@@ -90,12 +90,13 @@ impl Run for PurgeArgs {
             return Ok(count(jobs, "would be purged", context));
         }
         let mut selector = Selector::default();
-        narrow(&mut selector, Some(Filter::State(states.clone())))?;
+        narrow(&mut selector, "--state", Some(Filter::State(states.clone())))?;
         narrow(
             &mut selector,
+            "--queue",
             self.queue.clone().map(|queue| Filter::Queue(vec![queue])),
         )?;
-        narrow(&mut selector, self.older_than.map(Filter::Older))?;
+        narrow(&mut selector, "--older-than", self.older_than.map(Filter::Older))?;
         let filter = JobFilter {
             states,
             until: Some(Timestamp(before.0.saturating_sub(1))),

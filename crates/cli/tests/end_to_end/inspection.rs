@@ -81,7 +81,11 @@ fn lists_can_be_narrowed_down() {
     assert_eq!(ids(&["--limit", "2"]), ["later", "now"]);
     assert_eq!(ids(&["--queue", "default", "--limit", "1"]), ["now"]);
     let done = queue.run(["list", "--limit", "1"]);
-    assert!(done.err.contains("this is the newest job; --limit N"), "{}", done.err);
+    assert!(
+        done.err.contains("this is the newest job; --limit N"),
+        "{}",
+        done.err
+    );
     assert!(!done.text().contains("later"), "{}", done.text());
 }
 

@@ -147,6 +147,11 @@ fn captured(scene: &Scene, size: (u16, u16)) -> Vec<(String, String)> {
             terminal.press(keys);
             terminal.wait_shows(shown);
         }
+        // Frames come one after the other, from the top to the last line: when these two are there, so is all of the one before.
+        terminal.press(":");
+        terminal.wait_shows("overview jobs queues");
+        terminal.press("\u{1b}");
+        terminal.wait_shows("? help");
         captures.push(((*name).to_owned(), text(scene, &["top"], &terminal.rows())));
         terminal.press("q");
         assert_eq!(terminal.ends(), 0);
