@@ -101,7 +101,7 @@ impl Terminal {
     /// Waits for the end, and returns all that was printed.
     pub fn printed(mut self) -> String {
         self.program.wait().unwrap();
-        // What the program wrote is read to its end before the reader sees that nobody can write any more.
+        // The reader ends when no process has the side open and all that was written is read.
         drop(self.side.take());
         self.reader.take().map(JoinHandle::join);
         self.rows()

@@ -15,6 +15,7 @@ use super::operations::{Before, Entry, Log};
 use super::purge::remove_kept;
 use super::select::Selected;
 use super::show::find;
+use super::steps::let_others_write;
 use super::{listing, unique};
 use crate::backend::{Db, on_any};
 use crate::counts::Deltas;
@@ -33,11 +34,6 @@ const STEP: u32 = 500;
 
 /// What a step does to a job that fits.
 pub(super) type Act<'a> = &'a dyn Fn(&mut Db, JobId, &mut Deltas, &mut Entry) -> Result<MassDone, StoreError>;
-
-/// Rests as long as the step took that began then, so that others can write between the steps of long work.
-pub fn let_others_write(start: Instant) {
-    std::thread::sleep(start.elapsed());
-}
 
 impl Store {
     /// Does this to all jobs that a filter means, which should be frozen. `after_step` is told what was done by then.

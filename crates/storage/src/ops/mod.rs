@@ -44,6 +44,7 @@ pub mod show;
 pub mod signals;
 pub mod sorted;
 pub mod status;
+pub mod steps;
 pub mod undo;
 pub mod unique;
 pub mod verify;

@@ -5,10 +5,10 @@ use std::time::{Duration, Instant};
 use queuectl_core::{JobRef, QueueName, Refused, State, Timestamp};
 
 use super::listing;
-use super::mass::let_others_write;
 use super::only::Only;
 use super::operations::{Entry, Log, keep};
 use super::show::find;
+use super::steps::let_others_write;
 use crate::backend::Db;
 use crate::counts::Deltas;
 use crate::outcome::{self, standing};
