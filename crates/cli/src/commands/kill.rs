@@ -15,7 +15,7 @@ use crate::registry::Run;
 #[command(after_help = "\
 The node of each job sends the signal to all processes of the job's process group. What becomes of the job is what its own end \
 says: one that a signal ended has failed, and is retried if it has attempts left. `queuectl cancel` stops a job for good. A \
-job that a node has claimed ahead and not started yet gets no signal.
+job that a node has claimed ahead gets the signal when it has started.
 
 Examples:
   queuectl kill --signal HUP 12

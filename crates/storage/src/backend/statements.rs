@@ -96,7 +96,7 @@ pub(crate) use not_met;
 macro_rules! signals_for {
     () => {
         "SELECT signals.id, signals.job_id, signals.fence, signals.signal FROM signals JOIN jobs ON jobs.id = signals.job_id \
-         AND jobs.fence = signals.fence WHERE jobs.node_id = ? ORDER BY signals.id LIMIT 100"
+         AND jobs.fence = signals.fence WHERE jobs.node_id = ? ORDER BY signals.id LIMIT 1000"
     };
 }
 pub(crate) use signals_for;

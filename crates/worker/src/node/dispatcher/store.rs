@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use queuectl_core::{Clock, JobId, ScheduleName, Timestamp};
 use queuectl_executor::RunKey;
-use queuectl_storage::{Cycle, CycleResult, Queues, StopRequest, StoreError};
+use queuectl_storage::{Cycle, CycleResult, Queues, SignalRequest, StopRequest, StoreError};
 
 use super::{Dispatcher, SILENCE_MOST, plugin_settings};
 use crate::node::NodeError;
@@ -260,11 +260,21 @@ impl Dispatcher {
         for (job, fence) in requests.cancel {
             self.workforce.cancel(&self.context, RunKey { job, fence });
         }
-        for request in self.store.take_signals(requests.signals)? {
-            let (job, fence) = (request.job, request.fence);
-            self.workforce.signal(RunKey { job, fence }, &request.signal);
-        }
+        self.send_signals(requests.signals)?;
         self.take_back();
+        Ok(())
+    }
+
+    /// Sends the signals to jobs that have started. Requests for others stay until those start or are given back.
+    fn send_signals(&mut self, mut requests: Vec<SignalRequest>) -> Result<(), StoreError> {
+        let run = |request: &SignalRequest| RunKey {
+            job: request.job,
+            fence: request.fence,
+        };
+        requests.retain(|request| self.workforce.takes_signals(run(request)));
+        for request in self.store.take_signals(requests)? {
+            self.workforce.signal(run(&request), &request.signal);
+        }
         Ok(())
     }
 

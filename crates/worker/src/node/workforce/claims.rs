@@ -236,10 +236,13 @@ impl Claims {
         Some(running.worker)
     }
 
-    /// The worker of a running job that was not told to stop.
-    pub fn worker_of(&self, key: RunKey) -> Option<usize> {
+    /// The worker at which a job may have started that was not told to stop. What was taken over did start.
+    pub fn started_at(&self, key: RunKey) -> Option<usize> {
         let running = self.running.get(&key)?;
-        running.stopping.is_none().then_some(running.worker)
+        let worker = running.worker;
+        let has_slot = self.at_worker(worker).iter().take(self.slots).any(|other| *other == key);
+        let started = worker != NOBODY && (has_slot || running.handle.is_some());
+        (started && running.stopping.is_none()).then_some(worker)
     }
 
     /// Whether the node has that job.
@@ -303,6 +306,28 @@ mod tests {
         let (started, waiting) = claims.take_from(0);
         assert_eq!((numbers(&started), numbers(&waiting)), (vec![5, 4], vec![1]));
         assert_eq!(claims.len(), 0);
+    }
+
+    #[test]
+    fn a_job_that_waits_for_a_slot_has_not_started() {
+        let mut claims = Claims::new(1);
+        claims.add(vec![claimed(9)]);
+        for id in [5, 3, 4] {
+            claims.start(0, claimed(id), Timestamp(1));
+        }
+        let at = |claims: &Claims, id: i64| claims.started_at(key(&claimed(id)));
+        assert_eq!([5, 3, 4, 9].map(|id| at(&claims, id)), [Some(0), None, None, None]);
+        claims.finish(0, key(&claimed(5)));
+        assert_eq!([5, 3, 4].map(|id| at(&claims, id)), [None, Some(0), None]);
+        // One that is being taken over runs whatever waits before it, but not while it has no worker.
+        claims.save(key(&claimed(3)), b"there".to_vec());
+        claims.take_from(0);
+        assert_eq!(at(&claims, 3), None);
+        claims.start(1, claimed(6), Timestamp(1));
+        claims.adopt(1);
+        assert_eq!([6, 3].map(|id| at(&claims, id)), [Some(1), Some(1)]);
+        claims.stop(key(&claimed(6)), StopReason::Cancelled);
+        assert_eq!([6, 3].map(|id| at(&claims, id)), [None, Some(1)]);
     }
 
     #[test]

@@ -400,9 +400,14 @@ impl Workforce {
         }
     }
 
-    /// Sends a signal to a job that runs. One that has not started, or was told to stop, gets none.
+    /// Whether a job gets signals: one that may have started, and was not told to stop.
+    pub fn takes_signals(&self, key: RunKey) -> bool {
+        self.claims.started_at(key).is_some()
+    }
+
+    /// Sends a signal to a job that gets signals.
     pub fn signal(&mut self, key: RunKey, name: &str) {
-        let Some(worker) = self.claims.worker_of(key) else {
+        let Some(worker) = self.claims.started_at(key) else {
             return;
         };
         match os::signal_number(name) {

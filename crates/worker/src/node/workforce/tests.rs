@@ -120,6 +120,28 @@ fn a_job_is_cancelled_wherever_it_is() {
     assert_eq!(rig.back(), [(1, Some(OutcomeKind::Cancelled))]);
 }
 
+#[cfg(unix)]
+#[test]
+fn a_signal_goes_to_a_job_that_has_started_and_was_not_told_to_stop() {
+    let mut rig = rig(1);
+    rig.assign(&[1, 2]);
+    let send = |rig: &mut Rig, id: i64| {
+        let job = key(&claimed(id));
+        rig.workforce.signal(job, "SIGHUP");
+        (rig.workforce.takes_signals(job), rig.sent())
+    };
+    assert_eq!(send(&mut rig, 1), (true, vec![sent(0, "signal 1 1")]));
+    assert_eq!(send(&mut rig, 2), (false, vec![]), "it is claimed ahead");
+    assert_eq!(send(&mut rig, 9), (false, vec![]), "it is another node's");
+    rig.say(0, finished(1, OutcomeKind::Succeeded, false));
+    rig.back();
+    rig.assign(&[]);
+    assert_eq!(send(&mut rig, 2), (true, vec![sent(0, "signal 2 1")]));
+    rig.workforce.cancel(&rig.context, key(&claimed(2)));
+    rig.sent();
+    assert_eq!(send(&mut rig, 2), (false, vec![]), "it is being stopped");
+}
+
 #[test]
 fn a_worker_that_dies_crashes_what_it_ran_and_nothing_else() {
     let mut rig = rig(2);
