@@ -154,6 +154,7 @@ macro_rules! conformance_suite {
             starving_limits_are_found,
             a_queue_limit_holds_between_stores,
             room_in_a_full_queue_wakes_other_nodes,
+            a_node_of_other_queues_leaves_a_queue_limit_as_it_is,
             a_queue_limit_counts_for_jobs_that_wait,
             a_queue_limit_holds_however_a_queue_is_served,
             a_queue_rate_spreads_starts,

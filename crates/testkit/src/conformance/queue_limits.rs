@@ -323,3 +323,68 @@ pub fn room_in_a_full_queue_wakes_other_nodes(mut temp: TempStore) {
     let freed = turn(store, node, &[done(&replaced.claimed[0], node, NOW)], 0, NOW).freed;
     assert_eq!(freed, []);
 }
+
+/// A node that does not serve a queue with a limit leaves the queue as it is: it claims nothing of it, hands on what its own
+/// jobs hold, and takes neither the room nor the time of the next start from those that serve it.
+pub fn a_node_of_other_queues_leaves_a_queue_limit_as_it_is(mut temp: TempStore) {
+    let store = &mut temp.store;
+    let changes = [
+        QueueLimitChange::Burst(Some(1)),
+        QueueLimitChange::Rate(Some("1/s".parse().expect("a rate"))),
+        running(1),
+    ];
+    store.change_queue(&queue("mail"), &[], &changes).expect("set");
+    let disk = queuectl_core::LimitChange {
+        running: Some(Some(1)),
+        ..queuectl_core::LimitChange::default()
+    };
+    let name = "disk".parse().expect("a name");
+    store.set_limit(&name, &disk, NOW).expect("set");
+    let with_disk = |queue: &str| {
+        valid(JobSpec {
+            limit: vec!["disk".parse().expect("a limit")],
+            ..JobSpec::clone(&in_queue(queue, 0))
+        })
+    };
+    let new = [
+        with_disk("other"),
+        in_queue("mail", 9),
+        with_disk("mail"),
+        job("bystander"),
+    ];
+    let ids = enqueue(store, &new);
+    let (node_of_mail, _guard) = node(store);
+    let (node_of_other, _other_guard) = node(store);
+    let served = |name: &str| Queues::Only(vec![queue(name)]);
+    let (mail, other) = ((node_of_mail, served("mail")), (node_of_other, served("other")));
+    let cycle = |store: &mut Store, (node, queues): &(NodeId, Queues), records: &[Record], ms: u64| {
+        let cycle = Cycle {
+            node: *node,
+            records,
+            claim: 9,
+            queues,
+            now: later(ms),
+        };
+        store.cycle(&cycle).expect("a cycle")
+    };
+    let of_other = cycle(store, &other, &[], 0).claimed;
+    let of_mail = cycle(store, &mail, &[], 0).claimed;
+    assert_eq!((of_other[0].id, of_other.len()), (ids[0].0, 1));
+    assert_eq!((of_mail[0].id, of_mail.len()), (ids[1].0, 1));
+    assert_eq!(get(store, ids[2]).state, State::Blocked, "it waits for the disk");
+    let handed_on = cycle(store, &other, &[done(&of_other[0], other.0, later(10))], 10);
+    assert_eq!((handed_on.claimed, handed_on.unblocked), (Vec::new(), 1));
+    assert_eq!(get(store, ids[2]).state, State::Pending);
+    assert_eq!(cycle(store, &mail, &[], 10).claimed, [], "the queue is full");
+    let room = cycle(store, &mail, &[done(&of_mail[0], mail.0, later(500))], 500);
+    assert_eq!(room.claimed, [], "its rate allows no start yet");
+    assert_eq!(cycle(store, &other, &[], 501).claimed, []);
+    assert_eq!(store.next_due().expect("an answer"), Some(later(1000)));
+    // Whoever looks first when the time has come, those that serve the queue get the job.
+    assert_eq!(cycle(store, &other, &[], 1000).claimed, []);
+    let last = cycle(store, &mail, &[], 1000).claimed;
+    assert_eq!((last[0].id, last.len()), (ids[2].0, 1));
+    assert_eq!(get(store, ids[3]).state, State::Pending);
+    let report = store.check().expect("a check");
+    assert_eq!((report.misplaced, report.miscounted), (0, 0));
+}
