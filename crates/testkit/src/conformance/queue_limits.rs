@@ -380,7 +380,7 @@ pub fn a_node_of_other_queues_leaves_a_queue_limit_as_it_is(mut temp: TempStore)
     assert_eq!(room.claimed, [], "its rate allows no start yet");
     assert_eq!(cycle(store, &other, &[], 501).claimed, []);
     assert_eq!(store.next_due().expect("an answer"), Some(later(1000)));
-    // Whoever looks first when the time has come, those that serve the queue get the job.
+    // The other node looks first when the time has come, and still those that serve the queue get the job.
     assert_eq!(cycle(store, &other, &[], 1000).claimed, []);
     let last = cycle(store, &mail, &[], 1000).claimed;
     assert_eq!((last[0].id, last.len()), (ids[2].0, 1));

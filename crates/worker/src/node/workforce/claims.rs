@@ -240,7 +240,11 @@ impl Claims {
     pub fn started_at(&self, key: RunKey) -> Option<usize> {
         let running = self.running.get(&key)?;
         let worker = running.worker;
-        let has_slot = self.at_worker(worker).iter().take(self.slots).any(|other| *other == key);
+        let has_slot = self
+            .at_worker(worker)
+            .iter()
+            .take(self.slots)
+            .any(|other| *other == key);
         let started = worker != NOBODY && (has_slot || running.handle.is_some());
         (started && running.stopping.is_none()).then_some(worker)
     }
@@ -316,7 +320,10 @@ mod tests {
             claims.start(0, claimed(id), Timestamp(1));
         }
         let at = |claims: &Claims, id: i64| claims.started_at(key(&claimed(id)));
-        assert_eq!([5, 3, 4, 9].map(|id| at(&claims, id)), [Some(0), None, None, None]);
+        assert_eq!(
+            [5, 3, 4, 9].map(|id| at(&claims, id)),
+            [Some(0), None, None, None]
+        );
         claims.finish(0, key(&claimed(5)));
         assert_eq!([5, 3, 4].map(|id| at(&claims, id)), [None, Some(0), None]);
         // One that is being taken over runs whatever waits before it, but not while it has no worker.
