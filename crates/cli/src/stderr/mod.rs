@@ -3,13 +3,23 @@
 
 pub mod queue;
 
-use std::io;
+use std::io::{self, IsTerminal};
 
 use anstream::{AutoStream, ColorChoice};
 
 /// Returns whether and how standard error shows colours.
 pub fn color() -> ColorChoice {
     AutoStream::choice(&io::stderr())
+}
+
+/// Returns the width of the terminal; none if standard error is not one.
+pub fn width() -> Option<usize> {
+    let err = io::stderr();
+    if !err.is_terminal() {
+        return None;
+    }
+    let (terminal_size::Width(width), _) = terminal_size::terminal_size_of(&err)?;
+    Some(usize::from(width)).filter(|width| *width > 0)
 }
 
 /// Writes lines.
