@@ -24,6 +24,10 @@ const COMMANDS: &[(&str, &str)] = &[
         "`queuectl kill --signal SIG JOB` sends a signal to a running job",
     ),
     (
+        "undo revert history audit journal",
+        "`queuectl op:list` lists what commands did, `queuectl op:undo OP` takes it back",
+    ),
+    (
         "diagnose diagnostics check-health",
         "`queuectl doctor` says whether queuectl can work here",
     ),

@@ -106,7 +106,7 @@ fn what_commands_did_is_listed_and_undone() {
 fn a_command_that_was_killed_goes_on() {
     const JOBS: usize = 4000;
     let queue = Queue::quick();
-    let lines = "{\"command\":\"true\",\"queue\":\"many\"}\n".repeat(JOBS);
+    let lines = "{\"command\":\"exit 0\",\"queue\":\"many\"}\n".repeat(JOBS);
     queue.write("jobs", &lines);
     queue.enqueue(["--queue", "other", "bystander"]);
     queue.ok(["enqueue", "--from", "jobs"]);

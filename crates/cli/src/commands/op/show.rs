@@ -5,6 +5,7 @@ use clap::Args;
 use queuectl_core::limits::OPERATION;
 
 use super::view;
+use crate::commands::batch::line;
 use crate::context::Context;
 use crate::exit::Exit;
 use crate::number::whole;
@@ -61,7 +62,8 @@ impl Run for ShowArgs {
                     let kib = view.kept_bytes.div_ceil(1024);
                     let jobs = view.kept;
                     let command = format!("`queuectl op:undo {}`", view.id);
-                    page.field("undo", &format!("{command}: {jobs} jobs are kept ({kib} KiB)"))
+                    let jobs = line(jobs, if jobs == 1 { "is kept" } else { "are kept" });
+                    page.field("undo", &format!("{command}: {jobs} ({kib} KiB)"))
                 }
                 None => page.field("undo", &format!("`queuectl op:undo {}`", view.id)),
             }
