@@ -352,12 +352,15 @@ impl Waiter {
         }
     }
 
-    /// Waits until the store has changed since the marker was read. Prints a note if nothing will start the job. Returns
-    /// false on timeout.
+    /// Waits until the store has changed since the marker was read. Prints a note if nothing will start the job, at the latest
+    /// when time runs out. Returns false then.
     pub fn wait_for_change(&mut self, store: &mut Store, marker: i64, job: &Job) -> Result<bool> {
         loop {
             self.look_for_nodes(store, job);
             if !self.pause() {
+                // The end of a wait that was too short for a look says why nothing started, too.
+                self.looked = None;
+                self.look_for_nodes(store, job);
                 return Ok(false);
             }
             if self.ask(store, Store::change_marker)? != marker {
