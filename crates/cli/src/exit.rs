@@ -208,6 +208,7 @@ fn classify_store(error: &StoreError) -> Exit {
         | StoreError::NotEdited { .. }
         | StoreError::Operation { .. }
         | StoreError::NoProcesses { .. }
+        | StoreError::NotSuspended { .. }
         | StoreError::NodesLive
         | StoreError::TooMany { .. }
         | StoreError::ScheduleTaken(_)

@@ -195,7 +195,7 @@ pub(super) fn next(worker: &mut StandaloneWorker, patience: Duration) -> Result<
                 worker.recorded(finished.key)?;
                 return Ok(finished);
             }
-            Ok(Report::Handle { .. }) => {}
+            Ok(Report::Handle { .. } | Report::Suspension { .. }) => {}
             Ok(Report::Ending { reason, .. }) => return failed(reason),
             Err(StandaloneError::TimedOut(_)) => {
                 return failed(format!(
@@ -330,7 +330,7 @@ fn takeover(fixture: &Fixture) -> CaseResult {
     loop {
         match worker.next(fixture.limit())? {
             Report::Handle { key, handle: newer } if key == run.key => handle = newer,
-            Report::Handle { .. } => {}
+            Report::Handle { .. } | Report::Suspension { .. } => {}
             Report::Ending { reason, .. } => return failed(reason),
             Report::Finished(ended) if ended.key == run.key => {
                 return skipped(format!("the long job ended too early; {LONG_JOB}"));
@@ -354,7 +354,7 @@ fn start_kept(fixture: &Fixture, payload: String) -> Result<(StandaloneWorker, R
     worker.run(run.clone())?;
     match worker.next(fixture.limit()) {
         Ok(Report::Handle { handle, .. }) => Ok((worker, run, handle)),
-        Ok(Report::Finished(_)) | Err(StandaloneError::TimedOut(_)) => {
+        Ok(Report::Finished(_) | Report::Suspension { .. }) | Err(StandaloneError::TimedOut(_)) => {
             skipped("the job saved no handle before it ended")
         }
         Ok(Report::Ending { reason, .. }) => failed(reason),

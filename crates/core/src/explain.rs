@@ -60,6 +60,8 @@ pub enum Code {
     Running,
     /// It runs and is about to be stopped.
     Cancelling,
+    /// It runs and its processes are suspended.
+    Suspended,
     /// The node that ran it is dead, and no other has taken it back yet.
     Lost,
     /// It has succeeded.
@@ -92,6 +94,7 @@ impl Code {
             Code::Stopping => Some("stopping"),
             Code::Full => Some("nodes full"),
             Code::Cancelling => Some("cancelling"),
+            Code::Suspended => Some("suspended"),
             Code::Lost => Some("node dead"),
             Code::Unreadable => Some("unreadable"),
             Code::Scheduled | Code::Retry | Code::Ready | Code::Running => None,
@@ -186,8 +189,14 @@ fn running(facts: &Facts<'_>) -> Reason {
         }
         None => {}
     }
+    let suspended_since = facts.job.suspended_since.filter(|_| !facts.job.cancel_requested);
     let (code, text, command) = match facts.job.cancel_requested {
         true => (Code::Cancelling, format!("{node} is about to stop it"), None),
+        false if suspended_since.is_some() => (
+            Code::Suspended,
+            format!("its processes are suspended on {node}"),
+            Some(format!("queuectl resume {}", facts.job.public_id())),
+        ),
         false => (
             Code::Running,
             format!("it runs on {node}"),
@@ -195,7 +204,7 @@ fn running(facts: &Facts<'_>) -> Reason {
         ),
     };
     Reason {
-        since: facts.job.started_at,
+        since: suspended_since.or(facts.job.started_at),
         command,
         ..reason(code, text)
     }

@@ -202,6 +202,10 @@ fn possible(state: State, event: &str) -> String {
             "only dead jobs are meant here; `queuectl retry` takes failed and cancelled ones, too".to_owned()
         }
         "signal" => "only running jobs can be sent a signal".to_owned(),
+        "suspend" => {
+            "only running jobs can be suspended; `queuectl hold` keeps one from starting".to_owned()
+        }
+        "resume" => "only running jobs can be suspended and resumed; `queuectl release` lets a held one go".to_owned(),
         "edit" if state == State::Processing => {
             "a running job cannot be changed; `queuectl cancel` stops it, `queuectl rerun` stores a copy of what has ended"
                 .to_owned()

@@ -97,6 +97,16 @@ impl Host {
         self.shared.post(Message::Signal(key, signal));
     }
 
+    /// Suspends all processes of a run; the time does not count for its timeout. Reported, unless the run has ended.
+    pub fn suspend(&self, key: RunKey) {
+        self.shared.post(Message::Suspend(key));
+    }
+
+    /// Has the processes of a run continue. Reported likewise.
+    pub fn resume(&self, key: RunKey) {
+        self.shared.post(Message::Resume(key));
+    }
+
     /// Runs started from now on see these settings.
     pub fn set_settings(&self, settings: PluginSettings) {
         self.shared.post(Message::Settings(settings));

@@ -45,5 +45,5 @@ pub use config::HostConfig;
 pub use error::{HostError, PluginError};
 pub use host::{Host, Starter};
 pub use plugin::{CALL_LIMIT, HANGING_STATUS, Offline, PluginFile, PluginInfo, SearchPath, inspect};
-pub use run::{Finished, PluginSettings, Report, Run, RunKey, StopReason};
+pub use run::{Finished, PluginSettings, Report, Run, RunKey, StopReason, Suspension};
 pub use spawn::shell_problem;

@@ -71,6 +71,17 @@ pub enum StopReason {
     Returned,
 }
 
+/// What became of the wish to suspend a run or to resume it.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub enum Suspension {
+    /// It is suspended, by the wall clock since then.
+    Since(Timestamp),
+    /// It is not suspended, or not any more.
+    Resumed,
+    /// It cannot be suspended, for this reason.
+    Refused(String),
+}
+
 /// The report on one run. Each started run gets exactly one.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct Finished {
@@ -104,6 +115,13 @@ pub enum Report {
         key: RunKey,
         /// The executor's own bytes.
         handle: Vec<u8>,
+    },
+    /// A run was suspended or resumed, or could not be.
+    Suspension {
+        /// Which attempt.
+        key: RunKey,
+        /// How it stands now.
+        suspension: Suspension,
     },
     /// This process ends at once, because of a plugin. Runs that were not reported are the fault of the
     /// culprit, if there is one among them.

@@ -28,6 +28,9 @@ pub(crate) enum Message {
     Adopt(Box<Run>, Vec<u8>),
     /// Pass a signal on to a run.
     Signal(RunKey, i32),
+    /// Suspend the processes of a run, or have them continue.
+    Suspend(RunKey),
+    Resume(RunKey),
     /// Give plugins these settings from now on.
     Settings(PluginSettings),
     /// The outcomes of these runs are durable.

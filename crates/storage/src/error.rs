@@ -479,6 +479,14 @@ pub enum StoreError {
         /// Its executor.
         executor: String,
     },
+    /// A running job cannot be suspended.
+    #[error("job '{job}' is not suspended: {why}")]
+    NotSuspended {
+        /// The job.
+        job: String,
+        /// Why.
+        why: String,
+    },
     /// A row holds a value that this version cannot read.
     #[error("job {job} has a {what} that this version cannot read; was it written by another version?")]
     Unreadable {

@@ -79,7 +79,10 @@ pub use suggest::{Suggest, Suggestion, newest_dead, suggest};
 pub use types::cycle::{Claimed, Cycle, CycleResult, MaybeBusy, Queues, Record, WasBusy};
 pub use types::filter::{Among, JobFilter, MassChange};
 pub use types::list::{ListFilter, Position};
-pub use types::nodes::{NewNode, Node, RunningJob, SignalRequest, StopRequest, Wake, WakeListener};
+pub use types::nodes::{
+    NewNode, Node, RESUME, RunningJob, SUSPEND, SignalRequest, StopRequest, Suspended, SuspensionNow, Wake,
+    WakeListener,
+};
 pub use types::operation::{MassDone, NewOperation, Operation, OperationState, Undo, Undone};
 pub use types::pause::Pause;
 pub use types::placed::{Existing, Placed};

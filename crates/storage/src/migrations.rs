@@ -45,6 +45,7 @@ migrations! {
     13 "2026-11-29-000013_rescues",
     14 "2026-11-29-000014_signals",
     15 "2026-11-30-000015_operations",
+    16 "2026-11-30-000016_suspensions",
 }
 
 #[cfg(test)]

@@ -208,6 +208,7 @@ impl JobRow {
             due_at: row.due_at.or(row.resume_at).map(Timestamp),
             node: row.node_id.map(NodeId),
             cancel_requested: row.cancel_requested,
+            suspended_since: None,
             created_at: Timestamp(row.created_at),
             updated_at: Timestamp(row.updated_at),
             started_at: row.started_at.map(Timestamp),

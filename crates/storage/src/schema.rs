@@ -126,6 +126,15 @@ diesel::table! {
 }
 
 diesel::table! {
+    suspensions (job_id) {
+        job_id -> BigInt,
+        fence -> BigInt,
+        since -> Nullable<BigInt>,
+        refused -> Nullable<Text>,
+    }
+}
+
+diesel::table! {
     outputs (job_id, fence) {
         job_id -> BigInt,
         fence -> BigInt,

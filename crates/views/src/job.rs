@@ -81,6 +81,8 @@ pub struct JobView {
     pub node: Option<NodeId>,
     /// Whether its cancellation was asked for, and its node has not stopped it yet.
     pub cancel_requested: bool,
+    /// Since when its processes are suspended, while they are.
+    pub suspended_since: Option<Timestamp>,
     /// When it was enqueued.
     pub created_at: Timestamp,
     /// When its row last changed.
@@ -150,6 +152,7 @@ impl JobView {
             run_at: job.due_at,
             node: job.node,
             cancel_requested: job.cancel_requested,
+            suspended_since: job.suspended_since,
             created_at: job.created_at,
             updated_at: job.updated_at,
             started_at: job.started_at,
@@ -300,6 +303,7 @@ mod tests {
             due_at: Some(Timestamp(1_700_000_000_000)),
             node: None,
             cancel_requested: false,
+            suspended_since: None,
             created_at: Timestamp(0),
             updated_at: Timestamp(0),
             started_at: None,
@@ -331,7 +335,7 @@ mod tests {
                 r#""timeout_ms":604800000,"executor":"shell","limit":[],"groups":[],"on_success":null,"on_failure":null,"on_death":null,"hook_queue":null,"enqueued_by":null,"hook":null,"hook_of":null,"#,
                 r#""env":{},"cwd":null,"stdin":null,"payload":null,"hidden":[],"#,
                 r#""unique":null,"unique_for_ms":null,"#,
-                r#""run_at":"2023-11-14T22:13:20.000Z","node":null,"cancel_requested":false,"#,
+                r#""run_at":"2023-11-14T22:13:20.000Z","node":null,"cancel_requested":false,"suspended_since":null,"#,
                 r#""created_at":"1970-01-01T00:00:00.000Z","updated_at":"1970-01-01T00:00:00.000Z","#,
                 r#""started_at":null,"finished_at":null,"error":"exit status 1","unreadable":null,"reason":null}"#
             )

@@ -7,7 +7,7 @@ use std::ffi::OsString;
 use std::io::{self, Read, Write};
 
 use queuectl_core::ExecutorName;
-use queuectl_executor::{Finished, PluginSettings, Run, RunKey, StopReason};
+use queuectl_executor::{Finished, PluginSettings, Run, RunKey, StopReason, Suspension};
 use serde::Deserialize;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -32,6 +32,10 @@ pub enum ToWorker {
     Kill(RunKey, StopReason),
     /// Send a job that runs a signal, by its number on this system.
     Signal(RunKey, i32),
+    /// Suspend the processes of a job that runs.
+    Suspend(RunKey),
+    /// Have them continue.
+    Resume(RunKey),
     /// Give back those of these jobs that have not started.
     Recall(Vec<RunKey>),
     /// What executors are told of the user's settings from now on.
@@ -62,6 +66,8 @@ pub enum FromWorker {
     NotStarted(RunKey),
     /// An executor saved what is needed to take its job over, should this process die.
     Handle(RunKey, Vec<u8>),
+    /// A job was suspended or resumed, or could not be.
+    Suspension(RunKey, Suspension),
     /// The answer to [`ToWorker::Ping`].
     Pong,
     /// The process ends now, for that reason, and not because of its jobs, except that one.

@@ -112,7 +112,7 @@ impl StandaloneWorker {
                         FromWorker::Handle(key, handle) => Report::Handle { key, handle },
                         FromWorker::Ending(reason, culprit) => Report::Ending { reason, culprit },
                         // Only where slots are bounded, which they are not here.
-                        FromWorker::NotStarted(_) | FromWorker::Pong => continue,
+                        FromWorker::NotStarted(_) | FromWorker::Suspension(..) | FromWorker::Pong => continue,
                     };
                     if sender.send(report).is_err() {
                         return;

@@ -61,6 +61,7 @@ fn is_about_job(error: &anyhow::Error) -> bool {
                 | StoreError::LeftAlone { .. }
                 | StoreError::NotEdited { .. }
                 | StoreError::NoProcesses { .. }
+                | StoreError::NotSuspended { .. }
         )
     );
     refused || error.is::<Ended>()

@@ -5,7 +5,8 @@ use std::time::{Duration, Instant};
 use queuectl_core::selector::Selector;
 use queuectl_core::{BlockedBy, Job, JobEdit, JobRef, State};
 use queuectl_storage::{
-    EDITABLE_STATES, Editor, JobFilter, MassChange, MassDone, NamedDone, SignalState, Store, StoreError,
+    EDITABLE_STATES, Editor, JobFilter, MassChange, MassDone, NamedDone, RESUME, SUSPEND, SignalState, Store,
+    StoreError, SuspensionNow,
 };
 
 use crate::operator;
@@ -23,6 +24,8 @@ pub enum Doing<'a> {
 pub struct Signalling<'a> {
     /// Its name, such as `SIGUSR1`.
     pub signal: &'a str,
+    /// What each job then gets or is.
+    pub will: &'a str,
     /// How it is asked about, and what the jobs are then.
     pub words: (&'a str, &'a str),
 }
@@ -119,8 +122,16 @@ impl<'a> Doing<'a> {
         match self {
             Doing::Signal(signalling) => {
                 let by = operator::name();
+                let before = store.job(job)?.suspended_since;
                 let (done, request) = store.signal(job, only, signalling.signal, &by, now)?;
-                Ok((done, sent(store, request)?))
+                let result = match (signalling.signal, before) {
+                    (SUSPEND, None) => suspended(store, job, &done, request)?,
+                    (SUSPEND, Some(_)) => "is suspended already",
+                    (RESUME, None) => "was not suspended",
+                    (RESUME, Some(_)) => resumed(store, &done, request)?,
+                    _ => sent(store, request)?,
+                };
+                Ok((done, result))
             }
             Doing::Change(change) => {
                 let done = store.change_named(job, change, only, now)?;
@@ -166,19 +177,67 @@ const TAKEN_WITHIN: Duration = Duration::from_secs(5);
 /// Pause between two looks whether it has.
 const LOOK: Duration = Duration::from_millis(20);
 
-/// Waits until a node has taken a signal, and says whether it has.
-fn sent(store: &mut Store, request: i64) -> Result<&'static str, StoreError> {
+/// Looks again and again, for a while, whether something is known.
+fn look<T>(mut known: impl FnMut() -> Result<Option<T>, StoreError>) -> Result<Option<T>, StoreError> {
     let until = Instant::now() + TAKEN_WITHIN;
     loop {
-        match store.signal_state(request)? {
-            SignalState::Taken => return Ok("sent"),
-            SignalState::TooLate => return Ok("not sent; the attempt ended before its node took it"),
-            SignalState::Waiting if Instant::now() >= until => {
-                return Ok("asked for; its node has not taken it yet");
-            }
-            SignalState::Waiting => std::thread::sleep(LOOK),
+        match known()? {
+            None if Instant::now() < until => std::thread::sleep(LOOK),
+            known => return Ok(known),
         }
     }
+}
+
+/// Waits until a node has taken a signal, and says whether it has.
+fn sent(store: &mut Store, request: i64) -> Result<&'static str, StoreError> {
+    let taken = look(|| {
+        Ok(match store.signal_state(request)? {
+            SignalState::Taken => Some("sent"),
+            SignalState::TooLate => Some("not sent; the attempt ended before its node took it"),
+            SignalState::Waiting => None,
+        })
+    })?;
+    Ok(taken.unwrap_or("asked for; its node has not taken it yet"))
+}
+
+/// Waits until the node of a job has suspended it.
+fn suspended(
+    store: &mut Store,
+    job: &JobRef,
+    done: &NamedDone,
+    request: i64,
+) -> Result<&'static str, StoreError> {
+    let known = look(|| {
+        Ok(match store.suspension(done.id)? {
+            Some(SuspensionNow::Refused(why)) => Some(Err(why)),
+            Some(_) => Some(Ok("suspended")),
+            None if store.signal_state(request)? == SignalState::TooLate => {
+                Some(Err("the attempt ended before its node took it".to_owned()))
+            }
+            None if store.job(&JobRef::Number(done.id))?.state != State::Processing => {
+                Some(Err("the attempt ended".to_owned()))
+            }
+            None => None,
+        })
+    })?;
+    match known {
+        Some(Ok(result)) => Ok(result),
+        Some(Err(why)) => Err(StoreError::NotSuspended {
+            job: job.to_string(),
+            why,
+        }),
+        None => Ok("asked for; its node has not suspended it yet"),
+    }
+}
+
+/// Waits until the node of a job has resumed it.
+fn resumed(store: &mut Store, done: &NamedDone, request: i64) -> Result<&'static str, StoreError> {
+    let known = look(|| {
+        let is_suspended = matches!(store.suspension(done.id)?, Some(SuspensionNow::Since(_)));
+        let waits = store.signal_state(request)? == SignalState::Waiting;
+        Ok((!is_suspended && !waits).then_some("resumed"))
+    })?;
+    Ok(known.unwrap_or("asked for; its node has not resumed it yet"))
 }
 
 /// Says what became of a job.

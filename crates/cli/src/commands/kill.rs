@@ -54,8 +54,10 @@ impl Run for KillArgs {
     fn run(self, context: &Context) -> Result<Exit> {
         let verb = format!("send {} to", self.signal);
         let done = format!("sent {}", self.signal);
+        let will = format!("will get {}", self.signal);
         let signalling = Signalling {
             signal: &self.signal,
+            will: &will,
             words: (&verb, &done),
         };
         let mut store = context.open()?;

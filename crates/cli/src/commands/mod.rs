@@ -35,6 +35,7 @@ mod purge;
 mod queue;
 mod release;
 mod rerun;
+mod resume;
 mod retry;
 mod run;
 mod schedule;
@@ -42,6 +43,7 @@ mod select;
 mod show;
 mod stats;
 mod status;
+mod suspend;
 mod top;
 mod version;
 mod wait;
@@ -70,6 +72,8 @@ pub static COMMANDS: &[Entry] = &[
     command::<wait::WaitArgs>("wait").harmless(),
     command::<cancel::CancelArgs>("cancel"),
     command::<kill::KillArgs>("kill"),
+    command::<suspend::SuspendArgs>("suspend"),
+    command::<resume::ResumeArgs>("resume"),
     command::<retry::RetryArgs>("retry"),
     command::<rerun::RerunArgs>("rerun"),
     command::<hold::HoldArgs>("hold"),

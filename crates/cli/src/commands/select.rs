@@ -396,7 +396,7 @@ fn say_what_was_done(done: &MassDone, change: Doing<'_>, context: &Context) {
         }
         _ => {
             let said = match change {
-                Doing::Signal(signalling) => line(jobs, &format!("will get {}", signalling.signal)),
+                Doing::Signal(signalling) => line(jobs, signalling.will),
                 _ => line(jobs, change.words().1),
             };
             output.done(&CountView { jobs }, &said);

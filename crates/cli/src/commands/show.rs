@@ -351,6 +351,7 @@ fn fields(
             "cancelling",
             view.cancel_requested.then(|| "yes, its node stops it".to_owned()),
         ),
+        ("suspended since", time(view.suspended_since)),
         ("enqueued", time(Some(view.created_at))),
         ("updated", time(Some(view.updated_at))),
         ("started", time(view.started_at)),

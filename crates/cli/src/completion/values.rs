@@ -129,7 +129,7 @@ fn states(command: &str) -> &'static [State] {
         "cancel" => MassChange::Cancel.states(),
         "hold" => MassChange::Hold.states(),
         "release" => MassChange::Release.states(),
-        "kill" => &[State::Processing],
+        "kill" | "suspend" | "resume" => &[State::Processing],
         "edit" | "priority" | "move" => &EDITABLE_STATES,
         "rerun" => ENDED,
         "retry" => MassChange::Retry.states(),

@@ -115,8 +115,9 @@ const COMMANDS: &[(&str, &str)] = &[
         "see `queuectl worker:stop --help` for nodes, `queuectl cancel --help` for jobs",
     ),
     (
-        "pause resume suspend unpause worker:pause worker:resume",
-        "`queuectl queue:pause NAME` starts no more jobs of a queue; `queuectl queue:resume NAME` goes on",
+        "pause unpause worker:pause worker:resume",
+        "`queuectl queue:pause NAME` starts no more jobs of a queue, `queuectl suspend JOB` stops the processes of a running job \
+         for a while; `queue:resume` and `resume` go on",
     ),
 ];
 

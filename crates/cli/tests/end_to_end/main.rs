@@ -104,6 +104,8 @@ mod sources;
 mod stalled;
 mod stats;
 #[cfg(target_os = "linux")]
+mod suspend;
+#[cfg(target_os = "linux")]
 mod syncs;
 #[cfg(unix)]
 mod terminal;

@@ -28,6 +28,7 @@ fn job(state: State) -> Job {
         due_at: None,
         node: None,
         cancel_requested: false,
+        suspended_since: None,
         created_at: at(-60),
         updated_at: at(-30),
         started_at: None,

@@ -58,6 +58,8 @@ pub struct Job {
     pub node: Option<NodeId>,
     /// Whether the user asked for its cancellation while it ran.
     pub cancel_requested: bool,
+    /// Since when its processes are suspended, while it runs and they are.
+    pub suspended_since: Option<Timestamp>,
     /// When it was enqueued.
     pub created_at: Timestamp,
     /// When its state last changed.
@@ -130,6 +132,7 @@ impl JobSpec {
             due_at: _,
             node: _,
             cancel_requested: _,
+            suspended_since: _,
             created_at: _,
             updated_at: _,
             started_at: _,

@@ -15,6 +15,6 @@ use unix as platform;
 use windows as platform;
 
 pub(crate) use platform::{
-    check_program, data_folder, exit_at_once, find_program, lacks_descriptors, open_files_limit,
+    check_program, continues, data_folder, exit_at_once, find_program, lacks_descriptors, open_files_limit,
     open_library, out_of_resources, set_open_files_limit, signal_name,
 };

@@ -21,6 +21,11 @@ pub(crate) fn data_folder() -> Option<PathBuf> {
         .or_else(|| home.map(|home| home.join(".local/share")))
 }
 
+/// Whether a signal continues stopped processes.
+pub(crate) fn continues(signal: i32) -> bool {
+    signal == libc::SIGCONT
+}
+
 /// Ends this process without any of the functions that are registered for its end: one of them may wait for the thread
 /// that hangs.
 pub(crate) fn exit_at_once(status: u8) -> ! {

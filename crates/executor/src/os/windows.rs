@@ -15,6 +15,11 @@ pub(crate) fn exit_at_once(status: u8) -> ! {
     std::process::abort()
 }
 
+/// Whether a signal continues stopped processes; there is none here.
+pub(crate) fn continues(_signal: i32) -> bool {
+    false
+}
+
 /// The user's own data folder.
 pub(crate) fn data_folder() -> Option<PathBuf> {
     env::var_os("LOCALAPPDATA")

@@ -94,6 +94,18 @@ impl Group {
         kill(&self.path);
     }
 
+    /// Suspends every member, and whatever they would start. False where the kernel cannot do that.
+    pub(super) fn freeze(&self) -> bool {
+        fs::write(self.path.join("cgroup.freeze"), "1").is_ok()
+    }
+
+    /// Undoes [`Self::freeze`].
+    pub(super) fn thaw(&self) {
+        if let Err(error) = fs::write(self.path.join("cgroup.freeze"), "0") {
+            tracing::error!(%error, group = %self.path.display(), "cannot resume the processes of a control group");
+        }
+    }
+
     /// Whether no member is alive.
     pub(super) fn is_empty(&self) -> bool {
         number(&self.path, "cgroup.events", "populated ").unwrap_or(0) == 0

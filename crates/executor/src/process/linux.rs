@@ -150,7 +150,7 @@ impl Orphans {
 }
 
 /// Whether a process belongs to the run with these marks.
-fn carries(environment: &Environment, origin: RunOrigin) -> bool {
+pub(super) fn carries(environment: &Environment, origin: RunOrigin) -> bool {
     let fence = origin.fence.to_string();
     [
         ("COOKIE", origin.cookie),

@@ -22,6 +22,8 @@ mod origin;
 mod portable;
 #[cfg(target_os = "linux")]
 mod procfs;
+#[cfg(target_os = "linux")]
+mod strays;
 #[cfg(unix)]
 mod unix;
 #[cfg(unix)]
@@ -34,7 +36,9 @@ mod windows;
 #[cfg(target_os = "linux")]
 use cgroup::Group;
 #[cfg(all(unix, not(target_os = "linux")))]
-use portable::Group;
+use portable::{Group, Strays};
+#[cfg(target_os = "linux")]
+use strays::Strays;
 
 #[cfg(target_os = "linux")]
 pub(crate) use birthmark::{Birthmark, RUN_MOST};

@@ -54,6 +54,12 @@ impl Group {
 
     pub(super) fn kill(&self) {}
 
+    pub(super) fn freeze(&self) -> bool {
+        false
+    }
+
+    pub(super) fn thaw(&self) {}
+
     pub(super) fn is_empty(&self) -> bool {
         true
     }
@@ -87,6 +93,19 @@ impl Orphans {
     ) -> bool {
         true
     }
+}
+
+/// Descendants that left their process group, which are not found here.
+#[cfg(unix)]
+pub(crate) struct Strays;
+
+#[cfg(unix)]
+impl Strays {
+    pub(super) fn stop(_origin: RunOrigin, _birthmark: Birthmark, _leader: u32) -> Strays {
+        Strays
+    }
+
+    pub(super) fn resume(&self) {}
 }
 
 /// No process is adopted here. On Windows a process keeps the number of a parent that ended, which may be another process's by

@@ -8,6 +8,7 @@ use std::os::fd::{FromRawFd, OwnedFd};
 
 use nix::errno::Errno;
 use nix::libc;
+use nix::sys::signal::{Signal, kill};
 
 /// Room for one line of `stat`: 52 numbers and a name.
 const LINE: usize = 2048;
@@ -76,9 +77,14 @@ impl Stat {
         matches!(self.state, b'Z' | b'X' | b'x')
     }
 
-    /// Kills the process, and no other: if its number means another one by now, nothing happens. False if this user may not
-    /// kill it.
+    /// Kills the process. False if this user may not.
     pub(super) fn kill(&self) -> bool {
+        self.send(libc::SIGKILL)
+    }
+
+    /// Sends the process a signal, and no other: if its number means another one by now, nothing happens. False if this user
+    /// may not.
+    pub(super) fn send(&self, signal: i32) -> bool {
         // SAFETY: pidfd_open takes two numbers and returns a new descriptor or -1.
         let fd = unsafe { libc::syscall(libc::SYS_pidfd_open, self.pid, 0) };
         let fd = i32::try_from(fd).unwrap_or(-1);
@@ -96,7 +102,7 @@ impl Stat {
                     libc::syscall(
                         libc::SYS_pidfd_send_signal,
                         fd.as_raw_fd(),
-                        libc::SIGKILL,
+                        signal,
                         std::ptr::null::<libc::siginfo_t>(),
                         0,
                     )
@@ -106,7 +112,7 @@ impl Stat {
             // Kernels before 5.3: the check just made has to do.
             None => {
                 let pid = nix::unistd::Pid::from_raw(self.pid.cast_signed());
-                nix::sys::signal::kill(pid, nix::sys::signal::SIGKILL)
+                Signal::try_from(signal).and_then(|signal| kill(pid, signal))
             }
         };
         done != Err(Errno::EPERM)

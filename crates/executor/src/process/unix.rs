@@ -22,7 +22,9 @@ use signal_hook::SigId;
 use signal_hook::consts::SIGCHLD;
 
 use super::wait_unix::reap;
-use super::{Confinement, Group, Orphans, SpawnError, cannot_confine, cannot_start};
+use super::{
+    Birthmark, Confinement, Group, Orphans, RunOrigin, SpawnError, Strays, cannot_confine, cannot_start,
+};
 use crate::capture::Capture;
 use crate::os::error_text;
 use crate::outcome::Exit;
@@ -184,6 +186,7 @@ impl Reactor {
             capture,
             leftovers,
             grace: false,
+            suspended: None,
         })
     }
 
@@ -270,6 +273,15 @@ pub(crate) struct Process {
     leftovers: Leftovers,
     /// The group was asked to end and has time to do so.
     grace: bool,
+    suspended: Option<Suspended>,
+}
+
+/// How the processes of a run are suspended.
+enum Suspended {
+    /// The control group is frozen.
+    Frozen,
+    /// The process group is stopped, and so are these.
+    Stopped(Strays),
 }
 
 impl Process {
@@ -300,12 +312,50 @@ impl Process {
         }
     }
 
+    /// Suspends all processes of the run.
+    ///
+    /// # Errors
+    /// Why it cannot, in words.
+    pub(crate) fn suspend(&mut self, origin: RunOrigin, birthmark: Birthmark) -> Result<(), &'static str> {
+        if !self.is_running() {
+            return Err("its process has ended");
+        }
+        if self.suspended.is_none() {
+            let is_frozen = self.group.as_ref().is_some_and(Group::freeze);
+            self.suspended = Some(match is_frozen {
+                true => Suspended::Frozen,
+                false => {
+                    self.signal_group(Signal::SIGSTOP);
+                    Suspended::Stopped(Strays::stop(origin, birthmark, self.pid()))
+                }
+            });
+        }
+        Ok(())
+    }
+
+    /// Has the processes continue, if they are suspended.
+    pub(crate) fn resume(&mut self) {
+        match self.suspended.take() {
+            None => {}
+            Some(Suspended::Frozen) => {
+                if let Some(group) = &self.group {
+                    group.thaw();
+                }
+            }
+            Some(Suspended::Stopped(strays)) => {
+                strays.resume();
+                self.signal_group(Signal::SIGCONT);
+            }
+        }
+    }
+
     /// Asks the group to end.
     pub(crate) fn terminate(&mut self) {
         self.grace = true;
         self.signal_group(Signal::SIGTERM);
         // A stopped process would see the signal only when somebody continues it.
         self.signal_group(Signal::SIGCONT);
+        self.resume();
     }
 
     /// Sends the group a signal, if there is one of that number.
@@ -322,6 +372,8 @@ impl Process {
         if let Some(group) = self.group.as_ref().filter(|_| self.is_child()) {
             group.kill();
         }
+        // What is left behind on purpose must not stay suspended.
+        self.resume();
         self.recheck();
     }
 
@@ -341,6 +393,7 @@ impl Process {
 
     /// The main process ended: closes the matter unless the rest of its group still has time.
     fn main_ended(&mut self) {
+        self.resume();
         self.stage = Stage::Lingering;
         self.recheck();
     }

@@ -22,7 +22,7 @@ use windows_sys::Win32::System::JobObjects::{
 };
 use windows_sys::Win32::System::Threading::{INFINITE, WaitForSingleObject};
 
-use super::SpawnError;
+use super::{Birthmark, RunOrigin, SpawnError};
 use super::confine_windows::{CREATION_FLAGS, Confinement};
 use crate::capture::Capture;
 use crate::outcome::Exit;
@@ -266,6 +266,14 @@ impl Process {
             unsafe { TerminateJobObject(self.job.as_raw_handle(), 1) };
         }
     }
+
+    /// Not offered by this system: it has no documented way to suspend processes.
+    pub(crate) fn suspend(&mut self, _origin: RunOrigin, _birthmark: Birthmark) -> Result<(), &'static str> {
+        Err("Windows has no documented way to suspend processes")
+    }
+
+    /// Nothing is ever suspended here.
+    pub(crate) fn resume(&mut self) {}
 
     /// Ends the tree at once.
     pub(crate) fn kill(&mut self) {

@@ -5,13 +5,13 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use queuectl_core::{Advice, Outcome, OutcomeKind, Timestamp, show_short};
+use queuectl_core::{Advice, Clock, Outcome, OutcomeKind, SystemClock, Timestamp, show_short};
 
 use crate::capture::Capture;
 use crate::outcome::{Exit, Stopped, clip};
 use crate::plugin::Instance;
-use crate::process::Process;
-use crate::{Run, StopReason};
+use crate::process::{Birthmark, Process, RunOrigin};
+use crate::{Run, StopReason, Suspension};
 
 /// Age at which a run's output goes to its file, so that it can be followed.
 const LIVE_AFTER: Duration = Duration::from_millis(300);
@@ -49,6 +49,12 @@ pub(super) struct Active {
     killed: bool,
     /// Since when the plugin alone can end the run, and was told to kill it.
     end_owed_since: Option<Instant>,
+    /// Since when its processes are suspended.
+    suspended_since: Option<Timestamp>,
+    /// How much of its timeout was left then.
+    time_left: Option<Duration>,
+    /// It was resumed by a stop, which is to be reported.
+    resumed: bool,
     flush_at: Option<Instant>,
     timeout_at: Option<Instant>,
     kill_at: Option<Instant>,
@@ -86,6 +92,9 @@ impl Active {
             shortage: false,
             killed: false,
             end_owed_since: None,
+            suspended_since: None,
+            time_left: None,
+            resumed: false,
             flush_at: now.checked_add(LIVE_AFTER),
             // A limit beyond the clock's range limits nothing.
             timeout_at: run.time_left().and_then(|limit| now.checked_add(limit)),
@@ -114,6 +123,54 @@ impl Active {
             self.stopped = Some(why);
         }
         if kill { self.kill() } else { self.terminate(now) }
+        if self.suspended_since.is_some() {
+            self.resume(now);
+            self.resumed = true;
+        }
+    }
+
+    /// Suspends the processes. Meanwhile the timeout does not run.
+    pub(super) fn suspend(&mut self, origin: RunOrigin, birthmark: Birthmark, now: Instant) -> Suspension {
+        if let Some(since) = self.suspended_since {
+            return Suspension::Since(since);
+        }
+        if self.stopped.is_some() || self.outcome.is_some() || self.exit.is_some() {
+            return Suspension::Refused("it is about to end".to_owned());
+        }
+        let suspended = match &mut self.process {
+            Some(process) => process.suspend(origin, birthmark),
+            None => Err("it has no process that its node could suspend"),
+        };
+        if let Err(why) = suspended {
+            return Suspension::Refused(why.to_owned());
+        }
+        self.time_left = self
+            .timeout_at
+            .take()
+            .map(|at| at.saturating_duration_since(now));
+        let since = SystemClock.now();
+        self.suspended_since = Some(since);
+        Suspension::Since(since)
+    }
+
+    /// Has the processes continue, and the timeout run on.
+    pub(super) fn resume(&mut self, now: Instant) -> Suspension {
+        if self.suspended_since.take().is_some() {
+            if let Some(process) = &mut self.process {
+                process.resume();
+            }
+            self.timeout_at = self.time_left.take().and_then(|left| now.checked_add(left));
+        }
+        Suspension::Resumed
+    }
+
+    pub(super) fn is_suspended(&self) -> bool {
+        self.suspended_since.is_some()
+    }
+
+    /// Whether a stop has resumed it since the last question.
+    pub(super) fn was_resumed(&mut self) -> bool {
+        std::mem::take(&mut self.resumed)
     }
 
     /// Passes a signal on, to the plugin or else to the process.

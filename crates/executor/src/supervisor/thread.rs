@@ -18,7 +18,7 @@ use crate::plugin::{Exited, Loader, Started};
 use crate::process::{Birthmark, Orphans, Process, RUN_MOST, Reactor, RunOrigin, SpawnError, cannot_start};
 use crate::shared::{Message, Shared};
 use crate::spawn::{CommandBuilder, SpawnRequest, folder_problem, machine_problem};
-use crate::{Finished, HostConfig, Report, Run, StopReason};
+use crate::{Finished, HostConfig, Report, Run, RunKey, StopReason, Suspension};
 
 /// The status with which a worker process ends because of a plugin that does not end a run.
 const STUCK_STATUS: u8 = 73;
@@ -91,6 +91,10 @@ impl Supervisor {
             }
             for run in &mut self.runs {
                 run.timers(now);
+                if run.was_resumed() {
+                    let (key, suspension) = (run.run.key, Suspension::Resumed);
+                    self.shared.report(Report::Suspension { key, suspension });
+                }
             }
             self.advance_all(now);
             self.give_up_stuck(now);
@@ -130,9 +134,12 @@ impl Supervisor {
                 }
             }
             Message::Adopt(run, handle) => self.start(*run, Some(&handle), now),
-            Message::Signal(key, signal) => {
+            Message::Signal(key, signal) => self.signal(key, signal, now),
+            Message::Suspend(key) => self.suspend(key, now),
+            Message::Resume(key) => {
                 if let Some(run) = self.runs.iter_mut().find(|run| run.run.key == key) {
-                    run.signal(signal);
+                    let suspension = run.resume(now);
+                    self.shared.report(Report::Suspension { key, suspension });
                 }
             }
             Message::Settings(settings) => self.loader.set_settings(settings),
@@ -219,6 +226,37 @@ impl Supervisor {
         if let Some((outcome, advice)) = wishes.finished {
             self.finished(run_id, outcome, advice, now);
         }
+    }
+
+    fn signal(&mut self, key: RunKey, signal: i32, now: Instant) {
+        let Some(run) = self.runs.iter_mut().find(|run| run.run.key == key) else {
+            return;
+        };
+        // Else it would run on and count as suspended.
+        if run.is_suspended() && os::continues(signal) {
+            let suspension = run.resume(now);
+            self.shared.report(Report::Suspension { key, suspension });
+        } else {
+            run.signal(signal);
+        }
+    }
+
+    fn suspend(&mut self, key: RunKey, now: Instant) {
+        let (birthmark, cookie) = (self.birthmark, &self.cookie);
+        let Some(run) = self.runs.iter_mut().find(|run| run.run.key == key) else {
+            // It waits for a slot of this process; of one that has ended, its node knows that.
+            let suspension = Suspension::Refused("it has not started yet".to_owned());
+            return self.shared.report(Report::Suspension { key, suspension });
+        };
+        let job = run.run.public_id.clone();
+        let origin = RunOrigin {
+            cookie,
+            job: &job,
+            fence: key.fence,
+            birth_number: run.birth_number,
+        };
+        let suspension = run.suspend(origin, birthmark, now);
+        self.shared.report(Report::Suspension { key, suspension });
     }
 
     /// A plugin reports the end of its run.

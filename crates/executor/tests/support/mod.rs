@@ -173,6 +173,7 @@ impl Bench {
             Report::Finished(finished) => drop(send.send(finished)),
             Report::Handle { key, handle } => drop(save.send((key, handle))),
             Report::Ending { reason, .. } => eprintln!("ending: {reason}"),
+            Report::Suspension { key, suspension } => eprintln!("{key:?}: {suspension:?}"),
         })
         .unwrap();
         Bench {

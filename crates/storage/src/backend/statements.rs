@@ -217,6 +217,49 @@ statements! { AnySql, Db;
          AND jobs.node_id IS NOT NULL)"
     }
 
+    /// Whether an attempt runs.
+    IsRunning { job_id: i64 as BigInt, fence: i64 as BigInt } -> (BigInt,) {
+        "SELECT id FROM jobs WHERE id = ? AND fence = ? AND node_id IS NOT NULL"
+    }
+
+    /// What is known of the suspension of a job that runs.
+    SuspensionOf { job_id: i64 as BigInt } -> (Nullable<BigInt>, Nullable<Text>) {
+        "SELECT since, refused FROM suspensions JOIN jobs ON jobs.id = suspensions.job_id AND jobs.fence = suspensions.fence \
+         AND jobs.node_id IS NOT NULL WHERE suspensions.job_id = ?"
+    }
+
+    /// Says that an attempt is suspended, or why it could not be.
+    StoreSuspension {
+        job_id: i64 as BigInt,
+        fence: i64 as BigInt,
+        since: Option<i64> as Nullable<BigInt>,
+        refused: Option<String> as Nullable<Text>,
+    } -> () {
+        "INSERT INTO suspensions (job_id, fence, since, refused) VALUES (?, ?, ?, ?) ON CONFLICT (job_id) DO UPDATE SET \
+         fence = excluded.fence, since = excluded.since, refused = excluded.refused"
+    }
+
+    /// Says that an attempt is not suspended.
+    DropSuspension { job_id: i64 as BigInt, fence: i64 as BigInt } -> () {
+        "DELETE FROM suspensions WHERE job_id = ? AND fence = ?"
+    }
+
+    /// Forgets why a job could not be suspended.
+    DropRefusal { job_id: i64 as BigInt } -> () {
+        "DELETE FROM suspensions WHERE job_id = ? AND since IS NULL"
+    }
+
+    /// Removes what is known of attempts that have ended.
+    ForgetSuspensions {} -> () {
+        "DELETE FROM suspensions WHERE NOT EXISTS (SELECT 1 FROM jobs WHERE jobs.id = suspensions.job_id AND \
+         jobs.fence = suspensions.fence AND jobs.node_id IS NOT NULL)"
+    }
+
+    /// How many rows there are about suspended jobs.
+    CountSuspensions {} -> (BigInt,) {
+        "SELECT count(*) FROM suspensions"
+    }
+
     /// When the next tick of a schedule comes.
     NextTick {} -> (BigInt,) {
         "SELECT next_due FROM schedules WHERE next_due IS NOT NULL AND paused_at IS NULL ORDER BY next_due LIMIT 1"

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use diesel::prelude::*;
 use queuectl_core::{Job, JobId, State};
 
-use super::listing;
+use super::{listing, suspensions};
 use crate::backend::Db;
 use crate::rows::found_jobs;
 use crate::schema::jobs;
@@ -63,7 +63,7 @@ impl Store {
         self.conn()?.snapshot(|conn| {
             let places = listing::positions(conn, filter)?;
             let ids: Vec<i64> = places.iter().map(|place| place.id).collect();
-            let (jobs, read) = read(conn, &ids)?;
+            let (jobs, read) = read_filled(conn, &ids)?;
             let more = read < ids.len() || ids.len() >= filter.limit as usize;
             Ok(Page { jobs, more })
         })
@@ -76,7 +76,7 @@ impl Store {
     /// [`StoreError::Database`].
     pub fn jobs(&mut self, numbers: &[JobId]) -> Result<(Vec<Job>, usize), StoreError> {
         let ids: Vec<i64> = numbers.iter().map(|number| number.0).collect();
-        self.conn()?.snapshot(|conn| read(conn, &ids))
+        self.conn()?.snapshot(|conn| read_filled(conn, &ids))
     }
 
     /// The place of the oldest among the newest `limit` jobs that fit: where to start so that a list, oldest
@@ -119,6 +119,13 @@ impl Store {
         }
         Ok(states)
     }
+}
+
+/// The same as [`read`], with what is kept beside running jobs.
+fn read_filled(conn: &mut Db, ids: &[i64]) -> Result<(Vec<Job>, usize), StoreError> {
+    let (mut jobs, read) = read(conn, ids)?;
+    suspensions::fill(conn, &mut jobs)?;
+    Ok((jobs, read))
 }
 
 /// Reads jobs until their payloads are large. Returns how many of the numbers it has looked at, too.

@@ -100,6 +100,7 @@ impl Store {
         let known: Vec<NodeId> = self.nodes()?.into_iter().map(|node| node.id).collect();
         StateDir::new(self.location()).remove_left(&known);
         self.forget_signals()?;
+        self.forget_suspensions()?;
         if !self.backend.spans_machines() {
             return Ok(());
         }

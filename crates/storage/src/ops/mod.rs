@@ -45,6 +45,7 @@ pub mod signals;
 pub mod sorted;
 pub mod status;
 pub mod steps;
+pub mod suspensions;
 pub mod undo;
 pub mod unique;
 pub mod verify;

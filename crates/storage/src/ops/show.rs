@@ -3,6 +3,7 @@
 use diesel::prelude::*;
 use queuectl_core::{Attempt, Job, JobId, JobRef};
 
+use super::suspensions;
 use crate::backend::Db;
 use crate::rows::{AttemptRow, JobRow, found_jobs};
 use crate::schema::{attempts, jobs, outputs};
@@ -82,9 +83,11 @@ pub(crate) fn job_in(conn: &mut Db, job: &JobRef) -> Result<Job, StoreError> {
         JobRef::Name(name) => found_jobs!(conn, jobs::name.eq(name.as_str())),
     };
     let found = found.into_iter().next();
-    found
+    let mut found = found
         .ok_or_else(|| StoreError::NoSuchJob(job.to_string()))?
-        .read(conn)
+        .read(conn)?;
+    suspensions::fill(conn, std::slice::from_mut(&mut found))?;
+    Ok(found)
 }
 
 /// The job's newest ended attempt, without its output.

@@ -1,7 +1,8 @@
 //! Signals to running jobs: a user asks for one, and the node that runs the job takes it and sends it.
 //!
 //! A request is of one attempt. The node removes it before it sends the signal, so a signal is sent at most once: if the node dies
-//! in between, the job ends with it. What becomes of the job is only what its own end says.
+//! in between, the job ends with it. What becomes of the job is only what its own end says. Two names that no system has for a
+//! signal have the node suspend the job or resume it; what came of that it stores (`suspensions.rs`).
 
 use queuectl_core::{ExecutorName, JobId, JobRef, Refused, State, Timestamp, Waits};
 
@@ -9,10 +10,12 @@ use super::events::note;
 use super::mass::{NamedDone, check};
 use super::show::find;
 use crate::backend::Db;
-use crate::backend::statements::{AskSignal, AskedFor, CountSignals, ForgetSignals, TakeSignal};
+use crate::backend::statements::{
+    AskSignal, AskedFor, CountSignals, DropRefusal, ForgetSignals, TakeSignal,
+};
 use crate::outcome::standing;
 use crate::types::filter::JobFilter;
-use crate::types::nodes::{SignalRequest, Wake};
+use crate::types::nodes::{RESUME, SUSPEND, SignalRequest, Wake};
 use crate::types::operation::MassDone;
 use crate::{Store, StoreError};
 use diesel::prelude::*;
@@ -73,9 +76,12 @@ impl Store {
             by,
             now,
         ) {
-            Err(StoreError::Refused { .. } | StoreError::NoSuchJob(_) | StoreError::NoProcesses { .. }) => {
-                Ok(MassDone::default())
-            }
+            Err(
+                StoreError::Refused { .. }
+                | StoreError::NoSuchJob(_)
+                | StoreError::NoProcesses { .. }
+                | StoreError::NotSuspended { .. },
+            ) => Ok(MassDone::default()),
             asked => asked.map(|_| MassDone {
                 changed: 1,
                 ..MassDone::default()
@@ -136,13 +142,23 @@ fn ask(
     let row = find(conn, job)?;
     let state = standing(&row)?.state;
     if state != State::Processing {
-        let event = "signal";
+        let event = match signal {
+            SUSPEND => "suspend",
+            RESUME => "resume",
+            _ => "signal",
+        };
         return Err(StoreError::Refused {
             job: job.to_string(),
             refused: Refused { state, event },
         });
     }
     if ExecutorName::WITHOUT_PROCESSES.contains(&row.executor.as_str()) {
+        if [SUSPEND, RESUME].contains(&signal) {
+            return Err(StoreError::NotSuspended {
+                job: job.to_string(),
+                why: format!("executor {} runs jobs without a process", row.executor),
+            });
+        }
         return Err(StoreError::NoProcesses {
             job: job.to_string(),
             executor: row.executor,
@@ -156,7 +172,14 @@ fn ask(
         });
     }
     let (id, fence, signal, asked_at) = (JobId(row.id), row.fence, signal.to_owned(), now.0);
-    let detail = serde_json::json!({ "by": by, "signal": signal });
+    let (kind, detail) = match signal.as_str() {
+        SUSPEND => ("suspend requested", serde_json::json!({ "by": by })),
+        RESUME => ("resume requested", serde_json::json!({ "by": by })),
+        _ => ("signal requested", serde_json::json!({ "by": by, "signal": signal })),
+    };
+    if signal == SUSPEND {
+        DropRefusal { job_id: row.id }.execute(conn)?;
+    }
     let (number,): (i64,) = AskSignal {
         job_id: row.id,
         fence,
@@ -164,7 +187,7 @@ fn ask(
         asked_at,
     }
     .get_result(conn)?;
-    note(conn, id, "signal requested", detail.to_string(), now)?;
+    note(conn, id, kind, detail.to_string(), now)?;
     let waits = Waits::NONE;
     Ok((NamedDone { id, state, waits }, number))
 }

@@ -147,6 +147,33 @@ pub struct RunningJob {
     pub started_at: Option<Timestamp>,
 }
 
+/// Asks a node to suspend a job, in place of the name of a signal. A node that does not know it sends nothing.
+pub const SUSPEND: &str = "suspend";
+/// Asks a node to resume a job.
+pub const RESUME: &str = "resume";
+
+/// How it stands with the suspension of a running job.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SuspensionNow {
+    /// It is suspended since then.
+    Since(Timestamp),
+    /// It is not suspended any more.
+    Resumed,
+    /// It cannot be suspended, for this reason.
+    Refused(String),
+}
+
+/// What a node says about the suspension of a job.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Suspended {
+    /// The job.
+    pub job: JobId,
+    /// The claim under which it runs.
+    pub fence: i64,
+    /// How it stands.
+    pub now: SuspensionNow,
+}
+
 /// A signal that a user wants sent to a running job.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SignalRequest {

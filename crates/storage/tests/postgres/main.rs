@@ -529,6 +529,7 @@ fn an_older_schema_is_brought_up_to_date_when_no_node_runs() {
     };
     temp.store.enqueue(&[job("kept")], Timestamp(1)).unwrap();
     let undo = [
+        include_str!("../../../../migrations/postgres/2026-11-30-000016_suspensions/down.sql"),
         include_str!("../../../../migrations/postgres/2026-11-30-000015_operations/down.sql"),
         include_str!("../../../../migrations/postgres/2026-11-29-000014_signals/down.sql"),
         include_str!("../../../../migrations/postgres/2026-11-29-000013_rescues/down.sql"),

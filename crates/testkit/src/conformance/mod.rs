@@ -67,6 +67,8 @@ macro_rules! conformance_suite {
             the_ledger_says_what_was_edited,
             a_signal_is_of_one_attempt,
             jobs_without_processes_are_sent_no_signals,
+            a_suspension_is_of_one_attempt,
+            a_refused_suspension_says_why,
             a_job_starts_after_those_it_waits_for,
             only_the_end_of_a_job_settles_what_waits_for_it,
             a_cancelled_dependant_is_revived_with_its_parent,
@@ -246,6 +248,7 @@ mod scale;
 mod schedules;
 mod selectors;
 mod signals;
+mod suspensions;
 mod sorted;
 mod unique;
 mod unreadable;
@@ -277,6 +280,7 @@ pub use scale::*;
 pub use schedules::*;
 pub use selectors::*;
 pub use signals::*;
+pub use suspensions::*;
 pub use sorted::*;
 pub use unique::*;
 pub use unreadable::*;

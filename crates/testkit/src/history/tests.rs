@@ -36,6 +36,7 @@ fn found(id: JobId, state: State, attempts: u32, fence: i64) -> StoredJob {
         due_at: None,
         node: None,
         cancel_requested: false,
+        suspended_since: None,
         created_at: time,
         updated_at: time,
         started_at: None,

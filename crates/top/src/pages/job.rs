@@ -89,6 +89,9 @@ fn fields(
     if view.cancel_requested {
         page.toned_field("cancelling", "yes, its node stops it", Tone::Warn);
     }
+    if let Some(since) = view.suspended_since {
+        page.toned_field("suspended since", local(since), Tone::Warn);
+    }
     if let Some(error) = &view.error {
         page.toned_field("error", error, Tone::Bad);
     }

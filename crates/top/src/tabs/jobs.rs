@@ -139,6 +139,7 @@ fn row(job: &JobView, reason: Option<Code>, now: Timestamp) -> Vec<Cell> {
         Cell::from(&job.id),
         match job.cancel_requested {
             true => Cell::new("stopping", Tone::Warn),
+            false if job.suspended_since.is_some() => Cell::new("suspended", Tone::Warn),
             false => Cell::of_state(job.state),
         },
         Cell::from(job.queue.as_str()),

@@ -119,6 +119,8 @@ impl WorkerProcess for FakeProcess {
                 ToWorker::Stop(key, _) => format!("stop {}", key.job),
                 ToWorker::Kill(key, _) => format!("kill {}", key.job),
                 ToWorker::Signal(key, signal) => format!("signal {} {signal}", key.job),
+                ToWorker::Suspend(key) => format!("suspend {}", key.job),
+                ToWorker::Resume(key) => format!("resume {}", key.job),
                 ToWorker::Recall(keys) => format!("recall {} jobs", keys.len()),
                 ToWorker::Recorded(keys) => format!("recorded {} jobs", keys.len()),
                 ToWorker::Discard(..) => "discard".to_owned(),

@@ -161,6 +161,9 @@ impl Worker {
                     }
                 }
                 Report::Handle { key, handle } => gate.link.tell(&FromWorker::Handle(key, handle)),
+                Report::Suspension { key, suspension } => {
+                    gate.link.tell(&FromWorker::Suspension(key, suspension))
+                }
                 Report::Ending { reason, culprit } => gate.link.tell(&FromWorker::Ending(reason, culprit)),
             })?
         };
@@ -198,6 +201,8 @@ impl Worker {
             ToWorker::Stop(key, reason) => self.stop(key, Stop { reason, kill: false }),
             ToWorker::Kill(key, reason) => self.stop(key, Stop { reason, kill: true }),
             ToWorker::Signal(key, signal) => host.signal(key, signal),
+            ToWorker::Suspend(key) => host.suspend(key),
+            ToWorker::Resume(key) => host.resume(key),
             ToWorker::Settings(settings) => host.set_settings(settings),
             ToWorker::Recorded(keys) => host.recorded(keys),
             ToWorker::Discard(executor, handles) => host.discard(executor, handles),

@@ -365,6 +365,8 @@ impl Table {
                 // For executors, of which there are none.
                 ToWorker::Adopt(..)
                 | ToWorker::Signal(..)
+                | ToWorker::Suspend(_)
+                | ToWorker::Resume(_)
                 | ToWorker::Settings(_)
                 | ToWorker::Recorded(_)
                 | ToWorker::Discard(..)

@@ -14,11 +14,12 @@ const PAGE: u32 = 100;
 pub struct Looked(Option<Option<Reasons>>);
 
 impl Looked {
-    /// Returns the first reason why a job does not run; none if it does or has ended. A role that may not look at nodes or
+    /// Returns the first reason why a job does not run; none if it does and is not suspended, or has ended. A role that may not look at nodes or
     /// pauses goes without.
     pub fn first(&mut self, store: &mut Store, job: &Job, now: Timestamp) -> Option<Code> {
         if job.state.is_final() || job.state == State::Processing {
-            return None;
+            let is_suspended = job.suspended_since.is_some() && !job.cancel_requested;
+            return is_suspended.then_some(Code::Suspended);
         }
         let reasons = self.0.get_or_insert_with(|| Reasons::load(store, now).ok());
         reasons.as_ref()?.first(job)

@@ -92,6 +92,8 @@ impl registry::Run for RunArgs {
                     diagnostics::note(&format!("saved a handle of {} bytes", handle.len()))
                 }
             }
+                // Nothing here is suspended.
+                Report::Suspension { .. } => {}
         };
         let (outcome, output) = (&finished.outcome, &finished.output);
         let bytes = [output.head.as_slice(), output.tail.as_slice()].concat();

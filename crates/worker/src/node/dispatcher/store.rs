@@ -52,6 +52,7 @@ impl Dispatcher {
         if let Some(requests) = self.control.look(&mut self.store, &self.context, now)? {
             self.take_requests(requests)?;
         }
+        self.store_suspensions()?;
         let scan = self
             .rescue
             .run(&mut self.store, &*self.machine, &self.context, now)?;
@@ -274,6 +275,16 @@ impl Dispatcher {
         requests.retain(|request| self.workforce.takes_signals(run(request)));
         for request in self.store.take_signals(requests)? {
             self.workforce.signal(run(&request), &request.signal);
+        }
+        Ok(())
+    }
+
+    /// Stores which jobs were suspended or resumed. What cannot be stored now is stored later.
+    fn store_suspensions(&mut self) -> Result<(), StoreError> {
+        let suspended = &mut self.workforce.suspensions;
+        if !suspended.is_empty() {
+            self.store.record_suspensions(suspended, self.context.clock.now())?;
+            suspended.clear();
         }
         Ok(())
     }

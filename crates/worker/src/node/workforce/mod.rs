@@ -20,8 +20,8 @@ use std::io;
 use std::process::ExitStatus;
 
 use queuectl_core::{Clock, JobId, OutcomeKind};
-use queuectl_executor::{Finished, PluginSettings, RunKey, StopReason};
-use queuectl_storage::Claimed;
+use queuectl_executor::{Finished, PluginSettings, RunKey, StopReason, Suspension};
+use queuectl_storage::{Claimed, RESUME, SUSPEND, Suspended, SuspensionNow};
 
 use self::assigner::{Assigner, Assignment};
 use self::claims::{Claims, Running};
@@ -47,6 +47,8 @@ pub struct Workforce {
     events: Events,
     /// What came back and was not taken yet.
     back: Vec<Back>,
+    /// What is to be stored about jobs that were suspended or resumed.
+    pub suspensions: Vec<Suspended>,
 }
 
 /// A job that came back.
@@ -76,6 +78,7 @@ impl Workforce {
             shortage: Shortage::default(),
             events,
             back: Vec::new(),
+            suspensions: Vec::new(),
         }
     }
 
@@ -212,6 +215,7 @@ impl Workforce {
                 FromWorker::Finished(finished) => self.finished(context, worker, finished),
                 FromWorker::NotStarted(key) => self.not_started(context, worker, key),
                 FromWorker::Handle(key, handle) => self.claims.save(key, handle),
+                FromWorker::Suspension(key, suspension) => self.suspended(context, key, suspension),
                 FromWorker::Pong => {}
                 FromWorker::Ending(reason, culprit) => self.workers.ending(worker, reason, culprit),
             }
@@ -405,11 +409,16 @@ impl Workforce {
         self.claims.started_at(key).is_some()
     }
 
-    /// Sends a signal to a job that gets signals.
+    /// Sends a signal to a job that gets signals, or suspends or resumes it.
     pub fn signal(&mut self, key: RunKey, name: &str) {
         let Some(worker) = self.claims.started_at(key) else {
             return;
         };
+        match name {
+            SUSPEND => return self.workers.send(worker, &ToWorker::Suspend(key)),
+            RESUME => return self.workers.send(worker, &ToWorker::Resume(key)),
+            _ => {}
+        }
         match os::signal_number(name) {
             Some(number) => self.workers.send(worker, &ToWorker::Signal(key, number)),
             None => tracing::warn!(
@@ -418,6 +427,25 @@ impl Workforce {
                 "this system has no such signal; not sent"
             ),
         }
+    }
+
+    /// A worker says how it stands with the suspension of a job.
+    fn suspended(&mut self, context: &Context, key: RunKey, suspension: Suspension) {
+        // The end of the job may have been on its way.
+        if !self.claims.has(key) {
+            return;
+        }
+        let now = match suspension {
+            Suspension::Since(since) => SuspensionNow::Since(context.clock.of_local(since)),
+            Suspension::Resumed => SuspensionNow::Resumed,
+            Suspension::Refused(why) => SuspensionNow::Refused(why),
+        };
+        self.note_suspension(key, now);
+    }
+
+    fn note_suspension(&mut self, key: RunKey, now: SuspensionNow) {
+        let RunKey { job, fence } = key;
+        self.suspensions.push(Suspended { job, fence, now });
     }
 
     /// Time has passed: takes back what has waited too long, and looks whether jobs can be started again.

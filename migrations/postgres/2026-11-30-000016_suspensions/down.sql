@@ -1,0 +1,2 @@
+DROP TABLE suspensions;
+UPDATE store SET schema_version = 15;

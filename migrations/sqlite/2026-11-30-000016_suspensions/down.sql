@@ -1,0 +1,2 @@
+DROP TABLE suspensions;
+PRAGMA user_version = 15;
