@@ -209,6 +209,7 @@ fn classify_store(error: &StoreError) -> Exit {
         | StoreError::Operation { .. }
         | StoreError::NoProcesses { .. }
         | StoreError::NotSuspended { .. }
+        | StoreError::StaleReport { .. }
         | StoreError::NodesLive
         | StoreError::TooMany { .. }
         | StoreError::ScheduleTaken(_)

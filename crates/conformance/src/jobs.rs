@@ -153,6 +153,7 @@ impl<'a> Fixture<'a> {
             payload,
             parents: None,
             groups: None,
+            checkpoint: None,
             timeout: None,
             kill_grace: GRACE,
             leftovers: Leftovers::Kill,

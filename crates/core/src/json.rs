@@ -49,6 +49,17 @@ pub fn check(text: &str) -> Result<(), JsonError> {
     Rewrite::strict(DEPTH).value(raw)
 }
 
+/// Checks a whole text, and returns it without the blanks between its tokens.
+///
+/// # Errors
+/// The text is not JSON, or an object in it has a member twice.
+pub fn compact(text: &str) -> Result<String, JsonError> {
+    let raw: &RawValue = serde_json::from_str(text)?;
+    let mut strict = Rewrite::strict(DEPTH);
+    strict.value(raw)?;
+    Ok(strict.out)
+}
+
 /// Returns the text without the byte order mark that some programs put before UTF-8.
 pub fn without_mark(text: &str) -> &str {
     text.strip_prefix('\u{feff}').unwrap_or(text)

@@ -70,6 +70,14 @@ pub const PAUSE: Length = Length {
 };
 /// Longest reason of an operator, in bytes.
 pub const REASON_BYTES: usize = 1024;
+/// Longest message of a job about how far it is, in bytes.
+pub const PROGRESS_BYTES: usize = 1024;
+/// Longest checkpoint of a job, in bytes: it has room in an environment on every system.
+pub const CHECKPOINT_BYTES: usize = 16 * 1024;
+/// Longest result of a job, as JSON, in bytes.
+pub const RESULT_BYTES: usize = 64 * 1024;
+/// Shortest time between two reports of a job about how far it is. One that comes earlier waits.
+pub const PROGRESS_PAUSE: Duration = Duration::from_millis(100);
 /// Rows that one `list` returns at most.
 pub const LIST_ROWS: Whole = Whole {
     min: 1,

@@ -132,6 +132,7 @@ mod unix {
             executor: "shell".parse()?,
             parents: None,
             groups: None,
+            checkpoint: None,
             payload: format!(r#"{{"command":"true","payload":{payload}}}"#),
             timeout: Some(Duration::from_secs(60)),
             kill_grace: Duration::from_secs(5),

@@ -38,6 +38,8 @@ pub struct Run {
     pub parents: Option<String>,
     /// The names of the groups that it is a member of, separated by commas.
     pub groups: Option<String>,
+    /// From where it goes on, if an earlier attempt of the job has said so.
+    pub checkpoint: Option<String>,
     /// Longest it may run, counted from its start.
     pub timeout: Option<Duration>,
     /// How long a stopped process may take before it is killed.

@@ -145,6 +145,10 @@ impl CommandBuilder {
             None if request.env.iter().any(|(name, _)| name == "QUEUECTL_GROUP") => &mut command,
             None => command.env_remove("QUEUECTL_GROUP"),
         };
+        match &run.checkpoint {
+            Some(checkpoint) => command.env("QUEUECTL_CHECKPOINT", checkpoint),
+            None => command.env_remove("QUEUECTL_CHECKPOINT"),
+        };
         let stdin = request.stdin.as_deref().filter(|bytes| !bytes.is_empty());
         let stdin = stdin.map(nameless_file).transpose();
         let stdin = stdin.map_err(|error| no_temporary_file("the standard input", &error))?;
@@ -317,6 +321,7 @@ mod tests {
             payload: String::new(),
             parents: None,
             groups: None,
+            checkpoint: None,
             timeout: None,
             kill_grace: std::time::Duration::ZERO,
             leftovers: queuectl_core::settings::Leftovers::Kill,

@@ -487,6 +487,16 @@ pub enum StoreError {
         /// Why.
         why: String,
     },
+    /// A process reports about a job in whose newest attempt it is not.
+    #[error("{what} of job '{job}' was not stored: {why}")]
+    StaleReport {
+        /// What it reports.
+        what: &'static str,
+        /// The job.
+        job: String,
+        /// Why.
+        why: &'static str,
+    },
     /// A row holds a value that this version cannot read.
     #[error("job {job} has a {what} that this version cannot read; was it written by another version?")]
     Unreadable {

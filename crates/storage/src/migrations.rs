@@ -46,6 +46,7 @@ migrations! {
     14 "2026-11-29-000014_signals",
     15 "2026-11-30-000015_operations",
     16 "2026-11-30-000016_suspensions",
+    17 "2026-11-30-000017_reports",
 }
 
 #[cfg(test)]

@@ -209,6 +209,7 @@ impl JobRow {
             node: row.node_id.map(NodeId),
             cancel_requested: row.cancel_requested,
             suspended_since: None,
+            progress: None,
             created_at: Timestamp(row.created_at),
             updated_at: Timestamp(row.updated_at),
             started_at: row.started_at.map(Timestamp),

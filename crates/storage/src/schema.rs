@@ -135,6 +135,18 @@ diesel::table! {
 }
 
 diesel::table! {
+    reports (job_id) {
+        job_id -> BigInt,
+        fence -> BigInt,
+        percent -> Nullable<SmallInt>,
+        message -> Nullable<Text>,
+        reported_at -> Nullable<BigInt>,
+        result -> Nullable<Text>,
+        checkpoint -> Nullable<Text>,
+    }
+}
+
+diesel::table! {
     outputs (job_id, fence) {
         job_id -> BigInt,
         fence -> BigInt,

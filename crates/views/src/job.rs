@@ -5,10 +5,11 @@ use std::collections::BTreeMap;
 use queuectl_core::explain::Code;
 use queuectl_core::json::JsonObject;
 use queuectl_core::{
-    Attempt, BlockedBy, Command, ExecutorName, GroupName, HookOn, Job, JobId, LimitKey, NodeId, Origin,
-    QueueName, Settings, State, Timestamp, UniqueKey, UnmetParent,
+    Attempt, BlockedBy, Command, ExecutorName, GroupName, HookOn, Job, JobId, JobProgress, LimitKey, NodeId,
+    Origin, QueueName, Settings, State, Timestamp, UniqueKey, UnmetParent,
 };
 use serde::Serialize;
+use serde_json::value::RawValue;
 
 use crate::{AttemptView, EventView};
 
@@ -83,6 +84,8 @@ pub struct JobView {
     pub cancel_requested: bool,
     /// Since when its processes are suspended, while they are.
     pub suspended_since: Option<Timestamp>,
+    /// How far it is, while it runs and as far as it says so.
+    pub progress: Option<ProgressView>,
     /// When it was enqueued.
     pub created_at: Timestamp,
     /// When its row last changed.
@@ -153,6 +156,7 @@ impl JobView {
             node: job.node,
             cancel_requested: job.cancel_requested,
             suspended_since: job.suspended_since,
+            progress: job.progress.map(ProgressView::from),
             created_at: job.created_at,
             updated_at: job.updated_at,
             started_at: job.started_at,
@@ -193,6 +197,31 @@ impl ListedView {
             duration_ms: so_far.or_else(|| last.and_then(|last| ms(last.started_at, last.finished_at))),
             waited_ms: ms(job.created_at, waited_until),
             job,
+        }
+    }
+}
+
+/// How far a running job is, in its own words.
+#[derive(Debug, Clone, Serialize)]
+pub struct ProgressView {
+    /// Hundredths of the work.
+    pub percent: Option<u8>,
+    /// What it is doing.
+    pub message: Option<String>,
+    /// When it said so.
+    pub at: Timestamp,
+    /// For people.
+    #[serde(skip)]
+    pub words: String,
+}
+
+impl From<JobProgress> for ProgressView {
+    fn from(progress: JobProgress) -> ProgressView {
+        ProgressView {
+            words: progress.in_words(),
+            percent: progress.percent,
+            message: progress.message,
+            at: progress.at,
         }
     }
 }
@@ -263,6 +292,10 @@ pub struct JobDetailView {
     pub hooks: Vec<HookJobView>,
     /// Its ended attempts, oldest first.
     pub attempt_history: Vec<AttemptView>,
+    /// What its newest attempt has found, as it said.
+    pub result: Option<Box<RawValue>>,
+    /// From where its next attempt goes on.
+    pub checkpoint: Option<String>,
     /// What happened to it, oldest first, as far as that was recorded.
     pub events: Vec<EventView>,
 }
@@ -304,6 +337,7 @@ mod tests {
             node: None,
             cancel_requested: false,
             suspended_since: None,
+            progress: None,
             created_at: Timestamp(0),
             updated_at: Timestamp(0),
             started_at: None,
@@ -335,7 +369,7 @@ mod tests {
                 r#""timeout_ms":604800000,"executor":"shell","limit":[],"groups":[],"on_success":null,"on_failure":null,"on_death":null,"hook_queue":null,"enqueued_by":null,"hook":null,"hook_of":null,"#,
                 r#""env":{},"cwd":null,"stdin":null,"payload":null,"hidden":[],"#,
                 r#""unique":null,"unique_for_ms":null,"#,
-                r#""run_at":"2023-11-14T22:13:20.000Z","node":null,"cancel_requested":false,"suspended_since":null,"#,
+                r#""run_at":"2023-11-14T22:13:20.000Z","node":null,"cancel_requested":false,"suspended_since":null,"progress":null,"#,
                 r#""created_at":"1970-01-01T00:00:00.000Z","updated_at":"1970-01-01T00:00:00.000Z","#,
                 r#""started_at":null,"finished_at":null,"error":"exit status 1","unreadable":null,"reason":null}"#
             )

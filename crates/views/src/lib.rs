@@ -41,7 +41,9 @@ pub use explain::{ExplainGroupView, ExplainView, ReasonView};
 pub use graph::{GraphEdgeView, GraphJobView, GraphView};
 pub use group::{GroupCancelledView, GroupDetailView, GroupRetriedView, GroupView, MemberView};
 pub use hook::HookView;
-pub use job::{HookJobView, JobDetailView, JobView, ListedView, RelativeView, SourcesView, UnmetView};
+pub use job::{
+    HookJobView, JobDetailView, JobView, ListedView, ProgressView, RelativeView, SourcesView, UnmetView,
+};
 pub use limit::{LimitDetailView, LimitJobView, LimitKeyView, LimitResumedView, LimitView};
 pub use node::{NodeState, NodeView};
 pub use operation::{OperationView, UndoneView};

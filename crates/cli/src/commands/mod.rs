@@ -22,6 +22,7 @@ mod help;
 mod hold;
 mod hook;
 mod init;
+mod job;
 mod kill;
 mod limit;
 mod list;
@@ -86,6 +87,9 @@ pub static COMMANDS: &[Entry] = &[
     command::<op::show::ShowArgs>("op:show").harmless(),
     command::<op::undo::UndoArgs>("op:undo"),
     command::<op::resume::ResumeArgs>("op:resume"),
+    command::<job::progress::ProgressArgs>("job:progress").harmless(),
+    command::<job::checkpoint::CheckpointArgs>("job:checkpoint").harmless(),
+    command::<job::result::ResultArgs>("job:result").harmless(),
     command::<queue::list::ListArgs>("queue:list").harmless(),
     command::<queue::show::ShowArgs>("queue:show").harmless(),
     command::<queue::pause::PauseArgs>("queue:pause"),

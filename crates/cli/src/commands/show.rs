@@ -9,7 +9,10 @@ use queuectl_core::{
     Attempt, Command, HIDDEN, HookOn, Job, JobId, Origin, Settings, State, Timestamp, show_short,
 };
 use queuectl_storage::{HookJob, Relative, Store, StoreError};
-use queuectl_views::{AttemptView, EventView, HookJobView, JobDetailView, JobView, RelativeView};
+use queuectl_views::{
+    AttemptView, EventView, HookJobView, JobDetailView, JobView, ProgressView, RelativeView,
+};
+use serde_json::value::RawValue;
 
 use super::events;
 use super::list::Looked;
@@ -133,9 +136,16 @@ pub fn print(
     let hooks = store.hooks_of(job.id)?.into_iter().map(hook_job).collect();
     let now = store.now()?;
     let reason = Looked::default().first(store, &job, now);
+    // A role that may not read it goes without.
+    let said = store.said(job.id, job.fence).unwrap_or_default();
     let mut shown = JobView::new(job, error, &settings, secrets);
     shown.reason = reason;
+    if shown.progress.is_none() {
+        shown.progress = said.progress.map(ProgressView::from);
+    }
     let view = JobDetailView {
+        result: said.result.and_then(|result| RawValue::from_string(result).ok()),
+        checkpoint: said.checkpoint,
         events,
         schedule: tick.as_ref().map(|tick| tick.schedule.to_string()),
         scheduled_at: tick.map(|tick| tick.at),
@@ -291,6 +301,8 @@ fn fields(
         Some(ms) => format!("{key} (for {} at least)", show_short(Duration::from_millis(ms))),
         None => key.to_string(),
     });
+    let progress = view.progress.as_ref();
+    let progress = progress.map(|progress| format!("{} (at {})", progress.words, local(progress.at)));
     let hook_of = view.hook_of.zip(view.hook);
     let hook_of = hook_of.map(|(job, on)| format!("job {job}, for its {on}"));
     let mut all = vec![
@@ -351,7 +363,17 @@ fn fields(
             "cancelling",
             view.cancel_requested.then(|| "yes, its node stops it".to_owned()),
         ),
-        ("suspended since", time(view.suspended_since)),
+        (
+            "suspended",
+            view.suspended_since
+                .map(|since| format!("since {}", local(since))),
+        ),
+        ("progress", progress),
+        (
+            "result",
+            detail.result.as_ref().map(|result| result.get().to_owned()),
+        ),
+        ("checkpoint", detail.checkpoint.clone()),
         ("enqueued", time(Some(view.created_at))),
         ("updated", time(Some(view.updated_at))),
         ("started", time(view.started_at)),

@@ -93,7 +93,7 @@ struct Wait<'a> {
     states: HashMap<JobId, State>,
     /// How those ended that did not complete, by their places.
     failed: BTreeMap<usize, (String, Exit)>,
-    /// None for one job.
+    /// Of one job only as far as it says how far it is.
     progress: Option<Progress>,
 }
 
@@ -178,7 +178,8 @@ impl Wait<'_> {
         }
         self.open = open;
         let ended = self.jobs.len() - self.open.len();
-        if let Some(progress) = self.progress.as_mut().filter(|_| !self.open.is_empty()) {
+        let counts = self.jobs.len() > 1 && !self.open.is_empty();
+        if let Some(progress) = self.progress.as_mut().filter(|_| counts) {
             progress.set(ended as u64);
         }
         // A look at many jobs must not keep the database busy.
@@ -209,6 +210,7 @@ impl Wait<'_> {
     /// Waits for a change of the store.
     fn pause(&mut self, marker: i64, first: usize) -> Result<()> {
         let job = self.job(first)?;
+        self.show_progress(&job);
         if self.waiter.wait_for_change(self.store, marker, &job)? {
             return Ok(());
         }
@@ -219,6 +221,20 @@ impl Wait<'_> {
             exit: Exit::TIMEOUT,
         }
         .into())
+    }
+
+    /// Shows how far the job is, if it is the only one and says so.
+    fn show_progress(&mut self, job: &Job) {
+        let percent = job.progress.as_ref().and_then(|progress| progress.percent);
+        match percent.filter(|_| self.jobs.len() == 1) {
+            Some(percent) => self
+                .progress
+                .get_or_insert_with(|| Progress::in_percent("the job runs"))
+                .set(u64::from(percent)),
+            // Its next attempt starts over.
+            None if self.jobs.len() == 1 => self.progress = None,
+            None => {}
+        }
     }
 
     /// Says which jobs did not complete, if there were several.

@@ -39,6 +39,8 @@ pub fn above<T>(write: impl FnOnce() -> T) -> T {
 pub struct Progress {
     what: &'static str,
     total: Option<u64>,
+    /// The number is a percentage that somebody else measures, so there is no rate.
+    is_percentage: bool,
     started: Instant,
     patience: Duration,
     bar: Option<ProgressBar>,
@@ -53,6 +55,7 @@ impl Progress {
         Progress {
             what,
             total,
+            is_percentage: false,
             started: Instant::now(),
             patience: PATIENCE,
             bar: None,
@@ -65,6 +68,13 @@ impl Progress {
     pub fn at_once(mut self) -> Progress {
         self.patience = Duration::ZERO;
         self
+    }
+
+    /// The progress of work of which others say how far it is, shown at once.
+    pub fn in_percent(what: &'static str) -> Progress {
+        let mut progress = Progress::new(what, Some(100)).at_once();
+        progress.is_percentage = true;
+        progress
     }
 
     /// The progress of work that cannot say how far it is: only for how long it has lasted.
@@ -83,6 +93,7 @@ impl Progress {
             return;
         }
         let template = match self.total {
+            Some(_) if self.is_percentage => "{msg} [{bar:30}] {pos} %",
             Some(_) => "{msg} [{bar:30}] {human_pos}/{human_len}, {rate}/s, {left} left",
             None => "{msg} {human_pos}, {rate}/s",
         };

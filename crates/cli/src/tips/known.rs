@@ -3,7 +3,7 @@
 /// Commands of other tools and the tips for them. A name with a colon applies to that group only.
 const COMMANDS: &[(&str, &str)] = &[
     (
-        "submit push create new put schedule job task",
+        "submit push create new put schedule task",
         "`queuectl enqueue COMMAND` stores a job",
     ),
     (

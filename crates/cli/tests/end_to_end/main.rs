@@ -80,6 +80,8 @@ mod purge;
 #[cfg(unix)]
 mod queue_limits;
 mod queues;
+#[cfg(unix)]
+mod reports;
 mod rerun;
 #[cfg(unix)]
 mod run;

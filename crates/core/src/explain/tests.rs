@@ -29,6 +29,7 @@ fn job(state: State) -> Job {
         node: None,
         cancel_requested: false,
         suspended_since: None,
+        progress: None,
         created_at: at(-60),
         updated_at: at(-30),
         started_at: None,

@@ -17,7 +17,7 @@ use crate::json::{JsonError, check, without_mark};
 use crate::quote::excerpt;
 
 /// Fields that are only printed: how a job fared. A job that was printed is taken as a new one.
-const PRINTED: [&str; 28] = [
+const PRINTED: [&str; 32] = [
     "number",
     "state",
     "blocked_by",
@@ -36,6 +36,10 @@ const PRINTED: [&str; 28] = [
     "attempts",
     "node",
     "cancel_requested",
+    "suspended_since",
+    "progress",
+    "result",
+    "checkpoint",
     "created_at",
     "updated_at",
     "started_at",

@@ -6,6 +6,7 @@ use super::spec::JobSpec;
 use crate::gates::{Gates, Waits};
 use crate::id::{ExecutorName, GroupName, JobId, JobName, NodeId, QueueName};
 use crate::limit::LimitKey;
+use crate::report::JobProgress;
 use crate::state::State;
 use crate::time::Timestamp;
 use crate::unique::UniqueKey;
@@ -60,6 +61,8 @@ pub struct Job {
     pub cancel_requested: bool,
     /// Since when its processes are suspended, while it runs and they are.
     pub suspended_since: Option<Timestamp>,
+    /// How far it is, while it runs and as far as it says so.
+    pub progress: Option<JobProgress>,
     /// When it was enqueued.
     pub created_at: Timestamp,
     /// When its state last changed.
@@ -133,6 +136,7 @@ impl JobSpec {
             node: _,
             cancel_requested: _,
             suspended_since: _,
+            progress: _,
             created_at: _,
             updated_at: _,
             started_at: _,

@@ -22,8 +22,8 @@ use windows_sys::Win32::System::JobObjects::{
 };
 use windows_sys::Win32::System::Threading::{INFINITE, WaitForSingleObject};
 
-use super::{Birthmark, RunOrigin, SpawnError};
 use super::confine_windows::{CREATION_FLAGS, Confinement};
+use super::{Birthmark, RunOrigin, SpawnError};
 use crate::capture::Capture;
 use crate::outcome::Exit;
 

@@ -122,7 +122,11 @@ impl Active {
         if self.stopped.is_none() || (self.stopped == Some(returned) && why == cancelled) {
             self.stopped = Some(why);
         }
-        if kill { self.kill() } else { self.terminate(now) }
+        if kill {
+            self.kill()
+        } else {
+            self.terminate(now)
+        }
         if self.suspended_since.is_some() {
             self.resume(now);
             self.resumed = true;
@@ -144,10 +148,7 @@ impl Active {
         if let Err(why) = suspended {
             return Suspension::Refused(why.to_owned());
         }
-        self.time_left = self
-            .timeout_at
-            .take()
-            .map(|at| at.saturating_duration_since(now));
+        self.time_left = self.timeout_at.take().map(|at| at.saturating_duration_since(now));
         let since = SystemClock.now();
         self.suspended_since = Some(since);
         Suspension::Since(since)

@@ -126,6 +126,7 @@ pub fn run_of(number: i64, payload: Value, folder: &Path) -> Run {
         payload: payload.to_string(),
         parents: None,
         groups: None,
+        checkpoint: None,
         timeout: None,
         kill_grace: Duration::from_secs(30),
         leftovers: Leftovers::Kill,
@@ -172,8 +173,8 @@ impl Bench {
         let host = Host::new(config, move |report| match report {
             Report::Finished(finished) => drop(send.send(finished)),
             Report::Handle { key, handle } => drop(save.send((key, handle))),
-            Report::Ending { reason, .. } => eprintln!("ending: {reason}"),
             Report::Suspension { key, suspension } => eprintln!("{key:?}: {suspension:?}"),
+            Report::Ending { reason, .. } => eprintln!("ending: {reason}"),
         })
         .unwrap();
         Bench {

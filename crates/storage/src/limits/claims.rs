@@ -121,6 +121,7 @@ impl<'a> Claims<'a> {
                 false => [self.look_again, next_due].into_iter().flatten().min(),
             },
             claimed: self.claimed,
+            checkpoints: Vec::new(),
         }
     }
 }

@@ -16,7 +16,7 @@ use diesel::sql_types::BigInt;
 use super::groups::copy as of_groups;
 use super::schedules::copy::{self as of_schedules, Rows as ScheduleRows};
 use super::settings::follow_ledger_setting;
-use super::{copy_hooks, copy_limits};
+use super::{copy_hooks, copy_limits, copy_reports};
 use crate::backend::{Db, OpenMode, insert_rows};
 use crate::outcome::EdgeRow;
 use crate::rows::{AttemptRow, JobRow, NodeRow, OutputRow, PayloadRow};
@@ -243,6 +243,10 @@ fn copy(from: &mut Db, to: &mut Db, after_jobs: &mut dyn FnMut(u64)) -> Result<(
         after = last;
         after_jobs(copied.jobs);
     }
+    copy_reports::read(from, |rows| {
+        hash(&mut digest.reports, &rows);
+        copy_reports::insert(to, &rows)
+    })?;
     // Numbers are never reused, not even those of jobs that were purged.
     for table in ["jobs", "nodes", "job_groups"] {
         let last = from.dialect().last_number(table)?;
@@ -268,6 +272,7 @@ struct Digest {
     attempts: DefaultHasher,
     outputs: DefaultHasher,
     edges: DefaultHasher,
+    reports: DefaultHasher,
 }
 
 impl Digest {
@@ -289,6 +294,10 @@ impl Digest {
         })?;
         copy_hooks::read(conn, |rows| {
             digest.add_hooks(&rows);
+            Ok(())
+        })?;
+        copy_reports::read(conn, |rows| {
+            hash(&mut digest.reports, &rows);
             Ok(())
         })?;
         let mut after = i64::MIN;
@@ -358,7 +367,7 @@ impl Digest {
         hash(&mut self.edges, rows);
     }
 
-    fn finish(&self) -> [u64; 11] {
+    fn finish(&self) -> [u64; 12] {
         [
             &self.settings,
             &self.queues,
@@ -371,6 +380,7 @@ impl Digest {
             &self.attempts,
             &self.outputs,
             &self.edges,
+            &self.reports,
         ]
         .map(Hasher::finish)
     }

@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use queuectl_core::{QueueName, Timestamp};
+use queuectl_core::{JobId, QueueName, Timestamp};
 
 use crate::backend::on_any;
 use crate::limits::LimitRows;
@@ -19,10 +19,16 @@ impl Store {
     /// # Errors
     /// [`StoreError::Database`]: nothing of the cycle happened; the same cycle can be tried again.
     pub fn cycle(&mut self, cycle: &Cycle<'_>) -> Result<CycleResult, StoreError> {
-        let done = match self.backend.cycle(cycle) {
+        let mut done = match self.backend.cycle(cycle) {
             Err(error) if is_refused(&error) && !cycle.records.is_empty() => self.cycle_one_by_one(cycle),
             done => done,
         }?;
+        // An attempt before may have stored one. If this fails, the cycle has: its claims are given back.
+        let again = done.claimed.iter().filter(|job| job.fence > 1);
+        let again: Vec<JobId> = again.map(|job| JobId(job.id)).collect();
+        if !again.is_empty() {
+            done.checkpoints = self.checkpoints(&again)?;
+        }
         if done.unblocked > 0 || self.has_more(&done.freed, cycle.now) {
             self.wake_all(Wake::Jobs);
         }

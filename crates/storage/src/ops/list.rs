@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use diesel::prelude::*;
 use queuectl_core::{Job, JobId, State};
 
-use super::{listing, suspensions};
+use super::{listing, live};
 use crate::backend::Db;
 use crate::rows::found_jobs;
 use crate::schema::jobs;
@@ -124,7 +124,7 @@ impl Store {
 /// The same as [`read`], with what is kept beside running jobs.
 fn read_filled(conn: &mut Db, ids: &[i64]) -> Result<(Vec<Job>, usize), StoreError> {
     let (mut jobs, read) = read(conn, ids)?;
-    suspensions::fill(conn, &mut jobs)?;
+    live::fill(conn, &mut jobs)?;
     Ok((jobs, read))
 }
 

@@ -3,7 +3,7 @@
 use diesel::prelude::*;
 use queuectl_core::{Attempt, Job, JobId, JobRef};
 
-use super::suspensions;
+use super::live;
 use crate::backend::Db;
 use crate::rows::{AttemptRow, JobRow, found_jobs};
 use crate::schema::{attempts, jobs, outputs};
@@ -86,7 +86,7 @@ pub(crate) fn job_in(conn: &mut Db, job: &JobRef) -> Result<Job, StoreError> {
     let mut found = found
         .ok_or_else(|| StoreError::NoSuchJob(job.to_string()))?
         .read(conn)?;
-    suspensions::fill(conn, std::slice::from_mut(&mut found))?;
+    live::fill(conn, std::slice::from_mut(&mut found))?;
     Ok(found)
 }
 

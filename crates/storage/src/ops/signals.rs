@@ -10,9 +10,7 @@ use super::events::note;
 use super::mass::{NamedDone, check};
 use super::show::find;
 use crate::backend::Db;
-use crate::backend::statements::{
-    AskSignal, AskedFor, CountSignals, DropRefusal, ForgetSignals, TakeSignal,
-};
+use crate::backend::statements::{AskSignal, AskedFor, CountSignals, DropRefusal, ForgetSignals, TakeSignal};
 use crate::outcome::standing;
 use crate::types::filter::JobFilter;
 use crate::types::nodes::{RESUME, SUSPEND, SignalRequest, Wake};
@@ -175,7 +173,10 @@ fn ask(
     let (kind, detail) = match signal.as_str() {
         SUSPEND => ("suspend requested", serde_json::json!({ "by": by })),
         RESUME => ("resume requested", serde_json::json!({ "by": by })),
-        _ => ("signal requested", serde_json::json!({ "by": by, "signal": signal })),
+        _ => (
+            "signal requested",
+            serde_json::json!({ "by": by, "signal": signal }),
+        ),
     };
     if signal == SUSPEND {
         DropRefusal { job_id: row.id }.execute(conn)?;

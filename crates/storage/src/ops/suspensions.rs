@@ -3,22 +3,15 @@
 //! A row is of one attempt, and counts for nothing once that has ended. Who wants a job suspended asks its node as for a signal
 //! (`signals.rs`). The state of a job does not change.
 
-use std::collections::HashMap;
-
 use diesel::prelude::*;
-use queuectl_core::{Job, JobId, State, Timestamp};
+use queuectl_core::{JobId, Timestamp};
 
 use super::events::note;
-use crate::backend::Db;
 use crate::backend::statements::{
     CountSuspensions, DropSuspension, ForgetSuspensions, IsRunning, StoreSuspension, SuspensionOf,
 };
-use crate::schema::suspensions;
 use crate::types::nodes::{Suspended, SuspensionNow};
 use crate::{Store, StoreError};
-
-/// Jobs looked up by one statement.
-const CHUNK: usize = 500;
 
 impl Store {
     /// Stores how it stands with the suspension of running jobs. What is said of attempts that have ended is left out.
@@ -80,29 +73,4 @@ impl Store {
         }
         Ok(())
     }
-}
-
-/// Adds to running jobs since when they are suspended.
-pub(super) fn fill(conn: &mut Db, jobs: &mut [Job]) -> Result<(), StoreError> {
-    let runs = |job: &&mut Job| job.state == State::Processing;
-    let mut running: Vec<&mut Job> = jobs.iter_mut().filter(runs).collect();
-    for some in running.chunks_mut(CHUNK) {
-        let ids: Vec<i64> = some.iter().map(|job| job.id.0).collect();
-        let found: Vec<(i64, i64, i64)> = suspensions::table
-            .filter(suspensions::job_id.eq_any(&ids).and(suspensions::since.is_not_null()))
-            .select((
-                suspensions::job_id,
-                suspensions::fence,
-                suspensions::since.assume_not_null(),
-            ))
-            .load(conn)?;
-        let found: HashMap<(i64, i64), i64> = found
-            .into_iter()
-            .map(|(job, fence, since)| ((job, fence), since))
-            .collect();
-        for job in some {
-            job.suspended_since = found.get(&(job.id.0, job.fence)).copied().map(Timestamp);
-        }
-    }
-    Ok(())
 }

@@ -76,6 +76,7 @@ pub fn compact(conn: &mut PgConnection) -> Result<(), StoreError> {
         "job_hooks",
         "signals",
         "suspensions",
+        "reports",
     ] {
         conn.batch_execute(&format!("VACUUM (FULL, ANALYZE) {table}"))?;
     }

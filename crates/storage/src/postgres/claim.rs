@@ -363,6 +363,7 @@ impl ClaimOnly {
             freed: Vec::new(),
             unblocked: 0,
             claimed: cursor.claim(conn, cycle, &self.source, with, i64::from(cycle.claim))?,
+            checkpoints: Vec::new(),
             next_due: self.next_due,
         })
     }

@@ -480,6 +480,7 @@ statements! { Pg, PgConnection;
          RETURNING jobs.id, jobs.queue, jobs.gates), \
          no_outputs AS (DELETE FROM outputs USING gone WHERE outputs.job_id = gone.id), \
          no_attempts AS (DELETE FROM attempts USING gone WHERE attempts.job_id = gone.id), \
+         no_reports AS (DELETE FROM reports USING gone WHERE reports.job_id = gone.id), \
          no_payloads AS (DELETE FROM payloads USING gone WHERE payloads.job_id = gone.id) \
          SELECT id, queue, gates FROM gone"
     }

@@ -174,6 +174,8 @@ pub struct CycleResult {
     pub busy: Vec<WasBusy>,
     /// Jobs that were claimed, in the order in which they should start.
     pub claimed: Vec<Claimed>,
+    /// The checkpoints of those that have one.
+    pub checkpoints: Vec<(JobId, String)>,
     /// Jobs that it made ready because a limit has room for them, and did not claim.
     pub unblocked: usize,
     /// Queues that were as full as their limits allow before the cycle, and have room after it.

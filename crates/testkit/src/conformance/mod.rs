@@ -69,6 +69,9 @@ macro_rules! conformance_suite {
             jobs_without_processes_are_sent_no_signals,
             a_suspension_is_of_one_attempt,
             a_refused_suspension_says_why,
+            a_report_is_of_the_attempt_that_runs,
+            progress_has_a_rate_and_keeps_what_is_not_given,
+            reports_are_purged_with_their_job,
             a_job_starts_after_those_it_waits_for,
             only_the_end_of_a_job_settles_what_waits_for_it,
             a_cancelled_dependant_is_revived_with_its_parent,
@@ -244,12 +247,13 @@ mod outcome;
 mod overlap;
 mod pause;
 mod queue_limits;
+mod reports;
 mod scale;
 mod schedules;
 mod selectors;
 mod signals;
-mod suspensions;
 mod sorted;
+mod suspensions;
 mod unique;
 mod unreadable;
 
@@ -276,12 +280,13 @@ pub use outcome::*;
 pub use overlap::*;
 pub use pause::*;
 pub use queue_limits::*;
+pub use reports::*;
 pub use scale::*;
 pub use schedules::*;
 pub use selectors::*;
 pub use signals::*;
-pub use suspensions::*;
 pub use sorted::*;
+pub use suspensions::*;
 pub use unique::*;
 pub use unreadable::*;
 

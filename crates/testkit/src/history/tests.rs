@@ -37,6 +37,7 @@ fn found(id: JobId, state: State, attempts: u32, fence: i64) -> StoredJob {
         node: None,
         cancel_requested: false,
         suspended_since: None,
+        progress: None,
         created_at: time,
         updated_at: time,
         started_at: None,

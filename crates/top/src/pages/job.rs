@@ -89,8 +89,9 @@ fn fields(
     if view.cancel_requested {
         page.toned_field("cancelling", "yes, its node stops it", Tone::Warn);
     }
+    page.field_if("progress", view.progress.as_ref().map(|progress| &progress.words));
     if let Some(since) = view.suspended_since {
-        page.toned_field("suspended since", local(since), Tone::Warn);
+        page.toned_field("suspended", format!("since {}", local(since)), Tone::Warn);
     }
     if let Some(error) = &view.error {
         page.toned_field("error", error, Tone::Bad);

@@ -7,7 +7,7 @@ use queuectl_frontend::columns::Column;
 use queuectl_frontend::reasons::Reasons;
 use queuectl_frontend::time::relative;
 use queuectl_storage::{ListFilter, Position, Store, StoreError};
-use queuectl_views::JobView;
+use queuectl_views::{JobView, ProgressView};
 
 use crate::snapshot::{Cell, JobFacts, Place, Row, Subject, Table, Tone, clean};
 
@@ -145,7 +145,16 @@ fn row(job: &JobView, reason: Option<Code>, now: Timestamp) -> Vec<Cell> {
         Cell::from(job.queue.as_str()),
         Cell::from(format!("{}/{}", job.attempts, job.max_retries.saturating_add(1))),
         Cell::from(relative(job.run_at.unwrap_or(job.updated_at), now)),
-        Cell::from(reason.and_then(Code::in_short).unwrap_or_default()),
+        match (reason.and_then(Code::in_short), &job.progress) {
+            (
+                None,
+                Some(ProgressView {
+                    percent: Some(percent),
+                    ..
+                }),
+            ) => Cell::from(format!("{percent} %")),
+            (reason, _) => Cell::from(reason.unwrap_or_default()),
+        },
         Cell::from(&job.command),
     ]
 }

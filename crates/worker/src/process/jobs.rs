@@ -238,6 +238,7 @@ mod tests {
             payload: "{}".into(),
             parents: None,
             groups: None,
+            checkpoint: None,
             timeout: None,
             kill_grace: Duration::from_secs(job.unsigned_abs()),
             leftovers: Leftovers::Kill,

@@ -53,6 +53,7 @@ fn run(job: i64, folder: &Path) -> Run {
         payload: r#"{"payload":{"do":"wait"}}"#.to_owned(),
         parents: None,
         groups: None,
+        checkpoint: None,
         timeout: None,
         kill_grace: Duration::from_secs(5),
         leftovers: Leftovers::Kill,

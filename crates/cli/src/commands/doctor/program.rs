@@ -18,9 +18,10 @@ const CONFIGURATION: [&str; 7] = [
     "QUEUECTL_PLUGIN_PATH",
 ];
 /// How others begin or are called: those that jobs get, and those of the project's own tests.
-const OTHERS: [&str; 13] = [
+const OTHERS: [&str; 14] = [
     "QUEUECTL_ATTEMPT",
     "QUEUECTL_CALL_RECORD",
+    "QUEUECTL_CHECKPOINT",
     "QUEUECTL_COOKIE",
     "QUEUECTL_FENCE",
     "QUEUECTL_GROUP",

@@ -34,7 +34,7 @@ const fn column(
 }
 
 /// All columns.
-static ALL: [ListColumn; 20] = [
+static ALL: [ListColumn; 21] = [
     column("id", &["id"], Column::name("ID", 8), |job, _| {
         job.job.id.as_str().into()
     }),
@@ -86,6 +86,13 @@ static ALL: [ListColumn; 20] = [
     column("reason", &["reason"], Column::whole("REASON"), |job, _| {
         job.job.reason.and_then(Code::in_short).unwrap_or_default().into()
     }),
+    column("progress", &["progress"], Column::whole("PROGRESS"), |job, _| {
+        let percent = job.job.progress.as_ref().and_then(|progress| progress.percent);
+        percent
+            .map(|percent| format!("{percent} %"))
+            .unwrap_or_default()
+            .into()
+    }),
     column(
         "executor",
         &["executor"],
@@ -125,13 +132,14 @@ pub fn names() -> impl Iterator<Item = &'static str> {
 }
 
 /// The columns of a table for which none are asked, and which of them give way first.
-const USUAL: [(&str, u8); 7] = [
+const USUAL: [(&str, u8); 8] = [
     ("id", 0),
     ("state", 0),
     ("queue", 1),
     ("attempts", 3),
     ("when", 2),
     ("reason", 1),
+    ("progress", 1),
     ("command", 0),
 ];
 
@@ -162,7 +170,10 @@ impl Default for Columns {
         let usual = USUAL.into_iter().filter_map(|(name, rank)| {
             let found = ALL.iter().find(|column| column.name == name)?;
             let column = found.column.expendable(rank);
-            let column = if name == "reason" { column.if_any() } else { column };
+            let column = match name {
+                "reason" | "progress" => column.if_any(),
+                _ => column,
+            };
             Some((found, column))
         });
         Columns {

@@ -72,6 +72,7 @@ impl registry::Run for RunArgs {
                 payload: job.stored_payload().to_owned(),
                 parents: None,
                 groups: None,
+                checkpoint: None,
                 timeout: Some(job.timeout_ms.map_or(self.timeout, Duration::from_millis)),
                 kill_grace: Duration::from_secs(5),
                 leftovers: queuectl_core::settings::Leftovers::Kill,
@@ -91,9 +92,9 @@ impl registry::Run for RunArgs {
                 Report::Handle { handle, .. } => {
                     diagnostics::note(&format!("saved a handle of {} bytes", handle.len()))
                 }
-            }
                 // Nothing here is suspended.
                 Report::Suspension { .. } => {}
+            }
         };
         let (outcome, output) = (&finished.outcome, &finished.output);
         let bytes = [output.head.as_slice(), output.tail.as_slice()].concat();

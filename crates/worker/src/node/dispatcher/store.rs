@@ -131,6 +131,7 @@ impl Dispatcher {
         let CycleResult {
             stale,
             claimed,
+            checkpoints,
             next_due,
             ..
         } = result?;
@@ -143,7 +144,7 @@ impl Dispatcher {
             self.maybe_work = claimed.len() as u32 == claim;
         }
         self.next_due = next_due;
-        self.workforce.add(claimed);
+        self.workforce.add(claimed, checkpoints);
         Ok(())
     }
 
@@ -283,7 +284,8 @@ impl Dispatcher {
     fn store_suspensions(&mut self) -> Result<(), StoreError> {
         let suspended = &mut self.workforce.suspensions;
         if !suspended.is_empty() {
-            self.store.record_suspensions(suspended, self.context.clock.now())?;
+            self.store
+                .record_suspensions(suspended, self.context.clock.now())?;
             suspended.clear();
         }
         Ok(())

@@ -58,6 +58,7 @@ pub fn run_of(job: &Claimed, settings: &Settings, outputs: &Outputs) -> Result<R
         payload: job.payload.clone(),
         parents: job.parents.clone(),
         groups: job.groups.clone(),
+        checkpoint: None,
         timeout: own_timeout.or(settings.job_timeout),
         kill_grace: settings.kill_grace,
         leftovers: settings.leftovers,

@@ -15,7 +15,7 @@ mod worker_log;
 mod worker_pool;
 mod workers;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::io;
 use std::process::ExitStatus;
 
@@ -47,6 +47,8 @@ pub struct Workforce {
     events: Events,
     /// What came back and was not taken yet.
     back: Vec<Back>,
+    /// From where jobs go on that an earlier attempt has begun. They are given with every start, until the job comes back.
+    checkpoints: HashMap<JobId, String>,
     /// What is to be stored about jobs that were suspended or resumed.
     pub suspensions: Vec<Suspended>,
 }
@@ -78,12 +80,14 @@ impl Workforce {
             shortage: Shortage::default(),
             events,
             back: Vec::new(),
+            checkpoints: HashMap::new(),
             suspensions: Vec::new(),
         }
     }
 
-    /// Jobs were claimed, and that is committed.
-    pub fn add(&mut self, claimed: Vec<Claimed>) {
+    /// Jobs were claimed, and that is committed. Some of them have checkpoints.
+    pub fn add(&mut self, claimed: Vec<Claimed>, checkpoints: Vec<(JobId, String)>) {
+        self.checkpoints.extend(checkpoints);
         let bytes = claimed.iter().map(|job| job.payload.len()).sum();
         self.assigner.claimed(claimed.len(), bytes);
         self.claims.add(claimed);
@@ -154,7 +158,8 @@ impl Workforce {
     fn give(&mut self, context: &Context, worker: usize, job: Claimed) {
         let run = check(&job).and_then(|()| run_of(&job, &context.settings, &context.outputs));
         match run {
-            Ok(run) => {
+            Ok(mut run) => {
+                run.checkpoint = self.checkpoints.get(&JobId(job.id)).cloned();
                 if self.claims.at_worker(worker).len() < self.claims.slots() {
                     self.events.emit(&NodeEvent::JobStarted { job: &job, worker });
                     self.assigner.moved(worker);
@@ -265,6 +270,7 @@ impl Workforce {
     }
 
     fn ended(&mut self, job: Claimed, ending: Ending, ack: Option<Ack>) {
+        self.checkpoints.remove(&JobId(job.id));
         let ending = Some(ending);
         self.back.push(Back { job, ending, ack });
     }
@@ -312,6 +318,7 @@ impl Workforce {
     }
 
     fn give_back_one(&mut self, job: Claimed) {
+        self.checkpoints.remove(&JobId(job.id));
         let (ending, ack) = (None, None);
         self.back.push(Back { job, ending, ack });
     }

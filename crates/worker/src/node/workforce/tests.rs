@@ -46,7 +46,8 @@ fn rig(workers: u32) -> Rig {
 impl Rig {
     /// Claims these jobs and assigns them. Returns what was sent.
     fn assign(&mut self, jobs: &[i64]) -> Vec<Done> {
-        self.workforce.add(jobs.iter().copied().map(claimed).collect());
+        self.workforce
+            .add(jobs.iter().copied().map(claimed).collect(), Vec::new());
         self.workforce.assign(&self.context);
         self.sent()
     }
@@ -215,7 +216,7 @@ fn a_job_that_was_changed_is_not_sent() {
     let mut rig = rig(1);
     let mut changed = claimed(1);
     changed.sum = Some(1);
-    rig.workforce.add(vec![changed, claimed(2)]);
+    rig.workforce.add(vec![changed, claimed(2)], Vec::new());
     assert_eq!(rig.assign(&[]), [sent(0, "start 2")]);
     assert_eq!(rig.back(), [(1, Some(OutcomeKind::Failed))]);
 }

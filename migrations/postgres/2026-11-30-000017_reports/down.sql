@@ -1,0 +1,2 @@
+DROP TABLE reports;
+UPDATE store SET schema_version = 16;

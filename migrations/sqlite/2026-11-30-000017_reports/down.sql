@@ -1,0 +1,2 @@
+DROP TABLE reports;
+PRAGMA user_version = 16;
