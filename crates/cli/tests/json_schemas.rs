@@ -168,6 +168,7 @@ fn of_type(words: &str, names: &BTreeMap<String, String>) -> Value {
         "time or null" => json!({"type": ["string", "null"], "format": "date-time"}),
         "boolean" | "true or false" => json!({"type": "boolean"}),
         "boolean or null" => json!({"type": ["boolean", "null"]}),
+        "any JSON" => json!({}),
         "object" => json!({"type": "object"}),
         "object or null" => json!({"type": ["object", "null"]}),
         "object of texts" => json!({"type": "object", "additionalProperties": {"type": "string"}}),
