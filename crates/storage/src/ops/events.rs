@@ -102,9 +102,11 @@ impl From<Row> for LedgerEvent {
             at: Timestamp(row.at),
             job: row.job_id.map(JobId),
             name: text(row.name),
-            // The triggers see only what became of the job.
+            // The triggers see only what became of the job, which may be cancelled all the same.
             kind: match row.outcome.and_then(OutcomeKind::from_code) {
-                Some(OutcomeKind::Busy) => OutcomeKind::Busy.name().to_owned(),
+                Some(OutcomeKind::Busy) if ["failed", "returned"].contains(&row.kind.as_str()) => {
+                    OutcomeKind::Busy.name().to_owned()
+                }
                 _ => row.kind,
             },
             node: row.node_id.map(NodeId),

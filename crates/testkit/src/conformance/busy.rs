@@ -285,6 +285,25 @@ pub fn being_busy_ends(mut temp: TempStore) {
     assert_eq!(get(store, bystander).state, State::Pending);
 }
 
+/// The ledger says of a job that was cancelled that it was, also if its last attempt found something busy.
+pub fn a_cancelled_job_is_not_told_to_be_busy(mut temp: TempStore) {
+    let store = &mut temp.store;
+    set_retention(store, "1d");
+    let ids = enqueue(store, &[job("cancelled"), job("bystander")]);
+    let (node, _guard) = node(store);
+    let claimed = claim(store, node, 2);
+    store
+        .cancel(&JobRef::Number(ids[0]), NOW)
+        .expect("it is asked to stop");
+    let records = [0, 1].map(|at: usize| failed(&claimed[at], node, 1, said(5000), NOW));
+    turn(store, node, &records, 0, NOW);
+    assert_eq!(get(store, ids[0]).state, State::Cancelled);
+    assert_eq!(get(store, ids[1]).state, State::Failed);
+    assert_eq!(wait_for_kind(store, ids[1], "busy", 1).len(), 1);
+    assert_eq!(wait_for_kind(store, ids[0], "cancelled", 1).len(), 1);
+    assert_eq!(wait_for_kind(store, ids[0], "busy", 0).len(), 0);
+}
+
 /// A key is starving whose first job has waited for long, although no job holds it and it is not put off.
 pub fn starving_limits_are_found(mut temp: TempStore) {
     let store = &mut temp.store;

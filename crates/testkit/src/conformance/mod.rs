@@ -156,6 +156,7 @@ macro_rules! conformance_suite {
             an_executor_puts_off_limits_with_a_rate,
             without_a_limit_the_job_itself_waits,
             being_busy_ends,
+            a_cancelled_job_is_not_told_to_be_busy,
             starving_limits_are_found,
             a_queue_limit_holds_between_stores,
             room_in_a_full_queue_wakes_other_nodes,
