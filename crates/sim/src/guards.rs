@@ -3,7 +3,7 @@
 use queuectl_storage::sim::Guard;
 
 /// Every guard with its name on the command line.
-pub const GUARDS: [(&str, Guard); 18] = [
+pub const GUARDS: [(&str, Guard); 19] = [
     ("fencing", Guard::Fencing),
     ("lease", Guard::Lease),
     ("sweep", Guard::Sweep),
@@ -11,6 +11,7 @@ pub const GUARDS: [(&str, Guard); 18] = [
     ("commit", Guard::Commit),
     ("limits", Guard::Limits),
     ("slots", Guard::Slots),
+    ("busy", Guard::Busy),
     ("ticks", Guard::Ticks),
     ("dependencies", Guard::Dependencies),
     ("order", Guard::Order),

@@ -68,6 +68,10 @@ pub fn run(plan: &Plan, backend: Backend, off: Option<Guard>) -> Option<Report> 
         let text = text.or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned()));
         report.broken = Some(text.unwrap_or_else(|| "it panicked".to_owned()));
     }
+    drop(store);
+    if off.is_some() || report.failed() {
+        RunStore::spoiled();
+    }
     Some(report)
 }
 
@@ -84,9 +88,7 @@ fn switch_off(store: &mut Store, off: Option<Guard>) {
 /// A store for one run.
 struct RunStore {
     location: Location,
-    _store: Option<TempStore>,
-    _memory: Option<InMemory>,
-    folder: Option<PathBuf>,
+    _server: Option<TempStore>,
 }
 
 thread_local! {
@@ -94,10 +96,12 @@ thread_local! {
     static TEMPLATES: RefCell<[Option<Template>; 2]> = const { RefCell::new([None, None]) };
 }
 
-/// An empty store, made once, and the folder for its copies.
+/// A store in memory that each run finds empty.
 struct Template {
-    folder: tempfile::TempDir,
-    runs: u64,
+    memory: InMemory,
+    file: PathBuf,
+    // Goes last.
+    _folder: tempfile::TempDir,
 }
 
 impl RunStore {
@@ -106,38 +110,25 @@ impl RunStore {
             let mut store = TempStore::postgres()?;
             configure(&mut store.store, ledger);
             store_sim::own_server_clock(&mut store.store).expect("the server gets a clock of ours");
-            let location = store.location.clone();
             return Some(RunStore {
-                location,
-                _store: Some(store),
-                _memory: None,
-                folder: None,
+                location: store.location.clone(),
+                _server: Some(store),
             });
         }
         TEMPLATES.with_borrow_mut(|templates| {
             let template = templates[usize::from(ledger)].get_or_insert_with(|| Template::make(ledger));
-            template.runs += 1;
-            let folder = template.folder.path().join(template.runs.to_string());
-            std::fs::create_dir(&folder).expect("a folder for the run");
-            let file = folder.join("queue.db");
-            std::fs::copy(template.folder.path().join("empty.db"), &file).expect("a copy of the empty store");
-            // The file stays for what looks at it from outside.
-            let memory = InMemory::copy(&file).expect("the copy is read into memory");
+            let _ = std::fs::remove_dir_all(template.file.with_extension("db.d"));
+            template.memory.begin().expect("the store is emptied");
             Some(RunStore {
-                location: Location::Sqlite(file),
-                _store: None,
-                _memory: Some(memory),
-                folder: Some(folder),
+                location: Location::Sqlite(template.file.clone()),
+                _server: None,
             })
         })
     }
-}
 
-impl Drop for RunStore {
-    fn drop(&mut self) {
-        if let Some(folder) = &self.folder {
-            let _ = std::fs::remove_dir_all(folder);
-        }
+    /// Has the next run not find what a run may have left in the schema, or in a connection.
+    fn spoiled() {
+        TEMPLATES.with_borrow_mut(|templates| *templates = [None, None]);
     }
 }
 
@@ -151,11 +142,19 @@ impl Template {
             tempfile::tempdir()
         }
         .expect("a temporary folder");
-        let location = Location::Sqlite(folder.path().join("empty.db"));
-        let mut store = Store::open(&location, OpenMode::Create).expect("an empty store");
+        let file = folder.path().join("queue.db");
+        let mut store =
+            Store::open(&Location::Sqlite(file.clone()), OpenMode::Create).expect("an empty store");
         configure(&mut store, ledger);
         store_sim::empty_log(&mut store).expect("the empty store is one file");
-        Template { folder, runs: 0 }
+        drop(store);
+        // The file stays for what looks at it from outside.
+        let memory = InMemory::copy(&file).expect("the store is read into memory");
+        Template {
+            memory,
+            file,
+            _folder: folder,
+        }
     }
 }
 

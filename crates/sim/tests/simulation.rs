@@ -147,6 +147,11 @@ fn a_place_that_is_kept_is_found() {
 }
 
 #[test]
+fn a_start_of_a_key_that_was_found_busy_is_found() {
+    found_without(Guard::Busy, &[Verdict::NotPutOff]);
+}
+
+#[test]
 fn a_tick_that_makes_two_jobs_is_found() {
     found_without(Guard::Ticks, &[Verdict::Tick]);
 }

@@ -1,9 +1,13 @@
 //! What the simulator does to a store from outside: the world that the store sees is set in [`crate::env`].
 
+use std::path::{Path, PathBuf};
+
 use diesel::connection::SimpleConnection;
 use diesel::prelude::*;
 use diesel::sql_types::BigInt;
 use queuectl_core::Timestamp;
+use rusqlite::backup::Backup;
+use rusqlite::config::DbConfig;
 
 pub use crate::env::simulated::*;
 use crate::state_dir::NodeGuard;
@@ -37,28 +41,58 @@ pub fn set_server_time(store: &mut Store, now: Timestamp) -> Result<(), StoreErr
     on_server(store, &format!("UPDATE simulated_clock SET now = {}", now.0))
 }
 
-/// A database in memory, for as long as this is kept.
-pub struct InMemory(
-    #[expect(dead_code, reason = "the database is there while a connection is open")] rusqlite::Connection,
-);
+/// A database in memory, for as long as this is kept. Each store in it leaves its connection to the next.
+pub struct InMemory {
+    conn: rusqlite::Connection,
+    file: PathBuf,
+    /// What makes it what it was at first.
+    reset: String,
+}
 
 impl InMemory {
-    /// Has a copy of a file, whose log is empty, take the file's place.
+    /// Copies a file whose log is empty.
     ///
     /// # Errors
     /// [`StoreError::Database`].
-    pub fn copy(file: &std::path::Path) -> Result<InMemory, StoreError> {
-        keep_in_memory(Some(file.to_owned()));
+    pub fn copy(file: &Path) -> Result<InMemory, StoreError> {
+        keep_in_memory(file);
         let mut conn = rusqlite::Connection::open(instead_of(file).unwrap_or_default())?;
         let source = rusqlite::Connection::open(file)?;
-        rusqlite::backup::Backup::new(&source, &mut conn)?.step(-1)?;
-        Ok(InMemory(conn))
+        Backup::new(&source, &mut conn)?.step(-1)?;
+        conn.execute_batch("PRAGMA foreign_keys = OFF; ATTACH ':memory:' AS first")?;
+        conn.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_TRIGGER, false)?;
+        Backup::new_with_names(&source, "main", &mut conn, "first")?.step(-1)?;
+        let mut reset = "BEGIN IMMEDIATE;".to_owned();
+        {
+            // The numbers that were given out are a table, too.
+            let mut tables = conn.prepare("SELECT name FROM main.sqlite_master WHERE type = 'table'")?;
+            for table in tables.query_map([], |row| row.get::<_, String>(0))? {
+                let table = table?;
+                reset += &format!("DELETE FROM main.{table};");
+                let some = format!("SELECT EXISTS (SELECT 1 FROM first.{table})");
+                if conn.query_row(&some, [], |row| row.get(0))? {
+                    reset += &format!("INSERT INTO main.{table} SELECT * FROM first.{table};");
+                }
+            }
+        }
+        reset += "COMMIT";
+        let file = file.to_owned();
+        Ok(InMemory { conn, file, reset })
+    }
+
+    /// Has the database be what it was at first, and stores in the file be in it.
+    ///
+    /// # Errors
+    /// [`StoreError::Database`].
+    pub fn begin(&self) -> Result<(), StoreError> {
+        keep_in_memory(&self.file);
+        Ok(self.conn.execute_batch(&self.reset)?)
     }
 }
 
 impl Drop for InMemory {
     fn drop(&mut self) {
-        keep_in_memory(None);
+        forget_in_memory(&self.file);
     }
 }
 

@@ -1,8 +1,9 @@
 //! What a node learns of the store, as the history has it.
 
-use queuectl_core::JobId;
-use queuectl_storage::StoreError;
+use queuectl_core::transition::{Standing, transition};
+use queuectl_core::{Event, JobId, Timestamp, Transition};
 use queuectl_storage::sim as store_sim;
+use queuectl_storage::{MaybeBusy, Record, StoreError, WasBusy};
 use queuectl_testkit::history::{Call, History, Reply};
 use queuectl_worker::sim::NodeEvent;
 
@@ -22,14 +23,25 @@ pub fn hear(history: &mut History, event: &NodeEvent<'_>) {
             let mut stale = result.map(|done| done.stale.clone()).unwrap_or_default();
             let failed = result.err().map(failure);
             for record in cycle.records {
-                let call = Call::Outcome {
-                    job: record.job,
-                    fence: record.fence,
-                    node: record.node,
-                    change: record.change,
-                    kept: record.attempt.is_some(),
-                };
                 let key = (record.job, record.fence);
+                let found_busy = result.map_or(None, |done| {
+                    let of_record = |busy: &&WasBusy| (busy.job, busy.fence) == key;
+                    done.busy.iter().find(of_record).map(|busy| busy.until)
+                });
+                if let Some(until) = found_busy {
+                    let status = record
+                        .attempt
+                        .as_ref()
+                        .and_then(|attempt| attempt.outcome.exit_code);
+                    let status = status.filter(|_| record.busy == MaybeBusy::ByStatus);
+                    history.called(
+                        at,
+                        outcome(record, busy(record, until)),
+                        Reply::Busy { until, status },
+                    );
+                    continue;
+                }
+                let call = outcome(record, record.change);
                 let reply = match (&failed, stale.iter().position(|one| *one == key)) {
                     (Some(failed), _) => failed.clone(),
                     (None, Some(place)) => {
@@ -38,6 +50,11 @@ pub fn hear(history: &mut History, event: &NodeEvent<'_>) {
                     }
                     (None, None) => Reply::Done,
                 };
+                // What the store made of it is not known, either.
+                if matches!(reply, Reply::Unknown) && record.busy != MaybeBusy::No {
+                    let call = outcome(record, busy(record, Timestamp(0)));
+                    history.called(at, call, Reply::Unknown);
+                }
                 history.called(at, call, reply);
             }
             if cycle.claim > 0 {
@@ -51,6 +68,26 @@ pub fn hear(history: &mut History, event: &NodeEvent<'_>) {
         }
         _ => {}
     }
+}
+
+fn outcome(record: &Record, change: Transition) -> Call {
+    Call::Outcome {
+        job: record.job,
+        fence: record.fence,
+        node: record.node,
+        change,
+        kept: record.attempt.is_some(),
+    }
+}
+
+/// What becomes of a job whose attempt found something busy. For the history it waits for its time in any case.
+fn busy(record: &Record, until: Timestamp) -> Transition {
+    let standing = Standing {
+        state: record.change.from(),
+        attempts: record.change.attempts(),
+        system_failures: record.change.system_failures(),
+    };
+    transition(standing, Event::Busy { until: Some(until) }).unwrap_or(record.change)
 }
 
 fn failure(error: &StoreError) -> Reply {

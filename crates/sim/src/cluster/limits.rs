@@ -1,11 +1,11 @@
 //! Limits: setting, lowering, raising and removing them.
 
-use queuectl_core::{LimitChange, LimitKey, LimitName, Rate};
+use queuectl_core::{Busy, LimitChange, LimitKey, LimitName, Rate};
 use queuectl_storage::sim as store_sim;
 use queuectl_testkit::history::{Allowed, Call, Reply, Verdict, Violation};
 
 use super::Cluster;
-use crate::plan::{LIMITS, RATES};
+use crate::plan::{BUSY, LIMITS, RATES};
 
 /// The limits, and whether each counts by key.
 const NAMES: [(&str, bool); LIMITS as usize] = [("disk", false), ("account", true), ("api", false)];
@@ -18,7 +18,17 @@ pub(super) fn named(limits: u8, key: u8) -> Vec<LimitKey> {
 }
 
 impl Cluster {
-    pub(super) fn set_limit(&mut self, which: u8, running: Option<u8>, rate: Option<u8>) -> bool {
+    pub(super) fn set_limit(
+        &mut self,
+        which: u8,
+        running: Option<u8>,
+        rate: Option<u8>,
+        wait_ms: Option<u16>,
+    ) -> bool {
+        let busy = wait_ms.map(|ms| Busy {
+            status: BUSY,
+            wait_ms: ms.into(),
+        });
         let running = running.map(u32::from);
         let rate = rate.map(|rate| {
             let (count, period_ms, burst) = RATES[rate as usize % RATES.len()];
@@ -28,19 +38,20 @@ impl Cluster {
                 burst,
             }
         });
-        self.allow(which, running, rate);
+        self.allow(which, running, rate, busy);
         true
     }
 
-    fn allow(&mut self, which: u8, running: Option<u32>, rate: Option<Rate>) {
+    fn allow(&mut self, which: u8, running: Option<u32>, rate: Option<Rate>, busy: Option<Busy>) {
         self.be_on(0);
         let (text, per_key) = NAMES[which as usize % NAMES.len()];
         let name: LimitName = text.parse().expect("a name");
         let now = self.client_now();
-        let set = (running.is_some() || rate.is_some()).then_some(Allowed {
+        let set = (running.is_some() || rate.is_some() || busy.is_some()).then_some(Allowed {
             running,
             per_key,
             rate,
+            busy,
         });
         let call = Call::SetLimit(text.to_owned(), set);
         let call = self.history.borrow_mut().invoked(self.at(), call);
@@ -49,7 +60,8 @@ impl Cluster {
             per_key,
             rate: Some(rate),
             burst: rate.map(|rate| rate.burst),
-            ..LimitChange::default()
+            busy_status: Some(busy.map(|busy| busy.status)),
+            busy_wait_ms: busy.map(|busy| busy.wait_ms),
         };
         let done = match set {
             Some(_) => self.client.set_limit(&name, &change, now).map(|_| ()),
@@ -67,7 +79,7 @@ impl Cluster {
         }
         for which in 0..LIMITS {
             let running = (which > 0).then_some(u32::from(which));
-            self.allow(which, running, None);
+            self.allow(which, running, None, None);
         }
     }
 

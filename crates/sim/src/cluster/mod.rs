@@ -214,7 +214,7 @@ impl Cluster {
             Action::Parent(pick, deed) => self.do_to_parent(pick, deed),
             Action::Hold(pick) => self.hold(pick),
             Action::Release(pick) => self.release(pick),
-            Action::SetLimit(which, running, rate) => self.set_limit(which, running, rate),
+            Action::SetLimit(which, running, rate, busy) => self.set_limit(which, running, rate, busy),
             Action::PauseQueue(queue, ms) => self.pause_queue(queue, ms),
             Action::ResumeQueue(queue) => self.resume_queue(queue),
             Action::Schedule(which, planned) => self.plan_schedule(which, planned),

@@ -9,6 +9,10 @@ use super::{Action, Conflict, Deed, Extras, Planned};
 
 /// Limits that there may be; each has a bit in [`Extras::limits`].
 pub const LIMITS: u8 = 3;
+/// The exit status that means "busy", where a limit has one.
+pub const BUSY: i32 = 75;
+/// Longest that something is busy, in ms.
+pub const BUSY_MS: u16 = 3000;
 /// Groups at a time that are not closed.
 pub const GROUPS: u8 = 2;
 /// Schedules at a time.
@@ -80,7 +84,7 @@ impl Mechanisms {
             0..3 if self.limits => {
                 let which = rng.u8(..LIMITS);
                 Some(match rng.u8(..6) {
-                    0 => Action::SetLimit(which, None, None),
+                    0 => Action::SetLimit(which, None, None, None),
                     _ => set_limit(rng, which),
                 })
             }
@@ -154,7 +158,8 @@ fn set_limit(rng: &mut Rng, which: u8) -> Action {
     let is_rate = which + 1 == LIMITS;
     let running = (!is_rate || rng.u8(..3) == 0).then(|| rng.u8(..4));
     let rate = (is_rate || rng.u8(..6) == 0).then(|| rng.u8(..RATES.len() as u8));
-    Action::SetLimit(which, running, rate)
+    let busy = (rng.u8(..3) == 0).then(|| rng.u16(1..BUSY_MS));
+    Action::SetLimit(which, running, rate, busy)
 }
 
 fn conflict(rng: &mut Rng) -> Conflict {

@@ -13,7 +13,7 @@ use queuectl_storage::sim::Fault;
 use queuectl_worker::sim::End;
 
 use self::faults::Faults;
-pub use self::mechanisms::{GROUPS, HOOKS, LIMITS, Mechanisms, RATES};
+pub use self::mechanisms::{BUSY, BUSY_MS, GROUPS, HOOKS, LIMITS, Mechanisms, RATES};
 
 /// Actions between two looks, in plans that are new.
 const LOOK_EVERY: u32 = 64;
@@ -74,8 +74,9 @@ pub enum Action {
     Hold(u32),
     /// A held job is let go.
     Release(u32),
-    /// A limit is set: most at a time, and one of some rates. With neither it is removed.
-    SetLimit(u8, Option<u8>, Option<u8>),
+    /// A limit is set: most at a time, one of some rates, and for how many ms a key waits that is found busy. With none of
+    /// them it is removed.
+    SetLimit(u8, Option<u8>, Option<u8>, Option<u16>),
     /// A queue is paused, for this many ms or until it is resumed.
     PauseQueue(u8, Option<u32>),
     /// A queue is resumed.
@@ -230,7 +231,7 @@ fn ordinary(rng: &mut Rng, mechanisms: &Mechanisms) -> Action {
         6..8 => Action::Retry(rng.u32(..)),
         8..44 => Action::Round(rng.u32(..)),
         44..68 => Action::Read(rng.u32(..)),
-        68..86 => Action::Finish(rng.u32(..), rng.u32(..4), end(rng)),
+        68..86 => Action::Finish(rng.u32(..), rng.u32(..4), end(rng, mechanisms)),
         // Rounds follow each other after milliseconds, or after a while.
         86..98 => Action::Advance(rng.u32(1..40)),
         98 => Action::Advance(rng.u32(100..1500)),
@@ -239,7 +240,15 @@ fn ordinary(rng: &mut Rng, mechanisms: &Mechanisms) -> Action {
     }
 }
 
-fn end(rng: &mut Rng) -> End {
+fn end(rng: &mut Rng, mechanisms: &Mechanisms) -> End {
+    // Without limits it is a failure like any other, or one with a wait of its own.
+    if mechanisms.limits && rng.u8(..6) == 0 {
+        return if rng.u8(..3) > 0 {
+            End::Exited(BUSY)
+        } else {
+            End::SaysBusy(rng.u16(1..BUSY_MS))
+        };
+    }
     match rng.u8(..20) {
         0..10 => End::Stopped,
         10..12 => End::Succeeded,

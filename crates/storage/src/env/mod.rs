@@ -34,6 +34,8 @@ pub enum Guard {
     Limits,
     /// A job that waits for its retry gives back its place of a limit.
     Slots,
+    /// Keys wait whose jobs found something busy.
+    Busy,
     /// A tick that is accounted for makes no job.
     Ticks,
     /// The end of a job settles what waits for it.

@@ -35,6 +35,14 @@ pub const fn instead_of(_: &Path) -> Option<String> {
     None
 }
 
+/// A connection that an earlier store in the file has left behind.
+pub const fn left_connection(_: &Path) -> Option<SqliteConnection> {
+    None
+}
+
+/// Leaves a connection to the next store in the file. Here each closes its own.
+pub const fn leave_connection(_: &Path, _: &mut SqliteConnection) {}
+
 /// Whether transactions meet faults.
 pub const FAULTS: bool = false;
 

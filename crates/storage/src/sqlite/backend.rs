@@ -53,11 +53,11 @@ enum Used {
 
 impl Drop for SqliteBackend {
     fn drop(&mut self) {
-        if let Ok(conn) = self.conn.sqlite()
-            && self.used > Used::Read
-        {
+        let Ok(conn) = self.conn.sqlite() else { return };
+        if self.used > Used::Read {
             log::leave(conn, self.used == Used::Served);
         }
+        env::leave_connection(&self.path, conn);
     }
 }
 

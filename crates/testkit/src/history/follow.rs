@@ -172,7 +172,7 @@ impl Op {
             kept,
         };
         match reply {
-            Reply::Done => Some(Op::sure(invoked, returned, counts)),
+            Reply::Done | Reply::Busy { .. } => Some(Op::sure(invoked, returned, counts)),
             Reply::Refused => Some(Op::sure(invoked, returned, Step::StaleOutcome { node, fence })),
             Reply::Unknown => Some(Op::perhaps(invoked, counts)),
             _ => None,

@@ -1,4 +1,5 @@
-//! Limits: never more attempts of a key alive than it allows, and never faster than its rate.
+//! Limits: never more attempts of a key alive than it allows, never faster than its rate, and none while it waits because an
+//! attempt found what it stands for busy.
 //!
 //! What counts is what jobs do: an attempt is alive from its beginning to its end, however it ends. It may begin a while
 //! after its claim, in which the limit was asked; so attempts that are alive together are held against what the limit
@@ -56,12 +57,13 @@ pub fn check_limits(history: &History, found: &[StoredJob]) -> Vec<Violation> {
         alive: HashMap::new(),
         still: None,
         starts: HashMap::new(),
+        put_off: HashMap::new(),
         violations: Vec::new(),
     };
     let mut asked: HashMap<u32, &Call> = HashMap::new();
     for (place, event) in history.events.iter().enumerate() {
         match &event.what {
-            What::Invoked(number, call @ (Call::SetLimit(..) | Call::Claim(..))) => {
+            What::Invoked(number, call @ (Call::SetLimit(..) | Call::Claim(..) | Call::Outcome { .. })) => {
                 if let Call::Claim(_, now) = call {
                     check.clock_shows(*now);
                 }
@@ -73,6 +75,9 @@ pub fn check_limits(history: &History, found: &[StoredJob]) -> Vec<Violation> {
                     for (job, fence, _) in jobs {
                         check.claimed(place, *now, *job, *fence);
                     }
+                }
+                (Some(Call::Outcome { job, .. }), Reply::Busy { until, status }) => {
+                    check.found_busy(*job, *until, *status);
                 }
                 _ => {}
             },
@@ -101,6 +106,8 @@ struct Check<'a> {
     alive: HashMap<(JobId, i64), Claim>,
     still: Option<u32>,
     starts: HashMap<String, Vec<Start>>,
+    /// Until when keys wait.
+    put_off: HashMap<String, Timestamp>,
     violations: Vec<Violation>,
 }
 
@@ -111,7 +118,32 @@ impl Check<'_> {
         match reply {
             Reply::Done => *known = vec![set],
             Reply::Unknown => known.push(set),
-            _ => {}
+            _ => return,
+        }
+        // A limit that is removed forgets what its keys wait for.
+        if known.contains(&None) {
+            self.put_off.retain(|key, _| key.split(':').next() != Some(name));
+        }
+    }
+
+    /// An attempt found something busy: the keys wait that stand for it, where the limits are known.
+    fn found_busy(&mut self, job: JobId, until: Timestamp, status: Option<i32>) {
+        let Some(one) = self.named.get(&job) else { return };
+        for key in &one.job.limit {
+            let Some(known) = self.limits.get(key.name()) else {
+                continue;
+            };
+            let [Some(allowed)] = known.as_slice() else {
+                continue;
+            };
+            let stands_for_it = match status {
+                Some(status) => allowed.busy.is_some_and(|busy| busy.status == status),
+                None => allowed.busy.is_some() || allowed.rate.is_some(),
+            };
+            if stands_for_it {
+                let waits = self.put_off.entry(counted(key, known)).or_insert(until);
+                *waits = until.max(*waits);
+            }
         }
     }
 
@@ -119,6 +151,8 @@ impl Check<'_> {
     fn clock_shows(&mut self, now: Timestamp) {
         self.sets += usize::from(now < self.clock);
         self.clock = now;
+        // A wait that is over does not begin again.
+        self.put_off.retain(|_, until| *until > now);
     }
 
     fn claimed(&mut self, number: usize, now: Timestamp, job: JobId, fence: i64) {
@@ -130,6 +164,16 @@ impl Check<'_> {
             if !keys.iter().any(|(other, _)| *other == counted) {
                 keys.push((counted, known));
             }
+        }
+        let put_off = keys.iter().find_map(|(key, _)| {
+            let until = self.put_off.get(key).filter(|until| **until > now)?;
+            Some((key.clone(), *until))
+        });
+        if let Some((key, until)) = put_off {
+            let early = until.0 - now.0;
+            let detail =
+                format!("it was claimed {early} ms before {key} could be used again, which was found busy");
+            self.violation(Verdict::NotPutOff, job, detail);
         }
         let claim = Claim {
             number,

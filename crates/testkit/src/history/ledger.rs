@@ -105,7 +105,7 @@ impl<'a> Check<'a> {
                 self.held.remove(&job);
                 self.let_go.insert(job);
             }
-            "failed" | "returned" | "blocked" => {
+            "failed" | "returned" | "busy" | "blocked" => {
                 self.running.remove(&job);
             }
             _ => {}

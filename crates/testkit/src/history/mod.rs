@@ -17,7 +17,9 @@ mod tests;
 mod ticks;
 mod verdict;
 
-use queuectl_core::{Attempt, Condition, GroupName, Job, JobId, NodeId, Rate, State, Timestamp, Transition};
+use queuectl_core::{
+    Attempt, Busy, Condition, GroupName, Job, JobId, NodeId, Rate, State, Timestamp, Transition,
+};
 
 pub use check::check;
 pub use groups::{FoundGroup, check_groups};
@@ -90,6 +92,8 @@ pub struct Allowed {
     pub per_key: bool,
     /// How fast attempts of a key may start.
     pub rate: Option<Rate>,
+    /// Which exit status has a key wait, and for how long.
+    pub busy: Option<Busy>,
 }
 
 /// What is asked of a queue.
@@ -137,6 +141,13 @@ pub enum Reply {
     Claimed(Vec<(JobId, i64, u32)>),
     /// It was done: the outcome counts, the node is alive, the job is ready again, the waiting job is cancelled.
     Done,
+    /// The outcome counts, but not the attempt: what the job needs is busy until then.
+    Busy {
+        /// Until when.
+        until: Timestamp,
+        /// The exit status that said so; none if the executor did.
+        status: Option<i32>,
+    },
     /// The node that runs the job was asked to stop it.
     Requested,
     /// It was refused and changed nothing: a stale outcome, a node that is not there, a job in the wrong state.

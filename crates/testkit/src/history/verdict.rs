@@ -25,6 +25,8 @@ pub enum Verdict {
     OverLimit,
     /// Attempts of a limit's key started faster than its rate.
     OverRate,
+    /// An attempt of a limit's key started although an earlier one had found what it stands for busy until later.
+    NotPutOff,
     /// A tick of a schedule made two jobs, or its job is not there, or it is not accounted for.
     Tick,
     /// A job started before those that it waits for had ended as it needs them.

@@ -51,6 +51,10 @@ pub enum End {
     Failed,
     /// It failed, and would again.
     FailedForGood,
+    /// It failed with that exit status.
+    Exited(i32),
+    /// It failed because what it needs is busy for that many ms, as its executor says.
+    SaysBusy(u16),
     /// It took too long.
     TimedOut,
     /// The executor could not run it.
@@ -226,22 +230,33 @@ pub fn die(pid: u32) {
 fn report(running: Running, end: End) -> Finished {
     let kind = match (end, running.stop) {
         (End::Succeeded, _) | (End::Stopped, None) => OutcomeKind::Succeeded,
-        (End::Failed | End::FailedForGood, _) => OutcomeKind::Failed,
+        (End::Failed | End::FailedForGood | End::Exited(_) | End::SaysBusy(_), _) => OutcomeKind::Failed,
         (End::TimedOut, _) => OutcomeKind::TimedOut,
         (End::NotRun, _) => OutcomeKind::SystemFailure,
         (End::Stopped, Some(StopReason::Cancelled)) => OutcomeKind::Cancelled,
         (End::Stopped, Some(StopReason::Returned)) => OutcomeKind::Returned,
     };
+    let exit_code = match end {
+        End::Exited(status) => Some(status),
+        _ => None,
+    };
+    let busy = match end {
+        End::SaysBusy(ms) => Some(Duration::from_millis(ms.into())),
+        _ => None,
+    };
     Finished {
         key: running.run.key,
-        outcome: Outcome::new(kind, ""),
+        outcome: Outcome {
+            exit_code,
+            ..Outcome::new(kind, "")
+        },
         output: Output::default(),
         started_at: running.started_at,
         finished_at: sim::SystemClock.now(),
         advice: Advice {
-            wait: None,
+            wait: busy,
             is_final: end == End::FailedForGood,
-            is_busy: false,
+            is_busy: busy.is_some(),
         },
         confirm: false,
         shortage: false,

@@ -1,7 +1,7 @@
 //! A handmade history, ledger or list of ticks for each verdict on limits, order, keys, schedules and operators.
 
 use queuectl_core::schedule::{Tick, TickResult};
-use queuectl_core::{Condition, Rate};
+use queuectl_core::{Busy, Condition, Rate};
 use queuectl_storage::{EventPlace, LedgerEvent};
 
 use super::*;
@@ -11,6 +11,7 @@ const LIMIT: Allowed = Allowed {
     running: Some(1),
     per_key: true,
     rate: None,
+    busy: None,
 };
 const OTHER: JobId = JobId(3);
 
@@ -105,6 +106,64 @@ fn starts_are_held_against_the_rate_by_the_clock_of_the_claims() {
     assert_eq!(rate(5999, false), [Verdict::OverRate]);
     assert_eq!(rate(6000, false), []);
     assert_eq!(rate(0, true), [], "the clock was set back");
+}
+
+#[test]
+fn a_key_that_was_found_busy_waits() {
+    let exited = Some(75);
+    let starts = |busy: Option<Busy>, status: Option<i32>, removed: bool, now: i64| {
+        let mut history = History::default();
+        let allowed = Allowed {
+            running: Some(2),
+            busy,
+            ..LIMIT
+        };
+        set(&mut history, Some(allowed));
+        begins(&mut history, ONE, 1);
+        history.over(2, ONE, 1, 7);
+        let call = Call::Outcome {
+            job: ONE,
+            fence: 1,
+            node: A,
+            change: change(1, Event::Busy { until: None }),
+            kept: true,
+        };
+        let until = Timestamp(5000);
+        history.called(2, call, Reply::Busy { until, status });
+        begins(&mut history, BYSTANDER, 3);
+        if removed {
+            set(&mut history, None);
+        }
+        set(&mut history, Some(allowed));
+        begins(&mut history, OTHER, now);
+        of(&check_limits(&history, &limited()))
+    };
+    let busy = Some(Busy {
+        status: 75,
+        wait_ms: 4998,
+    });
+    assert_eq!(starts(busy, exited, false, 4999), [Verdict::NotPutOff]);
+    assert_eq!(
+        starts(busy, None, false, 4999),
+        [Verdict::NotPutOff],
+        "the executor said so"
+    );
+    assert_eq!(starts(busy, exited, false, 5000), [], "the time is over");
+    assert_eq!(
+        starts(busy, exited, true, 4999),
+        [],
+        "the limit was removed in between"
+    );
+    assert_eq!(
+        starts(busy, Some(74), false, 4999),
+        [],
+        "it stands for another status"
+    );
+    assert_eq!(
+        starts(None, None, false, 4999),
+        [],
+        "it stands for nothing that is busy"
+    );
 }
 
 pub fn event(job: JobId, kind: &str) -> LedgerEvent {
