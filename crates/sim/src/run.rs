@@ -63,6 +63,9 @@ pub fn run(plan: &Plan, backend: Backend, off: Option<Guard>) -> Option<Report> 
         }
     }));
     store_sim::disable(None);
+    // A run that broke off leaves its faults behind, and the next one makes its store before it starts.
+    store_sim::set_disk_full(false);
+    store_sim::plan_fault(None);
     if let Err(panic) = caught {
         let text = panic.downcast_ref::<String>().cloned();
         let text = text.or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned()));
