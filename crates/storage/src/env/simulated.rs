@@ -62,7 +62,7 @@ pub fn left_connection(file: &Path) -> Option<SqliteConnection> {
     })
 }
 
-/// Leaves a connection to the next store in the file, if the database is in memory: preparing its statements anew would take
+/// Leaves a connection to the next store in the file, if the database is in memory: to prepare its statements again would take
 /// a fifth of the simulator's time.
 pub fn leave_connection(file: &Path, conn: &mut SqliteConnection) {
     if instead_of(file).is_none() || std::thread::panicking() {
