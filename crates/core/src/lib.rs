@@ -15,6 +15,7 @@ pub mod json;
 mod limit;
 pub mod limits;
 mod outcome;
+mod output_index;
 mod queue_limit;
 mod queue_setting;
 mod quote;
@@ -45,6 +46,7 @@ pub use job::{
 };
 pub use limit::{Busy, Limit, LimitChange, LimitError, LimitKey, LimitName};
 pub use outcome::{Advice, Attempt, Outcome, OutcomeKind, Output};
+pub use output_index::{INDEX_EXTENSION, IndexWriter, OutputIndex, OutputMark, OutputStream};
 pub use queue_limit::{BurstAlone, QueueLimit, QueueLimitChange, QueueLimitKey};
 pub use queue_setting::{Origin, QueueSetting};
 pub use quote::{excerpt, quote_argv};

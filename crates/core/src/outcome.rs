@@ -148,6 +148,8 @@ pub struct Output {
     pub tail: Vec<u8>,
     /// How many bytes were printed in all.
     pub total_bytes: u64,
+    /// Which stream its parts came from, and when, as written by [`OutputIndex`](crate::OutputIndex). Empty if nothing says so.
+    pub index: Vec<u8>,
 }
 
 impl Output {

@@ -94,6 +94,7 @@ fn record(job: i64, fence: i64, node: NodeId, at: Timestamp) -> Record {
             head: b"it began\nand so it ended\n\n".to_vec(),
             tail: Vec::new(),
             total_bytes: 26,
+            ..Output::default()
         },
     };
     Record {

@@ -1,16 +1,17 @@
 //! What a run prints, in bounded memory: the first bytes, the last bytes, and a capped file for the rest.
 //!
-//! Bytes are kept as they come; nothing here knows about lines or encodings. Reading goes on whatever happens to the
-//! file, so that a full disk never blocks a job.
+//! Bytes of both streams are kept as they come, in one sequence; nothing here knows about lines or encodings. `marks` says which
+//! stream they came from. Reading goes on whatever happens to the files, so that a full disk never blocks a job.
 
 use std::fs::File;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-use queuectl_core::Output;
+use queuectl_core::{INDEX_EXTENSION, Output, OutputStream};
 use queuectl_sys::folder::remove_file;
 use queuectl_sys::{Access, Folder, sync_folder};
 
+use crate::marks::{Marks, MarksFile};
 use crate::os::error_text;
 
 /// The last folders of an output file's path, in which others than this user may put links: `queue.db.d/output/JOB`.
@@ -25,6 +26,9 @@ pub(crate) struct Capture {
     tail_at: usize,
     limit: usize,
     total: u64,
+    /// Which stream the bytes came from. None before the first ones, which many runs never have.
+    marks: Option<Marks>,
+    marks_file: Option<MarksFile>,
     /// Whether output goes to the file even while it fits into memory.
     live: bool,
     file: Copy,
@@ -57,6 +61,8 @@ impl Capture {
             tail_at: 0,
             limit,
             total: 0,
+            marks: None,
+            marks_file: None,
             live: false,
             file: Copy::Unused,
             file_path,
@@ -66,13 +72,17 @@ impl Capture {
     }
 
     /// Takes in what the run printed.
-    pub(crate) fn push(&mut self, bytes: &[u8]) {
+    pub(crate) fn push(&mut self, stream: OutputStream, bytes: &[u8]) {
         if bytes.is_empty() || self.over {
             return;
         }
         let fits = self.total + bytes.len() as u64 <= self.limit as u64;
-        if self.live || !fits {
+        let copies = self.live || !fits;
+        if copies {
             self.copy_so_far();
+        }
+        self.mark(stream, self.total + bytes.len() as u64);
+        if copies {
             self.copy(bytes);
         }
         let before = self.total;
@@ -91,6 +101,23 @@ impl Capture {
             self.keep_last(&bytes[taken..]);
         } else {
             self.keep_last(bytes);
+        }
+    }
+
+    /// Says where the bytes up to a new total come from: in the file before they are in theirs.
+    fn mark(&mut self, stream: OutputStream, total: u64) {
+        let limit = self.limit as u64;
+        let half = limit.div_ceil(2);
+        let kept_from = match total > limit {
+            true => total - (limit - half),
+            false => 0,
+        };
+        let marks = self.marks.get_or_insert_with(|| Marks::new(half));
+        let mark = marks.add(self.total, stream, kept_from);
+        if let (Copy::Open { .. }, Some(file)) = (&self.file, &mut self.marks_file)
+            && let Err(error) = file.add(mark)
+        {
+            self.give_up_marks(&error);
         }
     }
 
@@ -128,12 +155,35 @@ impl Capture {
         match create_file(&self.file_path) {
             Ok(file) => {
                 self.file = Copy::Open { file, written: 0 };
+                self.begin_marks_file();
                 let head = std::mem::take(&mut self.head);
                 self.copy(&head);
                 self.head = head;
             }
             Err(error) => self.give_up(&error),
         }
+    }
+
+    fn begin_marks_file(&mut self) {
+        let half = (self.limit as u64).div_ceil(2);
+        let marks = self.marks.get_or_insert_with(|| Marks::new(half));
+        let path = self.file_path.with_extension(INDEX_EXTENSION);
+        match create_file(&path).and_then(|file| MarksFile::begin(file, marks)) {
+            Ok(file) => self.marks_file = Some(file),
+            Err(error) => self.give_up_marks(&error),
+        }
+    }
+
+    /// Removes the file, since what it says would be taken for true of all that follows.
+    fn give_up_marks(&mut self, error: &io::Error) {
+        let path = self.file_path.with_extension(INDEX_EXTENSION);
+        tracing::warn!(
+            "streams of output are known in memory only, {} cannot be written: {}",
+            path.display(),
+            error_text(error)
+        );
+        self.marks_file = None;
+        let _ = remove_file(&path, STEPS);
     }
 
     fn copy(&mut self, bytes: &[u8]) {
@@ -176,26 +226,31 @@ impl Capture {
     pub(crate) fn finish(&mut self) -> Output {
         self.over = true;
         let file = std::mem::replace(&mut self.file, Copy::Unused);
+        let marks_file = self.marks_file.take();
         let exists = !matches!(file, Copy::Unused | Copy::Closed { file: None });
         if exists && self.total <= self.limit as u64 {
-            drop(file);
-            self.remove_file();
+            drop((file, marks_file));
+            self.remove_files();
         } else if let Copy::Open { file, .. } | Copy::Closed { file: Some(file) } = file {
-            self.make_durable(&file);
+            self.make_durable(&file, marks_file.as_ref());
         }
         self.tail.rotate_left(self.tail_at);
+        let marks = self.marks.take().filter(|_| self.total > 0);
         Output {
             head: std::mem::take(&mut self.head),
             tail: std::mem::take(&mut self.tail),
             total_bytes: self.total,
+            index: marks.map_or_else(Vec::new, |marks| marks.written()),
         }
     }
 
     /// The outcome is stored next, and says that the file has the output: it must be there after a power cut, too.
-    fn make_durable(&self, file: &File) {
+    fn make_durable(&self, file: &File, marks: Option<&MarksFile>) {
         let folders = self.file_path.ancestors().skip(1).take(2);
+        let marks = marks.map(|marks| marks.file().sync_data());
         let synced = file
             .sync_data()
+            .and(marks.unwrap_or(Ok(())))
             .and_then(|()| folders.into_iter().try_for_each(sync_folder));
         if let Err(error) = synced {
             let path = self.file_path.display();
@@ -203,7 +258,9 @@ impl Capture {
         }
     }
 
-    fn remove_file(&self) {
+    fn remove_files(&self) {
+        // It may not be there.
+        let _ = remove_file(&self.file_path.with_extension(INDEX_EXTENSION), STEPS);
         if let Err(error) = remove_file(&self.file_path, STEPS) {
             let path = self.file_path.display();
             tracing::warn!("{path} cannot be removed: {}", error_text(&error));
@@ -229,6 +286,9 @@ fn create_file(path: &Path) -> io::Result<File> {
 mod tests {
     use std::fs;
 
+    use OutputStream::{Stderr, Stdout};
+    use queuectl_core::OutputIndex;
+
     use super::*;
 
     /// Pushes `bytes` in pieces of `piece` and returns the output and the file's content.
@@ -236,7 +296,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("a").join("out");
         let mut capture = Capture::new(limit, path.clone(), file_limit);
-        bytes.chunks(piece).for_each(|piece| capture.push(piece));
+        bytes.chunks(piece).for_each(|piece| capture.push(Stdout, piece));
         let output = capture.finish();
         (output, fs::read(path).ok())
     }
@@ -282,11 +342,11 @@ mod tests {
         let job = folder.path().join("7");
         let path = job.join("out");
         let mut capture = Capture::new(100, path.clone(), 1000);
-        capture.push(b"one ");
+        capture.push(Stdout, b"one ");
         assert!(!path.exists());
         capture.go_live();
         assert_eq!(fs::read(&path).unwrap(), b"one ");
-        capture.push(b"two");
+        capture.push(Stdout, b"two");
         assert_eq!(fs::read(&path).unwrap(), b"one two");
         assert_eq!(capture.finish().head, b"one two");
         assert!(!job.exists(), "nor is its folder left");
@@ -298,11 +358,57 @@ mod tests {
         let blocked = folder.path().join("file");
         fs::write(&blocked, "x").unwrap();
         let mut capture = Capture::new(4, blocked.join("out"), 1000);
-        capture.push(b"abcdefgh");
+        capture.push(Stdout, b"abcdefgh");
         let output = capture.finish();
         assert_eq!(
             (output.head, output.tail, output.total_bytes),
             (b"ab".to_vec(), b"gh".to_vec(), 8)
         );
+    }
+
+    /// What an index says of each byte, as far as there is one.
+    fn streams(index: &OutputIndex, bytes: u64) -> String {
+        let letter = |at| match index.part(at).0.map(|mark| mark.stream) {
+            Some(Stdout) => 'o',
+            Some(Stderr) => 'e',
+            Some(OutputStream::Unknown) | None => '?',
+        };
+        (0..bytes).map(letter).collect()
+    }
+
+    #[test]
+    fn streams_are_known_of_the_head_the_tail_and_the_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("7").join("1.log");
+        let mut capture = Capture::new(8, path.clone(), 12);
+        let index_of_file = || OutputIndex::read(&fs::read(path.with_extension(INDEX_EXTENSION)).unwrap());
+        capture.push(Stdout, b"ou");
+        capture.push(Stderr, b"err");
+        capture.go_live();
+        assert_eq!(streams(&index_of_file(), 5), "ooeee", "what came before");
+        capture.push(Stdout, b"OU");
+        assert_eq!(streams(&index_of_file(), 7), "ooeeeoo", "at once");
+        capture.push(Stderr, b"ERRERR");
+        capture.push(Stdout, b"T");
+        let output = capture.finish();
+        assert_eq!((&output.head[..], &output.tail[..]), (&b"ouer"[..], &b"ERRT"[..]));
+        assert_eq!(streams(&index_of_file(), 12), "ooeeeooeeeee", "with its bytes");
+        let index = OutputIndex::read(&output.index);
+        let all = streams(&index, output.total_bytes);
+        assert_eq!((&all[..4], &all[10..]), ("ooee", "eeeo"));
+    }
+
+    #[test]
+    fn an_index_goes_with_its_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let job = folder.path().join("7");
+        let mut capture = Capture::new(100, job.join("1.log"), 1000);
+        capture.go_live();
+        capture.push(Stderr, b"some");
+        assert_eq!(fs::read_dir(&job).unwrap().count(), 2);
+        capture.finish();
+        assert!(!job.exists());
+        let mut silent = Capture::new(100, job.join("1.log"), 1000);
+        assert_eq!(silent.finish(), Output::default());
     }
 }

@@ -15,6 +15,7 @@ pub mod final_message;
 mod host;
 pub mod inherit;
 mod limits;
+mod marks;
 mod os;
 mod outcome;
 mod plugin;

@@ -6,7 +6,7 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use queuectl_core::{Advice, ExecutorName, Outcome};
+use queuectl_core::{Advice, ExecutorName, Outcome, OutputStream};
 use queuectl_plugin_api::abi::HANDLE_BYTES;
 
 use crate::capture::Capture;
@@ -172,12 +172,12 @@ impl Shared {
     }
 
     /// A plugin prints for its run.
-    pub(crate) fn output(&self, run_id: u64, bytes: &[u8]) {
+    pub(crate) fn output(&self, run_id: u64, stream: OutputStream, bytes: &[u8]) {
         let capture = lock(&self.live)
             .get(&run_id)
             .map(|live| Arc::clone(&live.capture));
         if let Some(capture) = capture {
-            lock(&capture).push(bytes);
+            lock(&capture).push(stream, bytes);
         }
     }
 

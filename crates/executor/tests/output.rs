@@ -8,18 +8,69 @@ use std::io::{BufRead, BufReader};
 use std::os::unix::fs::PermissionsExt;
 
 use queuectl_core::OutcomeKind::Succeeded;
+use queuectl_core::{Output, OutputIndex, OutputStream};
 #[cfg(target_os = "linux")]
 use serde_json::json;
 use support::{Bench, hear, text};
 
+/// What an index says of each byte.
+fn streams(output: &Output) -> String {
+    let index = OutputIndex::read(&output.index);
+    let letter = |at| match index.part(at).0.map(|mark| mark.stream) {
+        Some(OutputStream::Stdout) => 'o',
+        Some(OutputStream::Stderr) => 'e',
+        Some(OutputStream::Unknown) | None => '?',
+    };
+    (0..output.total_bytes).map(letter).collect()
+}
+
 #[test]
-fn order_and_bytes_are_kept() {
+fn bytes_are_kept_and_streams_told_apart() {
     let mut bench = Bench::new();
-    let mixed = bench.sh("for i in 1 2 3; do echo out$i; echo err$i >&2; done");
-    assert_eq!(text(&mixed), "out1\nerr1\nout2\nerr2\nout3\nerr3\n");
+    let mixed = bench.sh("echo err >&2; echo out");
+    // Both are read in one look, or in two.
+    let order = [("out\nerr\n", "ooooeeee"), ("err\nout\n", "eeeeoooo")];
+    assert!(
+        order.contains(&(&text(&mixed), &streams(&mixed.output))),
+        "{mixed:?}"
+    );
     let raw = bench.sh(r"printf '\377\000\200x'");
     assert_eq!(raw.output.head, b"\xff\0\x80x");
     assert_eq!((raw.output.tail.len(), raw.output.total_bytes), (0, 4));
+    let one = bench.sh("exec 2>&1; for i in 1 2 3; do echo out$i; echo err$i >&2; done");
+    assert_eq!(text(&one), "out1\nerr1\nout2\nerr2\nout3\nerr3\n");
+    assert!(
+        !streams(&one.output).contains(['e', '?']),
+        "it is all standard output"
+    );
+}
+
+#[test]
+fn the_order_of_two_streams_is_that_in_which_they_were_seen() {
+    let mut bench = Bench::new();
+    let (seen, go) = (bench.fifo("seen"), bench.fifo("go"));
+    let step = format!("echo up > {}; cat {} > /dev/null", seen.display(), go.display());
+    let run = bench.line(&format!("echo one >&2; {step}; echo two; {step}; echo three >&2"));
+    let file = run.output_file.clone();
+    bench.host().start(run);
+    // The job goes on when its last line is in the file.
+    for expected in ["one\n", "one\ntwo\n"] {
+        assert_eq!(hear(&seen), "up");
+        while std::fs::read(&file).unwrap_or_default() != expected.as_bytes() {
+            std::thread::yield_now();
+        }
+        std::fs::write(&go, "go").unwrap();
+    }
+    let report = bench.next();
+    assert_eq!(text(&report), "one\ntwo\nthree\n");
+    assert_eq!(streams(&report.output), "eeeeooooeeeeee");
+    let index = OutputIndex::read(&report.output.index);
+    let times: Vec<_> = index.marks().iter().map(|mark| index.time(mark)).collect();
+    assert!(
+        times.is_sorted() && times[0] < times[2],
+        "the file is there after 0.3 s: {times:?}"
+    );
+    assert!(times[0] >= report.started_at && times[2] <= report.finished_at);
 }
 
 #[test]

@@ -238,7 +238,8 @@ typedef struct qc_host_v1 {
     uint32_t minor;
     /* Writes a line to the worker's log. level: QC_LOG_*. Not the job's output. */
     void (*log)(void *ctx, uint32_t level, qc_str text);
-    /* Appends bytes to the run's captured output. stream: QC_STDOUT or QC_STDERR. Ignored after the run's end. */
+    /* Appends bytes to the run's captured output. stream: QC_STDOUT or QC_STDERR, which `queuectl logs --stdout` and
+     * --stderr tell apart; any other number counts as QC_STDOUT. Ignored after the run's end. */
     void (*output)(void *ctx, uint64_t run, uint32_t stream, qc_str bytes);
     /* Starts a process for the run: own process group, output captured, stopped when the run is stopped, killed with
      * all its descendants when it ends. At most one process per run. QC_OK: accepted, its end will be told through

@@ -340,7 +340,7 @@ pub struct qc_host_v1 {
     pub minor: u32,
     /// Writes a line to the worker's log.
     pub log: Option<unsafe extern "C" fn(ctx: *mut c_void, level: u32, text: qc_str)>,
-    /// Appends to the captured output of a run.
+    /// Appends to the captured output of a run, as [`QC_STDOUT`] or [`QC_STDERR`]; any other number counts as the first.
     pub output: Option<unsafe extern "C" fn(ctx: *mut c_void, run: u64, stream: u32, bytes: qc_str)>,
     /// Asks for a process to be started. `QC_OK` means that it was accepted.
     pub spawn: Option<

@@ -145,7 +145,7 @@ impl RunHandle {
         self.id
     }
 
-    /// Appends to the job's captured output.
+    /// Appends to the job's captured output, as standard output.
     pub fn output(&self, bytes: &[u8]) {
         self.host.output(self.id, QC_STDOUT, bytes);
     }
@@ -247,7 +247,7 @@ impl Run {
         self.handle.clone()
     }
 
-    /// Appends to the job's captured output.
+    /// Appends to the job's captured output, as standard output.
     pub fn output(&self, bytes: &[u8]) {
         self.handle.output(bytes);
     }

@@ -47,6 +47,7 @@ migrations! {
     15 "2026-11-30-000015_operations",
     16 "2026-11-30-000016_suspensions",
     17 "2026-11-30-000017_reports",
+    18 "2026-11-30-000018_streams",
 }
 
 #[cfg(test)]

@@ -251,8 +251,8 @@ pub struct AttemptRow {
 }
 
 impl AttemptRow {
-    /// The attempt, which is that one of its job, with the output that was kept of it.
-    pub fn into_attempt(self, number: u32, head: Vec<u8>, tail: Vec<u8>) -> Attempt {
+    /// The attempt, which is that one of its job, without its output.
+    pub fn into_attempt(self, number: u32) -> Attempt {
         let (kind, message) = match OutcomeKind::from_code(self.outcome) {
             Some(kind) => (kind, self.message),
             // Whatever became of it, that is not known any more.
@@ -277,9 +277,8 @@ impl AttemptRow {
                 message,
             },
             output: Output {
-                head,
-                tail,
                 total_bytes: u64::try_from(self.output_bytes).unwrap_or(0),
+                ..Output::default()
             },
         }
     }
@@ -302,6 +301,7 @@ pub struct OutputRow {
     pub fence: i64,
     pub head: Vec<u8>,
     pub tail: Vec<u8>,
+    pub marks: Option<Vec<u8>>,
 }
 
 /// A row of `nodes`.

@@ -152,6 +152,7 @@ diesel::table! {
         fence -> BigInt,
         head -> Binary,
         tail -> Binary,
+        marks -> Nullable<Binary>,
     }
 }
 

@@ -7,7 +7,8 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use queuectl_core::transition::{Standing, transition};
 use queuectl_core::{
-    Attempt, Event, JobId, JobSpec, NodeId, Outcome, OutcomeKind, Output, State, Timestamp, ValidJob,
+    Attempt, Event, IndexWriter, JobId, JobSpec, NodeId, Outcome, OutcomeKind, Output, OutputMark,
+    OutputStream, State, Timestamp, ValidJob,
 };
 use queuectl_storage::{Claimed, Location, MaybeBusy, NewNode, OpenMode, Queues, Record, Store};
 
@@ -94,6 +95,28 @@ pub fn valid(spec: JobSpec) -> ValidJob {
     spec.validate(Timestamp(0)).expect("a valid job")
 }
 
+/// An index of an output, of which the second byte is from standard error.
+pub fn some_index() -> Vec<u8> {
+    let mut bytes = Vec::new();
+    let mut writer = IndexWriter::begin(Timestamp(1), &mut bytes);
+    for (offset, stream) in [
+        (0, OutputStream::Stdout),
+        (1, OutputStream::Stderr),
+        (2, OutputStream::Stdout),
+    ] {
+        let at_ms = 1000 * offset;
+        writer.add(
+            OutputMark {
+                offset,
+                stream,
+                at_ms,
+            },
+            &mut bytes,
+        );
+    }
+    bytes
+}
+
 /// The record of a claimed job to which `event` happened, with an attempt of that kind.
 pub fn record(claimed: &Claimed, node: NodeId, event: Event, kind: OutcomeKind, at: Timestamp) -> Record {
     let standing = Standing {
@@ -122,6 +145,7 @@ pub fn record(claimed: &Claimed, node: NodeId, event: Event, kind: OutcomeKind, 
             head: b"out\xff".to_vec(),
             tail: Vec::new(),
             total_bytes: 4,
+            index: some_index(),
         },
     };
     Record {

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use queuectl_core::{Attempt, NodeId, OutcomeKind, Timestamp};
+use queuectl_core::{Attempt, NodeId, OutcomeKind, OutputIndex, OutputMark, OutputStream, Timestamp};
 use serde::Serialize;
 
 /// An ended attempt.
@@ -70,19 +70,40 @@ pub struct LogView {
     pub tail: String,
     /// Bytes between head and tail.
     pub omitted_bytes: u64,
+    /// Which stream the parts of the output came from, and when, in their order; those of head and tail. Empty if that was not
+    /// recorded.
+    pub parts: Vec<OutputPartView>,
     /// The file with a longer part of the output, if there is one.
     pub file: Option<PathBuf>,
+}
+
+/// A part of an output, which goes on to the next one.
+#[derive(Debug, Clone, Serialize)]
+pub struct OutputPartView {
+    /// Bytes of the output before it.
+    pub offset: u64,
+    /// Where it came from.
+    pub stream: OutputStream,
+    /// When its first byte was read, by the clock of the machine that ran the job.
+    pub at: Timestamp,
 }
 
 impl LogView {
     /// Returns the view of an attempt's output. The file is the one with a longer part of it, if there is one.
     pub fn new(id: String, attempt: &Attempt, file: Option<PathBuf>) -> LogView {
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        let index = OutputIndex::read(&attempt.output.index);
+        let part = |mark: &OutputMark| OutputPartView {
+            offset: mark.offset,
+            stream: mark.stream,
+            at: index.time(mark),
+        };
         LogView {
             id,
             head: text(&attempt.output.head),
             tail: text(&attempt.output.tail),
             omitted_bytes: attempt.output.omitted_bytes(),
+            parts: index.marks().iter().map(part).collect(),
             file,
             attempt: AttemptView::from(attempt),
         }

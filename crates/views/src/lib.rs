@@ -27,7 +27,7 @@ mod setting;
 mod stats;
 mod status;
 
-pub use attempt::{AttemptView, LogView};
+pub use attempt::{AttemptView, LogView, OutputPartView};
 pub use change::{
     AskedView, CancelledView, ChangedView, CountView, EnqueuedView, RetriedView, StartedView, WouldView,
 };

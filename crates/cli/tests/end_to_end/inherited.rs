@@ -141,6 +141,7 @@ fn what_a_line_and_its_path_say_is_nothing_to_its_shell() {
     let told = ids.map(|id| queue.ok(["logs", &id]));
     assert_eq!(told[0], "the tool");
     for told in &told[1..] {
-        assert!(told.contains("not found") && told.ends_with("went on"), "{told}");
+        // Which of the two streams is read first is not sure.
+        assert!(told.contains("not found") && told.contains("went on"), "{told}");
     }
 }

@@ -82,6 +82,66 @@ fn several_jobs_are_printed_with_their_ids() {
     }
 }
 
+/// Job 1 printed to both streams, with a line that both are in; a file holds more of it than the store. 2 fits into the store.
+#[test]
+fn streams_are_told_apart_and_have_times() {
+    let queue = Queue::quick();
+    queue.ok(["config:set", "output_limit", "40"]);
+    let line = "printf 'to out '; echo first problem >&2; seq 1 30; echo second problem >&2; printf 'last'";
+    queue.enqueue([line]);
+    queue.enqueue(["echo plain; echo other >&2"]);
+    queue.drain(&[]);
+    let apart = |words: &[&str]| queue.ok([&["logs", "1"], words].concat());
+    let numbers: Vec<String> = (1..=30).map(|number: u32| number.to_string()).collect();
+    let numbers = numbers.join("\n");
+    assert_eq!(apart(&["--stdout"]), format!("to out {numbers}\nlast"));
+    assert_eq!(apart(&["--stderr"]), "first problem\nsecond problem");
+    assert_eq!(apart(&["--stderr", "--lines", "1"]), "second problem");
+    assert_eq!(
+        apart(&["--stderr", "--grep", "out"]),
+        "",
+        "lines of one stream alone"
+    );
+    // In which order the last two were read is not sure.
+    let whole = queue.run(["logs", "1"]).text();
+    let length = "to out first problem\nsecond problem\nlast".len() + numbers.len() + 1;
+    assert_eq!(whole.len(), length, "{whole}");
+    // The same from the store, with its middle left out.
+    let both = queue.ok(["logs", "1-2", "--stderr", "--timestamps"]);
+    let times: Vec<&str> = both.lines().map(|line| line.split(' ').nth(2).unwrap()).collect();
+    assert!(
+        times.iter().all(|time| time.len() == 24 && time.ends_with('Z')),
+        "{both}"
+    );
+    assert!(times.is_sorted(), "{both}");
+    assert!(
+        both.lines().last().unwrap().starts_with("2 | ") && both.ends_with("Z other"),
+        "{both}"
+    );
+    assert_eq!(queue.ok(["logs", "2", "--until", "1h"]), "");
+    assert_eq!(queue.ok(["logs", "2", "--since", "1h", "--stdout"]), "plain");
+    let document = queue.json(["logs", "2"]);
+    let parts: Vec<_> = document["parts"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|part| (&part["offset"], &part["stream"]))
+        .collect();
+    assert_eq!(parts.len(), 2, "{document}");
+    for (status, words, said) in [
+        (2, &["1", "--stdout", "--stderr"][..], "cannot be used with"),
+        (
+            2,
+            &["1", "--since", "1h", "--until", "2h"],
+            "--since has to be before --until",
+        ),
+        (2, &["1", "--json", "--stderr"], "programs get documents"),
+    ] {
+        let error = queue.fails(status, [&["logs"], words].concat());
+        assert!(error.contains(said), "{words:?}: {error}");
+    }
+}
+
 /// The lines that a process prints, as they come.
 fn lines(child: &mut Child) -> Receiver<String> {
     let (to, from) = channel();

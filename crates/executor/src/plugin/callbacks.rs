@@ -7,14 +7,14 @@ use std::ffi::c_void;
 use std::sync::Arc;
 use std::time::Duration;
 
-use queuectl_core::{Advice, Outcome, OutcomeKind};
+use queuectl_core::{Advice, Outcome, OutcomeKind, OutputStream};
 use queuectl_plugin_api::abi::{
     Growing, MINOR, QC_FAILED, QC_HAS_EXIT_CODE, QC_HAS_RETRY_AFTER, QC_HAS_SIGNAL, QC_HOST_ADOPTS,
     QC_HOST_BUSY, QC_HOST_FINAL, QC_HOST_RECORDS, QC_HOST_RETRY_AFTER, QC_HOST_SPAWN_LIMITS, QC_INVALID,
     QC_IS_BUSY, QC_IS_FINAL, QC_LOG_ERROR, QC_LOG_INFO, QC_LOG_WARN, QC_OK, QC_SPAWN_CLEAN_ENV,
     QC_SPAWN_FILE, QC_SPAWN_MEMORY, QC_SPAWN_NICE, QC_SPAWN_PIDS, QC_SPAWN_RAW_LAST, QC_SPAWN_RLIMITS,
-    QC_SPAWN_UMASK, QC_SPAWN_USER, QC_SUCCEEDED, qc_error, qc_host_v1, qc_outcome_v1, qc_pair, qc_spawn_v1,
-    qc_status, qc_str, slice,
+    QC_SPAWN_UMASK, QC_SPAWN_USER, QC_STDERR, QC_SUCCEEDED, qc_error, qc_host_v1, qc_outcome_v1, qc_pair,
+    qc_spawn_v1, qc_status, qc_str, slice,
 };
 
 use crate::limits::{Limits, Rlimit};
@@ -87,12 +87,17 @@ unsafe extern "C" fn log(ctx: *mut c_void, level: u32, text: qc_str) {
     }
 }
 
-unsafe extern "C" fn output(ctx: *mut c_void, run: u64, _stream: u32, bytes: qc_str) {
+unsafe extern "C" fn output(ctx: *mut c_void, run: u64, stream: u32, bytes: qc_str) {
     // SAFETY: both are as the header has the plugin pass them.
     let (Some(context), Some(bytes)) = (unsafe { context(ctx) }, unsafe { bytes.bytes() }) else {
         return;
     };
-    context.shared.output(run, bytes);
+    let stream = match stream {
+        QC_STDERR => OutputStream::Stderr,
+        // Also what a plugin says that knows of no streams.
+        _ => OutputStream::Stdout,
+    };
+    context.shared.output(run, stream, bytes);
 }
 
 unsafe extern "C" fn event(ctx: *mut c_void, run: u64, name: qc_str, detail: qc_str) {

@@ -1,9 +1,11 @@
-//! Children on unix: one process group each, one pipe for everything they print, one `poll(2)` for all of them.
+//! Children on unix: one process group each, a pipe for each stream that they print to, one `poll(2)` for all of them.
+//!
+//! Two pipes do not say what was written first of what is in both. Standard output is read first then.
 //!
 //! The leader of a group stays a zombie until the group has been signalled for the last time, so that its number
 //! cannot mean anything else. Whatever left the group is found by `Orphans`.
 
-use std::io::{self, PipeReader, Read};
+use std::io::{self, PipeReader, PipeWriter, Read};
 use std::os::fd::{AsFd, AsRawFd};
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
@@ -17,6 +19,7 @@ use nix::libc;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::{SigSet, Signal, kill};
 use nix::unistd::{Pid, getpgid, getpgrp};
+use queuectl_core::OutputStream;
 use queuectl_core::settings::Leftovers;
 use signal_hook::SigId;
 use signal_hook::consts::SIGCHLD;
@@ -119,17 +122,17 @@ impl Reactor {
         });
         let (mut woken, mut ready) = (true, Vec::new());
         {
-            let mut fds = Vec::with_capacity(processes.len() + 1);
+            let mut fds = Vec::with_capacity(2 * processes.len() + 1);
             fds.push(PollFd::new(self.wake.as_fd(), PollFlags::POLLIN));
             let pipes = processes
                 .iter()
                 .enumerate()
                 .filter(|(_, p)| p.read_from.is_none_or(|until| until <= now))
-                .filter_map(|(i, p)| p.pipe.as_ref().map(|pipe| (i, pipe)));
-            let owners: Vec<usize> = pipes
+                .flat_map(|(i, p)| p.pipes.iter().map(move |pipe| (i, pipe)));
+            let owners: Vec<(usize, OutputStream)> = pipes
                 .map(|(i, pipe)| {
-                    fds.push(PollFd::new(pipe.as_fd(), PollFlags::POLLIN));
-                    i
+                    fds.push(PollFd::new(pipe.from.as_fd(), PollFlags::POLLIN));
+                    (i, pipe.stream)
                 })
                 .collect();
             // EINTR is the only error that can come here; looking at everything is right after that, too.
@@ -141,12 +144,12 @@ impl Reactor {
                         .into_iter()
                         .zip(&fds[1..])
                         .filter(|(_, fd)| any(fd))
-                        .map(|(i, _)| i),
+                        .map(|(owner, _)| owner),
                 );
             }
         }
-        for i in ready {
-            processes[i].read(&mut self.buffer);
+        for (i, stream) in ready {
+            processes[i].read(stream, &mut self.buffer);
         }
         if woken {
             while matches!((&self.wake).read(&mut self.buffer), Ok(n) if n == self.buffer.len()) {}
@@ -162,12 +165,13 @@ impl Reactor {
         capture: Arc<Mutex<Capture>>,
         leftovers: Leftovers,
     ) -> Result<Process, SpawnError> {
-        let (pipe, writer) = io::pipe()?;
-        fcntl(&pipe, FcntlArg::F_SETFL(OFlag::O_NONBLOCK)).map_err(io::Error::from)?;
+        let (stdout, stdout_writer) = Pipe::new(OutputStream::Stdout)?;
+        let (stderr, stderr_writer) = Pipe::new(OutputStream::Stderr)?;
         if let Some(confinement) = &confinement {
-            confinement.own(&writer);
+            confinement.own(&stdout_writer);
+            confinement.own(&stderr_writer);
         }
-        command.stdout(writer.try_clone()?).stderr(writer);
+        command.stdout(stdout_writer).stderr(stderr_writer);
         let child = command.spawn().map_err(|error| {
             match confinement.as_mut().and_then(Confinement::failed_step) {
                 Some(step) => SpawnError::Outcome(cannot_confine(&format!(
@@ -181,7 +185,7 @@ impl Reactor {
             child,
             group: confinement.and_then(Confinement::into_group),
             stage: Stage::Running,
-            pipe: Some(pipe),
+            pipes: vec![stdout, stderr],
             read_from: Instant::now().checked_add(FIRST_READ_AFTER),
             capture,
             leftovers,
@@ -261,13 +265,29 @@ enum Stage {
     Ended(Exit),
 }
 
+/// The reading end of a pipe that a child prints to.
+struct Pipe {
+    stream: OutputStream,
+    from: PipeReader,
+}
+
+impl Pipe {
+    /// Makes a pipe whose reading end does not block.
+    fn new(stream: OutputStream) -> io::Result<(Pipe, PipeWriter)> {
+        let (from, to) = io::pipe()?;
+        fcntl(&from, FcntlArg::F_SETFL(OFlag::O_NONBLOCK)).map_err(io::Error::from)?;
+        Ok((Pipe { stream, from }, to))
+    }
+}
+
 /// A child with its process group.
 pub(crate) struct Process {
     child: Child,
     /// Where the run has limits of its own.
     group: Option<Group>,
     stage: Stage,
-    pipe: Option<PipeReader>,
+    /// Those that have no end yet.
+    pipes: Vec<Pipe>,
     read_from: Option<Instant>,
     capture: Arc<Mutex<Capture>>,
     leftovers: Leftovers,
@@ -448,36 +468,38 @@ impl Process {
         }
     }
 
-    /// Reads once.
-    fn read(&mut self, buffer: &mut [u8]) -> bool {
-        let Some(pipe) = &mut self.pipe else { return false };
-        match pipe.read(buffer) {
-            Ok(0) => self.pipe = None,
+    /// Reads once. Returns whether there may be more.
+    fn read(&mut self, stream: OutputStream, buffer: &mut [u8]) -> bool {
+        let Some(at) = self.pipes.iter().position(|pipe| pipe.stream == stream) else {
+            return false;
+        };
+        match self.pipes[at].from.read(buffer) {
+            Ok(0) => drop(self.pipes.remove(at)),
             Ok(n) => {
                 self.capture
                     .lock()
                     .unwrap_or_else(PoisonError::into_inner)
-                    .push(&buffer[..n]);
+                    .push(stream, &buffer[..n]);
                 return true;
             }
             Err(error) if error.kind() == io::ErrorKind::Interrupted => return true,
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-            Err(_) => self.pipe = None,
+            Err(_) => drop(self.pipes.remove(at)),
         }
         false
     }
 
-    /// Takes in what is still in the pipe and closes it. Processes that live on get SIGPIPE when they print.
+    /// Takes in what is still in the pipes and closes them. Processes that live on get SIGPIPE when they print.
     pub(crate) fn close(&mut self, reactor: &mut Reactor) {
-        // One that is left behind may print faster than this reads: no more than a pipe can hold.
-        let mut rounds = self
-            .pipe
-            .as_ref()
-            .map_or(0, |pipe| pipe_bytes(pipe).div_ceil(READ_BYTES) + 1);
-        while rounds > 0 && self.read(&mut reactor.buffer) {
-            rounds -= 1;
+        while let Some(pipe) = self.pipes.first() {
+            let stream = pipe.stream;
+            // One that is left behind may print faster than this reads: no more than a pipe can hold.
+            let mut rounds = pipe_bytes(&pipe.from).div_ceil(READ_BYTES) + 1;
+            while rounds > 0 && self.read(stream, &mut reactor.buffer) {
+                rounds -= 1;
+            }
+            self.pipes.retain(|pipe| pipe.stream != stream);
         }
-        self.pipe = None;
     }
 }
 

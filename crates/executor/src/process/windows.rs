@@ -1,4 +1,4 @@
-//! Processes on Windows: a Job Object for each run's tree, one thread that reads and one that waits.
+//! Processes on Windows: a Job Object for each run's tree, a thread for each stream that reads and one that waits.
 //!
 //! A process is started suspended and put into its Job Object before it runs, so nothing it starts is outside; no
 //! process of such an object may break away from it. The object of a run that may leave nothing behind is closed with the
@@ -12,6 +12,7 @@ use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
+use queuectl_core::OutputStream;
 use queuectl_core::settings::Leftovers;
 use windows_sys::Win32::System::Console::{CTRL_BREAK_EVENT, GenerateConsoleCtrlEvent};
 use windows_sys::Win32::System::JobObjects::{
@@ -116,8 +117,9 @@ impl Reactor {
         leftovers: Leftovers,
     ) -> Result<Process, SpawnError> {
         let job = job_object(leftovers, confinement.as_ref())?;
-        let (pipe, writer) = io::pipe()?;
-        command.stdout(writer.try_clone()?).stderr(writer);
+        let (stdout, stdout_writer) = io::pipe()?;
+        let (stderr, stderr_writer) = io::pipe()?;
+        command.stdout(stdout_writer).stderr(stderr_writer);
         let mut child = command.spawn()?;
         // The command holds the writing ends; while it lives the pipe has no end.
         drop(command);
@@ -129,16 +131,23 @@ impl Reactor {
                 unsafe { WaitForSingleObject(handle.as_raw_handle(), INFINITE) };
                 wakeup.signal_all();
             })?;
-            thread::Builder::new()
-                .name("read".to_owned())
-                .spawn(move || read_all(pipe, &capture))
+            let read = |stream, pipe| {
+                let capture = Arc::clone(&capture);
+                thread::Builder::new()
+                    .name(format!("read {stream}"))
+                    .spawn(move || read_all(stream, pipe, &capture))
+            };
+            Ok([
+                read(OutputStream::Stdout, stdout)?,
+                read(OutputStream::Stderr, stderr)?,
+            ])
         });
         match started {
-            Ok(reader) => Ok(Process {
+            Ok(readers) => Ok(Process {
                 child,
                 job,
                 exit: None,
-                reader: Some(reader),
+                readers: readers.into(),
                 leftovers,
             }),
             Err(error) => {
@@ -197,7 +206,7 @@ fn job_object(leftovers: Leftovers, confinement: Option<&Confinement>) -> io::Re
     Ok(job)
 }
 
-fn read_all(mut pipe: PipeReader, capture: &Mutex<Capture>) {
+fn read_all(stream: OutputStream, mut pipe: PipeReader, capture: &Mutex<Capture>) {
     let mut buffer = vec![0; READ_BYTES];
     loop {
         match pipe.read(&mut buffer) {
@@ -205,7 +214,7 @@ fn read_all(mut pipe: PipeReader, capture: &Mutex<Capture>) {
             Ok(n) => capture
                 .lock()
                 .unwrap_or_else(PoisonError::into_inner)
-                .push(&buffer[..n]),
+                .push(stream, &buffer[..n]),
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             Err(_) => return,
         }
@@ -217,7 +226,7 @@ pub(crate) struct Process {
     child: Child,
     job: OwnedHandle,
     exit: Option<Exit>,
-    reader: Option<JoinHandle<()>>,
+    readers: Vec<JoinHandle<()>>,
     leftovers: Leftovers,
 }
 
@@ -313,8 +322,10 @@ impl Process {
 
     /// Takes in the rest of the output, where it is known to have an end.
     pub(crate) fn close(&mut self, _reactor: &mut Reactor) {
-        if let Some(reader) = self.reader.take().filter(|_| self.leftovers == Leftovers::Kill) {
-            let _ = reader.join();
+        for reader in self.readers.drain(..) {
+            if self.leftovers == Leftovers::Kill {
+                let _ = reader.join();
+            }
         }
     }
 }

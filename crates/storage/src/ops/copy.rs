@@ -496,7 +496,9 @@ pub(super) fn next_outputs(
         .select((
             outputs::job_id,
             outputs::fence,
-            sql::<BigInt>("CAST(octet_length(head) AS BIGINT) + octet_length(tail)"),
+            sql::<BigInt>(
+                "CAST(octet_length(head) AS BIGINT) + octet_length(tail) + COALESCE(octet_length(marks), 0)",
+            ),
         ))
         .load(conn)?;
     let sizes: Vec<(Key, i64)> = sizes

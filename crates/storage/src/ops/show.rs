@@ -45,7 +45,7 @@ impl Store {
             .select(AttemptRow::as_select())
             .load(self.conn()?)?;
         Ok(numbered(rows)
-            .map(|(number, row)| row.into_attempt(number, Vec::new(), Vec::new()))
+            .map(|(number, row)| row.into_attempt(number))
             .collect())
     }
 
@@ -100,7 +100,7 @@ pub(crate) fn last_in(conn: &mut Db, job: JobId) -> Result<Option<Attempt>, Stor
         .optional()?;
     row.map(|row| {
         let number = number_of(conn, &row)?;
-        Ok(row.into_attempt(number, Vec::new(), Vec::new()))
+        Ok(row.into_attempt(number))
     })
     .transpose()
 }
@@ -121,13 +121,17 @@ fn number_of(conn: &mut Db, row: &AttemptRow) -> Result<u32, StoreError> {
 }
 
 fn with_output(conn: &mut Db, number: u32, row: AttemptRow) -> Result<Attempt, StoreError> {
-    let (head, tail) = outputs::table
+    let (head, tail, marks): (_, _, Option<Vec<u8>>) = outputs::table
         .filter(outputs::job_id.eq(row.job_id).and(outputs::fence.eq(row.fence)))
-        .select((outputs::head, outputs::tail))
+        .select((outputs::head, outputs::tail, outputs::marks))
         .get_result(conn)
         .optional()?
         .unwrap_or_default();
-    Ok(row.into_attempt(number, head, tail))
+    let mut attempt = row.into_attempt(number);
+    attempt.output.head = head;
+    attempt.output.tail = tail;
+    attempt.output.index = marks.unwrap_or_default();
+    Ok(attempt)
 }
 
 /// The row of that job, without its payload, for a transaction that is going to change it.

@@ -351,6 +351,9 @@ fn keep(conn: &mut PgConnection, attempts: &[&Attempt]) -> Result<(), StoreError
             fence: column(attempts, |attempt| attempt.fence),
             head: column(attempts, |attempt| attempt.output.head.clone()),
             tail: column(attempts, |attempt| attempt.output.tail.clone()),
+            marks: column(attempts, |attempt| {
+                Some(attempt.output.index.clone()).filter(|index| !index.is_empty())
+            }),
         }
         .execute(conn)?;
     }

@@ -418,8 +418,9 @@ statements! { Pg, PgConnection;
         fence: Vec<i64> as Array<BigInt>,
         head: Vec<Vec<u8>> as Array<Binary>,
         tail: Vec<Vec<u8>> as Array<Binary>,
+        marks: Vec<Option<Vec<u8>>> as Array<Nullable<Binary>>,
     } -> () {
-        "INSERT INTO outputs (job_id, fence, head, tail) SELECT * FROM unnest(?, ?, ?, ?)"
+        "INSERT INTO outputs (job_id, fence, head, tail, marks) SELECT * FROM unnest(?, ?, ?, ?, ?)"
     }
 
     /// Stores the payloads of jobs that are there.

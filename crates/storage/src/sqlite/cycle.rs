@@ -251,6 +251,7 @@ fn insert_attempts(conn: &mut SqliteConnection, attempts: &[&Attempt]) -> Result
                 fence: attempt.fence,
                 head: &output.head,
                 tail: &output.tail,
+                marks: Some(&output.index[..]).filter(|index| !index.is_empty()),
             };
             inserts::insert_one(conn, &row)?;
         }

@@ -242,5 +242,6 @@ rows! {
         fence: i64 as BigInt,
         head: &'a [u8] as Binary,
         tail: &'a [u8] as Binary,
+        marks: Option<&'a [u8]> as Nullable<Binary>,
     }
 }

@@ -34,6 +34,7 @@ fn die_again(store: &mut Store, node: NodeId, id: JobId, output: &[u8], at: Time
             head: output.to_vec(),
             tail: Vec::new(),
             total_bytes: output.len() as u64,
+            ..Output::default()
         };
     }
     turn(store, node, &[died], 0, at);

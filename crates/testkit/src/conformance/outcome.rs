@@ -1,6 +1,7 @@
 //! Recording how attempts ended, once, and only for the holder of the token.
 
 use super::*;
+use crate::temp::some_index;
 
 /// An outcome is applied once; the attempt and its output are kept.
 pub fn an_outcome_is_recorded_once(mut temp: TempStore) {
@@ -25,6 +26,11 @@ pub fn an_outcome_is_recorded_once(mut temp: TempStore) {
     assert_eq!(
         (attempts[0].attempt, attempts[0].output.head.as_slice()),
         (1, &b"out\xff"[..])
+    );
+    assert_eq!(
+        attempts[0].output.index,
+        some_index(),
+        "which stream it came from"
     );
     assert_eq!(get(store, ids[1]).state, State::Processing);
 }

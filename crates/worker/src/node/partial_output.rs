@@ -4,10 +4,13 @@ use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
 use std::path::Path;
 
-use queuectl_core::{Output, Settings};
+use queuectl_core::{INDEX_EXTENSION, Output, OutputIndex, Settings};
 
 /// Reads it. Its middle may be missing, as that of any output.
 pub fn read(file: &Path, settings: &Settings) -> Output {
+    // Without it, nothing says which stream the output came from.
+    let index = std::fs::read(file.with_extension(INDEX_EXTENSION)).unwrap_or_default();
+    let index = OutputIndex::read(&index);
     let read = || -> io::Result<Output> {
         let mut file = File::open(file)?;
         let total_bytes = file.metadata()?.len();
@@ -24,6 +27,7 @@ pub fn read(file: &Path, settings: &Settings) -> Output {
                 head,
                 tail,
                 total_bytes,
+                index: index.write_for(total_bytes, total_bytes),
             });
         }
         let half = limit / 2;
@@ -31,6 +35,7 @@ pub fn read(file: &Path, settings: &Settings) -> Output {
             head: part(0, half)?,
             tail: part(total_bytes - half, half)?,
             total_bytes,
+            index: index.write_for(half, total_bytes - half),
         })
     };
     // Most jobs print nothing that they would need a file for.
@@ -39,6 +44,9 @@ pub fn read(file: &Path, settings: &Settings) -> Output {
 
 #[cfg(test)]
 mod tests {
+    use queuectl_core::OutputStream::{Stderr, Stdout};
+    use queuectl_core::{IndexWriter, OutputMark, Timestamp};
+
     use super::*;
 
     #[test]
@@ -54,7 +62,28 @@ mod tests {
         std::fs::write(&file, "abcd").unwrap();
         assert_eq!((left().head.as_slice(), left().total_bytes), (&b"abcd"[..], 4));
         std::fs::write(&file, "abcdefg").unwrap();
+        let marks = [(0, Stdout), (1, Stderr), (3, Stdout), (4, Stderr), (6, Stdout)];
+        let mut bytes = Vec::new();
+        let mut writer = IndexWriter::begin(Timestamp(5), &mut bytes);
+        for (offset, stream) in marks {
+            writer.add(
+                OutputMark {
+                    offset,
+                    stream,
+                    at_ms: offset,
+                },
+                &mut bytes,
+            );
+        }
+        std::fs::write(file.with_extension(INDEX_EXTENSION), bytes).unwrap();
         let output = left();
+        let index = OutputIndex::read(&output.index);
+        let kept: Vec<_> = index
+            .marks()
+            .iter()
+            .map(|mark| (mark.offset, mark.stream))
+            .collect();
+        assert_eq!(kept, [marks[0], marks[1], marks[3], marks[4]]);
         assert_eq!(
             (output.head.as_slice(), output.tail.as_slice(), output.total_bytes),
             (&b"ab"[..], &b"fg"[..], 7)

@@ -1,10 +1,12 @@
 //! `logs`: prints the output of jobs, also while they run.
 //!
-//! `stream`: the output of one attempt. `print`: as it is or line by line. `follow`: one job over its attempts. `many`: several
-//! jobs at the same time.
+//! `stream`: the output of one attempt, in `parts`. `print`: as it is or line by line (`lines`). `follow`: one job over its attempts. `many`:
+//! several jobs at the same time.
 
 mod follow;
+mod lines;
 mod many;
+mod parts;
 mod print;
 mod stream;
 
@@ -12,7 +14,7 @@ use anyhow::Result;
 use clap::Args;
 use queuectl_core::range::Whole;
 use queuectl_core::selector::{Filter, Selector, Word};
-use queuectl_core::{Job, JobRef, State};
+use queuectl_core::{Job, JobRef, OutputStream, State, Timestamp};
 use queuectl_storage::{Store, StoreError};
 use queuectl_views::LogView;
 use regex_lite::{Regex, RegexBuilder};
@@ -25,6 +27,7 @@ use super::select::{self, narrow, selector};
 use super::wait::Waiter;
 use crate::context::Context;
 use crate::exit::{Ended, Exit, Usage};
+use crate::moment::{Moment, moment};
 use crate::number::whole;
 use crate::output::diagnostics;
 use crate::registry::Run;
@@ -46,10 +49,14 @@ const PATTERN: usize = 1024 * 1024;
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Control characters other than line feed and tab are escaped; --raw prints the bytes as they are. On a terminal, a job's \
-colours are shown. With several jobs, and with --lines and --grep, output is printed line by line: of a line with carriage \
-returns, as of a progress bar, what follows the last; lines longer than 64 KiB are split; and of the last lines at most 16 MiB \
+colours are shown. With several jobs, and with --timestamps, --lines and --grep, output is printed line by line, those of \
+standard output apart from those of standard error: of a line with carriage returns, as of a progress bar, what follows the last; lines longer than 64 KiB are split; and of the last lines at most 16 MiB \
 are kept. The middle of very long output is left out, and a line on standard error says so (settings output_limit and \
 output_file_limit).
+
+Standard output and standard error come in the order in which they were read. What a job wrote to both within a moment (up to \
+2 ms after its start, later mostly less than 1 ms) may be in another order, standard output first. A job that begins with \
+`exec 2>&1` keeps the exact order, and has one stream. Times are those of the machine that ran the job.
 
 --follow ends when all jobs have ended that are named by ids and ranges (at most 1000). With a group or a filter it goes on \
 until Ctrl-C, and jobs that start meanwhile join; at most 100 running jobs are followed at the same time. If a database server \
@@ -57,6 +64,7 @@ goes away, --follow waits for it for up to a minute.
 
 Examples:
   queuectl logs last
+  queuectl logs last --stderr --timestamps
   queuectl logs 12-20 --grep 'error|warning'
   queuectl logs --running -f --lines 5")]
 pub struct LogsArgs {
@@ -73,6 +81,21 @@ pub struct LogsArgs {
     /// All attempts, one after the other
     #[arg(long, conflicts_with = "attempt")]
     all_attempts: bool,
+    /// Only what was printed to standard output
+    #[arg(long, conflicts_with = "stderr")]
+    stdout: bool,
+    /// Only what was printed to standard error
+    #[arg(long)]
+    stderr: bool,
+    /// Begin each line with the time of its first byte
+    #[arg(long)]
+    timestamps: bool,
+    /// Only what was printed at this time or later: 2h (ago), 18:00, '2026-12-24 18:00' or RFC 3339
+    #[arg(long, value_name = "TIME", value_parser = moment)]
+    since: Option<Moment>,
+    /// Only what was printed before this time, as with --since
+    #[arg(long, value_name = "TIME", value_parser = moment)]
+    until: Option<Moment>,
     /// Only the last N lines of each job
     #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = whole::<usize>(LINES))]
     lines: Option<usize>,
@@ -94,15 +117,28 @@ impl Run for LogsArgs {
         let mut selector = selector(&self.jobs)?;
         let running = self.running.then(|| Filter::State(vec![State::Processing]));
         narrow(&mut selector, "--running", running)?;
-        let shown = Shown {
-            with_ids: false,
-            last: self.lines,
-            only: self.grep.clone(),
-        };
         if !context.output.takes_bytes() {
             self.refuse_for_programs()?;
         }
         let mut store = context.open()?;
+        let now = match self.since.or(self.until) {
+            Some(_) => store.now()?,
+            None => Timestamp(0),
+        };
+        let shown = Shown {
+            with_ids: false,
+            with_times: self.timestamps,
+            stream: self.stream(),
+            since: self.since.map(|since| since.at(now)),
+            until: self.until.map(|until| until.at(now)),
+            last: self.lines,
+            only: self.grep.clone(),
+        };
+        if let (Some(since), Some(until)) = (shown.since, shown.until)
+            && since >= until
+        {
+            return Err(Usage::new("--since has to be before --until").into());
+        }
         match selector.picks() {
             [pick] if selector.is_by_name() && selector.filters().is_empty() => {
                 let named = store.picked(pick)?;
@@ -122,13 +158,27 @@ impl LogsArgs {
             )
             .into());
         }
-        if self.lines.is_some() || self.grep.is_some() {
+        if self.lines.is_some()
+            || self.grep.is_some()
+            || self.stream().is_some()
+            || self.since.or(self.until).is_some()
+        {
             return Err(Usage::new(
-                "programs get documents with the whole output; leave out --lines and --grep, or --json and --format",
+                "programs get documents with the whole output and its parts, which say their stream and time; leave out \
+                 --stdout, --stderr, --since, --until, --lines and --grep, or --json and --format",
             )
             .into());
         }
         Ok(())
+    }
+
+    /// The stream that was asked for alone.
+    fn stream(&self) -> Option<OutputStream> {
+        match (self.stdout, self.stderr) {
+            (true, _) => Some(OutputStream::Stdout),
+            (_, true) => Some(OutputStream::Stderr),
+            _ => None,
+        }
     }
 
     /// Prints one job.

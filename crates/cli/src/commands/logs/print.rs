@@ -1,22 +1,16 @@
-//! Prints the output of an attempt: as it is, or line by line, with a prefix, only some lines, or only the last.
-//!
-//! Memory is bounded: lines longer than [`LINE`] are printed in pieces, and of the last lines at most [`KEPT`] bytes are kept.
+//! Prints the output of an attempt: as it is or line by line, all of it or what came from one stream or at some time.
 
-use std::collections::VecDeque;
-use std::io::{self, Stdout, Write};
+use std::io::{self, Stdout};
 
 use anstyle::{AnsiColor, Style};
-use queuectl_core::{Job, JobId};
-use queuectl_dlq::after_returns;
+use queuectl_core::{Job, JobId, OutputStream, Timestamp};
 use queuectl_frontend::escape::{self, BytesWriter};
 use regex_lite::Regex;
 
+use super::lines::Lines;
+use super::parts::Part;
 use crate::output::{Output, diagnostics, shows_colours};
 
-/// Longest line that is one, in bytes.
-const LINE: usize = 64 * 1024;
-/// The last lines that are kept, in bytes.
-const KEPT: usize = 16 * 1024 * 1024;
 /// Colours of prefixes, which jobs get by their numbers.
 const COLOURS: [AnsiColor; 6] = [
     AnsiColor::Cyan,
@@ -32,6 +26,14 @@ const COLOURS: [AnsiColor; 6] = [
 pub struct Shown {
     /// Whether each line begins with the id of its job.
     pub with_ids: bool,
+    /// Whether each line has the time of its beginning.
+    pub with_times: bool,
+    /// Only what came from there.
+    pub stream: Option<OutputStream>,
+    /// Only what came at this time or later.
+    pub since: Option<Timestamp>,
+    /// Only what came before this time.
+    pub until: Option<Timestamp>,
     /// Only the last lines, as many.
     pub last: Option<usize>,
     /// Only lines that this fits.
@@ -40,12 +42,34 @@ pub struct Shown {
 
 impl Shown {
     fn is_by_line(&self) -> bool {
-        self.with_ids || self.last.is_some() || self.only.is_some()
+        self.with_ids || self.with_times || self.last.is_some() || self.only.is_some()
+    }
+
+    /// Whether it matters where the output came from, or when.
+    fn is_by_part(&self) -> bool {
+        self.with_times || self.stream.is_some() || self.since.is_some() || self.until.is_some()
+    }
+
+    /// Whether a part is printed. What was recorded without a stream or a time is.
+    fn has(&self, part: &Part) -> bool {
+        let by_stream = |stream| part.stream == stream || part.stream == OutputStream::Unknown;
+        self.stream.is_none_or(by_stream)
+            && part.at.is_none_or(|at| {
+                self.since.is_none_or(|since| at >= since) && self.until.is_none_or(|until| at < until)
+            })
     }
 }
 
 /// Prints the output of one attempt.
-pub enum Printer {
+pub struct Printer {
+    shown: Shown,
+    to: To,
+    job: String,
+    /// Whether a note has said that the output was recorded without streams.
+    is_noted: bool,
+}
+
+enum To {
     /// As it is.
     Bytes(BytesWriter<Stdout>),
     Lines(Box<Lines>),
@@ -53,60 +77,75 @@ pub enum Printer {
 
 impl Printer {
     /// Returns a printer for a job.
-    pub fn new(style: &Shown, job: &Job, output: Output) -> Printer {
-        match style.is_by_line() {
-            false => Printer::Bytes(output.bytes(io::stdout())),
-            true => Printer::Lines(Box::new(Lines {
-                prefix: match style.with_ids {
+    pub fn new(shown: &Shown, job: &Job, output: Output) -> Printer {
+        let to = match shown.is_by_line() {
+            false => To::Bytes(output.bytes(io::stdout())),
+            true => {
+                let prefix = match shown.with_ids {
                     true => prefix(job),
                     false => String::new(),
-                },
-                only: style.only.clone(),
-                last: style.last.map(|lines| Last {
-                    lines,
-                    kept: VecDeque::new(),
-                    bytes: 0,
-                }),
-                line: Vec::new(),
-                out: Vec::new(),
-                output,
-            })),
+                };
+                let only = shown.only.clone();
+                To::Lines(Box::new(Lines::new(
+                    prefix,
+                    shown.with_times,
+                    only,
+                    shown.last,
+                    output,
+                )))
+            }
+        };
+        Printer {
+            shown: shown.clone(),
+            to,
+            job: job.public_id(),
+            is_noted: false,
         }
     }
 
-    /// Prints some bytes.
-    pub fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
-        match self {
-            Printer::Bytes(out) => out.write(bytes),
-            Printer::Lines(lines) => lines.write(bytes),
+    /// Prints a part, if it is one of those to be printed.
+    pub fn write(&mut self, part: &Part) -> io::Result<()> {
+        let is_unknown = part.stream == OutputStream::Unknown && self.shown.is_by_part();
+        if is_unknown && !std::mem::replace(&mut self.is_noted, true) {
+            diagnostics::note(&format!(
+                "job '{}': for some of its output it was not recorded which stream it came from, or when; it is printed",
+                self.job
+            ));
+        }
+        if !self.shown.has(part) {
+            return Ok(());
+        }
+        match &mut self.to {
+            To::Bytes(out) => out.write(part.bytes),
+            To::Lines(lines) => lines.write(part),
         }
     }
 
     /// Has everything seen that was printed, but for a line that has not ended.
     pub fn flush(&mut self) -> io::Result<()> {
-        match self {
-            Printer::Bytes(out) => out.flush(),
-            Printer::Lines(lines) => lines.flush(),
+        match &mut self.to {
+            To::Bytes(out) => out.flush(),
+            To::Lines(lines) => lines.flush(),
         }
     }
 
     /// Prints the last lines of what there is so far; from now on, all lines are printed.
     pub fn go_on_with_all(&mut self) -> io::Result<()> {
-        match self {
-            Printer::Bytes(_) => Ok(()),
-            Printer::Lines(lines) => lines.print_last(),
+        match &mut self.to {
+            To::Bytes(_) => Ok(()),
+            To::Lines(lines) => lines.print_last(),
         }
     }
 
     /// Says how many bytes are missing here.
     pub fn leave_out(&mut self, bytes: u64) -> io::Result<()> {
         let note = format!("… {bytes} bytes left out …");
-        match self {
-            Printer::Bytes(out) => out.finish()?,
-            Printer::Lines(lines) => {
-                lines.end_line()?;
+        match &mut self.to {
+            To::Bytes(out) => out.finish()?,
+            To::Lines(lines) => {
+                lines.end_lines()?;
                 // The lines before are not printed if there are enough after it.
-                if lines.last.is_some() {
+                if lines.prints_last() {
                     return Ok(());
                 }
                 lines.flush()?;
@@ -118,123 +157,14 @@ impl Printer {
 
     /// Prints what is left.
     pub fn finish(&mut self) -> io::Result<()> {
-        match self {
-            Printer::Bytes(out) => out.finish(),
-            Printer::Lines(lines) => {
-                lines.end_line()?;
+        match &mut self.to {
+            To::Bytes(out) => out.finish(),
+            To::Lines(lines) => {
+                lines.end_lines()?;
                 lines.print_last()
             }
         }
     }
-}
-
-/// Prints line by line.
-pub struct Lines {
-    prefix: String,
-    only: Option<Regex>,
-    last: Option<Last>,
-    /// A line that has not ended.
-    line: Vec<u8>,
-    /// What is printed with the next flush.
-    out: Vec<u8>,
-    output: Output,
-}
-
-/// The last lines so far.
-struct Last {
-    lines: usize,
-    kept: VecDeque<Vec<u8>>,
-    bytes: usize,
-}
-
-impl Lines {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
-        for piece in bytes.split_inclusive(|byte| *byte == b'\n') {
-            let mut rest = piece;
-            while self.line.len() + rest.len() > LINE {
-                let (now, later) = rest.split_at(LINE.saturating_sub(self.line.len()));
-                self.line.extend_from_slice(now);
-                rest = later;
-                self.end_line()?;
-            }
-            self.line.extend_from_slice(rest);
-            if piece.ends_with(b"\n") {
-                self.line.pop();
-                self.add()?;
-            }
-        }
-        match self.out.len() > LINE {
-            true => self.flush(),
-            false => Ok(()),
-        }
-    }
-
-    /// Ends a line that was begun.
-    fn end_line(&mut self) -> io::Result<()> {
-        match self.line.is_empty() {
-            true => Ok(()),
-            false => self.add(),
-        }
-    }
-
-    fn add(&mut self) -> io::Result<()> {
-        let whole = std::mem::take(&mut self.line);
-        let is_raw = self.output.is_raw();
-        let line = if is_raw { &whole[..] } else { after_returns(&whole) };
-        if self.only.as_ref().is_some_and(|only| !fits(only, line)) {
-            return Ok(());
-        }
-        match &mut self.last {
-            Some(last) => last.add(line.to_vec()),
-            None => self.print(line)?,
-        }
-        Ok(())
-    }
-
-    fn print(&mut self, line: &[u8]) -> io::Result<()> {
-        self.out.extend_from_slice(self.prefix.as_bytes());
-        let mut out = self.output.bytes(&mut self.out);
-        out.write(line)?;
-        out.finish()?;
-        self.out.push(b'\n');
-        Ok(())
-    }
-
-    fn print_last(&mut self) -> io::Result<()> {
-        for line in self.last.take().map(|last| last.kept).unwrap_or_default() {
-            self.print(&line)?;
-        }
-        self.flush()
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        let mut out = io::stdout().lock();
-        out.write_all(&std::mem::take(&mut self.out))?;
-        out.flush()
-    }
-}
-
-impl Last {
-    fn add(&mut self, line: Vec<u8>) {
-        self.bytes += line.len();
-        self.kept.push_back(line);
-        while self.kept.len() > self.lines || self.bytes > KEPT {
-            let Some(first) = self.kept.pop_front() else {
-                return;
-            };
-            self.bytes -= first.len();
-        }
-    }
-}
-
-/// Returns whether a pattern fits a line, whatever its colours are.
-fn fits(only: &Regex, line: &[u8]) -> bool {
-    if !line.contains(&0x1b) {
-        return only.is_match(&String::from_utf8_lossy(line));
-    }
-    let mut plain = anstream::adapter::StripBytes::new();
-    let plain: Vec<u8> = plain.strip_next(line).flatten().copied().collect();
-    only.is_match(&String::from_utf8_lossy(&plain))
 }
 
 /// Returns what the lines of a job begin with.
@@ -258,26 +188,24 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_pattern_fits_what_is_seen_of_a_line() {
-        let only = Regex::new("^red$").unwrap();
-        assert!(fits(&only, b"\x1b[31mred\x1b[0m") && fits(&only, b"red"));
-        assert!(!fits(&only, b"\x1b[31mreddish"));
-    }
-
-    #[test]
-    fn the_last_lines_are_few_and_small() {
-        let mut last = Last {
-            lines: 2,
-            kept: VecDeque::new(),
-            bytes: 0,
+    fn parts_are_chosen_by_stream_and_time() {
+        let part = |stream, at: Option<i64>| Part {
+            stream,
+            at: at.map(Timestamp),
+            bytes: b"x",
         };
-        for line in ["a", "b", "c"] {
-            last.add(line.into());
-        }
-        assert_eq!((last.kept.len(), last.bytes), (2, 2));
-        for _ in 0..3 {
-            last.add(vec![0; KEPT / 2 + 1]);
-        }
-        assert_eq!(last.kept.len(), 1, "two would be more than are kept");
+        let shown = Shown {
+            stream: Some(OutputStream::Stderr),
+            since: Some(Timestamp(5)),
+            until: Some(Timestamp(9)),
+            ..Shown::default()
+        };
+        let has = |stream, at| shown.has(&part(stream, at));
+        assert!(has(OutputStream::Stderr, Some(5)) && has(OutputStream::Stderr, Some(8)));
+        assert!(!has(OutputStream::Stderr, Some(4)) && !has(OutputStream::Stderr, Some(9)));
+        assert!(!has(OutputStream::Stdout, Some(5)));
+        assert!(has(OutputStream::Unknown, Some(5)) && has(OutputStream::Unknown, None));
+        assert!(!has(OutputStream::Unknown, Some(9)));
+        assert!(Shown::default().has(&part(OutputStream::Stdout, Some(1))));
     }
 }

@@ -33,6 +33,9 @@ struct Printed {
     /// In base64.
     head: String,
     tail: String,
+    /// Which stream it came from; none if an earlier version kept it.
+    #[serde(default)]
+    marks: Option<String>,
 }
 
 /// All rows of a job. A later version that adds a column says by `serde(default)` what older ones had in it.
@@ -145,6 +148,7 @@ fn read(conn: &mut Db, ids: &[i64]) -> Result<Vec<(i64, i64, PurgedJob)>, StoreE
                 fence: row.fence,
                 head: BASE64_STANDARD.encode(row.head),
                 tail: BASE64_STANDARD.encode(row.tail),
+                marks: row.marks.map(|marks| BASE64_STANDARD.encode(marks)),
             });
         }
     }
@@ -229,6 +233,7 @@ pub(in crate::ops) fn restore(
             fence,
             head,
             tail,
+            marks: printed.marks.and_then(|marks| BASE64_STANDARD.decode(marks).ok()),
         });
     }
     insert_rows!(conn, outputs::table, rows);

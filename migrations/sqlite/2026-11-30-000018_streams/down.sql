@@ -1,0 +1,2 @@
+ALTER TABLE outputs DROP COLUMN marks;
+PRAGMA user_version = 17;
