@@ -31,6 +31,7 @@ mod state;
 mod time;
 pub mod transition;
 mod unique;
+pub mod varint;
 
 pub use duration::{parse_duration, show_rough, show_short, show_time, whole_ms};
 pub use executor_setting::{ExecutorSetting, ExecutorSettingError};

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::Timestamp;
+use crate::{Timestamp, varint};
 
 /// How the name of an index ends; but for that it is the name of the file of the output, which lies next to it.
 pub const INDEX_EXTENSION: &str = "index";
@@ -19,8 +19,6 @@ pub const INDEX_EXTENSION: &str = "index";
 const FORM: u8 = 1;
 /// Bytes before the first mark: the form, and the time that marks count from.
 const BEGIN: usize = 9;
-/// Most bytes of a number.
-const NUMBER: usize = 10;
 
 /// Where a part of an output came from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -90,32 +88,11 @@ impl IndexWriter {
 
     /// Adds a mark that comes after all others.
     pub fn add(&mut self, mark: OutputMark, to: &mut Vec<u8>) {
-        number(mark.offset.saturating_sub(self.offset), to);
+        varint::write(mark.offset.saturating_sub(self.offset), to);
         let ms = mark.at_ms.saturating_sub(self.at_ms).min(u64::MAX >> 2);
-        number(ms << 2 | mark.stream.code(), to);
+        varint::write(ms << 2 | mark.stream.code(), to);
         (self.offset, self.at_ms) = (mark.offset, self.at_ms + ms);
     }
-}
-
-/// Adds a number, seven bits a byte, the lowest first.
-fn number(mut number: u64, to: &mut Vec<u8>) {
-    while number >= 0x80 {
-        to.push(number as u8 | 0x80);
-        number >>= 7;
-    }
-    to.push(number as u8);
-}
-
-/// Reads a number, and returns what follows it.
-fn read_number(bytes: &[u8]) -> Option<(u64, &[u8])> {
-    let mut number = 0;
-    for (i, byte) in bytes.iter().take(NUMBER).enumerate() {
-        number |= u64::from(byte & 0x7f).checked_shl(7 * i as u32)?;
-        if byte & 0x80 == 0 {
-            return Some((number, &bytes[i + 1..]));
-        }
-    }
-    None
 }
 
 /// The marks of one output.
@@ -165,7 +142,7 @@ impl OutputIndex {
             rest = after;
         }
         // More than two numbers cannot be missing the end of one.
-        self.is_broken = rest.len() >= 2 * NUMBER;
+        self.is_broken = rest.len() >= 2 * varint::MOST_BYTES;
         self.partial = rest.to_vec();
     }
 
@@ -214,8 +191,8 @@ impl OutputIndex {
 }
 
 fn read_mark(bytes: &[u8], (offset, at_ms): (u64, u64)) -> Option<(OutputMark, &[u8])> {
-    let (distance, rest) = read_number(bytes)?;
-    let (what, rest) = read_number(rest)?;
+    let (distance, rest) = varint::read(bytes)?;
+    let (what, rest) = varint::read(rest)?;
     let mark = OutputMark {
         offset: offset.saturating_add(distance),
         stream: OutputStream::from_code(what & 3),

@@ -97,6 +97,13 @@ pub const KEYS: &[Key] = &[
         per_queue: false,
     },
     Key {
+        name: "history_retention",
+        kind: time(0, 365 * DAY),
+        default: "30 d",
+        about: "how long it is remembered how many jobs ended when, and how they fared (`queuectl stats`), whatever becomes of them; 0 records nothing",
+        per_queue: false,
+    },
+    Key {
         name: "job_timeout",
         kind: Kind::TimeOrNone(TIMEOUT),
         default: "7 d",

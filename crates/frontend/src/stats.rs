@@ -1,15 +1,16 @@
 //! How jobs fared in a span of time: how many ended, how long they waited and ran.
 //!
-//! It is worked out from the jobs that are stored, so jobs that were purged do not count. Times are kept in histograms with an error
-//! of at most one percent, so that a million jobs take no more memory than a few.
+//! It is worked out from the jobs that are stored. If some of them were removed, or there are too many, it is worked out from the
+//! history, as far as that can say what was asked for, and from the jobs that are not in it yet.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
-use hdrhistogram::Histogram;
 use queuectl_core::{State, Timestamp};
 use queuectl_dlq::program;
-use queuectl_storage::{EndedJob, JobFilter, Position, Store, StoreError};
-use queuectl_views::{StatsOfView, StatsView, TimesView};
+use queuectl_storage::{
+    EndedJob, Ends, FAILURES, HistoryEntry, HistoryState, JobFilter, Position, Sketch, Store, StoreError,
+};
+use queuectl_views::{StatsOfView, StatsSource, StatsView, TimesView};
 
 /// Jobs that are looked at, those that ended last.
 pub const JOBS: u64 = 1_000_000;
@@ -19,10 +20,10 @@ pub const NAMES: usize = 200;
 pub const PARTS: u64 = 60;
 /// Jobs that are read at a time.
 const PAGE: u32 = 1000;
-/// The longest time that is told, in ms: ten years.
-const LONGEST_MS: u64 = 10 * 365 * 24 * 60 * 60 * 1000;
-/// Digits that are exact.
-const DIGITS: u8 = 2;
+/// The spans of the history, in ms: hours after a day.
+const MINUTE_MS: u64 = 60 * 1000;
+const HOUR_MS: u64 = 60 * MINUTE_MS;
+const DAY_MS: u64 = 24 * HOUR_MS;
 
 /// What jobs are counted by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -48,7 +49,7 @@ impl By {
     }
 }
 
-/// Looks how the jobs fared that ended between two times. Of a filter, states that are not final do not count.
+/// Looks how the jobs fared that ended between two times, seen from `now`. Of a filter, states that are not final do not count.
 ///
 /// # Errors
 /// [`StoreError::Database`].
@@ -57,6 +58,7 @@ pub fn stats(
     filter: JobFilter,
     since: Timestamp,
     until: Timestamp,
+    now: Timestamp,
     by: Option<By>,
 ) -> Result<StatsView, StoreError> {
     let filter = JobFilter {
@@ -64,166 +66,207 @@ pub fn stats(
         until: Some(until),
         ..filter
     };
-    let mut fold = Fold::new(since, until, by);
-    let mut place: Option<Position> = None;
+    let state = store.history_state()?;
+    let is_told = is_told_by_history(&filter, by) && state.begins.is_some_and(|begins| begins < until);
+    if is_told && since <= state.removed_to {
+        return by_history(store, &filter, since, until, now, by);
+    }
+    let mut fold = Fold::new(since, until, by, 1000);
+    let complete = add_jobs(store, &mut fold, &filter, None)?;
+    let is_counted = state.counted_to().is_some_and(|counted| since < counted);
+    if !complete && is_told && is_counted {
+        return by_history(store, &filter, since, until, now, by);
+    }
+    Ok(fold.view(complete, StatsSource::Jobs, state))
+}
+
+/// Whether the history says what was asked for: it knows jobs by queue and executor alone.
+fn is_told_by_history(filter: &JobFilter, by: Option<By>) -> bool {
+    let plain = JobFilter {
+        queues: filter.queues.clone(),
+        executors: filter.executors.clone(),
+        since: filter.since,
+        until: filter.until,
+        ..JobFilter::default()
+    };
+    *filter == plain && by != Some(By::Command)
+}
+
+fn by_history(
+    store: &mut Store,
+    filter: &JobFilter,
+    since: Timestamp,
+    until: Timestamp,
+    now: Timestamp,
+    by: Option<By>,
+) -> Result<StatsView, StoreError> {
+    let is_old = now.since(since).as_millis() >= u128::from(DAY_MS);
+    let unit = if is_old { HOUR_MS } else { MINUTE_MS };
+    // It begins with a whole minute or hour.
+    let since = Timestamp(since.0 - since.0.rem_euclid(unit.cast_signed()));
+    let mut fold = Fold::new(since, until, by, unit);
+    let state = store.history(since, until, filter, |entry| fold.add_entry(&entry))?;
+    let filter = JobFilter {
+        since: Some(since),
+        ..filter.clone()
+    };
+    let complete = add_jobs(store, &mut fold, &filter, state.counted)?;
+    Ok(fold.view(complete, StatsSource::History, state))
+}
+
+/// Adds the stored jobs that fit, those above a place. Returns whether they are all.
+fn add_jobs(
+    store: &mut Store,
+    fold: &mut Fold,
+    filter: &JobFilter,
+    above: Option<Position>,
+) -> Result<bool, StoreError> {
+    let (mut place, mut jobs): (Option<Position>, u64) = (None, 0);
     loop {
-        let page = store.ended_page(&filter, by == Some(By::Command), place, PAGE)?;
+        let page = store.ended_page(filter, fold.by == Some(By::Command), place, above, PAGE)?;
         for job in &page.jobs {
             fold.add(job);
         }
+        jobs += page.jobs.len() as u64;
         place = page.next;
-        if place.is_none() || fold.total.jobs >= JOBS {
-            return Ok(fold.view(place.is_none()));
+        if place.is_none() || jobs >= JOBS {
+            return Ok(place.is_none());
         }
     }
 }
 
-/// What is known of the jobs that were read.
+/// What is known of the jobs so far.
 struct Fold {
     since: Timestamp,
     until: Timestamp,
     by: Option<By>,
-    total: Sum,
-    names: HashMap<String, Sum>,
-    others: Sum,
+    total: Ends,
+    names: HashMap<String, Ends>,
+    others: Ends,
     part_ms: u64,
     ended: Vec<u64>,
+    died: Vec<u64>,
 }
 
 impl Fold {
-    fn new(since: Timestamp, until: Timestamp, by: Option<By>) -> Fold {
-        // Whole seconds; the last part may be longer than what is left of the span.
+    /// Parts are a multiple of `unit` long, in ms.
+    fn new(since: Timestamp, until: Timestamp, by: Option<By>, unit: u64) -> Fold {
+        // The last part may be longer than what is left of the span.
         let span = u64::try_from(until.0.saturating_sub(since.0)).unwrap_or(0);
-        let part_ms = span.div_ceil(PARTS * 1000).max(1) * 1000;
+        let part_ms = span.div_ceil(PARTS * unit).max(1) * unit;
         let parts = usize::try_from(span / part_ms + 1).expect("there are few");
         Fold {
             since,
             until,
             by,
-            total: Sum::default(),
+            total: Ends::default(),
             names: HashMap::new(),
-            others: Sum::default(),
+            others: Ends::default(),
             part_ms,
             ended: vec![0; parts],
+            died: vec![0; parts],
+        }
+    }
+
+    /// Adds to the part that a time is in.
+    fn add_to_part(&mut self, at: Timestamp, ended: u64, died: u64) {
+        let after = u64::try_from(at.0.saturating_sub(self.since.0)).unwrap_or(0);
+        let part = usize::try_from(after / self.part_ms).unwrap_or(usize::MAX);
+        for (parts, more) in [(&mut self.ended, ended), (&mut self.died, died)] {
+            if let Some(count) = parts.get_mut(part) {
+                *count += more;
+            }
+        }
+    }
+
+    /// The sum of a name; none if there are too many.
+    fn sum_of(&mut self, name: String) -> &mut Ends {
+        match !self.names.contains_key(&name) && self.names.len() >= NAMES {
+            true => &mut self.others,
+            false => self.names.entry(name).or_default(),
         }
     }
 
     fn add(&mut self, job: &EndedJob) {
         self.total.add(job);
-        let after = u64::try_from(job.ended_at.0.saturating_sub(self.since.0)).unwrap_or(0);
-        let part = usize::try_from(after / self.part_ms).unwrap_or(usize::MAX);
-        if let Some(count) = self.ended.get_mut(part) {
-            *count += 1;
-        }
+        let died = u64::from(job.state == State::Dead);
+        self.add_to_part(job.ended_at, 1, died);
         if let Some(by) = self.by {
-            let name = by.name(job);
-            let is_full = self.names.len() >= NAMES;
-            match self.names.get_mut(&name) {
-                Some(sum) => sum.add(job),
-                None if is_full => self.others.add(job),
-                None => self.names.entry(name).or_default().add(job),
-            }
+            self.sum_of(by.name(job)).add(job);
         }
     }
 
-    fn view(self, complete: bool) -> StatsView {
+    fn add_entry(&mut self, entry: &HistoryEntry) {
+        let ends = &entry.ends;
+        self.total.merge(ends);
+        self.add_to_part(entry.at, ends.jobs(), ends.dead);
+        let sum = match (self.by, &entry.of) {
+            (None, _) => return,
+            (Some(By::Queue), Some((queue, _))) => self.sum_of(queue.to_string()),
+            (Some(By::Executor | By::Command), Some((_, executor))) => self.sum_of(executor.to_string()),
+            (Some(_), None) => &mut self.others,
+        };
+        sum.merge(ends);
+    }
+
+    fn view(self, complete: bool, source: StatsSource, state: HistoryState) -> StatsView {
         let minutes = self.until.since(self.since).as_secs_f64() / 60.0;
         let mut by: Vec<StatsOfView> = self
             .names
             .iter()
-            .map(|(name, sum)| sum.view(Some(name.clone()), minutes))
+            .map(|(name, ends)| view(ends, Some(name.clone()), minutes))
             .collect();
         by.sort_by(|a, b| b.jobs.cmp(&a.jobs).then_with(|| a.name.cmp(&b.name)));
-        if self.others.jobs > 0 {
-            by.push(self.others.view(None, minutes));
+        if self.others.jobs() > 0 {
+            by.push(view(&self.others, None, minutes));
         }
         StatsView {
             since: self.since,
             until: self.until,
+            source,
+            history_since: state.begins,
+            removed_until: Some(state.removed_to).filter(|removed| removed.0 > 0),
             complete,
-            total: self.total.view(None, minutes),
+            total: view(&self.total, None, minutes),
             by,
             part_ms: self.part_ms,
             ended: self.ended,
+            died: self.died,
         }
     }
 }
 
-/// Jobs that are counted together.
-#[derive(Default)]
-struct Sum {
-    jobs: u64,
-    completed: u64,
-    dead: u64,
-    cancelled: u64,
-    retries: u64,
-    waited: Times,
-    ran: Times,
-}
-
-impl Sum {
-    fn add(&mut self, job: &EndedJob) {
-        self.jobs += 1;
-        match job.state {
-            State::Completed => self.completed += 1,
-            State::Dead => self.dead += 1,
-            _ => self.cancelled += 1,
-        }
-        self.retries += u64::from(job.attempts.saturating_sub(1));
-        if let Some(started) = job.first_started_at {
-            self.waited.add(job.created_at, started);
-        }
-        if let Some((began, ended)) = job.last_attempt {
-            self.ran.add(began, ended);
-        }
-    }
-
-    fn view(&self, name: Option<String>, minutes: f64) -> StatsOfView {
-        #[expect(clippy::cast_precision_loss, reason = "a rate is not exact")]
-        let per_minute = if minutes > 0.0 {
-            self.jobs as f64 / minutes
-        } else {
-            0.0
-        };
-        StatsOfView {
-            name,
-            jobs: self.jobs,
-            completed: self.completed,
-            dead: self.dead,
-            cancelled: self.cancelled,
-            retries: self.retries,
-            per_minute: (per_minute * 100.0).round() / 100.0,
-            waited: self.waited.view(),
-            ran: self.ran.view(),
-        }
+fn view(ends: &Ends, name: Option<String>, minutes: f64) -> StatsOfView {
+    let jobs = ends.jobs();
+    #[expect(clippy::cast_precision_loss, reason = "a rate is not exact")]
+    let per_minute = if minutes > 0.0 { jobs as f64 / minutes } else { 0.0 };
+    let failures = FAILURES.iter().zip(ends.failures);
+    let failures: BTreeMap<&'static str, u64> = failures
+        .filter(|(_, count)| *count > 0)
+        .map(|(kind, count)| (kind.name(), count))
+        .collect();
+    StatsOfView {
+        name,
+        jobs,
+        completed: ends.completed,
+        dead: ends.dead,
+        cancelled: ends.cancelled,
+        retries: ends.retries,
+        failures,
+        per_minute: (per_minute * 100.0).round() / 100.0,
+        waited: times(&ends.waited),
+        ran: times(&ends.ran),
     }
 }
 
-/// Many times. Nothing is allocated before the first.
-#[derive(Default)]
-struct Times(Option<Histogram<u32>>);
-
-impl Times {
-    fn add(&mut self, from: Timestamp, to: Timestamp) {
-        let histogram = self.0.get_or_insert_with(|| {
-            Histogram::new_with_bounds(1, LONGEST_MS, DIGITS).expect("the bounds are fixed, and valid")
-        });
-        let ms = u64::try_from(to.since(from).as_millis()).unwrap_or(u64::MAX);
-        histogram.saturating_record(ms);
-    }
-
-    fn view(&self) -> Option<TimesView> {
-        let histogram = self.0.as_ref()?;
-        let longest = histogram.max();
-        // The upper end of a bucket may be above the longest.
-        let at = |quantile| histogram.value_at_quantile(quantile).min(longest);
-        Some(TimesView {
-            p50_ms: at(0.5),
-            p95_ms: at(0.95),
-            p99_ms: at(0.99),
-            max_ms: longest,
-        })
-    }
+fn times(sketch: &Sketch) -> Option<TimesView> {
+    let ([p50_ms, p95_ms, p99_ms], max_ms) = sketch.at([0.5, 0.95, 0.99])?;
+    Some(TimesView {
+        p50_ms,
+        p95_ms,
+        p99_ms,
+        max_ms,
+    })
 }
 
 #[cfg(test)]
@@ -231,6 +274,15 @@ mod tests {
     use queuectl_core::{Command, ExecutorName, JobId, QueueName};
 
     use super::*;
+
+    fn jobs_of(fold: Fold, complete: bool) -> StatsView {
+        let state = HistoryState {
+            counted: None,
+            removed_to: Timestamp(0),
+            begins: None,
+        };
+        fold.view(complete, StatsSource::Jobs, state)
+    }
 
     fn job(n: i64, state: State, queue: &str) -> EndedJob {
         EndedJob {
@@ -243,13 +295,14 @@ mod tests {
             first_started_at: Some(Timestamp(n)),
             last_attempt: Some((Timestamp(n), Timestamp(3 * n))),
             ended_at: Timestamp(3 * n),
+            failures: [1, 0, 0, 0, 0, 0],
             command: Some(Command::Line(format!("A=1 /opt/run.sh {n}"))),
         }
     }
 
     #[test]
     fn times_are_within_one_percent_and_counts_are_exact() {
-        let mut fold = Fold::new(Timestamp(0), Timestamp(60_000), Some(By::Queue));
+        let mut fold = Fold::new(Timestamp(0), Timestamp(60_000), Some(By::Queue), 1000);
         for n in 1..=10_000 {
             let state = match n % 10 {
                 0 => State::Dead,
@@ -258,7 +311,7 @@ mod tests {
             };
             fold.add(&job(n, state, if n <= 100 { "mail" } else { "default" }));
         }
-        let view = fold.view(true);
+        let view = jobs_of(fold, true);
         let total = &view.total;
         assert_eq!(
             (
@@ -290,16 +343,18 @@ mod tests {
         assert_eq!(by, [(Some("default"), 9900), (Some("mail"), 100)]);
         assert_eq!(view.ended.iter().sum::<u64>(), 10_000);
         assert_eq!(view.ended[0], 333, "those that ended before 1000 ms");
+        assert_eq!(view.died.iter().sum::<u64>(), 1000);
+        assert_eq!(total.failures, BTreeMap::from([("failed", 10_000)]));
     }
 
     #[test]
     fn nothing_is_no_error_and_jobs_that_never_ran_have_no_times() {
-        let view = Fold::new(Timestamp(5), Timestamp(5), None).view(true);
+        let view = jobs_of(Fold::new(Timestamp(5), Timestamp(5), None, 1000), true);
         assert_eq!(
             (view.total.jobs, view.total.waited, view.ended),
             (0, None, vec![0])
         );
-        let mut fold = Fold::new(Timestamp(0), Timestamp(1000), Some(By::Command));
+        let mut fold = Fold::new(Timestamp(0), Timestamp(1000), Some(By::Command), 1000);
         let never = EndedJob {
             attempts: 0,
             first_started_at: None,
@@ -311,7 +366,7 @@ mod tests {
             command: None,
             ..never
         });
-        let view = fold.view(true);
+        let view = jobs_of(fold, true);
         assert_eq!((view.total.ran, view.total.retries), (None, 0));
         let names: Vec<Option<&str>> = view.by.iter().map(|sum| sum.name.as_deref()).collect();
         assert_eq!(names, [Some("run.sh"), Some("shell")]);
@@ -319,16 +374,67 @@ mod tests {
 
     #[test]
     fn further_names_are_counted_together() {
-        let mut fold = Fold::new(Timestamp(0), Timestamp(1000), Some(By::Queue));
+        let mut fold = Fold::new(Timestamp(0), Timestamp(1000), Some(By::Queue), 1000);
         let names = i64::try_from(NAMES).expect("there are few");
         for n in 1..=names + 5 {
             let queue: QueueName = format!("q{n}").parse().expect("a queue");
             fold.add(&job(n, State::Completed, queue.as_str()));
         }
-        let view = fold.view(false);
+        let view = jobs_of(fold, false);
         assert_eq!(view.by.len(), NAMES + 1);
         let others = view.by.last().expect("there is one");
         assert_eq!((&others.name, others.jobs), (&None, 5));
         assert!(!view.complete);
+    }
+
+    /// Entries and jobs make one sum. An hour is longer than a part may be, so that none is in the wrong one.
+    #[test]
+    fn entries_of_the_history_are_added_to_jobs() {
+        let hour = HOUR_MS.cast_signed();
+        let mut fold = Fold::new(Timestamp(0), Timestamp(100 * hour), Some(By::Queue), HOUR_MS);
+        assert_eq!(fold.part_ms, 2 * HOUR_MS);
+        let mut ends = Ends::default();
+        for n in 1..=3 {
+            ends.add(&job(n, State::Dead, "mail"));
+        }
+        let mail: QueueName = "mail".parse().expect("a queue");
+        for (at, of) in [
+            (3 * hour, Some((mail, ExecutorName::default()))),
+            (4 * hour, None),
+        ] {
+            fold.add_entry(&HistoryEntry {
+                at: Timestamp(at),
+                span_ms: hour,
+                of,
+                ends: ends.clone(),
+            });
+        }
+        fold.add(&job(99 * hour / 3, State::Completed, "mail"));
+        let view = jobs_of(fold, true);
+        assert_eq!((view.total.jobs, view.total.dead), (7, 6));
+        assert_eq!((view.ended[1], view.ended[2], view.ended[49]), (3, 3, 1));
+        let by: Vec<_> = view
+            .by
+            .iter()
+            .map(|sum| (sum.name.as_deref(), sum.jobs))
+            .collect();
+        assert_eq!(by, [(Some("mail"), 4), (None, 3)]);
+    }
+
+    #[test]
+    fn the_history_says_nothing_of_commands_and_texts() {
+        let filter = JobFilter::default();
+        assert!(is_told_by_history(&filter, None) && is_told_by_history(&filter, Some(By::Executor)));
+        assert!(!is_told_by_history(&filter, Some(By::Command)));
+        let texts = vec!["a".to_owned()];
+        assert!(!is_told_by_history(
+            &JobFilter {
+                texts,
+                ..filter.clone()
+            },
+            None
+        ));
+        let states = vec![State::Dead];
+        assert!(!is_told_by_history(&JobFilter { states, ..filter }, None));
     }
 }

@@ -50,7 +50,7 @@ pub use ops::copy::Copied;
 pub use ops::dead::{DeadFilter, DeadJob, DeadPage, OUTPUT_END, RetriedDead};
 pub use ops::edges::Relative;
 pub use ops::edit::{EDITABLE_STATES, Edited, Editor};
-pub use ops::ended::{EndedJob, EndedPage};
+pub use ops::ended::EndedPage;
 pub use ops::events::{EventPlace, LedgerEvent};
 pub use ops::explain::ClaimFacts;
 pub use ops::graph::{Graph, GraphEdge, GraphJob};
@@ -78,7 +78,9 @@ pub use state_dir::{NodeGuard, open_workers_lock};
 pub use store::Store;
 pub use suggest::{Suggest, Suggestion, newest_dead, suggest};
 pub use types::cycle::{Claimed, Cycle, CycleResult, MaybeBusy, Queues, Record, WasBusy};
+pub use types::ends::{EndedJob, Ends, FAILURES};
 pub use types::filter::{Among, JobFilter, MassChange};
+pub use types::history::{HistoryEntry, HistoryState};
 pub use types::list::{ListFilter, Position};
 pub use types::nodes::{
     NewNode, Node, RESUME, RunningJob, SUSPEND, SignalRequest, StopRequest, Suspended, SuspensionNow, Wake,
@@ -87,6 +89,7 @@ pub use types::nodes::{
 pub use types::operation::{MassDone, NewOperation, Operation, OperationState, Undo, Undone};
 pub use types::pause::Pause;
 pub use types::placed::{Existing, Placed};
+pub use types::sketch::Sketch;
 pub use types::sort::{Sort, SortKey};
 
 /// The statements that run on every cycle of a dispatcher on SQLite, for tests that read their query plans.

@@ -157,6 +157,36 @@ diesel::table! {
 }
 
 diesel::table! {
+    history (span_ms, at, queue, executor) {
+        span_ms -> BigInt,
+        at -> BigInt,
+        queue -> Text,
+        executor -> Text,
+        completed -> BigInt,
+        dead -> BigInt,
+        cancelled -> BigInt,
+        retries -> BigInt,
+        failed -> BigInt,
+        timed_out -> BigInt,
+        crashed -> BigInt,
+        lost -> BigInt,
+        system_failures -> BigInt,
+        busy -> BigInt,
+        waited -> Binary,
+        ran -> Binary,
+    }
+}
+
+diesel::table! {
+    history_state (id) {
+        id -> SmallInt,
+        counted_at -> BigInt,
+        counted_id -> BigInt,
+        removed_to -> BigInt,
+    }
+}
+
+diesel::table! {
     nodes (id) {
         id -> BigInt,
         cookie -> Text,

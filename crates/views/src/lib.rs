@@ -55,5 +55,5 @@ pub use schedule::{
     ImportedView, NextTickView, ScheduleChangedView, ScheduleDetailView, ScheduleView, TickJobView, TickView,
 };
 pub use setting::SettingView;
-pub use stats::{StatsOfView, StatsView, TimesView};
+pub use stats::{StatsOfView, StatsSource, StatsView, TimesView};
 pub use status::{ProblemView, StateCounts, StatusView};

@@ -1,5 +1,7 @@
 //! How jobs fared in a span of time.
 
+use std::collections::BTreeMap;
+
 use queuectl_core::Timestamp;
 use serde::Serialize;
 
@@ -31,12 +33,24 @@ pub struct StatsOfView {
     pub cancelled: u64,
     /// Attempts that these jobs took beyond the first.
     pub retries: u64,
+    /// Attempts of these jobs that failed, by outcome; only outcomes that there were.
+    pub failures: BTreeMap<&'static str, u64>,
     /// Jobs that ended in a minute, on average.
     pub per_minute: f64,
     /// From when a job was stored, delays included, to when its first attempt began; null if none ran.
     pub waited: Option<TimesView>,
     /// How long the last attempt took; null if none ran.
     pub ran: Option<TimesView>,
+}
+
+/// What statistics were made of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum StatsSource {
+    /// The jobs that are stored.
+    Jobs,
+    /// The history, which knows minutes and hours of jobs that were removed, and the jobs that are not in it yet.
+    History,
 }
 
 /// How jobs fared.
@@ -46,6 +60,12 @@ pub struct StatsView {
     pub since: Timestamp,
     /// Its end.
     pub until: Timestamp,
+    /// What they were made of.
+    pub source: StatsSource,
+    /// When the history begins; null if there is none.
+    pub history_since: Option<Timestamp>,
+    /// The latest end of a job that was removed from the store; null if none was since there is a history.
+    pub removed_until: Option<Timestamp>,
     /// Whether all jobs that ended in it were looked at, and not only those that ended last.
     pub complete: bool,
     /// All of them together.
@@ -56,4 +76,6 @@ pub struct StatsView {
     pub part_ms: u64,
     /// How many jobs ended in each part, oldest first.
     pub ended: Vec<u64>,
+    /// How many died in each part.
+    pub died: Vec<u64>,
 }

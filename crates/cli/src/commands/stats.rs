@@ -9,7 +9,7 @@ use queuectl_core::limits::STATS_NAMES;
 use queuectl_core::selector::{Filter, Word};
 use queuectl_core::{QueueName, show_rough, show_short};
 use queuectl_frontend::stats::{self, By};
-use queuectl_views::{StatsOfView, StatsView, TimesView};
+use queuectl_views::{StatsOfView, StatsSource, StatsView, TimesView};
 
 use super::select::{narrow, selector};
 use crate::context::Context;
@@ -23,7 +23,10 @@ use crate::registry::Run;
 /// Say how many jobs ended, how long they waited and how long they ran
 #[derive(Debug, Args)]
 #[command(after_help = "\
-Counts the jobs that ended in a span of time and are still stored, at most a million, those that ended last. WAIT is the time \
+Counts the jobs that ended in a span of time: those that are stored, at most a million, those that ended last. If jobs of that time \
+were removed (retention, purge), or there are more, it is told by the history, which is kept for the time of the setting \
+history_retention: in whole minutes, and in whole hours of what is more than a day ago. The history knows queues and executors alone: \
+other filters and --by command count stored jobs. A job that was retried after its end counts in it for each end. WAIT is the time \
 from when a job was stored, delays included, to its first attempt; RUN is how long its last attempt took. \
 P50, P95 and P99 are the times that 50, 95 and 99 of 100 jobs did not exceed, within one percent. What dead jobs died of is \
 for `queuectl dlq:causes`.")]
@@ -92,7 +95,7 @@ impl Run for StatsArgs {
         if since >= until {
             return Err(Usage::new("--since has to be before --until, and in the past").into());
         }
-        let mut view = stats::stats(&mut store, filter, since, until, self.by.map(By::from))?;
+        let mut view = stats::stats(&mut store, filter, since, until, now, self.by.map(By::from))?;
         let found = view.by.len();
         let limit = context.output.limit(self.limit, ROWS);
         view.by.truncate(limit.map_or(usize::MAX, |limit| limit as usize));
@@ -109,6 +112,21 @@ impl Run for StatsArgs {
             context
                 .output
                 .remark(&format!("these are {shown} of {found}; --limit N shows more"));
+        }
+        if view.source == StatsSource::History {
+            let begins = view.history_since.filter(|begins| *begins > view.since);
+            let note = match begins {
+                Some(begins) => format!("made of the history, which begins at {begins}"),
+                None => {
+                    "made of the history, because jobs of that time were removed or are too many to count"
+                        .to_owned()
+                }
+            };
+            context.output.remark(&note);
+        } else if view.removed_until.is_some_and(|removed| removed >= view.since) {
+            context
+                .output
+                .remark("jobs of that time were removed; only those that are stored were counted");
         }
         if !view.complete {
             let jobs = view.total.jobs;
@@ -144,6 +162,19 @@ fn print(view: &StatsView, heading: &'static str, page: &mut Page) -> io::Result
     page.line(&bars(&view.ended, most))?;
     let most = some(most, "job", "jobs");
     page.line(&format!("one column is {part}, the highest {most}"))?;
+    if total.dead > 0 {
+        let most = view.died.iter().copied().max().unwrap_or(0);
+        page.line(&bars(&view.died, most))?;
+        page.line(&format!("those that died, the highest {most}"))?;
+    }
+    if !total.failures.is_empty() {
+        let failures: Vec<String> = total
+            .failures
+            .iter()
+            .map(|(kind, count)| format!("{count} {}", kind.replace('_', " ")))
+            .collect();
+        page.line(&format!("attempts that failed: {}", failures.join(", ")))?;
+    }
     page.text("")?;
     let columns = [
         Column::name(if view.by.is_empty() { "JOBS OF" } else { heading }, 12),

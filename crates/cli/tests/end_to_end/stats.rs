@@ -68,3 +68,51 @@ fn jobs_are_counted_by_queue_and_by_program() {
         assert!(refused.contains(said), "{refused}");
     }
 }
+
+/// Jobs that were removed are known from the history, which has no commands; the others are counted with them, once.
+#[test]
+fn removed_jobs_are_still_counted() {
+    let queue = Queue::quick();
+    for line in ["exit 0", "exit 0", "exit 3"] {
+        queue.enqueue(["--queue", "mail", "--max-retries", "1", line]);
+    }
+    queue.drain(&[]);
+    let before = queue.json(["stats"]);
+    assert_eq!(
+        (&before["source"], &before["removed_until"]),
+        (&"jobs".into(), &serde_json::Value::Null)
+    );
+    assert_eq!(before["total"]["failures"], serde_json::json!({"failed": 2}));
+    queue.ok(["purge", "1"]);
+    queue.enqueue(["exit 0"]);
+    queue.drain(&[]);
+    let after = queue.json(["stats", "--by", "queue"]);
+    assert_eq!(
+        (&after["source"], &after["total"]["jobs"]),
+        (&"history".into(), &4.into()),
+        "{after}"
+    );
+    assert_eq!(
+        (&after["by"][0]["name"], &after["by"][0]["jobs"]),
+        (&"mail".into(), &3.into())
+    );
+    assert_eq!(after["total"]["failures"], serde_json::json!({"failed": 2}));
+    let died: u64 = after["died"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|part| part.as_u64().unwrap())
+        .sum();
+    assert_eq!(died, 1);
+    assert_eq!(queue.json(["stats", "--queue", "mail"])["total"]["jobs"], 3);
+    let by_command = queue.json(["stats", "--by", "command"]);
+    assert_eq!(
+        (&by_command["source"], &by_command["total"]["jobs"]),
+        (&"jobs".into(), &3.into())
+    );
+    let page = queue.run(["stats"]);
+    assert!(page.err.contains("made of the history"), "{}", page.err);
+    queue.ok(["config:set", "history_retention", "0"]);
+    queue.drain(&[]);
+    assert_eq!(queue.json(["stats"])["total"]["jobs"], 3, "without it");
+}

@@ -38,6 +38,7 @@ pub struct Settings {
     pub backoff_jitter: f64,
     pub durability: Durability,
     pub event_retention: Duration,
+    pub history_retention: Duration,
     pub job_timeout: Option<Duration>,
     pub kill_grace: Duration,
     pub lease: Duration,
@@ -107,6 +108,9 @@ impl Settings {
                 }
             }
             ("event_retention", Value::Ms(Some(ms))) => self.event_retention = Duration::from_millis(ms),
+            ("history_retention", Value::Ms(Some(ms))) => {
+                self.history_retention = Duration::from_millis(ms);
+            }
             ("job_timeout", Value::Ms(ms)) => self.job_timeout = ms.map(Duration::from_millis),
             ("kill_grace", Value::Ms(Some(ms))) => self.kill_grace = Duration::from_millis(ms),
             ("lease", Value::Ms(Some(ms))) => self.lease = Duration::from_millis(ms),
@@ -137,6 +141,7 @@ impl Settings {
             backoff_jitter: 0.0,
             durability: Durability::Full,
             event_retention: Duration::ZERO,
+            history_retention: Duration::ZERO,
             job_timeout: None,
             kill_grace: Duration::ZERO,
             lease: Duration::ZERO,

@@ -1,42 +1,19 @@
 //! Ended jobs with what says how long they waited and ran, page by page. What follows from many of them is worked out
 //! elsewhere.
 
+use std::collections::HashMap;
+
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Integer, Nullable, SmallInt, Text};
-use queuectl_core::{Command, ExecutorName, JobId, Payload, QueueName, State, Timestamp};
+use queuectl_core::{ExecutorName, JobId, Payload, QueueName, State, Timestamp};
 
 use super::listing;
 use crate::backend::Db;
+use crate::types::ends::{EndedJob, FAILURES, KINDS};
 use crate::types::filter::JobFilter;
 use crate::types::list::{ListFilter, Position};
 use crate::types::text::Words;
 use crate::{Store, StoreError};
-
-/// An ended job, as far as it says how it fared.
-#[derive(Debug, Clone, PartialEq)]
-pub struct EndedJob {
-    /// Its number.
-    pub id: JobId,
-    /// Its queue.
-    pub queue: QueueName,
-    /// Its executor.
-    pub executor: ExecutorName,
-    /// How it ended.
-    pub state: State,
-    /// Attempts that counted.
-    pub attempts: u32,
-    /// When it was stored.
-    pub created_at: Timestamp,
-    /// When its first attempt that is known began; none if it never ran.
-    pub first_started_at: Option<Timestamp>,
-    /// When its last attempt began and ended.
-    pub last_attempt: Option<(Timestamp, Timestamp)>,
-    /// When it ended.
-    pub ended_at: Timestamp,
-    /// Its command, if commands were asked for; none if its executor has an object instead, or if the payload has more than
-    /// 16 KiB.
-    pub command: Option<Command>,
-}
 
 /// Some of the ended jobs.
 #[derive(Debug)]
@@ -69,6 +46,8 @@ struct Row {
     finished_at: Option<i64>,
     #[diesel(sql_type = BigInt)]
     ended_at: i64,
+    #[diesel(sql_type = BigInt)]
+    fence: i64,
     /// Empty if it is large or was not asked for.
     #[diesel(sql_type = Text, deserialize_as = Words)]
     payload: String,
@@ -76,7 +55,7 @@ struct Row {
 
 const SELECT: &str = "SELECT jobs.id, jobs.queue, jobs.executor, jobs.state, jobs.attempts, jobs.created_at, \
      (SELECT min(started_at) FROM attempts WHERE attempts.job_id = jobs.id) AS first_started_at, \
-     last.started_at, last.finished_at, coalesce(jobs.finished_at, jobs.updated_at) AS ended_at, ";
+     last.started_at, last.finished_at, coalesce(jobs.finished_at, jobs.updated_at) AS ended_at, jobs.fence, ";
 const PAYLOAD: &str = "coalesce((SELECT CASE WHEN octet_length(payload) <= 16384 THEN payload ELSE '' END \
      FROM payloads WHERE payloads.job_id = jobs.id), '') AS payload ";
 const NO_PAYLOAD: &str = "'' AS payload ";
@@ -100,12 +79,13 @@ impl Row {
                 .zip(self.finished_at)
                 .map(|(began, ended)| (Timestamp(began), Timestamp(ended))),
             ended_at: Timestamp(self.ended_at),
+            failures: [0; KINDS],
             command: payload.and_then(|payload| payload.command),
         })
     }
 }
 
-fn read(conn: &mut Db, ids: &[i64], with_commands: bool) -> Result<Vec<EndedJob>, StoreError> {
+pub(super) fn read(conn: &mut Db, ids: &[i64], with_commands: bool) -> Result<Vec<EndedJob>, StoreError> {
     if ids.is_empty() {
         return Ok(Vec::new());
     }
@@ -114,11 +94,48 @@ fn read(conn: &mut Db, ids: &[i64], with_commands: bool) -> Result<Vec<EndedJob>
     let payload = if with_commands { PAYLOAD } else { NO_PAYLOAD };
     let sql = format!("{SELECT}{payload}{FROM}({})", list.join(", "));
     let rows: Vec<Row> = diesel::sql_query(sql).load(conn)?;
-    Ok(rows.into_iter().filter_map(Row::into_job).collect())
+    // A job that completed under its first claim had one attempt, which did not fail.
+    let completed = State::Completed.code();
+    let failed = rows.iter().filter(|row| row.fence > 1 || row.state != completed);
+    let failures = failures(conn, &failed.map(|row| row.id).collect::<Vec<_>>())?;
+    let mut jobs: Vec<EndedJob> = rows.into_iter().filter_map(Row::into_job).collect();
+    for job in &mut jobs {
+        job.failures = failures.get(&job.id.0).copied().unwrap_or_default();
+    }
+    Ok(jobs)
+}
+
+#[derive(QueryableByName)]
+struct FailureRow {
+    #[diesel(sql_type = BigInt)]
+    job_id: i64,
+    #[diesel(sql_type = SmallInt)]
+    outcome: i16,
+    #[diesel(sql_type = BigInt)]
+    attempts: i64,
+}
+
+/// How many attempts of these jobs failed, by the kinds of [`FAILURES`].
+fn failures(conn: &mut Db, ids: &[i64]) -> Result<HashMap<i64, [u32; KINDS]>, StoreError> {
+    let mut failures: HashMap<i64, [u32; KINDS]> = HashMap::new();
+    if ids.is_empty() {
+        return Ok(failures);
+    }
+    let list: Vec<String> = ids.iter().map(ToString::to_string).collect();
+    let sql = format!(
+        "SELECT job_id, outcome, count(*) AS attempts FROM attempts WHERE job_id IN ({}) GROUP BY job_id, outcome",
+        list.join(", ")
+    );
+    for row in diesel::sql_query(sql).load::<FailureRow>(conn)? {
+        if let Some(kind) = FAILURES.iter().position(|kind| kind.code() == row.outcome) {
+            failures.entry(row.job_id).or_default()[kind] = u32::try_from(row.attempts).unwrap_or(u32::MAX);
+        }
+    }
+    Ok(failures)
 }
 
 impl Store {
-    /// Up to `limit` ended jobs behind that place, that which ended last first. States that are not final are left out of the
+    /// Up to `limit` ended jobs behind that place and before another, that which ended last first. States that are not final are left out of the
     /// filter; without any, all final ones count.
     ///
     /// # Errors
@@ -128,6 +145,7 @@ impl Store {
         filter: &JobFilter,
         with_commands: bool,
         from: Option<Position>,
+        above: Option<Position>,
         limit: u32,
     ) -> Result<EndedPage, StoreError> {
         let mut jobs = filter.clone();
@@ -138,6 +156,7 @@ impl Store {
         let list = ListFilter {
             jobs,
             below: from,
+            above,
             limit,
             ..ListFilter::default()
         };

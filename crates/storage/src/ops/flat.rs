@@ -120,6 +120,10 @@ fn count(conn: &rusqlite::Connection, written: &str) -> i64 {
             serde_json::Value::Null => statement.raw_bind_parameter(n + 1, None::<i64>),
             serde_json::Value::String(text) => statement.raw_bind_parameter(n + 1, text),
             serde_json::Value::Bool(flag) => statement.raw_bind_parameter(n + 1, flag),
+            serde_json::Value::Array(bytes) => {
+                let bytes = bytes.iter().map(|byte| byte.as_u64().unwrap() as u8);
+                statement.raw_bind_parameter(n + 1, bytes.collect::<Vec<u8>>())
+            }
             number => statement.raw_bind_parameter(n + 1, number.as_i64().unwrap()),
         }
         .unwrap();

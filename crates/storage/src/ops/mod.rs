@@ -20,6 +20,7 @@ mod flat;
 pub mod graph;
 pub mod groups;
 pub mod heed_clock;
+pub mod history;
 pub mod hold;
 pub mod hooks;
 pub mod limits;

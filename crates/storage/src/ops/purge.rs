@@ -4,11 +4,11 @@ use std::time::{Duration, Instant};
 
 use queuectl_core::{JobRef, QueueName, Refused, State, Timestamp};
 
-use super::listing;
 use super::only::Only;
 use super::operations::{Entry, Log, keep};
 use super::show::find;
 use super::steps::let_others_write;
+use super::{history, listing};
 use crate::backend::Db;
 use crate::counts::Deltas;
 use crate::outcome::{self, standing};
@@ -184,6 +184,7 @@ pub(super) fn remove_kept(
 /// Removes jobs that ended in that state with all that belongs to them, as many as there is time for. Returns those.
 pub(super) fn remove(conn: &mut Db, ids: Vec<i64>, state: State) -> Result<Vec<i64>, StoreError> {
     let mut deltas = Deltas::default();
+    let removal = history::before_removal(conn, &ids)?;
     let removed = conn.dialect().remove_jobs(ids, state, &mut deltas)?;
     outcome::removed(conn, &removed)?;
     let queues = deltas.queues();
@@ -191,5 +192,7 @@ pub(super) fn remove(conn: &mut Db, ids: Vec<i64>, state: State) -> Result<Vec<i
     if !removed.is_empty() {
         conn.dialect().fold_counts(Some(queues))?;
     }
-    Ok(removed.into_iter().map(|(id, _)| id).collect())
+    let removed: Vec<i64> = removed.into_iter().map(|(id, _)| id).collect();
+    history::after_removal(conn, removal, &removed)?;
+    Ok(removed)
 }

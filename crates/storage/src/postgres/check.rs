@@ -77,6 +77,8 @@ pub fn compact(conn: &mut PgConnection) -> Result<(), StoreError> {
         "signals",
         "suspensions",
         "reports",
+        "history",
+        "history_state",
     ] {
         conn.batch_execute(&format!("VACUUM (FULL, ANALYZE) {table}"))?;
     }

@@ -1,7 +1,9 @@
 //! What the operations and the dialects pass to each other. No SQL, and no connection.
 
 pub mod cycle;
+pub mod ends;
 pub mod filter;
+pub mod history;
 pub mod jobs;
 pub mod limits;
 pub mod list;
@@ -10,6 +12,7 @@ pub mod operation;
 pub mod pause;
 pub mod placed;
 pub mod readable;
+pub mod sketch;
 pub mod sort;
 pub mod source;
 pub mod text;

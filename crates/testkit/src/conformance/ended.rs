@@ -9,7 +9,7 @@ use super::*;
 fn paged(store: &mut Store, filter: &JobFilter, limit: u32) -> Vec<EndedJob> {
     let (mut jobs, mut from): (_, Option<Position>) = (Vec::new(), None);
     loop {
-        let page = store.ended_page(filter, true, from, limit).expect("a page");
+        let page = store.ended_page(filter, true, from, None, limit).expect("a page");
         assert!(page.jobs.len() <= limit as usize);
         jobs.extend(page.jobs);
         from = page.next;
@@ -72,7 +72,13 @@ pub fn ended_jobs_are_read_in_pages(mut temp: TempStore) {
     );
     assert_eq!(found[2].command, Some(Command::Line("first x".to_owned())));
     assert_eq!(found[2].created_at, NOW);
-    let plain = store.ended_page(&all, false, None, 100).expect("a page");
+    let failures: Vec<u32> = found.iter().map(|job| job.failures.iter().sum()).collect();
+    assert_eq!(
+        (failures, found[1].failures[0]),
+        (vec![0, 2, 0], 2),
+        "failed, both"
+    );
+    let plain = store.ended_page(&all, false, None, None, 100).expect("a page");
     assert!(plain.jobs.iter().all(|job| job.command.is_none()));
     let in_queue = JobFilter::from(mail);
     assert_eq!(paged(store, &in_queue, 1).len(), 1);

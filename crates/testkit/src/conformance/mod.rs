@@ -92,6 +92,10 @@ macro_rules! conformance_suite {
             dead_jobs_are_read_in_pages,
             a_dead_job_says_why_it_died,
             ended_jobs_are_read_in_pages,
+            history_has_every_end_once,
+            several_nodes_count_a_job_once,
+            old_minutes_become_hours,
+            further_queues_are_counted_together,
             dead_jobs_are_changed_as_they_were_read,
             purging_removes_only_what_fits,
             purging_goes_in_steps,
@@ -235,6 +239,7 @@ mod ended;
 mod enqueue;
 mod events;
 mod groups;
+mod history;
 mod hold;
 mod hooks;
 mod limit_changes;
@@ -268,6 +273,7 @@ pub use ended::*;
 pub use enqueue::*;
 pub use events::*;
 pub use groups::*;
+pub use history::*;
 pub use hold::*;
 pub use hooks::*;
 pub use limit_changes::*;

@@ -1,0 +1,3 @@
+DROP TABLE history_state;
+DROP TABLE history;
+UPDATE store SET schema_version = 18;
