@@ -6,6 +6,8 @@ use anstream::adapter::strip_bytes;
 use queuectl_core::{Attempt, Job, JobRef, Output, Refused, State};
 use queuectl_storage::{JobFilter, ListFilter, Store, StoreError};
 
+use crate::overlay::as_shown;
+
 /// A dead job and why it is dead.
 #[derive(Debug, Clone, PartialEq)]
 pub struct DeadLetter {
@@ -59,27 +61,18 @@ pub(crate) fn end_of(output: &Output) -> &[u8] {
 pub(crate) fn last_line_of(output: &[u8]) -> Option<String> {
     let line = output
         .split(|byte| *byte == b'\n')
-        .map(|line| without_sequences(after_returns(line)))
+        .map(|line| without_sequences(as_shown(line)))
         .rfind(|line| !line.trim_ascii().is_empty())?;
     let line = String::from_utf8_lossy(line.trim_ascii());
     Some(line.chars().take(LINE_CHARS).collect())
 }
 
 /// A line without colours and other sequences for terminals, which say nothing of why a job died.
-fn without_sequences(line: &[u8]) -> Cow<'_, [u8]> {
+fn without_sequences(line: Cow<'_, [u8]>) -> Cow<'_, [u8]> {
     match line.contains(&0x1b) {
-        true => Cow::Owned(strip_bytes(line).into_vec()),
-        false => Cow::Borrowed(line),
+        true => Cow::Owned(strip_bytes(&line).into_vec()),
+        false => line,
     }
-}
-
-/// What a terminal shows of a line in the end: what follows its last carriage return, but the one that ends it.
-pub fn after_returns(line: &[u8]) -> &[u8] {
-    let parts = line.rsplit(|byte| *byte == b'\r');
-    parts
-        .into_iter()
-        .find(|part| !part.is_empty())
-        .unwrap_or_default()
 }
 
 /// The dead letters that fit; the filter's own states do not matter.

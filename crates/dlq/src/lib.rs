@@ -11,11 +11,13 @@ mod causes;
 mod letters;
 mod normal;
 mod operate;
+mod overlay;
 
 pub use cause::{Cause, CauseKey, CauseRef, program};
 pub use causes::{CAUSES, CauseCount, Causes, causes, causes_of_newest};
-pub use letters::{DeadLetter, after_returns, last_line, list, show};
+pub use letters::{DeadLetter, last_line, list, show};
 pub use operate::{
     RetriedAll, Selected, Survey, check_cause, go_on, newest, purge, purge_selected, retry, retry_selected,
     survey,
 };
+pub use overlay::as_shown;

@@ -49,12 +49,17 @@ pub struct BytesWriter<W> {
     colours: bool,
     /// Whether one of them did.
     is_coloured: bool,
+    /// Whether carriage returns and the sequence that erases the rest of a line pass.
+    returns: bool,
     /// Start of an incomplete character or sequence; at most [`SEQUENCE`] bytes.
     partial: Vec<u8>,
 }
 
 /// Longest sequence that sets colours, in bytes.
 const SEQUENCE: usize = 64;
+
+/// What erases the rest of a line, or all of it.
+const ERASES: [&str; 3] = ["\x1b[K", "\x1b[0K", "\x1b[2K"];
 
 /// What a text begins with that begins with ESC.
 enum Sequence {
@@ -109,6 +114,7 @@ impl<W: Write> BytesWriter<W> {
             raw,
             colours: false,
             is_coloured: false,
+            returns: false,
             partial: Vec::new(),
         }
     }
@@ -117,6 +123,13 @@ impl<W: Write> BytesWriter<W> {
     #[must_use]
     pub fn with_colours(mut self, colours: bool) -> BytesWriter<W> {
         self.colours = colours;
+        self
+    }
+
+    /// Lets carriage returns and `ESC [ K` pass, so that a terminal draws a progress bar as the job's own would.
+    #[must_use]
+    pub fn with_returns(mut self, returns: bool) -> BytesWriter<W> {
+        self.returns = returns;
         self
     }
 
@@ -215,6 +228,22 @@ impl<W: Write> BytesWriter<W> {
                     Sequence::Begun | Sequence::Other => {}
                 }
             }
+            if self.returns && after.starts_with('\r') {
+                self.out.write_all(b"\r")?;
+                rest = &after[1..];
+                continue;
+            }
+            if self.returns && after.starts_with('\x1b') {
+                if let Some(erased) = ERASES.iter().find(|erases| after.starts_with(**erases)) {
+                    self.out.write_all(erased.as_bytes())?;
+                    rest = &after[erased.len()..];
+                    continue;
+                }
+                if is_end && ERASES.iter().any(|erases| erases.starts_with(after)) {
+                    self.partial = after.as_bytes().to_vec();
+                    return Ok(());
+                }
+            }
             let mut chars = after.chars();
             // Programs on Windows, and some protocols, end a line with both.
             if let Some(c) = chars.next().filter(|_| !after.starts_with("\r\n")) {
@@ -244,6 +273,19 @@ mod tests {
         }
         writer.finish().unwrap();
         out
+    }
+
+    #[test]
+    fn a_terminal_draws_progress_bars() {
+        for chunk in [1, 2, 3, 100] {
+            let mut out = Vec::new();
+            let mut writer = BytesWriter::new(&mut out, false).with_returns(true);
+            let bytes = b"10%\r\x1b[K20%\r\n\x1b[2Kx\x1b[2Jy\x1b[";
+            bytes.chunks(chunk).for_each(|some| writer.write(some).unwrap());
+            writer.finish().unwrap();
+            let expected = "10%\r\u{1b}[K20%\r\n\u{1b}[2Kx\\x1b[2Jy\\x1b[";
+            assert_eq!(String::from_utf8(out).unwrap(), expected, "chunks of {chunk}");
+        }
     }
 
     #[test]

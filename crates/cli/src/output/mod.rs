@@ -19,7 +19,7 @@ pub mod progress;
 pub mod roff;
 pub mod table;
 
-use std::io::{self, Write};
+use std::io::{self, IsTerminal, Write};
 
 pub use queuectl_frontend::{escape, pause, time};
 use serde::Serialize;
@@ -148,6 +148,11 @@ impl Output {
     /// Returns a writer for bytes that a job printed. Where colours are shown, its own pass.
     pub fn bytes<W: Write>(&self, out: W) -> BytesWriter<W> {
         BytesWriter::new(out, self.raw).with_colours(shows_colours())
+    }
+
+    /// Returns a writer to standard output for bytes that a job printed. On a terminal, its progress bars are drawn.
+    pub fn bytes_to_stdout(&self) -> BytesWriter<io::Stdout> {
+        self.bytes(io::stdout()).with_returns(io::stdout().is_terminal())
     }
 
     /// Prints a note about a result for people on standard error.

@@ -5,6 +5,7 @@ use std::io::{self, Read, Seek, SeekFrom};
 use std::path::Path;
 
 use queuectl_core::{Job, JobId, JobRef, State, show_short};
+use queuectl_dlq::as_shown;
 use queuectl_storage::{Store, StoreError};
 
 use crate::snapshot::{Page, Tone};
@@ -97,12 +98,15 @@ fn push(page: &mut Page, bytes: &[u8], is_cut: bool) {
     if is_cut {
         page.toned(format!("… only the last {} KiB …", BYTES / 1024), Tone::Dim);
     }
-    let text = String::from_utf8_lossy(bytes);
-    for line in text.lines() {
+    let bytes = bytes.strip_suffix(b"\n").unwrap_or(bytes);
+    if bytes.is_empty() {
+        return;
+    }
+    for line in bytes.split(|byte| *byte == b'\n') {
         // A program that draws a bar shows the last state of its line; on Windows, lines end with both.
-        let line = line.trim_end_matches('\r');
-        let line = line.rsplit('\r').next().unwrap_or(line);
-        page.line(without_colours(line).replace('\t', TAB));
+        let shown = as_shown(line);
+        let line = String::from_utf8_lossy(&shown);
+        page.line(without_colours(&line).replace('\t', TAB));
     }
 }
 

@@ -3,11 +3,12 @@
 //! Each stream of the job has its own lines, so that what one prints in the middle of a line of the other does not get into it.
 //! Memory is bounded: lines longer than [`LINE`] are printed in pieces, and of the last lines at most [`KEPT`] bytes are kept.
 
+use std::borrow::Cow;
 use std::collections::VecDeque;
 use std::io::{self, Write};
 
 use queuectl_core::{OutputStream, Timestamp};
-use queuectl_dlq::after_returns;
+use queuectl_dlq::as_shown;
 use regex_lite::Regex;
 
 use super::parts::Part;
@@ -136,17 +137,16 @@ impl Lines {
 
     fn add(&mut self, line: OpenLine) -> io::Result<()> {
         let is_raw = self.output.is_raw();
-        let shown = if is_raw {
-            &line.bytes[..]
-        } else {
-            after_returns(&line.bytes)
+        let shown = match is_raw {
+            true => Cow::Borrowed(&line.bytes[..]),
+            false => as_shown(&line.bytes),
         };
-        if self.only.as_ref().is_some_and(|only| !fits(only, shown)) {
+        if self.only.as_ref().is_some_and(|only| !fits(only, &shown)) {
             return Ok(());
         }
         match &mut self.last {
-            Some(last) => last.add(line.at, shown.to_vec()),
-            None => self.print(line.at, shown)?,
+            Some(last) => last.add(line.at, shown.into_owned()),
+            None => self.print(line.at, &shown)?,
         }
         Ok(())
     }

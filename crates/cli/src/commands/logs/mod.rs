@@ -49,10 +49,10 @@ const PATTERN: usize = 1024 * 1024;
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Control characters other than line feed and tab are escaped; --raw prints the bytes as they are. On a terminal, a job's \
-colours are shown. With several jobs, and with --timestamps, --lines and --grep, output is printed line by line, those of \
-standard output apart from those of standard error: of a line with carriage returns, as of a progress bar, what follows the last; lines longer than 64 KiB are split; and of the last lines at most 16 MiB \
-are kept. The middle of very long output is left out, and a line on standard error says so (settings output_limit and \
-output_file_limit).
+colours are shown, and its progress bars are drawn. With several jobs, and with --timestamps, --lines and --grep, output is \
+printed line by line, those of standard output apart from those of standard error: a line with carriage returns as a terminal \
+shows it in the end; lines longer than 64 KiB are split; and of the last lines at most 16 MiB are kept. The middle of very long \
+output is left out, and a line on standard error says so (settings output_limit and output_file_limit).
 
 Standard output and standard error come in the order in which they were read. What a job wrote to both within a moment (up to \
 2 ms after its start, later mostly less than 1 ms) may be in another order, standard output first. A job that begins with \

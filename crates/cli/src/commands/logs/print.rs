@@ -79,7 +79,7 @@ impl Printer {
     /// Returns a printer for a job.
     pub fn new(shown: &Shown, job: &Job, output: Output) -> Printer {
         let to = match shown.is_by_line() {
-            false => To::Bytes(output.bytes(io::stdout())),
+            false => To::Bytes(output.bytes_to_stdout()),
             true => {
                 let prefix = match shown.with_ids {
                     true => prefix(job),
