@@ -151,6 +151,7 @@ impl<'a> Fixture<'a> {
             queue: "default".to_owned(),
             executor: self.options.executor.clone(),
             payload,
+            terminal: None,
             parents: None,
             groups: None,
             checkpoint: None,

@@ -28,6 +28,7 @@ pub mod schedule;
 pub mod selector;
 pub mod settings;
 mod state;
+mod terminal_size;
 mod time;
 pub mod transition;
 mod unique;
@@ -58,6 +59,7 @@ pub use report::{JobProgress, JobReport, parse_checkpoint, parse_message, parse_
 pub use selector::{Selector, SelectorError};
 pub use settings::Settings;
 pub use state::{State, UnknownState};
+pub use terminal_size::TerminalSize;
 pub use time::{Clock, SystemClock, Timestamp, parse_time};
 pub use transition::{Event, Refused, Resume, Transition, transition};
 pub use unique::{KeyError, OnConflict, UniqueKey};

@@ -130,6 +130,7 @@ mod unix {
             attempt: 1,
             queue: "default".to_owned(),
             executor: "shell".parse()?,
+            terminal: None,
             parents: None,
             groups: None,
             checkpoint: None,

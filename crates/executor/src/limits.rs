@@ -3,6 +3,7 @@
 //! Only what makes no sense anywhere is refused here; what this system or this node cannot do is found out when the
 //! process is started.
 
+use queuectl_core::TerminalSize;
 use queuectl_plugin_api::abi::{
     QC_RLIM_KEEP, QC_RLIM_UNLIMITED, QC_RLIMIT_AS, QC_RLIMIT_CORE, QC_RLIMIT_CPU, QC_RLIMIT_DATA,
     QC_RLIMIT_FSIZE, QC_RLIMIT_MEMLOCK, QC_RLIMIT_NOFILE, QC_RLIMIT_NPROC, QC_RLIMIT_STACK, qc_rlimit,
@@ -19,6 +20,8 @@ pub(crate) struct Limits {
     pub(crate) user: Option<String>,
     /// Bytes that it finds as a file, at descriptor 3.
     pub(crate) file: Option<Vec<u8>>,
+    /// The terminal that its output goes to, of which it becomes the leader of a session. Jobs ask for it, not plugins.
+    pub(crate) terminal: Option<TerminalSize>,
 }
 
 /// A limit of the operating system. None leaves a value as it is.

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use queuectl_core::settings::Leftovers;
-use queuectl_core::{Advice, ExecutorName, JobId, Outcome, Output, Timestamp};
+use queuectl_core::{Advice, ExecutorName, JobId, Outcome, Output, TerminalSize, Timestamp};
 use serde::{Deserialize, Serialize};
 
 /// Which attempt of which job: the job and the fencing token of the claim.
@@ -34,6 +34,8 @@ pub struct Run {
     pub executor: ExecutorName,
     /// The stored payload: a JSON object.
     pub payload: String,
+    /// The terminal that its process gets, if it wants one.
+    pub terminal: Option<TerminalSize>,
     /// The numbers of the jobs that it waited for, separated by commas.
     pub parents: Option<String>,
     /// The names of the groups that it is a member of, separated by commas.

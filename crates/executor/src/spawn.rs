@@ -22,6 +22,9 @@ const LOOKUPS: usize = 256;
 /// Where programs are looked for by a process without PATH. An empty PATH would be the job's folder.
 const DEFAULT_PATH: &str = if cfg!(unix) { "/bin:/usr/bin" } else { "" };
 
+/// What a terminal is that a job gets, as programs know it: colours, and nothing that needs an answer.
+const TERMINAL: &str = "xterm-256color";
+
 /// A process that a plugin asked for.
 #[derive(Debug, Default)]
 pub(crate) struct SpawnRequest {
@@ -110,18 +113,25 @@ impl CommandBuilder {
         let cwd = request.cwd.as_ref().map(std::path::absolute).transpose()?;
         let program = self.find(request, cwd.as_deref())?;
         let mut command = Command::new(program);
-        process::arguments(&mut command, &request.argv, request.raw_last);
+        let has_session = run.terminal.is_some();
+        process::arguments(&mut command, &request.argv, request.raw_last, has_session);
         if request.env_keep.is_some() {
             command.env_clear();
             command.envs(std::env::vars_os().filter(|(name, _)| request.inherits(name)));
         }
-        let limits = &request.limits.with_open_files(descriptors::of_jobs());
+        let limits = &Limits {
+            terminal: run.terminal,
+            ..request.limits.with_open_files(descriptors::of_jobs())
+        };
         let user = limits.user.as_deref().map(User::find).transpose();
         let user = user.map_err(|why| cannot_confine(&why))?;
         command.envs(user.iter().flat_map(User::environment));
         if cfg!(unix) {
             command.env_remove("OLDPWD");
             command.envs(working_folder(cwd.as_deref()).map(|folder| ("PWD", folder)));
+        }
+        if run.terminal.is_some() {
+            command.env("TERM", TERMINAL);
         }
         command.envs(request.env.iter().map(|(name, value)| (name, value)));
         for name in &request.env_remove {
@@ -319,6 +329,7 @@ mod tests {
             queue: "q".to_owned(),
             executor: queuectl_core::ExecutorName::default(),
             payload: String::new(),
+            terminal: None,
             parents: None,
             groups: None,
             checkpoint: None,

@@ -6,7 +6,7 @@ use queuectl_core::explain::Code;
 use queuectl_core::json::JsonObject;
 use queuectl_core::{
     Attempt, BlockedBy, Command, ExecutorName, GroupName, HookOn, Job, JobId, JobProgress, LimitKey, NodeId,
-    Origin, QueueName, Settings, State, Timestamp, UniqueKey, UnmetParent,
+    Origin, QueueName, Settings, State, TerminalSize, Timestamp, UniqueKey, UnmetParent,
 };
 use serde::Serialize;
 use serde_json::value::RawValue;
@@ -68,6 +68,10 @@ pub struct JobView {
     pub cwd: Option<String>,
     /// Text for standard input; hidden as well.
     pub stdin: Option<String>,
+    /// Whether it has a terminal.
+    pub pty: bool,
+    /// How large that is; null for 80x24.
+    pub pty_size: Option<TerminalSize>,
     /// The executor's own object, of which what may be a secret is hidden as well.
     pub payload: Option<JsonObject>,
     /// JSON pointers to what is hidden and therefore null.
@@ -148,6 +152,8 @@ impl JobView {
             env: shown.env,
             cwd: job.payload.cwd,
             stdin: shown.stdin,
+            pty: job.payload.pty,
+            pty_size: job.payload.pty_size,
             payload: shown.payload,
             hidden: shown.hidden,
             unique: job.unique,
@@ -367,7 +373,7 @@ mod tests {
                 r#"{"id":"7","number":7,"command":"echo 'a b'","argv":["echo","a b"],"queue":"default","#,
                 r#""state":"failed","blocked_by":null,"unmet_by":null,"priority":0,"attempts":1,"max_retries":4,"backoff_base":2.0,"#,
                 r#""timeout_ms":604800000,"executor":"shell","limit":[],"groups":[],"on_success":null,"on_failure":null,"on_death":null,"hook_queue":null,"enqueued_by":null,"hook":null,"hook_of":null,"#,
-                r#""env":{},"cwd":null,"stdin":null,"payload":null,"hidden":[],"#,
+                r#""env":{},"cwd":null,"stdin":null,"pty":false,"pty_size":null,"payload":null,"hidden":[],"#,
                 r#""unique":null,"unique_for_ms":null,"#,
                 r#""run_at":"2023-11-14T22:13:20.000Z","node":null,"cancel_requested":false,"suspended_since":null,"progress":null,"#,
                 r#""created_at":"1970-01-01T00:00:00.000Z","updated_at":"1970-01-01T00:00:00.000Z","#,

@@ -9,7 +9,7 @@ use super::stored::Job;
 use crate::time::Timestamp;
 
 /// The parts of a job that can change, by their names in [`super::FIELDS`].
-pub const EDITABLE: [&str; 18] = [
+pub const EDITABLE: [&str; 20] = [
     "command",
     "queue",
     "priority",
@@ -27,6 +27,8 @@ pub const EDITABLE: [&str; 18] = [
     "env",
     "cwd",
     "stdin",
+    "pty",
+    "pty_size",
     "payload",
 ];
 
@@ -138,6 +140,8 @@ fn clear(job: &mut JobSpec, field: &str) {
         "env" => job.payload.env.clear(),
         "cwd" => job.payload.cwd = None,
         "stdin" => job.payload.stdin = None,
+        "pty" => job.payload.pty = false,
+        "pty_size" => job.payload.pty_size = None,
         "payload" => job.payload.payload = None,
         _ => {}
     }
@@ -185,6 +189,8 @@ impl JobSpec {
             ("env", new.payload.env != old.payload.env),
             ("cwd", new.payload.cwd != old.payload.cwd),
             ("stdin", new.payload.stdin != old.payload.stdin),
+            ("pty", new.payload.pty != old.payload.pty),
+            ("pty_size", new.payload.pty_size != old.payload.pty_size),
             ("payload", new.payload.payload != old.payload.payload),
         ];
         let changed = differs.into_iter().filter(|(_, differs)| *differs);
@@ -203,7 +209,7 @@ mod tests {
 
     const FULL: &str = r#"{"command":"a","queue":"q","priority":3,"run_at":"2026-12-24T18:00:00Z","timeout":5,"max_retries":1,
         "backoff_base":3,"executor":"http","limit":["disk"],"on_success":"s","on_failure":"f","on_death":"d","hook_queue":"ops",
-        "env":{"A":"1","B":"2"},"cwd":"/tmp","stdin":"in","payload":{"x":1}}"#;
+        "env":{"A":"1","B":"2"},"cwd":"/tmp","stdin":"in","pty":true,"pty_size":"132x43","payload":{"x":1}}"#;
 
     /// A new field has to be decided upon: it can change, or it is in this list and docs/selectors.md says why not.
     #[test]

@@ -1,6 +1,7 @@
 //! Why a job is refused before it is stored.
 
 use super::hook::HookOn;
+use crate::id::ExecutorName;
 use crate::json::JsonError;
 use crate::limits::{
     HOOK_BYTES, JOB_LIMITS, PARENTS, PAYLOAD_BYTES, PAYLOAD_DEPTH, PAYLOAD_ITEMS, SCHEDULE_DAYS,
@@ -13,6 +14,11 @@ pub enum JobError {
     /// There is nothing to run.
     #[error("the command is empty; give a command line or a program with arguments")]
     EmptyCommand,
+    /// A terminal for what has no process.
+    #[error(
+        "the executor {0} starts no process on this machine, which could have a terminal; leave out --pty (\"pty\")"
+    )]
+    NoTerminal(ExecutorName),
     /// Neither command nor payload.
     #[error("a job needs a \"command\" (or a \"payload\" for its executor)")]
     NothingToRun,

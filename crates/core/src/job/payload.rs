@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::json::JsonObject;
 use crate::quote::quote_argv;
+use crate::terminal_size::TerminalSize;
 
 /// What the user asked to run.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -45,12 +46,24 @@ pub struct Payload {
     /// Text for standard input; empty if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stdin: Option<String>,
+    /// Whether it has a terminal.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub pty: bool,
+    /// How large that is; 80x24 if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pty_size: Option<TerminalSize>,
     /// An object whose meaning is the executor's own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub payload: Option<JsonObject>,
 }
 
 impl Payload {
+    /// How large the terminal is that it has, if it has one.
+    pub fn terminal(&self) -> Option<TerminalSize> {
+        let is_wanted = self.pty || self.pty_size.is_some();
+        is_wanted.then(|| self.pty_size.unwrap_or_default())
+    }
+
     /// Returns what this says, and where it says nothing, what `other` says. Environments are joined by name.
     #[must_use]
     pub fn or(self, other: Payload) -> Payload {
@@ -61,6 +74,8 @@ impl Payload {
             env,
             cwd: self.cwd.or(other.cwd),
             stdin: self.stdin.or(other.stdin),
+            pty: self.pty || other.pty,
+            pty_size: self.pty_size.or(other.pty_size),
             payload: self.payload.or(other.payload),
         }
     }

@@ -112,7 +112,7 @@ const fn field(
 const IN_PAYLOAD: fn(&JobSpec) -> Option<Value> = |_| None;
 
 /// All that can be said about a job, in the order of the help.
-pub static FIELDS: [Field<JobSpec>; 29] = [
+pub static FIELDS: [Field<JobSpec>; 31] = [
     field(
         "id",
         "ID",
@@ -335,6 +335,20 @@ pub static FIELDS: [Field<JobSpec>; 29] = [
         "TEXT",
         "Text for the job's standard input; - reads it from standard input now",
         Form::Text(|job, text| job.payload.stdin = Some(text)),
+        IN_PAYLOAD,
+    ),
+    field(
+        "pty",
+        "",
+        "Run it on a terminal of its own, to which both output streams go; not on Windows",
+        Form::Flag(|job, pty| job.payload.pty = pty),
+        IN_PAYLOAD,
+    ),
+    field(
+        "pty_size",
+        "COLUMNSxROWS",
+        "The same, with a terminal of this size [default: 80x24]",
+        Form::Word(|job, text| parse(&mut job.payload.pty_size, text)),
         IN_PAYLOAD,
     ),
     field(

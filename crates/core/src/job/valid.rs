@@ -118,6 +118,12 @@ impl JobSpec {
         if self.close_group == Some(true) && self.group.is_none() {
             return Err(JobError::NoGroup);
         }
+        if let Some(executor) = &self.executor
+            && self.payload.terminal().is_some()
+            && ["docker", "http", "wasm"].contains(&executor.as_str())
+        {
+            return Err(JobError::NoTerminal(executor.clone()));
+        }
         let ahead = self.start.map(|start| start.at(now).since(now).as_secs());
         if ahead.is_some_and(|seconds| seconds > SCHEDULE_DAYS.unsigned_abs() * 86_400) {
             return Err(JobError::TooFar);

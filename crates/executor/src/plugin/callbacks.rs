@@ -305,6 +305,7 @@ unsafe fn read_limits(spawn: &qc_spawn_v1) -> Result<Limits, String> {
         pids: flag(spawn, QC_SPAWN_PIDS).map(|()| spawn.pids),
         user,
         file: flag(spawn, QC_SPAWN_FILE).map(|()| file.unwrap_or_default().to_vec()),
+        terminal: None,
     })
 }
 

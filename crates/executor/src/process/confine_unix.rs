@@ -18,7 +18,7 @@ use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::libc;
 use nix::sys::resource::{RLIM_INFINITY, Resource, getrlimit, rlim_t, setrlimit};
 use nix::sys::stat::{Mode, umask};
-use nix::unistd::{Gid, Uid, chdir, geteuid, setgid, setuid, write};
+use nix::unistd::{Gid, Uid, chdir, geteuid, setgid, setsid, setuid, write};
 use queuectl_plugin_api::abi::{
     QC_RLIMIT_AS, QC_RLIMIT_CORE, QC_RLIMIT_CPU, QC_RLIMIT_DATA, QC_RLIMIT_FSIZE, QC_RLIMIT_NOFILE,
     QC_RLIMIT_STACK,
@@ -42,6 +42,8 @@ enum Step {
     Join(OwnedFd),
     /// Put the file at its number. The other two are what was there in the parent.
     File(OwnedFd, libc::dev_t, libc::ino_t),
+    /// Begin a session, and make what its output goes to the terminal of it.
+    Session,
     Umask(Mode),
     Nice(i32),
     Rlimit(Resource, rlim_t, rlim_t),
@@ -64,6 +66,12 @@ impl Step {
                 }
                 // SAFETY: two numbers; what the second one stood for is not needed in the child, as was just made sure of.
                 Errno::result(unsafe { libc::dup2(file.as_raw_fd(), FILE) }).map(drop)
+            }
+            Step::Session => {
+                setsid()?;
+                // SAFETY: a descriptor and a number. The standard library has connected it to the terminal before.
+                let done = unsafe { libc::ioctl(libc::STDOUT_FILENO, libc::TIOCSCTTY as _, 0) };
+                Errno::result(done).map(drop)
             }
             Step::Umask(mask) => {
                 umask(*mask);
@@ -91,6 +99,7 @@ impl Step {
         match self {
             Step::Join(_) => "enter its control group".to_owned(),
             Step::File(..) => "be given its file".to_owned(),
+            Step::Session => "take its terminal".to_owned(),
             Step::Umask(_) => "set its umask".to_owned(),
             Step::Nice(nice) => format!("set its niceness to {nice}"),
             Step::Rlimit(resource, soft, hard) => {
@@ -143,6 +152,7 @@ impl Confinement {
             steps.push(Step::Join(made.entrance()?));
             group = Some(made);
         }
+        steps.extend(limits.terminal.map(|_| Step::Session));
         if let Some(bytes) = &limits.file {
             steps
                 .push(file(bytes).map_err(|error| format!("cannot write its file: {}", error_text(&error)))?);

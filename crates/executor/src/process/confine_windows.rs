@@ -52,6 +52,7 @@ impl Confinement {
             (limits.umask.is_some(), "a umask"),
             (!limits.rlimits.is_empty(), "rlimits"),
             (limits.file.is_some(), "a script"),
+            (limits.terminal.is_some(), "a terminal (--pty)"),
         ];
         if let Some((_, what)) = absent.iter().find(|(asked, _)| *asked) {
             return Err(format!("{what} is not available on Windows"));

@@ -25,6 +25,8 @@ mod procfs;
 #[cfg(target_os = "linux")]
 mod strays;
 #[cfg(unix)]
+mod terminal_unix;
+#[cfg(unix)]
 mod unix;
 #[cfg(unix)]
 mod user;

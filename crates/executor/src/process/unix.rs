@@ -6,7 +6,7 @@
 //! cannot mean anything else. Whatever left the group is found by `Orphans`.
 
 use std::io::{self, PipeReader, PipeWriter, Read};
-use std::os::fd::{AsFd, AsRawFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::process::{Child, Command};
@@ -19,14 +19,15 @@ use nix::libc;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::{SigSet, Signal, kill};
 use nix::unistd::{Pid, getpgid, getpgrp};
-use queuectl_core::OutputStream;
 use queuectl_core::settings::Leftovers;
+use queuectl_core::{OutputStream, TerminalSize};
 use signal_hook::SigId;
 use signal_hook::consts::SIGCHLD;
 
 use super::wait_unix::reap;
 use super::{
     Birthmark, Confinement, Group, Orphans, RunOrigin, SpawnError, Strays, cannot_confine, cannot_start,
+    terminal_unix,
 };
 use crate::capture::Capture;
 use crate::os::error_text;
@@ -40,8 +41,12 @@ const READ_BYTES: usize = 64 * 1024;
 const FIRST_READ_AFTER: Duration = Duration::from_millis(2);
 
 /// Gives the command its arguments, and the name it is called by.
-pub(crate) fn arguments(command: &mut Command, argv: &[String], _raw_last: bool) {
-    command.arg0(&argv[0]).args(&argv[1..]).process_group(0);
+pub(crate) fn arguments(command: &mut Command, argv: &[String], _raw_last: bool, has_session: bool) {
+    command.arg0(&argv[0]).args(&argv[1..]);
+    // A session is a group as well, and the leader of a group cannot begin one.
+    if !has_session {
+        command.process_group(0);
+    }
 }
 
 /// Has SIGCHLD delivered to other threads than this one and those that it starts.
@@ -157,21 +162,35 @@ impl Reactor {
         }
     }
 
-    /// Starts `command` with everything it prints going to `capture`.
+    /// Starts `command` with everything it prints going to `capture`, on a terminal if it is to have one.
     pub(crate) fn spawn(
         &self,
         mut command: Command,
         mut confinement: Option<Confinement>,
         capture: Arc<Mutex<Capture>>,
         leftovers: Leftovers,
+        terminal: Option<TerminalSize>,
     ) -> Result<Process, SpawnError> {
-        let (stdout, stdout_writer) = Pipe::new(OutputStream::Stdout)?;
-        let (stderr, stderr_writer) = Pipe::new(OutputStream::Stderr)?;
-        if let Some(confinement) = &confinement {
-            confinement.own(&stdout_writer);
-            confinement.own(&stderr_writer);
-        }
-        command.stdout(stdout_writer).stderr(stderr_writer);
+        let pipes = match terminal {
+            Some(size) => {
+                let (terminal, writer) = Pipe::terminal(size)?;
+                confinement
+                    .iter()
+                    .for_each(|confinement| confinement.own(&writer));
+                command.stdout(writer.try_clone()?).stderr(writer);
+                vec![terminal]
+            }
+            None => {
+                let (stdout, stdout_writer) = Pipe::new(OutputStream::Stdout)?;
+                let (stderr, stderr_writer) = Pipe::new(OutputStream::Stderr)?;
+                if let Some(confinement) = &confinement {
+                    confinement.own(&stdout_writer);
+                    confinement.own(&stderr_writer);
+                }
+                command.stdout(stdout_writer).stderr(stderr_writer);
+                vec![stdout, stderr]
+            }
+        };
         let child = command.spawn().map_err(|error| {
             match confinement.as_mut().and_then(Confinement::failed_step) {
                 Some(step) => SpawnError::Outcome(cannot_confine(&format!(
@@ -185,7 +204,7 @@ impl Reactor {
             child,
             group: confinement.and_then(Confinement::into_group),
             stage: Stage::Running,
-            pipes: vec![stdout, stderr],
+            pipes,
             read_from: Instant::now().checked_add(FIRST_READ_AFTER),
             capture,
             leftovers,
@@ -277,6 +296,20 @@ impl Pipe {
         let (from, to) = io::pipe()?;
         fcntl(&from, FcntlArg::F_SETFL(OFlag::O_NONBLOCK)).map_err(io::Error::from)?;
         Ok((Pipe { stream, from }, to))
+    }
+
+    /// Opens a terminal, whose only stream counts as standard output.
+    fn terminal(size: TerminalSize) -> io::Result<(Pipe, OwnedFd)> {
+        let (from, to) = terminal_unix::open(size)?;
+        fcntl(&from, FcntlArg::F_SETFL(OFlag::O_NONBLOCK)).map_err(io::Error::from)?;
+        let stream = OutputStream::Stdout;
+        Ok((
+            Pipe {
+                stream,
+                from: from.into(),
+            },
+            to,
+        ))
     }
 }
 
@@ -468,11 +501,9 @@ impl Process {
         }
     }
 
-    /// Reads once. Returns whether there may be more.
-    fn read(&mut self, stream: OutputStream, buffer: &mut [u8]) -> bool {
-        let Some(at) = self.pipes.iter().position(|pipe| pipe.stream == stream) else {
-            return false;
-        };
+    /// Reads once. Returns how much, or none if there is no more now.
+    fn read(&mut self, stream: OutputStream, buffer: &mut [u8]) -> Option<usize> {
+        let at = self.pipes.iter().position(|pipe| pipe.stream == stream)?;
         match self.pipes[at].from.read(buffer) {
             Ok(0) => drop(self.pipes.remove(at)),
             Ok(n) => {
@@ -480,13 +511,14 @@ impl Process {
                     .lock()
                     .unwrap_or_else(PoisonError::into_inner)
                     .push(stream, &buffer[..n]);
-                return true;
+                return Some(n);
             }
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => return true,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => return Some(0),
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+            // A terminal that no process has any more ends with an error.
             Err(_) => drop(self.pipes.remove(at)),
         }
-        false
+        None
     }
 
     /// Takes in what is still in the pipes and closes them. Processes that live on get SIGPIPE when they print.
@@ -494,9 +526,11 @@ impl Process {
         while let Some(pipe) = self.pipes.first() {
             let stream = pipe.stream;
             // One that is left behind may print faster than this reads: no more than a pipe can hold.
-            let mut rounds = pipe_bytes(&pipe.from).div_ceil(READ_BYTES) + 1;
-            while rounds > 0 && self.read(stream, &mut reactor.buffer) {
-                rounds -= 1;
+            let mut left = pipe_bytes(&pipe.from) + READ_BYTES;
+            while let Some(read) = self.read(stream, &mut reactor.buffer)
+                && left > 0
+            {
+                left = left.saturating_sub(read);
             }
             self.pipes.retain(|pipe| pipe.stream != stream);
         }

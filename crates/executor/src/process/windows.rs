@@ -12,8 +12,8 @@ use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use queuectl_core::OutputStream;
 use queuectl_core::settings::Leftovers;
+use queuectl_core::{OutputStream, TerminalSize};
 use windows_sys::Win32::System::Console::{CTRL_BREAK_EVENT, GenerateConsoleCtrlEvent};
 use windows_sys::Win32::System::JobObjects::{
     AssignProcessToJobObject, CreateJobObjectW, JOB_OBJECT_LIMIT_KILL_ON_JOB_CLOSE,
@@ -38,7 +38,7 @@ unsafe extern "system" {
 const READ_BYTES: usize = 64 * 1024;
 
 /// Gives the command its arguments, and a process group of its own for Ctrl-Break.
-pub(crate) fn arguments(command: &mut Command, argv: &[String], raw_last: bool) {
+pub(crate) fn arguments(command: &mut Command, argv: &[String], raw_last: bool, _has_session: bool) {
     let words = &argv[1..];
     match words.split_last() {
         Some((last, first)) if raw_last => command.args(first).raw_arg(last),
@@ -115,6 +115,7 @@ impl Reactor {
         confinement: Option<Confinement>,
         capture: Arc<Mutex<Capture>>,
         leftovers: Leftovers,
+        _terminal: Option<TerminalSize>,
     ) -> Result<Process, SpawnError> {
         let job = job_object(leftovers, confinement.as_ref())?;
         let (stdout, stdout_writer) = io::pipe()?;

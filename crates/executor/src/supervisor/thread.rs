@@ -313,7 +313,7 @@ impl Supervisor {
             let (command, confinement) = builder.command(&run.run, request)?;
             let capture = Arc::clone(&run.capture);
             birthmark.during(run.birth_number, || {
-                reactor.spawn(command, confinement, capture, run.run.leftovers)
+                reactor.spawn(command, confinement, capture, run.run.leftovers, run.run.terminal)
             })
         };
         let mut started = attempt(builder);

@@ -124,6 +124,7 @@ pub fn run_of(number: i64, payload: Value, folder: &Path) -> Run {
         queue: "default".to_owned(),
         executor: "shell".parse().unwrap(),
         payload: payload.to_string(),
+        terminal: None,
         parents: None,
         groups: None,
         checkpoint: None,

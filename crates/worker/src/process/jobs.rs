@@ -236,6 +236,7 @@ mod tests {
             queue: "q".into(),
             executor: "shell".parse().unwrap(),
             payload: "{}".into(),
+            terminal: None,
             parents: None,
             groups: None,
             checkpoint: None,

@@ -51,6 +51,7 @@ fn run(job: i64, folder: &Path) -> Run {
         queue: "default".to_owned(),
         executor: "odd".parse().expect("a name"),
         payload: r#"{"payload":{"do":"wait"}}"#.to_owned(),
+        terminal: None,
         parents: None,
         groups: None,
         checkpoint: None,

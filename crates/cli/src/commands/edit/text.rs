@@ -39,6 +39,8 @@ fn head(name: &str, job: &JobSpec, fault: Option<&str>) -> String {
             "env" => payload.env.is_empty(),
             "cwd" => payload.cwd.is_none(),
             "stdin" => payload.stdin.is_none(),
+            "pty" => !payload.pty,
+            "pty_size" => payload.pty_size.is_none(),
             "payload" => payload.payload.is_none(),
             // A delay becomes a time.
             "run_at" => job.start.is_none(),

@@ -70,6 +70,7 @@ impl registry::Run for RunArgs {
                 queue: job.queue().to_owned(),
                 executor,
                 payload: job.stored_payload().to_owned(),
+                terminal: job.payload.terminal(),
                 parents: None,
                 groups: None,
                 checkpoint: None,

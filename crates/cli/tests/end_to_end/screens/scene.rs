@@ -295,6 +295,7 @@ impl Scene {
             head: end.output.as_bytes().to_vec(),
             tail: Vec::new(),
             total_bytes: end.output.len() as u64,
+            ..Output::default()
         };
         self.cycle(&[record], ended);
     }

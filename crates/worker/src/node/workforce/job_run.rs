@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use queuectl_core::{OutcomeKind, Settings};
+use queuectl_core::{OutcomeKind, Payload, Settings, TerminalSize};
 use queuectl_executor::Run;
 use queuectl_storage::{Claimed, Outputs};
 
@@ -38,6 +38,15 @@ pub fn check(job: &Claimed) -> Result<(), Refused> {
     })
 }
 
+/// The terminal that a job wants. Nearly none does, and a payload is not read for that.
+fn terminal(payload: &str) -> Option<TerminalSize> {
+    if !payload.contains("\"pty") {
+        return None;
+    }
+    let payload: Payload = serde_json::from_str(payload).ok()?;
+    payload.terminal()
+}
+
 /// The run of a job.
 pub fn run_of(job: &Claimed, settings: &Settings, outputs: &Outputs) -> Result<Run, Refused> {
     let settings = settings.of(&job.queue);
@@ -56,6 +65,7 @@ pub fn run_of(job: &Claimed, settings: &Settings, outputs: &Outputs) -> Result<R
         queue: job.queue.clone(),
         executor,
         payload: job.payload.clone(),
+        terminal: terminal(&job.payload),
         parents: job.parents.clone(),
         groups: job.groups.clone(),
         checkpoint: None,
