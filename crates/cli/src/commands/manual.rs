@@ -126,8 +126,15 @@ fn about(command: &Command) -> String {
 
 fn synopsis(page: &mut Roff, command: Command) {
     page.section("Synopsis");
-    // An option of the command may exclude a global one.
-    let mut command = Global::augment_args(command);
+    // An option of the command may exclude a global one, and have its short name.
+    let taken: Vec<char> = command.get_arguments().filter_map(Arg::get_short).collect();
+    let without_taken = |arg: &Arg| match arg.get_short() {
+        Some(short) if taken.contains(&short) => arg.clone().short(None),
+        _ => arg.clone(),
+    };
+    let global = Global::augment_args(Command::new("queuectl"));
+    let global: Vec<Arg> = global.get_arguments().map(without_taken).collect();
+    let mut command = command.args(global);
     let usage = command.render_usage().to_string();
     page.text(usage.trim_start_matches("Usage:").trim());
 }

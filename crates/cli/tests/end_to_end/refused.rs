@@ -26,7 +26,7 @@ const REFUSED: &[(&[&str], &str)] = &[
     ),
     (&["--delay", "101years", "x"], "100 years"),
     (&["--run-at", "soon", "x"], "is not a time"),
-    (&["--env", "A", "x"], "NAME=VALUE"),
+    (&["--env", "A", "x"], "write A=VALUE"),
     (&["{\"command\":5}"], "must be text"),
     (&["{\"command\":[]}"], "command"),
     (&["{ echo a; }"], "JSON"),

@@ -21,6 +21,10 @@ pub struct Terminal {
     side: Option<File>,
     before: Termios,
     screen: Arc<Mutex<vt100::Parser>>,
+    #[cfg_attr(
+        not(target_os = "linux"),
+        expect(dead_code, reason = "screens are captured on Linux")
+    )]
     reader: Option<JoinHandle<()>>,
 }
 
@@ -82,6 +86,10 @@ impl Terminal {
     }
 
     /// The lines of the screen, also those that a longer line is wrapped to.
+    #[cfg_attr(
+        not(target_os = "linux"),
+        expect(dead_code, reason = "screens are captured on Linux")
+    )]
     pub fn rows(&self) -> String {
         let screen = self.screen.lock().unwrap();
         let width = screen.screen().size().1;
@@ -99,6 +107,10 @@ impl Terminal {
     }
 
     /// Waits for the end, and returns all that was printed.
+    #[cfg_attr(
+        not(target_os = "linux"),
+        expect(dead_code, reason = "screens are captured on Linux")
+    )]
     pub fn printed(mut self) -> String {
         self.program.wait().unwrap();
         // The reader ends when no process has the side open and all that was written is read.
