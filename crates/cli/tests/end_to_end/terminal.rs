@@ -21,10 +21,6 @@ pub struct Terminal {
     side: Option<File>,
     before: Termios,
     screen: Arc<Mutex<vt100::Parser>>,
-    #[cfg_attr(
-        not(target_os = "linux"),
-        expect(dead_code, reason = "screens are captured on Linux")
-    )]
     reader: Option<JoinHandle<()>>,
 }
 
@@ -86,10 +82,6 @@ impl Terminal {
     }
 
     /// The lines of the screen, also those that a longer line is wrapped to.
-    #[cfg_attr(
-        not(target_os = "linux"),
-        expect(dead_code, reason = "screens are captured on Linux")
-    )]
     pub fn rows(&self) -> String {
         let screen = self.screen.lock().unwrap();
         let width = screen.screen().size().1;
