@@ -102,7 +102,7 @@ impl ConfigFile {
     /// Returns the options of a profile as words, without those that the command line has already.
     ///
     /// # Errors
-    /// There is no such profile, or it has what is no option of the command.
+    /// There is no such profile, or it has an option that the command has not.
     pub fn profile(
         &self,
         name: &str,
