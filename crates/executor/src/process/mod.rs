@@ -18,6 +18,8 @@ mod error;
 mod linux;
 mod nameless;
 mod origin;
+#[cfg(unix)]
+mod pipes_unix;
 #[cfg(not(target_os = "linux"))]
 mod portable;
 #[cfg(target_os = "linux")]

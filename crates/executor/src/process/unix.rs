@@ -1,20 +1,17 @@
-//! Children on unix: one process group each, a pipe for each stream that they print to, one `poll(2)` for all of them.
-//!
-//! Two pipes do not say what was written first of what is in both. Standard output is read first then.
+//! Children on unix: one process group each, one `poll(2)` for all of them. How what they print is read is in `pipes_unix`.
 //!
 //! The leader of a group stays a zombie until the group has been signalled for the last time, so that its number
 //! cannot mean anything else. Whatever left the group is found by `Orphans`.
 
-use std::io::{self, PipeReader, PipeWriter, Read};
-use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::io::{self, Read};
+use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::process::{Child, Command};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
-use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::libc;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::{SigSet, Signal, kill};
@@ -24,17 +21,14 @@ use queuectl_core::{OutputStream, TerminalSize};
 use signal_hook::SigId;
 use signal_hook::consts::SIGCHLD;
 
+use super::pipes_unix::{Buffers, Pipes};
 use super::wait_unix::reap;
 use super::{
     Birthmark, Confinement, Group, Orphans, RunOrigin, SpawnError, Strays, cannot_confine, cannot_start,
-    terminal_unix,
 };
 use crate::capture::Capture;
 use crate::os::error_text;
 use crate::outcome::Exit;
-
-/// One read: as much as a pipe usually holds.
-const READ_BYTES: usize = 64 * 1024;
 
 /// How long a new child's output is left in its pipe. Most short jobs are over by then, and cost one look instead of
 /// two: one that sees the pipe's end and, a moment later, one that sees the child's.
@@ -80,7 +74,7 @@ impl Waker {
 pub(crate) struct Reactor {
     wake: UnixStream,
     signal: SigId,
-    buffer: Box<[u8]>,
+    buffers: Buffers,
     own_group: Pid,
 }
 
@@ -90,12 +84,11 @@ impl Reactor {
         wake.set_nonblocking(true)?;
         waker.set_nonblocking(true)?;
         let signal = signal_hook::low_level::pipe::register(SIGCHLD, waker.try_clone()?)?;
-        let buffer = vec![0; READ_BYTES].into_boxed_slice();
         Ok((
             Reactor {
                 wake,
                 signal,
-                buffer,
+                buffers: Buffers::new(),
                 own_group: getpgrp(),
             },
             Waker(waker),
@@ -133,11 +126,11 @@ impl Reactor {
                 .iter()
                 .enumerate()
                 .filter(|(_, p)| p.read_from.is_none_or(|until| until <= now))
-                .flat_map(|(i, p)| p.pipes.iter().map(move |pipe| (i, pipe)));
+                .flat_map(|(i, p)| p.pipes.readable().map(move |pipe| (i, pipe)));
             let owners: Vec<(usize, OutputStream)> = pipes
-                .map(|(i, pipe)| {
-                    fds.push(PollFd::new(pipe.from.as_fd(), PollFlags::POLLIN));
-                    (i, pipe.stream)
+                .map(|(i, (stream, fd))| {
+                    fds.push(PollFd::new(fd, PollFlags::POLLIN));
+                    (i, stream)
                 })
                 .collect();
             // EINTR is the only error that can come here; looking at everything is right after that, too.
@@ -154,10 +147,12 @@ impl Reactor {
             }
         }
         for (i, stream) in ready {
-            processes[i].read(stream, &mut self.buffer);
+            let process = &mut *processes[i];
+            process.pipes.read(stream, &process.capture, &mut self.buffers);
         }
         if woken {
-            while matches!((&self.wake).read(&mut self.buffer), Ok(n) if n == self.buffer.len()) {}
+            let mut wakes = [0; 1024];
+            while matches!((&self.wake).read(&mut wakes), Ok(n) if n == wakes.len()) {}
             self.note_ended(&mut processes);
         }
     }
@@ -173,22 +168,21 @@ impl Reactor {
     ) -> Result<Process, SpawnError> {
         let pipes = match terminal {
             Some(size) => {
-                let (terminal, writer) = Pipe::terminal(size)?;
+                let (pipes, writer) = Pipes::terminal(size)?;
                 confinement
                     .iter()
                     .for_each(|confinement| confinement.own(&writer));
                 command.stdout(writer.try_clone()?).stderr(writer);
-                vec![terminal]
+                pipes
             }
             None => {
-                let (stdout, stdout_writer) = Pipe::new(OutputStream::Stdout)?;
-                let (stderr, stderr_writer) = Pipe::new(OutputStream::Stderr)?;
+                let (pipes, stdout, stderr) = Pipes::new()?;
                 if let Some(confinement) = &confinement {
-                    confinement.own(&stdout_writer);
-                    confinement.own(&stderr_writer);
+                    confinement.own(&stdout);
+                    confinement.own(&stderr);
                 }
-                command.stdout(stdout_writer).stderr(stderr_writer);
-                vec![stdout, stderr]
+                command.stdout(stdout).stderr(stderr);
+                pipes
             }
         };
         let child = command.spawn().map_err(|error| {
@@ -284,43 +278,13 @@ enum Stage {
     Ended(Exit),
 }
 
-/// The reading end of a pipe that a child prints to.
-struct Pipe {
-    stream: OutputStream,
-    from: PipeReader,
-}
-
-impl Pipe {
-    /// Makes a pipe whose reading end does not block.
-    fn new(stream: OutputStream) -> io::Result<(Pipe, PipeWriter)> {
-        let (from, to) = io::pipe()?;
-        fcntl(&from, FcntlArg::F_SETFL(OFlag::O_NONBLOCK)).map_err(io::Error::from)?;
-        Ok((Pipe { stream, from }, to))
-    }
-
-    /// Opens a terminal, whose only stream counts as standard output.
-    fn terminal(size: TerminalSize) -> io::Result<(Pipe, OwnedFd)> {
-        let (from, to) = terminal_unix::open(size)?;
-        fcntl(&from, FcntlArg::F_SETFL(OFlag::O_NONBLOCK)).map_err(io::Error::from)?;
-        let stream = OutputStream::Stdout;
-        Ok((
-            Pipe {
-                stream,
-                from: from.into(),
-            },
-            to,
-        ))
-    }
-}
-
 /// A child with its process group.
 pub(crate) struct Process {
     child: Child,
     /// Where the run has limits of its own.
     group: Option<Group>,
     stage: Stage,
-    /// Those that have no end yet.
-    pipes: Vec<Pipe>,
+    pipes: Pipes,
     read_from: Option<Instant>,
     capture: Arc<Mutex<Capture>>,
     leftovers: Leftovers,
@@ -501,51 +465,8 @@ impl Process {
         }
     }
 
-    /// Reads once. Returns how much, or none if there is no more now.
-    fn read(&mut self, stream: OutputStream, buffer: &mut [u8]) -> Option<usize> {
-        let at = self.pipes.iter().position(|pipe| pipe.stream == stream)?;
-        match self.pipes[at].from.read(buffer) {
-            Ok(0) => drop(self.pipes.remove(at)),
-            Ok(n) => {
-                self.capture
-                    .lock()
-                    .unwrap_or_else(PoisonError::into_inner)
-                    .push(stream, &buffer[..n]);
-                return Some(n);
-            }
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => return Some(0),
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-            // A terminal that no process has any more ends with an error.
-            Err(_) => drop(self.pipes.remove(at)),
-        }
-        None
-    }
-
-    /// Takes in what is still in the pipes and closes them. Processes that live on get SIGPIPE when they print.
+    /// Takes in what is still in the pipes and closes them.
     pub(crate) fn close(&mut self, reactor: &mut Reactor) {
-        while let Some(pipe) = self.pipes.first() {
-            let stream = pipe.stream;
-            // One that is left behind may print faster than this reads: no more than a pipe can hold.
-            let mut left = pipe_bytes(&pipe.from) + READ_BYTES;
-            while let Some(read) = self.read(stream, &mut reactor.buffer)
-                && left > 0
-            {
-                left = left.saturating_sub(read);
-            }
-            self.pipes.retain(|pipe| pipe.stream != stream);
-        }
+        self.pipes.close(&self.capture, &mut reactor.buffers);
     }
-}
-
-/// How much fits into a pipe.
-fn pipe_bytes(pipe: &PipeReader) -> usize {
-    #[cfg(target_os = "linux")]
-    // SAFETY: the descriptor is open; the call only asks.
-    let size = unsafe { libc::fcntl(pipe.as_raw_fd(), libc::F_GETPIPE_SZ) };
-    #[cfg(not(target_os = "linux"))]
-    let size = {
-        let _ = pipe.as_raw_fd();
-        READ_BYTES as i32
-    };
-    usize::try_from(size).unwrap_or(READ_BYTES)
 }

@@ -1,5 +1,7 @@
 //! Processes on Windows: a Job Object for each run's tree, a thread for each stream that reads and one that waits.
 //!
+//! Nothing tells in which order two pipes were written to: what a run prints to both at about the same time may change places.
+//!
 //! A process is started suspended and put into its Job Object before it runs, so nothing it starts is outside; no
 //! process of such an object may break away from it. The object of a run that may leave nothing behind is closed with the
 //! worker process, which ends what is in it.

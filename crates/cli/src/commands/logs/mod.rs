@@ -54,8 +54,9 @@ printed line by line, those of standard output apart from those of standard erro
 shows it in the end; lines longer than 64 KiB are split; and of the last lines at most 16 MiB are kept. The middle of very long \
 output is left out, and a line on standard error says so (settings output_limit and output_file_limit).
 
-Standard output and standard error come in the order in which they were read. What a job wrote to both within a moment (up to \
-2 ms after its start, later mostly less than 1 ms) may be in another order, standard output first. A job that begins with \
+Standard output and standard error come in the order in which they were read: what a job wrote to standard output never comes \
+after what it then wrote to standard error. Of what it wrote to both within a moment (up to 2 ms after its start, later mostly less \
+than 1 ms) standard output comes first; on Windows the two may change places. A job that begins with \
 `exec 2>&1` keeps the exact order, and has one stream. Times are those of the machine that ran the job.
 
 --follow ends when all jobs have ended that are named by ids and ranges (at most 1000). With a group or a filter it goes on \
