@@ -206,6 +206,7 @@ fn classify_store(error: &StoreError) -> Exit {
         | StoreError::Refused { .. }
         | StoreError::LeftAlone { .. }
         | StoreError::NotEdited { .. }
+        | StoreError::NotStarted { .. }
         | StoreError::Operation { .. }
         | StoreError::NoProcesses { .. }
         | StoreError::NotSuspended { .. }

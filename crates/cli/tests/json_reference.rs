@@ -222,7 +222,7 @@ fn the_page_names_exactly_the_fields_that_are_printed() {
     let logs = queue.json(&["logs", "1"], 0);
     check("### `logs`", &["## The attempt object"], &logs);
 
-    let heading = "### `cancel`, `kill`, `suspend`, `resume`, `retry`, `hold`, `release`, `edit`, `priority`, `move`, `dlq:retry JOB...` and `dlq:purge JOB...`";
+    let heading = "### `cancel`, `kill`, `suspend`, `resume`, `retry`, `hold`, `release`, `start`, `edit`, `priority`, `move`, `dlq:retry JOB...` and `dlq:purge JOB...`";
     check(heading, &[], &queue.json(&["retry", "1"], 0));
     check(heading, &[], &queue.json(&["priority", "1", "1"], 0));
     check(heading, &[], &queue.json(&["cancel", "1"], 0));
@@ -232,7 +232,7 @@ fn the_page_names_exactly_the_fields_that_are_printed() {
         &[],
         &queue.json(&["cancel", "queue=nowhere", "--yes"], 0),
     );
-    let heading = "### `--dry-run` of `cancel`, `kill`, `suspend`, `resume`, `retry`, `rerun`, `hold`, `release`, `edit`, `priority`, `move`, `purge JOB...`, `dlq:retry` and `dlq:purge`";
+    let heading = "### `--dry-run` of `cancel`, `kill`, `suspend`, `resume`, `retry`, `rerun`, `hold`, `release`, `start`, `edit`, `priority`, `move`, `purge JOB...`, `dlq:retry` and `dlq:purge`";
     check(heading, &[], &queue.json(&["retry", "1", "--dry-run"], 0));
     check(
         "### `dlq:retry --all` and `dlq:retry --cause`",

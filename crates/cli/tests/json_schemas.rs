@@ -57,7 +57,7 @@ const OTHERS: [(&str, &str); 20] = [
     ("dlq:purge", "dlq-purge-all"),
 ];
 /// Those that print a count for a range, a group or a filter.
-const COUNTED: [&str; 6] = ["kill", "hold", "release", "edit", "priority", "move"];
+const COUNTED: [&str; 7] = ["kill", "hold", "release", "start", "edit", "priority", "move"];
 
 /// A heading with its table.
 struct Section {

@@ -5,12 +5,14 @@
 //! a line in docs/json.md.
 
 mod facts;
+mod start;
 
 use std::time::Duration;
 
 use serde::Serialize;
 
 pub use self::facts::{Facts, LimitFact, NodeFact, PauseFact, QueueFullFact, WaitsFor};
+use self::start::start_command;
 use crate::duration::show_rough;
 use crate::gates::BlockedBy;
 use crate::outcome::OutcomeKind;
@@ -125,6 +127,8 @@ pub struct Explanation {
     pub reasons: Vec<Reason>,
     /// When it can start at the earliest, if it has not ended, does not run, and that is known.
     pub earliest_start: Option<Timestamp>,
+    /// The command that starts it past all the reasons, if one does.
+    pub start_command: Option<String>,
 }
 
 /// Says why a job does not run.
@@ -150,6 +154,7 @@ pub fn explain(facts: &Facts<'_>) -> Explanation {
         .filter(|_| waits)
         .and_then(|starts| starts.into_iter().max());
     Explanation {
+        start_command: start_command(facts, &reasons),
         reasons,
         earliest_start,
     }
@@ -253,15 +258,18 @@ fn dead(facts: &Facts<'_>) -> String {
 
 /// The reasons of a job that has not started and has not ended.
 fn waiting(facts: &Facts<'_>) -> Vec<Reason> {
-    let mut reasons = blocked(facts);
-    reasons.extend(busy(facts).filter(|_| !facts.job.waits.has(BlockedBy::Limit)));
-    reasons.extend(not_due(facts));
-    reasons.extend(paused(facts));
-    reasons.extend(queue_full(facts));
+    let mut reasons = Vec::new();
+    if facts.started_by.is_none() {
+        reasons.extend(blocked(facts));
+        reasons.extend(busy(facts).filter(|_| !facts.job.waits.has(BlockedBy::Limit)));
+        reasons.extend(not_due(facts));
+        reasons.extend(paused(facts));
+        reasons.extend(queue_full(facts));
+    }
     // One whose time has come is not claimable yet: the next cycle of a node makes it so.
     let is_due = matches!(facts.job.state, State::Scheduled | State::Failed) && reasons.is_empty();
     // What the condition of a claim has in it comes before; which node claims, and when, comes below.
-    if facts.claimable == Some(false) && reasons.is_empty() && !is_due {
+    if facts.claimable == Some(false) && facts.started_by.is_none() && reasons.is_empty() && !is_due {
         let text = "a claim does not take it, for a reason that this version does not know".to_owned();
         reasons.push(reason(Code::Unknown, text));
     }
@@ -273,10 +281,18 @@ fn waiting(facts: &Facts<'_>) -> Vec<Reason> {
         let text = format!("it cannot be read ({fault}); the node that takes it ends it as dead");
         reasons.push(reason(Code::Unreadable, text));
     }
-    if reasons.is_empty() {
+    let started = facts
+        .started_by
+        .map(|by| format!("{by} started it with --now, so it is claimed first"));
+    let ready = || {
+        reasons
+            .is_empty()
+            .then(|| format!("it is ready{}", behind(facts)))
+    };
+    if let Some(text) = started.or_else(ready) {
         reasons.push(Reason {
             since: Some(facts.job.updated_at),
-            ..reason(Code::Ready, format!("it is ready{}", behind(facts)))
+            ..reason(Code::Ready, text)
         });
     }
     reasons

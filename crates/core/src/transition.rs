@@ -216,6 +216,8 @@ fn possible(state: State, event: &str) -> String {
             "a running job cannot be held; `queuectl cancel` stops it".to_owned()
         }
         "hold" => "only jobs that have not started can be held".to_owned(),
+        "start" => "only jobs that wait can be started; `queuectl retry` or `queuectl rerun` runs one that has ended"
+            .to_owned(),
         "release" => "only held jobs can be released".to_owned(),
         "retry" if state == State::Blocked => {
             "only failed, dead or cancelled jobs can be retried; `queuectl show` says what it waits for"

@@ -35,6 +35,9 @@ pub fn lines(view: &ExplainView, now: Timestamp) -> Vec<String> {
         None if waits => lines.push("it cannot start before that has changed".to_owned()),
         None => {}
     }
+    if let Some(command) = &view.start_command {
+        lines.push(format!("to start it next, past all of that: `{command}`"));
+    }
     let groups = view.groups.iter();
     lines.extend(groups.map(|group| with_command(group.text.clone(), group.command.as_deref())));
     match view.more_groups {
@@ -65,6 +68,7 @@ fn view(facts: &ClaimFacts, explained: Explanation, attempts: &[Attempt], now: T
         groups: groups.collect(),
         more_groups: job.groups.len().saturating_sub(facts.groups.len()),
         earliest_start: explained.earliest_start,
+        start_command: explained.start_command,
         waited_ms: whole_ms(whole.saturating_sub(ran)),
         ran_ms: whole_ms(ran),
         attempts: attempts.len() as u64 + u64::from(running.is_some()),

@@ -54,6 +54,7 @@ pub fn detail(
     jobs.sort_by_key(|job| !job.runs);
     Ok(LimitDetailView {
         limit: view,
+        started_now: store.started_past(name)?,
         by_key: keys.iter().map(|key| key_view(key, now)).collect(),
         jobs: jobs.iter().map(job_view).collect(),
     })

@@ -469,6 +469,14 @@ pub enum StoreError {
         /// Why.
         why: String,
     },
+    /// The job waits for something that a start does not pass over.
+    #[error("job '{job}' was not started: {why}")]
+    NotStarted {
+        /// The job.
+        job: String,
+        /// Why.
+        why: String,
+    },
     /// Jobs of this executor have no processes that a signal could be sent to.
     #[error(
         "job '{job}' was sent no signal: executor {executor} runs jobs without a process; `queuectl cancel {job}` stops it"

@@ -176,6 +176,7 @@ fn change_many(store: &mut Store, change: MassChange, jobs: &[JobId]) -> Result<
         MassChange::Retry => retried(done.changed, done.held_back),
         MassChange::Hold => counted(done.changed, "held"),
         MassChange::Release => counted(done.changed, "released"),
+        MassChange::Start => counted(done.changed, "started"),
         MassChange::Purge => counted(done.changed, "purged"),
     };
     let left = (jobs.len() as u64).saturating_sub(done.jobs() + done.held_back);

@@ -24,6 +24,8 @@ pub struct ExplainView {
     pub more_groups: usize,
     /// When it can start at the earliest, if it waits and that is known.
     pub earliest_start: Option<Timestamp>,
+    /// The command that starts it past all the reasons, if one does.
+    pub start_command: Option<String>,
     /// How long it has waited since it was enqueued, in ms.
     pub waited_ms: u64,
     /// How long its attempts have run, in ms.

@@ -70,6 +70,8 @@ pub struct LimitDetailView {
     /// The limit.
     #[serde(flatten)]
     pub limit: LimitView,
+    /// Running jobs that were started with `start --now`, whatever the limit allows.
+    pub started_now: u64,
     /// Its keys, those that most jobs wait for first; at most 100.
     pub by_key: Vec<LimitKeyView>,
     /// The first jobs that run and that wait; at most 20 of each.

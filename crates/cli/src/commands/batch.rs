@@ -60,6 +60,7 @@ fn is_about_job(error: &anyhow::Error) -> bool {
                 | StoreError::KeyHeld { .. }
                 | StoreError::LeftAlone { .. }
                 | StoreError::NotEdited { .. }
+                | StoreError::NotStarted { .. }
                 | StoreError::NoProcesses { .. }
                 | StoreError::NotSuspended { .. }
         )

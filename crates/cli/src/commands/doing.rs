@@ -105,6 +105,7 @@ impl<'a> Doing<'a> {
             Doing::Change(MassChange::Retry) => ("retry", "retried"),
             Doing::Change(MassChange::Hold) => ("hold", "held"),
             Doing::Change(MassChange::Release) => ("release", "released"),
+            Doing::Change(MassChange::Start) => ("start", "started"),
             Doing::Change(MassChange::Purge) => ("remove", "purged"),
             Doing::Edit(editing) => editing.words,
             Doing::Signal(signalling) => signalling.words,
@@ -254,6 +255,7 @@ fn result(change: MassChange, done: &NamedDone) -> &'static str {
         MassChange::Cancel => "cancelled",
         MassChange::Hold => "held",
         MassChange::Purge => "purged",
+        MassChange::Start => "starts next",
         MassChange::Retry | MassChange::Release => blocked.unwrap_or(done.state.name()),
     }
 }

@@ -42,6 +42,7 @@ mod run;
 mod schedule;
 mod select;
 mod show;
+mod start;
 mod stats;
 mod status;
 mod suspend;
@@ -79,6 +80,7 @@ pub static COMMANDS: &[Entry] = &[
     command::<rerun::RerunArgs>("rerun"),
     command::<hold::HoldArgs>("hold"),
     command::<release::ReleaseArgs>("release"),
+    command::<start::StartArgs>("start"),
     command::<edit::EditArgs>("edit"),
     command::<priority::PriorityArgs>("priority"),
     command::<move_jobs::MoveArgs>("move").aliases(&["mv"]),

@@ -133,6 +133,7 @@ fn states(command: &str) -> &'static [State] {
         "edit" | "priority" | "move" => &EDITABLE_STATES,
         "rerun" => ENDED,
         "retry" => MassChange::Retry.states(),
+        "start" => MassChange::Start.states(),
         _ if command.starts_with("dlq:") => &[State::Dead],
         _ => &[],
     }

@@ -105,7 +105,7 @@ const COMMANDS: &[(&str, &str)] = &[
         "see `queuectl dlq:retry --help`",
     ),
     (
-        "start work daemon process consume worker:run worker:launch worker:up worker:begin worker:daemon \
+        "work daemon process consume worker:run worker:launch worker:up worker:begin worker:daemon \
          worker:restart worker:scale",
         "a node runs the jobs: see `queuectl worker:start --help`",
     ),

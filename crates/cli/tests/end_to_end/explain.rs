@@ -10,7 +10,13 @@ pub fn explained(queue: &Queue, id: &str) -> Vec<String> {
     let last = lines.pop().unwrap();
     assert!(last.starts_with("so far it waited T"), "{text}");
     // Programs are told the same, by codes.
-    let reasons = queue.json(["explain", id])["reasons"].as_array().unwrap().len();
+    let document = queue.json(["explain", id]);
+    let reasons = document["reasons"].as_array().unwrap().len();
+    // What starts a job past its reasons is no way to have one go.
+    let start = document["start_command"].as_str();
+    let start = start.map(|command| format!("to start it next, past all of that: `{command}`"));
+    let said = lines.iter().position(|line| line.starts_with("to start it next"));
+    assert_eq!(said.map(|at| lines.remove(at)), start, "{text}");
     let shown = lines.iter().filter(|line| line.starts_with("- ")).count();
     assert_eq!(reasons, shown, "{text}");
     lines
@@ -146,6 +152,8 @@ fn a_job_whose_time_has_not_come() {
         "it can start in T",
     ];
     assert_eq!(explained(&queue, &id), scheduled);
+    let start = &queue.json(["explain", &id])["start_command"];
+    assert_eq!(start, "queuectl start 1 --now");
     // It failed, and is tried again after an hour; what it lacks is there now.
     let retried = queue.enqueue(["--backoff-base", "3600", &succeeds_with("there")]);
     queue.wait_state(&retried, "failed");

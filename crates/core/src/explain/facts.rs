@@ -97,6 +97,8 @@ pub struct Facts<'a> {
     pub nodes: &'a [NodeFact],
     /// How its newest ended attempt ended, and why; if that was looked up.
     pub last: Option<(OutcomeKind, &'a str)>,
+    /// Who started it by hand, if it waits to be claimed for that.
+    pub started_by: Option<&'a str>,
     /// Whether the condition of a claim from all queues holds for it; if that was looked up.
     pub claimable: Option<bool>,
     /// How many jobs of its queue come first; if that was looked up.

@@ -66,6 +66,7 @@ fn facts<'a>(job: &'a Job, nodes: &'a [NodeFact]) -> Facts<'a> {
         queue_full: None,
         nodes,
         last: None,
+        started_by: None,
         claimable: None,
         ahead: None,
         busy: None,
@@ -371,4 +372,51 @@ fn a_silent_or_dead_node_is_named() {
     let line = "lost: node 3, which ran it, is dead; the next node that looks takes the job back \
                 [queuectl worker:start --queue mail]";
     assert_eq!(lines(&facts(&running, &other)), [line]);
+}
+
+/// A start passes over a hold, a pause and a time, and is named for those; once it was given, only nodes matter.
+#[test]
+fn a_start_is_named_where_it_helps() {
+    let start = |job: &Job| {
+        let nodes = [node(1, 0)];
+        explain(&facts(job, &nodes)).start_command
+    };
+    let command = Some("queuectl start 7 --now".to_owned());
+    let blocked = |by: BlockedBy| Job {
+        state: State::Blocked,
+        waits: Waits::NONE.with(by),
+        ..job(State::Blocked)
+    };
+    assert_eq!(start(&blocked(BlockedBy::Held)), command);
+    assert_eq!(start(&blocked(BlockedBy::Limit)), command);
+    for by in [BlockedBy::Dependency, BlockedBy::Unique, BlockedBy::Overlap] {
+        assert_eq!(start(&blocked(by)), None, "{by:?}");
+    }
+    let mut both = blocked(BlockedBy::Held);
+    both.waits = both.waits.with(BlockedBy::Dependency);
+    assert_eq!(start(&both), None);
+    assert_eq!(start(&job(State::Pending)), None, "it is ready");
+    let pending = job(State::Pending);
+    let nodes = [node(1, 0)];
+    let pause = PauseFact {
+        since: NOW,
+        until: None,
+        by: String::new(),
+        reason: None,
+    };
+    let paused = Facts {
+        pause: Some(&pause),
+        claimable: Some(false),
+        ..facts(&pending, &nodes)
+    };
+    assert_eq!(explain(&paused).start_command, command);
+    let started = Facts {
+        started_by: Some("ann@host"),
+        ..paused
+    };
+    assert_eq!(
+        lines(&started),
+        ["ready: ann@host started it with --now, so it is claimed first [-]"]
+    );
+    assert_eq!(explain(&started).start_command, None);
 }

@@ -260,6 +260,36 @@ statements! { AnySql, Db;
         "SELECT count(*) FROM suspensions"
     }
 
+    /// Says that a job which is ready was started by hand, for its next attempt.
+    AskStart { operator: Option<String> as Nullable<Text>, id: i64 as BigInt } -> () {
+        "INSERT INTO starts (job_id, fence, changed_at, operator, claimed) SELECT id, fence + 1, updated_at, ?, FALSE FROM jobs \
+         WHERE id = ? ON CONFLICT (job_id) DO UPDATE SET fence = excluded.fence, changed_at = excluded.changed_at, \
+         operator = excluded.operator, claimed = FALSE"
+    }
+
+    /// How many rows there are about jobs that were started by hand.
+    CountStarts {} -> (BigInt,) {
+        "SELECT count(*) FROM starts"
+    }
+
+    /// How many of them wait to be claimed.
+    CountWaitingStarts {} -> (BigInt,) {
+        "SELECT count(*) FROM starts WHERE NOT claimed"
+    }
+
+    /// Who started a job that is ready by hand, if that still counts.
+    StartedBy { id: i64 as BigInt } -> (Nullable<Text>,) {
+        "SELECT operator FROM starts JOIN jobs ON jobs.id = starts.job_id AND jobs.state = {pending} \
+         AND jobs.fence + 1 = starts.fence AND jobs.updated_at = changed_at WHERE starts.job_id = ? AND NOT claimed"
+    }
+
+    /// Removes what says of attempts that have ended that they were started by hand, and what counts no more.
+    ForgetStarts {} -> () {
+        "DELETE FROM starts WHERE NOT EXISTS (SELECT 1 FROM jobs WHERE jobs.id = starts.job_id AND \
+         CASE WHEN claimed THEN jobs.fence = starts.fence AND jobs.node_id IS NOT NULL \
+         ELSE jobs.state = {pending} AND jobs.fence + 1 = starts.fence AND jobs.updated_at = changed_at END)"
+    }
+
     /// When the next tick of a schedule comes.
     NextTick {} -> (BigInt,) {
         "SELECT next_due FROM schedules WHERE next_due IS NOT NULL AND paused_at IS NULL ORDER BY next_due LIMIT 1"

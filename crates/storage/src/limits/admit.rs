@@ -1,5 +1,5 @@
 //! What a claim asks: whether all keys of a job have room. Those of which one has none are put back, as if they had not
-//! been claimed.
+//! been claimed. A job that was started by hand holds its keys all the same.
 
 use queuectl_core::{LimitKey, State, Timestamp};
 
@@ -11,12 +11,21 @@ use crate::env;
 use crate::types::cycle::Claimed;
 use crate::types::limits::{ADMITTED, HOLDING, PARKED};
 
+/// Which of the claimed jobs were started by hand.
+pub enum Started {
+    /// These.
+    These(Vec<i64>),
+    /// That is to be looked up, for jobs that would be put back: an operator may have been quicker than this claim.
+    Ask,
+}
+
 /// Has those of the claimed jobs hold their keys for which there is room, all of a job's keys or none. Puts the others back
 /// and returns how many those were. The jobs are in the order in which they were claimed.
 pub fn admit(
     conn: &mut dyn LimitRows,
     keys: &mut Keys,
     claimed: &mut Vec<Claimed>,
+    started: &Started,
     now: Timestamp,
     deltas: &mut Deltas,
 ) -> Result<usize, StoreError> {
@@ -45,9 +54,26 @@ pub fn admit(
     }
     held.sort_unstable();
     let (mut rows, mut back, mut parked) = (Vec::new(), Vec::new(), Vec::new());
+    let mut past: Vec<(i64, String)> = Vec::new();
+    let mut asked: Option<Vec<i64>> = None;
     for ((job, priority, _), counted) in limited.iter().zip(&of_jobs) {
         let full = keys.first_full(counted, |state| state.to_start(now));
-        let full = full.filter(|_| !env::ignores_limits());
+        let mut full = full.filter(|_| !env::ignores_limits());
+        if let Some((key, _)) = &full {
+            let is_started = match started {
+                Started::These(jobs) => jobs.contains(job),
+                Started::Ask => {
+                    if asked.is_none() {
+                        asked = Some(conn.claimed_starts(&jobs)?);
+                    }
+                    asked.as_ref().is_some_and(|asked| asked.contains(job))
+                }
+            };
+            if is_started {
+                past.push((*job, key.clone()));
+                full = None;
+            }
+        }
         let Some((key, why)) = full else {
             keys.each(counted, |state| state.start(now));
             let own = of_job(&held, *job);
@@ -84,6 +110,9 @@ pub fn admit(
     }
     if !rows.is_empty() {
         conn.set_rows(&rows)?;
+    }
+    if !past.is_empty() {
+        conn.note_past(&past, now)?;
     }
     Ok(back.len())
 }

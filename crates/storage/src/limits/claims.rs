@@ -2,7 +2,7 @@
 
 use queuectl_core::{JobId, QueueName, Timestamp};
 
-use super::admit::admit;
+use super::admit::{Started, admit};
 use super::keys::Keys;
 use super::statements::LimitRows;
 use super::sweep::{Sweep, sweep};
@@ -66,6 +66,25 @@ impl<'a> Claims<'a> {
         })
     }
 
+    /// Takes the jobs that were started by hand. They hold their keys even where those are full.
+    pub fn admit_started(
+        &mut self,
+        conn: &mut dyn LimitRows,
+        keys: &mut Keys,
+        mut some: Vec<Claimed>,
+        deltas: &mut Deltas,
+    ) -> Result<(), StoreError> {
+        let now = self.cycle.now;
+        let jobs: Vec<i64> = some.iter().map(|job| job.id).collect();
+        let started = conn.claimed_starts(&jobs)?;
+        admit(conn, keys, &mut some, &Started::These(started), now, deltas)?;
+        for job in &some {
+            keys.start_in(&job.queue, now);
+        }
+        self.claimed.extend(some);
+        Ok(())
+    }
+
     /// Takes what a round has claimed. What a limit holds back is put back.
     pub fn admit(
         &mut self,
@@ -77,7 +96,7 @@ impl<'a> Claims<'a> {
         deltas: &mut Deltas,
     ) -> Result<(), StoreError> {
         let now = self.cycle.now;
-        let back = admit(conn, keys, &mut some, now, deltas)?;
+        let back = admit(conn, keys, &mut some, &Started::Ask, now, deltas)?;
         for job in &some {
             keys.start_in(&job.queue, now);
         }

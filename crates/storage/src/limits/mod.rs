@@ -22,6 +22,7 @@ mod keys;
 mod park;
 mod queues;
 mod settle;
+mod started;
 mod statements;
 mod sweep;
 
@@ -32,6 +33,7 @@ pub use keys::{Full, Keys, named, queue_key};
 pub use park::{check, park, place_ready};
 pub use queues::{LimitParts, caps, freed, queue_limit};
 pub use settle::{release, settle, settle_due};
+pub use started::started;
 pub(crate) use statements::{
     KeyColumns, KeyRow, KeyTimes, LimitColumns, LimitRow, LimitRows, ParkedColumns, ParkedRow, ReadyColumns,
     ReadyRow, json, limit, limit_statements,

@@ -146,6 +146,18 @@ pub trait LimitRows {
 
     /// The next `most` keys behind this one that a job waits for.
     fn keys_behind(&mut self, key: &str, most: u32) -> Result<Vec<String>, StoreError>;
+
+    /// The jobs that were started by hand and not claimed since, with their queues and whether that still counts.
+    fn started(&mut self) -> Result<Vec<(i64, Option<Words>, bool)>, StoreError>;
+
+    /// Which of these jobs, just claimed, were started by hand for this attempt. Keeps that they were claimed.
+    fn claimed_starts(&mut self, jobs: &[i64]) -> Result<Vec<i64>, StoreError>;
+
+    /// Removes what says that these jobs were started by hand.
+    fn forget_starts(&mut self, jobs: &[i64]) -> Result<(), StoreError>;
+
+    /// Writes events that say which limits these jobs were started past.
+    fn note_past(&mut self, past: &[(i64, String)], now: Timestamp) -> Result<(), StoreError>;
 }
 
 /// Values as a JSON array.
@@ -331,6 +343,35 @@ macro_rules! limit_statements {
                 )
             }
 
+            /// Jobs that were started by hand and not claimed since, those first that were started first.
+            Started {} -> (BigInt, Nullable<Text>, Bool) {
+                "SELECT starts.job_id, jobs.queue, coalesce(jobs.state = {pending} AND jobs.fence + 1 = starts.fence \
+                 AND jobs.updated_at = changed_at, FALSE) FROM starts LEFT JOIN jobs ON jobs.id = starts.job_id \
+                 WHERE NOT claimed ORDER BY changed_at, starts.job_id LIMIT 1000"
+            }
+
+            /// Those of running jobs that were started by hand for this attempt.
+            ClaimedStarts { jobs: String as Text } -> (BigInt,) {
+                concat!(
+                    "UPDATE starts SET claimed = TRUE FROM jobs WHERE jobs.id = starts.job_id AND starts.fence = jobs.fence \
+                     AND job_id IN (SELECT CAST(each.value AS BIGINT) FROM ", $texts, ") RETURNING job_id"
+                )
+            }
+
+            /// Removes what says that jobs were started by hand.
+            DropStarts { jobs: String as Text } -> () {
+                concat!("DELETE FROM starts WHERE job_id IN (SELECT CAST(each.value AS BIGINT) FROM ", $texts, ")")
+            }
+
+            /// Writes events that say which limits jobs were started past, if events are recorded.
+            NotePast { at: i64 as BigInt, rows: String as Text } -> () {
+                concat!(
+                    "INSERT INTO events (at, job_id, kind, detail) SELECT ?, CAST(each.value->>0 AS BIGINT), 'limit exceeded', \
+                     each.value->>1 FROM ", $rows,
+                    " WHERE EXISTS (SELECT 1 FROM settings WHERE key = 'event_retention' AND value <> '0 s')"
+                )
+            }
+
             /// The next keys behind one that a job waits for.
             KeysBehind { key: String as Text, most: i64 as BigInt } -> (Text,) {
                 "WITH RECURSIVE behind (key) AS (SELECT min(key) FROM job_limits WHERE phase = 1 AND key > ? UNION ALL \
@@ -340,6 +381,29 @@ macro_rules! limit_statements {
         }
 
         impl $crate::limits::LimitRows for $connection {
+            fn started(&mut self) -> Result<Vec<(i64, Option<Words>, bool)>, StoreError> {
+                Ok(Started {}.load(self)?)
+            }
+
+            fn claimed_starts(&mut self, jobs: &[i64]) -> Result<Vec<i64>, StoreError> {
+                let found: Vec<(i64,)> = ClaimedStarts { jobs: json!(jobs) }.load(self)?;
+                Ok(found.into_iter().map(|(job,)| job).collect())
+            }
+
+            fn forget_starts(&mut self, jobs: &[i64]) -> Result<(), StoreError> {
+                DropStarts { jobs: json!(jobs) }.execute(self)?;
+                Ok(())
+            }
+
+            fn note_past(&mut self, past: &[(i64, String)], now: Timestamp) -> Result<(), StoreError> {
+                let rows: Vec<_> = past
+                    .iter()
+                    .map(|(job, key)| (job, serde_json::json!({ "limit": key }).to_string()))
+                    .collect();
+                NotePast { at: now.0, rows: json!(&rows) }.execute(self)?;
+                Ok(())
+            }
+
             fn lock_limits(&mut self, shared: bool) -> Result<(), StoreError> {
                 lock(self, shared)
             }

@@ -5,7 +5,7 @@
 
 use std::fmt::Display;
 
-use queuectl_core::BlockedBy;
+use queuectl_core::{BlockedBy, Waits};
 
 use crate::backend::Db;
 use crate::states::sql;
@@ -99,6 +99,14 @@ impl Maker {
                 MassChange::Cancel => self.all.push("NOT job.cancel_requested".to_owned()),
                 MassChange::Hold => self.all.push(format!("(job.waits & {held}) = 0")),
                 MassChange::Release => self.all.push(format!("(job.waits & {held}) <> 0")),
+                MassChange::Start => {
+                    let passable = Waits::NONE.with(BlockedBy::Held).with(BlockedBy::Limit).code();
+                    let asked = "SELECT 1 FROM starts WHERE starts.job_id = job.id AND NOT claimed \
+                                 AND starts.fence = job.fence + 1 AND changed_at = job.updated_at";
+                    self.all.push(format!(
+                        "(job.waits & ~{passable}) = 0 AND job.unmet IS NULL AND NOT EXISTS ({asked})"
+                    ));
+                }
                 MassChange::Retry | MassChange::Purge => {}
             }
         }

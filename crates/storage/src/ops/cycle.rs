@@ -114,6 +114,14 @@ impl Store {
         if self.next_due()?.is_some_and(|due| due <= now) || self.backend.has_ready(queues, now)? {
             return Ok(true);
         }
+        let started = on_any!(self.conn()?, conn => conn.started())?.into_iter();
+        let mut served = started.filter(|(_, queue, counts)| {
+            let queue = queue.as_ref().filter(|_| *counts);
+            queue.is_some_and(|queue| queues.include(&queue.text))
+        });
+        if served.next().is_some() {
+            return Ok(true);
+        }
         // A cycle looks whether one of them may go on.
         let any = on_any!(self.conn()?, conn => conn.keys_behind("", 1))?;
         Ok(!any.is_empty())

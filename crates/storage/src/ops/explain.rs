@@ -9,6 +9,7 @@ use super::groups::{GroupUse, group_use};
 use super::pause::pauses_in;
 use super::queue_limits::{QueueLimitUse, queue_limits_in};
 use super::show::{job_in, last_in};
+use super::start::started_by;
 use super::waits_for::waits_for;
 use crate::backend::{Db, on_any};
 use crate::limits::busy_key;
@@ -28,6 +29,8 @@ pub struct ClaimFacts {
     pub pause: Option<Pause>,
     /// Its newest ended attempt.
     pub last: Option<Attempt>,
+    /// Who started it by hand, if it waits to be claimed for that.
+    pub started_by: Option<String>,
     /// Whether the condition of a claim holds for it.
     pub claimable: bool,
     /// The key of a limit that it names, if what that stands for is busy, and until when.
@@ -68,6 +71,7 @@ impl Store {
             Ok(ClaimFacts {
                 pause: pauses_in(conn, now)?.remove(job.queue.as_str()),
                 last: last_in(conn, job.id)?,
+                started_by: started_by(conn, job.id)?,
                 claimable: conn.dialect().is_claimable(job.id, now)?,
                 ahead: ahead(conn, &job)?,
                 queue_limit: queue_limits_in(conn, now)?.remove(job.queue.as_str()),

@@ -187,6 +187,13 @@ const LOOK_AT_ALL: &str = concat!(
     " ON CONFLICT (key) DO UPDATE SET wake_at = excluded.wake_at"
 );
 
+/// Running jobs that hold keys of a limit and were started by hand.
+const STARTED: &str = concat!(
+    "SELECT count(*) AS jobs FROM job_limits JOIN starts ON starts.job_id = job_limits.job_id AND claimed \
+     JOIN jobs ON jobs.id = starts.job_id AND jobs.fence = starts.fence WHERE ",
+    keys_in!(2)
+);
+
 const SET: &str = "INSERT INTO limits (name, running, per_key, rate_count, rate_period_ms, burst, busy_status, \
      busy_wait_ms, created_at, updated_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10) \
      ON CONFLICT (name) DO UPDATE SET running = excluded.running, rate_count = excluded.rate_count, \
@@ -342,6 +349,21 @@ impl Store {
             Some(limit) => Ok(Some((limit, key_uses(db, name)?))),
             None => Ok(None),
         })
+    }
+
+    /// How many of the running jobs that count for a limit were started by hand. They may be more than it allows.
+    ///
+    /// # Errors
+    /// [`StoreError::Database`].
+    pub fn started_past(&mut self, name: &LimitName) -> Result<u64, StoreError> {
+        #[derive(QueryableByName)]
+        struct Count {
+            #[diesel(sql_type = BigInt)]
+            jobs: i64,
+        }
+        let conn = self.conn()?;
+        let found: Count = of_limit!(conn, STARTED, name).get_result(conn)?;
+        Ok(u64::try_from(found.jobs).unwrap_or(0))
     }
 
     /// Keys whose first waiting job has waited for longer than that, although no job holds the key, and no attempt found it

@@ -101,6 +101,7 @@ impl Store {
         StateDir::new(self.location()).remove_left(&known);
         self.forget_signals()?;
         self.forget_suspensions()?;
+        self.forget_starts()?;
         if !self.backend.spans_machines() {
             return Ok(());
         }

@@ -15,6 +15,7 @@ use super::operations::{Before, Entry, Log};
 use super::purge::remove_kept;
 use super::select::Selected;
 use super::show::find;
+use super::start::start;
 use super::steps::let_others_write;
 use super::{listing, unique};
 use crate::backend::{Db, on_any};
@@ -226,7 +227,7 @@ impl Store {
         let (done, operation) = self.write_again(|conn| {
             let mut entry = log.enter(conn, now)?;
             let mut deltas = Deltas::default();
-            if change == MassChange::Cancel && is_parked(conn, job)? {
+            if matches!(change, MassChange::Cancel | MassChange::Start) && is_parked(conn, job)? {
                 // Before the job's row, as in `cancel`.
                 on_any!(conn, conn => conn.lock_limits(false))?;
             }
@@ -339,7 +340,9 @@ fn change_one(
     entry: &mut Entry,
 ) -> Result<MassDone, StoreError> {
     match apply(conn, change, &JobRef::Number(job), now, deltas, entry) {
-        Err(StoreError::Refused { .. } | StoreError::NoSuchJob(_)) => Ok(MassDone::default()),
+        Err(StoreError::Refused { .. } | StoreError::NotStarted { .. } | StoreError::NoSuchJob(_)) => {
+            Ok(MassDone::default())
+        }
         done => done,
     }
 }
@@ -371,6 +374,10 @@ fn apply(
         }
         MassChange::Release => {
             release(conn, job, now, deltas)?;
+            done.changed = 1;
+        }
+        MassChange::Start => {
+            start(conn, job, entry.by(), now, deltas)?;
             done.changed = 1;
         }
         MassChange::Retry => {

@@ -47,6 +47,7 @@ pub mod settings;
 pub mod show;
 pub mod signals;
 pub mod sorted;
+mod start;
 pub mod status;
 pub mod steps;
 pub mod suspensions;

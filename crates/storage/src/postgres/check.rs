@@ -75,6 +75,7 @@ pub fn compact(conn: &mut PgConnection) -> Result<(), StoreError> {
         "hooks",
         "job_hooks",
         "signals",
+        "starts",
         "suspensions",
         "reports",
         "history",

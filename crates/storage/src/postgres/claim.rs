@@ -16,8 +16,8 @@ use diesel::prelude::*;
 use queuectl_core::{QueueLimit, Timestamp};
 
 use super::statements::{
-    Claim, ClaimBehind, ClaimOthers, ClaimOthersBehind, Outlook, OutlookOf, PausedBacklog, QueueLimits,
-    ReadyOf, Shares, SharesOf, SharesWithin, UnpausedQueues, UnpausedReady,
+    Claim, ClaimBehind, ClaimOthers, ClaimOthersBehind, ClaimStarted, Outlook, OutlookOf, PausedBacklog,
+    QueueLimits, ReadyOf, Shares, SharesOf, SharesWithin, UnpausedQueues, UnpausedReady,
 };
 use crate::StoreError;
 use crate::limits::{self, Keys, LimitParts, queue_limit};
@@ -164,6 +164,26 @@ impl ResumePoint {
             .load(conn)?,
         }))
     }
+}
+
+/// Claims jobs that were started by hand, in this order, unless the node was taken over; counts them.
+pub fn claim_started(
+    conn: &mut PgConnection,
+    cycle: &Cycle<'_>,
+    jobs: &[i64],
+) -> Result<Vec<Claimed>, StoreError> {
+    let (node, now) = (cycle.node.0, cycle.now.0);
+    let claim = ClaimStarted {
+        holds: node,
+        node_id: node,
+        started_at: now,
+        updated_at: now,
+        jobs: jobs.to_vec(),
+        limit: i64::from(cycle.claim),
+    };
+    let mut claimed: Vec<Claimed> = claim.load(conn)?;
+    claimed.sort_by_key(|job| jobs.iter().position(|id| *id == job.id));
+    Ok(claimed)
 }
 
 /// Claims jobs of these priorities.
@@ -332,7 +352,7 @@ impl ClaimOnly {
             return Ok(None);
         }
         let outlook = outlook(conn, cycle.queues, moment, cycle.claim, cursor)?;
-        if !outlook.pauses.limited(cycle.queues).is_empty() {
+        if outlook.any_started || !outlook.pauses.limited(cycle.queues).is_empty() {
             return Ok(None);
         }
         let is_due = outlook.due.is_some_and(|due| due <= cycle.now);
@@ -373,6 +393,8 @@ impl ClaimOnly {
 pub struct Prospect {
     pub due: Option<Timestamp>,
     pub pauses: Pauses,
+    /// Whether jobs were started by hand that no node has claimed.
+    pub any_started: bool,
     pub ready: Vec<Source>,
 }
 
@@ -385,15 +407,16 @@ pub fn outlook(
     most: u32,
     cursor: &ClaimCursor,
 ) -> Result<Prospect, StoreError> {
-    let (due, names, ends, any_limited, mut ready) = match queues {
+    let (due, names, ends, any_limited, any_started, mut ready) = match queues {
         Queues::All => {
             let [default, others] = Source::all();
             let statement = Outlook {
                 default: cursor.source() == Some(&default),
                 others: cursor.source() == Some(&others),
             };
-            type Row = (Option<i64>, Vec<String>, Vec<i64>, bool, bool, bool);
-            let (due, names, ends, any_limited, has_default, has_others): Row = statement.get_result(conn)?;
+            type Row = (Option<i64>, Vec<String>, Vec<i64>, bool, bool, bool, bool);
+            let row: Row = statement.get_result(conn)?;
+            let (due, names, ends, any_limited, any_started, has_default, has_others) = row;
             let ready = [(default, has_default), (others, has_others)];
             let ready = ready.into_iter().filter(|(_, is_ready)| *is_ready);
             (
@@ -401,6 +424,7 @@ pub fn outlook(
                 names,
                 ends,
                 any_limited,
+                any_started,
                 ready.map(|(source, _)| source).collect(),
             )
         }
@@ -411,13 +435,14 @@ pub fn outlook(
                     .source()
                     .map_or(String::new(), |source| source.key().to_owned()),
             };
-            type Row = (Option<i64>, Vec<String>, Vec<i64>, bool, Vec<String>);
-            let (due, names, ends, any_limited, ready): Row = statement.get_result(conn)?;
+            type Row = (Option<i64>, Vec<String>, Vec<i64>, bool, bool, Vec<String>);
+            let (due, names, ends, any_limited, any_started, ready): Row = statement.get_result(conn)?;
             (
                 due,
                 names,
                 ends,
                 any_limited,
+                any_started,
                 ready.into_iter().map(Source::Queue).collect(),
             )
         }
@@ -432,6 +457,7 @@ pub fn outlook(
     Ok(Prospect {
         due: due.map(Timestamp),
         pauses,
+        any_started,
         ready,
     })
 }

@@ -8,7 +8,7 @@ use std::collections::{HashMap, HashSet};
 use diesel::prelude::*;
 use queuectl_core::{Attempt, Gates, JobId, Timestamp, Transition};
 
-use super::claim::{ClaimCursor, caps, claim, outlook};
+use super::claim::{ClaimCursor, caps, claim, claim_started, outlook};
 use super::dialect::add_counts;
 use super::portions;
 use super::statements::{GatedOf, HoldNode, InsertAttempts, InsertOutputs, NextDue, Promote, Release};
@@ -58,6 +58,15 @@ pub fn cycle(
     let mut due = ahead.due;
     let mut claims = Claims::new(cycle);
     if taken_over == Some((false,)) {
+        if ahead.any_started {
+            let started = limits::started(conn, cycle)?;
+            if !started.is_empty() {
+                // Their starts count for the rates of their queues, which are read before.
+                caps(conn, cycle, &ahead, &mut keys)?;
+                let some = claim_started(conn, cycle, &started)?;
+                claims.admit_started(conn, &mut keys, some, &mut deltas)?;
+            }
+        }
         let mut ahead = Some(ahead);
         while let Some(more) = claims.more() {
             // What was put back, or made ready, is not where it was.

@@ -133,11 +133,12 @@ statements! { Pg, PgConnection;
     }
 
     /// When the next waiting job is due or a key of a limit is to be looked at, the stored pauses with their ends, whether a
-    /// queue has a limit, and whether the queue `default` and all others have a job ready, paused or not. With `TRUE` for one, its jobs are not touched.
+    /// queue has a limit, whether jobs were started by hand, and whether the queue `default` and all others have a job ready, paused or not. With `TRUE` for one, its jobs are not touched.
     Outlook { default: bool as Bool, others: bool as Bool } -> (
         Nullable<BigInt>,
         Array<Text>,
         Array<BigInt>,
+        Bool,
         Bool,
         Bool,
         Bool,
@@ -146,7 +147,7 @@ statements! { Pg, PgConnection;
          (SELECT wake_at FROM limit_keys WHERE wake_at IS NOT NULL ORDER BY wake_at LIMIT 1)), \
          ARRAY (SELECT name FROM queues WHERE paused_until IS NOT NULL ORDER BY name), \
          ARRAY (SELECT paused_until FROM queues WHERE paused_until IS NOT NULL ORDER BY name), \
-         EXISTS (SELECT 1 FROM queue_limits), \
+         EXISTS (SELECT 1 FROM queue_limits), EXISTS (SELECT 1 FROM starts WHERE NOT claimed), \
          ? OR coalesce((SELECT TRUE FROM jobs WHERE state = {pending} AND queue = 'default' \
          ORDER BY priority DESC, id LIMIT 1), FALSE), \
          ? OR coalesce((SELECT TRUE FROM jobs WHERE state = {pending} AND (queue = 'default') IS FALSE \
@@ -159,13 +160,14 @@ statements! { Pg, PgConnection;
         Array<Text>,
         Array<BigInt>,
         Bool,
+        Bool,
         Array<Text>,
     ) {
         "SELECT least((SELECT due_at FROM jobs WHERE due_at IS NOT NULL ORDER BY due_at LIMIT 1), \
          (SELECT wake_at FROM limit_keys WHERE wake_at IS NOT NULL ORDER BY wake_at LIMIT 1)), \
          ARRAY (SELECT name FROM queues WHERE paused_until IS NOT NULL ORDER BY name), \
          ARRAY (SELECT paused_until FROM queues WHERE paused_until IS NOT NULL ORDER BY name), \
-         EXISTS (SELECT 1 FROM queue_limits), \
+         EXISTS (SELECT 1 FROM queue_limits), EXISTS (SELECT 1 FROM starts WHERE NOT claimed), \
          ARRAY (SELECT served.queue FROM unnest(?) AS served (queue) WHERE served.queue = ? OR (\
          SELECT TRUE FROM jobs WHERE state = {pending} AND jobs.queue = served.queue ORDER BY priority DESC, id LIMIT 1))"
     }
@@ -335,6 +337,18 @@ statements! { Pg, PgConnection;
         limit: i64 as BigInt,
     } -> ClaimedColumns {
         claim!(apart!(), "(queue = 'default') IS FALSE AND priority = ? AND id > ?")
+    }
+
+    /// Claims jobs that were started by hand, whatever pauses and limits say.
+    ClaimStarted {
+        holds: i64 as BigInt,
+        node_id: i64 as BigInt,
+        started_at: i64 as BigInt,
+        updated_at: i64 as BigInt,
+        jobs: Vec<i64> as Array<BigInt>,
+        limit: i64 as BigInt,
+    } -> ClaimedColumns {
+        claim!("('{}'::TEXT[])", "id = ANY (?)")
     }
 
     /// Makes due jobs ready: the event `due` of `transition`, for many at once. Yields their queues, and the fences by

@@ -9,12 +9,12 @@ use diesel::sqlite::SqliteConnection;
 use queuectl_core::{State, Timestamp};
 
 use super::statements::{
-    Claim, ClaimOthers, ClaimUnpaused, OthersReadyHead, PausedBacklog, ReadyHead, StoredPauses,
+    Claim, ClaimOthers, ClaimStarted, ClaimUnpaused, OthersReadyHead, PausedBacklog, ReadyHead, StoredPauses,
     UnpausedQueues, UnpausedReadyHead,
 };
 use crate::StoreError;
 use crate::counts::Deltas;
-use crate::limits::{LimitParts, queue_limit};
+use crate::limits::{LimitParts, json, queue_limit};
 use crate::types::cycle::{Claimed, Cycle, Queues};
 use crate::types::pause::{Pauses, STEPPED_OVER};
 use crate::types::source::Source;
@@ -128,6 +128,28 @@ pub fn claim(
     }
     // RETURNING promises no order.
     claimed.sort_by_key(|job| (-i64::from(job.priority), job.id));
+    Ok(claimed)
+}
+
+/// Claims jobs that were started by hand, whatever pauses and limits say.
+pub fn claim_started(
+    conn: &mut SqliteConnection,
+    cycle: &Cycle<'_>,
+    jobs: &[i64],
+    deltas: &mut Deltas,
+) -> Result<Vec<Claimed>, StoreError> {
+    let (node_id, now) = (cycle.node.0, cycle.now.0);
+    let claim = ClaimStarted {
+        node_id,
+        started_at: now,
+        updated_at: now,
+        jobs: json!(jobs),
+    };
+    let mut claimed: Vec<Claimed> = claim.load(conn)?;
+    for job in &claimed {
+        deltas.entered(&job.queue, State::Pending, -1);
+    }
+    claimed.sort_by_key(|job| jobs.iter().position(|id| *id == job.id));
     Ok(claimed)
 }
 

@@ -6,7 +6,7 @@ use diesel::prelude::*;
 use diesel::sqlite::SqliteConnection;
 use queuectl_core::{Attempt, Gates, State, Timestamp, Transition};
 
-use super::claim::{claim, pauses};
+use super::claim::{claim, claim_started, pauses};
 use super::dialect::add_counts;
 use super::inserts::{self, AttemptRow, OutputRow};
 use super::known::Known;
@@ -76,6 +76,13 @@ pub fn cycle(
     let pauses = pauses(conn, moment)?;
     let serves = Serves::new(cycle.queues, &pauses);
     let mut claims = Claims::new(cycle);
+    let started = limits::started(conn, cycle)?;
+    if !started.is_empty() {
+        // Their starts count for the rates of their queues, which are read before.
+        limits::caps(conn, &mut keys, &pauses.limited(cycle.queues), cycle.now)?;
+        let some = claim_started(conn, cycle, &started, &mut deltas)?;
+        claims.admit_started(conn, &mut keys, some, &mut deltas)?;
+    }
     while let Some(more) = claims.more() {
         let caps = limits::caps(conn, &mut keys, &pauses.limited(cycle.queues), cycle.now)?;
         let some = claim(conn, &more, &pauses, &caps, &mut deltas)?;

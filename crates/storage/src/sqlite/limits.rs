@@ -1,7 +1,7 @@
 //! The statements about limits in SQLite's words, and the one that each database has of its own.
 
 use diesel::prelude::*;
-use diesel::sql_types::{BigInt, Bool, Integer, SmallInt, Text};
+use diesel::sql_types::{BigInt, Bool, Integer, Nullable, SmallInt, Text};
 use diesel::sqlite::{Sqlite, SqliteConnection};
 use queuectl_core::Timestamp;
 

@@ -85,6 +85,16 @@ statements! { Sqlite, SqliteConnection;
                 ORDER BY priority DESC, id LIMIT ? + 0")
     }
 
+    /// Claims jobs that were started by hand.
+    ClaimStarted {
+        node_id: i64 as BigInt,
+        started_at: i64 as BigInt,
+        updated_at: i64 as BigInt,
+        jobs: String as Text,
+    } -> ClaimedColumns {
+        claim!("SELECT CAST(each.value AS BIGINT) FROM json_each(?) AS each")
+    }
+
     /// The pauses that are stored, with their ends, and the queues with limits, with those.
     StoredPauses {} -> (
         Text,

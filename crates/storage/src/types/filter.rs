@@ -160,17 +160,20 @@ pub enum MassChange {
     Hold,
     /// Let them go on that are held.
     Release,
+    /// Have the next free node start them, whatever else they wait for but other jobs.
+    Start,
     /// Remove them for good.
     Purge,
 }
 
 impl MassChange {
     /// All of them.
-    pub const ALL: [MassChange; 5] = [
+    pub const ALL: [MassChange; 6] = [
         MassChange::Cancel,
         MassChange::Retry,
         MassChange::Hold,
         MassChange::Release,
+        MassChange::Start,
         MassChange::Purge,
     ];
 
@@ -181,6 +184,7 @@ impl MassChange {
             MassChange::Retry => "retry",
             MassChange::Hold => "hold",
             MassChange::Release => "release",
+            MassChange::Start => "start",
             MassChange::Purge => "purge",
         }
     }
@@ -198,6 +202,7 @@ impl MassChange {
             MassChange::Retry => &[State::Failed, State::Dead, State::Cancelled],
             MassChange::Hold => &[State::Pending, State::Scheduled, State::Blocked, State::Failed],
             MassChange::Release => &[State::Blocked],
+            MassChange::Start => &[State::Pending, State::Scheduled, State::Blocked, State::Failed],
             MassChange::Purge => &[State::Completed, State::Dead, State::Cancelled],
         }
     }

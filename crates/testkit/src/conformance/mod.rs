@@ -57,6 +57,12 @@ macro_rules! conformance_suite {
             a_held_job_is_not_claimed_until_it_is_released,
             a_held_job_keeps_its_time,
             only_jobs_that_have_not_started_can_be_held,
+            a_started_job_is_claimed_first_whatever_it_waits_for,
+            a_started_job_counts_for_its_limits,
+            a_start_passes_over_no_other_job,
+            a_start_is_taken_back_by_another_change,
+            a_start_waits_for_a_node_of_its_queue,
+            two_nodes_never_claim_a_started_job_twice,
             an_edit_changes_what_it_says_and_nothing_else,
             what_runs_or_has_ended_is_not_edited,
             a_dead_job_runs_again_as_it_was_edited,
@@ -259,6 +265,7 @@ mod schedules;
 mod selectors;
 mod signals;
 mod sorted;
+mod start;
 mod suspensions;
 mod unique;
 mod unreadable;
@@ -293,6 +300,7 @@ pub use schedules::*;
 pub use selectors::*;
 pub use signals::*;
 pub use sorted::*;
+pub use start::*;
 pub use suspensions::*;
 pub use unique::*;
 pub use unreadable::*;

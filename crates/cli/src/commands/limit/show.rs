@@ -47,7 +47,11 @@ impl Run for ShowArgs {
         context.output.document(&detail, |page| {
             page.field("limit", detail.limit.name.as_str())?;
             page.field("allows", &allows(&detail.limit))?;
-            page.field("running", &detail.limit.jobs_running.to_string())?;
+            let running = match detail.started_now {
+                0 => detail.limit.jobs_running.to_string(),
+                by_hand => format!("{} ({by_hand} by start --now)", detail.limit.jobs_running),
+            };
+            page.field("running", &running)?;
             page.field("waiting", &detail.limit.jobs_waiting.to_string())?;
             if detail.limit.per_key || detail.by_key.iter().any(|key| key.next_at.is_some()) {
                 page.line("")?;

@@ -117,6 +117,7 @@ impl Log {
         };
         Ok(Entry {
             id: Some(id),
+            by: current.by.clone(),
             room: if current.keeps { UNDO_BYTES - bytes } else { 0 },
             now: now.0,
             ..Entry::default()
@@ -138,6 +139,7 @@ struct KeptRow {
 #[derive(Debug, Default)]
 pub(in crate::ops) struct Entry {
     id: Option<i64>,
+    by: Option<String>,
     /// Bytes that may still be kept.
     room: i64,
     now: i64,
@@ -149,6 +151,11 @@ impl Entry {
     /// The number of the operation, if there is one.
     pub fn id(&self) -> Option<i64> {
         self.id
+    }
+
+    /// Who does it, if that is known.
+    pub fn by(&self) -> Option<&str> {
+        self.by.as_deref()
     }
 
     /// Whether it is kept how jobs were.

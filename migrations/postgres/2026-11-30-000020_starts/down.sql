@@ -1,0 +1,2 @@
+DROP TABLE starts;
+UPDATE store SET schema_version = 19;

@@ -1,0 +1,2 @@
+DROP TABLE starts;
+PRAGMA user_version = 19;
