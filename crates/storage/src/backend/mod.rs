@@ -48,6 +48,11 @@ pub trait Backend: Send {
     /// A number that changes whenever another connection has changed the store.
     fn change_marker(&mut self) -> Result<i64, StoreError>;
 
+    /// Whether another connection has written since this was asked last, where writers exclude each other.
+    fn others_wrote(&mut self) -> bool {
+        false
+    }
+
     /// The clock that due times go by.
     fn clock(&mut self) -> Result<StoreClock, StoreError>;
 

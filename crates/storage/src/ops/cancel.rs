@@ -1,5 +1,7 @@
 //! Giving a job up.
 
+use std::collections::HashMap;
+
 use diesel::prelude::*;
 use queuectl_core::{BlockedBy, Event, JobId, JobRef, State, Timestamp, Waits, transition};
 
@@ -11,6 +13,9 @@ use crate::outcome::{self, change, standing};
 use crate::schema::jobs;
 use crate::types::nodes::Wake;
 use crate::{Store, StoreError};
+
+/// Jobs that one statement reads.
+const CHUNK: usize = 500;
 
 /// What became of a request to cancel.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -86,10 +91,21 @@ pub(crate) fn cancel_all(
 /// which limits are locked, which comes after all other rows. Says which those are.
 pub(super) fn in_lock_order(conn: &mut Db, which: &[JobId]) -> Result<Vec<(bool, JobId)>, StoreError> {
     let mut keyed = Vec::with_capacity(which.len());
-    for job in which {
-        let row = jobs::table.find(job.0).select((jobs::waits, jobs::gates));
-        let (waits, gates): (i32, i32) = row.first(conn).optional()?.unwrap_or_default();
-        keyed.push((waits_for_room(waits), gates != 0, *job));
+    for some in which.chunks(CHUNK) {
+        let ids: Vec<i64> = some.iter().map(|job| job.0).collect();
+        let rows: Vec<(i64, i32, i32)> = jobs::table
+            .filter(jobs::id.eq_any(&ids))
+            .select((jobs::id, jobs::waits, jobs::gates))
+            .load(conn)?;
+        let rows: HashMap<i64, (i32, i32)> = rows
+            .into_iter()
+            .map(|(id, waits, gates)| (id, (waits, gates)))
+            .collect();
+        for job in some {
+            // One that is gone may come back by an undo.
+            let (waits, gates) = rows.get(&job.0).copied().unwrap_or_default();
+            keyed.push((waits_for_room(waits), gates != 0, *job));
+        }
     }
     keyed.sort_unstable();
     Ok(keyed.into_iter().map(|(waits, _, job)| (waits, job)).collect())
@@ -112,6 +128,6 @@ pub(super) fn is_parked(conn: &mut Db, job: &JobRef) -> Result<bool, StoreError>
     Ok(waits.is_some_and(waits_for_room))
 }
 
-fn waits_for_room(waits: i32) -> bool {
+pub(super) fn waits_for_room(waits: i32) -> bool {
     Waits::from_code(waits).has(BlockedBy::Limit)
 }

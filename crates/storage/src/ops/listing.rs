@@ -322,6 +322,9 @@ pub fn fits(conn: &mut Db, filter: &JobFilter, job: i64) -> Result<bool, StoreEr
 
 /// Those of some jobs that fit, with their states. Jobs whose state cannot be read do not fit.
 pub fn fitting(conn: &mut Db, filter: &JobFilter, jobs: &[JobId]) -> Result<Vec<(i64, State)>, StoreError> {
+    if jobs.is_empty() {
+        return Ok(Vec::new());
+    }
     let by_number = Answered {
         numbers: true,
         ..Answered::default()

@@ -16,8 +16,8 @@ use super::purge::remove_kept;
 use super::select::Selected;
 use super::show::find;
 use super::start::start;
-use super::steps::let_others_write;
-use super::{listing, unique};
+use super::steps::Pace;
+use super::{listing, mass_sets, unique};
 use crate::backend::{Db, on_any};
 use crate::counts::Deltas;
 use crate::limits::LimitRows;
@@ -29,9 +29,6 @@ use crate::types::list::Position;
 use crate::types::nodes::Wake;
 use crate::types::operation::MassDone;
 use crate::{Store, StoreError};
-
-/// Jobs of one transaction; other writers wait for it.
-const STEP: u32 = 500;
 
 /// What a step does to a job that fits.
 pub(super) type Act<'a> = &'a dyn Fn(&mut Db, JobId, &mut Deltas, &mut Entry) -> Result<MassDone, StoreError>;
@@ -74,16 +71,16 @@ impl Store {
                 &|conn, job, deltas, entry| change_one(conn, change, job, now, deltas, entry),
             );
         }
-        let mut done = MassDone::default();
+        let (mut done, mut pace) = (MassDone::default(), Pace::new());
         loop {
             let start = Instant::now();
-            let (step, next) = self.purge_some(&filter, after, now)?;
+            let (step, next) = self.purge_some(&filter, after, pace.jobs(), now)?;
+            pace.took(start.elapsed());
             done.add(step);
             after_step(&done);
             let Some(next) = next else { return Ok(done) };
             after = Some(next);
-            // Removed rows are the most work.
-            let_others_write(start);
+            self.rest_after(start);
         }
     }
 
@@ -108,36 +105,50 @@ impl Store {
         after_step: &mut dyn FnMut(&MassDone),
         act: Act<'_>,
     ) -> Result<MassDone, StoreError> {
-        let mut done = MassDone::default();
+        let (mut done, mut pace) = (MassDone::default(), Pace::new());
         loop {
-            let (step, next) = self.step(filter, after, now, wake, act)?;
-            done.add(step);
+            let start = Instant::now();
+            let selected = self.select(filter, after, pace.jobs())?;
+            let next = selected.next;
+            if !selected.jobs.is_empty() {
+                done.add(self.step(filter, &selected, now, act)?);
+                self.wake_all(wake);
+            }
+            pace.took(start.elapsed());
             after_step(&done);
             let Some(next) = next else { return Ok(done) };
             after = Some(next);
+            self.rest_after(start);
         }
     }
 
-    /// Does it to the next jobs behind that place. Returns the place behind which there may be more.
+    /// Does it to these jobs, as far as they still fit.
     fn step(
         &mut self,
         filter: &JobFilter,
-        after: Option<Position>,
+        selected: &Selected,
         now: Timestamp,
-        wake: Wake,
         act: Act<'_>,
-    ) -> Result<(MassDone, Option<Position>), StoreError> {
-        let selected = self.select(filter, after, STEP)?;
-        if selected.jobs.is_empty() {
-            return Ok((MassDone::default(), None));
-        }
+    ) -> Result<MassDone, StoreError> {
         let log = Log::of(self.operation.as_ref());
-        let done = self.write_again_in(Lane::Busy, |conn| {
+        self.write_again_in(Lane::Busy, |conn| {
             let mut entry = log.enter(conn, now)?;
             let mut done = MassDone::default();
             let mut deltas = Deltas::default();
+            let others = match filter.change {
+                // An edit says of each job what it becomes.
+                None => selected.jobs.clone(),
+                Some(change) => {
+                    let which = (filter, change);
+                    let jobs = &selected.jobs;
+                    let (plain, others) =
+                        mass_sets::change_plain(conn, which, jobs, now, &mut deltas, &mut entry)?;
+                    done.add(plain);
+                    others
+                }
+            };
             let mut has_locked_limits = false;
-            for (waits_for_room, job) in in_lock_order(conn, &selected.jobs)? {
+            for (waits_for_room, job) in in_lock_order(conn, &others)? {
                 if waits_for_room && !has_locked_limits {
                     // Before its row, as in `cancel`.
                     on_any!(conn, conn => conn.lock_limits(false))?;
@@ -151,18 +162,17 @@ impl Store {
             outcome::finish(conn, deltas, now)?;
             entry.store(conn, &done, selected.next)?;
             Ok(done)
-        })?;
-        self.wake_all(wake);
-        Ok((done, selected.next))
+        })
     }
 
     fn purge_some(
         &mut self,
         filter: &JobFilter,
         after: Option<Position>,
+        limit: u32,
         now: Timestamp,
     ) -> Result<(MassDone, Option<Position>), StoreError> {
-        let Selected { jobs, next } = self.select(filter, after, STEP)?;
+        let Selected { jobs, next } = self.select(filter, after, limit)?;
         if jobs.is_empty() {
             return Ok((MassDone::default(), None));
         }

@@ -29,6 +29,7 @@ pub mod listing;
 mod live;
 pub mod maintenance;
 pub mod mass;
+mod mass_sets;
 pub mod migrate;
 pub mod nodes;
 pub mod only;

@@ -1,5 +1,6 @@
 //! Removing ended jobs for good, in small steps.
 
+use std::collections::HashSet;
 use std::time::{Duration, Instant};
 
 use queuectl_core::{JobRef, QueueName, Refused, State, Timestamp};
@@ -143,8 +144,9 @@ impl Store {
     }
 }
 
-/// Jobs that are read at a time to be kept.
-const KEPT: usize = 64;
+/// Jobs that are read at a time to be kept: more, as long as that is quick.
+const KEPT: std::ops::RangeInclusive<usize> = 64..=1024;
+const KEPT_QUICKLY: Duration = Duration::from_millis(10);
 /// Longest time for which jobs are kept and removed in one transaction. Longer than without keeping them: more is done for each.
 const KEPT_MOST: Duration = Duration::from_millis(50);
 
@@ -158,13 +160,15 @@ pub(super) fn remove_kept(
     let until = Instant::now() + KEPT_MOST;
     let mut removed = Vec::new();
     let mut rest = ids.as_slice();
+    let mut size = *KEPT.start();
     while !rest.is_empty() && (removed.is_empty() || Instant::now() < until) {
         if !entry.keeps() {
             removed.extend(remove(conn, rest.to_vec(), state)?);
             break;
         }
+        let start = Instant::now();
         let some;
-        (some, rest) = rest.split_at(rest.len().min(KEPT));
+        (some, rest) = rest.split_at(rest.len().min(size));
         let mut of_these = some.to_vec();
         keep(conn, entry, some)?;
         while !of_these.is_empty() {
@@ -174,8 +178,12 @@ pub(super) fn remove_kept(
                 entry.forget(&of_these);
                 break;
             }
-            of_these.retain(|id| !gone.contains(id));
+            let gone_ids: HashSet<i64> = gone.iter().copied().collect();
+            of_these.retain(|id| !gone_ids.contains(id));
             removed.extend(gone);
+        }
+        if start.elapsed() < KEPT_QUICKLY {
+            size = (size * 2).min(*KEPT.end());
         }
     }
     Ok(removed)

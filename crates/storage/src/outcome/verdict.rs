@@ -82,7 +82,8 @@ impl Child {
 }
 
 impl Step {
-    fn of(change: &Transition) -> Step {
+    /// The step that a transition is, with no reason to wait.
+    pub fn of(change: &Transition) -> Step {
         Step {
             from: change.from(),
             to: change.to(),

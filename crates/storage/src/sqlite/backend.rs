@@ -40,6 +40,8 @@ pub struct SqliteBackend {
     /// How far its looks at the keys of limits are.
     sweep: Sweep,
     known: Known,
+    /// The change marker when it was asked whether others wrote.
+    marker: Option<i64>,
 }
 
 /// What the connection was used for so far.
@@ -94,6 +96,7 @@ impl SqliteBackend {
             pauses_at: None,
             sweep: Sweep::default(),
             known: Known::default(),
+            marker: None,
         }
     }
 
@@ -137,6 +140,13 @@ impl Backend for SqliteBackend {
 
     fn change_marker(&mut self) -> Result<i64, StoreError> {
         open::pragma(self.sqlite()?, "data_version")
+    }
+
+    fn others_wrote(&mut self) -> bool {
+        let Ok(marker) = self.change_marker() else {
+            return false;
+        };
+        self.marker.replace(marker).is_some_and(|last| last != marker)
     }
 
     fn clock(&mut self) -> Result<StoreClock, StoreError> {

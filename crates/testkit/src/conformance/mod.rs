@@ -219,6 +219,7 @@ macro_rules! conformance_suite {
             a_purge_is_undone,
             what_is_not_kept_is_not_undone,
             settings_are_set_back,
+            many_change_as_one_does,
             a_killed_operation_goes_on,
             a_killed_undo_goes_on,
             operations_are_kept_for_their_time,

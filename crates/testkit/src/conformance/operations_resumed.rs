@@ -21,6 +21,88 @@ fn killed_after(temp: &TempStore, steps: u32, act: impl Fn(&mut Store, &mut dyn 
     assert!(killed.is_err() && taken == steps, "killed after {taken} steps");
 }
 
+/// A change of many jobs makes of each what a change of this one alone makes of it, and so does its undo.
+pub fn many_change_as_one_does(mut temp: TempStore) {
+    let store = &mut temp.store;
+    let bystander = enqueue(store, &[job("bystander")])[0];
+    let (node, _guard) = node(store);
+    let bystanding = claim_one(store, node);
+    let mut scheduled = JobSpec {
+        start: Some(Start::After(Duration::from_secs(60))),
+        ..JobSpec::line("scheduled")
+    };
+    scheduled.queue = Some("many".parse().expect("a queue"));
+    let ids = enqueue(
+        store,
+        &[queued("many"), queued("many"), valid(scheduled), queued("many")],
+    );
+    let failing = claim_one(store, node);
+    assert_eq!(failing.id, ids[0].0);
+    let retry_at = Some(later(90_000));
+    let failed = record(&failing, node, Event::Fail { retry_at }, OutcomeKind::Failed, NOW);
+    turn(store, node, &[failed], 0, NOW);
+    store.hold(&JobRef::Number(ids[1]), NOW).expect("held");
+    let stand = |store: &mut Store| -> Vec<_> {
+        let stands = |id: &JobId| {
+            let job = get(store, *id);
+            let times = (job.due_at, job.finished_at, job.updated_at);
+            (job.state, job.attempts, job.waits, job.fence, times)
+        };
+        ids.iter().map(stands).collect()
+    };
+    let before = stand(store);
+    let states = before.iter().map(|job| job.0);
+    assert_eq!(
+        states.collect::<Vec<_>>(),
+        [State::Failed, State::Blocked, State::Scheduled, State::Pending]
+    );
+    for (change, which) in [
+        (MassChange::Hold, vec![0, 2, 3]),
+        (MassChange::Release, vec![1]),
+        (MassChange::Cancel, vec![0, 1, 2, 3]),
+    ] {
+        let mut stood = Vec::new();
+        for alone in [true, false] {
+            let id = match alone {
+                true => {
+                    store
+                        .begin_operation(queuectl_storage::NewOperation {
+                            kind: change.name().to_owned(),
+                            ..Default::default()
+                        })
+                        .expect("begun");
+                    which
+                        .iter()
+                        .for_each(|index| change_named(store, ids[*index], change, later(1)));
+                    store.end_operation(later(1)).expect("ended").expect("stored")
+                }
+                false => change_all(store, "many", change, later(1)),
+            };
+            let operation = store.operation(id).expect("there");
+            let jobs = which.len() as u64;
+            assert_eq!(
+                (operation.done.changed, operation.kept),
+                (jobs, jobs),
+                "{change:?}"
+            );
+            let stands = stand(store);
+            let undone = undo(store, id, later(2));
+            assert_eq!(
+                (undone.restored, undone.left),
+                (jobs, 0),
+                "{change:?} {:?}",
+                undone.reasons
+            );
+            stood.push((stands, stand(store)));
+        }
+        assert_eq!(stood[0], stood[1], "{change:?}");
+        assert_ne!(stood[0].0, before, "{change:?}");
+    }
+    assert_eq!(bystanding.id, bystander.0);
+    assert_eq!(get(store, bystander).state, State::Processing);
+    assert!(is_whole(store));
+}
+
 /// A change that was killed after any step goes on there: the jobs that were meant, each counted once.
 pub fn a_killed_operation_goes_on(mut temp: TempStore) {
     const JOBS: usize = 1203;
