@@ -82,14 +82,22 @@ fn run(store: &mut Store, act: &Act, operator: &str) -> Result<String, StoreErro
                 false => format!("queue {queue} was not paused"),
             })
         }
-        Act::PauseSchedule(schedule) => Ok(match store.pause_schedule(schedule, None, now)? {
-            true => format!("schedule {schedule} is paused"),
-            false => format!("schedule {schedule} was paused before"),
-        }),
-        Act::ResumeSchedule(schedule) => Ok(match store.resume_schedule(schedule, now)? {
-            true => format!("schedule {schedule} goes on"),
-            false => format!("schedule {schedule} was not paused"),
-        }),
+        Act::PauseSchedule(schedule) => Ok(
+            match entered(store, "schedule:pause", schedule, now, |store| {
+                store.pause_schedule(schedule, None, now)
+            })? {
+                true => format!("schedule {schedule} is paused"),
+                false => format!("schedule {schedule} was paused before"),
+            },
+        ),
+        Act::ResumeSchedule(schedule) => Ok(
+            match entered(store, "schedule:resume", schedule, now, |store| {
+                store.resume_schedule(schedule, now)
+            })? {
+                true => format!("schedule {schedule} goes on"),
+                false => format!("schedule {schedule} was not paused"),
+            },
+        ),
         Act::RetryCause(cause) => {
             let selected = Selected {
                 queue: None,
@@ -109,14 +117,39 @@ fn run(store: &mut Store, act: &Act, operator: &str) -> Result<String, StoreErro
             Ok(retried(done.jobs, done.skipped))
         }
         Act::RetryGroup(group) => {
-            let done = store.retry_group(group, false, now)?;
+            let done = entered(store, "group:retry", group, now, |store| {
+                store.retry_group(group, false, now)
+            })?;
             Ok(retried(done.jobs, done.held_back))
         }
         Act::CancelGroup(group) => {
-            let done = store.cancel_group(group, now)?;
+            let done = entered(store, "group:cancel", group, now, |store| {
+                store.cancel_group(group, now)
+            })?;
             Ok(cancelled(done.cancelled, done.requested))
         }
     }
+}
+
+/// Does something as an operation that is stored with its first change.
+fn entered<T>(
+    store: &mut Store,
+    kind: &str,
+    what: &impl ToString,
+    now: Timestamp,
+    act: impl FnOnce(&mut Store) -> Result<T, StoreError>,
+) -> Result<T, StoreError> {
+    store.begin_operation(NewOperation {
+        kind: kind.to_owned(),
+        what: what.to_string(),
+        ..NewOperation::default()
+    })?;
+    let done = act(store);
+    match done.is_ok() {
+        true => drop(store.end_operation(now)?),
+        false => store.leave_operation(),
+    }
+    done
 }
 
 fn change_one(store: &mut Store, change: MassChange, job: JobId) -> Result<String, StoreError> {

@@ -143,3 +143,61 @@ fn a_command_that_was_killed_goes_on() {
         queue.ok(["db:check"]);
     }
 }
+
+/// Commands about groups and schedules are in the list, and those that can be undone are as before then.
+#[test]
+fn groups_and_schedules_are_operations() {
+    let queue = Queue::quick();
+    queue.ok(["schedule:add", "nightly", "0 3 * * *", "exit 0"]);
+    queue.ok(["schedule:add", "bystander", "0 4 * * *", "exit 0"]);
+    let before = queue.json(["schedule:show", "nightly"]);
+    let bystander = queue.json(["schedule:show", "bystander"]);
+    queue.ok(["schedule:edit", "nightly", "--when", "0 5 * * *"]);
+    assert_ne!(queue.json(["schedule:show", "nightly"])["when"], before["when"]);
+    queue.ok(["op:undo", &newest(&queue)["id"].to_string()]);
+    assert_eq!(queue.json(["schedule:show", "nightly"])["when"], before["when"]);
+    queue.ok(["schedule:remove", "nightly"]);
+    queue.fails(3, ["schedule:show", "nightly"]);
+    queue.ok(["op:undo", &newest(&queue)["id"].to_string()]);
+    let back = queue.json(["schedule:show", "nightly"]);
+    assert_eq!((&back["when"], &back["job"]), (&before["when"], &before["job"]));
+    queue.ok(["schedule:pause", "nightly"]);
+    // That it is paused already is no operation.
+    queue.ok(["schedule:pause", "nightly"]);
+    queue.ok(["group:create", "batch"]);
+    let member = queue.enqueue(["--group", "batch", "exit 0"]);
+    let other = queue.enqueue(["exit 0"]);
+    queue.ok(["group:cancel", "batch"]);
+    assert_eq!(queue.state(&member), "cancelled");
+    queue.ok(["op:undo", &newest(&queue)["id"].to_string()]);
+    assert_eq!(queue.state(&member), "pending");
+    queue.ok(["group:cancel", "batch"]);
+    queue.ok(["group:retry", "batch"]);
+    assert_eq!(
+        (queue.state(&member), queue.state(&other)),
+        ("pending".into(), "pending".into())
+    );
+    let listed = queue.json(["op:list"]);
+    let kinds: Vec<&str> = listed
+        .as_array()
+        .expect("a list")
+        .iter()
+        .map(|operation| operation["kind"].as_str().expect("a kind"))
+        .collect();
+    let expected = [
+        "group:retry",
+        "group:cancel",
+        "undo",
+        "group:cancel",
+        "schedule:pause",
+        "undo",
+        "schedule:remove",
+        "undo",
+        "schedule:edit",
+        "schedule:add",
+        "schedule:add",
+    ];
+    // A new queue has been set up by commands before.
+    assert_eq!(kinds[..expected.len()], expected);
+    assert_eq!(queue.json(["schedule:show", "bystander"]), bystander);
+}

@@ -16,10 +16,11 @@ use super::edit::{edit, start_at};
 use super::hold::{hold, release};
 use super::operations::{
     Before, EditedParts, Entry, Log, Row, SETTING_CHANGED, change_of, count, find as find_operation, insert,
-    restore, undo_of,
+    is_of_schedules, restore, undo_of,
 };
 use super::operator::{Operator, SettingChange};
 use super::queue_settings::check_queues;
+use super::schedules;
 use super::settings::{put, value_of};
 use super::show::{find, job_in};
 use super::unique;
@@ -67,12 +68,13 @@ impl Store {
         let log = Log::of(Some(
             &Current::new(NewOperation::default(), None, false).open(undo),
         ));
+        let is_at_once = kind == SETTING_CHANGED || is_of_schedules(&kind);
         let mut reasons = Vec::new();
         loop {
             let (step, said) = self.write_again_in(Lane::Busy, |conn| {
                 let entry = log.enter(conn, now)?;
-                match kind == SETTING_CHANGED {
-                    true => undo_setting_of(conn, id, entry, by, now),
+                match is_at_once {
+                    true => undo_at_once(conn, (id, &kind), entry, by, now),
                     false => undo_some(conn, (id, &kind), entry, by, now),
                 }
             })?;
@@ -81,7 +83,7 @@ impl Store {
             let is_end = step.jobs() + step.held_back == 0;
             let row = find_operation(self.conn()?, undo)?;
             after_step(count(row.changed + row.held_back));
-            if is_end || kind == SETTING_CHANGED {
+            if is_end || is_at_once {
                 break;
             }
         }
@@ -98,7 +100,7 @@ impl Store {
             Ok(ended)
         })?;
         self.wake_all(Wake::Jobs);
-        if kind == SETTING_CHANGED {
+        if is_at_once {
             self.wake_all(Wake::Control);
         }
         Ok(Undone {
@@ -166,10 +168,10 @@ fn settle(conn: &mut Db, id: i64, ended: &Row) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// Undoes the change of a setting.
-fn undo_setting_of(
+/// Undoes the change of a setting, or of schedules.
+fn undo_at_once(
     conn: &mut Db,
-    id: i64,
+    (id, kind): (i64, &str),
     entry: Entry,
     by: &str,
     now: Timestamp,
@@ -182,14 +184,20 @@ fn undo_setting_of(
         }
     }
     let request = find_operation(conn, id)?.request.unwrap_or_default();
-    let left = undo_setting(conn, &request, by, now)?;
+    let (changed, left) = match is_of_schedules(kind) {
+        true => schedules::undo(conn, &request, now)?,
+        false => match undo_setting(conn, &request, by, now)? {
+            None => (1, Vec::new()),
+            Some(why) => (0, vec![why]),
+        },
+    };
     let done = MassDone {
-        changed: u64::from(left.is_none()),
-        held_back: u64::from(left.is_some()),
+        changed,
+        held_back: left.len() as u64,
         ..MassDone::default()
     };
     entry.store(conn, &done, None)?;
-    Ok((done, left.into_iter().collect()))
+    Ok((done, left))
 }
 
 /// Undoes what happened to the next jobs.

@@ -12,7 +12,7 @@ fn name(name: &str) -> GroupName {
 }
 
 /// A job of a group.
-fn member(group: &str) -> JobSpec {
+pub(super) fn member(group: &str) -> JobSpec {
     JobSpec {
         group: Some(name(group)),
         ..JobSpec::line("member")
@@ -20,7 +20,7 @@ fn member(group: &str) -> JobSpec {
 }
 
 /// Both callbacks, in a queue of their own, and that many failures.
-fn callbacks(max_fails: Option<u32>) -> GroupChange {
+pub(super) fn callbacks(max_fails: Option<u32>) -> GroupChange {
     let callback = |line: &str| {
         Some(JobSpec {
             queue: Some("callbacks".parse().expect("a name")),
@@ -34,7 +34,7 @@ fn callbacks(max_fails: Option<u32>) -> GroupChange {
     }
 }
 
-fn create(store: &mut Store, group: &str, change: &GroupChange) {
+pub(super) fn create(store: &mut Store, group: &str, change: &GroupChange) {
     store.create_group(&name(group), change, NOW).expect("a group");
 }
 

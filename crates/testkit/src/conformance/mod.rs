@@ -215,6 +215,8 @@ macro_rules! conformance_suite {
             a_cancel_is_undone,
             an_undo_leaves_what_was_changed_since,
             holds_and_releases_are_undone,
+            operations_of_groups_are_entered_and_undone,
+            operations_of_schedules_are_entered_and_undone,
             an_edit_is_undone_part_by_part,
             a_purge_is_undone,
             what_is_not_kept_is_not_undone,
@@ -255,6 +257,7 @@ mod limits;
 mod nodes;
 mod operate;
 mod operations;
+mod operations_of_groups;
 mod operations_resumed;
 mod outcome;
 mod overlap;
@@ -290,6 +293,7 @@ pub use limits::*;
 pub use nodes::*;
 pub use operate::*;
 pub use operations::*;
+pub use operations_of_groups::*;
 pub use operations_resumed::*;
 pub use outcome::*;
 pub use overlap::*;

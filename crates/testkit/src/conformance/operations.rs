@@ -7,7 +7,7 @@ use queuectl_storage::{
 
 use super::*;
 
-fn begin(store: &mut Store, kind: &str, what: &str) {
+pub(super) fn begin(store: &mut Store, kind: &str, what: &str) {
     store.act_as("ann@host".to_owned());
     let operation = NewOperation {
         kind: kind.to_owned(),

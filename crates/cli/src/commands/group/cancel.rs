@@ -6,6 +6,7 @@ use queuectl_core::GroupName;
 use queuectl_views::GroupCancelledView;
 
 use crate::commands::batch::line;
+use crate::commands::op::{begin_operation, offer_undo};
 use crate::context::Context;
 use crate::exit::Exit;
 use crate::registry::Run;
@@ -24,7 +25,9 @@ impl Run for CancelArgs {
     fn run(self, context: &Context) -> Result<Exit> {
         let mut store = context.open()?;
         let now = store.now()?;
+        begin_operation(&mut store, "group:cancel", self.name.to_string())?;
         let done = store.cancel_group(&self.name, now)?;
+        let operation = store.end_operation(now)?;
         let view = GroupCancelledView {
             group: self.name.to_string(),
             cancelled: done.cancelled,
@@ -41,6 +44,7 @@ impl Run for CancelArgs {
             line(done.cancelled, "cancelled")
         );
         context.output.done(&view, &line);
+        offer_undo(&mut store, operation, context);
         Ok(Exit::OK)
     }
 }

@@ -6,6 +6,7 @@ use queuectl_core::GroupName;
 use queuectl_views::GroupRetriedView;
 
 use crate::commands::batch::line;
+use crate::commands::op::begin_operation;
 use crate::context::Context;
 use crate::exit::Exit;
 use crate::registry::Run;
@@ -27,6 +28,8 @@ impl Run for RetryArgs {
     fn run(self, context: &Context) -> Result<Exit> {
         let mut store = context.open()?;
         let now = store.now()?;
+        let only = if self.failed { " --failed" } else { "" };
+        begin_operation(&mut store, "group:retry", format!("{}{only}", self.name))?;
         let done = store.retry_group(&self.name, self.failed, now)?;
         let view = GroupRetriedView {
             group: self.name.to_string(),

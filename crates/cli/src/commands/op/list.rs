@@ -13,11 +13,11 @@ use crate::output::table::Column;
 use crate::output::time::local;
 use crate::registry::Run;
 
-/// List what operators did: changes of jobs, settings, queues, limits and hooks
+/// List what operators did: changes of jobs, settings, queues, limits, hooks and schedules
 #[derive(Debug, Args)]
 #[command(after_help = "\
-Each command that changes jobs is one operation, however many jobs it changes; so is each setting, pause, limit and hook \
-that changes. They can be looked up, and most of them undone (`queuectl op:undo`), for the time in the setting \
+Each command that changes jobs is one operation, however many jobs it changes; so is each setting, pause, limit, hook \
+and schedule that changes. They can be looked up, and most of them undone (`queuectl op:undo`), for the time in the setting \
 op_retention. A command that was cut off, even by a power cut, goes on with `queuectl op:resume`.")]
 pub struct ListArgs {
     /// Only operations that have not ended: they go on, or were cut off

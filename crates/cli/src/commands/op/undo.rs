@@ -16,10 +16,10 @@ use crate::registry::Run;
 /// Take back what an operation did, as far as nothing has happened to it since
 #[derive(Debug, Args)]
 #[command(after_help = "\
-cancel, hold and release: the jobs wait again as they did, with their attempts, times and holds. Running jobs that were \
+cancel, group:cancel, hold and release: the jobs wait again as they did, with their attempts, times and holds. Running jobs that were \
 stopped stay cancelled; `retry` runs them again. edit, move and priority: parts that are still as they were set get \
 their old values. purge: the jobs are there again with their numbers, ids, attempts and the output that the database has; \
-long outputs, which are files, are gone. Settings get their old values. A retry cannot be undone, nor can an undo: \
+long outputs, which are files, are gone. Settings get their old values, and schedules that were edited, removed, paused or resumed are as before. A retry cannot be undone, nor can an undo: \
 repeat the command.
 
 What was changed since is left alone and counted, and the exit status is 1 then. An undo that was cut off goes on when \
@@ -41,6 +41,10 @@ impl Run for UndoArgs {
         let undone = undone?;
         let (restored, left) = (undone.restored, undone.left);
         let said = match found.kept {
+            0 if found.kind.starts_with("schedule:") => match left {
+                0 => "the schedules are as before".to_owned(),
+                _ => "schedules were left alone that were changed since".to_owned(),
+            },
             0 if left == 0 => "the setting is as before".to_owned(),
             0 => "the setting was left alone".to_owned(),
             _ if restored == 1 => "1 job is as before".to_owned(),

@@ -11,6 +11,7 @@ use super::options::{PolicyOptions, job};
 use super::times::{Times, here, in_zone};
 use crate::commands::enqueue::options::JobOptions;
 use crate::commands::enqueue::submit::checked;
+use crate::commands::op::begin_operation;
 use crate::context::Context;
 use crate::exit::{Exit, Usage};
 use crate::registry::Run;
@@ -70,6 +71,8 @@ impl Run for AddArgs {
         let spec = checked_schedule(spec, context)?;
         let mut store = context.open_or_create()?;
         let now = store.now()?;
+        let what = format!("{}: {} in {}", spec.name, spec.when, spec.zone);
+        begin_operation(&mut store, "schedule:add", what)?;
         store.change_schedules(&[ScheduleChange::Add(spec.clone())], now)?;
         say(&mut store, &spec, "added", context)?;
         Ok(Exit::OK)

@@ -15,6 +15,7 @@ use serde_json::value::RawValue;
 
 use super::add::checked_schedule;
 use super::times::here;
+use crate::commands::op::begin_operation;
 use crate::context::Context;
 use crate::exit::{Exit, Usage};
 use crate::registry::Run;
@@ -97,6 +98,12 @@ impl Run for ApplyArgs {
             }
         }
         if !self.dry_run {
+            let names: Vec<String> = results
+                .iter()
+                .filter(|(_, result)| *result != "unchanged")
+                .map(|(name, result)| format!("{name} {result}"))
+                .collect();
+            begin_operation(&mut store, "schedule:apply", names.join(", "))?;
             store.change_schedules(&changes, now)?;
         }
         for (schedule, result) in results {

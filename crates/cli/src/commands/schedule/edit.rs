@@ -7,6 +7,7 @@ use queuectl_core::ScheduleName;
 use super::add::{checked_schedule, say};
 use super::options::{PolicyOptions, job};
 use crate::commands::enqueue::options::JobOptions;
+use crate::commands::op::begin_operation;
 use crate::context::Context;
 use crate::exit::Exit;
 use crate::registry::Run;
@@ -44,6 +45,8 @@ impl Run for EditArgs {
         spec.job = job(self.words, self.job)?.or(spec.job);
         let spec = checked_schedule(spec, context)?;
         let now = store.now()?;
+        let what = format!("{}: {} in {}", spec.name, spec.when, spec.zone);
+        begin_operation(&mut store, "schedule:edit", what)?;
         let edited = store.edit_schedule(&self.name, now, |stored| {
             if *stored != before.spec {
                 return Err("it was changed meanwhile; look at it and try again".to_owned());

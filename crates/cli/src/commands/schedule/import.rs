@@ -13,6 +13,7 @@ use queuectl_views::ImportedView;
 use super::add::checked_schedule;
 use super::crontab::{self, Entry};
 use super::times::{Times, here, in_zone};
+use crate::commands::op::begin_operation;
 use crate::context::Context;
 use crate::exit::{Exit, Usage};
 use crate::output::diagnostics;
@@ -103,6 +104,7 @@ impl Run for ImportArgs {
         }
         let count = changes.len();
         if !self.dry_run {
+            begin_operation(&mut store, "schedule:import", format!("{count} schedules"))?;
             store.change_schedules(&changes, now)?;
         }
         list.end()?;

@@ -5,6 +5,7 @@ use clap::Args;
 use queuectl_core::{ScheduleName, parse_reason};
 use queuectl_views::ScheduleChangedView;
 
+use crate::commands::op::begin_operation;
 use crate::context::Context;
 use crate::exit::Exit;
 use crate::registry::Run;
@@ -27,6 +28,9 @@ impl Run for PauseArgs {
     fn run(self, context: &Context) -> Result<Exit> {
         let mut store = context.open_existing()?;
         let now = store.now()?;
+        let reason = self.reason.as_ref().map(|reason| format!(": {reason}"));
+        let what = format!("{}{}", self.name, reason.unwrap_or_default());
+        begin_operation(&mut store, "schedule:pause", what)?;
         let was_new = store.pause_schedule(&self.name, self.reason.as_deref(), now)?;
         let result = if was_new { "paused" } else { "was paused already" };
         let view = ScheduleChangedView {

@@ -6,6 +6,7 @@ use queuectl_core::ScheduleName;
 use queuectl_storage::ScheduleChange;
 use queuectl_views::ScheduleChangedView;
 
+use crate::commands::op::begin_operation;
 use crate::context::Context;
 use crate::exit::Exit;
 use crate::registry::Run;
@@ -23,6 +24,8 @@ impl Run for RemoveArgs {
         let mut store = context.open_existing()?;
         let now = store.now()?;
         let changes: Vec<ScheduleChange> = self.names.iter().cloned().map(ScheduleChange::Remove).collect();
+        let names: Vec<&str> = self.names.iter().map(ScheduleName::as_str).collect();
+        begin_operation(&mut store, "schedule:remove", names.join(" "))?;
         store.change_schedules(&changes, now)?;
         for name in &self.names {
             let view = ScheduleChangedView {

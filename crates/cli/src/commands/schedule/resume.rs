@@ -5,6 +5,7 @@ use clap::Args;
 use queuectl_core::ScheduleName;
 
 use super::add::say;
+use crate::commands::op::begin_operation;
 use crate::context::Context;
 use crate::exit::Exit;
 use crate::registry::Run;
@@ -22,6 +23,7 @@ impl Run for ResumeArgs {
     fn run(self, context: &Context) -> Result<Exit> {
         let mut store = context.open_existing()?;
         let now = store.now()?;
+        begin_operation(&mut store, "schedule:resume", self.name.to_string())?;
         let was_paused = store.resume_schedule(&self.name, now)?;
         let spec = store.schedule(&self.name)?.spec;
         let result = if was_paused { "resumed" } else { "was not paused" };

@@ -9,12 +9,14 @@ use super::edit::{close, lock};
 use super::find;
 use crate::backend::Db;
 use crate::counts::Deltas;
+use crate::ops::operations::{Before, Entry, Log};
 use crate::ops::unique;
 use crate::outcome::{self, standing};
 use crate::rows::JobRow;
 use crate::schema::{group_members, jobs};
 use crate::states::sql as states;
 use crate::types::nodes::Wake;
+use crate::types::operation::MassDone;
 use crate::{Store, StoreError};
 
 /// Members of one step.
@@ -56,7 +58,20 @@ impl Store {
         let mut done = CancelledMembers::default();
         let mut after = Some(i64::MIN);
         while let Some(from) = after {
-            let (step, next) = self.write_again(|db| cancel_some(db, name, from, now))?;
+            let log = Log::of(self.operation.as_ref());
+            let (step, next, operation) = self.write_again(|db| {
+                let mut entry = log.enter(db, now)?;
+                let (step, next) = cancel_some(db, name, from, now, &mut entry)?;
+                let operation = entry.id();
+                let counts = MassDone {
+                    changed: step.cancelled,
+                    requested: step.requested,
+                    ..MassDone::default()
+                };
+                entry.store(db, &counts, None)?;
+                Ok((step, next, operation))
+            })?;
+            self.has_entered(operation);
             done.cancelled += step.cancelled;
             done.requested += step.requested;
             after = next;
@@ -83,7 +98,20 @@ impl Store {
         for state in states {
             let mut after = Some(i64::MIN);
             while let Some(from) = after {
-                let (step, next) = self.write_again(|db| retry_some(db, name, *state, from, now))?;
+                let log = Log::of(self.operation.as_ref());
+                let (step, next, operation) = self.write_again(|db| {
+                    let entry = log.enter(db, now)?;
+                    let (step, next) = retry_some(db, name, *state, from, now)?;
+                    let operation = entry.id();
+                    let counts = MassDone {
+                        changed: step.jobs,
+                        held_back: step.held_back,
+                        ..MassDone::default()
+                    };
+                    entry.store(db, &counts, None)?;
+                    Ok((step, next, operation))
+                })?;
+                self.has_entered(operation);
                 done.jobs += step.jobs;
                 done.held_back += step.held_back;
                 done.gone += step.gone;
@@ -101,6 +129,7 @@ fn cancel_some(
     name: &GroupName,
     after: i64,
     now: Timestamp,
+    entry: &mut Entry,
 ) -> Result<(CancelledMembers, Option<i64>), StoreError> {
     let group = find(db, name.as_str())?;
     let members: Vec<i64> = group_members::table
@@ -126,7 +155,13 @@ fn cancel_some(
                 job: id.to_string(),
                 refused,
             })?;
-            done.cancelled += u64::from(outcome::change(db, &row, &decided, now, &mut deltas)?);
+            let before = entry.keeps().then(|| Before::of(&row).to_json());
+            if outcome::change(db, &row, &decided, now, &mut deltas)? {
+                done.cancelled += 1;
+                if let Some(before) = before {
+                    entry.keep(JobId(row.id), row.fence, before);
+                }
+            }
         }
     }
     outcome::finish(db, deltas, now)?;

@@ -72,6 +72,11 @@ pub(super) fn change_of(kind: &str) -> &str {
     kind.rsplit(':').next().unwrap_or(kind)
 }
 
+/// Whether an operation changed schedules.
+pub(super) fn is_of_schedules(kind: &str) -> bool {
+    kind.starts_with("schedule:")
+}
+
 /// Says whether an operation can be undone.
 pub(super) fn undo_of(row: &Row) -> Undo {
     let impossible = |why: &str| Undo::Impossible(why.to_owned());
@@ -85,6 +90,10 @@ pub(super) fn undo_of(row: &Row) -> Undo {
     }
     match change_of(&row.kind) {
         SETTING_CHANGED if row.request.is_some() => Undo::Possible,
+        "edit" | "remove" | "pause" | "resume" if is_of_schedules(&row.kind) => match row.request {
+            Some(_) => Undo::Possible,
+            None => impossible("it is too large to be kept"),
+        },
         "cancel" | "hold" | "release" | "edit" | "move" | "priority" | "purge" => {
             match (row.kept, row.changed) {
                 (1.., _) => Undo::Possible,

@@ -8,6 +8,7 @@ use queuectl_scheduler::cron::next_tick;
 
 use super::job::job_of;
 use super::make::check_limits;
+use super::operation::{enter, read};
 use super::rows::{Fault, ScheduleRow, check, whole_second};
 use super::tick::{Ticked, account_paused, look_at_runs, store, tick_row};
 use crate::backend::Db;
@@ -40,8 +41,15 @@ impl Store {
     /// [`StoreError::BadSchedule`] names the schedule and what is wrong with it; [`StoreError::ScheduleTaken`];
     /// [`StoreError::NoSuchSchedule`]; [`StoreError::TooManySchedules`].
     pub fn change_schedules(&mut self, changes: &[ScheduleChange], now: Timestamp) -> Result<(), StoreError> {
-        self.change(|conn| {
+        let current = self.operation.clone();
+        let operation = self.change(|conn| {
+            let mut before = Vec::new();
             for change in changes {
+                let name = match change {
+                    ScheduleChange::Add(spec) | ScheduleChange::Replace(spec) => &spec.name,
+                    ScheduleChange::Remove(name) => name,
+                };
+                before.push((name.to_string(), read(conn, name.as_str())?));
                 match change {
                     ScheduleChange::Add(spec) => add(conn, spec, now)?,
                     ScheduleChange::Replace(spec) => replace(conn, spec, now)?,
@@ -52,8 +60,10 @@ impl Store {
             if usize::try_from(count).unwrap_or(usize::MAX) > SCHEDULES {
                 return Err(StoreError::TooManySchedules);
             }
-            Ok(())
-        })
+            enter(conn, current.as_ref(), before, now)
+        })?;
+        self.has_entered(operation);
+        Ok(())
     }
 
     /// Changes one schedule from what it is now.
@@ -66,7 +76,8 @@ impl Store {
         now: Timestamp,
         edit: impl FnOnce(&mut ScheduleSpec) -> Result<(), String>,
     ) -> Result<ScheduleSpec, StoreError> {
-        self.change(|conn| {
+        let current = self.operation.clone();
+        let (spec, operation) = self.change(|conn| {
             let row = find(conn, name)?;
             let bad = |problem| StoreError::BadSchedule {
                 name: name.to_string(),
@@ -75,8 +86,11 @@ impl Store {
             let mut spec = row.spec().map_err(bad)?;
             edit(&mut spec).map_err(bad)?;
             replace(conn, &spec, now)?;
-            Ok(spec)
-        })
+            let operation = enter(conn, current.as_ref(), vec![(name.to_string(), Some(row))], now)?;
+            Ok((spec, operation))
+        })?;
+        self.has_entered(operation);
+        Ok(spec)
     }
 
     /// Pauses a schedule: its ticks make no jobs from now on. False if it was paused already.
@@ -89,17 +103,7 @@ impl Store {
         reason: Option<&str>,
         now: Timestamp,
     ) -> Result<bool, StoreError> {
-        self.change(|conn| {
-            let mut row = find(conn, name)?;
-            if row.paused_at.is_some() {
-                return Ok(false);
-            }
-            row = tick_row(conn, row, now, &mut Ticked::default())?;
-            row.paused_at = Some(now.0);
-            row.paused_reason = reason.map(storable);
-            store(conn, &mut row, now)?;
-            Ok(true)
-        })
+        self.change_one(name, now, |conn| pause(conn, name, reason, now))
     }
 
     /// Has a paused schedule go on. The ticks that came meanwhile are entered as skipped. False if it was not paused.
@@ -107,19 +111,28 @@ impl Store {
     /// # Errors
     /// [`StoreError::NoSuchSchedule`].
     pub fn resume_schedule(&mut self, name: &ScheduleName, now: Timestamp) -> Result<bool, StoreError> {
-        self.change(|conn| {
-            let mut row = find(conn, name)?;
-            if row.paused_at.is_none() {
-                return Ok(false);
-            }
-            let understood = row.understand(now).map_err(|fault| bad(name, fault))?;
-            account_paused(conn, &mut row, &understood, now)?;
-            // Those that have died do not count any more.
-            look_at_runs(conn, &mut row)?;
-            (row.paused_at, row.paused_reason, row.dead_runs) = (None, None, 0);
-            store(conn, &mut row, now)?;
-            Ok(true)
-        })
+        self.change_one(name, now, |conn| resume(conn, name, now))
+    }
+
+    /// Changes one schedule, and says whether it did.
+    fn change_one(
+        &mut self,
+        name: &ScheduleName,
+        now: Timestamp,
+        body: impl FnOnce(&mut Db) -> Result<bool, StoreError>,
+    ) -> Result<bool, StoreError> {
+        let current = self.operation.clone();
+        let (is_new, operation) = self.change(|conn| {
+            let before = vec![(name.to_string(), read(conn, name.as_str())?)];
+            let is_new = body(conn)?;
+            let operation = match is_new {
+                true => enter(conn, current.as_ref(), before, now)?,
+                false => None,
+            };
+            Ok((is_new, operation))
+        })?;
+        self.has_entered(operation);
+        Ok(is_new)
     }
 
     /// After the clock was set back: has every schedule go on at its next time by the clock, not at one that was next by a
@@ -171,6 +184,39 @@ impl Store {
     }
 }
 
+/// Pauses a schedule, unless it is.
+pub fn pause(
+    conn: &mut Db,
+    name: &ScheduleName,
+    reason: Option<&str>,
+    now: Timestamp,
+) -> Result<bool, StoreError> {
+    let mut row = find(conn, name)?;
+    if row.paused_at.is_some() {
+        return Ok(false);
+    }
+    row = tick_row(conn, row, now, &mut Ticked::default())?;
+    row.paused_at = Some(now.0);
+    row.paused_reason = reason.map(storable);
+    store(conn, &mut row, now)?;
+    Ok(true)
+}
+
+/// Has a schedule go on, if it is paused.
+pub fn resume(conn: &mut Db, name: &ScheduleName, now: Timestamp) -> Result<bool, StoreError> {
+    let mut row = find(conn, name)?;
+    if row.paused_at.is_none() {
+        return Ok(false);
+    }
+    let understood = row.understand(now).map_err(|fault| bad(name, fault))?;
+    account_paused(conn, &mut row, &understood, now)?;
+    // Those that have died do not count any more.
+    look_at_runs(conn, &mut row)?;
+    (row.paused_at, row.paused_reason, row.dead_runs) = (None, None, 0);
+    store(conn, &mut row, now)?;
+    Ok(true)
+}
+
 pub fn find(conn: &mut Db, name: &ScheduleName) -> Result<ScheduleRow, StoreError> {
     let row = schedules::table
         .find(name.as_str())
@@ -187,7 +233,7 @@ pub fn bad(name: &ScheduleName, fault: Fault) -> StoreError {
     }
 }
 
-fn add(conn: &mut Db, spec: &ScheduleSpec, now: Timestamp) -> Result<(), StoreError> {
+pub fn add(conn: &mut Db, spec: &ScheduleSpec, now: Timestamp) -> Result<(), StoreError> {
     let taken: i64 = schedules::table
         .filter(schedules::name.eq(spec.name.as_str()))
         .count()
@@ -202,7 +248,7 @@ fn add(conn: &mut Db, spec: &ScheduleSpec, now: Timestamp) -> Result<(), StoreEr
     Ok(())
 }
 
-fn replace(conn: &mut Db, spec: &ScheduleSpec, now: Timestamp) -> Result<(), StoreError> {
+pub fn replace(conn: &mut Db, spec: &ScheduleSpec, now: Timestamp) -> Result<(), StoreError> {
     let mut row = find(conn, &spec.name)?;
     if row.paused_at.is_none() {
         row = tick_row(conn, row, now, &mut Ticked::default())?;

@@ -9,8 +9,10 @@ mod edit;
 mod job;
 mod list;
 mod make;
+mod operation;
 mod rows;
 mod tick;
+mod undo;
 
 pub use backfill::Backfilled;
 pub use edit::ScheduleChange;
@@ -18,3 +20,4 @@ pub use list::{TickOf, open_runs};
 pub(crate) use make::all as statements;
 pub use rows::zone;
 pub use tick::Ticked;
+pub(super) use undo::undo;

@@ -9,6 +9,7 @@ use queuectl_core::schedule::{
 };
 use queuectl_core::{JobId, JobSpec, OwnerName, ScheduleName, Timestamp, show_time};
 use queuectl_scheduler::cron::{Expr, Zone};
+use serde::{Deserialize, Serialize};
 
 use super::job::job_of;
 use crate::StoreError;
@@ -17,7 +18,7 @@ use crate::types::readable::count;
 use crate::types::text::{MaybeWords, Words};
 
 /// A row of `schedules`.
-#[derive(Debug, Clone, PartialEq, Queryable, Selectable, Insertable, AsChangeset)]
+#[derive(Debug, Clone, PartialEq, Queryable, Selectable, Insertable, AsChangeset, Serialize, Deserialize)]
 #[diesel(table_name = schedules, treat_none_as_default_value = false, treat_none_as_null = true)]
 pub struct ScheduleRow {
     #[diesel(deserialize_as = Words)]
