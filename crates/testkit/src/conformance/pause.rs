@@ -34,6 +34,29 @@ fn resume(store: &mut Store, queue: &str) -> bool {
     store.resume_queues(&[name(queue)], NOW).expect("resumed")[0]
 }
 
+/// Without a queue, nothing is paused, and no operation says that something was.
+pub fn pausing_no_queue_is_no_operation(mut temp: TempStore) {
+    let store = &mut temp.store;
+    pause(store, "bystander", NOW, None);
+    let before = (
+        store.operations(None, false, 9).expect("operations"),
+        store.pauses(NOW).expect("pauses"),
+    );
+    assert_eq!(before.0.len(), 1, "the control: a pause is one");
+    let pause = Pause {
+        at: later(1),
+        until: None,
+        by: "op@host".to_owned(),
+        reason: None,
+    };
+    store.pause_queues(&[], &pause).expect("nothing to do");
+    let after = (
+        store.operations(None, false, 9).expect("operations"),
+        store.pauses(NOW).expect("pauses"),
+    );
+    assert_eq!(after, before);
+}
+
 /// Claims from all queues, or from these, and gives the jobs back. Their queues, in the order of the claim.
 fn claimed_from(store: &mut Store, node: NodeId, only: &[&str], now: Timestamp) -> Vec<String> {
     let queues = match only {
