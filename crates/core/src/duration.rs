@@ -86,6 +86,18 @@ pub fn show_rough(time: Duration) -> String {
     )
 }
 
+/// Writes a length of time that is still to come in its largest unit, rounded to the nearest: `2 h` also a moment after it was set to
+/// two hours.
+pub fn show_left(time: Duration) -> String {
+    let ms = u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+    let largest = UNITS
+        .iter()
+        .find(|(_, length)| ms >= *length && *length >= SECOND_MS);
+    let length = largest.map_or(SECOND_MS, |(_, length)| *length);
+    let rounded = ms.saturating_add(length / 2) / length * length;
+    show_rough(Duration::from_millis(rounded))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -150,6 +162,27 @@ mod tests {
                 "{ms}"
             );
         }
+    }
+
+    #[test]
+    fn what_is_left_is_rounded_to_the_nearest_unit() {
+        for (ms, left, rough) in [
+            (0, "0 s", "0 s"),
+            (499, "0 s", "0 s"),
+            (500, "1 s", "0 s"),
+            (59_700, "1 m", "59 s"),
+            (7_199_999, "2 h", "1 h"),
+            (4_000_000, "1 h", "1 h"),
+            (3_599_000, "1 h", "59 m"),
+            (86_399_000, "1 d", "23 h"),
+        ] {
+            let time = Duration::from_millis(ms);
+            assert_eq!(
+                (show_left(time), show_rough(time)),
+                (left.to_owned(), rough.to_owned())
+            );
+        }
+        assert!(show_left(Duration::MAX).ends_with(" d"));
     }
 
     #[test]

@@ -13,7 +13,7 @@ use serde::Serialize;
 
 pub use self::facts::{Facts, LimitFact, NodeFact, PauseFact, QueueFullFact, WaitsFor};
 use self::start::start_command;
-use crate::duration::show_rough;
+use crate::duration::{show_left, show_rough};
 use crate::gates::BlockedBy;
 use crate::outcome::OutcomeKind;
 use crate::quote::quote_argv;
@@ -319,7 +319,7 @@ fn busy(facts: &Facts<'_>) -> Option<Reason> {
     let (key, until) = facts.busy.filter(|(_, until)| *until > facts.now)?;
     let text = format!(
         "limit {key} is put off for another {}, because an attempt found it busy",
-        show_rough(until.since(facts.now))
+        show_left(until.since(facts.now))
     );
     let resume = match key.split_once(':') {
         Some((name, key)) => format!("queuectl limit:resume {name} --key {}", quote_argv(&[key])),
@@ -434,7 +434,7 @@ fn limit_of(limit: &LimitFact, now: Timestamp) -> Vec<Reason> {
     if let Some(next) = limit.next_start.filter(|next| *next > now) {
         let text = format!(
             "limit {key} lets the next job start in {}",
-            show_rough(next.since(now))
+            show_left(next.since(now))
         );
         reasons.push(Reason {
             until: Some(next),
@@ -450,7 +450,7 @@ fn limit_of(limit: &LimitFact, now: Timestamp) -> Vec<Reason> {
 
 fn not_due(facts: &Facts<'_>) -> Option<Reason> {
     let due = facts.job.due_at.filter(|due| *due > facts.now)?;
-    let wait = show_rough(due.since(facts.now));
+    let wait = show_left(due.since(facts.now));
     // Only a job that was tried has a fencing token.
     let is_fresh = facts.job.attempts == 0 && facts.job.system_failures == 0;
     if facts.job.fence == 0 || is_fresh && facts.job.state != State::Failed {
@@ -492,7 +492,7 @@ fn paused(facts: &Facts<'_>) -> Option<Reason> {
         text.push_str(&format!(" by {}", pause.by));
     }
     if let Some(until) = pause.until {
-        text.push_str(&format!(" for another {}", show_rough(until.since(facts.now))));
+        text.push_str(&format!(" for another {}", show_left(until.since(facts.now))));
     }
     if let Some(why) = &pause.reason {
         text.push_str(&format!(": {why}"));
@@ -522,7 +522,7 @@ fn queue_full(facts: &Facts<'_>) -> Option<Reason> {
             })
         }
         QueueFullFact::Rate(next) if is_ready && next > facts.now => {
-            let wait = show_rough(next.since(facts.now));
+            let wait = show_left(next.since(facts.now));
             let text = format!("the rate of queue {queue} allows the next start in {wait}");
             Some(Reason {
                 until: Some(next),

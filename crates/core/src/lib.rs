@@ -34,7 +34,7 @@ pub mod transition;
 mod unique;
 pub mod varint;
 
-pub use duration::{parse_duration, show_rough, show_short, show_time, whole_ms};
+pub use duration::{parse_duration, show_left, show_rough, show_short, show_time, whole_ms};
 pub use executor_setting::{ExecutorSetting, ExecutorSettingError};
 pub use gates::{BlockedBy, Gates, Waits};
 pub use id::{

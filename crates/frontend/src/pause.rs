@@ -1,13 +1,13 @@
 //! Pauses for people.
 
-use queuectl_core::{Timestamp, show_rough};
+use queuectl_core::{Timestamp, show_left, show_rough};
 use queuectl_views::PauseView;
 
 /// Returns what a narrow column has room for: `5 m, 2 h left: disk full`.
 pub fn in_short(pause: &PauseView, now: Timestamp) -> String {
     let mut text = show_rough(now.since(pause.since));
     if let Some(until) = pause.until {
-        text.push_str(&format!(", {} left", show_rough(until.since(now))));
+        text.push_str(&format!(", {} left", show_left(until.since(now))));
     }
     with_reason(text, pause)
 }
@@ -19,7 +19,7 @@ pub fn in_words(pause: &PauseView, now: Timestamp) -> String {
         text.push_str(&format!(" by {}", pause.by));
     }
     if let Some(until) = pause.until {
-        text.push_str(&format!(", for another {}", show_rough(until.since(now))));
+        text.push_str(&format!(", for another {}", show_left(until.since(now))));
     }
     with_reason(text, pause)
 }
