@@ -86,11 +86,9 @@ fn what_commands_did_is_listed_and_undone() {
 
     queue.ok(["config:set", "max_retries", "9"]);
     let set = newest(&queue);
-    assert_eq!(set["what"], "max_retries: none -> 9");
-    assert_eq!(
-        queue.ok(["op:undo", &set["id"].to_string()]),
-        "the setting is as before"
-    );
+    assert_eq!(set["what"], "max_retries: unset -> 9");
+    assert_eq!(queue.json(["op:show", "last"])["id"], set["id"]);
+    assert_eq!(queue.ok(["op:undo", "last"]), "the setting is as before");
     assert_eq!(queue.json(["config:get", "max_retries"])["value"], "4");
     let table = queue.ok(["op:list"]);
     assert!(

@@ -117,7 +117,8 @@ impl Operator {
         // What an executor is set to can be a secret.
         let is_own = |setting| KEYS.iter().any(|key| key.name == setting);
         if named("setting").is_none_or(is_own) || named("queue").is_some() {
-            let value = |value: &Option<String>| value.clone().unwrap_or_else(|| "none".to_owned());
+            // `none` is a value of some settings.
+            let value = |value: &Option<String>| value.clone().unwrap_or_else(|| "unset".to_owned());
             words = format!("{words}: {} -> {}", value(&from), value(&to));
         }
         let change = named("setting").filter(|_| kind == SETTING_CHANGED);

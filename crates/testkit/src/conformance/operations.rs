@@ -453,7 +453,7 @@ pub fn settings_are_set_back(mut temp: TempStore) {
         newest(store)
     };
     let first = set(store, "7");
-    assert_eq!(first.what, "max_retries: none -> 7");
+    assert_eq!(first.what, "max_retries: unset -> 7");
     assert_eq!(first.by.as_deref(), Some("ann@host"));
     let second = set(store, "8");
     let undone = undo(store, first.id, NOW);
@@ -467,7 +467,7 @@ pub fn settings_are_set_back(mut temp: TempStore) {
         .change_queue_settings(&[(setting(), Some("1".to_owned()))])
         .expect("changed");
     let of_queue = newest(store);
-    assert_eq!(of_queue.what, "queue mail, max_retries: none -> 1");
+    assert_eq!(of_queue.what, "queue mail, max_retries: unset -> 1");
     assert_eq!(undo(store, of_queue.id, NOW).restored, 1);
     assert_eq!(store.settings().expect("settings").of("mail").max_retries, 7);
     // The control: what did not change is no operation.

@@ -400,6 +400,28 @@ pub fn a_back_fill_makes_what_has_not_run(mut temp: TempStore) {
     assert!(far.is_ok(), "only what has come: {far:?}");
 }
 
+/// A back-fill whose jobs share a unique key names the key as the reason, not a job that is undone with it.
+pub fn a_back_fill_with_a_unique_key_fills_one_time(mut temp: TempStore) {
+    let store = &mut temp.store;
+    let mut spec = schedule("hourly", "0 * * * *");
+    spec.missed = MissedPolicy::Skip;
+    spec.job.unique = Some("backup".parse().expect("a key"));
+    add(store, &spec);
+    add(store, &schedule("bystander", "@every 1d"));
+    let hour = |hours: i64| Timestamp(hours * 3_600_000);
+    let now = Timestamp(hour(9).0 + 90_000);
+    tick(store, now);
+    let mut fill = |from, to| store.backfill_schedule(&name("hourly"), hour(from), hour(to), now);
+    let refused = fill(1, 3).expect_err("a second job with the key").to_string();
+    assert!(refused.contains("have a unique key in common"), "{refused}");
+    let made = fill(1, 1).expect("filled").made;
+    assert_eq!(made.len(), 1, "nothing of the refused back-fill is left");
+    // Now the key is taken by a job that is there.
+    let refused = fill(2, 2).expect_err("the key is taken").to_string();
+    assert!(refused.contains("has its unique key"), "{refused}");
+    assert!(results(store, "bystander").is_empty());
+}
+
 /// The clock was ahead and is set back: the schedule goes on by it, and no tick is made twice.
 pub fn a_clock_that_is_set_back_makes_no_tick_twice(mut temp: TempStore) {
     let store = &mut temp.store;

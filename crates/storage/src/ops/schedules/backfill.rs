@@ -2,7 +2,7 @@
 
 use diesel::prelude::*;
 use queuectl_core::limits::BACKFILL_TICKS;
-use queuectl_core::schedule::TickResult;
+use queuectl_core::schedule::{ScheduleSpec, TickResult};
 use queuectl_core::{JobId, ScheduleName, Timestamp};
 use queuectl_scheduler::cron::next_tick;
 
@@ -40,7 +40,7 @@ impl Store {
             while !enter(conn, &mut row, &NewTick::one(at, TickResult::Manual), now)? {
                 at = Timestamp(at.0 + 1);
             }
-            let id = make(conn, name, &understood.spec, at, TickResult::Manual, now)?;
+            let id = make(conn, name, &understood.spec, at, TickResult::Manual, now, &[])?;
             follow(&mut row, id);
             // A run that waits may have to wait for this one, too.
             hold_runs(conn, &row)?;
@@ -93,7 +93,7 @@ impl Store {
                     done.had_run += 1;
                     continue;
                 }
-                let id = make(conn, name, &understood.spec, at, TickResult::Backfill, now)?;
+                let id = make(conn, name, &understood.spec, at, TickResult::Backfill, now, &done.made)?;
                 done.made.push((at, id));
             }
             store(conn, &mut row, now)?;
@@ -104,21 +104,29 @@ impl Store {
     }
 }
 
+/// Makes the job of a time. `made` are those of earlier times, which are undone with this one.
 fn make(
     conn: &mut Db,
     name: &ScheduleName,
-    spec: &queuectl_core::schedule::ScheduleSpec,
+    spec: &ScheduleSpec,
     at: Timestamp,
     result: TickResult,
     now: Timestamp,
+    made: &[(Timestamp, JobId)],
 ) -> Result<JobId, StoreError> {
-    match make_job(conn, spec, at, result, now)? {
-        Made::Job(id) => Ok(id),
-        Made::None(problem) => Err(StoreError::BadSchedule {
-            name: name.to_string(),
-            problem,
-        }),
-    }
+    let problem = match make_job(conn, spec, at, result, now)? {
+        Made::Job(id) => return Ok(id),
+        Made::None(_, Some(holder)) if made.iter().any(|(_, id)| *id == holder) => {
+            "its jobs have a unique key in common, so only one of these times can have a job until that has ended; fill \
+             the times one by one"
+                .to_owned()
+        }
+        Made::None(problem, _) => problem,
+    };
+    Err(StoreError::BadSchedule {
+        name: name.to_string(),
+        problem,
+    })
 }
 
 /// Enters a tick, in the place of one that was skipped. False if it had run.

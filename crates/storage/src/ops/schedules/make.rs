@@ -92,8 +92,8 @@ pub fn enter(
 /// What became of the job of a tick.
 pub enum Made {
     Job(JobId),
-    /// There is none, and why.
-    None(String),
+    /// There is none, and why. The job that has its unique key, if that is why.
+    None(String, Option<JobId>),
 }
 
 /// Makes the job of a tick that has been entered, or has the tick say why there is none.
@@ -104,6 +104,7 @@ pub fn make_job(
     result: TickResult,
     now: Timestamp,
 ) -> Result<Made, StoreError> {
+    let mut holder = None;
     let reason = match job_of(spec, at, result, now) {
         Ok(job) => match check_limits(conn, &job).and_then(|()| insert(conn, &[job], now)) {
             Ok(placed) => match placed.first() {
@@ -124,7 +125,10 @@ pub fn make_job(
                 Some(Placed {
                     existing: Some(existing),
                     ..
-                }) => format!("job {} has its unique key", existing.public_id),
+                }) => {
+                    holder = Some(existing.id);
+                    format!("job {} has its unique key", existing.public_id)
+                }
                 None => "the store gave no number".to_owned(),
             },
             // The job is to blame, and would be at every tick.
@@ -140,7 +144,7 @@ pub fn make_job(
             ticks::reason.eq(Some(storable(&reason))),
         ))
         .execute(conn)?;
-    Ok(Made::None(reason))
+    Ok(Made::None(reason, holder))
 }
 
 /// Refuses a job that names a limit which is not there (any more), or does not fit how it counts.

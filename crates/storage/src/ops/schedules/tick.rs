@@ -231,7 +231,7 @@ pub fn tick_row(
                     hold_runs(conn, &row)?;
                 }
             }
-            Made::None(_) => ticked.skipped += 1,
+            Made::None(..) => ticked.skipped += 1,
         }
     }
     if have_followers {
