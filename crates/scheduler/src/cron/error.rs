@@ -45,14 +45,18 @@ impl fmt::Display for FieldName {
 pub enum CronError {
     /// Neither five nor six fields, and no name.
     #[error(
-        "'{text}' has {count} field(s); a schedule has five (minute, hour, day of the month, month, day of the week), \
-         six with seconds first, or is @hourly, @daily, @weekly, @monthly, @yearly or @every 90s"
+        "'{text}' has {count} {}; a schedule has five (minute, hour, day of the month, month, day of the week), \
+         six with seconds first, or is @hourly, @daily, @weekly, @monthly, @yearly or @every 90s{}",
+        if *count == 1 { "field" } else { "fields" },
+        meant.as_ref().map_or_else(String::new, |meant| format!("; did you mean '{meant}'?"))
     )]
     Fields {
         /// The expression.
         text: String,
         /// Its fields.
         count: usize,
+        /// The expression that it may stand for.
+        meant: Option<String>,
     },
     /// Longer than any expression needs to be.
     #[error("the schedule has more than {0} characters")]

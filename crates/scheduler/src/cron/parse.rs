@@ -77,6 +77,7 @@ fn fields(text: &str) -> Result<Fields, CronError> {
             return Err(CronError::Fields {
                 text: excerpt(text),
                 count: words.len(),
+                meant: meant(&words),
             });
         }
     };
@@ -96,6 +97,19 @@ fn fields(text: &str) -> Result<Fields, CronError> {
         return Err(CronError::Never(excerpt(text)));
     }
     Ok(fields)
+}
+
+/// Returns what people mean who write `daily`, `5m` or `every 5m`.
+fn meant(words: &[&str]) -> Option<String> {
+    let words = words.strip_prefix(&["every"]).unwrap_or(words);
+    let [word] = words else {
+        return None;
+    };
+    let named = format!("@{}", word.to_ascii_lowercase());
+    let every = format!("@every {word}");
+    [named, every]
+        .into_iter()
+        .find(|text| text != "@reboot" && text.parse::<Expr>().is_ok())
 }
 
 /// Whether some month has one of the days.

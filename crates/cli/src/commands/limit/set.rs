@@ -28,22 +28,22 @@ pub struct SetArgs {
     /// The limit
     name: LimitName,
     /// Most jobs of a key that run at a time; 0 lets none start, `none` any number
-    #[arg(long, value_name = "N", value_parser = running)]
+    #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = running)]
     running: Option<Running>,
     /// Count each KEY of NAME:KEY by itself; decided when the limit is made
     #[arg(long)]
     per_key: bool,
     /// Most starts in a length of time, such as 10/s or 100/10s; `none` for any number
-    #[arg(long, value_name = "COUNT/TIME", value_parser = rate)]
+    #[arg(long, value_name = "COUNT/TIME", allow_negative_numbers = true, value_parser = rate)]
     rate: Option<MaybeRate>,
     /// Starts that may come at once after a pause [default: 1]
-    #[arg(long, value_name = "N", value_parser = burst)]
+    #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = burst)]
     burst: Option<u32>,
     /// An attempt that ends with this exit status makes its keys wait and does not count; `none` for no such status
-    #[arg(long, value_name = "STATUS", value_parser = status)]
+    #[arg(long, value_name = "STATUS", allow_negative_numbers = true, value_parser = status)]
     busy_status: Option<Status>,
     /// How long they wait then
-    #[arg(long, value_name = "DURATION", value_parser = wait)]
+    #[arg(long, value_name = "DURATION", value_parser = wait, allow_hyphen_values = true)]
     busy_wait: Option<u64>,
 }
 

@@ -108,9 +108,10 @@ impl Run for ImportArgs {
             store.change_schedules(&changes, now)?;
         }
         list.end()?;
+        let schedules = if count == 1 { "schedule" } else { "schedules" };
         context.output.remark(&match self.dry_run {
-            true => format!("{count} schedules would be stored"),
-            false => format!("{count} schedules stored"),
+            true => format!("{count} {schedules} would be stored"),
+            false => format!("{count} {schedules} stored"),
         });
         Ok(Exit::OK)
     }
@@ -134,7 +135,19 @@ pub fn read(file: &str) -> Result<String> {
 
 /// Returns a name that no schedule has: the program's, with a number if it is taken.
 fn name_of(command: &str, taken: &mut BTreeSet<String>) -> String {
-    let program = command.split_whitespace().next().unwrap_or_default();
+    // `cd DIR && PROGRAM` is for the program.
+    let program = match command.trim_start().strip_prefix("cd ") {
+        Some(rest) => rest
+            .split_once("&&")
+            .or_else(|| rest.split_once(';'))
+            .map(|(_, then)| then),
+        None => None,
+    };
+    let program = program
+        .unwrap_or(command)
+        .split_whitespace()
+        .next()
+        .unwrap_or_default();
     let program = program.rsplit('/').next().unwrap_or_default();
     let plain = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
     let name: String = program.chars().filter(|c| plain(*c)).take(100).collect();
@@ -217,4 +230,24 @@ fn row(view: &ImportedView, times: &Times) -> Vec<String> {
         view.runs_in_a_week.to_string(),
         view.command.clone(),
     ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_entry_is_named_after_its_program() {
+        let mut taken = BTreeSet::new();
+        for (command, name) in [
+            ("/usr/bin/backup --full", "backup"),
+            ("cd /srv && ./poll.sh >/dev/null", "poll.sh"),
+            ("cd /srv; ./poll.sh", "poll.sh-2"),
+            ("cd /srv", "cd"),
+            ("cdrecord && x", "cdrecord"),
+            ("./-", "entry"),
+        ] {
+            assert_eq!(name_of(command, &mut taken), name, "{command}");
+        }
+    }
 }

@@ -3,7 +3,7 @@
 use anyhow::Result;
 use clap::Args;
 use queuectl_core::range::Whole;
-use queuectl_core::{Clock, ScheduleName, SystemClock};
+use queuectl_core::{Clock, IdError, ScheduleName, SystemClock};
 use queuectl_views::NextTickView;
 
 use super::times::{Times, here, in_zone};
@@ -17,7 +17,12 @@ use crate::registry::Run;
 #[derive(Debug, Args)]
 pub struct NextArgs {
     /// The schedule's name
-    #[arg(value_name = "NAME", required_unless_present = "expr", conflicts_with_all = ["expr", "tz"])]
+    #[arg(
+        value_name = "NAME",
+        required_unless_present = "expr",
+        conflicts_with_all = ["expr", "tz"],
+        value_parser = name
+    )]
     name: Option<ScheduleName>,
     /// An expression instead of a schedule
     #[arg(long, value_name = "WHEN", allow_hyphen_values = true)]
@@ -26,8 +31,18 @@ pub struct NextArgs {
     #[arg(long, value_name = "ZONE")]
     tz: Option<String>,
     /// How many times
-    #[arg(long, value_name = "N", default_value = "5", value_parser = whole::<u32>(COUNT))]
+    #[arg(long, value_name = "N", default_value = "5", allow_negative_numbers = true, value_parser = whole::<u32>(COUNT))]
     count: u32,
+}
+
+/// Reads a schedule's name. Says what an expression in its place needs.
+fn name(text: &str) -> Result<ScheduleName, String> {
+    text.parse().map_err(|error: IdError| {
+        match text.starts_with('@') || text.split_whitespace().count() > 1 {
+            true => format!("{error}; the times of an expression are those of --expr '{text}'"),
+            false => error.to_string(),
+        }
+    })
 }
 
 const COUNT: Whole = Whole { min: 1, max: 1000 };
@@ -72,5 +87,23 @@ impl Run for NextArgs {
             context.output.remark("it does not come within eight years");
         }
         Ok(Exit::OK)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_expression_in_the_place_of_a_name_is_told_its_option() {
+        assert_eq!(
+            name("nightly").map(|name| name.to_string()),
+            Ok("nightly".to_owned())
+        );
+        for text in ["0 9 * * MON-FRI", "@daily"] {
+            let said = name(text).unwrap_err();
+            assert!(said.ends_with(&format!("--expr '{text}'")), "{said}");
+        }
+        assert!(!name("-x").unwrap_err().contains("--expr"));
     }
 }

@@ -27,7 +27,7 @@ pub struct ShowArgs {
     #[arg(value_name = "NAME")]
     name: ScheduleName,
     /// How many of its last ticks [default: 10 for people, all for programs]
-    #[arg(long, value_name = "N", value_parser = whole::<u32>(LIST_ROWS))]
+    #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = whole::<u32>(LIST_ROWS))]
     ticks: Option<u32>,
 }
 
