@@ -19,7 +19,7 @@ use queuectl_frontend::input::argv::LineTemplate;
 
 use self::options::JobOptions;
 use self::sources::{Form, Source};
-use self::submit::{asked, checked, note_strays, public_id, remark, store_one, view};
+use self::submit::{asked, checked, note_strays, public_id, remark, resolve_last, store_one, view};
 use self::words::Asked;
 use super::wait::{is_unserved, wait_for};
 use super::watch::watch;
@@ -85,7 +85,7 @@ With --lines, blank lines are passed over and, if the lines are commands, those 
 row names the columns; all rows are checked before any is stored; {{ and }} stand for braces. In both, what is filled in \
 is part of one argument, whatever it contains: no shell reads it.
 
--q is the queue here; to log less, write --quiet, or -q before the command: `queuectl -q enqueue`.
+--after last waits for the newest job. -q is the queue here; to log less, write --quiet, or -q before the command: `queuectl -q enqueue`.
 
 Examples:
   queuectl enqueue echo \"Hello Queue\"
@@ -109,7 +109,8 @@ fn run(args: EnqueueArgs, context: &Context) -> Result<Exit> {
     if job.takes_stdin() && from.as_deref() == Some("-") {
         return Err(Usage::new("--stdin - and --from - cannot both read standard input").into());
     }
-    let options = job.into_spec()?;
+    let mut options = job.into_spec()?;
+    resolve_last(&mut options, context)?;
     if let Some(name) = from {
         if !exact {
             note_strays(&words);

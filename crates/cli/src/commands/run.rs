@@ -13,7 +13,7 @@ use queuectl_storage::{Cancelled, Location, OpenMode, Store, StoreError};
 use queuectl_worker::processes::on_stop_signal;
 
 use super::enqueue::options::JobOptions;
-use super::enqueue::submit::{asked, checked, public_id, remark, store_one};
+use super::enqueue::submit::{asked, checked, public_id, remark, resolve_last, store_one};
 use super::enqueue::typed;
 use super::enqueue::words::Asked;
 use super::watch::watch;
@@ -79,7 +79,8 @@ impl Run for RunArgs {
                 .hint("`queuectl enqueue --wait --json` prints the id and exits with the job's status")
                 .into());
         }
-        let options = self.job.into_spec()?;
+        let mut options = self.job.into_spec()?;
+        resolve_last(&mut options, context)?;
         let spec = match asked(self.words, self.exact, &options)? {
             Asked::One(spec) => options.or(*spec),
             Asked::Many(_) => {

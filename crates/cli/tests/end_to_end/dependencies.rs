@@ -51,6 +51,9 @@ fn a_graph_runs_in_its_order() {
     // A job that is ended already is no reason to wait; an unknown one is a mistake.
     let late = queue.enqueue(["--after", "load,4:any", "exit 0"]);
     assert_eq!(queue.state(&late), "pending");
+    let chained = queue.enqueue(["--after", "last:any,load", "exit 0"]);
+    assert_eq!(queue.job(&chained)["parents"][1]["id"], late.as_str());
+    assert_eq!(queue.state(&chained), "blocked");
     let said = queue.fails(3, ["enqueue", "--after", "nobody", "exit 0"]);
     assert!(said.contains("there is no job 'nobody' to wait for"), "{said}");
 }

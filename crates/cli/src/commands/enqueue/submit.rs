@@ -3,7 +3,8 @@
 //! Not here: what is printed, and whether the command waits for the job.
 
 use anyhow::Result;
-use queuectl_core::{Clock, JobSpec, State, SystemClock, ValidJob};
+use queuectl_core::selector::{Pick, Word};
+use queuectl_core::{Clock, JobRef, JobSpec, State, SystemClock, ValidJob};
 use queuectl_storage::{Placed, Store};
 use queuectl_views::EnqueuedView;
 
@@ -39,6 +40,25 @@ pub fn note_strays(words: &[String]) {
             words.first().map_or("the program", String::as_str)
         ));
     }
+}
+
+/// Puts the number of the newest job in the place of `last` in `--after`. Other forms of jobs, which can be stored later, have no
+/// `last`.
+pub fn resolve_last(options: &mut JobSpec, context: &Context) -> Result<()> {
+    let mut store = None;
+    for after in &mut options.after {
+        let JobRef::Name(name) = &after.job else {
+            continue;
+        };
+        if let Ok(Word::Pick(pick @ Pick::Last(_))) = name.as_str().parse() {
+            let store = match &mut store {
+                Some(store) => store,
+                none => none.insert(context.open()?),
+            };
+            after.job = store.picked(&pick)?;
+        }
+    }
+    Ok(())
 }
 
 /// Checks a job, also with its executor. Call it before the queue is opened: a mistake must not create one.

@@ -70,8 +70,11 @@ impl Run for ListArgs {
         }
         list.end()?;
         if more {
-            let remark = format!("these are the newest {limit} operations; --limit N shows more");
-            context.output.remark(&remark);
+            let these = match limit {
+                1 => "this is the newest operation".to_owned(),
+                _ => format!("these are the newest {limit} operations"),
+            };
+            context.output.remark(&format!("{these}; --limit N shows more"));
         }
         Ok(Exit::OK)
     }

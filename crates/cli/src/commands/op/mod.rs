@@ -8,12 +8,51 @@ pub mod undo;
 use std::io::{self, IsTerminal};
 
 use anyhow::Result;
+use queuectl_core::limits::OPERATION;
 use queuectl_storage::{NewOperation, Operation, OperationState, Store, Undo};
 use queuectl_views::OperationView;
 
 use crate::context::Context;
+use crate::exit::{Ended, Exit};
+use crate::number::whole;
 use crate::operator;
 use crate::output::diagnostics;
+
+/// An operation as a command line names it.
+#[derive(Debug, Clone, Copy)]
+pub enum OneOperation {
+    /// The one with this number.
+    Number(i64),
+    /// The newest.
+    Last,
+}
+
+/// Reads a number, or `last`.
+pub fn operation(text: &str) -> Result<OneOperation, String> {
+    match text {
+        "last" => Ok(OneOperation::Last),
+        _ => whole::<i64>(OPERATION)(text)
+            .map(OneOperation::Number)
+            .map_err(|problem| format!("{problem}, or last")),
+    }
+}
+
+impl OneOperation {
+    /// Returns the operation. Fails if there is none.
+    pub fn find(self, store: &mut Store) -> Result<Operation> {
+        match self {
+            OneOperation::Number(id) => Ok(store.operation(id)?),
+            OneOperation::Last => {
+                let newest = store.operations(None, false, 1)?.pop();
+                let none = || Ended {
+                    message: "there is no operation that can be looked up".to_owned(),
+                    exit: Exit::NOT_FOUND,
+                };
+                Ok(newest.ok_or_else(none)?)
+            }
+        }
+    }
+}
 
 /// Returns an operation as it is shown.
 pub fn view(operation: Operation) -> OperationView {
@@ -90,6 +129,21 @@ pub fn as_operation<T>(
                 "operation {id} was cut off; `queuectl op:show {id}` says how far it is, `queuectl op:resume {id}` goes on with it"
             ));
             Err(error)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_operation_is_a_number_or_the_last() {
+        assert!(matches!(operation("12"), Ok(OneOperation::Number(12))));
+        assert!(matches!(operation("last"), Ok(OneOperation::Last)));
+        for text in ["-1", "0", "newest", ""] {
+            let said = operation(text).unwrap_err();
+            assert!(said.ends_with(", or last"), "{text}: {said}");
         }
     }
 }

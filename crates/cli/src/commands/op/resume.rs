@@ -2,14 +2,12 @@
 
 use anyhow::Result;
 use clap::Args;
-use queuectl_core::limits::OPERATION;
 use queuectl_views::OperationView;
 
-use super::view;
+use super::{OneOperation, operation, view};
 use crate::commands::batch::line;
 use crate::context::Context;
 use crate::exit::{Exit, Usage};
-use crate::number::whole;
 use crate::operator;
 use crate::output::progress::Progress;
 use crate::registry::Run;
@@ -21,17 +19,17 @@ A command that changes many jobs stores which jobs it means before it begins, an
 killed, this goes on behind the last step: every job is changed and counted once, and jobs that were stored or ended \
 after the command began are not meant. `queuectl op:list --unfinished` lists such operations.")]
 pub struct ResumeArgs {
-    /// Its number in `op:list`
-    #[arg(value_name = "OP", value_parser = whole::<i64>(OPERATION))]
-    operation: i64,
+    /// Its number in `op:list`, or last
+    #[arg(value_name = "OP", value_parser = operation, allow_negative_numbers = true)]
+    operation: OneOperation,
 }
 
 impl Run for ResumeArgs {
     fn run(self, context: &Context) -> Result<Exit> {
         let mut store = context.open()?;
         store.act_as(operator::name());
-        let found = store.operation(self.operation)?;
-        let frozen = store.reopen_operation(self.operation)?;
+        let found = self.operation.find(&mut store)?;
+        let frozen = store.reopen_operation(found.id)?;
         let now = store.now()?;
         let mut progress = Progress::new("jobs changed:", found.total);
         match &frozen.cause {
@@ -48,7 +46,7 @@ impl Run for ResumeArgs {
         }
         drop(progress);
         store.end_operation(now)?;
-        let view = view(store.operation(self.operation)?);
+        let view = view(store.operation(found.id)?);
         context.output.done(&view, &in_words(&view));
         Ok(Exit::OK)
     }

@@ -2,27 +2,25 @@
 
 use anyhow::Result;
 use clap::Args;
-use queuectl_core::limits::OPERATION;
 
-use super::view;
+use super::{OneOperation, operation, view};
 use crate::commands::batch::line;
 use crate::context::Context;
 use crate::exit::Exit;
-use crate::number::whole;
 use crate::output::time::local;
 use crate::registry::Run;
 
 /// Show what an operation did, and whether it can be undone
 #[derive(Debug, Args)]
 pub struct ShowArgs {
-    /// Its number in `op:list`
-    #[arg(value_name = "OP", value_parser = whole::<i64>(OPERATION))]
-    operation: i64,
+    /// Its number in `op:list`, or last
+    #[arg(value_name = "OP", value_parser = operation, allow_negative_numbers = true)]
+    operation: OneOperation,
 }
 
 impl Run for ShowArgs {
     fn run(self, context: &Context) -> Result<Exit> {
-        let view = view(context.open()?.operation(self.operation)?);
+        let view = view(self.operation.find(&mut context.open()?)?);
         context.output.document(&view, |page| {
             page.field("operation", &view.id.to_string())?;
             page.field("did", &view.kind)?;

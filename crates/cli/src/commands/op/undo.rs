@@ -2,13 +2,12 @@
 
 use anyhow::Result;
 use clap::Args;
-use queuectl_core::limits::OPERATION;
 use queuectl_views::UndoneView;
 
+use super::{OneOperation, operation};
 use crate::commands::batch::line;
 use crate::context::Context;
 use crate::exit::Exit;
-use crate::number::whole;
 use crate::operator;
 use crate::output::progress::Progress;
 use crate::registry::Run;
@@ -25,18 +24,18 @@ repeat the command.
 What was changed since is left alone and counted, and the exit status is 1 then. An undo that was cut off goes on when \
 it is repeated.")]
 pub struct UndoArgs {
-    /// Its number in `op:list`
-    #[arg(value_name = "OP", value_parser = whole::<i64>(OPERATION))]
-    operation: i64,
+    /// Its number in `op:list`, or last
+    #[arg(value_name = "OP", value_parser = operation, allow_negative_numbers = true)]
+    operation: OneOperation,
 }
 
 impl Run for UndoArgs {
     fn run(self, context: &Context) -> Result<Exit> {
         let mut store = context.open()?;
-        let found = store.operation(self.operation)?;
+        let found = self.operation.find(&mut store)?;
         let now = store.now()?;
         let mut progress = Progress::new("jobs looked at:", Some(found.kept).filter(|kept| *kept > 0));
-        let undone = store.undo(self.operation, &operator::name(), now, |jobs| progress.set(jobs));
+        let undone = store.undo(found.id, &operator::name(), now, |jobs| progress.set(jobs));
         drop(progress);
         let undone = undone?;
         let (restored, left) = (undone.restored, undone.left);
