@@ -103,7 +103,8 @@ fn with_command(text: String, command: Option<&str>) -> String {
 
 fn so_far(view: &ExplainView) -> String {
     let short = |ms| show_short(Duration::from_millis(ms));
-    let waited = format!("so far it waited {}", short(view.waited_ms));
+    let so_far = if view.state.is_final() { "" } else { "so far " };
+    let waited = format!("{so_far}it waited {}", short(view.waited_ms));
     match view.attempts {
         0 => waited,
         1 => format!("{waited} and ran {} in 1 attempt", short(view.ran_ms)),

@@ -311,8 +311,12 @@ fn fields(
         ("blocked by", view.blocked_by.map(|by| by.name().to_owned())),
         (
             "unmet",
-            view.unmet_by
-                .map(|parent| format!("job {} is {}", parent.number, parent.state)),
+            view.unmet_by.map(|unmet| {
+                // By the id that users see, as in the list below.
+                let parent = detail.parents.iter().find(|parent| parent.number == unmet.number);
+                let id = parent.map_or_else(|| unmet.number.to_string(), |parent| parent.id.clone());
+                format!("job {id} is {}", unmet.state)
+            }),
         ),
         ("error", view.error.clone()),
         ("last line", detail.last_line.clone()),

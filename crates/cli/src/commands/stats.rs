@@ -18,6 +18,7 @@ use crate::moment::{Moment, moment};
 use crate::number::whole;
 use crate::output::page::Page;
 use crate::output::table::Column;
+use crate::output::time::local;
 use crate::registry::Run;
 
 /// Say how many jobs ended, how long they waited and how long they ran
@@ -116,11 +117,9 @@ impl Run for StatsArgs {
         if view.source == StatsSource::History {
             let begins = view.history_since.filter(|begins| *begins > view.since);
             let note = match begins {
-                Some(begins) => format!("made of the history, which begins at {begins}"),
-                None => {
-                    "made of the history, because jobs of that time were removed or are too many to count"
-                        .to_owned()
-                }
+                Some(begins) => format!("from the history, which begins at {}", local(begins)),
+                None => "from the history, because jobs of that time were removed or are too many to count"
+                    .to_owned(),
             };
             context.output.remark(&note);
         } else if view.removed_until.is_some_and(|removed| removed >= view.since) {

@@ -71,7 +71,13 @@ fn print(view: &StatusView, now: Timestamp, page: &mut Page) -> io::Result<()> {
         ))?,
     }
     if let Some(due) = view.next_due {
-        page.line(&format!("next job due {}", relative(due, now)))?;
+        // While all nodes are full, a job can be due and not ready yet.
+        let when = if due > now {
+            relative(due, now)
+        } else {
+            "now".to_owned()
+        };
+        page.line(&format!("next job due {when}"))?;
     }
     health(view, page)?;
     page.text("")?;

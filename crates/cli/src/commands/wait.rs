@@ -388,6 +388,10 @@ impl Waiter {
     /// Prints a note, once, if no node serves the job's queue or it is paused. Looks again at intervals, because a node that dies changes
     /// nothing in the store.
     pub fn look_for_nodes(&mut self, store: &mut Store, job: &Job) {
+        // It ended after it was looked for, so it waits for nothing.
+        if job.state.is_final() {
+            return;
+        }
         if self.looked.is_some_and(|looked| looked.elapsed() < LOOK) {
             return;
         }
@@ -489,5 +493,43 @@ impl Waiter {
         thread::sleep(left.min(self.poll));
         self.poll = (self.poll * 2).min(POLL);
         true
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use queuectl_core::{JobSpec, Timestamp};
+    use queuectl_storage::Pause;
+    use queuectl_testkit::TempStore;
+
+    use super::*;
+
+    /// A job can end between the look for it and the notes about it.
+    #[test]
+    fn an_ended_job_waits_for_no_queue() {
+        let mut temp = TempStore::sqlite();
+        let store = &mut temp.store;
+        let job = JobSpec::line("true").validate(Timestamp(0)).unwrap();
+        let id = store.place(&[job], Timestamp(0)).unwrap()[0].id;
+        let mut job = store.job(&JobRef::Number(id)).unwrap();
+        let pause = Pause {
+            at: store.now().unwrap(),
+            until: None,
+            by: String::new(),
+            reason: None,
+        };
+        store
+            .pause_queues(std::slice::from_ref(&job.queue), &pause)
+            .unwrap();
+        let mut notes = |job: &Job| {
+            let mut waiter = Waiter::new(None);
+            waiter.look_for_nodes(store, job);
+            (waiter.unserved.len(), waiter.paused.len())
+        };
+        assert_eq!(notes(&job), (1, 1), "the control: a job that waits");
+        for state in [State::Cancelled, State::Completed, State::Dead] {
+            job.state = state;
+            assert_eq!(notes(&job), (0, 0), "{state}");
+        }
     }
 }

@@ -58,7 +58,11 @@ fn a_file_fills_and_closes_a_group() {
     assert_eq!(queue.json(["group:show", "import"])["state"], "closed");
     assert_eq!(queue.drain(&[]), 1);
     assert!(queue.path("bad").exists() && !queue.path("good").exists());
-    queue.fails(1, ["group:wait", "import"]);
+    let said = queue.fails(1, ["group:wait", "import"]);
+    assert!(
+        said.contains("group 'import': 1 of 2 jobs did not complete: 1 dead; `queuectl group:show import`"),
+        "{said}"
+    );
     // A second one is refused as a whole.
     let said = queue.fails(4, fill);
     assert!(

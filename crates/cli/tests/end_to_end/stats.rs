@@ -111,7 +111,7 @@ fn removed_jobs_are_still_counted() {
         (&"jobs".into(), &3.into())
     );
     let page = queue.run(["stats"]);
-    assert!(page.err.contains("made of the history"), "{}", page.err);
+    assert!(page.err.contains("from the history"), "{}", page.err);
     queue.ok(["config:set", "history_retention", "0"]);
     queue.drain(&[]);
     assert_eq!(queue.json(["stats"])["total"]["jobs"], 3, "without it");

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use anyhow::Result;
 use clap::Args;
+use queuectl_core::group::Progress;
 use queuectl_core::{GroupName, JobId, JobRef, parse_duration, show_short};
 use queuectl_storage::{Store, StoreError};
 use queuectl_views::GroupView;
@@ -64,10 +65,15 @@ impl WaitArgs {
                 self.name
             ));
         }
-        Ok(match found.progress.is_success() {
-            true => Exit::OK,
-            false => Exit::NEGATIVE,
-        })
+        if found.progress.is_success() {
+            return Ok(Exit::OK);
+        }
+        diagnostics::note(&format!(
+            "group '{0}': {1}; `queuectl group:show {0}` names them",
+            self.name,
+            failures(&found.progress)
+        ));
+        Ok(Exit::NEGATIVE)
     }
 
     fn out_of_time(&self, store: &mut Store) -> Result<Ended> {
@@ -78,5 +84,38 @@ impl WaitArgs {
             message: format!("timed out after {after}; group '{}': {}", self.name, view.ended()),
             exit: Exit::TIMEOUT,
         })
+    }
+}
+
+/// Says how many jobs did not complete: `3 of 10 jobs did not complete: 2 dead, 1 cancelled`.
+fn failures(progress: &Progress) -> String {
+    let (failed, of) = (progress.dead + progress.cancelled, progress.total());
+    let jobs = if of == 1 { "job" } else { "jobs" };
+    let kinds = [(progress.dead, "dead"), (progress.cancelled, "cancelled")];
+    let kinds = kinds.iter().filter(|(count, _)| *count > 0);
+    let kinds: Vec<String> = kinds.map(|(count, kind)| format!("{count} {kind}")).collect();
+    format!("{failed} of {of} {jobs} did not complete: {}", kinds.join(", "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn failures_are_counted_by_how_they_ended() {
+        let progress = |dead, cancelled| Progress {
+            open: 0,
+            completed: 1,
+            dead,
+            cancelled,
+        };
+        assert_eq!(
+            failures(&progress(2, 1)),
+            "3 of 4 jobs did not complete: 2 dead, 1 cancelled"
+        );
+        assert_eq!(
+            failures(&progress(0, 1)),
+            "1 of 2 jobs did not complete: 1 cancelled"
+        );
     }
 }
