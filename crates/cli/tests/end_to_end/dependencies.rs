@@ -161,7 +161,7 @@ fn a_pipeline_goes_on_when_its_dead_job_is_fixed() {
         ),
         (&"cancelled".into(), &1.into(), &"dead".into())
     );
-    assert!(queue.ok(["show", &second]).contains("job 1 is dead"));
+    assert!(queue.ok(["show", &second]).contains("job first is dead"));
     let held = queue.job(&third);
     assert_eq!(
         (&held["state"], &held["blocked_by"], &held["unmet_by"]["state"]),

@@ -8,9 +8,15 @@ pub fn explained(queue: &Queue, id: &str) -> Vec<String> {
     let text = queue.ok(["explain", id]);
     let mut lines: Vec<String> = text.lines().map(timeless).collect();
     let last = lines.pop().unwrap();
-    assert!(last.starts_with("so far it waited T"), "{text}");
     // Programs are told the same, by codes.
     let document = queue.json(["explain", id]);
+    let has_ended = ["completed", "dead", "cancelled"].contains(&document["state"].as_str().unwrap());
+    let waited = if has_ended {
+        "it waited T"
+    } else {
+        "so far it waited T"
+    };
+    assert!(last.starts_with(waited), "{text}");
     let reasons = document["reasons"].as_array().unwrap().len();
     // What starts a job past its reasons is no way to have one go.
     let start = document["start_command"].as_str();

@@ -346,7 +346,7 @@ fn a_limit_says_who_has_it_and_when_there_is_room() {
     let full = "limit api:eu has no room, with 7 of 7 running (jobs 1, 2, 3, 4, 5 and 2 more)";
     let more = Some("queuectl limit:set api --running 8".to_owned());
     let rate = (
-        "limit api:eu lets the next job start in 1 m".to_owned(),
+        "limit api:eu lets the next job start in 2 m".to_owned(),
         Some(at(90)),
         None,
     );
