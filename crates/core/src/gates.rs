@@ -115,6 +115,8 @@ impl Gates {
     pub const SCHEDULE: Gates = Gates(32);
     /// Its unique key needs a successor.
     pub const SUCCESSOR: Gates = Gates(64);
+    /// It has labels or a comment. Nothing is looked at for them, but they go with it.
+    pub const LABELS: Gates = Gates(128);
     /// An operator held it when it was cancelled for a job that it waits for; it is held again if it is revived.
     pub const WAS_HELD: Gates = Gates(1 << 16);
 
@@ -270,10 +272,11 @@ mod tests {
             Gates::HOOKS,
             Gates::SCHEDULE,
             Gates::SUCCESSOR,
+            Gates::LABELS,
         ];
         for (bit, gate) in gates.into_iter().enumerate() {
             assert_eq!(gate.code(), 1 << bit);
         }
-        assert_eq!(gates.into_iter().fold(Gates::NONE, Gates::with).code(), 127);
+        assert_eq!(gates.into_iter().fold(Gates::NONE, Gates::with).code(), 255);
     }
 }

@@ -12,6 +12,7 @@ pub mod group;
 mod id;
 mod job;
 pub mod json;
+mod label;
 mod limit;
 pub mod limits;
 mod outcome;
@@ -46,6 +47,7 @@ pub use job::{
     JobEdit, JobError, JobHooks, JobSpec, Payload, Shown, Start, Unmet, UnmetParent, ValidJob, check_hook,
     find_cycle, is_editable,
 };
+pub use label::{LabelError, LabelMatch, check_label};
 pub use limit::{Busy, Limit, LimitChange, LimitError, LimitKey, LimitName};
 pub use outcome::{Advice, Attempt, Outcome, OutcomeKind, Output};
 pub use output_index::{INDEX_EXTENSION, IndexWriter, OutputIndex, OutputMark, OutputStream};

@@ -178,6 +178,14 @@ pub const GROUPS: usize = 100_000;
 pub const MEMBERS: usize = 1_000_000;
 /// Dead members after which a group cancels those that have not begun.
 pub const MAX_FAILS: Whole = Whole { min: 1, max: 10_000 };
+/// Labels of one job.
+pub const LABELS: usize = 16;
+/// Longest key of a label, in bytes.
+pub const LABEL_KEY_BYTES: usize = 64;
+/// Longest value of a label, in bytes.
+pub const LABEL_VALUE_BYTES: usize = 256;
+/// Longest comment of a job, in bytes.
+pub const COMMENT_BYTES: usize = 1024;
 /// Limits that one job may name.
 pub const JOB_LIMITS: usize = 8;
 /// Longest name of a limit with its key, in bytes.

@@ -8,7 +8,8 @@ use std::collections::{BTreeMap, HashMap};
 use queuectl_core::{State, Timestamp};
 use queuectl_dlq::program;
 use queuectl_storage::{
-    EndedJob, Ends, FAILURES, HistoryEntry, HistoryState, JobFilter, Position, Sketch, Store, StoreError,
+    EndedJob, EndedWith, Ends, FAILURES, HistoryEntry, HistoryState, JobFilter, Position, Sketch, Store,
+    StoreError,
 };
 use queuectl_views::{StatsOfView, StatsSource, StatsView, TimesView};
 
@@ -26,7 +27,7 @@ const HOUR_MS: u64 = 60 * MINUTE_MS;
 const DAY_MS: u64 = 24 * HOUR_MS;
 
 /// What jobs are counted by.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum By {
     /// Their queue.
     Queue,
@@ -34,18 +35,26 @@ pub enum By {
     Executor,
     /// The program of their command.
     Command,
+    /// Their labels, each of which counts a job; or the value of the label with this key.
+    Label(Option<String>),
 }
 
 impl By {
-    fn name(self, job: &EndedJob) -> String {
-        match self {
+    fn names(&self, job: &EndedJob) -> Vec<String> {
+        let name = match self {
             By::Queue => job.queue.to_string(),
             By::Executor => job.executor.to_string(),
             By::Command => match &job.command {
                 Some(command) => program(command),
                 None => job.executor.to_string(),
             },
-        }
+            By::Label(Some(key)) => return job.labels.get(key).cloned().into_iter().collect(),
+            By::Label(None) => {
+                let labels = job.labels.iter();
+                return labels.map(|(key, value)| format!("{key}:{value}")).collect();
+            }
+        };
+        vec![name]
     }
 }
 
@@ -67,11 +76,12 @@ pub fn stats(
         ..filter
     };
     let state = store.history_state()?;
-    let is_told = is_told_by_history(&filter, by) && state.begins.is_some_and(|begins| begins < until);
+    let is_told =
+        is_told_by_history(&filter, by.as_ref()) && state.begins.is_some_and(|begins| begins < until);
     if is_told && since <= state.removed_to {
         return by_history(store, &filter, since, until, now, by);
     }
-    let mut fold = Fold::new(since, until, by, 1000);
+    let mut fold = Fold::new(since, until, by.clone(), 1000);
     let complete = add_jobs(store, &mut fold, &filter, None)?;
     let is_counted = state.counted_to().is_some_and(|counted| since < counted);
     if !complete && is_told && is_counted {
@@ -81,7 +91,7 @@ pub fn stats(
 }
 
 /// Whether the history says what was asked for: it knows jobs by queue and executor alone.
-fn is_told_by_history(filter: &JobFilter, by: Option<By>) -> bool {
+fn is_told_by_history(filter: &JobFilter, by: Option<&By>) -> bool {
     let plain = JobFilter {
         queues: filter.queues.clone(),
         executors: filter.executors.clone(),
@@ -89,7 +99,7 @@ fn is_told_by_history(filter: &JobFilter, by: Option<By>) -> bool {
         until: filter.until,
         ..JobFilter::default()
     };
-    *filter == plain && by != Some(By::Command)
+    *filter == plain && !matches!(by, Some(By::Command | By::Label(_)))
 }
 
 fn by_history(
@@ -121,9 +131,14 @@ fn add_jobs(
     filter: &JobFilter,
     above: Option<Position>,
 ) -> Result<bool, StoreError> {
+    let with = match &fold.by {
+        Some(By::Command) => EndedWith::Commands,
+        Some(By::Label(_)) => EndedWith::Labels,
+        _ => EndedWith::Nothing,
+    };
     let (mut place, mut jobs): (Option<Position>, u64) = (None, 0);
     loop {
-        let page = store.ended_page(filter, fold.by == Some(By::Command), place, above, PAGE)?;
+        let page = store.ended_page(filter, with, place, above, PAGE)?;
         for job in &page.jobs {
             fold.add(job);
         }
@@ -191,8 +206,9 @@ impl Fold {
         self.total.add(job);
         let died = u64::from(job.state == State::Dead);
         self.add_to_part(job.ended_at, 1, died);
-        if let Some(by) = self.by {
-            self.sum_of(by.name(job)).add(job);
+        let names: Vec<String> = self.by.iter().flat_map(|by| by.names(job)).collect();
+        for name in names {
+            self.sum_of(name).add(job);
         }
     }
 
@@ -200,10 +216,12 @@ impl Fold {
         let ends = &entry.ends;
         self.total.merge(ends);
         self.add_to_part(entry.at, ends.jobs(), ends.dead);
-        let sum = match (self.by, &entry.of) {
+        let sum = match (&self.by, &entry.of) {
             (None, _) => return,
             (Some(By::Queue), Some((queue, _))) => self.sum_of(queue.to_string()),
-            (Some(By::Executor | By::Command), Some((_, executor))) => self.sum_of(executor.to_string()),
+            (Some(By::Executor | By::Command | By::Label(_)), Some((_, executor))) => {
+                self.sum_of(executor.to_string())
+            }
             (Some(_), None) => &mut self.others,
         };
         sum.merge(ends);
@@ -271,6 +289,8 @@ fn times(sketch: &Sketch) -> Option<TimesView> {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use queuectl_core::{Command, ExecutorName, JobId, QueueName};
 
     use super::*;
@@ -297,7 +317,36 @@ mod tests {
             ended_at: Timestamp(3 * n),
             failures: [1, 0, 0, 0, 0, 0],
             command: Some(Command::Line(format!("A=1 /opt/run.sh {n}"))),
+            labels: BTreeMap::from([
+                ("team".to_owned(), "web".to_owned()),
+                (format!("k{}", n % 2), String::new()),
+            ]),
         }
+    }
+
+    #[test]
+    fn a_job_counts_for_each_of_its_labels_and_not_for_those_of_others() {
+        let by = |by: By| {
+            let mut fold = Fold::new(Timestamp(0), Timestamp(1000), Some(by), 1000);
+            (1..=3).for_each(|n| fold.add(&job(n, State::Completed, "default")));
+            let view = jobs_of(fold, true);
+            assert_eq!(view.total.jobs, 3);
+            let names = view.by.into_iter();
+            names.map(|sum| (sum.name.unwrap(), sum.jobs)).collect::<Vec<_>>()
+        };
+        let owned = |names: &[(&str, u64)]| -> Vec<(String, u64)> {
+            names
+                .iter()
+                .map(|(name, jobs)| ((*name).to_owned(), *jobs))
+                .collect()
+        };
+        assert_eq!(
+            by(By::Label(None)),
+            owned(&[("team:web", 3), ("k1:", 2), ("k0:", 1)])
+        );
+        assert_eq!(by(By::Label(Some("team".to_owned()))), owned(&[("web", 3)]));
+        assert_eq!(by(By::Label(Some("k0".to_owned()))), owned(&[("", 1)]));
+        assert_eq!(by(By::Label(Some("none".to_owned()))), []);
     }
 
     #[test]
@@ -424,8 +473,8 @@ mod tests {
     #[test]
     fn the_history_says_nothing_of_commands_and_texts() {
         let filter = JobFilter::default();
-        assert!(is_told_by_history(&filter, None) && is_told_by_history(&filter, Some(By::Executor)));
-        assert!(!is_told_by_history(&filter, Some(By::Command)));
+        assert!(is_told_by_history(&filter, None) && is_told_by_history(&filter, Some(&By::Executor)));
+        assert!(!is_told_by_history(&filter, Some(&By::Command)));
         let texts = vec!["a".to_owned()];
         assert!(!is_told_by_history(
             &JobFilter {

@@ -114,6 +114,14 @@ impl<T: Later> Later for Option<T> {
     }
 }
 
+/// Returns the checksum of a label, or of a comment, of a job.
+pub fn label_sum(job: i64, key: &str, value: &str) -> i32 {
+    let mut hasher = Hasher::new();
+    hasher.update(&job.to_le_bytes());
+    add_bytes(key, value.as_bytes(), &mut hasher);
+    hasher.finalize().cast_signed()
+}
+
 /// An ended attempt, with what it printed.
 #[derive(Debug, Clone, Copy)]
 pub struct AttemptContent<'a> {
@@ -233,7 +241,23 @@ mod tests {
     fn the_sums_stay_what_they_are() {
         assert_eq!(JOB.sum(), JOB_SUM);
         assert_eq!(ATTEMPT.sum(), ATTEMPT_SUM);
+        assert_eq!(label_sum(1, "team", "web"), LABEL_SUM);
     }
+
+    #[test]
+    fn every_part_of_a_label_counts() {
+        let sum = label_sum(1, "team", "web");
+        for (job, key, value) in [
+            (2, "team", "web"),
+            (1, "tea", "mweb"),
+            (1, "team", "we"),
+            (1, "", "web"),
+        ] {
+            assert_ne!(label_sum(job, key, value), sum, "{job} {key} {value}");
+        }
+    }
+
+    const LABEL_SUM: i32 = -182_562_298;
 
     const JOB_SUM: i32 = 1_416_083_141;
     const ATTEMPT_SUM: i32 = -1_529_401_721;

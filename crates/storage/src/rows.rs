@@ -2,6 +2,8 @@
 //!
 //! A value that this version cannot read is said of its job, which is listed with the others and not run.
 
+use std::collections::BTreeMap;
+
 use diesel::dsl::sql;
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Nullable, Text};
@@ -16,6 +18,7 @@ use crate::StoreError;
 use crate::backend::Db;
 use crate::columns::given;
 use crate::hooks::JobHooksRow;
+use crate::labels::{self, JobLabels};
 use crate::schema::{
     NUMBER_KEY, attempts, edges, group_members, job_groups, jobs, nodes, outputs, payloads, settings,
 };
@@ -65,6 +68,19 @@ pub struct FoundJob {
     payload: Option<Words>,
     /// The payload's size; none if there is no payload.
     bytes: Option<i64>,
+    /// Its labels and its comment, if they were read for many jobs at once.
+    labels: Option<JobLabels>,
+}
+
+/// Reads the labels and comments of jobs that have any, by one question.
+pub fn read_labels(conn: &mut Db, found: &mut [FoundJob]) -> Result<(), StoreError> {
+    let with = |job: &&mut FoundJob| Gates::from_code(job.row.gates).has(Gates::LABELS);
+    let jobs: Vec<i64> = found.iter_mut().filter(with).map(|job| job.row.id).collect();
+    let mut labels = labels::of_jobs(conn, &jobs)?;
+    for job in found.iter_mut().filter(with) {
+        job.labels = Some(labels.remove(&job.row.id).unwrap_or_default());
+    }
+    Ok(())
 }
 
 impl FoundJob {
@@ -88,9 +104,20 @@ impl FoundJob {
         let unmet = self.row.unmet.map(|parent| (self.row.id, parent));
         let is_member = Gates::from_code(self.row.gates).has(Gates::MEMBER);
         let has_hooks = Gates::from_code(self.row.gates).has(Gates::HOOKS);
+        let has_labels = Gates::from_code(self.row.gates).has(Gates::LABELS);
+        let labels = self.labels;
         let mut job = self.row.into_job(payload);
         if has_hooks {
             job.hooks = JobHooksRow::of(conn, job.id.0)?;
+        }
+        if has_labels {
+            let read = match labels {
+                Some(read) => read,
+                None => labels::of_jobs(conn, &[job.id.0])?
+                    .remove(&job.id.0)
+                    .unwrap_or_default(),
+            };
+            (job.labels, job.comment) = (read.labels, read.comment);
         }
         if let Some(edge) = unmet {
             job.unmet = unmet_parent(conn, edge)?;
@@ -164,7 +191,12 @@ pub fn payload_bytes() -> diesel::expression::SqlLiteral<Nullable<BigInt>> {
 pub fn into_found(rows: Vec<(JobRow, Option<Words>, Option<i64>)>) -> Vec<FoundJob> {
     let found = rows.into_iter();
     found
-        .map(|(row, payload, bytes)| FoundJob { row, payload, bytes })
+        .map(|(row, payload, bytes)| FoundJob {
+            row,
+            payload,
+            bytes,
+            labels: None,
+        })
         .collect()
 }
 
@@ -218,6 +250,8 @@ impl JobRow {
             gates: Gates::from_code(row.gates),
             unmet: None,
             groups: Vec::new(),
+            labels: BTreeMap::new(),
+            comment: None,
             hooks: JobHooks::default(),
             enqueued_by: row.enqueued_by.map(|job| EnqueuedBy {
                 job: JobId(job),

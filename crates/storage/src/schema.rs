@@ -45,6 +45,15 @@ diesel::table! {
 }
 
 diesel::table! {
+    job_labels (job_id, key) {
+        job_id -> BigInt,
+        key -> Text,
+        value -> Text,
+        sum -> Nullable<Integer>,
+    }
+}
+
+diesel::table! {
     hooks (name) {
         name -> Text,
         events -> SmallInt,

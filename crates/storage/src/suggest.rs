@@ -7,6 +7,7 @@
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, SmallInt, Text};
 use queuectl_core::State;
+use queuectl_core::limits::COMPLETIONS;
 
 use crate::backend::{Backend, Db, OpenMode};
 use crate::ops::dead::{self, DeadFilter, DeadJob};
@@ -28,6 +29,8 @@ pub enum Suggest {
     Groups,
     /// Hooks that were added.
     Hooks,
+    /// Keys of labels; behind a key and a colon, its values.
+    Labels,
     /// Nodes.
     Nodes,
 }
@@ -107,6 +110,7 @@ fn look(conn: &mut Db, what: Suggest, begin: &str) -> Result<Vec<Suggestion>, St
             let names = names(conn, "SELECT name FROM hooks", "name", begin)?;
             Ok(names.into_iter().map(plain).collect())
         }
+        Suggest::Labels => labels(conn, begin),
         Suggest::Nodes => nodes(conn, begin),
     }
 }
@@ -131,6 +135,37 @@ fn names(conn: &mut Db, select: &str, column: &str, begin: &str) -> Result<Vec<S
         .load(conn)?;
     let names = rows.into_iter().map(|row| row.name);
     Ok(names.take_while(|name| name.starts_with(begin)).collect())
+}
+
+/// Keys of labels or values of a key: one question for each, because many jobs have the same.
+fn labels(conn: &mut Db, begin: &str) -> Result<Vec<Suggestion>, StoreError> {
+    let (of, column, from) = match begin.split_once(':') {
+        Some((key, value)) => (Some(key), "value", value),
+        None => (None, "key", begin),
+    };
+    let key = if of.is_some() { "key = ?2" } else { "?2 = ?2" };
+    let mut found = Vec::new();
+    let (mut after, mut compare) = (from.to_owned(), ">=");
+    while found.len() < COMPLETIONS {
+        let sql = format!(
+            "SELECT {column} AS name FROM job_labels INDEXED BY labels_value WHERE key <> '' AND {key} \
+             AND {column} {compare} ?1 ORDER BY {column} LIMIT 1"
+        );
+        let next: Option<Name> = diesel::sql_query(conn.dialect().words(&sql))
+            .bind::<Text, _>(&after)
+            .bind::<Text, _>(of.unwrap_or_default())
+            .get_result(conn)
+            .optional()?;
+        let Some(next) = next.filter(|next| next.name.starts_with(from)) else {
+            break;
+        };
+        found.push(plain(match of {
+            Some(key) => format!("{key}:{}", next.name),
+            None => next.name.clone(),
+        }));
+        (after, compare) = (next.name, ">");
+    }
+    Ok(found)
 }
 
 #[derive(QueryableByName)]

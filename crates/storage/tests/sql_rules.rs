@@ -5,8 +5,8 @@ use std::fs;
 use std::path::Path;
 
 use queuectl_core::limits::{
-    BACKOFF_BASE, GROUPS, MEMBERS, NAME_BYTES, PAYLOAD_BYTES, PAYLOAD_DEPTH, PAYLOAD_ITEMS, PRIORITY,
-    RETRIES, SCHEDULE_DAYS, TIMEOUT,
+    BACKOFF_BASE, COMMENT_BYTES, GROUPS, LABEL_KEY_BYTES, LABEL_VALUE_BYTES, LABELS, MEMBERS, NAME_BYTES,
+    PAYLOAD_BYTES, PAYLOAD_DEPTH, PAYLOAD_ITEMS, PRIORITY, RETRIES, SCHEDULE_DAYS, TIMEOUT,
 };
 use queuectl_core::{Gates, State};
 
@@ -101,4 +101,21 @@ fn the_sql_functions_have_the_limits_of_groups() {
     assert_eq!(missing(&text, &rules), [""; 0]);
     let gate = format!("WHEN new_group IS NULL THEN 0 ELSE {} END", Gates::MEMBER.code());
     assert_eq!(missing(&definition("enqueue_stored"), &[gate]), [""; 0]);
+}
+
+#[test]
+fn the_sql_functions_have_the_limits_of_labels() {
+    let text = definition("label_fault");
+    let last = LABEL_KEY_BYTES - 1;
+    let rules = [
+        format!("jsonb_object_keys(labels)) > {LABELS} THEN"),
+        format!("'^[A-Za-z0-9][A-Za-z0-9._/-]{{0,{last}}}$'"),
+        format!("octet_length(label.text) > {LABEL_VALUE_BYTES} OR"),
+    ];
+    assert_eq!(missing(&text, &rules), [""; 0]);
+    let rules = [
+        format!("octet_length(new_comment) > {COMMENT_BYTES} THEN 'comment'"),
+        format!("THEN 0 ELSE {} END)", Gates::LABELS.code()),
+    ];
+    assert_eq!(missing(&definition("enqueue_stored"), &rules), [""; 0]);
 }

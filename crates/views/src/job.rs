@@ -46,6 +46,10 @@ pub struct JobView {
     pub executor: ExecutorName,
     /// The limits that it counts for, with their keys.
     pub limit: Vec<LimitKey>,
+    /// Its labels: values by their keys.
+    pub labels: BTreeMap<String, String>,
+    /// What people should know about it.
+    pub comment: Option<String>,
     /// The groups that it is a member of.
     pub groups: Vec<GroupName>,
     /// What runs when it is completed: a command line, or a program with its arguments.
@@ -141,6 +145,8 @@ impl JobView {
             timeout_ms: job.timeout_ms.or(default_timeout),
             executor: job.executor,
             limit: job.limit,
+            labels: job.labels,
+            comment: job.comment,
             groups: job.groups,
             on_success: job.hooks.on_success,
             on_failure: job.hooks.on_failure,
@@ -339,6 +345,8 @@ mod tests {
             unique: None,
             unique_for_ms: None,
             limit: Vec::new(),
+            labels: BTreeMap::new(),
+            comment: None,
             due_at: Some(Timestamp(1_700_000_000_000)),
             node: None,
             cancel_requested: false,
@@ -372,7 +380,7 @@ mod tests {
             concat!(
                 r#"{"id":"7","number":7,"command":"echo 'a b'","argv":["echo","a b"],"queue":"default","#,
                 r#""state":"failed","blocked_by":null,"unmet_by":null,"priority":0,"attempts":1,"max_retries":4,"backoff_base":2.0,"#,
-                r#""timeout_ms":604800000,"executor":"shell","limit":[],"groups":[],"on_success":null,"on_failure":null,"on_death":null,"hook_queue":null,"enqueued_by":null,"hook":null,"hook_of":null,"#,
+                r#""timeout_ms":604800000,"executor":"shell","limit":[],"labels":{},"comment":null,"groups":[],"on_success":null,"on_failure":null,"on_death":null,"hook_queue":null,"enqueued_by":null,"hook":null,"hook_of":null,"#,
                 r#""env":{},"cwd":null,"stdin":null,"pty":false,"pty_size":null,"payload":null,"hidden":[],"#,
                 r#""unique":null,"unique_for_ms":null,"#,
                 r#""run_at":"2023-11-14T22:13:20.000Z","node":null,"cancel_requested":false,"suspended_since":null,"progress":null,"#,

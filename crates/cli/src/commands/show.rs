@@ -15,7 +15,7 @@ use queuectl_views::{
 use serde_json::value::RawValue;
 
 use super::events;
-use super::list::Looked;
+use super::list::{Looked, labels};
 use crate::context::Context;
 use crate::exit::Exit;
 use crate::output::table::Column;
@@ -353,6 +353,11 @@ fn fields(
             )
             .filter(|groups| !groups.is_empty()),
         ),
+        (
+            "labels",
+            Some(labels(&view.labels)).filter(|labels| !labels.is_empty()),
+        ),
+        ("comment", view.comment.clone()),
         ("on success", view.on_success.as_ref().map(Command::display)),
         ("on failure", view.on_failure.as_ref().map(Command::display)),
         ("on death", view.on_death.as_ref().map(Command::display)),

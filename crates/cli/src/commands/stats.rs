@@ -4,10 +4,10 @@ use std::io;
 use std::time::Duration;
 
 use anyhow::Result;
-use clap::{Args, ValueEnum};
+use clap::Args;
 use queuectl_core::limits::STATS_NAMES;
 use queuectl_core::selector::{Filter, Word};
-use queuectl_core::{QueueName, show_rough, show_short};
+use queuectl_core::{LabelMatch, QueueName, show_rough, show_short};
 use queuectl_frontend::stats::{self, By};
 use queuectl_views::{StatsOfView, StatsSource, StatsView, TimesView};
 
@@ -27,7 +27,7 @@ use crate::registry::Run;
 Counts the jobs that ended in a span of time: those that are stored, at most a million, those that ended last. If jobs of that time \
 were removed (retention, purge), or there are more, it is told by the history, which is kept for the time of the setting \
 history_retention: in whole minutes, and in whole hours of what is more than a day ago. The history knows queues and executors alone: \
-other filters and --by command count stored jobs. A job that was retried after its end counts in it for each end. WAIT is the time \
+other filters, --by command and --by label count stored jobs. A job that was retried after its end counts in it for each end. WAIT is the time \
 from when a job was stored, delays included, to its first attempt; RUN is how long its last attempt took. \
 P50, P95 and P99 are the times that 50, 95 and 99 of 100 jobs did not exceed, within one percent. What dead jobs died of is \
 for `queuectl dlq:causes`.")]
@@ -44,28 +44,27 @@ pub struct StatsArgs {
     /// Only jobs of this queue; the same as queue=NAME
     #[arg(long, value_name = "NAME")]
     queue: Option<QueueName>,
-    /// Also count by this; command: by the program
-    #[arg(long, value_name = "WHAT", value_enum)]
-    by: Option<ByWhat>,
+    /// Also count by this: queue, executor, command (its program), label (each KEY:VALUE of a job) or label:KEY (its value)
+    #[arg(long, value_name = "WHAT", value_parser = by)]
+    by: Option<By>,
     /// With --by: only the N with the most jobs [default: 20, with --json all]
     #[arg(long, value_name = "N", allow_negative_numbers = true, requires = "by", value_parser = whole::<u32>(STATS_NAMES))]
     limit: Option<u32>,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum ByWhat {
-    Queue,
-    Executor,
-    Command,
-}
-
-impl From<ByWhat> for By {
-    fn from(by: ByWhat) -> By {
-        match by {
-            ByWhat::Queue => By::Queue,
-            ByWhat::Executor => By::Executor,
-            ByWhat::Command => By::Command,
-        }
+/// Reads what jobs are counted by.
+fn by(text: &str) -> Result<By, String> {
+    match (text, text.strip_prefix("label:")) {
+        ("queue", _) => Ok(By::Queue),
+        ("executor", _) => Ok(By::Executor),
+        ("command", _) => Ok(By::Command),
+        ("label", _) => Ok(By::Label(None)),
+        (_, Some(key)) => match key.parse::<LabelMatch>() {
+            Ok(label) if label.value().is_none() => Ok(By::Label(Some(key.to_owned()))),
+            Ok(_) => Err(format!("'{key}' has a value; expected the key of a label alone")),
+            Err(error) => Err(error.to_string()),
+        },
+        _ => Err("expected queue, executor, command, label or label:KEY".to_owned()),
     }
 }
 
@@ -96,13 +95,14 @@ impl Run for StatsArgs {
         if since >= until {
             return Err(Usage::new("--since has to be before --until, and in the past").into());
         }
-        let mut view = stats::stats(&mut store, filter, since, until, now, self.by.map(By::from))?;
+        let mut view = stats::stats(&mut store, filter, since, until, now, self.by.clone())?;
         let found = view.by.len();
         let limit = context.output.limit(self.limit, ROWS);
         view.by.truncate(limit.map_or(usize::MAX, |limit| limit as usize));
         let heading = match self.by {
-            Some(ByWhat::Queue) => "QUEUE",
-            Some(ByWhat::Executor) => "EXECUTOR",
+            Some(By::Queue) => "QUEUE",
+            Some(By::Executor) => "EXECUTOR",
+            Some(By::Label(_)) => "LABEL",
             _ => "COMMAND",
         };
         context

@@ -109,6 +109,11 @@ impl Source {
             ("queue", _) => Source::Store(Suggest::Queues),
             ("group", _) => Source::Store(Suggest::Groups),
             ("executor", _) | (_, "NAME|FILE" | "FILE|NAME") => Source::Executors,
+            ("by", "WHAT") => {
+                let by = ["queue", "executor", "command", "label"];
+                Source::Listed(by.map(str::to_owned).into())
+            }
+            ("labels", _) => Source::Store(Suggest::Labels),
             ("key", _) => Source::Settings,
             ("words", _) if command == "help" => Source::Commands,
             ("words", _) if position == 0 => Source::Programs,
@@ -201,6 +206,7 @@ impl Here<'_> {
                 "group" => self.suggest(Suggest::Groups, value, db),
                 "schedule" => self.suggest(Suggest::Schedules, value, db),
                 "executor" => self.look(Source::Executors, value, db),
+                "label" => self.suggest(Suggest::Labels, value, db),
                 _ => Vec::new(),
             };
             return after(&format!("{key}={before}"), found);

@@ -59,6 +59,7 @@ mod inspection;
 mod job_outcomes;
 #[cfg(unix)]
 mod kill;
+mod labels;
 #[cfg(target_os = "linux")]
 mod leftovers;
 mod listing;

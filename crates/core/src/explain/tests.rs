@@ -38,6 +38,8 @@ fn job(state: State) -> Job {
         gates: Gates::NONE,
         unmet: None,
         groups: Vec::new(),
+        labels: std::collections::BTreeMap::new(),
+        comment: None,
         hooks: crate::JobHooks::default(),
         enqueued_by: None,
         payload: Payload::default(),

@@ -9,7 +9,7 @@ use super::stored::Job;
 use crate::time::Timestamp;
 
 /// The parts of a job that can change, by their names in [`super::FIELDS`].
-pub const EDITABLE: [&str; 20] = [
+pub const EDITABLE: [&str; 22] = [
     "command",
     "queue",
     "priority",
@@ -20,6 +20,8 @@ pub const EDITABLE: [&str; 20] = [
     "backoff_base",
     "executor",
     "limit",
+    "labels",
+    "comment",
     "on_success",
     "on_failure",
     "on_death",
@@ -40,16 +42,18 @@ pub fn is_editable(field: &str) -> bool {
 /// A change of jobs.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct JobEdit {
-    /// What they get. Variables are added by name, limits take the place of those that a job names.
+    /// What they get. Variables and labels are added by name, limits take the place of those that a job names.
     pub set: JobSpec,
     /// Parts that they lose: the default counts again.
     pub unset: BTreeSet<&'static str>,
     /// Variables that they lose.
     pub unset_env: BTreeSet<String>,
+    /// Keys of labels that they lose.
+    pub unset_labels: BTreeSet<String>,
 }
 
 impl JobEdit {
-    /// Reads what is to be taken away: a part of a job, or `env.NAME`.
+    /// Reads what is to be taken away: a part of a job, `env.NAME` or `label.KEY`.
     ///
     /// # Errors
     /// Says what can be taken away.
@@ -58,13 +62,24 @@ impl JobEdit {
             self.unset_env.insert(name.to_owned());
             return Ok(());
         }
+        let label = text.strip_prefix("label.").or(text.strip_prefix("labels."));
+        if let Some(key) = label.filter(|key| !key.is_empty()) {
+            self.unset_labels.insert(key.to_owned());
+            return Ok(());
+        }
         let name = text.replace('-', "_");
+        // As the option is called.
+        let name = if name == "label" {
+            "labels".to_owned()
+        } else {
+            name
+        };
         match EDITABLE.into_iter().find(|field| *field == name) {
             Some(field) => {
                 self.unset.insert(field);
                 Ok(())
             }
-            None => Err(format!("expected {} or env.NAME", EDITABLE.join(", "))),
+            None => Err(format!("expected {}, env.NAME or label.KEY", EDITABLE.join(", "))),
         }
     }
 
@@ -76,6 +91,7 @@ impl JobEdit {
             clear(&mut job, field);
         }
         job.payload.env.retain(|name, _| !self.unset_env.contains(name));
+        job.labels.retain(|key, _| !self.unset_labels.contains(key));
         let set = self.set.clone();
         if !set.limit.is_empty() {
             job.limit.clear();
@@ -91,6 +107,7 @@ impl JobEdit {
         let mut parts: Vec<String> = set.into_iter().map(str::to_owned).collect();
         parts.extend(self.unset.iter().map(|field| format!("no {field}")));
         parts.extend(self.unset_env.iter().map(|name| format!("no env.{name}")));
+        parts.extend(self.unset_labels.iter().map(|key| format!("no label.{key}")));
         parts
     }
 
@@ -98,7 +115,8 @@ impl JobEdit {
     pub fn to_json(&self) -> String {
         let unset = self.unset.iter().map(|field| (*field).to_owned());
         let env = self.unset_env.iter().map(|name| format!("env.{name}"));
-        let unset: Vec<String> = unset.chain(env).collect();
+        let labels = self.unset_labels.iter().map(|key| format!("label.{key}"));
+        let unset: Vec<String> = unset.chain(env).chain(labels).collect();
         serde_json::json!({ "set": self.set.to_json(), "unset": unset }).to_string()
     }
 
@@ -133,6 +151,8 @@ fn clear(job: &mut JobSpec, field: &str) {
         "backoff_base" => job.backoff_base = None,
         "executor" => job.executor = None,
         "limit" => job.limit.clear(),
+        "labels" => job.labels.clear(),
+        "comment" => job.comment = None,
         "on_success" => job.hooks.on_success = None,
         "on_failure" => job.hooks.on_failure = None,
         "on_death" => job.hooks.on_death = None,
@@ -182,6 +202,8 @@ impl JobSpec {
                 new.executor.clone().unwrap_or_default() != old.executor.clone().unwrap_or_default(),
             ),
             ("limit", new.limit != old.limit),
+            ("labels", new.labels != old.labels),
+            ("comment", new.comment != old.comment),
             ("on_success", new.hooks.on_success != old.hooks.on_success),
             ("on_failure", new.hooks.on_failure != old.hooks.on_failure),
             ("on_death", new.hooks.on_death != old.hooks.on_death),
@@ -208,7 +230,7 @@ mod tests {
     }
 
     const FULL: &str = r#"{"command":"a","queue":"q","priority":3,"run_at":"2026-12-24T18:00:00Z","timeout":5,"max_retries":1,
-        "backoff_base":3,"executor":"http","limit":["disk"],"on_success":"s","on_failure":"f","on_death":"d","hook_queue":"ops",
+        "backoff_base":3,"executor":"http","limit":["disk"],"labels":{"team":"web","x":""},"comment":"c","on_success":"s","on_failure":"f","on_death":"d","hook_queue":"ops",
         "env":{"A":"1","B":"2"},"cwd":"/tmp","stdin":"in","pty":true,"pty_size":"132x43","payload":{"x":1}}"#;
 
     /// A new field has to be decided upon: it can change, or it is in this list and docs/selectors.md says why not.
@@ -250,8 +272,10 @@ mod tests {
         let mut edit = JobEdit::default();
         assert!(edit.unset("id").unwrap_err().contains("env.NAME"));
         edit.unset("env.A").unwrap();
+        edit.unset("label.team").unwrap();
         let changed = edit.apply(full.clone());
         assert_eq!(changed.payload.env.keys().collect::<Vec<_>>(), ["B"]);
+        assert_eq!(changed.labels.keys().collect::<Vec<_>>(), ["x"]);
     }
 
     #[test]
@@ -260,7 +284,7 @@ mod tests {
             set: spec(FULL),
             ..JobEdit::default()
         };
-        for part in ["timeout", "env.A", "on-death"] {
+        for part in ["timeout", "env.A", "label.x", "on-death"] {
             edit.unset(part).unwrap();
         }
         for edit in [edit, JobEdit::default()] {
@@ -273,13 +297,19 @@ mod tests {
     fn what_is_set_takes_the_place_of_what_was() {
         let full = spec(FULL);
         let edit = JobEdit {
-            set: spec(r#"{"priority":9,"limit":["net"],"env":{"B":"3","C":""},"delay":5}"#),
+            set: spec(
+                r#"{"priority":9,"limit":["net"],"labels":{"team":"db","y":"1"},"env":{"B":"3","C":""},"delay":5}"#,
+            ),
             ..JobEdit::default()
         };
         let changed = edit.apply(full.clone());
-        assert_eq!(changed.changes(&full), ["priority", "run_at", "limit", "env"]);
+        assert_eq!(
+            changed.changes(&full),
+            ["priority", "run_at", "limit", "labels", "env"]
+        );
         assert_eq!(changed.limit, spec(r#"{"limit":["net"]}"#).limit);
         assert_eq!(changed.payload.env.values().collect::<Vec<_>>(), ["1", "3", ""]);
+        assert_eq!(changed.labels.values().collect::<Vec<_>>(), ["db", "", "1"]);
         assert_eq!(full.changes(&full), <[&str; 0]>::default());
         let defaults = spec(r#"{"command":"a","queue":"default","priority":0,"executor":"shell"}"#);
         assert_eq!(

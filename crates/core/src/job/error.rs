@@ -4,7 +4,8 @@ use super::hook::HookOn;
 use crate::id::ExecutorName;
 use crate::json::JsonError;
 use crate::limits::{
-    HOOK_BYTES, JOB_LIMITS, PARENTS, PAYLOAD_BYTES, PAYLOAD_DEPTH, PAYLOAD_ITEMS, SCHEDULE_DAYS,
+    COMMENT_BYTES, HOOK_BYTES, JOB_LIMITS, LABELS, PARENTS, PAYLOAD_BYTES, PAYLOAD_DEPTH, PAYLOAD_ITEMS,
+    SCHEDULE_DAYS,
 };
 use crate::redact::HIDDEN;
 
@@ -25,6 +26,9 @@ pub enum JobError {
     /// A NUL byte, which no operating system accepts there.
     #[error("the {0} contains a NUL byte, which cannot be passed to a process")]
     Nul(&'static str),
+    /// A NUL character in a text that is not passed to a process.
+    #[error("the {0} contains a NUL character, which cannot be stored")]
+    NulText(&'static str),
     /// An environment name that cannot be set.
     #[error("'{0}' is not an environment variable name; use NAME=VALUE")]
     EnvName(String),
@@ -86,6 +90,12 @@ pub enum JobError {
     /// Over [`JOB_LIMITS`].
     #[error("the job names {0} limits; at most {JOB_LIMITS} are allowed")]
     TooManyLimits(usize),
+    /// Over [`LABELS`].
+    #[error("the job has {0} labels; at most {LABELS} are allowed")]
+    TooManyLabels(usize),
+    /// Over [`COMMENT_BYTES`].
+    #[error("the comment is {0} bytes; at most {COMMENT_BYTES} are allowed")]
+    LongComment(usize),
     /// It closes a group, and is in none.
     #[error("close_group is about a group, and the job is in none; give it one (--group NAME)")]
     NoGroup,

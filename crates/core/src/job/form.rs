@@ -56,6 +56,8 @@ pub enum Form<S> {
     Time(fn(&mut S, Timestamp)),
     /// Environment variables: NAME=VALUE, in JSON an object of texts.
     Variables(fn(&mut S, String, String)),
+    /// Labels: KEY=VALUE or KEY, one at a time, in JSON an object of texts.
+    Labels(fn(&mut S, &str, &str) -> Result<(), String>),
     /// An object whose meaning belongs to the executor.
     Object(fn(&mut S, JsonObject)),
 }
@@ -91,6 +93,10 @@ impl<S> Field<S> {
                 Some((name, value)) if !name.is_empty() => set(into, name.to_owned(), value.to_owned()),
                 _ => return Err("write it as NAME=VALUE".to_owned()),
             },
+            Form::Labels(add) => {
+                let (key, value) = text.split_once('=').unwrap_or((text, ""));
+                add(into, key, value)?;
+            }
             Form::Object(set) => {
                 let object = JsonObject::parse(without_mark(text));
                 set(into, object.map_err(|error| error.to_string())?);
@@ -161,7 +167,13 @@ impl<S> Field<S> {
                     set(into, variable.clone(), value.clone());
                 }
             }
-            (Form::Variables(_), _) => return Err(bad("an object of texts")),
+            (Form::Labels(add), Value::Object(labels)) => {
+                for (key, value) in labels {
+                    let text = value.as_str().ok_or_else(|| bad(TEXTS))?;
+                    add(into, key, text).map_err(named)?;
+                }
+            }
+            (Form::Variables(_) | Form::Labels(_), _) => return Err(bad(TEXTS)),
             (Form::Object(_), _) => return Err(bad("an object")),
         }
         Ok(())
@@ -172,6 +184,7 @@ const COMMAND: &str = "text (a shell command line) or an array of texts (a progr
 const LIST: &str = "text, or an array of texts";
 const FLAG: &str = "true or false";
 const WORDS: &str = "an array of texts";
+const TEXTS: &str = "an object of texts";
 const DURATION: &str = "a number of seconds, or a text such as \"30s\"";
 
 fn bad_variable(field: &str, variable: &str, value: &Value) -> String {

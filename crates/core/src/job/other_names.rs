@@ -4,7 +4,7 @@ use super::spec::FIELDS;
 use crate::quote::excerpt;
 
 /// What others call a field, in small letters alone, and what it is called here.
-const OTHER_NAMES: [(&str, &str); 48] = [
+const OTHER_NAMES: [(&str, &str); 53] = [
     ("cmd", "\"command\""),
     ("commandline", "\"command\""),
     ("exec", "\"command\""),
@@ -63,6 +63,11 @@ const OTHER_NAMES: [(&str, &str); 48] = [
     ("directory", "\"cwd\""),
     ("workdir", "\"cwd\""),
     ("workingdir", "\"cwd\""),
+    ("label", "\"labels\""),
+    ("tag", "\"labels\""),
+    ("tags", "\"labels\""),
+    ("note", "\"comment\""),
+    ("description", "\"comment\""),
     ("input", "\"stdin\""),
     ("data", "\"payload\""),
 ];

@@ -4,7 +4,7 @@
 //! An option is added here: a field of [`JobSpec`], its line in [`JobSpec::or`], its row in [`FIELDS`]. The reader and
 //! the writer of JSON, the options of `enqueue` and the help follow from the list.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Display;
 use std::str::FromStr;
 use std::time::Duration;
@@ -17,6 +17,7 @@ use super::hook::JobHooks;
 use super::payload::{Command, Payload};
 use crate::duration::{show_time, whole_ms};
 use crate::id::{ExecutorName, GroupName, JobName, QueueName};
+use crate::label::check_label;
 use crate::limit::LimitKey;
 use crate::limits::{BACKOFF_BASE, PRIORITY, RETRIES};
 use crate::time::Timestamp;
@@ -78,6 +79,10 @@ pub struct JobSpec {
     pub max_wait_ms: Option<u64>,
     /// The limits that it counts for, with their keys.
     pub limit: Vec<LimitKey>,
+    /// Its labels: values by their keys.
+    pub labels: BTreeMap<String, String>,
+    /// What people should know about it.
+    pub comment: Option<String>,
     /// The group that it is a member of.
     pub group: Option<GroupName>,
     /// Whether that group is closed when it is stored.
@@ -112,7 +117,7 @@ const fn field(
 const IN_PAYLOAD: fn(&JobSpec) -> Option<Value> = |_| None;
 
 /// All that can be said about a job, in the order of the help.
-pub static FIELDS: [Field<JobSpec>; 31] = [
+pub static FIELDS: [Field<JobSpec>; 33] = [
     field(
         "id",
         "ID",
@@ -275,6 +280,24 @@ pub static FIELDS: [Field<JobSpec>; 31] = [
         |job| texts(&job.limit),
     ),
     field(
+        "labels",
+        "KEY[=VALUE]",
+        "A label to find the job by, as in label=team:web; repeatable",
+        Form::Labels(|job, key, value| {
+            check_label(key, value).map_err(|error| error.to_string())?;
+            job.labels.insert(key.to_owned(), value.to_owned());
+            Ok(())
+        }),
+        |job| (!job.labels.is_empty()).then(|| job.labels.clone().into_iter().collect()),
+    ),
+    field(
+        "comment",
+        "TEXT",
+        "What people should know about the job",
+        Form::Text(|job, text| job.comment = Some(text)),
+        |job| job.comment.clone().map(Into::into),
+    ),
+    field(
         "group",
         "NAME",
         "The group that it is a member of, which is made if there is none; see `queuectl group:create`",
@@ -397,11 +420,14 @@ impl JobSpec {
         }
     }
 
-    /// Returns what this says, and where it says nothing, what `other` says. Environments are joined by name, and so are limits.
+    /// Returns what this says, and where it says nothing, what `other` says. Environments and labels are
+    /// joined by name, and so are limits.
     #[must_use]
     pub fn or(self, other: JobSpec) -> JobSpec {
         let mut ignored = other.ignored;
         ignored.extend(self.ignored);
+        let mut labels = other.labels;
+        labels.extend(self.labels);
         let mut limit = other.limit;
         limit.extend(self.limit);
         let mut seen = BTreeSet::new();
@@ -428,6 +454,8 @@ impl JobSpec {
             debounce_ms: self.debounce_ms.or(other.debounce_ms),
             max_wait_ms: self.max_wait_ms.or(other.max_wait_ms),
             limit,
+            labels,
+            comment: self.comment.or(other.comment),
             group: self.group.or(other.group),
             close_group: self.close_group.or(other.close_group),
             hooks: self.hooks.or(other.hooks),

@@ -1,5 +1,7 @@
 //! A job as the store knows it, and as the description of a new one that is the same.
 
+use std::collections::BTreeMap;
+
 use super::hook::{EnqueuedBy, JobHooks};
 use super::payload::Payload;
 use super::spec::JobSpec;
@@ -53,6 +55,10 @@ pub struct Job {
     pub unique_for_ms: Option<u64>,
     /// The limits that it counts for, with their keys.
     pub limit: Vec<LimitKey>,
+    /// Its labels: values by their keys.
+    pub labels: BTreeMap<String, String>,
+    /// What people should know about it.
+    pub comment: Option<String>,
     /// When it is due, while it waits; while it is blocked, when it is due after that.
     pub due_at: Option<Timestamp>,
     /// The node that runs it, while one does.
@@ -124,6 +130,8 @@ impl JobSpec {
             unique,
             unique_for_ms,
             limit,
+            labels,
+            comment,
             hooks,
             payload,
             id: _,
@@ -158,6 +166,8 @@ impl JobSpec {
             unique,
             unique_for_ms,
             limit,
+            labels,
+            comment,
             hooks,
             payload,
             ..JobSpec::default()

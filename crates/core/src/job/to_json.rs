@@ -47,7 +47,7 @@ mod tests {
         let now = || "2026-11-24T16:05:00+01:00[+01:00]".parse().unwrap();
         let texts = [
             r#"{"id":"a","command":["echo","a b"],"queue":"mail","priority":-3,"delay":"1h 5m","hold":true,"after":"x:failed,7","unmet":"run","timeout":1.5,
-                "max_retries":7,"backoff_base":1.5,"executor":"http","limit":["disk","a:1"],"group":"nightly","close_group":true,"unique":"k 1","unique_for":"1h","on_conflict":"replace","on_success":["a","b c"],"on_failure":"f","on_death":"d","hook_queue":"ops","env":{"A":"ü=\u001b"},"cwd":"/tmp","stdin":"in","pty":true,"pty_size":"132x43",
+                "max_retries":7,"backoff_base":1.5,"executor":"http","limit":["disk","a:1"],"labels":{"team":"web x","u":""},"comment":"a\nb","group":"nightly","close_group":true,"unique":"k 1","unique_for":"1h","on_conflict":"replace","on_success":["a","b c"],"on_failure":"f","on_death":"d","hook_queue":"ops","env":{"A":"ü=\u001b"},"cwd":"/tmp","stdin":"in","pty":true,"pty_size":"132x43",
                 "payload":{"url":"x","n":0.10000000000000000001}}"#,
             r#"{"command":"true","run_at":"2026-12-24T18:00:00Z"}"#,
             r#"{"command":"true","unique":"k","debounce":"30s","max_wait":"5m"}"#,

@@ -15,8 +15,8 @@ use crate::duration::show_time;
 use crate::id::{ExecutorName, QueueName};
 use crate::limit::LimitKey;
 use crate::limits::{
-    BACKOFF_BASE, DEBOUNCE, HOOK_BYTES, JOB_LIMITS, MAX_WAIT, PARENTS, PAYLOAD_BYTES, PAYLOAD_DEPTH,
-    PAYLOAD_ITEMS, PRIORITY, RETRIES, SCHEDULE_DAYS, TIMEOUT, UNIQUE_FOR,
+    BACKOFF_BASE, COMMENT_BYTES, DEBOUNCE, HOOK_BYTES, JOB_LIMITS, LABELS, MAX_WAIT, PARENTS, PAYLOAD_BYTES,
+    PAYLOAD_DEPTH, PAYLOAD_ITEMS, PRIORITY, RETRIES, SCHEDULE_DAYS, TIMEOUT, UNIQUE_FOR,
 };
 use crate::quote::excerpt;
 use crate::redact::HIDDEN;
@@ -49,6 +49,11 @@ impl ValidJob {
     /// Returns its limits with their keys as they are stored: parted by blanks, which no key has. None if it has none.
     pub fn stored_limits(&self) -> Option<&str> {
         self.limits.as_deref()
+    }
+
+    /// Whether it has labels or a comment.
+    pub fn has_labels(&self) -> bool {
+        !self.spec.labels.is_empty() || self.spec.comment.is_some()
     }
 
     /// Returns the job that has it stored, if one does.
@@ -114,6 +119,17 @@ impl JobSpec {
         self.check_hooks()?;
         if self.limit.len() > JOB_LIMITS {
             return Err(JobError::TooManyLimits(self.limit.len()));
+        }
+        if self.labels.len() > LABELS {
+            return Err(JobError::TooManyLabels(self.labels.len()));
+        }
+        if let Some(comment) = &self.comment {
+            if comment.len() > COMMENT_BYTES {
+                return Err(JobError::LongComment(comment.len()));
+            }
+            if comment.contains('\0') {
+                return Err(JobError::NulText("comment"));
+            }
         }
         if self.close_group == Some(true) && self.group.is_none() {
             return Err(JobError::NoGroup);
@@ -495,6 +511,25 @@ mod tests {
                 }
             ));
         }
+    }
+
+    #[test]
+    fn labels_and_comments_are_few_and_short() {
+        let job = |labels: usize, comment: &str| {
+            let labels = (0..labels).map(|n| (format!("k{n}"), String::new()));
+            JobSpec {
+                labels: labels.collect(),
+                comment: Some(comment.to_owned()),
+                ..JobSpec::line("true")
+            }
+            .validate(Timestamp(0))
+        };
+        let longest = "x".repeat(COMMENT_BYTES);
+        assert!(job(LABELS, &longest).is_ok());
+        assert_eq!(job(LABELS + 1, ""), Err(JobError::TooManyLabels(LABELS + 1)));
+        let long = format!("{longest}x");
+        assert_eq!(job(0, &long), Err(JobError::LongComment(COMMENT_BYTES + 1)));
+        assert_eq!(job(0, "a\0"), Err(JobError::NulText("comment")));
     }
 
     #[test]

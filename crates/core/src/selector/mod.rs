@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use crate::limits::{SELECTOR_PICKS, SELECTOR_TEXT_BYTES, SELECTOR_VALUES};
 use crate::quote::excerpt;
-use crate::{ExecutorName, GroupName, IdError, JobId, JobRef, QueueName, ScheduleName, State};
+use crate::{ExecutorName, GroupName, IdError, JobId, JobRef, LabelMatch, QueueName, ScheduleName, State};
 
 /// Names jobs.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -48,6 +48,8 @@ pub enum Filter {
     Group(Vec<GroupName>),
     /// Made by one of these schedules.
     Schedule(Vec<ScheduleName>),
+    /// With one of these labels.
+    Label(Vec<LabelMatch>),
     /// Whose last attempt ended with one of these exit statuses.
     Exit(Vec<i32>),
     /// Whose last attempt has this text in its error.
@@ -69,6 +71,7 @@ impl Filter {
             Filter::Executor(_) => "executor",
             Filter::Group(_) => "group",
             Filter::Schedule(_) => "schedule",
+            Filter::Label(_) => "label",
             Filter::Exit(_) => "exit",
             Filter::Error(_) => "error",
             Filter::Text(_) => "text",
@@ -95,7 +98,7 @@ pub struct Key {
 }
 
 /// Every key, in the order of the help.
-pub const KEYS: [Key; 10] = [
+pub const KEYS: [Key; 11] = [
     Key {
         name: "state",
         operator: '=',
@@ -130,6 +133,13 @@ pub const KEYS: [Key; 10] = [
         expects: "names of executors, separated by commas",
         example: "executor=docker",
         about: "of one of these executors",
+    },
+    Key {
+        name: "label",
+        operator: '=',
+        expects: "keys of labels, with or without a value, separated by commas",
+        example: "label=team:web",
+        about: "with one of these labels (label=team: whatever its value); several such filters all have to fit",
     },
     Key {
         name: "exit",
@@ -206,7 +216,7 @@ impl Selector {
     /// Puts words together.
     ///
     /// # Errors
-    /// A key is given twice that is satisfied by any of its values, or there are too many filters.
+    /// A key is given twice that one value of a job has to fit, or there are too many filters.
     pub fn new(words: impl IntoIterator<Item = Word>) -> Result<Selector, SelectorError> {
         let mut selector = Selector::default();
         for word in words {
@@ -228,7 +238,9 @@ impl Selector {
     /// As of [`Selector::new`].
     pub fn narrow(&mut self, filter: Filter) -> Result<(), SelectorError> {
         let key = filter.key();
-        if key.operator == '=' && self.filters.iter().any(|other| other.key() == key) {
+        // A job has many labels.
+        let is_single = key.operator == '=' && key.name != "label";
+        if is_single && self.filters.iter().any(|other| other.key() == key) {
             return Err(SelectorError::Twice(key));
         }
         if self.filters.len() == SELECTOR_VALUES {

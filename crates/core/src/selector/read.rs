@@ -110,6 +110,7 @@ fn read(key: &Key, value: &str) -> Result<Filter, String> {
         "executor" => Filter::Executor(list(value)?),
         "group" => Filter::Group(list(value)?),
         "schedule" => Filter::Schedule(list(value)?),
+        "label" => Filter::Label(list(value)?),
         "exit" => Filter::Exit(list(value).map_err(|_| String::new())?),
         "error" => Filter::Error(part(value)?),
         "text" => Filter::Text(part(value)?),

@@ -38,6 +38,10 @@ fn words_name_jobs_or_narrow_them() {
         ),
         ("error~timed out=yes", Filter::Error("timed out=yes".into())),
         ("exit=4,-1", Filter::Exit(vec![4, -1])),
+        (
+            "label=team,env:prod",
+            Filter::Label(vec!["team".parse().unwrap(), "env=prod".parse().unwrap()]),
+        ),
         ("older=2d", Filter::Older(Duration::from_secs(2 * 86_400))),
         ("newer=1h5m", Filter::Newer(Duration::from_secs(3900))),
     ] {
@@ -73,6 +77,10 @@ fn a_refusal_names_the_word_what_is_expected_and_an_example() {
         (
             "newer=99999d",
             ["'newer=99999d'", "at most 36525 days", "newer=1h"],
+        ),
+        (
+            "label=-a",
+            ["'-a' is not the key", "keys of labels", "label=team:web"],
         ),
         ("error~", ["'error~'", "a part of an error", "error~timeout"]),
         (

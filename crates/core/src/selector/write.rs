@@ -36,6 +36,7 @@ impl Display for Filter {
             Filter::Executor(values) => list(f, values),
             Filter::Group(values) => list(f, values),
             Filter::Schedule(values) => list(f, values),
+            Filter::Label(values) => list(f, values),
             Filter::Exit(values) => list(f, values),
             Filter::Error(text) | Filter::Text(text) => f.write_str(text),
             Filter::Older(age) | Filter::Newer(age) => f.write_str(&length(*age)),

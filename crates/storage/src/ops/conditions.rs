@@ -5,7 +5,7 @@
 
 use std::fmt::Display;
 
-use queuectl_core::{BlockedBy, Waits};
+use queuectl_core::{BlockedBy, LabelMatch, Waits};
 
 use crate::backend::Db;
 use crate::states::sql;
@@ -124,6 +124,13 @@ impl Maker {
                 "EXISTS (SELECT 1 FROM ticks AS t WHERE t.job_id = job.id AND t.schedule IN ({names}))"
             ));
         }
+        for any in &filter.labels {
+            let labels: Vec<String> = any.iter().map(|label| self.label(label)).collect();
+            self.all.push(format!(
+                "EXISTS (SELECT 1 FROM job_labels AS l WHERE l.job_id = job.id AND ({}))",
+                labels.join(" OR ")
+            ));
+        }
         if !filter.exits.is_empty() {
             let statuses = joined(&filter.exits);
             self.all
@@ -152,6 +159,14 @@ impl Maker {
             "EXISTS (SELECT 1 FROM group_members AS m WHERE m.job_id = job.id \
              AND m.group_id IN (SELECT g.id FROM job_groups AS g WHERE g.name IN ({names})))"
         )
+    }
+
+    fn label(&mut self, label: &LabelMatch) -> String {
+        let key = self.bind(label.key().to_owned());
+        match label.value() {
+            Some(value) => format!("l.key = {key} AND l.value = {}", self.bind(value.to_owned())),
+            None => format!("l.key = {key}"),
+        }
     }
 
     fn bind(&mut self, text: String) -> String {

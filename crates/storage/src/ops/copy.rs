@@ -16,8 +16,9 @@ use diesel::sql_types::BigInt;
 use super::groups::copy as of_groups;
 use super::schedules::copy::{self as of_schedules, Rows as ScheduleRows};
 use super::settings::follow_ledger_setting;
-use super::{copy_hooks, copy_limits, copy_reports};
+use super::{copy_hooks, copy_labels, copy_limits, copy_reports};
 use crate::backend::{Db, OpenMode, insert_rows};
+use crate::labels::LabelRow;
 use crate::outcome::EdgeRow;
 use crate::rows::{AttemptRow, JobRow, NodeRow, OutputRow, PayloadRow};
 use crate::schema::{
@@ -199,6 +200,10 @@ fn copy(from: &mut Db, to: &mut Db, after_jobs: &mut dyn FnMut(u64)) -> Result<(
         digest.add_hooks(&rows);
         copy_hooks::insert(to, &rows)
     })?;
+    copy_labels::read(from, |rows| {
+        digest.add_labels(&rows);
+        copy_labels::insert(to, &rows)
+    })?;
     // To a node on the copy, the nodes of the original look dead. It must rescue their jobs, but not kill processes
     // that may still run for the original.
     let mut found: Vec<NodeRow> = nodes::table
@@ -267,6 +272,7 @@ struct Digest {
     limits: DefaultHasher,
     groups: DefaultHasher,
     hooks: DefaultHasher,
+    labels: DefaultHasher,
     jobs: DefaultHasher,
     payloads: DefaultHasher,
     attempts: DefaultHasher,
@@ -298,6 +304,10 @@ impl Digest {
         })?;
         copy_reports::read(conn, |rows| {
             hash(&mut digest.reports, &rows);
+            Ok(())
+        })?;
+        copy_labels::read(conn, |rows| {
+            digest.add_labels(&rows);
             Ok(())
         })?;
         let mut after = i64::MIN;
@@ -350,6 +360,10 @@ impl Digest {
         hash(&mut self.hooks, std::slice::from_ref(rows));
     }
 
+    fn add_labels(&mut self, rows: &[LabelRow]) {
+        hash(&mut self.labels, rows);
+    }
+
     fn add_rows(&mut self, rows: &Rows) {
         hash(&mut self.jobs, &rows.jobs);
         hash(&mut self.payloads, &rows.payloads);
@@ -367,7 +381,7 @@ impl Digest {
         hash(&mut self.edges, rows);
     }
 
-    fn finish(&self) -> [u64; 12] {
+    fn finish(&self) -> [u64; 13] {
         [
             &self.settings,
             &self.queues,
@@ -375,6 +389,7 @@ impl Digest {
             &self.limits,
             &self.groups,
             &self.hooks,
+            &self.labels,
             &self.jobs,
             &self.payloads,
             &self.attempts,

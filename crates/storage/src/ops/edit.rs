@@ -21,7 +21,6 @@ use crate::backend::{Db, on_any};
 use crate::checksum::{JobContent, content_of};
 use crate::columns::given;
 use crate::counts::Deltas;
-use crate::hooks::replace_of_job;
 use crate::limits::LimitRows;
 use crate::outcome::{self, Change, apply_blocking, standing};
 use crate::rows::JobRow;
@@ -32,6 +31,7 @@ use crate::types::list::Position;
 use crate::types::nodes::Wake;
 use crate::types::operation::MassDone;
 use crate::{Store, StoreError};
+use crate::{hooks, labels};
 
 /// Says what a job becomes, or why it stays as it is.
 pub type Editor<'a> = &'a dyn Fn(&Job) -> Result<JobSpec, String>;
@@ -193,9 +193,12 @@ pub(super) fn edit(
         let why = "a dead job has no time to start; `queuectl retry` runs it again at once".to_owned();
         return Err(refuse(why));
     }
-    let hooks = ["on_success", "on_failure", "on_death", "hook_queue"];
-    if hooks.iter().any(|hook| has(hook)) {
-        replace_of_job(conn, id, &valid)?;
+    let of_hooks = ["on_success", "on_failure", "on_death", "hook_queue"];
+    if of_hooks.iter().any(|hook| has(hook)) {
+        hooks::replace_of_job(conn, id, &valid)?;
+    }
+    if has("labels") || has("comment") {
+        labels::replace_of_job(conn, id, &valid)?;
     }
     store(conn, &row, &valid, now)?;
     if has("queue") {
@@ -250,6 +253,7 @@ fn store(conn: &mut Db, row: &JobRow, job: &ValidJob, now: Timestamp) -> Result<
     };
     let gates = gate(Gates::from_code(row.gates), Gates::LIMITS, !job.limit.is_empty());
     let gates = gate(gates, Gates::HOOKS, !job.hooks.is_empty());
+    let gates = gate(gates, Gates::LABELS, job.has_labels());
     diesel::update(jobs::table.find(id))
         .set((
             jobs::sum.eq(Some(content.sum())),

@@ -1,7 +1,7 @@
 //! Ended jobs with what says how long they waited and ran, page by page. What follows from many of them is worked out
 //! elsewhere.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Integer, Nullable, SmallInt, Text};
@@ -9,11 +9,23 @@ use queuectl_core::{ExecutorName, JobId, Payload, QueueName, State, Timestamp};
 
 use super::listing;
 use crate::backend::Db;
+use crate::labels;
 use crate::types::ends::{EndedJob, FAILURES, KINDS};
 use crate::types::filter::JobFilter;
 use crate::types::list::{ListFilter, Position};
 use crate::types::text::Words;
 use crate::{Store, StoreError};
+
+/// What is read besides, because it costs more than the rest.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum EndedWith {
+    /// Nothing.
+    Nothing,
+    /// Their commands.
+    Commands,
+    /// Their labels.
+    Labels,
+}
 
 /// Some of the ended jobs.
 #[derive(Debug)]
@@ -81,17 +93,21 @@ impl Row {
             ended_at: Timestamp(self.ended_at),
             failures: [0; KINDS],
             command: payload.and_then(|payload| payload.command),
+            labels: BTreeMap::new(),
         })
     }
 }
 
-pub(super) fn read(conn: &mut Db, ids: &[i64], with_commands: bool) -> Result<Vec<EndedJob>, StoreError> {
+pub(super) fn read(conn: &mut Db, ids: &[i64], with: EndedWith) -> Result<Vec<EndedJob>, StoreError> {
     if ids.is_empty() {
         return Ok(Vec::new());
     }
     // Numbers need no quotes.
     let list: Vec<String> = ids.iter().map(ToString::to_string).collect();
-    let payload = if with_commands { PAYLOAD } else { NO_PAYLOAD };
+    let payload = match with {
+        EndedWith::Commands => PAYLOAD,
+        EndedWith::Nothing | EndedWith::Labels => NO_PAYLOAD,
+    };
     let sql = format!("{SELECT}{payload}{FROM}({})", list.join(", "));
     let rows: Vec<Row> = diesel::sql_query(sql).load(conn)?;
     // A job that completed under its first claim had one attempt, which did not fail.
@@ -101,6 +117,12 @@ pub(super) fn read(conn: &mut Db, ids: &[i64], with_commands: bool) -> Result<Ve
     let mut jobs: Vec<EndedJob> = rows.into_iter().filter_map(Row::into_job).collect();
     for job in &mut jobs {
         job.failures = failures.get(&job.id.0).copied().unwrap_or_default();
+    }
+    if with == EndedWith::Labels {
+        let mut labels = labels::of_jobs(conn, ids)?;
+        for job in &mut jobs {
+            job.labels = labels.remove(&job.id.0).unwrap_or_default().labels;
+        }
     }
     Ok(jobs)
 }
@@ -143,7 +165,7 @@ impl Store {
     pub fn ended_page(
         &mut self,
         filter: &JobFilter,
-        with_commands: bool,
+        with: EndedWith,
         from: Option<Position>,
         above: Option<Position>,
         limit: u32,
@@ -163,7 +185,7 @@ impl Store {
         self.conn()?.snapshot(|conn| {
             let places = listing::positions(conn, &list)?;
             let ids: Vec<i64> = places.iter().map(|place| place.id).collect();
-            let mut jobs = read(conn, &ids, with_commands)?;
+            let mut jobs = read(conn, &ids, with)?;
             jobs.sort_by_key(|job| std::cmp::Reverse((job.ended_at, job.id)));
             let is_full = places.len() >= limit as usize;
             let next = places.last().copied().filter(|_| is_full);

@@ -11,7 +11,8 @@ use std::time::Duration;
 use diesel::prelude::*;
 use queuectl_core::{ExecutorName, QueueName, State, Timestamp};
 
-use super::{ended, listing};
+use super::ended::{self, EndedWith};
+use super::listing;
 use crate::backend::{Db, insert_rows};
 use crate::schema::{history, history_state, jobs};
 use crate::types::ends::{EndedJob, Ends};
@@ -291,7 +292,7 @@ fn count(conn: &mut Db, oldest: i64, now: Timestamp) -> Result<bool, StoreError>
     let place = place(lock(conn)?, oldest);
     let places = uncounted(conn, place, now, STEP)?;
     let ids: Vec<i64> = places.iter().map(|place| place.id).collect();
-    let ended = ended::read(conn, &ids, false)?;
+    let ended = ended::read(conn, &ids, EndedWith::Nothing)?;
     add(conn, &ended)?;
     set_counted(conn, places.last().copied().unwrap_or(place))?;
     Ok(places.len() >= STEP as usize)
@@ -429,7 +430,7 @@ pub(super) fn before_removal(conn: &mut Db, ids: &[i64]) -> Result<Removal, Stor
         place > counted
     });
     let behind: Vec<i64> = behind.map(|(id, _)| *id).collect();
-    removal.uncounted = ended::read(conn, &behind, false)?;
+    removal.uncounted = ended::read(conn, &behind, EndedWith::Nothing)?;
     Ok(removal)
 }
 

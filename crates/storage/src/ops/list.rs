@@ -7,7 +7,7 @@ use queuectl_core::{Job, JobId, State};
 
 use super::{listing, live};
 use crate::backend::Db;
-use crate::rows::found_jobs;
+use crate::rows::{found_jobs, read_labels};
 use crate::schema::jobs;
 use crate::types::list::{ListFilter, Position};
 use crate::{Store, StoreError};
@@ -133,7 +133,8 @@ fn read(conn: &mut Db, ids: &[i64]) -> Result<(Vec<Job>, usize), StoreError> {
     let mut jobs = Vec::with_capacity(ids.len());
     let (mut bytes, mut at) = (0, 0);
     for chunk in ids.chunks(CHUNK) {
-        let found = found_jobs!(conn, jobs::id.eq_any(chunk));
+        let mut found = found_jobs!(conn, jobs::id.eq_any(chunk));
+        read_labels(conn, &mut found)?;
         let mut found: HashMap<i64, _> = found.into_iter().map(|found| (found.row.id, found)).collect();
         for id in chunk {
             if let Some(job) = found.remove(id) {

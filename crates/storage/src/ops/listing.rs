@@ -10,6 +10,7 @@ use diesel::sql_types::{BigInt, Integer, SmallInt, Text};
 use queuectl_core::{JobId, QueueName, State, Timestamp};
 
 use super::conditions::{Answered, Conditions};
+use super::labelled::labelled;
 use crate::StoreError;
 use crate::backend::{AnySql, Db};
 use crate::states::sql;
@@ -19,6 +20,10 @@ use crate::types::source::Source;
 
 /// Different priorities of a source's ready jobs that are merged; if there are more, the source's ready jobs are sorted.
 const PRIORITIES_MOST: usize = 1000;
+/// A member of a group that was removed has no job.
+const THERE: &str = "?2 = ?2 AND EXISTS (SELECT 1 FROM jobs AS job WHERE job.id = jobs.id)";
+/// The number of the first parameter of the conditions.
+const FIRST_TEXT: usize = 8;
 
 #[derive(QueryableByName)]
 struct Place {
@@ -182,6 +187,15 @@ impl Page<'_> {
     /// Offers the jobs that are named.
     fn offer_among(&mut self, conn: &mut Db, among: &Among) -> Result<(), StoreError> {
         let group = match among {
+            Among::Label(label) => {
+                let value = label.value().map(str::to_owned);
+                // Behind the parameters of the conditions.
+                let table = labelled(label, FIRST_TEXT + self.conditions.texts.len());
+                self.conditions.texts.extend(value.clone());
+                let offered = self.offer_from(conn, &table, THERE, label.key(), 0);
+                value.and_then(|_| self.conditions.texts.pop());
+                return offered;
+            }
             Among::Numbers(from, to) => {
                 let [above, below] = self.bounds;
                 self.bounds[0].id = above.id.max(from.0.saturating_sub(1));
@@ -194,11 +208,9 @@ impl Page<'_> {
             }
             Among::Group(group) => group.as_str(),
         };
-        // A member that was removed has no job.
         let members = "(SELECT job_id AS id FROM group_members WHERE group_id = \
                        (SELECT g.id FROM job_groups AS g WHERE g.name = ?1)) AS jobs";
-        let part = "?2 = ?2 AND EXISTS (SELECT 1 FROM jobs AS job WHERE job.id = jobs.id)";
-        self.offer_from(conn, members, part, group, 0)
+        self.offer_from(conn, members, THERE, group, 0)
     }
 
     /// Ready jobs are ordered by priority, so each priority of a source is a part of its own.
@@ -249,7 +261,7 @@ pub fn positions(conn: &mut Db, filter: &ListFilter) -> Result<Vec<Position>, St
     let mut page = Page {
         filter,
         bounds: bounds(filter),
-        conditions: Conditions::of(conn, jobs, answered, 8),
+        conditions: Conditions::of(conn, jobs, answered, FIRST_TEXT),
         places: Vec::new(),
     };
     if let Some(among) = &jobs.among {

@@ -7,6 +7,7 @@ use diesel::prelude::*;
 use queuectl_core::selector::{Filter, Pick, Selector};
 use queuectl_core::{GroupName, JobId, JobRef, Timestamp};
 
+use super::labelled::{MANY, count_with_label};
 use super::{groups, listing};
 use crate::schema::jobs;
 use crate::types::filter::{Among, JobFilter};
@@ -39,8 +40,29 @@ impl Store {
             // Members are found by their group.
             let groups = std::mem::take(&mut filter.groups).into_iter();
             filter.among = Some(groups.map(Among::Group).collect());
+        } else {
+            self.find_by_label(&mut filter)?;
         }
         Ok(filter)
+    }
+
+    /// Has the jobs found by their rarest label, unless it is common and their states find them sooner.
+    fn find_by_label(&mut self, filter: &mut JobFilter) -> Result<(), StoreError> {
+        let conn = self.conn()?;
+        let mut rarest: Option<(usize, i64)> = None;
+        for (place, any) in filter.labels.iter().enumerate() {
+            let jobs = count_with_label(conn, any)?;
+            if rarest.is_none_or(|(_, least)| jobs < least) {
+                rarest = Some((place, jobs));
+            }
+        }
+        if let Some((place, jobs)) = rarest
+            && (jobs < MANY || filter.states.is_empty())
+        {
+            let any = filter.labels.remove(place).into_iter();
+            filter.among = Some(any.map(Among::Label).collect());
+        }
+        Ok(())
     }
 
     /// The filters of a selector without the jobs that it names.
@@ -63,6 +85,7 @@ impl Store {
                     all.groups = groups;
                 }
                 Filter::Schedule(schedules) => all.schedules = schedules,
+                Filter::Label(any) => all.labels.push(any),
                 Filter::Exit(exits) => all.exits = exits,
                 Filter::Error(error) => all.errors.push(error),
                 Filter::Text(text) => all.texts.push(text),

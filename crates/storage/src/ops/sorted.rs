@@ -102,6 +102,16 @@ fn named(among: &[Among], names: &mut Vec<String>) -> String {
                  (SELECT g.id FROM job_groups AS g WHERE g.name = {}))",
                 bound(names, group)
             ),
+            Among::Label(label) => {
+                let key = bound(names, &label.key());
+                let value = label
+                    .value()
+                    .map(|value| format!(" AND l.value = {}", bound(names, &value)));
+                let value = value.unwrap_or_default();
+                format!(
+                    "id IN (SELECT l.job_id FROM job_labels AS l WHERE l.key = {key} AND l.key <> ''{value})"
+                )
+            }
         });
     }
     format!("({})", any.join(" OR "))

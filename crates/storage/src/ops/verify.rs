@@ -2,19 +2,22 @@
 
 use std::collections::{BTreeMap, HashMap};
 
+use queuectl_core::excerpt;
 use queuectl_core::limits::PAYLOAD_BYTES;
 
 use super::copy::{self, Key};
+use super::copy_labels;
 use crate::StoreError;
 use crate::backend::Db;
 use crate::checksum::{AttemptContent, JobContent, content_of};
+use crate::labels::COMMENT;
 use crate::rows::{AttemptRow, JobRow};
 use crate::types::readable::fault;
 
 /// Most findings that are named one by one.
 const NAMED: usize = 100;
 
-/// Compares every job and attempt with its checksum, and says which differ. Reads all of the store, some jobs at a time.
+/// Compares every job, label and attempt with its checksum, and says which differ. Reads all of the store, some jobs at a time.
 pub fn verify(conn: &mut Db) -> Result<Vec<String>, StoreError> {
     let mut found = Vec::new();
     let mut more = 0_u64;
@@ -61,6 +64,16 @@ pub fn verify(conn: &mut Db) -> Result<Vec<String>, StoreError> {
         }
         after = last;
     }
+    copy_labels::read(conn, |rows| {
+        for row in rows.iter().filter(|row| !row.is_whole()) {
+            let what = match row.key.as_str() {
+                COMMENT => "its comment".to_owned(),
+                key => format!("its label '{}'", excerpt(key)),
+            };
+            say(format!("job {}: {what} is not what was stored", row.job_id));
+        }
+        Ok(())
+    })?;
     if more > 0 {
         found.push(format!("and {more} more jobs or attempts"));
     }

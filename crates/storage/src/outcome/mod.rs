@@ -14,6 +14,7 @@ mod enqueued;
 mod groups;
 mod hook_facts;
 mod hooks;
+mod labels;
 mod limits;
 mod members;
 pub mod schedules;
@@ -75,6 +76,7 @@ const MECHANISMS: &[Mechanism] = &[
     schedules::MECHANISM,
     groups::MECHANISM,
     hooks::MECHANISM,
+    labels::MECHANISM,
 ];
 
 /// Does all that follows from a change, in its transaction, up to what [`finish`] does at its end.

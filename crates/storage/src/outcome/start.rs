@@ -1,4 +1,4 @@
-//! What blocks a new job at first, when it is due then, its hooks, and which job had it stored.
+//! What blocks a new job at first, when it is due then, its hooks and labels, and which job had it stored.
 
 use std::collections::HashMap;
 
@@ -8,13 +8,14 @@ use queuectl_core::{EnqueuedBy, HookOn, JobId, Timestamp, ValidJob};
 use crate::StoreError;
 use crate::backend::Db;
 use crate::backend::statements::StartBlocked;
-use crate::hooks::insert_of_jobs;
 use crate::schema::jobs;
 use crate::types::jobs::{first_due, first_gates, first_waits};
+use crate::{hooks, labels};
 
 /// Says what blocks jobs that were just stored.
 pub fn start(db: &mut Db, jobs: &[ValidJob], ids: &[JobId], now: Timestamp) -> Result<(), StoreError> {
-    insert_of_jobs(db, ids.iter().copied().zip(jobs))?;
+    hooks::insert_of_jobs(db, ids.iter().copied().zip(jobs))?;
+    labels::insert_of_jobs(db, ids.iter().copied().zip(jobs))?;
     say_by_whom(db, jobs, ids)?;
     for (job, id) in jobs.iter().zip(ids) {
         let waits = first_waits(job);

@@ -12,7 +12,7 @@ use crate::outcome::GROUPS_WRONG;
 use crate::{StoreError, limits};
 
 /// Tables that hold rows of jobs.
-const BELONGING: [&str; 4] = ["payloads", "attempts", "outputs", "job_hooks"];
+const BELONGING: [&str; 5] = ["payloads", "attempts", "outputs", "job_hooks", "job_labels"];
 
 /// Looks for jobs without payload and for rows of jobs that are no more.
 pub fn check(conn: &mut PgConnection) -> Result<CheckReport, StoreError> {
@@ -74,6 +74,7 @@ pub fn compact(conn: &mut PgConnection) -> Result<(), StoreError> {
         "limit_keys",
         "hooks",
         "job_hooks",
+        "job_labels",
         "signals",
         "starts",
         "suspensions",

@@ -58,11 +58,27 @@ pub fn enqueue_within(conn: &mut PgConnection, schema: &str, job: &ValidJob) -> 
         Some(Start::After(delay)) => (None, i64::try_from(delay.as_millis()).ok()),
         None => (None, None),
     };
-    // Others are stored by the function of an earlier schema, too.
-    let group = if job.group.is_some() { ", $11, $12" } else { "" };
+    // Jobs without these are stored by the functions of earlier schemas, too.
+    let mut more = String::new();
+    let mut next = 11;
+    let mut name = |parameter: &str, is: &str| {
+        more.push_str(&format!(", {parameter} => ${next}{is}"));
+        next += 1;
+    };
+    if job.group.is_some() {
+        name("new_group", "");
+        name("closes_group", "");
+    }
+    let labels = job
+        .has_labels()
+        .then(|| serde_json::to_string(&job.labels).unwrap_or_default());
+    if labels.is_some() {
+        name("new_comment", "");
+        name("new_labels", "::JSONB");
+    }
     let query = diesel::sql_query(format!(
         "SELECT \"{schema}\".enqueue_stored($1, $2, $3, $4, $5, $6, $7, \
-            coalesce($8, floor(extract(epoch FROM clock_timestamp()) * 1000)::BIGINT + $9), $10{group}) AS id"
+            coalesce($8, floor(extract(epoch FROM clock_timestamp()) * 1000)::BIGINT + $9), $10{more}) AS id"
     ));
     let mut query = query
         .into_boxed()
@@ -80,6 +96,11 @@ pub fn enqueue_within(conn: &mut PgConnection, schema: &str, job: &ValidJob) -> 
         query = query
             .bind::<Text, _>(group.as_str())
             .bind::<Bool, _>(job.close_group == Some(true));
+    }
+    if let Some(labels) = labels {
+        query = query
+            .bind::<Nullable<Text>, _>(job.comment.clone())
+            .bind::<Text, _>(labels);
     }
     match (query.get_result::<Stored>(conn), &job.id) {
         (Ok(stored), _) => Ok(JobId(stored.id)),

@@ -62,6 +62,9 @@ pub fn check(
             + count("SELECT count(*) FROM edges WHERE NOT EXISTS (SELECT 1 FROM jobs WHERE id = child)")?
             + count(
                 "SELECT count(*) FROM job_hooks WHERE NOT EXISTS (SELECT 1 FROM jobs WHERE id = job_id)",
+            )?
+            + count(
+                "SELECT count(*) FROM job_labels WHERE NOT EXISTS (SELECT 1 FROM jobs WHERE id = job_id)",
             )?,
         miscounted: count(counts::WRONG)?,
         misplaced: count(limits::WRONG)?,

@@ -1,5 +1,7 @@
 //! How a job ended, and how jobs did that are counted together.
 
+use std::collections::BTreeMap;
+
 use queuectl_core::{Command, ExecutorName, JobId, OutcomeKind, QueueName, State, Timestamp};
 
 use super::sketch::Sketch;
@@ -43,6 +45,8 @@ pub struct EndedJob {
     /// Its command, if commands were asked for; none if its executor has an object instead, or if the payload has more than
     /// 16 KiB.
     pub command: Option<Command>,
+    /// Its labels, if labels were asked for.
+    pub labels: BTreeMap<String, String>,
 }
 
 /// How jobs ended.

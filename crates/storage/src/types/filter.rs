@@ -3,7 +3,7 @@
 //! It says what is asked, in the words of [`queuectl_core::selector`] with names and times resolved; how the rows are found is in
 //! `ops/listing`.
 
-use queuectl_core::{ExecutorName, GroupName, JobId, QueueName, ScheduleName, State, Timestamp};
+use queuectl_core::{ExecutorName, GroupName, JobId, LabelMatch, QueueName, ScheduleName, State, Timestamp};
 
 /// Jobs that are named.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -12,6 +12,8 @@ pub enum Among {
     Numbers(JobId, JobId),
     /// The members of a group.
     Group(GroupName),
+    /// Those with a label.
+    Label(LabelMatch),
 }
 
 /// Which jobs are meant; by default all. What is empty does not narrow.
@@ -29,6 +31,8 @@ pub struct JobFilter {
     pub groups: Vec<GroupName>,
     /// Only made by one of these schedules.
     pub schedules: Vec<ScheduleName>,
+    /// Only those that have, of each of these, one label.
+    pub labels: Vec<Vec<LabelMatch>>,
     /// Only those whose last attempt ended with one of these exit statuses.
     pub exits: Vec<i32>,
     /// Only those whose last attempt has all of these in its error; letters from A to Z match in either case.
@@ -110,6 +114,10 @@ impl JobFilter {
         if !self.schedules.is_empty() {
             let schedules = self.schedules.clone();
             add(listed("schedule", &schedules), JobFilter { schedules, ..none() });
+        }
+        for any in &self.labels {
+            let labels = vec![any.clone()];
+            add(listed("label", any), JobFilter { labels, ..none() });
         }
         if !self.exits.is_empty() {
             let exits = self.exits.clone();

@@ -112,5 +112,8 @@ pub fn first_gates(job: &ValidJob) -> Gates {
     if !job.hooks.is_empty() {
         gates = gates.with(Gates::HOOKS);
     }
+    if job.has_labels() {
+        gates = gates.with(Gates::LABELS);
+    }
     gates
 }

@@ -201,8 +201,8 @@ fn a_migration_keeps_the_owner_of_the_functions_and_who_may_call_them() {
         return;
     };
     let (up, down) = (
-        include_str!("../../../../migrations/postgres/2026-11-29-000012_sql_groups/up.sql"),
-        include_str!("../../../../migrations/postgres/2026-11-29-000012_sql_groups/down.sql"),
+        include_str!("../../../../migrations/postgres/2026-11-30-000021_labels/up.sql"),
+        include_str!("../../../../migrations/postgres/2026-11-30-000021_labels/down.sql"),
     );
     let [owner, may, grants, no] =
         ["owner", "may", "grants", "no"].map(|role| format!("\"{role}-of-{schema}\""));
@@ -234,7 +234,7 @@ fn a_migration_keeps_the_owner_of_the_functions_and_who_may_call_them() {
             conn.batch_execute(&format!("BEGIN; {step} COMMIT")).unwrap();
             assert_eq!(rights(&mut conn), before);
         }
-        let joins = "SELECT has_function_privilege(proowner, 'join_group(TEXT, BIGINT, BOOLEAN, BIGINT)', 'EXECUTE')::INTEGER::BIGINT \
+        let joins = "SELECT has_function_privilege(proowner, 'label_fault(JSONB)', 'EXECUTE')::INTEGER::BIGINT \
              AS number FROM pg_proc WHERE pronamespace = current_schema()::TEXT::REGNAMESPACE AND proname = 'enqueue_stored'";
         assert_eq!(
             number(&mut conn, joins).unwrap(),

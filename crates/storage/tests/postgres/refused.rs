@@ -33,6 +33,17 @@ fn a_hook_that_cannot_be_read_is_reported() {
 }
 
 #[test]
+fn a_label_that_changed_is_reported() {
+    let Some((temp, schema, mut conn)) = open("a_label_that_changed_is_reported") else {
+        return;
+    };
+    conn.batch_execute(&format!("SET search_path = {schema}"))
+        .unwrap();
+    let mut sql = |sql: &str| conn.batch_execute(sql).unwrap();
+    conformance::a_label_that_changed_is_reported(temp, &mut sql);
+}
+
+#[test]
 fn an_outcome_that_is_refused_holds_up_no_other() {
     let Some((temp, schema, mut conn)) = open("an_outcome_that_is_refused_holds_up_no_other") else {
         return;

@@ -445,6 +445,13 @@ fn a_hook_that_cannot_be_read_is_reported() {
 }
 
 #[test]
+fn a_label_that_changed_is_reported() {
+    let temp = TempStore::sqlite();
+    let mut sql = by_hand(&temp);
+    conformance::a_label_that_changed_is_reported(temp, &mut sql);
+}
+
+#[test]
 fn an_outcome_that_is_refused_holds_up_no_other() {
     let temp = TempStore::sqlite();
     let mut sql = by_hand(&temp);

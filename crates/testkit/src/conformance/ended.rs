@@ -1,7 +1,7 @@
 //! Ended jobs in pages, with how long they waited and ran.
 
 use queuectl_core::{Command, QueueName};
-use queuectl_storage::{EndedJob, Position};
+use queuectl_storage::{EndedJob, EndedWith, Position};
 
 use super::*;
 
@@ -9,7 +9,9 @@ use super::*;
 fn paged(store: &mut Store, filter: &JobFilter, limit: u32) -> Vec<EndedJob> {
     let (mut jobs, mut from): (_, Option<Position>) = (Vec::new(), None);
     loop {
-        let page = store.ended_page(filter, true, from, None, limit).expect("a page");
+        let page = store
+            .ended_page(filter, EndedWith::Commands, from, None, limit)
+            .expect("a page");
         assert!(page.jobs.len() <= limit as usize);
         jobs.extend(page.jobs);
         from = page.next;
@@ -78,7 +80,9 @@ pub fn ended_jobs_are_read_in_pages(mut temp: TempStore) {
         (vec![0, 2, 0], 2),
         "failed, both"
     );
-    let plain = store.ended_page(&all, false, None, None, 100).expect("a page");
+    let plain = store
+        .ended_page(&all, EndedWith::Nothing, None, None, 100)
+        .expect("a page");
     assert!(plain.jobs.iter().all(|job| job.command.is_none()));
     let in_queue = JobFilter::from(mail);
     assert_eq!(paged(store, &in_queue, 1).len(), 1);

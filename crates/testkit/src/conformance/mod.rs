@@ -205,6 +205,9 @@ macro_rules! conformance_suite {
             hooks_of_all_jobs_and_of_queues,
             hooks_of_hooks_are_bounded,
             hooks_are_kept_with_their_job,
+            labels_stay_with_their_job,
+            jobs_are_found_by_their_labels,
+            a_copy_has_the_labels,
             a_selector_means_the_jobs_that_fit,
             a_selector_is_found_in_pages,
             jobs_are_sorted_by_any_key,
@@ -253,6 +256,7 @@ mod groups;
 mod history;
 mod hold;
 mod hooks;
+mod labels;
 mod limit_changes;
 mod limit_model;
 mod limits;
@@ -289,6 +293,7 @@ pub use groups::*;
 pub use history::*;
 pub use hold::*;
 pub use hooks::*;
+pub use labels::*;
 pub use limit_changes::*;
 pub use limit_model::*;
 pub use limits::*;

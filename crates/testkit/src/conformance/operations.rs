@@ -342,7 +342,7 @@ pub fn an_edit_is_undone_part_by_part(mut temp: TempStore) {
 pub fn a_purge_is_undone(mut temp: TempStore) {
     let store = &mut temp.store;
     let named = valid(
-        JobSpec::from_written(r#"{"id":"named","command":"a","env":{"A":"ü"},"on_death":"b","group":"g"}"#)
+        JobSpec::from_written(r#"{"id":"named","command":"a","env":{"A":"ü"},"on_death":"b","group":"g","labels":{"team":"web"},"comment":"c"}"#)
             .expect("a job"),
     );
     let ids = enqueue(store, &[named, job("taken"), job("kept"), job("bystander")]);

@@ -46,6 +46,8 @@ fn found(id: JobId, state: State, attempts: u32, fence: i64) -> StoredJob {
         gates: queuectl_core::Gates::NONE,
         unmet: None,
         groups: Vec::new(),
+        labels: std::collections::BTreeMap::new(),
+        comment: None,
         hooks: queuectl_core::JobHooks::default(),
         enqueued_by: None,
         payload: Payload::default(),

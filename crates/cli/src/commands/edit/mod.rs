@@ -40,7 +40,7 @@ pub struct EditArgs {
     change: ChangeArgs,
     #[command(flatten)]
     options: EditOptions,
-    /// Take a part away, so that its default counts: an option by its name, or env.NAME for one variable; repeatable
+    /// Take a part away, so that its default counts: an option by its name, env.NAME for one variable, or label.KEY; repeatable
     #[arg(long, value_name = "PART", value_parser = unset)]
     unset: Vec<String>,
 }

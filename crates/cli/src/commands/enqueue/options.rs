@@ -19,13 +19,14 @@ use crate::exit::Usage;
 const ENV_FILE: &str = "env_file";
 
 /// Short options, by their fields. `-q` is the queue here; for less log it stands before the command.
-const SHORT: [(&str, char); 6] = [
+const SHORT: [(&str, char); 7] = [
     ("queue", 'q'),
     ("priority", 'p'),
     ("delay", 'd'),
     ("timeout", 't'),
     ("group", 'g'),
     ("env", 'e'),
+    ("labels", 'l'),
 ];
 
 /// What the options say of a job.
@@ -102,7 +103,12 @@ impl FromArgMatches for JobOptions {
 /// Returns the option of a field, which excludes those of other fields.
 pub fn option(field: &'static Field<JobSpec>, excludes: impl Iterator<Item = &'static str>) -> Arg {
     // Names live as long as the process, which ends with its one command.
-    let long = field.name.replace('_', "-").leak();
+    let long = match field.name {
+        // One at a time.
+        "labels" => "label".to_owned(),
+        name => name.replace('_', "-"),
+    };
+    let long = long.leak();
     let arg = Arg::new(field.name)
         .long(&*long)
         .value_name(field.value)
@@ -113,7 +119,7 @@ pub fn option(field: &'static Field<JobSpec>, excludes: impl Iterator<Item = &'s
         Form::Whole(..) | Form::Decimal(..) => arg.allow_negative_numbers(true),
         Form::Command(_) | Form::Text(_) | Form::Duration(_) | Form::Time(_) => arg.allow_hyphen_values(true),
         Form::Flag(_) => arg.action(ArgAction::SetTrue),
-        Form::Words(_) | Form::Variables(_) => arg.action(ArgAction::Append),
+        Form::Words(_) | Form::Variables(_) | Form::Labels(_) => arg.action(ArgAction::Append),
         Form::Word(_) | Form::List(_) | Form::Object(_) => arg,
     }
 }

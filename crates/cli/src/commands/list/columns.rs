@@ -1,5 +1,6 @@
 //! The columns that a list of jobs can have, and the fields that programs get for them.
 
+use std::collections::BTreeMap;
 use std::str::FromStr;
 
 use queuectl_core::explain::Code;
@@ -34,7 +35,7 @@ const fn column(
 }
 
 /// All columns.
-static ALL: [ListColumn; 21] = [
+static ALL: [ListColumn; 22] = [
     column("id", &["id"], Column::name("ID", 8), |job, _| {
         job.job.id.as_str().into()
     }),
@@ -105,6 +106,9 @@ static ALL: [ListColumn; 21] = [
     column("limits", &["limit"], Column::name("LIMITS", 7), |job, _| {
         joined(&job.job.limit)
     }),
+    column("labels", &["labels"], Column::name("LABELS", 8), |job, _| {
+        labels(&job.job.labels).into()
+    }),
     column("exit", &["exit_code"], Column::whole("EXIT"), |job, _| {
         job.exit_code
             .map(|code| code.to_string())
@@ -155,6 +159,15 @@ fn length(ms: Option<u64>) -> Cell {
 fn joined(names: &[impl ToString]) -> Cell {
     let names: Vec<String> = names.iter().map(ToString::to_string).collect();
     names.join(" ").into()
+}
+
+/// Writes labels for people.
+pub fn labels(labels: &BTreeMap<String, String>) -> String {
+    let words = labels.iter().map(|(key, value)| match value.as_str() {
+        "" => key.clone(),
+        value => format!("{key}={value}"),
+    });
+    words.collect::<Vec<_>>().join(" ")
 }
 
 /// The columns of a list.

@@ -23,6 +23,7 @@ use queuectl_core::{
 use queuectl_storage::{JobFilter, ListFilter, Sort, SortKey, Store};
 use queuectl_views::{JobView, ListedView};
 
+pub use self::columns::labels;
 pub use self::read::{Looked, pages};
 
 use self::columns::Columns;
@@ -53,7 +54,7 @@ const INTERVALS: Length = Length {
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Columns: id, number, state, queue, priority, attempts, when, created, started, ended, duration, waited, reason, progress, executor, \
-group, limits, exit, error, node, command. Duration is how long the newest attempt took, or has taken so far; waited is how \
+group, limits, labels, exit, error, node, command. Duration is how long the newest attempt took, or has taken so far; waited is how \
 long the job was stored before that attempt started; exit and error are of the newest attempt that ended. For --json and \
 --format, columns choose fields: when is run_at and updated_at, duration is duration_ms; docs/json.md has all.
 

@@ -1,7 +1,10 @@
 //! Which jobs an operation means and what it does to them, as it is stored: an operation that was cut off means the same jobs
 //! when it goes on, whatever happened meanwhile.
 
-use queuectl_core::{ExecutorName, GroupName, JobEdit, JobId, QueueName, ScheduleName, State, Timestamp};
+use queuectl_core::{
+    ExecutorName, GroupName, JobEdit, JobId, LabelError, LabelMatch, QueueName, ScheduleName, State,
+    Timestamp,
+};
 use serde::{Deserialize, Serialize};
 
 use crate::types::filter::{Among, JobFilter, MassChange};
@@ -25,6 +28,7 @@ pub struct Frozen {
 enum WrittenAmong {
     Numbers(i64, i64),
     Group(String),
+    Label { label: String },
 }
 
 /// The parts that say something.
@@ -46,6 +50,8 @@ struct Written {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     schedules: Vec<String>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
+    labels: Vec<Vec<String>>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     exits: Vec<i32>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     errors: Vec<String>,
@@ -65,6 +71,9 @@ pub fn frozen_request(filter: &JobFilter, edit: Option<&JobEdit>, cause: Option<
         let among = among.iter().map(|among| match among {
             Among::Numbers(from, to) => WrittenAmong::Numbers(from.0, to.0),
             Among::Group(group) => WrittenAmong::Group(group.to_string()),
+            Among::Label(label) => WrittenAmong::Label {
+                label: label.to_string(),
+            },
         });
         among.collect()
     });
@@ -78,6 +87,7 @@ pub fn frozen_request(filter: &JobFilter, edit: Option<&JobEdit>, cause: Option<
         executors: names(&filter.executors),
         groups: names(&filter.groups),
         schedules: names(&filter.schedules),
+        labels: filter.labels.iter().map(|any| names(any)).collect(),
         exits: filter.exits.clone(),
         errors: filter.errors.clone(),
         texts: filter.texts.clone(),
@@ -86,6 +96,10 @@ pub fn frozen_request(filter: &JobFilter, edit: Option<&JobEdit>, cause: Option<
         up_to: filter.up_to.map(|id| id.0),
     };
     serde_json::to_string(&written).unwrap_or_default()
+}
+
+fn label_of(text: &str) -> Result<LabelMatch, String> {
+    text.parse().map_err(|error: LabelError| error.to_string())
 }
 
 impl Frozen {
@@ -109,13 +123,19 @@ impl Frozen {
         }
         let among = written.among.map(|among| {
             let among = among.into_iter().map(|among| match among {
-                WrittenAmong::Numbers(from, to) => Among::Numbers(JobId(from), JobId(to)),
-                WrittenAmong::Group(group) => Among::Group(GroupName::as_stored(group)),
+                WrittenAmong::Numbers(from, to) => Ok(Among::Numbers(JobId(from), JobId(to))),
+                WrittenAmong::Group(group) => Ok(Among::Group(GroupName::as_stored(group))),
+                WrittenAmong::Label { label } => label_of(&label).map(Among::Label),
             });
-            among.collect()
+            among.collect::<Result<Vec<Among>, String>>()
         });
+        let labels = written
+            .labels
+            .iter()
+            .map(|any| any.iter().map(|label| label_of(label)).collect());
+        let labels: Result<Vec<Vec<LabelMatch>>, String> = labels.collect();
         let filter = JobFilter {
-            among,
+            among: among.transpose()?,
             states: states.ok_or("it names a state that this version does not know")?,
             queues: written.queues.into_iter().map(QueueName::as_stored).collect(),
             executors: written
@@ -129,6 +149,7 @@ impl Frozen {
                 .into_iter()
                 .map(ScheduleName::as_stored)
                 .collect(),
+            labels: labels?,
             exits: written.exits,
             errors: written.errors,
             texts: written.texts,
@@ -157,7 +178,9 @@ mod tests {
             among: Some(vec![
                 Among::Numbers(JobId(1), JobId(9)),
                 Among::Group(GroupName::as_stored("g".to_owned())),
+                Among::Label("team:a b".parse().unwrap()),
             ]),
+            labels: vec![vec!["env".parse().unwrap(), "n:".parse().unwrap()]],
             states: vec![State::Dead, State::Blocked],
             queues: vec![name("a"), name("b")],
             executors: vec![ExecutorName::as_stored("shell".to_owned())],
@@ -198,6 +221,7 @@ mod tests {
             "{}",
             r#"{"change":"other"}"#,
             r#"{"change":"cancel","states":[77]}"#,
+            r#"{"change":"cancel","labels":[["a b"]]}"#,
         ] {
             assert!(Frozen::read(wrong).is_err(), "{wrong}");
         }

@@ -18,10 +18,11 @@ use crate::StoreError;
 use crate::backend::{Db, insert_rows};
 use crate::counts::Deltas;
 use crate::hooks::JobHooksRow;
+use crate::labels::LabelRow;
 use crate::ops::events::note;
 use crate::outcome::EdgeRow;
 use crate::rows::{AttemptRow, JobRow, OutputRow, PayloadRow};
-use crate::schema::{attempts, edges, job_hooks, jobs, outputs, payloads};
+use crate::schema::{attempts, edges, job_hooks, job_labels, jobs, outputs, payloads};
 
 /// Rows that are in memory at a time, in bytes.
 const PORTION_BYTES: i64 = 8 * 1024 * 1024;
@@ -47,6 +48,8 @@ struct PurgedJob {
     outputs: Vec<Printed>,
     edges: Vec<EdgeRow>,
     hooks: Option<JobHooksRow>,
+    #[serde(default)]
+    labels: Vec<LabelRow>,
 }
 
 /// Splits jobs into portions that fit into memory, and leaves out those that are too large to be kept.
@@ -116,6 +119,7 @@ fn read(conn: &mut Db, ids: &[i64]) -> Result<Vec<(i64, i64, PurgedJob)>, StoreE
                 outputs: Vec::new(),
                 edges: Vec::new(),
                 hooks: None,
+                labels: Vec::new(),
             };
             (purged.job.id, purged)
         })
@@ -158,7 +162,7 @@ fn read(conn: &mut Db, ids: &[i64]) -> Result<Vec<(i64, i64, PurgedJob)>, StoreE
             .filter(|job| Gates::from_code(job.job.gates).has(gate));
         with.map(|job| job.job.id).collect::<Vec<_>>()
     };
-    let (children, hooked) = (gated(Gates::DEPENDS), gated(Gates::HOOKS));
+    let (children, hooked, labelled) = (gated(Gates::DEPENDS), gated(Gates::HOOKS), gated(Gates::LABELS));
     if !children.is_empty() {
         let rows: Vec<EdgeRow> = edges::table
             .filter(edges::child.eq_any(children))
@@ -178,6 +182,17 @@ fn read(conn: &mut Db, ids: &[i64]) -> Result<Vec<(i64, i64, PurgedJob)>, StoreE
         for row in rows {
             if let Some(job) = found.get_mut(&row.job_id) {
                 job.hooks = Some(row);
+            }
+        }
+    }
+    if !labelled.is_empty() {
+        let rows: Vec<LabelRow> = job_labels::table
+            .filter(job_labels::job_id.eq_any(labelled))
+            .select(LabelRow::as_select())
+            .load(conn)?;
+        for row in rows {
+            if let Some(job) = found.get_mut(&row.job_id) {
+                job.labels.push(row);
             }
         }
     }
@@ -240,6 +255,7 @@ pub(in crate::ops) fn restore(
     insert_rows!(conn, edges::table, purged.edges);
     let rows: Vec<JobHooksRow> = purged.hooks.into_iter().collect();
     insert_rows!(conn, job_hooks::table, rows);
+    insert_rows!(conn, job_labels::table, purged.labels);
     deltas.came(&queue, state, 1);
     let detail = serde_json::json!({ "operation": operation });
     note(conn, JobId(id), "restored", detail.to_string(), now)?;
