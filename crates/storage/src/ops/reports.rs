@@ -8,6 +8,7 @@ use std::time::Duration;
 use diesel::prelude::*;
 use queuectl_core::limits::PROGRESS_PAUSE;
 use queuectl_core::{JobId, JobProgress, JobRef, JobReport, State, Timestamp};
+use serde::{Deserialize, Serialize};
 
 use super::live::progress;
 use super::show::find;
@@ -53,7 +54,7 @@ pub struct Said {
 }
 
 /// A row of `reports`.
-#[derive(Debug, Clone, Hash, Queryable, Selectable, Insertable, AsChangeset)]
+#[derive(Debug, Clone, Hash, Queryable, Selectable, Insertable, AsChangeset, Serialize, Deserialize)]
 #[diesel(table_name = reports, primary_key(job_id), treat_none_as_default_value = false, treat_none_as_null = true)]
 pub struct ReportRow {
     pub job_id: i64,

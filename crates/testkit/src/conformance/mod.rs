@@ -78,6 +78,7 @@ macro_rules! conformance_suite {
             a_report_is_of_the_attempt_that_runs,
             progress_has_a_rate_and_keeps_what_is_not_given,
             reports_are_purged_with_their_job,
+            reports_come_back_with_their_job,
             a_job_starts_after_those_it_waits_for,
             only_the_end_of_a_job_settles_what_waits_for_it,
             a_cancelled_dependant_is_revived_with_its_parent,

@@ -1,8 +1,9 @@
 //! What running jobs say about themselves.
 
 use queuectl_core::{JobProgress, JobReport};
-use queuectl_storage::{ListFilter, Reported, Reporter};
+use queuectl_storage::{ListFilter, MassChange, Reported, Reporter, Said};
 
+use super::operations::{begin, change_named, is_whole, undo};
 use super::*;
 
 fn reporter(job: JobId, fence: i64) -> Reporter {
@@ -182,4 +183,35 @@ pub fn reports_are_purged_with_their_job(mut temp: TempStore) {
         .purge_one(&JobRef::Number(ids[0]), &Only::default())
         .expect("it is purged");
     assert!(!said(store, 0) && said(store, 1));
+}
+
+/// What a job said comes back with it when its purge is undone.
+pub fn reports_come_back_with_their_job(mut temp: TempStore) {
+    let store = &mut temp.store;
+    let ids = enqueue(store, &[job("ends"), job("bystander")]);
+    let (node, _guard) = node(store);
+    let running = claim(store, node, 2);
+    for (id, attempt) in ids.iter().zip(&running) {
+        let of = reporter(*id, attempt.fence);
+        say(store, &of, &progress(Some(40), Some("page ü")), NOW);
+        say(store, &of, &checkpoint("page=5"), NOW);
+        say(store, &of, &JobReport::Result(format!("{{\"a\":{id}}}")), NOW);
+    }
+    let ends = |claimed| record(claimed, node, Event::Complete, OutcomeKind::Succeeded, NOW);
+    let ended: Vec<Record> = running.iter().map(ends).collect();
+    turn(store, node, &ended, 0, NOW);
+    let said = |store: &mut Store, n: usize| store.said(ids[n], running[n].fence).expect("an answer");
+    let (before, bystander) = (said(store, 0), said(store, 1));
+    assert_eq!(
+        before.result.as_deref(),
+        Some(format!("{{\"a\":{}}}", ids[0]).as_str())
+    );
+    begin(store, "purge", "one");
+    change_named(store, ids[0], MassChange::Purge, later(1));
+    let id = store.end_operation(later(1)).expect("ended").expect("stored");
+    assert_eq!(said(store, 0), Said::default());
+    let undone = undo(store, id, later(2));
+    assert_eq!((undone.restored, undone.left), (1, 0), "{:?}", undone.reasons);
+    assert_eq!((said(store, 0), said(store, 1)), (before, bystander));
+    assert!(is_whole(store));
 }

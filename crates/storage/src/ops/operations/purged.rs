@@ -20,9 +20,10 @@ use crate::counts::Deltas;
 use crate::hooks::JobHooksRow;
 use crate::labels::LabelRow;
 use crate::ops::events::note;
+use crate::ops::reports::ReportRow;
 use crate::outcome::EdgeRow;
 use crate::rows::{AttemptRow, JobRow, OutputRow, PayloadRow};
-use crate::schema::{attempts, edges, job_hooks, job_labels, jobs, outputs, payloads};
+use crate::schema::{attempts, edges, job_hooks, job_labels, jobs, outputs, payloads, reports};
 
 /// Rows that are in memory at a time, in bytes.
 const PORTION_BYTES: i64 = 8 * 1024 * 1024;
@@ -50,6 +51,9 @@ struct PurgedJob {
     hooks: Option<JobHooksRow>,
     #[serde(default)]
     labels: Vec<LabelRow>,
+    /// What it said about itself.
+    #[serde(default)]
+    report: Option<ReportRow>,
 }
 
 /// Splits jobs into portions that fit into memory, and leaves out those that are too large to be kept.
@@ -120,6 +124,7 @@ fn read(conn: &mut Db, ids: &[i64]) -> Result<Vec<(i64, i64, PurgedJob)>, StoreE
                 edges: Vec::new(),
                 hooks: None,
                 labels: Vec::new(),
+                report: None,
             };
             (purged.job.id, purged)
         })
@@ -154,6 +159,15 @@ fn read(conn: &mut Db, ids: &[i64]) -> Result<Vec<(i64, i64, PurgedJob)>, StoreE
                 tail: BASE64_STANDARD.encode(row.tail),
                 marks: row.marks.map(|marks| BASE64_STANDARD.encode(marks)),
             });
+        }
+    }
+    let rows: Vec<ReportRow> = reports::table
+        .filter(reports::job_id.eq_any(ids))
+        .select(ReportRow::as_select())
+        .load(conn)?;
+    for row in rows {
+        if let Some(job) = found.get_mut(&row.job_id) {
+            job.report = Some(row);
         }
     }
     let gated = |gate: Gates| {
@@ -256,6 +270,8 @@ pub(in crate::ops) fn restore(
     let rows: Vec<JobHooksRow> = purged.hooks.into_iter().collect();
     insert_rows!(conn, job_hooks::table, rows);
     insert_rows!(conn, job_labels::table, purged.labels);
+    let rows: Vec<ReportRow> = purged.report.into_iter().collect();
+    insert_rows!(conn, reports::table, rows);
     deltas.came(&queue, state, 1);
     let detail = serde_json::json!({ "operation": operation });
     note(conn, JobId(id), "restored", detail.to_string(), now)?;
