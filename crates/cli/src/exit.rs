@@ -6,7 +6,8 @@ use std::process::ExitCode;
 use anyhow::Error;
 use queuectl_core::settings::SettingError;
 use queuectl_core::{ExecutorSettingError, IdError, JobError};
-use queuectl_storage::{Location, Problem, StoreError};
+use queuectl_frontend::kind::{Kind, kind};
+use queuectl_storage::{Location, StoreError};
 use queuectl_worker::{NodeError, ProbeError, WorkerError};
 
 use crate::output::diagnostics;
@@ -178,83 +179,14 @@ fn classify_cause(cause: &(dyn std::error::Error + 'static)) -> Option<Exit> {
 }
 
 fn classify_store(error: &StoreError) -> Exit {
-    match error {
-        StoreError::BadLocation(_)
-        | StoreError::BadServer(_)
-        | StoreError::BadParameter(_)
-        | StoreError::NoFile
-        | StoreError::NotWithin(_)
-        | StoreError::BadSchedule { .. }
-        | StoreError::BadCallback { .. }
-        | StoreError::Cycle { .. }
-        | StoreError::TooManyDependants { .. }
-        | StoreError::LongPath { .. }
-        | StoreError::LimitKey { .. }
-        | StoreError::QueueBurst { .. }
-        | StoreError::Limit(_) => Exit::USAGE,
-        StoreError::NoSuchJob(_)
-        | StoreError::NoSuchParent { .. }
-        | StoreError::NoSuchNode(_)
-        | StoreError::NoSuchLimit { .. }
-        | StoreError::NoSuchGroup(_)
-        | StoreError::NoSuchHook(_)
-        | StoreError::NoSuchOperation(_)
-        | StoreError::NoSuchSchedule(_) => Exit::NOT_FOUND,
-        StoreError::NameTaken { .. }
-        | StoreError::KeyTaken { .. }
-        | StoreError::KeyHeld { .. }
-        | StoreError::Refused { .. }
-        | StoreError::LeftAlone { .. }
-        | StoreError::NotEdited { .. }
-        | StoreError::NotStarted { .. }
-        | StoreError::Operation { .. }
-        | StoreError::NoProcesses { .. }
-        | StoreError::NotSuspended { .. }
-        | StoreError::StaleReport { .. }
-        | StoreError::NodesLive
-        | StoreError::TooMany { .. }
-        | StoreError::ScheduleTaken(_)
-        | StoreError::GroupTaken(_)
-        | StoreError::GroupClosed { .. }
-        | StoreError::GroupStopped { .. }
-        | StoreError::GroupBusy { .. }
-        | StoreError::TooManySchedules
-        | StoreError::HookTaken(_)
-        | StoreError::TooManyHooks
-        | StoreError::NotEmpty
-        | StoreError::TooManyLimits
-        | StoreError::Exists(_) => Exit::CONFLICT,
-        StoreError::Missing
-        | StoreError::Unfinished
-        | StoreError::Emptied(_)
-        | StoreError::Replaced { .. }
-        | StoreError::NotADatabase
-        | StoreError::Foreign
-        | StoreError::NewerSchema { .. }
-        | StoreError::OlderSchema { .. }
-        | StoreError::CopyDiffers
-        | StoreError::Encoding(_)
-        | StoreError::NoPostgres(_)
-        | StoreError::UnreadableTick { .. }
-        | StoreError::Unreadable { .. } => Exit::STORE_UNUSABLE,
-        StoreError::File { .. } => Exit::STORE_UNAVAILABLE,
-        StoreError::MaybeStored { .. } => Exit::UNSURE,
-        StoreError::SqliteTooOld { .. } | StoreError::Migration(_) => Exit::INTERNAL,
-        StoreError::Database { problem, .. } => match problem {
-            Problem::Corrupt | Problem::Pooled | Problem::Gone => Exit::STORE_UNUSABLE,
-            Problem::Refused => Exit::USAGE,
-            Problem::DiskFull
-            | Problem::ReadOnly
-            | Problem::Descriptors
-            | Problem::FileLimit
-            | Problem::Io
-            | Problem::Busy
-            | Problem::Unreachable
-            | Problem::Overloaded
-            | Problem::Standby
-            | Problem::Denied => Exit::STORE_UNAVAILABLE,
-            Problem::Other => Exit::INTERNAL,
-        },
+    match kind(error) {
+        Kind::Usage => Exit::USAGE,
+        Kind::NotFound => Exit::NOT_FOUND,
+        Kind::Conflict => Exit::CONFLICT,
+        Kind::Unusable => Exit::STORE_UNUSABLE,
+        Kind::Unavailable => Exit::STORE_UNAVAILABLE,
+        Kind::Unsure => Exit::UNSURE,
+        Kind::Internal => Exit::INTERNAL,
     }
 }
 
@@ -265,6 +197,8 @@ fn of_output(error: &Error) -> Option<&io::Error> {
 
 #[cfg(test)]
 mod tests {
+    use queuectl_storage::Problem;
+
     use super::*;
 
     fn status(error: impl Into<Error>) -> u8 {

@@ -4,19 +4,23 @@
 //! - `input`: reads many jobs from a stream, with bounded memory and without trusting it.
 //! - `health`: what keeps jobs from running that could run. `status`: a queue as a whole.
 //! - `stats`: how jobs fared in a span of time.
-//! - `load`: views that take more than one query. `limits`: limits and what holds them.
+//! - `detail`: everything about one job. `changed`: what became of one. `kind`: what kind of error it was.
+//! - `load`: other views that take more than one query. `limits`: limits and what holds them.
 //! - `reasons`: what is around a job that does not run. `explain`: the same in words.
 //! - `graph`: which jobs wait for which, as a tree or for Graphviz. `pause`, `time`: pauses and times in words.
 //! - `columns`: how columns fit a terminal. `wrap`: how texts do. `escape`: makes control characters visible.
 //!
 //! This crate deliberately prints nothing and opens nothing: it is given a reader, a writer or a store.
 
+pub mod changed;
 pub mod columns;
+pub mod detail;
 pub mod escape;
 pub mod explain;
 pub mod graph;
 pub mod health;
 pub mod input;
+pub mod kind;
 pub mod limits;
 pub mod load;
 pub mod pause;

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use queuectl_core::explain::{
     Code, Explanation, Facts, NodeFact, PauseFact, QueueFullFact, WaitsFor, explain,
 };
-use queuectl_core::{Job, JobId, Timestamp};
+use queuectl_core::{Job, JobId, State, Timestamp};
 use queuectl_storage::{ClaimFacts, Node, Pause, QueueLimitUse, StopRequest, Store, StoreError};
 
 /// The nodes and pauses, as they are for every job.
@@ -109,5 +109,22 @@ fn pause_fact(pause: Pause) -> PauseFact {
         until: pause.until,
         by: pause.by,
         reason: pause.reason,
+    }
+}
+
+/// The reasons of jobs that wait, looked up when the first is met.
+#[derive(Default)]
+pub struct Looked(Option<Option<Reasons>>);
+
+impl Looked {
+    /// Returns the first reason why a job does not run; none if it does and is not suspended, or has ended. A role that may not look at nodes or
+    /// pauses goes without.
+    pub fn first(&mut self, store: &mut Store, job: &Job, now: Timestamp) -> Option<Code> {
+        if job.state.is_final() || job.state == State::Processing {
+            let is_suspended = job.suspended_since.is_some() && !job.cancel_requested;
+            return is_suspended.then_some(Code::Suspended);
+        }
+        let reasons = self.0.get_or_insert_with(|| Reasons::load(store, now).ok());
+        reasons.as_ref()?.first(job)
     }
 }

@@ -524,6 +524,20 @@ impl StoreError {
         }
     }
 
+    /// Which of the jobs handed over is to blame, from 0, if one is.
+    pub fn index(&self) -> Option<usize> {
+        match self {
+            StoreError::NameTaken { index, .. }
+            | StoreError::KeyTaken { index, .. }
+            | StoreError::NoSuchParent { index, .. }
+            | StoreError::NoSuchLimit { index, .. }
+            | StoreError::GroupClosed { index, .. }
+            | StoreError::GroupStopped { index, .. }
+            | StoreError::LimitKey { index, .. } => Some(*index),
+            _ => None,
+        }
+    }
+
     /// Whether the database server is away. It may come back.
     pub fn is_outage(&self) -> bool {
         matches!(self.problem(), Some(Problem::Unreachable | Problem::Overloaded))

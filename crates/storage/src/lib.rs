@@ -82,7 +82,7 @@ pub use types::cycle::{Claimed, Cycle, CycleResult, MaybeBusy, Queues, Record, W
 pub use types::ends::{EndedJob, Ends, FAILURES};
 pub use types::filter::{Among, JobFilter, MassChange};
 pub use types::history::{HistoryEntry, HistoryState};
-pub use types::list::{ListFilter, Position};
+pub use types::list::{ListFilter, Position, UnknownPosition};
 pub use types::nodes::{
     NewNode, Node, RESUME, RunningJob, SUSPEND, SignalRequest, StopRequest, Suspended, SuspensionNow, Wake,
     WakeListener,

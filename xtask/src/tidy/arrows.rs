@@ -47,6 +47,10 @@ const ARROWS: &[(&str, &[&str])] = &[
         ],
     ),
     (
+        "crates/server",
+        &["crates/core", "crates/storage", "crates/views", "crates/frontend"],
+    ),
+    (
         "crates/top",
         &[
             "crates/core",
@@ -62,6 +66,7 @@ const ARROWS: &[(&str, &[&str])] = &[
         &[
             "crates/conformance",
             "crates/frontend",
+            "crates/server",
             "crates/top",
             "crates/views",
             "crates/worker",

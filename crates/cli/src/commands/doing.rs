@@ -3,7 +3,8 @@
 use std::time::{Duration, Instant};
 
 use queuectl_core::selector::Selector;
-use queuectl_core::{BlockedBy, Job, JobEdit, JobRef, State};
+use queuectl_core::{Job, JobEdit, JobRef, State};
+use queuectl_frontend::changed::result;
 use queuectl_storage::{
     EDITABLE_STATES, Editor, JobFilter, MassChange, MassDone, NamedDone, RESUME, SUSPEND, SignalState, Store,
     StoreError, SuspensionNow,
@@ -239,23 +240,4 @@ fn resumed(store: &mut Store, done: &NamedDone, request: i64) -> Result<&'static
         Ok((!is_suspended && !waits).then_some("resumed"))
     })?;
     Ok(known.unwrap_or("asked for; its node has not resumed it yet"))
-}
-
-/// Says what became of a job.
-fn result(change: MassChange, done: &NamedDone) -> &'static str {
-    let blocked = match done.waits.first() {
-        Some(BlockedBy::Dependency) => Some("blocked (dependency)"),
-        Some(BlockedBy::Unique) => Some("blocked (unique)"),
-        Some(BlockedBy::Overlap) => Some("blocked (overlap)"),
-        Some(BlockedBy::Limit) => Some("blocked (limit)"),
-        Some(BlockedBy::Held) | None => None,
-    };
-    match change {
-        MassChange::Cancel if done.state == State::Processing => "is being stopped",
-        MassChange::Cancel => "cancelled",
-        MassChange::Hold => "held",
-        MassChange::Purge => "purged",
-        MassChange::Start => "starts next",
-        MassChange::Retry | MassChange::Release => blocked.unwrap_or(done.state.name()),
-    }
 }

@@ -41,6 +41,7 @@ mod retry;
 mod run;
 mod schedule;
 mod select;
+mod serve;
 mod show;
 mod start;
 mod stats;
@@ -70,6 +71,7 @@ pub static COMMANDS: &[Entry] = &[
     command::<events::EventsArgs>("events").harmless(),
     command::<status::StatusArgs>("status").harmless(),
     command::<top::TopArgs>("top").harmless(),
+    command::<serve::ServeArgs>("serve"),
     command::<stats::StatsArgs>("stats").harmless(),
     command::<wait::WaitArgs>("wait").harmless(),
     command::<cancel::CancelArgs>("cancel"),

@@ -5,24 +5,19 @@ use std::time::Duration;
 use anyhow::Result;
 use clap::{Args, ValueEnum};
 use queuectl_core::selector::OneJob;
-use queuectl_core::{
-    Attempt, Command, HIDDEN, HookOn, Job, JobId, Origin, Settings, State, Timestamp, show_short,
-};
-use queuectl_storage::{HookJob, Relative, Store, StoreError};
-use queuectl_views::{
-    AttemptView, EventView, HookJobView, JobDetailView, JobView, ProgressView, RelativeView,
-};
-use serde_json::value::RawValue;
+use queuectl_core::{Attempt, Command, HIDDEN, HookOn, Job, Origin, State, Timestamp, show_short};
+use queuectl_storage::Store;
+use queuectl_views::{EventView, HookJobView, JobDetailView, RelativeView};
 
 use super::events;
-use super::list::{Looked, labels};
+use super::list::labels;
 use crate::context::Context;
 use crate::exit::Exit;
 use crate::output::table::Column;
 use crate::output::time::local;
 use crate::output::{graph, pause};
 use crate::registry::Run;
-use queuectl_frontend::{graph as trees, load};
+use queuectl_frontend::{detail, graph as trees, load};
 
 /// Show one job with its attempts
 #[derive(Debug, Args)]
@@ -109,54 +104,13 @@ pub fn print(
     secrets: bool,
     context: &Context,
 ) -> Result<()> {
-    let stored = store.stored_settings()?;
-    let pairs = stored.iter().map(|(key, value)| (key.as_str(), value.as_str()));
-    let settings = Settings::from_stored(pairs);
-    let sources = load::sources(&job, &stored);
-    let last_line = load::last_line(store, &job, attempts)?;
     let input = job.payload.stdin.as_ref().map(String::len);
     let payload = job.payload.payload.as_ref().map(|payload| match secrets {
         true => payload.as_str().to_owned(),
         false => payload.marked(),
     });
-    let error = attempts.last().map(|attempt| attempt.outcome.message.clone());
-    let error = error.filter(|message| !message.is_empty());
-    let events = match settings.event_retention.is_zero() {
-        true => Vec::new(),
-        // A role that may not read events goes without.
-        false => timeline(store, job.id).unwrap_or_default(),
-    };
-    // Only a job that says so was made by a schedule.
-    let tick = match job.payload.env.contains_key("QUEUECTL_SCHEDULE") {
-        true => store.tick_of(job.id)?,
-        false => None,
-    };
-    let parents: Vec<RelativeView> = store.parents(job.id)?.into_iter().map(relative).collect();
-    let dependants: Vec<RelativeView> = store.dependants(job.id)?.into_iter().map(relative).collect();
-    let hooks = store.hooks_of(job.id)?.into_iter().map(hook_job).collect();
+    let view = detail::load(store, job, attempts, secrets)?;
     let now = store.now()?;
-    let reason = Looked::default().first(store, &job, now);
-    // A role that may not read it goes without.
-    let said = store.said(job.id, job.fence).unwrap_or_default();
-    let mut shown = JobView::new(job, error, &settings, secrets);
-    shown.reason = reason;
-    if shown.progress.is_none() {
-        shown.progress = said.progress.map(ProgressView::from);
-    }
-    let view = JobDetailView {
-        result: said.result.and_then(|result| RawValue::from_string(result).ok()),
-        checkpoint: said.checkpoint,
-        events,
-        schedule: tick.as_ref().map(|tick| tick.schedule.to_string()),
-        scheduled_at: tick.map(|tick| tick.at),
-        job: shown,
-        last_line,
-        sources,
-        parents,
-        dependants,
-        hooks,
-        attempt_history: attempts.iter().map(AttemptView::from).collect(),
-    };
     // A role that may not read pauses goes without.
     let pauses = load::pauses(store, now).unwrap_or_default();
     let ends = view.job.state.is_final() || view.job.state == State::Processing;
@@ -196,32 +150,12 @@ pub fn print(
     Ok(())
 }
 
-/// Returns the view of a job that is a hook of another.
-fn hook_job(found: HookJob) -> HookJobView {
-    HookJobView {
-        number: found.id,
-        on: found.on,
-        state: found.state,
-    }
-}
-
 fn hook_row(view: &HookJobView) -> Vec<String> {
     vec![
         view.number.to_string(),
         view.on.map_or("-", HookOn::name).to_owned(),
         view.state.map_or("-", State::name).to_owned(),
     ]
-}
-
-/// Returns the view of a job that another waits for, or that waits for another.
-fn relative(found: Relative) -> RelativeView {
-    RelativeView {
-        id: found.name.unwrap_or_else(|| found.id.to_string()),
-        number: found.id,
-        condition: found.condition.name(),
-        state: found.state,
-        met: found.is_met,
-    }
 }
 
 fn relative_row(view: &RelativeView) -> Vec<String> {
@@ -234,21 +168,12 @@ fn relative_row(view: &RelativeView) -> Vec<String> {
     [&view.id, state, view.condition, met].map(str::to_owned).into()
 }
 
-/// Most events that a timeline has, the newest ones.
-const EVENTS: u32 = 100;
-
 const TIMELINE: [Column; 4] = [
     Column::whole("TIME"),
     Column::whole("WHAT"),
     Column::whole("NODE").expendable(1),
     Column::sentence("DETAIL", 16),
 ];
-
-fn timeline(store: &mut Store, job: JobId) -> Result<Vec<EventView>, StoreError> {
-    let place = store.newest_events_from(Some(job), EVENTS)?;
-    let found = store.events_after(Some(job), place, EVENTS)?;
-    Ok(found.into_iter().map(load::event).collect())
-}
 
 fn moment(event: &EventView) -> Vec<String> {
     let [_, time, _, what, node, detail] = events::row(event);

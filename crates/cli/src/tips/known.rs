@@ -50,8 +50,8 @@ const COMMANDS: &[(&str, &str)] = &[
          for programs",
     ),
     (
-        "dashboard ui web webui gui tui monitor watch serve server",
-        "`queuectl top` is a live view in the terminal; there is no page for browsers",
+        "dashboard ui web webui gui tui monitor watch server api http",
+        "`queuectl top` is a live view in the terminal, and `queuectl serve` answers programs over HTTP; there is no page for browsers",
     ),
     (
         "workers nodes node",

@@ -93,6 +93,7 @@ mod screens;
 mod secrets;
 mod selectors;
 #[cfg(unix)]
+mod serve;
 mod shell;
 #[cfg(target_os = "linux")]
 mod shell_groups;

@@ -1,5 +1,8 @@
 //! Which jobs a list has, and a place in it.
 
+use std::fmt;
+use std::str::FromStr;
+
 use queuectl_core::Job;
 
 use super::filter::JobFilter;
@@ -31,6 +34,31 @@ impl Position {
         }
     }
 }
+
+/// As text, for those who go on with a list later.
+impl fmt::Display for Position {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{}", self.ended, self.id)
+    }
+}
+
+impl FromStr for Position {
+    type Err = UnknownPosition;
+
+    fn from_str(text: &str) -> Result<Position, UnknownPosition> {
+        let (ended, id) = text.split_once('.').ok_or(UnknownPosition)?;
+        let number = |text: &str| text.parse().map_err(|_| UnknownPosition);
+        Ok(Position {
+            ended: number(ended)?,
+            id: number(id)?,
+        })
+    }
+}
+
+/// A text that is no place in a list.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("this is no place in a list; use what an earlier answer gave")]
+pub struct UnknownPosition;
 
 /// Which part of a list to read.
 #[derive(Debug, Clone, Default)]

@@ -311,16 +311,7 @@ impl Bulk<'_> {
 
 /// The error, with the line that is to blame.
 fn name_line(error: StoreError, batch: &Batch) -> anyhow::Error {
-    let place = match &error {
-        StoreError::NameTaken { index, .. }
-        | StoreError::KeyTaken { index, .. }
-        | StoreError::NoSuchParent { index, .. }
-        | StoreError::NoSuchLimit { index, .. }
-        | StoreError::GroupClosed { index, .. }
-        | StoreError::GroupStopped { index, .. }
-        | StoreError::LimitKey { index, .. } => batch.places.get(*index),
-        _ => None,
-    };
+    let place = error.index().and_then(|index| batch.places.get(index));
     match place.map(Place::to_string) {
         Some(place) => anyhow::Error::from(error).context(place),
         None => error.into(),

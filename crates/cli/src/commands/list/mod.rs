@@ -24,7 +24,7 @@ use queuectl_storage::{JobFilter, ListFilter, Sort, SortKey, Store};
 use queuectl_views::{JobView, ListedView};
 
 pub use self::columns::labels;
-pub use self::read::{Looked, pages};
+pub use self::read::pages;
 
 use self::columns::Columns;
 use self::watch::Screen;
@@ -41,6 +41,7 @@ use crate::output::list::List;
 use crate::output::table::Table;
 use crate::registry::Run;
 use queuectl_frontend::load;
+use queuectl_frontend::reasons::Looked;
 
 /// Default number of rows in a table.
 pub const TABLE_ROWS: u32 = 100;

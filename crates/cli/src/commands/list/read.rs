@@ -1,30 +1,11 @@
-//! Reading jobs for a list, a few at a time, and what is shown besides each.
+//! Reading jobs for a list, a few at a time.
 
 use anyhow::Result;
-use queuectl_core::explain::Code;
-use queuectl_core::{Job, JobId, State, Timestamp};
-use queuectl_frontend::reasons::Reasons;
+use queuectl_core::{Job, JobId};
 use queuectl_storage::{ListFilter, Page, Position, Store};
 
 /// Jobs per query; each can be as large as a payload.
 const PAGE: u32 = 100;
-
-/// The reasons of jobs that wait, looked up when the first is met.
-#[derive(Default)]
-pub struct Looked(Option<Option<Reasons>>);
-
-impl Looked {
-    /// Returns the first reason why a job does not run; none if it does and is not suspended, or has ended. A role that may not look at nodes or
-    /// pauses goes without.
-    pub fn first(&mut self, store: &mut Store, job: &Job, now: Timestamp) -> Option<Code> {
-        if job.state.is_final() || job.state == State::Processing {
-            let is_suspended = job.suspended_since.is_some() && !job.cancel_requested;
-            return is_suspended.then_some(Code::Suspended);
-        }
-        let reasons = self.0.get_or_insert_with(|| Reasons::load(store, now).ok());
-        reasons.as_ref()?.first(job)
-    }
-}
 
 /// Visits matching jobs page by page, oldest first; with a limit only the newest. Returns whether older ones were left
 /// out.

@@ -1,0 +1,69 @@
+//! Changing one job: what `queuectl cancel`, `hold`, `release`, `retry` and `purge` do.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::{Path, State};
+use queuectl_core::JobRef;
+use queuectl_storage::{JobFilter, MassChange, NewOperation};
+use serde::Serialize;
+
+use super::{Answer, named};
+use crate::problem::Problem;
+use crate::state::Server;
+
+/// A job that was changed.
+#[derive(Serialize)]
+pub struct Changed {
+    /// The job, as it was named.
+    id: String,
+    /// What became of it.
+    result: &'static str,
+}
+
+/// Makes the change that the path names.
+pub async fn change(
+    State(server): State<Arc<Server>>,
+    Path((job, change)): Path<(String, String)>,
+) -> Answer<Changed> {
+    let change = match change.as_str() {
+        "cancel" => MassChange::Cancel,
+        "hold" => MassChange::Hold,
+        "release" => MassChange::Release,
+        "retry" => MassChange::Retry,
+        _ => {
+            let detail =
+                format!("a job cannot be asked to '{change}'; cancel, hold, release and retry can be");
+            return Err(Problem::new(http::StatusCode::NOT_FOUND, "not_found", detail));
+        }
+    };
+    make(&server, job, change).await
+}
+
+/// Removes a job.
+pub async fn purge(State(server): State<Arc<Server>>, Path(job): Path<String>) -> Answer<Changed> {
+    make(&server, job, MassChange::Purge).await
+}
+
+async fn make(server: &Server, id: String, change: MassChange) -> Answer<Changed> {
+    let job: JobRef = named(&id)?;
+    let what = id.clone();
+    let done = server.stores.ask(move |store| {
+        let now = store.now()?;
+        store.begin_operation(NewOperation {
+            kind: change.name().to_owned(),
+            what,
+            ..NewOperation::default()
+        })?;
+        let done = store.change_named(&job, change, &JobFilter::default(), now);
+        let ended = store.end_operation(now);
+        let done = done?;
+        ended?;
+        Ok(done)
+    });
+    let done = done.await?;
+    Ok(Json(Changed {
+        id,
+        result: queuectl_frontend::changed::result(change, &done),
+    }))
+}

@@ -1,0 +1,118 @@
+//! Looking at jobs.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::rejection::QueryRejection;
+use axum::extract::{Path, Query, State};
+use queuectl_core::JobRef;
+use queuectl_core::selector::{Selector, Word};
+use queuectl_frontend::reasons::Looked;
+use queuectl_frontend::{detail, explain as why, load};
+use queuectl_storage::{ListFilter, Position, Store};
+use queuectl_views::{ExplainView, JobDetailView, JobView};
+use serde::{Deserialize, Serialize};
+
+use super::{Answer, named};
+use crate::problem::Problem;
+use crate::state::Server;
+
+/// Jobs of one answer.
+const MOST: u32 = 1000;
+const USUAL: u32 = 100;
+
+/// Which jobs.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Asked {
+    /// A selector, as on the command line, with blanks between its words.
+    #[serde(default)]
+    select: String,
+    /// Most jobs of the answer.
+    limit: Option<u32>,
+    /// What an answer before this one gave as `next`.
+    cursor: Option<String>,
+    /// Oldest first.
+    #[serde(default)]
+    oldest_first: bool,
+}
+
+/// Some jobs.
+#[derive(Serialize)]
+pub struct Jobs {
+    jobs: Vec<JobView>,
+    /// What to ask for to see those that follow; null after the last.
+    next: Option<String>,
+}
+
+/// `queuectl list`, page by page.
+pub async fn list(
+    State(server): State<Arc<Server>>,
+    asked: Result<Query<Asked>, QueryRejection>,
+) -> Answer<Jobs> {
+    let Query(asked) = asked.map_err(|error| Problem::usage(error.body_text()))?;
+    let limit = asked.limit.unwrap_or(USUAL);
+    if !(1..=MOST).contains(&limit) {
+        return Err(Problem::usage(format!("limit is from 1 to {MOST}")));
+    }
+    let words = asked.select.split_whitespace().map(str::parse::<Word>);
+    let words: Vec<Word> = words
+        .collect::<Result<_, _>>()
+        .map_err(|error| Problem::usage(format!("select: {error}")))?;
+    let selector = Selector::new(words).map_err(|error| Problem::usage(format!("select: {error}")))?;
+    let cursor: Option<Position> = asked.cursor.as_deref().map(named).transpose()?;
+    let page = server.stores.ask(move |store| {
+        let now = store.now()?;
+        let mut filter = ListFilter {
+            jobs: store.job_filter(&selector, now)?,
+            oldest_first: asked.oldest_first,
+            limit,
+            ..ListFilter::default()
+        };
+        match asked.oldest_first {
+            true => filter.above = cursor,
+            false => filter.below = cursor,
+        }
+        page(store, &filter)
+    });
+    Ok(Json(page.await?))
+}
+
+fn page(store: &mut Store, filter: &ListFilter) -> Result<Jobs, queuectl_storage::StoreError> {
+    let now = store.now()?;
+    let settings = store.settings()?;
+    let page = store.list_page(filter)?;
+    let last = page.jobs.last().filter(|_| page.more);
+    let next = last.map(|job| filter.position(job).to_string());
+    let mut reasons = Looked::default();
+    let mut jobs = Vec::with_capacity(page.jobs.len());
+    for job in page.jobs {
+        let reason = reasons.first(store, &job, now);
+        let error = load::last_error(store, &job)?;
+        let mut view = JobView::new(job, error, &settings, false);
+        view.reason = reason;
+        jobs.push(view);
+    }
+    Ok(Jobs { jobs, next })
+}
+
+/// `queuectl show`.
+pub async fn show(State(server): State<Arc<Server>>, Path(job): Path<String>) -> Answer<JobDetailView> {
+    let job: JobRef = named(&job)?;
+    let found = server.stores.ask(move |store| {
+        let job = store.job(&job)?;
+        let attempts = store.attempts_without_output(job.id)?;
+        detail::load(store, job, &attempts, false)
+    });
+    Ok(Json(found.await?))
+}
+
+/// `queuectl explain`.
+pub async fn explain(State(server): State<Arc<Server>>, Path(job): Path<String>) -> Answer<ExplainView> {
+    let job: JobRef = named(&job)?;
+    let found = server.stores.ask(move |store| {
+        let now = store.now()?;
+        why::load(store, &job, now)
+    });
+    Ok(Json(found.await?))
+}

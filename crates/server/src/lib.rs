@@ -1,0 +1,149 @@
+//! `queuectl serve`: the queue over HTTP, for programs and for those who watch it.
+//!
+//! - `listen`: where it listens, and what it refuses to listen on. `connections`: taking and ending connections.
+//! - `guard`, `hosts`: which requests are not let in, whatever they ask for. `routes`: what can be asked for, and who may.
+//! - `stores`: threads that read and change the store for requests. `intake`: storing jobs, many requests in one commit.
+//! - `api/`: the answers. `bulk`: many jobs in one request. `problem`: what is said when something cannot be done.
+//!
+//! It reads and asks through `Store` like any other client, and decides nothing about jobs. What it says is made of `queuectl_views`,
+//! so that it says the same as the command line.
+
+mod api;
+mod bulk;
+mod connections;
+mod guard;
+mod hosts;
+mod intake;
+mod listen;
+mod problem;
+mod routes;
+mod state;
+mod stores;
+mod stream;
+
+use std::io;
+use std::sync::Arc;
+use std::thread::{self, Scope};
+use std::time::Duration;
+
+use queuectl_core::{JobSpec, Timestamp, ValidJob};
+use queuectl_storage::{Location, OpenMode, Store, StoreError};
+use tokio::runtime;
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+
+pub use self::listen::{Listen, ListenError};
+
+/// How long requests have to end after the server was asked to stop.
+const STOP_WITHIN: Duration = Duration::from_secs(10);
+
+/// What is served, and where.
+pub struct Options<'a> {
+    /// The queue. It is created if it does not exist.
+    pub location: Location,
+    /// Where to listen: at least one place.
+    pub listen: Vec<Listen>,
+    /// Names by which it is known, besides those of this machine itself.
+    pub hosts: Vec<String>,
+    /// Whether nothing may be changed.
+    pub readonly: bool,
+    /// Who is said to have made the changes.
+    pub operator: String,
+    /// Checks jobs, also with their executors.
+    pub checker: Box<dyn Check + 'a>,
+}
+
+/// Says which jobs cannot be stored.
+pub trait Check: Send {
+    /// Fills in what a job needs that it does not say, such as its folder, and checks it.
+    ///
+    /// # Errors
+    /// What is wrong with it, in words.
+    fn complete(&mut self, spec: JobSpec, now: Timestamp) -> Result<ValidJob, String>;
+
+    /// Returns the jobs that their executors would not run, by their place, with the reasons.
+    fn refused(&mut self, jobs: &[ValidJob]) -> Vec<(usize, String)>;
+}
+
+/// Why it does not serve.
+#[derive(Debug, thiserror::Error)]
+pub enum ServeError {
+    /// The queue cannot be used.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// It cannot listen there.
+    #[error(transparent)]
+    Listen(#[from] ListenError),
+    /// Something of the system is not there.
+    #[error("the server cannot start: {0}")]
+    Io(#[from] io::Error),
+}
+
+/// Has a server stop.
+#[derive(Clone)]
+pub struct Stop(watch::Sender<bool>);
+
+impl Default for Stop {
+    fn default() -> Stop {
+        Stop(watch::Sender::new(false))
+    }
+}
+
+impl Stop {
+    /// Has it stop. Returns whether it was told so before.
+    pub fn stop(&self) -> bool {
+        self.0.send_replace(true)
+    }
+}
+
+/// Serves until it is told to stop. `ready` is told each place where it listens.
+///
+/// # Errors
+/// [`ServeError`], before it listens.
+pub fn serve(options: Options<'_>, stop: &Stop, ready: impl FnMut(&str)) -> Result<(), ServeError> {
+    // What is wrong with the queue is said now, and not to the first who asks.
+    drop(Store::open(&options.location, OpenMode::Create)?);
+    let runtime = runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .thread_name("serve")
+        .enable_all()
+        .build()?;
+    thread::scope(|scope| {
+        let served = runtime.block_on(take(options, stop, scope, ready));
+        // With what still runs goes what it holds, for which threads of this scope wait.
+        runtime.shutdown_timeout(Duration::ZERO);
+        served
+    })
+}
+
+/// Listens and answers, until it is told to stop and the requests that it has are answered, or have had their time.
+async fn take<'scope>(
+    options: Options<'scope>,
+    stop: &Stop,
+    scope: &'scope Scope<'scope, '_>,
+    mut ready: impl FnMut(&str),
+) -> Result<(), ServeError> {
+    let mut listeners = Vec::new();
+    for place in &options.listen {
+        listeners.push(place.open()?);
+    }
+    let stores = stores::Stores::start(&options.location, &options.operator)?;
+    let intake = intake::Intake::start(scope, &options.location, &options.operator, options.checker)?;
+    let server = Arc::new(state::Server {
+        stores,
+        intake,
+        hosts: hosts::Hosts::new(&options.listen, &options.hosts),
+        readonly: options.readonly,
+        stopped: stop.0.subscribe(),
+    });
+    let router = routes::router(&server);
+    let mut serving = JoinSet::new();
+    for listener in listeners {
+        ready(&listener.place());
+        serving.spawn(connections::take(listener, router.clone(), stop.0.subscribe()));
+    }
+    connections::told(&mut stop.0.subscribe()).await;
+    let all = async { while serving.join_next().await.is_some() {} };
+    let _ = tokio::time::timeout(STOP_WITHIN, all).await;
+    Ok(())
+}

@@ -1,0 +1,115 @@
+//! What is said when something cannot be done, as problem+json (RFC 9457).
+
+use axum::response::{IntoResponse, Response};
+use http::header::{CONTENT_TYPE, RETRY_AFTER};
+use http::{HeaderValue, StatusCode};
+use queuectl_frontend::kind::{Kind, kind};
+use queuectl_storage::StoreError;
+use serde::Serialize;
+
+/// Seconds after which to ask again what could not be done for now.
+const RETRY_SECONDS: u16 = 1;
+
+/// Why something was not done.
+#[derive(Debug, Clone)]
+pub struct Problem {
+    /// The status of the answer.
+    pub status: StatusCode,
+    /// A stable word for programs.
+    pub code: &'static str,
+    /// What happened and what to do, in words.
+    pub detail: String,
+    /// What was done all the same, of many jobs.
+    pub progress: Option<Progress>,
+}
+
+/// How far a request with many jobs came.
+#[derive(Debug, Clone, Copy, Serialize)]
+pub struct Progress {
+    /// Jobs that are stored, or were there already.
+    pub stored: u64,
+    /// The first line of which nothing is stored.
+    pub line: u64,
+}
+
+#[derive(Serialize)]
+struct Document<'a> {
+    #[serde(rename = "type")]
+    kind: &'static str,
+    title: &'a str,
+    status: u16,
+    code: &'static str,
+    detail: &'a str,
+    #[serde(flatten)]
+    progress: Option<Progress>,
+}
+
+impl Problem {
+    pub fn new(status: StatusCode, code: &'static str, detail: impl Into<String>) -> Problem {
+        Problem {
+            status,
+            code,
+            detail: detail.into(),
+            progress: None,
+        }
+    }
+
+    /// What was asked for cannot be understood.
+    pub fn usage(detail: impl Into<String>) -> Problem {
+        Problem::new(StatusCode::BAD_REQUEST, "usage", detail)
+    }
+
+    /// There is too much to do right now.
+    pub fn busy() -> Problem {
+        Problem::new(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "busy",
+            "the server has too many requests to answer; ask again in a moment",
+        )
+    }
+
+    /// The server is about to end.
+    pub fn stopping() -> Problem {
+        Problem::new(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "stopping",
+            "the server is stopping",
+        )
+    }
+}
+
+impl From<StoreError> for Problem {
+    fn from(error: StoreError) -> Problem {
+        let (status, code) = match kind(&error) {
+            Kind::Usage => (StatusCode::BAD_REQUEST, "usage"),
+            Kind::NotFound => (StatusCode::NOT_FOUND, "not_found"),
+            Kind::Conflict => (StatusCode::CONFLICT, "conflict"),
+            Kind::Unusable => (StatusCode::SERVICE_UNAVAILABLE, "unusable"),
+            Kind::Unavailable => (StatusCode::SERVICE_UNAVAILABLE, "unavailable"),
+            Kind::Unsure => (StatusCode::INTERNAL_SERVER_ERROR, "unsure"),
+            Kind::Internal => (StatusCode::INTERNAL_SERVER_ERROR, "internal"),
+        };
+        Problem::new(status, code, error.to_string())
+    }
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let document = Document {
+            kind: "about:blank",
+            title: self.status.canonical_reason().unwrap_or("Error"),
+            status: self.status.as_u16(),
+            code: self.code,
+            detail: &self.detail,
+            progress: self.progress,
+        };
+        let body = serde_json::to_vec(&document).unwrap_or_default();
+        let mut response = (self.status, body).into_response();
+        let headers = response.headers_mut();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+        if self.status == StatusCode::SERVICE_UNAVAILABLE {
+            headers.insert(RETRY_AFTER, RETRY_SECONDS.into());
+        }
+        response
+    }
+}

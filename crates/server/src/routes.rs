@@ -1,0 +1,99 @@
+//! What can be asked for, and who may: one table, from which the router is made.
+
+use std::sync::Arc;
+
+use crate::api::{change, events, health, jobs, queues};
+use crate::bulk;
+use crate::guard::guard;
+use crate::problem::Problem;
+use crate::state::Server;
+use axum::Router;
+use axum::extract::{DefaultBodyLimit, Request, State};
+use axum::middleware::{Next, from_fn_with_state};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{MethodRouter, delete, get, post};
+use http::StatusCode;
+
+/// What a request needs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Needs {
+    /// To look.
+    Read,
+    /// To store jobs.
+    Enqueue,
+    /// To change jobs and queues.
+    Operate,
+}
+
+/// Bytes of a request that is read as a whole.
+const BODY_BYTES: usize = 20 * 1024 * 1024;
+
+type Handler = MethodRouter<Arc<Server>>;
+
+/// A path, what it needs, and what answers.
+type Route = (&'static str, Needs, fn() -> Handler);
+
+/// All routes.
+pub const ROUTES: [Route; 15] = [
+    ("/healthz", Needs::Read, || get(health::lives)),
+    ("/readyz", Needs::Read, || get(health::is_ready)),
+    ("/api/v1/status", Needs::Read, || get(queues::status)),
+    ("/api/v1/queues", Needs::Read, || get(queues::list)),
+    ("/api/v1/queues/{queue}", Needs::Read, || get(queues::show)),
+    ("/api/v1/queues/{queue}/pause", Needs::Operate, || {
+        post(queues::pause)
+    }),
+    ("/api/v1/queues/{queue}/resume", Needs::Operate, || {
+        post(queues::resume)
+    }),
+    ("/api/v1/nodes", Needs::Read, || get(queues::nodes)),
+    ("/api/v1/events", Needs::Read, || get(events::events)),
+    ("/api/v1/jobs", Needs::Read, || get(jobs::list)),
+    ("/api/v1/jobs", Needs::Enqueue, || post(bulk::enqueue)),
+    ("/api/v1/jobs/{job}", Needs::Read, || get(jobs::show)),
+    ("/api/v1/jobs/{job}", Needs::Operate, || delete(change::purge)),
+    ("/api/v1/jobs/{job}/explain", Needs::Read, || get(jobs::explain)),
+    ("/api/v1/jobs/{job}/{change}", Needs::Operate, || {
+        post(change::change)
+    }),
+];
+
+/// Returns what answers requests.
+pub fn router(server: &Arc<Server>) -> Router {
+    let mut router = Router::new();
+    for (path, needs, handler) in ROUTES {
+        let allowed = from_fn_with_state((Arc::clone(server), needs), allow);
+        router = router.route(path, handler().route_layer(allowed));
+    }
+    router
+        .fallback(|| async {
+            Problem::new(
+                StatusCode::NOT_FOUND,
+                "not_found",
+                "there is nothing here; the API is below /api/v1",
+            )
+        })
+        .method_not_allowed_fallback(|| async {
+            Problem::new(
+                StatusCode::METHOD_NOT_ALLOWED,
+                "usage",
+                "this cannot be done here",
+            )
+        })
+        .layer(DefaultBodyLimit::max(BODY_BYTES))
+        .layer(from_fn_with_state(Arc::clone(server), guard))
+        .with_state(Arc::clone(server))
+}
+
+/// Lets those through who may.
+async fn allow(
+    State((server, needs)): State<(Arc<Server>, Needs)>,
+    request: Request,
+    next: Next,
+) -> Response {
+    if server.readonly && needs != Needs::Read {
+        let detail = "this server only shows the queue; it was started with --readonly";
+        return Problem::new(StatusCode::FORBIDDEN, "readonly", detail).into_response();
+    }
+    next.run(request).await
+}

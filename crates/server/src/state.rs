@@ -1,0 +1,18 @@
+//! What all requests share.
+
+use tokio::sync::watch;
+
+use crate::hosts::Hosts;
+use crate::intake::Intake;
+use crate::stores::Stores;
+
+/// What all requests share.
+pub struct Server {
+    pub stores: Stores,
+    pub intake: Intake,
+    pub hosts: Hosts,
+    /// Whether nothing may be changed.
+    pub readonly: bool,
+    /// Becomes true when the server is to stop.
+    pub stopped: watch::Receiver<bool>,
+}

@@ -1,0 +1,103 @@
+//! Threads that read and change the store for requests, each with a connection of its own. A request that finds all of them busy, and
+//! others waiting before it, is refused, so that memory and waiting have a limit.
+
+use std::io;
+use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
+
+use queuectl_storage::{Location, OpenMode, Store, StoreError};
+use tokio::sync::oneshot;
+
+use crate::problem::Problem;
+
+/// Connections to the store.
+const THREADS: usize = 4;
+/// Requests that wait for one.
+const WAITING: usize = 1024;
+
+type Work = Box<dyn FnOnce(Result<&mut Store, StoreError>) + Send>;
+
+/// Where work on the store is done.
+pub struct Stores {
+    sender: SyncSender<Work>,
+    operator: String,
+}
+
+impl Stores {
+    /// Starts the threads. Changes are made in the name of `operator`.
+    pub fn start(location: &Location, operator: &str) -> io::Result<Stores> {
+        let (sender, receiver) = sync_channel(WAITING);
+        let receiver = Arc::new(Mutex::new(receiver));
+        for _ in 0..THREADS {
+            let (location, operator) = (location.clone(), operator.to_owned());
+            let receiver = Arc::clone(&receiver);
+            thread::Builder::new()
+                .name("store".to_owned())
+                .spawn(move || work(&location, &operator, &receiver))?;
+        }
+        Ok(Stores {
+            sender,
+            operator: operator.to_owned(),
+        })
+    }
+
+    /// Returns in whose name changes are made.
+    pub fn operator(&self) -> &str {
+        &self.operator
+    }
+
+    /// Does something with a store, and returns what came of it.
+    pub async fn ask<T: Send + 'static>(
+        &self,
+        ask: impl FnOnce(&mut Store) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, Problem> {
+        self.try_ask(|store| ask(store).map_err(Problem::from)).await
+    }
+
+    /// The same for what can be wrong in other ways, too.
+    pub async fn try_ask<T: Send + 'static>(
+        &self,
+        ask: impl FnOnce(&mut Store) -> Result<T, Problem> + Send + 'static,
+    ) -> Result<T, Problem> {
+        let (answer, answered) = oneshot::channel();
+        let work: Work = Box::new(move |store| {
+            // Who has gone away wants no answer.
+            let _ = answer.send(store.map_err(Problem::from).and_then(ask));
+        });
+        match self.sender.try_send(work) {
+            Ok(()) => answered.await.map_err(|_| Problem::stopping())?,
+            Err(TrySendError::Full(_)) => Err(Problem::busy()),
+            Err(TrySendError::Disconnected(_)) => Err(Problem::stopping()),
+        }
+    }
+}
+
+/// Does one piece of work after the other. A store that cannot be opened is tried again for the next.
+fn work(location: &Location, operator: &str, receiver: &Mutex<Receiver<Work>>) {
+    let mut store = None;
+    loop {
+        let next = receiver.lock().unwrap_or_else(PoisonError::into_inner).recv();
+        let Ok(work) = next else { return };
+        match open(&mut store, location, operator) {
+            Ok(store) => work(Ok(store)),
+            Err(error) => work(Err(error)),
+        }
+    }
+}
+
+/// Returns the store, and opens it if that has not been done.
+pub fn open<'a>(
+    store: &'a mut Option<Store>,
+    location: &Location,
+    operator: &str,
+) -> Result<&'a mut Store, StoreError> {
+    match store {
+        Some(store) => Ok(store),
+        None => {
+            let mut opened = Store::open(location, OpenMode::MustExist)?;
+            opened.act_as(operator.to_owned());
+            Ok(store.insert(opened))
+        }
+    }
+}
