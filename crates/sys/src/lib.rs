@@ -3,6 +3,8 @@
 
 mod draft;
 pub mod folder;
+#[cfg(all(target_os = "linux", target_env = "gnu"))]
+mod math;
 pub mod volume;
 
 pub use draft::{Draft, is_draft, sync_folder};

@@ -106,6 +106,8 @@ mod situations;
 mod sources;
 #[cfg(unix)]
 mod stalled;
+#[cfg(all(target_os = "linux", target_env = "gnu"))]
+mod start_up;
 mod stats;
 #[cfg(target_os = "linux")]
 mod suspend;
