@@ -60,6 +60,11 @@ impl Store {
         }
     }
 
+    /// Ends its use, as dropping does, in a process that is about to end: memory is left to the system.
+    pub fn leave(self) {
+        self.backend.leave();
+    }
+
     /// Where the store is.
     pub fn location(&self) -> &Location {
         &self.location

@@ -162,6 +162,7 @@ fn run(args: EnqueueArgs, context: &Context) -> Result<Exit> {
             "no node serves queue '{queue}' yet; `queuectl worker:start` starts one"
         ));
     }
+    store.leave();
     Ok(Exit::OK)
 }
 

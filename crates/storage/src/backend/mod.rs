@@ -26,6 +26,9 @@ use crate::types::placed::Placed;
 /// One database with its connection. What only reads, or is one transaction of ordinary statements, is an operation
 /// (`ops/`) over [`Backend::conn`] and [`Backend::begin_writing`]; here is what each database does in its own way.
 pub trait Backend: Send {
+    /// Ends its use, as dropping does, in a process that is about to end.
+    fn leave(self: Box<Self>);
+
     /// Returns the connection, and reconnects if it failed.
     fn conn(&mut self) -> Result<&mut Db, StoreError>;
 

@@ -147,6 +147,9 @@ impl PostgresBackend {
 }
 
 impl Backend for PostgresBackend {
+    /// The server is told, or it would take the client for lost.
+    fn leave(self: Box<Self>) {}
+
     fn conn(&mut self) -> Result<&mut Db, StoreError> {
         if self.broken.load(Ordering::Relaxed) {
             let (mut conn, now) = open::open(&self.server, OpenMode::MustExist, &self.broken)?;

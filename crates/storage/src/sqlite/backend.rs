@@ -55,15 +55,20 @@ enum Used {
 
 impl Drop for SqliteBackend {
     fn drop(&mut self) {
+        self.end();
+    }
+}
+
+impl SqliteBackend {
+    /// Does what counts when the connection goes: the log does not grow without end.
+    fn end(&mut self) {
         let Ok(conn) = self.conn.sqlite() else { return };
         if self.used > Used::Read {
             log::leave(conn, self.used == Used::Served);
         }
         env::leave_connection(&self.path, conn);
     }
-}
 
-impl SqliteBackend {
     /// Opens a file.
     ///
     /// # Errors
@@ -106,6 +111,13 @@ impl SqliteBackend {
 }
 
 impl Backend for SqliteBackend {
+    /// SQLite would free each table and index of the schema on its own, only for the process to end. What else it does on
+    /// closing, the system does: it closes the files, which releases their locks.
+    fn leave(mut self: Box<Self>) {
+        self.end();
+        std::mem::forget(self);
+    }
+
     fn conn(&mut self) -> Result<&mut Db, StoreError> {
         if let Some(watch) = &mut self.watch {
             watch.look()?;
