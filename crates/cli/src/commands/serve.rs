@@ -27,7 +27,7 @@ Examples:
   queuectl serve &
   curl --unix-socket ~/.local/share/queuectl/queue.db.d/api.sock http://localhost/api/v1/status
   queuectl serve --listen 127.0.0.1:8765
-  curl -H 'Content-Type: application/json' -d '{\"command\":\"echo hello\"}' http://127.0.0.1:8765/api/v1/jobs")]
+  curl --json '\"echo hello\"' http://127.0.0.1:8765/api/v1/jobs")]
 pub struct ServeArgs {
     /// Listen here: 127.0.0.1:PORT, [::1]:PORT or unix:PATH; may be given several times
     #[arg(long, value_name = "PLACE")]
