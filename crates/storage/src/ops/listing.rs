@@ -9,6 +9,7 @@ use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Integer, SmallInt, Text};
 use queuectl_core::{JobId, QueueName, State, Timestamp};
 
+use super::any::One;
 use super::conditions::{Answered, Conditions};
 use super::labelled::labelled;
 use crate::StoreError;
@@ -329,7 +330,7 @@ pub fn fits(conn: &mut Db, filter: &JobFilter, job: i64) -> Result<bool, StoreEr
         query = query.bind::<Text, _>(text.as_str());
     }
     let found: Option<One> = query.get_result(conn).optional()?;
-    Ok(found.is_some_and(|row| row.one == 1))
+    Ok(found.is_some())
 }
 
 /// Those of some jobs that fit, with their states. Jobs whose state cannot be read do not fit.
@@ -436,60 +437,13 @@ pub fn count_ended_where(
     Ok(sum)
 }
 
-#[derive(QueryableByName)]
-struct One {
-    #[diesel(sql_type = Integer)]
-    one: i32,
-}
-
-/// Whether a job of the queue, or any, runs.
-pub fn any_running(conn: &mut Db, queue: Option<&QueueName>) -> Result<bool, StoreError> {
-    let row = diesel::sql_query(conn.dialect().words("SELECT 1 AS one FROM jobs INDEXED BY jobs_running WHERE node_id IS NOT NULL AND (?1 = '' OR queue = ?1) LIMIT 1",
-    ))
-    .bind::<Text, _>(queue.map_or("", |queue| queue.as_str()))
-    .get_result::<One>(conn)
-    .optional()?;
-    Ok(row.is_some_and(|row| row.one == 1))
-}
-
-/// Whether a job of the queue is scheduled or waits for its retry.
-pub fn any_waiting(conn: &mut Db, queue: &QueueName) -> Result<bool, StoreError> {
-    let row = diesel::sql_query(conn.dialect().words(
-        "SELECT 1 AS one FROM jobs INDEXED BY jobs_waiting WHERE due_at IS NOT NULL AND queue = ?1 LIMIT 1",
-    ))
-    .bind::<Text, _>(queue.as_str())
-    .get_result::<One>(conn)
-    .optional()?;
-    Ok(row.is_some_and(|row| row.one == 1))
-}
-
-/// Whether a job of the source ended in that state since then.
-pub fn any_ended_since(
-    conn: &mut Db,
-    source: &Source,
-    state: State,
-    since: Timestamp,
-) -> Result<bool, StoreError> {
-    let (condition, index) = source.within("finished");
-    let sql = format!(
-        "SELECT 1 AS one FROM jobs {index} WHERE finished_at IS NOT NULL AND {condition} \
-         AND state = ?2 AND finished_at >= ?3 LIMIT 1"
-    );
-    let row = diesel::sql_query(conn.dialect().words(&sql))
-        .bind::<Text, _>(source.key())
-        .bind::<SmallInt, _>(state.code())
-        .bind::<BigInt, _>(since.0)
-        .get_result::<One>(conn)
-        .optional()?;
-    Ok(row.is_some_and(|row| row.one == 1))
-}
-
 #[cfg(test)]
 mod tests {
     use std::sync::{Arc, Mutex};
 
     use diesel::connection::InstrumentationEvent;
 
+    use super::super::any;
     use super::*;
     use crate::sqlite::open;
     use crate::{Location, OpenMode};
@@ -588,8 +542,8 @@ mod tests {
         }
         let asked = plans(&mut conn, &location, |conn| {
             let queue = "a".parse().unwrap();
-            any_waiting(conn, &queue).unwrap();
-            any_ended_since(conn, &Source::Queue("a".into()), State::Dead, Timestamp(1)).unwrap();
+            any::waiting(conn, &queue).unwrap();
+            any::ended_since(conn, &Source::Queue("a".into()), State::Dead, Timestamp(1)).unwrap();
             ended_where(conn, State::Dead, Some(&queue), None, 1, "TRUE").unwrap();
             count_ended(conn, State::Dead, Some(&queue), None).unwrap();
         });

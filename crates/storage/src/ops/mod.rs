@@ -1,5 +1,6 @@
 //! What can be done with a store, one operation a file. Each adds methods to [`crate::Store`].
 
+mod any;
 pub mod cancel;
 mod conditions;
 pub mod control_requests;

@@ -8,7 +8,7 @@ use diesel::prelude::*;
 use queuectl_core::limits::PAUSED_QUEUES;
 use queuectl_core::{QueueName, Timestamp};
 
-use super::listing;
+use super::any;
 use super::operator::Operator;
 use crate::backend::Db;
 use crate::backend::statements::{NoteOther, StorePause};
@@ -113,7 +113,7 @@ impl Store {
     /// # Errors
     /// [`StoreError::Database`].
     pub fn any_running(&mut self, queue: &QueueName) -> Result<bool, StoreError> {
-        listing::any_running(self.conn()?, Some(queue))
+        any::running(self.conn()?, Some(queue))
     }
 
     /// Has claims ignore that queues are paused. For tests, which must fail then.

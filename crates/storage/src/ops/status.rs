@@ -6,7 +6,7 @@ use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Integer, Nullable, SmallInt, Text};
 use queuectl_core::{BlockedBy, QueueName, State, Timestamp};
 
-use super::listing;
+use super::any;
 use crate::backend::Db;
 use crate::states::{ALL, sql};
 use crate::types::cycle::Queues;
@@ -78,12 +78,10 @@ impl Store {
                 .any(|count| queues.include(&count.queue) && is_waiting(count)));
         }
         match queues {
-            Queues::All => Ok(self.next_due()?.is_some() || listing::any_running(self.conn()?, None)?),
+            Queues::All => Ok(self.next_due()?.is_some() || any::running(self.conn()?, None)?),
             Queues::Only(names) => {
                 for name in names {
-                    if listing::any_waiting(self.conn()?, name)?
-                        || listing::any_running(self.conn()?, Some(name))?
-                    {
+                    if any::waiting(self.conn()?, name)? || any::running(self.conn()?, Some(name))? {
                         return Ok(true);
                     }
                 }
@@ -133,7 +131,7 @@ impl Store {
     pub fn any_ended_badly(&mut self, queues: &Queues, since: Timestamp) -> Result<bool, StoreError> {
         for source in Source::served(queues) {
             for state in [State::Dead, State::Cancelled] {
-                if listing::any_ended_since(self.conn()?, &source, state, since)? {
+                if any::ended_since(self.conn()?, &source, state, since)? {
                     return Ok(true);
                 }
             }
