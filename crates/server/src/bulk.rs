@@ -67,12 +67,13 @@ struct Many {
 /// `queuectl enqueue`.
 pub async fn enqueue(State(server): State<Arc<Server>>, request: Request) -> Result<Response, Problem> {
     if is_lines(request.headers()) {
+        let _room = server.room.take(LINE_BYTES + BATCH_BYTES)?;
         let stored = lines(&server, request.into_body()).await?;
         return Ok((StatusCode::CREATED, Json(stored)).into_response());
     }
-    let bytes = stream::bytes(request).await?;
+    let (bytes, _room) = stream::bytes(&server.room, request).await?;
     let spec = spec(&bytes)?;
-    let stored = server.intake.store(vec![spec]).await;
+    let stored = server.intake.store(vec![spec], bytes.len()).await;
     let stored = stored.map_err(|refusal| refusal.problem)?;
     let stored = stored.into_iter().next().map(Enqueued::from);
     let stored = stored.ok_or_else(Problem::stopping)?;
@@ -109,21 +110,29 @@ struct Batch {
 async fn lines(server: &Server, mut body: Body) -> Result<Many, Problem> {
     let (mut many, mut batch, mut rest) = (Many::default(), Batch::default(), Vec::new());
     let (mut line, mut stored_to) = (0, 0);
+    // How much of the rest has no end of a line.
+    let mut searched = 0;
     loop {
         let frame = tokio::time::timeout(SILENCE, body.frame()).await;
         let chunk: Option<Bytes> = match frame {
             Ok(Some(Ok(frame))) => frame.into_data().ok().or_else(|| Some(Bytes::new())),
             Ok(None) => None,
-            Ok(Some(Err(_))) => return Err(broken("the request broke off", &many, stored_to)),
+            Ok(Some(Err(_))) => {
+                return Err(broken(
+                    "the connection was lost before the request was complete",
+                    &many,
+                    stored_to,
+                ));
+            }
             Err(_) => return Err(broken("nothing came for 60 s", &many, stored_to)),
         };
         let is_over = chunk.is_none();
         rest.extend_from_slice(&chunk.unwrap_or_default());
         let mut from = 0;
-        while let Some(end) = end_of_line(&rest[from..], is_over) {
+        while let Some(end) = end_of_line(&rest, from, searched, is_over) {
             line += 1;
-            let text = rest[from..from + end].trim_ascii();
-            from = (from + end + 1).min(rest.len());
+            let text = rest[from..end].trim_ascii();
+            from = (end + 1).min(rest.len());
             if !text.is_empty() {
                 let spec = spec(text).map_err(|problem| at_line(problem, line, &many, stored_to))?;
                 batch.specs.push(spec);
@@ -136,6 +145,7 @@ async fn lines(server: &Server, mut body: Body) -> Result<Many, Problem> {
             }
         }
         rest.drain(..from);
+        searched = rest.len();
         if rest.len() > LINE_BYTES {
             let problem = Problem::new(
                 StatusCode::PAYLOAD_TOO_LARGE,
@@ -151,14 +161,15 @@ async fn lines(server: &Server, mut body: Body) -> Result<Many, Problem> {
     }
 }
 
-/// Returns where a line ends; the last one may end with the text.
-fn end_of_line(text: &[u8], is_over: bool) -> Option<usize> {
-    let found = text.iter().position(|byte| *byte == b'\n');
-    found.or_else(|| (is_over && !text.is_empty()).then_some(text.len()))
+/// Returns where the line ends that begins at `from`. There is no end before `searched`; the last line may end with the text.
+fn end_of_line(text: &[u8], from: usize, searched: usize, is_over: bool) -> Option<usize> {
+    let behind = searched.max(from);
+    let found = memchr::memchr(b'\n', &text[behind..]).map(|at| behind + at);
+    found.or_else(|| (is_over && from < text.len()).then_some(text.len()))
 }
 
 async fn store(server: &Server, batch: &mut Batch, many: &mut Many, stored_to: u64) -> Result<(), Problem> {
-    let Batch { specs, lines, .. } = std::mem::take(batch);
+    let Batch { specs, lines, bytes } = std::mem::take(batch);
     if specs.is_empty() {
         return Ok(());
     }
@@ -170,7 +181,7 @@ async fn store(server: &Server, batch: &mut Batch, many: &mut Many, stored_to: u
     }
     let stored = server
         .intake
-        .store(specs)
+        .store(specs, bytes)
         .await
         .map_err(|Refusal { problem, index }| {
             let line = index.and_then(|index| lines.get(index)).copied();
@@ -203,7 +214,7 @@ fn at_line(mut problem: Problem, line: u64, many: &Many, stored_to: u64) -> Prob
 fn with_progress(mut problem: Problem, many: &Many, stored_to: u64) -> Problem {
     problem.progress = Some(Progress {
         stored: many.stored,
-        line: stored_to + 1,
+        line: (problem.code != "unsure").then_some(stored_to + 1),
     });
     problem
 }

@@ -12,6 +12,7 @@ use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 
 use crate::listen::Listener;
+use crate::patient::Patient;
 
 /// Connections of one place at the same time. Others wait to be taken.
 const CONNECTIONS: usize = 512;
@@ -62,7 +63,8 @@ async fn one(listener: &Listener) -> std::io::Result<Box<dyn Stream>> {
     match listener {
         Listener::Tcp(listener) => {
             let (stream, _) = listener.accept().await?;
-            stream.set_nodelay(true)?;
+            // It is slower without, and a client that has gone away already is its own affair.
+            let _ = stream.set_nodelay(true);
             Ok(Box::new(stream))
         }
         #[cfg(unix)]
@@ -70,9 +72,10 @@ async fn one(listener: &Listener) -> std::io::Result<Box<dyn Stream>> {
             let (stream, _) = listener.accept().await?;
             // The file says the same, but not between its creation and the change of its mode.
             let own = nix::unistd::geteuid().as_raw();
-            match stream.peer_cred()?.uid() {
-                uid if uid == own || uid == 0 => return Ok(Box::new(stream)),
-                uid => tracing::warn!(uid, "another user's connection was refused"),
+            match stream.peer_cred().map(|peer| peer.uid()) {
+                Ok(uid) if uid == own || uid == 0 => return Ok(Box::new(stream)),
+                Ok(uid) => tracing::warn!(uid, "another user's connection was refused"),
+                Err(error) => tracing::debug!(%error, "a connection's user is not known"),
             }
         },
     }
@@ -84,7 +87,10 @@ async fn serve(stream: Box<dyn Stream>, router: Router, mut stopped: watch::Rece
         .header_read_timeout(HEAD_WITHIN)
         .max_headers(HEADERS)
         .max_buf_size(HEAD_BYTES)
-        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(router));
+        .serve_connection(
+            TokioIo::new(Patient::new(stream)),
+            TowerToHyperService::new(router),
+        );
     tokio::pin!(connection);
     tokio::select! {
         ended = connection.as_mut() => return log(ended),

@@ -1,15 +1,18 @@
 //! Storing jobs: one thread takes what requests want stored, as much as there is, and commits it together. A thousand requests then cost one
 //! wait for the disk, and none is answered before its jobs are on it.
 //!
-//! If one of them cannot be stored, each is stored by itself, and only that one is refused.
+//! If one of them cannot be stored, each is stored by itself, and only that one is refused. If the store fails, all of them are: none
+//! is tried again, since its client may have given up meanwhile and would send it again.
 
 use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::thread::{self, Scope};
 
 use queuectl_core::{JobSpec, ValidJob};
+use queuectl_frontend::kind::{Kind, kind};
 use queuectl_storage::{Location, Placed, Store, StoreError};
-use tokio::sync::oneshot;
+use tokio::sync::{oneshot, watch};
 
 use crate::Check;
 use crate::problem::Problem;
@@ -19,10 +22,14 @@ use crate::stores::open;
 const WAITING: usize = 1024;
 /// Most jobs of a commit.
 const BATCH: usize = 1000;
+/// Most bytes of a commit, but for one order that is larger.
+const BATCH_BYTES: usize = 16 * 1024 * 1024;
 
 /// What a request wants stored, together or not at all.
 struct Order {
     specs: Vec<JobSpec>,
+    /// How long they are as text.
+    bytes: usize,
     answer: oneshot::Sender<Result<Vec<Stored>, Refusal>>,
 }
 
@@ -64,20 +71,24 @@ impl Intake {
         location: &Location,
         operator: &str,
         checker: Box<dyn Check + 'scope>,
+        stopped: watch::Receiver<bool>,
     ) -> io::Result<Intake> {
         let (sender, receiver) = sync_channel(WAITING);
         let (location, operator) = (location.clone(), operator.to_owned());
         thread::Builder::new()
             .name("intake".to_owned())
-            .spawn_scoped(scope, move || work(&location, &operator, checker, &receiver))?;
+            .spawn_scoped(scope, move || {
+                work(&location, &operator, checker, &receiver, &stopped)
+            })?;
         Ok(Intake(sender))
     }
 
-    /// Stores jobs, together or not at all.
-    pub async fn store(&self, specs: Vec<JobSpec>) -> Result<Vec<Stored>, Refusal> {
+    /// Stores jobs, which are `bytes` long as text, together or not at all.
+    pub async fn store(&self, specs: Vec<JobSpec>, bytes: usize) -> Result<Vec<Stored>, Refusal> {
         let (answer, answered) = oneshot::channel();
-        match self.0.try_send(Order { specs, answer }) {
-            Ok(()) => answered.await.unwrap_or_else(|_| Err(Problem::stopping().into())),
+        match self.0.try_send(Order { specs, bytes, answer }) {
+            // Without an answer it is not known how far it came.
+            Ok(()) => answered.await.unwrap_or_else(|_| Err(Problem::unsure().into())),
             Err(TrySendError::Full(_)) => Err(Problem::busy().into()),
             Err(TrySendError::Disconnected(_)) => Err(Problem::stopping().into()),
         }
@@ -90,24 +101,56 @@ struct Checked {
     answer: oneshot::Sender<Result<Vec<Stored>, Refusal>>,
 }
 
-fn work(location: &Location, operator: &str, mut checker: Box<dyn Check + '_>, orders: &Receiver<Order>) {
+fn work(
+    location: &Location,
+    operator: &str,
+    mut checker: Box<dyn Check + '_>,
+    orders: &Receiver<Order>,
+    stopped: &watch::Receiver<bool>,
+) {
     let mut store = None;
     while let Ok(first) = orders.recv() {
-        let store = match open(&mut store, location, operator) {
-            Ok(store) => store,
-            Err(error) => {
-                let _ = first.answer.send(Err(error.into()));
-                continue;
-            }
-        };
-        let mut batch = Vec::new();
-        let mut jobs = 0;
-        let mut next = Some(first);
-        while let Some(order) = next {
+        if *stopped.borrow() {
+            let _ = first.answer.send(Err(Problem::stopping().into()));
+            continue;
+        }
+        // What panics must not take the thread with it, nor leave a store that is half way through something.
+        let done = catch_unwind(AssertUnwindSafe(|| {
+            take(&mut store, location, operator, &mut *checker, first, orders);
+        }));
+        if done.is_err() {
+            store = None;
+        }
+    }
+}
+
+/// Takes an order, and those that wait behind it.
+fn take(
+    store: &mut Option<Store>,
+    location: &Location,
+    operator: &str,
+    checker: &mut dyn Check,
+    first: Order,
+    orders: &Receiver<Order>,
+) {
+    let store = match open(store, location, operator) {
+        Ok(store) => store,
+        Err(error) => {
+            let _ = first.answer.send(Err(error.into()));
+            return;
+        }
+    };
+    let mut batch = Vec::new();
+    let (mut jobs, mut bytes) = (0, 0);
+    let mut next = Some(first);
+    while let Some(order) = next {
+        // A client that has gone away would send the same again.
+        if !order.answer.is_closed() {
             let answer = order.answer;
-            match check(store, order.specs, &mut *checker) {
+            match check(store, order.specs, checker) {
                 Ok(checked) => {
                     jobs += checked.len();
+                    bytes += order.bytes;
                     batch.push(Checked {
                         jobs: checked,
                         answer,
@@ -115,10 +158,11 @@ fn work(location: &Location, operator: &str, mut checker: Box<dyn Check + '_>, o
                 }
                 Err(refusal) => drop(answer.send(Err(refusal))),
             }
-            next = (jobs < BATCH).then(|| orders.try_recv().ok()).flatten();
         }
-        store_all(store, batch);
+        let has_room = jobs < BATCH && bytes < BATCH_BYTES;
+        next = has_room.then(|| orders.try_recv().ok()).flatten();
     }
+    store_all(store, batch);
 }
 
 fn check(store: &mut Store, specs: Vec<JobSpec>, checker: &mut dyn Check) -> Result<Vec<ValidJob>, Refusal> {
@@ -157,15 +201,15 @@ fn store_all(store: &mut Store, batch: Vec<Checked>) {
                 }
                 return;
             }
-            // They may be stored: to try again would store them twice.
-            Err(StoreError::MaybeStored { detail }) => {
+            // One of the jobs is to blame.
+            Err(error) if [Kind::Usage, Kind::NotFound, Kind::Conflict].contains(&kind(&error)) => {}
+            Err(error) => {
+                let problem = Problem::from(error);
                 for order in batch {
-                    let detail = detail.clone();
-                    let _ = order.answer.send(Err(StoreError::MaybeStored { detail }.into()));
+                    let _ = order.answer.send(Err(problem.clone().into()));
                 }
                 return;
             }
-            Err(_) => {}
         }
     }
     for order in batch {

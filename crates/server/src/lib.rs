@@ -1,6 +1,6 @@
 //! `queuectl serve`: the queue over HTTP, for programs and for those who watch it.
 //!
-//! - `listen`: where it listens, and what it refuses to listen on. `connections`: taking and ending connections.
+//! - `listen`: where it listens, and what it refuses to listen on. `connections`, `patient`: taking and ending connections.
 //! - `guard`, `hosts`: which requests are not let in, whatever they ask for. `routes`: what can be asked for, and who may.
 //! - `stores`: threads that read and change the store for requests. `intake`: storing jobs, many requests in one commit.
 //! - `api/`: the answers. `bulk`: many jobs in one request. `problem`: what is said when something cannot be done.
@@ -15,6 +15,7 @@ mod guard;
 mod hosts;
 mod intake;
 mod listen;
+mod patient;
 mod problem;
 mod routes;
 mod state;
@@ -128,11 +129,18 @@ async fn take<'scope>(
         listeners.push(place.open()?);
     }
     let stores = stores::Stores::start(&options.location, &options.operator)?;
-    let intake = intake::Intake::start(scope, &options.location, &options.operator, options.checker)?;
+    let intake = intake::Intake::start(
+        scope,
+        &options.location,
+        &options.operator,
+        options.checker,
+        stop.0.subscribe(),
+    )?;
     let server = Arc::new(state::Server {
         stores,
         intake,
         hosts: hosts::Hosts::new(&options.listen, &options.hosts),
+        room: stream::Room::new(),
         readonly: options.readonly,
         stopped: stop.0.subscribe(),
     });

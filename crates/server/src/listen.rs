@@ -3,7 +3,7 @@
 use std::fmt;
 use std::io;
 use std::net::{SocketAddr, ToSocketAddrs};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::str::FromStr;
 
 use tokio::net::TcpListener;
@@ -23,7 +23,7 @@ pub enum Listen {
 #[derive(Debug, thiserror::Error)]
 pub enum ListenError {
     /// It is no address.
-    #[error("'{0}' is no place to listen; give HOST:PORT, such as 127.0.0.1:8765, or unix:PATH")]
+    #[error("'{0}' is not an address to listen on; give HOST:PORT, such as 127.0.0.1:8765, or unix:PATH")]
     Unclear(String),
     /// Others could reach it.
     #[error(
@@ -103,9 +103,8 @@ impl Listen {
             Listen::Unix(path) => {
                 use std::os::unix::fs::PermissionsExt as _;
 
-                clear(path)?;
+                let file = SocketFile::take(path)?;
                 let listener = UnixListener::bind(path).map_err(refused)?;
-                let file = SocketFile(path.clone());
                 // Until then, `connections` looks at who connects.
                 std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600)).map_err(refused)?;
                 Ok(Listener::Unix(listener, file))
@@ -121,7 +120,7 @@ impl Listener {
     pub fn place(&self) -> String {
         match self {
             #[cfg(unix)]
-            Listener::Unix(_, file) => Listen::Unix(file.0.clone()).to_string(),
+            Listener::Unix(_, file) => Listen::Unix(file.path.clone()).to_string(),
             Listener::Tcp(listener) => match listener.local_addr() {
                 Ok(address) => Listen::Tcp(address).to_string(),
                 Err(error) => error.to_string(),
@@ -130,32 +129,50 @@ impl Listener {
     }
 }
 
-/// Removes what a server left that was killed.
+/// The file of a socket. It goes with the server, which has locked another file beside it meanwhile.
 #[cfg(unix)]
-fn clear(path: &Path) -> Result<(), ListenError> {
-    use std::os::unix::fs::FileTypeExt as _;
+pub struct SocketFile {
+    path: PathBuf,
+    _lock: std::fs::File,
+}
 
-    let is_socket = std::fs::symlink_metadata(path).is_ok_and(|found| found.file_type().is_socket());
-    if !is_socket {
-        return Ok(());
-    }
-    match std::os::unix::net::UnixStream::connect(path) {
-        Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => {
-            std::fs::remove_file(path).map_err(|source| ListenError::Refused {
-                place: path.display().to_string(),
-                source,
-            })
+#[cfg(unix)]
+impl SocketFile {
+    /// Takes the place of a socket, and removes what a server left there that was killed.
+    fn take(path: &std::path::Path) -> Result<SocketFile, ListenError> {
+        use std::os::unix::fs::FileTypeExt as _;
+
+        let refused = |source| ListenError::Refused {
+            place: path.display().to_string(),
+            source,
+        };
+        let mut beside = path.as_os_str().to_owned();
+        beside.push(".lock");
+        let lock = std::fs::File::options()
+            .create(true)
+            .truncate(false)
+            .write(true)
+            .open(beside)
+            .map_err(refused)?;
+        match lock.try_lock() {
+            Ok(()) => {}
+            Err(std::fs::TryLockError::WouldBlock) => return Err(ListenError::Taken(path.to_owned())),
+            Err(std::fs::TryLockError::Error(error)) => return Err(refused(error)),
         }
-        _ => Err(ListenError::Taken(path.to_owned())),
+        if std::fs::symlink_metadata(path).is_ok_and(|found| found.file_type().is_socket()) {
+            std::fs::remove_file(path).map_err(refused)?;
+        }
+        Ok(SocketFile {
+            path: path.to_owned(),
+            _lock: lock,
+        })
     }
 }
 
-/// The file of a socket, which goes with the server.
-pub struct SocketFile(PathBuf);
-
+#[cfg(unix)]
 impl Drop for SocketFile {
     fn drop(&mut self) {
-        let _ = std::fs::remove_file(&self.0);
+        let _ = std::fs::remove_file(&self.path);
     }
 }
 

@@ -28,8 +28,9 @@ pub struct Problem {
 pub struct Progress {
     /// Jobs that are stored, or were there already.
     pub stored: u64,
-    /// The first line of which nothing is stored.
-    pub line: u64,
+    /// The first line of which nothing is stored; none if that is not known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub line: Option<u64>,
 }
 
 #[derive(Serialize)]
@@ -65,6 +66,24 @@ impl Problem {
             StatusCode::SERVICE_UNAVAILABLE,
             "busy",
             "the server has too many requests to answer; ask again in a moment",
+        )
+    }
+
+    /// It is not known whether jobs are stored.
+    pub fn unsure() -> Problem {
+        Problem::new(
+            StatusCode::INTERNAL_SERVER_ERROR,
+            "unsure",
+            "the server failed while it stored the jobs; look whether they are there before you send them again",
+        )
+    }
+
+    /// A bug.
+    pub fn internal() -> Problem {
+        Problem::new(
+            StatusCode::INTERNAL_SERVER_ERROR,
+            "internal",
+            "the server failed to answer, which is a bug in queuectl; its log has more",
         )
     }
 

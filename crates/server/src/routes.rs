@@ -7,6 +7,7 @@ use crate::bulk;
 use crate::guard::guard;
 use crate::problem::Problem;
 use crate::state::Server;
+use crate::stream::BODY_BYTES;
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, Request, State};
 use axum::middleware::{Next, from_fn_with_state};
@@ -24,9 +25,6 @@ pub enum Needs {
     /// To change jobs and queues.
     Operate,
 }
-
-/// Bytes of a request that is read as a whole.
-const BODY_BYTES: usize = 20 * 1024 * 1024;
 
 type Handler = MethodRouter<Arc<Server>>;
 
@@ -77,7 +75,7 @@ pub fn router(server: &Arc<Server>) -> Router {
             Problem::new(
                 StatusCode::METHOD_NOT_ALLOWED,
                 "usage",
-                "this cannot be done here",
+                "this path does not support that method",
             )
         })
         .layer(DefaultBodyLimit::max(BODY_BYTES))

@@ -2,6 +2,7 @@
 //! others waiting before it, is refused, so that memory and waiting have a limit.
 
 use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
@@ -66,7 +67,7 @@ impl Stores {
             let _ = answer.send(store.map_err(Problem::from).and_then(ask));
         });
         match self.sender.try_send(work) {
-            Ok(()) => answered.await.map_err(|_| Problem::stopping())?,
+            Ok(()) => answered.await.map_err(|_| Problem::internal())?,
             Err(TrySendError::Full(_)) => Err(Problem::busy()),
             Err(TrySendError::Disconnected(_)) => Err(Problem::stopping()),
         }
@@ -79,9 +80,13 @@ fn work(location: &Location, operator: &str, receiver: &Mutex<Receiver<Work>>) {
     loop {
         let next = receiver.lock().unwrap_or_else(PoisonError::into_inner).recv();
         let Ok(work) = next else { return };
-        match open(&mut store, location, operator) {
+        // What panics must not take the thread with it, nor leave a store that is half way through something.
+        let done = catch_unwind(AssertUnwindSafe(|| match open(&mut store, location, operator) {
             Ok(store) => work(Ok(store)),
             Err(error) => work(Err(error)),
+        }));
+        if done.is_err() {
+            store = None;
         }
     }
 }

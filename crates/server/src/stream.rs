@@ -2,6 +2,7 @@
 
 use std::convert::Infallible;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -10,16 +11,47 @@ use axum::extract::{FromRequest, Request};
 use axum::response::sse::Event;
 use futures_core::Stream;
 use http::StatusCode;
+use http::header::CONTENT_LENGTH;
 use serde::de::DeserializeOwned;
-use tokio::sync::mpsc;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 
 use crate::problem::Problem;
 
+/// Bytes of a body that is read as a whole.
+pub const BODY_BYTES: usize = 20 * 1024 * 1024;
 /// How long a client has to send a body that is read as a whole.
 const BODY_WITHIN: Duration = Duration::from_secs(60);
 
-/// Reads a body as a whole.
-pub async fn bytes(request: Request) -> Result<Bytes, Problem> {
+/// Bytes of all bodies that are in memory at the same time.
+const ROOM_BYTES: usize = 512 * 1024 * 1024;
+/// Room is given in pieces of this size.
+const PIECE_BYTES: usize = 1024;
+
+/// Room in memory for bodies.
+pub struct Room(Arc<Semaphore>);
+
+impl Room {
+    pub fn new() -> Room {
+        Room(Arc::new(Semaphore::new(ROOM_BYTES / PIECE_BYTES)))
+    }
+
+    /// Takes room for a body, until what is returned is dropped.
+    pub fn take(&self, bytes: usize) -> Result<OwnedSemaphorePermit, Problem> {
+        let pieces = u32::try_from(bytes.div_ceil(PIECE_BYTES)).unwrap_or(u32::MAX);
+        let taken = Arc::clone(&self.0).try_acquire_many_owned(pieces.max(1));
+        taken.map_err(|_| Problem::busy())
+    }
+}
+
+/// Reads a body as a whole, which has room until what is returned beside it is dropped.
+pub async fn bytes(room: &Room, request: Request) -> Result<(Bytes, OwnedSemaphorePermit), Problem> {
+    let length = request.headers().get(CONTENT_LENGTH);
+    let length = length.and_then(|length| length.to_str().ok()?.parse().ok());
+    let room = room.take(length.unwrap_or(BODY_BYTES).min(BODY_BYTES))?;
+    Ok((read(request).await?, room))
+}
+
+async fn read(request: Request) -> Result<Bytes, Problem> {
     match tokio::time::timeout(BODY_WITHIN, Bytes::from_request(request, &())).await {
         Ok(Ok(bytes)) => Ok(bytes),
         Ok(Err(refused)) if refused.status() == StatusCode::PAYLOAD_TOO_LARGE => Err(Problem::new(
@@ -37,8 +69,8 @@ pub async fn bytes(request: Request) -> Result<Bytes, Problem> {
 }
 
 /// Reads a document; nothing at all is an empty one.
-pub async fn body<T: DeserializeOwned + Default>(request: Request) -> Result<T, Problem> {
-    let bytes = bytes(request).await?;
+pub async fn body<T: DeserializeOwned + Default>(room: &Room, request: Request) -> Result<T, Problem> {
+    let (bytes, _room) = bytes(room, request).await?;
     match bytes.trim_ascii().is_empty() {
         true => Ok(T::default()),
         false => serde_json::from_slice(&bytes).map_err(|error| Problem::usage(error.to_string())),

@@ -144,7 +144,7 @@ impl StateDir {
     }
 
     /// Opens the folder itself, and makes it if it is missing.
-    fn make(&self) -> Result<Folder, StoreError> {
+    pub fn make(&self) -> Result<Folder, StoreError> {
         os::make_folder(&self.folder, STATE_DIR).map_err(StoreError::file("create the folder", &self.folder))
     }
 

@@ -1,5 +1,7 @@
 //! `serve`: the queue over HTTP, which is in a crate of its own.
 
+use std::time::{Duration, Instant};
+
 use anyhow::{Context as _, Result};
 use clap::Args;
 use queuectl_core::{JobSpec, Timestamp, ValidJob};
@@ -17,8 +19,9 @@ use crate::registry::Run;
 /// Serve the queue over HTTP to programs on this machine
 #[derive(Debug, Args)]
 #[command(after_help = "\
-Without --listen it listens on the Unix socket api.sock in the queue's folder (queue.db.d), which only this user may use; on \
-Windows, on 127.0.0.1:8765. Other machines cannot be served: nothing asks who they are. docs/api.md has what can be asked for.
+Without --listen it listens on the Unix socket api.sock in the queue's folder (queue.db.d), which only this user may use. A port \
+can be used by every user of this machine, who can then have commands run as you; on Windows there is nothing else, so name one. \
+Addresses that other machines can reach are refused, because clients are not authenticated yet. docs/api.md describes the requests.
 
 A job that names no folder runs in the one in which the server was started. Ctrl-C or SIGTERM ends the server when the requests \
 it has are answered, after at most 10 s.
@@ -29,7 +32,7 @@ Examples:
   queuectl serve --listen 127.0.0.1:8765
   curl --json '\"echo hello\"' http://127.0.0.1:8765/api/v1/jobs")]
 pub struct ServeArgs {
-    /// Listen here: 127.0.0.1:PORT, [::1]:PORT or unix:PATH; may be given several times
+    /// Listen on 127.0.0.1:PORT, [::1]:PORT or unix:PATH; may be given several times
     #[arg(long, value_name = "PLACE")]
     listen: Vec<Listen>,
     /// Also answer requests for this host name, as a proxy on this machine passes them on
@@ -43,10 +46,13 @@ pub struct ServeArgs {
 impl Run for ServeArgs {
     fn run(self, context: &Context) -> Result<Exit> {
         let listen = match self.listen {
-            none if none.is_empty() => vec![usual(context)],
+            none if none.is_empty() => vec![usual(context)?],
             listen => listen,
         };
-        let checker: Box<dyn Check> = Box::new(Checker(Validator::new(context)));
+        let checker: Box<dyn Check> = Box::new(Checker {
+            validator: Validator::new(context),
+            forgot: Instant::now(),
+        });
         let options = Options {
             location: context.location.clone(),
             listen,
@@ -55,7 +61,12 @@ impl Run for ServeArgs {
             operator: operator::name(),
             checker,
         };
-        let ready = |place: &str| diagnostics::note(&format!("listening on {place}"));
+        let ready = |place: &str| {
+            diagnostics::note(&format!("listening on {place}"));
+            if !place.starts_with("unix:") && !self.readonly {
+                diagnostics::note("every user of this machine can use it, and have commands run as you");
+            }
+        };
         let stop = Stop::default();
         let told = stop.clone();
         on_stop_signal(move || {
@@ -82,18 +93,28 @@ impl Run for ServeArgs {
 
 /// Where a server listens that was not told.
 #[cfg(unix)]
-fn usual(context: &Context) -> Listen {
-    Listen::Unix(context.location.state_dir().join("api.sock"))
+fn usual(context: &Context) -> Result<Listen> {
+    let folder = context.open_or_create()?.make_folder()?;
+    Ok(Listen::Unix(folder.join("api.sock")))
 }
 
-/// Where a server listens that was not told.
+/// Where a server listens that was not told: nowhere, since all users of the machine could use it.
 #[cfg(not(unix))]
-fn usual(_: &Context) -> Listen {
-    Listen::Tcp(([127, 0, 0, 1], 8765).into())
+fn usual(_: &Context) -> Result<Listen> {
+    Err(Usage::new("say where to listen; every user of this machine can use the queue there, and have commands run as you")
+        .hint("for example --listen 127.0.0.1:8765")
+        .into())
 }
+
+/// How long an executor that could not be asked is not asked again.
+const UNASKED: Duration = Duration::from_secs(10);
 
 /// Checks jobs as `enqueue` does.
-struct Checker<'a>(Validator<'a>);
+struct Checker<'a> {
+    validator: Validator<'a>,
+    /// When executors that could not be asked were last forgotten.
+    forgot: Instant,
+}
 
 impl Check for Checker<'_> {
     fn complete(&mut self, spec: JobSpec, now: Timestamp) -> Result<ValidJob, String> {
@@ -101,6 +122,11 @@ impl Check for Checker<'_> {
     }
 
     fn refused(&mut self, jobs: &[ValidJob]) -> Vec<(usize, String)> {
-        self.0.check_all(jobs)
+        // A plugin may be installed, or mended, while the server runs.
+        if self.forgot.elapsed() >= UNASKED {
+            self.validator.forget_unasked();
+            self.forgot = Instant::now();
+        }
+        self.validator.check_all(jobs)
     }
 }

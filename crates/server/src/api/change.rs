@@ -3,12 +3,12 @@
 use std::sync::Arc;
 
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use queuectl_core::JobRef;
 use queuectl_storage::{JobFilter, MassChange, NewOperation};
 use serde::Serialize;
 
-use super::{Answer, named};
+use super::{Answer, Named, named};
 use crate::problem::Problem;
 use crate::state::Server;
 
@@ -24,16 +24,17 @@ pub struct Changed {
 /// Makes the change that the path names.
 pub async fn change(
     State(server): State<Arc<Server>>,
-    Path((job, change)): Path<(String, String)>,
+    Named((job, change)): Named<(String, String)>,
 ) -> Answer<Changed> {
     let change = match change.as_str() {
         "cancel" => MassChange::Cancel,
         "hold" => MassChange::Hold,
         "release" => MassChange::Release,
         "retry" => MassChange::Retry,
+        "start" => MassChange::Start,
         _ => {
             let detail =
-                format!("a job cannot be asked to '{change}'; cancel, hold, release and retry can be");
+                format!("'{change}' is not a change of a job; use cancel, hold, release, retry or start");
             return Err(Problem::new(http::StatusCode::NOT_FOUND, "not_found", detail));
         }
     };
@@ -41,7 +42,7 @@ pub async fn change(
 }
 
 /// Removes a job.
-pub async fn purge(State(server): State<Arc<Server>>, Path(job): Path<String>) -> Answer<Changed> {
+pub async fn purge(State(server): State<Arc<Server>>, Named(job): Named<String>) -> Answer<Changed> {
     make(&server, job, MassChange::Purge).await
 }
 

@@ -95,26 +95,17 @@ async fn follow(
     Ok(Sse::new(Messages(receiver)).keep_alive(KeepAlive::default()))
 }
 
-/// Sends events until the client or the server goes away.
+/// Sends events until the client or the server goes away. Each look asks for events: the number that a connection has for changes
+/// says nothing to another connection, and any of several answers.
 async fn send(server: Arc<Server>, mut place: EventPlace, sender: mpsc::Sender<Result<Event, Infallible>>) {
     let mut stopped = server.stopped.clone();
-    let mut marker = None;
     loop {
-        let seen = marker;
-        let read = move |store: &mut Store| {
-            let now = store.change_marker()?;
-            let page = match seen == Some(now) {
-                true => Vec::new(),
-                false => store.events_after(None, place, PAGE)?,
-            };
-            Ok((now, page))
-        };
         // A client asks again after a while, and says which event it had last.
-        let Ok((now, page)) = server.stores.ask(read).await else {
+        let read = move |store: &mut Store| store.events_after(None, place, PAGE);
+        let Ok(page) = server.stores.ask(read).await else {
             return;
         };
-        // What is behind a full page did not change the marker.
-        marker = (page.len() < PAGE as usize).then_some(now);
+        let is_full = page.len() >= PAGE as usize;
         for event in page {
             place = event.place;
             let view = load::event(event);
@@ -130,7 +121,7 @@ async fn send(server: Arc<Server>, mut place: EventPlace, sender: mpsc::Sender<R
                 () = told(&mut stopped) => return,
             }
         }
-        if marker.is_some() {
+        if !is_full {
             tokio::select! {
                 () = tokio::time::sleep(LOOK) => {}
                 () = sender.closed() => return,

@@ -4,16 +4,16 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::rejection::QueryRejection;
-use axum::extract::{Path, Query, State};
+use axum::extract::{Query, State};
 use queuectl_core::JobRef;
-use queuectl_core::selector::{Selector, Word};
+use queuectl_core::selector::Selector;
 use queuectl_frontend::reasons::Looked;
 use queuectl_frontend::{detail, explain as why, load};
 use queuectl_storage::{ListFilter, Position, Store};
 use queuectl_views::{ExplainView, JobDetailView, JobView};
 use serde::{Deserialize, Serialize};
 
-use super::{Answer, named};
+use super::{Answer, Named, named};
 use crate::problem::Problem;
 use crate::state::Server;
 
@@ -25,7 +25,7 @@ const USUAL: u32 = 100;
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Asked {
-    /// A selector, as on the command line, with blanks between its words.
+    /// A selector; a word with blanks stands in quotation marks.
     #[serde(default)]
     select: String,
     /// Most jobs of the answer.
@@ -55,11 +55,10 @@ pub async fn list(
     if !(1..=MOST).contains(&limit) {
         return Err(Problem::usage(format!("limit is from 1 to {MOST}")));
     }
-    let words = asked.select.split_whitespace().map(str::parse::<Word>);
-    let words: Vec<Word> = words
-        .collect::<Result<_, _>>()
+    let selector: Selector = asked
+        .select
+        .parse()
         .map_err(|error| Problem::usage(format!("select: {error}")))?;
-    let selector = Selector::new(words).map_err(|error| Problem::usage(format!("select: {error}")))?;
     let cursor: Option<Position> = asked.cursor.as_deref().map(named).transpose()?;
     let page = server.stores.ask(move |store| {
         let now = store.now()?;
@@ -97,7 +96,7 @@ fn page(store: &mut Store, filter: &ListFilter) -> Result<Jobs, queuectl_storage
 }
 
 /// `queuectl show`.
-pub async fn show(State(server): State<Arc<Server>>, Path(job): Path<String>) -> Answer<JobDetailView> {
+pub async fn show(State(server): State<Arc<Server>>, Named(job): Named<String>) -> Answer<JobDetailView> {
     let job: JobRef = named(&job)?;
     let found = server.stores.ask(move |store| {
         let job = store.job(&job)?;
@@ -108,7 +107,7 @@ pub async fn show(State(server): State<Arc<Server>>, Path(job): Path<String>) ->
 }
 
 /// `queuectl explain`.
-pub async fn explain(State(server): State<Arc<Server>>, Path(job): Path<String>) -> Answer<ExplainView> {
+pub async fn explain(State(server): State<Arc<Server>>, Named(job): Named<String>) -> Answer<ExplainView> {
     let job: JobRef = named(&job)?;
     let found = server.stores.ask(move |store| {
         let now = store.now()?;

@@ -7,6 +7,9 @@ pub mod jobs;
 pub mod queues;
 
 use axum::Json;
+use axum::extract::{FromRequestParts, Path};
+use http::request::Parts;
+use serde::de::DeserializeOwned;
 
 use crate::problem::Problem;
 
@@ -21,4 +24,18 @@ where
 {
     text.parse()
         .map_err(|error: T::Err| Problem::usage(format!("'{text}': {error}")))
+}
+
+/// What the path of a request names.
+pub struct Named<T>(pub T);
+
+impl<T: DeserializeOwned + Send, S: Send + Sync> FromRequestParts<S> for Named<T> {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Named<T>, Problem> {
+        match Path::from_request_parts(parts, state).await {
+            Ok(Path(named)) => Ok(Named(named)),
+            Err(refused) => Err(Problem::usage(refused.body_text())),
+        }
+    }
 }

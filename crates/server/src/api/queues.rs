@@ -4,14 +4,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use queuectl_core::{QueueName, parse_duration, parse_reason};
 use queuectl_frontend::{load, status as whole};
 use queuectl_storage::Pause;
 use queuectl_views::{NodeView, QueueView, StatusView};
 use serde::Deserialize;
 
-use super::{Answer, named};
+use super::{Answer, Named, named};
 use crate::problem::Problem;
 use crate::state::Server;
 use crate::stream::body;
@@ -38,7 +38,7 @@ pub async fn list(State(server): State<Arc<Server>>) -> Answer<Vec<QueueView>> {
 }
 
 /// `queuectl queue:show`.
-pub async fn show(State(server): State<Arc<Server>>, Path(queue): Path<String>) -> Answer<QueueView> {
+pub async fn show(State(server): State<Arc<Server>>, Named(queue): Named<String>) -> Answer<QueueView> {
     let queue = named(&queue)?;
     Ok(Json(one(&server, queue).await?))
 }
@@ -65,11 +65,11 @@ pub struct PauseBody {
 /// `queuectl queue:pause`.
 pub async fn pause(
     State(server): State<Arc<Server>>,
-    Path(queue): Path<String>,
+    Named(queue): Named<String>,
     request: axum::extract::Request,
 ) -> Answer<QueueView> {
     let queue: QueueName = named(&queue)?;
-    let asked: PauseBody = body(request).await?;
+    let asked: PauseBody = body(&server.room, request).await?;
     let reason = asked.reason.as_deref().map(parse_reason).transpose();
     let reason = reason.map_err(|error| Problem::usage(format!("reason: {error}")))?;
     let time = asked.time.as_deref().map(parse_duration).transpose();
@@ -90,7 +90,7 @@ pub async fn pause(
 }
 
 /// `queuectl queue:resume`.
-pub async fn resume(State(server): State<Arc<Server>>, Path(queue): Path<String>) -> Answer<QueueView> {
+pub async fn resume(State(server): State<Arc<Server>>, Named(queue): Named<String>) -> Answer<QueueView> {
     let queue: QueueName = named(&queue)?;
     let name = queue.clone();
     let resumed = server.stores.ask(move |store| {

@@ -1,5 +1,6 @@
 //! Nodes: entering, heartbeats, being asked to stop, leaving, and finding the dead.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use diesel::dsl::exists;
@@ -21,6 +22,15 @@ impl Store {
     /// [`StoreError::File`].
     pub fn identity(&mut self, fresh: u64) -> Result<u64, StoreError> {
         self.backend.identity(fresh)
+    }
+
+    /// Makes the folder beside the store if it is missing, and returns where it is.
+    ///
+    /// # Errors
+    /// [`StoreError::File`].
+    pub fn make_folder(&self) -> Result<PathBuf, StoreError> {
+        StateDir::new(self.location()).make()?;
+        Ok(self.location().state_dir())
     }
 
     /// Enters a node. It counts as alive while the guard is held.

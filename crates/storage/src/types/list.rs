@@ -57,7 +57,7 @@ impl FromStr for Position {
 
 /// A text that is no place in a list.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("this is no place in a list; use what an earlier answer gave")]
+#[error("this is not a valid cursor; use `next` of an earlier answer")]
 pub struct UnknownPosition;
 
 /// Which part of a list to read.

@@ -32,6 +32,11 @@ impl<'a> Validator<'a> {
         }
     }
 
+    /// Forgets executors that could not be asked: they are asked again.
+    pub fn forget_unasked(&mut self) {
+        self.probes.retain(|_, probe| probe.is_some());
+    }
+
     /// The executor's reason, if it would not run the job.
     pub fn check(&mut self, job: &ValidJob) -> Result<(), String> {
         match self.check_all(std::slice::from_ref(job)).pop() {

@@ -197,7 +197,10 @@ fn events_come_as_a_stream_that_goes_on_where_it_broke_off() {
         lines
     };
     let mut first = follow(None);
-    queue.enqueue(["--id", "one", "exit 0"]);
+    // Changes that the server makes itself come as those of others do.
+    server
+        .post("/api/v1/jobs", r#"{"id":"one","command":"exit 0"}"#)
+        .json(201);
     let id = first
         .find_map(|line| Some(line.strip_prefix("id: ")?.to_owned()))
         .unwrap();
@@ -330,6 +333,7 @@ fn the_usual_socket_is_this_users_and_goes_with_the_server() {
     ask("/api/v1/status").json(200);
     let said = queue.fails(1, ["serve"]);
     assert!(said.contains("another server listens"), "{said}");
+    ask("/healthz");
     kill_marked(killed.mark());
     killed.wait_exit();
     assert!(socket.exists(), "what a killed server leaves");
