@@ -286,8 +286,8 @@ statements! { AnySql, Db;
     /// Removes what says of attempts that have ended that they were started by hand, and what counts no more.
     ForgetStarts {} -> () {
         "DELETE FROM starts WHERE NOT EXISTS (SELECT 1 FROM jobs WHERE jobs.id = starts.job_id AND \
-         CASE WHEN claimed THEN jobs.fence = starts.fence AND jobs.node_id IS NOT NULL \
-         ELSE jobs.state = {pending} AND jobs.fence + 1 = starts.fence AND jobs.updated_at = changed_at END)"
+         (jobs.fence = starts.fence AND jobs.node_id IS NOT NULL OR NOT claimed AND jobs.state = {pending} \
+         AND jobs.fence + 1 = starts.fence AND jobs.updated_at = changed_at))"
     }
 
     /// When the next tick of a schedule comes.

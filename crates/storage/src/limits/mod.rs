@@ -36,6 +36,6 @@ pub use settle::{release, settle, settle_due};
 pub use started::started;
 pub(crate) use statements::{
     KeyColumns, KeyRow, KeyTimes, LimitColumns, LimitRow, LimitRows, ParkedColumns, ParkedRow, ReadyColumns,
-    ReadyRow, json, limit, limit_statements,
+    ReadyRow, StartRow, json, limit, limit_statements,
 };
 pub use sweep::Sweep;

@@ -13,14 +13,14 @@ pub fn started(conn: &mut dyn LimitRows, cycle: &Cycle<'_>) -> Result<Vec<i64>, 
         return Ok(Vec::new());
     }
     let (mut first, mut void) = (Vec::new(), Vec::new());
-    for (job, queue, counts) in conn.started()? {
+    for (job, changed_at, queue, counts) in conn.started()? {
         match queue {
             Some(queue) if counts => {
                 if cycle.queues.include(&queue.text) && first.len() < cycle.claim as usize {
                     first.push(job);
                 }
             }
-            _ => void.push(job),
+            _ => void.push((job, changed_at)),
         }
     }
     if !void.is_empty() {

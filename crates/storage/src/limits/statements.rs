@@ -51,6 +51,9 @@ pub fn rate(count: Option<i32>, period: Option<i64>, burst: Option<i32>) -> Opti
     })
 }
 
+/// A start by hand: its job, when it was, the job's queue, and whether it still counts.
+pub type StartRow = (i64, i64, Option<Words>, bool);
+
 /// A key as it stands: the key, jobs that hold it, jobs that were let through, whether one waits; its TAT in ns, when it is
 /// to be looked at again, and until when it is busy.
 pub type KeyRow = ((String, i64, i64, bool), KeyTimes);
@@ -147,14 +150,14 @@ pub trait LimitRows {
     /// The next `most` keys behind this one that a job waits for.
     fn keys_behind(&mut self, key: &str, most: u32) -> Result<Vec<String>, StoreError>;
 
-    /// The jobs that were started by hand and not claimed since, with their queues and whether that still counts.
-    fn started(&mut self) -> Result<Vec<(i64, Option<Words>, bool)>, StoreError>;
+    /// The jobs that were started by hand and not claimed since, with the times of that, their queues and whether it still counts.
+    fn started(&mut self) -> Result<Vec<StartRow>, StoreError>;
 
     /// Which of these jobs, just claimed, were started by hand for this attempt. Keeps that they were claimed.
     fn claimed_starts(&mut self, jobs: &[i64]) -> Result<Vec<i64>, StoreError>;
 
-    /// Removes what says that these jobs were started by hand.
-    fn forget_starts(&mut self, jobs: &[i64]) -> Result<(), StoreError>;
+    /// Removes what says that these jobs were started by hand at those times.
+    fn forget_starts(&mut self, starts: &[(i64, i64)]) -> Result<(), StoreError>;
 
     /// Writes events that say which limits these jobs were started past.
     fn note_past(&mut self, past: &[(i64, String)], now: Timestamp) -> Result<(), StoreError>;
@@ -343,11 +346,13 @@ macro_rules! limit_statements {
                 )
             }
 
-            /// Jobs that were started by hand and not claimed since, those first that were started first.
-            Started {} -> (BigInt, Nullable<Text>, Bool) {
-                "SELECT starts.job_id, jobs.queue, coalesce(jobs.state = {pending} AND jobs.fence + 1 = starts.fence \
+            /// Jobs that were started by hand and not claimed since, those first that were started first. One that was just claimed
+            /// by a node that has not yet asked whether it was started is left to that node.
+            Started {} -> (BigInt, BigInt, Nullable<Text>, Bool) {
+                "SELECT starts.job_id, changed_at, jobs.queue, coalesce(jobs.state = {pending} AND jobs.fence + 1 = starts.fence \
                  AND jobs.updated_at = changed_at, FALSE) FROM starts LEFT JOIN jobs ON jobs.id = starts.job_id \
-                 WHERE NOT claimed ORDER BY changed_at, starts.job_id LIMIT 1000"
+                 WHERE NOT claimed AND NOT coalesce(jobs.fence = starts.fence AND jobs.node_id IS NOT NULL, FALSE) \
+                 ORDER BY changed_at, starts.job_id LIMIT 1000"
             }
 
             /// Those of running jobs that were started by hand for this attempt.
@@ -358,9 +363,12 @@ macro_rules! limit_statements {
                 )
             }
 
-            /// Removes what says that jobs were started by hand.
-            DropStarts { jobs: String as Text } -> () {
-                concat!("DELETE FROM starts WHERE job_id IN (SELECT CAST(each.value AS BIGINT) FROM ", $texts, ")")
+            /// Removes what says that jobs were started by hand, unless they were started again since that was read.
+            DropStarts { rows: String as Text } -> () {
+                concat!(
+                    "DELETE FROM starts WHERE EXISTS (SELECT 1 FROM ", $rows, " WHERE CAST(each.value->>0 AS BIGINT) = job_id \
+                     AND CAST(each.value->>1 AS BIGINT) = changed_at)"
+                )
             }
 
             /// Writes events that say which limits jobs were started past, if events are recorded.
@@ -381,7 +389,7 @@ macro_rules! limit_statements {
         }
 
         impl $crate::limits::LimitRows for $connection {
-            fn started(&mut self) -> Result<Vec<(i64, Option<Words>, bool)>, StoreError> {
+            fn started(&mut self) -> Result<Vec<$crate::limits::StartRow>, StoreError> {
                 Ok(Started {}.load(self)?)
             }
 
@@ -390,8 +398,8 @@ macro_rules! limit_statements {
                 Ok(found.into_iter().map(|(job,)| job).collect())
             }
 
-            fn forget_starts(&mut self, jobs: &[i64]) -> Result<(), StoreError> {
-                DropStarts { jobs: json!(jobs) }.execute(self)?;
+            fn forget_starts(&mut self, starts: &[(i64, i64)]) -> Result<(), StoreError> {
+                DropStarts { rows: json!(starts) }.execute(self)?;
                 Ok(())
             }
 

@@ -115,7 +115,7 @@ impl Store {
             return Ok(true);
         }
         let started = on_any!(self.conn()?, conn => conn.started())?.into_iter();
-        let mut served = started.filter(|(_, queue, counts)| {
+        let mut served = started.filter(|(_, _, queue, counts)| {
             let queue = queue.as_ref().filter(|_| *counts);
             queue.is_some_and(|queue| queues.include(&queue.text))
         });

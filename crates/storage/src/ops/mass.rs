@@ -4,8 +4,9 @@
 //! A job that was changed does not fit any more, so the same filter goes on where an earlier run of the command stopped, and
 //! counts no job twice. If the store is told of an operation, each step says there how far it is and how its jobs were.
 
+use std::cell::Cell;
 use std::collections::BTreeMap;
-use std::time::Instant;
+use std::time::Duration;
 
 use queuectl_core::{Event, JobId, JobRef, Refused, State, Timestamp, Transition, Waits, transition};
 
@@ -16,7 +17,7 @@ use super::purge::remove_kept;
 use super::select::Selected;
 use super::show::find;
 use super::start::start;
-use super::steps::Pace;
+use super::steps::{Pace, Timed};
 use super::{listing, mass_sets, unique};
 use crate::backend::{Db, on_any};
 use crate::counts::Deltas;
@@ -73,14 +74,14 @@ impl Store {
         }
         let (mut done, mut pace) = (MassDone::default(), Pace::new());
         loop {
-            let start = Instant::now();
-            let (step, next) = self.purge_some(&filter, after, pace.jobs(), now)?;
-            pace.took(start.elapsed());
+            let held = Cell::default();
+            let (step, next) = self.purge_some(&filter, after, pace.jobs(), now, &held)?;
+            pace.took(held.get());
             done.add(step);
             after_step(&done);
             let Some(next) = next else { return Ok(done) };
             after = Some(next);
-            self.rest_after(start);
+            self.rest_after(held.get());
         }
     }
 
@@ -107,31 +108,33 @@ impl Store {
     ) -> Result<MassDone, StoreError> {
         let (mut done, mut pace) = (MassDone::default(), Pace::new());
         loop {
-            let start = Instant::now();
+            let held = Cell::default();
             let selected = self.select(filter, after, pace.jobs())?;
             let next = selected.next;
             if !selected.jobs.is_empty() {
-                done.add(self.step(filter, &selected, now, act)?);
+                done.add(self.step(filter, &selected, now, act, &held)?);
                 self.wake_all(wake);
             }
-            pace.took(start.elapsed());
+            pace.took(held.get());
             after_step(&done);
             let Some(next) = next else { return Ok(done) };
             after = Some(next);
-            self.rest_after(start);
+            self.rest_after(held.get());
         }
     }
 
-    /// Does it to these jobs, as far as they still fit.
+    /// Does it to these jobs, as far as they still fit, and says how long that held the store.
     fn step(
         &mut self,
         filter: &JobFilter,
         selected: &Selected,
         now: Timestamp,
         act: Act<'_>,
+        held: &Cell<Duration>,
     ) -> Result<MassDone, StoreError> {
         let log = Log::of(self.operation.as_ref());
         self.write_again_in(Lane::Busy, |conn| {
+            let _timed = Timed::new(held);
             let mut entry = log.enter(conn, now)?;
             let mut done = MassDone::default();
             let mut deltas = Deltas::default();
@@ -171,6 +174,7 @@ impl Store {
         after: Option<Position>,
         limit: u32,
         now: Timestamp,
+        held: &Cell<Duration>,
     ) -> Result<(MassDone, Option<Position>), StoreError> {
         let Selected { jobs, next } = self.select(filter, after, limit)?;
         if jobs.is_empty() {
@@ -178,6 +182,7 @@ impl Store {
         }
         let log = Log::of(self.operation.as_ref());
         let (removed, is_whole) = self.write_again_in(Lane::Busy, |conn| {
+            let _timed = Timed::new(held);
             let mut entry = log.enter(conn, now)?;
             let mut by_state: BTreeMap<State, Vec<i64>> = BTreeMap::new();
             for (job, state) in listing::fitting(conn, filter, &jobs)? {

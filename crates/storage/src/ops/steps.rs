@@ -1,5 +1,6 @@
 //! Long work goes in steps: how large one is, and the rest after it.
 
+use std::cell::Cell;
 use std::time::{Duration, Instant};
 
 use crate::Store;
@@ -9,7 +10,8 @@ pub fn let_others_write(start: Instant) {
     std::thread::sleep(start.elapsed());
 }
 
-/// How many jobs a step has, by how long the one before took: other writers wait for it.
+/// How many jobs a step has, by how long the one before held the store: other writers wait for it. How long it waited itself says
+/// nothing about that.
 #[derive(Debug)]
 pub(super) struct Pace(u32);
 
@@ -31,7 +33,7 @@ impl Pace {
         self.0
     }
 
-    /// Goes by a step that took this long. A single one that was quick does not make the next one large at once.
+    /// Goes by a step that held the store this long. A single one that was quick does not make the next one large at once.
     pub fn took(&mut self, time: Duration) {
         let share = Pace::TIME.as_secs_f64() / time.as_secs_f64().max(f64::MIN_POSITIVE);
         let jobs = f64::from(self.0) * share.clamp(0.25, 2.0);
@@ -40,11 +42,30 @@ impl Pace {
     }
 }
 
+/// Measures until it is dropped.
+pub(super) struct Timed<'a> {
+    begun: Instant,
+    time: &'a Cell<Duration>,
+}
+
+impl Timed<'_> {
+    pub fn new(time: &Cell<Duration>) -> Timed<'_> {
+        let begun = Instant::now();
+        Timed { begun, time }
+    }
+}
+
+impl Drop for Timed<'_> {
+    fn drop(&mut self) {
+        self.time.set(self.begun.elapsed());
+    }
+}
+
 impl Store {
-    /// Rests after a step that began then, if others want to write.
-    pub(super) fn rest_after(&mut self, start: Instant) {
+    /// Rests as long as a step kept others waiting, if they want to write.
+    pub(super) fn rest_after(&mut self, step: Duration) {
         if self.backend.others_wrote() {
-            let_others_write(start);
+            std::thread::sleep(step);
         }
     }
 }

@@ -6,8 +6,10 @@ use diesel::connection::SimpleConnection;
 use diesel::prelude::*;
 use diesel::sql_types::Text;
 use queuectl_core::transition::Standing;
-use queuectl_core::{Event, JobId, JobSpec, LimitChange, State, Timestamp, transition};
-use queuectl_storage::{Cycle, MaybeBusy, Queues, Record, Store, hot_statements_on_postgres};
+use queuectl_core::{Event, JobId, JobRef, JobSpec, LimitChange, State, Timestamp, transition};
+use queuectl_storage::{
+    Cycle, JobFilter, MassChange, MaybeBusy, Queues, Record, Store, hot_statements_on_postgres,
+};
 use queuectl_testkit::{new_node, valid};
 
 use super::{number, open};
@@ -332,4 +334,58 @@ fn jobs_that_were_just_claimed_are_not_misplaced() {
         assert_eq!(since(1), 0, "{asked}");
         assert!(since(61) > 0, "{asked}");
     }
+}
+
+/// A claim in one statement does not know of a start that was made meanwhile; the node then asks. What others find until it does says
+/// that the job was started, and stays. One that counts no more is removed.
+#[test]
+fn a_start_is_left_to_the_node_that_has_just_claimed_the_job() {
+    let Some((mut temp, schema, mut conn)) =
+        open("a_start_is_left_to_the_node_that_has_just_claimed_the_job")
+    else {
+        return;
+    };
+    let mut another = temp.another();
+    let store = &mut temp.store;
+    let (node, _guard, _) = store.enter_node(&new_node("a"), Timestamp(1)).unwrap();
+    let (other, _other_guard, _) = another.enter_node(&new_node("b"), Timestamp(1)).unwrap();
+    let held = valid(JobSpec {
+        hold: Some(true),
+        ..JobSpec::line("true")
+    });
+    let jobs = store
+        .enqueue(&[held.clone(), held.clone(), held], Timestamp(1))
+        .unwrap();
+    for job in &jobs[..2] {
+        let job = JobRef::Number(*job);
+        let filter = JobFilter::default();
+        store
+            .change_named(&job, MassChange::Start, &filter, Timestamp(2))
+            .unwrap();
+    }
+    let cycle = |node, claim| Cycle {
+        node,
+        records: &[],
+        claim,
+        queues: &Queues::All,
+        now: Timestamp(3),
+    };
+    let claimed = store.cycle(&cycle(node, 1)).unwrap().claimed;
+    assert_eq!(claimed.iter().map(|job| job.id).collect::<Vec<_>>(), [jobs[0].0]);
+    // The one is as a claim in one statement leaves it; the other was changed since it was started.
+    conn.batch_execute(&format!(
+        "SET search_path = {schema}; UPDATE starts SET claimed = FALSE; UPDATE jobs SET updated_at = 9 WHERE id = {}",
+        jobs[1]
+    ))
+    .unwrap();
+    another.cycle(&cycle(other, 9)).unwrap();
+    another.tidy_up().unwrap();
+    let mut left = |job: JobId| {
+        number(
+            &mut conn,
+            &format!("SELECT count(*) AS number FROM starts WHERE job_id = {job}"),
+        )
+        .unwrap()
+    };
+    assert_eq!((left(jobs[0]), left(jobs[1])), (1, 0));
 }
