@@ -92,8 +92,8 @@ mod screens;
 #[cfg(target_os = "linux")]
 mod secrets;
 mod selectors;
-#[cfg(unix)]
 mod serve;
+#[cfg(unix)]
 mod shell;
 #[cfg(target_os = "linux")]
 mod shell_groups;

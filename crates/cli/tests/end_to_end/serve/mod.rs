@@ -316,19 +316,21 @@ fn the_usual_socket_is_this_users_and_goes_with_the_server() {
 
     let queue = Queue::quick();
     queue.ok(["init"]);
-    let socket = queue.beside().join("api.sock");
     let start = || {
         let node = Node::start_command(&queue, &["serve"], |_| {});
         node.wait_log("listening on unix:");
         node
     };
+    let mut killed = start();
+    let log = killed.log();
+    let place = log.split("unix:").nth(1).unwrap().lines().next().unwrap();
+    let socket = std::path::PathBuf::from(place);
     let ask = |path: &str| {
         let mut stream = UnixStream::connect(&socket).unwrap();
         let head = format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
         stream.write_all(head.as_bytes()).unwrap();
         client::read(stream)
     };
-    let mut killed = start();
     assert_eq!(socket.metadata().unwrap().permissions().mode() & 0o777, 0o600);
     ask("/api/v1/status").json(200);
     let said = queue.fails(1, ["serve"]);
