@@ -74,8 +74,7 @@ impl Node {
         wait_exit(&mut self.child, "the node")
     }
 
-    /// Ends the dispatcher alone, without asking it.
-    #[cfg(windows)]
+    /// Ends its first process alone, without asking it: the dispatcher of a node.
     pub fn end(&mut self) {
         self.child.kill().unwrap();
     }

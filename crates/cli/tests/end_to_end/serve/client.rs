@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::support::{Node, Queue, kill_marked, wait_for};
+use crate::support::{Node, Queue, wait_for};
 
 /// Longest wait for an answer.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -46,11 +46,6 @@ impl Server {
             Some(place.lines().next()?.to_owned())
         });
         Server { process, host }
-    }
-
-    /// Ends it without a word.
-    pub fn kill(&self) {
-        kill_marked(self.process.mark());
     }
 
     pub fn get(&self, path: &str) -> Answer {

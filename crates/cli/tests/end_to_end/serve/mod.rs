@@ -312,7 +312,7 @@ fn the_usual_socket_is_this_users_and_goes_with_the_server() {
 
     use nix::sys::signal::Signal;
 
-    use crate::support::{Node, kill_marked, wait_until};
+    use crate::support::{Node, wait_until};
 
     let queue = Queue::quick();
     queue.ok(["init"]);
@@ -336,7 +336,7 @@ fn the_usual_socket_is_this_users_and_goes_with_the_server() {
     let said = queue.fails(1, ["serve"]);
     assert!(said.contains("another server listens"), "{said}");
     ask("/healthz");
-    kill_marked(killed.mark());
+    killed.end();
     killed.wait_exit();
     assert!(socket.exists(), "what a killed server leaves");
     // Who follows events does not keep a server from ending.
@@ -358,21 +358,22 @@ fn the_usual_socket_is_this_users_and_goes_with_the_server() {
 fn a_killed_server_has_stored_what_it_acknowledged() {
     let queue = Queue::quick();
     let mut server = Server::start(&queue, &[]);
+    let host = server.host.clone();
     let over = AtomicBool::new(false);
     let acknowledged = thread::scope(|scope| {
         let clients: Vec<_> = (0..4)
             .map(|client| {
-                let (server, over) = (&server, &over);
+                let (host, over) = (&host, &over);
                 scope.spawn(move || {
                     let mut acknowledged = Vec::new();
                     let mut at = 0;
                     while !over.load(Ordering::SeqCst) {
                         let id = format!("c{client}-{at}");
                         let body = json!({"id": id, "command": "exit 0"}).to_string();
-                        let Ok(mut stream) = std::net::TcpStream::connect(&server.host) else { break };
+                        let Ok(mut stream) = std::net::TcpStream::connect(host) else { break };
                         let head = format!(
                             "POST /api/v1/jobs HTTP/1.1\r\nHost: {}\r\nConnection: close\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
-                            server.host,
+                            host,
                             body.len()
                         );
                         let mut line = String::new();
@@ -389,7 +390,7 @@ fn a_killed_server_has_stored_what_it_acknowledged() {
             })
             .collect();
         crate::support::wait_until("some jobs to be stored", || queue.jobs().len() >= 40);
-        server.kill();
+        server.process.end();
         over.store(true, Ordering::SeqCst);
         let all = clients.into_iter().flat_map(|client| client.join().unwrap());
         all.collect::<Vec<String>>()
