@@ -4,7 +4,7 @@
 //! - `input`: reads many jobs from a stream, with bounded memory and without trusting it.
 //! - `health`: what keeps jobs from running that could run. `status`: a queue as a whole.
 //! - `stats`: how jobs fared in a span of time.
-//! - `detail`: everything about one job. `changed`: what became of one. `kind`: what kind of error it was.
+//! - `detail`: everything about one job. `changed`, `placed`: what became of one that was changed, or to be stored. `kind`: what kind of error it was.
 //! - `load`: other views that take more than one query. `limits`: limits and what holds them.
 //! - `reasons`: what is around a job that does not run. `explain`: the same in words.
 //! - `graph`: which jobs wait for which, as a tree or for Graphviz. `pause`, `time`: pauses and times in words.
@@ -24,6 +24,7 @@ pub mod kind;
 pub mod limits;
 pub mod load;
 pub mod pause;
+pub mod placed;
 pub mod reasons;
 pub mod stats;
 pub mod status;

@@ -16,6 +16,7 @@ use http_body_util::BodyExt as _;
 use jiff::ZonedDateTime;
 use queuectl_core::JobSpec;
 use queuectl_core::limits::ENQUEUE_BATCH;
+use queuectl_frontend::placed::view;
 use serde::Serialize;
 
 use crate::intake::{Refusal, Stored};
@@ -31,27 +32,6 @@ const LINE_BYTES: usize = 20 * 1024 * 1024;
 const BATCH_BYTES: usize = 16 * 1024 * 1024;
 /// How long a client may send nothing.
 const SILENCE: Duration = Duration::from_secs(60);
-
-/// A job that was to be stored.
-#[derive(Serialize)]
-struct Enqueued {
-    /// The job's id, or that of the job that has its unique key.
-    id: String,
-    /// Whether that job was there already and counts in its place.
-    existing: bool,
-    /// The job that it took the place of.
-    replaced: Option<String>,
-}
-
-impl From<Stored> for Enqueued {
-    fn from(stored: Stored) -> Enqueued {
-        Enqueued {
-            id: stored.id,
-            existing: stored.placed.existing.is_some(),
-            replaced: stored.placed.replaced.map(|replaced| replaced.public_id),
-        }
-    }
-}
 
 /// The jobs of a request with many.
 #[derive(Serialize, Default)]
@@ -75,8 +55,8 @@ pub async fn enqueue(State(server): State<Arc<Server>>, request: Request) -> Res
     let spec = spec(&bytes)?;
     let stored = server.intake.store(vec![spec], bytes.len()).await;
     let stored = stored.map_err(|refusal| refusal.problem)?;
-    let stored = stored.into_iter().next().map(Enqueued::from);
-    let stored = stored.ok_or_else(Problem::stopping)?;
+    let Stored { id, placed } = stored.into_iter().next().ok_or_else(Problem::internal)?;
+    let stored = view(&id, &placed);
     let status = match stored.existing {
         true => StatusCode::OK,
         false => StatusCode::CREATED,
@@ -190,9 +170,9 @@ async fn store(server: &Server, batch: &mut Batch, many: &mut Many, stored_to: u
                 None => with_progress(problem, many, stored_to),
             }
         })?;
-    for stored in stored.into_iter().map(Enqueued::from) {
+    for stored in stored {
         many.stored += 1;
-        many.existing += u64::from(stored.existing);
+        many.existing += u64::from(stored.placed.existing.is_some());
         many.ids.push(stored.id);
     }
     Ok(())

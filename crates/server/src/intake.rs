@@ -11,6 +11,7 @@ use std::thread::{self, Scope};
 
 use queuectl_core::{JobSpec, ValidJob};
 use queuectl_frontend::kind::{Kind, kind};
+use queuectl_frontend::placed::public_id;
 use queuectl_storage::{Location, Placed, Store, StoreError};
 use tokio::sync::{oneshot, watch};
 
@@ -225,10 +226,6 @@ fn place(store: &mut Store, jobs: &[ValidJob]) -> Result<Vec<Placed>, StoreError
 }
 
 fn stored_as((job, placed): (&ValidJob, Placed)) -> Stored {
-    let id = match (&placed.existing, &job.id) {
-        (Some(existing), _) => existing.public_id.clone(),
-        (None, Some(name)) => name.to_string(),
-        (None, None) => placed.id.to_string(),
-    };
+    let id = public_id(job, &placed);
     Stored { id, placed }
 }

@@ -6,26 +6,17 @@ use axum::Json;
 use axum::extract::State;
 use queuectl_core::JobRef;
 use queuectl_storage::{JobFilter, MassChange, NewOperation};
-use serde::Serialize;
+use queuectl_views::ChangedView;
 
 use super::{Answer, Named, named};
 use crate::problem::Problem;
 use crate::state::Server;
 
-/// A job that was changed.
-#[derive(Serialize)]
-pub struct Changed {
-    /// The job, as it was named.
-    id: String,
-    /// What became of it.
-    result: &'static str,
-}
-
 /// Makes the change that the path names.
 pub async fn change(
     State(server): State<Arc<Server>>,
     Named((job, change)): Named<(String, String)>,
-) -> Answer<Changed> {
+) -> Answer<ChangedView<'static>> {
     let change = match change.as_str() {
         "cancel" => MassChange::Cancel,
         "hold" => MassChange::Hold,
@@ -42,11 +33,14 @@ pub async fn change(
 }
 
 /// Removes a job.
-pub async fn purge(State(server): State<Arc<Server>>, Named(job): Named<String>) -> Answer<Changed> {
+pub async fn purge(
+    State(server): State<Arc<Server>>,
+    Named(job): Named<String>,
+) -> Answer<ChangedView<'static>> {
     make(&server, job, MassChange::Purge).await
 }
 
-async fn make(server: &Server, id: String, change: MassChange) -> Answer<Changed> {
+async fn make(server: &Server, id: String, change: MassChange) -> Answer<ChangedView<'static>> {
     let job: JobRef = named(&id)?;
     let what = id.clone();
     let done = server.stores.ask(move |store| {
@@ -63,7 +57,7 @@ async fn make(server: &Server, id: String, change: MassChange) -> Answer<Changed
         Ok(done)
     });
     let done = done.await?;
-    Ok(Json(Changed {
+    Ok(Json(ChangedView {
         id,
         result: queuectl_frontend::changed::result(change, &done),
     }))

@@ -55,7 +55,7 @@ impl FromStr for Position {
     }
 }
 
-/// A text that is no place in a list.
+/// A text that is not a place in a list.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("this is not a valid cursor; use `next` of an earlier answer")]
 pub struct UnknownPosition;

@@ -5,8 +5,8 @@
 use anyhow::Result;
 use queuectl_core::selector::{Pick, Word};
 use queuectl_core::{Clock, JobRef, JobSpec, State, SystemClock, ValidJob};
+pub use queuectl_frontend::placed::{public_id, view};
 use queuectl_storage::{Placed, Store};
-use queuectl_views::EnqueuedView;
 
 use super::ignored::Ignored;
 use super::validate::Validator;
@@ -79,25 +79,6 @@ pub fn store_one(store: &mut Store, job: &ValidJob) -> Result<Placed> {
     let placed = store.place(&[job], now)?;
     let placed = placed.into_iter().next();
     placed.ok_or_else(|| anyhow::anyhow!("the store gave no number"))
-}
-
-/// Returns the id that users see of the job that counts: the new one, or the one that has its key.
-pub fn public_id(job: &ValidJob, placed: &Placed) -> String {
-    match (&placed.existing, &job.id) {
-        (Some(existing), _) => existing.public_id.clone(),
-        (None, Some(name)) => name.to_string(),
-        (None, None) => placed.id.to_string(),
-    }
-}
-
-/// Returns what programs see, with the id that [`public_id`] returns.
-pub fn view<'a>(id: &'a str, placed: &'a Placed) -> EnqueuedView<'a> {
-    let replaced = placed.replaced.as_ref();
-    EnqueuedView {
-        id,
-        existing: placed.existing.is_some(),
-        replaced: replaced.map(|replaced| replaced.public_id.as_str()),
-    }
 }
 
 /// Says that another job counts in the place of this one, or the other way round.
