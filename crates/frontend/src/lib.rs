@@ -7,6 +7,7 @@
 //! - `detail`: everything about one job. `changed`, `placed`: what became of one that was changed, or to be stored. `kind`: what kind of error it was.
 //! - `load`: other views that take more than one query. `limits`: limits and what holds them.
 //! - `reasons`: what is around a job that does not run. `explain`: the same in words.
+//! - `output`: what attempts printed, also while they run.
 //! - `graph`: which jobs wait for which, as a tree or for Graphviz. `pause`, `time`: pauses and times in words.
 //! - `columns`: how columns fit a terminal. `wrap`: how texts do. `escape`: makes control characters visible.
 //!
@@ -23,6 +24,7 @@ pub mod input;
 pub mod kind;
 pub mod limits;
 pub mod load;
+pub mod output;
 pub mod pause;
 pub mod placed;
 pub mod reasons;

@@ -3,6 +3,7 @@
 //! - `listen`: where it listens, and what it refuses to listen on. `connections`, `patient`: taking and ending connections.
 //! - `guard`, `hosts`: which requests are not let in, whatever they ask for. `routes`: what can be asked for, and who may.
 //! - `stores`: threads that read and change the store for requests. `intake`: storing jobs, many requests in one commit.
+//! - `watcher`: one look for changes for all who wait. `follow`: what a job prints, as it comes.
 //! - `api/`: the answers. `bulk`: many jobs in one request. `problem`: what is said when something cannot be done.
 //!
 //! It reads and asks through `Store` like any other client, and decides nothing about jobs. What it says is made of `queuectl_views`,
@@ -11,6 +12,7 @@
 mod api;
 mod bulk;
 mod connections;
+mod follow;
 mod guard;
 mod hosts;
 mod intake;
@@ -21,6 +23,7 @@ mod routes;
 mod state;
 mod stores;
 mod stream;
+mod watcher;
 
 use std::io;
 use std::sync::Arc;
@@ -138,6 +141,7 @@ async fn take<'scope>(
     )?;
     let server = Arc::new(state::Server {
         stores,
+        watcher: watcher::Watcher::start(&options.location, &options.operator)?,
         intake,
         hosts: hosts::Hosts::new(&options.listen, &options.hosts),
         room: stream::Room::new(),

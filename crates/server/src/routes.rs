@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::api::{change, events, health, jobs, queues};
+use crate::api::{change, events, health, jobs, logs, queues};
 use crate::bulk;
 use crate::guard::guard;
 use crate::problem::Problem;
@@ -32,7 +32,7 @@ type Handler = MethodRouter<Arc<Server>>;
 type Route = (&'static str, Needs, fn() -> Handler);
 
 /// All routes.
-pub const ROUTES: [Route; 15] = [
+pub const ROUTES: [Route; 16] = [
     ("/healthz", Needs::Read, || get(health::lives)),
     ("/readyz", Needs::Read, || get(health::is_ready)),
     ("/api/v1/status", Needs::Read, || get(queues::status)),
@@ -51,6 +51,7 @@ pub const ROUTES: [Route; 15] = [
     ("/api/v1/jobs/{job}", Needs::Read, || get(jobs::show)),
     ("/api/v1/jobs/{job}", Needs::Operate, || delete(change::purge)),
     ("/api/v1/jobs/{job}/explain", Needs::Read, || get(jobs::explain)),
+    ("/api/v1/jobs/{job}/logs", Needs::Read, || get(logs::logs)),
     ("/api/v1/jobs/{job}/{change}", Needs::Operate, || {
         post(change::change)
     }),

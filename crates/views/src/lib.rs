@@ -18,6 +18,7 @@ mod job;
 mod limit;
 mod node;
 mod operation;
+mod output;
 mod pause;
 mod plugin;
 mod queue;
@@ -47,6 +48,7 @@ pub use job::{
 pub use limit::{LimitDetailView, LimitJobView, LimitKeyView, LimitResumedView, LimitView};
 pub use node::{NodeState, NodeView};
 pub use operation::{OperationView, UndoneView};
+pub use output::{ChunkView, OutputView};
 pub use pause::PauseView;
 pub use plugin::{InstalledView, PluginCaseView, PluginCheckView, PluginInfoView, PluginRunView, PluginView};
 pub use queue::{QueueChangedView, QueueSettingView, QueueSettingsView, QueueView};

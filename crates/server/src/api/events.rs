@@ -2,7 +2,6 @@
 
 use std::convert::Infallible;
 use std::sync::Arc;
-use std::time::Duration;
 
 use axum::Json;
 use axum::extract::rejection::QueryRejection;
@@ -10,7 +9,6 @@ use axum::extract::{Query, State};
 use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
 use http::HeaderMap;
-use http::header::ACCEPT;
 use queuectl_frontend::load;
 use queuectl_storage::{EventPlace, Store};
 use queuectl_views::EventView;
@@ -27,8 +25,6 @@ const MOST: u32 = 1000;
 const USUAL: u32 = 100;
 /// Events of a stream that are read at a time.
 const PAGE: u32 = 500;
-/// Pause between two looks whether something happened.
-const LOOK: Duration = Duration::from_millis(200);
 /// Events that wait for a slow client. The stream stops reading then, and nothing is lost.
 const AHEAD: usize = 64;
 
@@ -58,8 +54,7 @@ pub async fn events(
     asked: Result<Query<Asked>, QueryRejection>,
 ) -> Result<Response, Problem> {
     let Query(asked) = asked.map_err(|error| Problem::usage(error.body_text()))?;
-    let accepts = headers.get(ACCEPT).and_then(|accept| accept.to_str().ok());
-    if accepts.is_some_and(|accept| accept.contains("text/event-stream")) {
+    if super::accepts(&headers, "text/event-stream") {
         let last = headers.get("last-event-id").and_then(|id| id.to_str().ok());
         let last = last.map(super::named).transpose()?;
         return Ok(follow(server, last.or(asked.after)).await?.into_response());
@@ -95,11 +90,13 @@ async fn follow(
     Ok(Sse::new(Messages(receiver)).keep_alive(KeepAlive::default()))
 }
 
-/// Sends events until the client or the server goes away. Each look asks for events: the number that a connection has for changes
-/// says nothing to another connection, and any of several answers.
+/// Sends events until the client or the server goes away.
 async fn send(server: Arc<Server>, mut place: EventPlace, sender: mpsc::Sender<Result<Event, Infallible>>) {
     let mut stopped = server.stopped.clone();
+    let mut changes = server.watcher.all();
     loop {
+        // What changes from here on is looked for again.
+        changes.borrow_and_update();
         // A client asks again after a while, and says which event it had last.
         let read = move |store: &mut Store| store.events_after(None, place, PAGE);
         let Ok(page) = server.stores.ask(read).await else {
@@ -123,7 +120,7 @@ async fn send(server: Arc<Server>, mut place: EventPlace, sender: mpsc::Sender<R
         }
         if !is_full {
             tokio::select! {
-                () = tokio::time::sleep(LOOK) => {}
+                changed = changes.changed() => if changed.is_err() { return },
                 () = sender.closed() => return,
                 () = told(&mut stopped) => return,
             }

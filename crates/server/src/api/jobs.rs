@@ -1,12 +1,13 @@
 //! Looking at jobs.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Json;
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Query, State};
-use queuectl_core::JobRef;
 use queuectl_core::selector::Selector;
+use queuectl_core::{JobRef, parse_duration};
 use queuectl_frontend::reasons::Looked;
 use queuectl_frontend::{detail, explain as why, load};
 use queuectl_storage::{ListFilter, Position, Store};
@@ -14,12 +15,15 @@ use queuectl_views::{ExplainView, JobDetailView, JobView};
 use serde::{Deserialize, Serialize};
 
 use super::{Answer, Named, named};
+use crate::connections::told;
 use crate::problem::Problem;
 use crate::state::Server;
 
 /// Jobs of one answer.
 const MOST: u32 = 1000;
 const USUAL: u32 = 100;
+/// Longest wait for the end of a job.
+const LONGEST_WAIT: Duration = Duration::from_secs(300);
 
 /// Which jobs.
 #[derive(Deserialize)]
@@ -95,15 +99,53 @@ fn page(store: &mut Store, filter: &ListFilter) -> Result<Jobs, queuectl_storage
     Ok(Jobs { jobs, next })
 }
 
-/// `queuectl show`.
-pub async fn show(State(server): State<Arc<Server>>, Named(job): Named<String>) -> Answer<JobDetailView> {
+/// How long to wait.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Wait {
+    /// Until the job has ended, at most this long, such as `30s`.
+    wait: Option<String>,
+}
+
+/// `queuectl show`. With a time it waits until the job has ended, as `queuectl wait` does, and answers at its end anyway.
+pub async fn show(
+    State(server): State<Arc<Server>>,
+    Named(job): Named<String>,
+    asked: Result<Query<Wait>, QueryRejection>,
+) -> Answer<JobDetailView> {
+    let Query(asked) = asked.map_err(|error| Problem::usage(error.body_text()))?;
     let job: JobRef = named(&job)?;
+    if let Some(wait) = &asked.wait {
+        let most = parse_duration(wait).map_err(|error| Problem::usage(format!("wait: {error}")))?;
+        if most > LONGEST_WAIT {
+            return Err(Problem::usage(
+                "wait is at most 5 minutes; ask again to wait longer",
+            ));
+        }
+        wait_for(&server, job.clone(), most).await?;
+    }
     let found = server.stores.ask(move |store| {
         let job = store.job(&job)?;
         let attempts = store.attempts_without_output(job.id)?;
         detail::load(store, job, &attempts, false)
     });
     Ok(Json(found.await?))
+}
+
+/// Waits until a job has ended or is gone, for a time, or until the server stops.
+async fn wait_for(server: &Server, job: JobRef, most: Duration) -> Result<(), Problem> {
+    let found = server.stores.ask(move |store| store.job(&job)).await?;
+    if found.state.is_final() {
+        return Ok(());
+    }
+    let mut seen = server.watcher.job(found.id, Some((found.state, found.fence)));
+    let ended = seen.wait_for(|standing| standing.is_none_or(|(state, _)| state.is_final()));
+    let mut stopped = server.stopped.clone();
+    tokio::select! {
+        _ = tokio::time::timeout(most, ended) => {}
+        () = told(&mut stopped) => {}
+    }
+    Ok(())
 }
 
 /// `queuectl explain`.

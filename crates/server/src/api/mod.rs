@@ -4,10 +4,13 @@ pub mod change;
 pub mod events;
 pub mod health;
 pub mod jobs;
+pub mod logs;
 pub mod queues;
 
 use axum::Json;
 use axum::extract::{FromRequestParts, Path};
+use http::HeaderMap;
+use http::header::ACCEPT;
 use http::request::Parts;
 use serde::de::DeserializeOwned;
 
@@ -24,6 +27,12 @@ where
 {
     text.parse()
         .map_err(|error: T::Err| Problem::usage(format!("'{text}': {error}")))
+}
+
+/// Returns whether a client says that it wants an answer of that type.
+pub fn accepts(headers: &HeaderMap, kind: &str) -> bool {
+    let accept = headers.get(ACCEPT).and_then(|accept| accept.to_str().ok());
+    accept.is_some_and(|accept| accept.contains(kind))
 }
 
 /// What the path of a request names.

@@ -104,20 +104,30 @@ impl Store {
     /// # Errors
     /// [`StoreError::Database`].
     pub fn states(&mut self, numbers: &[JobId]) -> Result<HashMap<JobId, State>, StoreError> {
+        let standings = self.standings(numbers)?.into_iter();
+        Ok(standings.map(|(number, (state, _))| (number, state)).collect())
+    }
+
+    /// The same, with the fencing tokens of their newest claims.
+    ///
+    /// # Errors
+    /// [`StoreError::Database`].
+    pub fn standings(&mut self, numbers: &[JobId]) -> Result<HashMap<JobId, (State, i64)>, StoreError> {
         let conn = self.conn()?;
-        let mut states = HashMap::with_capacity(numbers.len());
+        let mut standings = HashMap::with_capacity(numbers.len());
         for some in numbers.chunks(STATES) {
             let ids: Vec<i64> = some.iter().map(|number| number.0).collect();
-            let found: Vec<(i64, i16)> = jobs::table
+            let found: Vec<(i64, i16, i64)> = jobs::table
                 .filter(jobs::id.eq_any(&ids))
-                .select((jobs::id, jobs::state))
+                .select((jobs::id, jobs::state, jobs::fence))
                 .load(conn)?;
-            for (id, code) in found {
+            for (id, code, fence) in found {
                 // A code without a state is damage; such a job does not run, so it has not ended.
-                states.insert(JobId(id), State::from_code(code).unwrap_or(State::Blocked));
+                let state = State::from_code(code).unwrap_or(State::Blocked);
+                standings.insert(JobId(id), (state, fence));
             }
         }
-        Ok(states)
+        Ok(standings)
     }
 }
 

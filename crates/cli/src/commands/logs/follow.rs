@@ -2,10 +2,10 @@
 
 use anyhow::Result;
 use queuectl_core::{Attempt, Job, JobRef, Outcome, OutcomeKind, State, show_short};
+use queuectl_frontend::output::Stream;
 use queuectl_storage::Store;
 
 use super::print::{Printer, Shown};
-use super::stream::Stream;
 use crate::commands::wait::Waiter;
 use crate::context::Context;
 use crate::output::diagnostics;
@@ -109,15 +109,15 @@ pub fn print_attempt(
     let waiter = follow.unwrap_or(&mut once);
     let mut found = waiter.ask(store, |store| store.job(job))?;
     let outputs = waiter.ask(store, Store::outputs)?;
-    let mut stream = Stream::new(outputs.file(found.id.0, fence));
+    let mut stream = Stream::new(outputs.file(found.id.0, fence), 0);
     let mut printer = Printer::new(shown, &found, context.output);
     loop {
         let marker = waiter.ask(store, Store::change_marker)?;
         let ended = waiter.ask(store, |store| store.attempt(found.id, fence))?;
         let running = found.state == State::Processing && found.fence == fence;
-        stream.print_file(&mut printer)?;
+        printer.print_file(&mut stream)?;
         if let Some(attempt) = ended {
-            stream.print_rest(&attempt, &mut printer)?;
+            printer.print_rest(&attempt, &mut stream)?;
             return Ok(Some(attempt));
         }
         if !running || !is_followed {
@@ -132,7 +132,7 @@ pub fn print_attempt(
         while waiter.ask(store, Store::change_marker)? == marker {
             waiter.look_for_nodes(store, &found);
             waiter.pause();
-            stream.print_file(&mut printer)?;
+            printer.print_file(&mut stream)?;
         }
         found = waiter.ask(store, |store| store.job(job))?;
     }

@@ -9,9 +9,9 @@ use std::io::{self, Write};
 
 use queuectl_core::{OutputStream, Timestamp};
 use queuectl_dlq::as_shown;
+use queuectl_frontend::output::Part;
 use regex_lite::Regex;
 
-use super::parts::Part;
 use crate::output::Output;
 
 /// Longest line that is one, in bytes.

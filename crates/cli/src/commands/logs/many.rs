@@ -9,11 +9,11 @@ use std::collections::BTreeMap;
 use anyhow::Result;
 use queuectl_core::selector::{Pick, Selector};
 use queuectl_core::{Job, JobId, JobRef, OutcomeKind, State, Timestamp};
+use queuectl_frontend::output::Stream;
 use queuectl_storage::{JobFilter, Store, StoreError};
 
 use super::follow::say_end;
 use super::print::{Printer, Shown};
-use super::stream::Stream;
 use crate::commands::select;
 use crate::commands::wait::Waiter;
 use crate::context::Context;
@@ -201,7 +201,7 @@ impl Follower<'_> {
         }
         let mut followed = self.begin(store, job, job.fence)?;
         if running {
-            followed.stream.print_file(&mut followed.printer)?;
+            followed.printer.print_file(&mut followed.stream)?;
             followed.printer.go_on_with_all()?;
             self.active.push(followed);
         } else {
@@ -219,7 +219,7 @@ impl Follower<'_> {
     fn begin(&mut self, store: &mut Store, job: &Job, fence: i64) -> Result<Followed> {
         let outputs = self.waiter.ask(store, Store::outputs)?;
         Ok(Followed {
-            stream: Stream::new(outputs.file(job.id.0, fence)),
+            stream: Stream::new(outputs.file(job.id.0, fence), 0),
             printer: Printer::new(&self.shown, job, self.context.output),
             job: Job { fence, ..job.clone() },
         })
@@ -232,10 +232,10 @@ impl Follower<'_> {
             mut stream,
             mut printer,
         } = followed;
-        stream.print_file(&mut printer)?;
+        printer.print_file(&mut stream)?;
         match self.waiter.ask(store, |store| store.attempt(job.id, job.fence))? {
             Some(attempt) => {
-                stream.print_rest(&attempt, &mut printer)?;
+                printer.print_rest(&attempt, &mut stream)?;
                 if attempt.outcome.kind != OutcomeKind::Succeeded {
                     say_end(&job, &attempt, &self.shown);
                 }
@@ -271,7 +271,7 @@ impl Follower<'_> {
             }
             self.waiter.pause();
             for followed in &mut self.active {
-                followed.stream.print_file(&mut followed.printer)?;
+                followed.printer.print_file(&mut followed.stream)?;
             }
         }
         Ok(())

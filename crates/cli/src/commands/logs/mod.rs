@@ -1,14 +1,12 @@
 //! `logs`: prints the output of jobs, also while they run.
 //!
-//! `stream`: the output of one attempt, in `parts`. `print`: as it is or line by line (`lines`). `follow`: one job over its attempts. `many`:
+//! `print`: the output of one attempt, as it is or line by line (`lines`). `follow`: one job over its attempts. `many`:
 //! several jobs at the same time.
 
 mod follow;
 mod lines;
 mod many;
-mod parts;
 mod print;
-mod stream;
 
 use anyhow::Result;
 use clap::Args;

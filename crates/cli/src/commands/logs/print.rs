@@ -3,12 +3,12 @@
 use std::io::{self, Stdout};
 
 use anstyle::{AnsiColor, Style};
-use queuectl_core::{Job, JobId, OutputStream, Timestamp};
+use queuectl_core::{Attempt, Job, JobId, OutputStream, Timestamp};
 use queuectl_frontend::escape::{self, BytesWriter};
+use queuectl_frontend::output::{Part, Sink, Stream};
 use regex_lite::Regex;
 
 use super::lines::Lines;
-use super::parts::Part;
 use crate::output::{Output, diagnostics, shows_colours};
 
 /// Colours of prefixes, which jobs get by their numbers.
@@ -75,6 +75,16 @@ enum To {
     Lines(Box<Lines>),
 }
 
+impl Sink for Printer {
+    fn part(&mut self, part: &Part) -> io::Result<()> {
+        self.write(part)
+    }
+
+    fn left_out(&mut self, bytes: u64) -> io::Result<()> {
+        self.leave_out(bytes)
+    }
+}
+
 impl Printer {
     /// Returns a printer for a job.
     pub fn new(shown: &Shown, job: &Job, output: Output) -> Printer {
@@ -103,8 +113,20 @@ impl Printer {
         }
     }
 
+    /// Prints what the file of an attempt has more by now, and has it seen.
+    pub fn print_file(&mut self, stream: &mut Stream) -> io::Result<()> {
+        stream.read_file(u64::MAX, self)?;
+        self.flush()
+    }
+
+    /// Prints what the store has more of an attempt that has ended, and ends.
+    pub fn print_rest(&mut self, attempt: &Attempt, stream: &mut Stream) -> io::Result<()> {
+        stream.read_rest(attempt, u64::MAX, self)?;
+        self.finish()
+    }
+
     /// Prints a part, if it is one of those to be printed.
-    pub fn write(&mut self, part: &Part) -> io::Result<()> {
+    fn write(&mut self, part: &Part) -> io::Result<()> {
         let is_unknown = part.stream == OutputStream::Unknown && self.shown.is_by_part();
         if is_unknown && !std::mem::replace(&mut self.is_noted, true) {
             diagnostics::note(&format!(
@@ -138,7 +160,7 @@ impl Printer {
     }
 
     /// Says how many bytes are missing here.
-    pub fn leave_out(&mut self, bytes: u64) -> io::Result<()> {
+    fn leave_out(&mut self, bytes: u64) -> io::Result<()> {
         let note = format!("… {bytes} bytes left out …");
         match &mut self.to {
             To::Bytes(out) => out.finish()?,

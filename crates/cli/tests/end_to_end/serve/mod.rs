@@ -1,6 +1,8 @@
 //! `queuectl serve`: the API of a real server, asked over a socket.
 
 mod client;
+#[cfg(unix)]
+mod output;
 
 use std::io::{BufRead, BufReader, Write};
 use std::sync::atomic::{AtomicBool, Ordering};

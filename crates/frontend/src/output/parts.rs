@@ -5,9 +5,11 @@ use queuectl_core::{OutputIndex, OutputStream, Timestamp};
 /// Bytes that the job printed to one of its streams.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Part<'a> {
+    /// To which.
     pub stream: OutputStream,
     /// When the first of them was read. None if that was not recorded.
     pub at: Option<Timestamp>,
+    /// The bytes.
     pub bytes: &'a [u8],
 }
 
