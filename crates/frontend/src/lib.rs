@@ -4,7 +4,7 @@
 //! - `input`: reads many jobs from a stream, with bounded memory and without trusting it.
 //! - `health`: what keeps jobs from running that could run. `status`: a queue as a whole.
 //! - `stats`: how jobs fared in a span of time.
-//! - `detail`: everything about one job. `changed`, `placed`: what became of one that was changed, or to be stored. `kind`: what kind of error it was.
+//! - `detail`: everything about one job. `operation`: what an operator did. `changed`, `placed`: what became of one that was changed, or to be stored. `kind`: what kind of error it was.
 //! - `load`: other views that take more than one query. `limits`: limits and what holds them.
 //! - `reasons`: what is around a job that does not run. `explain`: the same in words.
 //! - `output`: what attempts printed, also while they run.
@@ -24,6 +24,7 @@ pub mod input;
 pub mod kind;
 pub mod limits;
 pub mod load;
+pub mod operation;
 pub mod output;
 pub mod pause;
 pub mod placed;

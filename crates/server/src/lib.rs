@@ -4,6 +4,7 @@
 //! - `guard`, `hosts`: which requests are not let in, whatever they ask for. `routes`: what can be asked for, and who may.
 //! - `stores`: threads that read and change the store for requests. `intake`: storing jobs, many requests in one commit.
 //! - `watcher`: one look for changes for all who wait. `follow`: what a job prints, as it comes.
+//! - `pages/`: the dashboard. `glance`: what all who look at it share. `runner`: changes of many jobs that it began.
 //! - `api/`: the answers. `bulk`: many jobs in one request. `problem`: what is said when something cannot be done.
 //!
 //! It reads and asks through `Store` like any other client, and decides nothing about jobs. What it says is made of `queuectl_views`,
@@ -13,13 +14,17 @@ mod api;
 mod bulk;
 mod connections;
 mod follow;
+mod glance;
 mod guard;
 mod hosts;
 mod intake;
 mod listen;
+mod pages;
 mod patient;
 mod problem;
+mod route;
 mod routes;
+mod runner;
 mod state;
 mod stores;
 mod stream;
@@ -142,6 +147,9 @@ async fn take<'scope>(
     let server = Arc::new(state::Server {
         stores,
         watcher: watcher::Watcher::start(&options.location, &options.operator)?,
+        runner: runner::Runner::start(&options.location)?,
+        shared: glance::Shared::default(),
+        place: options.location.to_string(),
         intake,
         hosts: hosts::Hosts::new(&options.listen, &options.hosts),
         room: stream::Room::new(),

@@ -2,34 +2,20 @@
 
 use std::sync::Arc;
 
-use crate::api::{change, events, health, jobs, logs, queues};
+use crate::api::{accepts, change, events, health, jobs, logs, queues};
 use crate::bulk;
 use crate::guard::guard;
+use crate::pages;
 use crate::problem::Problem;
+use crate::route::{Needs, Route};
 use crate::state::Server;
 use crate::stream::BODY_BYTES;
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, Request, State};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{MethodRouter, delete, get, post};
-use http::StatusCode;
-
-/// What a request needs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Needs {
-    /// To look.
-    Read,
-    /// To store jobs.
-    Enqueue,
-    /// To change jobs and queues.
-    Operate,
-}
-
-type Handler = MethodRouter<Arc<Server>>;
-
-/// A path, what it needs, and what answers.
-type Route = (&'static str, Needs, fn() -> Handler);
+use axum::routing::{delete, get, post};
+use http::{HeaderMap, StatusCode};
 
 /// All routes.
 pub const ROUTES: [Route; 16] = [
@@ -60,18 +46,12 @@ pub const ROUTES: [Route; 16] = [
 /// Returns what answers requests.
 pub fn router(server: &Arc<Server>) -> Router {
     let mut router = Router::new();
-    for (path, needs, handler) in ROUTES {
+    for (path, needs, handler) in ROUTES.into_iter().chain(pages::ROUTES) {
         let allowed = from_fn_with_state((Arc::clone(server), needs), allow);
         router = router.route(path, handler().route_layer(allowed));
     }
     router
-        .fallback(|| async {
-            Problem::new(
-                StatusCode::NOT_FOUND,
-                "not_found",
-                "there is nothing here; the API is below /api/v1",
-            )
-        })
+        .fallback(lost)
         .method_not_allowed_fallback(|| async {
             Problem::new(
                 StatusCode::METHOD_NOT_ALLOWED,
@@ -82,6 +62,15 @@ pub fn router(server: &Arc<Server>) -> Router {
         .layer(DefaultBodyLimit::max(BODY_BYTES))
         .layer(from_fn_with_state(Arc::clone(server), guard))
         .with_state(Arc::clone(server))
+}
+
+/// Says that there is nothing there, to people or to programs.
+async fn lost(headers: HeaderMap) -> Response {
+    if accepts(&headers, "text/html") {
+        return pages::lost();
+    }
+    let detail = "there is nothing here; the API is below /api/v1";
+    Problem::new(StatusCode::NOT_FOUND, "not_found", detail).into_response()
 }
 
 /// Lets those through who may.

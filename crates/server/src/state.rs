@@ -2,8 +2,10 @@
 
 use tokio::sync::watch;
 
+use crate::glance::Shared;
 use crate::hosts::Hosts;
 use crate::intake::Intake;
+use crate::runner::Runner;
 use crate::stores::Stores;
 use crate::stream::Room;
 use crate::watcher::Watcher;
@@ -12,6 +14,10 @@ use crate::watcher::Watcher;
 pub struct Server {
     pub stores: Stores,
     pub watcher: Watcher,
+    pub runner: Runner,
+    pub shared: Shared,
+    /// Where the queue is, in words.
+    pub place: String,
     pub intake: Intake,
     pub hosts: Hosts,
     pub room: Room,

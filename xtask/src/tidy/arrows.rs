@@ -47,8 +47,20 @@ const ARROWS: &[(&str, &[&str])] = &[
         ],
     ),
     (
+        "crates/pages",
+        &["crates/core", "crates/views", "crates/frontend"],
+    ),
+    (
         "crates/server",
-        &["crates/core", "crates/storage", "crates/views", "crates/frontend"],
+        &[
+            "crates/core",
+            "crates/scheduler",
+            "crates/storage",
+            "crates/dlq",
+            "crates/views",
+            "crates/frontend",
+            "crates/pages",
+        ],
     ),
     (
         "crates/top",

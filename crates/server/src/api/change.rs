@@ -23,13 +23,24 @@ pub async fn change(
         "release" => MassChange::Release,
         "retry" => MassChange::Retry,
         "start" => MassChange::Start,
-        _ => {
-            let detail =
-                format!("'{change}' is not a change of a job; use cancel, hold, release, retry or start");
-            return Err(Problem::new(http::StatusCode::NOT_FOUND, "not_found", detail));
-        }
+        _ => return Err(unknown(&change)),
     };
-    make(&server, job, change).await
+    Ok(Json(make(&server, job, change).await?))
+}
+
+/// Makes the change of that name, which may be `purge`, too.
+pub async fn named_change(
+    server: &Server,
+    job: String,
+    change: &str,
+) -> Result<ChangedView<'static>, Problem> {
+    let named = MassChange::ALL.into_iter().find(|one| one.name() == change);
+    make(server, job, named.ok_or_else(|| unknown(change))?).await
+}
+
+fn unknown(change: &str) -> Problem {
+    let detail = format!("'{change}' is not a change of a job; use cancel, hold, release, retry or start");
+    Problem::new(http::StatusCode::NOT_FOUND, "not_found", detail)
 }
 
 /// Removes a job.
@@ -37,10 +48,10 @@ pub async fn purge(
     State(server): State<Arc<Server>>,
     Named(job): Named<String>,
 ) -> Answer<ChangedView<'static>> {
-    make(&server, job, MassChange::Purge).await
+    Ok(Json(make(&server, job, MassChange::Purge).await?))
 }
 
-async fn make(server: &Server, id: String, change: MassChange) -> Answer<ChangedView<'static>> {
+async fn make(server: &Server, id: String, change: MassChange) -> Result<ChangedView<'static>, Problem> {
     let job: JobRef = named(&id)?;
     let what = id.clone();
     let done = server.stores.ask(move |store| {
@@ -57,8 +68,8 @@ async fn make(server: &Server, id: String, change: MassChange) -> Answer<Changed
         Ok(done)
     });
     let done = done.await?;
-    Ok(Json(ChangedView {
+    Ok(ChangedView {
         id,
         result: queuectl_frontend::changed::result(change, &done),
-    }))
+    })
 }

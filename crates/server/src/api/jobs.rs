@@ -42,11 +42,11 @@ pub struct Asked {
 }
 
 /// Some jobs.
-#[derive(Serialize)]
+#[derive(Default, Serialize)]
 pub struct Jobs {
-    jobs: Vec<JobView>,
+    pub jobs: Vec<JobView>,
     /// What to ask for to see those that follow; null after the last.
-    next: Option<String>,
+    pub next: Option<String>,
 }
 
 /// `queuectl list`, page by page.
@@ -81,7 +81,8 @@ pub async fn list(
     Ok(Json(page.await?))
 }
 
-fn page(store: &mut Store, filter: &ListFilter) -> Result<Jobs, queuectl_storage::StoreError> {
+/// Reads a page of a list.
+pub fn page(store: &mut Store, filter: &ListFilter) -> Result<Jobs, queuectl_storage::StoreError> {
     let now = store.now()?;
     let settings = store.settings()?;
     let page = store.list_page(filter)?;

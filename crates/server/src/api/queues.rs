@@ -56,10 +56,10 @@ async fn one(server: &Server, queue: QueueName) -> Result<QueueView, Problem> {
 #[serde(deny_unknown_fields)]
 pub struct PauseBody {
     /// Why, for those who see it.
-    reason: Option<String>,
+    pub reason: Option<String>,
     /// For how long, such as `2h`.
     #[serde(rename = "for")]
-    time: Option<String>,
+    pub time: Option<String>,
 }
 
 /// `queuectl queue:pause`.
@@ -70,11 +70,17 @@ pub async fn pause(
 ) -> Answer<QueueView> {
     let queue: QueueName = named(&queue)?;
     let asked: PauseBody = body(&server.room, request).await?;
+    pause_one(&server, queue.clone(), asked).await?;
+    Ok(Json(one(&server, queue).await?))
+}
+
+/// Pauses a queue.
+pub async fn pause_one(server: &Server, queue: QueueName, asked: PauseBody) -> Result<(), Problem> {
     let reason = asked.reason.as_deref().map(parse_reason).transpose();
     let reason = reason.map_err(|error| Problem::usage(format!("reason: {error}")))?;
     let time = asked.time.as_deref().map(parse_duration).transpose();
     let time: Option<Duration> = time.map_err(|error| Problem::usage(format!("for: {error}")))?;
-    let (name, by) = (queue.clone(), server.stores.operator().to_owned());
+    let by = server.stores.operator().to_owned();
     let paused = server.stores.ask(move |store| {
         let now = store.now()?;
         let pause = Pause {
@@ -83,22 +89,25 @@ pub async fn pause(
             by,
             reason,
         };
-        store.pause_queues(&[name], &pause)
+        store.pause_queues(&[queue], &pause)
     });
-    paused.await?;
-    Ok(Json(one(&server, queue).await?))
+    paused.await
 }
 
 /// `queuectl queue:resume`.
 pub async fn resume(State(server): State<Arc<Server>>, Named(queue): Named<String>) -> Answer<QueueView> {
     let queue: QueueName = named(&queue)?;
-    let name = queue.clone();
+    resume_one(&server, queue.clone()).await?;
+    Ok(Json(one(&server, queue).await?))
+}
+
+/// Lets a queue go on. Returns whether it was paused.
+pub async fn resume_one(server: &Server, queue: QueueName) -> Result<bool, Problem> {
     let resumed = server.stores.ask(move |store| {
         let now = store.now()?;
-        store.resume_queues(&[name], now)
+        store.resume_queues(&[queue], now)
     });
-    resumed.await?;
-    Ok(Json(one(&server, queue).await?))
+    Ok(resumed.await?.contains(&true))
 }
 
 /// `queuectl worker:list`.

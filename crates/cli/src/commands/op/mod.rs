@@ -9,8 +9,8 @@ use std::io::{self, IsTerminal};
 
 use anyhow::Result;
 use queuectl_core::limits::OPERATION;
-use queuectl_storage::{NewOperation, Operation, OperationState, Store, Undo};
-use queuectl_views::OperationView;
+pub use queuectl_frontend::operation::view;
+use queuectl_storage::{NewOperation, Operation, Store, Undo};
 
 use crate::context::Context;
 use crate::exit::{Ended, Exit};
@@ -51,34 +51,6 @@ impl OneOperation {
                 Ok(newest.ok_or_else(none)?)
             }
         }
-    }
-}
-
-/// Returns an operation as it is shown.
-pub fn view(operation: Operation) -> OperationView {
-    let (not_undoable, undone_by) = match &operation.undo {
-        Undo::Possible => (None, None),
-        Undo::Impossible(why) => (Some(why.clone()), None),
-        Undo::Undone(by) => (Some(format!("it was undone by operation {by}")), Some(*by)),
-    };
-    OperationView {
-        id: operation.id,
-        kind: operation.kind,
-        what: operation.what,
-        by: operation.by,
-        at: operation.at,
-        updated_at: operation.updated_at,
-        ended: operation.state == OperationState::Done,
-        total: operation.total,
-        jobs: operation.done.changed,
-        stopping: operation.done.requested,
-        left: operation.done.held_back,
-        kept: operation.kept,
-        kept_bytes: operation.kept_bytes,
-        undoable: operation.undo == Undo::Possible,
-        not_undoable,
-        undo_of: operation.undo_of,
-        undone_by,
     }
 }
 
