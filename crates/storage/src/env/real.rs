@@ -89,6 +89,11 @@ pub const fn ignores_limits() -> bool {
     false
 }
 
+/// Whether an outcome counts only under the fencing token of the job's claim.
+pub const fn fences_outcomes() -> bool {
+    true
+}
+
 /// Applies an outcome whatever has become of the job meanwhile, if outcomes are not fenced.
 pub const fn apply_unfenced(
     _: &mut SqliteConnection,

@@ -211,6 +211,11 @@ pub fn end<T>(transaction: &mut impl Transaction, value: T, writes: bool) -> Res
     }
 }
 
+/// Whether an outcome counts only under the fencing token of the job's claim.
+pub fn fences_outcomes() -> bool {
+    !is_disabled(Guard::Fencing)
+}
+
 /// Applies an outcome whatever has become of the job meanwhile, if outcomes are not fenced.
 pub fn apply_unfenced(
     conn: &mut SqliteConnection,

@@ -9,11 +9,12 @@ use diesel::sqlite::SqliteConnection;
 use queuectl_core::{State, Timestamp};
 
 use super::statements::{
-    Claim, ClaimOthers, ClaimStarted, ClaimUnpaused, OthersReadyHead, PausedBacklog, ReadyHead, StoredPauses,
-    UnpausedQueues, UnpausedReadyHead,
+    Claim, Next, NextOfOthers, NextStarted, NextUnpaused, OthersReadyHead, PausedBacklog, ReadyHead,
+    StoredPauses, UnpausedQueues, UnpausedReadyHead,
 };
 use crate::StoreError;
 use crate::counts::Deltas;
+use crate::error::Problem;
 use crate::limits::{LimitParts, json, queue_limit};
 use crate::types::cycle::{Claimed, Cycle, Queues};
 use crate::types::pause::{Pauses, STEPPED_OVER};
@@ -117,18 +118,16 @@ pub fn claim(
         [(_, cap)] => vec![i64::from(cap.unwrap_or(u32::MAX).min(cycle.claim))],
         _ => shares(conn, &ready, pauses, cycle.claim)?,
     };
-    let mut claimed: Vec<Claimed> = Vec::new();
+    let mut jobs: Vec<Claimed> = Vec::new();
     for ((source, _), limit) in ready.into_iter().zip(shares) {
         if limit > 0 {
-            claimed.extend(claim_from(conn, cycle, source, pauses, limit)?);
+            jobs.extend(next(conn, source, pauses, limit)?);
         }
     }
-    for job in &claimed {
-        deltas.entered(&job.queue, State::Pending, -1);
-    }
-    // RETURNING promises no order.
-    claimed.sort_by_key(|job| (-i64::from(job.priority), job.id));
-    Ok(claimed)
+    jobs.sort_by_key(|job| (-i64::from(job.priority), job.id));
+    // A queue that was asked for twice is read twice.
+    jobs.dedup_by_key(|job| job.id);
+    take(conn, cycle, jobs, deltas)
 }
 
 /// Claims jobs that were started by hand, whatever pauses and limits say.
@@ -138,54 +137,54 @@ pub fn claim_started(
     jobs: &[i64],
     deltas: &mut Deltas,
 ) -> Result<Vec<Claimed>, StoreError> {
-    let (node_id, now) = (cycle.node.0, cycle.now.0);
-    let claim = ClaimStarted {
-        node_id,
-        started_at: now,
-        updated_at: now,
-        jobs: json!(jobs),
-    };
-    let mut claimed: Vec<Claimed> = claim.load(conn)?;
-    for job in &claimed {
-        deltas.entered(&job.queue, State::Pending, -1);
-    }
-    claimed.sort_by_key(|job| jobs.iter().position(|id| *id == job.id));
-    Ok(claimed)
+    let mut found: Vec<Claimed> = NextStarted { jobs: json!(jobs) }.load(conn)?;
+    found.sort_by_key(|job| jobs.iter().position(|id| *id == job.id));
+    take(conn, cycle, found, deltas)
 }
 
-fn claim_from(
+/// The next jobs of a source.
+fn next(
     conn: &mut SqliteConnection,
-    cycle: &Cycle<'_>,
     source: Source,
     pauses: &Pauses,
     limit: i64,
 ) -> Result<Vec<Claimed>, StoreError> {
-    let (node_id, now) = (cycle.node.0, cycle.now.0);
+    let moment = pauses.moment();
     Ok(match source {
-        Source::Queue(queue) => Claim {
-            node_id,
-            started_at: now,
-            updated_at: now,
-            queue,
-            limit,
-        }
-        .load(conn)?,
-        Source::Others if pauses.has_others() => ClaimUnpaused {
-            node_id,
-            started_at: now,
-            updated_at: now,
-            moment: pauses.moment(),
-            limit,
-        }
-        .load(conn)?,
-        Source::Others => ClaimOthers {
-            node_id,
-            started_at: now,
-            updated_at: now,
-            limit,
-        }
-        .load(conn)?,
+        Source::Queue(queue) => Next { queue, limit }.load(conn)?,
+        Source::Others if pauses.has_others() => NextUnpaused { moment, limit }.load(conn)?,
+        Source::Others => NextOfOthers { limit }.load(conn)?,
     })
+}
+
+/// Claims the jobs, which this transaction has read. Reading them first costs less than having the change yield them,
+/// because SQLite collects what it yields in a table of its own.
+fn take(
+    conn: &mut SqliteConnection,
+    cycle: &Cycle<'_>,
+    jobs: Vec<Claimed>,
+    deltas: &mut Deltas,
+) -> Result<Vec<Claimed>, StoreError> {
+    if jobs.is_empty() {
+        return Ok(jobs);
+    }
+    let ids: Vec<i64> = jobs.iter().map(|job| job.id).collect();
+    let claim = Claim {
+        node_id: cycle.node.0,
+        started_at: cycle.now.0,
+        updated_at: cycle.now.0,
+        jobs: json!(&ids),
+    };
+    if claim.execute(conn)? != jobs.len() {
+        return Err(StoreError::Database {
+            problem: Problem::Corrupt,
+            detail: "an index lists jobs as ready that are not".to_owned(),
+        });
+    }
+    for job in &jobs {
+        deltas.entered(&job.queue, State::Pending, -1);
+    }
+    Ok(jobs)
 }
 
 /// How many of the next `total` jobs come from each of several sources.

@@ -1,25 +1,24 @@
 //! A cycle on SQLite: one prepared statement for each record, which costs no way to a server.
 
-use std::borrow::Cow;
-
 use diesel::prelude::*;
 use diesel::sqlite::SqliteConnection;
-use queuectl_core::{Attempt, Gates, State, Timestamp, Transition};
+use queuectl_core::{Attempt, Gates, State, Timestamp};
 
 use super::claim::{claim, claim_started, pauses};
 use super::dialect::add_counts;
 use super::inserts::{self, AttemptRow, OutputRow};
 use super::known::Known;
-use super::statements::{GatesOf, HasHooks, NextDue, Promote, QueueOf, Release};
+use super::release::{self, Applied, release};
+use super::statements::{HasHooks, NextDue, Promote, QueueOf};
+use crate::StoreError;
 use crate::backend::Db;
 use crate::checksum::AttemptContent;
 use crate::counts::Deltas;
-use crate::limits::{self, Claims, Keys, Sweep};
+use crate::limits::{self, Claims, Sweep};
 use crate::outcome::{self, Change};
-use crate::types::cycle::{Cycle, CycleResult, MaybeBusy, PROMOTE_BATCH, Record, WasBusy, cancelled_instead};
+use crate::types::cycle::{Cycle, CycleResult, PROMOTE_BATCH};
 use crate::types::limits::Serves;
 use crate::types::text::Words;
-use crate::{StoreError, env};
 
 /// Runs one cycle; the transaction is the caller's. Queues are paused that are at `moment`.
 pub fn cycle(
@@ -37,11 +36,20 @@ pub fn cycle(
     let mut busy = Vec::new();
     let mut applied = Vec::with_capacity(cycle.records.len());
     let no_hooks = cycle.records.is_empty() || !HasHooks {}.get_result::<(bool,)>(conn)?.0;
-    for record in cycle.records {
-        let Some(done) = release(conn, record, no_hooks, &mut keys, cycle.now, &mut deltas)? else {
+    let together = release::together(conn, cycle.records, no_hooks, cycle.now)?;
+    for (record, is_released) in cycle.records.iter().zip(together) {
+        let done = match is_released {
+            true => Some(Applied::at_once(record)),
+            false => release(conn, record, no_hooks, &mut keys, cycle.now)?,
+        };
+        let Some(done) = done else {
             stale.push((record.job, record.fence));
             continue;
         };
+        if done.change.to() != State::Completed {
+            let (queue, _) = QueueOf { id: record.job.0 }.get_result::<(Words, i32)>(conn)?;
+            deltas.entered(&queue.text, done.change.to(), 1);
+        }
         busy.extend(done.busy);
         if !done.gates.is_empty() {
             gated.push(Change {
@@ -102,128 +110,6 @@ pub fn cycle(
 pub fn next_due(conn: &mut SqliteConnection) -> Result<(Option<Timestamp>, i64), StoreError> {
     let (due, wake, total_changes): (Option<i64>, Option<i64>, i64) = NextDue {}.get_result(conn)?;
     Ok((due.into_iter().chain(wake).min().map(Timestamp), total_changes))
-}
-
-/// What a job must be without for a record to be applied at once: gates, and hooks for the event.
-#[derive(Debug, Clone, Copy)]
-struct Without {
-    gates: i32,
-    no_hooks: bool,
-    events: i16,
-}
-
-impl Without {
-    /// Nothing keeps the record from being applied.
-    const NOTHING: Without = Without {
-        gates: 0,
-        no_hooks: true,
-        events: 0,
-    };
-}
-
-/// A record that was applied.
-struct Applied<'a> {
-    record: Cow<'a, Record>,
-    change: Transition,
-    gates: Gates,
-    busy: Option<WasBusy>,
-}
-
-/// Applies a record; none if its token no longer holds. A plain job costs one statement, and so does one that has no gate
-/// but that of limits.
-fn release<'a>(
-    conn: &mut SqliteConnection,
-    record: &'a Record,
-    no_hooks: bool,
-    keys: &mut Keys,
-    now: Timestamp,
-    deltas: &mut Deltas,
-) -> Result<Option<Applied<'a>>, StoreError> {
-    let mut done = Applied {
-        record: Cow::Borrowed(record),
-        change: record.change,
-        // Which limits a job names does not change while it runs.
-        gates: if record.is_limited {
-            Gates::LIMITS
-        } else {
-            Gates::NONE
-        },
-        busy: None,
-    };
-    let may_be_plain = match record.busy {
-        MaybeBusy::No => true,
-        MaybeBusy::ByStatus => !record.is_limited,
-        MaybeBusy::Until(_) => false,
-    };
-    let others = Without {
-        gates: !done.gates.code(),
-        no_hooks,
-        events: outcome::events(record.change.from(), record.change.to()),
-    };
-    if !(may_be_plain && apply(conn, record, record.change, others, now)?) {
-        let found = GatesOf {
-            id: record.job.0,
-            fence: record.fence,
-            node_id: record.node.0,
-        };
-        let Some((gates, limits)) = found.get_result::<(i32, Option<Words>)>(conn).optional()? else {
-            return Ok(None);
-        };
-        done.gates = Gates::from_code(gates);
-        if record.busy != MaybeBusy::No {
-            let limits = limits.as_ref().map(|words| words.text.as_str());
-            let mut changed = record.clone();
-            if let Some(until) = limits::busy(conn, keys, &mut changed, done.gates, limits)? {
-                let (job, fence) = (record.job, record.fence);
-                done.busy = Some(WasBusy { job, fence, until });
-            }
-            done.change = changed.change;
-            done.record = Cow::Owned(changed);
-        }
-        let is_over =
-            done.gates.is_empty() && may_be_plain || outcome::is_superseded(done.gates, &done.change);
-        if is_over || !apply(conn, record, done.change, Without::NOTHING, now)? {
-            match cancelled_instead(done.change) {
-                Some(cancel) if apply(conn, record, cancel, Without::NOTHING, now)? => done.change = cancel,
-                _ => return Ok(None),
-            }
-        }
-    }
-    if done.change.to() != State::Completed {
-        let (queue, _) = QueueOf { id: record.job.0 }.get_result::<(Words, i32)>(conn)?;
-        deltas.entered(&queue.text, done.change.to(), 1);
-    }
-    Ok(Some(done))
-}
-
-fn apply(
-    conn: &mut SqliteConnection,
-    record: &Record,
-    change: Transition,
-    without: Without,
-    now: Timestamp,
-) -> Result<bool, StoreError> {
-    if let Some(applied) = env::apply_unfenced(conn, record, change, now) {
-        return applied;
-    }
-    let changed = Release {
-        state: change.to().code(),
-        attempts: i32::try_from(change.attempts()).unwrap_or(i32::MAX),
-        system_failures: i32::try_from(change.system_failures()).unwrap_or(i32::MAX),
-        due_at: change.due_at().map(|due| due.0),
-        finished_at: change.to().is_final().then_some(now.0),
-        cancel_requested: false,
-        updated_at: now.0,
-        id: record.job.0,
-        fence: record.fence,
-        node_id: record.node.0,
-        cancel_at_most: change.to().is_final(),
-        without: without.gates,
-        no_hooks: without.no_hooks,
-        events: without.events,
-    }
-    .execute(conn)?;
-    Ok(changed == 1)
 }
 
 /// Keeps ended attempts and what they printed.

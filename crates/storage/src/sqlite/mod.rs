@@ -19,6 +19,7 @@ pub mod make;
 pub mod number;
 pub mod open;
 pub mod pair;
+mod release;
 pub mod statements;
 
 pub use backend::SqliteBackend;

@@ -30,18 +30,30 @@ macro_rules! claimable {
     };
 }
 
-/// The text of a claim, with which jobs.
-macro_rules! claim {
+/// What a claim yields of jobs, and of which.
+macro_rules! next {
     ($($which:expr),+) => {
         concat!(
-            "UPDATE OR FAIL jobs SET state = {processing}, attempts = attempts + 1, fence = fence + 1, node_id = ?, started_at = ?, \
-             updated_at = ? WHERE state = {pending} AND id IN (",
-            $($which,)+
-            ") RETURNING id, attempts, fence, system_failures, coalesce((SELECT payload FROM payloads WHERE job_id = jobs.id \
+            "SELECT jobs.id, attempts + 1, fence + 1, system_failures, coalesce((SELECT payload FROM payloads WHERE job_id = jobs.id \
              AND octet_length(payload) <= 1048576), ''), sum, CASE WHEN gates & 4 THEN (SELECT group_concat(parent) FROM edges \
              WHERE child = jobs.id) END, CASE WHEN gates & 8 THEN (SELECT group_concat(job_groups.name) FROM group_members \
              JOIN job_groups ON job_groups.id = group_id WHERE job_id = jobs.id) END",
-            given!(names)
+            given!(names),
+            " FROM ",
+            $($which),+
+        )
+    };
+}
+
+/// Applies a decision to running jobs. The plus keeps SQLite from looking for them among those of the node.
+macro_rules! release {
+    ($which:expr) => {
+        concat!(
+            "UPDATE OR FAIL jobs SET state = ?, attempts = ?, system_failures = ?, due_at = ?, finished_at = ?, cancel_requested = ?, \
+             updated_at = ?, node_id = NULL WHERE ",
+            $which,
+            " AND state = {processing} AND fence = ? AND +node_id = ? AND cancel_requested <= ? AND gates & ? = 0 AND (? OR \
+             (SELECT 1 FROM hooks WHERE hooks.events & ? <> 0 AND coalesce(hooks.queue, jobs.queue) = jobs.queue LIMIT 1) IS NULL)"
         )
     };
 }
@@ -63,36 +75,31 @@ statements! { Sqlite, SqliteConnection;
          ORDER BY priority DESC, id LIMIT ? + 0"
     }
 
-    /// Claims the next jobs of a queue: the event `claim` of `transition`, for many at once.
+    /// The next jobs of a queue.
+    Next { queue: String as Text, limit: i64 as BigInt } -> ClaimedColumns {
+        next!("jobs WHERE state = {pending} AND queue = ? ORDER BY priority DESC, id LIMIT ? + 0")
+    }
+
+    /// The next jobs of all queues but `default`.
+    NextOfOthers { limit: i64 as BigInt } -> ClaimedColumns {
+        next!("jobs INDEXED BY others_ready WHERE state = {pending} AND (queue = 'default') IS FALSE \
+               ORDER BY priority DESC, id LIMIT ? + 0")
+    }
+
+    /// Those of the jobs started by hand that are ready.
+    NextStarted { jobs: String as Text } -> ClaimedColumns {
+        next!("json_each(?) AS each CROSS JOIN jobs ON jobs.id = CAST(each.value AS BIGINT) WHERE state = {pending}")
+    }
+
+    /// Claims jobs: the event `claim` of `transition`, for many at once.
     Claim {
         node_id: i64 as BigInt,
         started_at: i64 as BigInt,
         updated_at: i64 as BigInt,
-        queue: String as Text,
-        limit: i64 as BigInt,
-    } -> ClaimedColumns {
-        claim!("SELECT id FROM jobs WHERE state = {pending} AND queue = ? ORDER BY priority DESC, id LIMIT ? + 0")
-    }
-
-    /// The same of all queues but `default`.
-    ClaimOthers {
-        node_id: i64 as BigInt,
-        started_at: i64 as BigInt,
-        updated_at: i64 as BigInt,
-        limit: i64 as BigInt,
-    } -> ClaimedColumns {
-        claim!("SELECT id FROM jobs INDEXED BY others_ready WHERE state = {pending} AND (queue = 'default') IS FALSE \
-                ORDER BY priority DESC, id LIMIT ? + 0")
-    }
-
-    /// Claims jobs that were started by hand.
-    ClaimStarted {
-        node_id: i64 as BigInt,
-        started_at: i64 as BigInt,
-        updated_at: i64 as BigInt,
         jobs: String as Text,
-    } -> ClaimedColumns {
-        claim!("SELECT CAST(each.value AS BIGINT) FROM json_each(?) AS each")
+    } -> () {
+        "UPDATE OR FAIL jobs SET state = {processing}, attempts = attempts + 1, fence = fence + 1, node_id = ?, started_at = ?, \
+         updated_at = ? WHERE id IN (SELECT CAST(each.value AS BIGINT) FROM json_each(?) AS each) AND state = {pending}"
     }
 
     /// The pauses that are stored, with their ends, and the queues with limits, with those.
@@ -121,16 +128,10 @@ statements! { Sqlite, SqliteConnection;
         concat!("SELECT id FROM jobs WHERE ", claimable!(paused!()), " AND id = ?")
     }
 
-    /// Claims the next jobs of all queues but `default`, those paused and those with limits, whose jobs it steps over.
-    ClaimUnpaused {
-        node_id: i64 as BigInt,
-        started_at: i64 as BigInt,
-        updated_at: i64 as BigInt,
-        moment: i64 as BigInt,
-        limit: i64 as BigInt,
-    } -> ClaimedColumns {
-        claim!("SELECT id FROM jobs INDEXED BY others_ready WHERE (queue = 'default') IS FALSE AND ",
-                claimable!(apart!()), " ORDER BY priority DESC, id LIMIT ? + 0")
+    /// The next jobs of all queues but `default`, those paused and those with limits, whose jobs it steps over.
+    NextUnpaused { moment: i64 as BigInt, limit: i64 as BigInt } -> ClaimedColumns {
+        next!("jobs INDEXED BY others_ready WHERE (queue = 'default') IS FALSE AND ",
+              claimable!(apart!()), " ORDER BY priority DESC, id LIMIT ? + 0")
     }
 
     /// The queues but `default`, those paused and those with limits that have a job ready, those first whose next job comes first. It hops from
@@ -216,10 +217,27 @@ statements! { Sqlite, SqliteConnection;
         no_hooks: bool as Bool,
         events: i16 as SmallInt,
     } -> () {
-        "UPDATE jobs SET state = ?, attempts = ?, system_failures = ?, due_at = ?, finished_at = ?, \
-         cancel_requested = ?, updated_at = ?, node_id = NULL WHERE id = ? AND state = {processing} AND fence = ? AND node_id = ? \
-         AND cancel_requested <= ? AND gates & ? = 0 AND (? OR (SELECT 1 FROM hooks WHERE hooks.events & ? <> 0 \
-         AND coalesce(hooks.queue, jobs.queue) = jobs.queue LIMIT 1) IS NULL)"
+        release!("id = ?")
+    }
+
+    /// The same of several jobs, a JSON array. Yields those to which it was applied.
+    ReleaseMany {
+        state: i16 as SmallInt,
+        attempts: i32 as Integer,
+        system_failures: i32 as Integer,
+        due_at: Option<i64> as Nullable<BigInt>,
+        finished_at: Option<i64> as Nullable<BigInt>,
+        cancel_requested: bool as Bool,
+        updated_at: i64 as BigInt,
+        jobs: String as Text,
+        fence: i64 as BigInt,
+        node_id: i64 as BigInt,
+        cancel_at_most: bool as Bool,
+        without: i32 as Integer,
+        no_hooks: bool as Bool,
+        events: i16 as SmallInt,
+    } -> (BigInt,) {
+        concat!(release!("id IN (SELECT CAST(each.value AS BIGINT) FROM json_each(?) AS each)"), " RETURNING id")
     }
 
     /// Whether there are hooks of all jobs or of a queue's: without any, [`Release`] need not look for each job.

@@ -46,6 +46,7 @@ macro_rules! conformance_suite {
             two_nodes_never_claim_the_same_job,
             a_claim_counts_an_attempt_and_moves_the_fence,
             an_outcome_is_recorded_once,
+            records_end_the_same_together_as_one_by_one,
             a_node_that_has_jobs_stays,
             stale_outcomes_change_nothing,
             a_failed_job_waits_and_becomes_due,

@@ -35,6 +35,73 @@ pub fn an_outcome_is_recorded_once(mut temp: TempStore) {
     assert_eq!(get(store, ids[1]).state, State::Processing);
 }
 
+/// Records that are alike may be applied together. What becomes of each is the same as one by one: of a job that others
+/// wait for, of one that names a limit, of one that is to be cancelled, of a record that is stale or comes twice.
+pub fn records_end_the_same_together_as_one_by_one(mut temp: TempStore) {
+    let store = &mut temp.store;
+    limits::set(store, "disk", limits::running(9));
+    let (node, _guard) = node(store);
+    let mut end = |name: &str, are_together: bool| {
+        let child = format!("child-of-{name}");
+        let mut jobs = vec![job("true"); 9];
+        jobs.push(valid(dependencies::after(name, "")));
+        jobs.push(limits::limited(&["disk"], "a", 0));
+        jobs.push(job("bystander"));
+        jobs.push(valid(dependencies::after(&child, name)));
+        let ids = enqueue(store, &jobs);
+        let claimed = claim(store, node, 100);
+        for index in [0, 1] {
+            let asked = store.cancel(&JobRef::Number(ids[index]), NOW);
+            assert_eq!(asked.expect("requested"), Cancelled::Requested);
+        }
+        let of = |index: usize| {
+            let job = claimed.iter().find(|job| JobId(job.id) == ids[index]);
+            job.expect("it was claimed")
+        };
+        let complete = |index| limits::done(of(index), node, NOW);
+        let fail = |index| {
+            let retry_at = Some(later(9000));
+            record(
+                of(index),
+                node,
+                Event::Fail { retry_at },
+                OutcomeKind::Failed,
+                NOW,
+            )
+        };
+        let mut records: Vec<Record> = [0, 2, 6, 7, 8, 9, 10, 2].map(complete).into();
+        records.extend([1, 3, 4, 5].map(fail));
+        records.push(Record {
+            fence: 7,
+            ..complete(11)
+        });
+        let turns = if are_together { records.len() } else { 1 };
+        let stale: Vec<_> = records
+            .chunks(turns)
+            .flat_map(|records| turn(store, node, records, 0, NOW).stale)
+            .map(|(job, fence)| (ids.iter().position(|id| *id == job), fence))
+            .collect();
+        let jobs: Vec<_> = ids
+            .iter()
+            .map(|id| (get(store, *id), store.attempts(*id).expect("attempts").len()))
+            .map(|(job, attempts)| (job.state, job.due_at, job.attempts, attempts))
+            .collect();
+        assert!(limits::is_sound(store));
+        (stale, jobs)
+    };
+    let together = end("together", true);
+    assert_eq!(together, end("alone", false));
+    let states: Vec<State> = together.1.iter().map(|(state, ..)| *state).collect();
+    use State::{Cancelled as Stopped, Completed, Failed, Pending, Processing};
+    assert_eq!(states[..3], [Completed, Stopped, Completed]);
+    assert_eq!(
+        states[3..9],
+        [Failed, Failed, Failed, Completed, Completed, Completed]
+    );
+    assert_eq!(states[9..], [Completed, Completed, Processing, Pending]);
+    assert_eq!(together.0, [(Some(2), 1), (Some(11), 7)]);
+}
+
 /// A wrong node or an old fence is refused.
 pub fn stale_outcomes_change_nothing(mut temp: TempStore) {
     let store = &mut temp.store;
