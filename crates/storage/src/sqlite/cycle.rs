@@ -1,4 +1,4 @@
-//! A cycle on SQLite: one prepared statement for each record, which costs no way to a server.
+//! A cycle on SQLite: prepared statements for each record or for those that are alike, which costs no way to a server.
 
 use diesel::prelude::*;
 use diesel::sqlite::SqliteConnection;
