@@ -4,6 +4,7 @@
 //! queues a node serves, and the claim's own condition for the job. A new reason is a [`Code`], its place in [`explain`], and
 //! a line in docs/json.md.
 
+mod ended;
 mod facts;
 mod start;
 
@@ -11,6 +12,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
+use self::ended::{cancelled, dead, ended, goes_on};
 pub use self::facts::{Facts, LimitFact, NodeFact, PauseFact, QueueFullFact, WaitsFor};
 use self::start::start_command;
 use crate::duration::{show_left, show_rough};
@@ -215,47 +217,6 @@ fn running(facts: &Facts<'_>) -> Reason {
     }
 }
 
-fn ended(facts: &Facts<'_>, code: Code, text: &str, command: &str) -> Reason {
-    Reason {
-        since: facts.job.finished_at,
-        command: Some(format!("queuectl {command} {}", facts.job.public_id())),
-        ..reason(code, text.to_owned())
-    }
-}
-
-/// A job that was cancelled: by an operator, or because another did not end as it needs.
-fn cancelled(facts: &Facts<'_>) -> Reason {
-    let by_hand = ended(facts, Code::Cancelled, "it was cancelled", "retry");
-    let Some((parent, state)) = facts.waits_for.and_then(|found| found.unmet.as_ref()) else {
-        return by_hand;
-    };
-    let holder = facts.waits_for.and_then(|found| found.key_holder.as_ref());
-    let (text, command) = match (state, holder) {
-        (State::Completed, Some(holder)) => (
-            format!(
-                "it was cancelled for job {parent}, which has succeeded since; job {holder} has its unique key"
-            ),
-            format!("queuectl explain {holder}"),
-        ),
-        _ => (
-            format!("it was cancelled because job {parent} is {state}"),
-            format!("queuectl retry {parent}"),
-        ),
-    };
-    Reason {
-        text,
-        command: Some(command),
-        ..by_hand
-    }
-}
-
-fn dead(facts: &Facts<'_>) -> String {
-    match facts.last {
-        Some((_, message)) if !message.is_empty() => format!("it is dead: {message}"),
-        _ => "it is dead".to_owned(),
-    }
-}
-
 /// The reasons of a job that has not started and has not ended.
 fn waiting(facts: &Facts<'_>) -> Vec<Reason> {
     let mut reasons = Vec::new();
@@ -334,7 +295,10 @@ fn busy(facts: &Facts<'_>) -> Option<Reason> {
 
 fn held(facts: &Facts<'_>) -> Reason {
     let text = match facts.waits_for.and_then(|found| found.unmet.as_ref()) {
-        Some((parent, state)) => format!("it is held because job {parent} is {state}"),
+        Some((parent, state)) => goes_on(facts, "held").map_or_else(
+            || format!("it is held because job {parent} is {state}"),
+            |(text, _)| text,
+        ),
         None => "it is held".to_owned(),
     };
     Reason {

@@ -352,7 +352,7 @@ pub enum StoreError {
         index: usize,
     },
     /// A job is to wait for one that there is not.
-    #[error("there is no job '{parent}' to wait for; `queuectl list` shows the jobs there are")]
+    #[error("there is no job '{parent}' to wait for; {}", about_parent(parent))]
     NoSuchParent {
         /// The job, as it was named.
         parent: String,
@@ -577,4 +577,15 @@ fn bad_server(bad: BadServer) -> &'static str {
 /// A server's message may have several lines.
 pub(crate) fn one_line(text: &str) -> String {
     text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+/// What to do about a job that there is not. A word behind a colon may be meant as how it has to end.
+fn about_parent(parent: &str) -> String {
+    let list = "`queuectl list` shows the jobs there are";
+    match parent.rsplit_once(':') {
+        Some((job, word)) if !job.is_empty() && !word.is_empty() => {
+            format!("{list}. If '{word}' is how job '{job}' has to end: that is ok, failed or any")
+        }
+        _ => list.to_owned(),
+    }
 }

@@ -67,7 +67,6 @@ pub use ops::operations::{Frozen, frozen_request};
 pub use ops::purge::{PurgeFilter, Purged};
 pub use ops::queue_limits::QueueLimitUse;
 pub use ops::reports::{Reported, Reporter, Said};
-pub use ops::retry::Retried;
 pub use ops::schedules::{Backfilled, ScheduleChange, TickOf, Ticked, zone};
 pub use ops::select::Selected;
 pub use ops::signals::SignalState;

@@ -72,6 +72,8 @@ pub struct WaitsFor {
     pub jobs: Vec<String>,
     /// The job for which it was cancelled or held, and the state of that one.
     pub unmet: Option<(String, State)>,
+    /// A job that has not ended: if it ends as needed, one that was cancelled or held for it goes on after all.
+    pub revived_by: Option<String>,
     /// The limits that have no room for it.
     pub limits: Vec<LimitFact>,
     /// Another job that has its unique key.

@@ -189,6 +189,25 @@ fn a_job_that_waits_has_its_reason() {
     one(&waits_for(&all), line, None);
     let line = "dependency: jobs that it waits for have not ended [-]";
     one(&waits_for(&none), line, None);
+    let revived = |open: &str| WaitsFor {
+        unmet: Some(("load".to_owned(), State::Dead)),
+        revived_by: Some(open.to_owned()),
+        ..WaitsFor::default()
+    };
+    let (by_parent, by_other) = (revived("load"), revived("extract"));
+    let cancelled = job(State::Cancelled);
+    let given_up = |job, waits_for| Facts {
+        waits_for: Some(waits_for),
+        ..facts(job, &idle)
+    };
+    let line = "cancelled: it was cancelled for job load, which was retried; it goes on if that ends as it needs \
+                [queuectl explain load]";
+    one(&given_up(&cancelled, &by_parent), line, None);
+    let line = "cancelled: it was cancelled for job load; it goes on if job extract, which was retried, ends as it needs \
+                [queuectl explain extract]";
+    one(&given_up(&cancelled, &by_other), line, None);
+    let line = "held: it was held for job load, which was retried; it goes on if that ends as it needs [queuectl release 7]";
+    one(&given_up(&held, &by_parent), line, None);
     let odd = Facts {
         claimable: Some(false),
         ..facts(&pending, &idle)

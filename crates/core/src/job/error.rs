@@ -63,9 +63,7 @@ pub enum JobError {
         allowed: String,
     },
     /// It says how a key is meant, and there is no key.
-    #[error(
-        "{0} is about a unique key, and the job has none; give it one (--unique KEY, \"unique\" in JSON)"
-    )]
+    #[error("{}", no_key(.0))]
     NoKey(&'static str),
     /// It says for how long calls can put it off, and they cannot.
     #[error("max_wait is about debounce, and the job has none; give it one (--debounce 30s)")]
@@ -123,4 +121,19 @@ impl From<JsonError> for JobError {
             other => JobError::Json(other),
         }
     }
+}
+
+/// What needs a unique key, and how to give one.
+fn no_key(field: &str) -> String {
+    let what = match field {
+        "debounce" => {
+            "debounce gathers calls that have a unique key in common into one job, and this one has none"
+        }
+        field => {
+            return format!(
+                "{field} is about a unique key, and the job has none; give it one (--unique KEY, \"unique\" in JSON)"
+            );
+        }
+    };
+    format!("{what}; give all of them the same, such as --unique reindex (\"unique\" in JSON)")
 }

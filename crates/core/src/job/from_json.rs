@@ -17,7 +17,7 @@ use crate::json::{JsonError, check, without_mark};
 use crate::quote::excerpt;
 
 /// Fields that are only printed: how a job fared. A job that was printed is taken as a new one.
-const PRINTED: [&str; 32] = [
+const PRINTED: [&str; 33] = [
     "number",
     "state",
     "blocked_by",
@@ -26,6 +26,7 @@ const PRINTED: [&str; 32] = [
     "schedule",
     "scheduled_at",
     "unmet_by",
+    "revived_by",
     "groups",
     "enqueued_by",
     "hook",

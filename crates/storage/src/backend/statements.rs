@@ -272,9 +272,10 @@ statements! { AnySql, Db;
         "SELECT count(*) FROM starts"
     }
 
-    /// How many of them wait to be claimed.
+    /// How many of them wait to be claimed. One whose job was changed since counts no more.
     CountWaitingStarts {} -> (BigInt,) {
-        "SELECT count(*) FROM starts WHERE NOT claimed"
+        "SELECT count(*) FROM starts JOIN jobs ON jobs.id = starts.job_id AND jobs.state = {pending} \
+         AND jobs.fence + 1 = starts.fence AND jobs.updated_at = changed_at WHERE NOT claimed"
     }
 
     /// Who started a job that is ready by hand, if that still counts.

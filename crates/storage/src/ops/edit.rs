@@ -137,12 +137,16 @@ impl Store {
             after_step,
             &|conn, job, deltas, entry| {
                 let job = JobRef::Number(job);
-                let changed = match edit(conn, &job, by, now, editor, deltas, entry) {
-                    Err(StoreError::Refused { .. } | StoreError::NoSuchJob(_)) => 0,
-                    edited => u64::from(!edited?.1.is_empty()),
+                let (changed, alike) = match edit(conn, &job, by, now, editor, deltas, entry) {
+                    Err(StoreError::Refused { .. } | StoreError::NoSuchJob(_)) => (0, 0),
+                    edited => match edited?.1.is_empty() {
+                        true => (0, 1),
+                        false => (1, 0),
+                    },
                 };
                 Ok(MassDone {
                     changed,
+                    alike,
                     ..MassDone::default()
                 })
             },

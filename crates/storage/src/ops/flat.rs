@@ -17,8 +17,8 @@ use tempfile::TempDir;
 use crate::counts::RECOUNT;
 use crate::sqlite::statements::UnpausedReadyHead;
 use crate::{
-    Claimed, Cycle, ListFilter, Location, MaybeBusy, NewNode, OpenMode, Pause, PurgeFilter, Queues, Record,
-    Store,
+    Claimed, Cycle, DeadFilter, ListFilter, Location, MaybeBusy, NewNode, OpenMode, Pause, PurgeFilter,
+    Queues, Record, Store,
 };
 
 const NOW: Timestamp = Timestamp(1_000_000);
@@ -205,7 +205,10 @@ fn questions() -> Vec<Question> {
     ));
     asked.push((
         "a retry of dead jobs".into(),
-        Box::new(|store| assert_eq!(store.retry_dead(None, 8, NOW).unwrap().jobs, 8)),
+        Box::new(|store| {
+            let dead = store.dead_page(&DeadFilter::default(), None, 8).unwrap().jobs;
+            assert_eq!(store.retry_dead_jobs(&dead, NOW).unwrap().jobs, 8);
+        }),
     ));
     asked
 }

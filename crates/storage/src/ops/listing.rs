@@ -404,17 +404,6 @@ pub fn count_ended(
     queue: Option<&QueueName>,
     before: Option<Timestamp>,
 ) -> Result<u64, StoreError> {
-    count_ended_where(conn, state, queue, before, "TRUE")
-}
-
-/// The same of those that fit a condition of SQL.
-pub fn count_ended_where(
-    conn: &mut Db,
-    state: State,
-    queue: Option<&QueueName>,
-    before: Option<Timestamp>,
-    fit: &str,
-) -> Result<u64, StoreError> {
     #[derive(QueryableByName)]
     struct Sum {
         #[diesel(sql_type = BigInt)]
@@ -425,7 +414,7 @@ pub fn count_ended_where(
         let (condition, index) = source.within("finished");
         let sql = format!(
             "SELECT count(*) AS jobs FROM jobs {index} WHERE finished_at IS NOT NULL AND {condition} \
-             AND state = ?2 AND finished_at < ?3 AND {fit}"
+             AND state = ?2 AND finished_at < ?3"
         );
         let found: Sum = diesel::sql_query(conn.dialect().words(&sql))
             .bind::<Text, _>(source.key())

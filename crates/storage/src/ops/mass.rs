@@ -12,7 +12,7 @@ use queuectl_core::{Event, JobId, JobRef, Refused, State, Timestamp, Transition,
 
 use super::cancel::{Cancelled, cancel, in_lock_order, is_parked};
 use super::hold::{hold, release};
-use super::operations::{Before, Entry, Log};
+use super::operations::{Before, Entry, Log, portion};
 use super::purge::remove_kept;
 use super::select::Selected;
 use super::show::find;
@@ -109,7 +109,16 @@ impl Store {
         let (mut done, mut pace) = (MassDone::default(), Pace::new());
         loop {
             let held = Cell::default();
-            let selected = self.select(filter, after, pace.jobs())?;
+            let mut selected = self.select(filter, after, pace.jobs())?;
+            if filter.change.is_none() && self.operation.as_ref().is_some_and(|current| current.keeps) {
+                // What an edit keeps of them is in memory until the step is stored.
+                let ids: Vec<i64> = selected.jobs.iter().map(|job| job.0).collect();
+                let fitting = portion(self.conn()?, &ids)?.jobs;
+                if fitting < ids.len() {
+                    let fitting = u32::try_from(fitting).unwrap_or(u32::MAX);
+                    selected = self.select(filter, after, fitting)?;
+                }
+            }
             let next = selected.next;
             if !selected.jobs.is_empty() {
                 done.add(self.step(filter, &selected, now, act, &held)?);
@@ -191,7 +200,9 @@ impl Store {
             let (mut removed, mut meant) = (Vec::new(), 0);
             for (state, ids) in by_state {
                 meant += ids.len();
-                removed.extend(remove_kept(conn, ids, state, &mut entry)?);
+                if removed.is_empty() || !entry.is_full() {
+                    removed.extend(remove_kept(conn, ids, state, &mut entry)?);
+                }
             }
             let is_whole = removed.len() == meant;
             entry.store(conn, &purged(&removed), next.filter(|_| is_whole))?;

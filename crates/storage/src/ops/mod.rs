@@ -45,6 +45,7 @@ pub mod queue_limits;
 pub mod queue_settings;
 pub mod reports;
 pub mod retry;
+pub mod revival;
 pub mod schedules;
 pub mod select;
 pub mod settings;

@@ -6,9 +6,8 @@ use std::time::{Duration, Instant};
 use queuectl_core::{JobRef, QueueName, Refused, State, Timestamp};
 
 use super::only::Only;
-use super::operations::{Entry, Log, keep};
+use super::operations::{Entry, Log, keep, portion};
 use super::show::find;
-use super::steps::let_others_write;
 use super::{history, listing};
 use crate::backend::Db;
 use crate::counts::Deltas;
@@ -76,24 +75,6 @@ impl Store {
         Ok(Purged { jobs, more })
     }
 
-    /// Removes all ended jobs that fit, whatever the filter's limit says, step by step and with a pause as long as the
-    /// step after each, so that others can write. Returns how many.
-    ///
-    /// # Errors
-    /// [`StoreError::Database`]; earlier steps stay done.
-    pub fn purge_all(&mut self, filter: &PurgeFilter) -> Result<u64, StoreError> {
-        let mut sum = 0;
-        loop {
-            let start = Instant::now();
-            let step = self.purge(filter)?;
-            sum += step.jobs;
-            if !step.more {
-                return Ok(sum);
-            }
-            let_others_write(start);
-        }
-    }
-
     /// How many ended jobs fit: what steps of [`Store::purge`] would remove. Reads an index over all of them.
     ///
     /// # Errors
@@ -150,7 +131,8 @@ const KEPT_QUICKLY: Duration = Duration::from_millis(10);
 /// Longest time for which jobs are kept and removed in one transaction. Longer than without keeping them: more is done for each.
 const KEPT_MOST: Duration = Duration::from_millis(50);
 
-/// Removes jobs as [`remove`] does, and keeps them for an undo if the operation does.
+/// Removes jobs as [`remove`] does, and keeps them for an undo if the operation does: fewer than there are if it keeps much or
+/// time is over.
 pub(super) fn remove_kept(
     conn: &mut Db,
     ids: Vec<i64>,
@@ -161,16 +143,17 @@ pub(super) fn remove_kept(
     let mut removed = Vec::new();
     let mut rest = ids.as_slice();
     let mut size = *KEPT.start();
-    while !rest.is_empty() && (removed.is_empty() || Instant::now() < until) {
+    while !rest.is_empty() && (removed.is_empty() || (Instant::now() < until && !entry.is_full())) {
         if !entry.keeps() {
             removed.extend(remove(conn, rest.to_vec(), state)?);
             break;
         }
         let start = Instant::now();
+        let portion = portion(conn, &rest[..rest.len().min(size)])?;
         let some;
-        (some, rest) = rest.split_at(rest.len().min(size));
+        (some, rest) = rest.split_at(portion.jobs);
         let mut of_these = some.to_vec();
-        keep(conn, entry, some)?;
+        keep(conn, entry, &portion)?;
         while !of_these.is_empty() {
             // It may stop in between. On a server others may have been quicker.
             let gone = remove(conn, of_these.clone(), state)?;

@@ -1,9 +1,7 @@
 //! Retries by hand: ended jobs become pending with fresh attempts.
 
-use diesel::prelude::*;
-use queuectl_core::{Event, JobId, JobRef, QueueName, State, Timestamp, transition};
+use queuectl_core::{Event, JobId, JobRef, Timestamp, transition};
 
-use super::listing;
 use super::only::Only;
 use super::operations::Log;
 use super::show::find;
@@ -12,35 +10,13 @@ use crate::backend::{self, Db};
 use crate::counts::Deltas;
 use crate::outcome::{self, change, standing};
 use crate::rows::JobRow;
-use crate::schema::jobs;
 use crate::state_dir::Lane;
-use crate::states::sql;
 use crate::types::nodes::Wake;
 use crate::types::operation::MassDone;
 use crate::{Store, StoreError};
 
-/// What a step did that retries dead jobs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Retried {
-    /// Jobs that will run again.
-    pub jobs: u64,
-    /// Whether there may be more.
-    pub more: bool,
-}
-
 /// How often a transaction is begun again because others were quicker.
 const TRIES: u32 = 5;
-
-macro_rules! holder {
-    () => {
-        "EXISTS (SELECT 1 FROM jobs AS holder INDEXED BY jobs_unique WHERE holder.unique_key = jobs.unique_key \
-         AND holder.unique_key IS NOT NULL AND holder.state <= {failed} AND holder.follows IS NULL)"
-    };
-}
-
-/// Conditions on jobs that have ended: whether no other job has their key.
-const KEY_IS_FREE: &str = sql!(concat!("(jobs.unique_key IS NULL OR NOT ", holder!(), ")"));
-const KEY_IS_TAKEN: &str = sql!(concat!("(jobs.unique_key IS NOT NULL AND ", holder!(), ")"));
 
 impl Store {
     /// Makes one job ready again at once, with fresh attempts; its history stays. The job must fit `only`.
@@ -98,44 +74,6 @@ impl Store {
                 done => return done,
             }
         }
-    }
-
-    /// Makes up to `limit` dead jobs ready again, of one queue or all, those that died first first, and those of
-    /// the queue `default` before all others. Jobs whose key another job has are left alone, and so are those that died after
-    /// `now`: repeated with the same `now`, it ends even if the jobs die again at once.
-    ///
-    /// # Errors
-    /// [`StoreError::Database`].
-    pub fn retry_dead(
-        &mut self,
-        queue: Option<&QueueName>,
-        limit: u32,
-        now: Timestamp,
-    ) -> Result<Retried, StoreError> {
-        let retried = self.write_again_in(Lane::Busy, |conn| {
-            let before = Timestamp(now.0.saturating_add(1));
-            let ids = listing::ended_where(conn, State::Dead, queue, Some(before), limit, KEY_IS_FREE)?;
-            let more = ids.len() as u64 == u64::from(limit);
-            let rows: Vec<JobRow> = jobs::table
-                .filter(jobs::id.eq_any(ids))
-                .select(JobRow::as_select())
-                .load(conn)?;
-            let mut deltas = Deltas::default();
-            let (jobs, _) = run_again(conn, rows, now, &mut deltas)?;
-            outcome::finish(conn, deltas, now)?;
-            Ok(Retried { jobs, more })
-        })?;
-        self.wake_all(Wake::Jobs);
-        Ok(retried)
-    }
-
-    /// How many dead jobs [`Store::retry_dead`] leaves alone because other jobs have their keys.
-    ///
-    /// # Errors
-    /// [`StoreError::Database`].
-    pub fn count_held_back(&mut self, queue: Option<&QueueName>, now: Timestamp) -> Result<u64, StoreError> {
-        let before = Timestamp(now.0.saturating_add(1));
-        listing::count_ended_where(self.conn()?, State::Dead, queue, Some(before), KEY_IS_TAKEN)
     }
 }
 

@@ -3,6 +3,8 @@
 //! A selector is resolved once: names, `last` and ages become numbers and times, so that what it means does not change while
 //! a command goes through its jobs.
 
+use std::collections::HashSet;
+
 use diesel::prelude::*;
 use queuectl_core::selector::{Filter, Pick, Selector};
 use queuectl_core::{GroupName, JobId, JobRef, Timestamp};
@@ -179,6 +181,15 @@ impl Store {
             next: places.last().copied().filter(|_| is_full),
             jobs: places.into_iter().map(|place| JobId(place.id)).collect(),
         })
+    }
+
+    /// Those of some jobs that a filter means.
+    ///
+    /// # Errors
+    /// [`StoreError::Database`].
+    pub fn still_fit(&mut self, filter: &JobFilter, jobs: &[JobId]) -> Result<HashSet<JobId>, StoreError> {
+        let fitting = listing::fitting(self.conn()?, filter, jobs)?;
+        Ok(fitting.into_iter().map(|(job, _)| JobId(job)).collect())
     }
 
     /// How many jobs a filter means. Reads an index entry for each.

@@ -10,12 +10,13 @@ use serde_json::json;
 
 use super::events::note;
 use super::show::find;
-use crate::backend::statements::{AskStart, CountStarts, CountWaitingStarts, ForgetStarts, StartedBy};
+use crate::backend::statements::{AskStart, CountStarts, CountWaitingStarts, ForgetStarts, StartedBy, Unmet};
 use crate::backend::{Db, on_any};
 use crate::counts::Deltas;
 use crate::limits::LimitRows;
 use crate::outcome::{apply, apply_blocking, standing};
 use crate::rows::JobRow;
+use crate::schema::jobs;
 use crate::types::text::MaybeWords;
 use crate::{Store, StoreError};
 
@@ -51,7 +52,7 @@ pub(super) fn start(
     let mut row = find(conn, job)?;
     let at = standing(&row)?;
     let waits = Waits::from_code(row.waits);
-    if let Some(why) = not_passed(&row, waits) {
+    if let Some(why) = not_passed(conn, &row, waits)? {
         let job = job.to_string();
         return Err(StoreError::NotStarted { job, why });
     }
@@ -98,19 +99,39 @@ pub(super) fn start(
 }
 
 /// What a job waits for that a start does not pass over.
-fn not_passed(row: &JobRow, waits: Waits) -> Option<String> {
-    if waits.has(BlockedBy::Dependency) {
-        let why = "it waits for other jobs, which a start does not pass over; `queuectl explain` names them";
-        return Some(why.to_owned());
-    }
-    if let Some(parent) = row.unmet.filter(|_| waits.has(BlockedBy::Held)) {
-        return Some(format!(
+fn not_passed(conn: &mut Db, row: &JobRow, waits: Waits) -> Result<Option<String>, StoreError> {
+    let why = if waits.has(BlockedBy::Dependency) {
+        "it waits for other jobs, which a start does not pass over; `queuectl explain` names them".to_owned()
+    } else if let Some(parent) = row.unmet.filter(|_| waits.has(BlockedBy::Held)) {
+        format!(
             "it is held because job {parent} did not end as it needs; `queuectl release` has it go on without"
-        ));
+        )
+    } else if let Some(parent) = retried_parent(conn, row)? {
+        format!(
+            "job {parent} was retried, and a start does not pass over it; `queuectl release` has it wait for that job"
+        )
+    } else if waits.has(BlockedBy::Unique) {
+        "it runs after the job that has its unique key".to_owned()
+    } else if waits.has(BlockedBy::Overlap) {
+        "it runs after earlier runs of its schedule".to_owned()
+    } else {
+        return Ok(None);
+    };
+    Ok(Some(why))
+}
+
+/// A parent of a held job that did not end as the job needs and runs again: a release would wait for that.
+fn retried_parent(conn: &mut Db, row: &JobRow) -> Result<Option<i64>, StoreError> {
+    let waits = Waits::from_code(row.waits);
+    if !waits.has(BlockedBy::Held) || !Gates::from_code(row.gates).has(Gates::DEPENDS) {
+        return Ok(None);
     }
-    if waits.has(BlockedBy::Unique) {
-        return Some("it runs after the job that has its unique key".to_owned());
-    }
-    let overlaps = waits.has(BlockedBy::Overlap);
-    overlaps.then(|| "it runs after earlier runs of its schedule".to_owned())
+    let unmet: Vec<(i64,)> = Unmet { child: row.id }.load(conn)?;
+    let unmet: Vec<i64> = unmet.into_iter().map(|(parent,)| parent).collect();
+    let open = jobs::table
+        .filter(jobs::id.eq_any(unmet))
+        .filter(jobs::state.lt(State::Completed.code()))
+        .order(jobs::id)
+        .select(jobs::id);
+    Ok(open.first(conn).optional()?)
 }

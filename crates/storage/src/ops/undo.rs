@@ -15,8 +15,8 @@ use super::cancel::in_lock_order;
 use super::edit::{edit, start_at};
 use super::hold::{hold, release};
 use super::operations::{
-    Before, EditedParts, Entry, Log, Row, SETTING_CHANGED, change_of, count, find as find_operation, insert,
-    is_of_schedules, restore, undo_of,
+    Before, EditedParts, Entry, Log, Row, SETTING_CHANGED, change_of, count, find as find_operation,
+    forget_request, insert, is_of_schedules, restore, undo_of,
 };
 use super::operator::{Operator, SettingChange};
 use super::queue_settings::check_queues;
@@ -157,9 +157,16 @@ fn settle(conn: &mut Db, id: i64, ended: &Row) -> Result<(), StoreError> {
         row => row?,
     };
     let kept = (row.kept - ended.changed).max(0);
+    let is_over = match is_of_schedules(&row.kind) {
+        true => ended.held_back == 0,
+        false => kept == 0,
+    };
+    if is_over && is_of_schedules(&row.kind) {
+        forget_request(conn, id)?;
+    }
     let left = (
         operations::kept.eq(kept),
-        operations::kept_bytes.eq(if kept == 0 { 0 } else { row.kept_bytes }),
+        operations::kept_bytes.eq(if is_over { 0 } else { row.kept_bytes }),
         operations::undone_by.eq(Some(ended.id).filter(|_| ended.held_back == 0)),
     );
     diesel::update(operations::table.find(id))

@@ -8,6 +8,7 @@ use queuectl_core::{BlockedBy, Job, State, Timestamp};
 
 use super::edges::parents_of;
 use super::limits::holders_of;
+use super::revival::revived_by;
 use super::schedules::open_runs;
 use crate::StoreError;
 use crate::backend::{Db, on_any};
@@ -34,6 +35,11 @@ pub fn waits_for(conn: &mut Db, job: &Job, now: Timestamp) -> Result<WaitsFor, S
     if let Some(unmet) = &job.unmet {
         let id = public_ids(conn, &[unmet.id.0])?.pop();
         found.unmet = Some((id.unwrap_or_else(|| unmet.id.to_string()), unmet.state));
+    }
+    if job.unmet.is_some()
+        && let Some(open) = revived_by(conn, job.id)?
+    {
+        found.revived_by = public_ids(conn, &[open.0])?.pop();
     }
     if waits(BlockedBy::Unique) || (job.state == State::Cancelled && job.unmet.is_some()) {
         found.key_holder = key_holder(conn, job)?;

@@ -11,6 +11,8 @@ pub struct MassDone {
     pub requested: u64,
     /// Jobs whose unique keys other jobs have; they stay as they are.
     pub held_back: u64,
+    /// Jobs that were as they were to become; not stored with an operation.
+    pub alike: u64,
 }
 
 impl MassDone {
@@ -24,6 +26,7 @@ impl MassDone {
         self.changed += step.changed;
         self.requested += step.requested;
         self.held_back += step.held_back;
+        self.alike += step.alike;
     }
 }
 

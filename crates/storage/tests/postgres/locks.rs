@@ -15,8 +15,8 @@ use queuectl_core::{
     Timestamp, ValidJob,
 };
 use queuectl_storage::{
-    Among, Claimed, Cycle, JobFilter, MassChange, NodeGuard, Only, Queues, Record, ScheduleChange, Store,
-    StoreError,
+    Among, Claimed, Cycle, DeadFilter, JobFilter, MassChange, NodeGuard, Only, Queues, Record,
+    ScheduleChange, Store, StoreError,
 };
 use queuectl_testkit::{TempStore, new_node, record, valid};
 
@@ -330,9 +330,11 @@ fn retrying_dead_jobs() {
         .collect();
     cycle(&mut meeting.temp.store, meeting.node, &died, 0).unwrap();
     let (mut store, mut other) = (meeting.temp.another(), meeting.temp.another());
+    let dead = store.dead_page(&DeadFilter::default(), None, 10).unwrap().jobs;
+    assert_eq!(dead.len(), 2);
     let (met, all, one) = meet(
         (&meeting.schema, &mut meeting.conn),
-        || store.retry_dead(None, 10, NOW),
+        || store.retry_dead_jobs(&dead, NOW),
         || other.retry(&JobRef::Number(ids[1]), &Only::default(), NOW),
     );
     assert!(!met && all.is_ok(), "{met} {all:?} {one:?}");

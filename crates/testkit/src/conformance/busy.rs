@@ -1,7 +1,7 @@
 //! Attempts that find something busy: they do not count, and nothing else of the same key starts before the time is over.
 
 use queuectl_core::limits::BUSY_ROUNDS;
-use queuectl_core::{LimitChange, Outcome};
+use queuectl_core::{Command, HookOn, JobHooks, LimitChange, Outcome};
 use queuectl_storage::MaybeBusy;
 
 use super::events::{set_retention, wait_for_kind};
@@ -283,6 +283,42 @@ pub fn being_busy_ends(mut temp: TempStore) {
     turn(store, node, &[busy], 0, now);
     assert_eq!(get(store, id).state, State::Cancelled);
     assert_eq!(get(store, bystander).state, State::Pending);
+}
+
+/// What its executor calls busy did not fail: no hook fires, also without a limit that waits. A failure, which is the control, fires
+/// them.
+pub fn a_busy_attempt_fires_no_hook(mut temp: TempStore) {
+    let store = &mut temp.store;
+    let line = |text: &str| Some(Command::Line(text.to_owned()));
+    let hooks = JobHooks {
+        on_success: line("yes"),
+        on_failure: line("no"),
+        on_death: line("dead"),
+        to_queue: None,
+    };
+    let hooked = valid(JobSpec {
+        hooks,
+        ..JobSpec::line("hooked")
+    });
+    let ids = enqueue(store, &[hooked, job("bystander")]);
+    let (node, _guard) = node(store);
+    let claimed = claim(store, node, 2).remove(0);
+    let busy = failed(&claimed, node, 1, said(5000), NOW);
+    assert_eq!(turn(store, node, &[busy], 0, NOW).busy.len(), 1);
+    let waits = get(store, ids[0]);
+    assert_eq!(
+        (waits.state, waits.attempts, waits.due_at),
+        (State::Failed, 0, Some(later(5000)))
+    );
+    assert_eq!(store.hooks_of(ids[0]).expect("hooks"), []);
+    let claimed = turn(store, node, &[], 1, later(5000)).claimed.remove(0);
+    assert_eq!((claimed.id, claimed.attempt), (ids[0].0, 1));
+    let died = failed(&claimed, node, 1, MaybeBusy::No, later(5001));
+    turn(store, node, &[died], 0, later(5001));
+    let fired = store.hooks_of(ids[0]).expect("hooks");
+    let fired: Vec<Option<HookOn>> = fired.iter().map(|hook| hook.on).collect();
+    assert_eq!(fired, [Some(HookOn::Failure), Some(HookOn::Death)]);
+    assert_eq!(get(store, ids[1]).state, State::Processing);
 }
 
 /// The ledger says of a job that was cancelled that it was, also if its last attempt found something busy.

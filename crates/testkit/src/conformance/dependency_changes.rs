@@ -347,3 +347,55 @@ fn ended_at_once(temp: &mut TempStore, rounds: usize, unlocked: bool) -> usize {
     });
     left_behind
 }
+
+/// A job that was cancelled or held for others goes on once all those have ended as it needs, as long as each of them may. It does not
+/// if one of them has ended for good, or an operator cancelled it.
+pub fn what_revives_a_job_is_known(mut temp: TempStore) {
+    let store = &mut temp.store;
+    let unmet = |unmet: Unmet, id: &str, parents: &str| {
+        valid(JobSpec {
+            unmet: Some(unmet),
+            ..after(id, parents)
+        })
+    };
+    let ids = enqueue(
+        store,
+        &[
+            valid(after("a", "")),
+            valid(after("b", "")),
+            valid(after("child", "a")),
+            valid(after("grandchild", "child")),
+            valid(after("both", "a,b")),
+            unmet(Unmet::Hold, "held", "a"),
+            valid(after("by-hand", "a")),
+        ],
+    );
+    let (node, _guard) = node(store);
+    store.cancel(&JobRef::Number(ids[6]), NOW).expect("cancelled");
+    let revived = |store: &mut Store| {
+        ids[2..]
+            .iter()
+            .map(|id| store.revived_by(*id).expect("an answer"))
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(revived(store), [None; 5], "they wait");
+    run(store, node, &["a", "b"]);
+    assert_eq!(get(store, ids[3]).state, State::Cancelled);
+    assert_eq!(revived(store), [None; 5], "their parents are dead");
+    store.retry(&named("a"), &Only::default(), NOW).expect("retried");
+    let a = Some(ids[0]);
+    assert_eq!(revived(store), [a, a, None, a, None], "b is dead still");
+    store.retry(&named("b"), &Only::default(), NOW).expect("retried");
+    assert!(revived(store)[2].is_some());
+    run(store, node, &[]);
+    let child = Some(ids[2]);
+    assert_eq!(
+        revived(store),
+        [None, child, None, None, None],
+        "the next is to end"
+    );
+    while !run(store, node, &[]).is_empty() {}
+    assert_eq!(revived(store), [None; 5]);
+    assert_eq!(get(store, ids[3]).state, State::Completed);
+    assert_eq!(get(store, ids[6]).state, State::Cancelled);
+}

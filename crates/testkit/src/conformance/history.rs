@@ -69,7 +69,14 @@ fn purge(store: &mut Store, state: State) -> u64 {
         ended_before: None,
         limit: 1000,
     };
-    store.purge_all(&filter).expect("a purge")
+    let mut jobs = 0;
+    loop {
+        let step = store.purge(&filter).expect("a purge");
+        jobs += step.jobs;
+        if !step.more {
+            return jobs;
+        }
+    }
 }
 
 /// Jobs are counted in the minute of their end, by queue and executor, with their failures and times.

@@ -61,6 +61,8 @@ macro_rules! conformance_suite {
             a_started_job_is_claimed_first_whatever_it_waits_for,
             a_started_job_counts_for_its_limits,
             a_start_passes_over_no_other_job,
+            a_start_passes_over_no_retried_parent,
+            only_starts_that_count_are_limited,
             a_start_is_taken_back_by_another_change,
             a_start_waits_for_a_node_of_its_queue,
             two_nodes_never_claim_a_started_job_twice,
@@ -88,6 +90,7 @@ macro_rules! conformance_suite {
             parents_that_have_ended_settle_at_once,
             a_purged_parent_is_remembered,
             a_retried_dependant_waits_for_a_retried_parent,
+            what_revives_a_job_is_known,
             a_dependant_can_be_held_and_has_its_time,
             a_long_chain_ends_with_its_first_job,
             a_wide_fan_out_is_settled_together,
@@ -170,6 +173,7 @@ macro_rules! conformance_suite {
             an_executor_puts_off_limits_with_a_rate,
             without_a_limit_the_job_itself_waits,
             being_busy_ends,
+            a_busy_attempt_fires_no_hook,
             a_cancelled_job_is_not_told_to_be_busy,
             starving_limits_are_found,
             a_queue_limit_holds_between_stores,
@@ -227,6 +231,9 @@ macro_rules! conformance_suite {
             an_edit_is_undone_part_by_part,
             a_purge_is_undone,
             what_is_not_kept_is_not_undone,
+            large_jobs_are_purged_in_small_steps,
+            large_jobs_are_edited_in_small_steps,
+            schedules_are_kept_only_if_they_are_to_be,
             settings_are_set_back,
             many_change_as_one_does,
             a_killed_operation_goes_on,
@@ -258,6 +265,7 @@ mod groups;
 mod history;
 mod hold;
 mod hooks;
+mod kept;
 mod labels;
 mod limit_changes;
 mod limit_model;
@@ -295,6 +303,7 @@ pub use groups::*;
 pub use history::*;
 pub use hold::*;
 pub use hooks::*;
+pub use kept::*;
 pub use labels::*;
 pub use limit_changes::*;
 pub use limit_model::*;

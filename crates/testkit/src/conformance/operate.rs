@@ -2,6 +2,7 @@
 
 use queuectl_core::QueueSetting;
 use queuectl_core::limits::QUEUES_WITH_SETTINGS;
+use queuectl_storage::MassChange;
 
 use super::*;
 
@@ -95,15 +96,32 @@ pub fn retrying_gives_fresh_attempts_and_keeps_history(mut temp: TempStore) {
     assert_eq!(get(store, bystander).state, State::Pending);
 }
 
-/// All dead jobs of a queue, in steps.
+/// All dead jobs of a queue.
 pub fn dead_jobs_are_retried_together(mut temp: TempStore) {
     let store = &mut temp.store;
     let guards: Vec<_> = (0..3).map(|_| dead_job(store)).collect();
-    let other = "other".parse().expect("a queue");
-    assert_eq!(store.retry_dead(Some(&other), 10, NOW).expect("none").jobs, 0);
-    assert_eq!(store.retry_dead(None, 2, NOW).expect("a step").jobs, 2);
+    let bystander = enqueue(store, &[job("bystander")])[0];
+    let retry = |store: &mut Store, queue: Option<&str>| {
+        let dead = JobFilter {
+            queues: queue
+                .map(|queue| queue.parse().expect("a queue"))
+                .into_iter()
+                .collect(),
+            ..JobFilter::from(State::Dead)
+        };
+        let done = store.change_all(&dead, MassChange::Retry, NOW, |_| {});
+        done.expect("retried").changed
+    };
+    assert_eq!(retry(store, Some("other")), 0);
     assert_eq!(get(store, guards[2].0).state, State::Dead);
-    assert_eq!(store.retry_dead(None, 2, NOW).expect("a step").jobs, 1);
+    assert_eq!(retry(store, None), 3);
+    assert!(
+        guards
+            .iter()
+            .all(|(id, ..)| get(store, *id).state == State::Pending)
+    );
+    assert_eq!(retry(store, None), 0);
+    assert_eq!(get(store, bystander).state, State::Pending);
 }
 
 /// Only ended jobs, only those old enough, no more than asked for; attempts and outputs go along.

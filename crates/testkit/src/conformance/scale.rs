@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 
 use queuectl_core::Event::{Cancel, Complete, Fail, Return};
+use queuectl_storage::MassChange;
 
 use super::*;
 
@@ -123,7 +124,10 @@ pub fn counts_follow_every_change(mut temp: TempStore) {
         })
         .expect("a cycle");
     assert_counted(store, "a failed job came due");
-    store.retry_dead(None, 10, later(20)).expect("retried");
+    let dead = JobFilter::from(State::Dead);
+    store
+        .change_all(&dead, MassChange::Retry, later(20), |_| {})
+        .expect("retried");
     assert_counted(store, "retrying dead jobs");
     let waiting = enqueue(store, &[valid(in_queue("mail"))])[0];
     store

@@ -2,7 +2,7 @@
 
 use std::sync::Barrier;
 
-use queuectl_core::QueueName;
+use queuectl_core::{QueueName, Unmet};
 use queuectl_storage::{MassChange, NamedDone, NewOperation, Pause, Undo};
 
 use super::limits::{done, is_sound, limited, running, set};
@@ -176,6 +176,86 @@ pub fn a_start_passes_over_no_other_job(mut temp: TempStore) {
     // The control: now it waits for nothing.
     start(store, child).expect("it is started");
     assert_eq!(claim_one(store, node).id, child.0);
+}
+
+/// A job that an operator holds waits for a parent that was retried, as it would after a release. It passes over one that has
+/// ended, which is the control.
+pub fn a_start_passes_over_no_retried_parent(mut temp: TempStore) {
+    let store = &mut temp.store;
+    let parent = enqueue(store, &[job("parent")])[0];
+    let child = |line: &str| {
+        valid(JobSpec {
+            after: vec![parent.to_string().parse().expect("a condition")],
+            unmet: Some(Unmet::Hold),
+            ..JobSpec::line(line)
+        })
+    };
+    let children = enqueue(store, &[child("control"), child("child")]);
+    let (node, _guard) = node(store);
+    let claimed = claim_one(store, node);
+    let died = Event::Fail { retry_at: None };
+    let died = record(&claimed, node, died, OutcomeKind::Failed, NOW);
+    turn(store, node, &[died], 0, NOW);
+    for child in &children {
+        // It is held for its parent, and then by the operator.
+        let error = start(store, *child).expect_err("it is held for its parent");
+        assert!(matches!(error, StoreError::NotStarted { .. }), "{error}");
+        store.hold(&JobRef::Number(*child), NOW).expect("held");
+    }
+    start(store, children[0]).expect("its parent has ended");
+    assert_eq!(claim_one(store, node).id, children[0].0);
+    store
+        .retry(&JobRef::Number(parent), &Only::default(), NOW)
+        .expect("retried");
+    let before = get(store, children[1]);
+    let error = start(store, children[1]).expect_err("its parent runs again");
+    let StoreError::NotStarted { why, .. } = &error else {
+        panic!("{error}");
+    };
+    assert!(why.contains(&format!("job {parent} was retried")), "{why}");
+    let filter = JobFilter {
+        states: vec![State::Blocked],
+        ..JobFilter::default()
+    };
+    let changed = store.change_all(&filter, MassChange::Start, NOW, |_| {});
+    assert_eq!(changed.expect("a change").changed, 0);
+    assert_eq!(get(store, children[1]), before);
+    // A release has it wait, and then it runs.
+    store
+        .release(&JobRef::Number(children[1]), NOW)
+        .expect("released");
+    assert!(get(store, children[1]).waits.has(BlockedBy::Dependency));
+    let claimed = claim_one(store, node);
+    assert_eq!(claimed.id, parent.0);
+    turn(store, node, &[done(&claimed, node, NOW)], 0, NOW);
+    assert_eq!(claim_one(store, node).id, children[1].0);
+    assert!(is_sound(store));
+}
+
+/// At most 1000 may wait for a node. Those that were held since do not wait any more.
+pub fn only_starts_that_count_are_limited(mut temp: TempStore) {
+    const MOST: usize = 1000;
+    let store = &mut temp.store;
+    let ids = enqueue(store, &vec![job("many"); MOST]);
+    let further = enqueue(store, &[job("further")])[0];
+    let mut filter = JobFilter {
+        states: MassChange::Start.states().to_vec(),
+        up_to: ids.last().copied(),
+        ..JobFilter::default()
+    };
+    let all = store.change_all(&filter, MassChange::Start, NOW, |_| {});
+    assert_eq!(all.expect("started").changed, MOST as u64);
+    let refused = start(store, further);
+    assert!(
+        matches!(refused, Err(StoreError::TooMany { most: MOST, .. })),
+        "{refused:?}"
+    );
+    filter.up_to = Some(ids[0]);
+    let held = store.change_all(&filter, MassChange::Hold, later(1), |_| {});
+    assert_eq!(held.expect("held").changed, 1);
+    start(store, further).expect("one is not to be started any more");
+    let refused = start(store, ids[0]);
+    assert!(matches!(refused, Err(StoreError::TooMany { .. })), "{refused:?}");
 }
 
 /// A job that is held and released after its start waits like any other; one that is not is the control. It is an operation,

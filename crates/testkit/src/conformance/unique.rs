@@ -5,7 +5,7 @@ use std::sync::Barrier;
 use std::thread;
 
 use queuectl_core::{OnConflict, Waits};
-use queuectl_storage::{Location, OpenMode, Placed};
+use queuectl_storage::{Location, MassChange, OpenMode, Placed};
 
 use super::*;
 
@@ -332,25 +332,19 @@ pub fn a_retry_waits_for_the_key(mut temp: TempStore) {
         "{refused:?}"
     );
     assert_eq!(get(store, dead[0]).state, State::Dead);
-    // Steps of one job: what is left alone must not be in the way of the rest.
-    let mut retried = 0;
-    loop {
-        let step = store.retry_dead(None, 1, NOW).expect("a step");
-        retried += step.jobs;
-        if !step.more {
-            break;
-        }
-    }
-    assert_eq!(
-        (retried, store.count_held_back(None, NOW).expect("a count")),
-        (2, 2)
-    );
+    let retry_all = |store: &mut Store| {
+        let dead = JobFilter::from(State::Dead);
+        let done = store.change_all(&dead, MassChange::Retry, NOW, |_| {});
+        let done = done.expect("retried");
+        (done.changed, done.held_back)
+    };
+    assert_eq!(retry_all(store), (2, 2));
     let state = |store: &mut Store, index: usize| get(store, dead[index]).state;
     let states: Vec<State> = (0..4).map(|index| state(store, index)).collect();
     assert_eq!(states, [State::Dead, State::Pending, State::Dead, State::Pending]);
     store.cancel(&number(holder), NOW).expect("cancelled");
-    let step = store.retry_dead(None, 10, NOW).expect("a step");
-    assert_eq!((step.jobs, state(store, 0)), (1, State::Pending));
+    assert_eq!(retry_all(store), (1, 1));
+    assert_eq!(state(store, 0), State::Pending);
 }
 
 /// Of a running job there is one successor: it cannot run before that one has ended, later ones take its place, and the running

@@ -5,6 +5,7 @@ use diesel::sql_types::{BigInt, Nullable, SmallInt, Text};
 use queuectl_core::limits::{OPERATION_CHARS, UNDO_BYTES};
 use queuectl_core::{JobId, Timestamp};
 
+use super::is_of_schedules;
 use crate::StoreError;
 use crate::backend::statements::statements;
 use crate::backend::{AnySql, Db, insert_rows};
@@ -23,11 +24,12 @@ statements! { AnySql, Db;
         request: Option<String> as Nullable<Text>,
         state: i16 as SmallInt,
         total: Option<i64> as Nullable<BigInt>,
+        kept_bytes: i64 as BigInt,
         updated_at: i64 as BigInt,
         undo_of: Option<i64> as Nullable<BigInt>,
     } -> (BigInt,) {
         "INSERT INTO operations (kind, at, operator, what, request, state, total, changed, requested, held_back, kept, \
-         kept_bytes, updated_at, undo_of) VALUES (?, ?, ?, ?, ?, ?, ?, 0, 0, 0, 0, 0, ?, ?) RETURNING id"
+         kept_bytes, updated_at, undo_of) VALUES (?, ?, ?, ?, ?, ?, ?, 0, 0, 0, 0, ?, ?, ?) RETURNING id"
     }
 
     /// Locks an operation that has not ended. Yields how much is kept of it.
@@ -56,6 +58,13 @@ statements! { AnySql, Db;
     }
 }
 
+/// What one transaction keeps at most of how jobs were, in bytes, but for the last of them.
+const STEP_BYTES: i64 = 8 * 1024 * 1024;
+
+fn size(kept: &str) -> i64 {
+    i64::try_from(kept.len()).unwrap_or(i64::MAX)
+}
+
 /// Stores the entry of an operation. Returns its number.
 pub(in crate::ops) fn insert(
     conn: &mut Db,
@@ -66,7 +75,10 @@ pub(in crate::ops) fn insert(
 ) -> Result<i64, StoreError> {
     let new = current.new.clone();
     let shortened: String = new.what.chars().take(OPERATION_CHARS).collect();
+    // Of schedules, what was changed is kept in the entry itself.
+    let kept = new.request.as_deref().filter(|_| is_of_schedules(&new.kind));
     let entry = EnterOperation {
+        kept_bytes: kept.map_or(0, size),
         kind: new.kind,
         at: now.0,
         operator: current.by.clone(),
@@ -163,10 +175,15 @@ impl Entry {
         self.id.is_some() && self.bytes < self.room
     }
 
+    /// Whether this transaction keeps as much as one should: all of it is in memory until it is stored.
+    pub fn is_full(&self) -> bool {
+        self.bytes >= STEP_BYTES
+    }
+
     /// Keeps how a job was that was just changed.
     pub fn keep(&mut self, job: JobId, fence: i64, kept: String) {
         let Some(operation_id) = self.id else { return };
-        self.bytes += i64::try_from(kept.len()).unwrap_or(i64::MAX);
+        self.bytes += size(&kept);
         self.kept.push(KeptRow {
             operation_id,
             job_id: job.0,
@@ -179,6 +196,7 @@ impl Entry {
     /// Keeps nothing of jobs that were not changed after all.
     pub fn forget(&mut self, jobs: &[i64]) {
         self.kept.retain(|row| !jobs.contains(&row.job_id));
+        self.bytes = self.kept.iter().map(|row| size(&row.kept)).sum();
     }
 
     /// Writes it, with what the transaction did, and behind which place the operation goes on.

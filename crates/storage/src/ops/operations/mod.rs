@@ -18,7 +18,8 @@ use queuectl_core::{JobEdit, JobSpec, Timestamp};
 pub(super) use self::entry::{Entry, Log, insert};
 pub use self::frozen::{Frozen, frozen_request};
 pub(super) use self::kept::{Before, EditedParts};
-pub(super) use self::purged::{keep, restore};
+pub(super) use self::purged::{keep, portion, restore};
+pub(super) use self::tidy::forget_request;
 use crate::backend::Db;
 use crate::schema::operations;
 use crate::types::list::Position;
@@ -77,6 +78,11 @@ pub(super) fn is_of_schedules(kind: &str) -> bool {
     kind.starts_with("schedule:")
 }
 
+/// Whether such an operation can be undone, if what it changed was kept.
+pub(super) fn has_way_back(kind: &str) -> bool {
+    is_of_schedules(kind) && matches!(change_of(kind), "edit" | "remove" | "pause" | "resume")
+}
+
 /// Says whether an operation can be undone.
 pub(super) fn undo_of(row: &Row) -> Undo {
     let impossible = |why: &str| Undo::Impossible(why.to_owned());
@@ -90,9 +96,11 @@ pub(super) fn undo_of(row: &Row) -> Undo {
     }
     match change_of(&row.kind) {
         SETTING_CHANGED if row.request.is_some() => Undo::Possible,
-        "edit" | "remove" | "pause" | "resume" if is_of_schedules(&row.kind) => match row.request {
+        _ if has_way_back(&row.kind) => match row.request {
             Some(_) => Undo::Possible,
-            None => impossible("it is too large to be kept"),
+            None => impossible(
+                "how the schedules were was not kept, because that is more than 8 MiB, or not for so long (op_retention)",
+            ),
         },
         "cancel" | "hold" | "release" | "edit" | "move" | "priority" | "purge" => {
             match (row.kept, row.changed) {
@@ -126,6 +134,7 @@ impl Row {
                 changed: count(self.changed),
                 requested: count(self.requested),
                 held_back: count(self.held_back),
+                alike: 0,
             },
             kept: count(self.kept),
             kept_bytes: count(self.kept_bytes),

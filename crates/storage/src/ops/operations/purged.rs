@@ -6,7 +6,6 @@
 use std::collections::HashMap;
 
 use base64::prelude::{BASE64_STANDARD, Engine as _};
-use diesel::dsl::sql;
 use diesel::prelude::*;
 use diesel::sql_types::BigInt;
 use queuectl_core::limits::UNDO_JOB_BYTES;
@@ -56,54 +55,77 @@ struct PurgedJob {
     report: Option<ReportRow>,
 }
 
-/// Splits jobs into portions that fit into memory, and leaves out those that are too large to be kept.
-fn portions(conn: &mut Db, ids: &[i64]) -> Result<Vec<Vec<i64>>, StoreError> {
-    let mut sizes: HashMap<i64, i64> = HashMap::new();
-    let of_payloads: Vec<(i64, i64)> = payloads::table
-        .filter(payloads::job_id.eq_any(ids))
-        .select((
-            payloads::job_id,
-            sql::<BigInt>("CAST(octet_length(payload) AS BIGINT)"),
-        ))
-        .load(conn)?;
-    let of_outputs: Vec<(i64, i64)> = outputs::table
-        .filter(outputs::job_id.eq_any(ids))
-        .select((
-            outputs::job_id,
-            sql::<BigInt>("CAST(octet_length(head) AS BIGINT) + octet_length(tail)"),
-        ))
-        .load(conn)?;
-    for (id, size) in of_payloads.into_iter().chain(of_outputs) {
-        *sizes.entry(id).or_default() += size;
+/// Some of the jobs of a purge.
+pub(in crate::ops) struct Portion {
+    /// How many of the jobs, from the first on: one at least.
+    pub jobs: usize,
+    /// Those of them that are small enough to be kept.
+    kept: Vec<i64>,
+}
+
+#[derive(QueryableByName)]
+struct Size {
+    #[diesel(sql_type = BigInt)]
+    job_id: i64,
+    #[diesel(sql_type = BigInt)]
+    bytes: i64,
+}
+
+/// The parts of a job that can be large. An attempt is never nothing: there can be many.
+const PARTS: [&str; 5] = [
+    "octet_length(payload) AS bytes FROM payloads",
+    "octet_length(message) + 256 FROM attempts",
+    "octet_length(head) + octet_length(tail) + coalesce(octet_length(marks), 0) FROM outputs",
+    "coalesce(octet_length(message), 0) + coalesce(octet_length(result), 0) + coalesce(octet_length(checkpoint), 0) FROM reports",
+    "coalesce(octet_length(on_success), 0) + coalesce(octet_length(on_failure), 0) + coalesce(octet_length(on_death), 0) FROM job_hooks",
+];
+
+/// How large jobs are, about.
+fn sizes(conn: &mut Db, ids: &[i64]) -> Result<HashMap<i64, i64>, StoreError> {
+    if ids.is_empty() {
+        return Ok(HashMap::new());
     }
-    let (mut portions, mut bytes) = (vec![Vec::new()], 0);
+    // Numbers need no quotes.
+    let list: Vec<String> = ids.iter().map(ToString::to_string).collect();
+    let list = list.join(", ");
+    let parts = PARTS.map(|part| format!("SELECT job_id, {part} WHERE job_id IN ({list})"));
+    let all = format!(
+        "SELECT job_id, CAST(sum(bytes) AS BIGINT) AS bytes FROM ({}) AS parts GROUP BY job_id",
+        parts.join(" UNION ALL ")
+    );
+    let rows: Vec<Size> = diesel::sql_query(all).load(conn)?;
+    Ok(rows.into_iter().map(|size| (size.job_id, size.bytes)).collect())
+}
+
+/// Finds how many of these jobs fit into memory together, and which of them are too large to be kept.
+pub(in crate::ops) fn portion(conn: &mut Db, ids: &[i64]) -> Result<Portion, StoreError> {
+    let sizes = sizes(conn, ids)?;
+    let (mut portion, mut bytes) = (
+        Portion {
+            jobs: 0,
+            kept: Vec::new(),
+        },
+        0,
+    );
     for id in ids {
         let size = sizes.get(id).copied().unwrap_or(0);
-        if size > UNDO_JOB_BYTES {
-            continue;
+        if size <= UNDO_JOB_BYTES {
+            if bytes + size > PORTION_BYTES && !portion.kept.is_empty() {
+                break;
+            }
+            bytes += size;
+            portion.kept.push(*id);
         }
-        if bytes + size > PORTION_BYTES && bytes > 0 {
-            portions.push(Vec::new());
-            bytes = 0;
-        }
-        bytes += size;
-        if let Some(portion) = portions.last_mut() {
-            portion.push(*id);
-        }
+        portion.jobs += 1;
     }
-    Ok(portions)
+    Ok(portion)
 }
 
 /// Keeps the jobs as they are. Those that are not removed after all are taken out again by [`Entry::forget`].
-pub(in crate::ops) fn keep(conn: &mut Db, entry: &mut Entry, ids: &[i64]) -> Result<(), StoreError> {
-    for portion in portions(conn, ids)? {
-        if !entry.keeps() {
-            return Ok(());
-        }
-        for (id, fence, purged) in read(conn, &portion)? {
-            let json = serde_json::to_string(&purged).unwrap_or_default();
-            entry.keep(JobId(id), fence, json);
-        }
+pub(in crate::ops) fn keep(conn: &mut Db, entry: &mut Entry, portion: &Portion) -> Result<(), StoreError> {
+    for (id, fence, purged) in read(conn, &portion.kept)? {
+        let json = serde_json::to_string(&purged).unwrap_or_default();
+        entry.keep(JobId(id), fence, json);
     }
     Ok(())
 }

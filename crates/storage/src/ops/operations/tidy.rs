@@ -8,9 +8,11 @@ use diesel::sql_types::{BigInt, Nullable};
 use queuectl_core::Timestamp;
 use queuectl_core::limits::{OPERATIONS_KEPT, UNDO_BYTES};
 
+use super::is_of_schedules;
 use crate::backend::Db;
 use crate::schema::{operation_jobs, operations};
 use crate::types::operation::OperationState;
+use crate::types::text::Words;
 use crate::{Store, StoreError};
 
 /// Jobs that are forgotten by one step.
@@ -53,30 +55,41 @@ impl Store {
             });
         }
         let bytes: Option<i64> = operations::table
-            .filter(operations::kept.gt(0))
+            .filter(operations::kept_bytes.gt(0))
             .select(sql::<Nullable<BigInt>>("CAST(sum(kept_bytes) AS BIGINT)"))
             .first(conn)?;
         if bytes.unwrap_or(0) <= UNDO_BYTES {
             return Ok(false);
         }
         self.write_busily(|conn| {
-            let oldest: Option<i64> = operations::table
-                .filter(operations::kept.gt(0))
+            let oldest: Option<(i64, Words)> = operations::table
+                .filter(operations::kept_bytes.gt(0))
                 .order(operations::id)
-                .select(operations::id)
+                .select((operations::id, operations::kind))
                 .first(conn)
                 .optional()?;
-            if let Some(id) = oldest
+            if let Some((id, kind)) = oldest
                 && !forget_some(conn, id)?
             {
                 let none = (operations::kept.eq(0), operations::kept_bytes.eq(0));
                 diesel::update(operations::table.find(id))
                     .set(none)
                     .execute(conn)?;
+                if is_of_schedules(&kind.text) {
+                    forget_request(conn, id)?;
+                }
             }
             Ok(true)
         })
     }
+}
+
+/// Forgets how schedules were before an operation.
+pub(in crate::ops) fn forget_request(conn: &mut Db, id: i64) -> Result<(), StoreError> {
+    diesel::update(operations::table.find(id))
+        .set(operations::request.eq(None::<String>))
+        .execute(conn)?;
+    Ok(())
 }
 
 /// Forgets how some jobs were before an operation. Returns false if there is none left.

@@ -1,5 +1,7 @@
 //! Jobs that somebody asks for: a run now, and those of times that have passed. Neither moves the schedule.
 
+use std::collections::HashSet;
+
 use diesel::prelude::*;
 use queuectl_core::limits::BACKFILL_TICKS;
 use queuectl_core::schedule::{ScheduleSpec, TickResult};
@@ -52,6 +54,38 @@ impl Store {
         Ok(id)
     }
 
+    /// The ticks for which [`Store::backfill_schedule`] would make a job, and how many have one already. Whether the jobs can be made
+    /// is not looked at.
+    ///
+    /// # Errors
+    /// [`StoreError::NoSuchSchedule`]; [`StoreError::BadSchedule`], also if there are more than [`BACKFILL_TICKS`].
+    pub fn backfill_ticks(
+        &mut self,
+        name: &ScheduleName,
+        from: Timestamp,
+        to: Timestamp,
+        now: Timestamp,
+    ) -> Result<(Vec<Timestamp>, u32), StoreError> {
+        self.conn()?.snapshot(|conn| {
+            let row = find(conn, name)?;
+            let understood = row.understand(now).map_err(|fault| bad(name, fault))?;
+            let next = |after| next_tick(&understood.expr, &understood.zone, row.start(), after);
+            let mut times = times(&row, next, from, to.min(now))?;
+            let of = ticks::table.filter(ticks::schedule.eq(&row.name));
+            let ran: Vec<i64> = of
+                .filter(ticks::job_id.is_not_null())
+                .filter(ticks::at.ge(from.0))
+                .filter(ticks::at.le(to.0))
+                .select(ticks::at)
+                .load(conn)?;
+            let ran: HashSet<i64> = ran.into_iter().collect();
+            let all = times.len();
+            times.retain(|at| !ran.contains(&at.0));
+            let had_run = u32::try_from(all - times.len()).unwrap_or(u32::MAX);
+            Ok((times, had_run))
+        })
+    }
+
     /// Makes the jobs of the ticks from one time to another, both included, that have none. They do not count for the
     /// schedule's overlap.
     ///
@@ -69,23 +103,8 @@ impl Store {
             // Before the locks of limits, as where a run ends.
             conn.dialect().lock_schedule(&row.name)?;
             let understood = row.understand(now).map_err(|fault| bad(name, fault))?;
-            // What has not come is the schedule's own.
-            let to = to.min(now).min(row.due().map_or(now, |due| Timestamp(due.0 - 1)));
             let next = |after| next_tick(&understood.expr, &understood.zone, row.start(), after);
-            let mut times = Vec::new();
-            let mut at = next(Timestamp(from.0.saturating_sub(1)));
-            while let Some(time) = at.filter(|time| *time <= to) {
-                if times.len() == BACKFILL_TICKS {
-                    return Err(StoreError::BadSchedule {
-                        name: name.to_string(),
-                        problem: format!(
-                            "these are more than {BACKFILL_TICKS} ticks; fill a part of the time, then the next"
-                        ),
-                    });
-                }
-                times.push(time);
-                at = next(time);
-            }
+            let times = times(&row, next, from, to.min(now))?;
             let afters: Vec<Option<Timestamp>> = times.iter().map(|time| next(*time)).collect();
             let mut done = Backfilled::default();
             for (at, after) in times.into_iter().zip(afters) {
@@ -93,7 +112,15 @@ impl Store {
                     done.had_run += 1;
                     continue;
                 }
-                let id = make(conn, name, &understood.spec, at, TickResult::Backfill, now, &done.made)?;
+                let id = make(
+                    conn,
+                    name,
+                    &understood.spec,
+                    at,
+                    TickResult::Backfill,
+                    now,
+                    &done.made,
+                )?;
                 done.made.push((at, id));
             }
             store(conn, &mut row, now)?;
@@ -102,6 +129,31 @@ impl Store {
         self.wake_all(Wake::Jobs);
         Ok(done)
     }
+}
+
+/// The ticks from one time to another that are not the schedule's own to make, which is what has not come.
+fn times(
+    row: &ScheduleRow,
+    next: impl Fn(Timestamp) -> Option<Timestamp>,
+    from: Timestamp,
+    to: Timestamp,
+) -> Result<Vec<Timestamp>, StoreError> {
+    let to = to.min(row.due().map_or(to, |due| Timestamp(due.0 - 1)));
+    let mut times = Vec::new();
+    let mut at = next(Timestamp(from.0.saturating_sub(1)));
+    while let Some(time) = at.filter(|time| *time <= to) {
+        if times.len() == BACKFILL_TICKS {
+            return Err(StoreError::BadSchedule {
+                name: row.name.clone(),
+                problem: format!(
+                    "these are more than {BACKFILL_TICKS} ticks; fill a part of the time, then the next"
+                ),
+            });
+        }
+        times.push(time);
+        at = next(time);
+    }
+    Ok(times)
 }
 
 /// Makes the job of a time. `made` are those of earlier times, which are undone with this one.

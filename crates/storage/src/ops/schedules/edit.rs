@@ -56,10 +56,7 @@ impl Store {
                     ScheduleChange::Remove(name) => remove(conn, name, now)?,
                 }
             }
-            let count: i64 = schedules::table.count().get_result(conn)?;
-            if usize::try_from(count).unwrap_or(usize::MAX) > SCHEDULES {
-                return Err(StoreError::TooManySchedules);
-            }
+            check_room(conn, 0)?;
             enter(conn, current.as_ref(), before, now)
         })?;
         self.has_entered(operation);
@@ -181,6 +178,15 @@ impl Store {
         })?;
         self.wake_all(Wake::Control);
         Ok(done)
+    }
+}
+
+/// Refuses more schedules than there may be, with this number of new ones.
+pub fn check_room(conn: &mut Db, new: usize) -> Result<(), StoreError> {
+    let count: i64 = schedules::table.count().get_result(conn)?;
+    match usize::try_from(count).is_ok_and(|count| count + new <= SCHEDULES) {
+        true => Ok(()),
+        false => Err(StoreError::TooManySchedules),
     }
 }
 

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::rows::ScheduleRow;
 use crate::StoreError;
 use crate::backend::Db;
-use crate::ops::operations::insert;
+use crate::ops::operations::{has_way_back, insert};
 use crate::schema::schedules;
 use crate::types::operation::{Current, OperationState};
 
@@ -28,7 +28,8 @@ pub fn read(conn: &mut Db, name: &str) -> Result<Option<ScheduleRow>, StoreError
     Ok(row.get_result(conn).optional()?)
 }
 
-/// Stores the operation that the store was told of, if it was, with what it changed: names and rows before it. Returns its number.
+/// Stores the operation that the store was told of, if it was, with what it changed if it can be undone: names and rows before it.
+/// Returns its number.
 pub fn enter(
     conn: &mut Db,
     current: Option<&Current>,
@@ -38,13 +39,15 @@ pub fn enter(
     let Some(current) = current.filter(|_| !changed.is_empty()) else {
         return Ok(None);
     };
-    let mut kept = Vec::with_capacity(changed.len());
-    for (name, before) in changed {
-        let after = read(conn, &name)?;
-        kept.push(Changed { name, before, after });
-    }
-    let request = serde_json::to_string(&kept).ok();
     let mut current = current.clone();
-    current.new.request = request.filter(|request| request.len() <= KEPT_BYTES);
+    if current.keeps && has_way_back(&current.new.kind) {
+        let mut kept = Vec::with_capacity(changed.len());
+        for (name, before) in changed {
+            let after = read(conn, &name)?;
+            kept.push(Changed { name, before, after });
+        }
+        let request = serde_json::to_string(&kept).ok();
+        current.new.request = request.filter(|request| request.len() <= KEPT_BYTES);
+    }
     insert(conn, &current, OperationState::Done, None, now).map(Some)
 }

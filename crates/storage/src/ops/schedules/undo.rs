@@ -3,7 +3,7 @@
 
 use queuectl_core::{ScheduleName, Timestamp};
 
-use super::edit::{add, find, pause, replace, resume};
+use super::edit::{add, check_room, find, pause, replace, resume};
 use super::operation::{Changed, read};
 use super::rows::ScheduleRow;
 use super::tick::store;
@@ -63,7 +63,10 @@ fn put_back(
     let name = ScheduleName::as_stored(before.name.clone());
     let spec = before.spec().map_err(bad)?;
     match &found {
-        None => add(conn, &spec, now)?,
+        None => {
+            check_room(conn, 1)?;
+            add(conn, &spec, now)?;
+        }
         Some(found) if found.spec().ok().as_ref() != Some(&spec) => replace(conn, &spec, now)?,
         Some(_) => {}
     }

@@ -1,72 +1,12 @@
-//! What is kept of limits, looked at and damaged beside the store, on both databases.
-
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+//! Limits.
 
 use std::time::Duration;
 
-use diesel::connection::SimpleConnection;
-use diesel::prelude::*;
-use diesel::sql_types::BigInt;
 use queuectl_core::{JobSpec, LimitChange, Timestamp, ValidJob};
 use queuectl_storage::{Cycle, Queues, Store};
-use queuectl_testkit::{TempStore, conformance, new_node, skipped, valid};
+use queuectl_testkit::{new_node, valid};
 
-const NOW: Timestamp = Timestamp(1_000_000);
-
-/// A connection beside the store's.
-enum Beside {
-    Sqlite(SqliteConnection),
-    Postgres(PgConnection),
-}
-
-#[derive(QueryableByName)]
-struct Number {
-    #[diesel(sql_type = BigInt)]
-    number: i64,
-}
-
-impl Beside {
-    fn execute(&mut self, sql: &str) {
-        match self {
-            Beside::Sqlite(conn) => conn.batch_execute(sql),
-            Beside::Postgres(conn) => conn.batch_execute(sql),
-        }
-        .unwrap();
-    }
-
-    fn count(&mut self, table: &str) -> i64 {
-        let query = diesel::sql_query(format!("SELECT count(*) AS number FROM {table}"));
-        let found: Number = match self {
-            Beside::Sqlite(conn) => query.get_result(conn),
-            Beside::Postgres(conn) => query.get_result(conn),
-        }
-        .unwrap();
-        found.number
-    }
-}
-
-/// Runs a check on both databases.
-fn on_both(test: &str, check: impl Fn(&mut Store, &mut Beside)) {
-    let mut temp = TempStore::sqlite();
-    let path = temp.path().to_str().unwrap().to_owned();
-    let mut beside = Beside::Sqlite(SqliteConnection::establish(&path).unwrap());
-    check(&mut temp.store, &mut beside);
-    let Some(mut temp) = TempStore::postgres() else {
-        skipped(&format!("limits::{test}"), conformance::NO_SERVER);
-        return;
-    };
-    let url = std::env::var("QUEUECTL_TEST_POSTGRES").unwrap();
-    let mut beside = Beside::Postgres(PgConnection::establish(&url).unwrap());
-    let schema = temp
-        .location
-        .to_string()
-        .split("schema=")
-        .nth(1)
-        .unwrap()
-        .to_owned();
-    beside.execute(&format!("SET search_path = {schema}"));
-    check(&mut temp.store, &mut beside);
-}
+use super::{NOW, on_both};
 
 fn limited(limit: &str) -> ValidJob {
     valid(JobSpec {
@@ -90,7 +30,7 @@ fn cycle(store: &mut Store, node: queuectl_core::NodeId, now: Timestamp) -> usiz
 /// `db:check` finds every way in which jobs and what is kept of their limits can differ.
 #[test]
 fn misplaced_jobs_are_found() {
-    on_both("misplaced_jobs_are_found", |store, beside| {
+    on_both("limits::misplaced_jobs_are_found", |store, beside| {
         let change = LimitChange {
             running: Some(Some(1)),
             per_key: true,
