@@ -4,7 +4,6 @@
 //! wrong, the answer says how many jobs are stored and from which line on nothing is.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use axum::Json;
 use axum::body::{Body, Bytes};
@@ -12,13 +11,13 @@ use axum::extract::{Request, State};
 use axum::response::{IntoResponse, Response};
 use http::header::CONTENT_TYPE;
 use http::{HeaderMap, StatusCode};
-use http_body_util::BodyExt as _;
 use jiff::ZonedDateTime;
 use queuectl_core::JobSpec;
 use queuectl_core::limits::ENQUEUE_BATCH;
 use queuectl_frontend::placed::view;
 use serde::Serialize;
 
+use crate::incoming::Incoming;
 use crate::intake::{Refusal, Stored};
 use crate::problem::{Problem, Progress};
 use crate::state::Server;
@@ -30,8 +29,6 @@ const JOBS: u64 = 1_000_000;
 const LINE_BYTES: usize = 20 * 1024 * 1024;
 /// Bytes of a batch, since jobs can be large.
 const BATCH_BYTES: usize = 16 * 1024 * 1024;
-/// How long a client may send nothing.
-const SILENCE: Duration = Duration::from_secs(60);
 
 /// The jobs of a request with many.
 #[derive(Serialize, Default)]
@@ -87,24 +84,16 @@ struct Batch {
     bytes: usize,
 }
 
-async fn lines(server: &Server, mut body: Body) -> Result<Many, Problem> {
+async fn lines(server: &Server, body: Body) -> Result<Many, Problem> {
     let (mut many, mut batch, mut rest) = (Many::default(), Batch::default(), Vec::new());
     let (mut line, mut stored_to) = (0, 0);
     // How much of the rest has no end of a line.
     let mut searched = 0;
+    let mut incoming = Incoming::new(body);
     loop {
-        let frame = tokio::time::timeout(SILENCE, body.frame()).await;
-        let chunk: Option<Bytes> = match frame {
-            Ok(Some(Ok(frame))) => frame.into_data().ok().or_else(|| Some(Bytes::new())),
-            Ok(None) => None,
-            Ok(Some(Err(_))) => {
-                return Err(broken(
-                    "the connection was lost before the request was complete",
-                    &many,
-                    stored_to,
-                ));
-            }
-            Err(_) => return Err(broken("nothing came for 60 s", &many, stored_to)),
+        let chunk: Option<Bytes> = match incoming.next(rest.len()).await {
+            Ok(chunk) => chunk,
+            Err(problem) => return Err(with_progress(problem, &many, stored_to)),
         };
         let is_over = chunk.is_none();
         rest.extend_from_slice(&chunk.unwrap_or_default());
@@ -118,6 +107,7 @@ async fn lines(server: &Server, mut body: Body) -> Result<Many, Problem> {
                 batch.specs.push(spec);
                 batch.lines.push(line);
                 batch.bytes += text.len();
+                incoming.has(text.len());
             }
             if batch.specs.len() >= ENQUEUE_BATCH || batch.bytes >= BATCH_BYTES {
                 store(server, &mut batch, &mut many, stored_to).await?;
@@ -176,14 +166,6 @@ async fn store(server: &Server, batch: &mut Batch, many: &mut Many, stored_to: u
         many.ids.push(stored.id);
     }
     Ok(())
-}
-
-fn broken(what: &str, many: &Many, stored_to: u64) -> Problem {
-    with_progress(
-        Problem::new(StatusCode::REQUEST_TIMEOUT, "broken_off", what),
-        many,
-        stored_to,
-    )
 }
 
 fn at_line(mut problem: Problem, line: u64, many: &Many, stored_to: u64) -> Problem {

@@ -5,7 +5,8 @@
 //! - `stores`: threads that read and change the store for requests. `intake`: storing jobs, many requests in one commit.
 //! - `watcher`: one look for changes for all who wait. `follow`: what a job prints, as it comes.
 //! - `pages/`: the dashboard. `glance`: what all who look at it share. `runner`: changes of many jobs that it began.
-//! - `api/`: the answers. `bulk`: many jobs in one request. `problem`: what is said when something cannot be done.
+//! - `api/`: the answers. `bulk`: many jobs in one request, which `incoming` reads as they come. `problem`: what is said when something
+//!   cannot be done.
 //!
 //! It reads and asks through `Store` like any other client, and decides nothing about jobs. What it says is made of `queuectl_views`,
 //! so that it says the same as the command line.
@@ -17,6 +18,7 @@ mod follow;
 mod glance;
 mod guard;
 mod hosts;
+mod incoming;
 mod intake;
 mod listen;
 mod pages;

@@ -135,18 +135,42 @@ pub async fn show(
 
 /// Waits until a job has ended or is gone, for a time, or until the server stops.
 async fn wait_for(server: &Server, job: JobRef, most: Duration) -> Result<(), Problem> {
-    let found = server.stores.ask(move |store| store.job(&job)).await?;
-    if found.state.is_final() {
-        return Ok(());
-    }
-    let mut seen = server.watcher.job(found.id, Some((found.state, found.fence)));
-    let ended = seen.wait_for(|standing| standing.is_none_or(|(state, _)| state.is_final()));
     let mut stopped = server.stopped.clone();
     tokio::select! {
-        _ = tokio::time::timeout(most, ended) => {}
-        () = told(&mut stopped) => {}
+        ended = tokio::time::timeout(most, has_ended(server, job)) => ended.unwrap_or(Ok(())),
+        () = told(&mut stopped) => Ok(()),
     }
-    Ok(())
+}
+
+/// Returns when a job has ended or is gone. One that was cancelled for another which was retried since goes on with that one.
+async fn has_ended(server: &Server, job: JobRef) -> Result<(), Problem> {
+    let mut changes = None;
+    loop {
+        let job = job.clone();
+        let found = server.stores.ask(move |store| {
+            let job = store.job(&job)?;
+            let open = match job.unmet.is_some() && job.state.is_final() {
+                true => store.revived_by(job.id)?,
+                false => None,
+            };
+            Ok((job, open))
+        });
+        let (found, open) = found.await?;
+        if found.state.is_final() && open.is_none() {
+            return Ok(());
+        }
+        let was_told = if open.is_some() {
+            let changes = changes.get_or_insert_with(|| server.watcher.all());
+            changes.changed().await.is_ok()
+        } else {
+            let mut seen = server.watcher.job(found.id, Some((found.state, found.fence)));
+            let ended = seen.wait_for(|standing| standing.is_none_or(|(state, _)| state.is_final()));
+            ended.await.is_ok_and(|standing| standing.is_some())
+        };
+        if !was_told {
+            return Ok(());
+        }
+    }
 }
 
 /// `queuectl explain`.
