@@ -40,6 +40,10 @@ pub fn load(
         true => store.tick_of(job.id)?,
         false => None,
     };
+    let revived_by = match job.unmet {
+        Some(_) => store.revived_by(job.id)?,
+        None => None,
+    };
     let parents: Vec<RelativeView> = store.parents(job.id)?.into_iter().map(relative).collect();
     let dependants: Vec<RelativeView> = store.dependants(job.id)?.into_iter().map(relative).collect();
     let hooks = store.hooks_of(job.id)?.into_iter().map(hook_job).collect();
@@ -61,6 +65,7 @@ pub fn load(
         job: shown,
         last_line,
         sources,
+        revived_by,
         parents,
         dependants,
         hooks,

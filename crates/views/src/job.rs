@@ -296,6 +296,8 @@ pub struct JobDetailView {
     pub last_line: Option<String>,
     /// Where `max_retries`, `backoff_base` and `timeout_ms` come from.
     pub sources: SourcesView,
+    /// A job that has not ended: if it ends as needed, this one, which was cancelled or held for it, goes on after all.
+    pub revived_by: Option<JobId>,
     /// The jobs that it waits for, or waited.
     pub parents: Vec<RelativeView>,
     /// The jobs that wait for it, or waited.

@@ -159,8 +159,8 @@ pub struct TickJobView {
     pub schedule: String,
     /// The tick's time.
     pub at: Timestamp,
-    /// The job's number.
-    pub job: JobId,
+    /// The job's number; none if it only would be made.
+    pub job: Option<JobId>,
 }
 
 /// An entry of a crontab, as the schedule that it becomes.

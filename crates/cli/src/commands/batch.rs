@@ -19,12 +19,17 @@ pub fn for_each_job<T: ToString>(
 ) -> anyhow::Result<Exit> {
     for_each(jobs, context, |job, records| {
         let result = act(job)?;
-        let id = job.to_string();
-        let line = format!("{id} {result}");
-        let printed = records.item(&ChangedView { id, result }, &line);
-        warn_unprinted(printed.and_then(|()| records.flush()), || line);
+        say_result(records, &job.to_string(), result);
         Ok(())
     })
+}
+
+/// Prints what became of a job.
+pub fn say_result(records: &mut Records<Stdout>, id: &str, result: &'static str) {
+    let id = id.to_owned();
+    let line = format!("{id} {result}");
+    let printed = records.item(&ChangedView { id, result }, &line);
+    warn_unprinted(printed.and_then(|()| records.flush()), || line);
 }
 
 /// The same for actions that print their result themselves.

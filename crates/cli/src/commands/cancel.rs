@@ -1,12 +1,17 @@
 //! `cancel`: cancels jobs, also running ones.
 
+use std::io;
+
 use anyhow::Result;
 use clap::Args;
 use queuectl_core::{JobId, JobRef, State};
 use queuectl_storage::{JobFilter, MassChange, Store, StoreError};
+use queuectl_views::CancelledView;
 
-use super::select::{Acted, ChangeArgs};
-use super::wait::Waiter;
+use super::batch::{line, say_result};
+use super::doing::Doing;
+use super::select::{Acted, ChangeArgs, Named};
+use super::waiter::Waiter;
 use crate::context::Context;
 use crate::exit::Exit;
 use crate::output::diagnostics;
@@ -25,23 +30,41 @@ pub struct CancelArgs {
 impl Run for CancelArgs {
     fn run(self, context: &Context) -> Result<Exit> {
         let mut store = context.open()?;
-        let (exit, acted) = self.change.act(&mut store, MassChange::Cancel, context)?;
         if !self.wait {
-            return Ok(exit);
+            return Ok(self.change.act(&mut store, MassChange::Cancel, context)?.0);
         }
+        let (exit, acted) = self.change.act(&mut store, Doing::CancelAndWait, context)?;
         let all_cancelled = match acted {
             Acted::Named(named) => {
+                let running: Vec<Named> = named
+                    .into_iter()
+                    .filter(|one| one.done.state == State::Processing)
+                    .collect();
                 let mut all_cancelled = true;
-                for (job, done) in &named {
-                    if done.state == State::Processing {
-                        all_cancelled &= wait_until_stopped(&mut store, job)?;
-                    }
+                let mut records = context.output.records(io::stdout());
+                for one in running {
+                    let state = wait_until_stopped(&mut store, &one.job)?;
+                    say_result(&mut records, &one.said, state.name());
+                    all_cancelled &= state == State::Cancelled;
                 }
                 all_cancelled
             }
             Acted::Many(many) if many.done.requested > 0 => {
+                let done = many.done;
                 let asked = wait_until_all_stopped(&mut store, many.filter)?;
-                all_cancelled(&mut store, &asked)?
+                let ended = ended_before(&mut store, &asked)?;
+                let stopped = done.requested.saturating_sub(ended);
+                let jobs = done.changed + stopped;
+                let ran = match stopped {
+                    0 => String::new(),
+                    1 => "; 1 was running".to_owned(),
+                    stopped => format!("; {stopped} were running"),
+                };
+                let view = CancelledView { jobs, stopping: 0 };
+                context
+                    .output
+                    .done(&view, &format!("{}{ran}", line(jobs, "cancelled")));
+                ended == 0
             }
             Acted::Many(_) | Acted::DryRun => true,
         };
@@ -83,16 +106,17 @@ fn wait_until_all_stopped(store: &mut Store, filter: JobFilter) -> Result<Vec<Jo
     }
 }
 
-/// Returns whether none of the jobs ended on its own, and says how many did.
-fn all_cancelled(store: &mut Store, asked: &[JobId]) -> Result<bool> {
+/// Returns how many of the jobs ended on their own, and says so.
+fn ended_before(store: &mut Store, asked: &[JobId]) -> Result<u64> {
     let states = Waiter::new(None).ask(store, |store| store.states(asked))?;
     let ended = |state: &&State| matches!(state, State::Completed | State::Dead);
-    match states.values().filter(ended).count() {
-        0 => return Ok(true),
+    let ended = states.values().filter(ended).count() as u64;
+    match ended {
+        0 => {}
         1 => diagnostics::note("1 job ended before it could be stopped"),
         jobs => diagnostics::note(&format!("{jobs} jobs ended before they could be stopped")),
     }
-    Ok(false)
+    Ok(ended)
 }
 
 /// Returns running jobs that were asked to stop, at most that many.
@@ -114,21 +138,20 @@ fn those_that_stop(store: &mut Store, running: &JobFilter, most: usize) -> Resul
     }
 }
 
-/// Waits until the job has stopped. Returns false if it ended on its own before.
-fn wait_until_stopped(store: &mut Store, job: &JobRef) -> Result<bool> {
+/// Waits until the job runs no more, and returns what it is then. Says if it ended on its own before.
+fn wait_until_stopped(store: &mut Store, job: &JobRef) -> Result<State> {
     let mut waiter = Waiter::new(None);
     loop {
         let marker = waiter.ask(store, Store::change_marker)?;
         let found = waiter.ask(store, |store| store.job(job))?;
         if found.state != State::Processing {
-            let cancelled = found.state == State::Cancelled;
-            if !cancelled {
+            if found.state != State::Cancelled {
                 diagnostics::note(&format!(
                     "job '{job}' is {}: it ended before it could be stopped",
                     found.state
                 ));
             }
-            return Ok(cancelled);
+            return Ok(found.state);
         }
         waiter.wait_for_change(store, marker, &found)?;
     }

@@ -17,6 +17,8 @@ use crate::output::progress::Progress;
 #[derive(Clone, Copy)]
 pub enum Doing<'a> {
     Change(MassChange),
+    /// A cancel whose caller waits for running jobs, and says then what became of them.
+    CancelAndWait,
     Edit(&'a Editing<'a>),
     Signal(&'a Signalling<'a>),
 }
@@ -61,14 +63,21 @@ impl<'a> Doing<'a> {
     pub fn mass(self) -> Option<MassChange> {
         match self {
             Doing::Change(change) => Some(change),
+            Doing::CancelAndWait => Some(MassChange::Cancel),
             Doing::Edit(_) | Doing::Signal(_) => None,
         }
+    }
+
+    /// Whether what became of a job is still to be seen, and said by the caller.
+    pub fn is_said_later(self, done: &NamedDone) -> bool {
+        matches!(self, Doing::CancelAndWait) && done.state == State::Processing
     }
 
     /// Returns what an operation is called that does it; none for what is no change of the jobs.
     pub fn kind(self) -> Option<&'static str> {
         match self {
             Doing::Change(change) => Some(change.name()),
+            Doing::CancelAndWait => Some(MassChange::Cancel.name()),
             Doing::Edit(editing) => Some(editing.kind),
             Doing::Signal(_) => None,
         }
@@ -78,7 +87,7 @@ impl<'a> Doing<'a> {
     pub fn edit(self) -> Option<&'a JobEdit> {
         match self {
             Doing::Edit(editing) => Some(editing.edit),
-            Doing::Change(_) | Doing::Signal(_) => None,
+            Doing::Change(_) | Doing::CancelAndWait | Doing::Signal(_) => None,
         }
     }
 
@@ -86,7 +95,7 @@ impl<'a> Doing<'a> {
     pub fn described(self, selector: &Selector) -> String {
         match self {
             Doing::Edit(editing) => format!("{selector}: {}", editing.described),
-            Doing::Change(_) | Doing::Signal(_) => selector.to_string(),
+            Doing::Change(_) | Doing::CancelAndWait | Doing::Signal(_) => selector.to_string(),
         }
     }
 
@@ -94,6 +103,7 @@ impl<'a> Doing<'a> {
     pub fn states(self) -> &'static [State] {
         match self {
             Doing::Change(change) => change.states(),
+            Doing::CancelAndWait => MassChange::Cancel.states(),
             Doing::Edit(_) => &EDITABLE_STATES,
             Doing::Signal(_) => &[State::Processing],
         }
@@ -102,7 +112,7 @@ impl<'a> Doing<'a> {
     /// Returns how it is asked about, and what the jobs are then.
     pub fn words(self) -> (&'a str, &'a str) {
         match self {
-            Doing::Change(MassChange::Cancel) => ("cancel", "cancelled"),
+            Doing::Change(MassChange::Cancel) | Doing::CancelAndWait => ("cancel", "cancelled"),
             Doing::Change(MassChange::Retry) => ("retry", "retried"),
             Doing::Change(MassChange::Hold) => ("hold", "held"),
             Doing::Change(MassChange::Release) => ("release", "released"),
@@ -139,6 +149,7 @@ impl<'a> Doing<'a> {
                 let done = store.change_named(job, change, only, now)?;
                 Ok((done, result(change, &done)))
             }
+            Doing::CancelAndWait => Doing::Change(MassChange::Cancel).one(store, job, only),
             Doing::Edit(editing) => {
                 (editing.check)(&store.job(job)?).map_err(|why| StoreError::NotEdited {
                     job: job.to_string(),
@@ -168,6 +179,7 @@ impl<'a> Doing<'a> {
         let told = |done: &MassDone| progress.set(done.jobs());
         match self {
             Doing::Change(change) => store.change_all(filter, change, now, told),
+            Doing::CancelAndWait => store.change_all(filter, MassChange::Cancel, now, told),
             Doing::Signal(signalling) => store.signal_all(filter, signalling.signal, &operator::name(), now),
             Doing::Edit(editing) => store.edit_all(filter, &operator::name(), now, editing.editor, told),
         }

@@ -12,7 +12,7 @@ use queuectl_storage::{EventPlace, Store};
 use queuectl_views::EventView;
 
 use super::list::TABLE_ROWS;
-use super::wait::Waiter;
+use super::waiter::Waiter;
 use crate::context::Context;
 use crate::exit::Exit;
 use crate::moment::{Moment, moment};

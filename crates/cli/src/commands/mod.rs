@@ -3,6 +3,7 @@
 //! A command's file has its arguments as they are typed, resolves them, does the work through the store and hands views to
 //! [`Output`](crate::output::Output). A new command is such a file, its `mod` here and its line in [`COMMANDS`].
 
+mod asked;
 mod batch;
 mod cancel;
 mod complete;
@@ -50,6 +51,7 @@ mod suspend;
 mod top;
 mod version;
 mod wait;
+mod waiter;
 mod watch;
 mod worker;
 

@@ -14,7 +14,8 @@ use queuectl_storage::{
 };
 use queuectl_views::{CancelledView, CountView, RetriedView, WouldView};
 
-use super::batch::{for_each_job, line};
+use super::asked::Asked;
+use super::batch::{for_each, line, say_result};
 use super::confirm::{can_ask, confirm_change};
 use super::doing::Doing;
 use super::op::{as_operation, begin_operation, offer_undo};
@@ -134,10 +135,18 @@ pub struct Many {
     pub done: MassDone,
 }
 
+/// A job that was named, and changed.
+pub struct Named {
+    /// As it was named.
+    pub said: String,
+    pub job: JobRef,
+    pub done: NamedDone,
+}
+
 /// What became of the jobs.
 pub enum Acted {
     /// They were named, and these were changed.
-    Named(Vec<(JobRef, NamedDone)>),
+    Named(Vec<Named>),
     Many(Box<Many>),
     /// Nothing was to be done.
     DryRun,
@@ -188,12 +197,19 @@ pub fn act(
     if let Some(kind) = change.kind() {
         begin_operation(store, kind, change.described(selector))?;
     }
-    let exit = for_each_job(selector.picks(), context, |pick| {
+    let exit = for_each(selector.picks(), context, |pick, records| {
         let job = picked.next().flatten();
         let job = job.ok_or_else(|| StoreError::NoSuchJob(pick.to_string()))?;
         let (done, result) = change.one(store, &job, &only)?;
-        named.push((job, done));
-        Ok(result)
+        if !change.is_said_later(&done) {
+            say_result(records, &pick.to_string(), result);
+        }
+        named.push(Named {
+            said: pick.to_string(),
+            job,
+            done,
+        });
+        Ok(())
     });
     let operation = store.end_operation(now)?;
     let exit = exit?;
@@ -221,20 +237,28 @@ fn act_on_many(
         say_what_would_be(store, &filter, change.words().1, context)?;
         return Ok(Acted::DryRun);
     }
-    let total = match yes {
+    let asked = match yes {
         true => None,
         false => match ask(store, &filter, selector, change.words(), context)? {
-            Answer::No => {
+            None => {
                 let done = MassDone::default();
                 say_what_was_done(&done, change, context);
                 return Ok(Acted::Many(Box::new(Many { filter, done })));
             }
-            Answer::Yes { jobs } => jobs,
+            asked => asked,
         },
+    };
+    let total = asked.as_ref().map(Asked::jobs);
+    let meanwhile = asked.map(|asked| asked.meanwhile(store, &filter)).transpose()?;
+    let say = |done: &MassDone| {
+        say_what_was_done(done, change, context);
+        if let Some(why) = meanwhile.as_ref().and_then(|meanwhile| meanwhile.explained(done)) {
+            context.output.remark(&why);
+        }
     };
     let Some(kind) = change.kind() else {
         let done = change.all(store, &filter, total)?;
-        say_what_was_done(&done, change, context);
+        say(&done);
         return Ok(Acted::Many(Box::new(Many { filter, done })));
     };
     let operation = NewOperation {
@@ -245,7 +269,7 @@ fn act_on_many(
     };
     let act = |store: &mut Store| Ok(change.all(store, &filter, total)?);
     let (done, operation) = as_operation(store, operation, act)?;
-    say_what_was_done(&done, change, context);
+    say(&done);
     offer_undo(store, operation, context);
     Ok(Acted::Many(Box::new(Many { filter, done })))
 }
@@ -265,23 +289,16 @@ pub fn ended(
         say_what_would_be(store, &filter, "rerun", context)?;
         return Ok(None);
     }
-    if !args.yes && ask(store, &filter, selector, ("rerun", "rerun"), context)? == Answer::No {
-        return Ok(Some(Vec::new()));
+    if args.yes {
+        return each(store, &filter).map(Some);
     }
-    each(store, &filter).map(Some)
+    match ask(store, &filter, selector, ("rerun", "rerun"), context)? {
+        None => Ok(Some(Vec::new())),
+        Some(_) => each(store, &filter).map(Some),
+    }
 }
 
-/// Whether to go on.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Answer {
-    Yes {
-        /// How many jobs are meant.
-        jobs: Option<u64>,
-    },
-    No,
-}
-
-/// Asks whether to change the jobs, and how many there are. Returns no, without a question, if there are none: what fits
+/// Asks whether to change the jobs, and how many there are. Returns those; none, without a question, if there are none: what fits
 /// later was not asked about. Without a terminal there is no answer, however many there are.
 fn ask(
     store: &mut Store,
@@ -289,12 +306,12 @@ fn ask(
     selector: &Selector,
     (verb, done): (&str, &str),
     context: &Context,
-) -> Result<Answer> {
-    let mut counted = None;
+) -> Result<Option<Asked>> {
+    let mut asked = None;
     let what = match can_ask() {
         false => format!("all jobs of '{selector}'"),
-        true => match *counted.insert(store.count_selected(filter)?) {
-            0 => return Ok(Answer::No),
+        true => match asked.insert(Asked::count(store, filter)?).jobs() {
+            0 => return Ok(None),
             1 => "1 job".to_owned(),
             jobs => format!("{jobs} jobs"),
         },
@@ -306,7 +323,7 @@ fn ask(
         None => done,
     };
     confirm_change(verb, done, &what, context)?;
-    Ok(Answer::Yes { jobs: counted })
+    Ok(asked)
 }
 
 /// The states that are meant of those in which this can be done to a job.
@@ -371,6 +388,8 @@ fn say_what_was_done(done: &MassDone, change: Doing<'_>, context: &Context) {
     let output = &context.output;
     let jobs = done.changed;
     match change.mass() {
+        // Its caller says it when they have stopped.
+        Some(MassChange::Cancel) if matches!(change, Doing::CancelAndWait) && done.requested > 0 => {}
         Some(MassChange::Cancel) => {
             let stopping = match done.requested {
                 0 => String::new(),

@@ -240,7 +240,15 @@ fn fields(
                 // By the id that users see, as in the list below.
                 let parent = detail.parents.iter().find(|parent| parent.number == unmet.number);
                 let id = parent.map_or_else(|| unmet.number.to_string(), |parent| parent.id.clone());
-                format!("job {id} is {}", unmet.state)
+                match detail.revived_by {
+                    None => format!("job {id} is {}", unmet.state),
+                    Some(open) if open == unmet.number => {
+                        format!("job {id} was {} and was retried; this one goes on if it ends as needed", unmet.state)
+                    }
+                    Some(open) => {
+                        format!("job {id} is {}; this one goes on if job {open}, which was retried, ends as needed", unmet.state)
+                    }
+                }
             }),
         ),
         ("error", view.error.clone()),

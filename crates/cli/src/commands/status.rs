@@ -132,10 +132,15 @@ fn print(view: &StatusView, now: Timestamp, page: &mut Page) -> io::Result<()> {
             relative(at, now)
         ))?;
     }
-    page.text("")?;
     if view.nodes.is_empty() {
+        // It is said once.
+        if view.problems.iter().any(|problem| problem.code == "no_node") {
+            return Ok(());
+        }
+        page.text("")?;
         return page.line("no node is running; `queuectl worker:start` starts one");
     }
+    page.text("")?;
     page.table(&NODES, view.nodes.iter().map(|node| node_row(node, now)))
 }
 

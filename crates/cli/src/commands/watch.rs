@@ -7,7 +7,8 @@ use queuectl_core::{Job, JobId, JobRef, State};
 use queuectl_storage::{Store, StoreError};
 
 use super::logs::{From, Shown, follow};
-use super::wait::{PATIENCE, Waiter, wait_for};
+use super::wait::wait_for;
+use super::waiter::{PATIENCE, Waiter};
 use crate::context::Context;
 use crate::exit::Exit;
 use crate::output::diagnostics;

@@ -55,7 +55,7 @@ fn a_running_job_is_stopped_with_all_it_started() {
     let (child, main) = (queue.wait_pid("child"), queue.wait_pid("main"));
     let bystander_pid = queue.wait_pid("bystander");
     let said = queue.ok(["cancel", "--wait", &id]);
-    assert_eq!(said, "1 is being stopped");
+    assert_eq!(said, "1 cancelled");
     let job = queue.job(&id);
     assert_eq!(
         (job["state"].as_str(), history(&job)),
@@ -78,7 +78,7 @@ fn a_running_job_is_stopped_and_waited_for_but_not_the_next() {
     let gate = queue.gate("gate");
     let next = queue.enqueue(["echo $$ > next; read x < gate"]);
     let said = queue.ok(["cancel", "state=processing", "--yes", "--wait"]);
-    assert_eq!(said, "0 jobs cancelled; 1 running job is being stopped");
+    assert_eq!(said, "1 job cancelled; 1 was running");
     assert_eq!(queue.state(&runs), "cancelled");
     queue.wait_pid("next");
     gate.open();

@@ -81,6 +81,7 @@ fn jobs_are_counted_by_what_they_died_of() {
     assert_eq!(letters[0]["cause"], refused["cause"]);
     assert_eq!(queue.json(["dlq:list"])[2]["cause"], full["cause"]);
     assert_eq!(queue.json(["dlq:list", "--cause", "2"])[0]["id"], "full");
+    assert_eq!(queue.ok(["dlq:list", "--cause", "2", "--ids"]), "full");
     assert_eq!(
         queue.json(["dlq:list", "--older-than", "1h"]),
         serde_json::json!([])

@@ -56,6 +56,16 @@ fn a_graph_runs_in_its_order() {
     assert_eq!(queue.state(&chained), "blocked");
     let said = queue.fails(3, ["enqueue", "--after", "nobody", "exit 0"]);
     assert!(said.contains("there is no job 'nobody' to wait for"), "{said}");
+    let said = queue.fails(3, ["enqueue", "--after", "load:bad", "exit 0"]);
+    assert!(
+        said.contains("how job 'load' has to end: that is ok, failed or any"),
+        "{said}"
+    );
+    let said = queue.fails(2, ["enqueue", "--debounce", "5s", "exit 0"]);
+    assert!(
+        said.contains("gathers calls that have a unique key in common"),
+        "{said}"
+    );
 }
 
 /// The graph around a job: what it waits for and what waits for it, with states; nothing that only has an ancestor in common.

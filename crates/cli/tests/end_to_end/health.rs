@@ -26,6 +26,7 @@ fn status_says_what_is_wrong_and_which_command_helps() {
             .ok(["status"])
             .contains("1 problem:\n- no node is running, and 1 job waits to run: `queuectl worker:start`")
     );
+    assert_eq!(queue.ok(["status"]).matches("no node is running").count(), 1);
     assert_eq!(codes(&queue), ["no_node"]);
     let _node = queue.start(&["--queue", "default"]);
     assert_eq!(codes(&queue), ["unserved"]);

@@ -25,6 +25,8 @@ mod unusable;
 // The longest test is in here; tests start in alphabetical order.
 mod acceptance;
 #[cfg(target_os = "linux")]
+mod asked;
+#[cfg(target_os = "linux")]
 mod bundled_plugins;
 #[cfg(unix)]
 mod busy;

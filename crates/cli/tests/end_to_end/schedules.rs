@@ -127,24 +127,28 @@ fn schedules_are_changed_and_mistakes_are_named() {
     let by_hand = queue.ok(["schedule:run", "backup"]);
     assert_eq!(queue.job(&by_hand)["argv"][1], "full");
     queue.ok(["schedule:edit", "backup", "--when", "0 * * * *"]);
-    let filled = queue.ok([
-        "schedule:backfill",
-        "backup",
-        "--from",
-        "2020-01-01 00:00",
-        "--to",
-        "2020-01-01 05:00",
-    ]);
+    let fill = |more: &[&str]| {
+        let (from, to) = (["--from", "2020-01-01 00:00"], ["--to", "2020-01-01 05:00"]);
+        queue.ok([&["schedule:backfill", "backup"], &from[..], &to, more].concat())
+    };
+    let would = fill(&["--dry-run"]);
+    assert!(
+        would.lines().count() == 6 && would.starts_with("a job for Wed 2020-01-01"),
+        "{would}"
+    );
+    assert_eq!(queue.jobs().len(), 1, "none of them is stored");
+    let filled = fill(&[]);
     assert_eq!(filled.lines().count(), 6, "{filled}");
-    let again = queue.ok([
-        "schedule:backfill",
-        "backup",
-        "--from",
-        "2020-01-01 00:00",
-        "--to",
-        "2020-01-01 05:00",
-    ]);
-    assert_eq!(again, "");
+    assert_eq!(fill(&[]), "");
+    assert_eq!(fill(&["--dry-run"]), "", "they have their jobs");
+    // Missed ticks come at once.
+    let edit = |args: &[&str]| queue.run([&["schedule:edit", "backup"], args].concat()).err;
+    let said = edit(&["--missed", "all", "--overlap", "skip"]);
+    assert!(
+        said.contains("runs one of them") && said.contains("--overlap queue"),
+        "{said}"
+    );
+    assert_eq!(edit(&["--overlap", "queue"]), "", "the control");
     assert_eq!(queue.ok(["schedule:remove", "backup"]), "schedule backup removed");
     let said = queue.fails(3, ["schedule:show", "backup"]);
     assert!(said.contains("no schedule 'backup'"), "{said}");

@@ -124,6 +124,20 @@ const SITUATIONS: &[Situation] = &[
         &["- it was cancelled because job first is dead (T ago): `queuectl retry first`"],
     ),
     (
+        "its parent was retried",
+        |queue| {
+            let node = queue.start(&[]);
+            let first = dies(queue);
+            let id = queue.enqueue(["--after", &first, "exit 0"]);
+            queue.ok(["queue:pause", "default"]);
+            queue.ok(["retry", "first"]);
+            Arranged::new(id, vec![node])
+        },
+        &[
+            "- it was cancelled for job first, which was retried; it goes on if that ends as it needs (T ago): `queuectl explain first`",
+        ],
+    ),
+    (
         "its parent succeeded, and another job has its unique key",
         |queue| {
             let node = queue.start(&[]);

@@ -4,6 +4,7 @@ use std::io::{BufRead, BufReader};
 use std::process::Stdio;
 
 use crate::support::Queue;
+use crate::support::jobs::succeeds_with;
 
 /// A command that waits, and the lines that it says on standard error.
 struct Waiting {
@@ -107,6 +108,49 @@ fn a_node_that_dies_under_a_job_is_missed() {
     }
     assert_eq!(cancel.end().0, 0);
     drop(gate);
+}
+
+/// A job that was cancelled for one which was retried since has not ended: it goes on with that one, or with one before.
+#[test]
+fn a_wait_is_for_jobs_that_will_be_revived() {
+    let queue = Queue::quick();
+    queue.ok(["config:set", "max_retries", "0"]);
+    queue.enqueue(["--id", "load", &succeeds_with("there")]);
+    queue.enqueue(["--id", "clean", "--after", "load", "exit 0"]);
+    queue.enqueue(["--id", "report", "--after", "clean", "exit 0"]);
+    assert_eq!(queue.drain(&[]), 1, "load is dead");
+    // The control: it stays cancelled.
+    assert_eq!(queue.fails(1, ["wait", "report"]), "");
+    assert!(queue.job("report")["revived_by"].is_null());
+    queue.ok(["retry", "load"]);
+    let said = queue.fails(124, ["wait", "report", "--timeout", "1ms"]);
+    assert!(
+        said.contains(
+            "job 'report' is cancelled, but goes on if job 'load', which was retried, ends as it needs"
+        ) && said.contains("report (cancelled until job 1 ends as it needs)"),
+        "{said}"
+    );
+    let report = queue.job("report");
+    assert_eq!(
+        (&report["state"], &report["revived_by"]),
+        (&"cancelled".into(), &1.into())
+    );
+    let shown = queue.ok(["show", "clean"]);
+    assert!(shown.contains("job load was dead and was retried"), "{shown}");
+    let shown = queue.ok(["show", "report"]);
+    assert!(shown.contains("goes on if job 1, which was retried"), "{shown}");
+    // It fails again: that is the end.
+    let waiting = Waiting::start(&queue, &["wait", "report"]);
+    assert_eq!(queue.drain(&[]), 1);
+    assert_eq!(waiting.end().0, 1);
+    queue.write("there", "");
+    queue.ok(["retry", "load"]);
+    let waiting = Waiting::start(&queue, &["wait", "clean", "report"]);
+    let any = Waiting::start(&queue, &["wait", "--any", "report"]);
+    let _node = queue.start(&[]);
+    assert_eq!(waiting.end().0, 0);
+    assert_eq!(any.end().0, 0);
+    assert_eq!(queue.state("report"), "completed");
 }
 
 /// The node hears neither of the end nor of the request before both are there.

@@ -1,5 +1,7 @@
 //! `dlq:list`: lists dead jobs.
 
+use std::io::{self, BufWriter, Write};
+
 use anyhow::Result;
 use clap::Args;
 use queuectl_core::limits::LIST_ROWS;
@@ -15,6 +17,7 @@ use crate::commands::show::ending;
 use crate::context::Context;
 use crate::exit::Exit;
 use crate::number::whole;
+use crate::output::escape::line;
 use crate::output::table::Column;
 use crate::output::time::relative;
 use crate::registry::Run;
@@ -25,7 +28,10 @@ use crate::registry::Run;
 pub struct ListArgs {
     #[command(flatten)]
     narrow: Narrow,
-    /// Only the newest N [default: 100, with --json all]
+    /// Print ids alone, one a line, of all jobs that fit
+    #[arg(long, conflicts_with_all = ["json", "format", "fields"])]
+    ids: bool,
+    /// Only the newest N [default: 100, with --json or --ids all]
     #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = whole::<u32>(LIST_ROWS))]
     limit: Option<u32>,
     /// Also show what may be secret, as with `show`
@@ -48,9 +54,17 @@ impl Run for ListArgs {
         let mut store = context.open()?;
         let settings = store.settings()?;
         let now = store.now()?;
+        if self.ids {
+            let mut out = BufWriter::new(io::stdout().lock());
+            self.each(&mut store, self.limit, now, |_, job| {
+                Ok(writeln!(out, "{}", line(&job.public_id()))?)
+            })?;
+            out.flush()?;
+            return Ok(Exit::OK);
+        }
         let limit = context.output.limit(self.limit, TABLE_ROWS);
         let mut list = context.output.long_list(&COLUMNS)?;
-        let mut visit = |store: &mut Store, job: Job| -> Result<()> {
+        let visit = |store: &mut Store, job: Job| -> Result<()> {
             let letter = DeadLetter::of(store, job)?;
             let reason = letter.reason().to_owned();
             let error = Some(reason.clone()).filter(|reason| !reason.is_empty());
@@ -63,28 +77,7 @@ impl Run for ListArgs {
             list.item(&view, || row(&view, reason, now))?;
             Ok(())
         };
-        let more = match self.narrow.cause.is_some() || self.narrow.older_than.is_some() {
-            true => {
-                let selected = self.narrow.selected(&mut store, now)?;
-                let (jobs, more) = queuectl_dlq::newest(&mut store, &selected, limit)?;
-                for id in jobs {
-                    match store.job(&JobRef::Number(id)) {
-                        Ok(job) if job.state == State::Dead => visit(&mut store, job)?,
-                        // It was retried or removed meanwhile.
-                        Ok(_) | Err(StoreError::NoSuchJob(_)) => {}
-                        Err(error) => return Err(error.into()),
-                    }
-                }
-                more
-            }
-            false => {
-                let filter = ListFilter {
-                    jobs: JobFilter::from(State::Dead).in_queue(self.narrow.queue.as_ref()),
-                    ..ListFilter::default()
-                };
-                pages(&mut store, filter, limit, visit)?
-            }
-        };
+        let more = self.each(&mut store, limit, now, visit)?;
         list.end()?;
         if let Some(limit) = limit.filter(|_| more) {
             context
@@ -92,6 +85,36 @@ impl Run for ListArgs {
                 .remark(&these_are("newest", limit, ("dead job", "dead jobs")));
         }
         Ok(Exit::OK)
+    }
+}
+
+impl ListArgs {
+    /// Visits the dead jobs that are meant. Returns whether there are more.
+    fn each(
+        &self,
+        store: &mut Store,
+        limit: Option<u32>,
+        now: Timestamp,
+        mut visit: impl FnMut(&mut Store, Job) -> Result<()>,
+    ) -> Result<bool> {
+        if self.narrow.cause.is_none() && self.narrow.older_than.is_none() {
+            let filter = ListFilter {
+                jobs: JobFilter::from(State::Dead).in_queue(self.narrow.queue.as_ref()),
+                ..ListFilter::default()
+            };
+            return pages(store, filter, limit, visit);
+        }
+        let selected = self.narrow.selected(store, now)?;
+        let (jobs, more) = queuectl_dlq::newest(store, &selected, limit)?;
+        for id in jobs {
+            match store.job(&JobRef::Number(id)) {
+                Ok(job) if job.state == State::Dead => visit(store, job)?,
+                // It was retried or removed meanwhile.
+                Ok(_) | Err(StoreError::NoSuchJob(_)) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(more)
     }
 }
 

@@ -12,6 +12,7 @@ use queuectl_storage::{DeadFilter, Store};
 
 use crate::commands::batch::line;
 use crate::commands::op::begin_operation;
+use crate::context::Context;
 use crate::exit::{Ended, Exit};
 
 /// Which dead jobs are meant.
@@ -101,6 +102,21 @@ pub fn describe(survey: &Survey, selected: &Selected) -> String {
         text.push_str(&format!(" of this cause ({program}{})", cause.error));
     }
     text
+}
+
+/// Says why fewer jobs were changed than were asked about.
+pub fn say_if_fewer(asked: Option<u64>, done: u64, context: &Context) {
+    let Some(left) = asked
+        .and_then(|asked| asked.checked_sub(done))
+        .filter(|left| *left > 0)
+    else {
+        return;
+    };
+    let of = asked.unwrap_or_default();
+    let were = if left == 1 { "is" } else { "are" };
+    context.output.remark(&format!(
+        "{left} of the {of} jobs asked about {were} not dead any more: retried or removed meanwhile"
+    ));
 }
 
 /// Says what would happen.

@@ -7,7 +7,7 @@ use queuectl_dlq::Selected;
 use queuectl_storage::{MassChange, NewOperation, Store};
 use queuectl_views::WouldView;
 
-use super::narrow::{CAUSES_HELP, Narrow, begin_named, describe, meaning, preview};
+use super::narrow::{CAUSES_HELP, Narrow, begin_named, describe, meaning, preview, say_if_fewer};
 use crate::commands::batch::{count, for_each_job};
 use crate::commands::confirm::{confirm, meant};
 use crate::commands::op::{as_operation, offer_undo};
@@ -59,11 +59,12 @@ impl Run for PurgeArgs {
             confirm(&meant("dead", queue, age), context)?;
         }
         // Those that have died since the question are not meant.
-        purge(&mut store, &selected, context)
+        purge(&mut store, &selected, None, context)
     }
 }
 
-fn purge(store: &mut Store, selected: &Selected, context: &Context) -> Result<Exit> {
+/// Removes the jobs; `asked` is how many the question named.
+fn purge(store: &mut Store, selected: &Selected, asked: Option<u64>, context: &Context) -> Result<Exit> {
     let operation = NewOperation {
         kind: "dlq:purge".to_owned(),
         what: meaning(selected),
@@ -78,12 +79,14 @@ fn purge(store: &mut Store, selected: &Selected, context: &Context) -> Result<Ex
     })?;
     drop(progress);
     let exit = count(jobs, "purged", context);
+    say_if_fewer(asked, jobs, context);
     offer_undo(store, operation, context);
     Ok(exit)
 }
 
 impl PurgeArgs {
     fn purge_selected(&self, store: &mut Store, selected: &Selected, context: &Context) -> Result<Exit> {
+        let mut asked = None;
         if self.dry_run || !self.yes {
             let survey = queuectl_dlq::survey(store, selected)?;
             if self.dry_run {
@@ -96,7 +99,8 @@ impl PurgeArgs {
                 return Ok(count(0, "purged", context));
             }
             confirm(&describe(&survey, selected), context)?;
+            asked = Some(survey.jobs);
         }
-        purge(store, selected, context)
+        purge(store, selected, asked, context)
     }
 }

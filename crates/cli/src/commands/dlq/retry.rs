@@ -7,7 +7,7 @@ use queuectl_dlq::{RetriedAll, Selected};
 use queuectl_storage::{MassChange, NewOperation, Store};
 use queuectl_views::{RetriedView, WouldView};
 
-use super::narrow::{CAUSES_HELP, Narrow, begin_named, describe, meaning, preview};
+use super::narrow::{CAUSES_HELP, Narrow, begin_named, describe, meaning, preview, say_if_fewer};
 use crate::commands::batch::{for_each_job, line};
 use crate::commands::confirm::{can_ask, confirm_change};
 use crate::commands::op::as_operation;
@@ -61,6 +61,7 @@ impl RetryArgs {
         // Scripts have retried all dead jobs without being asked since the first version.
         let is_narrowed = selected.cause.is_some() || self.narrow.older_than.is_some();
         let asks = !self.yes && (is_narrowed || can_ask());
+        let mut asked = None;
         if self.dry_run || asks {
             let survey = queuectl_dlq::survey(store, selected)?;
             if self.dry_run {
@@ -74,6 +75,7 @@ impl RetryArgs {
                 return Ok(Exit::OK);
             }
             confirm_change("retry", "retried", &describe(&survey, selected), context)?;
+            asked = Some(survey.jobs);
         }
         let operation = NewOperation {
             kind: "dlq:retry".to_owned(),
@@ -89,6 +91,7 @@ impl RetryArgs {
         })?;
         drop(progress);
         report(retried, context);
+        say_if_fewer(asked, retried.jobs + retried.skipped, context);
         Ok(Exit::OK)
     }
 }

@@ -9,7 +9,7 @@ use queuectl_core::{GroupName, JobId, JobRef, parse_duration, show_short};
 use queuectl_storage::{Store, StoreError};
 use queuectl_views::GroupView;
 
-use crate::commands::wait::Waiter;
+use crate::commands::waiter::Waiter;
 use crate::context::Context;
 use crate::exit::{Ended, Exit};
 use crate::output::diagnostics;

@@ -68,7 +68,7 @@ With --json, prints one array of all matching jobs; docs/json.md describes the f
 Examples:
   queuectl list state=dead --since 2h --columns id,exit,error
   queuectl list --sort=-duration --limit 10 --columns id,duration,command
-  queuectl list state=failed error~timeout --ids | xargs queuectl retry")]
+  queuectl list state=failed error~timeout --ids | xargs -r queuectl retry")]
 pub struct ListArgs {
     /// The jobs: ids or numbers, 12-20, last, last~2, @GROUP; or filters such as state=dead queue=mail error~timeout
     /// older=2d, which narrow them (`queuectl help selectors`) [default: all]

@@ -6,7 +6,7 @@ use queuectl_frontend::output::Stream;
 use queuectl_storage::Store;
 
 use super::print::{Printer, Shown};
-use crate::commands::wait::Waiter;
+use crate::commands::waiter::Waiter;
 use crate::context::Context;
 use crate::output::diagnostics;
 

@@ -15,7 +15,7 @@ use queuectl_storage::{JobFilter, Store, StoreError};
 use super::follow::say_end;
 use super::print::{Printer, Shown};
 use crate::commands::select;
-use crate::commands::wait::Waiter;
+use crate::commands::waiter::Waiter;
 use crate::context::Context;
 use crate::exit::Usage;
 use crate::output::diagnostics;

@@ -22,7 +22,7 @@ pub use self::print::Shown;
 
 use self::follow::print_attempt;
 use super::select::{self, narrow, selector};
-use super::wait::Waiter;
+use super::waiter::Waiter;
 use crate::context::Context;
 use crate::exit::{Ended, Exit, Usage};
 use crate::moment::{Moment, moment};

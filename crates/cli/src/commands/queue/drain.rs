@@ -10,7 +10,7 @@ use queuectl_storage::{Pause, Store};
 use queuectl_views::QueueChangedView;
 
 use super::pause::running;
-use crate::commands::wait::Waiter;
+use crate::commands::waiter::Waiter;
 use crate::context::Context;
 use crate::exit::{Ended, Exit};
 use crate::operator;

@@ -111,5 +111,23 @@ pub fn say(store: &mut Store, spec: &ScheduleSpec, result: &'static str, context
     context
         .output
         .done(&view, &format!("schedule {} {result}; {next}", spec.name));
+    if let Some(warning) = missed_and_overlap(spec) {
+        context.output.remark(&warning);
+    }
     Ok(())
+}
+
+/// Says that ticks which are caught up with come at once, so that most of them do not run, if the overlap policy has it so.
+pub fn missed_and_overlap(spec: &ScheduleSpec) -> Option<String> {
+    let what = match (spec.missed, spec.overlap) {
+        (MissedPolicy::All, Overlap::Skip) => "runs one of them and skips the others",
+        (MissedPolicy::All, Overlap::QueueOne) => "runs two of them and skips the others",
+        (MissedPolicy::All, Overlap::Cancel) => "cancels all of them but the last",
+        _ => return None,
+    };
+    let (name, overlap) = (&spec.name, spec.overlap.as_str());
+    Some(format!(
+        "schedule {name}: missed ticks come all at once, and --overlap {overlap} {what}; `queuectl schedule:edit {name} --overlap queue` \
+         has all of them run, one after the other"
+    ))
 }

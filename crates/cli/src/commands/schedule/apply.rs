@@ -13,7 +13,7 @@ use queuectl_views::ScheduleChangedView;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::add::checked_schedule;
+use super::add::{checked_schedule, missed_and_overlap};
 use super::times::here;
 use crate::commands::op::begin_operation;
 use crate::context::Context;
@@ -105,6 +105,13 @@ impl Run for ApplyArgs {
                 .collect();
             begin_operation(&mut store, "schedule:apply", names.join(", "))?;
             store.change_schedules(&changes, now)?;
+        }
+        for change in &changes {
+            if let ScheduleChange::Add(spec) | ScheduleChange::Replace(spec) = change
+                && let Some(warning) = missed_and_overlap(spec)
+            {
+                context.output.remark(&warning);
+            }
         }
         for (schedule, result) in results {
             let line = match self.dry_run {

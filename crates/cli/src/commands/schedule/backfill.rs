@@ -5,10 +5,11 @@ use std::io;
 use anyhow::Result;
 use clap::Args;
 use jiff::ZonedDateTime;
-use queuectl_core::{ScheduleName, Timestamp, parse_time};
+use queuectl_core::{JobId, ScheduleName, Timestamp, parse_time};
 use queuectl_views::TickJobView;
 
 use super::times::{Times, in_zone};
+use crate::commands::batch::line;
 use crate::context::Context;
 use crate::exit::{Exit, Usage};
 use crate::output::warn_unprinted;
@@ -30,6 +31,9 @@ pub struct BackfillArgs {
     /// Up to this time [default: now]
     #[arg(long, value_name = "TIME", value_parser = past)]
     to: Option<Timestamp>,
+    /// Only say for which times a job would be stored
+    #[arg(long)]
+    dry_run: bool,
 }
 
 fn past(text: &str) -> Result<Timestamp, String> {
@@ -46,23 +50,42 @@ impl Run for BackfillArgs {
         }
         let schedule = store.schedule(&self.name)?;
         let times = Times::of(&schedule.spec, schedule.start_at)?;
-        let done = store.backfill_schedule(&self.name, self.from, to, now)?;
+        let (made, had_run): (Vec<(Timestamp, Option<JobId>)>, u32) = match self.dry_run {
+            true => {
+                let (ticks, had_run) = store.backfill_ticks(&self.name, self.from, to, now)?;
+                (ticks.into_iter().map(|at| (at, None)).collect(), had_run)
+            }
+            false => {
+                let done = store.backfill_schedule(&self.name, self.from, to, now)?;
+                let made = done.made.into_iter().map(|(at, job)| (at, Some(job)));
+                (made.collect(), done.had_run)
+            }
+        };
         let mut records = context.output.records(io::stdout());
-        for (at, job) in &done.made {
+        for (at, job) in &made {
             let view = TickJobView {
                 schedule: self.name.to_string(),
                 at: *at,
                 job: *job,
             };
-            let line = format!("job {job} for {}", in_zone(*at, &times.zone));
-            let printed = records.item(&view, &line);
-            warn_unprinted(printed, || line);
+            let at = in_zone(*at, &times.zone);
+            let said = match job {
+                Some(job) => format!("job {job} for {at}"),
+                None => format!("a job for {at}"),
+            };
+            let printed = records.item(&view, &said);
+            warn_unprinted(printed, || said);
         }
-        warn_unprinted(records.flush(), || format!("{} jobs are stored", done.made.len()));
+        let would = if self.dry_run { "would be" } else { "are" };
+        warn_unprinted(records.flush(), || {
+            line(made.len() as u64, &format!("{would} stored"))
+        });
         context.output.remark(&format!(
-            "{} jobs stored; {} times had one already",
-            done.made.len(),
-            done.had_run
+            "{}; {had_run} times had one already",
+            line(
+                made.len() as u64,
+                if self.dry_run { "would be stored" } else { "stored" }
+            ),
         ));
         Ok(Exit::OK)
     }

@@ -20,7 +20,8 @@ pub struct PolicyOptions {
     /// The time zone, an IANA name such as Europe/Berlin [default: this machine's]
     #[arg(long, value_name = "ZONE", visible_alias = "zone")]
     pub tz: Option<String>,
-    /// Ticks that no node handled in time: skip them, run the last one, or run all (the newest 100) [default: last]
+    /// Ticks that no node handled in time: skip them, run the last one, or run all (the newest 100), which come at once and
+    /// run one after the other with --overlap queue [default: last]
     #[arg(long, value_name = "skip|last|all")]
     pub missed: Option<MissedPolicy>,
     /// Age up to which a missed tick still runs [default: 1d]

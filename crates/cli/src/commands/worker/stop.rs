@@ -9,7 +9,7 @@ use queuectl_core::{JobId, NodeId, OutcomeKind, parse_duration};
 use queuectl_storage::{StopRequest, Store, StoreError};
 use queuectl_views::AskedView;
 
-use crate::commands::wait::Waiter;
+use crate::commands::waiter::Waiter;
 use crate::context::Context;
 use crate::exit::{Ended, Exit};
 use crate::output::{diagnostics, warn_unprinted};

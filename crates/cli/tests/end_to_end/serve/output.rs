@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 
 use super::client::Server;
-use crate::support::jobs::FOREVER;
+use crate::support::jobs::{FOREVER, succeeds_with};
 use crate::support::{Queue, wait_until};
 
 /// Prints a part, waits at the gate, and prints another to the other stream. The parts end within a character.
@@ -298,4 +298,30 @@ fn a_wait_is_answered_when_the_job_has_ended() {
     for bad in ["soon", "6m", "-1s"] {
         wait(&id, bad).json(400);
     }
+}
+
+/// A job that was cancelled for one which was retried since has not ended; without the retry, which is the control, it has.
+#[test]
+fn a_wait_is_for_a_job_that_will_be_revived() {
+    let queue = Queue::quick();
+    queue.enqueue(["--id", "load", "--max-retries", "0", &succeeds_with("there")]);
+    queue.enqueue(["--id", "report", "--after", "load", "exit 0"]);
+    assert_eq!(queue.drain(&[]), 1);
+    let server = Server::start(&queue, &[]);
+    let wait = |time: &str| server.get(&format!("/api/v1/jobs/report?wait={time}")).json(200);
+    assert_eq!(wait("5m")["state"], "cancelled", "at once");
+    queue.write("there", "");
+    queue.ok(["retry", "load"]);
+    let begun = Instant::now();
+    let report = wait("300ms");
+    assert!(begun.elapsed() >= Duration::from_millis(300), "the whole time");
+    assert_eq!(
+        (&report["state"], &report["revived_by"]),
+        (&"cancelled".into(), &1.into())
+    );
+    thread::scope(|scope| {
+        let waited = scope.spawn(|| wait("5m"));
+        let _node = queue.start(&[]);
+        assert_eq!(waited.join().unwrap()["state"], "completed");
+    });
 }
