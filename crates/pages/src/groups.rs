@@ -111,7 +111,7 @@ pub fn one_group(frame: &Frame, page: &GroupPage<'_>) -> Html {
             p { a href={ "/jobs?select=" (in_query(&format!("@{name}"))) } { "All jobs of the group" } }
             @if !page.graph.is_empty() {
                 h2 { "Which waits for which" }
-                pre.graph tabindex="0" { @for line in page.graph { (whole(line)) "\n" } }
+                pre.graph role="region" aria-label="Graph" tabindex="0" { @for line in page.graph { (whole(line)) "\n" } }
             }
         }
     }

@@ -199,7 +199,7 @@ fn output(page: &JobPage<'_>) -> Html {
                     (command(&format!("queuectl logs {number}")))
                 }
             }
-            pre.output tabindex="0" aria-label="Output" data-live=[live] { (PreEscaped(&printed.html)) }
+            pre.output role="region" tabindex="0" aria-label="Output" data-live=[live] { (PreEscaped(&printed.html)) }
             @if printed.html.is_empty() { p.none { "Nothing was printed yet." } }
         }
     }

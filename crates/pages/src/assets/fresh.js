@@ -85,24 +85,38 @@ listen();
 const output = document.querySelector("pre[data-live]");
 if (output) {
   const MOST_CHARS = 2 * 1024 * 1024;
-  const lines = new EventSource(output.dataset.live);
-  lines.addEventListener("output", (message) => {
-    const isAtEnd = output.scrollHeight - output.scrollTop - output.clientHeight < 40;
-    output.insertAdjacentHTML("beforeend", JSON.parse(message.data));
-    while (output.textContent.length > MOST_CHARS && output.firstChild) {
-      output.firstChild.remove();
+  let place = output.dataset.live;
+  let lines = null;
+  const follow = () => {
+    lines = new EventSource(place);
+    lines.addEventListener("output", (message) => {
+      // Where to go on after the tab was hidden.
+      place = place.replace(/after=.*/, `after=${message.lastEventId}`);
+      const isAtEnd = output.scrollHeight - output.scrollTop - output.clientHeight < 40;
+      output.insertAdjacentHTML("beforeend", JSON.parse(message.data));
+      while (output.textContent.length > MOST_CHARS && output.firstChild) {
+        output.firstChild.remove();
+      }
+      if (isAtEnd) {
+        output.scrollTop = output.scrollHeight;
+      }
+      document.querySelector("#output .none")?.remove();
+    });
+    lines.addEventListener("end", () => {
+      lines.close();
+      place = null;
+      refresh();
+    });
+  };
+  const watch = () => {
+    if (document.hidden) {
+      lines?.close();
+      lines = null;
+    } else if (!lines && place) {
+      follow();
     }
-    if (isAtEnd) {
-      output.scrollTop = output.scrollHeight;
-    }
-    document.querySelector("#output .none")?.remove();
-  });
-  lines.addEventListener("attempt", () => {
-    wanted = true;
-  });
-  lines.addEventListener("end", () => {
-    lines.close();
-    refresh();
-  });
+  };
+  document.addEventListener("visibilitychange", watch);
+  watch();
   output.scrollTop = output.scrollHeight;
 }
