@@ -74,6 +74,8 @@ pub struct WaitsFor {
     pub unmet: Option<(String, State)>,
     /// A job that has not ended: if it ends as needed, one that was cancelled or held for it goes on after all.
     pub revived_by: Option<String>,
+    /// One that it needs and that was retried, for which it waits again once it is released.
+    pub retried: Option<String>,
     /// The limits that have no room for it.
     pub limits: Vec<LimitFact>,
     /// Another job that has its unique key.

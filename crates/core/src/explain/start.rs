@@ -4,7 +4,9 @@ use super::{Code, Facts, Reason};
 
 /// The command that starts a job past all its reasons, if it waits for something and that does.
 pub(super) fn start_command(facts: &Facts<'_>, reasons: &[Reason]) -> Option<String> {
-    let is_held_for_another = facts.waits_for.is_some_and(|found| found.unmet.is_some());
+    let is_held_for_another = facts
+        .waits_for
+        .is_some_and(|found| found.unmet.is_some() || found.retried.is_some());
     let can_pass = |reason: &Reason| match reason.code {
         Code::Held => !is_held_for_another,
         Code::Limit | Code::Scheduled | Code::Retry | Code::Executor | Code::Busy => true,

@@ -416,6 +416,16 @@ fn a_start_is_named_where_it_helps() {
     let mut both = blocked(BlockedBy::Held);
     both.waits = both.waits.with(BlockedBy::Dependency);
     assert_eq!(start(&both), None);
+    let (held, nodes) = (blocked(BlockedBy::Held), [node(1, 0)]);
+    let waits_for = WaitsFor {
+        retried: Some("load".to_owned()),
+        ..WaitsFor::default()
+    };
+    let retried = Facts {
+        waits_for: Some(&waits_for),
+        ..facts(&held, &nodes)
+    };
+    assert_eq!(explain(&retried).start_command, None);
     assert_eq!(start(&job(State::Pending)), None, "it is ready");
     let pending = job(State::Pending);
     let nodes = [node(1, 0)];

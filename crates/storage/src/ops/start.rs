@@ -106,7 +106,7 @@ fn not_passed(conn: &mut Db, row: &JobRow, waits: Waits) -> Result<Option<String
         format!(
             "it is held because job {parent} did not end as it needs; `queuectl release` has it go on without"
         )
-    } else if let Some(parent) = retried_parent(conn, row)? {
+    } else if let Some(parent) = retried_parent(conn, row.id, waits, Gates::from_code(row.gates))? {
         format!(
             "job {parent} was retried, and a start does not pass over it; `queuectl release` has it wait for that job"
         )
@@ -121,12 +121,16 @@ fn not_passed(conn: &mut Db, row: &JobRow, waits: Waits) -> Result<Option<String
 }
 
 /// A parent of a held job that did not end as the job needs and runs again: a release would wait for that.
-fn retried_parent(conn: &mut Db, row: &JobRow) -> Result<Option<i64>, StoreError> {
-    let waits = Waits::from_code(row.waits);
-    if !waits.has(BlockedBy::Held) || !Gates::from_code(row.gates).has(Gates::DEPENDS) {
+pub(super) fn retried_parent(
+    conn: &mut Db,
+    job: i64,
+    waits: Waits,
+    gates: Gates,
+) -> Result<Option<i64>, StoreError> {
+    if !waits.has(BlockedBy::Held) || !gates.has(Gates::DEPENDS) {
         return Ok(None);
     }
-    let unmet: Vec<(i64,)> = Unmet { child: row.id }.load(conn)?;
+    let unmet: Vec<(i64,)> = Unmet { child: job }.load(conn)?;
     let unmet: Vec<i64> = unmet.into_iter().map(|(parent,)| parent).collect();
     let open = jobs::table
         .filter(jobs::id.eq_any(unmet))

@@ -10,6 +10,7 @@ use super::edges::parents_of;
 use super::limits::holders_of;
 use super::revival::revived_by;
 use super::schedules::open_runs;
+use super::start::retried_parent;
 use crate::StoreError;
 use crate::backend::{Db, on_any};
 use crate::limits::{LimitRow, LimitRows, limit};
@@ -35,6 +36,9 @@ pub fn waits_for(conn: &mut Db, job: &Job, now: Timestamp) -> Result<WaitsFor, S
     if let Some(unmet) = &job.unmet {
         let id = public_ids(conn, &[unmet.id.0])?.pop();
         found.unmet = Some((id.unwrap_or_else(|| unmet.id.to_string()), unmet.state));
+    }
+    if let Some(parent) = retried_parent(conn, job.id.0, job.waits, job.gates)? {
+        found.retried = public_ids(conn, &[parent])?.pop();
     }
     if job.unmet.is_some()
         && let Some(open) = revived_by(conn, job.id)?

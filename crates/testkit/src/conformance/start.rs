@@ -213,6 +213,12 @@ pub fn a_start_passes_over_no_retried_parent(mut temp: TempStore) {
         panic!("{error}");
     };
     assert!(why.contains(&format!("job {parent} was retried")), "{why}");
+    let mut retried = |job: JobId| {
+        let facts = store.claim_facts(&JobRef::Number(job), NOW).expect("facts");
+        facts.waits_for.retried
+    };
+    assert_eq!(retried(children[1]), Some(parent.to_string()));
+    assert_eq!(retried(children[0]), None, "it runs");
     let filter = JobFilter {
         states: vec![State::Blocked],
         ..JobFilter::default()
