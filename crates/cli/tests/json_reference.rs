@@ -239,6 +239,10 @@ fn the_page_names_exactly_the_fields_that_are_printed() {
         &[],
         &queue.json(&["dlq:retry", "--all"], 0),
     );
+    let exported = queue.json(&["dlq:export", "--to", "dead.jsonl"], 0);
+    check("### `dlq:export --to`", &[], &exported);
+    let imported = queue.json(&["dlq:import", "dead.jsonl"], 0);
+    check("### `dlq:import`", &[], &imported);
     let counted = queue.json(&["dlq:purge", "--all", "--yes"], 0);
     let heading = "### `dlq:purge --all`, `dlq:purge --cause` and `purge`";
     check(heading, &[], &counted);

@@ -4,6 +4,7 @@
 //! but the one behind [`Clock`]. Every other crate builds on these types, so a job means the same thing in the store, in a
 //! worker process and in the JSON that a user reads.
 
+mod dead_letter;
 mod duration;
 mod executor_setting;
 pub mod explain;
@@ -35,6 +36,7 @@ pub mod transition;
 mod unique;
 pub mod varint;
 
+pub use dead_letter::{DeathId, IMPORTED_FROM};
 pub use duration::{parse_duration, show_left, show_rough, show_short, show_time, whole_ms};
 pub use executor_setting::{ExecutorSetting, ExecutorSettingError};
 pub use gates::{BlockedBy, Gates, Waits};
@@ -43,7 +45,7 @@ pub use id::{
     ScheduleName,
 };
 pub use job::{
-    After, Command, Condition, EDITABLE, EnqueuedBy, FIELDS, Field, Form, Hook, HookOn, HookOns, Job,
+    After, Alert, Command, Condition, EDITABLE, EnqueuedBy, FIELDS, Field, Form, Hook, HookOn, HookOns, Job,
     JobEdit, JobError, JobHooks, JobSpec, Payload, Shown, Start, Unmet, UnmetParent, ValidJob, check_hook,
     find_cycle, is_editable,
 };

@@ -162,6 +162,16 @@ pub const TICK_ON_TIME: u64 = 5000;
 pub const TICK_LATE: u64 = 60_000;
 /// Hooks that were added for all jobs, for those of a queue or of a schedule.
 pub const HOOKS: usize = 100;
+/// Dead jobs at which a hook can run.
+pub const ALERT_DEAD: Whole = Whole {
+    min: 1,
+    max: 1_000_000,
+};
+/// After what time such a hook may run again while as many jobs are dead: 1 s to 365 days.
+pub const ALERT_AGAIN: Length = Length {
+    min_ms: 1000,
+    max_ms: 365 * 24 * 60 * 60 * 1000,
+};
 /// Longest command of a hook, as JSON, in bytes.
 pub const HOOK_BYTES: usize = 16 * 1024;
 /// Longest fact that a hook is told of the job, in characters.

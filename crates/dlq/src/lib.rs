@@ -8,6 +8,7 @@
 
 mod cause;
 mod causes;
+mod exchange;
 mod letters;
 mod normal;
 mod operate;
@@ -15,6 +16,7 @@ mod overlay;
 
 pub use cause::{Cause, CauseKey, CauseRef, program};
 pub use causes::{CAUSES, CauseCount, Causes, causes, causes_of_newest};
+pub use exchange::{LETTER_BYTES, read_letter};
 pub use letters::{DeadLetter, last_line, list, show};
 pub use operate::{
     RetriedAll, Selected, Survey, check_cause, go_on, newest, purge, purge_selected, retry, retry_selected,

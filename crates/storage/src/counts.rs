@@ -63,6 +63,14 @@ impl Deltas {
         }
     }
 
+    /// How many more jobs of the queue, or of all queues, are in that state.
+    pub fn of(&self, queue: Option<&str>, state: State) -> i64 {
+        let column = usize::try_from(state.code() - ALL).unwrap_or(0);
+        let queues = self.counts.iter();
+        let meant = queues.filter(|(name, _)| queue.is_none_or(|queue| queue == name.as_str()));
+        meant.map(|(_, sums)| sums[column]).sum()
+    }
+
     /// A member of these groups has ended.
     pub fn touched_groups(&mut self, groups: impl IntoIterator<Item = i64>) {
         self.groups.extend(groups);

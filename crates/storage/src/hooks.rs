@@ -4,13 +4,15 @@
 
 use diesel::prelude::*;
 use queuectl_core::{
-    Command, Hook, HookName, HookOn, HookOns, JobHooks, JobId, QueueName, ScheduleName, Timestamp, ValidJob,
+    Alert, Command, Hook, HookName, HookOn, HookOns, JobHooks, JobId, QueueName, ScheduleName, Timestamp,
+    ValidJob,
 };
 use serde::{Deserialize, Serialize};
 
 use crate::StoreError;
 use crate::backend::{Db, insert_rows};
-use crate::schema::{hooks, job_hooks};
+use crate::columns::{of_i32, of_i64, to_i32, to_i64};
+use crate::schema::{alerts, hooks, job_hooks};
 use crate::types::text::{MaybeWords, Words};
 
 /// The hooks that a job was enqueued with.
@@ -125,7 +127,7 @@ impl HookRow {
         }
     }
 
-    /// The hook. A command that cannot be read is shown, and fails when it runs.
+    /// The hook without its alert. A command that cannot be read is shown, and fails when it runs.
     pub fn into_hook(self) -> Hook {
         Hook {
             name: HookName::as_stored(self.name),
@@ -136,14 +138,68 @@ impl HookRow {
             command: from_stored(&self.command).unwrap_or(Command::Line(self.command)),
             cwd: self.cwd,
             created_at: Timestamp(self.created_at),
+            alert: None,
         }
     }
 }
 
-/// All hooks but those of single jobs, by name. There are few.
+/// How many jobs have to be dead for a hook.
+#[derive(Debug, Clone, Queryable, Selectable, Insertable)]
+#[diesel(table_name = alerts, treat_none_as_default_value = false)]
+pub struct AlertRow {
+    #[diesel(deserialize_as = Words)]
+    hook: String,
+    threshold: i32,
+    again_ms: Option<i64>,
+    fired_at: Option<i64>,
+}
+
+impl AlertRow {
+    pub fn new(hook: &HookName, alert: Alert) -> AlertRow {
+        AlertRow {
+            hook: hook.as_str().to_owned(),
+            threshold: to_i32(alert.dead),
+            again_ms: alert.again_ms.map(to_i64),
+            fired_at: alert.fired_at.map(|at| at.0),
+        }
+    }
+
+    pub fn alert(&self) -> Alert {
+        Alert {
+            dead: of_i32(self.threshold),
+            again_ms: self.again_ms.map(of_i64),
+            fired_at: self.fired_at.map(Timestamp),
+        }
+    }
+}
+
+/// The rows of all hooks but those of single jobs, by name. There are few.
 pub fn all(conn: &mut Db) -> Result<Vec<HookRow>, StoreError> {
     let rows = hooks::table.order(hooks::name).select(HookRow::as_select());
     Ok(rows.load(conn)?)
+}
+
+/// The rows that say for which of them how many jobs have to be dead, by name.
+pub fn all_alerts(conn: &mut Db) -> Result<Vec<AlertRow>, StoreError> {
+    let rows = alerts::table.order(alerts::hook).select(AlertRow::as_select());
+    Ok(rows.load(conn)?)
+}
+
+/// All hooks but those of single jobs, by name.
+pub fn all_hooks(conn: &mut Db) -> Result<Vec<Hook>, StoreError> {
+    let rows = all(conn)?;
+    if rows.is_empty() {
+        return Ok(Vec::new());
+    }
+    let alerts = all_alerts(conn)?;
+    let with_alert = |row: HookRow| {
+        let alert = alerts.iter().find(|alert| alert.hook == row.name);
+        Hook {
+            alert: alert.map(AlertRow::alert),
+            ..row.into_hook()
+        }
+    };
+    Ok(rows.into_iter().map(with_alert).collect())
 }
 
 fn to_stored(command: &Command) -> String {

@@ -58,6 +58,7 @@ pub use ops::graph::{Graph, GraphEdge, GraphJob};
 pub use ops::groups::{CancelledMembers, GroupFilter, GroupUse, Member, RetriedMembers};
 pub use ops::hold::Released;
 pub use ops::hooks::HookJob;
+pub use ops::import::{Imported, ImportedLetter};
 pub use ops::limits::{KeyJob, KeyUse, LimitUse, StarvingLimit};
 pub use ops::list::Page;
 pub use ops::mass::NamedDone;

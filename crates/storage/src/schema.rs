@@ -67,6 +67,15 @@ diesel::table! {
 }
 
 diesel::table! {
+    alerts (hook) {
+        hook -> Text,
+        threshold -> Integer,
+        again_ms -> Nullable<BigInt>,
+        fired_at -> Nullable<BigInt>,
+    }
+}
+
+diesel::table! {
     operations (id) {
         id -> BigInt,
         kind -> Text,

@@ -57,6 +57,21 @@ pub struct CountView {
     pub jobs: u64,
 }
 
+/// What became of dead letters that were imported.
+#[derive(Debug, Clone, Copy, Default, Serialize)]
+pub struct LettersImportedView {
+    /// Jobs that were stored.
+    pub jobs: u64,
+    /// Jobs that were there already.
+    pub already: u64,
+    /// Stored jobs that have only numbers, because other jobs have their ids.
+    pub name_taken: u64,
+    /// Stored jobs whose unique keys other jobs have.
+    pub key_taken: u64,
+    /// Lines that were left out.
+    pub wrong: u64,
+}
+
 /// A node that runs in the background.
 #[derive(Debug, Serialize)]
 pub struct StartedView {

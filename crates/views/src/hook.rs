@@ -24,6 +24,12 @@ pub struct HookView {
     pub to_queue: Option<QueueName>,
     /// When it was added.
     pub created_at: Timestamp,
+    /// How many jobs have to be dead; null if it runs for each that ends.
+    pub when_dead: Option<u32>,
+    /// After what time it may run again while as many are dead, in ms; null if not before fewer were.
+    pub again_after_ms: Option<u64>,
+    /// When it last ran for that number; null if it did not, or fewer were dead when a job died since.
+    pub fired_at: Option<Timestamp>,
 }
 
 impl From<Hook> for HookView {
@@ -41,6 +47,9 @@ impl From<Hook> for HookView {
             cwd: hook.cwd,
             to_queue: hook.to_queue,
             created_at: hook.created_at,
+            when_dead: hook.alert.map(|alert| alert.dead),
+            again_after_ms: hook.alert.and_then(|alert| alert.again_ms),
+            fired_at: hook.alert.and_then(|alert| alert.fired_at),
         }
     }
 }

@@ -30,7 +30,8 @@ mod status;
 
 pub use attempt::{AttemptView, LogView, OutputPartView};
 pub use change::{
-    AskedView, CancelledView, ChangedView, CountView, EnqueuedView, RetriedView, StartedView, WouldView,
+    AskedView, CancelledView, ChangedView, CountView, EnqueuedView, LettersImportedView, RetriedView,
+    StartedView, WouldView,
 };
 pub use database::{
     BackupView, CheckView, CompactView, CopyView, InitView, MigrateView, MigrationView, PathView,

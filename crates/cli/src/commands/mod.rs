@@ -114,6 +114,8 @@ pub static COMMANDS: &[Entry] = &[
     command::<dlq::show::ShowArgs>("dlq:show").harmless(),
     command::<dlq::retry::RetryArgs>("dlq:retry"),
     command::<dlq::purge::PurgeArgs>("dlq:purge"),
+    command::<dlq::export::ExportArgs>("dlq:export").harmless(),
+    command::<dlq::import::ImportArgs>("dlq:import").harmless(),
     command::<group::create::CreateArgs>("group:create").harmless(),
     command::<group::close::CloseArgs>("group:close"),
     command::<group::list::ListArgs>("group:list").harmless(),

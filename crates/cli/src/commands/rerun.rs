@@ -5,7 +5,7 @@
 use anyhow::Result;
 use clap::Args;
 use queuectl_core::selector::Selector;
-use queuectl_core::{JobRef, JobSpec, Refused};
+use queuectl_core::{IMPORTED_FROM, JobRef, JobSpec, Refused};
 use queuectl_storage::{JobFilter, Placed, Store, StoreError};
 
 use super::batch::for_each;
@@ -80,7 +80,10 @@ fn copy(store: &mut Store, job: &JobRef) -> Result<(String, Placed)> {
         let refused = Refused { state, event };
         return Err(StoreError::Refused { job, refused }.into());
     }
-    let copy = JobSpec::again(found).validate(store.now()?)?;
+    let mut copy = JobSpec::again(found);
+    // The copy is no dead letter of another store.
+    copy.labels.remove(IMPORTED_FROM);
+    let copy = copy.validate(store.now()?)?;
     let placed = store_one(store, &copy)?;
     Ok((public_id(&copy, &placed), placed))
 }

@@ -132,3 +132,54 @@ fn without_the_transaction_there_is_no_hook() {
     queue.drain(&["--count", "1"]);
     assert_eq!((queue.jobs().len(), queue.path("dead").exists()), (1, false));
 }
+
+/// A hook for a number of dead jobs runs once, also if the node that reaches it is killed, and once more when it is armed again.
+#[test]
+#[cfg(unix)]
+fn an_alert_runs_once_whatever_is_killed() {
+    let queue = Queue::quick();
+    let say = format!("echo {}>> ran", variable("QUEUECTL_HOOK_WHEN_DEAD"));
+    let add = [
+        "hook:add",
+        "--name",
+        "many",
+        "--when-dead",
+        "20",
+        "--to-queue",
+        "alerts",
+    ];
+    let view = queue.json([&add[..], &[&say]].concat());
+    assert_eq!(
+        (&view["when_dead"], &view["fired_at"]),
+        (&20.into(), &serde_json::Value::Null)
+    );
+    queue.enqueue(["--id", "bystander", "--hold", "exit 0"]);
+    for _ in 0..40 {
+        queue.enqueue(["--max-retries", "0", "exit 3"]);
+    }
+    let mut nodes: Vec<_> = (0..2).map(|_| queue.start(&["--queue", "default"])).collect();
+    let dead = || queue.json(["status"])["total"]["dead"].as_u64().unwrap();
+    crate::support::wait_until("some jobs to be dead", || dead() >= 10);
+    for node in &mut nodes {
+        node.kill_dispatcher();
+    }
+    drop(nodes);
+    queue.drain(&["--queue", "default"]);
+    assert_eq!(dead(), 40);
+    let alerts = || {
+        let jobs = queue.json(["list", "--queue", "alerts"]);
+        jobs.as_array().unwrap().len()
+    };
+    assert_eq!(alerts(), 1, "stored once");
+    queue.drain(&["--queue", "alerts"]);
+    assert_eq!(queue.lines("ran"), ["20"]);
+    assert!(queue.ok(["hook:list"]).contains("20 dead"));
+    // Fewer are dead, and then as many again.
+    queue.ok(["dlq:retry", "--all", "--yes"]);
+    queue.drain(&["--queue", "default"]);
+    assert_eq!(alerts(), 2);
+    assert_eq!(queue.state("bystander"), "blocked");
+    let said = queue.fails(2, ["hook:add", "--when-dead", "2", "--on", "success", "exit 0"]);
+    assert!(said.contains("--when-dead is about deaths"), "{said}");
+    queue.fails(2, ["hook:add", "--again-after", "1h", "exit 0"]);
+}

@@ -36,6 +36,7 @@ mod conformance;
 #[cfg(target_os = "linux")]
 mod crash;
 mod dead_letters;
+mod dead_letters_elsewhere;
 mod dependencies;
 #[cfg(target_os = "linux")]
 mod disk;

@@ -17,7 +17,7 @@ use crate::json::{JsonError, check, without_mark};
 use crate::quote::excerpt;
 
 /// Fields that are only printed: how a job fared. A job that was printed is taken as a new one.
-const PRINTED: [&str; 33] = [
+const PRINTED: [&str; 34] = [
     "number",
     "state",
     "blocked_by",
@@ -49,6 +49,7 @@ const PRINTED: [&str; 33] = [
     "last_line",
     "last_attempt",
     "cause",
+    "dead_letter",
     "attempt_history",
     "events",
 ];

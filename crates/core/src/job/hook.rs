@@ -191,6 +191,31 @@ pub struct Hook {
     pub cwd: Option<String>,
     /// When it was added.
     pub created_at: Timestamp,
+    /// How many jobs have to be dead, if it is about their number and not about single ones.
+    pub alert: Option<Alert>,
+}
+
+/// When a hook runs that is about the number of dead jobs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Alert {
+    /// It runs once this many jobs are dead.
+    pub dead: u32,
+    /// It runs again when another job dies this long after, in ms, even if no fewer were dead since.
+    pub again_ms: Option<u64>,
+    /// When it last ran; none if fewer jobs were dead since.
+    pub fired_at: Option<Timestamp>,
+}
+
+impl Alert {
+    /// Whether it runs now that jobs have died. `before` are the dead jobs without those that just died, `after` with them.
+    pub fn fires(self, before: u64, after: u64, now: Timestamp) -> bool {
+        let dead = u64::from(self.dead);
+        let is_armed = self.fired_at.is_none_or(|fired| {
+            let since = u64::try_from(now.0.saturating_sub(fired.0)).unwrap_or(0);
+            before < dead || self.again_ms.is_some_and(|again| since >= again)
+        });
+        after >= dead && is_armed
+    }
 }
 
 /// Which job had another stored: one that ran a command which enqueued it, or one for whose end it is a hook.
@@ -218,6 +243,37 @@ mod tests {
             assert!(HookOns::of(State::Processing, nothing).is_empty());
         }
         assert!(HookOns::of(State::Blocked, State::Cancelled).is_empty());
+    }
+
+    #[test]
+    fn an_alert_runs_once_until_it_is_armed_again() {
+        let alert = |fired_at: Option<i64>, again_ms| Alert {
+            dead: 10,
+            again_ms,
+            fired_at: fired_at.map(Timestamp),
+        };
+        let now = Timestamp(5000);
+        for (alert, before, after, fires) in [
+            (alert(None, None), 8, 9, false),
+            (alert(None, None), 9, 10, true),
+            (alert(None, None), 7, 12, true),
+            // It was added late.
+            (alert(None, None), 20, 21, true),
+            (alert(Some(1000), None), 10, 11, false),
+            // Fewer were dead since.
+            (alert(Some(1000), None), 9, 10, true),
+            (alert(Some(1000), None), 3, 4, false),
+            (alert(Some(1000), Some(4001)), 10, 11, false),
+            (alert(Some(1000), Some(4000)), 10, 11, true),
+            // A clock that was set back.
+            (alert(Some(9000), Some(1)), 10, 11, false),
+        ] {
+            assert_eq!(
+                alert.fires(before, after, now),
+                fires,
+                "{alert:?} {before} {after}"
+            );
+        }
     }
 
     #[test]

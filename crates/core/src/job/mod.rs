@@ -20,7 +20,7 @@ pub use edit::{EDITABLE, JobEdit, is_editable};
 pub use error::JobError;
 pub use form::{Field, Form};
 pub use graph::find_cycle;
-pub use hook::{EnqueuedBy, Hook, HookOn, HookOns, JobHooks};
+pub use hook::{Alert, EnqueuedBy, Hook, HookOn, HookOns, JobHooks};
 pub use payload::{Command, Payload};
 pub use secrets::Shown;
 pub use spec::{FIELDS, JobSpec, Start};

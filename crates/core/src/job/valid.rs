@@ -11,6 +11,7 @@ use super::error::JobError;
 use super::hook::{EnqueuedBy, HookOn};
 use super::payload::{Command, Payload, is_absolute};
 use super::spec::{JobSpec, Start};
+use crate::dead_letter::IMPORTED_FROM;
 use crate::duration::show_time;
 use crate::id::{ExecutorName, QueueName};
 use crate::limit::LimitKey;
@@ -120,8 +121,10 @@ impl JobSpec {
         if self.limit.len() > JOB_LIMITS {
             return Err(JobError::TooManyLimits(self.limit.len()));
         }
-        if self.labels.len() > LABELS {
-            return Err(JobError::TooManyLabels(self.labels.len()));
+        // One that `dlq:import` adds does not count.
+        let labels = self.labels.keys().filter(|key| *key != IMPORTED_FROM).count();
+        if labels > LABELS {
+            return Err(JobError::TooManyLabels(labels));
         }
         if let Some(comment) = &self.comment {
             if comment.len() > COMMENT_BYTES {

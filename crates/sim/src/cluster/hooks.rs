@@ -24,6 +24,7 @@ impl Cluster {
             command: Command::Line("true".to_owned()),
             cwd: None,
             created_at: self.client_now(),
+            alert: None,
         };
         let reply = match self.client.add_hook(&hook) {
             Ok(()) => Reply::Done,

@@ -4,8 +4,8 @@ use diesel::prelude::*;
 
 use crate::StoreError;
 use crate::backend::{Db, on_any};
-use crate::hooks::{HookRow, JobHooksRow, all};
-use crate::schema::{hooks, job_hooks};
+use crate::hooks::{AlertRow, HookRow, JobHooksRow, all, all_alerts};
+use crate::schema::{alerts, hooks, job_hooks};
 
 /// Rows that are in memory at a time: each has up to three commands.
 const CHUNK: i64 = 200;
@@ -14,6 +14,7 @@ const CHUNK: i64 = 200;
 #[derive(Debug)]
 pub enum Rows {
     Hooks(Vec<HookRow>),
+    Alerts(Vec<AlertRow>),
     Jobs(Vec<JobHooksRow>),
 }
 
@@ -27,6 +28,7 @@ pub fn is_empty(conn: &mut Db) -> Result<bool, StoreError> {
 /// Reads all of it, some rows at a time, always in the same portions.
 pub fn read(conn: &mut Db, mut take: impl FnMut(Rows) -> Result<(), StoreError>) -> Result<(), StoreError> {
     take(Rows::Hooks(all(conn)?))?;
+    take(Rows::Alerts(all_alerts(conn)?))?;
     let mut after = i64::MIN;
     loop {
         let rows: Vec<JobHooksRow> = job_hooks::table
@@ -48,6 +50,9 @@ pub fn insert(conn: &mut Db, rows: &Rows) -> Result<(), StoreError> {
     match rows {
         Rows::Hooks(rows) => {
             on_any!(conn, conn => diesel::insert_into(hooks::table).values(rows).execute(conn))?
+        }
+        Rows::Alerts(rows) => {
+            on_any!(conn, conn => diesel::insert_into(alerts::table).values(rows).execute(conn))?
         }
         Rows::Jobs(rows) => {
             on_any!(conn, conn => diesel::insert_into(job_hooks::table).values(rows).execute(conn))?

@@ -316,6 +316,7 @@ fn recording(hook: Option<(&str, HookOn)>) -> usize {
             command: Command::Line("true".into()),
             cwd: None,
             created_at: NOW,
+            alert: None,
         };
         store.add_hook(&hook).unwrap();
     }

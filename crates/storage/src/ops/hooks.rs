@@ -7,8 +7,8 @@ use queuectl_core::limits::HOOKS;
 use queuectl_core::{EnqueuedBy, Hook, HookName, HookOn, JobId, JobRef, State};
 
 use crate::backend::on_any;
-use crate::hooks::{HookRow, all};
-use crate::schema::{hooks, jobs, nodes};
+use crate::hooks::{AlertRow, HookRow, all, all_hooks};
+use crate::schema::{alerts, hooks, jobs, nodes};
 use crate::types::text::Words;
 use crate::{Store, StoreError};
 
@@ -46,9 +46,16 @@ impl Store {
             }
             let row = HookRow::new(hook);
             on_any!(conn, conn => diesel::insert_into(hooks::table).values(row).execute(conn))?;
-            let rest = serde_json::json!({
+            if let Some(alert) = hook.alert {
+                let row = AlertRow::new(&hook.name, alert);
+                on_any!(conn, conn => diesel::insert_into(alerts::table).values(row).execute(conn))?;
+            }
+            let mut rest = serde_json::json!({
                 "on": hook.on.to_string(), "queue": hook.queue, "schedule": hook.schedule, "command": hook.command,
             });
+            if let Some(alert) = hook.alert {
+                rest["when_dead"] = alert.dead.into();
+            }
             operator.note(conn, "hook added", &[("hook", name)], rest)
         })?;
         // A cycle that began before does not see it.
@@ -60,8 +67,7 @@ impl Store {
     /// # Errors
     /// [`StoreError::Database`].
     pub fn hooks(&mut self) -> Result<Vec<Hook>, StoreError> {
-        let rows = all(self.conn()?)?;
-        Ok(rows.into_iter().map(HookRow::into_hook).collect())
+        all_hooks(self.conn()?)
     }
 
     /// A hook.
@@ -69,10 +75,9 @@ impl Store {
     /// # Errors
     /// [`StoreError::NoSuchHook`].
     pub fn hook(&mut self, name: &HookName) -> Result<Hook, StoreError> {
-        let row = hooks::table.find(name.as_str()).select(HookRow::as_select());
-        let row: Option<HookRow> = row.first(self.conn()?).optional()?;
-        row.map(HookRow::into_hook)
-            .ok_or_else(|| StoreError::NoSuchHook(name.to_string()))
+        let all = all_hooks(self.conn()?)?;
+        let found = all.into_iter().find(|hook| hook.name == *name);
+        found.ok_or_else(|| StoreError::NoSuchHook(name.to_string()))
     }
 
     /// Removes hooks, all or none. Jobs that they made stay.
@@ -87,6 +92,7 @@ impl Store {
                 if diesel::delete(hooks::table.find(name.as_str())).execute(conn)? == 0 {
                     return Err(StoreError::NoSuchHook(name.to_string()));
                 }
+                diesel::delete(alerts::table.find(name.as_str())).execute(conn)?;
                 operator.note(
                     conn,
                     "hook removed",

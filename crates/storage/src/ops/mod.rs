@@ -25,6 +25,7 @@ pub mod heed_clock;
 pub mod history;
 pub mod hold;
 pub mod hooks;
+pub mod import;
 mod labelled;
 pub mod limits;
 pub mod list;

@@ -86,7 +86,7 @@ pub fn facts(on: HookOn, name: Option<&str>, ended: &Ended<'_>) -> BTreeMap<Stri
 }
 
 /// The beginning of a text, without what no process takes in its environment.
-fn bounded(text: &str) -> String {
+pub fn bounded(text: &str) -> String {
     let mut chars = text.chars().map(|c| if c == '\0' { '\u{fffd}' } else { c });
     let mut bounded: String = chars.by_ref().take(HOOK_FACT_CHARS).collect();
     if chars.next().is_some() {

@@ -5,6 +5,8 @@
 //! that record ends pass over the jobs that these may be for, and add the gate to what they read. A job that is a hook
 //! fires none, nor does one to which [`HOOK_DEPTH`] of them have led.
 
+use std::collections::BTreeMap;
+
 use diesel::prelude::*;
 use queuectl_core::limits::{HOOK_DEPTH, PRIORITY};
 use queuectl_core::{
@@ -17,7 +19,7 @@ use super::{Change, Mechanism, insert};
 use crate::backend::Db;
 use crate::backend::statements::Note;
 use crate::env::Guard;
-use crate::hooks::{HookRow, JobHooksRow, all};
+use crate::hooks::{JobHooksRow, all_hooks};
 use crate::limits::Keys;
 use crate::rows::{AttemptRow, JobRow, groups_of};
 use crate::schema::{attempts, job_hooks, jobs, payloads};
@@ -47,7 +49,9 @@ pub fn after(db: &mut Db, changes: &[Change], keys: &mut Keys, now: Timestamp) -
     if changes.is_empty() || !env::fires_hooks() {
         return Ok(());
     }
-    let common: Vec<Hook> = all(db)?.into_iter().map(HookRow::into_hook).collect();
+    let mut common = all_hooks(db)?;
+    // Those are about the number of dead jobs.
+    common.retain(|hook| hook.alert.is_none());
     for some in changes.chunks(CHUNK) {
         store(db, some, &common, keys, now)?;
     }
@@ -55,12 +59,25 @@ pub fn after(db: &mut Db, changes: &[Change], keys: &mut Keys, now: Timestamp) -
 }
 
 /// A hook that is to run.
-struct Fired<'a> {
-    on: HookOn,
-    command: &'a Command,
-    cwd: Option<&'a str>,
-    to_queue: Option<&'a QueueName>,
-    name: Option<&'a str>,
+pub struct Fired<'a> {
+    pub on: HookOn,
+    pub command: &'a Command,
+    pub cwd: Option<&'a str>,
+    pub to_queue: Option<&'a QueueName>,
+    pub name: Option<&'a str>,
+}
+
+impl<'a> Fired<'a> {
+    /// A hook that is not a job's own.
+    pub fn common(hook: &'a Hook, on: HookOn) -> Fired<'a> {
+        Fired {
+            on,
+            command: &hook.command,
+            cwd: hook.cwd.as_deref(),
+            to_queue: hook.to_queue.as_ref(),
+            name: Some(hook.name.as_str()),
+        }
+    }
 }
 
 fn store(
@@ -135,12 +152,26 @@ fn store(
             attempt: attempt.as_ref(),
             state: change.to,
         };
-        new.extend(fired.iter().filter_map(|hook| job_of(hook, &ended, now)));
+        new.extend(
+            fired
+                .iter()
+                .filter_map(|hook| job_of(hook, &ended, BTreeMap::new(), now)),
+        );
     }
+    insert_hooks(db, &new, keys, now)
+}
+
+/// Stores the jobs that run hooks.
+pub fn insert_hooks(
+    db: &mut Db,
+    new: &[ValidJob],
+    keys: &mut Keys,
+    now: Timestamp,
+) -> Result<(), StoreError> {
     if new.is_empty() {
         return Ok(());
     }
-    let ids = insert(db, &new, now)?;
+    let ids = insert(db, new, now)?;
     for (job, id) in new.iter().zip(&ids) {
         note(db, job, *id, now)?;
     }
@@ -174,21 +205,22 @@ fn fired<'a>(
                 && queue.is_none_or(|queue| queue == row.queue)
                 && (of_schedule.is_none() || of_schedule == schedule)
         };
-        fired.extend(common.iter().filter(applies).map(|hook| Fired {
-            on,
-            command: &hook.command,
-            cwd: hook.cwd.as_deref(),
-            to_queue: hook.to_queue.as_ref(),
-            name: Some(hook.name.as_str()),
-        }));
+        fired.extend(common.iter().filter(applies).map(|hook| Fired::common(hook, on)));
     }
     fired
 }
 
-/// The job that runs a hook. It goes before others of the ended job's priority, so that it does not wait behind a backlog.
+/// The job that runs a hook, which is told `more` besides the facts of the end. It goes before others of the ended job's priority, so that it does not wait behind a backlog.
 /// None, and a message in the log, if a stored command cannot run: that must not keep the end from being recorded.
-fn job_of(hook: &Fired<'_>, ended: &Ended<'_>, now: Timestamp) -> Option<ValidJob> {
+pub fn job_of(
+    hook: &Fired<'_>,
+    ended: &Ended<'_>,
+    more: BTreeMap<String, String>,
+    now: Timestamp,
+) -> Option<ValidJob> {
     let row = ended.row;
+    let mut env = facts(hook.on, hook.name, ended);
+    env.extend(more);
     let queue = hook.to_queue.cloned();
     let priority = i32::try_from(PRIORITY.max).unwrap_or(i32::MAX);
     let spec = JobSpec {
@@ -196,7 +228,7 @@ fn job_of(hook: &Fired<'_>, ended: &Ended<'_>, now: Timestamp) -> Option<ValidJo
         priority: Some(row.priority.saturating_add(1).min(priority)),
         payload: Payload {
             command: Some(hook.command.clone()),
-            env: facts(hook.on, hook.name, ended),
+            env,
             cwd: hook.cwd.map(str::to_owned),
             ..Payload::default()
         },

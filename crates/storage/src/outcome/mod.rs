@@ -6,6 +6,7 @@
 //!
 //! This is below the dialects, which call it from their cycles, and knows a database only as [`Db`]. It calls no operation.
 
+mod alerts;
 mod apply;
 mod dependencies;
 mod edge_statements;
@@ -54,9 +55,9 @@ pub struct Change {
     pub to: State,
 }
 
-/// The statements about groups, for tests that read their query plans.
+/// The statements about groups and alerts, for tests that read their query plans.
 pub fn group_statements() -> Vec<(&'static str, &'static str)> {
-    [groups::all(), members::all()].concat()
+    [groups::all(), members::all(), alerts::all()].concat()
 }
 
 /// What follows from jobs that have some gates.
@@ -138,6 +139,7 @@ pub fn follow_all(
     follow_within(db, changes, now, deltas)?;
     hooks::after(db, changes, keys, now)?;
     groups::settle(db, now, deltas)?;
+    alerts::after(db, changes, keys, now, deltas)?;
     limits::after(db, keys, now, deltas)
 }
 

@@ -509,6 +509,7 @@ fn jobs_without_gates_end_first() {
                 command: Command::Line("true".to_owned()),
                 cwd: None,
                 created_at: NOW,
+                alert: None,
             };
             meeting.temp.store.add_hook(&hook).unwrap();
         }

@@ -22,7 +22,7 @@ fn events(store: &mut Store, job: Option<JobId>) -> Vec<LedgerEvent> {
 }
 
 /// Waits until that many events can be read: on a server, not while any older transaction is open, of whatever database.
-fn wait_for(store: &mut Store, job: Option<JobId>, count: usize) -> Vec<LedgerEvent> {
+pub(super) fn wait_for(store: &mut Store, job: Option<JobId>, count: usize) -> Vec<LedgerEvent> {
     let start = Instant::now();
     loop {
         let found = events(store, job);
@@ -268,6 +268,7 @@ pub fn the_ledger_has_changes_of_settings_and_limits(mut temp: TempStore) {
         command: Command::Line("page".to_owned()),
         cwd: None,
         created_at: later(4),
+        alert: None,
     };
     store.add_hook(&hook).expect("added");
     store.add_hook(&hook).expect_err("its name is taken");

@@ -38,6 +38,7 @@ fn hook(name: &str, on: &str) -> Hook {
         command: line(name),
         cwd: Some("/".to_owned()),
         created_at: NOW,
+        alert: None,
     }
 }
 

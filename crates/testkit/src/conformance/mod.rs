@@ -108,6 +108,10 @@ macro_rules! conformance_suite {
             old_minutes_become_hours,
             further_queues_are_counted_together,
             dead_jobs_are_changed_as_they_were_read,
+            dead_letters_are_imported_once,
+            imported_jobs_take_nothing_from_others,
+            dead_letters_of_this_store_are_known,
+            imports_at_once_store_each_letter_once,
             purging_removes_only_what_fits,
             purging_goes_in_steps,
             counts_follow_every_change,
@@ -211,6 +215,9 @@ macro_rules! conformance_suite {
             hooks_of_all_jobs_and_of_queues,
             hooks_of_hooks_are_bounded,
             hooks_are_kept_with_their_job,
+            an_alert_runs_once_when_so_many_are_dead,
+            a_dead_hook_runs_no_alert,
+            two_last_deaths_run_one_alert,
             labels_stay_with_their_job,
             jobs_are_found_by_their_labels,
             a_copy_has_the_labels,
@@ -252,6 +259,7 @@ macro_rules! conformance_suite {
 pub const NO_SERVER: &str =
     "no PostgreSQL server; install its binaries, or name one in QUEUECTL_TEST_POSTGRES";
 
+mod alerts;
 mod busy;
 mod claim;
 mod dead;
@@ -265,6 +273,7 @@ mod groups;
 mod history;
 mod hold;
 mod hooks;
+mod import;
 mod kept;
 mod labels;
 mod limit_changes;
@@ -290,6 +299,7 @@ mod suspensions;
 mod unique;
 mod unreadable;
 
+pub use alerts::*;
 pub use busy::*;
 pub use claim::*;
 pub use dead::*;
@@ -303,6 +313,7 @@ pub use groups::*;
 pub use history::*;
 pub use hold::*;
 pub use hooks::*;
+pub use import::*;
 pub use kept::*;
 pub use labels::*;
 pub use limit_changes::*;

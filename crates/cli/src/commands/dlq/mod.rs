@@ -1,6 +1,8 @@
-//! `dlq:list`, `dlq:causes`, `dlq:show`, `dlq:retry`, `dlq:purge`: the dead letter queue.
+//! `dlq:list`, `dlq:causes`, `dlq:show`, `dlq:retry`, `dlq:purge`, `dlq:export`, `dlq:import`: the dead letter queue.
 
 pub mod causes;
+pub mod export;
+pub mod import;
 pub mod list;
 pub mod narrow;
 pub mod purge;

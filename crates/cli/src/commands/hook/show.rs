@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 use clap::Args;
-use queuectl_core::{HookName, HookOn};
+use queuectl_core::{HookName, HookOn, show_time};
 use queuectl_views::HookView;
 
 use crate::context::Context;
@@ -25,6 +25,16 @@ impl Run for ShowArgs {
             page.field("hook", view.name.as_str())?;
             page.field("on", &events(&view))?;
             page.field("of", &scope(&view))?;
+            if view.when_dead.is_some() {
+                let again = match view.again_after_ms {
+                    Some(ms) => format!("{} later, or when fewer were dead", show_time(ms)),
+                    None => "when fewer were dead".to_owned(),
+                };
+                page.field("again", &again)?;
+                if let Some(at) = view.fired_at {
+                    page.field("last ran", &local(at))?;
+                }
+            }
             page.field("command", &view.command)?;
             if let Some(cwd) = &view.cwd {
                 page.field("folder", cwd)?;
@@ -40,8 +50,11 @@ impl Run for ShowArgs {
     }
 }
 
-/// Says what a hook runs for: `failure,death`.
+/// Says what a hook runs for: `failure,death`, `10 dead`.
 pub fn events(view: &HookView) -> String {
+    if let Some(dead) = view.when_dead {
+        return format!("{dead} dead");
+    }
     let names: Vec<&str> = view.on.iter().copied().map(HookOn::name).collect();
     names.join(",")
 }

@@ -24,7 +24,7 @@ use queuectl_storage::{JobFilter, ListFilter, Sort, SortKey, Store};
 use queuectl_views::{JobView, ListedView};
 
 pub use self::columns::labels;
-pub use self::read::pages;
+pub use self::read::{numbered, pages};
 
 use self::columns::Columns;
 use self::watch::Screen;
@@ -309,7 +309,7 @@ impl Plan {
                 Ok(more.then_some("newest"))
             }
             Plan::Sorted(numbers, more) => {
-                read::numbered(store, &numbers, visit)?;
+                numbered(store, &numbers, visit)?;
                 Ok(more.then_some("first"))
             }
         }

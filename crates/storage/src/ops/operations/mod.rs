@@ -110,6 +110,7 @@ pub(super) fn undo_of(row: &Row) -> Undo {
                 _ => impossible("how its jobs were was not kept, or not for so long (op_retention)"),
             }
         }
+        "import" => impossible("its jobs can be purged; their label imported-from says which they are"),
         "start" => impossible("the jobs may have started since; hold or cancel those that have not"),
         "retry" => impossible("its jobs may have run since; hold or cancel those that have not"),
         _ => impossible("what it changed is in its description; change it back by hand"),
