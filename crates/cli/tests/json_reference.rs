@@ -183,6 +183,11 @@ fn the_page_names_exactly_the_fields_that_are_printed() {
     check(heading, &[], &queue.json(&["hook:list"], 0)[0]);
     check(heading, &[], &queue.json(&["hook:show", "h"], 0));
     check("### `hook:remove`", &[], &queue.json(&["hook:remove", "h"], 0));
+    let made = queue.json(&["token:add", "t", "--role", "read"], 0);
+    check("### `token:add`", &["## The token object"], &made);
+    let heading = "## The token object";
+    check(heading, &[], &queue.json(&["token:list"], 0)[0]);
+    check("### `token:revoke`", &[], &queue.json(&["token:revoke", "t"], 0));
     let asked = queue.json(&["worker:stop", "--wait", "--timeout", "60s"], 0);
     check("### `worker:stop`", &[], &asked);
 

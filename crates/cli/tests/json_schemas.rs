@@ -15,7 +15,7 @@ use self::schema::{Schemas, file_of, folder};
 const OBJECTS: &str = "objects.json";
 
 /// Commands that print an array.
-const ARRAYS: [&str; 14] = [
+const ARRAYS: [&str; 15] = [
     "list",
     "worker:list",
     "limit:list",
@@ -30,10 +30,11 @@ const ARRAYS: [&str; 14] = [
     "schedule:next",
     "schedule:import",
     "plugin:list",
+    "token:list",
 ];
 
 /// What commands print that has no heading with their names.
-const OTHERS: [(&str, &str); 20] = [
+const OTHERS: [(&str, &str); 21] = [
     ("list", "job"),
     ("worker:list", "node"),
     ("limit:list", "limit"),
@@ -43,6 +44,7 @@ const OTHERS: [(&str, &str); 20] = [
     ("hook:list", "hook"),
     ("hook:add", "hook"),
     ("hook:show", "hook"),
+    ("token:list", "token"),
     ("config:list", "setting"),
     ("config:get", "setting"),
     ("config:set", "setting"),

@@ -180,6 +180,10 @@ name_type! {
     HookName, "hook name"
 }
 name_type! {
+    /// The name of a token of the HTTP API.
+    TokenName, "token name"
+}
+name_type! {
     /// Whose file a schedule came from.
     OwnerName, "owner name"
 }
@@ -221,6 +225,12 @@ impl GroupName {
 impl HookName {
     fn check(name: &str) -> Result<(), IdError> {
         check("hook name", name)
+    }
+}
+
+impl TokenName {
+    fn check(name: &str) -> Result<(), IdError> {
+        check("token name", name)
     }
 }
 

@@ -32,6 +32,7 @@ pub mod settings;
 mod state;
 mod terminal_size;
 mod time;
+mod token;
 pub mod transition;
 mod unique;
 pub mod varint;
@@ -42,7 +43,7 @@ pub use executor_setting::{ExecutorSetting, ExecutorSettingError};
 pub use gates::{BlockedBy, Gates, Waits};
 pub use id::{
     ExecutorName, GroupName, HookName, IdError, JobId, JobName, JobRef, NodeId, OwnerName, QueueName,
-    ScheduleName,
+    ScheduleName, TokenName,
 };
 pub use job::{
     After, Alert, Command, Condition, EDITABLE, EnqueuedBy, FIELDS, Field, Form, Hook, HookOn, HookOns, Job,
@@ -65,5 +66,6 @@ pub use settings::Settings;
 pub use state::{State, UnknownState};
 pub use terminal_size::TerminalSize;
 pub use time::{Clock, SystemClock, Timestamp, parse_time};
+pub use token::{Role, Roles, Token, TokenScope, UnknownRole};
 pub use transition::{Event, Refused, Resume, Transition, transition};
 pub use unique::{KeyError, OnConflict, UniqueKey};

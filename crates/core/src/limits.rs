@@ -172,6 +172,21 @@ pub const ALERT_AGAIN: Length = Length {
     min_ms: 1000,
     max_ms: 365 * 24 * 60 * 60 * 1000,
 };
+/// Tokens of the HTTP API, with those that were revoked and are still listed.
+pub const TOKENS: usize = 256;
+/// Queues, and executors, that a token is limited to.
+pub const TOKEN_SCOPE: usize = 32;
+/// How long a token may be good for: 1 s to 10 years.
+pub const TOKEN_LIFE: Length = Length {
+    min_ms: 1000,
+    max_ms: 3650 * 24 * 60 * 60 * 1000,
+};
+/// Answers to requests with an `Idempotency-Key` that are kept, the newest, and for how long.
+pub const ANSWERS: i64 = 1_000_000;
+/// See [`ANSWERS`].
+pub const ANSWERS_FOR: Duration = Duration::from_secs(24 * 60 * 60);
+/// Longest `Idempotency-Key`, in bytes.
+pub const ANSWER_KEY_BYTES: usize = 255;
 /// Longest command of a hook, as JSON, in bytes.
 pub const HOOK_BYTES: usize = 16 * 1024;
 /// Longest fact that a hook is told of the job, in characters.

@@ -43,6 +43,7 @@ pub fn kind(error: &StoreError) -> Kind {
         | StoreError::NoSuchLimit { .. }
         | StoreError::NoSuchGroup(_)
         | StoreError::NoSuchHook(_)
+        | StoreError::NoSuchToken(_)
         | StoreError::NoSuchOperation(_)
         | StoreError::NoSuchSchedule(_) => Kind::NotFound,
         StoreError::NameTaken { .. }
@@ -66,6 +67,8 @@ pub fn kind(error: &StoreError) -> Kind {
         | StoreError::TooManySchedules
         | StoreError::HookTaken(_)
         | StoreError::TooManyHooks
+        | StoreError::TokenTaken(_)
+        | StoreError::TooManyTokens
         | StoreError::NotEmpty
         | StoreError::TooManyLimits
         | StoreError::Exists(_) => Kind::Conflict,
@@ -82,7 +85,7 @@ pub fn kind(error: &StoreError) -> Kind {
         | StoreError::NoPostgres(_)
         | StoreError::UnreadableTick { .. }
         | StoreError::Unreadable { .. } => Kind::Unusable,
-        StoreError::File { .. } => Kind::Unavailable,
+        StoreError::File { .. } | StoreError::AnswerTaken => Kind::Unavailable,
         StoreError::MaybeStored { .. } => Kind::Unsure,
         StoreError::SqliteTooOld { .. } | StoreError::Migration(_) => Kind::Internal,
         StoreError::Database { problem, .. } => match problem {

@@ -9,6 +9,7 @@
 //! - `reasons`: what is around a job that does not run. `explain`: the same in words.
 //! - `output`: what attempts printed, also while they run.
 //! - `graph`: which jobs wait for which, as a tree or for Graphviz. `pause`, `time`: pauses and times in words.
+//! - `token`: what clients of the HTTP API send.
 //! - `columns`: how columns fit a terminal. `wrap`: how texts do. `escape`: makes control characters visible.
 //!
 //! This crate deliberately prints nothing and opens nothing: it is given a reader, a writer or a store.
@@ -32,4 +33,5 @@ pub mod reasons;
 pub mod stats;
 pub mod status;
 pub mod time;
+pub mod token;
 pub mod wrap;

@@ -10,15 +10,18 @@ use axum::body::{Body, Bytes};
 use axum::extract::{Request, State};
 use axum::response::{IntoResponse, Response};
 use http::header::CONTENT_TYPE;
-use http::{HeaderMap, StatusCode};
+use http::{HeaderMap, HeaderValue, StatusCode};
 use jiff::ZonedDateTime;
 use queuectl_core::JobSpec;
-use queuectl_core::limits::ENQUEUE_BATCH;
-use queuectl_frontend::placed::view;
+use queuectl_core::limits::{ANSWER_KEY_BYTES, ENQUEUE_BATCH};
+use queuectl_storage::RequestKey;
+use queuectl_views::EnqueuedView;
 use serde::Serialize;
+use sha2::{Digest as _, Sha256};
 
+use crate::caller;
 use crate::incoming::Incoming;
-use crate::intake::{Refusal, Stored};
+use crate::intake::Refusal;
 use crate::problem::{Problem, Progress};
 use crate::state::Server;
 use crate::stream;
@@ -39,26 +42,88 @@ struct Many {
     existing: u64,
     /// Their ids, in the order of the lines.
     ids: Vec<String>,
+    /// Those that a request with the same key had stored before.
+    #[serde(skip)]
+    repeated: u64,
+    /// Batches so far.
+    #[serde(skip)]
+    parts: i32,
 }
 
 /// `queuectl enqueue`.
 pub async fn enqueue(State(server): State<Arc<Server>>, request: Request) -> Result<Response, Problem> {
+    let key = OnceKey::of(request.headers())?;
     if is_lines(request.headers()) {
         let _room = server.room.take(LINE_BYTES + BATCH_BYTES)?;
-        let stored = lines(&server, request.into_body()).await?;
-        return Ok((StatusCode::CREATED, Json(stored)).into_response());
+        let many = lines(&server, request.into_body(), key).await?;
+        let is_repeated = many.repeated > 0 && many.repeated == many.stored;
+        return Ok(answer(StatusCode::CREATED, &many, is_repeated));
     }
     let (bytes, _room) = stream::bytes(&server.room, request).await?;
     let spec = spec(&bytes)?;
-    let stored = server.intake.store(vec![spec], bytes.len()).await;
-    let stored = stored.map_err(|refusal| refusal.problem)?;
-    let Stored { id, placed } = stored.into_iter().next().ok_or_else(Problem::internal)?;
-    let stored = view(&id, &placed);
+    let key = key.map(|key| key.part(1, Sha256::digest(&bytes).into()));
+    let done = server.intake.store(vec![spec], bytes.len(), key).await;
+    let done = done.map_err(|refusal| refusal.problem)?;
+    let stored = done.jobs.first().ok_or_else(Problem::internal)?;
     let status = match stored.existing {
         true => StatusCode::OK,
         false => StatusCode::CREATED,
     };
-    Ok((status, Json(stored)).into_response())
+    let view = EnqueuedView {
+        id: &stored.id,
+        existing: stored.existing,
+        replaced: stored.replaced.as_deref(),
+    };
+    Ok(answer(status, &view, done.was_before))
+}
+
+fn answer(status: StatusCode, body: &impl Serialize, is_repeated: bool) -> Response {
+    let mut response = (status, Json(body)).into_response();
+    if is_repeated {
+        let headers = response.headers_mut();
+        headers.insert("idempotency-replayed", HeaderValue::from_static("true"));
+    }
+    response
+}
+
+/// The key of a request, which is not done twice.
+#[derive(Clone)]
+struct OnceKey {
+    scope: String,
+    key: String,
+}
+
+impl OnceKey {
+    fn of(headers: &HeaderMap) -> Result<Option<OnceKey>, Problem> {
+        let mut keys = headers.get_all("idempotency-key").iter();
+        let Some(key) = keys.next() else {
+            return Ok(None);
+        };
+        let key = key
+            .to_str()
+            .ok()
+            .filter(|key| (1..=ANSWER_KEY_BYTES).contains(&key.len()));
+        let Some(key) = key.filter(|_| keys.next().is_none()) else {
+            return Err(Problem::usage(format!(
+                "Idempotency-Key: expected one key of 1 to {ANSWER_KEY_BYTES} printable ASCII characters"
+            )));
+        };
+        let token =
+            caller::current().and_then(|caller| caller.token.as_ref().map(|token| token.name.to_string()));
+        Ok(Some(OnceKey {
+            scope: token.unwrap_or_default(),
+            key: key.to_owned(),
+        }))
+    }
+
+    fn part(&self, part: i32, hash: [u8; 32]) -> RequestKey {
+        RequestKey {
+            scope: self.scope.clone(),
+            key: self.key.clone(),
+            part,
+            hash,
+        }
+    }
 }
 
 fn is_lines(headers: &HeaderMap) -> bool {
@@ -82,9 +147,12 @@ struct Batch {
     /// The line of each.
     lines: Vec<u64>,
     bytes: usize,
+    /// Of their text, line by line.
+    hash: Sha256,
 }
 
-async fn lines(server: &Server, body: Body) -> Result<Many, Problem> {
+async fn lines(server: &Server, body: Body, key: Option<OnceKey>) -> Result<Many, Problem> {
+    let key = key.as_ref();
     let (mut many, mut batch, mut rest) = (Many::default(), Batch::default(), Vec::new());
     let (mut line, mut stored_to) = (0, 0);
     // How much of the rest has no end of a line.
@@ -108,9 +176,13 @@ async fn lines(server: &Server, body: Body) -> Result<Many, Problem> {
                 batch.lines.push(line);
                 batch.bytes += text.len();
                 incoming.has(text.len());
+                if key.is_some() {
+                    batch.hash.update(text);
+                    batch.hash.update(b"\n");
+                }
             }
             if batch.specs.len() >= ENQUEUE_BATCH || batch.bytes >= BATCH_BYTES {
-                store(server, &mut batch, &mut many, stored_to).await?;
+                store(server, &mut batch, &mut many, stored_to, key).await?;
                 stored_to = line;
             }
         }
@@ -125,7 +197,7 @@ async fn lines(server: &Server, body: Body) -> Result<Many, Problem> {
             return Err(at_line(problem, line + 1, &many, stored_to));
         }
         if is_over {
-            store(server, &mut batch, &mut many, stored_to).await?;
+            store(server, &mut batch, &mut many, stored_to, key).await?;
             return Ok(many);
         }
     }
@@ -138,8 +210,19 @@ fn end_of_line(text: &[u8], from: usize, searched: usize, is_over: bool) -> Opti
     found.or_else(|| (is_over && from < text.len()).then_some(text.len()))
 }
 
-async fn store(server: &Server, batch: &mut Batch, many: &mut Many, stored_to: u64) -> Result<(), Problem> {
-    let Batch { specs, lines, bytes } = std::mem::take(batch);
+async fn store(
+    server: &Server,
+    batch: &mut Batch,
+    many: &mut Many,
+    stored_to: u64,
+    key: Option<&OnceKey>,
+) -> Result<(), Problem> {
+    let Batch {
+        specs,
+        lines,
+        bytes,
+        hash,
+    } = std::mem::take(batch);
     if specs.is_empty() {
         return Ok(());
     }
@@ -149,9 +232,11 @@ async fn store(server: &Server, batch: &mut Batch, many: &mut Many, stored_to: u
         ));
         return Err(at_line(problem, lines[0], many, stored_to));
     }
-    let stored = server
+    many.parts += 1;
+    let key = key.map(|key| key.part(many.parts, hash.finalize().into()));
+    let done = server
         .intake
-        .store(specs, bytes)
+        .store(specs, bytes, key)
         .await
         .map_err(|Refusal { problem, index }| {
             let line = index.and_then(|index| lines.get(index)).copied();
@@ -160,9 +245,10 @@ async fn store(server: &Server, batch: &mut Batch, many: &mut Many, stored_to: u
                 None => with_progress(problem, many, stored_to),
             }
         })?;
-    for stored in stored {
+    for stored in done.jobs {
         many.stored += 1;
-        many.existing += u64::from(stored.placed.existing.is_some());
+        many.existing += u64::from(stored.existing);
+        many.repeated += u64::from(done.was_before);
         many.ids.push(stored.id);
     }
     Ok(())

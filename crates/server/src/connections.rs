@@ -4,15 +4,20 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
+use http::Request;
+use hyper::body::Incoming;
 use hyper::server::conn::http1;
+use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use hyper_util::service::TowerToHyperService;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
+use tower_service::Service as _;
 
+use crate::caller::Peer;
 use crate::listen::Listener;
 use crate::patient::Patient;
+use crate::tls::Tls;
 
 /// Connections of one place at the same time. Others wait to be taken.
 const CONNECTIONS: usize = 512;
@@ -25,7 +30,12 @@ const HEAD_BYTES: usize = 64 * 1024;
 const PAUSE: Duration = Duration::from_millis(100);
 
 /// Takes connections until the server stops, and returns when all of them have ended.
-pub async fn take(listener: Listener, router: Router, mut stopped: watch::Receiver<bool>) {
+pub async fn take(
+    listener: Listener,
+    tls: Option<Arc<Tls>>,
+    router: Router,
+    mut stopped: watch::Receiver<bool>,
+) {
     let slots = Arc::new(Semaphore::new(CONNECTIONS));
     let mut connections = JoinSet::new();
     let stop = stopped.clone();
@@ -36,8 +46,8 @@ pub async fn take(listener: Listener, router: Router, mut stopped: watch::Receiv
         };
         tokio::select! {
             taken = one(&listener) => match taken {
-                Ok(stream) => {
-                    let served = serve(stream, router.clone(), stop.clone());
+                Ok((stream, peer)) => {
+                    let served = serve(stream, peer, tls.clone(), router.clone(), stop.clone());
                     connections.spawn(async move {
                         served.await;
                         drop(slot);
@@ -59,13 +69,14 @@ pub async fn take(listener: Listener, router: Router, mut stopped: watch::Receiv
 trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
 impl<S: AsyncRead + AsyncWrite + Send + Unpin> Stream for S {}
 
-async fn one(listener: &Listener) -> std::io::Result<Box<dyn Stream>> {
+async fn one(listener: &Listener) -> std::io::Result<(Box<dyn Stream>, Peer)> {
     match listener {
         Listener::Tcp(listener) => {
-            let (stream, _) = listener.accept().await?;
+            let (stream, address) = listener.accept().await?;
+            let peer = Peer::of(listener.local_addr()?, address);
             // It is slower without, and a client that has gone away already is its own affair.
             let _ = stream.set_nodelay(true);
-            Ok(Box::new(stream))
+            Ok((Box::new(stream), peer))
         }
         #[cfg(unix)]
         Listener::Unix(listener, _) => loop {
@@ -73,7 +84,7 @@ async fn one(listener: &Listener) -> std::io::Result<Box<dyn Stream>> {
             // The file says the same, but not between its creation and the change of its mode.
             let own = nix::unistd::geteuid().as_raw();
             match stream.peer_cred().map(|peer| peer.uid()) {
-                Ok(uid) if uid == own || uid == 0 => return Ok(Box::new(stream)),
+                Ok(uid) if uid == own || uid == 0 => return Ok((Box::new(stream), Peer::Owner)),
                 Ok(uid) => tracing::warn!(uid, "another user's connection was refused"),
                 Err(error) => tracing::debug!(%error, "a connection's user is not known"),
             }
@@ -81,16 +92,34 @@ async fn one(listener: &Listener) -> std::io::Result<Box<dyn Stream>> {
     }
 }
 
-async fn serve(stream: Box<dyn Stream>, router: Router, mut stopped: watch::Receiver<bool>) {
+async fn serve(
+    stream: Box<dyn Stream>,
+    peer: Peer,
+    tls: Option<Arc<Tls>>,
+    router: Router,
+    mut stopped: watch::Receiver<bool>,
+) {
+    let stream = match tls {
+        None => stream,
+        Some(tls) => tokio::select! {
+            done = tls.accept(stream) => match done {
+                Ok(stream) => Box::new(stream),
+                Err(error) => return tracing::debug!(%error, "a handshake failed"),
+            },
+            () = told(&mut stopped) => return,
+        },
+    };
+    let service = service_fn(move |mut request: Request<Incoming>| {
+        request.extensions_mut().insert(peer);
+        // A router is always ready.
+        router.clone().call(request)
+    });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD_WITHIN)
         .max_headers(HEADERS)
         .max_buf_size(HEAD_BYTES)
-        .serve_connection(
-            TokioIo::new(Patient::new(stream)),
-            TowerToHyperService::new(router),
-        );
+        .serve_connection(TokioIo::new(Patient::new(stream)), service);
     tokio::pin!(connection);
     tokio::select! {
         ended = connection.as_mut() => return log(ended),

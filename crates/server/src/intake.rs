@@ -5,17 +5,21 @@
 //! is tried again, since its client may have given up meanwhile and would send it again.
 
 use std::io;
+use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::thread::{self, Scope};
 
-use queuectl_core::{JobSpec, ValidJob};
+use http::StatusCode;
+use queuectl_core::{JobSpec, TokenScope, ValidJob};
 use queuectl_frontend::kind::{Kind, kind};
 use queuectl_frontend::placed::public_id;
-use queuectl_storage::{Location, Placed, Store, StoreError};
+use queuectl_storage::{Keyed, Location, Placed, RequestKey, Store, StoreError};
+use serde::{Deserialize, Serialize};
 use tokio::sync::{oneshot, watch};
 
 use crate::Check;
+use crate::caller;
 use crate::problem::Problem;
 use crate::stores::open;
 
@@ -31,14 +35,31 @@ struct Order {
     specs: Vec<JobSpec>,
     /// How long they are as text.
     bytes: usize,
-    answer: oneshot::Sender<Result<Vec<Stored>, Refusal>>,
+    /// The jobs that its caller may store.
+    scope: TokenScope,
+    /// What the request is known by, if it has a key.
+    key: Option<RequestKey>,
+    answer: Answer,
 }
 
-/// A job that was stored, or was there already.
+type Answer = oneshot::Sender<Result<Done, Refusal>>;
+
+/// Jobs that are stored.
+pub struct Done {
+    pub jobs: Vec<Stored>,
+    /// Whether that was done before, for a request with the same key.
+    pub was_before: bool,
+}
+
+/// A job that was stored, or was there already, as it is answered.
+#[derive(Serialize, Deserialize)]
 pub struct Stored {
     /// The id that users see.
     pub id: String,
-    pub placed: Placed,
+    /// Whether it was there already.
+    pub existing: bool,
+    /// The job that it took the place of.
+    pub replaced: Option<String>,
 }
 
 /// Why jobs were not stored, and which of them is to blame.
@@ -84,10 +105,24 @@ impl Intake {
         Ok(Intake(sender))
     }
 
-    /// Stores jobs, which are `bytes` long as text, together or not at all.
-    pub async fn store(&self, specs: Vec<JobSpec>, bytes: usize) -> Result<Vec<Stored>, Refusal> {
+    /// Stores jobs, which are `bytes` long as text, together or not at all; those of a request that was answered before are not
+    /// stored again.
+    pub async fn store(
+        &self,
+        specs: Vec<JobSpec>,
+        bytes: usize,
+        key: Option<RequestKey>,
+    ) -> Result<Done, Refusal> {
         let (answer, answered) = oneshot::channel();
-        match self.0.try_send(Order { specs, bytes, answer }) {
+        let scope = caller::current().map(|caller| caller.scope()).unwrap_or_default();
+        let order = Order {
+            specs,
+            bytes,
+            scope,
+            key,
+            answer,
+        };
+        match self.0.try_send(order) {
             // Without an answer it is not known how far it came.
             Ok(()) => answered.await.unwrap_or_else(|_| Err(Problem::unsure().into())),
             Err(TrySendError::Full(_)) => Err(Problem::busy().into()),
@@ -99,7 +134,8 @@ impl Intake {
 /// An order whose jobs are checked.
 struct Checked {
     jobs: Vec<ValidJob>,
-    answer: oneshot::Sender<Result<Vec<Stored>, Refusal>>,
+    key: Option<RequestKey>,
+    answer: Answer,
 }
 
 fn work(
@@ -111,21 +147,25 @@ fn work(
 ) {
     let mut store = None;
     while let Ok(first) = orders.recv() {
-        if *stopped.borrow() {
-            let _ = first.answer.send(Err(Problem::stopping().into()));
-            continue;
-        }
-        // What panics must not take the thread with it, nor leave a store that is half way through something.
-        let done = catch_unwind(AssertUnwindSafe(|| {
-            take(&mut store, location, operator, &mut *checker, first, orders);
-        }));
-        if done.is_err() {
-            store = None;
+        let mut next = Some(first);
+        while let Some(order) = next.take() {
+            if *stopped.borrow() {
+                let _ = order.answer.send(Err(Problem::stopping().into()));
+                continue;
+            }
+            // What panics must not take the thread with it, nor leave a store that is half way through something.
+            let done = catch_unwind(AssertUnwindSafe(|| {
+                take(&mut store, location, operator, &mut *checker, order, orders)
+            }));
+            match done {
+                Ok(left) => next = left,
+                Err(_) => store = None,
+            }
         }
     }
 }
 
-/// Takes an order, and those that wait behind it.
+/// Takes an order, and those that wait behind it. Returns one that has to wait for the commit of the others.
 fn take(
     store: &mut Option<Store>,
     location: &Location,
@@ -133,40 +173,98 @@ fn take(
     checker: &mut dyn Check,
     first: Order,
     orders: &Receiver<Order>,
-) {
+) -> Option<Order> {
     let store = match open(store, location, operator) {
         Ok(store) => store,
         Err(error) => {
             let _ = first.answer.send(Err(error.into()));
-            return;
+            return None;
         }
     };
-    let mut batch = Vec::new();
+    let mut batch: Vec<Checked> = Vec::new();
     let (mut jobs, mut bytes) = (0, 0);
     let mut next = Some(first);
+    let mut left = None;
     while let Some(order) = next {
+        let same =
+            |one: &Checked| matches!((&one.key, &order.key), (Some(one), Some(key)) if one.is_same(key));
+        if batch.iter().any(same) {
+            left = Some(order);
+            break;
+        }
         // A client that has gone away would send the same again.
         if !order.answer.is_closed() {
-            let answer = order.answer;
-            match check(store, order.specs, checker) {
-                Ok(checked) => {
-                    jobs += checked.len();
-                    bytes += order.bytes;
-                    batch.push(Checked {
-                        jobs: checked,
-                        answer,
-                    });
-                }
-                Err(refusal) => drop(answer.send(Err(refusal))),
+            let size = order.bytes;
+            if let Some(checked) = look(store, order, checker) {
+                jobs += checked.jobs.len();
+                bytes += size;
+                batch.push(checked);
             }
         }
         let has_room = jobs < BATCH && bytes < BATCH_BYTES;
         next = has_room.then(|| orders.try_recv().ok()).flatten();
     }
     store_all(store, batch);
+    left
 }
 
-fn check(store: &mut Store, specs: Vec<JobSpec>, checker: &mut dyn Check) -> Result<Vec<ValidJob>, Refusal> {
+/// Checks an order, unless it was answered before.
+fn look(store: &mut Store, order: Order, checker: &mut dyn Check) -> Option<Checked> {
+    let before = match &order.key {
+        Some(key) => answered(store, key),
+        None => Ok(None),
+    };
+    let checked = match before {
+        Ok(None) => check(store, order.specs, &order.scope, checker),
+        Ok(Some(done)) => {
+            let _ = order.answer.send(Ok(done));
+            return None;
+        }
+        Err(refusal) => Err(refusal),
+    };
+    match checked {
+        Ok(jobs) => Some(Checked {
+            jobs,
+            key: order.key,
+            answer: order.answer,
+        }),
+        Err(refusal) => {
+            let _ = order.answer.send(Err(refusal));
+            None
+        }
+    }
+}
+
+/// Returns what was answered to the same request before.
+fn answered(store: &mut Store, key: &RequestKey) -> Result<Option<Done>, Refusal> {
+    let now = store.now()?;
+    let Some(answered) = store.answered(key, now)? else {
+        return Ok(None);
+    };
+    if answered.hash != key.hash {
+        return Err(Problem::new(
+            StatusCode::UNPROCESSABLE_ENTITY,
+            "key_reused",
+            "another request had this Idempotency-Key; each needs one of its own",
+        )
+        .into());
+    }
+    let jobs = serde_json::from_str(&answered.text).map_err(|error| {
+        tracing::error!(%error, "an answer that was stored cannot be read");
+        Refusal::from(Problem::internal())
+    })?;
+    Ok(Some(Done {
+        jobs,
+        was_before: true,
+    }))
+}
+
+fn check(
+    store: &mut Store,
+    specs: Vec<JobSpec>,
+    scope: &TokenScope,
+    checker: &mut dyn Check,
+) -> Result<Vec<ValidJob>, Refusal> {
     // A delay counts by the queue's clock.
     let now = store.now()?;
     let mut jobs = Vec::with_capacity(specs.len());
@@ -175,6 +273,12 @@ fn check(store: &mut Store, specs: Vec<JobSpec>, checker: &mut dyn Check) -> Res
             problem: Problem::usage(reason),
             index: Some(index),
         })?;
+        if let Some(why) = scope.refusal(&job) {
+            return Err(Refusal {
+                problem: Problem::new(StatusCode::FORBIDDEN, "forbidden", why),
+                index: Some(index),
+            });
+        }
         jobs.push(job);
     }
     match checker.refused(&jobs).into_iter().next() {
@@ -188,21 +292,16 @@ fn check(store: &mut Store, specs: Vec<JobSpec>, checker: &mut dyn Check) -> Res
 
 fn store_all(store: &mut Store, batch: Vec<Checked>) {
     if batch.len() > 1 {
-        let all: Vec<ValidJob> = batch
-            .iter()
-            .flat_map(|order| order.jobs.iter().cloned())
-            .collect();
-        match place(store, &all) {
-            Ok(placed) => {
-                let mut placed = placed.into_iter();
-                for order in batch {
-                    let stored = placed.by_ref().take(order.jobs.len());
-                    let stored = order.jobs.iter().zip(stored).map(stored_as).collect();
-                    let _ = order.answer.send(Ok(stored));
+        match place(store, &batch) {
+            Ok(done) => {
+                for (order, jobs) in batch.into_iter().zip(done) {
+                    let was_before = false;
+                    let _ = order.answer.send(Ok(Done { jobs, was_before }));
                 }
                 return;
             }
-            // One of the jobs is to blame.
+            // One of the requests is to blame.
+            Err(StoreError::AnswerTaken) => {}
             Err(error) if [Kind::Usage, Kind::NotFound, Kind::Conflict].contains(&kind(&error)) => {}
             Err(error) => {
                 let problem = Problem::from(error);
@@ -214,18 +313,62 @@ fn store_all(store: &mut Store, batch: Vec<Checked>) {
         }
     }
     for order in batch {
-        let placed = place(store, &order.jobs);
-        let stored = placed.map(|placed| order.jobs.iter().zip(placed).map(stored_as).collect());
-        let _ = order.answer.send(stored.map_err(Refusal::from));
+        let order = [order];
+        let done = place(store, &order);
+        let [order] = order;
+        let done = match (done, &order.key) {
+            (Ok(mut done), _) => Ok(Done {
+                jobs: done.pop().unwrap_or_default(),
+                was_before: false,
+            }),
+            // Another server was quicker.
+            (Err(error @ StoreError::AnswerTaken), Some(key)) => match answered(store, key) {
+                Ok(None) => Err(error.into()),
+                Ok(Some(done)) => Ok(done),
+                Err(refusal) => Err(refusal),
+            },
+            (Err(error), _) => Err(error.into()),
+        };
+        let _ = order.answer.send(done);
     }
 }
 
-fn place(store: &mut Store, jobs: &[ValidJob]) -> Result<Vec<Placed>, StoreError> {
+/// Stores the jobs of all orders, or none; what became of them, order by order.
+fn place(store: &mut Store, batch: &[Checked]) -> Result<Vec<Vec<Stored>>, StoreError> {
     let now = store.now()?;
-    store.place(jobs, now)
+    let mut all: Vec<ValidJob> = Vec::new();
+    let mut ranges = Vec::new();
+    let mut keyed = Vec::new();
+    for order in batch {
+        let jobs = all.len()..all.len() + order.jobs.len();
+        all.extend(order.jobs.iter().cloned());
+        if let Some(key) = order.key.clone() {
+            let jobs = jobs.clone();
+            keyed.push(Keyed { key, jobs });
+        }
+        ranges.push(jobs);
+    }
+    let placed = match keyed.is_empty() {
+        true => store.place(&all, now)?,
+        false => store.place_answered(&all, &keyed, &as_text, now)?,
+    };
+    let stored = |range: Range<usize>| stored_as(&all[range.clone()], &placed[range]);
+    Ok(ranges.into_iter().map(stored).collect())
 }
 
-fn stored_as((job, placed): (&ValidJob, Placed)) -> Stored {
-    let id = public_id(job, &placed);
-    Stored { id, placed }
+fn as_text(jobs: &[ValidJob], placed: &[Placed]) -> String {
+    // Texts always serialise.
+    serde_json::to_string(&stored_as(jobs, placed)).unwrap_or_default()
+}
+
+fn stored_as(jobs: &[ValidJob], placed: &[Placed]) -> Vec<Stored> {
+    let stored = |(job, placed): (&ValidJob, &Placed)| Stored {
+        id: public_id(job, placed),
+        existing: placed.existing.is_some(),
+        replaced: placed
+            .replaced
+            .as_ref()
+            .map(|replaced| replaced.public_id.clone()),
+    };
+    jobs.iter().zip(placed).map(stored).collect()
 }

@@ -1,4 +1,4 @@
-//! Where the server listens. A place that others than this machine's users can reach is refused: nothing here knows who asks.
+//! Where the server listens. A place that other machines can reach has to be asked for in plain words, and needs tokens.
 
 use std::fmt;
 use std::io;
@@ -27,9 +27,16 @@ pub enum ListenError {
     Unclear(String),
     /// Others could reach it.
     #[error(
-        "other machines could reach {0}, and change the queue; listen on 127.0.0.1 or [::1], or on a Unix socket"
+        "other machines could reach {0}, and everything would be sent to them as it is, tokens too; give a certificate (--tls-cert \
+         and --tls-key), listen on 127.0.0.1, or give --insecure-plain if only a proxy that adds TLS can reach it"
     )]
     Open(SocketAddr),
+    /// Others could reach it, and there is no token.
+    #[error(
+        "other machines could reach {0}, and there is no token yet that they would need; make one first: `queuectl \
+         token:add NAME --role read`"
+    )]
+    NoToken(SocketAddr),
     /// It is taken.
     #[error("another server listens on {}", .0.display())]
     Taken(PathBuf),
@@ -61,9 +68,16 @@ impl FromStr for Listen {
             Some(port) => SocketAddr::from(([127, 0, 0, 1], port.parse().map_err(|_| unclear())?)),
             None => text.parse().map_err(|_| unclear())?,
         };
-        match address.ip().is_loopback() {
-            true => Ok(Listen::Tcp(address)),
-            false => Err(ListenError::Open(address)),
+        Ok(Listen::Tcp(address))
+    }
+}
+
+impl Listen {
+    /// Returns the address, if other machines can reach it.
+    pub fn open_to_others(&self) -> Option<SocketAddr> {
+        match self {
+            Listen::Tcp(address) if !address.ip().is_loopback() => Some(*address),
+            _ => None,
         }
     }
 }
@@ -116,6 +130,15 @@ impl Listen {
 }
 
 impl Listener {
+    /// Whether only the user who started the server can connect to it, and root.
+    pub fn is_owners(&self) -> bool {
+        match self {
+            #[cfg(unix)]
+            Listener::Unix(..) => true,
+            Listener::Tcp(_) => false,
+        }
+    }
+
     /// Returns the place, with the port that was chosen if any would do.
     pub fn place(&self) -> String {
         match self {
@@ -203,7 +226,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_places_of_this_machine_are_listened_on() {
+    fn places_that_others_can_reach_are_told_from_those_of_this_machine() {
         let read = |text: &str| text.parse::<Listen>();
         assert_eq!(
             read("unix:/run/q.sock").unwrap(),
@@ -213,7 +236,10 @@ mod tests {
         assert_eq!(read("[::1]:80").unwrap().to_string(), "http://[::1]:80");
         assert_eq!(read("localhost:8765").unwrap(), read("127.0.0.1:8765").unwrap());
         for open in ["0.0.0.0:80", "[::]:80", "192.0.2.1:80", "8.8.8.8:1"] {
-            assert!(matches!(read(open), Err(ListenError::Open(_))), "{open}");
+            assert!(read(open).unwrap().open_to_others().is_some(), "{open}");
+        }
+        for own in ["unix:/run/q.sock", "127.0.0.1:80", "[::1]:80", "localhost:80"] {
+            assert_eq!(read(own).unwrap().open_to_others(), None, "{own}");
         }
         for unclear in ["", "unix:", "80", "localhost", "localhost:x", "example.com:80"] {
             assert!(matches!(read(unclear), Err(ListenError::Unclear(_))), "{unclear}");

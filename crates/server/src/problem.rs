@@ -1,14 +1,16 @@
 //! What is said when something cannot be done, as problem+json (RFC 9457).
 
+use std::time::Duration;
+
 use axum::response::{IntoResponse, Response};
-use http::header::{CONTENT_TYPE, RETRY_AFTER};
+use http::header::{CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderValue, StatusCode};
 use queuectl_frontend::kind::{Kind, kind};
 use queuectl_storage::StoreError;
 use serde::Serialize;
 
 /// Seconds after which to ask again what could not be done for now.
-const RETRY_SECONDS: u16 = 1;
+const RETRY_SECONDS: u64 = 1;
 
 /// Why something was not done.
 #[derive(Debug, Clone)]
@@ -21,6 +23,8 @@ pub struct Problem {
     pub detail: String,
     /// What was done all the same, of many jobs.
     pub progress: Option<Progress>,
+    /// Seconds after which to ask again.
+    pub retry_after: Option<u64>,
 }
 
 /// How far a request with many jobs came.
@@ -47,11 +51,13 @@ struct Document<'a> {
 
 impl Problem {
     pub fn new(status: StatusCode, code: &'static str, detail: impl Into<String>) -> Problem {
+        let is_for_now = status == StatusCode::SERVICE_UNAVAILABLE;
         Problem {
             status,
             code,
             detail: detail.into(),
             progress: None,
+            retry_after: is_for_now.then_some(RETRY_SECONDS),
         }
     }
 
@@ -85,6 +91,17 @@ impl Problem {
             "internal",
             "the server failed to answer, which is a bug in queuectl; its log has more",
         )
+    }
+
+    /// Too many wrong tokens came from the same address.
+    pub fn guesses(wait: Duration) -> Problem {
+        let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
+        let detail =
+            format!("too many wrong tokens came from this address; send a token again in {seconds} s");
+        Problem {
+            retry_after: Some(seconds),
+            ..Problem::new(StatusCode::TOO_MANY_REQUESTS, "guesses", detail)
+        }
     }
 
     /// The server is about to end.
@@ -126,8 +143,16 @@ impl IntoResponse for Problem {
         let mut response = (self.status, body).into_response();
         let headers = response.headers_mut();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
-        if self.status == StatusCode::SERVICE_UNAVAILABLE {
-            headers.insert(RETRY_AFTER, RETRY_SECONDS.into());
+        if let Some(seconds) = self.retry_after {
+            headers.insert(RETRY_AFTER, seconds.into());
+        }
+        if self.status == StatusCode::UNAUTHORIZED {
+            headers.insert(
+                WWW_AUTHENTICATE,
+                HeaderValue::from_static(
+                    "Bearer realm=\"queuectl\", Basic realm=\"queuectl\", charset=\"UTF-8\"",
+                ),
+            );
         }
         response
     }

@@ -2,52 +2,65 @@
 
 use std::sync::Arc;
 
-use crate::api::{accepts, change, events, health, jobs, logs, queues};
+use crate::access::allow;
+use crate::api::{accepts, change, events, health, jobs, logs, queues, tokens};
 use crate::bulk;
 use crate::guard::guard;
 use crate::pages;
 use crate::problem::Problem;
-use crate::route::{Needs, Route};
+use crate::route::{ADMIN, DELETE, ENQUEUE, GET, NOTHING, OPERATE, POST, READ, Route, route};
 use crate::state::Server;
 use crate::stream::BODY_BYTES;
 use axum::Router;
-use axum::extract::{DefaultBodyLimit, Request, State};
-use axum::middleware::{Next, from_fn_with_state};
+use axum::extract::DefaultBodyLimit;
+use axum::middleware::from_fn_with_state;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{delete, get, post};
 use http::{HeaderMap, StatusCode};
 
-/// All routes.
-pub const ROUTES: [Route; 16] = [
-    ("/healthz", Needs::Read, || get(health::lives)),
-    ("/readyz", Needs::Read, || get(health::is_ready)),
-    ("/api/v1/status", Needs::Read, || get(queues::status)),
-    ("/api/v1/queues", Needs::Read, || get(queues::list)),
-    ("/api/v1/queues/{queue}", Needs::Read, || get(queues::show)),
-    ("/api/v1/queues/{queue}/pause", Needs::Operate, || {
+/// The routes of the API.
+static ROUTES: &[Route] = &[
+    route(GET, "/healthz", NOTHING, || get(health::lives)),
+    route(GET, "/readyz", NOTHING, || get(health::is_ready)),
+    route(GET, "/api/v1/openapi.json", NOTHING, || get(health::openapi)),
+    route(GET, "/api/v1/status", READ, || get(queues::status)),
+    route(GET, "/api/v1/queues", READ, || get(queues::list)),
+    route(GET, "/api/v1/queues/{queue}", READ, || get(queues::show)),
+    route(POST, "/api/v1/queues/{queue}/pause", OPERATE, || {
         post(queues::pause)
     }),
-    ("/api/v1/queues/{queue}/resume", Needs::Operate, || {
+    route(POST, "/api/v1/queues/{queue}/resume", OPERATE, || {
         post(queues::resume)
     }),
-    ("/api/v1/nodes", Needs::Read, || get(queues::nodes)),
-    ("/api/v1/events", Needs::Read, || get(events::events)),
-    ("/api/v1/jobs", Needs::Read, || get(jobs::list)),
-    ("/api/v1/jobs", Needs::Enqueue, || post(bulk::enqueue)),
-    ("/api/v1/jobs/{job}", Needs::Read, || get(jobs::show)),
-    ("/api/v1/jobs/{job}", Needs::Operate, || delete(change::purge)),
-    ("/api/v1/jobs/{job}/explain", Needs::Read, || get(jobs::explain)),
-    ("/api/v1/jobs/{job}/logs", Needs::Read, || get(logs::logs)),
-    ("/api/v1/jobs/{job}/{change}", Needs::Operate, || {
+    route(GET, "/api/v1/nodes", READ, || get(queues::nodes)),
+    route(GET, "/api/v1/events", READ, || get(events::events)),
+    route(GET, "/api/v1/jobs", READ, || get(jobs::list)),
+    route(POST, "/api/v1/jobs", ENQUEUE, || post(bulk::enqueue)),
+    route(GET, "/api/v1/jobs/{job}", READ, || get(jobs::show)),
+    route(DELETE, "/api/v1/jobs/{job}", OPERATE, || delete(change::purge)),
+    route(GET, "/api/v1/jobs/{job}/explain", READ, || get(jobs::explain)),
+    route(GET, "/api/v1/jobs/{job}/logs", READ, || get(logs::logs)),
+    route(POST, "/api/v1/jobs/{job}/{change}", OPERATE, || {
         post(change::change)
     }),
+    route(GET, "/api/v1/tokens", ADMIN, || get(tokens::list)),
+    route(POST, "/api/v1/tokens", ADMIN, || post(tokens::add)),
+    route(DELETE, "/api/v1/tokens/{token}", ADMIN, || delete(tokens::revoke)),
 ];
+
+/// Returns all routes, those of the API and those of the dashboard.
+pub fn all() -> impl Iterator<Item = &'static Route> {
+    ROUTES.iter().chain(pages::ROUTES)
+}
 
 /// Returns what answers requests.
 pub fn router(server: &Arc<Server>) -> Router {
     let mut router = Router::new();
-    for (path, needs, handler) in ROUTES.into_iter().chain(pages::ROUTES) {
-        let allowed = from_fn_with_state((Arc::clone(server), needs), allow);
+    for Route {
+        path, needs, handler, ..
+    } in all()
+    {
+        let allowed = from_fn_with_state((Arc::clone(server), *needs), allow);
         router = router.route(path, handler().route_layer(allowed));
     }
     router
@@ -71,17 +84,4 @@ async fn lost(headers: HeaderMap) -> Response {
     }
     let detail = "there is nothing here; the API is below /api/v1";
     Problem::new(StatusCode::NOT_FOUND, "not_found", detail).into_response()
-}
-
-/// Lets those through who may.
-async fn allow(
-    State((server, needs)): State<(Arc<Server>, Needs)>,
-    request: Request,
-    next: Next,
-) -> Response {
-    if server.readonly && needs != Needs::Read {
-        let detail = "this server only shows the queue; it was started with --readonly";
-        return Problem::new(StatusCode::FORBIDDEN, "readonly", detail).into_response();
-    }
-    next.run(request).await
 }

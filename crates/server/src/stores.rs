@@ -10,6 +10,7 @@ use std::thread;
 use queuectl_storage::{Location, OpenMode, Store, StoreError};
 use tokio::sync::oneshot;
 
+use crate::caller;
 use crate::problem::Problem;
 
 /// Connections to the store.
@@ -43,9 +44,10 @@ impl Stores {
         })
     }
 
-    /// Returns in whose name changes are made.
-    pub fn operator(&self) -> &str {
-        &self.operator
+    /// Returns in whose name the current task makes changes.
+    pub fn operator(&self) -> String {
+        let caller = caller::current().and_then(|caller| caller.operator());
+        caller.unwrap_or_else(|| self.operator.clone())
     }
 
     /// Does something with a store, and returns what came of it.
@@ -62,9 +64,14 @@ impl Stores {
         ask: impl FnOnce(&mut Store) -> Result<T, Problem> + Send + 'static,
     ) -> Result<T, Problem> {
         let (answer, answered) = oneshot::channel();
+        let by = self.operator();
         let work: Work = Box::new(move |store| {
+            let done = store.map_err(Problem::from).and_then(|store| {
+                store.act_as(by);
+                ask(store)
+            });
             // Who has gone away wants no answer.
-            let _ = answer.send(store.map_err(Problem::from).and_then(ask));
+            let _ = answer.send(done);
         });
         match self.sender.try_send(work) {
             Ok(()) => answered.await.map_err(|_| Problem::internal())?,

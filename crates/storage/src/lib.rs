@@ -29,6 +29,7 @@ mod ops;
 mod os;
 mod outcome;
 mod postgres;
+mod problem;
 mod rows;
 mod schema;
 #[cfg(feature = "sim")]
@@ -46,6 +47,7 @@ pub use clock::StoreClock;
 pub use error::{BadServer, Problem, StoreError};
 pub use location::{Location, PostgresLocation, harmless};
 pub use migrations::Migration;
+pub use ops::answers::{Answered, Keyed, RequestKey};
 pub use ops::cancel::Cancelled;
 pub use ops::copy::Copied;
 pub use ops::dead::{DeadFilter, DeadJob, DeadPage, OUTPUT_END, RetriedDead};

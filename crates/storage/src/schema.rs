@@ -76,6 +76,33 @@ diesel::table! {
 }
 
 diesel::table! {
+    answers (id) {
+        id -> BigInt,
+        scope -> Text,
+        key -> Text,
+        part -> Integer,
+        hash -> Binary,
+        answer -> Text,
+        stored_at -> BigInt,
+    }
+}
+
+diesel::table! {
+    tokens (name) {
+        name -> Text,
+        hash -> Binary,
+        roles -> SmallInt,
+        queues -> Nullable<Text>,
+        executors -> Nullable<Text>,
+        created_at -> BigInt,
+        created_by -> Nullable<Text>,
+        expires_at -> Nullable<BigInt>,
+        used_at -> Nullable<BigInt>,
+        revoked_at -> Nullable<BigInt>,
+    }
+}
+
+diesel::table! {
     operations (id) {
         id -> BigInt,
         kind -> Text,

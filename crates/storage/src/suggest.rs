@@ -29,6 +29,8 @@ pub enum Suggest {
     Groups,
     /// Hooks that were added.
     Hooks,
+    /// Tokens of the HTTP API.
+    Tokens,
     /// Keys of labels; behind a key and a colon, its values.
     Labels,
     /// Nodes.
@@ -108,6 +110,10 @@ fn look(conn: &mut Db, what: Suggest, begin: &str) -> Result<Vec<Suggestion>, St
         }
         Suggest::Hooks => {
             let names = names(conn, "SELECT name FROM hooks", "name", begin)?;
+            Ok(names.into_iter().map(plain).collect())
+        }
+        Suggest::Tokens => {
+            let names = names(conn, "SELECT name FROM tokens", "name", begin)?;
             Ok(names.into_iter().map(plain).collect())
         }
         Suggest::Labels => labels(conn, begin),

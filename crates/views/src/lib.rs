@@ -27,6 +27,7 @@ mod schedule;
 mod setting;
 mod stats;
 mod status;
+mod token;
 
 pub use attempt::{AttemptView, LogView, OutputPartView};
 pub use change::{
@@ -60,3 +61,4 @@ pub use schedule::{
 pub use setting::SettingView;
 pub use stats::{StatsOfView, StatsSource, StatsView, TimesView};
 pub use status::{ProblemView, StateCounts, StatusView};
+pub use token::{NewTokenView, TokenState, TokenView};

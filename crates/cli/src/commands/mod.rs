@@ -48,6 +48,7 @@ mod start;
 mod stats;
 mod status;
 mod suspend;
+mod token;
 mod top;
 mod version;
 mod wait;
@@ -146,6 +147,9 @@ pub static COMMANDS: &[Entry] = &[
     command::<schedule::import::ImportArgs>("schedule:import"),
     command::<schedule::apply::ApplyArgs>("schedule:apply"),
     command::<schedule::remove::RemoveArgs>("schedule:remove"),
+    command::<token::add::AddArgs>("token:add").harmless(),
+    command::<token::list::ListArgs>("token:list").harmless(),
+    command::<token::revoke::RevokeArgs>("token:revoke"),
     command::<config::list::ListArgs>("config:list").harmless(),
     command::<config::get::GetArgs>("config:get")
         .aliases(&["config:show"])

@@ -1,11 +1,12 @@
 //! `serve`: the queue over HTTP, which is in a crate of its own.
 
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
 use clap::Args;
 use queuectl_core::{JobSpec, Timestamp, ValidJob};
-use queuectl_server::{Check, Listen, ListenError, Options, ServeError, Stop, serve};
+use queuectl_server::{Check, Listen, ListenError, Options, ServeError, Stop, TlsFiles, serve};
 use queuectl_worker::processes::on_stop_signal;
 
 use super::enqueue::validate::Validator;
@@ -16,12 +17,13 @@ use crate::operator;
 use crate::output::diagnostics;
 use crate::registry::Run;
 
-/// Serve the queue over HTTP to programs on this machine
+/// Serve the queue over HTTP to programs
 #[derive(Debug, Args)]
 #[command(after_help = "\
-Without --listen it listens on the Unix socket api.sock in the queue's folder (queue.db.d), which only this user may use. A port \
-can be used by every user of this machine, who can then have commands run as you; on Windows there is nothing else, so name one. \
-Addresses that other machines can reach are refused, because clients are not authenticated yet. docs/api.md describes the requests.
+Without --listen it listens on the Unix socket api.sock in the queue's folder (queue.db.d), which only this user may use. A port of \
+127.0.0.1 can be used by every user of this machine, who can then have commands run as you, until there is a token (`queuectl \
+token:add`); from then on, every port needs one. On Windows there are only ports, so name one. An address that other machines can \
+reach needs a token, and --tls-cert or --insecure-plain. docs/api.md describes the requests.
 
 A job that names no folder runs in the one in which the server was started. Ctrl-C or SIGTERM ends the server when the requests \
 it has are answered, after at most 10 s.
@@ -30,17 +32,31 @@ Examples:
   queuectl serve &
   curl --unix-socket ~/.local/share/queuectl/queue.db.d/api.sock http://localhost/api/v1/status
   queuectl serve --listen 127.0.0.1:8765
+  queuectl token:add shop --role enqueue --queue mail
+  queuectl serve --listen 0.0.0.0:8765 --tls-cert cert.pem --tls-key key.pem
   curl --json '\"echo hello\"' http://127.0.0.1:8765/api/v1/jobs")]
 pub struct ServeArgs {
-    /// Listen on 127.0.0.1:PORT, [::1]:PORT or unix:PATH; may be given several times
+    /// Listen on ADDRESS:PORT, such as 127.0.0.1:8765, or on unix:PATH; may be given several times
     #[arg(long, value_name = "PLACE")]
     listen: Vec<Listen>,
-    /// Also answer requests for this host name, as a proxy on this machine passes them on
+    /// Also answer requests for this host name, as clients or a proxy send it
     #[arg(long, value_name = "NAME")]
     host: Vec<String>,
     /// Only show the queue: nothing can be stored or changed
     #[arg(long)]
     readonly: bool,
+    /// Use TLS on ports, with this certificate (PEM, with those that lead to its authority); read again when it changes
+    #[arg(long, value_name = "FILE", requires = "tls_key")]
+    tls_cert: Option<PathBuf>,
+    /// The key of the certificate (PEM)
+    #[arg(long, value_name = "FILE", requires = "tls_cert")]
+    tls_key: Option<PathBuf>,
+    /// Let only clients connect that have a certificate of one of these authorities (PEM); they need tokens, too
+    #[arg(long, value_name = "FILE", requires = "tls_cert")]
+    client_ca: Option<PathBuf>,
+    /// Send everything as it is, tokens too, where other machines can listen: for a proxy that adds TLS
+    #[arg(long)]
+    insecure_plain: bool,
 }
 
 impl Run for ServeArgs {
@@ -49,6 +65,11 @@ impl Run for ServeArgs {
             none if none.is_empty() => vec![usual(context)?],
             listen => listen,
         };
+        let tls = self.tls_cert.zip(self.tls_key).map(|(cert, key)| TlsFiles {
+            cert,
+            key,
+            client_ca: self.client_ca,
+        });
         let checker: Box<dyn Check> = Box::new(Checker {
             validator: Validator::new(context),
             forgot: Instant::now(),
@@ -58,13 +79,21 @@ impl Run for ServeArgs {
             listen,
             hosts: self.host,
             readonly: self.readonly,
+            tls,
+            insecure: self.insecure_plain,
             operator: operator::name(),
             checker,
         };
-        let ready = |place: &str| {
+        let ready = |place: &str, needs_token: bool| {
             diagnostics::note(&format!("listening on {place}"));
-            if !place.starts_with("unix:") && !self.readonly {
-                diagnostics::note("every user of this machine can use it, and have commands run as you");
+            if !place.starts_with("unix:") && !needs_token {
+                let what = match self.readonly {
+                    true => "see the queue",
+                    false => "use it, and have commands run as you",
+                };
+                diagnostics::note(&format!(
+                    "every user of this machine can {what}, because there is no token; `queuectl token:add` makes one"
+                ));
             }
         };
         let stop = Stop::default();
@@ -79,9 +108,9 @@ impl Run for ServeArgs {
         match serve(options, &stop, ready) {
             Ok(()) => Ok(Exit::OK),
             Err(ServeError::Store(error)) => Err(error.into()),
-            Err(ServeError::Listen(error @ (ListenError::Open(_) | ListenError::Unclear(_)))) => {
-                Err(Usage::new(error.to_string()).into())
-            }
+            Err(ServeError::Listen(
+                error @ (ListenError::Open(_) | ListenError::NoToken(_) | ListenError::Unclear(_)),
+            )) => Err(Usage::new(error.to_string()).into()),
             Err(error) => Err(Ended {
                 message: error.to_string(),
                 exit: Exit::NEGATIVE,

@@ -11,7 +11,9 @@ use clap::Arg;
 use queuectl_core::limits::{COMPLETION_TIME, COMPLETIONS};
 use queuectl_core::selector::{KEYS as FILTERS, OneJob, Word};
 use queuectl_core::settings::KEYS;
-use queuectl_core::{GroupName, HookName, JobRef, NodeId, QueueName, ScheduleName, State, parse_duration};
+use queuectl_core::{
+    GroupName, HookName, JobRef, NodeId, QueueName, ScheduleName, State, TokenName, parse_duration,
+};
 use queuectl_dlq::{CauseCount, Causes};
 use queuectl_executor::SearchPath;
 use queuectl_storage::{
@@ -86,6 +88,9 @@ impl Source {
         }
         if kind == TypeId::of::<HookName>() && command != "hook:add" {
             return Source::Store(Suggest::Hooks);
+        }
+        if kind == TypeId::of::<TokenName>() && command != "token:add" {
+            return Source::Store(Suggest::Tokens);
         }
         if kind == TypeId::of::<NodeId>() {
             return Source::Store(Suggest::Nodes);

@@ -151,7 +151,7 @@ fn completes(shell: &mut Shell) {
             "\"first\":[\"backup-nightly\"]",
         ),
         ("queuectl logs back\t --gr\t x --all-att\t && echo read", "read"),
-        ("queuectl to\t --help", "Usage: queuectl top"),
+        ("queuectl token:li\t --json", "[]"),
         // Files, and what the word before the completed one is.
         ("queuectl enqueue --from so\t", "4\n5"),
         ("queuectl help db:pa\t", "Usage: queuectl db:path"),

@@ -1,8 +1,10 @@
-//! Whether the server lives, and whether it can do its work.
+//! Whether the server lives, whether it can do its work, and what that is.
 
 use std::sync::Arc;
 
 use axum::extract::State;
+use axum::response::IntoResponse;
+use http::header::CONTENT_TYPE;
 use queuectl_storage::Store;
 
 use crate::problem::Problem;
@@ -11,6 +13,12 @@ use crate::state::Server;
 /// It does, if it answers.
 pub async fn lives() -> &'static str {
     "ok\n"
+}
+
+/// What can be asked for. A test makes the document.
+pub async fn openapi() -> impl IntoResponse {
+    const DOCUMENT: &str = include_str!("../../../../docs/openapi.json");
+    ([(CONTENT_TYPE, "application/json")], DOCUMENT)
 }
 
 /// It can, if the store answers.

@@ -6,6 +6,7 @@ pub mod health;
 pub mod jobs;
 pub mod logs;
 pub mod queues;
+pub mod tokens;
 
 use axum::Json;
 use axum::extract::{FromRequestParts, Path};

@@ -80,7 +80,7 @@ pub async fn pause_one(server: &Server, queue: QueueName, asked: PauseBody) -> R
     let reason = reason.map_err(|error| Problem::usage(format!("reason: {error}")))?;
     let time = asked.time.as_deref().map(parse_duration).transpose();
     let time: Option<Duration> = time.map_err(|error| Problem::usage(format!("for: {error}")))?;
-    let by = server.stores.operator().to_owned();
+    let by = server.stores.operator();
     let paused = server.stores.ask(move |store| {
         let now = store.now()?;
         let pause = Pause {

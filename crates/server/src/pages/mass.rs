@@ -149,7 +149,7 @@ pub async fn operate(
         Ok(id)
     });
     let id = id.await?;
-    let by = server.stores.operator().to_owned();
+    let by = server.stores.operator();
     let done = server.runner.run(id, by)?;
     let _ = tokio::time::timeout(WAIT, done).await;
     Ok(id)

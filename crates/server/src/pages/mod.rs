@@ -20,20 +20,10 @@ mod schedules;
 use axum::routing::{get, post};
 
 pub use self::answer::lost;
-use crate::route::{Handler, Needs, Route};
-
-const GET: () = ();
-const POST: () = ();
-const NOTHING: Needs = Needs::Read;
-const READ: Needs = Needs::Read;
-const OPERATE: Needs = Needs::Operate;
-
-const fn route((): (), path: &'static str, needs: Needs, handler: fn() -> Handler) -> Route {
-    (path, needs, handler)
-}
+use crate::route::{GET, NOTHING, OPERATE, POST, READ, Route, route};
 
 /// The routes of the dashboard.
-pub const ROUTES: [Route; 36] = [
+pub static ROUTES: &[Route] = &[
     route(GET, "/", READ, || get(overview::overview)),
     route(GET, "/static/{file}", NOTHING, || get(answer::asset)),
     route(GET, "/live", READ, || get(live::changes)),

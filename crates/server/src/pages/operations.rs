@@ -59,7 +59,7 @@ pub async fn show(
 }
 
 pub async fn undo(State(server): State<Arc<Server>>, Named(operation): Named<i64>) -> Result<To, Failed> {
-    let by = server.stores.operator().to_owned();
+    let by = server.stores.operator();
     let undone = server.stores.ask(move |store| {
         let now = store.now()?;
         store.undo(operation, &by, now, |_| {})

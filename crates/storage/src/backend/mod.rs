@@ -72,8 +72,14 @@ pub trait Backend: Send {
     fn own_number(&mut self) -> Result<String, StoreError>;
 
     /// Stores jobs, all or none; what became of each, in their order. Jobs without keys are stored as this database does it
-    /// best; a batch with keys is left to `place`.
-    fn insert(&mut self, jobs: &[ValidJob], now: Timestamp, place: Place) -> Result<Vec<Placed>, StoreError>;
+    /// best; a batch with keys is left to `place`. `after` does what else belongs to the transaction.
+    fn insert(
+        &mut self,
+        jobs: &[ValidJob],
+        now: Timestamp,
+        place: Place,
+        after: &mut After<'_>,
+    ) -> Result<Vec<Placed>, StoreError>;
 
     /// Records, makes due and claims, in one transaction.
     fn cycle(&mut self, cycle: &Cycle<'_>) -> Result<CycleResult, StoreError>;
@@ -280,6 +286,9 @@ pub fn write<T>(
 
 /// Stores jobs some of which have keys, in a transaction that is the caller's.
 pub type Place = fn(&mut Db, &[ValidJob], Timestamp) -> Result<Vec<Placed>, StoreError>;
+
+/// Does more in the transaction that stored jobs.
+pub type After<'a> = dyn FnMut(&mut Db, &[Placed]) -> Result<(), StoreError> + 'a;
 
 /// Compares every job and attempt with its checksum, and says which differ.
 pub type Verify = fn(&mut Db) -> Result<Vec<String>, StoreError>;

@@ -16,7 +16,7 @@ use diesel::sql_types::BigInt;
 use super::groups::copy as of_groups;
 use super::schedules::copy::{self as of_schedules, Rows as ScheduleRows};
 use super::settings::follow_ledger_setting;
-use super::{copy_hooks, copy_labels, copy_limits, copy_reports};
+use super::{copy_hooks, copy_labels, copy_limits, copy_reports, tokens};
 use crate::backend::{Db, OpenMode, insert_rows};
 use crate::labels::LabelRow;
 use crate::outcome::EdgeRow;
@@ -167,6 +167,7 @@ fn is_empty(conn: &mut Db) -> Result<bool, StoreError> {
         && copy_limits::is_empty(conn)?
         && of_groups::is_empty(conn)?
         && copy_hooks::is_empty(conn)?
+        && tokens::all(conn)?.is_empty()
         && !has_settings
         && conn.dialect().last_number("jobs")? == 0)
 }
@@ -204,6 +205,9 @@ fn copy(from: &mut Db, to: &mut Db, after_jobs: &mut dyn FnMut(u64)) -> Result<(
         digest.add_labels(&rows);
         copy_labels::insert(to, &rows)
     })?;
+    let found = tokens::all(from)?;
+    hash(&mut digest.tokens, &found);
+    tokens::insert(to, &found)?;
     // To a node on the copy, the nodes of the original look dead. It must rescue their jobs, but not kill processes
     // that may still run for the original.
     let mut found: Vec<NodeRow> = nodes::table
@@ -273,6 +277,7 @@ struct Digest {
     groups: DefaultHasher,
     hooks: DefaultHasher,
     labels: DefaultHasher,
+    tokens: DefaultHasher,
     jobs: DefaultHasher,
     payloads: DefaultHasher,
     attempts: DefaultHasher,
@@ -310,6 +315,7 @@ impl Digest {
             digest.add_labels(&rows);
             Ok(())
         })?;
+        hash(&mut digest.tokens, &tokens::all(conn)?);
         let mut after = i64::MIN;
         loop {
             let rows = read(conn, after)?;
@@ -381,7 +387,7 @@ impl Digest {
         hash(&mut self.edges, rows);
     }
 
-    fn finish(&self) -> [u64; 13] {
+    fn finish(&self) -> [u64; 14] {
         [
             &self.settings,
             &self.queues,
@@ -390,6 +396,7 @@ impl Digest {
             &self.groups,
             &self.hooks,
             &self.labels,
+            &self.tokens,
             &self.jobs,
             &self.payloads,
             &self.attempts,

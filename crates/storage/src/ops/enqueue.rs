@@ -3,7 +3,7 @@
 use queuectl_core::{JobId, Timestamp, ValidJob};
 
 use super::unique;
-use crate::backend::Db;
+use crate::backend::{After, Db};
 use crate::types::jobs::has_keys;
 use crate::types::nodes::Wake;
 use crate::types::placed::Placed;
@@ -33,9 +33,19 @@ impl Store {
     /// [`StoreError::NameTaken`] and [`StoreError::KeyTaken`] say which job is to blame. Nothing was stored then, nor with
     /// any other error but [`StoreError::MaybeStored`].
     pub fn place(&mut self, jobs: &[ValidJob], now: Timestamp) -> Result<Vec<Placed>, StoreError> {
+        self.place_with(jobs, now, &mut |_, _| Ok(()))
+    }
+
+    /// The same, with more in the transaction, which may be begun several times.
+    pub(super) fn place_with(
+        &mut self,
+        jobs: &[ValidJob],
+        now: Timestamp,
+        after: &mut After<'_>,
+    ) -> Result<Vec<Placed>, StoreError> {
         let mut tries = 0;
         let placed = loop {
-            match self.backend.insert(jobs, now, unique::place) {
+            match self.backend.insert(jobs, now, unique::place, after) {
                 Err(error) if error.is_deadlock() && tries < TRIES => tries += 1,
                 done => break done?,
             }

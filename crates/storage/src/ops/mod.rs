@@ -1,5 +1,6 @@
 //! What can be done with a store, one operation a file. Each adds methods to [`crate::Store`].
 
+pub mod answers;
 mod any;
 pub mod cancel;
 mod conditions;
@@ -57,6 +58,7 @@ mod start;
 pub mod status;
 pub mod steps;
 pub mod suspensions;
+pub mod tokens;
 pub mod undo;
 pub mod unique;
 pub mod verify;

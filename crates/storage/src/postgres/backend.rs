@@ -16,7 +16,7 @@ use super::commit::{Fate, Transaction, fate};
 use super::listen::Notifications;
 use super::statements::Claiming;
 use super::{check, control_requests, cycle, enqueue, lease, open};
-use crate::backend::{Backend, CheckReport, ControlRequests, Db, OpenMode, Place, Verify, write};
+use crate::backend::{After, Backend, CheckReport, ControlRequests, Db, OpenMode, Place, Verify, write};
 use crate::clock::StoreClock;
 use crate::limits::{self, Sweep};
 use crate::location::PostgresLocation;
@@ -211,7 +211,13 @@ impl Backend for PostgresBackend {
         Ok(format!("{:016x}", self.identity(0)?))
     }
 
-    fn insert(&mut self, jobs: &[ValidJob], now: Timestamp, place: Place) -> Result<Vec<Placed>, StoreError> {
+    fn insert(
+        &mut self,
+        jobs: &[ValidJob],
+        now: Timestamp,
+        place: Place,
+        after: &mut After<'_>,
+    ) -> Result<Vec<Placed>, StoreError> {
         // What the transaction is about to commit.
         let mut asked = None;
         let stored = write(self, Lane::User, |conn| {
@@ -231,6 +237,7 @@ impl Backend for PostgresBackend {
                     (ids.into_iter().map(Placed::new).collect(), transaction)
                 }
             };
+            after(conn, &placed)?;
             asked = transaction.map(|transaction| (placed.clone(), transaction));
             Ok(placed)
         });

@@ -73,6 +73,8 @@ pub fn compact(conn: &mut PgConnection) -> Result<(), StoreError> {
         "job_limits",
         "limit_keys",
         "hooks",
+        "tokens",
+        "answers",
         "job_hooks",
         "job_labels",
         "signals",

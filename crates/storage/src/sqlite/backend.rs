@@ -10,7 +10,7 @@ use queuectl_core::{NodeId, Timestamp, ValidJob};
 use super::known::Known;
 use super::pair::Watch;
 use super::{claim, control_requests, cycle, log, maintenance, number, open};
-use crate::backend::{Backend, CheckReport, ControlRequests, Db, OpenMode, Place, Verify, write};
+use crate::backend::{After, Backend, CheckReport, ControlRequests, Db, OpenMode, Place, Verify, write};
 use crate::clock::StoreClock;
 use crate::env::{self, Guard};
 use crate::error::Problem;
@@ -190,14 +190,24 @@ impl Backend for SqliteBackend {
         })
     }
 
-    fn insert(&mut self, jobs: &[ValidJob], now: Timestamp, place: Place) -> Result<Vec<Placed>, StoreError> {
+    fn insert(
+        &mut self,
+        jobs: &[ValidJob],
+        now: Timestamp,
+        place: Place,
+        after: &mut After<'_>,
+    ) -> Result<Vec<Placed>, StoreError> {
         write(self, Lane::User, |conn| {
             limits::check(conn.sqlite()?, jobs)?;
-            if has_keys(jobs) {
-                return place(conn, jobs, now);
-            }
-            let ids = outcome::insert(conn, jobs, now)?;
-            Ok(ids.into_iter().map(Placed::new).collect())
+            let placed = match has_keys(jobs) {
+                true => place(conn, jobs, now)?,
+                false => {
+                    let ids = outcome::insert(conn, jobs, now)?;
+                    ids.into_iter().map(Placed::new).collect()
+                }
+            };
+            after(conn, &placed)?;
+            Ok(placed)
         })
     }
 

@@ -531,6 +531,8 @@ fn an_older_schema_is_brought_up_to_date_when_no_node_runs() {
     };
     temp.store.enqueue(&[job("kept")], Timestamp(1)).unwrap();
     let undo = [
+        include_str!("../../../../migrations/postgres/2026-11-30-000024_answers/down.sql"),
+        include_str!("../../../../migrations/postgres/2026-11-30-000023_tokens/down.sql"),
         include_str!("../../../../migrations/postgres/2026-11-30-000022_alerts/down.sql"),
         include_str!("../../../../migrations/postgres/2026-11-30-000021_labels/down.sql"),
         include_str!("../../../../migrations/postgres/2026-11-30-000020_starts/down.sql"),

@@ -221,6 +221,12 @@ macro_rules! conformance_suite {
             labels_stay_with_their_job,
             jobs_are_found_by_their_labels,
             a_copy_has_the_labels,
+            tokens_are_kept_and_revoked,
+            tokens_are_bounded,
+            a_copy_has_the_tokens,
+            a_request_with_a_key_is_stored_once,
+            answers_are_kept_for_their_time,
+            two_that_send_the_same_key_store_it_once,
             a_selector_means_the_jobs_that_fit,
             a_selector_is_found_in_pages,
             jobs_are_sorted_by_any_key,
@@ -260,6 +266,7 @@ pub const NO_SERVER: &str =
     "no PostgreSQL server; install its binaries, or name one in QUEUECTL_TEST_POSTGRES";
 
 mod alerts;
+mod answers;
 mod busy;
 mod claim;
 mod dead;
@@ -296,10 +303,12 @@ mod signals;
 mod sorted;
 mod start;
 mod suspensions;
+mod tokens;
 mod unique;
 mod unreadable;
 
 pub use alerts::*;
+pub use answers::*;
 pub use busy::*;
 pub use claim::*;
 pub use dead::*;
@@ -336,6 +345,7 @@ pub use signals::*;
 pub use sorted::*;
 pub use start::*;
 pub use suspensions::*;
+pub use tokens::*;
 pub use unique::*;
 pub use unreadable::*;
 

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
+use super::described;
 use crate::support::{Node, Queue, wait_for};
 
 /// Longest wait for an answer.
@@ -38,12 +39,17 @@ impl Answer {
 impl Server {
     /// Starts one on any port of this machine.
     pub fn start(queue: &Queue, options: &[&str]) -> Server {
-        let words = [&["serve", "--listen", "127.0.0.1:0"], options].concat();
+        Server::start_on("127.0.0.1:0", queue, options)
+    }
+
+    /// Starts one on any port of an address.
+    pub fn start_on(place: &str, queue: &Queue, options: &[&str]) -> Server {
+        let words = [&["serve", "--listen", place], options].concat();
         let process = Node::start_command(queue, &words, |_| {});
         let host = wait_for("the server's address", || {
             let log = process.log();
-            let place = log.split("http://").nth(1)?;
-            Some(place.lines().next()?.to_owned())
+            let place = log.split_once("://")?.1;
+            Some(place.lines().next()?.replace("0.0.0.0", "127.0.0.1"))
         });
         Server { process, host }
     }
@@ -61,6 +67,16 @@ impl Server {
         )
     }
 
+    /// Sends a request with a token and a document.
+    pub fn ask(&self, token: &str, method: &str, path: &str, body: &str) -> Answer {
+        let token = format!("Bearer {token}");
+        let headers = [
+            ("Authorization", token.as_str()),
+            ("Content-Type", "application/json"),
+        ];
+        self.send(method, path, &headers, body.as_bytes())
+    }
+
     /// Sends a request with these headers besides the host and the length, and returns the answer.
     pub fn send(&self, method: &str, path: &str, headers: &[(&str, &str)], body: &[u8]) -> Answer {
         let mut text = format!("{method} {path} HTTP/1.1\r\nConnection: close\r\n");
@@ -75,7 +91,10 @@ impl Server {
         stream.write_all(text.as_bytes()).unwrap();
         // A request that is refused may not be read to its end.
         let _ = stream.write_all(body);
-        read(stream)
+        let answer = read(stream);
+        let fits = described::check(method, path, answer.status, &answer.head, &answer.body);
+        assert_eq!(fits, Ok(()), "see serve/described.rs");
+        answer
     }
 
     pub fn connect(&self) -> TcpStream {

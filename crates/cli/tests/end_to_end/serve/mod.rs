@@ -1,10 +1,16 @@
 //! `queuectl serve`: the API of a real server, asked over a socket.
 
 mod client;
+mod described;
+mod once;
+mod openapi;
 #[cfg(unix)]
 mod output;
 #[cfg(unix)]
 mod pages;
+#[cfg(unix)]
+mod tls;
+mod tokens;
 
 use std::io::{BufRead, BufReader, Write};
 use std::sync::atomic::{AtomicBool, Ordering};

@@ -1,0 +1,2 @@
+DROP TABLE tokens;
+UPDATE store SET schema_version = 22;

@@ -1,0 +1,2 @@
+DROP TABLE answers;
+UPDATE store SET schema_version = 23;

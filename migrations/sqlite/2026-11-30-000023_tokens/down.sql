@@ -1,0 +1,2 @@
+DROP TABLE tokens;
+PRAGMA user_version = 22;

@@ -1,0 +1,2 @@
+DROP TABLE answers;
+PRAGMA user_version = 23;
