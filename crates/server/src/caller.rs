@@ -11,6 +11,7 @@ use queuectl_core::{Role, Roles, Token, TokenScope};
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Peer {
     /// The user who started the server, or root: over the Unix socket.
+    #[cfg_attr(not(unix), expect(dead_code, reason = "there is no such socket"))]
     Owner,
     /// Some user of this machine: over a port that no other machine reaches.
     Machine(IpAddr),
