@@ -132,11 +132,6 @@ impl TokenScope {
                     ));
                 }
             }
-            // The job that has the key may be in any queue.
-            if job.on_conflict == Some(OnConflict::Replace) || job.debounce_ms.is_some() {
-                let why = "this token is limited to some queues; a job that replaces or puts off another could change one of others";
-                return Some(why.to_owned());
-            }
         }
         if !self.executors.is_empty() {
             let default = ExecutorName::default();
@@ -151,6 +146,12 @@ impl TokenScope {
                 let why = "this token may not store jobs with hooks, which the executor shell would run";
                 return Some(why.to_owned());
             }
+        }
+        // The job that has the key may be in any queue, and of any executor.
+        let is_limited = !self.queues.is_empty() || !self.executors.is_empty();
+        if is_limited && (job.on_conflict == Some(OnConflict::Replace) || job.debounce_ms.is_some()) {
+            let why = "this token is limited to some queues or executors; a job that replaces or puts off another could change one of others";
+            return Some(why.to_owned());
         }
         None
     }
@@ -247,8 +248,11 @@ mod tests {
             r#"{"command":"x"}"#,
             r#"{"executor":"docker","payload":{}}"#,
             r#"{"executor":"http","payload":{},"on_success":"rm -r /"}"#,
+            r#"{"executor":"http","payload":{},"unique":"k","on_conflict":"replace"}"#,
+            r#"{"executor":"http","payload":{},"unique":"k","debounce":"1m"}"#,
         ] {
             assert!(is_refused(&http, wrong), "{wrong}");
+            assert!(!is_refused(&TokenScope::default(), wrong), "the control: {wrong}");
         }
         assert!(!is_refused(
             &scope(&[], &["http", "shell"]),

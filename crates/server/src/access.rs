@@ -41,23 +41,60 @@ pub async fn allow(
         Ok(caller) => Arc::new(caller),
         Err(problem) => return problem.into_response(),
     };
-    let (token, is_safe, begun) = (caller.token.clone(), request.method().is_safe(), Instant::now());
+    let (pass, is_safe, begun) = (
+        Pass::of(&caller, needs, peer),
+        request.method().is_safe(),
+        Instant::now(),
+    );
     let response = caller::act(caller, next.run(request)).await;
-    let Some(token) = token else { return response };
-    // One who waited for something may have lost the token meanwhile. What was changed is said in any case.
-    if is_safe && begun.elapsed() >= LOOK && is_lost(&server, &token).await {
-        return unknown(&format!("token {} is not good any more", token.name)).into_response();
+    let Some(pass) = pass else { return response };
+    // One who waited for something may have lost it meanwhile. What was changed is said in any case.
+    if is_safe && begun.elapsed() >= LOOK && pass.is_lost(&server).await {
+        return pass.refusal().into_response();
     }
     match is_stream(&response) {
-        true => cut_off(response, server, token),
+        true => cut_off(response, server, pass),
         false => response,
     }
 }
 
-/// Whether a token is not good any more. While the store cannot be asked, that is not known, and it has nothing to send either.
-async fn is_lost(server: &Server, token: &Token) -> bool {
-    let known = server.tokens.known(&server.stores).await;
-    known.is_ok_and(|known| !known.has(token))
+/// What lets one in that can be lost.
+enum Pass {
+    /// A token.
+    Token(Token),
+    /// That there are no tokens.
+    NoTokens,
+}
+
+impl Pass {
+    /// What a caller has. The owner needs none, nor does a request that says nothing about the queue.
+    fn of(caller: &Caller, needs: Needs, peer: Option<Peer>) -> Option<Pass> {
+        match (&caller.token, needs, peer) {
+            (Some(token), _, _) => Some(Pass::Token(token.clone())),
+            (None, Needs::Role(_), Some(Peer::Machine(_))) => Some(Pass::NoTokens),
+            _ => None,
+        }
+    }
+
+    /// Whether it is lost. While the store cannot be asked, that is not known, and it has nothing to send either.
+    async fn is_lost(&self, server: &Server) -> bool {
+        let known = server.tokens.known(&server.stores).await;
+        known.is_ok_and(|known| match self {
+            Pass::Token(token) => !known.has(token),
+            Pass::NoTokens => known.is_any(),
+        })
+    }
+
+    fn refusal(&self) -> Problem {
+        match self {
+            Pass::Token(token) => unknown(&format!("token {} is not good any more", token.name)),
+            Pass::NoTokens => needs_token(),
+        }
+    }
+}
+
+fn needs_token() -> Problem {
+    unknown("this server needs a token: send `Authorization: Bearer TOKEN`")
 }
 
 /// Finds out who asks.
@@ -67,9 +104,7 @@ async fn identify(server: &Arc<Server>, peer: Peer, headers: &HeaderMap) -> Resu
         return match peer {
             Peer::Owner => Ok(Caller::admin()),
             Peer::Machine(_) if !tokens.known(&server.stores).await?.is_any() => Ok(Caller::admin()),
-            _ => Err(unknown(
-                "this server needs a token: send `Authorization: Bearer TOKEN`",
-            )),
+            _ => Err(needs_token()),
         };
     };
     let Some(sent) = sent.to_str().ok().and_then(token_of) else {
@@ -77,19 +112,17 @@ async fn identify(server: &Arc<Server>, peer: Peer, headers: &HeaderMap) -> Resu
             "only tokens are taken: send `Authorization: Bearer TOKEN`",
         ));
     };
-    let now = Instant::now();
-    if let Some(wait) = peer
-        .address()
-        .and_then(|address| server.guesses.wait(address, now))
-    {
-        return Err(Problem::guesses(wait));
-    }
     let known = tokens.known(&server.stores).await?;
+    // Only those wait whose token is not found: others behind the same address have done nothing wrong.
     let Some(token) = is_one(&sent).then(|| known.find(&sent)).flatten() else {
-        if let Some(address) = peer.address()
-            && server.guesses.note(address, hash(&sent), now)
-        {
-            tracing::warn!(%address, "a token that is not known was refused");
+        if let Some(address) = peer.address() {
+            let now = Instant::now();
+            if let Some(wait) = server.guesses.wait(address, now) {
+                return Err(Problem::guesses(wait));
+            }
+            if server.guesses.note(address, hash(&sent), now) {
+                tracing::warn!(%address, "a token that is not known was refused");
+            }
         }
         return Err(unknown(
             "this token is not known; `queuectl token:list` shows the tokens there are",
@@ -165,12 +198,12 @@ fn is_stream(response: &Response) -> bool {
     kind.is_some_and(|kind| kind.as_bytes().starts_with(b"text/event-stream"))
 }
 
-/// Ends a stream when its token is not good any more.
-fn cut_off(response: Response, server: Arc<Server>, token: Token) -> Response {
+/// Ends a stream when that is lost which let its client in.
+fn cut_off(response: Response, server: Arc<Server>, pass: Pass) -> Response {
     let over = async move {
         loop {
             tokio::time::sleep(LOOK).await;
-            if is_lost(&server, &token).await {
+            if pass.is_lost(&server).await {
                 return;
             }
         }

@@ -3,7 +3,8 @@
 //!
 //! A page on the web can have a browser send requests to this machine. It can read no answer, since none says it may, unless it
 //! makes its own name mean this machine; then the request has that name. And it cannot change anything: a browser says which site a
-//! request comes from, and only programs ask without saying so, for which JSON is required, which no form sends.
+//! request comes from, and only programs ask without saying so, for which JSON is required, which no form sends. Nor can it keep the
+//! server busy with reads: only links may lead here from another site.
 
 use std::sync::Arc;
 
@@ -50,10 +51,16 @@ fn check(hosts: &Hosts, method: &Method, headers: &HeaderMap) -> Result<(), Prob
             "this server is not known by that name; `queuectl serve --host NAME` adds one",
         );
     }
-    if method.is_safe() {
-        return Ok(());
-    }
     let site = text(headers.get("sec-fetch-site"));
+    if method.is_safe() {
+        // A link may lead here; but what a page fetches or frames, it cannot read, and only keeps the server busy with.
+        let is_link = text(headers.get("sec-fetch-mode")).as_deref() == Some("navigate")
+            && text(headers.get("sec-fetch-dest")).is_none_or(|kind| kind == "document");
+        return match site.as_deref() == Some("cross-site") && !is_link {
+            true => refused(StatusCode::FORBIDDEN, "another site's page asked for this"),
+            false => Ok(()),
+        };
+    }
     let is_own = site.as_deref() == Some("same-origin") || headers.contains_key(ORIGIN);
     if site.is_some_and(|site| !["same-origin", "none"].contains(&site.as_str())) {
         return refused(StatusCode::FORBIDDEN, "changes are not taken from other sites");
@@ -131,6 +138,26 @@ mod tests {
             assert_eq!(status(Method::GET, &[("host", host)]), 421, "{host}");
         }
         assert_eq!(status(Method::GET, &[]), 400);
+    }
+
+    #[test]
+    fn only_links_lead_here_from_other_sites() {
+        let with = |more: &[(&'static str, &'static str)]| {
+            status(Method::GET, &[&[("host", "localhost:8765")][..], more].concat())
+        };
+        let (foreign, link) = (("sec-fetch-site", "cross-site"), ("sec-fetch-mode", "navigate"));
+        assert_eq!(with(&[foreign]), 403);
+        for mode in ["no-cors", "cors", "same-origin", "websocket", ""] {
+            assert_eq!(with(&[foreign, ("sec-fetch-mode", mode)]), 403, "{mode}");
+        }
+        assert_eq!(with(&[foreign, link, ("sec-fetch-dest", "iframe")]), 403);
+        assert_eq!(with(&[foreign, link, ("sec-fetch-dest", "document")]), 200);
+        assert_eq!(with(&[foreign, link]), 200);
+        for site in ["same-origin", "same-site", "none"] {
+            let own = [("sec-fetch-site", site), ("sec-fetch-mode", "cors")];
+            assert_eq!(with(&own), 200, "{site}");
+        }
+        assert_eq!(with(&[]), 200, "a program");
     }
 
     #[test]

@@ -1,8 +1,6 @@
-//! How many wrong tokens an address may send. No token is found by trying; but a client that tries is not to keep the server busy, nor
-//! to fill its log.
+//! How many wrong tokens an address may send. No token is found by trying; but a client that tries is not to fill the server's log.
 //!
-//! While an address has sent too many, its right tokens are not looked at either. So the same wrong token counts once: a program
-//! whose token was revoked, and which goes on, does not keep others on its machine out.
+//! Right tokens are good all the time, since many clients can have one address. The same wrong token counts once.
 
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv6Addr};

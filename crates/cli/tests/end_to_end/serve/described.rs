@@ -215,15 +215,15 @@ impl Described {
 
     /// All statuses of its errors. Whether it needs a role is in the table of the server.
     pub fn errors(&self, needs_role: bool) -> Vec<u16> {
-        let mut all = vec![400, 421];
+        let mut all = vec![400, 403, 421];
         if needs_role {
-            all.extend([401, 403, 429]);
+            all.extend([401, 429]);
         }
         if self.path() != "/healthz" {
             all.extend([500, 503]);
         }
         if self.method() != "GET" {
-            all.extend([403, 415]);
+            all.push(415);
         }
         if self.takes.is_some() {
             all.extend([408, 413]);

@@ -255,6 +255,10 @@ fn what_other_sites_and_names_ask_for_is_refused() {
         421
     );
     assert_eq!(queue.jobs().len(), 2, "the control: those that were let in");
+    let foreign = ("Sec-Fetch-Site", "cross-site");
+    let get = |headers: &[(&str, &str)]| server.send("GET", "/api/v1/status", headers, b"").status;
+    assert_eq!(get(&[foreign, ("Sec-Fetch-Mode", "no-cors")]), 403);
+    assert_eq!(get(&[foreign, ("Sec-Fetch-Mode", "navigate")]), 200, "a link");
     // Nothing says that another site may read an answer.
     let head = server
         .send("GET", "/api/v1/status", &[("Origin", "http://evil.example")], b"")

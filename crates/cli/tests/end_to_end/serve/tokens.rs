@@ -244,6 +244,45 @@ fn a_port_needs_a_token_once_there_is_one() {
     );
 }
 
+/// What was begun while there was no token ends with the first one.
+#[test]
+fn a_stream_without_a_token_ends_with_the_first_token() {
+    let queue = Queue::quick();
+    let id = queue.enqueue(["--delay", "1day", "exit 0"]);
+    let server = Server::start(&queue, &[]);
+    let mut following = server.connect();
+    let head = format!(
+        "GET /api/v1/events HTTP/1.1\r\nHost: {}\r\nConnection: close\r\nAccept: text/event-stream\r\n\r\n",
+        server.host
+    );
+    following.write_all(head.as_bytes()).unwrap();
+    let mut lines = BufReader::new(following).lines().map_while(Result::ok);
+    assert!(lines.next().unwrap().contains("200"));
+    let sent = token(&queue, "first", &["--role", "read"]);
+    wait_until("a token to be needed", || {
+        server.get("/api/v1/status").status == 401
+    });
+    let rest: Vec<String> = lines.collect();
+    assert_eq!(
+        rest.last().map(String::as_str),
+        Some(""),
+        "the last, empty chunk: {rest:?}"
+    );
+    // So does a wait; one with a token, which is the control, does not.
+    let path = format!("/api/v1/jobs/{id}?wait=2s");
+    assert_eq!(server.ask(&sent, "GET", &path, "").status, 200);
+    queue.ok(["token:revoke", "--forget", "first"]);
+    wait_until("the port to be open", || {
+        server.get("/api/v1/status").status == 200
+    });
+    let waited = std::thread::scope(|scope| {
+        let waited = scope.spawn(|| server.get(&path.replace("2s", "4s")));
+        token(&queue, "second", &["--role", "read"]);
+        waited.join().unwrap()
+    });
+    assert_unauthorized(&waited, "a wait");
+}
+
 /// A token for some queues and executors stores no other jobs, one by one or many at a time.
 #[test]
 fn a_token_can_be_for_some_queues_and_executors_only() {
@@ -319,7 +358,7 @@ fn a_token_can_be_for_some_queues_and_executors_only() {
     );
 }
 
-/// A client that guesses is told to wait, with a right token, too. A program that sends the same wrong one keeps no other out.
+/// A client that guesses is told to wait, which keeps no other client of its address out.
 #[test]
 fn wrong_tokens_are_refused_and_counted() {
     let queue = Queue::quick();
@@ -362,7 +401,9 @@ fn wrong_tokens_are_refused_and_counted() {
         .next()
         .unwrap();
     assert!((1..=6).contains(&wait.parse::<u32>().unwrap()), "{wait}");
-    assert_eq!(ask(&right).status, 429, "a right token among guesses");
+    assert_eq!(ask(&right).status, 200, "a right token of the same address");
+    assert_eq!(basic(&right).status, 200);
+    assert_eq!(ask(&wrong(8)).status, 429);
     assert_eq!(server.get("/healthz").status, 200);
 }
 
