@@ -1,8 +1,8 @@
 //! One thread that carries out changes of many jobs, one after the other, so that no request waits for them and they never take
 //! the threads that answer.
 //!
-//! Such a change is stored as an operation before it begins, with the jobs that it means. So this is what `queuectl op:resume` does, and
-//! that goes on with what a server left behind that was stopped.
+//! Most of them are stored as operations before they begin, with the jobs that they mean. So this is what `queuectl op:resume` and
+//! `op:undo` do, and those go on with what a server left behind that was stopped.
 
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -18,10 +18,12 @@ use crate::stores::open;
 /// Operations that wait.
 const WAITING: usize = 64;
 
+type Act = Box<dyn FnOnce(&mut Store, &str) -> Result<(), StoreError> + Send>;
+
 struct Run {
-    operation: i64,
+    act: Act,
     by: String,
-    done: oneshot::Sender<()>,
+    done: oneshot::Sender<Result<(), StoreError>>,
 }
 
 /// Where operations are carried out.
@@ -38,13 +40,20 @@ impl Runner {
         Ok(Runner(sender))
     }
 
-    /// Carries out an operation in the name of an operator. Returns what is dropped or told when it ends.
-    pub fn run(&self, operation: i64, by: String) -> Result<oneshot::Receiver<()>, Problem> {
+    /// Changes many jobs in the name of an operator. Returns what is told when that ends. If too many wait, `command` is named, which
+    /// does the same.
+    pub fn run(
+        &self,
+        by: String,
+        command: &str,
+        act: impl FnOnce(&mut Store, &str) -> Result<(), StoreError> + Send + 'static,
+    ) -> Result<oneshot::Receiver<Result<(), StoreError>>, Problem> {
         let (done, ended) = oneshot::channel();
-        match self.0.try_send(Run { operation, by, done }) {
+        let act = Box::new(act);
+        match self.0.try_send(Run { act, by, done }) {
             Ok(()) => Ok(ended),
             Err(TrySendError::Full(_)) => Err(Problem::usage(format!(
-                "too many changes wait to be carried out; `queuectl op:resume {operation}` carries out this one"
+                "too many changes wait to be carried out; `{command}` carries out this one"
             ))),
             Err(TrySendError::Disconnected(_)) => Err(Problem::stopping()),
         }
@@ -53,25 +62,29 @@ impl Runner {
 
 fn work(location: &Location, runs: &Receiver<Run>) {
     let mut store = None;
-    while let Ok(Run { operation, by, done }) = runs.recv() {
+    while let Ok(Run { act, by, done }) = runs.recv() {
         // What panics must not take the thread with it, nor leave a store that is half way through something.
         let ran = catch_unwind(AssertUnwindSafe(|| {
             let store = open(&mut store, location, &by)?;
             store.act_as(by.clone());
-            let ran = go_on(store, operation, &by);
+            let ran = act(store, &by);
             store.leave_operation();
             ran
         }));
         match ran {
-            Ok(Ok(())) => {}
-            Ok(Err(error)) => tracing::warn!(operation, %error, "an operation was cut off"),
+            Ok(ran) => {
+                if let Err(error) = &ran {
+                    tracing::warn!(%error, "a change of many jobs was cut off");
+                }
+                let _ = done.send(ran);
+            }
             Err(_) => store = None,
         }
-        let _ = done.send(());
     }
 }
 
-fn go_on(store: &mut Store, operation: i64, by: &str) -> Result<(), StoreError> {
+/// Goes on with an operation that was stored.
+pub fn go_on(store: &mut Store, operation: i64, by: &str) -> Result<(), StoreError> {
     let frozen = store.reopen_operation(operation)?;
     let now = store.now()?;
     match frozen.cause.as_deref().map(str::parse) {

@@ -66,11 +66,15 @@ impl Stores {
         let (answer, answered) = oneshot::channel();
         let by = self.operator();
         let work: Work = Box::new(move |store| {
+            // A client that has gone away while this waited may send it again.
+            if answer.is_closed() {
+                return;
+            }
             let done = store.map_err(Problem::from).and_then(|store| {
                 store.act_as(by);
                 ask(store)
             });
-            // Who has gone away wants no answer.
+            // Nor does it want an answer, if it has gone away since.
             let _ = answer.send(done);
         });
         match self.sender.try_send(work) {
@@ -111,5 +115,63 @@ pub fn open<'a>(
             opened.act_as(operator.to_owned());
             Ok(store.insert(opened))
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::pin::Pin;
+    use std::sync::Barrier;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::task::{Context, Waker};
+
+    use queuectl_testkit::TempStore;
+
+    use super::*;
+
+    /// Hands over what is to be done, and returns what waits for it.
+    fn begin<T>(
+        asking: impl Future<Output = Result<T, Problem>>,
+    ) -> Pin<Box<impl Future<Output = Result<T, Problem>>>> {
+        let mut asking = Box::pin(asking);
+        let poll = asking.as_mut().poll(&mut Context::from_waker(Waker::noop()));
+        assert!(poll.is_pending());
+        asking
+    }
+
+    #[tokio::test]
+    async fn nothing_is_done_for_a_client_that_has_gone() {
+        let temp = TempStore::sqlite();
+        let stores = Stores::start(&temp.location, "test").unwrap();
+        let busy = || {
+            let barrier = Arc::new(Barrier::new(THREADS + 1));
+            let wait = |_| {
+                let barrier = Arc::clone(&barrier);
+                begin(stores.ask(move |_| {
+                    barrier.wait();
+                    Ok(())
+                }))
+            };
+            let all: Vec<_> = (0..THREADS).map(wait).collect();
+            (barrier, all)
+        };
+        let done = Arc::new(AtomicUsize::new(0));
+        let count = || {
+            let done = Arc::clone(&done);
+            begin(stores.ask(move |_| Ok(done.fetch_add(1, Ordering::SeqCst))))
+        };
+        let (barrier, all) = busy();
+        let (gone, stays) = (count(), count());
+        drop(gone);
+        barrier.wait();
+        for one in all {
+            one.await.unwrap();
+        }
+        stays.await.unwrap();
+        // Once all threads do something else, the other has had its turn, too.
+        let (barrier, all) = busy();
+        barrier.wait();
+        drop(all);
+        assert_eq!(done.load(Ordering::SeqCst), 1);
     }
 }

@@ -1,4 +1,4 @@
-//! The groups, one of them, and retrying or cancelling its jobs.
+//! The groups, one of them, and retrying or cancelling its jobs in the background: its page says how far that is.
 
 use std::sync::Arc;
 
@@ -10,6 +10,7 @@ use queuectl_storage::{GroupFilter, Member, Store, StoreError};
 use queuectl_views::{GroupDetailView, GroupView, MemberView};
 
 use super::answer::{Answer, Failed, Page, To, frame};
+use super::mass::run;
 use super::schedules::entered;
 use crate::api::{Named, named};
 use crate::state::Server;
@@ -158,9 +159,11 @@ async fn change(
 ) -> Result<To, Failed> {
     let name: GroupName = named(group)?;
     let of = name.clone();
-    server
-        .stores
-        .ask(move |store| entered(store, kind, &of, act))
-        .await?;
+    // That there is no such group is said in any case.
+    server.stores.ask(move |store| store.group(&of)).await?;
+    let (of, command) = (name.clone(), format!("queuectl {kind} {name}"));
+    if let Some(done) = run(server, &command, move |store, _| entered(store, kind, &of, act)).await? {
+        done?;
+    }
     Ok(To(format!("/groups/{}", in_path(name.as_str()))))
 }

@@ -14,6 +14,7 @@ use serde::Deserialize;
 
 use super::answer::{Answer, Failed, Page, To, form, frame};
 use crate::problem::Problem;
+use crate::runner::go_on;
 use crate::state::Server;
 
 /// Jobs that are named in the question.
@@ -149,8 +150,20 @@ pub async fn operate(
         Ok(id)
     });
     let id = id.await?;
-    let by = server.stores.operator();
-    let done = server.runner.run(id, by)?;
-    let _ = tokio::time::timeout(WAIT, done).await;
+    // What goes wrong from here on is an operation that has not ended, as its page says.
+    let command = format!("queuectl op:resume {id}");
+    let _ = run(server, &command, move |store, by| go_on(store, id, by)).await?;
     Ok(id)
+}
+
+/// Changes many jobs in the background. The answer waits for that a moment; then it is not known what comes of it.
+pub async fn run(
+    server: &Server,
+    command: &str,
+    act: impl FnOnce(&mut Store, &str) -> Result<(), StoreError> + Send + 'static,
+) -> Result<Option<Result<(), StoreError>>, Problem> {
+    let done = server.runner.run(server.stores.operator(), command, act)?;
+    let done = tokio::time::timeout(WAIT, done).await.ok();
+    // A panic tells nothing.
+    done.map(|done| done.map_err(|_| Problem::internal())).transpose()
 }

@@ -6,11 +6,13 @@ use axum::extract::rejection::QueryRejection;
 use axum::extract::{Query, State};
 use queuectl_frontend::operation::view;
 use queuectl_pages::{Section, render};
+use queuectl_storage::{OperationState, Store};
 use queuectl_views::OperationView;
 use serde::Deserialize;
 
 use super::answer::{Answer, Failed, Page, To, frame};
 use super::jobs::Did;
+use super::mass::run;
 use crate::api::Named;
 use crate::problem::Problem;
 use crate::state::Server;
@@ -60,10 +62,23 @@ pub async fn show(
 
 pub async fn undo(State(server): State<Arc<Server>>, Named(operation): Named<i64>) -> Result<To, Failed> {
     let by = server.stores.operator();
-    let undone = server.stores.ask(move |store| {
+    let begun = server.stores.ask(move |store| {
         let now = store.now()?;
-        store.undo(operation, &by, now, |_| {})
+        store.open_undo(operation, &by, now)
     });
-    let undone = undone.await?;
-    Ok(To(format!("/operations/{}?did=undo", undone.operation)))
+    let undo = begun.await?;
+    let command = format!("queuectl op:undo {operation}");
+    let act = move |store: &mut Store, by: &str| {
+        // If it was sent twice, it may have ended: another undo would be a new one.
+        if store.operation(undo)?.state != OperationState::Open {
+            return Ok(());
+        }
+        let now = store.now()?;
+        store.undo(operation, by, now, |_| {}).map(drop)
+    };
+    let did = match run(&server, &command, act).await? {
+        Some(undone) => undone.map(|()| "?did=undo")?,
+        None => "",
+    };
+    Ok(To(format!("/operations/{undo}{did}")))
 }

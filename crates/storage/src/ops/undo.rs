@@ -52,6 +52,14 @@ struct KeptJob {
 }
 
 impl Store {
+    /// Stores that an operation is being undone, which [`Store::undo`] goes on with. Returns the number of the undo.
+    ///
+    /// # Errors
+    /// [`StoreError::NoSuchOperation`]; [`StoreError::Operation`] if it cannot be undone; [`StoreError::Database`].
+    pub fn open_undo(&mut self, id: i64, by: &str, now: Timestamp) -> Result<i64, StoreError> {
+        Ok(self.begin_undo(id, by, now)?.0)
+    }
+
     /// Undoes an operation, or goes on with its undo. `after_step` is told how many jobs have been looked at.
     ///
     /// # Errors
@@ -92,11 +100,15 @@ impl Store {
                 operations::state.eq(OperationState::Done.code()),
                 operations::updated_at.eq(now.0),
             );
-            diesel::update(operations::table.find(undo))
+            let open = operations::state.eq(OperationState::Open.code());
+            let closed = diesel::update(operations::table.find(undo).filter(open))
                 .set(ended)
                 .execute(conn)?;
             let ended = find_operation(conn, undo)?;
-            settle(conn, id, &ended)?;
+            // Another that went on with the same undo may have ended it, and counted its jobs.
+            if closed > 0 {
+                settle(conn, id, &ended)?;
+            }
             Ok(ended)
         })?;
         self.wake_all(Wake::Jobs);

@@ -251,6 +251,7 @@ macro_rules! conformance_suite {
             many_change_as_one_does,
             a_killed_operation_goes_on,
             a_killed_undo_goes_on,
+            two_that_undo_the_same_count_each_job_once,
             operations_are_kept_for_their_time,
             the_ledger_has_every_change,
             the_ledger_says_what_replaced_a_job,

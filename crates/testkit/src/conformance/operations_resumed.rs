@@ -1,9 +1,9 @@
 //! Operations that are killed in the middle go on, and those whose time is over go.
 
 use queuectl_core::JobEdit;
-use queuectl_storage::{JobFilter, MassChange, MassDone, OperationState};
+use queuectl_storage::{JobFilter, MassChange, MassDone, OperationState, Undo};
 
-use super::operations::{change_all, change_named, frozen, is_whole, newest, open, queued, undo};
+use super::operations::{begin, change_all, change_named, frozen, is_whole, newest, open, queued, undo};
 use super::*;
 
 /// Kills a change of many jobs after some steps, which a panic stands for: what a step has stored is stored.
@@ -227,6 +227,43 @@ pub fn a_killed_undo_goes_on(mut temp: TempStore) {
     }));
     assert!(is_whole(store));
     assert_eq!(get(store, JobId(1)).priority, 0);
+}
+
+/// Two go on with the same undo, and both come to its end: what it left alone is still kept, since its jobs count once.
+pub fn two_that_undo_the_same_count_each_job_once(mut temp: TempStore) {
+    let mut other = temp.another();
+    let store = &mut temp.store;
+    let ids = enqueue(store, &["one", "two", "three", "bystander"].map(job));
+    begin(store, "cancel", "some");
+    for id in &ids[..3] {
+        change_named(store, *id, MassChange::Cancel, later(1));
+    }
+    let id = store.end_operation(later(1)).expect("ended").expect("stored");
+    change_named(store, ids[2], MassChange::Retry, later(2));
+    let mut steps = 0;
+    let mut second = None;
+    let first = store.undo(id, "bob@host", later(3), |_| {
+        steps += 1;
+        // After the last step, before the end.
+        if steps == 2 {
+            second = Some(undo(&mut other, id, later(3)));
+        }
+    });
+    let first = first.expect("undone");
+    assert_eq!((first.restored, first.left), (2, 1), "{:?}", first.reasons);
+    let second = second.expect("two steps");
+    assert_eq!(
+        (second.operation, second.restored, second.left),
+        (first.operation, 2, 1)
+    );
+    let undone = store.operation(id).expect("there");
+    assert_eq!((undone.kept, undone.undo), (1, Undo::Possible));
+    // What was left alone can be undone later.
+    let begun = store.open_undo(id, "bob@host", later(4)).expect("begun");
+    let rest = undo(store, id, later(4));
+    assert_eq!((rest.operation, rest.restored, rest.left), (begun, 0, 1));
+    assert_eq!(get(store, ids[3]).state, State::Pending);
+    assert!(is_whole(store));
 }
 
 /// Operations and what is kept of them go when their time is over, and not before.

@@ -350,8 +350,10 @@ fn jobs_are_changed_one_by_one_and_by_filter_and_that_is_undone() {
     assert_eq!(["1", "2", "3"].map(|id| queue.state(id)), ["cancelled"; 3]);
     assert_eq!(queue.job(&bystander), before);
     let undo = attribute(&server.page(&next), "/undo", "action");
-    let undone = server.page(&server.submit(&undo, ""));
-    assert!(undone.contains("Undone"), "{undone}");
+    let next = server.submit(&undo, "");
+    wait_until("the undo to end", || !server.page(&next).contains("It goes on"));
+    let undone = server.page(&next);
+    assert!(undone.contains("Undoes"), "{undone}");
     assert_eq!(
         ["1", "2", "3"].map(|id| queue.state(id)),
         ["blocked", "pending", "pending"]
@@ -376,6 +378,40 @@ fn jobs_are_changed_one_by_one_and_by_filter_and_that_is_undone() {
         server.send("POST", "/change", &headers, huge.as_bytes()).status,
         413
     );
+}
+
+/// A change of a group goes on in the background, and its page says how far it is.
+#[test]
+fn a_group_is_cancelled_and_retried_by_forms() {
+    let queue = Queue::quick();
+    for _ in 0..2 {
+        queue.enqueue(["--group", "night", "echo"]);
+    }
+    let bystander = queue.enqueue(["--group", "other", "echo"]);
+    let before = queue.job(&bystander);
+    let server = Server::start(&queue, &[]);
+    let states = || ["1", "2"].map(|id| queue.state(id));
+    for (change, state) in [("cancel", "cancelled"), ("retry", "pending")] {
+        let path = format!("/groups/night/{change}");
+        let question = server.page(&path);
+        assert!(question.contains(&format!("{change} 2 jobs?")), "{question}");
+        let next = server.submit(&path, "");
+        wait_until("the jobs to be changed", || states() == [state; 2]);
+        assert_eq!(next, "/groups/night");
+        server.page(&next);
+        let newest = queue.json(["op:list", "--limit", "1"]);
+        assert_eq!(
+            (&newest[0]["kind"], &newest[0]["jobs"]),
+            (&json!(format!("group:{change}")), &json!(2))
+        );
+    }
+    assert_eq!(queue.job(&bystander), before);
+    let headers = [
+        ("Content-Type", "application/x-www-form-urlencoded"),
+        ("Sec-Fetch-Site", "same-origin"),
+    ];
+    let none = server.send("POST", "/groups/none/cancel", &headers, b"");
+    assert_eq!(none.status, 404);
 }
 
 #[test]
