@@ -108,10 +108,12 @@ impl OnceKey {
                 "Idempotency-Key: expected one key of 1 to {ANSWER_KEY_BYTES} printable ASCII characters"
             )));
         };
-        let token =
-            caller::current().and_then(|caller| caller.token.as_ref().map(|token| token.name.to_string()));
+        let caller = caller::current();
+        let token = caller.as_ref().and_then(|caller| caller.token.as_ref());
+        // A name can be given again, to a token of somebody else.
+        let scope = token.map(|token| format!("{} {}", token.name, token.created_at.0));
         Ok(Some(OnceKey {
-            scope: token.unwrap_or_default(),
+            scope: scope.unwrap_or_default(),
             key: key.to_owned(),
         }))
     }

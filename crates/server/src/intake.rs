@@ -301,8 +301,7 @@ fn store_all(store: &mut Store, batch: Vec<Checked>) {
                 return;
             }
             // One of the requests is to blame.
-            Err(StoreError::AnswerTaken) => {}
-            Err(error) if [Kind::Usage, Kind::NotFound, Kind::Conflict].contains(&kind(&error)) => {}
+            Err(error) if is_conflict(&error) || [Kind::Usage, Kind::NotFound].contains(&kind(&error)) => {}
             Err(error) => {
                 let problem = Problem::from(error);
                 for order in batch {
@@ -321,8 +320,8 @@ fn store_all(store: &mut Store, batch: Vec<Checked>) {
                 jobs: done.pop().unwrap_or_default(),
                 was_before: false,
             }),
-            // Another server was quicker.
-            (Err(error @ StoreError::AnswerTaken), Some(key)) => match answered(store, key) {
+            // Another server may have been quicker with the same request, whose job then has the name.
+            (Err(error), Some(key)) if is_conflict(&error) => match answered(store, key) {
                 Ok(None) => Err(error.into()),
                 Ok(Some(done)) => Ok(done),
                 Err(refusal) => Err(refusal),
@@ -331,6 +330,11 @@ fn store_all(store: &mut Store, batch: Vec<Checked>) {
         };
         let _ = order.answer.send(done);
     }
+}
+
+/// Whether the key of a request or something of its jobs is there already.
+fn is_conflict(error: &StoreError) -> bool {
+    matches!(error, StoreError::AnswerTaken) || kind(error) == Kind::Conflict
 }
 
 /// Stores the jobs of all orders, or none; what became of them, order by order.

@@ -1,7 +1,8 @@
 //! Storing the jobs of a request that has a key of its own: what was answered is stored with them, so that the same request, sent
 //! again because its answer was lost, stores nothing and is answered the same.
 //!
-//! Answers are kept for a day, and no more than a million; those that are over go when others are stored. `db:copy` leaves them.
+//! Answers are kept for a day, and no more than a million; those that are over go when others are stored, and when nodes tidy up.
+//! `db:copy` leaves them.
 
 use std::ops::Range;
 
@@ -111,6 +112,20 @@ impl Store {
     }
 }
 
+impl Store {
+    /// Removes a step's worth of answers that are over. Returns whether there may be more.
+    ///
+    /// # Errors
+    /// [`StoreError::Database`].
+    pub fn purge_answers(&mut self, now: Timestamp) -> Result<bool, StoreError> {
+        // A read takes no lock, and mostly there is nothing to remove.
+        match those_over(self.conn()?, now)? {
+            None => Ok(false),
+            Some(_) => self.write_busily(|conn| tidy(conn, now)).map(|()| true),
+        }
+    }
+}
+
 /// From when on answers count.
 fn oldest(now: Timestamp) -> i64 {
     let time = i64::try_from(ANSWERS_FOR.as_millis()).unwrap_or(i64::MAX);
@@ -152,29 +167,50 @@ fn insert(conn: &mut Db, rows: &[Row]) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// Removes some of those that are over, the oldest.
-fn tidy(conn: &mut Db, now: Timestamp) -> Result<(), StoreError> {
+/// Which answers are over.
+struct Over {
+    /// Those up to this number.
+    up_to: i64,
+    /// Those before this time.
+    before: i64,
+}
+
+impl Over {
+    fn has(&self, (id, at): (i64, i64)) -> bool {
+        id <= self.up_to || at < self.before
+    }
+}
+
+/// Says which answers are over, if the oldest is.
+fn those_over(conn: &mut Db, now: Timestamp) -> Result<Option<Over>, StoreError> {
     let newest: Option<i64> = answers::table
         .order(answers::id.desc())
         .select(answers::id)
         .first(conn)
         .optional()?;
-    let too_many = newest.unwrap_or_default() - ANSWERS;
-    let is_over = |id: i64, at: i64| id <= too_many || at < oldest(now);
     let first: Option<(i64, i64)> = answers::table
         .order(answers::id)
         .select((answers::id, answers::stored_at))
         .first(conn)
         .optional()?;
-    if !first.is_some_and(|(id, at)| is_over(id, at)) {
+    let over = Over {
+        up_to: newest.unwrap_or_default() - ANSWERS,
+        before: oldest(now),
+    };
+    Ok(first.is_some_and(|first| over.has(first)).then_some(over))
+}
+
+/// Removes some of those that are over, the oldest.
+fn tidy(conn: &mut Db, now: Timestamp) -> Result<(), StoreError> {
+    let Some(over) = those_over(conn, now)? else {
         return Ok(());
-    }
+    };
     let oldest_rows: Vec<(i64, i64)> = answers::table
         .order(answers::id)
         .limit(STEP)
         .select((answers::id, answers::stored_at))
         .load(conn)?;
-    let over = oldest_rows.iter().take_while(|(id, at)| is_over(*id, *at));
+    let over = oldest_rows.iter().take_while(|row| over.has(**row));
     if let Some((last, _)) = over.last() {
         diesel::delete(answers::table.filter(answers::id.le(last))).execute(conn)?;
     }

@@ -89,7 +89,7 @@ pub fn a_request_with_a_key_is_stored_once(mut temp: TempStore) {
     assert_eq!(get(store, bystander).state, State::Pending);
 }
 
-/// An answer counts for a day, and goes when others are stored after that.
+/// An answer counts for a day, and goes when others are stored after that, or a node tidies up.
 pub fn answers_are_kept_for_their_time(mut temp: TempStore) {
     let store = &mut temp.store;
     let day = u64::try_from(ANSWERS_FOR.as_millis()).expect("a day");
@@ -113,6 +113,14 @@ pub fn answers_are_kept_for_their_time(mut temp: TempStore) {
     place(store, &[key("", "last", 1)], later(day + day / 2 + 1)).expect("stored");
     assert_eq!(answer(store, &late, later(day / 2)), None, "it is gone");
     assert!(answer(store, &early, later(day + 1)).is_some(), "the bystander");
+    // Without other requests, too.
+    assert!(!store.purge_answers(later(2 * day + 1)).expect("a look"));
+    let is_kept =
+        |store: &mut Store, key: &str| answer(store, &self::key("", key, 1), later(day + 1)).is_some();
+    assert!(is_kept(store, "early") && is_kept(store, "last"));
+    while store.purge_answers(later(2 * day + 2)).expect("tidied") {}
+    assert!(!is_kept(store, "early"), "it is gone");
+    assert!(is_kept(store, "last"), "the bystander");
 }
 
 /// Of two that send the same at the same time, one stores it.

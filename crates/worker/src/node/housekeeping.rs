@@ -53,6 +53,7 @@ fn purge_expired(store: &mut Store, context: &Context, now: Timestamp) -> Result
     store.tidy_up()?;
     let mut more = store.purge_events(context.settings.event_retention, now)?;
     more |= store.purge_operations(context.settings.op_retention, now)?;
+    more |= store.purge_answers(now)?;
     more |= store.stop_groups(now)?;
     more |= store.keep_history(context.settings.history_retention, now)?;
     let Some(retention) = context.settings.retention else {

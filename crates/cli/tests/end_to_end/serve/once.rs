@@ -83,6 +83,50 @@ fn keys_are_those_of_a_token() {
     assert_ne!(first["id"], second["id"]);
     assert_eq!(send(&one, r#""exit 1""#).json(201), first);
     assert_eq!(queue.jobs().len(), 2);
+    // One that has the name of another later has no keys of that.
+    queue.ok(["token:revoke", "--forget", "one"]);
+    let made = queue.ok(["token:add", "one", "--role", "enqueue"]);
+    let third = format!("Bearer {}", made.trim());
+    wait_until("the new token to be known", || {
+        let headers = [("Authorization", third.as_str())];
+        server.send("GET", "/api/v1/status", &headers, b"").status == 403
+    });
+    let stored = send(&third, r#""exit 1""#).json(201);
+    assert_ne!(stored["id"], first["id"]);
+    assert_eq!(queue.jobs().len(), 3);
+}
+
+/// Two servers are sent the same at the same time, a job with an id of its own: the slower one gives the answer of the quicker one.
+#[test]
+fn a_request_that_is_sent_to_two_servers_is_answered_the_same() {
+    let queue = Queue::quick();
+    let servers = [Server::start(&queue, &[]), Server::start(&queue, &[])];
+    for round in 0..30 {
+        let body = json!({"id": format!("job-{round}"), "command": "exit 0"}).to_string();
+        let key = format!("key-{round}");
+        let barrier = std::sync::Barrier::new(2);
+        let ask = |server: &Server| {
+            barrier.wait();
+            send(server, &key, JSON, &body)
+        };
+        let answers: Vec<Answer> = thread::scope(|scope| {
+            let sent = servers.each_ref().map(|server| {
+                scope.spawn({
+                    let ask = &ask;
+                    move || ask(server)
+                })
+            });
+            sent.into_iter().map(|sent| sent.join().unwrap()).collect()
+        });
+        assert_eq!(answers[0].json(201), answers[1].json(201), "{round}");
+    }
+    assert_eq!(queue.jobs().len(), 30);
+    // Without the key, which is the control, the name is taken.
+    let job = json!({"id": "job-7", "command": "exit 0"}).to_string();
+    assert_eq!(
+        servers[0].post("/api/v1/jobs", &job).json(409)["code"],
+        "conflict"
+    );
 }
 
 /// Many jobs that broke off are sent again as a whole: batches that are stored are not stored again.
