@@ -4,6 +4,7 @@
 //! thread sees for all clients; meanwhile only the file of a running job is looked at.
 
 use std::convert::Infallible;
+use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,7 +12,7 @@ use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
 use http::StatusCode;
 use queuectl_core::State;
-use queuectl_frontend::output::{Chunk, Place, Reading, Tap};
+use queuectl_frontend::output::{Chunk, Place, PlaceError, Reading, Tap};
 use queuectl_storage::Store;
 use queuectl_views::AttemptView;
 use tokio::sync::{mpsc, watch};
@@ -40,12 +41,36 @@ pub enum Told {
     Over(State),
 }
 
+/// How far a client was, as the id of a message or the `next` of a document says.
+#[derive(Clone, Copy)]
+pub struct Heard {
+    /// What it has of the output.
+    pub place: Place,
+    /// Whether it was told how the job ended.
+    pub has_end: bool,
+}
+
+/// What stands behind the place in the id of the last message.
+const END: &str = ":end";
+
+impl FromStr for Heard {
+    type Err = PlaceError;
+
+    fn from_str(text: &str) -> Result<Heard, PlaceError> {
+        let place = text.strip_suffix(END);
+        Ok(Heard {
+            place: place.unwrap_or(text).parse()?,
+            has_end: place.is_some(),
+        })
+    }
+}
+
 /// Begins a stream of what a job prints, in messages that `message` makes. A client that comes back to a job that has ended, and
 /// of which it has everything, is told not to come again.
 pub async fn follow(
     server: &Arc<Server>,
     tap: Tap,
-    comes_back: bool,
+    heard: Option<Heard>,
     message: impl FnMut(Told) -> Option<Event> + Send + 'static,
 ) -> Result<Response, Problem> {
     let mut tap = tap;
@@ -54,7 +79,8 @@ pub async fn follow(
         Ok((tap, reading))
     });
     let (tap, reading) = first.await?;
-    if comes_back && reading.is_last && reading.chunks.is_empty() && reading.ended.is_none() {
+    let has_end = heard.is_some_and(|heard| heard.has_end);
+    if has_end && reading.is_last && reading.chunks.is_empty() && reading.ended.is_none() {
         return Ok(StatusCode::NO_CONTENT.into_response());
     }
     let (sender, receiver) = mpsc::channel(AHEAD);
@@ -91,11 +117,12 @@ impl<M: FnMut(Told) -> Option<Event>> Follower<M> {
             let state = job.state;
             self.chunks(reading.chunks, reading.fence).await?;
             if let Some(attempt) = &reading.ended {
-                self.tell(Told::Ended(AttemptView::from(attempt)), reading.next)
-                    .await?;
+                let id = reading.next.to_string();
+                self.tell(Told::Ended(AttemptView::from(attempt)), &id).await?;
             }
             if reading.is_last {
-                return self.tell(Told::Over(state), reading.next).await;
+                let id = format!("{}{END}", reading.next);
+                return self.tell(Told::Over(state), &id).await;
             }
             if !reading.more {
                 tap = self.until_changed(tap, seen).await?;
@@ -137,16 +164,34 @@ impl<M: FnMut(Told) -> Option<Event>> Follower<M> {
     async fn chunks(&mut self, chunks: Vec<Chunk>, fence: i64) -> Result<(), Gone> {
         for chunk in chunks {
             let offset = chunk.offset + chunk.bytes.len() as u64;
-            self.tell(Told::Chunk(chunk), Place { fence, offset }).await?;
+            let id = Place { fence, offset }.to_string();
+            self.tell(Told::Chunk(chunk), &id).await?;
         }
         Ok(())
     }
 
-    async fn tell(&mut self, told: Told, place: Place) -> Result<(), Gone> {
+    async fn tell(&mut self, told: Told, id: &str) -> Result<(), Gone> {
         let Some(event) = (self.message)(told) else {
             return Ok(());
         };
-        let event = event.id(place.to_string());
+        let event = event.id(id);
         self.sender.send(Ok(event)).await.map_err(|_| Gone)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_client_says_whether_it_knows_the_end() {
+        for (text, has_end) in [("3:17", false), ("3:17:end", true)] {
+            let heard: Heard = text.parse().unwrap();
+            let place = Place { fence: 3, offset: 17 };
+            assert_eq!((heard.place, heard.has_end), (place, has_end), "{text}");
+        }
+        for wrong in ["", ":end", "3:end", "3:17:", "3:17:END", "3:17:end:end"] {
+            assert!(wrong.parse::<Heard>().is_err(), "{wrong}");
+        }
     }
 }

@@ -15,7 +15,8 @@ use tokio::sync::watch;
 
 use crate::stores::open;
 
-/// Longest pause between two looks, and the first one after a client began to wait: what ends at once is seen at once.
+/// Longest pause between two looks, and the first one after a client began to wait where none did: what ends at once is seen at once.
+/// Others that come meanwhile wait for the next look.
 const PAUSE: Duration = Duration::from_millis(100);
 const FIRST_PAUSE: Duration = Duration::from_millis(5);
 /// Pause after a look that failed.
@@ -68,17 +69,22 @@ impl Watcher {
 struct Waiting {
     jobs: HashMap<JobId, Vec<watch::Sender<Standing>>>,
     all: Vec<watch::Sender<u64>>,
-    /// Whether some have come since the last look.
-    is_new: bool,
 }
 
 impl Waiting {
     fn add(&mut self, asked: Asked) {
-        self.is_new = true;
         match asked {
             Asked::Job(job, sender) => self.jobs.entry(job).or_default().push(sender),
             Asked::All(sender) => self.all.push(sender),
         }
+    }
+
+    /// Takes in those who wait elsewhere.
+    fn join(&mut self, others: Waiting) {
+        for (job, mut senders) in others.jobs {
+            self.jobs.entry(job).or_default().append(&mut senders);
+        }
+        self.all.extend(others.all);
     }
 
     fn forget_those_who_left(&mut self) {
@@ -108,55 +114,57 @@ impl Waiting {
 
 fn work(location: &Location, operator: &str, asked: &Receiver<Asked>) {
     let mut store = None;
-    let mut waiting = Waiting::default();
+    let (mut waiting, mut new) = (Waiting::default(), Waiting::default());
     let mut marker = None;
     loop {
         // No client waits, so nothing has to be looked for.
         let Ok(first) = asked.recv() else { return };
-        waiting.add(first);
+        new.add(first);
         let mut pause = FIRST_PAUSE;
-        while !waiting.is_empty() {
-            match rest(asked, &mut waiting, pause) {
-                Some(true) => pause = FIRST_PAUSE,
-                Some(false) => pause = (pause * 2).min(PAUSE),
-                None => return,
+        while !(waiting.is_empty() && new.is_empty()) {
+            if !rest(asked, &mut new, pause) {
+                return;
             }
+            pause = (pause * 2).min(PAUSE);
             waiting.forget_those_who_left();
+            new.forget_those_who_left();
             let start = Instant::now();
-            match look(&mut store, (location, operator), &waiting, &mut marker) {
-                Ok(()) => waiting.is_new = false,
-                Err(error) => {
-                    tracing::debug!(%error, "cannot look for changes");
-                    store = None;
-                    pause = FAILED_PAUSE;
-                }
+            let looked = look(
+                &mut store,
+                (location, operator),
+                &mut waiting,
+                &mut new,
+                &mut marker,
+            );
+            if let Err(error) = looked {
+                tracing::debug!(%error, "cannot look for changes");
+                store = None;
+                pause = FAILED_PAUSE;
             }
             pause = pause.max(start.elapsed() * SHARE);
         }
     }
 }
 
-/// Rests for a while, and takes those who come meanwhile. Returns whether some came; none at the end.
-fn rest(asked: &Receiver<Asked>, waiting: &mut Waiting, pause: Duration) -> Option<bool> {
+/// Rests for a while, and takes those who come meanwhile. Returns false at the end.
+fn rest(asked: &Receiver<Asked>, new: &mut Waiting, pause: Duration) -> bool {
     let until = Instant::now() + pause;
-    let mut came = false;
     loop {
         match asked.recv_timeout(until.saturating_duration_since(Instant::now())) {
-            Ok(one) => {
-                waiting.add(one);
-                came = true;
-            }
-            Err(RecvTimeoutError::Timeout) => return Some(came),
-            Err(RecvTimeoutError::Disconnected) => return None,
+            Ok(one) => new.add(one),
+            Err(RecvTimeoutError::Timeout) => return true,
+            Err(RecvTimeoutError::Disconnected) => return false,
         }
     }
 }
 
-/// Looks whether something changed, and tells those whom it concerns.
+/// Looks whether something changed, and tells those whom it concerns: if nothing has, only those who are new, since what they know may
+/// be older than the last look.
 fn look(
     store: &mut Option<Store>,
     (location, operator): (&Location, &str),
-    waiting: &Waiting,
+    waiting: &mut Waiting,
+    new: &mut Waiting,
     marker: &mut Option<i64>,
 ) -> Result<(), StoreError> {
     // The number that one connection has for changes says nothing to another.
@@ -165,11 +173,61 @@ fn look(
     }
     let store = open(store, location, operator)?;
     let newest = Some(store.change_marker()?);
-    if *marker == newest && !waiting.is_new {
+    let has_changed = *marker != newest;
+    if !has_changed && new.is_empty() {
         return Ok(());
     }
-    let jobs: Vec<JobId> = waiting.jobs.keys().copied().collect();
-    waiting.tell(&store.standings(&jobs)?);
+    let others = waiting.jobs.keys().filter(|_| has_changed);
+    let jobs: Vec<JobId> = new.jobs.keys().chain(others).copied().collect();
+    let standings = store.standings(&jobs)?;
+    new.tell(&standings);
+    if has_changed {
+        waiting.tell(&standings);
+    }
+    waiting.join(std::mem::take(new));
     *marker = newest;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use queuectl_core::Timestamp;
+    use queuectl_storage::NewOperation;
+    use queuectl_testkit::TempStore;
+
+    use super::*;
+
+    #[test]
+    fn those_who_are_new_are_told_and_wake_no_other() {
+        let temp = TempStore::sqlite();
+        let (mut store, mut marker) = (None, None);
+        let (mut waiting, mut new) = (Waiting::default(), Waiting::default());
+        let mut look = |asked: Option<Asked>| {
+            asked.into_iter().for_each(|asked| new.add(asked));
+            let place = (&temp.location, "test");
+            super::look(&mut store, place, &mut waiting, &mut new, &mut marker).unwrap();
+        };
+        let (sender, mut first) = watch::channel(0);
+        look(Some(Asked::All(sender)));
+        assert_eq!(*first.borrow_and_update(), 1);
+        let (all, mut second) = watch::channel(0);
+        look(Some(Asked::All(all)));
+        assert_eq!(*second.borrow_and_update(), 1);
+        // What is known of a job may be old.
+        let known = Some((State::Pending, 0));
+        let (job, third) = watch::channel(known);
+        look(Some(Asked::Job(JobId(1), job)));
+        assert_eq!(*third.borrow(), None, "there is no such job");
+        look(None);
+        assert!(!first.has_changed().unwrap() && !second.has_changed().unwrap());
+        // The control: something has changed.
+        let mut other = temp.another();
+        let written = NewOperation {
+            kind: "cancel".to_owned(),
+            ..NewOperation::default()
+        };
+        other.open_operation(written, Timestamp(1)).unwrap();
+        look(None);
+        assert_eq!((*first.borrow(), *second.borrow()), (2, 2));
+    }
 }

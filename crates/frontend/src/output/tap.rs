@@ -102,7 +102,8 @@ impl Tap {
         let newest = fences.last().copied().unwrap_or_default();
         let begin = |fence| Place { fence, offset: 0 };
         let place = match (only, after) {
-            (Some(only), Some(after)) if after.fence == only => after,
+            // Behind it there is nothing more.
+            (Some(only), Some(after)) if after.fence >= only => after,
             (Some(only), _) => begin(only),
             (None, Some(after)) => after,
             (None, None) => begin(newest),
@@ -129,7 +130,7 @@ impl Tap {
         if self.open.is_none() {
             let fences = fences(store, &job)?;
             let Some(at) = self.attempt_at(&fences) else {
-                return Ok(self.nothing(job, fences.len()));
+                return Ok(self.nothing(job, &fences));
             };
             let fence = fences[at];
             if fence != self.place.fence {
@@ -142,7 +143,7 @@ impl Tap {
             });
         }
         let Some(open) = &mut self.open else {
-            return Ok(self.nothing(job, 0));
+            return Ok(self.nothing(job, &[]));
         };
         let (fence, attempt) = (self.place.fence, open.attempt);
         // First this: what it has printed by its end is in the file or in the store then.
@@ -158,7 +159,7 @@ impl Tap {
         }
         self.place.offset = open.stream.position();
         let has_newer = job.fence > fence && self.only.is_none();
-        if is_all && self.only.is_none() {
+        if is_all {
             self.open = None;
             self.place = Place {
                 fence: fence + 1,
@@ -181,8 +182,10 @@ impl Tap {
         })
     }
 
-    /// What there is to read of a job that has no attempt after the place.
-    fn nothing(&self, job: Job, attempts: usize) -> Reading {
+    /// What there is to read of a job that has no attempt after the place, or none that is asked for.
+    fn nothing(&self, job: Job, fences: &[i64]) -> Reading {
+        let last = self.only.unwrap_or(i64::MAX);
+        let attempts = fences.iter().filter(|fence| **fence <= last).count();
         Reading {
             attempt: u32::try_from(attempts).unwrap_or(u32::MAX),
             fence: self.place.fence,
@@ -190,7 +193,7 @@ impl Tap {
             next: self.place,
             ended: None,
             more: false,
-            is_last: job.state.is_final(),
+            is_last: self.only.is_some() || job.state.is_final(),
             job,
         }
     }
@@ -210,9 +213,10 @@ impl Tap {
         Ok((chunks.into_list(), self.place))
     }
 
-    /// The place in a job's attempts of the one to read: that of the place, or the first after it.
+    /// The place in a job's attempts of the one to read: that of the place, or the first after it that is asked for.
     fn attempt_at(&self, fences: &[i64]) -> Option<usize> {
         match self.only {
+            Some(only) if self.place.fence > only => None,
             Some(only) => fences.iter().position(|fence| *fence == only),
             None => fences.iter().position(|fence| *fence >= self.place.fence),
         }

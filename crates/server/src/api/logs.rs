@@ -11,12 +11,12 @@ use http::header::{CONTENT_TYPE, LINK};
 use http::{HeaderMap, HeaderValue, StatusCode};
 use queuectl_core::{JobRef, OutputStream};
 use queuectl_frontend::escape::BytesWriter;
-use queuectl_frontend::output::{Chunk, Place, Reading, Tap, TapError};
+use queuectl_frontend::output::{Chunk, Reading, Tap, TapError};
 use queuectl_views::{ChunkView, OutputView};
 use serde::{Deserialize, Serialize};
 
 use super::{Named, accepts, named};
-use crate::follow::{Told, follow};
+use crate::follow::{Heard, Told, follow};
 use crate::problem::Problem;
 use crate::state::Server;
 
@@ -25,7 +25,7 @@ const MOST: u64 = 1024 * 1024;
 /// The least that can be asked for: a character has to fit.
 const LEAST: u64 = 16;
 /// Which output.
-#[derive(Clone, Deserialize)]
+#[derive(Clone, Default, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct Asked {
     /// Only this attempt.
@@ -37,11 +37,21 @@ pub struct Asked {
     /// Most bytes of the answer.
     limit: Option<u64>,
     /// Of text: the bytes as they are.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     raw: bool,
 }
 
 impl Asked {
+    /// Returns the header that says how the same is asked for from that place on.
+    fn link(&self, next: String) -> Option<HeaderValue> {
+        let next = Asked {
+            after: Some(next),
+            ..self.clone()
+        };
+        let query = serde_urlencoded::to_string(next).ok()?;
+        HeaderValue::from_str(&format!("<?{query}>; rel=\"next\"")).ok()
+    }
+
     fn has(&self, stream: OutputStream) -> bool {
         stream == OutputStream::Unknown || self.stream.is_none_or(|only| only == stream)
     }
@@ -88,17 +98,15 @@ pub async fn logs(
     }
     let last = headers.get("last-event-id").and_then(|id| id.to_str().ok());
     let after = last.or(asked.after.as_deref());
-    let after: Option<Place> = after.map(named).transpose()?;
+    let heard: Option<Heard> = after.map(named).transpose()?;
+    let after = heard.map(|heard| heard.place);
     let attempt = asked.attempt;
     if accepts(&headers, "text/event-stream") {
         let tap = server.stores.try_ask(move |store| {
             let job = store.job(&job)?;
             Ok(Tap::open(store, &job, attempt, after)?)
         });
-        return follow(&server, tap.await?, last.is_some(), move |told| {
-            asked.message(told)
-        })
-        .await;
+        return follow(&server, tap.await?, heard, move |told| asked.message(told)).await;
     }
     let reading = server.stores.try_ask(move |store| {
         let job = store.job(&job)?;
@@ -157,11 +165,10 @@ fn text(reading: Reading, asked: &Asked) -> Result<Response, Problem> {
             false => "text/plain; charset=utf-8",
         }),
     );
-    if reading.more || !reading.is_last {
-        let next = format!("<?after={}>; rel=\"next\"", reading.next);
-        if let Ok(next) = HeaderValue::from_str(&next) {
-            headers.insert(LINK, next);
-        }
+    if (reading.more || !reading.is_last)
+        && let Some(next) = asked.link(reading.next.to_string())
+    {
+        headers.insert(LINK, next);
     }
     Ok(response)
 }
@@ -182,5 +189,30 @@ impl Asked {
             Told::Over(state) => ("end", serde_json::to_string(&Over { state })),
         };
         Some(Event::default().event(name).data(data.ok()?))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_follows_is_asked_for_in_the_same_way() {
+        let all = Asked {
+            attempt: Some(2),
+            stream: Some(OutputStream::Stderr),
+            after: Some("1:1".to_owned()),
+            limit: Some(16),
+            raw: true,
+        };
+        for (asked, link) in [
+            (Asked::default(), "<?after=3%3A17>; rel=\"next\""),
+            (
+                all,
+                "<?attempt=2&stream=stderr&after=3%3A17&limit=16&raw=true>; rel=\"next\"",
+            ),
+        ] {
+            assert_eq!(asked.link("3:17".to_owned()).unwrap(), link);
+        }
     }
 }

@@ -11,7 +11,7 @@ use axum::response::sse::{Event, KeepAlive, Sse};
 use futures_core::Stream;
 use http::HeaderMap;
 use queuectl_core::JobRef;
-use queuectl_frontend::output::{Place, Tap};
+use queuectl_frontend::output::Tap;
 use queuectl_pages::{Painter, attempt_end, printed_chunk};
 use serde::Deserialize;
 use tokio::sync::mpsc;
@@ -19,7 +19,7 @@ use tokio::sync::mpsc;
 use super::answer::Failed;
 use crate::api::{Named, named};
 use crate::connections::told;
-use crate::follow::{Told, follow};
+use crate::follow::{Heard, Told, follow};
 use crate::problem::Problem;
 use crate::state::Server;
 use crate::stream::Messages;
@@ -71,7 +71,8 @@ pub async fn output(
     let job: JobRef = named(&job)?;
     let last = headers.get("last-event-id").and_then(|id| id.to_str().ok());
     let after = last.or(asked.after.as_deref());
-    let after: Option<Place> = after.map(named).transpose()?;
+    let heard: Option<Heard> = after.map(named).transpose()?;
+    let after = heard.map(|heard| heard.place);
     let tap = server.stores.try_ask(move |store| {
         let job = store.job(&job)?;
         Ok(Tap::open(store, &job, None, after)?)
@@ -86,5 +87,5 @@ pub async fn output(
         let data = serde_json::to_string(&html).ok()?;
         Some(Event::default().event(name).data(data))
     };
-    Ok(follow(&server, tap.await?, last.is_some(), message).await?)
+    Ok(follow(&server, tap.await?, heard, message).await?)
 }

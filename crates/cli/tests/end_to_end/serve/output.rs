@@ -136,7 +136,18 @@ fn output_is_read_in_pieces_that_meet() {
     assert_eq!(plain("").body, whole);
     let part = plain("?attempt=1&limit=16");
     assert_eq!(part.body, whole[..16], "{}", part.head);
-    assert!(part.head.contains("rel=\"next\""), "{}", part.head);
+    let next = part.head.split_once("link: <").unwrap().1;
+    let (next, rel) = next.split_once('>').unwrap();
+    assert!(
+        next.starts_with("?attempt=1&after=") && next.ends_with("&limit=16"),
+        "{next}"
+    );
+    assert!(rel.starts_with("; rel=\"next\""), "{rel}");
+    let following = plain(next).body;
+    assert!(
+        !following.is_empty() && whole[16..].starts_with(&following),
+        "{following}"
+    );
 
     let nothing = server.get(&format!("/api/v1/jobs/{waits}/logs")).json(200);
     assert_eq!(
@@ -239,6 +250,41 @@ fn a_running_job_is_followed_and_a_client_that_was_cut_off_goes_on_where_it_was(
         (&ended.data["attempt"], &ended.data["exit_code"]),
         (&json!(1), &json!(1))
     );
+}
+
+/// A stream ends, that of one attempt, too. A client that was cut off anywhere gets what it lacks, and learns the end once.
+#[test]
+fn every_stream_has_an_end_that_is_told() {
+    let queue = Queue::quick();
+    let id = queue.enqueue(["--max-retries", "1", "echo one; exit 1"]);
+    queue.enqueue(["echo bystander"]);
+    queue.drain(&[]);
+    let server = Server::start(&queue, &[]);
+    // The connection may stay open after it.
+    let all = |mut follow: Follow| {
+        let mut told: Vec<Message> = Vec::new();
+        while told.last().is_none_or(|message| message.kind != "end") {
+            told.push(follow.next().unwrap());
+        }
+        told
+    };
+    for query in ["?attempt=1", "?attempt=2", ""] {
+        let path = format!("/api/v1/jobs/{id}/logs{query}");
+        let told = all(Follow::begin(&server, &path, None).unwrap());
+        let kinds: Vec<&str> = told.iter().map(|message| message.kind.as_str()).collect();
+        assert_eq!(kinds, ["output", "attempt", "end"], "{query}");
+        assert_eq!(told[2].data["state"], "dead");
+        for (at, last) in told.iter().enumerate() {
+            let rest = Follow::begin(&server, &path, Some(&last.id)).map(all);
+            match rest {
+                Ok(rest) => {
+                    let rest: Vec<&str> = rest.iter().map(|message| message.kind.as_str()).collect();
+                    assert_eq!((rest.as_slice(), at < 2), (&kinds[at + 1..], true), "{query}");
+                }
+                Err(status) => assert_eq!((status, at), (204, 2), "{query}"),
+            }
+        }
+    }
 }
 
 #[test]
