@@ -59,7 +59,7 @@ struct Last {
 impl DeadLetter {
     /// Writes the letter as a line, without a line feed. `store` is the number of the store that it is in.
     pub fn to_line(self, store: &str) -> String {
-        let last_line = self.last_line();
+        let (last_line, elsewhere) = (self.last_line(), self.died_elsewhere());
         let last = self.last_attempt.map(|attempt| {
             let output = end_of(&attempt.output);
             let end = &output[output.len().saturating_sub(OUTPUT_END)..];
@@ -76,14 +76,14 @@ impl DeadLetter {
             }
         });
         let job = self.job;
-        let death = DeathId {
+        let death = elsewhere.unwrap_or_else(|| DeathId {
             store: store.to_owned(),
             job: job.id,
             fence: job.fence,
-        };
+        });
         let death = Death {
             from: death.to_string(),
-            number: job.id.0,
+            number: death.job.0,
             attempts: job.attempts,
             created_at: job.created_at,
             started_at: job.started_at,
@@ -96,6 +96,16 @@ impl DeadLetter {
         let comma = if line.len() > 1 { "," } else { "" };
         let death = serde_json::to_string(&death).unwrap_or_default();
         format!("{line}{comma}\"{DEATH}\":{death}}}")
+    }
+}
+
+impl DeadLetter {
+    /// Which death it is, if it was imported and not claimed since: no node of this store ran its last attempt.
+    fn died_elsewhere(&self) -> Option<DeathId> {
+        let from = self.job.labels.get(IMPORTED_FROM)?;
+        let was_elsewhere = |attempt: &Attempt| attempt.node == NodeId(0);
+        let is_untouched = self.job.fence == 0 || self.last_attempt.as_ref().is_some_and(was_elsewhere);
+        from.parse().ok().filter(|_| is_untouched)
     }
 }
 

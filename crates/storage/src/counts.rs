@@ -71,6 +71,12 @@ impl Deltas {
         meant.map(|(_, sums)| sums[column]).sum()
     }
 
+    /// Whether a queue has fewer jobs in that state.
+    pub fn has_less(&self, state: State) -> bool {
+        let column = usize::try_from(state.code() - ALL).unwrap_or(0);
+        self.counts.values().any(|sums| sums[column] < 0)
+    }
+
     /// A member of these groups has ended.
     pub fn touched_groups(&mut self, groups: impl IntoIterator<Item = i64>) {
         self.groups.extend(groups);

@@ -108,6 +108,23 @@ fn dead_jobs_go_to_another_queue_once() {
     );
     assert_eq!(other.jobs().len(), 5);
     assert!(other.ok(["db:check"]).contains("ok"));
+    // A letter that went through another queue is the same letter.
+    other.ok(["dlq:export", "--to", "again.jsonl"]);
+    let through = other.path("again.jsonl");
+    let through = through.to_str().unwrap();
+    for (imports, stored) in [(&queue, [0, 3]), (&Queue::quick(), [3, 0])] {
+        imports.ok(["limit:set", "disk", "--running", "4"]);
+        let done = imports.json(["dlq:import", through]);
+        assert_eq!(
+            ["jobs", "already"].map(|name| done[name].as_u64().unwrap()),
+            stored
+        );
+        let done = imports.json(["dlq:import", file]);
+        assert_eq!(
+            ["jobs", "already"].map(|name| done[name].as_u64().unwrap()),
+            [0, 3]
+        );
+    }
     // They run again when they are told to, but for the one whose key is taken.
     let retried = other.json(["dlq:retry", "--all"]);
     assert_eq!((&retried["jobs"], &retried["skipped"]), (&2.into(), &1.into()));

@@ -87,8 +87,11 @@ impl Store {
     pub fn remove_hooks(&mut self, names: &[HookName]) -> Result<(), StoreError> {
         let now = self.now()?;
         let operator = self.operator_at(now);
+        // In the order in which nodes lock them.
+        let mut names: Vec<&HookName> = names.iter().collect();
+        names.sort_by_key(|name| name.as_str());
         self.write(|conn| {
-            for name in names {
+            for name in &names {
                 if diesel::delete(hooks::table.find(name.as_str())).execute(conn)? == 0 {
                     return Err(StoreError::NoSuchHook(name.to_string()));
                 }

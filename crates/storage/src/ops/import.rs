@@ -142,17 +142,21 @@ fn known(conn: &mut Db, own: &str, letters: &[ImportedLetter]) -> Result<HashMap
     let here = || letters.iter().filter(|letter| letter.death.store == own);
     let ids: Vec<i64> = here().map(|letter| letter.death.job.0).collect();
     if !ids.is_empty() {
-        let fences: Vec<(i64, i64)> = jobs::table
+        let rows: Vec<(i64, i64, i64)> = jobs::table
             .filter(jobs::id.eq_any(ids))
-            .select((jobs::id, jobs::fence))
+            .select((jobs::id, jobs::fence, jobs::created_at))
             .load(conn)?;
-        let fences: HashMap<i64, i64> = fences.into_iter().collect();
+        let rows: HashMap<i64, (i64, i64)> = rows
+            .into_iter()
+            .map(|(id, fence, created_at)| (id, (fence, created_at)))
+            .collect();
         for letter in here() {
             let death = &letter.death;
-            if fences
-                .get(&death.job.0)
-                .is_some_and(|fence| *fence >= death.fence)
-            {
+            // A store that was restored, or copied as a file, gives numbers again; such a job is another.
+            let is_same = |(fence, created_at): &(i64, i64)| {
+                *fence >= death.fence && *created_at == letter.created_at.0
+            };
+            if rows.get(&death.job.0).is_some_and(is_same) {
                 known.insert(death.clone(), death.job.0);
             }
         }

@@ -178,6 +178,7 @@ pub(super) fn remove(conn: &mut Db, ids: Vec<i64>, state: State) -> Result<Vec<i
     let removal = history::before_removal(conn, &ids)?;
     let removed = conn.dialect().remove_jobs(ids, state, &mut deltas)?;
     outcome::removed(conn, &removed)?;
+    outcome::arm_alerts(conn, &deltas)?;
     let queues = deltas.queues();
     conn.dialect().add_counts(deltas)?;
     if !removed.is_empty() {

@@ -2,7 +2,7 @@
 //!
 //! The transaction that records deaths looks at the number and stores the hook's job, so an alert runs once, whatever is
 //! killed. The lock of its row has the second of two transactions count what the first did; both would pass over the number otherwise.
-//! Whether it runs is decided in core. When fewer jobs are dead again because of a retry or a purge, that is seen at the next death.
+//! Whether it runs is decided in core. The transaction after which fewer jobs are dead arms it again.
 
 use std::collections::BTreeMap;
 
@@ -37,18 +37,21 @@ statements! { AnySql, Db;
         "SELECT CAST(coalesce(sum(jobs), 0) AS BIGINT) FROM counts WHERE queue = ? AND state = {dead}"
     }
 
-    /// The most frequent error of the newest dead jobs, and how many have it.
+    /// The most frequent error of the newest dead jobs, and how many have it. The index of finished jobs is one for each queue, and
+    /// one for all but `default`.
     TopError {} -> (Text, BigInt) {
-        "SELECT a.message, count(*) FROM (\
-         SELECT id, fence FROM jobs WHERE state = {dead} AND finished_at IS NOT NULL ORDER BY finished_at DESC LIMIT 1000) AS d \
+        "SELECT a.message, count(*) FROM (SELECT id, fence FROM (\
+         SELECT * FROM (SELECT id, fence, finished_at FROM jobs WHERE queue = 'default' AND state = {dead} \
+         AND finished_at IS NOT NULL ORDER BY finished_at DESC LIMIT 1000) AS one UNION ALL \
+         SELECT * FROM (SELECT id, fence, finished_at FROM jobs WHERE (queue = 'default') IS FALSE AND state = {dead} \
+         AND finished_at IS NOT NULL ORDER BY finished_at DESC LIMIT 1000) AS others) AS newest ORDER BY finished_at DESC LIMIT 1000) AS d \
          JOIN attempts AS a ON a.job_id = d.id AND a.fence = d.fence GROUP BY a.message ORDER BY 2 DESC, 1 LIMIT 1"
     }
 
-    /// The same of a queue, of those that the newest dead jobs of all have.
+    /// The same of a queue.
     TopErrorOf { queue: String as Text } -> (Text, BigInt) {
-        "SELECT a.message, count(*) FROM (\
-         SELECT id, fence, queue FROM jobs WHERE state = {dead} AND finished_at IS NOT NULL ORDER BY finished_at DESC LIMIT 1000) AS d \
-         JOIN attempts AS a ON a.job_id = d.id AND a.fence = d.fence WHERE d.queue = ? \
+        "SELECT a.message, count(*) FROM (SELECT id, fence FROM jobs WHERE queue = ? AND state = {dead} AND finished_at IS NOT NULL \
+         ORDER BY finished_at DESC LIMIT 1000) AS d JOIN attempts AS a ON a.job_id = d.id AND a.fence = d.fence \
          GROUP BY a.message ORDER BY 2 DESC, 1 LIMIT 1"
     }
 }
@@ -107,6 +110,43 @@ fn look_at(
     let Some(alert) = lock(db, hook)? else {
         return Ok(None);
     };
+    let [before, after] = dead_jobs(db, queue, deltas)?;
+    let fires = alert.fires(before, after, now);
+    let fired_at = match fires {
+        true => Some(now),
+        false => alert.fired_at.filter(|_| after >= u64::from(alert.dead)),
+    };
+    if fired_at != alert.fired_at {
+        set_fired(db, hook, fired_at)?;
+    }
+    match fires {
+        true => job(db, hook, alert, after, last, now),
+        false => Ok(None),
+    }
+}
+
+/// Arms the alerts again that have run, if the transaction leaves fewer jobs dead than they are for. What it changed is not
+/// in the counts yet.
+pub fn arm(db: &mut Db, deltas: &Deltas) -> Result<(), StoreError> {
+    if !deltas.has_less(State::Dead) {
+        return Ok(());
+    }
+    let mut hooks = all_hooks(db)?;
+    hooks.retain(|hook| hook.alert.is_some_and(|alert| alert.fired_at.is_some()));
+    for hook in &hooks {
+        let queue = hook.queue.as_ref().map(QueueName::as_str);
+        if deltas.of(queue, State::Dead) < 0
+            && let Some(alert) = lock(db, hook)?
+            && dead_jobs(db, queue, deltas)?[1] < u64::from(alert.dead)
+        {
+            set_fired(db, hook, None)?;
+        }
+    }
+    Ok(())
+}
+
+/// How many jobs are dead of a queue, or of all, before the transaction and after it.
+fn dead_jobs(db: &mut Db, queue: Option<&str>, deltas: &Deltas) -> Result<[u64; 2], StoreError> {
     let before = match queue {
         None => DeadJobs {}.get_result::<(i64,)>(db)?.0,
         Some(queue) => {
@@ -115,21 +155,14 @@ fn look_at(
         }
     };
     let after = before.saturating_add(deltas.of(queue, State::Dead));
-    let [before, after] = [before, after].map(|jobs| u64::try_from(jobs).unwrap_or(0));
-    let fires = alert.fires(before, after, now);
-    let fired_at = match fires {
-        true => Some(now),
-        false => alert.fired_at.filter(|_| after >= u64::from(alert.dead)),
-    };
-    if fired_at != alert.fired_at {
-        diesel::update(alerts::table.find(hook.name.as_str()))
-            .set(alerts::fired_at.eq(fired_at.map(|at| at.0)))
-            .execute(db)?;
-    }
-    match fires {
-        true => job(db, hook, alert, after, last, now),
-        false => Ok(None),
-    }
+    Ok([before, after].map(|jobs| u64::try_from(jobs).unwrap_or(0)))
+}
+
+fn set_fired(db: &mut Db, hook: &Hook, at: Option<Timestamp>) -> Result<(), StoreError> {
+    diesel::update(alerts::table.find(hook.name.as_str()))
+        .set(alerts::fired_at.eq(at.map(|at| at.0)))
+        .execute(db)?;
+    Ok(())
 }
 
 /// Locks an alert and returns how it stands; none if it was removed meanwhile.

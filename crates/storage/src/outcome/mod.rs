@@ -25,6 +25,7 @@ mod verdict;
 
 use queuectl_core::{Gates, State, Timestamp};
 
+pub use self::alerts::arm as arm_alerts;
 pub use self::apply::{apply, apply_blocking, standing};
 pub use self::dependencies::{set_unmet, wait_again};
 pub(crate) use self::edge_statements::{ChildColumns, ChildRow, EdgeRows, child, edge_statements};
@@ -118,6 +119,7 @@ fn follow_within(
 /// [`StoreError::Database`]; the changes are not to be stored then.
 pub fn finish(db: &mut Db, mut deltas: Deltas, now: Timestamp) -> Result<(), StoreError> {
     groups::settle(db, now, &mut deltas)?;
+    arm_alerts(db, &deltas)?;
     let mut keys = Keys::default();
     limits::after(db, &mut keys, now, &mut deltas)?;
     on_any!(db, conn => keys.store_times(conn))?;

@@ -125,8 +125,6 @@ pub fn claim(
         }
     }
     jobs.sort_by_key(|job| (-i64::from(job.priority), job.id));
-    // A queue that was asked for twice is read twice.
-    jobs.dedup_by_key(|job| job.id);
     take(conn, cycle, jobs, deltas)
 }
 

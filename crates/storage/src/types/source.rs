@@ -4,6 +4,8 @@
 //! So a second set of indexes covers all queues but one, and a query over all merges two sources. `default` is left out
 //! because most stores have no other queue: their jobs then need no second index.
 
+use std::collections::BTreeSet;
+
 use queuectl_core::QueueName;
 
 use super::cycle::Queues;
@@ -27,7 +29,14 @@ impl Source {
     pub fn served(queues: &Queues) -> Vec<Source> {
         match queues {
             Queues::All => Source::all().into(),
-            Queues::Only(names) => names.iter().map(|name| Source::Queue(name.to_string())).collect(),
+            // One that is named twice is read once.
+            Queues::Only(names) => {
+                let names: BTreeSet<&str> = names.iter().map(QueueName::as_str).collect();
+                names
+                    .into_iter()
+                    .map(|name| Source::Queue(name.to_owned()))
+                    .collect()
+            }
         }
     }
 

@@ -43,6 +43,8 @@ fn hot_statements_use_their_indexes() {
         ("HoldKeys", "job_limits USING PRIMARY KEY"),
         ("ClearRows", "job_limits USING PRIMARY KEY"),
     ];
+    // They sort what they have found, which is bounded.
+    let bounded = [("TopError", "others_finished"), ("TopErrorOf", "jobs_finished")];
     let statements = queuectl_storage::hot_statements();
     for (name, index) in wanted {
         let (_, sql) = statements
@@ -59,6 +61,17 @@ fn hot_statements_use_their_indexes() {
                 || ["SCAN CONSTANT ROW", "SCAN hooks"].contains(&line);
             assert!(harmless, "{name} walks over a table:\n{plan}");
         }
+    }
+    for (name, index) in bounded {
+        let (_, sql) = statements
+            .iter()
+            .find(|(statement, _)| *statement == name)
+            .unwrap();
+        let plan = plan(sql);
+        assert!(
+            plan.contains(index) && !plan.contains("SCAN jobs"),
+            "{name}:\n{plan}"
+        );
     }
     // The control: without its index the claim must fail this very check.
     conn.execute_batch("DROP INDEX jobs_ready").unwrap();

@@ -130,6 +130,16 @@ pub fn an_alert_runs_once_when_so_many_are_dead(mut temp: TempStore) {
         .expect("a page");
     let retried = store.retry_dead_jobs(&page.jobs, later(10_003));
     assert_eq!(retried.expect("retried").jobs, 5);
+    let fired_at = |store: &mut Store, name: &str| {
+        let hook = store.hook(&name.parse().expect("a name")).expect("the hook");
+        hook.alert.and_then(|alert| alert.fired_at)
+    };
+    assert_eq!(fired_at(store, "any"), None, "two are dead, it is armed");
+    assert_eq!(
+        fired_at(store, "mail"),
+        Some(later(3)),
+        "none of its own was retried"
+    );
     let again: Vec<Record> = claim_of(store, node, "other", 100, later(10_004))
         .iter()
         .map(|job| death(job, node, later(10_005)))

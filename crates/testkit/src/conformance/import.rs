@@ -235,12 +235,25 @@ pub fn dead_letters_of_this_store_are_known(mut temp: TempStore) {
     let (id, _node, _guard) = dead_job(store);
     let bystander = enqueue(store, &[job("bystander")])[0];
     let own = store.own_number().expect("a number");
-    let fence = get(store, id).fence;
-    let mine = of_store(&own, id.0, fence, r#"{"command":"exit 1"}"#);
+    let dead = get(store, id);
+    let mine = ImportedLetter {
+        created_at: dead.created_at,
+        ..of_store(&own, id.0, dead.fence, r#"{"command":"exit 1"}"#)
+    };
     assert_eq!(
         import(store, std::slice::from_ref(&mine)),
         [Imported::Already(id)]
     );
+    // The store was restored since, and has given the number again.
+    let lost = ImportedLetter {
+        created_at: Timestamp(dead.created_at.0 - 1),
+        ..mine.clone()
+    };
+    let imported = import(store, std::slice::from_ref(&lost));
+    assert_eq!(imported, [stored(ids(&imported)[0])]);
+    store
+        .purge_one(&JobRef::Number(ids(&imported)[0]), &Only::default())
+        .expect("a purge");
     store
         .purge_one(&JobRef::Number(id), &Only::default())
         .expect("a purge");
