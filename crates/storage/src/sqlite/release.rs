@@ -20,6 +20,28 @@ use crate::{StoreError, env, outcome};
 /// Fewer records than this are applied one by one.
 const FEW: usize = 4;
 
+/// The statement that applies a change, to which jobs.
+macro_rules! release {
+    ($statement:ident { $which:ident: $jobs:expr }, $record:expr, $change:expr, $without:expr, $now:expr) => {
+        $statement {
+            state: $change.to().code(),
+            attempts: i32::try_from($change.attempts()).unwrap_or(i32::MAX),
+            system_failures: i32::try_from($change.system_failures()).unwrap_or(i32::MAX),
+            due_at: $change.due_at().map(|due| due.0),
+            finished_at: $change.to().is_final().then_some($now.0),
+            cancel_requested: false,
+            updated_at: $now.0,
+            $which: $jobs,
+            fence: $record.fence,
+            node_id: $record.node.0,
+            cancel_at_most: $change.to().is_final(),
+            without: $without.gates,
+            no_hooks: $without.no_hooks,
+            events: $without.events,
+        }
+    };
+}
+
 /// What a job must be without for a record to be applied at once: gates, and hooks for the event.
 #[derive(Debug, Clone, Copy)]
 struct Without {
@@ -129,22 +151,7 @@ fn release_many(
     now: Timestamp,
 ) -> Result<HashSet<i64>, StoreError> {
     let (change, without) = (record.change, Without::others(record, no_hooks));
-    let statement = ReleaseMany {
-        state: change.to().code(),
-        attempts: i32::try_from(change.attempts()).unwrap_or(i32::MAX),
-        system_failures: i32::try_from(change.system_failures()).unwrap_or(i32::MAX),
-        due_at: change.due_at().map(|due| due.0),
-        finished_at: change.to().is_final().then_some(now.0),
-        cancel_requested: false,
-        updated_at: now.0,
-        jobs: json!(jobs),
-        fence: record.fence,
-        node_id: record.node.0,
-        cancel_at_most: change.to().is_final(),
-        without: without.gates,
-        no_hooks: without.no_hooks,
-        events: without.events,
-    };
+    let statement = release!(ReleaseMany { jobs: json!(jobs) }, record, change, without, now);
     let done: Vec<(i64,)> = statement.load(conn)?;
     Ok(done.into_iter().map(|(job,)| job).collect())
 }
@@ -203,22 +210,7 @@ fn apply(
     if let Some(applied) = env::apply_unfenced(conn, record, change, now) {
         return applied;
     }
-    let changed = Release {
-        state: change.to().code(),
-        attempts: i32::try_from(change.attempts()).unwrap_or(i32::MAX),
-        system_failures: i32::try_from(change.system_failures()).unwrap_or(i32::MAX),
-        due_at: change.due_at().map(|due| due.0),
-        finished_at: change.to().is_final().then_some(now.0),
-        cancel_requested: false,
-        updated_at: now.0,
-        id: record.job.0,
-        fence: record.fence,
-        node_id: record.node.0,
-        cancel_at_most: change.to().is_final(),
-        without: without.gates,
-        no_hooks: without.no_hooks,
-        events: without.events,
-    }
-    .execute(conn)?;
+    let one = release!(Release { id: record.job.0 }, record, change, without, now);
+    let changed = one.execute(conn)?;
     Ok(changed == 1)
 }
